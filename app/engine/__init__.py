@@ -1,0 +1,1 @@
+"""What happens next: pure functions over frozen state; time is an argument."""

@@ -1,0 +1,277 @@
+"""The frozen structs a definition becomes. Texts are raw: nothing here is expanded or evaluated.
+
+Field meanings follow sections 2 and 3 of the DAG format; durations are whole seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+DagType = Literal["chain", "graph"]
+RepeatMode = Literal["while", "until"]
+DEFAULT_MAX_OUTPUT_SIZE = 1024 * 1024
+DEFAULT_MAX_CLEAN_UP_SECONDS = 5
+DEFAULT_HISTORY_RETENTION_DAYS = 30
+DEFAULT_MAX_CONCURRENT = 10
+
+
+class _Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of every struct of the model."""
+
+
+class Pair(msgspec.Struct, frozen=True, array_like=True):
+    """A named text: one environment variable or one parameter."""
+
+    name: str
+    value: str
+
+
+class Condition(_Frozen, frozen=True, kw_only=True):
+    """One precondition (DAG format 3.11); without ``expected`` the text is a command."""
+
+    condition: str
+    expected: str = ""
+    negate: bool = False
+
+
+class ContinueOn(_Frozen, frozen=True, kw_only=True):
+    """Which ends of a step its dependents tolerate (DAG format 3.8)."""
+
+    failure: bool = False
+    skipped: bool = False
+    exit_codes: tuple[int, ...] = ()
+    output: tuple[str, ...] = ()
+    mark_success: bool = False
+
+
+class Retry(_Frozen, frozen=True, kw_only=True):
+    """Automatic retries (DAG format 3.9); a text is evaluated when the step starts."""
+
+    limit: int | str
+    interval_seconds: int | str
+    exit_codes: tuple[int, ...] = ()
+    backoff: float = 0.0
+    max_interval_seconds: int = 0
+
+
+class Repeat(_Frozen, frozen=True, kw_only=True):
+    """Repetition of a step (DAG format 3.10); ``limit`` counts executions, 0 is no limit."""
+
+    mode: RepeatMode
+    condition: Condition | None = None
+    exit_codes: tuple[int, ...] = ()
+    interval_seconds: int = 0
+    limit: int = 0
+    backoff: float = 0.0
+    max_interval_seconds: int = 0
+
+
+class Executor(_Frozen, frozen=True, kw_only=True):
+    """How a step is carried out; an empty type is the command executor."""
+
+    type: str = ""
+    config: dict[str, Any] = {}
+
+
+class Call(_Frozen, frozen=True, kw_only=True):
+    """The DAG a step calls, and the parameter text it passes."""
+
+    name: str
+    params: str = ""
+
+
+class Parallel(_Frozen, frozen=True, kw_only=True):
+    """Items of a parallel call; a map item is kept as its (key, text) pairs."""
+
+    variable: str = ""
+    items: tuple[str | tuple[Pair, ...], ...] = ()
+    max_concurrent: int = DEFAULT_MAX_CONCURRENT
+
+
+class Step(_Frozen, frozen=True, kw_only=True):
+    """One step or handler."""
+
+    name: str
+    id: str = ""
+    description: str = ""
+    # What to run (DAG format 3.4): the line as written, its split, and the script.
+    # command_list tells a list, whose items are evaluated one by one, from a line.
+    command_line: str = ""
+    command: str = ""
+    args: tuple[str, ...] = ()
+    command_list: bool = False
+    script: str = ""
+    shell: tuple[str, ...] = ()
+    shell_packages: tuple[str, ...] = ()
+    executor: Executor = Executor()
+    call: Call | None = None
+    parallel: Parallel | None = None
+    params: tuple[Pair, ...] = ()
+    working_dir: str = ""
+    env: tuple[Pair, ...] = ()
+    stdout: str = ""
+    stderr: str = ""
+    output: str = ""
+    depends: tuple[str, ...] = ()  # names; ids are translated, chain links included
+    continue_on: ContinueOn = ContinueOn()
+    retry: Retry | None = None
+    repeat: Repeat | None = None
+    preconditions: tuple[Condition, ...] = ()
+    mail_on_error: bool = False
+    signal_on_stop: str = ""
+    timeout_seconds: int = 0
+    worker_selector: dict[str, str] = {}
+
+
+class Handlers(_Frozen, frozen=True, kw_only=True):
+    """The life-cycle handlers that a DAG defines."""
+
+    init: Step | None = None
+    success: Step | None = None
+    failure: Step | None = None
+    abort: Step | None = None
+    exit: Step | None = None
+
+
+class Smtp(_Frozen, frozen=True, kw_only=True):
+    """The mail server."""
+
+    host: str = ""
+    port: str = ""
+    username: str = ""
+    password: str = ""
+
+
+class Mail(_Frozen, frozen=True, kw_only=True):
+    """Sender and recipients of one kind of notification."""
+
+    sender: str = ""
+    to: tuple[str, ...] = ()
+    prefix: str = ""
+    attach_logs: bool = False
+
+
+class MailOn(_Frozen, frozen=True, kw_only=True):
+    """When to notify."""
+
+    failure: bool = False
+    success: bool = False
+
+
+class Container(_Frozen, frozen=True, kw_only=True):
+    """The container a run's steps work in (DAG format 2.13)."""
+
+    image: str
+    pull_policy: Literal["always", "missing", "never"] = "missing"
+    env: tuple[Pair, ...] = ()
+    volumes: tuple[str, ...] = ()
+    user: str = ""
+    working_dir: str = ""
+    platform: str = ""
+    network: str = ""
+    ports: tuple[str, ...] = ()
+    keep_container: bool = False
+    startup: str = "keepalive"
+    command: tuple[str, ...] = ()
+    wait_for: str = "running"
+    log_pattern: str = ""
+    restart_policy: str = ""
+
+
+class Ssh(_Frozen, frozen=True, kw_only=True):
+    """The remote host a run's steps work on (DAG format 2.14)."""
+
+    user: str = ""
+    host: str = ""
+    port: str = "22"
+    key: str = ""
+    password: str = ""
+    strict_host_key: bool = True
+    known_host_file: str = ""
+
+
+class Secret(_Frozen, frozen=True, kw_only=True):
+    """A reference to a secret value; the value itself is never part of a definition."""
+
+    name: str
+    provider: str
+    key: str
+    options: dict[str, str] = {}
+
+
+class Otel(_Frozen, frozen=True, kw_only=True):
+    """Tracing of a DAG (DAG format 2.17)."""
+
+    enabled: bool = False
+    endpoint: str = ""
+    headers: dict[str, str] = {}
+    insecure: bool = False
+    timeout_seconds: float = 0.0
+    resource: dict[str, Any] = {}
+
+
+class RunConfig(_Frozen, frozen=True, kw_only=True):
+    """Advice for clients about what may be edited when a run is started."""
+
+    disable_param_edit: bool = False
+    disable_run_id_edit: bool = False
+
+
+class Schedule(_Frozen, frozen=True, kw_only=True):
+    """Cron expressions as written, for starting, stopping and restarting."""
+
+    start: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
+
+
+class Dag(_Frozen, frozen=True, kw_only=True):
+    """One document of a definition. ``None`` marks what the document does not say and a default fills later."""
+
+    name: str = ""
+    group: str = ""
+    description: str = ""
+    type: DagType = "chain"
+    shell: tuple[str, ...] = ()
+    working_dir: str = ""
+    dotenv: tuple[str, ...] = (".env",)
+    schedule: Schedule = Schedule()
+    skip_if_successful: bool = False
+    log_dir: str = ""
+    env: tuple[Pair, ...] = ()
+    params: tuple[Pair, ...] = ()
+    params_schema: str = ""  # path or URL of the JSON Schema that the params must satisfy
+    handlers: Handlers = Handlers()
+    steps: tuple[Step, ...] = ()
+    preconditions: tuple[Condition, ...] = ()
+    smtp: Smtp | None = None
+    mail_on: MailOn | None = None
+    error_mail: Mail | None = None
+    info_mail: Mail | None = None
+    timeout_seconds: int = 0
+    delay_seconds: int = 0
+    restart_wait_seconds: int = 0
+    history_retention_days: int | None = None
+    max_active_runs: int = 1
+    max_active_steps: int = 0
+    max_clean_up_seconds: int = DEFAULT_MAX_CLEAN_UP_SECONDS
+    max_output_size: int = DEFAULT_MAX_OUTPUT_SIZE
+    tags: tuple[str, ...] = ()
+    queue: str = ""
+    worker_selector: dict[str, str] = {}
+    container: Container | None = None
+    ssh: Ssh | None = None
+    registry_auths: dict[str, str | dict[str, str]] = {}
+    secrets: tuple[Secret, ...] = ()
+    otel: Otel | None = None
+    run_config: RunConfig | None = None
+
+
+class Definition(_Frozen, frozen=True, kw_only=True):
+    """All documents of one text: the main DAG and its local sub-DAGs, in file order."""
+
+    dag: Dag
+    local_dags: tuple[Dag, ...] = ()
+    warnings: tuple[str, ...] = ()

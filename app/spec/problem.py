@@ -1,0 +1,30 @@
+"""What is wrong with a definition, said so that its author can mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One fault: the field it sits in, its line (from 1, 0 when unknown) and the fix in words."""
+
+    path: str
+    message: str
+    line: int = 0
+    column: int = 0
+    dag: str = ""
+
+    def __str__(self) -> str:
+        """Render as ``[line:column] dag: path: message``, leaving out what is unknown."""
+        where = f"[{self.line}:{self.column}] " if self.line else ""
+        return where + ": ".join(part for part in (self.dag, self.path, self.message) if part)
+
+
+class SpecError(Exception):
+    """A definition cannot be used; carries every problem that was found."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(str(problem) for problem in self.problems))
