@@ -1,0 +1,1 @@
+"""Handlers: a repository for reading, a use case for changing."""

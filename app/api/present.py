@@ -1,0 +1,299 @@
+"""Rows and definitions as the contract's bodies. Pure; sections 4 of the behaviour and 7 of the format reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from app.api.schemas import dags as dag_schemas
+from app.api.schemas import runs as run_schemas
+from app.api.schemas.common import Pagination, or_unset
+from app.engine.event import ABORT, EXIT, FAILURE, SUCCESS
+from app.engine.status import NodeStatus, RunStatus
+from app.spec import params
+from app.spec.model import Condition, Dag, Handlers, Parallel, Repeat, Step
+
+_NEVER = "-"
+_HANDLER_MEMBERS = {SUCCESS: "on_success", FAILURE: "on_failure", ABORT: "on_cancel", EXIT: "on_exit"}
+Row = Mapping[str, Any]
+
+
+def time_text(instant: datetime | None, zone: tzinfo, missing: str = "") -> str:
+    """Write an instant as RFC 3339 with whole seconds in the server's zone."""
+    if instant is None:
+        return missing
+    return instant.astimezone(zone).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def pagination(total: int, page: int, per_page: int) -> Pagination:
+    """Say where a page stands (api-behaviour 1.7); there is always at least one page."""
+    pages = max(-(-total // per_page), 1)
+    return Pagination(
+        total_records=total,
+        current_page=page,
+        total_pages=pages,
+        next_page=min(page + 1, pages),
+        prev_page=max(page - 1, 1),
+    )
+
+
+# -- definitions -------------------------------------------------------------------------------------------------
+
+
+def _dag_fields(dag: Dag) -> dict[str, Any]:
+    return {
+        "name": dag.name,
+        "group": or_unset(dag.group),
+        "description": or_unset(dag.description),
+        "schedule": or_unset([dag_schemas.Schedule(expression=text) for text in dag.schedule.start]),
+        "params": or_unset(list(params.describe(dag.params))),
+        "default_params": or_unset(params.quote(dag.params, positions=True)),
+        "tags": or_unset(list(dag.tags)),
+        "queue": or_unset(dag.queue),
+        "max_active_runs": or_unset(dag.max_active_runs),
+        "run_config": _run_config(dag),
+    }
+
+
+def _run_config(dag: Dag) -> dag_schemas.RunConfig | UnsetType:
+    if dag.run_config is None:
+        return UNSET
+    return dag_schemas.RunConfig(
+        disable_param_edit=dag.run_config.disable_param_edit,
+        disable_run_id_edit=dag.run_config.disable_run_id_edit,
+    )
+
+
+def dag_in_list(dag: Dag) -> dag_schemas.DAG:
+    """Show a DAG as lists do."""
+    return dag_schemas.DAG(**_dag_fields(dag))
+
+
+def dag_details(dag: Dag, *, default_retention_days: int | None = None) -> dag_schemas.DAGDetails:
+    """Show a DAG with its steps, texts raw; the retention default only counts for the details of a file."""
+    retention = dag.history_retention_days
+    return dag_schemas.DAGDetails(
+        **_dag_fields(dag),
+        env=or_unset([f"{pair.name}={pair.value}" for pair in dag.env]),
+        log_dir=or_unset(dag.log_dir),
+        handler_on=_handlers(dag.handlers),
+        steps=or_unset([step(item) for item in dag.steps]),
+        delay=or_unset(dag.delay_seconds),
+        hist_retention_days=or_unset(default_retention_days if retention is None else retention) or UNSET,
+        preconditions=or_unset(conditions(dag.preconditions)),
+        max_active_steps=or_unset(dag.max_active_steps),
+    )
+
+
+def _handlers(handlers: Handlers) -> dag_schemas.HandlerOn | UnsetType:
+    shown = {
+        "success": handlers.success,
+        "failure": handlers.failure,
+        "cancel": handlers.abort,
+        "exit": handlers.exit,
+    }
+    present = {name: step(handler) for name, handler in shown.items() if handler is not None}
+    return dag_schemas.HandlerOn(**present) if present else UNSET
+
+
+def step(item: Step) -> run_schemas.Step:
+    """Show a step; members that say nothing are left out, but a command's empty arguments are shown."""
+    has_line = bool(item.command) and not item.call
+    return run_schemas.Step(
+        name=item.name,
+        id=or_unset(item.id),
+        description=or_unset(item.description),
+        dir=or_unset(item.working_dir),
+        cmd_with_args=or_unset(item.command_line),
+        command=or_unset(item.command),
+        script=or_unset(item.script),
+        stdout=or_unset(item.stdout),
+        stderr=or_unset(item.stderr),
+        output=or_unset(item.output),
+        args=list(item.args) if has_line or item.args else UNSET,
+        call=or_unset(item.call.name) if item.call else UNSET,
+        params=or_unset(item.call.params) if item.call else UNSET,
+        parallel=_parallel(item.parallel),
+        depends=or_unset(list(item.depends)),
+        repeat_policy=_repeat(item.repeat),
+        mail_on_error=or_unset(item.mail_on_error),
+        preconditions=or_unset(conditions(item.preconditions)),
+        timeout_sec=or_unset(item.timeout_seconds),
+    )
+
+
+def _parallel(parallel: Parallel | None) -> run_schemas.Parallel | UnsetType:
+    if parallel is None:
+        return UNSET
+    items: list[str] | str = parallel.variable or [
+        item if isinstance(item, str) else msgspec.json.encode({pair.name: pair.value for pair in item}).decode()
+        for item in parallel.items
+    ]
+    return run_schemas.Parallel(items=items, max_concurrent=parallel.max_concurrent)
+
+
+def _repeat(repeat: Repeat | None) -> run_schemas.RepeatPolicy | UnsetType:
+    if repeat is None:
+        return UNSET
+    return run_schemas.RepeatPolicy(
+        repeat=repeat.mode,
+        interval=or_unset(repeat.interval_seconds),
+        limit=or_unset(repeat.limit),
+        backoff=or_unset(repeat.backoff),
+        max_interval_sec=or_unset(repeat.max_interval_seconds),
+        condition=conditions((repeat.condition,))[0] if repeat.condition else UNSET,
+        exit_code=or_unset(list(repeat.exit_codes)),
+    )
+
+
+def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[run_schemas.Condition]:
+    """Show conditions, in a run with the reason why each did not hold."""
+    padded = [*errors, *[""] * (len(items) - len(errors))]
+    return [
+        run_schemas.Condition(
+            condition=item.condition,
+            expected=or_unset(item.expected),
+            negate=or_unset(item.negate),
+            error=or_unset(error),
+        )
+        for item, error in zip(items, padded, strict=False)
+    ]
+
+
+# -- runs --------------------------------------------------------------------------------------------------------
+
+
+def _run_fields(run: Row, zone: tzinfo) -> dict[str, Any]:
+    status = RunStatus(run["status"])
+    return {
+        "root_dag_run_name": run["dag_name"],
+        "root_dag_run_id": run["run_id"],
+        "dag_run_id": run["run_id"],
+        "name": run["dag_name"],
+        "status": status,
+        "status_label": status.label,
+        "queued_at": or_unset(time_text(run["queued_at"], zone)),
+        "started_at": time_text(run["started_at"], zone),
+        "finished_at": time_text(run["finished_at"], zone),
+        "log": f"db:/{run['dag_name']}/{run['run_id']}.log",
+        "params": or_unset(run["params_text"]),
+    }
+
+
+def run_summary(run: Row, zone: tzinfo) -> run_schemas.DAGRunSummary:
+    """Show a run as lists do."""
+    return run_schemas.DAGRunSummary(**_run_fields(run, zone))
+
+
+def run_details(run: Row, attempt: Row | None, nodes: Sequence[Row], dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:
+    """Show a run with its nodes and those handlers that its DAG defines."""
+    began = run["started_at"] is not None
+    errors = ((attempt or {}).get("state") or {}).get("conditions", ())
+    shown = {row["position"]: node(run, row, dag, zone, began=began) for row in nodes}
+    handlers = {member: shown[key] for key, member in _HANDLER_MEMBERS.items() if key in shown}
+    return run_schemas.DAGRunDetails(
+        **_run_fields(run, zone),
+        preconditions=conditions(dag.preconditions, errors),
+        nodes=[shown[key] for key in sorted(shown) if key >= 0],
+        **handlers,
+    )
+
+
+def node(run: Row, row: Row, dag: Dag, zone: tzinfo, *, began: bool) -> run_schemas.Node:
+    """Show a step in a run."""
+    status = NodeStatus(row["status"])
+    missing = "" if began else _NEVER
+    log = f"db:/{run['dag_name']}/{run['run_id']}/{row['name']}" if row["started_at"] else ""
+    return run_schemas.Node(
+        step=_step_in_run(row, dag),
+        stdout=log and f"{log}.out",
+        stderr=log and f"{log}.err",
+        started_at=time_text(row["started_at"], zone, missing),
+        finished_at=time_text(row["finished_at"], zone, missing),
+        status=status,
+        status_label=status.label,  # type: ignore[arg-type]  # the labels are the contract's words
+        retry_count=row["retry_count"],
+        done_count=row["done_count"],
+        error=or_unset(row["error"]),
+    )
+
+
+def _step_in_run(row: Row, dag: Dag) -> run_schemas.Step:
+    definition = _definition_of(row["position"], dag)
+    if definition is None:
+        return run_schemas.Step(name=row["name"])
+    shown = step(definition)
+    evaluated = row["shown"] or {}
+    for name in ("command", "args"):
+        if name in evaluated:
+            setattr(shown, name, evaluated[name])
+    errors = (row["detail"] or {}).get("conditions", ())
+    if definition.preconditions:
+        shown.preconditions = conditions(definition.preconditions, errors)
+    return shown
+
+
+def _definition_of(position: int, dag: Dag) -> Step | None:
+    handlers = dag.handlers
+    if position >= 0:
+        return dag.steps[position] if position < len(dag.steps) else None
+    return {
+        SUCCESS: handlers.success,
+        FAILURE: handlers.failure,
+        ABORT: handlers.abort,
+        EXIT: handlers.exit,
+    }.get(position, handlers.init)
+
+
+def never_run(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:
+    """Show the placeholder for a DAG without runs (api-behaviour 4.4)."""
+    nodes = [_blank_node(index, item.name) for index, item in enumerate(dag.steps)]
+    for key, name in _defined_handlers(dag.handlers):
+        nodes.append(_blank_node(key, name))
+    run: Row = {
+        "dag_name": dag.name,
+        "run_id": "",
+        "status": 0,
+        "queued_at": None,
+        "started_at": None,
+        "finished_at": None,
+        "params_text": params.show(dag.params),
+    }
+    details = run_details(run, None, nodes, dag, zone)
+    details.root_dag_run_name, details.log = "", ""
+    return details
+
+
+def summary_of(details: run_schemas.DAGRunDetails) -> run_schemas.DAGRunSummary:
+    """Narrow details to what lists show."""
+    names = run_schemas.DAGRunSummary.__struct_fields__
+    return run_schemas.DAGRunSummary(**{name: getattr(details, name) for name in names})
+
+
+def _defined_handlers(handlers: Handlers) -> list[tuple[int, str]]:
+    by_key = {
+        SUCCESS: (handlers.success, "onSuccess"),
+        FAILURE: (handlers.failure, "onFailure"),
+        ABORT: (handlers.abort, "onCancel"),
+        EXIT: (handlers.exit, "onExit"),
+    }
+    return [(key, name) for key, (handler, name) in by_key.items() if handler is not None]
+
+
+def _blank_node(position: int, name: str) -> Row:
+    return {
+        "position": position,
+        "name": name,
+        "status": 0,
+        "started_at": None,
+        "finished_at": None,
+        "retry_count": 0,
+        "done_count": 0,
+        "error": "",
+        "shown": None,
+        "detail": None,
+    }

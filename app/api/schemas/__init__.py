@@ -1,0 +1,1 @@
+"""Structs with the contract's field names, one file for each of its tags."""

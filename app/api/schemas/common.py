@@ -1,0 +1,59 @@
+"""What all schemas share: camelCase names, the error body, pages."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+T = TypeVar("T")
+
+ErrorCode = Literal[
+    "forbidden",
+    "bad_request",
+    "not_found",
+    "internal_error",
+    "unauthorized",
+    "bad_gateway",
+    "remote_node_error",
+    "max_run_reached",
+    "not_running",
+    "already_exists",
+]
+
+
+class Schema(msgspec.Struct, rename="camel", kw_only=True):
+    """Base of all bodies. A required field has no default; an optional one is left out while it is unset."""
+
+
+class Error(Schema):
+    """The body of every answer that is no success (contract: Error)."""
+
+    code: ErrorCode
+    message: str
+    details: dict[str, Any] | UnsetType = UNSET
+
+
+class Pagination(Schema):
+    """Where a page stands among all (api-behaviour 1.7)."""
+
+    total_records: int
+    current_page: int
+    total_pages: int
+    next_page: int
+    prev_page: int
+
+
+class Health(Schema):
+    """State of the server (contract: HealthResponse)."""
+
+    status: Literal["healthy", "unhealthy"]
+    version: str
+    uptime: int
+    timestamp: str
+
+
+def or_unset(value: T) -> T | UnsetType:
+    """Leave a field out when it says nothing: empty text, zero, False, empty list or None."""
+    return value or UNSET

@@ -1,0 +1,167 @@
+"""Definitions as the contract shows them (tags dags)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.api.schemas.common import Pagination, Schema
+from app.api.schemas.runs import Condition, DAGRunDetails, DAGRunSummary, Step
+
+
+class Schedule(Schema):
+    """One cron expression, as written."""
+
+    expression: str
+
+
+class RunConfig(Schema):
+    """Advice for clients about what may be edited when a run is started."""
+
+    disable_param_edit: bool = False
+    disable_run_id_edit: bool = False
+
+
+class HandlerOn(Schema):
+    """The handlers of a DAG; there is no member for init."""
+
+    failure: Step | UnsetType = UNSET
+    success: Step | UnsetType = UNSET
+    cancel: Step | UnsetType = UNSET
+    exit: Step | UnsetType = UNSET
+
+
+class DAG(Schema):
+    """A DAG in a list."""
+
+    name: str
+    group: str | UnsetType = UNSET
+    schedule: list[Schedule] | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    params: list[str] | UnsetType = UNSET
+    default_params: str | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
+    queue: str | UnsetType = UNSET
+    max_active_runs: int | UnsetType = UNSET
+    run_config: RunConfig | UnsetType = UNSET
+
+
+class DAGDetails(DAG):
+    """A DAG with its steps."""
+
+    env: list[str] | UnsetType = UNSET
+    log_dir: str | UnsetType = UNSET
+    handler_on: HandlerOn | UnsetType = UNSET
+    steps: list[Step] | UnsetType = UNSET
+    delay: int | UnsetType = UNSET
+    hist_retention_days: int | UnsetType = UNSET
+    preconditions: list[Condition] | UnsetType = UNSET
+    max_active_steps: int | UnsetType = UNSET
+
+
+class LocalDag(Schema):
+    """A further document of a file."""
+
+    name: str
+    errors: list[str]
+    dag: DAGDetails | UnsetType = UNSET
+
+
+class DAGFile(Schema):
+    """A stored DAG with its latest run."""
+
+    file_name: str
+    dag: DAG
+    latest_dag_run: DAGRunSummary = msgspec.field(name="latestDAGRun")
+    suspended: bool
+    errors: list[str]
+
+
+class DAGFiles(Schema):
+    """A page of stored DAGs."""
+
+    dags: list[DAGFile]
+    errors: list[str]
+    pagination: Pagination
+
+
+class DAGFileDetails(Schema):
+    """A stored DAG with everything about it."""
+
+    dag: DAGDetails | UnsetType = UNSET
+    local_dags: list[LocalDag]
+    latest_dag_run: DAGRunDetails = msgspec.field(name="latestDAGRun")
+    suspended: bool
+    errors: list[str]
+
+
+DAGNameText = Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]+$")]
+
+
+class NewDAG(Schema):
+    """A DAG to be stored."""
+
+    name: DAGNameText
+    spec: str | None | UnsetType = UNSET
+
+
+class CreatedDAG(Schema):
+    """The name under which a DAG was stored."""
+
+    name: str
+
+
+class SpecToValidate(Schema):
+    """A definition to be looked at."""
+
+    spec: str
+    name: str | None | UnsetType = UNSET
+
+
+class Validation(Schema):
+    """What is wrong with a definition."""
+
+    valid: bool
+    errors: list[str]
+    dag: DAGDetails | UnsetType = UNSET
+
+
+class Spec(Schema):
+    """The text of a stored DAG."""
+
+    spec: str
+    errors: list[str]
+    dag: DAGDetails | UnsetType = UNSET
+
+
+class SpecUpdate(Schema):
+    """A text to be stored."""
+
+    spec: str
+
+
+class SpecErrors(Schema):
+    """Why a text was not stored; empty when it was."""
+
+    errors: list[str]
+
+
+class StartDAG(Schema):
+    """How to start a stored DAG."""
+
+    params: str | None | UnsetType = UNSET
+    dag_run_id: str | None | UnsetType = UNSET
+    dag_name: str | None | UnsetType = UNSET
+    singleton: bool | None | UnsetType = False
+
+
+class StoppedAll(Schema):
+    """The runs that could not be asked to stop."""
+
+    errors: list[str]
+
+
+SortField = Literal["name", "nextRun"]
+SortOrder = Literal["asc", "desc"]

@@ -1,0 +1,162 @@
+"""Runs, nodes and logs as the contract shows them (tag dag-runs)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.api.schemas.common import Schema
+from app.engine.status import NodeStatus, RunStatus
+
+RunLabel = Literal[
+    "not_started", "running", "failed", "aborted", "succeeded", "queued", "partially_succeeded"
+]
+NodeLabel = Literal[
+    "not_started", "running", "failed", "aborted", "succeeded", "skipped", "partially_succeeded"
+]
+
+
+class Condition(Schema):
+    """A precondition and, in a run, why it did not hold."""
+
+    condition: str
+    expected: str | UnsetType = UNSET
+    negate: bool | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    matched: bool | UnsetType = UNSET
+
+
+class RepeatPolicy(Schema):
+    """How a step is repeated."""
+
+    repeat: Literal["while", "until"] | UnsetType = UNSET
+    interval: int | UnsetType = UNSET
+    limit: int | UnsetType = UNSET
+    backoff: bool | float | UnsetType = UNSET
+    max_interval_sec: int | UnsetType = UNSET
+    condition: Condition | UnsetType = UNSET
+    exit_code: list[int] | UnsetType = UNSET
+
+
+class Parallel(Schema):
+    """The items of a parallel call."""
+
+    items: list[str] | str
+    max_concurrent: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+
+
+class Step(Schema):
+    """One step of a definition."""
+
+    name: str
+    id: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    dir: str | UnsetType = UNSET
+    cmd_with_args: str | UnsetType = UNSET
+    command: str | UnsetType = UNSET
+    script: str | UnsetType = UNSET
+    stdout: str | UnsetType = UNSET
+    stderr: str | UnsetType = UNSET
+    output: str | UnsetType = UNSET
+    args: list[str] | UnsetType = UNSET
+    call: str | UnsetType = UNSET
+    params: str | UnsetType = UNSET
+    parallel: Parallel | UnsetType = UNSET
+    depends: list[str] | UnsetType = UNSET
+    repeat_policy: RepeatPolicy | UnsetType = UNSET
+    mail_on_error: bool | UnsetType = UNSET
+    preconditions: list[Condition] | UnsetType = UNSET
+    timeout_sec: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+
+
+class SubDAGRun(Schema):
+    """A run that a step has called."""
+
+    dag_run_id: str
+    params: str | UnsetType = UNSET
+
+
+class Node(Schema):
+    """A step in a run."""
+
+    step: Step
+    stdout: str
+    stderr: str
+    started_at: str
+    finished_at: str
+    status: NodeStatus
+    status_label: NodeLabel
+    retry_count: int
+    done_count: int
+    sub_runs: list[SubDAGRun] | UnsetType = UNSET
+    sub_runs_repeated: list[SubDAGRun] | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+
+
+class DAGRunSummary(Schema):
+    """A run in a list."""
+
+    root_dag_run_name: str = msgspec.field(name="rootDAGRunName")
+    root_dag_run_id: str = msgspec.field(name="rootDAGRunId")
+    dag_run_id: str
+    name: str
+    status: RunStatus
+    status_label: RunLabel
+    started_at: str
+    finished_at: str
+    log: str
+    parent_dag_run_name: str | UnsetType = msgspec.field(name="parentDAGRunName", default=UNSET)
+    parent_dag_run_id: str | UnsetType = msgspec.field(name="parentDAGRunId", default=UNSET)
+    queued_at: str | UnsetType = UNSET
+    params: str | UnsetType = UNSET
+
+
+class DAGRunDetails(DAGRunSummary):
+    """A run with its nodes."""
+
+    preconditions: list[Condition]
+    nodes: list[Node]
+    on_success: Node | UnsetType = UNSET
+    on_failure: Node | UnsetType = UNSET
+    on_cancel: Node | UnsetType = UNSET
+    on_exit: Node | UnsetType = UNSET
+
+
+class DAGRuns(Schema):
+    """A list of runs."""
+
+    dag_runs: list[DAGRunSummary]
+
+
+class DAGRunAnswer(Schema):
+    """One run."""
+
+    dag_run_details: DAGRunDetails
+
+
+class StartInline(Schema):
+    """A definition to be run at once, without being stored as a DAG."""
+
+    spec: str
+    name: str | None | UnsetType = UNSET
+    params: str | None | UnsetType = UNSET
+    dag_run_id: str | None | UnsetType = UNSET
+    singleton: bool | None | UnsetType = False
+
+
+class StartedRun(Schema):
+    """The id of the run that was started."""
+
+    dag_run_id: str
+
+
+class Log(Schema):
+    """A page of a log; totals are exact."""
+
+    content: str
+    line_count: int | UnsetType = UNSET
+    total_lines: int | UnsetType = UNSET
+    has_more: bool | UnsetType = UNSET
+    is_estimate: bool | UnsetType = UNSET

@@ -1,0 +1,91 @@
+"""Log chunks: how far a stream is stored, and the lines of a page of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import RowMapping, func, select
+
+from app.db.database import ReadConnection
+from app.db.models.log import LogChunk
+
+
+class StreamKey(msgspec.Struct, frozen=True):
+    """One stream of one node in one attempt."""
+
+    run: int
+    attempt: int
+    position: int
+    stream: int
+
+
+class StreamEnd(msgspec.Struct, frozen=True):
+    """Where the stored part of a stream ends."""
+
+    next_seq: int = 0
+    next_line: int = 1
+    next_byte: int = 0
+    ends_with_newline: bool = True
+
+
+def _of(key: StreamKey) -> tuple[object, ...]:
+    return (
+        LogChunk.run_id == key.run,
+        LogChunk.attempt == key.attempt,
+        LogChunk.position == key.position,
+        LogChunk.stream == key.stream,
+    )
+
+
+def get_end(connection: ReadConnection, key: StreamKey) -> StreamEnd:
+    """Return where the stored part of a stream ends; the beginning when nothing is stored."""
+    row = connection.execute(
+        select(
+            LogChunk.seq,
+            LogChunk.first_line,
+            LogChunk.line_count,
+            LogChunk.byte_offset,
+            LogChunk.byte_count,
+            func.substr(LogChunk.text, func.length(LogChunk.text), 1).label("last"),
+        )
+        .where(*_of(key))
+        .order_by(LogChunk.seq.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return StreamEnd()
+    return StreamEnd(
+        row.seq + 1, row.first_line + row.line_count, row.byte_offset + row.byte_count, row.last in ("\n", "")
+    )
+
+
+def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: int) -> int:
+    """Return the number of the next chunk over both streams of a node."""
+    last = connection.execute(
+        select(func.max(LogChunk.ordinal)).where(
+            LogChunk.run_id == run, LogChunk.attempt == attempt, LogChunk.position == position
+        )
+    ).scalar()
+    return 0 if last is None else last + 1
+
+
+def find_lines(connection: ReadConnection, key: StreamKey, first: int, count: int) -> Sequence[RowMapping]:
+    """Return the chunks that hold ``count`` lines from line ``first`` (from 1) on, in order."""
+    start = (
+        select(func.max(LogChunk.seq))
+        .where(*_of(key), LogChunk.first_line <= first)
+        .scalar_subquery()
+    )
+    # A line may begin chunks before the last one whose first_line it is: those that end inside it.
+    begin = (
+        select(func.min(LogChunk.seq))
+        .where(*_of(key), LogChunk.first_line + LogChunk.line_count >= first, LogChunk.seq <= start)
+        .scalar_subquery()
+    )
+    statement = (
+        select(LogChunk.first_line, LogChunk.line_count, LogChunk.text)
+        .where(*_of(key), LogChunk.seq >= func.coalesce(begin, 0), LogChunk.first_line < first + count)
+        .order_by(LogChunk.seq)
+    )
+    return connection.execute(statement).mappings().all()

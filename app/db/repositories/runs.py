@@ -1,0 +1,233 @@
+"""Runs as they are read: one by its name and id, lists, and what a server needs to drive one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import RowMapping, Select, and_, func, insert, or_, select, update
+
+from app.db.database import ReadConnection, WriteConnection
+from app.db.models.definition import Definition
+from app.db.models.node import Node
+from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
+from app.db.models.service import Service
+
+MOST_RUNS = 1000
+_QUEUED = 5
+
+_summary = (
+    Run.id,
+    Run.dag_name,
+    Run.run_id,
+    Run.status,
+    Run.attempt,
+    Run.params_text,
+    Run.created_at,
+    Run.queued_at,
+    Run.started_at,
+    Run.finished_at,
+    Run.definition_hash,
+    Run.file_name,
+)
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of runs is narrowed to; ``since`` is inclusive, ``before`` is not."""
+
+    name: str | None = None
+    name_part: str | None = None
+    run_id_part: str | None = None
+    status: int | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+def get(connection: ReadConnection, dag_name: str, run_id: str) -> RowMapping | None:
+    """Return the summary of a root run."""
+    return _one(
+        connection,
+        select(*_summary).where(Run.dag_name == dag_name, Run.run_id == run_id, Run.root_id.is_(None)),
+    )
+
+
+def get_latest(connection: ReadConnection, dag_name: str) -> RowMapping | None:
+    """Return the summary of the most recently created root run of a name."""
+    return _one(
+        connection,
+        select(*_summary)
+        .where(Run.dag_name == dag_name, Run.root_id.is_(None))
+        .order_by(Run.created_at.desc(), Run.run_id.desc())
+        .limit(1),
+    )
+
+
+def _one(connection: ReadConnection, statement: Select[Any]) -> RowMapping | None:
+    return connection.execute(statement).mappings().first()
+
+
+def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) -> Sequence[RowMapping]:
+    """Return summaries of root runs, newest first, ties by run id."""
+    statement = select(*_summary).where(Run.root_id.is_(None))
+    if wanted.name is not None:
+        statement = statement.where(Run.dag_name == wanted.name)
+    if wanted.name_part:
+        statement = statement.where(Run.dag_name.contains(wanted.name_part, autoescape=True))
+    if wanted.run_id_part:
+        statement = statement.where(Run.run_id.contains(wanted.run_id_part, autoescape=True))
+    if wanted.status is not None:
+        statement = statement.where(Run.status == wanted.status)
+    if wanted.since is not None:
+        statement = statement.where(Run.created_at >= wanted.since)
+    if wanted.before is not None:
+        statement = statement.where(Run.created_at < wanted.before)
+    statement = statement.order_by(Run.created_at.desc(), Run.run_id).limit(limit)
+    return connection.execute(statement).mappings().all()
+
+
+def find_latest_of(connection: ReadConnection, dag_names: Sequence[str]) -> dict[str, RowMapping]:
+    """Return, by DAG name, the newest running root run, or else the newest of all."""
+    found: dict[str, RowMapping] = {}
+    for name in dag_names:
+        running = _one(connection, _newest(name).where(Run.status == 1))
+        newest = running or _one(connection, _newest(name))
+        if newest is not None:
+            found[name] = newest
+    return found
+
+
+def _newest(dag_name: str) -> Select[Any]:
+    return (
+        select(*_summary)
+        .where(Run.dag_name == dag_name, Run.root_id.is_(None))
+        .order_by(Run.created_at.desc(), Run.run_id.desc())
+        .limit(1)
+    )
+
+
+def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[RowMapping]:
+    """Return the nodes of an attempt by position."""
+    statement = (
+        select(*Node.__table__.columns)
+        .where(Node.run_id == run, Node.attempt == attempt)
+        .order_by(Node.position)
+    )
+    return connection.execute(statement).mappings().all()
+
+
+def get_attempt(connection: ReadConnection, run: int, number: int) -> RowMapping | None:
+    """Return an attempt."""
+    return _one(
+        connection,
+        select(*RunAttempt.__table__.columns).where(RunAttempt.run_id == run, RunAttempt.number == number),
+    )
+
+
+def get_spec(connection: ReadConnection, definition_hash: str) -> tuple[str | None, str | None] | None:
+    """Return YAML text and base text of a definition; the texts are None when they were redacted."""
+    row = connection.execute(select(Definition.spec, Definition.base).where(Definition.hash == definition_hash)).first()
+    return None if row is None else (row.spec, row.base)
+
+
+def get_whole(connection: ReadConnection, run: int) -> RowMapping | None:
+    """Return a run with its inputs, as its driver needs it."""
+    return _one(
+        connection,
+        select(*Run.__table__.columns, RunInput.env, RunInput.dotenv, RunInput.work_dir, RunInput.keep_dir)
+        .join(RunInput, RunInput.run_id == Run.id)
+        .where(Run.id == run),
+    )
+
+
+def get_events(connection: ReadConnection, run: int) -> Sequence[RowMapping]:
+    """Return the history of a run in order."""
+    statement = (
+        select(RunEvent.seq, RunEvent.attempt, RunEvent.at, RunEvent.position, RunEvent.data)
+        .where(RunEvent.run_id == run)
+        .order_by(RunEvent.seq)
+    )
+    return connection.execute(statement).mappings().all()
+
+
+def last_seq(connection: ReadConnection, run: int) -> int:
+    """Return the number of a run's last event; 0 when it has none."""
+    return connection.execute(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run)).scalar() or 0
+
+
+def add_stop_request(connection: WriteConnection, run: int, actor: str | None, at: datetime) -> None:
+    """Ask a run to stop; its owner turns the request into an event."""
+    connection.execute(insert(RunRequest).values(run_id=run, kind="stop", actor=actor, asked_at=at))
+    connection.execute(
+        update(Run)
+        .where(Run.id == run, Run.stop_requested_at.is_(None))
+        .values(stop_requested_at=at, stop_requested_by=actor)
+    )
+
+
+def find_stop_requests(connection: ReadConnection, owner: str) -> list[int]:
+    """Return the runs of an owner that were asked to stop and have not been told."""
+    rows = connection.execute(
+        select(RunRequest.run_id)
+        .join(RunAttempt, and_(RunAttempt.run_id == RunRequest.run_id, RunAttempt.closed_at.is_(None)))
+        .where(RunRequest.handled_at.is_(None), RunAttempt.owner == owner)
+        .distinct()
+    )
+    return [row.run_id for row in rows]
+
+
+class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that is not closed, and what is known of its owner."""
+
+    run: int
+    number: int
+    token: int
+    owner: str | None
+    owner_host: str | None
+    owner_boot_id: str | None
+    owner_pid_namespace: str | None
+    owner_pid: int | None
+    owner_pid_started: int | None
+    lease_until: datetime | None
+    stopped_at: datetime | None
+
+
+def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
+    """Return all open attempts of runs that do not wait in a queue, with their owners."""
+    rows = connection.execute(
+        select(
+            RunAttempt.run_id,
+            RunAttempt.number,
+            RunAttempt.token,
+            RunAttempt.owner,
+            Service.host,
+            Service.boot_id,
+            Service.pid_namespace,
+            Service.pid,
+            Service.pid_started,
+            Service.lease_until,
+            Service.stopped_at,
+        )
+        .outerjoin(Service, Service.id == RunAttempt.owner)
+        .where(RunAttempt.closed_at.is_(None), RunAttempt.status != _QUEUED)
+        .order_by(RunAttempt.run_id)
+    )
+    names = OpenAttempt.__struct_fields__
+    return [OpenAttempt(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def take_over(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: str) -> bool:
+    """Make an open attempt ours under the next token; False when somebody was faster."""
+    result = connection.execute(
+        update(RunAttempt)
+        .where(
+            RunAttempt.run_id == attempt.run,
+            RunAttempt.number == attempt.number,
+            RunAttempt.token == attempt.token,
+            RunAttempt.closed_at.is_(None),
+            or_(RunAttempt.owner == attempt.owner, RunAttempt.owner.is_(None)),
+        )
+        .values(owner=owner, token=attempt.token + 1, host=host)
+    )
+    return bool(result.rowcount)

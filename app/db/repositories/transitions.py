@@ -1,0 +1,224 @@
+"""The hot path: accepting runs and storing what happened to them, many runs in one transaction.
+
+Core statements with ``executemany`` only (house design section 6, writing). The caller gives whole rows;
+fences are locked first and in one order, so that two servers cannot deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, func, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.db.database import ReadConnection, WriteConnection
+from app.db.models.definition import Definition
+from app.db.models.log import LogChunk
+from app.db.models.node import Node
+from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
+
+Row = dict[str, Any]
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it is accepted: complete rows, and what a guard has to know."""
+
+    key: int
+    dag_name: str
+    run_id: str
+    singleton: bool
+    max_active_runs: int
+    definition: Row
+    run: Row
+    attempt: Row
+    inputs: Row
+    nodes: Sequence[Row]
+    events: Sequence[Row]
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """The right to write to an attempt: its number and the token under which it is owned."""
+
+    run: int
+    attempt: int
+    token: int
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to one run since its last commit; every part may be empty."""
+
+    fence: Fence
+    nodes: Sequence[Row] = ()
+    events: Sequence[Row] = ()
+    chunks: Sequence[Row] = ()
+    run: Row | None = None
+    attempt: Row | None = None
+    requests_handled_at: Any = None
+
+
+class Activity(msgspec.Struct, frozen=True):
+    """How many runs of a DAG are live and how many wait in a queue."""
+
+    live: int = 0
+    queued: int = 0
+
+
+_NODE_KEYS = ("run_id", "attempt", "position")
+_RUN_COLUMNS = ("status", "started_at", "finished_at", "error")
+_ATTEMPT_COLUMNS = ("status", "state", "closed_at")
+_NODE_COLUMNS = (
+    "status",
+    "execution",
+    "started_at",
+    "finished_at",
+    "executed_at",
+    "due_at",
+    "retried_at",
+    "retry_count",
+    "done_count",
+    "repeated",
+    "exit_code",
+    "error",
+    "output_name",
+    "output_value",
+    "pid",
+    "pid_started",
+    "spool",
+    "detail",
+    "shown",
+)
+
+_RUNNING, _QUEUED, _NOT_STARTED = 1, 5, 0
+
+_update_nodes = (
+    update(Node)
+    .where(
+        Node.run_id == bindparam("b_run_id"),
+        Node.attempt == bindparam("b_attempt"),
+        Node.position == bindparam("b_position"),
+    )
+    .values({name: bindparam(name) for name in _NODE_COLUMNS})
+)
+_update_runs = (
+    update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _RUN_COLUMNS})
+)
+_update_attempts = (
+    update(RunAttempt)
+    .where(RunAttempt.run_id == bindparam("b_run_id"), RunAttempt.number == bindparam("b_number"))
+    .values({name: bindparam(name) for name in _ATTEMPT_COLUMNS})
+)
+_handle_requests = (
+    update(RunRequest)
+    .where(RunRequest.run_id == bindparam("b_run_id"), RunRequest.handled_at.is_(None))
+    .values(handled_at=bindparam("b_handled_at"))
+)
+
+
+def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Tell which of the (DAG name, run id) pairs root runs already have."""
+    rows = connection.execute(
+        select(Run.dag_name, Run.run_id).where(
+            tuple_(Run.dag_name, Run.run_id).in_(list(keys)), Run.root_id.is_(None)
+        )
+    )
+    return {(name, run_id) for name, run_id in rows}
+
+
+def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[str, Activity]:
+    """Count live and queued root runs by DAG name."""
+    rows = connection.execute(
+        select(Run.dag_name, Run.status, func.count())
+        .where(
+            Run.dag_name.in_(set(dag_names)),
+            Run.status.in_((_NOT_STARTED, _RUNNING, _QUEUED)),
+            Run.root_id.is_(None),
+        )
+        .group_by(Run.dag_name, Run.status)
+    )
+    found: dict[str, Activity] = {}
+    for name, status, count in rows:
+        before = found.get(name, Activity())
+        queued = count if status == _QUEUED else 0
+        found[name] = Activity(live=before.live + count - queued, queued=before.queued + queued)
+    return found
+
+
+def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
+    """Insert accepted runs with everything that belongs to them."""
+    _add_definitions(connection, [run.definition for run in runs])
+    connection.execute(insert(Run), [run.run for run in runs])
+    connection.execute(insert(RunAttempt), [run.attempt for run in runs])
+    if nodes := [node for run in runs for node in run.nodes]:
+        connection.execute(insert(Node), nodes)
+    connection.execute(insert(RunInput), [run.inputs for run in runs])
+    connection.execute(insert(RunEvent), [event for run in runs for event in run.events])
+
+
+def _add_definitions(connection: WriteConnection, definitions: Sequence[Row]) -> None:
+    by_hash = {definition["hash"]: definition for definition in definitions}
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(make(Definition).on_conflict_do_nothing(), [by_hash[key] for key in sorted(by_hash)])
+
+
+def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:
+    """Lock the open attempts among the fences that this owner still holds, in one order."""
+    rows = connection.execute(
+        select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token)
+        .where(
+            RunAttempt.run_id.in_({fence.run for fence in fences}),
+            RunAttempt.owner == owner,
+            RunAttempt.closed_at.is_(None),
+        )
+        .order_by(RunAttempt.run_id)
+        .with_for_update()
+    )
+    return {Fence(*row) for row in rows}
+
+
+def last_sequences(connection: ReadConnection, runs: Iterable[int]) -> dict[int, int]:
+    """Tell the number of the last stored event of each run."""
+    rows = connection.execute(
+        select(RunEvent.run_id, func.max(RunEvent.seq)).where(RunEvent.run_id.in_(set(runs))).group_by(RunEvent.run_id)
+    )
+    return {run: seq for run, seq in rows}
+
+
+def last_chunk(connection: ReadConnection, fence: Fence, position: int, stream: int) -> int:
+    """Tell the number of the last stored chunk of a stream; -1 when there is none."""
+    seq = connection.execute(
+        select(func.max(LogChunk.seq)).where(
+            LogChunk.run_id == fence.run,
+            LogChunk.attempt == fence.attempt,
+            LogChunk.position == position,
+            LogChunk.stream == stream,
+        )
+    ).scalar()
+    return -1 if seq is None else seq
+
+
+def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
+    """Store transitions whose fences are held; transitions of one run come in order."""
+    if chunks := [chunk for transition in transitions for chunk in transition.chunks]:
+        connection.execute(insert(LogChunk), chunks)
+    if nodes := [_node_parameters(node) for transition in transitions for node in transition.nodes]:
+        connection.execute(_update_nodes, nodes)
+    if events := [event for transition in transitions for event in transition.events]:
+        connection.execute(insert(RunEvent), events)
+    if runs := [{"b_id": t.fence.run, **t.run} for t in transitions if t.run is not None]:
+        connection.execute(_update_runs, runs)
+    if attempts := [_attempt_parameters(t.fence, t.attempt) for t in transitions if t.attempt is not None]:
+        connection.execute(_update_attempts, attempts)
+    if handled := [
+        {"b_run_id": t.fence.run, "b_handled_at": t.requests_handled_at} for t in transitions if t.requests_handled_at
+    ]:
+        connection.execute(_handle_requests, handled)
+
+
+def _node_parameters(node: Row) -> Row:
+    return {(f"b_{name}" if name in _NODE_KEYS else name): value for name, value in node.items()}
+
+
+def _attempt_parameters(fence: Fence, values: Row) -> Row:
+    return {"b_run_id": fence.run, "b_number": fence.attempt, **values}

@@ -1,0 +1,65 @@
+"""The one error that reaches a user: a code of the contract, a message with the fix, an HTTP status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.spec.problem import Problem
+
+
+class AppError(Exception):
+    """Something the caller can understand and act on."""
+
+    code = "bad_request"
+    status = 400
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(message)
+
+
+class BadRequestError(AppError):
+    """The request itself is wrong."""
+
+
+class InvalidSpecError(BadRequestError):
+    """A definition has problems; the message names all of them."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+
+
+class ForbiddenError(AppError):
+    """The request is not allowed."""
+
+    code, status = "forbidden", 403
+
+
+class NotFoundError(AppError):
+    """There is no such thing."""
+
+    code, status = "not_found", 404
+
+
+class NotRunningError(AppError):
+    """The run is in no state for this."""
+
+    code = "not_running"
+
+
+class AlreadyExistsError(AppError):
+    """The name or id is taken."""
+
+    code, status = "already_exists", 409
+
+
+class MaxRunReachedError(AppError):
+    """The limit of active runs does not allow another one."""
+
+    code, status = "max_run_reached", 409
+
+
+class UnavailableError(AppError):
+    """The server cannot do this now, through no fault of the caller."""
+
+    code, status = "internal_error", 503

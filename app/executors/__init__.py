@@ -1,0 +1,1 @@
+"""Doing one step: against the operating system, with no database and no run in sight."""

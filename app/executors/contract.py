@@ -1,0 +1,65 @@
+"""What an executor is given and what it gives back; the rest of the program knows no more than this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+EXIT_TIMEOUT = 124
+EXIT_NOT_FOUND = 127
+
+
+class SetupError(Exception):
+    """An execution could not be set up; recorded with exit code 0, counted as 1 by retry rules (runtime 12)."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How an execution ended. ``exit_code`` is None when it left no exit status behind."""
+
+    exit_code: int | None
+    error: str = ""
+
+
+class ExecutionFiles(msgspec.Struct, frozen=True):
+    """The files of one execution: its own directory, and the output shared by all executions of the node."""
+
+    directory: Path
+    stdout: Path
+    stderr: Path
+
+    @property
+    def started(self) -> Path:
+        """Created exclusively by whoever owns the execution."""
+        return self.directory / "started"
+
+    @property
+    def exit(self) -> Path:
+        """Prepared by the server, written over in place by the shim."""
+        return self.directory / "exit"
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluated step, ready to be run."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+
+
+class Execution(Protocol):
+    """One execution under way."""
+
+    async def wait(self) -> Outcome:
+        """Return when every process that still writes to the step's output is gone."""
+
+    def signal(self, name: str) -> None:
+        """Send a signal, by its POSIX name, to the processes of the execution."""
+
+    def kill(self) -> None:
+        """End every process of the execution for good."""
+
+    def detach(self) -> None:
+        """Let go: the execution continues without this server."""

@@ -1,0 +1,92 @@
+"""What Linux tells about processes: identity, sessions, and who still writes to a file."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+_PROC = Path("/proc")
+_STATE, _SESSION, _START_TIME = 0, 3, 19  # fields of /proc/PID/stat after the command's closing parenthesis
+
+
+class ProcessId(msgspec.Struct, frozen=True):
+    """A process that cannot be mistaken for a later one with the same number."""
+
+    pid: int
+    started: int  # clock ticks since boot
+
+
+def parse_stat(line: str) -> ProcessId | None:
+    """Read the identity from a line of ``/proc/PID/stat``; None when the line is not whole."""
+    pid, _, rest = line.partition(" (")
+    fields = rest.rpartition(") ")[2].split()
+    if not pid.isdigit() or len(fields) <= _START_TIME:
+        return None
+    return ProcessId(int(pid), int(fields[_START_TIME]))
+
+
+def _stat_fields(pid: int | str) -> list[str]:
+    try:
+        line = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return line.rpartition(") ")[2].split()
+
+
+def identify(pid: int) -> ProcessId | None:
+    """Identify a live process; None when there is none with this number (a zombie is none)."""
+    fields = _stat_fields(pid)
+    if not fields or fields[_STATE] in "ZX":
+        return None
+    return ProcessId(pid, int(fields[_START_TIME]))
+
+
+def is_alive(process: ProcessId) -> bool:
+    """Whether this very process still runs."""
+    return identify(process.pid) == process
+
+
+def session_members(session: int) -> list[int]:
+    """Process ids that belong to a session, zombies left out."""
+    members = []
+    for entry in _PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        fields = _stat_fields(entry.name)
+        if fields and fields[_SESSION] == str(session) and fields[_STATE] not in "ZX":
+            members.append(int(entry.name))
+    return members
+
+
+def has_writers(path: Path) -> bool | None:
+    """Whether any process holds the file open for writing; None where the file system cannot tell.
+
+    A read lease is refused while somebody does. It is given back at once, or the next
+    writer would have to wait for us.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return True if error.errno == errno.EAGAIN else None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def boot_id() -> str:
+    """Identify this boot of the machine."""
+    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def pid_namespace() -> str:
+    """Identify the namespace our process numbers belong to."""
+    return str((_PROC / "self/ns/pid").readlink()).strip("pid:[]")

@@ -1,0 +1,218 @@
+"""A step's processes: started through the shim, waited for, adopted after a restart, signalled, killed.
+
+House design section 7. The shim is a child of the server while the server lives; its exit status counts
+then. A server that comes later only has the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from app.executors import proc
+from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError
+from app.executors.proc import ProcessId
+
+_SHIM = Path(__file__).with_name("shim.sh")
+_UNWRITTEN = b"   \n"
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.002, 0.25
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a command works and what it sees."""
+
+    cwd: Path
+    env: Mapping[str, str]
+
+
+def prepare(files: ExecutionFiles) -> None:
+    """Make the execution's directory and the bytes that the shim writes its exit code over."""
+    files.directory.mkdir(parents=True, mode=0o700)
+    descriptor = os.open(files.exit, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, _UNWRITTEN)
+    finally:
+        os.close(descriptor)
+
+
+def _split_environment(env: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Separate what a shell would drop: variables whose names are no identifiers, such as ``1``."""
+    plain = {name: value for name, value in env.items() if _IDENTIFIER.match(name)}
+    odd = [f"{name}={value}" for name, value in env.items() if name and "=" not in name and name not in plain]
+    return plain, odd
+
+
+def spawn(command: Command, files: ExecutionFiles) -> OwnProcess:
+    """Start the shim in a session of its own; raises SetupError when the system refuses."""
+    env, odd = _split_environment(command.env)
+    prefix = ["env", "--", *odd] if odd else []
+    argv = ["/bin/sh", str(_SHIM), str(files.started), str(files.exit), *prefix, *command.argv]
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    out = os.open(files.stdout, flags, 0o600)
+    err = os.open(files.stderr, flags, 0o600)
+    try:
+        popen = subprocess.Popen(  # noqa: S603 - running what the definition says is the product
+            argv,
+            cwd=command.cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise SetupError(f"the command could not be started: {error}") from error
+    finally:
+        os.close(out)
+        os.close(err)
+    return OwnProcess(popen, files)
+
+
+def read_exit(files: ExecutionFiles) -> int | None:
+    """Read the exit code that the shim left; None while it is missing or short."""
+    try:
+        text = files.exit.read_bytes()
+    except FileNotFoundError:
+        return None
+    return int(text[:3]) if len(text) >= len(_UNWRITTEN) and text[:3].isdigit() else None
+
+
+def read_started(files: ExecutionFiles) -> ProcessId | None:
+    """Read who owns the execution; None when the file is not there or not whole."""
+    try:
+        return proc.parse_stat(files.started.read_text(errors="replace"))
+    except FileNotFoundError:
+        return None
+
+
+def claim(files: ExecutionFiles) -> bool:
+    """Create ``started`` ourselves, so that no late shim can begin; False when it exists."""
+    try:
+        os.close(os.open(files.started, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
+async def wait_for_exit(pid: int, known: ProcessId | None = None) -> None:
+    """Wait until the process is gone; ``known`` guards against a number that was given out again."""
+    loop = asyncio.get_running_loop()
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    gone = asyncio.Event()
+    try:
+        if known is not None and not proc.is_alive(known):
+            return
+        loop.add_reader(descriptor, gone.set)
+        await gone.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+class _SessionProcess:
+    """What own and adopted processes have in common: a session that the shim leads."""
+
+    def __init__(self, pid: int, files: ExecutionFiles) -> None:
+        self.pid = pid
+        self._files = files
+        self._ending = False
+
+    def signal(self, name: str) -> None:
+        """Signal everything in the session but its shim, which has to live to tell the exit code."""
+        self._ending = True
+        self._send(signal.Signals[name], spare=self.pid)
+
+    def kill(self) -> None:
+        """Kill the whole session, shim included."""
+        self._ending = True
+        self._send(signal.SIGKILL, spare=0)
+
+    def detach(self) -> None:
+        """Nothing holds the processes to this server."""
+
+    def _end_stragglers(self) -> None:
+        """Leave nothing of the session behind once it was told to end (promise 5)."""
+        if self._ending:
+            self._send(signal.SIGKILL, spare=0)
+
+    def _send(self, number: int, *, spare: int) -> None:
+        for pid in proc.session_members(self.pid):
+            if pid != spare:
+                _kill_quietly(pid, number)
+
+    async def _wait_for_writers(self) -> None:
+        pause = _FIRST_LOOK_SECONDS
+        while self._has_writers():
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_LOOK_SECONDS)
+
+    def _has_writers(self) -> bool:
+        answers = [proc.has_writers(path) for path in (self._files.stdout, self._files.stderr)]
+        if None in answers:
+            return bool(proc.session_members(self.pid))
+        return any(answers)
+
+
+def _kill_quietly(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return  # it ended in between, or it changed its user: no signal of ours reaches it
+
+
+class OwnProcess(_SessionProcess):
+    """A shim that this server started."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], files: ExecutionFiles) -> None:
+        super().__init__(popen.pid, files)
+        self._popen = popen
+
+    async def wait(self) -> Outcome:
+        """Wait for the shim and for all who still write to the output."""
+        await wait_for_exit(self.pid)
+        # Before the shim is reaped, so that its number still names this session.
+        self._end_stragglers()
+        code = self._popen.wait()
+        await self._wait_for_writers()
+        if code < 0:
+            return Outcome(exit_code=-1, error=f"signal: {signal.Signals(-code).name}")
+        return outcome_of(code)
+
+    def detach(self) -> None:
+        """Leave the child to init: the interpreter must not warn that it still runs."""
+        self._popen.returncode = 0
+
+
+class AdoptedProcess(_SessionProcess):
+    """A shim that another server started."""
+
+    def __init__(self, process: ProcessId, files: ExecutionFiles) -> None:
+        super().__init__(process.pid, files)
+        self._process = process
+
+    async def wait(self) -> Outcome:
+        """Wait for the shim and the writers, then read the exit code it left."""
+        await wait_for_exit(self.pid, self._process)
+        self._end_stragglers()
+        await self._wait_for_writers()
+        code = read_exit(self._files)
+        return LOST if code is None else outcome_of(code)
+
+
+LOST = Outcome(exit_code=None, error="ended without an exit status")
+
+
+def outcome_of(code: int) -> Outcome:
+    """Say what an exit code means."""
+    return Outcome(exit_code=code, error=f"exit status {code}" if code else "")

@@ -1,0 +1,77 @@
+"""The rules for names and ids that come from outside (api-behaviour 1.5, DAG format 1.1)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from uuid import UUID
+
+from app.errors import BadRequestError
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_RUN_ID = re.compile(r"[-A-Za-z0-9_]+")
+LONGEST_NAME, LONGEST_RUN_ID = 40, 64
+LATEST = "latest"
+_SUFFIXES = (".yaml", ".yml")
+_SHOWN = 60
+
+
+def shorten(text: str) -> str:
+    """Quote a text for a message, cut where it would drown the rest."""
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can name a DAG or its file; ``.`` and ``..`` cannot."""
+    return bool(_NAME.fullmatch(text)) and len(text) <= LONGEST_NAME and text.strip(".") != ""
+
+
+def strip_suffix(file_name: str) -> str:
+    """Take the extension off a file name, for clients that send it."""
+    for suffix in _SUFFIXES:
+        file_name = file_name.removesuffix(suffix)
+    return file_name
+
+
+def check_file_name(text: str) -> str:
+    """Return a new file name if it is one; raises BadRequestError."""
+    if not is_name(text):
+        raise BadRequestError(
+            f"name: {shorten(text)} is no DAG name: use 1 to {LONGEST_NAME} letters, digits, '-', '_' or '.'"
+        )
+    if text.endswith(_SUFFIXES):
+        raise BadRequestError(f"name: {shorten(text)} must not end in .yaml or .yml")
+    return text
+
+
+def check_dag_name(text: str, field: str) -> str:
+    """Return a DAG name that overrides another if it is one; raises BadRequestError."""
+    if not is_name(text):
+        raise BadRequestError(
+            f"{field}: {shorten(text)} is no DAG name: use 1 to {LONGEST_NAME} letters, digits, '-', '_' or '.'"
+        )
+    return text
+
+
+def check_run_id(text: str) -> str:
+    """Return a run id given by a client if it is one; raises BadRequestError."""
+    if not _RUN_ID.fullmatch(text) or len(text) > LONGEST_RUN_ID:
+        raise BadRequestError(
+            f"dagRunId: {shorten(text)} is no run id: use 1 to {LONGEST_RUN_ID} letters, digits, '-' or '_'"
+        )
+    if text == LATEST:
+        raise BadRequestError("dagRunId: 'latest' is reserved for the newest run; choose another id")
+    return text
+
+
+def new_run_id() -> str:
+    """Make a run id: a UUID of version 7, ordered by time."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | (7 << 76) | (secrets.randbits(12) << 64) | (2 << 62) | secrets.randbits(62)
+    return str(UUID(int=value))
+
+
+def new_key() -> int:
+    """Make a row key that grows with time: 41 bits of milliseconds, 22 of chance."""
+    return ((time.time_ns() // 1_000_000) << 22) | secrets.randbits(22)

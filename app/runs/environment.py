@@ -1,0 +1,172 @@
+"""What a step of a run sees: variables, directories, shell, and the texts evaluated with them (DAG format 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from app.executors.contract import SetupError
+from app.executors.shell import ShellTexts
+from app.runs.conditions import Expand
+from app.runs.evaluation import Surroundings, evaluate
+from app.runs.run import OwnedRun
+from app.spec import expand, paths, words
+from app.spec.expand import ExpansionError, Mode, StepFacts
+from app.spec.model import Dag, Pair, Step
+from app.spec.scope import StepScope
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a run has happened when a text is evaluated."""
+
+    outputs: Mapping[str, str] = {}
+    steps: Mapping[str, StepFacts] = {}
+    handler_status: str = ""  # the run's status, for handlers only
+    log_files: Mapping[str, str] = {}
+
+
+class RunEnvironment:
+    """The variables of one run, apart from those of every other and of the server."""
+
+    def __init__(
+        self,
+        run: OwnedRun,
+        dag: Dag,
+        *,
+        environ: Mapping[str, str],
+        home: str,
+        default_shell: tuple[str, ...],
+        log_file: str,
+        limit_seconds: float | None,
+    ) -> None:
+        self._run = run
+        self._environ = environ
+        self._home = home
+        self._params = _as_dict(run.inputs.params)
+        self._env = _as_dict(run.inputs.env)
+        self._dotenv = _as_dict(run.inputs.dotenv)
+        self._own = {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, "DAG_RUN_LOG_FILE": log_file}
+        self.work_dir = run.inputs.work_dir
+        # Conditions and backticks see what the run's process would: all of the server's environment that
+        # is no credential, and the DAG's own variables over it.
+        self._process = {**environ, **self._env, **self._dotenv}
+        self.shell = self._expand_shell(dag.shell) or default_shell
+        self._default_shell = default_shell
+        self._limit_seconds = limit_seconds
+
+    def _expand_shell(self, shell: tuple[str, ...]) -> tuple[str, ...]:
+        texts = (self._plain(word) for word in shell)
+        return tuple(text for text in texts if text)
+
+    def _plain(self, text: str) -> str:
+        return expand.run_without_commands(expand.expand(text, mode=Mode.PLAIN, maps=(), environ=self._process))
+
+    def surroundings(self, shell: tuple[str, ...] | None = None) -> Surroundings:
+        """Where conditions and backticks of this run are run."""
+        return Surroundings(
+            shell=shell or self._default_shell,
+            env=self._process,
+            cwd=Path(self.work_dir),
+            limit_seconds=self._limit_seconds,
+        )
+
+    def scope(self, name: str, moment: Moment, *, cwd: str, step_env: Iterable[Pair] = ()) -> StepScope:
+        """Put the variables of a step in their order of precedence."""
+        own = {"DAG_RUN_STEP_NAME": name, "PWD": cwd} if name else {}
+        if moment.handler_status:
+            own["DAG_RUN_STATUS"] = moment.handler_status
+        return StepScope(
+            run_vars=own,
+            step_env=_as_dict(step_env),
+            params=self._params,
+            outputs=moment.outputs,
+            log_files=moment.log_files,
+            dotenv=self._dotenv,
+            dag_env=self._env,
+            run=self._own,
+            os_environ=self._environ,
+        )
+
+    def expander(self, scope: StepScope, moment: Moment) -> Expand:
+        """Make the function that expands a text in this scope."""
+
+        def expand_text(text: str, mode: Mode) -> Generator[str, str, str]:
+            return expand.expand(
+                text, mode=mode, maps=scope.maps(mode), steps=moment.steps, environ=self._process, home=self._home
+            )
+
+        return expand_text
+
+    def dag_expander(self) -> Expand:
+        """Make the function that expands texts of the DAG itself."""
+        moment = Moment()
+        return self.expander(self.scope("", moment, cwd=self.work_dir), moment)
+
+    def directory_of(self, step: Step) -> str:
+        """Name the directory a step works in (DAG format 3.5)."""
+        if not step.working_dir:
+            return self.work_dir
+        seen = {**self._environ, **self._params, **self._dotenv, **self._env}
+        text = expand.run_without_commands(expand.expand(step.working_dir, mode=Mode.PLAIN, maps=(), environ=seen))
+        return paths.resolve(text, base=self.work_dir, home=self._home)
+
+    async def evaluate_redirect(self, text: str) -> Path | None:
+        """Evaluate the file that a stream is copied to; raises ExpansionError."""
+        if not text:
+            return None
+        value = await evaluate(self.dag_expander()(text, Mode.FULL), self.surroundings())
+        return Path(paths.resolve(value, base=self.work_dir, home=self._home))
+
+    async def evaluate_step_env(self, step: Step, moment: Moment, cwd: str) -> tuple[Pair, ...]:
+        """Evaluate a step's own variables; entries cannot see each other, and a failing one is left out."""
+        if not step.env:
+            return ()
+        scope = self.scope(step.name, moment, cwd=cwd)
+        evaluation = expand.evaluate_step_env(
+            step.env, maps=scope.maps(Mode.FULL), steps=moment.steps, environ=self._process, home=self._home
+        )
+        return await evaluate(evaluation, self.surroundings())
+
+    async def evaluate_number(self, text: int | str, field: str) -> int:
+        """Evaluate a number of a retry policy, which sees only DAG env and the environment; raises SetupError."""
+        if isinstance(text, int):
+            return text
+        evaluation = expand.expand(text, mode=Mode.FULL, maps=(), environ=self._process, home=self._home)
+        try:
+            return int((await evaluate(evaluation, self.surroundings())).strip())
+        except (ExpansionError, ValueError) as error:
+            raise SetupError(f"{field}: {text!r} does not give a whole number: {error}") from error
+
+    async def evaluate_texts(self, step: Step, expander: Expand) -> ShellTexts:
+        """Evaluate command, script and shell of a step; raises ExpansionError."""
+        around = self.surroundings()
+        own = tuple([await evaluate(expander(word, Mode.FULL), around) for word in step.shell])
+        shell = own or self.shell
+        direct = not shell or shell[0] == "direct"
+        mode = Mode.FULL if direct else Mode.COMMAND
+        args = tuple([await evaluate(expander(word, mode), around) for word in step.args])
+        program = await evaluate(expander(step.command, mode), around) if step.command else ""
+        line = await self._evaluate_line(step, program, args, expander, mode)
+        script = await evaluate(expander(step.script, Mode.FULL if direct else Mode.VARS), around)
+        return ShellTexts(
+            line=line,
+            program=program,
+            args=args,
+            script=script,
+            shell=shell,
+            own_shell=bool(own),
+            packages=step.shell_packages,
+        )
+
+    async def _evaluate_line(
+        self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode
+    ) -> str:
+        if step.command_list:
+            return words.join_list((program, *args))
+        return await evaluate(expander(step.command_line, mode), self.surroundings())
+
+
+def _as_dict(pairs: Iterable[Pair]) -> dict[str, str]:
+    return {pair.name: pair.value for pair in pairs}

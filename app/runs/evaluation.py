@@ -1,0 +1,52 @@
+"""Drives evaluations: the language says which command it wants run, this runs it and hands the text back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from app.executors.capture import CaptureError, capture
+from app.spec.expand import ExpansionError
+
+T = TypeVar("T")
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where commands inside texts are run: shell, environment, directory, and their time limit in seconds."""
+
+    shell: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    limit_seconds: float | None = None
+
+
+async def evaluate(evaluation: Generator[str, str, T], surroundings: Surroundings) -> T:
+    """Drive an evaluation to its result; raises ExpansionError when a command in it fails."""
+    try:
+        wanted = next(evaluation)
+        while True:
+            try:
+                answer = await _substitute(wanted, surroundings)
+            except ExpansionError as error:
+                wanted = evaluation.throw(error)
+            else:
+                wanted = evaluation.send(answer)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+async def _substitute(command: str, surroundings: Surroundings) -> str:
+    argv = (*surroundings.shell, "-c", command)
+    try:
+        captured = await capture(
+            argv, env=surroundings.env, cwd=surroundings.cwd, limit_seconds=surroundings.limit_seconds
+        )
+    except CaptureError as error:
+        raise ExpansionError(f"the command `{command}` {error}") from error
+    if captured.exit_code:
+        raise ExpansionError(f"the command `{command}` ended with exit status {captured.exit_code}")
+    return captured.stdout.strip()

@@ -1,0 +1,150 @@
+"""One execution of a step, from its texts to its end: prepared, begun or adopted, followed, drained."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+
+import msgspec
+
+from app.engine.event import StepExited
+from app.executors import process, shell
+from app.executors.contract import Execution, ExecutionFiles, Outcome, SetupError
+from app.executors.process import LOST, AdoptedProcess
+from app.runs.node import NodeWork
+from app.runs.spool import CHUNK_BYTES, Chunk, Follower
+from app.spec import conditions
+from app.spec.model import Step
+
+_FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.01, 0.25
+_LOST_WAIT_SECONDS = 0.5
+
+StoreLog = Callable[[list[Chunk]], Awaitable[None]]
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How an execution ended, and the last of its output, to be stored together with its end."""
+
+    outcome: Outcome
+    tail: list[Chunk]
+
+
+async def follow(execution: Execution, follower: Follower, store: StoreLog) -> Ended:
+    """Store output while it is written; return once nobody writes any more and all but the tail is stored."""
+    waiter = asyncio.ensure_future(execution.wait())
+    try:
+        pause = _FIRST_LOOK_SECONDS
+        while not (await asyncio.wait({waiter}, timeout=pause))[0]:
+            chunks = await follower.take()
+            if chunks:
+                await store(chunks)
+            pause = _FIRST_LOOK_SECONDS if chunks else min(pause * 2, _LONGEST_LOOK_SECONDS)
+        return Ended(waiter.result(), await drain(follower, store))
+    finally:
+        waiter.cancel()
+
+
+async def drain(follower: Follower, store: StoreLog) -> list[Chunk]:
+    """Store what is left of the output but for its last part, and return that."""
+    while follower.pending() > CHUNK_BYTES:
+        if chunks := await follower.take(at_end=True):
+            await store(chunks)
+    tail = []
+    while follower.pending():
+        tail += await follower.take(at_end=True)
+    return tail
+
+
+async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
+    """Look at what an execution left behind (house design section 7, recovery).
+
+    Gives its outcome, the live process, or None when it never began and never will:
+    it may be begun again, in a new directory.
+    """
+    if files is None:
+        return None
+    if (code := process.read_exit(files)) is not None:
+        return process.outcome_of(code)
+    # A server that is fenced off but still alive cannot make this directory again, so it cannot begin either.
+    files.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if process.claim(files):
+        return None
+    owner = process.read_started(files)
+    if owner is None:
+        return await _look_again(files)
+    return AdoptedProcess(owner, files)
+
+
+async def _look_again(files: ExecutionFiles) -> Execution | Outcome:
+    """Somebody created ``started`` and has not written to it: give that process a moment."""
+    await asyncio.sleep(_LOST_WAIT_SECONDS)
+    owner = process.read_started(files)
+    return LOST if owner is None else AdoptedProcess(owner, files)
+
+
+def left_behind(files: ExecutionFiles, reason: str) -> Outcome:
+    """Read how an execution ended whose processes cannot be alive any more."""
+    code = process.read_exit(files)
+    return Outcome(exit_code=None, error=reason) if code is None else process.outcome_of(code)
+
+
+def begin(node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place) -> Execution:
+    """Begin an execution; raises SetupError."""
+    try:
+        process.prepare(files)
+        _note_offset(node, files)
+    except OSError as error:
+        raise SetupError(f"the spool could not be written: {error}") from error
+    command = shell.build(texts, cwd=place.cwd, env=place.env, files=files)
+    return process.spawn(command, files)
+
+
+def _note_offset(node: NodeWork, files: ExecutionFiles) -> None:
+    """Note where in stdout an execution's own output begins."""
+    if node.step.output:
+        (files.directory / "offset").write_text(str(node.size_of_stdout()))
+
+
+def _own_offset(files: ExecutionFiles) -> int:
+    note = files.directory / "offset"
+    return int(note.read_text() or 0) if note.exists() else 0
+
+
+def exit_event(node: NodeWork, execution: int, outcome: Outcome, files: ExecutionFiles, limit: int) -> StepExited:
+    """Turn an outcome into the engine's event, the captured output taken into the node's facts."""
+    error = outcome.error
+    if node.step.output:
+        error = _capture(node, files, limit) or error
+    if error and (tail := node.stderr_tail()):
+        error = f"{error}\nlast of stderr:\n{tail}"
+    code = -1 if outcome.exit_code is None else outcome.exit_code
+    return StepExited(
+        key=node.key,
+        execution=execution,
+        exit_code=code,
+        error=error,
+        output_matched=bool(error) and _matches_output(node.step, node),
+    )
+
+
+def _capture(node: NodeWork, files: ExecutionFiles, limit: int) -> str:
+    """Take the output variable's value; returns what is wrong with it, or nothing."""
+    data = node.read_stdout(_own_offset(files), limit + 1)
+    if len(data) > limit:
+        node.facts.output_name, node.facts.output_value = None, None
+        return f"the output is larger than the limit of {limit} bytes (maxOutputSize)"
+    node.facts.output_name = node.step.output
+    node.facts.output_value = data.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}").strip()
+    return ""
+
+
+def _matches_output(step: Step, node: NodeWork) -> bool:
+    if not step.continue_on.output or not node.stdout.exists():
+        return False
+    return conditions.output_matches(_lines(node), step.continue_on.output)
+
+
+def _lines(node: NodeWork) -> Iterator[str]:
+    with node.stdout.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            yield line.rstrip("\n")

@@ -1,0 +1,103 @@
+"""What a run needs from the outside before it exists: env, params, dotenv and directory, evaluated once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from app.errors import BadRequestError
+from app.runs.evaluation import Surroundings, evaluate
+from app.runs.run import RunInputs
+from app.spec import dotenv, expand, params, paths, schema
+from app.spec.expand import ExpansionError, Mode
+from app.spec.model import Dag, Pair
+from app.spec.problem import SpecError
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run comes from and where it may work."""
+
+    source_directory: str | None
+    own_directory: Path  # made for the run when neither definition nor file say where it works
+    work_dir: Path  # what relative directories of a definition without a file start from
+    home: str
+    shell: tuple[str, ...]
+    environ: Mapping[str, str]
+    limit_seconds: float
+
+
+async def evaluate_inputs(dag: Dag, override: str, place: Place) -> RunInputs:
+    """Evaluate what a definition says about its environment; raises BadRequestError naming the field."""
+    base = Path(place.source_directory) if place.source_directory else place.work_dir
+    cwd = base if base.is_dir() else Path(place.home or "/")
+    around = Surroundings(shell=place.shell, env=place.environ, cwd=cwd, limit_seconds=place.limit_seconds)
+    env = await _evaluate_env(dag, place, around)
+    seen = {**place.environ, **{pair.name: pair.value for pair in env}}
+    around = msgspec.structs.replace(around, env=seen)
+    pairs = await _evaluate_params(dag, override, seen, place, around)
+    work_dir = _working_directory(dag, seen, base, place)
+    variables = await _read_dotenv(dag, seen, work_dir, place, around)
+    own = str(place.own_directory)
+    return RunInputs(params=pairs, env=env, dotenv=variables, work_dir=work_dir or own, keep_dir=bool(work_dir))
+
+
+async def _evaluate_env(dag: Dag, place: Place, around: Surroundings) -> tuple[Pair, ...]:
+    if not dag.env:
+        return ()
+    try:
+        return await evaluate(expand.evaluate_env(dag.env, environ=place.environ, home=place.home), around)
+    except ExpansionError as error:
+        raise BadRequestError(f"env: a value could not be evaluated: {error}") from error
+
+
+async def _evaluate_params(
+    dag: Dag, override: str, seen: Mapping[str, str], place: Place, around: Surroundings
+) -> tuple[Pair, ...]:
+    try:
+        pairs = await evaluate(params.evaluate(dag.params, override, environ=seen, home=place.home), around)
+    except ExpansionError as error:
+        raise BadRequestError(f"params: a value could not be evaluated: {error}") from error
+    if not dag.params_schema:
+        return pairs
+    return _validate(pairs, await _read_schema(dag, place))
+
+
+def _validate(pairs: tuple[Pair, ...], wanted: dict[str, Any]) -> tuple[Pair, ...]:
+    try:
+        return schema.validate(pairs, wanted)
+    except (SpecError, ValueError) as error:
+        raise BadRequestError(f"params: the values do not match the schema: {error}") from error
+
+
+def _working_directory(dag: Dag, seen: Mapping[str, str], base: Path, place: Place) -> str:
+    """Name the directory that definition or file give; empty when neither does."""
+    if not dag.working_dir:
+        return place.source_directory or ""
+    text = expand.run_without_commands(expand.expand(dag.working_dir, mode=Mode.PLAIN, maps=(), environ=seen))
+    return paths.resolve(text, base=str(base), home=place.home)
+
+
+async def _read_dotenv(
+    dag: Dag, seen: Mapping[str, str], work_dir: str, place: Place, around: Surroundings
+) -> tuple[Pair, ...]:
+    """Read the first candidate that exists and can be parsed; a missing one is no error."""
+    for name in dict.fromkeys((".env", *dag.dotenv)) if dag.dotenv else ():
+        evaluation = expand.expand(name, mode=Mode.FULL, maps=(), environ=seen, home=place.home)
+        try:
+            text = await evaluate(evaluation, around)
+        except ExpansionError as error:
+            raise BadRequestError(f"dotenv: {name!r} could not be evaluated: {error}") from error
+        for directory in filter(None, (work_dir, place.source_directory)):
+            pairs = _parse_file(Path(paths.resolve(text, base=directory, home=place.home)))
+            if pairs is not None:
+                return pairs
+    return ()
+
+
+def _parse_file(path: Path) -> tuple[Pair, ...] | None:
+    try:
+        return dotenv.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,109 @@
+"""What a runner keeps of one node beside the engine's state: its files, its place in the log, its facts."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from app.executors.contract import ExecutionFiles
+from app.executors.shell import ShellTexts
+from app.runs.rows import NodeFacts
+from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower
+from app.spec.model import Step
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+_NAME_LENGTH = 40
+_STDERR_TAIL_BYTES = 1024
+
+
+class NodeWork:
+    """One node of a run that this process drives."""
+
+    def __init__(self, key: int, step: Step, attempt_directory: Path, facts: NodeFacts) -> None:
+        self.key = key
+        self.step = step
+        self.facts = facts
+        self.texts: ShellTexts | None = None  # evaluated once, reused by retries and repetitions
+        self.positions = {STDOUT: Position(), STDERR: Position()}
+        self.ordinal = 0
+        self.follower: Follower | None = None
+        self._directory = attempt_directory / f"{key}-{_UNSAFE.sub('_', step.name)[:_NAME_LENGTH]}"
+
+    @property
+    def stdout(self) -> Path:
+        """The file that all executions of this node append their stdout to."""
+        return self._directory / "stdout"
+
+    @property
+    def stderr(self) -> Path:
+        """The file that all executions of this node append their stderr to."""
+        return self._directory / "stderr"
+
+    def files(self, execution: int, *, again: int = 0) -> ExecutionFiles:
+        """Name the files of an execution; ``again`` tells a second directory of the same one."""
+        name = f"{execution}" if not again else f"{execution}.{again}"
+        return ExecutionFiles(self._directory / name, self.stdout, self.stderr)
+
+    def stored_files(self) -> ExecutionFiles | None:
+        """Name the files that the row names; None when it names none."""
+        if self.facts.spool is None:
+            return None
+        directory = Path(self.facts.spool)
+        return ExecutionFiles(directory, directory.parent / "stdout", directory.parent / "stderr")
+
+    def open(self, redirects: dict[int, Path | None], log_limit: int) -> Follower:
+        """Begin to follow the streams, where a stored prefix of them ends; raises OSError."""
+        if self.follower is None:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            streams = [self._stream(number, redirects.get(number), log_limit) for number in (STDOUT, STDERR)]
+            self.follower = Follower((streams[0], streams[1]))
+        return self.follower
+
+    def _stream(self, number: int, redirect: Path | None, log_limit: int) -> StreamFollower:
+        path = self.stdout if number == STDOUT else self.stderr
+        copy = Redirect(redirect, path.with_suffix(".copied")) if redirect else None
+        return StreamFollower(number, path, self.positions[number], copy, log_limit)
+
+    def close(self) -> None:
+        """Release the files."""
+        if self.follower is not None:
+            self.follower.close()
+            self.follower = None
+
+    def chunk_rows(self, chunks: list[Chunk], *, run: int, attempt: int, execution: int, at: Any) -> list[dict[str, Any]]:
+        """Make rows of chunks, in the order of their arrival."""
+        rows = []
+        for chunk in chunks:
+            row: dict[str, Any] = {name: getattr(chunk, name) for name in Chunk.__struct_fields__}
+            row.update(run_id=run, attempt=attempt, position=self.key, execution=execution, received_at=at)
+            row["ordinal"] = self.ordinal
+            self.ordinal += 1
+            rows.append(row)
+        return rows
+
+    def size_of_stdout(self) -> int:
+        """Bytes in the stdout file so far."""
+        try:
+            return self.stdout.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def read_stdout(self, offset: int, limit: int) -> bytes:
+        """Read stdout from an offset, at most ``limit`` bytes."""
+        try:
+            with self.stdout.open("rb") as file:
+                file.seek(offset)
+                return file.read(limit)
+        except FileNotFoundError:
+            return b""
+
+    def stderr_tail(self) -> str:
+        """Give the last part of stderr, for error texts."""
+        try:
+            with self.stderr.open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _STDERR_TAIL_BYTES))
+                return file.read().decode("utf-8", "replace").strip()
+        except FileNotFoundError:
+            return ""

@@ -1,0 +1,238 @@
+"""Writes what happens to runs in group commits: what waits when the writer is free goes together.
+
+Runs that lost their fence are dropped and told. When a group fails, its members are written one by one, so
+that one bad run cannot fail its neighbours. When the database is away the recorder keeps what it was given and
+tries again; only new runs are refused then, for their callers still wait for an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from app.db.database import Database, DatabaseUnavailable, ReadConnection, WriteConnection
+from app.db.repositories import transitions
+from app.db.repositories.transitions import Activity, Fence, NewRun, Transition
+
+_log = logging.getLogger(__name__)
+_GROUP_LOG_BYTES = 1024 * 1024
+_GROUP_ITEMS = 500
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 2.0
+
+
+class FenceLostError(Exception):
+    """Another server owns the run now: nothing more may be written under the old token."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a run was not accepted."""
+
+    code: str
+    message: str
+
+
+class RunRefusedError(Exception):
+    """The guard refused a new run."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.message)
+
+
+Guard = Callable[[NewRun, bool, Activity], Refusal | None]
+
+
+class _Item(msgspec.Struct):
+    work: NewRun | Transition
+    done: asyncio.Future[None]
+    retried: bool = False
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def succeed(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+class Recorder:
+    """The only writer of run states in this process."""
+
+    def __init__(self, database: Database, owner: str, guard: Guard) -> None:
+        self._database = database
+        self._owner = owner
+        self._guard = guard
+        self._waiting: deque[_Item] = deque()
+        self._logs: deque[_Item] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin to write; starting twice is harmless."""
+        if self._task is None:
+            self._stopping = False
+            self._task = asyncio.create_task(self._run(), name="recorder")
+
+    async def stop(self) -> None:
+        """Write what is waiting, then end; stopping without a start is harmless."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+            self._task = None
+
+    async def accept(self, run: NewRun) -> None:
+        """Store a new run; raises RunRefusedError or DatabaseUnavailable."""
+        await self._put(self._waiting, run)
+
+    async def record(self, transition: Transition) -> None:
+        """Store a transition; raises FenceLostError. Returns after the commit."""
+        await self._put(self._waiting, transition)
+
+    async def store_log(self, transition: Transition) -> None:
+        """Store log chunks behind all transitions; raises FenceLostError."""
+        await self._put(self._logs, transition)
+
+    async def _put(self, queue: deque[_Item], work: NewRun | Transition) -> None:
+        item = _Item(work, asyncio.get_running_loop().create_future())
+        queue.append(item)
+        self._wake.set()
+        await item.done
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while group := self._next_group():
+                await self._write_until_stored(group)
+            if self._stopping:
+                return
+
+    def _next_group(self) -> list[_Item]:
+        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _GROUP_ITEMS))]
+        room = _GROUP_LOG_BYTES
+        while self._logs and room > 0:
+            item = self._logs.popleft()
+            room -= _log_bytes(item.work)
+            group.append(item)
+        return group
+
+    async def _write_until_stored(self, group: list[_Item]) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while group:
+            try:
+                await self._write(group)
+            except DatabaseUnavailable as error:
+                group = self._keep_after_outage(group, error)
+                if self._stopping and pause >= _LONGEST_PAUSE_SECONDS:
+                    _give_up(group, error)
+                    return
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            else:
+                return
+
+    def _keep_after_outage(self, group: list[_Item], error: DatabaseUnavailable) -> list[_Item]:
+        _log.warning("the database is unavailable, trying again: %s", error)
+        for item in group:
+            item.retried = True
+            if isinstance(item.work, NewRun):
+                item.fail(error)
+        return [item for item in group if not item.done.done()]
+
+    async def _write(self, group: Sequence[_Item]) -> None:
+        try:
+            lost = await self._database.write(lambda connection: self._apply(connection, group))
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # a bad member fails alone, whatever is wrong with it
+            if len(group) == 1:
+                _log.exception("a write of run states failed")
+                group[0].fail(error)
+                return
+            for item in group:
+                await self._write([item])
+            return
+        _settle(group, lost)
+
+    def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
+        failed: dict[int, Exception] = {}
+        self._apply_new(connection, group, failed)
+        self._apply_transitions(connection, group, failed)
+        return failed
+
+    def _apply_new(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
+        new = [(item, item.work) for item in group if isinstance(item.work, NewRun)]
+        if not new:
+            return
+        used = transitions.find_used(ReadConnection(connection), {(run.dag_name, run.run_id) for _, run in new})
+        active = transitions.count_active(ReadConnection(connection), {run.dag_name for _, run in new})
+        accepted = []
+        for item, run in new:
+            activity = active.get(run.dag_name, Activity())
+            refusal = self._guard(run, (run.dag_name, run.run_id) in used, activity)
+            if refusal is not None:
+                failed[id(item)] = RunRefusedError(refusal)
+                continue
+            used.add((run.dag_name, run.run_id))
+            active[run.dag_name] = Activity(live=activity.live + 1, queued=activity.queued)
+            accepted.append(run)
+        if accepted:
+            transitions.add_runs(connection, accepted)
+
+    def _apply_transitions(
+        self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
+    ) -> None:
+        wanted = [(item, item.work) for item in group if isinstance(item.work, Transition)]
+        if not wanted:
+            return
+        held = transitions.lock_fences(connection, self._owner, {work.fence for _, work in wanted})
+        for item, work in wanted:
+            if work.fence not in held:
+                failed[id(item)] = FenceLostError(f"run {work.fence.run} has another owner")
+        kept = [(item, work) for item, work in wanted if id(item) not in failed]
+        transitions.apply(connection, _not_yet_stored(connection, kept))
+
+
+def _not_yet_stored(connection: WriteConnection, kept: Iterable[tuple[_Item, Transition]]) -> list[Transition]:
+    """Leave out what an earlier try stored although the answer was lost."""
+    pairs = list(kept)
+    doubtful = [work for item, work in pairs if item.retried]
+    if not doubtful:
+        return [work for _, work in pairs]
+    reader = ReadConnection(connection)
+    sequences = transitions.last_sequences(reader, {work.fence.run for work in doubtful})
+    return [work for item, work in pairs if not (item.retried and _is_stored(reader, work, sequences))]
+
+
+def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int, int]) -> bool:
+    if work.events:
+        return sequences.get(work.fence.run, 0) >= work.events[-1]["seq"]
+    if work.chunks:
+        chunk = work.chunks[-1]
+        last = transitions.last_chunk(connection, work.fence, chunk["position"], chunk["stream"])
+        return last >= chunk["seq"]
+    return False
+
+
+def _log_bytes(work: NewRun | Transition) -> int:
+    return sum(chunk["byte_count"] for chunk in work.chunks) if isinstance(work, Transition) else 0
+
+
+def _settle(group: Iterable[_Item], failed: dict[int, Exception]) -> None:
+    for item in group:
+        if error := failed.get(id(item)):
+            item.fail(error)
+        else:
+            item.succeed()
+
+
+def _give_up(group: Iterable[_Item], error: Exception) -> None:
+    for item in group:
+        item.fail(error)

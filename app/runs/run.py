@@ -1,0 +1,31 @@
+"""A run as its driver holds it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.spec.model import Definition, Pair
+
+
+class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What was evaluated before the run existed: the same for every step, and after a take-over."""
+
+    params: tuple[Pair, ...] = ()
+    env: tuple[Pair, ...] = ()
+    dotenv: tuple[Pair, ...] = ()
+    work_dir: str
+    keep_dir: bool = True  # False: the folder was made for this run and goes with it
+
+
+class OwnedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run whose open attempt this server owns, under a fencing token."""
+
+    key: int
+    dag_name: str
+    run_id: str
+    attempt: int
+    token: int
+    definition: Definition
+    inputs: RunInputs
+    last_seq: int = 0
+    machine: str = ""  # why its processes cannot be here any more, when they cannot

@@ -1,0 +1,237 @@
+"""Drives one run: facts come in, the engine decides, the state is stored, orders are carried out.
+
+The order of these three is the whole point. A step begins only after the commit that says it runs, and its
+last output is stored with its end, so whoever sees "finished" can read everything (house design section 8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from datetime import datetime
+from typing import Any, assert_never
+
+import msgspec
+
+from app.db.database import DatabaseUnavailable
+from app.db.repositories.transitions import Fence, Transition
+from app.engine import action, event, history
+from app.engine.advance import advance, due, resume
+from app.engine.state import Phase, RunState
+from app.runs import rows
+from app.runs.node import NodeWork
+from app.runs.recorder import FenceLostError, Recorder
+from app.runs.run import OwnedRun
+from app.runs.spool import Chunk, Position
+from app.runs.work import StepWork, Workshop
+
+_log = logging.getLogger(__name__)
+_LAZY_SECONDS = 0.25  # how long the beginning of a process may wait for another commit to go with
+
+
+class _Message(msgspec.Struct, frozen=True):
+    event: event.Event
+    node: NodeWork | None = None
+    chunks: list[Chunk] = []
+
+
+class Runner:
+    """The one driver of a run in this process."""
+
+    def __init__(self, run: OwnedRun, state: RunState, recorder: Recorder, workshop: Workshop, facts: Mapping[int, rows.NodeFacts]) -> None:
+        self.run = run
+        self.fence = Fence(run.key, run.attempt, run.token)
+        self._state = state
+        self._stored = state
+        self._last_seq = run.last_seq
+        self._recorder = recorder
+        self._workshop = workshop
+        self._work = StepWork(run, self, workshop, facts)
+        self._inbox: list[_Message] = []
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._dirty: set[int] = set()
+        self._detached = False
+
+    # -- what others tell it ---------------------------------------------------------------------------------
+
+    def post(self, fact: event.Event, node: NodeWork | None = None, chunks: list[Chunk] | None = None) -> None:
+        """Tell the run a fact; output that belongs with it is stored in the same commit."""
+        if node is not None:
+            self._dirty.add(node.key)
+        self._inbox.append(_Message(fact, node, chunks or []))
+        self._wake.set()
+
+    def detach(self) -> None:
+        """Let go of the run: its steps go on without this server, and another one takes it over."""
+        self._detached = True
+        self._wake.set()
+
+    def resume_log(self, key: int, positions: dict[int, Position], ordinal: int) -> None:
+        """Let a node's log go on where its stored part ends."""
+        node = self._work.node(key)
+        node.positions, node.ordinal = positions, ordinal
+
+    async def store_log(self, node: NodeWork, chunks: list[Chunk], execution: int) -> None:
+        """Store output of a step that still runs."""
+        await self._recorder.store_log(Transition(fence=self.fence, chunks=self._chunk_rows(node, chunks, execution)))
+
+    @property
+    def state(self) -> RunState:
+        """The state as the engine last left it."""
+        return self._state
+
+    # -- its life --------------------------------------------------------------------------------------------
+
+    async def drive(self) -> None:
+        """Drive the run until it is closed, lost to another server, or let go of."""
+        try:
+            self._take_up()
+            while self._state.phase is not Phase.CLOSED and not self._detached:
+                await self._wait()
+                await self._turn()
+        except FenceLostError:
+            _log.warning("run %s/%s has another owner now", self.run.dag_name, self.run.run_id)
+        finally:
+            self._end_tasks()
+        if self._state.phase is Phase.CLOSED:
+            self._work.remove_files()
+
+    def _take_up(self) -> None:
+        if self._state.phase is Phase.NEW:
+            self.post(event.Begin())
+            return
+        for order in resume(self._workshop.plan, self._state):
+            self._perform(order)
+
+    async def _wait(self) -> None:
+        if self._inbox:
+            return
+        self._wake.clear()
+        limit = self._seconds_to_next()
+        try:
+            async with asyncio.timeout(limit):
+                await self._wake.wait()
+        except TimeoutError:
+            self.post(event.TimeCame())
+
+    def _seconds_to_next(self) -> float | None:
+        instant = due(self._workshop.plan, self._state)
+        until_due = None if instant is None else max((instant - self._workshop.now()).total_seconds(), 0.0)
+        if not self._has_unstored():
+            return until_due
+        return _LAZY_SECONDS if until_due is None else min(until_due, _LAZY_SECONDS)
+
+    def _has_unstored(self) -> bool:
+        return self._state is not self._stored or bool(self._dirty)
+
+    async def _turn(self) -> None:
+        messages, self._inbox = self._inbox, []
+        orders: list[action.Action] = []
+        for message in messages:
+            self._state, more = advance(self._workshop.plan, self._state, message.event, self._workshop.now())
+            orders += more
+        if orders or not _may_wait(messages):
+            self._name_spools(orders)
+            await self._commit(messages)
+        for order in orders:
+            self._perform(order)
+
+    # -- storing ---------------------------------------------------------------------------------------------
+
+    def _name_spools(self, orders: list[action.Action]) -> None:
+        """A step's directory is part of the commit that lets it begin."""
+        for order in orders:
+            if isinstance(order, action.StartStep):
+                self._work.name_spool(order.key, order.execution)
+                self._dirty.add(order.key)
+
+    async def _commit(self, messages: list[_Message]) -> None:
+        transition = self._transition(messages)
+        if transition is not None:
+            await self._recorder.record(transition)
+
+    def _transition(self, messages: list[_Message]) -> Transition | None:
+        now = self._workshop.now()
+        changes = history.changes(self._stored, self._state)
+        chunks = [row for m in messages if m.node for row in self._chunk_rows(m.node, m.chunks, _execution(m.event))]
+        keys = {change.key for change in changes if change.key is not None} | self._dirty
+        if not keys and not changes and not chunks:
+            self._stored = self._state
+            return None
+        events = rows.event_rows(self.run.key, self.run.attempt, self._last_seq, changes, now)
+        run_changed = any(change.key is None for change in changes)
+        transition = Transition(
+            fence=self.fence,
+            nodes=[self._node_row(key) for key in sorted(keys)],
+            events=events,
+            chunks=chunks,
+            run=rows.run_row(self._state) if run_changed else None,
+            attempt=rows.attempt_row(self._state, self._closed_at()) if run_changed else None,
+            requests_handled_at=now if any(isinstance(m.event, event.StopAsked) for m in messages) else None,
+        )
+        self._stored, self._last_seq = self._state, self._last_seq + len(events)
+        self._dirty = set()
+        return transition
+
+    def _closed_at(self) -> datetime | None:
+        return self._state.finished_at if self._state.phase is Phase.CLOSED else None
+
+    def _node_row(self, key: int) -> rows.Row:
+        state = self._state.handlers[key] if key < 0 else self._state.steps[key]
+        return rows.node_row(self.run.key, self.run.attempt, key, state, self._work.node(key).facts)
+
+    def _chunk_rows(self, node: NodeWork, chunks: list[Chunk], execution: int) -> list[dict[str, Any]]:
+        return node.chunk_rows(
+            chunks, run=self.run.key, attempt=self.run.attempt, execution=execution, at=self._workshop.now()
+        )
+
+    # -- carrying out ----------------------------------------------------------------------------------------
+
+    def _perform(self, order: action.Action) -> None:
+        match order:
+            case action.CheckConditions():
+                self._spawn(self._work.check_conditions(order.key))
+            case action.StartStep():
+                self._spawn(self._work.execute(order.key, order.execution))
+            case action.AdoptStep():
+                self._spawn(self._work.adopt(order.key, order.execution))
+            case action.CheckRepeat():
+                self._spawn(self._work.check_repeat(order.key, order.execution))
+            case action.SignalStep():
+                self._work.signal(order.key, order.signal)
+            case action.KillStep():
+                self._work.kill(order.key)
+            case action.CloseRun():
+                pass  # the commit that closed the run has been made already
+            case _:
+                assert_never(order)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, FenceLostError | DatabaseUnavailable):
+            self.detach()
+        elif error is not None:
+            _log.error("run %s/%s", self.run.dag_name, self.run.run_id, exc_info=error)
+            self.detach()
+
+    def _end_tasks(self) -> None:
+        self._work.detach()
+        for task in self._tasks:
+            task.cancel()
+
+
+def _may_wait(messages: list[_Message]) -> bool:
+    """Whether nothing but beginnings of processes happened: they can be stored with what comes next."""
+    return all(isinstance(message.event, event.ExecutionBegan) for message in messages)
+
+
+def _execution(fact: event.Event) -> int:
+    return fact.execution if isinstance(fact, event.StepExited) else 0

@@ -1,0 +1,177 @@
+"""A node's output: follows its files on this machine, cuts them into chunks of whole lines.
+
+The files are written by the step's own processes; what is committed to the database is a prefix of them,
+so a follower can be made anew from the last committed offset (house design section 7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+from pathlib import Path
+
+import msgspec
+
+STDOUT, STDERR = 1, 2
+CHUNK_BYTES = 256 * 1024
+LONGEST_LINE_BYTES = 64 * 1024  # a longer line without its end is stored in pieces
+_SMALL_BYTES = 64 * 1024  # read in the loop: a thread would cost more than the read
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a stream as it is stored; ``line_count`` counts the line ends in it."""
+
+    stream: int
+    seq: int
+    first_line: int
+    line_count: int
+    byte_offset: int
+    byte_count: int
+    text: str
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a stream is stored."""
+
+    seq: int = 0
+    first_line: int = 1
+    byte_offset: int = 0
+
+
+def cut(data: bytes, *, at_end: bool) -> int:
+    """Say how many bytes of ``data`` make a chunk: whole lines, or all when the stream has ended.
+
+    A long line without an end is cut where no character is torn apart.
+    """
+    if at_end:
+        return len(data)
+    newline = data.rfind(b"\n") + 1
+    if newline or len(data) < LONGEST_LINE_BYTES:
+        return newline
+    return codecs.utf_8_decode(data, "replace", False)[1]
+
+
+def decode(data: bytes) -> str:
+    """Decode output for storing: what is no UTF-8, and NUL, which PostgreSQL cannot hold, is replaced."""
+    return data.decode("utf-8", "replace").replace("\0", _REPLACEMENT)
+
+
+class Redirect:
+    """The copy of a stream that the step's ``stdout:`` or ``stderr:`` names (runtime 11.2).
+
+    How much was copied is noted beside the stream, so that a server that takes over goes on there.
+    """
+
+    def __init__(self, target: Path, note: Path) -> None:
+        self._note = note
+        self._file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._copied = int(note.read_text()) if note.exists() else 0
+
+    def copy(self, offset: int, data: bytes) -> None:
+        """Append what of ``data``, which begins at ``offset`` of the stream, was not copied yet."""
+        fresh = data[max(self._copied - offset, 0) :]
+        while fresh:
+            fresh = fresh[os.write(self._file, fresh) :]
+        self._copied = max(self._copied, offset + len(data))
+        self._note.write_text(str(self._copied))
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._file)
+
+
+class StreamFollower:
+    """One stream of a node, from a stored position on."""
+
+    def __init__(self, stream: int, path: Path, position: Position, redirect: Redirect | None, limit: int) -> None:
+        self.position = position
+        self._stream = stream
+        self._path = path
+        self._redirect = redirect
+        self._limit = limit
+
+    def pending(self) -> int:
+        """Bytes that are written but not taken yet."""
+        try:
+            return max(self._path.stat().st_size - self.position.byte_offset, 0)
+        except FileNotFoundError:
+            return 0
+
+    def take(self, *, at_end: bool) -> Chunk | None:
+        """Read the next chunk; None when there is no whole line yet, or when the log limit was passed."""
+        if not self.pending():
+            return None
+        offset = self.position.byte_offset
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(CHUNK_BYTES)
+        data = data[: cut(data, at_end=at_end and offset + len(data) >= self._path.stat().st_size)]
+        if not data:
+            return None
+        if self._redirect is not None:
+            self._redirect.copy(offset, data)
+        return self._advance(data)
+
+    def _advance(self, data: bytes) -> Chunk | None:
+        at = self.position
+        text = self._stored_text(data)
+        lines = text.count("\n")
+        stored = at.byte_offset < self._limit
+        self.position = Position(
+            seq=at.seq + stored,
+            first_line=at.first_line + lines,
+            byte_offset=at.byte_offset + len(data),
+        )
+        if not stored:
+            return None
+        return Chunk(
+            stream=self._stream,
+            seq=at.seq,
+            first_line=at.first_line,
+            line_count=lines,
+            byte_offset=at.byte_offset,
+            byte_count=len(data),
+            text=text,
+        )
+
+    def _stored_text(self, data: bytes) -> str:
+        room = self._limit - self.position.byte_offset
+        if room >= len(data):
+            return decode(data)
+        if room > 0:
+            return decode(data[:room]) + f"\n[dagbook: the log limit of {self._limit} bytes is reached]\n"
+        return ""
+
+    def close(self) -> None:
+        """Release the redirect file."""
+        if self._redirect is not None:
+            self._redirect.close()
+
+
+class Follower:
+    """Both streams of a node."""
+
+    def __init__(self, streams: tuple[StreamFollower, StreamFollower]) -> None:
+        self._streams = streams
+        self._turn = asyncio.Lock()
+
+    def pending(self) -> int:
+        """Bytes that are written but not taken yet."""
+        return sum(stream.pending() for stream in self._streams)
+
+    async def take(self, *, at_end: bool = False) -> list[Chunk]:
+        """Take at most one chunk of each stream; large reads leave the event loop alone."""
+        async with self._turn:
+            if self.pending() <= _SMALL_BYTES:
+                return self._take(at_end=at_end)
+            return await asyncio.to_thread(self._take, at_end=at_end)
+
+    def _take(self, *, at_end: bool) -> list[Chunk]:
+        return [chunk for stream in self._streams if (chunk := stream.take(at_end=at_end))]
+
+    def close(self) -> None:
+        """Release what the streams hold."""
+        for stream in self._streams:
+            stream.close()

@@ -1,0 +1,193 @@
+"""The runs alive in this process: started, adopted, stopped, let go of; and the lease that says we live."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from app.db.database import Database, DatabaseUnavailable
+from app.db.repositories import runs, services
+from app.engine import event
+from app.engine.plan import Plan, fresh
+from app.engine.state import RunState
+from app.executors import proc
+from app.runs.environment import RunEnvironment
+from app.runs.launch import Ground
+from app.runs.recorder import Recorder
+from app.runs.rows import NodeFacts
+from app.runs.run import OwnedRun
+from app.runs.runner import Runner
+from app.runs.sweep import Identity, Sweep
+from app.runs.work import Workshop
+from app.spec.model import Dag
+
+_log = logging.getLogger(__name__)
+_BEAT_SECONDS = 3.0
+
+
+class Leases(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a server counts as alive without a word, in seconds: while it runs, and after it left in order."""
+
+    running: int
+    detached: int
+
+
+class Supervisor:
+    """Owner of all runners of this process."""
+
+    def __init__(
+        self,
+        database: Database,
+        recorder: Recorder,
+        sweep: Sweep,
+        ground: Ground,
+        identity: Identity,
+        leases: Leases,
+        log_limit: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._sweep = sweep
+        self._ground = ground
+        self._identity = identity
+        self._leases = leases
+        self._log_limit = log_limit
+        self._now = now
+        self._runners: dict[int, Runner] = {}
+        self._drives: dict[int, asyncio.Task[None]] = {}
+        self._beat: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self.closed = asyncio.Condition()
+
+    # -- life cycle ------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Register this server, take up what others left, and begin to beat. Starting twice is harmless."""
+        if self._beat is not None:
+            return
+        now = self._now()
+        row = {**msgspec.structs.asdict(self._identity), "started_at": now, "heartbeat_at": now}
+        row["lease_until"] = now + timedelta(seconds=self._leases.running)
+        await self._database.write(lambda connection: services.add(connection, row))
+        self._recorder.start()
+        await self.run_once()
+        self._beat = asyncio.create_task(self._beat_on(), name="supervisor")
+
+    async def stop(self) -> None:
+        """Let go of all runs in order: their steps go on, and whoever comes next takes them over."""
+        self._stopping.set()
+        if self._beat is not None:
+            await self._beat
+            self._beat = None
+        for runner in self._runners.values():
+            runner.detach()
+        await asyncio.gather(*self._drives.values(), return_exceptions=True)
+        await self._recorder.stop()
+        now = self._now()
+        until = now + timedelta(seconds=self._leases.detached)
+        await self._database.write(
+            lambda connection: services.stop(connection, self._identity.id, now, until)
+        )
+
+    async def _beat_on(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(_BEAT_SECONDS):
+                    await self._stopping.wait()
+            except TimeoutError:
+                await self._beat_once()
+
+    async def _beat_once(self) -> None:
+        try:
+            await self.run_once()
+        except DatabaseUnavailable as error:
+            _log.warning("no heartbeat: %s", error)
+        except Exception:  # the beat must go on, whatever one round met
+            _log.exception("a round of the supervisor failed")
+
+    async def run_once(self) -> None:
+        """Renew the lease, take over what has no owner, tell runs that were asked to stop."""
+        now = self._now()
+        until = now + timedelta(seconds=self._leases.running)
+        await self._database.write(lambda connection: services.renew(connection, self._identity.id, now, until))
+        for taken in await self._sweep.run_once(known=set(self._runners)):
+            self._drive(taken.run, taken.dag, taken.state, taken.facts, taken.runner_setup)
+        asked = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
+        for key in asked:
+            self.tell_stop(key)
+
+    # -- runs ------------------------------------------------------------------------------------------------
+
+    def adopt(self, run: OwnedRun, dag: Dag) -> None:
+        """Drive a run that was accepted just now."""
+        self._drive(run, dag, fresh(Plan.of(dag)), {}, None)
+
+    def tell_stop(self, key: int) -> None:
+        """Tell a run of this process that it was asked to stop."""
+        if runner := self._runners.get(key):
+            runner.post(event.StopAsked())
+
+    def _drive(
+        self,
+        run: OwnedRun,
+        dag: Dag,
+        state: RunState,
+        facts: dict[int, NodeFacts],
+        setup: Callable[[Runner], None] | None,
+    ) -> None:
+        runner = Runner(run, state, self._recorder, self._workshop(run, dag), facts)
+        if setup is not None:
+            setup(runner)
+        self._runners[run.key] = runner
+        task = asyncio.create_task(runner.drive(), name=f"run {run.dag_name}/{run.run_id}")
+        self._drives[run.key] = task
+        task.add_done_callback(lambda done: self._forget(run, done))
+
+    def _forget(self, run: OwnedRun, task: asyncio.Task[None]) -> None:
+        self._runners.pop(run.key, None)
+        self._drives.pop(run.key, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("the driver of run %s/%s failed", run.dag_name, run.run_id, exc_info=error)
+
+    def _workshop(self, run: OwnedRun, dag: Dag) -> Workshop:
+        ground = self._ground
+        directory = ground.spool / str(run.key)
+        environment = RunEnvironment(
+            run,
+            dag,
+            environ=ground.environ,
+            home=ground.home,
+            default_shell=ground.default_shell,
+            log_file=str(directory / "run.log"),
+            limit_seconds=None,
+        )
+        return Workshop(
+            plan=Plan.of(dag), environment=environment, directory=directory, log_limit=self._log_limit, now=self._now
+        )
+
+
+def identify(kind: str, address: str, version: str) -> Identity:
+    """Describe this process so that others can tell whether it is alive."""
+    own = proc.identify(os.getpid())
+    assert own is not None  # noqa: S101 - we are alive
+    host = socket.gethostname()
+    return Identity(
+        id=f"{host}-{own.pid}-{own.started}-{proc.boot_id()[:8]}",
+        kind=kind,
+        host=host,
+        boot_id=proc.boot_id(),
+        pid_namespace=proc.pid_namespace(),
+        pid=own.pid,
+        pid_started=own.started,
+        address=address,
+        version=version,
+    )
+
+

@@ -1,0 +1,173 @@
+"""Runs whose owner is gone are taken over, or end with the reason (house design section 7, recovery)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from app.db.database import Database, ReadConnection
+from app.db.repositories import logs, runs
+from app.db.repositories.logs import StreamKey
+from app.db.repositories.runs import OpenAttempt
+from app.engine.state import RunState
+from app.executors import proc
+from app.executors.proc import ProcessId
+from app.runs import rows
+from app.runs.run import OwnedRun, RunInputs
+from app.runs.runner import Runner
+from app.runs.spool import STDERR, STDOUT, Position
+from app.spec.library import Library
+from app.spec.model import Dag, Pair
+
+_log = logging.getLogger(__name__)
+_RESTARTED = "the machine was restarted while the step ran"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """A server process that cannot be mistaken for another one."""
+
+    id: str
+    kind: str
+    host: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    pid_started: int
+    address: str
+    version: str
+
+    @property
+    def place(self) -> str:
+        """Boot and process numbers: where the processes of a run are to be looked for."""
+        return f"{self.boot_id}:{self.pid_namespace}"
+
+
+class NodeResume(msgspec.Struct, frozen=True):
+    """How far the log of a node is stored."""
+
+    positions: dict[int, Position]
+    ordinal: int
+
+
+class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that is ours now, as its rows tell it."""
+
+    run: OwnedRun
+    dag: Dag
+    state: RunState
+    facts: dict[int, rows.NodeFacts]
+    logs: dict[int, NodeResume]
+
+    def runner_setup(self, runner: Runner) -> None:
+        """Let the runner go on where the stored logs end."""
+        for key, resume in self.logs.items():
+            runner.resume_log(key, resume.positions, resume.ordinal)
+
+
+def lost_reason(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> str | None:
+    """Say why an attempt may be taken over; None while its owner may live. Pure but for a look at /proc."""
+    if attempt.owner is None or attempt.owner_pid is None or attempt.owner == me.id:
+        return "no owner"
+    if attempt.owner_host != me.host:
+        lease = attempt.lease_until
+        return "owner on another machine is lost" if lease is None or lease + grace < now else None
+    if attempt.owner_boot_id != me.boot_id:
+        return "machine restarted"
+    if attempt.owner_pid_namespace != me.pid_namespace:
+        lease = attempt.lease_until
+        return "owner in another container is lost" if lease is None or lease < now else None
+    owner = ProcessId(attempt.owner_pid, attempt.owner_pid_started or 0)
+    return None if attempt.stopped_at is None and proc.is_alive(owner) else "owner process gone"
+
+
+class Sweep:
+    """Looks for runs without a living owner."""
+
+    def __init__(
+        self,
+        database: Database,
+        library: Library,
+        identity: Identity,
+        orphan_grace_seconds: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._library = library
+        self._me = identity
+        self._grace = timedelta(seconds=orphan_grace_seconds)
+        self._now = now
+
+    async def run_once(self, known: set[int]) -> list[TakenOver]:
+        """Take over every run that nobody drives; ``known`` are those that this process drives."""
+        taken = []
+        for attempt in await self._database.read(runs.find_open_attempts):
+            if attempt.run in known:
+                continue
+            reason = lost_reason(attempt, self._me, self._now(), self._grace)
+            if reason is not None and (run := await self._take(attempt, reason)) is not None:
+                taken.append(run)
+        return taken
+
+    async def _take(self, attempt: OpenAttempt, reason: str) -> TakenOver | None:
+        won = await self._database.write(
+            lambda connection: runs.take_over(connection, attempt, self._me.id, self._me.place)
+        )
+        if not won:
+            return None
+        _log.info("taking over run %s: %s", attempt.run, reason)
+        return await self._database.read(lambda connection: self._load(connection, attempt))
+
+    def _load(self, connection: ReadConnection, attempt: OpenAttempt) -> TakenOver | None:
+        run = runs.get_whole(connection, attempt.run)
+        stored = runs.get_attempt(connection, attempt.run, attempt.number)
+        spec = runs.get_spec(connection, run["definition_hash"]) if run is not None else None
+        if run is None or stored is None or spec is None or spec[0] is None:
+            _log.error("run %s cannot be driven: its definition is gone", attempt.run)
+            return None
+        nodes = runs.get_nodes(connection, attempt.run, attempt.number)
+        loaded = self._library.read(spec[0], name=run["dag_name"], override=run["dag_name"], base=spec[1] or "")
+        owned = OwnedRun(
+            key=attempt.run,
+            dag_name=run["dag_name"],
+            run_id=run["run_id"],
+            attempt=attempt.number,
+            token=attempt.token + 1,
+            definition=loaded.definition,
+            inputs=_inputs(run),
+            last_seq=runs.last_seq(connection, attempt.run),
+            machine=self._machine(attempt),
+        )
+        return TakenOver(
+            run=owned,
+            dag=loaded.definition.dag,
+            state=rows.run_state(run, stored, nodes),
+            facts={row["position"]: rows.node_facts(row) for row in nodes},
+            logs={row["position"]: _log_end(connection, attempt, row["position"]) for row in nodes if row["execution"]},
+        )
+
+    def _machine(self, attempt: OpenAttempt) -> str:
+        """Say why processes of the run cannot be alive here, when they cannot."""
+        same = attempt.owner_boot_id in (None, self._me.boot_id) and attempt.owner_host in (None, self._me.host)
+        return "" if same else _RESTARTED
+
+
+def _inputs(run: Any) -> RunInputs:
+    return RunInputs(
+        params=msgspec.convert(run["params"], tuple[Pair, ...]),
+        env=msgspec.convert(run["env"], tuple[Pair, ...]),
+        dotenv=msgspec.convert(run["dotenv"], tuple[Pair, ...]),
+        work_dir=run["work_dir"],
+        keep_dir=run["keep_dir"],
+    )
+
+
+def _log_end(connection: ReadConnection, attempt: OpenAttempt, position: int) -> NodeResume:
+    positions = {}
+    for stream in (STDOUT, STDERR):
+        end = logs.get_end(connection, StreamKey(attempt.run, attempt.number, position, stream))
+        positions[stream] = Position(seq=end.next_seq, first_line=end.next_line, byte_offset=end.next_byte)
+    return NodeResume(positions, logs.next_ordinal(connection, attempt.run, attempt.number, position))

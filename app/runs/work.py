@@ -1,0 +1,335 @@
+"""Carries out the engine's orders about steps: conditions, executions, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from app.db.database import DatabaseUnavailable
+from app.engine import event
+from app.engine.plan import Plan
+from app.engine.state import NodeState, RunState
+from app.executors import process, shell
+from app.executors.contract import Execution, ExecutionFiles, Outcome, SetupError
+from app.runs import conditions, execution
+from app.runs.environment import Moment, RunEnvironment
+from app.runs.node import NodeWork
+from app.runs.recorder import FenceLostError
+from app.runs.rows import NodeFacts
+from app.runs.run import OwnedRun
+from app.runs.spool import STDERR, STDOUT, Chunk
+from app.spec import references
+from app.spec.expand import ExpansionError, StepFacts
+
+_log = logging.getLogger(__name__)
+_COMMAND_TYPES = frozenset({"", "command", "shell"})
+_GONE = "the machine was restarted while the step ran"
+
+
+class OutputFileError(Exception):
+    """Log or redirect files of a step cannot be opened: it fails without an execution."""
+
+
+class Workshop(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run's driver works with."""
+
+    plan: Plan
+    environment: RunEnvironment
+    directory: Path  # of this run in the spool
+    log_limit: int
+    now: Callable[[], datetime]
+
+
+class Desk(Protocol):
+    """Where facts go: the runner, seen from here."""
+
+    @property
+    def state(self) -> RunState:
+        """The state as the engine last left it."""
+
+    def post(self, fact: event.Event, node: NodeWork | None = None, chunks: list[Chunk] | None = None) -> None:
+        """Tell the run a fact."""
+
+    async def store_log(self, node: NodeWork, chunks: list[Chunk], execution: int) -> None:
+        """Store output of a step that still runs."""
+
+
+class StepWork:
+    """The steps of one run in the hands of this process."""
+
+    def __init__(self, run: OwnedRun, desk: Desk, workshop: Workshop, facts: Mapping[int, NodeFacts]) -> None:
+        self._run = run
+        self._desk = desk
+        self._shop = workshop
+        self._plan = workshop.plan
+        self._facts = facts
+        self._nodes: dict[int, NodeWork] = {}
+        self._live: dict[int, Execution] = {}
+        self._checks: dict[int | None, asyncio.Task[None] | None] = {}
+        self._orders: dict[int, str] = {}  # signals that came before the process was there
+
+    def node(self, key: int) -> NodeWork:
+        """Return what is kept of a node."""
+        if key not in self._nodes:
+            facts = self._facts.get(key) or NodeFacts()
+            self._nodes[key] = NodeWork(key, self._plan.step(key), self._attempt_directory(), facts)
+        return self._nodes[key]
+
+    def _attempt_directory(self) -> Path:
+        return self._shop.directory / str(self._run.attempt)
+
+    def name_spool(self, key: int, number: int) -> None:
+        """Put the directory of an execution into the node's row."""
+        node = self.node(key)
+        node.facts.spool = str(node.files(number).directory)
+
+    # -- conditions ------------------------------------------------------------------------------------------
+
+    async def check_conditions(self, key: int | None) -> None:
+        """Look at the preconditions of the DAG or of a node and tell the run."""
+        if key is None:
+            wanted, expander = self._plan.dag.preconditions, self._shop.environment.dag_expander()
+            around = self._shop.environment.surroundings(self._shop.environment.shell)
+        else:
+            step = self._plan.step(key)
+            moment = self._moment(key)
+            scope = self._shop.environment.scope(step.name, moment, cwd=self._shop.environment.directory_of(step))
+            wanted, expander = step.preconditions, self._shop.environment.expander(scope, moment)
+            around = self._shop.environment.surroundings(step.shell or self._shop.environment.shell)
+        Path(around.cwd).mkdir(parents=True, exist_ok=True)
+        verdict = await conditions.check(wanted, expander, around)
+        self._desk.post(event.ConditionsChecked(key=key, errors=verdict.errors, problem=verdict.problem))
+
+    async def check_repeat(self, key: int, number: int) -> None:
+        """Look at the repeat condition of a node and tell the run."""
+        step = self._plan.step(key)
+        condition = step.repeat.condition if step.repeat else None
+        met: bool | None = None
+        if condition is not None:
+            moment = self._moment(key)
+            facts = self.node(key).facts
+            if facts.output_name and facts.output_value is not None:
+                outputs = {**moment.outputs, facts.output_name: facts.output_value}
+                moment = msgspec.structs.replace(moment, outputs=outputs)
+            environment = self._shop.environment
+            scope = environment.scope(step.name, moment, cwd=environment.directory_of(step))
+            around = environment.surroundings(step.shell or environment.shell)
+            verdict = await conditions.check((condition,), environment.expander(scope, moment), around)
+            met = None if verdict.problem else verdict.met
+        self._desk.post(event.RepeatChecked(key=key, execution=number, met=met))
+
+    # -- executions ------------------------------------------------------------------------------------------
+
+    async def execute(self, key: int, number: int) -> None:
+        """Carry out an execution from its texts to its end and tell the run."""
+        node = self.node(key)
+        await self._guarded(node, number, self._execute(node, number, node.files(number)))
+
+    async def adopt(self, key: int, number: int) -> None:
+        """Go on with an execution that another server began."""
+        node = self.node(key)
+        await self._guarded(node, number, self._adopt(node, number))
+
+    async def _guarded(self, node: NodeWork, number: int, work: asyncio.Future[None] | object) -> None:
+        """Whatever goes wrong with an execution, the run hears of its end."""
+        try:
+            await work  # type: ignore[misc]
+        except SetupError as error:
+            self._fail(node, number, str(error))
+        except ExpansionError as error:
+            self._fail(node, number, f"a text of the step could not be evaluated: {error}")
+        except OutputFileError as error:
+            self._fail(node, number, str(error), prepared=False)
+        except (FenceLostError, DatabaseUnavailable, asyncio.CancelledError):
+            raise
+        except Exception as error:  # an error of ours must not leave a run without an end
+            _log.exception("step %r of run %s/%s", node.step.name, self._run.dag_name, self._run.run_id)
+            self._fail(node, number, f"internal error: {error}")
+        finally:
+            self._live.pop(node.key, None)
+
+    def _fail(self, node: NodeWork, number: int, error: str, *, prepared: bool = True) -> None:
+        fact = event.StepExited(
+            key=node.key, execution=number, exit_code=0, retry_code=1, error=error, prepared=prepared
+        )
+        self._desk.post(fact, node)
+
+    async def _execute(self, node: NodeWork, number: int, files: ExecutionFiles) -> None:
+        step = node.step
+        if step.executor.type not in _COMMAND_TYPES:
+            raise SetupError(f"there is no executor of type {step.executor.type!r}")
+        await self._open(node)
+        await self._plan_retry(node)
+        moment = self._moment(node.key)
+        environment = self._shop.environment
+        cwd = environment.directory_of(step)
+        env = await environment.evaluate_step_env(step, moment, cwd)
+        scope = environment.scope(step.name, moment, cwd=cwd, step_env=env)
+        if node.texts is None or step.script:
+            node.texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
+        node.facts.shown = {"command": node.texts.program, "args": list(node.texts.args)} if step.command else None
+        running = self._begin(node, files, process.Place(Path(cwd), scope.process_environment()))
+        self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
+        await self._finish(node, number, files, running)
+
+    def _begin(self, node: NodeWork, files: ExecutionFiles, place: process.Place) -> Execution:
+        if self._orders.pop(node.key, ""):
+            raise SetupError("stopped before it began")
+        running = execution.begin(node, node.texts or shell.ShellTexts(), files, place)
+        self._live[node.key] = running
+        return running
+
+    async def _finish(self, node: NodeWork, number: int, files: ExecutionFiles, running: Execution) -> None:
+        assert node.follower is not None  # noqa: S101 - opened before anything begins
+        ended = await execution.follow(running, node.follower, lambda chunks: self._desk.store_log(node, chunks, number))
+        self._end(node, number, files, ended)
+
+    def _end(self, node: NodeWork, number: int, files: ExecutionFiles, ended: execution.Ended) -> None:
+        shell.remove_script(files)
+        limit = self._plan.dag.max_output_size
+        self._desk.post(execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
+
+    async def _adopt(self, node: NodeWork, number: int) -> None:
+        files = node.stored_files() or node.files(number)
+        await self._open(node)
+        if self._run.machine:
+            found: Execution | Outcome | None = execution.left_behind(files, self._run.machine)
+        else:
+            found = await execution.adopt(files)
+        if found is None:
+            await self._execute(node, number, self._second_directory(node, number))
+        elif isinstance(found, Outcome):
+            assert node.follower is not None  # noqa: S101 - opened above
+            tail = await execution.drain(node.follower, lambda chunks: self._desk.store_log(node, chunks, number))
+            self._end(node, number, files, execution.Ended(found, tail))
+        else:
+            self._take_on(node, number, found)
+            await self._finish(node, number, files, found)
+
+    def _second_directory(self, node: NodeWork, number: int) -> ExecutionFiles:
+        """The first one is ours now, so that no late shim begins in it; nothing has run there."""
+        files = node.files(number, again=self._run.token)
+        node.facts.spool = str(files.directory)
+        return files
+
+    def _take_on(self, node: NodeWork, number: int, found: Execution) -> None:
+        self._live[node.key] = found
+        if order := self._orders.pop(node.key, ""):
+            self._order(found, order)
+        if self._state_of(node.key).executed_at is None:
+            self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
+
+    async def _open(self, node: NodeWork) -> None:
+        step, environment = node.step, self._shop.environment
+        try:
+            redirects = {
+                STDOUT: await environment.evaluate_redirect(step.stdout),
+                STDERR: await environment.evaluate_redirect(step.stderr),
+            }
+            node.open(redirects, self._shop.log_limit)
+        except (OSError, ExpansionError) as error:
+            raise OutputFileError(f"an output file could not be opened: {error}") from error
+
+    async def _plan_retry(self, node: NodeWork) -> None:
+        retry = node.step.retry
+        if retry is None or (isinstance(retry.limit, int) and isinstance(retry.interval_seconds, int)):
+            return
+        try:
+            limit = await self._shop.environment.evaluate_number(retry.limit, "retryPolicy.limit")
+            interval = await self._shop.environment.evaluate_number(
+                retry.interval_seconds, "retryPolicy.intervalSec"
+            )
+        except SetupError as error:
+            raise OutputFileError(str(error)) from error
+        self._desk.post(event.RetryPlanned(key=node.key, limit=limit, interval_seconds=interval))
+
+    # -- signals ---------------------------------------------------------------------------------------------
+
+    def signal(self, key: int, name: str) -> None:
+        """Signal an execution; one that has not begun yet will not begin."""
+        self._send(key, name)
+
+    def kill(self, key: int) -> None:
+        """End an execution for good."""
+        self._send(key, "SIGKILL")
+
+    def _send(self, key: int, name: str) -> None:
+        running = self._live.get(key)
+        if running is None:
+            self._orders[key] = name
+            return
+        self._order(running, name)
+
+    @staticmethod
+    def _order(running: Execution, name: str) -> None:
+        if name == "SIGKILL":
+            running.kill()
+        else:
+            running.signal(name)
+
+    def detach(self) -> None:
+        """Let go of everything that runs."""
+        for running in self._live.values():
+            running.detach()
+        for node in self._nodes.values():
+            node.close()
+
+    def remove_files(self) -> None:
+        """Remove the run's spool: everything in it is stored."""
+        shutil.rmtree(self._shop.directory, ignore_errors=True)
+
+    # -- what a step sees ------------------------------------------------------------------------------------
+
+    def _state_of(self, key: int) -> NodeState:
+        state = self._desk.state
+        return state.handlers[key] if key < 0 else state.steps[key]
+
+    def _moment(self, key: int) -> Moment:
+        node = self.node(key)
+        state = self._desk.state
+        outcome = state.outcome or state.status
+        return Moment(
+            outputs=self._outputs(key),
+            steps=self._step_facts(),
+            handler_status=outcome.label if key < 0 else "",
+            log_files={
+                "DAG_RUN_STEP_STDOUT_FILE": str(node.stdout),
+                "DAG_RUN_STEP_STDERR_FILE": str(node.stderr),
+            },
+        )
+
+    def _outputs(self, key: int) -> dict[str, str]:
+        """Outputs a node sees: a step those of its ancestors, the nearest first; a handler those of all steps."""
+        steps = self._plan.dag.steps
+        sources = range(len(steps)) if key < 0 else references.visible_outputs(steps, key)
+        found: dict[str, str] = {}
+        for source in sources:
+            facts = self._known_facts(source)
+            if facts is not None and facts.output_name and facts.output_value is not None:
+                found.setdefault(facts.output_name, facts.output_value)
+        return found
+
+    def _known_facts(self, key: int) -> NodeFacts | None:
+        return self._nodes[key].facts if key in self._nodes else self._facts.get(key)
+
+    def _step_facts(self) -> dict[str, StepFacts]:
+        facts = {}
+        for key, step in enumerate(self._plan.dag.steps):
+            if not step.id:
+                continue
+            state = self._desk.state.steps[key]
+            begun = state.execution > 0
+            node = self.node(key) if begun else None
+            facts[step.id] = StepFacts(
+                stdout=str(node.stdout) if node else "",
+                stderr=str(node.stderr) if node else "",
+                exit_code=state.exit_code,
+            )
+        return facts
