@@ -48,6 +48,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     checking: bool = False  # conditions (execution 0) or the repeat condition are being looked at
     kill: Kill | None = None
     tolerated: bool = False  # continueOn covers the way this node ended
+    verdict: NodeStatus | None = None  # how it ends unless it is repeated; set while that is open
     retry_limit: int | None = None  # evaluated from text, else the step's own number counts
     retry_interval_seconds: int | None = None
     conditions: tuple[str, ...] = ()  # per precondition: why it did not hold, or ""
@@ -61,7 +62,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[NodeState, ...] = ()
     handlers: dict[int, NodeState] = {}  # by handler key; only those that the DAG defines
     ready: tuple[int, ...] = ()  # steps whose turn has come, in order of becoming ready
-    cancelled: bool = False
+    running: tuple[int, ...] = ()  # keys of the running nodes, rising; derived like ``ready``, never stored
+    only: int | None = None  # the retry of one step: no other step is touched
+    status_before: RunStatus | None = None  # of the attempt before, for such a retry
+    cancelled: bool = False  # no step is begun any more: a stop, an unmet precondition or a failed init handler
     error: str = ""  # the last error that counts against the run
     error_key: int | None = None  # whose error it was
     outcome: RunStatus | None = None  # computed when the steps are settled; handlers may worsen it

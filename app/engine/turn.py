@@ -1,0 +1,93 @@
+"""One transition in the making: a state taken apart, changed step by step, and put together again."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from app.engine.action import Action
+from app.engine.plan import Plan
+from app.engine.state import NodeState, RunState
+from app.engine.status import NodeStatus
+
+
+class Turn:
+    """The working copy behind one call of ``advance``; it lives no longer than that call.
+
+    ``run`` is the state's head: its nodes, ``ready`` and ``running`` are only brought up to date by ``state``.
+    """
+
+    def __init__(self, plan: Plan, state: RunState, now: datetime) -> None:
+        self.plan = plan
+        self.run = state
+        self.now = _latest(now, state.started_at, state.stop_asked_at, state.signalled_at, state.killed_at)
+        self.steps = list(state.steps)
+        self.handlers = dict(state.handlers)
+        self.ready = list(state.ready)
+        self.running = list(state.running)
+        self.actions: list[Action] = []
+        self.touched = False
+
+    def node(self, key: int) -> NodeState | None:
+        """Return the node behind a key, if there is one."""
+        if key < 0:
+            return self.handlers.get(key)
+        return self.steps[key] if key < len(self.steps) else None
+
+    def running_node(self, key: int) -> NodeState | None:
+        """Return the node behind a key if it runs."""
+        node = self.node(key)
+        return node if node is not None and node.status is NodeStatus.RUNNING else None
+
+    def change(self, **fields: Any) -> None:
+        """Replace fields of the run."""
+        self.touched = True
+        self.run = msgspec.structs.replace(self.run, **fields)
+
+    def put(self, key: int, node: NodeState, **fields: Any) -> NodeState:
+        """Replace fields of a node and return it; the only place where one changes."""
+        self.touched = True
+        changed = msgspec.structs.replace(node, **fields)
+        if key < 0:
+            self.handlers[key] = changed
+        else:
+            self.steps[key] = changed
+        self._follow(key, node.status, changed.status)
+        return changed
+
+    def order(self, action: Action) -> None:
+        """Give an order to the driver."""
+        self.actions.append(action)
+
+    def time(self, node: NodeState) -> datetime:
+        """Return the present as this node may store it: a clock set back never makes an end precede a start."""
+        return _latest(self.now, node.started_at, node.executed_at, node.retried_at)
+
+    def blame(self, key: int | None, error: str) -> None:
+        """Note an error that counts against the run."""
+        self.change(error=error, error_key=key)
+
+    def state(self) -> RunState:
+        """Put the state together again."""
+        return msgspec.structs.replace(
+            self.run,
+            steps=tuple(self.steps),
+            handlers=self.handlers,
+            ready=tuple(self.ready),
+            running=tuple(self.running),
+        )
+
+    def _follow(self, key: int, before: NodeStatus, after: NodeStatus) -> None:
+        if before is after:
+            return
+        if after is NodeStatus.RUNNING:
+            insort(self.running, key)
+        elif before is NodeStatus.RUNNING:
+            del self.running[bisect_left(self.running, key)]
+
+
+def _latest(now: datetime, *stored: datetime | None) -> datetime:
+    return max(now, *(time for time in stored if time is not None)) if any(stored) else now
