@@ -1,0 +1,38 @@
+"""State of the server (tag system)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from litestar import Response, get
+from litestar.params import NamedDependency
+from sqlalchemy import text
+
+from app.api.deps import Parts
+from app.api.present import time_text
+from app.api.schemas.common import Health
+from app.db.database import DatabaseUnavailable, ReadConnection
+
+_LIMIT_SECONDS = 2.0
+
+
+def _ask(connection: ReadConnection) -> None:
+    connection.execute(text("SELECT 1"))
+
+
+@get("/health", operation_id="getHealthStatus")
+async def get_health(parts: NamedDependency[Parts]) -> Response[Health]:
+    """Tell whether the server can reach its database: 503 and ``unhealthy`` when it cannot."""
+    try:
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            await parts.database.read(_ask)
+        healthy = True
+    except (DatabaseUnavailable, TimeoutError):
+        healthy = False
+    body = Health(
+        status="healthy" if healthy else "unhealthy",
+        version=parts.version,
+        uptime=parts.uptime_seconds(),
+        timestamp=time_text(parts.now(), parts.zone),
+    )
+    return Response(body, status_code=200 if healthy else 503)

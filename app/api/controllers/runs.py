@@ -1,0 +1,229 @@
+"""Runs: started from a text, listed, read, stopped; their logs (tag dag-runs)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import JSONBody, NamedDependency
+
+from app.api import params
+from app.api.deps import Parts
+from app.api.pages import PageRequest, cut_lines, is_part, page, window
+from app.api.present import run_details, run_summary
+from app.api.schemas.common import Error
+from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, Log, StartedRun, StartInline
+from app.db.database import ReadConnection
+from app.db.repositories import logs, runs
+from app.db.repositories.logs import StreamKey
+from app.errors import BadRequestError, NotFoundError
+from app.names import LATEST, shorten
+from app.runs.launch import Start
+from app.runs.log import render_log
+from app.runs.spool import STDERR, STDOUT
+from app.spec.model import Dag
+from litestar.openapi.datastructures import ResponseSpec
+
+NOT_FOUND = {404: ResponseSpec(Error, generate_examples=False, description="There is no such run or step")}
+REFUSED = {
+    400: ResponseSpec(Error, generate_examples=False, description="The definition or the request is wrong"),
+    409: ResponseSpec(Error, generate_examples=False, description="The id is taken, or the limit of runs is reached"),
+}
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_SECONDS = 253_402_300_799  # the end of the year 9999
+_STREAMS = {"stdout": STDOUT, "stderr": STDERR}
+
+
+@post("/dag-runs", operation_id="executeDAGRunFromSpec", status_code=200, responses=REFUSED)
+async def start_text(
+    data: JSONBody[StartInline], parts: NamedDependency[Parts], remote_node: params.RemoteNode = "local"
+) -> StartedRun:
+    """Run a definition that is not stored as a DAG."""
+    start = Start(params=data.params or "", run_id=data.dag_run_id or "", singleton=bool(data.singleton))
+    run_id = await parts.launcher.start_text(data.spec, (data.name or "").strip(), start)
+    return StartedRun(dag_run_id=run_id)
+
+
+@get("/dag-runs", operation_id="listDAGRuns")
+async def list_runs(
+    parts: NamedDependency[Parts],
+    status: params.Status = None,
+    since: params.FromDate = None,
+    before: params.ToDate = None,
+    run_id_part: params.RunIdPart = None,
+    name: params.Text = None,
+    remote_node: params.RemoteNode = "local",
+) -> DAGRuns:
+    """List root runs, newest first, at most 1000; without dates those created since 00:00 UTC today."""
+    wanted = runs.RunFilter(name_part=name, run_id_part=run_id_part, status=status, **_period(parts, since, before))
+    return await _list(parts, wanted)
+
+
+@get("/dag-runs/{name:str}", operation_id="listDAGRunsByName")
+async def list_runs_of_name(
+    name: params.AnyDagName,
+    parts: NamedDependency[Parts],
+    status: params.Status = None,
+    since: params.FromDate = None,
+    before: params.ToDate = None,
+    run_id_part: params.RunIdPart = None,
+    remote_node: params.RemoteNode = "local",
+) -> DAGRuns:
+    """List root runs of one DAG name, which need not exist any more."""
+    if "\0" in name:
+        return DAGRuns(dag_runs=[])
+    wanted = runs.RunFilter(name=name, run_id_part=run_id_part, status=status, **_period(parts, since, before))
+    return await _list(parts, wanted)
+
+
+async def _list(parts: Parts, wanted: runs.RunFilter) -> DAGRuns:
+    if "\0" in (wanted.name_part or "") + (wanted.run_id_part or ""):
+        return DAGRuns(dag_runs=[])
+    found = await parts.database.read(lambda connection: runs.find(connection, wanted))
+    return DAGRuns(dag_runs=[run_summary(run, parts.zone) for run in found])
+
+
+def _period(parts: Parts, since: int | None, before: int | None) -> dict[str, Any]:
+    """Read the dates; they are compared with the creation time cut to seconds."""
+    if since is None and before is None:
+        return {"since": parts.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)}
+    return {"since": _instant("fromDate", since), "before": _instant("toDate", before)}
+
+
+def _instant(field: str, seconds: int | None) -> datetime | None:
+    if seconds is None:
+        return None
+    if not 0 <= seconds <= _LATEST_SECONDS:
+        raise BadRequestError(f"{field}: {seconds} is no Unix time in seconds")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+@get("/dag-runs/{name:str}/{dag_run_id:str}", operation_id="getDAGRunDetails", responses=NOT_FOUND)
+async def get_run(
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    parts: NamedDependency[Parts],
+    remote_node: params.RemoteNode = "local",
+) -> DAGRunAnswer:
+    """Return a run with its nodes; ``latest`` is the newest one."""
+    return DAGRunAnswer(dag_run_details=await read_details(parts, name, dag_run_id))
+
+
+async def read_details(parts: Parts, name: str, run_id: str) -> DAGRunDetails:
+    """Read a run as the contract shows it; raises NotFoundError."""
+    run, attempt, nodes = await parts.database.glance(lambda connection: _read_run(connection, name, run_id))
+    return run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone)
+
+
+def _read_run(connection: ReadConnection, name: str, run_id: str) -> tuple[Any, Any, Any]:
+    run = find_run(connection, name, run_id)
+    attempt = runs.get_attempt(connection, run["id"], run["attempt"])
+    return run, attempt, runs.get_nodes(connection, run["id"], run["attempt"])
+
+
+def find_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
+    """Return the summary of a run, ``latest`` understood; raises NotFoundError naming both."""
+    run = None
+    if "\0" not in name + run_id:
+        latest = run_id == LATEST
+        run = runs.get_latest(connection, name) if latest else runs.get(connection, name, run_id)
+    if run is None:
+        raise NotFoundError(f"there is no run {shorten(run_id)} of DAG {shorten(name)}")
+    return run
+
+
+async def dag_of(parts: Parts, run: Mapping[str, Any]) -> Dag:
+    """Return the definition that a run works from."""
+    known = parts.library.recall(run["definition_hash"], run["dag_name"])
+    if known is not None:
+        return known.definition.dag
+    spec = await parts.database.read(lambda connection: runs.get_spec(connection, run["definition_hash"]))
+    text, base = spec or ("", "")
+    return parts.library.read(text or "", override=run["dag_name"], base=base or "").definition.dag
+
+
+@post(
+    "/dag-runs/{name:str}/{dag_run_id:str}/stop",
+    operation_id="terminateDAGRun",
+    status_code=200,
+)
+async def stop_run(
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    parts: NamedDependency[Parts],
+    remote_node: params.RemoteNode = "local",
+) -> Response[None]:
+    """Ask a run to stop; it ends later."""
+    if "\0" in name + dag_run_id:
+        raise NotFoundError(f"there is no run {shorten(dag_run_id)} of DAG {shorten(name)}")
+    await parts.launcher.stop(name, dag_run_id, None)
+    return empty()
+
+
+def empty() -> Response[None]:
+    """Answer 200 without a body, as seven operations do (api-behaviour 1.1)."""
+    return Response(None, status_code=200, headers={"Content-Length": "0"})
+
+
+@get("/dag-runs/{name:str}/{dag_run_id:str}/log", operation_id="getDAGRunLog", responses=NOT_FOUND)
+async def get_run_log(
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    parts: NamedDependency[Parts],
+    tail: params.Tail = None,
+    head: params.Head = None,
+    offset: params.Offset = None,
+    limit: params.Limit = None,
+    remote_node: params.RemoteNode = "local",
+) -> Log:
+    """Return a page of the run's own log: what happened to it, over all attempts."""
+    run = await parts.database.glance(lambda connection: find_run(connection, name, dag_run_id))
+    events = await parts.database.read(lambda connection: runs.get_events(connection, run["id"]))
+    lines = render_log(events, run, await dag_of(parts, run), parts.zone)
+    request = PageRequest(tail=tail, head=head, offset=offset, limit=limit)
+    wanted = window(request, len(lines))
+    shown = lines[wanted.first - 1 : wanted.first - 1 + wanted.count]
+    return page(shown, wanted, len(lines), part=is_part(request))
+
+
+@get(
+    "/dag-runs/{name:str}/{dag_run_id:str}/steps/{step_name:str}/log",
+    operation_id="getDAGRunStepLog",
+    responses=NOT_FOUND,
+)
+async def get_step_log(
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    step_name: params.StepName,
+    parts: NamedDependency[Parts],
+    tail: params.Tail = None,
+    head: params.Head = None,
+    offset: params.Offset = None,
+    limit: params.Limit = None,
+    stream: params.Stream = "stdout",
+    remote_node: params.RemoteNode = "local",
+) -> Log:
+    """Return a page of a step's or handler's output; it can be read while it grows."""
+    request = PageRequest(tail=tail, head=head, offset=offset, limit=limit)
+    run, _, nodes = await parts.database.glance(lambda connection: _read_run(connection, name, dag_run_id))
+    node = next((node for node in nodes if node["name"] == step_name), None)
+    if node is None:
+        raise NotFoundError(f"run {shorten(dag_run_id)} of DAG {shorten(name)} has no step {shorten(step_name)}")
+    if node["started_at"] is None:
+        raise NotFoundError(f"step {shorten(step_name)} has not run, so it has no log")
+    key = StreamKey(run["id"], run["attempt"], node["position"], _STREAMS[stream])
+    return await parts.database.read(lambda connection: _read_page(connection, key, request))
+
+
+def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest) -> Log:
+    end = logs.get_end(connection, key)
+    total = end.next_line - 1 + (not end.ends_with_newline)
+    wanted = window(request, total)
+    chunks = logs.find_lines(connection, key, wanted.first, wanted.count, from_end=bool(request.tail))
+    lines, served = cut_lines(chunks, wanted)
+    return page(lines, served, total, part=is_part(request))
+
+
+HANDLERS = [start_text, list_runs, list_runs_of_name, get_run, stop_run, get_run_log, get_step_log]

@@ -1,0 +1,31 @@
+"""What handlers are given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+
+import msgspec
+
+from app.db.database import Database
+from app.definitions.save import Definitions
+from app.runs.launch import Launcher
+from app.spec.library import Library
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of the server that the API stands on."""
+
+    database: Database
+    library: Library
+    launcher: Launcher
+    definitions: Definitions
+    zone: tzinfo
+    now: Callable[[], datetime]
+    version: str
+    started: float = msgspec.field(default_factory=time.monotonic)
+
+    def uptime_seconds(self) -> int:
+        """Whole seconds since the server started."""
+        return int(time.monotonic() - self.started)

@@ -1,0 +1,95 @@
+"""Everything that leaves as an error leaves as ``{code, message, details?}``."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    SerializationException,
+    ValidationException,
+)
+from litestar.types import ExceptionHandlersMap
+from msgspec import UNSET
+
+from app.api.schemas.common import Error, ErrorCode
+from app.db.database import DatabaseUnavailable
+from app.errors import AppError
+from app.spec.problem import SpecError
+
+_log = logging.getLogger(__name__)
+_CODES: dict[int, ErrorCode] = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "already_exists"}
+AnyRequest = Request[Any, Any, Any]
+
+
+def _answer(
+    status: int, code: ErrorCode, message: str, *, details: dict[str, Any] | None = None, allow: str = ""
+) -> Response[Error]:
+    headers = {"Allow": allow} if allow else None
+    return Response(
+        Error(code=code, message=message, details=details or UNSET), status_code=status, headers=headers
+    )
+
+
+def _app_error(_: AnyRequest, error: AppError) -> Response[Error]:
+    return _answer(error.status, error.code, error.message)  # type: ignore[arg-type]  # codes are the contract's words
+
+
+def _spec_error(_: AnyRequest, error: SpecError) -> Response[Error]:
+    return _answer(400, "bad_request", str(error))
+
+
+def _unavailable(_: AnyRequest, error: DatabaseUnavailable) -> Response[Error]:
+    return _answer(503, "internal_error", f"the database is unavailable: {error}; try again later")
+
+
+def _validation_error(_: AnyRequest, error: ValidationException) -> Response[Error]:
+    return _answer(400, "bad_request", _explain(error), details=_details(error))
+
+
+def _details(error: ValidationException) -> dict[str, Any] | None:
+    return {"problems": error.extra} if isinstance(error.extra, list) and error.extra else None
+
+
+def _explain(error: ValidationException) -> str:
+    """Name the fields: the framework's own text only says that something failed."""
+    if not isinstance(error.extra, list) or not error.extra:
+        return "the request body is missing; send a JSON object" if error.detail == "'data'" else error.detail
+    return "; ".join(
+        f"{item.get('key') or 'body'}: {item.get('message', 'is invalid')}" for item in error.extra if isinstance(item, dict)
+    )
+
+
+def _broken_json(_: AnyRequest, error: SerializationException) -> Response[Error]:
+    return _answer(400, "bad_request", f"the request body is no valid JSON: {error.detail}")
+
+
+def _http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
+    match error:
+        case NotFoundException():
+            return _answer(404, "not_found", f"there is nothing at {request.url.path}")
+        case MethodNotAllowedException():
+            allow = (error.headers or {}).get("Allow", "")
+            return _answer(405, "bad_request", f"{request.method} is not possible here", allow=allow)
+    code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")  # noqa: PLR2004
+    return _answer(error.status_code, code, error.detail or "the request could not be handled")
+
+
+def _unexpected(request: AnyRequest, error: Exception) -> Response[Error]:
+    _log.error("%s %s", request.method, request.url.path, exc_info=error)
+    return _answer(500, "internal_error", "something went wrong inside the server; its log says what")
+
+
+HANDLERS: ExceptionHandlersMap = {
+    AppError: _app_error,  # type: ignore[dict-item]  # litestar types handlers by the base exception
+    SpecError: _spec_error,  # type: ignore[dict-item]
+    DatabaseUnavailable: _unavailable,  # type: ignore[dict-item]
+    ValidationException: _validation_error,  # type: ignore[dict-item]
+    SerializationException: _broken_json,  # type: ignore[dict-item]
+    HTTPException: _http_error,  # type: ignore[dict-item]
+    Exception: _unexpected,
+}

@@ -1,0 +1,69 @@
+"""Pages of a log: which lines a request means, and the lines cut out of chunks. Pure (api-behaviour 3.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from app.api.schemas.runs import Log
+
+_DEFAULT_LINES, _MOST_LINES = 1000, 10_000
+
+
+class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks for; values below 1 count as absent."""
+
+    tail: int | None = None
+    head: int | None = None
+    offset: int | None = None
+    limit: int | None = None
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Lines to return: the first one, from 1, and how many at most."""
+
+    first: int
+    count: int
+
+
+def window(request: PageRequest, total: int) -> Window:
+    """Say which lines are meant: tail before head before offset."""
+    if request.tail and request.tail > 0:
+        count = min(request.tail, _MOST_LINES)
+        return Window(max(total - count + 1, 1), count)
+    if request.head and request.head > 0:
+        return Window(1, min(request.head, _MOST_LINES))
+    first = request.offset if request.offset and request.offset > 0 else 1
+    wanted = request.limit if request.limit and request.limit > 0 else _DEFAULT_LINES
+    return Window(first, min(wanted, _MOST_LINES))
+
+
+def cut_lines(chunks: Sequence[Mapping[str, Any]], wanted: Window) -> list[str]:
+    """Cut the wanted lines out of consecutive chunks, which may begin and end inside a line."""
+    if not chunks:
+        return []
+    lines = "".join(chunk["text"] for chunk in chunks).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    start = wanted.first - chunks[0]["first_line"]
+    return [line.removesuffix("\r") for line in lines[max(start, 0) : start + wanted.count]]
+
+
+def page(lines: Sequence[str], wanted: Window, total: int, *, part: bool) -> Log:
+    """Make the answer; ``part`` is for tail and head, which say only whether anything was left out."""
+    more = len(lines) < total if part else wanted.first + len(lines) - 1 < total
+    return Log(
+        content="\n".join(lines),
+        line_count=len(lines),
+        total_lines=total,
+        has_more=more if lines or part else False,
+        is_estimate=UNSET,
+    )
+
+
+def is_part(request: PageRequest) -> bool:
+    """Whether a request asks for one end of the log."""
+    return bool((request.tail and request.tail > 0) or (request.head and request.head > 0))

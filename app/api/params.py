@@ -1,0 +1,38 @@
+"""Parameters of paths and queries, declared once.
+
+Their bounds are documented as the contract has them but not enforced by the framework: out of range is
+leniently read as the behaviour reference says (1.7, 3.9), and a path value that cannot exist is a 404 (1.5).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from litestar.params import PathParameter, QueryParameter
+
+_NAME = {"pattern": "^[a-zA-Z0-9_.-]+$", "format": "regex"}
+_RUN_ID = {"pattern": "^[a-zA-Z0-9_-]+$"}
+_FROM_ONE = {"minimum": 1}
+
+FileName = Annotated[str, PathParameter(name="fileName", schema_extra=_NAME)]
+DagName = Annotated[str, PathParameter(name="name", schema_extra=_NAME)]
+AnyDagName = Annotated[str, PathParameter(name="name")]
+DagRunId = Annotated[str, PathParameter(name="dagRunId", schema_extra=_RUN_ID)]
+StepName = Annotated[str, PathParameter(name="stepName")]
+
+RemoteNode = Annotated[str, QueryParameter(name="remoteNode")]
+Page = Annotated[int, QueryParameter(name="page", schema_extra=_FROM_ONE)]
+PerPage = Annotated[int, QueryParameter(name="perPage", schema_extra={"minimum": 1, "maximum": 1000})]
+Status = Annotated[int | None, QueryParameter(name="status", schema_extra={"enum": [0, 1, 2, 3, 4, 5, 6]})]
+FromDate = Annotated[int | None, QueryParameter(name="fromDate")]
+ToDate = Annotated[int | None, QueryParameter(name="toDate")]
+RunIdPart = Annotated[str | None, QueryParameter(name="dagRunId", schema_extra=_RUN_ID)]
+Text = Annotated[str | None, QueryParameter(name="name")]
+Tag = Annotated[str | None, QueryParameter(name="tag")]
+Sort = Annotated[str, QueryParameter(name="sort", schema_extra={"enum": ["name", "nextRun"]})]
+Order = Annotated[str, QueryParameter(name="order", schema_extra={"enum": ["asc", "desc"]})]
+Tail = Annotated[int | None, QueryParameter(name="tail", schema_extra=_FROM_ONE)]
+Head = Annotated[int | None, QueryParameter(name="head", schema_extra=_FROM_ONE)]
+Offset = Annotated[int | None, QueryParameter(name="offset", schema_extra=_FROM_ONE)]
+Limit = Annotated[int | None, QueryParameter(name="limit", schema_extra={"minimum": 1, "maximum": 10000})]
+Stream = Annotated[Literal["stdout", "stderr"], QueryParameter(name="stream")]

@@ -1,0 +1,90 @@
+"""Who may talk to this server at all: checked before any route, on every request.
+
+Without authentication any web page in the user's browser could reach a server on loopback. A page cannot
+forge Host (DNS rebinding shows there), Origin or Sec-Fetch-Site, so these decide (house design, promises S10).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from app.api.schemas.common import Error
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_DEQUEUE = "/dequeue"  # the one GET that changes something
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine and nothing else."""
+    name = host.strip("[]").lower().rstrip(".")
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class Gatekeeper:
+    """Refuses foreign hosts and requests that another site's page has caused; redirects trailing slashes."""
+
+    def __init__(self, app: ASGIApp, *, allowed_hosts: Iterable[str], allowed_origins: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or let the application answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        reason = self._refusal(scope["method"], scope["path"], headers)
+        if reason:
+            await _refuse(send, reason)
+        elif scope["path"] != "/" and scope["path"].endswith("/"):
+            await _redirect(send, scope)
+        else:
+            await self._app(scope, receive, send)
+
+    def _refusal(self, method: str, path: str, headers: dict[bytes, str]) -> str:
+        host = headers.get(b"host", "")
+        if not self._knows_host(host):
+            return f"Host {host!r} is not one of this server's names; add it to allowed_hosts"
+        if method in _SAFE_METHODS and not path.endswith(_DEQUEUE):
+            return ""
+        origin = headers.get(b"origin")
+        if origin is not None and not self._knows_origin(origin, host):
+            return f"a page of {origin!r} may not change anything here; add it to cors_origins"
+        if origin is None and headers.get(b"sec-fetch-site", "") == "cross-site":
+            return "a page of another site may not change anything here"
+        return ""
+
+    def _knows_host(self, host: str) -> bool:
+        name = urlsplit(f"//{host}").hostname or "" if host else ""
+        return is_loopback(name) or name in self._hosts or host.lower() in self._hosts
+
+    def _knows_origin(self, origin: str, host: str) -> bool:
+        return urlsplit(origin).netloc.lower() == host.lower() != "" or origin.rstrip("/").lower() in self._origins
+
+
+async def _refuse(send: Send, reason: str) -> None:
+    body = msgspec.json.encode(Error(code="forbidden", message=reason))
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _redirect(send: Send, scope: Scope) -> None:
+    path = "/" + scope["path"].strip("/")  # one slash: two would name another host
+    query = scope.get("query_string", b"")
+    location = path.encode() + (b"?" + query if query else b"")
+    await send(
+        {"type": "http.response.start", "status": 301, "headers": [(b"location", location), (b"content-length", b"0")]}
+    )
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
