@@ -189,17 +189,18 @@ class _SteadyConnection:
         self._engine.dispose()
 
 
-def prepare_sqlite(engine: Engine, *, writes: bool, busy: int = _BUSY_MILLISECONDS) -> None:
+def prepare_sqlite(engine: Engine, *, writes: bool, busy: int = _BUSY_MILLISECONDS, foreign_keys: bool = True) -> None:
     """Give connections of this engine our settings and transactions that begin when we say so.
 
     The driver's own BEGIN comes too late and without IMMEDIATE: a transaction that reads
     first and then writes loses updates in silence, or fails at once instead of waiting.
     """
+    pragmas = _pragmas(writes=writes, busy=busy) | {"foreign_keys": "ON" if foreign_keys else "OFF"}
 
     def connect(driver: Any, _record: ConnectionPoolEntry) -> None:
         driver.isolation_level = None
         cursor = driver.cursor()
-        for name, value in _pragmas(writes=writes, busy=busy).items():
+        for name, value in pragmas.items():
             cursor.execute(f"PRAGMA {name} = {value}")
         cursor.close()
 
@@ -216,7 +217,6 @@ def _pragmas(*, writes: bool, busy: int) -> dict[str, str | int]:
         "auto_vacuum": "INCREMENTAL",  # counts at the file's creation only, and only before WAL is chosen
         "journal_mode": "WAL",
         "synchronous": "FULL",
-        "foreign_keys": "ON",
         "temp_store": "MEMORY",
         "cache_size": -16_000,
         "wal_autocheckpoint": 4_000,
