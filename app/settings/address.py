@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from app.settings.kinds import Kind, Plain, Raw
+from app.settings.kinds import Kind, Plain, Raw, under
 
 _SQLITE = "sqlite:///"
 _POSTGRESQL = "postgresql://"
@@ -30,7 +30,7 @@ def read(raw: Raw, folder: Path) -> str:
 def _sqlite(path: str, folder: Path) -> str:
     if not path or path.startswith(":memory:") or path.endswith("/") or re.search(r"[?\0]", path):
         raise ValueError(f"is not a file that keeps anything; write {_SQLITE}PATH, without options")
-    return f"{_SQLITE}{(folder / Path(path).expanduser()).absolute()}"
+    return f"{_SQLITE}{under(folder, path)}"
 
 
 def _postgresql(url: str) -> str:

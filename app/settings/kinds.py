@@ -40,11 +40,19 @@ def _as_written(raw: Raw, _folder: Path) -> str:
     return _text(raw)
 
 
+def under(folder: Path, text: str) -> Path:
+    """Make a path absolute: ``~`` is the user's home, a relative path starts from the folder."""
+    try:
+        return (folder / Path(text).expanduser()).absolute()
+    except RuntimeError:
+        raise ValueError(f"the home directory in {text!r} is not known here; write an absolute path") from None
+
+
 def _path(raw: Raw, folder: Path) -> Path:
     text = _text(raw)
     if not text or "\0" in text:
         raise ValueError(f"{text!r} is not a path")
-    return (folder / Path(text).expanduser()).absolute()
+    return under(folder, text)
 
 
 def _host(raw: Raw, _folder: Path) -> str:
