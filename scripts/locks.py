@@ -34,10 +34,10 @@ def find_problems(folder: Path) -> Iterator[str]:
 
 def _read_pins(path: Path) -> dict[str, str]:
     text = path.read_text(encoding="utf-8")
-    pins = {canonicalize_name(name): version for name, version in _PIN.findall(text)}
+    pins = {str(canonicalize_name(name)): version for name, version in _PIN.findall(text)}
     if len(_ENTRY.findall(text)) != len(pins):
         sys.exit(f"{path.name}: an entry is not pinned to one version with hashes; run scripts/lock")
-    return dict(pins)
+    return pins
 
 
 def _unmet(lock: str, wanted: Iterable[str], pins: dict[str, str]) -> Iterator[str]:
