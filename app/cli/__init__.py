@@ -1,0 +1,51 @@
+"""The command line: ``dagbook``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+
+import click
+
+from app import __version__
+from app.cli.group import Entry, LazyGroup
+from app.settings import SettingsError
+
+# Adding a command is adding its line. Its module is imported when the command is used, so that no command waits for
+# what another one needs.
+COMMANDS = {
+    "config": Entry("app.cli.config:config", "Print every setting, its value and where that came from."),
+    "version": Entry("app.cli.version:version", "Print the version."),
+}
+
+
+@click.group(cls=LazyGroup, entries=COMMANDS, invoke_without_command=True)
+@click.version_option(__version__, prog_name="dagbook")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Dagbook, a workflow server that keeps everything in a SQL database."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def main() -> None:
+    """Run the command that the process was started with, and end the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; returns its exit status, 1 for every error, after saying on stderr what it was."""
+    # --quiet replaces both streams; leaving these blocks puts back what was there.
+    with redirect_stdout(sys.stdout), redirect_stderr(sys.stderr):
+        try:
+            status = cli.main(list(arguments), prog_name="dagbook", standalone_mode=False)
+        except click.ClickException as error:
+            error.show(sys.stderr)
+        except SettingsError as error:
+            click.echo(f"Error: {error}", err=True)
+        except click.Abort:
+            click.echo("Error: interrupted", err=True)
+        else:
+            return status if isinstance(status, int) else 0
+        return 1

@@ -1,0 +1,46 @@
+"""``dagbook config``: what this machine would serve with, and why."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import click
+
+from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.settings import TABLE, Settings
+from app.settings.kinds import Plain
+
+_NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/_.:@*+%?=&-]*")
+
+
+@click.command(cls=GlobalOptions)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
+def config(*, as_json: bool) -> None:
+    """Print every setting, its value and where that came from; passwords are not shown.
+
+    The options that name settings are those that other commands take; here they show what they would do.
+    """
+    settings = current_settings()
+    click.echo(_as_json(settings) if as_json else _as_yaml(settings))
+
+
+def _shown(settings: Settings) -> dict[str, Plain]:
+    return {setting.name: setting.kind.plain(getattr(settings, setting.name)) for setting in TABLE}
+
+
+def _as_json(settings: Settings) -> str:
+    rows = {name: {"value": value, "origin": settings.origins[name]} for name, value in _shown(settings).items()}
+    return json.dumps(rows, indent=2, ensure_ascii=False)
+
+
+def _as_yaml(settings: Settings) -> str:
+    lines = {f"{name}: {_scalar(value)}": settings.origins[name] for name, value in _shown(settings).items()}
+    width = max(map(len, lines))
+    return "\n".join(f"{line:{width}}  # {origin}" for line, origin in lines.items())
+
+
+def _scalar(value: Plain) -> str:
+    text = str(value)
+    return text if _NEEDS_NO_QUOTES.fullmatch(text) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Rows: the models, how they are reached, and how their tables are made."""

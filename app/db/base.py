@@ -1,0 +1,80 @@
+"""The ORM's base: naming convention and the column types that mean the same on both engines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Text
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# SQLite numbers only INTEGER primary keys by itself; its integers are 64 bits wide anyway.
+BigKey = BigInteger().with_variant(Integer(), "sqlite")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Base(DeclarativeBase):
+    """Base of every model. Models are used through their tables by Core statements; there are no relationships."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: ``timestamptz`` on PostgreSQL, whole microseconds since 1970 on SQLite.
+
+    Naive values raise ``ValueError``. SQLite's own text form would store the local wall
+    clock of an aware value and lose the offset; integers also compare and index faster.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the stored form."""
+        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuse naive values, then convert."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return (value - _EPOCH) // _MICROSECOND if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return an aware UTC value."""
+        if value is None:
+            return None
+        instant: datetime = _EPOCH + timedelta(microseconds=value) if dialect.name == "sqlite" else value
+        return instant.astimezone(UTC)
+
+
+class OrderedJson(TypeDecorator[Any]):
+    """JSON kept as the text that msgspec wrote, so that the order of keys survives (JSONB forgets it).
+
+    Whatever msgspec encodes goes in, structs included; plain lists, dicts and scalars
+    come out. Python's ``None`` is SQL's NULL.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy's signature
+        """Encode."""
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
+        """Decode."""
+        return None if value is None else msgspec.json.decode(value)

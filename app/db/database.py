@@ -1,0 +1,291 @@
+"""The way to the rows. Everything about locking, threads and connections of both engines lives here only.
+
+All work is a synchronous function of a connection, run inside one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any, NewType, Protocol, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, select
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from app.db.failure import telling_unavailable
+from app.db.url import parse_url
+
+# A write connection may be read through; a read connection may not be written through.
+ReadConnection = NewType("ReadConnection", Connection)
+WriteConnection = NewType("WriteConnection", ReadConnection)
+
+T = TypeVar("T")
+Read = Callable[[ReadConnection], T]
+Write = Callable[[WriteConnection], T]
+
+_POOL_SIZE = 16
+_CONNECT_SECONDS = 10
+_COMMAND_SECONDS = 60
+_IDLE_SECONDS = 1.0
+_PING_SECONDS = 5
+_SQLITE_READERS = 4
+_BUSY_MILLISECONDS = 5_000
+# Glances run in the loop's thread: waiting there stops the whole server.
+_GLANCE_BUSY_MILLISECONDS = 200
+
+
+class Database:
+    """One database, SQLite or PostgreSQL, open for one event loop.
+
+    Errors of the database pass through as SQLAlchemy's, except those that mean "not now",
+    which are ``DatabaseUnavailable``.
+    """
+
+    def __init__(self, engines: _Engines) -> None:
+        self._engines = engines
+        self._writes: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    async def open(cls, url: str, *, application: str = "dagbook", pool_size: int = _POOL_SIZE) -> Database:
+        """Connect to the database at ``url`` and see that it answers.
+
+        ``application`` is the name that PostgreSQL shows for the connections, ``pool_size``
+        how many there are at most. ``ValueError`` when the URL is not understood.
+        """
+        parsed = parse_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            database = cls(_Sqlite(parsed))
+        else:
+            database = cls(_Postgres(parsed, application, pool_size))
+        try:
+            await database.read(lambda connection: connection.scalar(select(1)))
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engines.dialect
+
+    async def read(self, work: Read[T]) -> T:
+        """Run work that only reads and may take long."""
+        with telling_unavailable(self.dialect):
+            return await self._engines.read(work)
+
+    async def glance(self, work: Read[T]) -> T:
+        """Run work that reads a few rows through an index.
+
+        On SQLite it runs in the caller's thread, ten times cheaper than ``read``, while
+        everything else in the loop waits: nothing that scans belongs here.
+        """
+        with telling_unavailable(self.dialect):
+            return await self._engines.glance(work)
+
+    async def write(self, work: Write[T]) -> T:
+        """Run work in a transaction that is committed when it returns and rolled back when it raises.
+
+        A cancelled caller does not take the write along: once asked for, it is done
+        completely or not at all.
+        """
+        task = asyncio.create_task(self._write(work))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)
+
+    async def _write(self, work: Write[T]) -> T:
+        with telling_unavailable(self.dialect):
+            return await self._engines.write(work)
+
+    async def close(self) -> None:
+        """Finish the writes that were asked for, then close all connections; harmless when repeated."""
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        await self._engines.close()
+
+
+class _Engines(Protocol):
+    dialect: str
+
+    async def read(self, work: Read[T]) -> T: ...
+
+    async def glance(self, work: Read[T]) -> T: ...
+
+    async def write(self, work: Write[T]) -> T: ...
+
+    async def close(self) -> None: ...
+
+
+class _Sqlite:
+    """Three ways into one file, because the async driver costs five to ten times what the statement does.
+
+    One writer thread with the synchronous driver: its queue is the turn-taking, so that no
+    two transactions of this process ever wait for each other inside SQLite (with the busy
+    timeout alone the worst of twenty writers waited 842 ms, taking turns 53 ms). A
+    synchronous connection in the loop's thread for glances. aiosqlite for long reads.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, url: URL) -> None:
+        plain = url.set(drivername="sqlite")
+        self._readers = create_async_engine(url, pool_size=_SQLITE_READERS, max_overflow=0)
+        prepare_sqlite(self._readers.sync_engine, writes=False)
+        self._glancer = _SteadyConnection(create_engine(plain), writes=False, busy=_GLANCE_BUSY_MILLISECONDS)
+        self._writer = _SteadyConnection(create_engine(plain), writes=True, busy=_BUSY_MILLISECONDS)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._closed = False
+
+    async def read(self, work: Read[T]) -> T:
+        # Cancelled inside a statement, aiosqlite's connection would keep its snapshot until it is collected,
+        # and the log could not be checkpointed: let it finish.
+        return await asyncio.shield(asyncio.ensure_future(self._read(work)))
+
+    async def _read(self, work: Read[T]) -> T:
+        async with self._readers.connect() as connection:
+            return await connection.run_sync(lambda plain: work(ReadConnection(plain)))
+
+    async def glance(self, work: Read[T]) -> T:
+        return self._glancer.run(lambda plain: work(ReadConnection(plain)))
+
+    async def write(self, work: Write[T]) -> T:
+        def whole() -> T:
+            return self._writer.run(lambda plain: work(WriteConnection(ReadConnection(plain))))
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, whole)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await self._readers.dispose()
+        self._glancer.close()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.close)
+        self._thread.shutdown()
+
+
+class _SteadyConnection:
+    """One connection that stays open, used by one thread only; opened again after it failed to open."""
+
+    def __init__(self, engine: Engine, *, writes: bool, busy: int) -> None:
+        prepare_sqlite(engine, writes=writes, busy=busy)
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        with self._connection.begin():
+            return work(self._connection)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._engine.dispose()
+
+
+def prepare_sqlite(engine: Engine, *, writes: bool, busy: int = _BUSY_MILLISECONDS, foreign_keys: bool = True) -> None:
+    """Give connections of this engine our settings and transactions that begin when we say so.
+
+    The driver's own BEGIN comes too late and without IMMEDIATE: a transaction that reads
+    first and then writes loses updates in silence, or fails at once instead of waiting.
+    """
+    pragmas = _pragmas(writes=writes, busy=busy) | {"foreign_keys": "ON" if foreign_keys else "OFF"}
+
+    def connect(driver: Any, _record: ConnectionPoolEntry) -> None:
+        driver.isolation_level = None
+        cursor = driver.cursor()
+        for name, value in pragmas.items():
+            cursor.execute(f"PRAGMA {name} = {value}")
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", connect)
+    event.listen(engine, "begin", begin)
+
+
+def _pragmas(*, writes: bool, busy: int) -> dict[str, str | int]:
+    pragmas: dict[str, str | int] = {
+        "busy_timeout": busy,
+        "auto_vacuum": "INCREMENTAL",  # counts at the file's creation only, and only before WAL is chosen
+        "journal_mode": "WAL",
+        "synchronous": "FULL",
+        "temp_store": "MEMORY",
+        "cache_size": -16_000,
+        "wal_autocheckpoint": 4_000,
+        "journal_size_limit": 64 * 1024 * 1024,
+    }
+    return pragmas if writes else pragmas | {"query_only": "ON"}
+
+
+class _Postgres:
+    """A pool of asyncpg connections; reads and writes differ by the kind of transaction."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: URL, application: str, pool_size: int) -> None:
+        self._engine = create_async_engine(
+            url,
+            isolation_level="READ COMMITTED",
+            pool_size=pool_size,
+            max_overflow=0,
+            connect_args=postgres_arguments(application) | {"command_timeout": _COMMAND_SECONDS},
+        )
+        self._readers: AsyncEngine = self._engine.execution_options(postgresql_readonly=True)
+        _notice_lost_connections(self._engine.sync_engine)
+
+    async def read(self, work: Read[T]) -> T:
+        async with self._readers.connect() as connection:
+            return await connection.run_sync(lambda plain: work(ReadConnection(plain)))
+
+    async def glance(self, work: Read[T]) -> T:
+        return await self.read(work)
+
+    async def write(self, work: Write[T]) -> T:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def postgres_arguments(application: str) -> dict[str, Any]:
+    """Return what every connection to PostgreSQL is opened with."""
+    return {
+        "timeout": _CONNECT_SECONDS,
+        "server_settings": {"application_name": application, "synchronous_commit": "on", "jit": "off"},
+    }
+
+
+def _notice_lost_connections(engine: Engine) -> None:
+    """Replace a dead connection when it is taken from the pool.
+
+    SQLAlchemy's own test costs three round trips for each use. Here a connection that
+    knows it was closed costs nothing, and one that lay idle for a second one round trip.
+    """
+
+    def checkin(_driver: Any, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = monotonic()
+
+    def checkout(driver: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        if driver.driver_connection.is_closed():
+            raise DisconnectionError
+        if monotonic() - record.info.get("idle_since", monotonic()) > _IDLE_SECONDS:
+            _ping(driver)
+
+    event.listen(engine, "checkin", checkin)
+    event.listen(engine, "checkout", checkout)
+
+
+def _ping(driver: Any) -> None:
+    try:
+        driver.run_async(lambda connection: connection.execute("SELECT 1", timeout=_PING_SECONDS))
+    except Exception as error:
+        raise DisconnectionError from error

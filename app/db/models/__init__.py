@@ -1,0 +1,23 @@
+"""One file per noun; every model is named here, so that importing this package fills the metadata."""
+
+from __future__ import annotations
+
+from app.db.models.definition import Dag, DagRevision, Definition
+from app.db.models.log import LogChunk
+from app.db.models.node import Node
+from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
+from app.db.models.service import Service
+
+__all__ = [
+    "Dag",
+    "DagRevision",
+    "Definition",
+    "LogChunk",
+    "Node",
+    "Run",
+    "RunAttempt",
+    "RunEvent",
+    "RunInput",
+    "RunRequest",
+    "Service",
+]

@@ -1,0 +1,178 @@
+"""Bringing a database to a revision: one transaction per revision, one program at a time.
+
+Alembic keeps what it works on in module globals: two of these calls must not overlap
+inside one process. Between processes they take turns by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, NullPool, inspect, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.expression import table
+
+from app.db.database import postgres_arguments, prepare_sqlite
+from app.db.failure import telling_unavailable
+from app.db.revision import migrations_directory
+from app.db.url import parse_url, sqlite_path
+
+# Any number will do, as long as all versions of Dagbook agree on it.
+_ADVISORY_LOCK = 0x44616762
+_BUSY_MILLISECONDS = 60_000
+
+
+class UnknownRevision(Exception):  # noqa: N818  # told to people, not handled
+    """The database was upgraded by a newer Dagbook."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"the database is at revision {revision}, which this version of Dagbook does not know; "
+            "use the version that upgraded it, or a newer one"
+        )
+
+
+Step = Callable[[ScriptDirectory, str | None], str | None]
+
+
+async def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the database to a revision, making a SQLite file that is not there.
+
+    A SQLite database with rows in it is copied first, beside itself.
+    """
+
+    def following(scripts: ScriptDirectory, here: str | None) -> str | None:
+        pending = [script.revision for script in scripts.iterate_revisions(revision, here or "base")]
+        return pending[-1] if pending else None
+
+    await _walk(url, following, command.upgrade)
+
+
+async def downgrade(url: str, revision: str) -> None:
+    """Take the database back to a revision, or to ``base``: without any table. Rows of dropped tables are lost."""
+
+    def preceding(scripts: ScriptDirectory, here: str | None) -> str | None:
+        pending = list(scripts.iterate_revisions(here, revision)) if here else []
+        return str(pending[0].down_revision or "base") if pending else None
+
+    await _walk(url, preceding, command.downgrade)
+
+
+async def current(url: str) -> str | None:
+    """Return the revision of the database; ``None`` before the first upgrade."""
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        return None
+    async with open_for_migration(url) as connection:
+        return await connection.run_sync(read_revision)
+
+
+def head() -> str:
+    """Return the revision that this version of Dagbook works with."""
+    revision = ScriptDirectory.from_config(build_config(None)).get_current_head()
+    if revision is None:
+        raise RuntimeError(f"there are no migrations in {migrations_directory()}")
+    return revision
+
+
+def build_config(connection: Connection | None) -> Config:
+    """Return Alembic's configuration, which hands the connection to ``env.py``."""
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def read_revision(connection: Connection) -> str | None:
+    """Return the revision that the database says it is at."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+@asynccontextmanager
+async def open_for_migration(url: str) -> AsyncIterator[AsyncConnection]:
+    """Connect without a time limit for statements and, on SQLite, with foreign keys off.
+
+    SQLite ignores the switch inside a transaction, and a table that is copied while they
+    are on takes the rows that refer to it along.
+    """
+    engine = _create_engine(url)
+    try:
+        with telling_unavailable(engine.dialect.name):
+            async with engine.connect() as connection:
+                yield connection
+    finally:
+        await engine.dispose()
+
+
+def _create_engine(url: str) -> AsyncEngine:
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        arguments = postgres_arguments("dagbook upgrade") | {"command_timeout": None}
+        return create_async_engine(parsed, poolclass=NullPool, connect_args=arguments)
+    engine = create_async_engine(parsed, poolclass=NullPool)
+    prepare_sqlite(engine.sync_engine, writes=True, busy=_BUSY_MILLISECONDS, foreign_keys=False)
+    return engine
+
+
+async def _walk(url: str, step: Step, move: Callable[[Config, str], None]) -> None:
+    path = sqlite_path(url)
+    if path is not None:
+        _make_private_file(path)
+    copied = False
+    async with open_for_migration(url) as connection:
+        while True:
+            async with connection.begin():
+                await connection.run_sync(_take_turn)
+                here = await connection.run_sync(read_revision)
+                target = _choose(step, here)
+                if target is None:
+                    return
+                if path is not None and not copied and await connection.run_sync(_has_rows):
+                    await asyncio.to_thread(_copy, path, here or "base")
+                    copied = True
+                await connection.run_sync(_move, move, target)
+
+
+def _take_turn(connection: Connection) -> None:
+    # On SQLite BEGIN IMMEDIATE has done it.
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+
+
+def _choose(step: Step, here: str | None) -> str | None:
+    scripts = ScriptDirectory.from_config(build_config(None))
+    if here is not None and here not in {script.revision for script in scripts.walk_revisions()}:
+        raise UnknownRevision(here)
+    return step(scripts, here)
+
+
+def _move(connection: Connection, move: Callable[[Config, str], None], target: str) -> None:
+    move(build_config(connection), target)
+
+
+def _has_rows(connection: Connection) -> bool:
+    names = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    return any(connection.execute(select(1).select_from(table(name)).limit(1)).first() for name in names)
+
+
+def _make_private_file(path: Path) -> None:
+    # SQLite would make it readable to everybody; its log and shared memory take over the mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _copy(path: Path, revision: str) -> None:
+    instant = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    target = path.with_name(f"{path.name}.{revision}.{instant}.backup")
+    _make_private_file(target)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)

@@ -1,0 +1,141 @@
+"""The kinds of values a setting can have: how each is read from text and how it is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+Raw = str | list[str]
+Plain = str | int | float | list[str]
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of value.
+
+    ``read`` takes what was written and the folder that relative paths start from, and raises ``ValueError`` with the
+    fix in words; ``plain`` turns a value into what may be shown.
+    """
+
+    name: str
+    read: Callable[[Raw, Path], object]
+    plain: Callable[[Any], Plain] = str
+
+
+def _text(raw: Raw) -> str:
+    if isinstance(raw, str):
+        return raw
+    raise ValueError("a list is given where one value belongs")
+
+
+def _as_written(raw: Raw, _folder: Path) -> str:
+    return _text(raw)
+
+
+def under(folder: Path, text: str) -> Path:
+    """Make a path absolute: ``~`` is the user's home, a relative path starts from the folder."""
+    try:
+        return (folder / Path(text).expanduser()).absolute()
+    except RuntimeError:
+        raise ValueError(f"the home directory in {text!r} is not known here; write an absolute path") from None
+
+
+def _path(raw: Raw, folder: Path) -> Path:
+    text = _text(raw)
+    if not text or "\0" in text:
+        raise ValueError(f"{text!r} is not a path")
+    return under(folder, text)
+
+
+def _host(raw: Raw, _folder: Path) -> str:
+    text = _text(raw)
+    if not re.fullmatch(r"[A-Za-z0-9_.:%-]+", text):
+        raise ValueError(f"{text!r} is not a host; write a name or an address such as 127.0.0.1 or ::1")
+    return text
+
+
+def _base_path(raw: Raw, _folder: Path) -> str:
+    text = _text(raw).strip("/")
+    if text and not _PREFIX.fullmatch(f"/{text}"):
+        raise ValueError(f"{text!r} is not a path prefix; write one such as /dagbook, of letters, digits and . _ ~ -")
+    return f"/{text}" if text else ""
+
+
+def _zone(raw: Raw, _folder: Path) -> ZoneInfo:
+    text = _text(raw)
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(f"no time zone {text!r} on this machine; write a name such as Europe/Berlin or UTC") from None
+
+
+def _items(raw: Raw) -> list[str]:
+    items = raw.split(",") if isinstance(raw, str) else raw
+    return [stripped for item in items if (stripped := item.strip())]
+
+
+def _host_names(raw: Raw, _folder: Path) -> tuple[str, ...]:
+    for item in _items(raw):
+        if not _HOST_NAME.fullmatch(item):
+            raise ValueError(f"{item!r} is not a host name; write names without scheme, port or wildcard")
+    return tuple(item.lower() for item in _items(raw))
+
+
+def _origins(raw: Raw, _folder: Path) -> tuple[str, ...]:
+    for item in _items(raw):
+        if not _ORIGIN.fullmatch(item):
+            raise ValueError(f"{item!r} is not an origin; write https://host or https://host:port, each by name")
+    return tuple(item.lower() for item in _items(raw))
+
+
+def _shortest(value: float) -> float:
+    return int(value) if value == int(value) else value
+
+
+def whole(least: int, most: int) -> Kind:
+    """Make the kind of whole numbers between two bounds, both allowed."""
+
+    def read(raw: Raw, _folder: Path) -> int:
+        text = _text(raw)
+        if not re.fullmatch(r"-?[0-9]{1,18}", text) or not least <= int(text) <= most:
+            raise ValueError(f"{text!r} does not fit; write a whole number from {least} to {most}")
+        return int(text)
+
+    return Kind(name=f"whole number, {least} to {most}", read=read, plain=_shortest)
+
+
+def _seconds(raw: Raw, _folder: Path) -> float:
+    text = _text(raw)
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or not float(text):
+        raise ValueError(f"{text!r} does not fit; write a number of seconds above 0 such as 10 or 0.5")
+    return float(text)
+
+
+def choice(*words: str) -> Kind:
+    """Make the kind of one of a few words."""
+
+    def read(raw: Raw, _folder: Path) -> str:
+        text = _text(raw)
+        if text not in words:
+            raise ValueError(f"{text!r} does not fit; write {' or '.join(words)}")
+        return text
+
+    return Kind(name=" or ".join(words), read=read)
+
+
+TEXT = Kind(name="text", read=_as_written)
+PATH = Kind(name="path", read=_path)
+HOST = Kind(name="host name or address", read=_host)
+BASE_PATH = Kind(name="path prefix", read=_base_path)
+ZONE = Kind(name="IANA time zone", read=_zone)
+HOST_NAMES = Kind(name="list of host names", read=_host_names, plain=list)
+ORIGINS = Kind(name="list of origins", read=_origins, plain=list)
+SECONDS = Kind(name="seconds", read=_seconds, plain=_shortest)

@@ -1,0 +1,85 @@
+"""From what was written to one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from app.settings.problem import SettingsError
+from app.settings.sources import Given, from_environment, from_file, from_flags
+from app.settings.table import FILE_NAME, HOME, SYSTEM_ZONE, TABLE, Setting
+from app.settings.zone import system_zone
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting of this process, as ``app.settings.table`` describes it, and where each came from."""
+
+    home: Path
+    database_url: str
+    host: str
+    port: int
+    base_path: str
+    tz: ZoneInfo
+    work_dir: Path
+    log_format: str
+    log_level: str
+    default_shell: str
+    allowed_hosts: tuple[str, ...]
+    cors_origins: tuple[str, ...]
+    base_config: Path
+    spool_dir: Path
+    max_body_bytes: int
+    log_limit_bytes: int
+    orphan_grace_seconds: float
+    lease_seconds: float
+    detach_lease_seconds: float
+    evaluation_timeout_seconds: float
+    origins: Mapping[str, str]
+
+
+def read(argv_flags: Mapping[str, str], environ: Mapping[str, str], home_default: Path) -> Settings:
+    """Read the settings; of two places that give the same one, the later of default, file, variable and flag counts.
+
+    Flags come by the name of their setting, and ``config`` names the file to read in place of ``dagbook.yaml`` in the
+    home. Raises ``SettingsError`` for the first unknown name or value that does not fit.
+    """
+    here = Path.cwd()
+    flags = {name: text for name, text in argv_flags.items() if name != "config"}
+    said = from_environment(environ, here) | from_flags(flags, here)
+    config = argv_flags.get("config") or environ.get("DAGBOOK_CONFIG")
+    given = _from_settings_file(config, _home(said, home_default), environ) | said
+    home = _home(given, home_default)
+    values: dict[str, Any] = {
+        setting.name: _understand(setting, given.get(setting.name) or _default(setting, home, environ))
+        for setting in TABLE
+    }
+    origins = {setting.name: given[setting.name].origin if setting.name in given else "default" for setting in TABLE}
+    return Settings(**values, origins=origins)
+
+
+def _from_settings_file(config: str | None, home: Path, environ: Mapping[str, str]) -> dict[str, Given]:
+    if config:
+        return from_file(Path(config).expanduser(), environ)
+    usual = home / FILE_NAME
+    return from_file(usual, environ) if usual.exists() else {}
+
+
+def _home(given: Mapping[str, Given], home_default: Path) -> Path:
+    home = _understand(TABLE[0], given.get("home") or Given(str(home_default), "default", Path.cwd()))
+    return Path(str(home))
+
+
+def _default(setting: Setting, home: Path, environ: Mapping[str, str]) -> Given:
+    text = str(home) if setting.name == "home" else setting.default.replace(HOME, str(home))
+    return Given(system_zone(environ) if text == SYSTEM_ZONE else text, "default", home)
+
+
+def _understand(setting: Setting, given: Given) -> object:
+    try:
+        return setting.kind.read(given.raw, given.folder)
+    except ValueError as error:
+        raise SettingsError(setting.name, given.origin, str(error)) from None

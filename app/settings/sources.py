@@ -1,0 +1,110 @@
+"""Where settings come from: a file, the environment, the command line. Here they are collected, not yet understood."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from app.settings.kinds import Raw
+from app.settings.problem import SettingsError
+from app.settings.table import OTHER_VARIABLES, PREFIX, TABLE, TEST_PREFIX
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_BY_NAME = {setting.name: setting for setting in TABLE}
+_BY_VARIABLE = {setting.variable: setting for setting in TABLE}
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A value as written, where it was written, and the folder that a relative path in it starts from."""
+
+    raw: Raw
+    origin: str
+    folder: Path
+
+
+def from_flags(flags: Mapping[str, str], folder: Path) -> dict[str, Given]:
+    """Collect the flags, by the names of their settings."""
+    return {name: Given(raw, _BY_NAME[name].flag, folder) for name, raw in flags.items()}
+
+
+def from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, Given]:
+    """Collect the variables with Dagbook's prefix; an empty one counts as not set, an unknown one is refused."""
+    given = {}
+    for variable, raw in environ.items():
+        if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX) or variable in OTHER_VARIABLES:
+            continue
+        if variable not in _BY_VARIABLE:
+            raise SettingsError(variable, "environment", _unknown(variable, [*_BY_VARIABLE, *OTHER_VARIABLES]))
+        if raw:
+            given[_BY_VARIABLE[variable].name] = Given(raw, variable, folder)
+    return given
+
+
+def from_file(path: Path, environ: Mapping[str, str]) -> dict[str, Given]:
+    """Collect the keys of a settings file. ``${NAME}`` in a value is the environment's variable of that name."""
+    given: dict[str, Given] = {}
+    for key, value in _entries(path):
+        origin = f"{path}:{key.start_mark.line + 1}"
+        name = str(key.value)
+        if name not in _BY_NAME:
+            raise SettingsError(name, origin, _unknown(name, _BY_NAME))
+        if name in given:
+            raise SettingsError(name, origin, f"is there already, at {given[name].origin}; keep one")
+        given[name] = Given(_read_node(value, name, origin, environ), origin, path.absolute().parent)
+    return given
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else "`dagbook config --help` lists them all"
+    return f"is not a setting; {hint}"
+
+
+def _entries(path: Path) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    root = _parse(path)
+    if root is None:
+        return
+    if not isinstance(root, yaml.MappingNode):
+        raise SettingsError("settings file", f"{path}:1", "is not a map; write lines such as `port: 8080`")
+    yield from root.value
+
+
+def _parse(path: Path) -> yaml.Node | None:
+    try:
+        return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise SettingsError("settings file", str(path), f"cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise SettingsError("settings file", str(path), "is not a YAML text of settings in UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SettingsError("settings file", f"{path}:{line}", f"is not YAML: {error.problem}") from None
+    except yaml.YAMLError:
+        raise SettingsError("settings file", str(path), "holds a character that YAML does not allow") from None
+
+
+def _read_node(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> Raw:
+    if isinstance(node, yaml.SequenceNode):
+        return [_read_scalar(item, name, origin, environ) for item in node.value]
+    return _read_scalar(node, name, origin, environ)
+
+
+def _read_scalar(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> str:
+    # The text counts, not YAML's idea of its type: a value means the same in the file and in a variable.
+    if not isinstance(node, yaml.ScalarNode):
+        raise SettingsError(name, origin, "is nested; write one value or a list of values")
+    if node.tag == "tag:yaml.org,2002:null":
+        raise SettingsError(name, origin, "has no value; write one, or take the line out")
+    return _expand(node.value, name, origin, environ)
+
+
+def _expand(text: str, name: str, origin: str, environ: Mapping[str, str]) -> str:
+    for variable in _REFERENCE.findall(text):
+        if variable not in environ:
+            raise SettingsError(name, origin, f"uses ${{{variable}}}, which is not set; set it in the environment")
+    return _REFERENCE.sub(lambda match: environ[match[1]], text)

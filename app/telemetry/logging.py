@@ -1,0 +1,62 @@
+"""The process's own log: one line per record, as key=value text or as JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+# What every record has; anything beside it was handed over in `extra` and belongs to the line.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_BARE = re.compile(r"[A-Za-z0-9_.:/@+-]+")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record; a value that JSON does not know is written as its text."""
+        return json.dumps(_fields(self, record), ensure_ascii=False, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """``time level logger message`` as key=value; a value with anything but plain characters is quoted.
+
+    Quoting also keeps a line break inside a value from looking like a record of its own.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        return " ".join(f"{key}={_value(value)}" for key, value in _fields(self, record).items())
+
+
+def configure(log_format: str, level: str, stream: TextIO | None = None) -> None:
+    """Send what is logged in this process, from ``level`` up, to stderr or another stream as ``text`` or ``json``."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": record.getMessage(),
+    }
+    fields |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    if record.exc_info:
+        fields["exception"] = formatter.formatException(record.exc_info)
+    if record.stack_info:
+        fields["stack"] = formatter.formatStack(record.stack_info)
+    return fields
+
+
+def _value(value: object) -> str:
+    text = str(value)
+    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,47 @@
+"""How Alembic reaches the database: through the connection it is handed, else through the URL it is told.
+
+``alembic -x url=sqlite:///dagbook.db upgrade head``, or the URL in ``DAGBOOK_DATABASE_URL``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from alembic import context
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+import app.db.models  # noqa: F401  # fills the metadata
+from app.db.base import Base
+from app.db.upgrade import open_for_migration
+
+
+def migrate(connection: Connection) -> None:
+    # The models' server defaults are written once for both engines and compared by app.db.check instead.
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        transactional_ddl=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate_alone() -> None:
+    url = context.get_x_argument(as_dictionary=True).get("url") or os.environ.get("DAGBOOK_DATABASE_URL")
+    if not isinstance(url, str):
+        raise CommandError("say which database: -x url=… or DAGBOOK_DATABASE_URL")
+    async with open_for_migration(url) as connection:
+        await connection.run_sync(migrate)
+
+
+if context.is_offline_mode():
+    raise CommandError("the migrations look at the database they change; they cannot be written out as SQL")
+handed: Connection | None = context.config.attributes.get("connection")
+if handed is None:
+    asyncio.run(migrate_alone())
+else:
+    migrate(handed)

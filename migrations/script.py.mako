@@ -1,0 +1,26 @@
+"""${message}
+
+Revision ID: ${up_revision}
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+${imports if imports else ""}
+from app.db.revision import revise
+
+revision = ${repr(up_revision)}
+down_revision: str | None = ${repr(down_revision)}
+branch_labels: str | None = ${repr(branch_labels)}
+depends_on: str | None = ${repr(depends_on)}
+
+
+def upgrade() -> None:
+    with revise(op.get_bind(), triggers=${repr(up_revision)}):
+        ${upgrades if upgrades else "pass"}
+
+
+def downgrade() -> None:
+    with revise(op.get_bind(), triggers=${repr(down_revision)}):
+        ${downgrades if downgrades else "pass"}

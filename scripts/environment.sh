@@ -1,0 +1,108 @@
+# Sourced by serve, test, check and setup, from the top of the checkout: makes .venv and keeps it as the locks say.
+#
+#   prepare_environment runtime     what `dagbook serve` needs
+#   prepare_environment dev         that, and what the tests and checks need
+#
+# Every answer of "is it up to date?" is one checksum and one start of .venv's Python, so that a start with nothing to
+# install stays fast. The stamp is written last: an install that was interrupted is done again from nothing.
+
+venv=.venv
+
+say() { echo "dagbook: $*" >&2; }
+
+fail() {
+    say "$*"
+    exit 1
+}
+
+python_fits() { # a Python of the versions that pyproject.toml allows
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null
+}
+
+python_makes_environments() { # Debian leaves ensurepip out of python3; a pip of its own does as well
+    "$1" -c 'import venv, ensurepip' 2>/dev/null || "$1" -c 'import venv, pip' 2>/dev/null
+}
+
+find_python() { # sets $python
+    fitting=
+    for python in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        python_fits "$python" || continue
+        fitting=$python
+        python_makes_environments "$python" && return
+    done
+    if [ -n "$fitting" ]; then
+        fail "$fitting cannot make a virtual environment. On Debian: apt-get install python3-venv"
+    fi
+    fail "no Python 3.11, 3.12 or 3.13 as ${PYTHON:-python3}. On Debian: apt-get install python3 python3-venv"
+}
+
+environment_files() {
+    echo pyproject.toml setup.py requirements-build.txt requirements.txt
+    if [ "$1" = dev ]; then echo requirements-dev.txt; fi
+}
+
+expected_stamp() {
+    pwd -P
+    "$venv/bin/python" -c 'import sys; print(sys.version)'
+    # shellcheck disable=SC2046 # the names hold no spaces
+    sha256sum $(environment_files "$1")
+}
+
+environment_usable() { # its Python starts, is of a version that fits, and is the one that was asked for
+    python_fits "$venv/bin/python" || return 1
+    [ -z "${PYTHON:-}" ] || [ "$("$PYTHON" -V 2>&1)" = "$("$venv/bin/python" -V 2>&1)" ]
+}
+
+up_to_date() {
+    [ -f "$venv/stamp-$1" ] && [ ! -e "$venv/installing" ] && environment_usable &&
+        [ "$(expected_stamp "$1")" = "$(cat "$venv/stamp-$1")" ]
+}
+
+make_environment() {
+    find_python
+    say "making $venv with $("$python" -V 2>&1)"
+    rm -rf "$venv"
+    mkdir "$venv"
+    : >"$venv/installing"
+    if "$python" -c 'import ensurepip' 2>/dev/null; then
+        "$python" -m venv "$venv"
+    else
+        "$python" -m venv --without-pip "$venv"
+        # No pip inside: the one of the machine installs into it.
+        printf '%s\n' '#!/bin/sh' "exec '$(command -v "$python")' -m pip --python '$(pwd -P)/$venv/bin/python' \"\$@\"" \
+            >"$venv/bin/pip"
+        chmod +x "$venv/bin/pip"
+    fi
+}
+
+pip_install() { "$venv/bin/pip" install --quiet --disable-pip-version-check --no-input --no-deps "$@"; }
+
+install_environment() {
+    : >"$venv/installing"
+    locks="--requirement requirements-build.txt --requirement requirements.txt"
+    [ "$1" = dev ] && locks="$locks --requirement requirements-dev.txt"
+    say "installing the locked packages, this can take a minute"
+    # shellcheck disable=SC2086 # a list of options
+    pip_install --require-hashes $locks
+    say "installing dagbook itself"
+    pip_install --no-index --no-build-isolation --editable .
+    "$venv/bin/python" -m compileall -q app
+    rm -f "$venv"/stamp-*
+    expected_stamp runtime >"$venv/stamp-runtime"
+    if [ "$1" = dev ]; then expected_stamp dev >"$venv/stamp-dev"; fi
+    rm "$venv/installing"
+    say "ready"
+}
+
+prepare_environment() {
+    up_to_date "$1" && return
+    command -v flock >/dev/null || fail "flock is missing. On Debian: apt-get install util-linux"
+    (
+        set -e
+        flock -n 9 || { say "waiting for another installation into $venv"; flock 9; }
+        if ! up_to_date "$1"; then
+            if [ -e "$venv/installing" ] || ! environment_usable; then make_environment; fi
+            install_environment "$1"
+        fi
+    ) 9>.venv.lock
+}

@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Compare the locks with pyproject.toml, without a registry: what it asks for is locked, in a version that fits."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)[^\n]*\\\n    --hash=", re.MULTILINE)
+_ENTRY = re.compile(r"^[A-Za-z]", re.MULTILINE)
+
+
+def find_problems(folder: Path) -> Iterator[str]:
+    """Say for every lock of a checkout what is missing from it or does not fit."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    runtime = project["project"]["dependencies"]
+    dev = project["project"]["optional-dependencies"]["dev"]
+    runtime_pins = _read_pins(folder / "requirements.txt")
+    yield from _unmet("requirements.txt", runtime, runtime_pins)
+    dev_pins = _read_pins(folder / "requirements-dev.txt")
+    yield from _unmet("requirements-dev.txt", [*runtime, *dev], dev_pins)
+    for name, version in runtime_pins.items():
+        if dev_pins.get(name) != version:
+            yield f"requirements-dev.txt: {name} is not locked to {version} as in requirements.txt"
+    build_pins = _read_pins(folder / "requirements-build.txt")
+    yield from _unmet("requirements-build.txt", project["build-system"]["requires"], build_pins)
+
+
+def _read_pins(path: Path) -> dict[str, str]:
+    text = path.read_text(encoding="utf-8")
+    pins = {str(canonicalize_name(name)): version for name, version in _PIN.findall(text)}
+    if len(_ENTRY.findall(text)) != len(pins):
+        sys.exit(f"{path.name}: an entry is not pinned to one version with hashes; run scripts/lock")
+    return pins
+
+
+def _unmet(lock: str, wanted: Iterable[str], pins: dict[str, str]) -> Iterator[str]:
+    for requirement in map(Requirement, wanted):
+        version = pins.get(canonicalize_name(requirement.name))
+        if version is None:
+            yield f"{lock}: {requirement.name} is missing"
+        elif not requirement.specifier.contains(version, prereleases=True):
+            yield f"{lock}: {requirement.name} {version} does not fit {requirement.specifier}"
+
+
+if __name__ == "__main__":
+    problems = list(find_problems(Path(*sys.argv[1:2] or ["."])))
+    sys.exit("\n".join([*problems, "run scripts/lock"]) if problems else 0)
