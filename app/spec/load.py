@@ -58,14 +58,15 @@ def load(
     base_fields, base_problems = _read_base(base, read)
     found = read_text(text)
     loading = _Loading(read, base_fields, base_handlers=base_handlers)
-    loading.first(found.documents[0] if found.documents else None, name.strip(), override.strip())
-    for number, node in enumerate(found.documents[1:], 2):
-        loading.later(node, number)
+    documents = [(number, node) for number, node in enumerate(found.documents, 1) if node.value != {}]
+    loading.first(*(documents[0] if documents else (1, None)), name=name.strip(), override=override.strip())
+    for number, node in documents[1:]:
+        loading.later(number, node)
     problems = sorted(found.problems + loading.problems, key=lambda problem: (problem.line, problem.column))
     return Loaded(
         Definition(dag=loading.dags[0], local_dags=tuple(loading.dags[1:]), warnings=tuple(loading.warnings)),
         (*base_problems, *problems),
-        empty=not any(node.value != {} for node in found.documents),
+        empty=not documents and not found.problems,
     )
 
 
@@ -85,40 +86,48 @@ class _Loading:
         self._base = base
         self._base_handlers = base_handlers
         self._steps = 0
-        self._local_names: set[str] = set()
+        self._names: set[str] = set()
         self.dags: list[Dag] = []
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 
-    def first(self, node: Node | None, name: str, override: str) -> None:
+    def first(self, number: int, node: Node | None, *, name: str, override: str) -> None:
+        """Read the main document; behind a skipped one it counts as a later document, which names itself (1.5)."""
         report = Report()
         fields = self._read(node, report) if node else {}
         said = fields.get("name", "")
-        chosen = override or said or name
+        chosen = override or said or (name if number == 1 else "")
         fault = name_fault(chosen) if chosen != said else ""
         if fault:
             report.add("name", fault)
+        if node and number > 1 and not chosen:
+            _refuse_unnamed(node, number, report)
         self._add(fields, chosen, report, handlers=self._base_handlers)
 
-    def later(self, node: Node, number: int) -> None:
-        if node.value == {}:
-            return
+    def later(self, number: int, node: Node) -> None:
+        """Read a local sub-DAG, which needs a name of its own; without one it is of no use."""
         report = Report(_label(node) or f"document {number}", self._steps)
         fields = self._read(node, report)
         name = fields.get("name") or self._base.get("name", "")
-        mark = (node.line, node.column)
         if not name and not report.problems:
-            report.add("name", f"document {number} needs a name, by which it can be called", mark)
-        if name and name in self._local_names:
-            report.add("name", f"the name {show(name)} belongs to another document; give it a name of its own", mark)
-        self._local_names.add(name)
-        self._add(fields, name, report, handlers=False)
+            _refuse_unnamed(node, number, report)
+        known = name in self._names
+        if name and known:
+            message = f"the name {show(name)} belongs to another document; give it a name of its own"
+            report.add("name", message, (node.line, node.column))
+        self._names.add(name)
+        self._add(fields, name, report, handlers=False, keep=bool(name) and not known)
 
-    def _add(self, fields: dict[str, Any], name: str, report: Report, *, handlers: bool) -> None:
-        self.dags.append(Dag(**(merge(self._base, fields, handlers=handlers) | {"name": name})))
+    def _add(self, fields: dict[str, Any], name: str, report: Report, *, handlers: bool, keep: bool = True) -> None:
+        if keep:
+            self.dags.append(Dag(**(merge(self._base, fields, handlers=handlers) | {"name": name})))
         self._steps = report.steps
         self.problems += report.problems
         self.warnings += report.warnings
+
+
+def _refuse_unnamed(node: Node, number: int, report: Report) -> None:
+    report.add("name", f"document {number} needs a name, by which it can be called", (node.line, node.column))
 
 
 def _label(node: Node) -> str:

@@ -85,7 +85,8 @@ def _items(field: Field, wanted: str) -> dict[str, Any] | None:
         case str():
             return {"variable": field.value.strip()}
         case list():
-            return {"items": tuple(_read_items(field))}
+            items = tuple(_read_items(field))
+            return None if field.value and not items else {"items": items}
         case _:
             field.expect(wanted)
             return None

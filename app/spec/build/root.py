@@ -41,6 +41,9 @@ def read_document(node: Node, report: Report) -> dict[str, Any]:
         return {}
     fields = said.fields
     inherited = _inherited(said)
+    conditions = fields.pop("more_preconditions", ())
+    if conditions:
+        fields["preconditions"] = fields.get("preconditions", ()) + conditions
     handlers = fields.pop("handlers", None)
     if handlers:
         fields["handlers"] = _read_handlers(handlers, inherited)
@@ -65,9 +68,6 @@ def _read_root(field: Field, shape: Shape) -> Said | None:
     said = shape.read(field)
     if said:
         said.fields |= said.fields.pop("params", {})
-        conditions = said.fields.pop("more_preconditions", ())
-        if isinstance(conditions, tuple) and conditions:
-            said.fields["preconditions"] = said.fields.get("preconditions", ()) + conditions
     return said
 
 

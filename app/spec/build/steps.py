@@ -29,8 +29,10 @@ def read_steps(field: Field, inherited: Executor, *, chain: bool) -> tuple[Step,
 
     The steps get their names and are checked as a set; ``inherited`` is the executor of those that name none.
     """
+    if not _is_countable(field):
+        return ()
     items = _read_items(field, inherited)
-    if not _is_bounded(field, items, chain=chain):
+    if chain and not _is_linkable(field, items):
         return ()
     _generate_names(items)
     steps = [build_step(item.draft, depends=_depends(item, chain=chain)) for item in items]
@@ -48,18 +50,22 @@ def _read_items(field: Field, inherited: Executor) -> list[Item]:
             return []
 
 
-def _is_bounded(field: Field, items: list[Item], *, chain: bool) -> bool:
-    """Hold the work that steps cause within bounds: two large groups in a chain have a square of links."""
-    field.report.steps += len(items)
-    links = sum(len(item.before) for item in items) if chain else 0
-    if field.report.steps > MAX_STEPS:
-        field.refuse(f"a definition may hold {MAX_STEPS:,} steps, this one has {field.report.steps:,}")
-    elif links > MAX_LINKS:
-        field.refuse(
-            f"groups of steps may have {MAX_LINKS:,} links in a chain, these have {links:,}; write type: graph"
-        )
-    else:
+def _is_countable(field: Field) -> bool:
+    value = field.value
+    nodes = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    field.report.steps += sum(len(node.value) if isinstance(node.value, list) else 1 for node in nodes)
+    if field.report.steps <= MAX_STEPS:
         return True
+    field.refuse(f"a definition may hold {MAX_STEPS:,} steps, this one has {field.report.steps:,}")
+    return False
+
+
+def _is_linkable(field: Field, items: list[Item]) -> bool:
+    """Hold the links of a chain within bounds: two large groups have as many as the product of their sizes."""
+    links = sum(len(item.before) for item in items)
+    if links <= MAX_LINKS:
+        return True
+    field.refuse(f"groups in a chain may have {MAX_LINKS:,} links, these have {links:,}; write type: graph")
     return False
 
 
