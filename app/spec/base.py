@@ -1,0 +1,83 @@
+"""Laying a definition over the base configuration (DAG format 1.10).
+
+Both sides are the fields that a document says, without defaults, so that a default never hides what the base says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec.structs import asdict
+
+from app.spec.model import Container, Handlers, Schedule
+
+Fields = Mapping[str, Any]
+
+
+def merge(base: Fields, own: Fields, *, handlers: bool = True) -> dict[str, Any]:
+    """Give the fields of a DAG over those of the base; ``handlers`` tells whether it takes those of the base."""
+    merged = {name: value for name, value in base.items() if name not in _OWN_ONLY}
+    if not handlers:
+        merged.pop("handlers", None)
+    for name, value in own.items():
+        rule = _RULES.get(name, _prefer_own)
+        merged[name] = rule(merged[name], value) if name in merged else value
+    return merged
+
+
+def _prefer_own(base: Any, own: Any) -> Any:
+    """Let texts, numbers, booleans and lists replace, unless they are empty, zero or false."""
+    return own or base
+
+
+def _append(base: Any, own: Any) -> Any:
+    return base + own
+
+
+def _update(base: Any, own: Any) -> Any:
+    return {**base, **own}
+
+
+def _replace(_: Any, own: Any) -> Any:
+    return own
+
+
+def _overlay(base: Any, own: Any) -> Any:
+    """Merge two objects member by member."""
+    below, above = _members(base), _members(own)
+    merged = {name: _MEMBER_RULES.get(name, _prefer_own)(below[name], value) for name, value in above.items()}
+    return type(own)(**merged)
+
+
+def _overlay_container(base: Container, own: Container) -> Any:
+    """Merge containers; ``always`` is what the policy's zero was, and loses to ``never``."""
+    never = own.pull_policy == "always" and base.pull_policy == "never"
+    merged = _overlay(base, own)
+    return Container(**(_members(merged) | {"pull_policy": "never"})) if never else merged
+
+
+def _members(struct: Any) -> dict[str, Any]:
+    return asdict(struct)
+
+
+def _each(base: Handlers | Schedule, own: Handlers | Schedule) -> Any:
+    """Take each member as a whole from the one who has it."""
+    below = _members(base)
+    return type(own)(**{name: value or below[name] for name, value in _members(own).items()})
+
+
+# The DAG's own value or default always wins.
+_OWN_ONLY = frozenset({"name", "type", "max_active_runs", "working_dir"})
+_RULES: dict[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(("env", "params", "dotenv", "tags"), _append),
+    **dict.fromkeys(("worker_selector", "registry_auths"), _update),
+    **dict.fromkeys(("smtp", "error_mail", "info_mail", "ssh", "otel", "run_config"), _overlay),
+    "container": _overlay_container,
+    "mail_on": _replace,
+    **dict.fromkeys(("handlers", "schedule"), _each),
+}
+_MEMBER_RULES: dict[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(("env", "volumes", "ports", "to"), _append),
+    **dict.fromkeys(("headers", "resource"), _update),
+}

@@ -1,0 +1,1 @@
+"""From the nodes of a document to the structs of the model: tables of key -> small function."""

@@ -1,0 +1,110 @@
+"""What a step has others do: executors, called DAGs and their items (DAG format 3.6 and 3.13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.spec.build.field import Field, plain
+from app.spec.build.scalars import integer as any_integer
+from app.spec.build.scalars import is_number, trimmed
+from app.spec.build.shape import unknown_key
+from app.spec.model import Executor, Pair, Parallel
+from app.spec.values import render
+
+_EXECUTOR_KEYS = ("type", "config")
+
+
+def executor(field: Field) -> Executor | None:
+    """Read an executor: its type, or a map of type and config."""
+    match field.value:
+        case str():
+            return Executor(type=field.value.strip())
+        case dict():
+            return _executor_map(field)
+        case _:
+            field.expect("a text or a map with type and config")
+            return None
+
+
+def parallel(field: Field) -> Parallel | None:
+    """Read the items of a parallel call, or the text that gives them when the step runs."""
+    if not isinstance(field.value, dict):
+        items = _items(field, "a text, a list or a map with items")
+        return None if items is None else Parallel(**items)
+    fields: dict[str, Any] = {}
+    for key, entry in field.entries():
+        if key == "items" and entry.value is not None:
+            found = _items(entry, "a text or a list")
+            if found is None:
+                return None
+            fields |= found
+        elif key == "maxConcurrent" and entry.value is not None:
+            fields |= _max_concurrent(entry)
+    return Parallel(**fields)
+
+
+def call(field: Field) -> str | None:
+    """Read the name of the DAG to call; a blank one calls nothing."""
+    return trimmed(field)
+
+
+def deprecated_call(field: Field) -> str | None:
+    """Read the old spelling of ``call``."""
+    field.warn("run is the old spelling of call; write call")
+    return trimmed(field)
+
+
+def _executor_map(field: Field) -> Executor | None:
+    found: dict[str, Any] = {}
+    for key, entry in field.entries():
+        if key not in _EXECUTOR_KEYS:
+            field.refuse_key(key, unknown_key(key, list(_EXECUTOR_KEYS), field))
+        elif key == "config":
+            found[key] = _config(entry)
+        elif entry.value is not None:
+            found[key] = trimmed(entry)
+    return None if None in found.values() else Executor(**found)
+
+
+def _config(field: Field) -> dict[str, Any] | None:
+    if isinstance(field.value, dict):
+        config: dict[str, Any] = plain(field.node)
+        return config
+    field.expect("a map")
+    return None
+
+
+def _max_concurrent(field: Field) -> dict[str, int]:
+    number = any_integer(field)
+    return {} if number is None else {"max_concurrent": number}
+
+
+def _items(field: Field, wanted: str) -> dict[str, Any] | None:
+    match field.value:
+        case str():
+            return {"variable": field.value.strip()}
+        case list():
+            items = tuple(_read_items(field))
+            return None if field.value and not items else {"items": items}
+        case _:
+            field.expect(wanted)
+            return None
+
+
+def _read_items(field: Field) -> Iterator[str | tuple[Pair, ...]]:
+    for item in field.items():
+        if isinstance(item.value, dict):
+            yield tuple(_item_pairs(item))
+        elif isinstance(item.value, str) or is_number(item.value):
+            yield render(item.value)
+        else:
+            item.expect("a text, a number or a map")
+
+
+def _item_pairs(item: Field) -> Iterator[Pair]:
+    for key, entry in item.entries():
+        if entry.value is None or isinstance(entry.value, list | dict):
+            entry.expect("a text, a number, true or false")
+        else:
+            yield Pair(key, render(entry.value))

@@ -1,0 +1,54 @@
+"""Preconditions (DAG format 3.11)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.spec.build.field import Field
+from app.spec.build.scalars import boolean, text
+from app.spec.build.shape import Reader, unknown_key
+from app.spec.model import Condition
+
+_READERS: dict[str, Reader] = {"condition": text, "command": text, "expected": text, "negate": boolean}
+
+
+def preconditions(field: Field) -> tuple[Condition, ...]:
+    """Read one condition, or a list of them in which lists may be nested."""
+    return tuple(_flatten(field))
+
+
+def _flatten(field: Field) -> Iterator[Condition]:
+    match field.value:
+        case None:
+            return
+        case str():
+            yield Condition(condition=field.value)
+        case list():
+            for item in field.items():
+                yield from _flatten(item)
+        case dict():
+            yield from _map_condition(field)
+        case _:
+            field.expect("a text, a map or a list of these")
+
+
+def _map_condition(field: Field) -> Iterator[Condition]:
+    found: dict[str, Any] = {}
+    sound = True
+    for key, entry in field.entries():
+        reader = _READERS.get(key.lower())
+        if reader is None:
+            field.refuse_key(key, unknown_key(key, list(_READERS), field))
+        elif entry.value is not None:
+            found[key.lower()] = value = reader(entry)
+            sound = sound and value is not None
+    asked = found.get("condition") or found.get("command")
+    if not asked and sound:
+        field.refuse("this precondition has no condition; add one")
+    if asked and sound:
+        yield Condition(
+            condition=asked,
+            expected=found.get("expected", ""),
+            negate=found.get("negate", False),
+        )

@@ -1,0 +1,151 @@
+"""What happens after a step: tolerance, retries and repetition (DAG format 3.8 to 3.10)."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from app.spec.build.field import Field, describe
+from app.spec.build.scalars import boolean, integer, integers, is_number, natural, text, text_or_texts
+from app.spec.build.shape import Reader, Said, Shape, ignored
+from app.spec.model import Condition, ContinueOn, Repeat, Retry
+
+DEFAULT_BACKOFF = 2.0
+_WORDS = {"failed": ContinueOn(failure=True), "skipped": ContinueOn(skipped=True)}
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+
+
+def continue_on(field: Field) -> ContinueOn | None:
+    """Read what dependents tolerate: a word, or a map whose other keys say nothing."""
+    match field.value:
+        case str():
+            found = _WORDS.get(field.value.strip().lower())
+            if found is None:
+                field.refuse(f"must be failed or skipped, not {describe(field.value)}")
+            return found
+        case dict():
+            read = {key: _CONTINUE_ON[key][1](entry) for key, entry in field.entries() if key in _CONTINUE_ON}
+            return ContinueOn(**{_CONTINUE_ON[key][0]: value for key, value in read.items() if value is not None})
+        case _:
+            field.expect("a text or a map")
+            return None
+
+
+def retry(field: Field) -> Retry | None:
+    """Read a retry policy, which must say how often and after what time."""
+    said = _RETRY.read(field)
+    if said is None:
+        return None
+    for key, name in (("limit", "limit"), ("intervalSec", "interval_seconds")):
+        if name not in said.places:
+            field.refuse(f"a retry policy needs {key}; add it")
+    complete = "limit" in said.fields and "interval_seconds" in said.fields
+    return Retry(**said.fields) if complete else None
+
+
+def repeat(field: Field) -> Repeat | None:
+    """Read a repeat policy; when it asks for no repetition there is none."""
+    said = _REPEAT.read(field)
+    if said is None or said.refused("repeat"):
+        return None
+    fields = said.fields
+    asked = fields.pop("repeat", False)
+    condition, expected = fields.pop("condition", ""), fields.pop("expected", "")
+    exit_codes = fields.get("exit_codes")
+    if isinstance(asked, str) and not condition and not exit_codes:
+        if not said.refused("condition", "exit_codes"):
+            said.places["repeat"].refuse(f"{asked} needs a condition or an exitCode; add one")
+        return None
+    mode = _mode(asked, condition, expected, exit_codes)
+    if mode is None:
+        return None
+    fields["condition"] = Condition(condition=condition, expected=expected) if condition else None
+    fields["backoff"] = _backoff_of(said)
+    return Repeat(mode=mode, **fields)
+
+
+def _mode(asked: bool | str, condition: str, expected: str, exit_codes: object) -> Any:
+    if isinstance(asked, str):
+        return asked
+    if condition and expected and not asked:
+        return "until"
+    return "while" if asked or condition or exit_codes else None
+
+
+def _backoff_of(said: Said) -> float:
+    place = said.places.get("backoff")
+    return (place and _backoff(place)) or 0.0
+
+
+def _backoff(field: Field) -> float | None:
+    """Read a multiplier; true stands for doubling, and what is not above 0 for none."""
+    value = field.value
+    if isinstance(value, bool):
+        return DEFAULT_BACKOFF if value else 0.0
+    if not is_number(value):
+        field.expect("a number above 1.0, true or false")
+        return None
+    if not math.isfinite(value) or 0 < value <= 1:
+        field.refuse(f"must be above 1.0, not {value}")
+        return None
+    return max(float(value), 0.0)
+
+
+def _repeat_word(field: Field) -> bool | str | None:
+    if isinstance(field.value, bool) or field.value in ("while", "until"):
+        found: bool | str = field.value
+        return found
+    field.expect("true, false, while or until")
+    return None
+
+
+def _whole_or_text(field: Field) -> int | str | None:
+    value = field.value
+    if isinstance(value, str) or type(value) is int:
+        return text(field) if isinstance(value, str) else integer(field)
+    field.expect("a whole number or a text")
+    return None
+
+
+def _any_exit_codes(field: Field) -> tuple[int, ...] | None:
+    """Read one number, a number in a text, or a list of numbers."""
+    value = field.value
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+        return (int(value),)
+    items = list(field.items()) if isinstance(value, list) else [field]
+    wrong = [item for item in items if type(item.value) is not int]
+    for item in wrong:
+        item.expect("a whole number" if isinstance(value, list) else "a whole number or a list of them")
+    return None if wrong else tuple(item.value for item in items)
+
+
+_CONTINUE_ON: dict[str, tuple[str, Reader]] = {
+    "failure": ("failure", boolean),
+    "skipped": ("skipped", boolean),
+    "exitCode": ("exit_codes", _any_exit_codes),
+    "output": ("output", text_or_texts),
+    "markSuccess": ("mark_success", boolean),
+}
+_RETRY = Shape(
+    {
+        "limit": ("limit", _whole_or_text),
+        "intervalSec": ("interval_seconds", _whole_or_text),
+        "exitCode": ("exit_codes", integers),
+        "backoff": ("backoff", _backoff),
+        "maxIntervalSec": ("max_interval_seconds", natural),
+    },
+)
+_REPEAT = Shape(
+    {
+        "repeat": ("repeat", _repeat_word),
+        "condition": ("condition", text),
+        "expected": ("expected", text),
+        "exitCode": ("exit_codes", integers),
+        "intervalSec": ("interval_seconds", natural),
+        "limit": ("limit", natural),
+        # Only a policy that repeats is held to its backoff, so it is read when that is known.
+        "backoff": ("backoff", ignored),
+        "maxIntervalSec": ("max_interval_seconds", natural),
+    },
+)

@@ -1,0 +1,191 @@
+"""One document: the root fields of a DAG (DAG format 2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.spec.build.commands import shell
+from app.spec.build.conditions import preconditions
+from app.spec.build.field import Field, Report, describe, plain
+from app.spec.build.mail import mail, smtp
+from app.spec.build.pairs import env, params_with_schema
+from app.spec.build.places import container, registry_auths, ssh
+from app.spec.build.scalars import boolean, integer, non_zero, text, text_map, text_or_texts, trimmed
+from app.spec.build.schedules import schedule
+from app.spec.build.secrets import secrets
+from app.spec.build.shape import Said, Shape, any_list, any_map, ignored, object_of
+from app.spec.build.step import build_step, read_step
+from app.spec.build.steps import read_steps
+from app.spec.build.tracing import otel
+from app.spec.check import name_fault
+from app.spec.model import Executor, Handlers, MailOn, RunConfig, Step
+from app.spec.text import Node
+from app.spec.values import render
+
+DAG_TYPES = ("chain", "graph")
+
+_HANDLER_NAMES = {
+    "init": "onInit",
+    "success": "onSuccess",
+    "failure": "onFailure",
+    "abort": "onCancel",
+    "exit": "onExit",
+}
+
+
+def read_document(node: Node, report: Report) -> dict[str, Any]:
+    """Read a document into the fields of a DAG: those that it says, and no default."""
+    field = Field(node, "", report)
+    said = _read_root(field, ROOT)
+    if said is None:
+        return {}
+    fields = said.fields
+    inherited = _inherited(said)
+    conditions = fields.pop("more_preconditions", ())
+    if conditions:
+        fields["preconditions"] = fields.get("preconditions", ()) + conditions
+    handlers = fields.pop("handlers", None)
+    if handlers:
+        fields["handlers"] = _read_handlers(handlers, inherited)
+    steps = fields.pop("steps", None)
+    if steps:
+        chain = fields.get("type", "chain") == "chain" and not said.refused("type")
+        fields["steps"] = read_steps(steps, inherited, chain=chain)
+    return fields
+
+
+def read_metadata(node: Node, report: Report) -> dict[str, Any]:
+    """Read only what a list of DAGs shows and a scheduler needs (DAG format 1.6)."""
+    said = _read_root(Field(node, "", report), _METADATA)
+    fields = said.fields if said else {}
+    return {name: value for name, value in fields.items() if not isinstance(value, Field)}
+
+
+def _read_root(field: Field, shape: Shape) -> Said | None:
+    if not isinstance(field.value, dict):
+        field.refuse(f"a definition must be a map of fields, not {describe(field.value)}")
+        return None
+    said = shape.read(field)
+    if said:
+        said.fields |= said.fields.pop("params", {})
+    return said
+
+
+def _inherited(said: Said) -> Executor:
+    """Give the executor of steps that name none: where the DAG says its steps work (3.6)."""
+    return Executor(type=next((place for place in ("container", "ssh") if place in said.places), ""))
+
+
+def _read_handlers(field: Field, inherited: Executor) -> Handlers:
+    said = _HANDLERS.read(field)
+    places = said.places if said else {}
+    if "abort" in places and "cancel" in places:
+        places["cancel"].refuse("abort and cancel are the same handler; give only abort")
+    if "cancel" in places:
+        places.setdefault("abort", places["cancel"])
+    read = {
+        event: _read_handler(places[event], name, inherited)
+        for event, name in _HANDLER_NAMES.items()
+        if event in places
+    }
+    return Handlers(**read)
+
+
+def _read_handler(field: Field, name: str, inherited: Executor) -> Step | None:
+    draft = read_step(field, inherited)
+    return build_step(draft, name=name) if draft else None
+
+
+def _name(field: Field) -> str | None:
+    name = trimmed(field)
+    fault = name_fault(name) if name else ""
+    if fault:
+        field.refuse(fault)
+        return None
+    return name
+
+
+def _type(field: Field) -> str | None:
+    word = trimmed(field)
+    if not word or word in DAG_TYPES:
+        return word or None
+    if word == "agent":
+        field.refuse('the type "agent" is reserved and not supported; write graph or chain')
+    else:
+        field.refuse(f"must be graph or chain, not {describe(word)}")
+    return None
+
+
+def _tags(field: Field) -> tuple[str, ...]:
+    match field.value:
+        case str():
+            return tuple(tag.strip().lower() for tag in field.value.split(",") if tag.strip())
+        case list():
+            return tuple(render(plain(node)).strip().lower() for node in field.value)
+        case _:
+            field.warn(f"is ignored: it must be a text or a list of texts, not {describe(field.value)}")
+            return ()
+
+
+_HANDLERS = Shape({event: (event, ignored) for event in (*_HANDLER_NAMES, "cancel")})
+ROOT = Shape(
+    {
+        "name": ("name", _name),
+        "group": ("group", trimmed),
+        "description": ("description", trimmed),
+        "type": ("type", _type),
+        "shell": ("shell", shell),
+        "workingDir": ("working_dir", trimmed),
+        "dotenv": ("dotenv", text_or_texts),
+        "schedule": ("schedule", schedule),
+        "skipIfSuccessful": ("skip_if_successful", boolean),
+        "logDir": ("log_dir", text),
+        "env": ("env", env),
+        "params": ("params", params_with_schema),
+        # Steps and handlers depend on what the rest says, so they are only laid aside here.
+        "handlerOn": ("handlers", ignored),
+        "steps": ("steps", ignored),
+        "preconditions": ("preconditions", preconditions),
+        "precondition": ("more_preconditions", preconditions),
+        "smtp": ("smtp", smtp),
+        "mailOn": (
+            "mail_on",
+            object_of(Shape({"failure": ("failure", boolean), "success": ("success", boolean)}), MailOn),
+        ),
+        "errorMail": ("error_mail", mail),
+        "infoMail": ("info_mail", mail),
+        "timeoutSec": ("timeout_seconds", integer),
+        "delaySec": ("delay_seconds", integer),
+        "restartWaitSec": ("restart_wait_seconds", integer),
+        "histRetentionDays": ("history_retention_days", integer),
+        "maxActiveRuns": ("max_active_runs", non_zero),
+        "maxActiveSteps": ("max_active_steps", integer),
+        "maxCleanUpTimeSec": ("max_clean_up_seconds", non_zero),
+        "maxOutputSize": ("max_output_size", non_zero),
+        "tags": ("tags", _tags),
+        "queue": ("queue", trimmed),
+        "workerSelector": ("worker_selector", text_map),
+        "container": ("container", container),
+        "ssh": ("ssh", ssh),
+        "registryAuths": ("registry_auths", registry_auths),
+        "secrets": ("secrets", secrets),
+        "otel": ("otel", otel),
+        "runConfig": (
+            "run_config",
+            object_of(
+                Shape(
+                    {
+                        "disableParamEdit": ("disable_param_edit", boolean),
+                        "disableRunIdEdit": ("disable_run_id_edit", boolean),
+                    },
+                ),
+                RunConfig,
+            ),
+        ),
+    },
+)
+_METADATA = ROOT.replace(
+    dict.fromkeys(("handlerOn", "container", "ssh", "smtp", "errorMail", "infoMail"), any_map)
+    | dict.fromkeys(("steps", "preconditions", "precondition", "otel", "dotenv", "shell", "registryAuths"), ignored)
+    | {"secrets": any_list},
+)

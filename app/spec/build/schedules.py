@@ -1,0 +1,49 @@
+"""When a DAG starts, stops and restarts (DAG format 2.6)."""
+
+from __future__ import annotations
+
+from app.spec.build.field import Field, show
+from app.spec.build.shape import unknown_key
+from app.spec.cron import parse
+from app.spec.model import Schedule
+
+_ACTIONS = ("start", "stop", "restart")
+
+
+def schedule(field: Field) -> Schedule | None:
+    """Read one expression, a list of them, or a map of such for each action."""
+    match field.value:
+        case str() | list():
+            return Schedule(start=_expressions(field))
+        case dict():
+            return Schedule(**_by_action(field))
+        case _:
+            field.expect("a text, a list or a map with start, stop and restart")
+            return None
+
+
+def _by_action(field: Field) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for key, entry in field.entries():
+        if key not in _ACTIONS:
+            field.refuse_key(key, unknown_key(key, list(_ACTIONS), field))
+        elif isinstance(entry.value, str | list):
+            found[key] = _expressions(entry)
+    return found
+
+
+def _expressions(field: Field) -> tuple[str, ...]:
+    items = [field] if isinstance(field.value, str) else list(field.items())
+    return tuple(item.value for item in items if _is_expression(item))
+
+
+def _is_expression(item: Field) -> bool:
+    if not isinstance(item.value, str):
+        item.expect("a cron expression as text")
+        return False
+    try:
+        parse(item.value)
+    except ValueError as error:
+        item.refuse(f"{show(item.value)} is not a schedule: {error}")
+        return False
+    return True

@@ -1,0 +1,129 @@
+"""One step, as far as it can be read by itself (DAG format 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from app.spec.build.calls import call, deprecated_call, executor, parallel
+from app.spec.build.commands import command, shell
+from app.spec.build.conditions import preconditions
+from app.spec.build.field import Field, describe
+from app.spec.build.pairs import env, params
+from app.spec.build.policies import continue_on, repeat, retry
+from app.spec.build.scalars import boolean, non_negative, text, text_map, text_or_texts, texts, trimmed
+from app.spec.build.shape import Said, Shape
+from app.spec.model import Call, Executor, Step
+from app.spec.params import quote
+
+# fmt: off
+SIGNALS = frozenset({
+    "SIGABRT", "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCONT", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGIO",
+    "SIGKILL", "SIGPIPE", "SIGPROF", "SIGQUIT", "SIGSEGV", "SIGSTOP", "SIGSYS", "SIGTERM", "SIGTRAP", "SIGTSTP",
+    "SIGTTIN", "SIGTTOU", "SIGURG", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGWINCH", "SIGXCPU", "SIGXFSZ",
+})
+# fmt: on
+_NAME_PREFIXES = (("parallel", "parallel"), ("script", "script"), ("command", "cmd"))
+
+
+class Draft(msgspec.Struct):
+    """A step that has been read, but may lack its name and its links to others."""
+
+    field: Field
+    said: Said
+
+    def place(self, *names: str) -> Field:
+        """Give the place of the first of these that the step says, or its own."""
+        return next((self.said.places[name] for name in names if name in self.said.places), self.field)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the step says, by the names of the model."""
+        return self.said.fields
+
+
+def read_step(field: Field, inherited: Executor) -> Draft | None:
+    """Read a step object; ``inherited`` is the executor of a step that names none."""
+    said = STEP.read(field)
+    if said is None:
+        return None
+    fields = said.fields
+    fields["working_dir"] = fields.get("working_dir") or fields.pop("dir", "")
+    fields.pop("dir", None)
+    fields["preconditions"] = fields.get("preconditions", ()) + fields.pop("precondition", ())
+    fields.setdefault("executor", inherited)
+    fields |= fields.pop("run_what", {})
+    _apply_call(fields)
+    return Draft(field, said)
+
+
+def build_step(draft: Draft, **more: object) -> Step:
+    """Make the step of a draft; what is given besides replaces what it says."""
+    return Step(**(draft.fields | more))
+
+
+def name_prefix(fields: dict[str, Any]) -> str:
+    """Give what a generated name begins with (3.2)."""
+    kind: str = fields["executor"].type
+    return kind or next((prefix for name, prefix in _NAME_PREFIXES if fields.get(name)), "step")
+
+
+def _apply_call(fields: dict[str, Any]) -> None:
+    """Fill in what a call stands for: executor, command and arguments (3.13)."""
+    name = fields.pop("call", "") or fields.get("run", "")
+    fields.pop("run", None)
+    if not name:
+        return
+    given = quote(fields.get("params", ()), positions=False)
+    fields["call"] = Call(name=name, params=given)
+    fields["executor"] = Executor(type="parallel" if fields.get("parallel") else "dag")
+    fields |= {"command_line": f"{name} {given}".strip(), "command": "call", "args": (name, given)}
+    fields["command_list"] = False
+
+
+def _signal(field: Field) -> str | None:
+    name = text(field)
+    if name is None or name in SIGNALS:
+        return name
+    field.refuse(f"must be the name of a signal such as SIGINT, not {describe(name)}")
+    return None
+
+
+def _output(field: Field) -> str | None:
+    name = trimmed(field)
+    return None if name is None else name.removeprefix("$").strip()
+
+
+STEP = Shape(
+    {
+        "name": ("name", trimmed),
+        "id": ("id", trimmed),
+        "description": ("description", trimmed),
+        "workingDir": ("working_dir", trimmed),
+        "dir": ("dir", trimmed),
+        "executor": ("executor", executor),
+        "command": ("run_what", command),
+        "script": ("script", trimmed),
+        "shell": ("shell", shell),
+        "shellPackages": ("shell_packages", texts),
+        "stdout": ("stdout", trimmed),
+        "stderr": ("stderr", trimmed),
+        "output": ("output", _output),
+        "depends": ("depends", text_or_texts),
+        "continueOn": ("continue_on", continue_on),
+        "retryPolicy": ("retry", retry),
+        "repeatPolicy": ("repeat", repeat),
+        "preconditions": ("preconditions", preconditions),
+        "precondition": ("precondition", preconditions),
+        "mailOnError": ("mail_on_error", boolean),
+        "signalOnStop": ("signal_on_stop", _signal),
+        "call": ("call", call),
+        "run": ("run", deprecated_call),
+        "params": ("params", params),
+        "parallel": ("parallel", parallel),
+        "workerSelector": ("worker_selector", text_map),
+        "env": ("env", env),
+        "timeoutSec": ("timeout_seconds", non_negative),
+    },
+)

@@ -1,0 +1,98 @@
+"""Parameters as text, and what becomes of them when a run starts (DAG format 2.9, 7.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.spec.model import Pair
+from app.spec.values import parse_json, quote_text, render_json
+
+_BLANK = " \t\n\f\r"
+_NAME_STOP = re.compile(rf"[{_BLANK}=]")
+_QUOTED = re.compile(r'"(?:\\"|[^"])*"')
+_BACKTICKED = re.compile(r'`[^"]*`')
+_BARE = re.compile(rf'[^{_BLANK}"]+')
+
+
+def tokenise(text: str, *, start: int = 1) -> tuple[Pair, ...]:
+    """Read a parameter text, JSON or words; entries without a name get their position, counted from ``start``."""
+    from_json = _json_entries(text.strip())
+    entries = _scan(text) if from_json is None else from_json
+    return tuple(Pair(name or str(number), value) for number, (name, value) in enumerate(entries, start))
+
+
+def quote(pairs: Iterable[Pair], *, positions: bool) -> str:
+    """Write pairs as a text that ``tokenise`` reads; without ``positions`` positional values stay unnamed."""
+    return " ".join(
+        quote_text(pair.value)
+        if pair.name == str(number) and not positions
+        else f"{pair.name}={quote_text(pair.value)}"
+        for number, pair in enumerate(pairs, 1)
+    )
+
+
+def show(pairs: Iterable[Pair]) -> str:
+    """Write pairs as the status of a run shows them, without quotes."""
+    return " ".join(describe(pairs))
+
+
+def describe(pairs: Iterable[Pair]) -> tuple[str, ...]:
+    """List pairs as ``NAME=value``."""
+    return tuple(f"{pair.name}={pair.value}" for pair in pairs)
+
+
+def merge(defaults: Sequence[Pair], overrides: Iterable[Pair]) -> tuple[Pair, ...]:
+    """Lay overrides over defaults: one of the same name is replaced, any other is appended."""
+    merged = list(defaults)
+    for override in overrides:
+        places = [place for place, pair in enumerate(merged) if pair.name == override.name]
+        for place in places:
+            merged[place] = override
+        if not places:
+            merged.append(override)
+    return tuple(merged)
+
+
+def _json_entries(text: str) -> list[tuple[str, str]] | None:
+    """Read an object's members, or an array's elements; None when the text is no such JSON."""
+    if not text.startswith(("{", "[")):
+        return None
+    try:
+        value = parse_json(text)
+    except ValueError:
+        return None
+    return [entry for element in ([value] if isinstance(value, dict) else value) for entry in _json_element(element)]
+
+
+def _json_element(element: object) -> list[tuple[str, str]]:
+    if isinstance(element, dict):
+        return [(name, render_json(member)) for name, member in sorted(element.items())]
+    return [("", render_json(element))]
+
+
+def _scan(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, value) for each token; what no form matches is dropped."""
+    place = 0
+    name_end = -1  # where the run that may be a name stops; found once per run, so that a scan stays linear
+    while place < len(text):
+        if name_end < place:
+            stop = _NAME_STOP.search(text, place)
+            name_end = stop.start() if stop else len(text)
+        name = text[place:name_end] if text[name_end : name_end + 1] == "=" else ""
+        found = (name and _value_at(text, name_end + 1)) or None
+        if found is None:
+            name, found = "", _value_at(text, place)
+        if found is None:
+            place += 1
+            continue
+        value, place = found
+        yield name, value
+
+
+def _value_at(text: str, place: int) -> tuple[str, int] | None:
+    """Match one of the three value forms, in their order, and tell where it ends."""
+    if found := _QUOTED.match(text, place):
+        return found[0].strip('"').replace('\\"', '"'), found.end()
+    found = _BACKTICKED.match(text, place) or _BARE.match(text, place)
+    return (found[0], found.end()) if found else None

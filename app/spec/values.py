@@ -1,0 +1,119 @@
+"""Values of YAML and JSON as text (DAG format 1.3 and 5.7)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+# Beyond this JSON writers themselves turn to exponents.
+_PLAIN_LIMIT = 1e21
+_LAST_ASCII, _LAST_SHORT = 0x7F, 0xFFFF
+_ESCAPES = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+}
+_SMALLEST_PLAIN_EXPONENT, _LARGEST_PLAIN_EXPONENT = -4, 5
+
+
+def render(value: object) -> str:
+    """Turn a YAML value into text: scalars as written by the format's rules, lists and maps in brackets, null empty."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case float():
+            return _render_float(value)
+        case Mapping():
+            members = sorted((render(key), render(member)) for key, member in value.items())
+            return f"map[{' '.join(f'{key}:{member}' for key, member in members)}]"
+        case list() | tuple():
+            return f"[{' '.join(render(item) for item in value)}]"
+        case _:
+            return str(value)
+
+
+def render_json(value: object) -> str:
+    """Turn a JSON value into text: strings raw, whole numbers plain, lists and objects compact, null empty."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case _:
+            return compact(value)
+
+
+def compact(value: object) -> str:
+    """Write a value as JSON without blanks."""
+    return msgspec.json.encode(_with_plain_numbers(value)).decode()
+
+
+def quote_text(text: str) -> str:
+    """Wrap a text in double quotes; quotes, backslashes and characters that do not print are escaped."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return f'"{"".join(map(_escape, text))}"'
+
+
+def parse_json(text: str) -> Any:
+    """Read JSON text strictly. ValueError when it is none, or nested beyond measure."""
+    try:
+        return msgspec.json.decode(text)
+    except RecursionError as error:
+        raise ValueError("the JSON text is nested too deeply") from error
+
+
+def _escape(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if code <= _LAST_ASCII:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= _LAST_SHORT else f"\\U{code:08x}"
+
+
+def _with_plain_numbers(value: object) -> object:
+    match value:
+        case float() if value.is_integer() and abs(value) < _PLAIN_LIMIT:
+            return int(value)
+        case Mapping():
+            return {key: _with_plain_numbers(member) for key, member in value.items()}
+        case str() | bytes():
+            return value
+        case Sequence():
+            return [_with_plain_numbers(item) for item in value]
+        case _:
+            return value
+
+
+def _render_float(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    sign, digits, exponent = _shortest(value)
+    if _SMALLEST_PLAIN_EXPONENT <= exponent <= _LARGEST_PLAIN_EXPONENT:
+        return f"{Decimal(repr(value)).normalize():f}" if value else f"{sign}0"
+    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{sign}{digits[0]}{fraction}e{exponent:+03d}"
+
+
+def _shortest(value: float) -> tuple[str, str, int]:
+    """Sign, the fewest digits that give the same float again, and the exponent of the first of them."""
+    number = Decimal(repr(value)).normalize()
+    parts = number.as_tuple()
+    return "-" if parts.sign else "", "".join(map(str, parts.digits)), number.adjusted()
