@@ -41,15 +41,21 @@ def window(request: PageRequest, total: int) -> Window:
     return Window(first, min(wanted, _MOST_LINES))
 
 
-def cut_lines(chunks: Sequence[Mapping[str, Any]], wanted: Window) -> list[str]:
-    """Cut the wanted lines out of consecutive chunks, which may begin and end inside a line."""
+def cut_lines(chunks: Sequence[Mapping[str, Any]], wanted: Window) -> tuple[list[str], Window]:
+    """Cut the wanted lines out of consecutive chunks, and say which lines these are.
+
+    Chunks may begin and end inside a line. There may be fewer than asked for when the lines are very long;
+    a line whose beginning is missing is then left out.
+    """
     if not chunks:
-        return []
+        return [], Window(wanted.first, 0)
     lines = "".join(chunk["text"] for chunk in chunks).split("\n")
     if lines[-1] == "":
         lines.pop()
-    start = wanted.first - chunks[0]["first_line"]
-    return [line.removesuffix("\r") for line in lines[max(start, 0) : start + wanted.count]]
+    begin = chunks[0]["first_line"]
+    first = wanted.first if begin <= wanted.first else begin + 1
+    cut = lines[first - begin : wanted.first + wanted.count - begin]
+    return [line.removesuffix("\r") for line in cut], Window(first, len(cut))
 
 
 def page(lines: Sequence[str], wanted: Window, total: int, *, part: bool) -> Log:

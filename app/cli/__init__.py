@@ -15,6 +15,11 @@ from app.settings import SettingsError
 # Adding a command is adding its line. Its module is imported when the command is used, so that no command waits for
 # what another one needs.
 COMMANDS = {
+    "serve": Entry("app.cli.serve:serve", "Serve the API."),
+    "run": Entry("app.cli.run:run", "Run a definition in this terminal."),
+    "start": Entry("app.cli.run:run", "The same as run."),
+    "validate": Entry("app.cli.validate:validate", "Print everything that is wrong with definitions."),
+    "db": Entry("app.cli.db:db", "Upgrade the database, or see how it stands."),
     "config": Entry("app.cli.config:config", "Print every setting, its value and where that came from."),
     "version": Entry("app.cli.version:version", "Print the version."),
 }

@@ -29,10 +29,23 @@ class Library:
         self._loaded: dict[tuple[str, str, str], Loaded] = {}
 
     def read(self, spec: str, *, name: str = "", override: str = "", base: str = "") -> Loaded:
-        """Read a definition, or return what it was read as before."""
+        """Read a definition, or return what it was read as before; names as in ``load``."""
         key = (hash_of(spec, base), name, override)
-        loaded = self._loaded.pop(key, None) or load(spec, name=name, override=override, base=base)
+        loaded = self._loaded.pop(key, None)
+        if loaded is None:
+            loaded = load(spec, name=name, override=override, base=base)
+        self._keep(key, loaded)
+        return loaded
+
+    def recall(self, definition_hash: str, override: str) -> Loaded | None:
+        """Return a definition that was read under this hash and name override, if it is still kept."""
+        key = (definition_hash, "", override)
+        loaded = self._loaded.pop(key, None)
+        if loaded is not None:
+            self._keep(key, loaded)
+        return loaded
+
+    def _keep(self, key: tuple[str, str, str], loaded: Loaded) -> None:
         self._loaded[key] = loaded
         while len(self._loaded) > self._size:
             del self._loaded[next(iter(self._loaded))]
-        return loaded

@@ -11,6 +11,9 @@ from app.db.database import ReadConnection
 from app.db.models.log import LogChunk
 
 
+MOST_CHUNKS = 64  # 16 MiB: what a page of very long lines may take
+
+
 class StreamKey(msgspec.Struct, frozen=True):
     """One stream of one node in one attempt."""
 
@@ -70,22 +73,23 @@ def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: i
     return 0 if last is None else last + 1
 
 
-def find_lines(connection: ReadConnection, key: StreamKey, first: int, count: int) -> Sequence[RowMapping]:
-    """Return the chunks that hold ``count`` lines from line ``first`` (from 1) on, in order."""
-    start = (
-        select(func.max(LogChunk.seq))
-        .where(*_of(key), LogChunk.first_line <= first)
-        .scalar_subquery()
+def find_lines(
+    connection: ReadConnection, key: StreamKey, first: int, count: int, *, from_end: bool = False
+) -> Sequence[RowMapping]:
+    """Return the chunks that hold ``count`` lines from line ``first`` (from 1) on, in order.
+
+    At most ``MOST_CHUNKS`` of them: the first ones, or with ``from_end`` the last ones.
+    """
+    at_or_before = (
+        select(func.max(LogChunk.first_line)).where(*_of(key), LogChunk.first_line <= first).scalar_subquery()
     )
-    # A line may begin chunks before the last one whose first_line it is: those that end inside it.
-    begin = (
-        select(func.min(LogChunk.seq))
-        .where(*_of(key), LogChunk.first_line + LogChunk.line_count >= first, LogChunk.seq <= start)
-        .scalar_subquery()
-    )
+    # The chunk before may end inside this line, and a long line may fill several chunks.
+    begin = select(func.min(LogChunk.seq) - 1).where(*_of(key), LogChunk.first_line == at_or_before).scalar_subquery()
     statement = (
         select(LogChunk.first_line, LogChunk.line_count, LogChunk.text)
         .where(*_of(key), LogChunk.seq >= func.coalesce(begin, 0), LogChunk.first_line < first + count)
-        .order_by(LogChunk.seq)
+        .order_by(LogChunk.seq.desc() if from_end else LogChunk.seq)
+        .limit(MOST_CHUNKS)
     )
-    return connection.execute(statement).mappings().all()
+    rows = connection.execute(statement).mappings().all()
+    return rows[::-1] if from_end else rows

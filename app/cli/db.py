@@ -1,0 +1,56 @@
+"""``dagbook db``: the database's schema, upgraded and looked at."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.serve import own_database
+from app.db.check import check as check_schema
+from app.db.upgrade import current as read_current
+from app.db.upgrade import head
+from app.db.upgrade import upgrade as upgrade_schema
+from app.db.url import hide_password
+
+
+class _DbGroup(GlobalOptions, click.Group):
+    """The group of commands about the schema."""
+
+
+@click.group(cls=_DbGroup)
+def db() -> None:
+    """Upgrade the database, or see how it stands."""
+
+
+@db.command(cls=GlobalOptions)
+@settings_options("database_url")
+def upgrade() -> None:
+    """Bring the database to the schema of this version; `serve` does so by itself."""
+    settings = current_settings()
+    with own_database(settings, "dagbook db upgrade"):
+        asyncio.run(upgrade_schema(settings.database_url))
+    click.echo(f"{hide_password(settings.database_url)} is at revision {head()}")
+
+
+@db.command(cls=GlobalOptions)
+@settings_options("database_url")
+def current() -> int:
+    """Print the revision of the database; exit status 1 when it is not the newest."""
+    settings = current_settings()
+    revision = asyncio.run(read_current(settings.database_url))
+    click.echo(f"{revision or 'empty'}{'' if revision == head() else f' (newest is {head()})'}")
+    return 0 if revision == head() else 1
+
+
+@db.command(cls=GlobalOptions)
+@settings_options("database_url")
+def check() -> int:
+    """Compare the database, triggers included, with a fresh one; exit status 1 when it differs."""
+    settings = current_settings()
+    differences = asyncio.run(check_schema(settings.database_url))
+    for difference in differences:
+        click.echo(difference)
+    click.echo("the schema is as it should be" if not differences else f"{len(differences)} differences")
+    return 1 if differences else 0

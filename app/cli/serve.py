@@ -1,0 +1,99 @@
+"""``dagbook serve``: the server in this terminal until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import uvicorn
+import uvloop
+
+from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.db.owner import OwnerLock, claim
+from app.db.upgrade import upgrade
+from app.db.url import hide_password, sqlite_path
+from app.main import Server, check_exposure, open_server
+from app.settings import TABLE, Settings
+from app.telemetry.logging import configure
+
+_GRACE_SECONDS = 5
+
+
+@click.command(cls=GlobalOptions)
+@settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
+def serve() -> None:
+    """Serve the API until SIGINT or SIGTERM; running steps go on and are taken up by the next server."""
+    settings = current_settings()
+    check_exposure(settings)
+    configure(settings.log_format, settings.log_level)
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    listener = _listen(settings)
+    address = f"http://{settings.host}:{listener.getsockname()[1]}{settings.base_path}"
+    with own_database(settings, address):
+        await upgrade(settings.database_url)
+        async with open_server(settings, "server", address) as server:
+            click.echo(f"Dagbook serves {address} on {hide_password(settings.database_url)}", err=True)
+            await _answer(server, listener)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise click.ClickException(
+            f"port {settings.port} of {settings.host} cannot be used: {error.strerror}; choose another with --port"
+        ) from error
+    return listener
+
+
+@contextmanager
+def own_database(settings: Settings, address: str) -> Iterator[None]:
+    """Hold the lock of a SQLite file; raises DatabaseOwned when another server holds it."""
+    path = sqlite_path(settings.database_url)
+    lock: OwnerLock | None = None
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = claim(path, address)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+class _QuietServer(uvicorn.Server):
+    """A server that leaves the signals to us: after the last answer there are runs to let go of."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def _answer(server: Server, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        server.app,
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_keep_alive=120,
+    )
+    web = _QuietServer(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: setattr(web, "should_exit", True))
+    await web.serve(sockets=[listener])

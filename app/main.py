@@ -1,0 +1,147 @@
+"""The composition root: settings become parts, and parts become a server. Nothing else wires."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp
+
+from app import __version__
+from app.api import errors
+from app.api.controllers import dags, health, runs
+from app.api.deps import Parts
+from app.api.security import Gatekeeper, is_loopback
+from app.clock import now
+from app.db.database import Database
+from app.definitions.save import Definitions
+from app.runs.launch import Ground, Launcher, guard
+from app.runs.recorder import Recorder
+from app.runs.supervisor import Leases, Supervisor, identify
+from app.runs.sweep import Identity, Sweep
+from app.settings import Settings, SettingsError
+from app.spec.library import Library
+from app.spec.scope import without_own_settings
+
+API_PATH = "/api/v2"
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that is ready to answer: its application, and what lives behind it."""
+
+    app: ASGIApp
+    parts: Parts
+    supervisor: Supervisor
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to listen to other machines: there is no authentication yet, and runs are commands.
+
+    Raises SettingsError.
+    """
+    if not is_loopback(settings.host):
+        raise SettingsError(
+            "host",
+            settings.origins["host"],
+            f"{settings.host} can be reached from other machines, and without authentication anyone there could run "
+            "commands here; use 127.0.0.1 and a proxy that authenticates",
+        )
+
+
+@asynccontextmanager
+async def open_server(settings: Settings, kind: str, address: str) -> AsyncIterator[Server]:
+    """Open the database and start what runs in the background; on leaving, let go of everything in order."""
+    database = await Database.open(settings.database_url)
+    try:
+        server = build(settings, database, identify(kind, address, __version__))
+        await server.supervisor.start()
+        try:
+            yield server
+        finally:
+            await server.supervisor.stop()
+    finally:
+        await database.close()
+
+
+def build(settings: Settings, database: Database, identity: Identity) -> Server:
+    """Wire the parts of a server; nothing is started."""
+    library = Library()
+    ground = _ground(settings, identity)
+    recorder = Recorder(database, identity.id, guard)
+    sweep = Sweep(database, library, identity, settings.orphan_grace_seconds, now)
+    leases = Leases(running=settings.lease_seconds, detached=settings.detach_lease_seconds)
+    supervisor = Supervisor(
+        database, recorder, sweep, ground, identity, leases, settings.log_limit_bytes, now
+    )
+    launcher = Launcher(database, recorder, library, ground, now, supervisor.adopt, supervisor.tell_stop)
+    parts = Parts(
+        database=database,
+        library=library,
+        launcher=launcher,
+        definitions=Definitions(database, library, now),
+        zone=settings.tz,
+        now=now,
+        version=__version__,
+    )
+    return Server(app=_application(settings, parts), parts=parts, supervisor=supervisor)
+
+
+def _ground(settings: Settings, identity: Identity) -> Ground:
+    for directory in (settings.spool_dir, settings.work_dir):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Ground(
+        spool=settings.spool_dir,
+        work_dir=settings.work_dir,
+        base_config=settings.base_config,
+        environ=without_own_settings(os.environ),
+        home=str(Path.home()),
+        default_shell=(settings.default_shell or os.environ.get("SHELL") or "/bin/sh",),
+        evaluation_limit_seconds=settings.evaluation_timeout_seconds,
+        owner=identity.id,
+        host=identity.place,
+    )
+
+
+def _application(settings: Settings, parts: Parts) -> ASGIApp:
+    def provide_parts() -> Parts:
+        return parts
+
+    path = settings.base_path + API_PATH
+    app = Litestar(
+        [Router(path, route_handlers=[health.get_health, *dags.HANDLERS, *runs.HANDLERS])],
+        dependencies={"parts": Provide(provide_parts, sync_to_thread=False)},
+        exception_handlers=errors.HANDLERS,
+        openapi_config=_openapi(path),
+        cors_config=_cors(settings),
+        request_max_body_size=settings.max_body_bytes,
+        logging_config=None,
+    )
+    return Gatekeeper(app, allowed_hosts=settings.allowed_hosts, allowed_origins=settings.cors_origins)
+
+
+def _openapi(path: str) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Dagbook",
+        version=__version__,
+        path=path,
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+    )
+
+
+def _cors(settings: Settings) -> CORSConfig | None:
+    if not settings.cors_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=["Content-Type", "Authorization", "Content-Encoding", "Accept"],
+        max_age=300,
+    )
