@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
-from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
@@ -19,14 +18,17 @@ from app import __version__
 from app.api import errors
 from app.api.controllers import dags, health, runs
 from app.api.deps import Parts
+from app.api.providers import make_providers
 from app.api.security import Gatekeeper, is_loopback
 from app.clock import now
 from app.db.database import Database
 from app.definitions.save import Definitions
-from app.runs.launch import Ground, Launcher, guard
+from app.runs.ground import Ground, Identity, Machine
+from app.runs.guard import guard
+from app.runs.launch import Launcher
 from app.runs.recorder import Recorder
-from app.runs.supervisor import Leases, Supervisor, identify
-from app.runs.sweep import Identity, Sweep
+from app.runs.supervisor import Supervisor, identify
+from app.runs.sweep import Sweep
 from app.settings import Settings, SettingsError
 from app.spec.library import Library
 from app.spec.scope import without_own_settings
@@ -76,12 +78,9 @@ def build(settings: Settings, database: Database, identity: Identity) -> Server:
     library = Library()
     ground = _ground(settings, identity)
     recorder = Recorder(database, identity.id, guard)
-    sweep = Sweep(database, library, identity, settings.orphan_grace_seconds, now)
-    leases = Leases(running=settings.lease_seconds, detached=settings.detach_lease_seconds)
-    supervisor = Supervisor(
-        database, recorder, sweep, ground, identity, leases, settings.log_limit_bytes, now
-    )
-    launcher = Launcher(database, recorder, library, ground, now, supervisor.adopt, supervisor.tell_stop)
+    sweep = Sweep(database, library, ground)
+    supervisor = Supervisor(database, recorder, sweep, ground)
+    launcher = Launcher(database, recorder, library, ground, supervisor)
     parts = Parts(
         database=database,
         library=library,
@@ -97,27 +96,31 @@ def build(settings: Settings, database: Database, identity: Identity) -> Server:
 def _ground(settings: Settings, identity: Identity) -> Ground:
     for directory in (settings.spool_dir, settings.work_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Ground(
-        spool=settings.spool_dir,
-        work_dir=settings.work_dir,
-        base_config=settings.base_config,
+    machine = Machine(
         environ=without_own_settings(os.environ),
         home=str(Path.home()),
         default_shell=(settings.default_shell or os.environ.get("SHELL") or "/bin/sh",),
+    )
+    return Ground(
+        identity=identity,
+        machine=machine,
+        spool=settings.spool_dir,
+        work_dir=settings.work_dir,
+        base_config=settings.base_config,
+        log_limit=settings.log_limit_bytes,
         evaluation_limit_seconds=settings.evaluation_timeout_seconds,
-        owner=identity.id,
-        host=identity.place,
+        lease_seconds=settings.lease_seconds,
+        detached_lease_seconds=settings.detach_lease_seconds,
+        orphan_grace_seconds=settings.orphan_grace_seconds,
+        now=now,
     )
 
 
 def _application(settings: Settings, parts: Parts) -> ASGIApp:
-    def provide_parts() -> Parts:
-        return parts
-
     path = settings.base_path + API_PATH
     app = Litestar(
         [Router(path, route_handlers=[health.get_health, *dags.HANDLERS, *runs.HANDLERS])],
-        dependencies={"parts": Provide(provide_parts, sync_to_thread=False)},
+        dependencies=make_providers(parts),
         exception_handlers=errors.HANDLERS,
         openapi_config=_openapi(path),
         cors_config=_cors(settings),

@@ -14,6 +14,13 @@ from app.runs.launch import Launcher
 from app.spec.library import Library
 
 
+class PageNumber(msgspec.Struct, frozen=True):
+    """Which page is wanted, from 1, and how many rows are on one."""
+
+    number: int
+    size: int
+
+
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of the server that the API stands on."""
 

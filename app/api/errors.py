@@ -17,7 +17,7 @@ from litestar.types import ExceptionHandlersMap
 from msgspec import UNSET
 
 from app.api.schemas.common import Error, ErrorCode
-from app.db.database import DatabaseUnavailable
+from app.db.failure import DatabaseUnavailable
 from app.errors import AppError
 from app.spec.problem import SpecError
 
@@ -30,9 +30,7 @@ def _answer(
     status: int, code: ErrorCode, message: str, *, details: dict[str, Any] | None = None, allow: str = ""
 ) -> Response[Error]:
     headers = {"Allow": allow} if allow else None
-    return Response(
-        Error(code=code, message=message, details=details or UNSET), status_code=status, headers=headers
-    )
+    return Response(Error(code=code, message=message, details=details or UNSET), status_code=status, headers=headers)
 
 
 def _app_error(_: AnyRequest, error: AppError) -> Response[Error]:
@@ -60,7 +58,9 @@ def _explain(error: ValidationException) -> str:
     if not isinstance(error.extra, list) or not error.extra:
         return "the request body is missing; send a JSON object" if error.detail == "'data'" else error.detail
     return "; ".join(
-        f"{item.get('key') or 'body'}: {item.get('message', 'is invalid')}" for item in error.extra if isinstance(item, dict)
+        f"{item.get('key') or 'body'}: {item.get('message', 'is invalid')}"
+        for item in error.extra
+        if isinstance(item, dict)
     )
 
 
@@ -85,11 +85,11 @@ def _unexpected(request: AnyRequest, error: Exception) -> Response[Error]:
 
 
 HANDLERS: ExceptionHandlersMap = {
-    AppError: _app_error,  # type: ignore[dict-item]  # litestar types handlers by the base exception
-    SpecError: _spec_error,  # type: ignore[dict-item]
-    DatabaseUnavailable: _unavailable,  # type: ignore[dict-item]
-    ValidationException: _validation_error,  # type: ignore[dict-item]
-    SerializationException: _broken_json,  # type: ignore[dict-item]
-    HTTPException: _http_error,  # type: ignore[dict-item]
+    AppError: _app_error,
+    SpecError: _spec_error,
+    DatabaseUnavailable: _unavailable,
+    ValidationException: _validation_error,
+    SerializationException: _broken_json,
+    HTTPException: _http_error,
     Exception: _unexpected,
 }

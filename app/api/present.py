@@ -18,7 +18,6 @@ from app.spec import params
 from app.spec.model import Condition, Dag, Handlers, Parallel, Repeat, Step
 
 _NEVER = "-"
-_HANDLER_MEMBERS = {SUCCESS: "on_success", FAILURE: "on_failure", ABORT: "on_cancel", EXIT: "on_exit"}
 Row = Mapping[str, Any]
 
 
@@ -83,7 +82,7 @@ def dag_details(dag: Dag, *, default_retention_days: int | None = None) -> dag_s
         handler_on=_handlers(dag.handlers),
         steps=or_unset([step(item) for item in dag.steps]),
         delay=or_unset(dag.delay_seconds),
-        hist_retention_days=or_unset(default_retention_days if retention is None else retention) or UNSET,
+        hist_retention_days=default_retention_days or UNSET if retention is None else retention,
         preconditions=or_unset(conditions(dag.preconditions)),
         max_active_steps=or_unset(dag.max_active_steps),
     )
@@ -189,17 +188,21 @@ def run_summary(run: Row, zone: tzinfo) -> run_schemas.DAGRunSummary:
     return run_schemas.DAGRunSummary(**_run_fields(run, zone))
 
 
-def run_details(run: Row, attempt: Row | None, nodes: Sequence[Row], dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:
+def run_details(
+    run: Row, attempt: Row | None, nodes: Sequence[Row], dag: Dag, zone: tzinfo
+) -> run_schemas.DAGRunDetails:
     """Show a run with its nodes and those handlers that its DAG defines."""
     began = run["started_at"] is not None
     errors = ((attempt or {}).get("state") or {}).get("conditions", ())
     shown = {row["position"]: node(run, row, dag, zone, began=began) for row in nodes}
-    handlers = {member: shown[key] for key, member in _HANDLER_MEMBERS.items() if key in shown}
     return run_schemas.DAGRunDetails(
         **_run_fields(run, zone),
         preconditions=conditions(dag.preconditions, errors),
         nodes=[shown[key] for key in sorted(shown) if key >= 0],
-        **handlers,
+        on_success=shown.get(SUCCESS, UNSET),
+        on_failure=shown.get(FAILURE, UNSET),
+        on_cancel=shown.get(ABORT, UNSET),
+        on_exit=shown.get(EXIT, UNSET),
     )
 
 

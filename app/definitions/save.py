@@ -7,9 +7,9 @@ from datetime import datetime
 
 from app.db.database import Database
 from app.db.repositories import dags
-from app.spec.library import Library, definition_row
 from app.errors import AlreadyExistsError, InvalidSpecError, NotFoundError
 from app.names import check_file_name, shorten
+from app.spec.library import Library, definition_row
 from app.spec.load import Loaded
 
 _FIRST_SPEC = "steps:\n  - command: echo hello\n"

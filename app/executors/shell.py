@@ -104,12 +104,13 @@ def shebang(script: str) -> Sequence[str]:
 
 def build(texts: ShellTexts, *, cwd: Path, env: Mapping[str, str], files: ExecutionFiles) -> Command:
     """Make the command of an execution, its script file written; raises SetupError."""
-    _make_directory(cwd)
+    make_directory(cwd)
     script_file = _write_script(texts, cwd, files) if texts.script else None
     return Command(argv=program_of(texts, script_file), cwd=cwd, env=env)
 
 
-def _make_directory(cwd: Path) -> None:
+def make_directory(cwd: Path) -> None:
+    """Make the directory a command works in; raises SetupError."""
     try:
         cwd.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:

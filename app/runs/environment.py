@@ -11,6 +11,7 @@ from app.executors.contract import SetupError
 from app.executors.shell import ShellTexts
 from app.runs.conditions import Expand
 from app.runs.evaluation import Surroundings, evaluate
+from app.runs.ground import Machine
 from app.runs.run import OwnedRun
 from app.spec import expand, paths, words
 from app.spec.expand import ExpansionError, Mode, StepFacts
@@ -30,20 +31,9 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 class RunEnvironment:
     """The variables of one run, apart from those of every other and of the server."""
 
-    def __init__(
-        self,
-        run: OwnedRun,
-        dag: Dag,
-        *,
-        environ: Mapping[str, str],
-        home: str,
-        default_shell: tuple[str, ...],
-        log_file: str,
-        limit_seconds: float | None,
-    ) -> None:
-        self._run = run
-        self._environ = environ
-        self._home = home
+    def __init__(self, run: OwnedRun, dag: Dag, machine: Machine, log_file: str) -> None:
+        self._environ = machine.environ
+        self._home = machine.home
         self._params = _as_dict(run.inputs.params)
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)
@@ -51,10 +41,9 @@ class RunEnvironment:
         self.work_dir = run.inputs.work_dir
         # Conditions and backticks see what the run's process would: all of the server's environment that
         # is no credential, and the DAG's own variables over it.
-        self._process = {**environ, **self._env, **self._dotenv}
-        self.shell = self._expand_shell(dag.shell) or default_shell
-        self._default_shell = default_shell
-        self._limit_seconds = limit_seconds
+        self._process = {**machine.environ, **self._env, **self._dotenv}
+        self.shell = self._expand_shell(dag.shell) or machine.default_shell
+        self._default_shell = machine.default_shell
 
     def _expand_shell(self, shell: tuple[str, ...]) -> tuple[str, ...]:
         texts = (self._plain(word) for word in shell)
@@ -69,7 +58,6 @@ class RunEnvironment:
             shell=shell or self._default_shell,
             env=self._process,
             cwd=Path(self.work_dir),
-            limit_seconds=self._limit_seconds,
         )
 
     def scope(self, name: str, moment: Moment, *, cwd: str, step_env: Iterable[Pair] = ()) -> StepScope:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from app.errors import BadRequestError
 from app.runs.evaluation import Surroundings, evaluate
+from app.runs.ground import Machine
 from app.runs.run import RunInputs
+from app.runs.schemas import read_schema
 from app.spec import dotenv, expand, params, paths, schema
 from app.spec.expand import ExpansionError, Mode
 from app.spec.model import Dag, Pair
@@ -22,19 +25,19 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     source_directory: str | None
     own_directory: Path  # made for the run when neither definition nor file say where it works
     work_dir: Path  # what relative directories of a definition without a file start from
-    home: str
-    shell: tuple[str, ...]
-    environ: Mapping[str, str]
+    machine: Machine
     limit_seconds: float
 
 
 async def evaluate_inputs(dag: Dag, override: str, place: Place) -> RunInputs:
     """Evaluate what a definition says about its environment; raises BadRequestError naming the field."""
     base = Path(place.source_directory) if place.source_directory else place.work_dir
-    cwd = base if base.is_dir() else Path(place.home or "/")
-    around = Surroundings(shell=place.shell, env=place.environ, cwd=cwd, limit_seconds=place.limit_seconds)
+    cwd = base if base.is_dir() else Path(place.machine.home or "/")
+    around = Surroundings(
+        shell=place.machine.default_shell, env=place.machine.environ, cwd=cwd, limit_seconds=place.limit_seconds
+    )
     env = await _evaluate_env(dag, place, around)
-    seen = {**place.environ, **{pair.name: pair.value for pair in env}}
+    seen = {**place.machine.environ, **{pair.name: pair.value for pair in env}}
     around = msgspec.structs.replace(around, env=seen)
     pairs = await _evaluate_params(dag, override, seen, place, around)
     work_dir = _working_directory(dag, seen, base, place)
@@ -47,7 +50,9 @@ async def _evaluate_env(dag: Dag, place: Place, around: Surroundings) -> tuple[P
     if not dag.env:
         return ()
     try:
-        return await evaluate(expand.evaluate_env(dag.env, environ=place.environ, home=place.home), around)
+        return await evaluate(
+            expand.evaluate_env(dag.env, environ=place.machine.environ, home=place.machine.home), around
+        )
     except ExpansionError as error:
         raise BadRequestError(f"env: a value could not be evaluated: {error}") from error
 
@@ -56,12 +61,15 @@ async def _evaluate_params(
     dag: Dag, override: str, seen: Mapping[str, str], place: Place, around: Surroundings
 ) -> tuple[Pair, ...]:
     try:
-        pairs = await evaluate(params.evaluate(dag.params, override, environ=seen, home=place.home), around)
+        pairs = await evaluate(params.evaluate(dag.params, override, environ=seen, home=place.machine.home), around)
     except ExpansionError as error:
         raise BadRequestError(f"params: a value could not be evaluated: {error}") from error
     if not dag.params_schema:
         return pairs
-    return _validate(pairs, await _read_schema(dag, place))
+    reference = expand.run_without_commands(expand.expand(dag.params_schema, mode=Mode.PLAIN, maps=(), environ=seen))
+    base = Path(place.source_directory) if place.source_directory else place.work_dir
+    directories = filter(None, (_working_directory(dag, seen, base, place), place.source_directory))
+    return _validate(pairs, await read_schema(reference, directories, place.limit_seconds))
 
 
 def _validate(pairs: tuple[Pair, ...], wanted: dict[str, Any]) -> tuple[Pair, ...]:
@@ -76,7 +84,7 @@ def _working_directory(dag: Dag, seen: Mapping[str, str], base: Path, place: Pla
     if not dag.working_dir:
         return place.source_directory or ""
     text = expand.run_without_commands(expand.expand(dag.working_dir, mode=Mode.PLAIN, maps=(), environ=seen))
-    return paths.resolve(text, base=str(base), home=place.home)
+    return paths.resolve(text, base=str(base), home=place.machine.home)
 
 
 async def _read_dotenv(
@@ -84,13 +92,13 @@ async def _read_dotenv(
 ) -> tuple[Pair, ...]:
     """Read the first candidate that exists and can be parsed; a missing one is no error."""
     for name in dict.fromkeys((".env", *dag.dotenv)) if dag.dotenv else ():
-        evaluation = expand.expand(name, mode=Mode.FULL, maps=(), environ=seen, home=place.home)
+        evaluation = expand.expand(name, mode=Mode.FULL, maps=(), environ=seen, home=place.machine.home)
         try:
             text = await evaluate(evaluation, around)
         except ExpansionError as error:
             raise BadRequestError(f"dotenv: {name!r} could not be evaluated: {error}") from error
         for directory in filter(None, (work_dir, place.source_directory)):
-            pairs = _parse_file(Path(paths.resolve(text, base=directory, home=place.home)))
+            pairs = _parse_file(Path(paths.resolve(text, base=directory, home=place.machine.home)))
             if pairs is not None:
                 return pairs
     return ()

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from app.db.database import Database
 from app.db.repositories import dags, runs
-from app.db.repositories.transitions import Activity, NewRun
-from app.engine.event import HANDLER_NAMES
-from app.engine.plan import Plan, fresh
 from app.engine.status import RunStatus
 from app.errors import (
     AlreadyExistsError,
@@ -23,75 +18,37 @@ from app.errors import (
     NotRunningError,
 )
 from app.names import check_dag_name, check_run_id, new_key, new_run_id, shorten
-from app.runs import rows
+from app.runs.accept import Start, Wanted, new_run
+from app.runs.ground import Ground
 from app.runs.inputs import Place, evaluate_inputs
 from app.runs.recorder import Recorder, Refusal, RunRefusedError
-from app.runs.run import OwnedRun, RunInputs
-from app.spec import params
-from app.spec.library import Library, hash_of
+from app.runs.run import OwnedRun
+from app.spec.library import Library
 from app.spec.load import Loaded
 from app.spec.model import Dag
 
 
-class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """How somebody wants a run to be started."""
+class Drivers(Protocol):
+    """Those who drive runs, seen from here."""
 
-    params: str = ""
-    run_id: str = ""
-    dag_name: str = ""
-    singleton: bool = False
-    trigger: str = "api"
-    actor: str | None = None
-    source_directory: str | None = None
+    def adopt(self, run: OwnedRun, dag: Dag) -> None:
+        """Drive a run that was accepted just now."""
 
-
-class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """What all runs of this server share."""
-
-    spool: Path
-    work_dir: Path
-    base_config: Path
-    environ: Mapping[str, str]
-    home: str
-    default_shell: tuple[str, ...]
-    evaluation_limit_seconds: float
-    owner: str
-    host: str
-
-
-def guard(run: NewRun, used: bool, activity: Activity) -> Refusal | None:
-    """Say why a run must not be started now, in the order that clients rely on (api-behaviour 3.4)."""
-    if used:
-        return Refusal("already_exists", f"run {run.run_id!r} of DAG {run.dag_name!r} exists already")
-    if activity.live and (run.singleton or run.max_active_runs == 1):
-        return Refusal("max_run_reached", f"DAG {run.dag_name!r} is running already and allows one run at a time")
-    if 0 < run.max_active_runs <= activity.live + activity.queued:
-        return Refusal(
-            "max_run_reached", f"DAG {run.dag_name!r} has reached its limit of {run.max_active_runs} active runs"
-        )
-    return None
+    def tell_stop(self, key: int) -> None:
+        """Tell a run that it was asked to stop, if it is driven here."""
 
 
 class Launcher:
     """What people and other parts may ask of runs."""
 
     def __init__(
-        self,
-        database: Database,
-        recorder: Recorder,
-        library: Library,
-        ground: Ground,
-        now: Callable[[], datetime],
-        adopt: Callable[[OwnedRun, Dag], None],
-        tell_stop: Callable[[int], None],
+        self, database: Database, recorder: Recorder, library: Library, ground: Ground, drivers: Drivers
     ) -> None:
         self._database = database
         self._recorder = recorder
         self._library = library
         self._ground = ground
-        self._now = now
-        self._adopt = adopt
-        self._tell_stop = tell_stop
+        self._drivers = drivers
 
     async def start_text(self, spec: str, name: str, start: Start) -> str:
         """Start a text that is no stored DAG and return the run's id; raises AppError."""
@@ -131,25 +88,31 @@ class Launcher:
     async def _start(self, spec: str, loaded: Loaded, file_name: str | None, start: Start) -> str:
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
+        definition = loaded.definition
+        wanted = Wanted(
+            spec=spec,
+            base=self._base_text(),
+            file_name=file_name,
+            start=start,
+        )
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
         key = new_key()
-        inputs = await evaluate_inputs(loaded.definition.dag, start.params, self._place(key, start))
-        new = self._new_run(key, run_id, spec, loaded, file_name, start, inputs)
-        try:
-            await self._recorder.accept(new)
-        except RunRefusedError as error:
-            raise _as_app_error(error.refusal) from error
+        inputs = await evaluate_inputs(definition.dag, start.params, self._place(key, start))
         owned = OwnedRun(
             key=key,
-            dag_name=new.dag_name,
+            dag_name=definition.dag.name,
             run_id=run_id,
             attempt=1,
             token=1,
-            definition=loaded.definition,
+            definition=definition,
             inputs=inputs,
-            last_seq=len(new.events),
+            last_seq=1,
         )
-        self._adopt(owned, loaded.definition.dag)
+        try:
+            await self._recorder.accept(new_run(wanted, owned, self._ground))
+        except RunRefusedError as error:
+            raise _as_app_error(error.refusal) from error
+        self._drivers.adopt(owned, definition.dag)
         return run_id
 
     def _place(self, key: int, start: Start) -> Place:
@@ -158,64 +121,8 @@ class Launcher:
             source_directory=start.source_directory,
             own_directory=ground.spool / str(key) / "work",
             work_dir=ground.work_dir,
-            home=ground.home,
-            shell=ground.default_shell,
-            environ=ground.environ,
+            machine=ground.machine,
             limit_seconds=ground.evaluation_limit_seconds,
-        )
-
-    def _new_run(
-        self,
-        key: int,
-        run_id: str,
-        spec: str,
-        loaded: Loaded,
-        file_name: str | None,
-        start: Start,
-        inputs: RunInputs,
-    ) -> NewRun:
-        dag = loaded.definition.dag
-        now = self._now()
-        base = self._base_text()
-        definition = {"hash": hash_of(spec, base), "spec": spec, "base": base or None, "created_at": now}
-        run = {
-            "id": key,
-            "dag_name": dag.name,
-            "run_id": run_id,
-            "definition_hash": definition["hash"],
-            "file_name": file_name,
-            "queue": dag.queue or dag.name,
-            "trigger": start.trigger,
-            "actor": start.actor,
-            "params": inputs.params,
-            "params_text": params.show(inputs.params),
-            "tags": dag.tags,
-            "status": int(RunStatus.NOT_STARTED),
-            "attempt": 1,
-            "created_at": now,
-            "max_active_runs": dag.max_active_runs,
-        }
-        attempt = {
-            "run_id": key,
-            "number": 1,
-            "status": int(RunStatus.NOT_STARTED),
-            "owner": self._ground.owner,
-            "token": 1,
-            "host": self._ground.host,
-            "opened_at": now,
-        }
-        return NewRun(
-            key=key,
-            dag_name=dag.name,
-            run_id=run_id,
-            singleton=start.singleton,
-            max_active_runs=dag.max_active_runs,
-            definition=definition,
-            run=run,
-            attempt=attempt,
-            inputs=_input_row(key, inputs),
-            nodes=_node_rows(key, dag),
-            events=[rows.accepted_event(key, now, start.trigger, start.actor)],
         )
 
     async def stop(self, dag_name: str, run_id: str, actor: str | None) -> None:
@@ -226,9 +133,9 @@ class Launcher:
         status = RunStatus(run["status"])
         if status not in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
             raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {status.label}")
-        now = self._now()
+        now = self._ground.now()
         await self._database.write(lambda connection: runs.add_stop_request(connection, run["id"], actor, now))
-        self._tell_stop(run["id"])
+        self._drivers.tell_stop(run["id"])
 
     async def stop_all(self, file_name: str, actor: str | None) -> list[str]:
         """Ask all running runs of a stored DAG to stop; returns a message for each that could not be asked."""
@@ -250,26 +157,3 @@ class Launcher:
 def _as_app_error(refusal: Refusal) -> AlreadyExistsError | MaxRunReachedError:
     kind = AlreadyExistsError if refusal.code == AlreadyExistsError.code else MaxRunReachedError
     return kind(refusal.message)
-
-
-def _input_row(key: int, inputs: RunInputs) -> rows.Row:
-    return {
-        "run_id": key,
-        "params": inputs.params,
-        "env": inputs.env,
-        "dotenv": inputs.dotenv,
-        "work_dir": inputs.work_dir,
-        "keep_dir": inputs.keep_dir,
-    }
-
-
-def _node_rows(key: int, dag: Dag) -> list[rows.Row]:
-    state = fresh(Plan.of(dag))
-    names = {position: step.name for position, step in enumerate(dag.steps)}
-    names.update({position: HANDLER_NAMES[position] for position in state.handlers})
-    return [
-        {"run_id": key, "attempt": 1, "position": position, "name": name, "handler": position < 0, "status": 0}
-        for position, name in names.items()
-    ]
-
-

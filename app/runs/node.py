@@ -72,7 +72,9 @@ class NodeWork:
             self.follower.close()
             self.follower = None
 
-    def chunk_rows(self, chunks: list[Chunk], *, run: int, attempt: int, execution: int, at: Any) -> list[dict[str, Any]]:
+    def chunk_rows(
+        self, chunks: list[Chunk], *, run: int, attempt: int, execution: int, at: Any
+    ) -> list[dict[str, Any]]:
         """Make rows of chunks, in the order of their arrival."""
         rows = []
         for chunk in chunks:

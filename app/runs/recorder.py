@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from app.db.database import Database, DatabaseUnavailable, ReadConnection, WriteConnection
+from app.db.database import Database, ReadConnection, WriteConnection
+from app.db.failure import DatabaseUnavailable
 from app.db.repositories import transitions
-from app.db.repositories.transitions import Activity, Fence, NewRun, Transition
+from app.db.repositories.transitions import Activity, NewRun, Transition
 
 _log = logging.getLogger(__name__)
 _GROUP_LOG_BYTES = 1024 * 1024
@@ -151,7 +152,7 @@ class Recorder:
             lost = await self._database.write(lambda connection: self._apply(connection, group))
         except DatabaseUnavailable:
             raise
-        except Exception as error:  # a bad member fails alone, whatever is wrong with it
+        except Exception as error:  # noqa: BLE001 - a bad member fails alone, whatever is wrong with it
             if len(group) == 1:
                 _log.exception("a write of run states failed")
                 group[0].fail(error)
@@ -213,11 +214,11 @@ def _not_yet_stored(connection: WriteConnection, kept: Iterable[tuple[_Item, Tra
 
 def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int, int]) -> bool:
     if work.events:
-        return sequences.get(work.fence.run, 0) >= work.events[-1]["seq"]
+        return sequences.get(work.fence.run, 0) >= int(work.events[-1]["seq"])
     if work.chunks:
         chunk = work.chunks[-1]
         last = transitions.last_chunk(connection, work.fence, chunk["position"], chunk["stream"])
-        return last >= chunk["seq"]
+        return last >= int(chunk["seq"])
     return False
 
 

@@ -88,7 +88,7 @@ def run_row(state: RunState) -> Row:
 
 
 def event_rows(run: int, attempt: int, last_seq: int, changes: Sequence[Change], at: datetime) -> list[Row]:
-    """Number changes as the next events of a run."""
+    """Give changes their numbers as the next events of a run."""
     return [
         {
             "run_id": run,

@@ -14,11 +14,12 @@ from typing import Any, assert_never
 
 import msgspec
 
-from app.db.database import DatabaseUnavailable
+from app.db.failure import DatabaseUnavailable
 from app.db.repositories.transitions import Fence, Transition
 from app.engine import action, event, history
 from app.engine.advance import advance, due, resume
 from app.engine.state import Phase, RunState
+from app.engine.status import RunStatus
 from app.runs import rows
 from app.runs.node import NodeWork
 from app.runs.recorder import FenceLostError, Recorder
@@ -39,7 +40,14 @@ class _Message(msgspec.Struct, frozen=True):
 class Runner:
     """The one driver of a run in this process."""
 
-    def __init__(self, run: OwnedRun, state: RunState, recorder: Recorder, workshop: Workshop, facts: Mapping[int, rows.NodeFacts]) -> None:
+    def __init__(
+        self,
+        run: OwnedRun,
+        state: RunState,
+        recorder: Recorder,
+        workshop: Workshop,
+        facts: Mapping[int, rows.NodeFacts],
+    ) -> None:
         self.run = run
         self.fence = Fence(run.key, run.attempt, run.token)
         self._state = state
@@ -141,13 +149,24 @@ class Runner:
     # -- storing ---------------------------------------------------------------------------------------------
 
     def _name_spools(self, orders: list[action.Action]) -> None:
-        """A step's directory is part of the commit that lets it begin."""
+        """Let a step's directory be part of the commit that lets it begin."""
         for order in orders:
             if isinstance(order, action.StartStep):
                 self._work.name_spool(order.key, order.execution)
                 self._dirty.add(order.key)
 
     async def _commit(self, messages: list[_Message]) -> None:
+        after = self._state
+        if after.phase is Phase.CLOSED and self._stored.status is RunStatus.NOT_STARTED:
+            # A run without steps begins and ends in one turn; each row goes through every status all the same.
+            self._state = msgspec.structs.replace(
+                self._stored, status=RunStatus.RUNNING, phase=Phase.STEPS, started_at=after.started_at
+            )
+            await self._record([])
+            self._state = after
+        await self._record(messages)
+
+    async def _record(self, messages: list[_Message]) -> None:
         transition = self._transition(messages)
         if transition is not None:
             await self._recorder.record(transition)
@@ -155,6 +174,8 @@ class Runner:
     def _transition(self, messages: list[_Message]) -> Transition | None:
         now = self._workshop.now()
         changes = history.changes(self._stored, self._state)
+        if self._state.phase is Phase.CLOSED:
+            changes = changes[1:] + changes[:1]  # read as a story: the run ends after its last step
         chunks = [row for m in messages if m.node for row in self._chunk_rows(m.node, m.chunks, _execution(m.event))]
         keys = {change.key for change in changes if change.key is not None} | self._dirty
         if not keys and not changes and not chunks:

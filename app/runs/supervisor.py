@@ -7,23 +7,24 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
-from app.db.database import Database, DatabaseUnavailable
+from app.db.database import Database
+from app.db.failure import DatabaseUnavailable
 from app.db.repositories import runs, services
 from app.engine import event
 from app.engine.plan import Plan, fresh
 from app.engine.state import RunState
 from app.executors import proc
 from app.runs.environment import RunEnvironment
-from app.runs.launch import Ground
+from app.runs.ground import Ground, Identity
 from app.runs.recorder import Recorder
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
 from app.runs.runner import Runner
-from app.runs.sweep import Identity, Sweep
+from app.runs.sweep import Sweep
 from app.runs.work import Workshop
 from app.spec.model import Dag
 
@@ -31,40 +32,20 @@ _log = logging.getLogger(__name__)
 _BEAT_SECONDS = 3.0
 
 
-class Leases(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a server counts as alive without a word, in seconds: while it runs, and after it left in order."""
-
-    running: int
-    detached: int
-
-
 class Supervisor:
     """Owner of all runners of this process."""
 
-    def __init__(
-        self,
-        database: Database,
-        recorder: Recorder,
-        sweep: Sweep,
-        ground: Ground,
-        identity: Identity,
-        leases: Leases,
-        log_limit: int,
-        now: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, database: Database, recorder: Recorder, sweep: Sweep, ground: Ground) -> None:
         self._database = database
         self._recorder = recorder
         self._sweep = sweep
         self._ground = ground
-        self._identity = identity
-        self._leases = leases
-        self._log_limit = log_limit
-        self._now = now
+        self._identity = ground.identity
+        self._now = ground.now
         self._runners: dict[int, Runner] = {}
         self._drives: dict[int, asyncio.Task[None]] = {}
         self._beat: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
-        self.closed = asyncio.Condition()
 
     # -- life cycle ------------------------------------------------------------------------------------------
 
@@ -74,7 +55,7 @@ class Supervisor:
             return
         now = self._now()
         row = {**msgspec.structs.asdict(self._identity), "started_at": now, "heartbeat_at": now}
-        row["lease_until"] = now + timedelta(seconds=self._leases.running)
+        row["lease_until"] = now + timedelta(seconds=self._ground.lease_seconds)
         await self._database.write(lambda connection: services.add(connection, row))
         self._recorder.start()
         await self.run_once()
@@ -91,10 +72,8 @@ class Supervisor:
         await asyncio.gather(*self._drives.values(), return_exceptions=True)
         await self._recorder.stop()
         now = self._now()
-        until = now + timedelta(seconds=self._leases.detached)
-        await self._database.write(
-            lambda connection: services.stop(connection, self._identity.id, now, until)
-        )
+        until = now + timedelta(seconds=self._ground.detached_lease_seconds)
+        await self._database.write(lambda connection: services.stop(connection, self._identity.id, now, until))
 
     async def _beat_on(self) -> None:
         while not self._stopping.is_set():
@@ -109,13 +88,13 @@ class Supervisor:
             await self.run_once()
         except DatabaseUnavailable as error:
             _log.warning("no heartbeat: %s", error)
-        except Exception:  # the beat must go on, whatever one round met
+        except Exception:  # noqa: BLE001 - the beat must go on, whatever one round met
             _log.exception("a round of the supervisor failed")
 
     async def run_once(self) -> None:
         """Renew the lease, take over what has no owner, tell runs that were asked to stop."""
         now = self._now()
-        until = now + timedelta(seconds=self._leases.running)
+        until = now + timedelta(seconds=self._ground.lease_seconds)
         await self._database.write(lambda connection: services.renew(connection, self._identity.id, now, until))
         for taken in await self._sweep.run_once(known=set(self._runners)):
             self._drive(taken.run, taken.dag, taken.state, taken.facts, taken.runner_setup)
@@ -159,17 +138,9 @@ class Supervisor:
     def _workshop(self, run: OwnedRun, dag: Dag) -> Workshop:
         ground = self._ground
         directory = ground.spool / str(run.key)
-        environment = RunEnvironment(
-            run,
-            dag,
-            environ=ground.environ,
-            home=ground.home,
-            default_shell=ground.default_shell,
-            log_file=str(directory / "run.log"),
-            limit_seconds=None,
-        )
+        environment = RunEnvironment(run, dag, ground.machine, str(directory / "run.log"))
         return Workshop(
-            plan=Plan.of(dag), environment=environment, directory=directory, log_limit=self._log_limit, now=self._now
+            plan=Plan.of(dag), environment=environment, directory=directory, log_limit=ground.log_limit, now=self._now
         )
 
 
@@ -189,5 +160,3 @@ def identify(kind: str, address: str, version: str) -> Identity:
         address=address,
         version=version,
     )
-
-

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from app.engine.state import RunState
 from app.executors import proc
 from app.executors.proc import ProcessId
 from app.runs import rows
+from app.runs.ground import Ground, Identity
 from app.runs.run import OwnedRun, RunInputs
 from app.runs.runner import Runner
 from app.runs.spool import STDERR, STDOUT, Position
@@ -25,25 +25,8 @@ from app.spec.model import Dag, Pair
 
 _log = logging.getLogger(__name__)
 _RESTARTED = "the machine was restarted while the step ran"
-
-
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """A server process that cannot be mistaken for another one."""
-
-    id: str
-    kind: str
-    host: str
-    boot_id: str
-    pid_namespace: str
-    pid: int
-    pid_started: int
-    address: str
-    version: str
-
-    @property
-    def place(self) -> str:
-        """Boot and process numbers: where the processes of a run are to be looked for."""
-        return f"{self.boot_id}:{self.pid_namespace}"
+_LOST_MACHINE = "the machine that ran the step is lost"
+_ACCEPTING = timedelta(seconds=10)  # a run that was accepted just now is about to get its driver
 
 
 class NodeResume(msgspec.Struct, frozen=True):
@@ -70,8 +53,10 @@ class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
 
 def lost_reason(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> str | None:
     """Say why an attempt may be taken over; None while its owner may live. Pure but for a look at /proc."""
-    if attempt.owner is None or attempt.owner_pid is None or attempt.owner == me.id:
+    if attempt.owner is None or attempt.owner_pid is None:
         return "no owner"
+    if attempt.owner == me.id:
+        return "nobody drives it" if attempt.opened_at + _ACCEPTING < now else None
     if attempt.owner_host != me.host:
         lease = attempt.lease_until
         return "owner on another machine is lost" if lease is None or lease + grace < now else None
@@ -87,19 +72,12 @@ def lost_reason(attempt: OpenAttempt, me: Identity, now: datetime, grace: timede
 class Sweep:
     """Looks for runs without a living owner."""
 
-    def __init__(
-        self,
-        database: Database,
-        library: Library,
-        identity: Identity,
-        orphan_grace_seconds: int,
-        now: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, database: Database, library: Library, ground: Ground) -> None:
         self._database = database
         self._library = library
-        self._me = identity
-        self._grace = timedelta(seconds=orphan_grace_seconds)
-        self._now = now
+        self._me = ground.identity
+        self._grace = timedelta(seconds=ground.orphan_grace_seconds)
+        self._now = ground.now
 
     async def run_once(self, known: set[int]) -> list[TakenOver]:
         """Take over every run that nobody drives; ``known`` are those that this process drives."""
@@ -150,9 +128,10 @@ class Sweep:
         )
 
     def _machine(self, attempt: OpenAttempt) -> str:
-        """Say why processes of the run cannot be alive here, when they cannot."""
-        same = attempt.owner_boot_id in (None, self._me.boot_id) and attempt.owner_host in (None, self._me.host)
-        return "" if same else _RESTARTED
+        """Say why processes of the run cannot be found here, when they cannot."""
+        if attempt.owner_host not in (None, self._me.host):
+            return _LOST_MACHINE
+        return "" if attempt.owner_boot_id in (None, self._me.boot_id) else _RESTARTED
 
 
 def _inputs(run: Any) -> RunInputs:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from app.db.database import DatabaseUnavailable
+from app.db.failure import DatabaseUnavailable
 from app.engine import event
 from app.engine.plan import Plan
 from app.engine.state import NodeState, RunState
@@ -103,7 +103,7 @@ class StepWork:
             scope = self._shop.environment.scope(step.name, moment, cwd=self._shop.environment.directory_of(step))
             wanted, expander = step.preconditions, self._shop.environment.expander(scope, moment)
             around = self._shop.environment.surroundings(step.shell or self._shop.environment.shell)
-        Path(around.cwd).mkdir(parents=True, exist_ok=True)
+        shell.make_directory(around.cwd)
         verdict = await conditions.check(wanted, expander, around)
         self._desk.post(event.ConditionsChecked(key=key, errors=verdict.errors, problem=verdict.problem))
 
@@ -149,7 +149,7 @@ class StepWork:
             self._fail(node, number, str(error), prepared=False)
         except (FenceLostError, DatabaseUnavailable, asyncio.CancelledError):
             raise
-        except Exception as error:  # an error of ours must not leave a run without an end
+        except Exception as error:  # noqa: BLE001 - an error of ours must not leave a run without an end
             _log.exception("step %r of run %s/%s", node.step.name, self._run.dag_name, self._run.run_id)
             self._fail(node, number, f"internal error: {error}")
         finally:
@@ -188,7 +188,9 @@ class StepWork:
 
     async def _finish(self, node: NodeWork, number: int, files: ExecutionFiles, running: Execution) -> None:
         assert node.follower is not None  # noqa: S101 - opened before anything begins
-        ended = await execution.follow(running, node.follower, lambda chunks: self._desk.store_log(node, chunks, number))
+        ended = await execution.follow(
+            running, node.follower, lambda chunks: self._desk.store_log(node, chunks, number)
+        )
         self._end(node, number, files, ended)
 
     def _end(self, node: NodeWork, number: int, files: ExecutionFiles, ended: execution.Ended) -> None:
@@ -214,7 +216,7 @@ class StepWork:
             await self._finish(node, number, files, found)
 
     def _second_directory(self, node: NodeWork, number: int) -> ExecutionFiles:
-        """The first one is ours now, so that no late shim begins in it; nothing has run there."""
+        """Name another directory: the first is ours now so that no late shim begins in it; nothing has run there."""
         files = node.files(number, again=self._run.token)
         node.facts.spool = str(files.directory)
         return files
@@ -243,9 +245,7 @@ class StepWork:
             return
         try:
             limit = await self._shop.environment.evaluate_number(retry.limit, "retryPolicy.limit")
-            interval = await self._shop.environment.evaluate_number(
-                retry.interval_seconds, "retryPolicy.intervalSec"
-            )
+            interval = await self._shop.environment.evaluate_number(retry.interval_seconds, "retryPolicy.intervalSec")
         except SetupError as error:
             raise OutputFileError(str(error)) from error
         self._desk.post(event.RetryPlanned(key=node.key, limit=limit, interval_seconds=interval))
@@ -306,7 +306,7 @@ class StepWork:
         )
 
     def _outputs(self, key: int) -> dict[str, str]:
-        """Outputs a node sees: a step those of its ancestors, the nearest first; a handler those of all steps."""
+        """Gather the outputs a node sees: of its ancestors, the nearest first; a handler sees those of all steps."""
         steps = self._plan.dag.steps
         sources = range(len(steps)) if key < 0 else references.visible_outputs(steps, key)
         found: dict[str, str] = {}

@@ -8,12 +8,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from litestar import delete, get, post, put
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody, NamedDependency
+from litestar.params import JSONBody
 
 from app.api import params
 from app.api.controllers.runs import dag_of
-from app.api.deps import Parts
+from app.api.deps import PageNumber, Parts
 from app.api.present import dag_details, dag_in_list, never_run, pagination, run_details, run_summary, summary_of
 from app.api.schemas.common import Error
 from app.api.schemas.dags import (
@@ -34,14 +35,13 @@ from app.api.schemas.dags import (
 from app.api.schemas.runs import DAGRunDetails, StartedRun
 from app.db.database import ReadConnection
 from app.db.repositories import dags, runs
-from app.errors import BadRequestError, NotFoundError
+from app.errors import NotFoundError
 from app.names import is_name, shorten, strip_suffix
-from app.runs.launch import Start
+from app.runs.accept import Start
 from app.spec import cron
 from app.spec.load import Loaded
 from app.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag
 
-_MOST_PER_PAGE, _PER_PAGE = 1000, 50
 _NEVER = datetime.max.replace(tzinfo=UTC)
 NOT_FOUND = {404: ResponseSpec(Error, generate_examples=False, description="There is no such DAG")}
 BAD_SPEC = {400: ResponseSpec(Error, generate_examples=False, description="The definition is wrong")}
@@ -49,18 +49,14 @@ REFUSED = {409: ResponseSpec(Error, generate_examples=False, description="The li
 
 
 @post("/dags", operation_id="createNewDAG", status_code=201, responses=BAD_SPEC)
-async def create_dag(
-    data: JSONBody[NewDAG], parts: NamedDependency[Parts], remote_node: params.RemoteNode = "local"
-) -> CreatedDAG:
+async def create_dag(data: JSONBody[NewDAG], parts: NamedDependency[Parts]) -> CreatedDAG:
     """Store a new DAG, with a first step of its own when no text is given."""
     await parts.definitions.create(data.name, data.spec or None, None)
     return CreatedDAG(name=data.name)
 
 
 @post("/dags/validate", operation_id="validateDAGSpec", status_code=200)
-async def validate(
-    data: JSONBody[SpecToValidate], parts: NamedDependency[Parts], remote_node: params.RemoteNode = "local"
-) -> Validation:
+async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[Parts]) -> Validation:
     """Say everything that is wrong with a text, and what could be read of it; nothing is stored."""
     loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
     errors = [str(problem) for problem in loaded.problems]
@@ -70,19 +66,14 @@ async def validate(
 @get("/dags", operation_id="listDAGs")
 async def list_dags(
     parts: NamedDependency[Parts],
-    number: params.Page = 1,
-    per_page: params.PerPage = 50,
+    page_number: NamedDependency[PageNumber],
     name: params.Text = None,
     tag: params.Tag = None,
     sort: params.Sort = "name",
     order: params.Order = "asc",
-    remote_node: params.RemoteNode = "local",
 ) -> DAGFiles:
     """List stored DAGs, broken ones included, with the latest run of each."""
-    if per_page < 0:
-        raise BadRequestError("perPage: must not be negative")
-    size = min(per_page or _PER_PAGE, _MOST_PER_PAGE)
-    number = max(number, 1)
+    number, size = page_number.number, page_number.size
     rows = await parts.database.read(dags.find)
     found = _matching(_load_all(parts, rows), name or "", tag or "")
     _sort(found, sort, descending=order == "desc", parts=parts)
@@ -159,10 +150,8 @@ def _dag_file(row: Mapping[str, Any], loaded: Loaded, latest: Mapping[str, Any],
     )
 
 
-@get("/dags/{file_name:str}", operation_id="getDAGDetails")
-async def get_dag(
-    file_name: params.FileName, parts: NamedDependency[Parts], remote_node: params.RemoteNode = "local"
-) -> DAGFileDetails:
+@get("/dags/{fileName:str}", operation_id="getDAGDetails")
+async def get_dag(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGFileDetails:
     """Return a stored DAG with its local DAGs and its latest run."""
     row = await require_dag(parts, file_name)
     loaded = _load(parts, row)
@@ -204,19 +193,15 @@ def _read_latest(connection: ReadConnection, name: str) -> tuple[Any, Any, Any] 
     return run, attempt, runs.get_nodes(connection, run["id"], run["attempt"])
 
 
-@delete("/dags/{file_name:str}", operation_id="deleteDAG", status_code=204, responses=NOT_FOUND)
-async def delete_dag(
-    file_name: params.FileName, parts: NamedDependency[Parts], remote_node: params.RemoteNode = "local"
-) -> None:
+@delete("/dags/{fileName:str}", operation_id="deleteDAG", status_code=204, responses=NOT_FOUND)
+async def delete_dag(file_name: params.FileName, parts: NamedDependency[Parts]) -> None:
     """Remove a stored DAG; its runs stay."""
     row = await require_dag(parts, file_name)
     await parts.definitions.delete(row["file_name"])
 
 
-@get("/dags/{file_name:str}/spec", operation_id="getDAGSpec")
-async def get_spec(
-    file_name: params.FileName, parts: NamedDependency[Parts], remote_node: params.RemoteNode = "local"
-) -> Spec:
+@get("/dags/{fileName:str}/spec", operation_id="getDAGSpec")
+async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) -> Spec:
     """Return the text of a stored DAG as it was saved, with what is wrong with it and what is outdated."""
     row = await require_dag(parts, file_name)
     loaded = _load(parts, row)
@@ -228,25 +213,15 @@ async def get_spec(
     )
 
 
-@put("/dags/{file_name:str}/spec", operation_id="updateDAGSpec")
-async def put_spec(
-    file_name: params.FileName,
-    data: JSONBody[SpecUpdate],
-    parts: NamedDependency[Parts],
-    remote_node: params.RemoteNode = "local",
-) -> SpecErrors:
+@put("/dags/{fileName:str}/spec", operation_id="updateDAGSpec")
+async def put_spec(file_name: params.FileName, data: JSONBody[SpecUpdate], parts: NamedDependency[Parts]) -> SpecErrors:
     """Save a text as the DAG's next revision; one with problems is not saved, and they are returned."""
     row = await require_dag(parts, file_name)
     return SpecErrors(errors=await parts.definitions.save(row["file_name"], data.spec, None))
 
 
-@post("/dags/{file_name:str}/start", operation_id="executeDAG", status_code=200, responses=REFUSED)
-async def start_dag(
-    file_name: params.FileName,
-    data: JSONBody[StartDAG],
-    parts: NamedDependency[Parts],
-    remote_node: params.RemoteNode = "local",
-) -> StartedRun:
+@post("/dags/{fileName:str}/start", operation_id="executeDAG", status_code=200, responses=REFUSED)
+async def start_dag(file_name: params.FileName, data: JSONBody[StartDAG], parts: NamedDependency[Parts]) -> StartedRun:
     """Start a run of a stored DAG."""
     start = Start(
         params=data.params or "",
@@ -258,10 +233,8 @@ async def start_dag(
     return StartedRun(dag_run_id=await parts.launcher.start_stored(row["file_name"], start))
 
 
-@post("/dags/{file_name:str}/stop-all", operation_id="stopAllDAGRuns", status_code=200, responses=NOT_FOUND)
-async def stop_all(
-    file_name: params.FileName, parts: NamedDependency[Parts], remote_node: params.RemoteNode = "local"
-) -> StoppedAll:
+@post("/dags/{fileName:str}/stop-all", operation_id="stopAllDAGRuns", status_code=200, responses=NOT_FOUND)
+async def stop_all(file_name: params.FileName, parts: NamedDependency[Parts]) -> StoppedAll:
     """Ask all running runs of a stored DAG to stop."""
     row = await require_dag(parts, file_name)
     return StoppedAll(errors=await parts.launcher.stop_all(row["file_name"], None))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from litestar import Response, get
-from litestar.params import NamedDependency
+from litestar.di import NamedDependency
 from sqlalchemy import text
 
 from app.api.deps import Parts
 from app.api.present import time_text
 from app.api.schemas.common import Health
-from app.db.database import DatabaseUnavailable, ReadConnection
+from app.db.database import ReadConnection
+from app.db.failure import DatabaseUnavailable
 
 _LIMIT_SECONDS = 2.0
 

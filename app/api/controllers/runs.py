@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Response, get, post
-from litestar.params import JSONBody, NamedDependency
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
+from msgspec.structs import replace
 
 from app.api import params
 from app.api.deps import Parts
@@ -18,28 +20,23 @@ from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, Log, Star
 from app.db.database import ReadConnection
 from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
-from app.errors import BadRequestError, NotFoundError
+from app.errors import NotFoundError
 from app.names import LATEST, shorten
-from app.runs.launch import Start
+from app.runs.accept import Start
 from app.runs.log import render_log
 from app.runs.spool import STDERR, STDOUT
 from app.spec.model import Dag
-from litestar.openapi.datastructures import ResponseSpec
 
 NOT_FOUND = {404: ResponseSpec(Error, generate_examples=False, description="There is no such run or step")}
 REFUSED = {
     400: ResponseSpec(Error, generate_examples=False, description="The definition or the request is wrong"),
     409: ResponseSpec(Error, generate_examples=False, description="The id is taken, or the limit of runs is reached"),
 }
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_SECONDS = 253_402_300_799  # the end of the year 9999
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 
 
 @post("/dag-runs", operation_id="executeDAGRunFromSpec", status_code=200, responses=REFUSED)
-async def start_text(
-    data: JSONBody[StartInline], parts: NamedDependency[Parts], remote_node: params.RemoteNode = "local"
-) -> StartedRun:
+async def start_text(data: JSONBody[StartInline], parts: NamedDependency[Parts]) -> StartedRun:
     """Run a definition that is not stored as a DAG."""
     start = Start(params=data.params or "", run_id=data.dag_run_id or "", singleton=bool(data.singleton))
     run_id = await parts.launcher.start_text(data.spec, (data.name or "").strip(), start)
@@ -49,33 +46,23 @@ async def start_text(
 @get("/dag-runs", operation_id="listDAGRuns")
 async def list_runs(
     parts: NamedDependency[Parts],
-    status: params.Status = None,
-    since: params.FromDate = None,
-    before: params.ToDate = None,
-    run_id_part: params.RunIdPart = None,
+    run_filter: NamedDependency[runs.RunFilter],
     name: params.Text = None,
-    remote_node: params.RemoteNode = "local",
 ) -> DAGRuns:
     """List root runs, newest first, at most 1000; without dates those created since 00:00 UTC today."""
-    wanted = runs.RunFilter(name_part=name, run_id_part=run_id_part, status=status, **_period(parts, since, before))
-    return await _list(parts, wanted)
+    return await _list(parts, replace(run_filter, name_part=name))
 
 
 @get("/dag-runs/{name:str}", operation_id="listDAGRunsByName")
 async def list_runs_of_name(
     name: params.AnyDagName,
     parts: NamedDependency[Parts],
-    status: params.Status = None,
-    since: params.FromDate = None,
-    before: params.ToDate = None,
-    run_id_part: params.RunIdPart = None,
-    remote_node: params.RemoteNode = "local",
+    run_filter: NamedDependency[runs.RunFilter],
 ) -> DAGRuns:
     """List root runs of one DAG name, which need not exist any more."""
     if "\0" in name:
         return DAGRuns(dag_runs=[])
-    wanted = runs.RunFilter(name=name, run_id_part=run_id_part, status=status, **_period(parts, since, before))
-    return await _list(parts, wanted)
+    return await _list(parts, replace(run_filter, name=name))
 
 
 async def _list(parts: Parts, wanted: runs.RunFilter) -> DAGRuns:
@@ -85,28 +72,8 @@ async def _list(parts: Parts, wanted: runs.RunFilter) -> DAGRuns:
     return DAGRuns(dag_runs=[run_summary(run, parts.zone) for run in found])
 
 
-def _period(parts: Parts, since: int | None, before: int | None) -> dict[str, Any]:
-    """Read the dates; they are compared with the creation time cut to seconds."""
-    if since is None and before is None:
-        return {"since": parts.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)}
-    return {"since": _instant("fromDate", since), "before": _instant("toDate", before)}
-
-
-def _instant(field: str, seconds: int | None) -> datetime | None:
-    if seconds is None:
-        return None
-    if not 0 <= seconds <= _LATEST_SECONDS:
-        raise BadRequestError(f"{field}: {seconds} is no Unix time in seconds")
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-@get("/dag-runs/{name:str}/{dag_run_id:str}", operation_id="getDAGRunDetails", responses=NOT_FOUND)
-async def get_run(
-    name: params.DagName,
-    dag_run_id: params.DagRunId,
-    parts: NamedDependency[Parts],
-    remote_node: params.RemoteNode = "local",
-) -> DAGRunAnswer:
+@get("/dag-runs/{name:str}/{dagRunId:str}", operation_id="getDAGRunDetails", responses=NOT_FOUND)
+async def get_run(name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]) -> DAGRunAnswer:
     """Return a run with its nodes; ``latest`` is the newest one."""
     return DAGRunAnswer(dag_run_details=await read_details(parts, name, dag_run_id))
 
@@ -145,16 +112,11 @@ async def dag_of(parts: Parts, run: Mapping[str, Any]) -> Dag:
 
 
 @post(
-    "/dag-runs/{name:str}/{dag_run_id:str}/stop",
+    "/dag-runs/{name:str}/{dagRunId:str}/stop",
     operation_id="terminateDAGRun",
     status_code=200,
 )
-async def stop_run(
-    name: params.DagName,
-    dag_run_id: params.DagRunId,
-    parts: NamedDependency[Parts],
-    remote_node: params.RemoteNode = "local",
-) -> Response[None]:
+async def stop_run(name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]) -> Response[None]:
     """Ask a run to stop; it ends later."""
     if "\0" in name + dag_run_id:
         raise NotFoundError(f"there is no run {shorten(dag_run_id)} of DAG {shorten(name)}")
@@ -167,29 +129,24 @@ def empty() -> Response[None]:
     return Response(None, status_code=200, headers={"Content-Length": "0"})
 
 
-@get("/dag-runs/{name:str}/{dag_run_id:str}/log", operation_id="getDAGRunLog", responses=NOT_FOUND)
+@get("/dag-runs/{name:str}/{dagRunId:str}/log", operation_id="getDAGRunLog", responses=NOT_FOUND)
 async def get_run_log(
     name: params.DagName,
     dag_run_id: params.DagRunId,
     parts: NamedDependency[Parts],
-    tail: params.Tail = None,
-    head: params.Head = None,
-    offset: params.Offset = None,
-    limit: params.Limit = None,
-    remote_node: params.RemoteNode = "local",
+    page_request: NamedDependency[PageRequest],
 ) -> Log:
     """Return a page of the run's own log: what happened to it, over all attempts."""
     run = await parts.database.glance(lambda connection: find_run(connection, name, dag_run_id))
     events = await parts.database.read(lambda connection: runs.get_events(connection, run["id"]))
     lines = render_log(events, run, await dag_of(parts, run), parts.zone)
-    request = PageRequest(tail=tail, head=head, offset=offset, limit=limit)
-    wanted = window(request, len(lines))
+    wanted = window(page_request, len(lines))
     shown = lines[wanted.first - 1 : wanted.first - 1 + wanted.count]
-    return page(shown, wanted, len(lines), part=is_part(request))
+    return page(shown, wanted, len(lines), part=is_part(page_request))
 
 
 @get(
-    "/dag-runs/{name:str}/{dag_run_id:str}/steps/{step_name:str}/log",
+    "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/log",
     operation_id="getDAGRunStepLog",
     responses=NOT_FOUND,
 )
@@ -198,15 +155,10 @@ async def get_step_log(
     dag_run_id: params.DagRunId,
     step_name: params.StepName,
     parts: NamedDependency[Parts],
-    tail: params.Tail = None,
-    head: params.Head = None,
-    offset: params.Offset = None,
-    limit: params.Limit = None,
+    page_request: NamedDependency[PageRequest],
     stream: params.Stream = "stdout",
-    remote_node: params.RemoteNode = "local",
 ) -> Log:
     """Return a page of a step's or handler's output; it can be read while it grows."""
-    request = PageRequest(tail=tail, head=head, offset=offset, limit=limit)
     run, _, nodes = await parts.database.glance(lambda connection: _read_run(connection, name, dag_run_id))
     node = next((node for node in nodes if node["name"] == step_name), None)
     if node is None:
@@ -214,7 +166,7 @@ async def get_step_log(
     if node["started_at"] is None:
         raise NotFoundError(f"step {shorten(step_name)} has not run, so it has no log")
     key = StreamKey(run["id"], run["attempt"], node["position"], _STREAMS[stream])
-    return await parts.database.read(lambda connection: _read_page(connection, key, request))
+    return await parts.database.read(lambda connection: _read_page(connection, key, page_request))
 
 
 def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest) -> Log:

@@ -27,7 +27,7 @@ class Schema(msgspec.Struct, rename="camel", kw_only=True):
     """Base of all bodies. A required field has no default; an optional one is left out while it is unset."""
 
 
-class Error(Schema):
+class Error(Schema, kw_only=True):
     """The body of every answer that is no success (contract: Error)."""
 
     code: ErrorCode
@@ -35,7 +35,7 @@ class Error(Schema):
     details: dict[str, Any] | UnsetType = UNSET
 
 
-class Pagination(Schema):
+class Pagination(Schema, kw_only=True):
     """Where a page stands among all (api-behaviour 1.7)."""
 
     total_records: int
@@ -45,7 +45,7 @@ class Pagination(Schema):
     prev_page: int
 
 
-class Health(Schema):
+class Health(Schema, kw_only=True):
     """State of the server (contract: HealthResponse)."""
 
     status: Literal["healthy", "unhealthy"]

@@ -11,20 +11,20 @@ from app.api.schemas.common import Pagination, Schema
 from app.api.schemas.runs import Condition, DAGRunDetails, DAGRunSummary, Step
 
 
-class Schedule(Schema):
+class Schedule(Schema, kw_only=True):
     """One cron expression, as written."""
 
     expression: str
 
 
-class RunConfig(Schema):
+class RunConfig(Schema, kw_only=True):
     """Advice for clients about what may be edited when a run is started."""
 
     disable_param_edit: bool = False
     disable_run_id_edit: bool = False
 
 
-class HandlerOn(Schema):
+class HandlerOn(Schema, kw_only=True):
     """The handlers of a DAG; there is no member for init."""
 
     failure: Step | UnsetType = UNSET
@@ -33,7 +33,7 @@ class HandlerOn(Schema):
     exit: Step | UnsetType = UNSET
 
 
-class DAG(Schema):
+class DAG(Schema, kw_only=True):
     """A DAG in a list."""
 
     name: str
@@ -48,7 +48,7 @@ class DAG(Schema):
     run_config: RunConfig | UnsetType = UNSET
 
 
-class DAGDetails(DAG):
+class DAGDetails(DAG, kw_only=True):
     """A DAG with its steps."""
 
     env: list[str] | UnsetType = UNSET
@@ -61,7 +61,7 @@ class DAGDetails(DAG):
     max_active_steps: int | UnsetType = UNSET
 
 
-class LocalDag(Schema):
+class LocalDag(Schema, kw_only=True):
     """A further document of a file."""
 
     name: str
@@ -69,7 +69,7 @@ class LocalDag(Schema):
     dag: DAGDetails | UnsetType = UNSET
 
 
-class DAGFile(Schema):
+class DAGFile(Schema, kw_only=True):
     """A stored DAG with its latest run."""
 
     file_name: str
@@ -79,7 +79,7 @@ class DAGFile(Schema):
     errors: list[str]
 
 
-class DAGFiles(Schema):
+class DAGFiles(Schema, kw_only=True):
     """A page of stored DAGs."""
 
     dags: list[DAGFile]
@@ -87,7 +87,7 @@ class DAGFiles(Schema):
     pagination: Pagination
 
 
-class DAGFileDetails(Schema):
+class DAGFileDetails(Schema, kw_only=True):
     """A stored DAG with everything about it."""
 
     dag: DAGDetails | UnsetType = UNSET
@@ -100,27 +100,27 @@ class DAGFileDetails(Schema):
 DAGNameText = Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]+$")]
 
 
-class NewDAG(Schema):
+class NewDAG(Schema, kw_only=True):
     """A DAG to be stored."""
 
     name: DAGNameText
-    spec: str | None | UnsetType = UNSET
+    spec: str | UnsetType | None = UNSET
 
 
-class CreatedDAG(Schema):
+class CreatedDAG(Schema, kw_only=True):
     """The name under which a DAG was stored."""
 
     name: str
 
 
-class SpecToValidate(Schema):
+class SpecToValidate(Schema, kw_only=True):
     """A definition to be looked at."""
 
     spec: str
-    name: str | None | UnsetType = UNSET
+    name: str | UnsetType | None = UNSET
 
 
-class Validation(Schema):
+class Validation(Schema, kw_only=True):
     """What is wrong with a definition."""
 
     valid: bool
@@ -128,7 +128,7 @@ class Validation(Schema):
     dag: DAGDetails | UnsetType = UNSET
 
 
-class Spec(Schema):
+class Spec(Schema, kw_only=True):
     """The text of a stored DAG."""
 
     spec: str
@@ -136,28 +136,28 @@ class Spec(Schema):
     dag: DAGDetails | UnsetType = UNSET
 
 
-class SpecUpdate(Schema):
+class SpecUpdate(Schema, kw_only=True):
     """A text to be stored."""
 
     spec: str
 
 
-class SpecErrors(Schema):
+class SpecErrors(Schema, kw_only=True):
     """Why a text was not stored; empty when it was."""
 
     errors: list[str]
 
 
-class StartDAG(Schema):
+class StartDAG(Schema, kw_only=True):
     """How to start a stored DAG."""
 
-    params: str | None | UnsetType = UNSET
-    dag_run_id: str | None | UnsetType = UNSET
-    dag_name: str | None | UnsetType = UNSET
-    singleton: bool | None | UnsetType = False
+    params: str | UnsetType | None = UNSET
+    dag_run_id: str | UnsetType | None = UNSET
+    dag_name: str | UnsetType | None = UNSET
+    singleton: bool | UnsetType | None = False
 
 
-class StoppedAll(Schema):
+class StoppedAll(Schema, kw_only=True):
     """The runs that could not be asked to stop."""
 
     errors: list[str]

@@ -10,15 +10,11 @@ from msgspec import UNSET, Meta, UnsetType
 from app.api.schemas.common import Schema
 from app.engine.status import NodeStatus, RunStatus
 
-RunLabel = Literal[
-    "not_started", "running", "failed", "aborted", "succeeded", "queued", "partially_succeeded"
-]
-NodeLabel = Literal[
-    "not_started", "running", "failed", "aborted", "succeeded", "skipped", "partially_succeeded"
-]
+RunLabel = Literal["not_started", "running", "failed", "aborted", "succeeded", "queued", "partially_succeeded"]
+NodeLabel = Literal["not_started", "running", "failed", "aborted", "succeeded", "skipped", "partially_succeeded"]
 
 
-class Condition(Schema):
+class Condition(Schema, kw_only=True):
     """A precondition and, in a run, why it did not hold."""
 
     condition: str
@@ -28,7 +24,7 @@ class Condition(Schema):
     matched: bool | UnsetType = UNSET
 
 
-class RepeatPolicy(Schema):
+class RepeatPolicy(Schema, kw_only=True):
     """How a step is repeated."""
 
     repeat: Literal["while", "until"] | UnsetType = UNSET
@@ -40,14 +36,14 @@ class RepeatPolicy(Schema):
     exit_code: list[int] | UnsetType = UNSET
 
 
-class Parallel(Schema):
+class Parallel(Schema, kw_only=True):
     """The items of a parallel call."""
 
     items: list[str] | str
     max_concurrent: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
-class Step(Schema):
+class Step(Schema, kw_only=True):
     """One step of a definition."""
 
     name: str
@@ -71,14 +67,14 @@ class Step(Schema):
     timeout_sec: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
-class SubDAGRun(Schema):
+class SubDAGRun(Schema, kw_only=True):
     """A run that a step has called."""
 
     dag_run_id: str
     params: str | UnsetType = UNSET
 
 
-class Node(Schema):
+class Node(Schema, kw_only=True):
     """A step in a run."""
 
     step: Step
@@ -95,7 +91,7 @@ class Node(Schema):
     error: str | UnsetType = UNSET
 
 
-class DAGRunSummary(Schema):
+class DAGRunSummary(Schema, kw_only=True):
     """A run in a list."""
 
     root_dag_run_name: str = msgspec.field(name="rootDAGRunName")
@@ -113,7 +109,7 @@ class DAGRunSummary(Schema):
     params: str | UnsetType = UNSET
 
 
-class DAGRunDetails(DAGRunSummary):
+class DAGRunDetails(DAGRunSummary, kw_only=True):
     """A run with its nodes."""
 
     preconditions: list[Condition]
@@ -124,35 +120,35 @@ class DAGRunDetails(DAGRunSummary):
     on_exit: Node | UnsetType = UNSET
 
 
-class DAGRuns(Schema):
+class DAGRuns(Schema, kw_only=True):
     """A list of runs."""
 
     dag_runs: list[DAGRunSummary]
 
 
-class DAGRunAnswer(Schema):
+class DAGRunAnswer(Schema, kw_only=True):
     """One run."""
 
     dag_run_details: DAGRunDetails
 
 
-class StartInline(Schema):
+class StartInline(Schema, kw_only=True):
     """A definition to be run at once, without being stored as a DAG."""
 
     spec: str
-    name: str | None | UnsetType = UNSET
-    params: str | None | UnsetType = UNSET
-    dag_run_id: str | None | UnsetType = UNSET
-    singleton: bool | None | UnsetType = False
+    name: str | UnsetType | None = UNSET
+    params: str | UnsetType | None = UNSET
+    dag_run_id: str | UnsetType | None = UNSET
+    singleton: bool | UnsetType | None = False
 
 
-class StartedRun(Schema):
+class StartedRun(Schema, kw_only=True):
     """The id of the run that was started."""
 
     dag_run_id: str
 
 
-class Log(Schema):
+class Log(Schema, kw_only=True):
     """A page of a log; totals are exact."""
 
     content: str

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Dag, DagRevision, Definition
+from app.db.repositories.reading import Row, all_rows, first_row
 
 _columns = (
     Dag.id,
@@ -36,23 +37,18 @@ class Save(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-def get(connection: ReadConnection, file_name: str) -> RowMapping | None:
+def get(connection: ReadConnection, file_name: str) -> Row | None:
     """Return a stored DAG with its text."""
-    return (
-        connection.execute(
-            select(*_columns).join(Definition, Definition.hash == Dag.definition_hash).where(Dag.file_name == file_name)
-        )
-        .mappings()
-        .first()
-    )
-
-
-def find(connection: ReadConnection) -> Sequence[RowMapping]:
-    """Return all stored DAGs with their texts, by file name."""
     statement = (
-        select(*_columns).join(Definition, Definition.hash == Dag.definition_hash).order_by(Dag.file_name)
+        select(*_columns).join(Definition, Definition.hash == Dag.definition_hash).where(Dag.file_name == file_name)
     )
-    return connection.execute(statement).mappings().all()
+    return first_row(connection, statement)
+
+
+def find(connection: ReadConnection) -> Sequence[Row]:
+    """Return all stored DAGs with their texts, by file name."""
+    statement = select(*_columns).join(Definition, Definition.hash == Dag.definition_hash).order_by(Dag.file_name)
+    return all_rows(connection, statement)
 
 
 def add(connection: WriteConnection, save: Save) -> bool:

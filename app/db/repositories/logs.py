@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import RowMapping, func, select
+from sqlalchemy import ColumnElement, func, select
 
 from app.db.database import ReadConnection
 from app.db.models.log import LogChunk
-
+from app.db.repositories.reading import Row, all_rows
 
 MOST_CHUNKS = 64  # 16 MiB: what a page of very long lines may take
 
@@ -32,7 +32,7 @@ class StreamEnd(msgspec.Struct, frozen=True):
     ends_with_newline: bool = True
 
 
-def _of(key: StreamKey) -> tuple[object, ...]:
+def _of(key: StreamKey) -> tuple[ColumnElement[bool], ...]:
     return (
         LogChunk.run_id == key.run,
         LogChunk.attempt == key.attempt,
@@ -75,7 +75,7 @@ def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: i
 
 def find_lines(
     connection: ReadConnection, key: StreamKey, first: int, count: int, *, from_end: bool = False
-) -> Sequence[RowMapping]:
+) -> Sequence[Row]:
     """Return the chunks that hold ``count`` lines from line ``first`` (from 1) on, in order.
 
     At most ``MOST_CHUNKS`` of them: the first ones, or with ``from_end`` the last ones.
@@ -91,5 +91,5 @@ def find_lines(
         .order_by(LogChunk.seq.desc() if from_end else LogChunk.seq)
         .limit(MOST_CHUNKS)
     )
-    rows = connection.execute(statement).mappings().all()
+    rows = all_rows(connection, statement)
     return rows[::-1] if from_end else rows

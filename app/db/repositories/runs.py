@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Executable, and_, func, insert, or_, select, update
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Definition
 from app.db.models.node import Node
 from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.models.service import Service
+from app.db.repositories.reading import Row, all_rows, first_row
 
 MOST_RUNS = 1000
-_QUEUED = 5
+_RUNNING, _QUEUED = 1, 5
 
 _summary = (
     Run.id,
@@ -45,30 +45,20 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     before: datetime | None = None
 
 
-def get(connection: ReadConnection, dag_name: str, run_id: str) -> RowMapping | None:
+def get(connection: ReadConnection, dag_name: str, run_id: str) -> Row | None:
     """Return the summary of a root run."""
-    return _one(
+    return first_row(
         connection,
         select(*_summary).where(Run.dag_name == dag_name, Run.run_id == run_id, Run.root_id.is_(None)),
     )
 
 
-def get_latest(connection: ReadConnection, dag_name: str) -> RowMapping | None:
+def get_latest(connection: ReadConnection, dag_name: str) -> Row | None:
     """Return the summary of the most recently created root run of a name."""
-    return _one(
-        connection,
-        select(*_summary)
-        .where(Run.dag_name == dag_name, Run.root_id.is_(None))
-        .order_by(Run.created_at.desc(), Run.run_id.desc())
-        .limit(1),
-    )
+    return first_row(connection, _newest(dag_name))
 
 
-def _one(connection: ReadConnection, statement: Select[Any]) -> RowMapping | None:
-    return connection.execute(statement).mappings().first()
-
-
-def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) -> Sequence[RowMapping]:
+def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) -> Sequence[Row]:
     """Return summaries of root runs, newest first, ties by run id."""
     statement = select(*_summary).where(Run.root_id.is_(None))
     if wanted.name is not None:
@@ -84,42 +74,38 @@ def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) 
     if wanted.before is not None:
         statement = statement.where(Run.created_at < wanted.before)
     statement = statement.order_by(Run.created_at.desc(), Run.run_id).limit(limit)
-    return connection.execute(statement).mappings().all()
+    return all_rows(connection, statement)
 
 
-def find_latest_of(connection: ReadConnection, dag_names: Sequence[str]) -> dict[str, RowMapping]:
+def find_latest_of(connection: ReadConnection, dag_names: Sequence[str]) -> dict[str, Row]:
     """Return, by DAG name, the newest running root run, or else the newest of all."""
-    found: dict[str, RowMapping] = {}
+    found: dict[str, Row] = {}
     for name in dag_names:
-        running = _one(connection, _newest(name).where(Run.status == 1))
-        newest = running or _one(connection, _newest(name))
+        running = first_row(connection, _newest(name, running=True))
+        newest = running or first_row(connection, _newest(name))
         if newest is not None:
             found[name] = newest
     return found
 
 
-def _newest(dag_name: str) -> Select[Any]:
-    return (
-        select(*_summary)
-        .where(Run.dag_name == dag_name, Run.root_id.is_(None))
-        .order_by(Run.created_at.desc(), Run.run_id.desc())
-        .limit(1)
-    )
+def _newest(dag_name: str, *, running: bool = False) -> Executable:
+    statement = select(*_summary).where(Run.dag_name == dag_name, Run.root_id.is_(None))
+    if running:
+        statement = statement.where(Run.status == _RUNNING)
+    return statement.order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1)
 
 
-def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[RowMapping]:
+def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[Row]:
     """Return the nodes of an attempt by position."""
     statement = (
-        select(*Node.__table__.columns)
-        .where(Node.run_id == run, Node.attempt == attempt)
-        .order_by(Node.position)
+        select(*Node.__table__.columns).where(Node.run_id == run, Node.attempt == attempt).order_by(Node.position)
     )
-    return connection.execute(statement).mappings().all()
+    return all_rows(connection, statement)
 
 
-def get_attempt(connection: ReadConnection, run: int, number: int) -> RowMapping | None:
+def get_attempt(connection: ReadConnection, run: int, number: int) -> Row | None:
     """Return an attempt."""
-    return _one(
+    return first_row(
         connection,
         select(*RunAttempt.__table__.columns).where(RunAttempt.run_id == run, RunAttempt.number == number),
     )
@@ -131,9 +117,9 @@ def get_spec(connection: ReadConnection, definition_hash: str) -> tuple[str | No
     return None if row is None else (row.spec, row.base)
 
 
-def get_whole(connection: ReadConnection, run: int) -> RowMapping | None:
+def get_whole(connection: ReadConnection, run: int) -> Row | None:
     """Return a run with its inputs, as its driver needs it."""
-    return _one(
+    return first_row(
         connection,
         select(*Run.__table__.columns, RunInput.env, RunInput.dotenv, RunInput.work_dir, RunInput.keep_dir)
         .join(RunInput, RunInput.run_id == Run.id)
@@ -141,14 +127,14 @@ def get_whole(connection: ReadConnection, run: int) -> RowMapping | None:
     )
 
 
-def get_events(connection: ReadConnection, run: int) -> Sequence[RowMapping]:
+def get_events(connection: ReadConnection, run: int) -> Sequence[Row]:
     """Return the history of a run in order."""
     statement = (
         select(RunEvent.seq, RunEvent.attempt, RunEvent.at, RunEvent.position, RunEvent.data)
         .where(RunEvent.run_id == run)
         .order_by(RunEvent.seq)
     )
-    return connection.execute(statement).mappings().all()
+    return all_rows(connection, statement)
 
 
 def last_seq(connection: ReadConnection, run: int) -> int:
@@ -183,6 +169,7 @@ class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):
     run: int
     number: int
     token: int
+    opened_at: datetime
     owner: str | None
     owner_host: str | None
     owner_boot_id: str | None
@@ -200,6 +187,7 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
             RunAttempt.run_id,
             RunAttempt.number,
             RunAttempt.token,
+            RunAttempt.opened_at,
             RunAttempt.owner,
             Service.host,
             Service.boot_id,

@@ -24,7 +24,5 @@ def renew(connection: WriteConnection, service: str, at: datetime, lease_until: 
 def stop(connection: WriteConnection, service: str, at: datetime, lease_until: datetime) -> None:
     """Note that a server has stopped; the lease covers the steps that go on without it."""
     connection.execute(
-        update(Service)
-        .where(Service.id == service)
-        .values(stopped_at=at, heartbeat_at=at, lease_until=lease_until)
+        update(Service).where(Service.id == service).values(stopped_at=at, heartbeat_at=at, lease_until=lease_until)
     )

@@ -101,9 +101,7 @@ _update_nodes = (
     )
     .values({name: bindparam(name) for name in _NODE_COLUMNS})
 )
-_update_runs = (
-    update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _RUN_COLUMNS})
-)
+_update_runs = update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _RUN_COLUMNS})
 _update_attempts = (
     update(RunAttempt)
     .where(RunAttempt.run_id == bindparam("b_run_id"), RunAttempt.number == bindparam("b_number"))
@@ -119,9 +117,7 @@ _handle_requests = (
 def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """Tell which of the (DAG name, run id) pairs root runs already have."""
     rows = connection.execute(
-        select(Run.dag_name, Run.run_id).where(
-            tuple_(Run.dag_name, Run.run_id).in_(list(keys)), Run.root_id.is_(None)
-        )
+        select(Run.dag_name, Run.run_id).where(tuple_(Run.dag_name, Run.run_id).in_(list(keys)), Run.root_id.is_(None))
     )
     return {(name, run_id) for name, run_id in rows}
 
@@ -182,7 +178,7 @@ def last_sequences(connection: ReadConnection, runs: Iterable[int]) -> dict[int,
     rows = connection.execute(
         select(RunEvent.run_id, func.max(RunEvent.seq)).where(RunEvent.run_id.in_(set(runs))).group_by(RunEvent.run_id)
     )
-    return {run: seq for run, seq in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def last_chunk(connection: ReadConnection, fence: Fence, position: int, stream: int) -> int:

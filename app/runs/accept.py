@@ -1,0 +1,117 @@
+"""A wanted run as the rows that accept it. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.db.repositories.transitions import NewRun
+from app.engine.event import HANDLER_NAMES
+from app.engine.plan import Plan
+from app.engine.status import NodeStatus, RunStatus
+from app.runs import rows
+from app.runs.ground import Ground
+from app.runs.run import OwnedRun, RunInputs
+from app.spec import params
+from app.spec.library import hash_of
+from app.spec.model import Dag
+
+_FIRST = 1
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """How somebody wants a run to be started."""
+
+    params: str = ""
+    run_id: str = ""
+    dag_name: str = ""
+    singleton: bool = False
+    trigger: str = "api"
+    actor: str | None = None
+    source_directory: str | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that somebody wants: the text it works from, and how it is to be started."""
+
+    spec: str
+    base: str
+    file_name: str | None
+    start: Start
+
+
+def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
+    """Make the rows of a run's first attempt, owned by this server from its first moment."""
+    now = ground.now()
+    dag = owned.definition.dag
+    definition = {
+        "hash": hash_of(wanted.spec, wanted.base),
+        "spec": wanted.spec,
+        "base": wanted.base or None,
+        "created_at": now,
+    }
+    run = {
+        "id": owned.key,
+        "dag_name": owned.dag_name,
+        "run_id": owned.run_id,
+        "definition_hash": definition["hash"],
+        "file_name": wanted.file_name,
+        "queue": dag.queue or owned.dag_name,
+        "trigger": wanted.start.trigger,
+        "actor": wanted.start.actor,
+        "params": owned.inputs.params,
+        "params_text": params.show(owned.inputs.params),
+        "tags": dag.tags,
+        "status": int(RunStatus.NOT_STARTED),
+        "attempt": _FIRST,
+        "created_at": now,
+        "max_active_runs": dag.max_active_runs,
+    }
+    attempt = {
+        "run_id": owned.key,
+        "number": _FIRST,
+        "status": int(RunStatus.NOT_STARTED),
+        "owner": ground.identity.id,
+        "token": owned.token,
+        "host": ground.identity.place,
+        "opened_at": now,
+    }
+    return NewRun(
+        key=owned.key,
+        dag_name=owned.dag_name,
+        run_id=owned.run_id,
+        singleton=wanted.start.singleton,
+        max_active_runs=dag.max_active_runs,
+        definition=definition,
+        run=run,
+        attempt=attempt,
+        inputs=_input_row(owned.key, owned.inputs),
+        nodes=_node_rows(owned.key, dag),
+        events=[rows.accepted_event(owned.key, now, wanted.start.trigger, wanted.start.actor)],
+    )
+
+
+def _input_row(key: int, inputs: RunInputs) -> rows.Row:
+    return {
+        "run_id": key,
+        "params": inputs.params,
+        "env": inputs.env,
+        "dotenv": inputs.dotenv,
+        "work_dir": inputs.work_dir,
+        "keep_dir": inputs.keep_dir,
+    }
+
+
+def _node_rows(key: int, dag: Dag) -> list[rows.Row]:
+    names = {position: step.name for position, step in enumerate(dag.steps)}
+    names.update({position: HANDLER_NAMES[position] for position in Plan.of(dag).handlers})
+    return [
+        {
+            "run_id": key,
+            "attempt": _FIRST,
+            "position": position,
+            "name": name,
+            "handler": position < 0,
+            "status": int(NodeStatus.NOT_STARTED),
+        }
+        for position, name in names.items()
+    ]

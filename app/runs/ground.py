@@ -1,0 +1,52 @@
+"""What all runs of this server stand on: who the server is, its machine, its folders and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """A server process that cannot be mistaken for another one."""
+
+    id: str
+    kind: str
+    host: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    pid_started: int
+    address: str
+    version: str
+
+    @property
+    def place(self) -> str:
+        """Boot and process numbers: where the processes of a run are to be looked for."""
+        return f"{self.boot_id}:{self.pid_namespace}"
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the machine gives to runs."""
+
+    environ: Mapping[str, str]
+    home: str
+    default_shell: tuple[str, ...]
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What all runs of this server share; durations are in seconds, sizes in bytes."""
+
+    identity: Identity
+    machine: Machine
+    spool: Path
+    work_dir: Path
+    base_config: Path
+    log_limit: int
+    evaluation_limit_seconds: float
+    lease_seconds: float
+    detached_lease_seconds: float
+    orphan_grace_seconds: float
+    now: Callable[[], datetime]

@@ -1,0 +1,51 @@
+"""Fetches the JSON Schema that a definition's params refer to (DAG format 2.9, schema-backed)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from app.errors import BadRequestError
+
+_MOST_BYTES = 1024 * 1024
+
+
+async def read_schema(reference: str, directories: Iterable[str], limit_seconds: float) -> dict[str, Any]:
+    """Read a schema from a URL or from the first directory that has it; raises BadRequestError."""
+    if reference.startswith(("http://", "https://")):
+        data = await _fetch(reference, limit_seconds)
+    else:
+        data = await asyncio.to_thread(_read_file, reference, tuple(directories))
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise BadRequestError(f"params.schema: {reference!r} is no JSON Schema: {error}") from error
+
+
+async def _fetch(url: str, limit_seconds: float) -> bytes:
+    try:
+        async with httpx.AsyncClient(timeout=limit_seconds) as client:
+            answer = await client.get(url)
+    except httpx.HTTPError as error:
+        raise BadRequestError(f"params.schema: {url!r} could not be fetched: {error}") from error
+    if answer.status_code != httpx.codes.OK:
+        raise BadRequestError(f"params.schema: {url!r} answered with status {answer.status_code}")
+    return answer.content[:_MOST_BYTES]
+
+
+def _read_file(reference: str, directories: tuple[str, ...]) -> bytes:
+    tried = []
+    for directory in ("", *directories):
+        path = Path(directory, reference).expanduser()
+        tried.append(str(path))
+        try:
+            with path.open("rb") as file:
+                return file.read(_MOST_BYTES)
+        except OSError:
+            continue
+    raise BadRequestError(f"params.schema: {reference!r} was not found; looked at {', '.join(tried)}")
