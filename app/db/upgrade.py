@@ -73,7 +73,7 @@ async def current(url: str) -> str | None:
     path = sqlite_path(url)
     if path is not None and not path.exists():
         return None
-    async with open_for_migration(url) as connection:
+    async with open_for_migration(url, writes=False) as connection:
         return await connection.run_sync(read_revision)
 
 
@@ -99,13 +99,13 @@ def read_revision(connection: Connection) -> str | None:
 
 
 @asynccontextmanager
-async def open_for_migration(url: str) -> AsyncIterator[AsyncConnection]:
+async def open_for_migration(url: str, *, writes: bool = True) -> AsyncIterator[AsyncConnection]:
     """Connect without a time limit for statements and, on SQLite, with foreign keys off.
 
     SQLite ignores the switch inside a transaction, and a table that is copied while they
     are on takes the rows that refer to it along.
     """
-    engine = _create_engine(url)
+    engine = _create_engine(url, writes=writes)
     try:
         with telling_unavailable(engine.dialect.name):
             async with engine.connect() as connection:
@@ -114,13 +114,13 @@ async def open_for_migration(url: str) -> AsyncIterator[AsyncConnection]:
         await engine.dispose()
 
 
-def _create_engine(url: str) -> AsyncEngine:
+def _create_engine(url: str, *, writes: bool) -> AsyncEngine:
     parsed = parse_url(url)
     if parsed.get_backend_name() == "postgresql":
         arguments = postgres_arguments("dagbook upgrade") | {"command_timeout": None}
         return create_async_engine(parsed, poolclass=NullPool, connect_args=arguments)
     engine = create_async_engine(parsed, poolclass=NullPool)
-    prepare_sqlite(engine.sync_engine, writes=True, busy=_BUSY_MILLISECONDS, foreign_keys=False)
+    prepare_sqlite(engine.sync_engine, writes=writes, busy=_BUSY_MILLISECONDS, foreign_keys=False)
     return engine
 
 
