@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
+from app.spec.expand import Mode, expand
 from app.spec.model import Pair
+from app.spec.problem import ExpansionError
+from app.spec.substitution import MAX_CHARACTERS
 from app.spec.values import parse_json, quote_text, render_json
 
 _BLANK = " \t\n\f\r"
@@ -52,6 +55,36 @@ def merge(defaults: Sequence[Pair], overrides: Iterable[Pair]) -> tuple[Pair, ..
         if not places:
             merged.append(override)
     return tuple(merged)
+
+
+def evaluate(
+    defaults: Sequence[Pair],
+    override: str,
+    environ: Mapping[str, str],
+    home: str,
+) -> Generator[str, str, tuple[Pair, ...]]:
+    """Evaluate the defaults in order, then the caller's text on its own, and lay the second over the first."""
+    evaluated = yield from _evaluate_in_order(defaults, environ, home)
+    overrides = yield from _evaluate_in_order(tokenise(override), environ, home)
+    return merge(evaluated, overrides)
+
+
+def _evaluate_in_order(
+    pairs: Iterable[Pair], environ: Mapping[str, str], home: str
+) -> Generator[str, str, tuple[Pair, ...]]:
+    """Evaluate each value in full mode; ``$2`` yields the second value if that has no name, else ``NAME=value``."""
+    known: dict[str, str] = {}
+    evaluated = []
+    size = 0
+    for number, pair in enumerate(pairs, 1):
+        value = yield from expand(pair.value, mode=Mode.FULL, maps=[known], environ=environ, home=home)
+        size += len(value)
+        if size > MAX_CHARACTERS:
+            raise ExpansionError(f"the parameters grow beyond {MAX_CHARACTERS} characters")
+        known[str(number)] = value if pair.name == str(number) else f"{pair.name}={value}"
+        known[pair.name] = value
+        evaluated.append(Pair(pair.name, value))
+    return tuple(evaluated)
 
 
 def _json_entries(text: str) -> list[tuple[str, str]] | None:

@@ -28,3 +28,7 @@ class SpecError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(str(problem) for problem in self.problems))
+
+
+class ExpansionError(Exception):
+    """A text cannot be evaluated: a command in it failed, or the result would grow beyond measure."""

@@ -1,0 +1,156 @@
+"""Shell arithmetic on 64-bit integers, as in ``$((A + 2))``."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+
+Lookup = Callable[[str], str | None]
+_TOKEN = re.compile(
+    r"\s*(?:(0[xX][0-9a-fA-F]+|[0-9]+)|([A-Za-z_][A-Za-z0-9_]*)|(\*\*|<<|>>|[<>=!]=|&&|\|\||[-+*/%<>&|^!~?:()]))"
+)
+_NUMBER = re.compile(r"\s*([-+]?)(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})\s*")
+_BITS = 64
+_RIGHT_TO_LEFT = "**"
+_LEVELS = (
+    ("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", "<=", ">", ">="), ("<<", ">>"),
+    ("+", "-"), ("*", "/", "%"), ("**",),
+)  # fmt: skip
+_PRECEDENCE = {sign: level for level, signs in enumerate(_LEVELS) for sign in signs}
+
+
+def evaluate(text: str, lookup: Lookup) -> int:
+    """Work out an expression; a name without a number counts as 0. ValueError when it is none, or divides by zero."""
+    return _Expression(_tokens(text), lookup).value()
+
+
+def _tokens(text: str) -> list[str]:
+    tokens, place, text = [], 0, text.rstrip()
+    while place < len(text):
+        found = _TOKEN.match(text, place)
+        if found is None:
+            raise ValueError(f"{text!r} is no arithmetic expression")
+        tokens.append(found[0].strip())
+        place = found.end()
+    return tokens
+
+
+class _Expression:
+    """A reader of tokens that works out what it reads."""
+
+    def __init__(self, tokens: list[str], lookup: Lookup) -> None:
+        self._tokens = tokens
+        self._place = 0
+        self._lookup = lookup
+
+    def value(self) -> int:
+        """Work out the whole expression."""
+        result = self._choice()
+        if self._place < len(self._tokens):
+            raise ValueError(f"{self._peek()!r} has no place here")
+        return result
+
+    def _peek(self) -> str:
+        return self._tokens[self._place] if self._place < len(self._tokens) else ""
+
+    def _next(self) -> str:
+        self._place += 1
+        return self._tokens[self._place - 1] if self._place <= len(self._tokens) else ""
+
+    def _expect(self, sign: str) -> None:
+        if self._next() != sign:
+            raise ValueError(f"{sign!r} is missing")
+
+    def _choice(self) -> int:
+        condition = self._binary(0)
+        if self._peek() != "?":
+            return condition
+        self._next()
+        yes = self._choice()
+        self._expect(":")
+        no = self._choice()
+        return yes if condition else no
+
+    def _binary(self, lowest: int) -> int:
+        left = self._operand()
+        while _PRECEDENCE.get(self._peek(), -1) >= lowest:
+            sign = self._next()
+            level = _PRECEDENCE[sign]
+            left = _apply(sign, left, self._binary(level if sign == _RIGHT_TO_LEFT else level + 1))
+        return left
+
+    def _operand(self) -> int:
+        word = self._next()
+        if word == "(":
+            inside = self._choice()
+            self._expect(")")
+            return inside
+        if word in _UNARY:
+            return _wrapped(_UNARY[word](self._operand()))
+        if word[:1].isdigit():
+            return _number(word)
+        if word[:1].isalpha() or word[:1] == "_":
+            return _number(self._lookup(word) or "")
+        raise ValueError("a value is missing")
+
+
+def _number(text: str) -> int:
+    """Read a number, also hexadecimal or octal; any other text is 0."""
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return 0
+    sign, digits = found[1], found[2]
+    base = 16 if digits[:2] in {"0x", "0X"} else 8 if digits[0] == "0" else 10
+    return _wrapped(int(sign + digits, base))
+
+
+def _wrapped(value: int) -> int:
+    half = 1 << (_BITS - 1)
+    return (value + half) % (1 << _BITS) - half
+
+
+def _apply(sign: str, left: int, right: int) -> int:
+    return _wrapped(int(_BINARY[sign](left, right)))
+
+
+def _divide(left: int, right: int) -> int:
+    if right == 0:
+        raise ValueError("division by zero")
+    quotient = abs(left) // abs(right)
+    return quotient if (left < 0) == (right < 0) else -quotient
+
+
+def _power(base: int, exponent: int) -> int:
+    if exponent < 0:
+        raise ValueError("the exponent is negative")
+    return pow(base, exponent, 1 << _BITS)
+
+
+_UNARY: dict[str, Callable[[int], int]] = {
+    "-": operator.neg,
+    "+": operator.pos,
+    "~": operator.invert,
+    "!": operator.not_,
+}
+_BINARY: dict[str, Callable[[int, int], int]] = {
+    "||": lambda left, right: bool(left) or bool(right),
+    "&&": lambda left, right: bool(left) and bool(right),
+    "|": operator.or_,
+    "^": operator.xor,
+    "&": operator.and_,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<<": lambda left, right: left << right % _BITS,
+    ">>": lambda left, right: left >> right % _BITS,
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": _divide,
+    "%": lambda left, right: left - right * _divide(left, right),
+    "**": _power,
+}

@@ -1,0 +1,71 @@
+"""Whether a condition holds, and what to say when it does not (DAG format 3.8, 3.11)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from app.spec.model import Condition
+from app.spec.pattern import compile_expression, is_expression
+
+ANOTHER_UNMET = "another condition was not met"
+_LONGEST_SHOWN = 1024
+
+
+def matches(value: str, expected: str) -> bool:
+    """Tell whether any line of a value equals the expected text, or holds the expression after ``re:``."""
+    lines = _lines(value)
+    if not is_expression(expected):
+        return expected in lines
+    expression = compile_expression(expected)
+    return expression is not None and any(expression.search(line) for line in lines)
+
+
+def judge_value(condition: Condition, value: str) -> str:
+    """Compare an evaluated condition with what it expects; the answer is empty when all is well."""
+    if matches(value, condition.expected) == condition.negate:
+        return unmet_message(condition, value=value)
+    return ""
+
+
+def judge_exit(condition: Condition, exit_code: int) -> str:
+    """Judge a condition that was run as a command; the answer is empty when all is well."""
+    if (exit_code == 0) == condition.negate:
+        return unmet_message(condition, exit_code=exit_code)
+    return ""
+
+
+def unmet_message(condition: Condition, *, value: str = "", exit_code: int = 0) -> str:
+    """Say why a condition is not met."""
+    if condition.expected:
+        wanted = "anything but" if condition.negate else "expected"
+        return f'condition not met: {wanted} "{condition.expected}", but the value is "{_shortened(value)}"'
+    if condition.negate:
+        return "condition not met: the command succeeded, and negate asks that it fails"
+    return f"condition not met: the command ended with exit status {exit_code}"
+
+
+def with_others(messages: Sequence[str]) -> tuple[str, ...]:
+    """Give each condition its message: those that hold are told when another one does not."""
+    other = ANOTHER_UNMET if any(messages) else ""
+    return tuple(message or other for message in messages)
+
+
+def output_matches(lines: Iterable[str], patterns: Sequence[str]) -> bool:
+    """Tell whether a line of output contains any of the patterns; an expression that is none finds nothing."""
+    texts = [pattern for pattern in patterns if not is_expression(pattern)]
+    compiled = (compile_expression(pattern) for pattern in patterns if is_expression(pattern))
+    expressions = [expression for expression in compiled if expression is not None]
+    return any(
+        any(text in line for text in texts) or any(expression.search(line) for expression in expressions)
+        for line in lines
+    )
+
+
+def _lines(value: str) -> list[str]:
+    """Cut a text into its lines; an empty text has one empty line."""
+    lines = [line.removesuffix("\r") for line in value.split("\n")]
+    return lines[:-1] if len(lines) > 1 and not lines[-1] else lines
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -1,0 +1,78 @@
+"""Reading the text of a dotenv file (DAG format 2.5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from app.spec.model import Pair
+from app.spec.problem import ExpansionError
+from app.spec.substitution import replace_each
+
+_SKIPPED = re.compile(r"(?:\s|#[^\n]*)*")
+_KEY = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*")
+_SINGLE = re.compile(r"'([^']*)'")
+_DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_BARE = re.compile(r"[^\n]*")
+_COMMENT = re.compile(r"(?:^|[ \t])#.*")
+_REST = re.compile(r"[ \t\r]*(?:#[^\n]*)?(?:\n|\Z)")
+_REFERENCE = re.compile(r"\\(.)|\$(?:\{([A-Za-z0-9_.-]+)\}|([A-Za-z_][A-Za-z0-9_]*))", re.DOTALL)
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def parse(text: str) -> tuple[Pair, ...]:
+    """Read ``KEY=value`` lines. ValueError names the line that cannot be read."""
+    known: dict[str, str] = {}
+    pairs = []
+    text = text.removeprefix("\ufeff")
+    place = _skipped(text, 0)
+    while place < len(text):
+        key = _KEY.match(text, place)
+        if key is None:
+            raise ValueError(f"line {_line(text, place)}: KEY=value is expected")
+        try:
+            value, place = _value(text, key.end(), known)
+        except ExpansionError as error:
+            raise ValueError(f"line {_line(text, place)}: {error}") from error
+        known[key[1]] = value
+        pairs.append(Pair(key[1], value))
+        place = _skipped(text, place)
+    return tuple(pairs)
+
+
+def _skipped(text: str, place: int) -> int:
+    found = _SKIPPED.match(text, place)
+    return found.end() if found else place
+
+
+def _value(text: str, place: int, known: Mapping[str, str]) -> tuple[str, int]:
+    """Read a value and the rest of its line: single quotes take it literally, double quotes know escapes."""
+    quote = text[place : place + 1]
+    if quote not in {"'", '"'}:
+        bare = _BARE.match(text, place)
+        written = bare[0] if bare else ""
+        return _replaced(_COMMENT.sub("", written).strip(), known, escapes={}), place + len(written)
+    found = (_SINGLE if quote == "'" else _DOUBLE).match(text, place)
+    rest = _REST.match(text, found.end()) if found else None
+    if found is None or rest is None:
+        raise ValueError(f"line {_line(text, place)}: the quoted value has no proper end")
+    value = found[1] if quote == "'" else _replaced(found[1], known, escapes=_ESCAPES)
+    return value, rest.end()
+
+
+def _replaced(text: str, known: Mapping[str, str], *, escapes: Mapping[str, str]) -> str:
+    """Put in the values of earlier keys; a backslash makes the dollar sign after it an ordinary one."""
+
+    def replacement(match: re.Match[str]) -> str:
+        escaped: str | None = match[1]
+        if escaped is None:
+            return known.get(match[2] or match[3], "")
+        if escapes:
+            return escapes.get(escaped, escaped)
+        return escaped if escaped == "$" else str(match[0])
+
+    return replace_each(_REFERENCE, text, replacement)
+
+
+def _line(text: str, place: int) -> int:
+    return text.count("\n", 0, place) + 1

@@ -1,0 +1,152 @@
+"""Evaluation of texts: references, commands in backticks, shell expansion (DAG format 5.3, 5.5, 5.7, 5.8).
+
+Nothing is run here. An evaluation is a generator that yields the text of each command it needs and is sent what the
+command printed; whoever drives it throws ``ExpansionError`` in when the command fails.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Any, TypeVar
+
+from app.spec.model import Pair
+from app.spec.problem import ExpansionError
+from app.spec.shellexpansion import expand_plain, expand_shell
+from app.spec.substitution import MAX_CHARACTERS, StepFacts, substitute, substitute_hugged
+
+__all__ = [
+    "ExpansionError",
+    "Mode",
+    "StepFacts",
+    "evaluate_env",
+    "evaluate_step_env",
+    "expand",
+    "expand_value",
+    "run_without_commands",
+]
+
+T = TypeVar("T")
+_BACKTICK = re.compile(r"(?<!\\)`")
+_NOTHING: Mapping[str, Any] = {}
+
+
+class Mode(Enum):
+    """How far a text is evaluated (DAG format 5.3)."""
+
+    FULL = "full"
+    COMMAND = "command"
+    VARS = "vars"
+    STRUCT = "struct"
+    PLAIN = "plain"
+
+
+def expand(
+    text: str,
+    *,
+    mode: Mode,
+    maps: Sequence[Mapping[str, str]] = (),
+    steps: Mapping[str, StepFacts] = _NOTHING,
+    environ: Mapping[str, str] = _NOTHING,
+    home: str = "",
+) -> Generator[str, str, str]:
+    """Evaluate a text; a later map sees what earlier ones put in. ``environ`` is the environment of the run."""
+    if mode is Mode.PLAIN:
+        return expand_plain(text, environ)
+    if mode is not Mode.STRUCT:
+        text = substitute_hugged(text, maps, steps, environ)
+    text = substitute(text, maps, steps, environ)
+    if mode is not Mode.VARS:
+        text = yield from _run_commands(text)
+    if mode is Mode.FULL:
+        return expand_shell(text, maps, environ, home)
+    return expand_plain(text, environ) if mode is Mode.STRUCT else text
+
+
+def expand_value(
+    value: Any,
+    *,
+    maps: Sequence[Mapping[str, str]] = (),
+    steps: Mapping[str, StepFacts] = _NOTHING,
+    environ: Mapping[str, str] = _NOTHING,
+    home: str = "",
+) -> Generator[str, str, Any]:
+    """Evaluate every text inside a configuration in full mode; keys and other values stay."""
+    if isinstance(value, str):
+        return (yield from expand(value, mode=Mode.FULL, maps=maps, steps=steps, environ=environ, home=home))
+    if isinstance(value, dict):
+        members = {}
+        for key, member in value.items():
+            members[key] = yield from expand_value(member, maps=maps, steps=steps, environ=environ, home=home)
+        return members
+    if isinstance(value, list):
+        items = []
+        for raw in value:
+            item = yield from expand_value(raw, maps=maps, steps=steps, environ=environ, home=home)
+            items.append(item)
+        return items
+    return value
+
+
+def evaluate_env(
+    pairs: Iterable[Pair],
+    *,
+    environ: Mapping[str, str],
+    home: str,
+    earlier: Mapping[str, str] = _NOTHING,
+) -> Generator[str, str, tuple[Pair, ...]]:
+    """Evaluate the ``env`` of a DAG; each entry sees those before it and the ones given as ``earlier``."""
+    known = dict(earlier)
+    evaluated = []
+    size = 0
+    for pair in pairs:
+        value = yield from expand(pair.value, mode=Mode.FULL, maps=[known], environ=environ, home=home)
+        size += len(value)
+        if size > MAX_CHARACTERS:
+            raise ExpansionError(f"the environment grows beyond {MAX_CHARACTERS} characters")
+        known[pair.name] = value
+        evaluated.append(Pair(pair.name, value))
+    return tuple(evaluated)
+
+
+def evaluate_step_env(
+    pairs: Iterable[Pair],
+    *,
+    maps: Sequence[Mapping[str, str]],
+    steps: Mapping[str, StepFacts] = _NOTHING,
+    environ: Mapping[str, str] = _NOTHING,
+    home: str = "",
+) -> Generator[str, str, tuple[Pair, ...]]:
+    """Evaluate the ``env`` of a step; entries do not see each other, and one that fails is left out."""
+    evaluated = []
+    for pair in pairs:
+        try:
+            value = yield from expand(pair.value, mode=Mode.FULL, maps=maps, steps=steps, environ=environ, home=home)
+        except ExpansionError:
+            continue
+        evaluated.append(Pair(pair.name, value))
+    return tuple(evaluated)
+
+
+def run_without_commands(evaluation: Generator[str, str, T]) -> T:
+    """Drive an evaluation that must not run anything; ExpansionError when it asks to."""
+    try:
+        command = next(evaluation)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    evaluation.close()
+    raise ExpansionError(f"no command may run here, but `{command}` would have to")
+
+
+def _run_commands(text: str) -> Generator[str, str, str]:
+    """Put the output of each command in its place; what a command prints is not looked at again."""
+    pieces: list[str] = []
+    place = 0
+    while (opening := _BACKTICK.search(text, place)) and (closing := _BACKTICK.search(text, opening.end())):
+        command = text[opening.end() : closing.start()]
+        output = (yield command).strip() if command else "``"
+        pieces += (text[place : opening.start()], output)
+        place = closing.end()
+    return "".join((*pieces, text[place:])) if pieces else text
