@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from app.spec.build.field import Field, show
+from app.spec.build.field import Field
+from app.spec.problem import show
 from app.spec.text import Node
 
 # A reader gives None for what it refused; what it refused it has said.

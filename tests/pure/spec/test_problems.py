@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.spec.build.field import LONGEST_SHOWN, MAX_PROBLEMS
 from app.spec.load import load
-from app.spec.problem import SpecError
+from app.spec.problem import LONGEST_SHOWN, MAX_PROBLEMS, SpecError
 from tests.pure.spec.definitions import problem_of, problems_of
 
 LONG_NAME = "n" * 41
