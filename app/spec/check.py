@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from app.spec.build.field import Field, show
+from app.spec.build.field import Field
 from app.spec.build.step import Draft
 from app.spec.model import Step
+from app.spec.problem import show
 
 LONGEST_NAME = 40
 RESERVED_IDS = frozenset({"env", "params", "args", "stdout", "stderr", "output", "outputs"})

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from app.spec.base import merge
-from app.spec.build.field import Report, shorten, show
+from app.spec.build.field import Report
 from app.spec.build.root import read_document, read_metadata
 from app.spec.check import name_fault
 from app.spec.model import Dag, Definition
-from app.spec.problem import Problem, SpecError
+from app.spec.problem import MAX_PROBLEMS, Problem, SpecError, shorten, show
 from app.spec.text import Node, read_text
 
 BASE = "base configuration"
@@ -65,7 +65,7 @@ def load(
     problems = sorted(found.problems + loading.problems, key=lambda problem: (problem.line, problem.column))
     return Loaded(
         Definition(dag=loading.dags[0], local_dags=tuple(loading.dags[1:]), warnings=tuple(loading.warnings)),
-        (*base_problems, *problems),
+        (*base_problems, *problems)[:MAX_PROBLEMS],
         empty=not documents and not found.problems,
     )
 
@@ -109,7 +109,8 @@ class _Loading:
         report = Report(_label(node) or f"document {number}", self._steps)
         fields = self._read(node, report)
         name = fields.get("name") or self._base.get("name", "")
-        if not name and not report.problems:
+        refused = any(problem.path in ("", "name") for problem in report.problems)
+        if not name and not refused:
             _refuse_unnamed(node, number, report)
         known = name in self._names
         if name and known:

@@ -6,6 +6,11 @@ from collections.abc import Iterable
 
 import msgspec
 
+from app.spec.values import quote_text
+
+MAX_PROBLEMS = 1_000
+LONGEST_SHOWN = 60
+
 
 class Problem(msgspec.Struct, frozen=True):
     """One fault: the field it sits in, its line (from 1, 0 when unknown) and the fix in words."""
@@ -32,3 +37,13 @@ class SpecError(Exception):
 
 class ExpansionError(Exception):
     """A text cannot be evaluated: a command in it failed, or the result would grow beyond measure."""
+
+
+def show(text: str) -> str:
+    """Quote a text from a document for a message."""
+    return quote_text(shorten(text))
+
+
+def shorten(text: str) -> str:
+    """Cut a text to what a message can hold."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from app.spec.problem import show
+
 Scalar = None | bool | int | float | str
 
 TAG_PREFIX = "tag:yaml.org,2002:"
@@ -53,9 +55,9 @@ def resolve_tagged(tag: str, text: str) -> Scalar:
         return float(value)
     wanted = {"int": int, "float": float, "bool": bool, "null": type(None)}.get(kind)
     if wanted is None:
-        raise ValueError(f'the tag "{tag}" is not known here; leave it out')
+        raise ValueError(f"the tag {show(tag)} is not known here; leave it out")
     if type(value) is not wanted:
-        raise ValueError(f'"{text}" does not fit its tag !!{kind}')
+        raise ValueError(f"{show(text)} does not fit its tag !!{kind}")
     return value
 
 

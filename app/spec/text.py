@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from app.spec.problem import Problem, SpecError
+from app.spec.problem import MAX_PROBLEMS, Problem, SpecError, shorten, show
 from app.spec.scalar import TAG_PREFIX, Scalar, resolve_plain, resolve_tagged
 
 MAX_BYTES = 1024 * 1024
@@ -179,7 +179,7 @@ class _Reader:
         self._count(1, 1, 0, mark)
         sequence = isinstance(event, yaml.SequenceStartEvent)
         if event.tag not in (None, "!", TAG_PREFIX + ("seq" if sequence else "map")):
-            self._refuse(f'the tag "{event.tag}" is not known here; leave it out', mark)
+            self._refuse(f"the tag {show(event.tag)} is not known here; leave it out", mark)
         if event.anchor:
             self._anchors[event.anchor] = None
         self._stack.append(_Frame(Node([] if sequence else {}, *mark), event.anchor, self._nodes, self._characters))
@@ -201,9 +201,8 @@ class _Reader:
         anchored = self._anchors.get(event.anchor)
         if anchored is None:
             inside = event.anchor in self._anchors
-            self._refuse(
-                f"the alias *{event.anchor} {'lies inside what it names' if inside else 'is not defined'}", mark
-            )
+            fault = "lies inside what it names" if inside else "is not defined"
+            self._refuse(f"the alias *{shorten(event.anchor)} {fault}", mark)
             self._place(Node(None, *mark), "")
             return
         self._count(anchored.size, anchored.height, anchored.characters, mark)
@@ -250,7 +249,7 @@ class _Reader:
             return
         if key.name in frame.explicit:
             first = frame.node.marks[key.name]
-            self._refuse(f'the key "{key.name}" is already given on line {first[0]}, column {first[1]}', key.mark)
+            self._refuse(f"the key {show(key.name)} is already given on line {first[0]}, column {first[1]}", key.mark)
             return
         frame.explicit.add(key.name)
         frame.node.marks[key.name] = key.mark
@@ -272,7 +271,7 @@ class _Reader:
                     frame.node.marks[name] = source.marks[name]
 
     def _refuse(self, message: str, mark: Mark) -> None:
-        if not self._ended:
+        if not self._ended and len(self.problems) < MAX_PROBLEMS:
             self.problems.append(Problem("", message, *mark))
 
 

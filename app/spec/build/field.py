@@ -6,12 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from app.spec.problem import Problem
+from app.spec.problem import MAX_PROBLEMS, Problem, shorten, show
 from app.spec.text import Mark, Node
-from app.spec.values import quote_text
-
-LONGEST_SHOWN = 60
-MAX_PROBLEMS = 1_000
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
@@ -126,13 +122,3 @@ def describe(value: object) -> str:
             return "a map"
         case _:
             return f"the number {value}"
-
-
-def show(text: str) -> str:
-    """Quote a text from a document for a message."""
-    return quote_text(shorten(text))
-
-
-def shorten(text: str) -> str:
-    """Cut a text to what a message can hold."""
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"

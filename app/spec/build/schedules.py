@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from app.spec.build.field import Field, show
+from app.spec.build.field import Field
 from app.spec.build.shape import unknown_key
 from app.spec.cron import parse
 from app.spec.model import Schedule
+from app.spec.problem import show
 
 _ACTIONS = ("start", "stop", "restart")
 

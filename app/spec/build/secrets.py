@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from app.spec.build.field import Field, show
+from app.spec.build.field import Field
 from app.spec.build.scalars import exact_text_map, text
 from app.spec.build.shape import Said, Shape
 from app.spec.model import Secret
+from app.spec.problem import show
 
 _SECRET = Shape(
     {

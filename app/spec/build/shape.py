@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from app.spec.build.field import Field, show
+from app.spec.build.field import Field
+from app.spec.problem import show
 from app.spec.text import Node
 
 # A reader gives None for what it refused; what it refused it has said.
@@ -32,6 +33,11 @@ class Shape:
 
     def __init__(self, keys: Mapping[str, tuple[str, Reader]]) -> None:
         self._keys = {key.lower(): (key, name, reader) for key, (name, reader) in keys.items()}
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys in the spelling of the format."""
+        return [key for key, _, _ in self._keys.values()]
 
     def replace(self, keys: Mapping[str, Reader]) -> Shape:
         """Make a shape of the same keys with other readers for some."""
@@ -67,7 +73,7 @@ class Shape:
             said.fields[name] = value
 
     def _unknown(self, key: str, field: Field) -> str:
-        return unknown_key(key, [known for known, _, _ in self._keys.values()], field)
+        return unknown_key(key, self.keys, field)
 
 
 def unknown_key(key: str, known: list[str], field: Field) -> str:

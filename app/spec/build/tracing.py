@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from app.spec.build.field import Field, plain, show
+from app.spec.build.field import Field, plain
 from app.spec.model import Otel
+from app.spec.problem import show
 
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _DURATION = re.compile(rf"[-+]?(?:0|(?:{_PART.pattern})+)", re.ASCII)

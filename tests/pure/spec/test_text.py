@@ -188,9 +188,9 @@ class TestBounds:
     @pytest.mark.parametrize("text", [bomb(40), "[" * 10_000, "- " * 10_000])
     def test_a_bomb_is_refused_at_once(self, text: str) -> None:
         tracemalloc.start()
-        begun = time.perf_counter()
+        begun = time.process_time()
         found = read_text(text)
-        spent = time.perf_counter() - begun
+        spent = time.process_time() - begun
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 
