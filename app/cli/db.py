@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.serve import own_database
 from app.db.check import check as check_schema
@@ -26,6 +27,7 @@ def db() -> None:
 
 @db.command(cls=GlobalOptions)
 @settings_options("database_url")
+@said_plainly
 def upgrade() -> None:
     """Bring the database to the schema of this version; `serve` does so by itself."""
     settings = current_settings()
@@ -36,6 +38,7 @@ def upgrade() -> None:
 
 @db.command(cls=GlobalOptions)
 @settings_options("database_url")
+@said_plainly
 def current() -> int:
     """Print the revision of the database; exit status 1 when it is not the newest."""
     settings = current_settings()
@@ -46,6 +49,7 @@ def current() -> int:
 
 @db.command(cls=GlobalOptions)
 @settings_options("database_url")
+@said_plainly
 def check() -> int:
     """Compare the database, triggers included, with a fresh one; exit status 1 when it differs."""
     settings = current_settings()

@@ -12,6 +12,7 @@ import click
 import uvicorn
 import uvloop
 
+from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.db.owner import OwnerLock, claim
 from app.db.upgrade import upgrade
@@ -25,6 +26,7 @@ _GRACE_SECONDS = 5
 
 @click.command(cls=GlobalOptions)
 @settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
+@said_plainly
 def serve() -> None:
     """Serve the API until SIGINT or SIGTERM; running steps go on and are taken up by the next server."""
     settings = current_settings()

@@ -38,7 +38,12 @@ _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 @post("/dag-runs", operation_id="executeDAGRunFromSpec", status_code=200, responses=REFUSED)
 async def start_text(data: JSONBody[StartInline], parts: NamedDependency[Parts]) -> StartedRun:
     """Run a definition that is not stored as a DAG."""
-    start = Start(params=data.params or "", run_id=data.dag_run_id or "", singleton=bool(data.singleton))
+    start = Start(
+        params=data.params or "",
+        run_id=data.dag_run_id or "",
+        singleton=bool(data.singleton),
+        source_directory=data.source_directory or None,
+    )
     run_id = await parts.launcher.start_text(data.spec, (data.name or "").strip(), start)
     return StartedRun(dag_run_id=run_id)
 

@@ -140,6 +140,7 @@ class StartInline(Schema, kw_only=True):
     params: str | UnsetType | None = UNSET
     dag_run_id: str | UnsetType | None = UNSET
     singleton: bool | UnsetType | None = False
+    source_directory: str | UnsetType | None = UNSET  # ours: where a file lies that a terminal runs
 
 
 class StartedRun(Schema, kw_only=True):

@@ -1,0 +1,30 @@
+"""Errors of the database, said in a terminal as one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import click
+
+from app.db.failure import DatabaseUnavailable
+from app.db.owner import DatabaseOwned
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def said_plainly(command: Callable[P, T]) -> Callable[P, T]:
+    """Let a command end with a sentence where the database cannot be used."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except DatabaseOwned as error:
+            raise click.ClickException(str(error)) from error
+        except DatabaseUnavailable as error:
+            raise click.ClickException(f"the database is unavailable: {error}") from error
+
+    return wrapped

@@ -1,0 +1,86 @@
+"""What a run in the terminal shows: each step as it begins and ends, and its output line by line."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import click
+import httpx
+
+from app.engine.status import NodeStatus, RunStatus
+
+_MARKS = {
+    NodeStatus.RUNNING: ("▶", "blue"),
+    NodeStatus.FAILED: ("✗", "red"),
+    NodeStatus.ABORTED: ("■", "red"),
+    NodeStatus.SUCCEEDED: ("✓", "green"),
+    NodeStatus.SKIPPED: ("↷", "yellow"),
+    NodeStatus.PARTIALLY_SUCCEEDED: ("✓", "yellow"),
+}
+_HANDLERS = ("onSuccess", "onFailure", "onCancel", "onExit")
+
+
+class Progress:
+    """Looks at a run through the API and prints what is new."""
+
+    def __init__(self, client: httpx.AsyncClient, path: str) -> None:
+        self._client = client
+        self._path = path
+        self._seen: dict[str, NodeStatus] = {}
+        self._lines: dict[tuple[str, str], int] = {}
+        self._run: dict[str, Any] = {}
+
+    async def look(self) -> RunStatus:
+        """Print what happened since the last look and return the run's status."""
+        answer = await self._client.get(self._path)
+        answer.raise_for_status()
+        run = answer.json()["dagRunDetails"]
+        if not self._run:
+            click.secho(f"{run['name']}  {run['dagRunId']}", bold=True)
+        self._run = run
+        for node in [*run["nodes"], *(run[name] for name in _HANDLERS if name in run)]:
+            await self._show(node)
+        return RunStatus(run["status"])
+
+    async def _show(self, node: dict[str, Any]) -> None:
+        name, status = node["step"]["name"], NodeStatus(node["status"])
+        before = self._seen.get(name, NodeStatus.NOT_STARTED)
+        if before is NodeStatus.NOT_STARTED and (status is NodeStatus.RUNNING or node["startedAt"] not in ("", "-")):
+            self._mark(name, NodeStatus.RUNNING)
+        if node["stdout"] and not before.is_final:
+            for stream in ("stdout", "stderr"):
+                await self._print_new_lines(name, stream)
+        if status is not before and status.is_final:
+            self._mark(name, status, node.get("error", ""))
+        self._seen[name] = status
+
+    @staticmethod
+    def _mark(name: str, status: NodeStatus, error: str = "") -> None:
+        mark, colour = _MARKS[status]
+        first = error.partition("\n")[0]
+        click.echo(f"{click.style(mark, fg=colour)} {name}{f'  {first}' if first else ''}")
+
+    async def _print_new_lines(self, name: str, stream: str) -> None:
+        more = True
+        while more:
+            offset = self._lines.get((name, stream), 0) + 1
+            path = f"{self._path}/steps/{quote(name, safe='')}/log"
+            answer = await self._client.get(path, params={"stream": stream, "offset": offset, "limit": 1000})
+            if answer.status_code != httpx.codes.OK:
+                return
+            page = answer.json()
+            self._print(page, stream)
+            more = page["hasMore"] and page["lineCount"] > 0
+            self._lines[name, stream] = offset - 1 + page["lineCount"]
+
+    @staticmethod
+    def _print(page: dict[str, Any], stream: str) -> None:
+        for line in page["content"].split("\n") if page["lineCount"] else ():
+            click.echo(f"  {line}", err=stream == "stderr")
+
+    def finish(self) -> None:
+        """Print how the run ended."""
+        status = RunStatus(self._run["status"])
+        good = status in (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
+        click.secho(status.label.replace("_", " "), fg="green" if good else "red", bold=True)
