@@ -21,6 +21,7 @@ from app.executors import proc
 from app.runs.environment import RunEnvironment
 from app.runs.ground import Ground, Identity
 from app.runs.recorder import Recorder
+from app.runs.remains import remove_remains
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
 from app.runs.runner import Runner
@@ -59,6 +60,7 @@ class Supervisor:
         await self._database.write(lambda connection: services.add(connection, row))
         self._recorder.start()
         await self.run_once()
+        await remove_remains(self._database, self._ground.spool)
         self._beat = asyncio.create_task(self._beat_on(), name="supervisor")
 
     async def stop(self) -> None:

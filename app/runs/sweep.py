@@ -12,6 +12,7 @@ from app.db.database import Database, ReadConnection
 from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.runs import OpenAttempt
+from app.engine.plan import Plan, rebuild_ready
 from app.engine.state import RunState
 from app.executors import proc
 from app.executors.proc import ProcessId
@@ -122,7 +123,7 @@ class Sweep:
         return TakenOver(
             run=owned,
             dag=loaded.definition.dag,
-            state=rows.run_state(run, stored, nodes),
+            state=rebuild_ready(Plan.of(loaded.definition.dag), rows.run_state(run, stored, nodes)),
             facts={row["position"]: rows.node_facts(row) for row in nodes},
             logs={row["position"]: _log_end(connection, attempt, row["position"]) for row in nodes if row["execution"]},
         )
