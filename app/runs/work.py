@@ -60,6 +60,9 @@ class Desk(Protocol):
     async def store_log(self, node: NodeWork, chunks: list[Chunk], execution: int) -> None:
         """Store output of a step that still runs."""
 
+    async def store_node(self, node: NodeWork) -> None:
+        """Store what is kept of a node before anything else happens to it."""
+
 
 class StepWork:
     """The steps of one run in the hands of this process."""
@@ -206,7 +209,9 @@ class StepWork:
         else:
             found = await execution.adopt(files)
         if found is None:
-            await self._execute(node, number, self._second_directory(node, number))
+            files = self._second_directory(node, number)
+            await self._desk.store_node(node)
+            await self._execute(node, number, files)
         elif isinstance(found, Outcome):
             assert node.follower is not None  # noqa: S101 - opened above
             tail = await execution.drain(node.follower, lambda chunks: self._desk.store_log(node, chunks, number))

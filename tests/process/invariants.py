@@ -43,7 +43,8 @@ QUERIES = {
     "a node has an end and still runs": """
         SELECT run_id, name FROM nodes WHERE finished_at IS NOT NULL AND status NOT IN (2, 3, 4, 5, 6)""",
     "a node that was begun and settled has no end": """
-        SELECT run_id, name FROM nodes WHERE status IN (2, 3, 4, 5, 6) AND started_at IS NOT NULL AND finished_at IS NULL""",
+        SELECT run_id, name FROM nodes
+        WHERE status IN (2, 3, 4, 5, 6) AND started_at IS NOT NULL AND finished_at IS NULL""",
     "a node ended after its run": """
         SELECT n.run_id, n.name FROM nodes n JOIN runs r ON r.id = n.run_id AND r.attempt = n.attempt
         WHERE r.status IN (2, 3, 4, 6) AND n.finished_at > r.finished_at""",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+
+from app.executors.proc import session_members
 
 _PROC = Path("/proc")
 _SHARE = "Pss:"
@@ -58,3 +62,11 @@ def proportional_bytes(pids: list[int]) -> int:
 def _kilobytes(text: bytes, label: str) -> int:
     lines = (line for line in text.decode().splitlines() if line.startswith(label))
     return sum(int(line.split()[1]) * 1024 for line in lines)
+
+
+def kill_sessions(text: str) -> None:
+    """Kill the processes with a text in their command line, and all of their sessions."""
+    for leader in with_argument(text):
+        for pid in (*session_members(leader), leader):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

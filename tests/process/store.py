@@ -28,10 +28,10 @@ def _with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
     return asyncio.run(opened())
 
 
-def query(url: str, statement: str) -> Sequence[Any]:
+def query(url: str, statement: str, **values: Any) -> Sequence[Any]:
     """Return the rows of a statement."""
     return _with_database(
-        url, lambda database: database.read(lambda connection: connection.execute(text(statement)).all())
+        url, lambda database: database.read(lambda connection: connection.execute(text(statement), values).all())
     )
 
 
