@@ -8,8 +8,11 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from app.spec.expand import Mode, expand
 from app.spec.model import Pair
 from app.spec.problem import ExpansionError
+from app.spec.schema import validate
 from app.spec.substitution import MAX_CHARACTERS
 from app.spec.values import parse_json, quote_text, render_json
+
+__all__ = ["describe", "evaluate", "merge", "quote", "show", "tokenise", "validate"]
 
 _BLANK = " \t\n\f\r"
 _NAME_STOP = re.compile(rf"[{_BLANK}=]")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import TypeVar
 
 from app.spec.problem import ExpansionError
@@ -13,13 +13,26 @@ T = TypeVar("T")
 def evaluated(evaluation: Generator[str, str, T], answers: Mapping[str, str] | None = None) -> T:
     """Run to the end; a command without an answer fails."""
     answers = answers or {}
+
+    def answer(command: str) -> str:
+        if command not in answers:
+            raise ExpansionError(f"{command} failed")
+        return answers[command]
+
+    return driven(evaluation, answer)
+
+
+def driven(evaluation: Generator[str, str, T], answer: Callable[[str], str]) -> T:
+    """Run to the end, each command answered by a function, whose failure is thrown in."""
     try:
         command = next(evaluation)
         while True:
-            if command in answers:
-                command = evaluation.send(answers[command])
+            try:
+                output = answer(command)
+            except ExpansionError as error:
+                command = evaluation.throw(error)
             else:
-                command = evaluation.throw(ExpansionError(f"{command} failed"))
+                command = evaluation.send(output)
     except StopIteration as end:
         result: T = end.value
         return result

@@ -17,7 +17,7 @@ from app.spec.expand import (
     run_without_commands,
 )
 from app.spec.model import Pair
-from tests.pure.spec.evaluation import evaluated
+from tests.pure.spec.evaluation import driven, evaluated
 
 VARIABLES = {"V": "a b", "J": '{"s":"q r","x":{"y":[10,20]},"n":null,"o":{"k":1.0}}', "A": "1", "B": "2"}
 ENVIRON = {"HOME": "/home/me", "ZED": "zed", "E": '{"k":"from the environment"}'}
@@ -187,15 +187,13 @@ def test_a_value_is_not_replaced_again_by_its_own_map() -> None:
 def test_commands_between_backticks_are_asked_for_from_left_to_right(
     text: str, asked: list[str], expected: str
 ) -> None:
-    evaluation = expand(text, mode=Mode.COMMAND)
-    commands = []
-    try:
-        command = next(evaluation)
-        while True:
-            commands.append(command)
-            command = evaluation.send(f" <{command}>\n")
-    except StopIteration as end:
-        assert (commands, end.value) == (asked, expected)
+    commands: list[str] = []
+
+    def answer(command: str) -> str:
+        commands.append(command)
+        return f" <{command}>\n"
+
+    assert (driven(expand(text, mode=Mode.COMMAND), answer), commands) == (expected, asked)
 
 
 def test_what_a_command_prints_is_not_searched_for_commands() -> None:
@@ -253,11 +251,7 @@ def test_values_that_multiply_each_other_are_stopped() -> None:
 @given(st.text(string.printable), st.sampled_from([mode for mode in Mode if mode is not Mode.VARS]))
 def test_no_text_breaks_the_evaluation(text: str, mode: Mode) -> None:
     evaluation = expand(text, mode=mode, maps=[VARIABLES], environ=ENVIRON, home="/home/me")
-    try:
-        while True:
-            next(evaluation)
-    except StopIteration as end:
-        assert isinstance(end.value, str)
+    assert isinstance(driven(evaluation, lambda command: command), str)
 
 
 @given(st.text(st.characters(exclude_characters="$`\\~", exclude_categories=["Cs"])), st.sampled_from(list(Mode)))

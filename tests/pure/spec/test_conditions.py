@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from app.spec.conditions import (
+    ANOTHER_UNMET,
+    judge_exit,
+    judge_value,
+    matches,
+    output_matches,
+    with_others,
+)
+from app.spec.model import Condition
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "holds"),
+    [
+        ("yes", "yes", True),
+        ("yes", "ye", False),
+        ("a\nyes\nb", "yes", True),
+        ("a\r\nyes\r\n", "yes", True),
+        ("", "re:^$", True),
+        ("a\n", "re:^$", False),
+        ("a\n\nb", "re:^$", True),
+        ("abc", "re:b", True),
+        ("abc", "re:^b", False),
+        ("3", "re:^[1-5]$", True),
+        ("abc", "re:(", False),
+        ("(", "re:(", False),
+        ("x", "re:", True),
+    ],
+)
+def test_a_value_matches_line_by_line(value: str, expected: str, holds: bool) -> None:
+    assert matches(value, expected) is holds
+
+
+@pytest.mark.parametrize(
+    ("value", "expression", "holds"),
+    [
+        ("a1", r"[[:digit:]]", True),
+        ("a", r"[^[:alpha:][:space:]]", False),
+        ("a-z", r"^[[:alpha:]-]+\z", True),
+        ("]", r"[]]", True),
+        ("[", r"[[a]", True),
+        ("&", r"[a&&b]", True),
+        ("\u0665", r"\d", False),
+        ("[:digit:]", r"\[:digit:\]", True),
+    ],
+)
+def test_the_regular_expressions_of_the_format_are_understood(value: str, expression: str, holds: bool) -> None:
+    assert matches(value, f"re:{expression}") is holds
+
+
+@pytest.mark.parametrize("negate", [False, True])
+@pytest.mark.parametrize("value", ["on", "off"])
+def test_negate_turns_the_judgement_on_a_value_round(value: str, negate: bool) -> None:
+    message = judge_value(Condition(condition="$MODE", expected="off", negate=negate), value)
+    assert bool(message) is ((value == "off") is negate)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "negate", "met"), [(0, False, True), (3, False, False), (0, True, False), (3, True, True)]
+)
+def test_a_command_is_judged_by_its_exit_status(exit_code: int, negate: bool, met: bool) -> None:
+    assert (judge_exit(Condition(condition="test", negate=negate), exit_code) == "") is met
+
+
+def test_the_message_names_what_was_expected_and_what_was_found() -> None:
+    message = judge_value(Condition(condition="$MODE", expected="on"), "off")
+    assert '"on"' in message
+    assert '"off"' in message
+
+
+def test_the_message_names_the_exit_status() -> None:
+    assert "exit status 3" in judge_exit(Condition(condition="test"), 3)
+
+
+def test_a_long_value_is_shortened_in_the_message() -> None:
+    assert len(judge_value(Condition(condition="$X", expected="y"), "x" * 100_000)) < 1200
+
+
+def test_conditions_that_hold_are_told_of_those_that_do_not() -> None:
+    assert with_others(["", "no", ""]) == (ANOTHER_UNMET, "no", ANOTHER_UNMET)
+
+
+def test_when_all_conditions_hold_nothing_is_said() -> None:
+    assert with_others(["", ""]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        (["arn"], True),
+        (["re:^w.*g$"], True),
+        (["none"], False),
+        (["re:("], False),
+        (["re:(", "info"], True),
+        ([], False),
+    ],
+)
+def test_output_is_searched_line_by_line_for_any_pattern(patterns: list[str], found: bool) -> None:
+    assert output_matches(iter(["info", "warning"]), patterns) is found

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from app.spec.expand import Mode, expand, run_without_commands
+from app.spec.scope import StepScope, filter_environment, without_own_settings
+
+SOURCES = ["step_env", "params", "outputs", "run_vars", "secrets", "dotenv", "dag_env", "run", "os_environ"]
+
+
+@pytest.mark.parametrize(("stronger", "weaker"), list(pairwise(SOURCES)))
+def test_in_a_process_each_source_outranks_the_next(stronger: str, weaker: str) -> None:
+    scope = StepScope(**{stronger: {"LC_X": "strong"}, weaker: {"LC_X": "weak"}})
+    assert scope.process_environment() == {"LC_X": "strong"}
+
+
+@pytest.mark.parametrize("source", ["params", "outputs"])
+def test_the_log_files_of_a_step_outrank_its_parameters_and_outputs(source: str) -> None:
+    name = "DAG_RUN_STEP_STDOUT_FILE"
+    scope = StepScope(**{source: {name: "x"}, "log_files": {name: "/log"}})
+    assert scope.process_environment() == {name: "/log"}
+
+
+def test_the_item_of_a_parallel_call_reaches_texts_but_no_process() -> None:
+    scope = StepScope(extra={"ITEM": "i"})
+    assert scope.process_environment() == {}
+    assert scope.maps(Mode.COMMAND)[0] == {"ITEM": "i"}
+
+
+@pytest.mark.parametrize("mode", [Mode.COMMAND, Mode.VARS])
+def test_in_commands_only_the_step_and_its_run_are_replaced(mode: Mode) -> None:
+    names = ["extra", "run_vars", "params", "secrets", "dag_env", "dotenv", "run"]
+    scope = StepScope(**{name: {name: "1"} for name in names})
+    text = " ".join(f"${name}" for name in names)
+    found = run_without_commands(expand(text, mode=mode, maps=scope.maps(mode)))
+    assert found == "1 1 1 $secrets $dag_env $dotenv $run"
+
+
+def test_in_full_mode_everything_is_replaced() -> None:
+    scope = StepScope(**{name: {name: "1"} for name in SOURCES[:-1]})
+    text = " ".join(f"${name}" for name in SOURCES[:-1])
+    found = run_without_commands(expand(text, mode=Mode.FULL, maps=scope.maps(Mode.FULL)))
+    assert found == " ".join("1" * len(SOURCES[:-1]))
+
+
+@pytest.mark.parametrize(("mode", "count"), [(Mode.STRUCT, 1), (Mode.PLAIN, 0)])
+def test_settings_of_connections_see_the_parameters_at_most(mode: Mode, count: int) -> None:
+    scope = StepScope(params={"A": "1"}, step_env={"B": "2"})
+    assert scope.maps(mode) == ({"A": "1"},)[:count]
+
+
+def test_the_run_itself_sees_the_whole_environment_but_no_setting_of_the_server() -> None:
+    scope = StepScope(
+        os_environ={"AWS_KEY": "k", "DAGBOOK_SECRET_KEY": "s", "X": "os"},
+        dag_env={"X": "env"},
+        dotenv={"Y": "file"},
+        params={"P": "p"},
+        secrets={"S": "s"},
+    )
+    assert scope.run_environment() == {"AWS_KEY": "k", "X": "env", "Y": "file"}
+
+
+@pytest.mark.parametrize(
+    "name", ["PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "LC_TIME", "DAG_X", "DAGU_HOME"]
+)
+def test_a_harmless_variable_of_the_server_is_inherited(name: str) -> None:
+    assert filter_environment({name: "x"}) == {name: "x"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AWS_KEY",
+        "DAG",
+        "path",
+        "DAGBOOK_DATABASE_URL",
+        "DAGBOOK_X",
+        "DAGU_AUTH_TOKEN",
+        "DAGU_AUTH_BASIC_PASSWORD",
+        "DAG_Secret",
+        "LC_PASSWORD",
+    ],
+)
+def test_no_other_variable_and_no_credential_is_inherited(name: str) -> None:
+    assert filter_environment({name: "x"}) == {}
+
+
+def test_the_settings_of_the_server_are_left_out() -> None:
+    assert without_own_settings({"DAGBOOK_SECRET_KEY": "x", "A": "1"}) == {"A": "1"}
