@@ -207,7 +207,9 @@ async def test_a_lock_that_is_not_to_be_had_is_told_as_unavailable(
         with pytest.raises(DatabaseUnavailable, match="lock"):
             await impatient.write(work)
     await task
+    await impatient.write(work)
     await impatient.close()
+    assert await counting.read(counter) == 3
 
 
 async def test_a_full_disk_is_told_as_unavailable(counting: Database) -> None:
