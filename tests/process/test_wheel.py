@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from app import __version__
-from app.cli import COMMANDS
 
 CHECKOUT = Path(__file__).parents[2]
 SOURCES = ["app", "migrations", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"]
@@ -109,7 +108,6 @@ def test_the_installed_command_answers(installed: Installed) -> None:
     assert installed.run(installed.folder / "bin" / "dagbook", "version") == __version__
 
 
-@pytest.mark.skipif("db" not in COMMANDS, reason="the command is not there yet")
 def test_the_installed_package_makes_its_database(installed: Installed) -> None:
     installed.run(installed.python, "-m", "app", "db", "upgrade")
     assert (installed.folder / "home" / "dagbook.sqlite3").is_file()
