@@ -18,6 +18,7 @@ from app.spec.model import Step
 
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.01, 0.25
 _LOST_WAIT_SECONDS = 0.5
+_BATCH = 4  # chunks of a stream that are stored together: 1 MiB
 
 StoreLog = Callable[[list[Chunk]], Awaitable[None]]
 
@@ -35,20 +36,38 @@ async def follow(execution: Execution, follower: Follower, store: StoreLog) -> E
     try:
         pause = _FIRST_LOOK_SECONDS
         while not (await asyncio.wait({waiter}, timeout=pause))[0]:
-            chunks = await follower.take()
-            if chunks:
-                await store(chunks)
-            pause = _FIRST_LOOK_SECONDS if chunks else min(pause * 2, _LONGEST_LOOK_SECONDS)
+            grown = await _store_new(follower, store)
+            pause = _FIRST_LOOK_SECONDS if grown else min(pause * 2, _LONGEST_LOOK_SECONDS)
         return Ended(waiter.result(), await drain(follower, store))
     finally:
         waiter.cancel()
 
 
+async def _store_new(follower: Follower, store: StoreLog) -> bool:
+    """Store what was written since the last look; tell whether anything was."""
+    await _store_bulk(follower, store)
+    chunks = await follower.take()
+    if chunks:
+        await store(chunks)
+    return bool(chunks)
+
+
+async def _store_bulk(follower: Follower, store: StoreLog) -> None:
+    """Store whole chunks for as long as there are any: one batch is read while the one before is stored."""
+    storing: asyncio.Future[None] | None = None
+    try:
+        while follower.pending() > CHUNK_BYTES and (chunks := await follower.take(most=_BATCH)):
+            if storing is not None:
+                await storing
+            storing = asyncio.ensure_future(store(chunks))
+    finally:
+        if storing is not None:
+            await storing
+
+
 async def drain(follower: Follower, store: StoreLog) -> list[Chunk]:
     """Store what is left of the output but for its last part, and return that."""
-    while follower.pending() > CHUNK_BYTES:
-        if chunks := await follower.take(at_end=True):
-            await store(chunks)
+    await _store_bulk(follower, store)
     tail = []
     while follower.pending():
         tail += await follower.take(at_end=True)
@@ -59,14 +78,13 @@ async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
     """Look at what an execution left behind (house design section 7, recovery).
 
     Gives its outcome, the live process, or None when it never began and never will:
-    it may be begun again, in a new directory. Raises SetupError.
+    it may be begun again, with files of its own. Raises SetupError.
     """
     if files is None:
         return None
     if (code := process.read_exit(files)) is not None:
         return process.outcome_of(code)
     try:
-        # A server that is fenced off but still alive cannot make this directory again, so it cannot begin either.
         files.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if process.claim(files):
             return None
@@ -105,11 +123,11 @@ def begin(node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place:
 def _note_offset(node: NodeWork, files: ExecutionFiles) -> None:
     """Note where in stdout an execution's own output begins."""
     if node.step.output:
-        (files.directory / "offset").write_text(str(node.size_of_stdout()))
+        files.own("offset").write_text(str(node.size_of_stdout()))
 
 
 def _own_offset(files: ExecutionFiles) -> int:
-    note = files.directory / "offset"
+    note = files.own("offset")
     return int(note.read_text() or 0) if note.exists() else 0
 
 

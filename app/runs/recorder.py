@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
+from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
@@ -154,13 +155,21 @@ class Recorder:
             raise
         except Exception as error:  # noqa: BLE001 - a bad member fails alone, whatever is wrong with it
             if len(group) == 1:
-                _log.exception("a write of run states failed")
-                group[0].fail(error)
+                await self._fail_or_try_again(group[0], error)
                 return
             for item in group:
                 await self._write([item])
             return
         _settle(group, lost)
+
+    async def _fail_or_try_again(self, item: _Item, error: Exception) -> None:
+        """Let a new run whose id another server has just taken meet the guard, which then knows of it."""
+        if isinstance(error, IntegrityError) and isinstance(item.work, NewRun) and not item.retried:
+            item.retried = True
+            await self._write([item])
+            return
+        _log.error("a write of run states failed", exc_info=error)
+        item.fail(error)
 
     def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
         failed: dict[int, Exception] = {}
@@ -172,8 +181,9 @@ class Recorder:
         new = [(item, item.work) for item in group if isinstance(item.work, NewRun)]
         if not new:
             return
-        used = transitions.find_used(ReadConnection(connection), {(run.dag_name, run.run_id) for _, run in new})
-        active = transitions.count_active(ReadConnection(connection), {run.dag_name for _, run in new})
+        transitions.take_turns(connection, {run.dag_name for _, run in new})
+        used = transitions.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
+        active = transitions.count_active(connection, {run.dag_name for _, run in new})
         accepted = []
         for item, run in new:
             activity = active.get(run.dag_name, Activity())
@@ -186,30 +196,31 @@ class Recorder:
             accepted.append(run)
         if accepted:
             transitions.add_runs(connection, accepted)
+            transitions.apply(connection, [run.first for run in accepted if run.first is not None])
 
     def _apply_transitions(
         self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
     ) -> None:
         wanted = [(item, item.work) for item in group if isinstance(item.work, Transition)]
+        wanted = _not_yet_stored(connection, wanted)
         if not wanted:
             return
         held = transitions.lock_fences(connection, self._owner, {work.fence for _, work in wanted})
         for item, work in wanted:
             if work.fence not in held:
                 failed[id(item)] = FenceLostError(f"run {work.fence.run} has another owner")
-        kept = [(item, work) for item, work in wanted if id(item) not in failed]
-        transitions.apply(connection, _not_yet_stored(connection, kept))
+        transitions.apply(connection, [work for _, work in wanted if work.fence in held])
 
 
-def _not_yet_stored(connection: WriteConnection, kept: Iterable[tuple[_Item, Transition]]) -> list[Transition]:
+def _not_yet_stored(
+    connection: WriteConnection, wanted: list[tuple[_Item, Transition]]
+) -> list[tuple[_Item, Transition]]:
     """Leave out what an earlier try stored although the answer was lost."""
-    pairs = list(kept)
-    doubtful = [work for item, work in pairs if item.retried]
+    doubtful = {work.fence.run for item, work in wanted if item.retried}
     if not doubtful:
-        return [work for _, work in pairs]
-    reader = ReadConnection(connection)
-    sequences = transitions.last_sequences(reader, {work.fence.run for work in doubtful})
-    return [work for item, work in pairs if not (item.retried and _is_stored(reader, work, sequences))]
+        return wanted
+    sequences = transitions.last_sequences(connection, doubtful)
+    return [(item, work) for item, work in wanted if not (item.retried and _is_stored(connection, work, sequences))]
 
 
 def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int, int]) -> bool:

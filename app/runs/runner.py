@@ -7,7 +7,7 @@ last output is stored with its end, so whoever sees "finished" can read everythi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -60,6 +60,7 @@ class Runner:
         self._dirty: set[int] = set()
         self._detached = False
         self._failure: BaseException | None = None
+        self._orders: tuple[action.Action, ...] = ()
 
     # -- what others tell it ---------------------------------------------------------------------------------
 
@@ -102,10 +103,18 @@ class Runner:
 
     # -- its life --------------------------------------------------------------------------------------------
 
+    def begin(self) -> Transition | None:
+        """Begin a run that is being accepted; what this returns belongs into the commit that accepts it."""
+        self._state, self._orders = advance(self._workshop.plan, self._state, event.Begin(), self._workshop.now())
+        if self._state.phase is Phase.CLOSED:
+            return None
+        self._name_spools(self._orders)
+        return self._transition([])
+
     async def drive(self) -> None:
         """Drive the run until it is closed or let go of; raises FenceLostError, and whatever else ended it."""
         try:
-            self._take_up()
+            await self._take_up()
             while self._state.phase is not Phase.CLOSED and not self._detached:
                 await self._wait()
                 await self._turn()
@@ -116,11 +125,13 @@ class Runner:
         if self._state.phase is Phase.CLOSED:
             self._work.remove_files()
 
-    def _take_up(self) -> None:
+    async def _take_up(self) -> None:
         if self._state.phase is Phase.NEW:
             self.post(event.Begin())
             return
-        for order in resume(self._workshop.plan, self._state):
+        if self._state is not self._stored:
+            await self._commit([])
+        for order in self._orders or resume(self._workshop.plan, self._state):
             self._perform(order)
 
     async def _wait(self) -> None:
@@ -158,7 +169,7 @@ class Runner:
 
     # -- storing ---------------------------------------------------------------------------------------------
 
-    def _name_spools(self, orders: list[action.Action]) -> None:
+    def _name_spools(self, orders: Iterable[action.Action]) -> None:
         """Let a step's directory be part of the commit that lets it begin."""
         for order in orders:
             if isinstance(order, action.StartStep):
@@ -180,6 +191,8 @@ class Runner:
         transition = self._transition(messages)
         if transition is not None:
             await self._recorder.record(transition)
+            if self._workshop.log_file is not None:
+                self._workshop.log_file.append(transition.events)
 
     def _transition(self, messages: list[_Message]) -> Transition | None:
         now = self._workshop.now()

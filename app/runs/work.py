@@ -20,6 +20,7 @@ from app.executors import process, shell
 from app.executors.contract import Execution, ExecutionFiles, Outcome, SetupError
 from app.runs import conditions, execution
 from app.runs.environment import Moment, RunEnvironment
+from app.runs.log import RunLogFile
 from app.runs.node import NodeWork
 from app.runs.recorder import FenceLostError
 from app.runs.rows import NodeFacts
@@ -44,6 +45,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     environment: RunEnvironment
     directory: Path  # of this run in the spool
     log_limit: int
+    log_file: RunLogFile | None  # only when the definition reads it
     now: Callable[[], datetime]
 
 
@@ -82,16 +84,13 @@ class StepWork:
         """Return what is kept of a node."""
         if key not in self._nodes:
             facts = self._facts.get(key) or NodeFacts()
-            self._nodes[key] = NodeWork(key, self._plan.step(key), self._attempt_directory(), facts)
+            self._nodes[key] = NodeWork(key, self._plan.step(key), self._run.attempt, self._shop.directory, facts)
         return self._nodes[key]
 
-    def _attempt_directory(self) -> Path:
-        return self._shop.directory / str(self._run.attempt)
-
     def name_spool(self, key: int, number: int) -> None:
-        """Put the directory of an execution into the node's row."""
+        """Put the files of an execution into the node's row."""
         node = self.node(key)
-        node.facts.spool = str(node.files(number).directory)
+        node.facts.spool = node.files(number).base
 
     # -- conditions ------------------------------------------------------------------------------------------
 
@@ -209,7 +208,7 @@ class StepWork:
         else:
             found = await execution.adopt(files)
         if found is None:
-            files = self._second_directory(node, number)
+            files = self._second_files(node, number)
             await self._desk.store_node(node)
             await self._execute(node, number, files)
         elif isinstance(found, Outcome):
@@ -220,10 +219,10 @@ class StepWork:
             self._take_on(node, number, found)
             await self._finish(node, number, files, found)
 
-    def _second_directory(self, node: NodeWork, number: int) -> ExecutionFiles:
-        """Name another directory: the first is ours now so that no late shim begins in it; nothing has run there."""
+    def _second_files(self, node: NodeWork, number: int) -> ExecutionFiles:
+        """Name other files: the first are ours now so that no late shim begins with them; nothing has run there."""
         files = node.files(number, again=self._run.token)
-        node.facts.spool = str(files.directory)
+        node.facts.spool = files.base
         return files
 
     def _take_on(self, node: NodeWork, number: int, found: Execution) -> None:
