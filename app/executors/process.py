@@ -99,10 +99,11 @@ def claim(files: ExecutionFiles) -> bool:
     A link that leads nowhere: it is there with its meaning at once, so that a server that dies right after
     it is not mistaken for a shim that died before it wrote to its file.
     """
+    started = Path(files.started)
     try:
-        os.symlink(_CLAIMED, files.started)
+        started.symlink_to(_CLAIMED)
     except FileExistsError:
-        return Path(files.started).is_symlink()
+        return started.is_symlink()
     return True
 
 

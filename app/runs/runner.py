@@ -197,11 +197,10 @@ class Runner:
     def _transition(self, messages: list[_Message]) -> Transition | None:
         now = self._workshop.now()
         changes = history.changes(self._stored, self._state)
-        if self._state.phase is Phase.CLOSED:
-            changes = changes[1:] + changes[:1]  # read as a story: the run ends after its last step
         chunks = [row for m in messages if m.node for row in self._chunk_rows(m.node, m.chunks, _execution(m.event))]
         keys = {change.key for change in changes if change.key is not None} | self._dirty
-        if not keys and not changes and not chunks:
+        asked = any(isinstance(m.event, event.StopAsked) for m in messages)
+        if not (keys or changes or chunks or asked):
             self._stored = self._state
             return None
         events = rows.event_rows(self.run.key, self.run.attempt, self._last_seq, changes, now)
@@ -213,7 +212,7 @@ class Runner:
             chunks=chunks,
             run=rows.run_row(self._state) if run_changed else None,
             attempt=rows.attempt_row(self._state, self._closed_at()) if run_changed else None,
-            requests_handled_at=now if any(isinstance(m.event, event.StopAsked) for m in messages) else None,
+            requests_handled_at=now if asked else None,
         )
         self._stored, self._last_seq = self._state, self._last_seq + len(events)
         self._dirty = set()

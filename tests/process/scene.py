@@ -46,7 +46,9 @@ class Scene:
             run_id=run_id,
         )
         self._run: int = row.run_id
-        self.execution = Path(row.spool)
+        base: str = row.spool
+        shared = base.rpartition(".")[0]
+        self.files = ExecutionFiles(base, Path(f"{shared}.out"), Path(f"{shared}.err"))
 
     def release(self, code: int = 0) -> None:
         """Let the step go on to its end."""
@@ -61,11 +63,11 @@ class Scene:
 
     def kill(self) -> None:
         """End the step's processes, so that none can write an exit code."""
-        processes.kill_sessions(str(self.execution))
+        processes.kill_sessions(self.files.started)
         self._wait_for_end()
 
     def _wait_for_end(self) -> None:
-        wait_for("the end of the step", lambda: not processes.with_argument(str(self.execution)))
+        wait_for("the end of the step", lambda: not processes.with_argument(self.files.started))
 
     def begun(self) -> int:
         """Count how often the step began."""
@@ -76,31 +78,30 @@ class Scene:
         self.kill()
         witness = self._directory / "witness"
         witness.write_text(witness.read_text().replace(f"{self.run_id}\n", ""))
-        for stream in ("stdout", "stderr"):
-            (self.execution.parent / stream).unlink()
-        (self.execution / "started").unlink()
+        for path in (self.files.stdout, self.files.stderr, Path(self.files.started)):
+            path.unlink()
         self._change("DELETE FROM log_chunks WHERE run_id = :run")
         self._change("UPDATE nodes SET executed_at = NULL WHERE run_id = :run")
 
     def never_prepare(self) -> None:
         """Make it look as if the server had died right after the commit that lets the step begin."""
         self.never_begin()
-        shutil.rmtree(self.execution.parent)
+        shutil.rmtree(self.files.directory)
 
     def claim(self) -> None:
         """Make it look as if a second server had claimed the execution and died before it began it anew."""
         self.never_begin()
-        assert process.claim(ExecutionFiles(self.execution, Path(), Path()))
+        assert process.claim(self.files)
 
     def break_start(self) -> None:
         """Make it look as if the shim had died between creating its file and writing to it."""
         self.kill()
-        (self.execution / "started").write_text("")
+        Path(self.files.started).write_text("")
 
     def write_exit(self, written: bytes) -> None:
         """End the step with these bytes where its exit code belongs."""
         self.kill()
-        (self.execution / "exit").write_bytes(written)
+        Path(self.files.exit).write_bytes(written)
 
     def give_number_away(self) -> None:
         """Let the number of the dead process belong to a live one: the one of this test."""
@@ -109,7 +110,7 @@ class Scene:
         fields = rest.split()
         fields[_START_TIME] = str(int(fields[_START_TIME]) + 1)
         assert head.startswith(f"{os.getpid()} ")
-        (self.execution / "started").write_text(f"{head}) {' '.join(fields)}\n")
+        Path(self.files.started).write_text(f"{head}) {' '.join(fields)}\n")
 
     def ask_stop(self) -> None:
         """Ask the run to stop, as a server that lives no more has noted it."""

@@ -130,6 +130,8 @@ def test_what_follows_a_recovered_step_runs_only_after_success(case: Case, resul
     assert node(results[case.found].run, "second")["statusLabel"] == wanted
 
 
-def test_recovery_leaves_no_process_behind(results: dict[str, Result], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_recovery_leaves_no_process_behind(
+    results: dict[str, Result], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     assert len(results) == len(CASES)
     assert processes.with_argument(f"{tmp_path_factory.getbasetemp()}/recovery") == []

@@ -26,11 +26,11 @@ _LIFE_SECONDS = (0.05, 3.0)
 _SETTLE_SECONDS = 60
 _WHILE_STARTING = 6  # every so many kills one hits a server that does not answer yet
 
-# The executions are told by the shim's own arguments: whoever runs under another directory cannot hide it.
+# The execution is told by the shim's own arguments.
 _STEP = r"""
-directory=$(tr '\0' '\n' </proc/$PPID/cmdline | sed -n 3p)
-directory=${directory%/started}
-printf '%s %s %s %s\n' "$DAG_RUN_ID" "$DAG_RUN_STEP_NAME" "${directory##*/}" $$ >>"$WITNESS"
+started=$(tr '\0' '\n' </proc/$PPID/cmdline | sed -n 3p)
+execution=${started%.started}
+printf '%s %s %s %s\n' "$DAG_RUN_ID" "$DAG_RUN_STEP_NAME" "${execution##*.}" $$ >>"$WITNESS"
 line=1
 while [ $line -le "$1" ]; do
   echo "$DAG_RUN_ID $DAG_RUN_STEP_NAME $line"
