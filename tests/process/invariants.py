@@ -67,4 +67,4 @@ QUERIES = {
 
 def find_violations(url: str) -> list[str]:
     """Ask all questions and return a sentence for each row found."""
-    return [f"{wrong}: {tuple(row)}" for wrong, statement in QUERIES.items() for row in store.query(url, statement)[:5]]
+    return [f"{wrong}: {tuple(row)}" for wrong, rows in store.query_all(url, QUERIES).items() for row in rows[:5]]

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.executors.proc import session_members
+from app.executors.proc import identify, session_members
 
 _PROC = Path("/proc")
 _SHARE = "Pss:"
@@ -34,6 +34,22 @@ def with_variable(name: str, value: str) -> list[int]:
 def with_argument(text: str) -> list[int]:
     """Return the processes that have a text in their command line."""
     return [pid for pid in _numbers() if text.encode() in _read(pid, "cmdline")]
+
+
+def shims(home: Path) -> list[int]:
+    """Return the shims of all steps of a server with this home."""
+    return [pid for pid in with_argument(f"{home}/spool") if b"/shim.sh" in _read(pid, "cmdline")]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this number lives; one that only waits to be collected does not."""
+    return identify(pid) is not None
+
+
+def kill(pid: int) -> None:
+    """End a process; harmless when it has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def leads_session(pid: int) -> bool:
@@ -68,5 +84,4 @@ def kill_sessions(text: str) -> None:
     """Kill the processes with a text in their command line, and all of their sessions."""
     for leader in with_argument(text):
         for pid in (*session_members(leader), leader):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            kill(pid)

@@ -146,12 +146,16 @@ class Program:
         self._process.kill()
         self._process.wait()
 
-    def terminate(self, seconds: float = 20) -> int:
-        """Ask the server to end, and return its exit status."""
+    def end(self, how: signal.Signals, seconds: float = 20) -> int:
+        """End the server by a signal and return its exit status."""
         assert self._process is not None
-        self._process.terminate()
+        self._process.send_signal(how)
         self._close_client()
         return self._process.wait(seconds)
+
+    def terminate(self) -> int:
+        """Ask the server to end in order, and return its exit status."""
+        return self.end(signal.SIGTERM)
 
     def _close_client(self) -> None:
         if self._api is not None:

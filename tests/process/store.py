@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import NullPool, make_url, text
@@ -32,6 +32,16 @@ def query(url: str, statement: str, **values: Any) -> Sequence[Any]:
     """Return the rows of a statement."""
     return _with_database(
         url, lambda database: database.read(lambda connection: connection.execute(text(statement), values).all())
+    )
+
+
+def query_all(url: str, statements: Mapping[str, str]) -> dict[str, Sequence[Any]]:
+    """Return the rows of many statements by their names, over one connection."""
+    return _with_database(
+        url,
+        lambda database: database.read(
+            lambda connection: {name: connection.execute(text(one)).all() for name, one in statements.items()}
+        ),
     )
 
 

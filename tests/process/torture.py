@@ -22,7 +22,7 @@ from tests.process.waiting import wait_for
 
 STEPS = ("a", "b", "c", "d", "e")
 NAME = "torture"
-_LIFE_SECONDS = (0.05, 3.0)
+_SHORTEST_LIFE = 0.05
 _SETTLE_SECONDS = 60
 _WHILE_STARTING = 6  # every so many kills one hits a server that does not answer yet
 
@@ -48,6 +48,7 @@ class Size(NamedTuple):
     kills: int
     runs: int
     seed: int
+    longest_life: float = 3.0  # seconds that a server is ready before it is killed
 
 
 class Flow(NamedTuple):
@@ -130,7 +131,7 @@ class Torture:
             return
         self._start()
         share = -(-len(self._waiting) // (self.size.kills - life))
-        span = self._luck.uniform(*_LIFE_SECONDS)
+        span = self._luck.uniform(_SHORTEST_LIFE, self.size.longest_life)
         posted, self._waiting = self._waiting[:share], self._waiting[share:]
         end = time.monotonic() + span
         with ThreadPoolExecutor(max(share, 1)) as threads:
