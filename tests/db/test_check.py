@@ -1,0 +1,90 @@
+"""What the comparison with a fresh database finds."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.db.check import check
+from app.db.database import Database
+from app.db.upgrade import downgrade, head
+from tests.db.rows import run_sql
+
+
+async def test_a_fresh_database_is_as_it_should_be(database_url: str) -> None:
+    assert await check(database_url) == []
+
+
+@pytest.mark.parametrize(
+    ("on_sqlite", "on_postgresql", "finding"),
+    [
+        (
+            "DROP TRIGGER guard_runs_status",
+            "DROP TRIGGER guard_runs_status ON runs",
+            "trigger guard_runs_status of runs is missing",
+        ),
+        ("ALTER TABLE runs DROP COLUMN error",) * 2 + ("column error of runs is missing",),
+        ("DROP INDEX uq_run_attempts_open",) * 2 + ("index uq_run_attempts_open of run_attempts is missing",),
+        ("DROP TABLE run_inputs",) * 2 + ("table run_inputs is missing",),
+        ("ALTER TABLE runs ADD COLUMN colour TEXT",) * 2 + ("column colour of runs is not of Dagbook's making",),
+        ("CREATE INDEX mine ON runs (error)",) * 2 + ("index mine of runs is not of Dagbook's making",),
+        (
+            "DROP INDEX ix_runs_active; CREATE INDEX ix_runs_active ON runs (status) WHERE status = 1",
+            "DROP INDEX ix_runs_active; CREATE INDEX ix_runs_active ON runs (status) WHERE status = 1",
+            "index ix_runs_active of runs is not as the migrations made it",
+        ),
+        (
+            "DROP TRIGGER guard_run_events_update; CREATE TRIGGER guard_run_events_update BEFORE UPDATE ON run_events "
+            "WHEN NEW.seq = 0 BEGIN SELECT 1\\; END",
+            "ALTER TABLE run_events DISABLE TRIGGER guard_run_events_update",
+            "trigger guard_run_events_update of run_events is not as the migrations made it",
+        ),
+    ],
+)
+async def test_what_was_changed_by_hand_is_found(
+    database_url: str, database: Database, on_sqlite: str, on_postgresql: str, finding: str
+) -> None:
+    statements = on_sqlite if database.dialect == "sqlite" else on_postgresql
+    for statement in statements.replace("\\;", "\0").split(";"):
+        plain = statement.replace("\0", ";")
+        await database.write(lambda connection, plain=plain: run_sql(connection, plain))
+    assert finding in await check(database_url)
+
+
+@pytest.mark.parametrize(
+    ("statement", "finding"),
+    [
+        ("ALTER TABLE runs DROP CONSTRAINT ck_runs_status_known", "constraint ck_runs_status_known of runs is missing"),
+        ("ALTER TABLE nodes ALTER COLUMN name DROP NOT NULL", "column name of nodes is not as the migrations made it"),
+        (
+            "CREATE OR REPLACE FUNCTION guard_refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+            "function guard_refuse is not as the migrations made it",
+        ),
+    ],
+)
+async def test_what_only_postgresql_can_change_is_found_too(
+    database_url: str, database: Database, statement: str, finding: str
+) -> None:
+    if database.dialect == "sqlite":
+        finding = "table runs is not as the migrations made it"
+        statement = "ALTER TABLE runs RENAME COLUMN error TO mistake"
+    await database.write(lambda connection: run_sql(connection, statement))
+    assert finding in await check(database_url)
+
+
+async def test_tables_of_others_are_left_alone(database_url: str, database: Database) -> None:
+    await database.write(lambda connection: run_sql(connection, "CREATE TABLE mine (id INTEGER PRIMARY KEY)"))
+    assert await check(database_url) == []
+
+
+async def test_another_revision_is_told_and_nothing_else(database_url: str) -> None:
+    await downgrade(database_url, "base")
+    assert await check(database_url) == [
+        f"the database is at revision none, this version of Dagbook works with {head()}"
+    ]
+
+
+async def test_checking_leaves_nothing_behind(database_url: str, database: Database) -> None:
+    await check(database_url)
+    if database.dialect == "postgresql":
+        left = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'dagbook%'"
+        assert await database.read(lambda connection: connection.exec_driver_sql(left).scalar_one()) == 0

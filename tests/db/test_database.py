@@ -1,0 +1,241 @@
+"""How work is run: transactions, turns, cancellation, and what is told when it cannot be run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from threading import Event
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+
+from app.db import database as module
+from app.db.database import Database, ReadConnection, WriteConnection
+from app.db.failure import DatabaseUnavailable
+from app.db.models import Run
+from tests.db.rows import add_whole_run, run_sql, table_of
+
+RUNS = table_of(Run)
+BOUND_SECONDS = 10
+
+
+def counter(connection: ReadConnection | WriteConnection) -> int:
+    return int(connection.execute(select(RUNS.c.max_active_runs)).scalar_one())
+
+
+def add_one(connection: WriteConnection) -> None:
+    before = connection.execute(select(RUNS.c.max_active_runs).with_for_update()).scalar_one()
+    connection.execute(update(RUNS).values(max_active_runs=before + 1))
+
+
+@pytest.fixture
+async def counting(database: Database) -> Database:
+    """A database with one run, whose counter stands at 1."""
+    await database.write(add_whole_run)
+    return database
+
+
+async def test_a_write_is_seen_by_reads_and_glances(counting: Database) -> None:
+    await counting.write(add_one)
+    assert await counting.read(counter) == 2
+    assert await counting.glance(counter) == 2
+
+
+async def test_a_write_that_raises_leaves_nothing(counting: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        add_one(connection)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await counting.write(work)
+    assert await counting.read(counter) == 1
+
+
+@pytest.mark.parametrize("way", ["read", "glance"])
+async def test_nothing_is_written_through_a_read(counting: Database, way: str) -> None:
+    work: Callable[[Any], None] = add_one
+    with pytest.raises((SQLAlchemyError, DatabaseUnavailable)):
+        await getattr(counting, way)(work)
+    assert await counting.read(counter) == 1
+
+
+async def test_a_glance_that_raises_does_not_spoil_the_next(counting: Database) -> None:
+    with pytest.raises(SQLAlchemyError):
+        await counting.glance(lambda connection: connection.execute(text("SELECT nothing FROM nowhere")))
+    assert await counting.glance(counter) == 1
+
+
+async def test_mistakes_in_statements_pass_as_they_are(counting: Database) -> None:
+    with pytest.raises(SQLAlchemyError) as caught:
+        await counting.write(lambda connection: run_sql(connection, "SELECT nothing FROM nowhere"))
+    assert counting.dialect == "sqlite" or isinstance(caught.value, ProgrammingError)
+
+
+async def test_twenty_writers_lose_no_update(counting: Database) -> None:
+    async def ten() -> None:
+        for _ in range(10):
+            await counting.write(add_one)
+
+    await asyncio.gather(*(ten() for _ in range(20)))
+    assert await counting.read(counter) == 201
+
+
+async def test_two_programs_on_one_database_lose_no_update(counting: Database, database_url: str) -> None:
+    other = await Database.open(database_url)
+    await asyncio.gather(*(database.write(add_one) for database in (counting, other) for _ in range(20)))
+    await other.close()
+    assert await counting.read(counter) == 41
+
+
+@asynccontextmanager
+async def held_up(database: Database) -> AsyncIterator[Callable[[WriteConnection], None]]:
+    """Yield work that adds one and then waits inside its transaction until the block is left."""
+    gate = Event()
+    if database.dialect == "sqlite":
+
+        def wait(connection: WriteConnection) -> None:
+            add_one(connection)
+            assert gate.wait(BOUND_SECONDS)
+
+        yield wait
+        gate.set()
+        return
+
+    async with asyncio.timeout(BOUND_SECONDS):
+        locked, release = asyncio.Event(), asyncio.Event()
+        holder = asyncio.create_task(_hold_advisory_lock(database, locked, release))
+        await locked.wait()
+
+        def wait_for_lock(connection: WriteConnection) -> None:
+            add_one(connection)
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
+
+        yield wait_for_lock
+        release.set()
+        await holder
+
+
+async def _hold_advisory_lock(database: Database, locked: asyncio.Event, release: asyncio.Event) -> None:
+    engines: Any = database._engines
+    async with engines._engine.begin() as connection:
+        await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
+        locked.set()
+        await release.wait()
+
+
+async def begun(database: Database, task: asyncio.Task[None]) -> None:
+    """Wait until the write's transaction is under way."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not task.done():
+            await asyncio.sleep(0)
+            if database.dialect == "sqlite":
+                engines: Any = database._engines
+                connection = engines._writer._connection
+                if connection is not None and connection.in_transaction():
+                    return
+            elif await database.read(lambda connection: connection.execute(waiting).scalar_one()):
+                return
+
+
+async def test_a_cancelled_caller_cuts_no_write_in_half_and_leaves_no_lock(counting: Database) -> None:
+    async with held_up(counting) as work:
+        task = asyncio.create_task(counting.write(work))
+        await begun(counting, task)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    async with asyncio.timeout(BOUND_SECONDS):
+        await counting.write(add_one)
+    assert await counting.read(counter) == 3
+
+
+async def test_closing_waits_for_the_writes_that_were_asked_for(counting: Database, database_url: str) -> None:
+    closing = await Database.open(database_url)
+    tasks = [asyncio.create_task(closing.write(add_one)) for _ in range(10)]
+    await asyncio.sleep(0)
+    await closing.close()
+    await asyncio.gather(*tasks)
+    assert await counting.read(counter) == 11
+
+
+async def test_closing_twice_is_harmless(database_url: str) -> None:
+    database = await Database.open(database_url)
+    await database.close()
+    await database.close()
+
+
+async def test_a_cancelled_read_leaves_the_way_free(counting: Database) -> None:
+    reads = [asyncio.create_task(counting.read(counter)) for _ in range(40)]
+    await asyncio.sleep(0)
+    for task in reads[::2]:
+        task.cancel()
+    results = await asyncio.gather(*reads, return_exceptions=True)
+    assert results[1::2] == [1] * 20
+    assert await counting.read(counter) == 1
+
+
+async def test_a_read_only_database_is_told_as_unavailable(counting: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        connection.execute(update(RUNS).values(max_active_runs=5))
+
+    with pytest.raises(DatabaseUnavailable, match="read-only"):
+        await counting.write(work)
+
+
+async def test_a_lock_that_is_not_to_be_had_is_told_as_unavailable(
+    counting: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BUSY_MILLISECONDS", 20)
+    impatient = await Database.open(database_url)
+
+    def work(connection: WriteConnection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '20ms'")
+        add_one(connection)
+
+    async with held_up(counting) as holding:
+        task = asyncio.create_task(counting.write(holding))
+        await begun(counting, task)
+        with pytest.raises(DatabaseUnavailable, match="lock"):
+            await impatient.write(work)
+    await task
+    await impatient.close()
+
+
+async def test_a_full_disk_is_told_as_unavailable(counting: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA max_page_count = 1")
+            run_sql(connection, "UPDATE runs SET params_text = :much", much="x" * 1_000_000)
+        else:
+            connection.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = 'disk_full'; END $$")
+
+    with pytest.raises(DatabaseUnavailable, match="disk"):
+        await counting.write(work)
+    assert await counting.read(counter) == 1
+
+
+async def test_a_database_that_is_not_there_is_told_as_unavailable(empty_url: str) -> None:
+    gone = empty_url.replace("test.db", "no/such/folder.db").replace("test_", "gone_")
+    with pytest.raises(DatabaseUnavailable, match="cannot be opened|no such database"):
+        await Database.open(gone)
+
+
+async def test_connections_have_the_settings_that_durability_needs(database: Database) -> None:
+    def work(connection: WriteConnection) -> list[Any]:
+        names = {
+            "sqlite": ("PRAGMA journal_mode", "PRAGMA synchronous", "PRAGMA foreign_keys", "PRAGMA auto_vacuum"),
+            "postgresql": ("SHOW synchronous_commit", "SHOW transaction_isolation", "SHOW application_name"),
+        }
+        return [connection.exec_driver_sql(name).scalar() for name in names[connection.dialect.name]]
+
+    expected = {"sqlite": ["wal", 2, 1, 2], "postgresql": ["on", "read committed", "dagbook"]}
+    assert await database.write(work) == expected[database.dialect]

@@ -1,0 +1,146 @@
+"""The one history of both engines."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Connection, func, select
+
+from app.db.base import Base
+from app.db.check import check
+from app.db.database import Database, WriteConnection
+from app.db.models import Run
+from app.db.revision import MigrationFailed, revise
+from app.db.upgrade import UnknownRevision, current, downgrade, head, open_for_migration, upgrade
+from app.db.url import sqlite_path
+from tests.conftest import ROOT
+from tests.db.rows import add_chunk, add_event, add_whole_run, run_sql, table_of
+
+UPGRADE = "import asyncio, sys; from app.db.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, stdout=pipe, stderr=pipe)
+
+
+async def finish(process: asyncio.subprocess.Process) -> None:
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+
+
+async def run_in(url: str, work: object) -> None:
+    database = await Database.open(url)
+    await database.write(work)  # type: ignore[arg-type]
+    await database.close()
+
+
+def fill(connection: WriteConnection) -> None:
+    run_id = add_whole_run(connection)
+    add_event(connection, run_id, 1)
+    add_chunk(connection, run_id, 0)
+
+
+def backups(url: str) -> list[Path]:
+    path = sqlite_path(url)
+    return list(path.parent.glob("*.backup")) if path else []
+
+
+async def test_a_database_without_tables_is_at_no_revision(empty_url: str) -> None:
+    assert await current(empty_url) is None
+    path = sqlite_path(empty_url)
+    assert path is None or not path.exists()
+
+
+async def test_up_down_and_up_again_with_rows_inside(empty_url: str) -> None:
+    await upgrade(empty_url)
+    assert await current(empty_url) == head()
+    await run_in(empty_url, fill)
+    await downgrade(empty_url, "base")
+    assert await current(empty_url) is None
+    await upgrade(empty_url)
+    assert await check(empty_url) == []
+    await run_in(empty_url, fill)
+
+
+async def test_upgrading_what_is_up_to_date_changes_nothing(database_url: str) -> None:
+    await run_in(database_url, fill)
+    await upgrade(database_url)
+    assert await check(database_url) == []
+    assert backups(database_url) == []
+
+
+async def test_two_programs_may_upgrade_at_once(empty_url: str) -> None:
+    processes = [await start("-c", UPGRADE, empty_url) for _ in range(3)]
+    await asyncio.gather(*(finish(process) for process in processes))
+    assert await check(empty_url) == []
+
+
+async def test_alembic_on_the_command_line_does_the_same(empty_url: str) -> None:
+    await finish(await start("-m", "alembic", "-x", f"url={empty_url}", "upgrade", "head"))
+    assert await check(empty_url) == []
+
+
+async def test_a_sqlite_file_with_rows_is_copied_before_it_is_changed(database_url: str) -> None:
+    await run_in(database_url, fill)
+    await downgrade(database_url, "base")
+    copies = backups(database_url)
+    assert len(copies) == (1 if sqlite_path(database_url) else 0)
+    for copy in copies:
+        with closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("SELECT count(*) FROM run_events").fetchone() == (1,)
+        assert copy.stat().st_mode & 0o077 == 0
+
+
+async def test_a_sqlite_file_is_for_its_owner_only(empty_url: str) -> None:
+    await upgrade(empty_url)
+    path = sqlite_path(empty_url)
+    assert path is None or path.stat().st_mode & 0o077 == 0
+
+
+async def test_a_database_of_a_newer_version_is_refused(database_url: str) -> None:
+    await run_in(
+        database_url, lambda connection: run_sql(connection, "UPDATE alembic_version SET version_num = 'later'")
+    )
+    with pytest.raises(UnknownRevision, match="later"):
+        await upgrade(database_url)
+
+
+def copy_tables(connection: Connection) -> None:
+    """Do to each table what a batch operation on SQLite does to it."""
+    operations = Operations(MigrationContext.configure(connection))
+    for table in ("run_attempts", "nodes", "definitions", "runs"):
+        with operations.batch_alter_table(table, recreate="always"):
+            pass
+
+
+async def test_a_revision_may_copy_tables_and_loses_neither_rows_nor_triggers(database_url: str) -> None:
+    await run_in(database_url, fill)
+    if sqlite_path(database_url) is None:
+        return  # PostgreSQL changes tables in place
+    async with open_for_migration(database_url) as connection, connection.begin():
+        await connection.run_sync(revise_by(copy_tables))
+    database = await Database.open(database_url)
+    for table in Base.metadata.sorted_tables:
+        kept = await database.read(lambda plain, table=table: plain.scalar(select(func.count()).select_from(table)))
+        assert kept == (1 if table.name in FILLED else 0), table.name
+    await database.close()
+    assert not [difference for difference in await check(database_url) if "trigger" in difference]
+
+
+FILLED = {"definitions", "runs", "run_attempts", "nodes", "run_events", "log_chunks"}
+
+
+def revise_by(change: object) -> object:
+    def work(connection: Connection) -> None:
+        with revise(connection, triggers="0001"):
+            change(connection)  # type: ignore[operator]
+
+    return work

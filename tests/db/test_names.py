@@ -1,0 +1,129 @@
+"""Names and numbers that may exist once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from app.db.database import Database, WriteConnection
+from tests.db.rows import (
+    add_attempt,
+    add_dag,
+    add_definition,
+    add_node,
+    add_request,
+    add_revision,
+    add_run,
+    add_whole_run,
+    rehearse,
+    run_sql,
+)
+
+Work = Callable[[WriteConnection], object]
+
+
+def two_dags_of_one_file(connection: WriteConnection) -> None:
+    add_definition(connection)
+    add_dag(connection)
+    add_dag(connection, dag_name="other")
+
+
+def two_revisions_of_one_number(connection: WriteConnection) -> None:
+    add_definition(connection)
+    dag_id = add_dag(connection)
+    add_revision(connection, dag_id, 1)
+    add_revision(connection, dag_id, 1)
+
+
+def two_root_runs_of_one_id(connection: WriteConnection) -> None:
+    add_whole_run(connection)
+    add_run(connection)
+
+
+def two_children_of_one_id(connection: WriteConnection) -> None:
+    root = add_whole_run(connection)
+    for dag_name in ("first", "second"):
+        add_run(connection, dag_name=dag_name, run_id="child", root_id=root, parent_id=root)
+
+
+def two_attempts_of_one_number(connection: WriteConnection) -> None:
+    add_attempt(connection, add_whole_run(connection), status=2)
+
+
+def two_nodes_of_one_position(connection: WriteConnection) -> None:
+    add_node(connection, add_whole_run(connection), name="other")
+
+
+def two_steps_of_one_name(connection: WriteConnection) -> None:
+    add_node(connection, add_whole_run(connection), position=1)
+
+
+def a_child_without_parent(connection: WriteConnection) -> None:
+    add_run(connection, run_id="child", root_id=add_whole_run(connection))
+
+
+def a_request_of_unknown_kind(connection: WriteConnection) -> None:
+    add_request(connection, add_whole_run(connection))
+    run_sql(connection, "UPDATE run_requests SET kind = 'sing'")
+
+
+REFUSED: list[Work] = [
+    two_dags_of_one_file,
+    two_revisions_of_one_number,
+    two_root_runs_of_one_id,
+    two_children_of_one_id,
+    two_attempts_of_one_number,
+    two_nodes_of_one_position,
+    two_steps_of_one_name,
+    a_child_without_parent,
+    a_request_of_unknown_kind,
+]
+
+
+def one_id_under_two_dags(connection: WriteConnection) -> None:
+    add_whole_run(connection)
+    add_run(connection, dag_name="other")
+
+
+def a_child_named_like_a_root(connection: WriteConnection) -> None:
+    root = add_whole_run(connection)
+    add_run(connection, root_id=root, parent_id=root)
+
+
+def one_child_id_under_two_roots(connection: WriteConnection) -> None:
+    for root in (add_whole_run(connection), add_run(connection, run_id="two")):
+        add_run(connection, run_id="child", root_id=root, parent_id=root)
+
+
+def a_handler_named_like_a_step(connection: WriteConnection) -> None:
+    add_node(connection, add_whole_run(connection), position=-5, handler=True)
+
+
+ACCEPTED: list[Work] = [
+    one_id_under_two_dags,
+    a_child_named_like_a_root,
+    one_child_id_under_two_roots,
+    a_handler_named_like_a_step,
+]
+
+
+@pytest.mark.parametrize("work", REFUSED, ids=lambda work: work.__name__)
+async def test_the_database_refuses(shared_database: Database, work: Work) -> None:
+    with pytest.raises(IntegrityError):
+        await rehearse(shared_database, work)
+
+
+@pytest.mark.parametrize("work", ACCEPTED, ids=lambda work: work.__name__)
+async def test_the_database_accepts(shared_database: Database, work: Work) -> None:
+    await rehearse(shared_database, work)
+
+
+async def test_the_number_of_a_removed_run_is_not_given_again(shared_database: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        first = add_whole_run(connection)
+        run_sql(connection, "DELETE FROM runs")
+        assert add_run(connection) > first
+
+    await rehearse(shared_database, work)

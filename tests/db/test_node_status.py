@@ -1,0 +1,172 @@
+"""Which statuses of a node the database accepts, written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import product
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from app.db.database import Database, WriteConnection
+from app.engine.status import NODE_TRANSITIONS, NodeStatus, RunStatus
+from tests.db.rows import (
+    NOW,
+    add_attempt,
+    add_node,
+    add_run_in,
+    add_whole_run,
+    bring_node_to,
+    rehearse,
+    run_sql,
+    stored,
+)
+
+PAIRS = list(product(NodeStatus, repeat=2))
+NAMES = [f"{before.label}-{after.label}" for before, after in PAIRS]
+REFUSED = "a node cannot go from its status to this one"
+EDIT = "UPDATE nodes SET status = :after, edited_at = :at, edited_by = 'ann' WHERE run_id = :id"
+
+Work = Callable[[WriteConnection], None]
+
+
+def change(before: NodeStatus, after: int) -> Work:
+    def work(connection: WriteConnection) -> None:
+        run_id = add_whole_run(connection)
+        bring_node_to(connection, run_id, before)
+        run_sql(connection, "UPDATE nodes SET status = :after WHERE run_id = :id", after=after, id=run_id)
+
+    return work
+
+
+def edit(before: NodeStatus, after: NodeStatus, run: RunStatus) -> Work:
+    def work(connection: WriteConnection) -> None:
+        run_id = add_run_in(connection, run)
+        add_attempt(connection, run_id)
+        add_node(connection, run_id)
+        bring_node_to(connection, run_id, before)
+        run_sql(connection, EDIT, after=after, at=stored(connection, NOW), id=run_id)
+
+    return work
+
+
+def edit_twice(later: timedelta) -> Work:
+    def work(connection: WriteConnection) -> None:
+        edit(NodeStatus.FAILED, NodeStatus.SUCCEEDED, RunStatus.FAILED)(connection)
+        at = stored(connection, NOW + later)
+        run_sql(connection, "UPDATE nodes SET status = 2, edited_at = :at, edited_by = 'ann'", at=at)
+
+    return work
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+@pytest.mark.parametrize("status", NodeStatus, ids=lambda status: status.label)
+async def test_a_node_begins_as_not_started_and_in_a_retry_also_settled(
+    shared_database: Database, status: NodeStatus, attempt: int
+) -> None:
+    def work(connection: WriteConnection) -> None:
+        run_id = add_run_in(connection, RunStatus.RUNNING)
+        add_attempt(connection, run_id, number=attempt)
+        add_node(connection, run_id, attempt=attempt, status=status)
+
+    if status is NodeStatus.NOT_STARTED or (attempt > 1 and status.is_final):
+        await rehearse(shared_database, work)
+    else:
+        with pytest.raises(
+            IntegrityError, match="a node begins as not started, or in a retry with the status it keeps"
+        ):
+            await rehearse(shared_database, work)
+
+
+@pytest.mark.parametrize(("before", "after"), PAIRS, ids=NAMES)
+async def test_a_node_follows_the_table(shared_database: Database, before: NodeStatus, after: NodeStatus) -> None:
+    if before is after or (before, after) in NODE_TRANSITIONS:
+        await rehearse(shared_database, change(before, after))
+    else:
+        with pytest.raises(IntegrityError, match=REFUSED):
+            await rehearse(shared_database, change(before, after))
+
+
+@pytest.mark.parametrize(("before", "after"), PAIRS, ids=NAMES)
+async def test_an_edit_takes_a_settled_node_to_any_status_but_running(
+    shared_database: Database, before: NodeStatus, after: NodeStatus
+) -> None:
+    work = edit(before, after, RunStatus.FAILED)
+    allowed_anyway = before is after or (before, after) in NODE_TRANSITIONS
+    if allowed_anyway or (before.is_final and after is not NodeStatus.RUNNING):
+        await rehearse(shared_database, work)
+    else:
+        with pytest.raises(IntegrityError, match=REFUSED):
+            await rehearse(shared_database, work)
+
+
+async def test_nodes_of_a_running_run_are_not_edited(shared_database: Database) -> None:
+    with pytest.raises(IntegrityError, match=REFUSED):
+        await rehearse(shared_database, edit(NodeStatus.FAILED, NodeStatus.SUCCEEDED, RunStatus.RUNNING))
+
+
+async def test_a_node_may_be_edited_again(shared_database: Database) -> None:
+    await rehearse(shared_database, edit_twice(timedelta(seconds=1)))
+
+
+async def test_an_earlier_edit_does_not_open_the_node_for_good(shared_database: Database) -> None:
+    with pytest.raises(IntegrityError, match=REFUSED):
+        await rehearse(shared_database, edit_twice(timedelta(0)))
+
+
+async def test_an_edit_names_who_did_it(shared_database: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        run_id = add_whole_run(connection)
+        at = stored(connection, NOW)
+        run_sql(connection, "UPDATE nodes SET edited_at = :at WHERE run_id = :id", at=at, id=run_id)
+
+    with pytest.raises(IntegrityError, match="edited_by_somebody"):
+        await rehearse(shared_database, work)
+
+
+@pytest.mark.parametrize("status", [-1, 7])
+async def test_a_status_outside_the_set_is_refused(shared_database: Database, status: int) -> None:
+    with pytest.raises(IntegrityError):
+        await rehearse(shared_database, change(NodeStatus.NOT_STARTED, status))
+
+
+@pytest.mark.parametrize("status", NodeStatus, ids=lambda status: status.label)
+async def test_only_a_settled_node_has_an_end(shared_database: Database, status: NodeStatus) -> None:
+    def work(connection: WriteConnection) -> None:
+        run_id = add_whole_run(connection)
+        bring_node_to(connection, run_id, status)
+        at = stored(connection, NOW)
+        run_sql(connection, "UPDATE nodes SET finished_at = :at WHERE run_id = :id", at=at, id=run_id)
+
+    if status.is_final:
+        await rehearse(shared_database, work)
+    else:
+        with pytest.raises(IntegrityError, match="finished_only_when_settled"):
+            await rehearse(shared_database, work)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE runs SET status = 2, started_at = :started, finished_at = :finished",
+        "UPDATE nodes SET status = 2, started_at = :started, finished_at = :finished",
+    ],
+)
+async def test_nothing_ends_before_it_started(shared_database: Database, statement: str) -> None:
+    def work(connection: WriteConnection) -> None:
+        bring_node_to(connection, add_whole_run(connection), NodeStatus.RUNNING)
+        started, finished = stored(connection, NOW), stored(connection, NOW - timedelta(microseconds=1))
+        run_sql(connection, statement, started=started, finished=finished)
+
+    with pytest.raises(IntegrityError, match="finished_after_started"):
+        await rehearse(shared_database, work)
+
+
+@pytest.mark.parametrize(("position", "handler"), [(-1, False), (0, True), (-6, True)])
+async def test_handlers_and_only_they_stand_below_zero(shared_database: Database, position: int, handler: bool) -> None:
+    def work(connection: WriteConnection) -> None:
+        add_node(connection, add_whole_run(connection), position=position, handler=handler, name="other")
+
+    with pytest.raises(IntegrityError, match="handlers_below_zero"):
+        await rehearse(shared_database, work)

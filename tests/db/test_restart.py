@@ -1,0 +1,102 @@
+"""PostgreSQL goes away and comes back under an open database."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.db.database import Database, ReadConnection, WriteConnection
+from app.db.failure import DatabaseUnavailable
+from tests.conftest import POSTGRES
+
+
+class Server:
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    async def start(self) -> str:
+        return await self._run("start")
+
+    async def stop(self) -> None:
+        await self._run("stop")
+
+    async def _run(self, verb: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            POSTGRES, verb, self._directory, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        output, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        return output.decode().strip()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="dagbook-restart-") as directory:
+        server = Server(directory)
+        await server.start()
+        yield server
+        await server.stop()
+
+
+@pytest.fixture
+async def opened(server: Server) -> AsyncIterator[Database]:
+    """A database whose pool holds several connections and whose only table has one row."""
+    address = (Path(server._directory) / "url").read_text().split()[0]
+    database = await Database.open(address)
+    await database.write(lambda connection: connection.exec_driver_sql("CREATE TABLE kept AS SELECT 1 AS number"))
+    await asyncio.gather(*(database.read(numbers) for _ in range(8)))
+    yield database
+    await database.close()
+
+
+def numbers(connection: ReadConnection) -> list[int]:
+    return list(connection.exec_driver_sql("SELECT number FROM kept ORDER BY number").scalars())
+
+
+def keep_two(connection: WriteConnection) -> None:
+    connection.exec_driver_sql("INSERT INTO kept VALUES (2)")
+
+
+async def test_the_next_call_works_after_a_restart_that_nobody_noticed(server: Server, opened: Database) -> None:
+    await server.stop()
+    await server.start()
+    await opened.write(keep_two)
+    results = await asyncio.gather(*(opened.read(numbers) for _ in range(8)))
+    assert results == [[1, 2]] * 8
+
+
+async def test_while_it_is_away_calls_are_told_so_and_later_ones_work(server: Server, opened: Database) -> None:
+    await server.stop()
+    for call in (opened.write(keep_two), opened.read(numbers), opened.glance(numbers)):
+        with pytest.raises(DatabaseUnavailable):
+            await call
+    await server.start()
+    await opened.write(keep_two)
+    assert await opened.glance(numbers) == [1, 2]
+
+
+async def test_a_connection_lost_inside_a_transaction_is_told(server: Server, opened: Database) -> None:
+    waiting = asyncio.create_task(opened.write(lambda connection: connection.exec_driver_sql("SELECT pg_sleep(60)")))
+    count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    async with asyncio.timeout(10):
+        asleep = 0
+        while not asleep:
+            asleep = await opened.read(lambda connection: connection.exec_driver_sql(count).scalar_one())
+    await server.stop()
+    with pytest.raises(DatabaseUnavailable):
+        await waiting
+    await server.start()
+    assert await opened.read(numbers) == [1]
+
+
+async def test_opening_a_server_that_is_away_is_told(server: Server, opened: Database) -> None:
+    address = (Path(server._directory) / "url").read_text().split()[0]
+    assert await opened.read(numbers) == [1]
+    await server.stop()
+    with pytest.raises(DatabaseUnavailable):
+        await Database.open(address)
+    await server.start()
