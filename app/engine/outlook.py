@@ -64,7 +64,7 @@ def kill_time(plan: Plan, run: RunState) -> datetime | None:
 
 
 def _instants(plan: Plan, state: RunState) -> Iterator[datetime]:
-    candidates = [_pick_time(plan, state), run_limit(plan, state)]
+    candidates = [_pick_time(plan, state), _close_time(state), run_limit(plan, state)]
     nodes = [(key, state.handlers[key] if key < 0 else state.steps[key]) for key in state.running]
     for key, node in nodes:
         candidates += [node.due_at, step_limit(plan, key, node)]
@@ -74,6 +74,11 @@ def _instants(plan: Plan, state: RunState) -> Iterator[datetime]:
         soft = any(not is_repeating(plan, key) for key in left) and state.killed_at is None
         candidates.append(next_signal(state) if soft else None)
     return (instant for instant in candidates if instant is not None)
+
+
+def _close_time(state: RunState) -> datetime | None:
+    """Return a time gone by for a run that had nothing to do when it began, and is only left to be closed."""
+    return state.started_at if state.phase is Phase.EXIT and not state.running else None
 
 
 def _pick_time(plan: Plan, state: RunState) -> datetime | None:

@@ -14,6 +14,7 @@ DEADLOCK = "the steps that are left wait for each other"
 
 def begin(turn: Turn) -> None:
     """Set the run going."""
+    turn.began = True
     turn.change(status=RunStatus.RUNNING, started_at=turn.now, phase=Phase.PRECONDITIONS)
     if turn.plan.dag.preconditions:
         turn.order(CheckConditions(key=None))
@@ -104,7 +105,8 @@ def _leave_outcome(turn: Turn) -> bool:
 
 
 def _leave_exit(turn: Turn) -> bool:
-    if not _handled(turn, EXIT):
+    # A run with nothing to do must still be seen running: the database knows no way from begun to ended in one step.
+    if turn.began or not _handled(turn, EXIT):
         return False
     outcome = turn.run.outcome or RunStatus.FAILED
     turn.change(status=outcome, phase=Phase.CLOSED, finished_at=turn.now)

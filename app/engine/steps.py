@@ -82,8 +82,6 @@ def exit_step(turn: Turn, node: NodeState, event: StepExited) -> None:
     """Decide what the end of an execution means: settled, tried again, or repeated."""
     if _is_aborted(turn, node, event):
         settle(turn, event.key, NodeStatus.ABORTED, exit_code=event.exit_code, error=event.error)
-        if event.error:
-            turn.blame(event.key, event.error)
     elif not event.prepared:
         settle_by_verdict(turn, event.key, _fail(turn, node, event))
     elif node.kill is not None or is_late(turn, node, event):

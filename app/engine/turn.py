@@ -30,6 +30,7 @@ class Turn:
         self.running = list(state.running)
         self.actions: list[Action] = []
         self.touched = False
+        self.began = False  # the run itself began in this very transition
 
     def node(self, key: int) -> NodeState | None:
         """Return the node behind a key, if there is one."""

@@ -24,21 +24,33 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExecutionFiles(msgspec.Struct, frozen=True):
-    """The files of one execution: its own directory, and the output shared by all executions of the node."""
+    """The files of one execution, and the output that all executions of its node share.
 
-    directory: Path
+    They lie side by side, told apart by their endings: making directories was the dearest part of a short step.
+    """
+
+    base: str  # path and beginning of the name of the execution's own files
     stdout: Path
     stderr: Path
 
     @property
-    def started(self) -> Path:
-        """Created exclusively by whoever owns the execution."""
-        return self.directory / "started"
+    def directory(self) -> Path:
+        """Where all of them lie."""
+        return self.stdout.parent
 
     @property
-    def exit(self) -> Path:
+    def started(self) -> str:
+        """Created exclusively by whoever owns the execution."""
+        return self.base + ".started"
+
+    @property
+    def exit(self) -> str:
         """Prepared by the server, written over in place by the shim."""
-        return self.directory / "exit"
+        return self.base + ".exit"
+
+    def own(self, ending: str) -> Path:
+        """Name another file of the execution."""
+        return Path(f"{self.base}.{ending}")
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,8 +34,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def prepare(files: ExecutionFiles) -> None:
-    """Make the execution's directory and the bytes that the shim writes its exit code over."""
-    files.directory.mkdir(parents=True, mode=0o700)
+    """Make the bytes that the shim writes its exit code over; the directory is there."""
     descriptor = os.open(files.exit, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, _UNWRITTEN)
@@ -54,7 +53,7 @@ def spawn(command: Command, files: ExecutionFiles) -> OwnProcess:
     """Start the shim in a session of its own; raises SetupError when the system refuses."""
     env, odd = _split_environment(command.env)
     prefix = ["env", "--", *odd] if odd else []
-    argv = ["/bin/sh", str(_SHIM), str(files.started), str(files.exit), *prefix, *command.argv]
+    argv = ["/bin/sh", str(_SHIM), files.started, files.exit, *prefix, *command.argv]
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     out = os.open(files.stdout, flags, 0o600)
     err = os.open(files.stderr, flags, 0o600)
@@ -79,7 +78,7 @@ def spawn(command: Command, files: ExecutionFiles) -> OwnProcess:
 def read_exit(files: ExecutionFiles) -> int | None:
     """Read the exit code that the shim left; None while it is missing or short."""
     try:
-        text = files.exit.read_bytes()
+        text = Path(files.exit).read_bytes()
     except FileNotFoundError:
         return None
     return int(text[:3]) if len(text) >= len(_UNWRITTEN) and text[:3].isdigit() else None
@@ -88,7 +87,7 @@ def read_exit(files: ExecutionFiles) -> int | None:
 def read_started(files: ExecutionFiles) -> ProcessId | None:
     """Read who owns the execution; None when the file is not there or not whole."""
     try:
-        return proc.parse_stat(files.started.read_text(errors="replace"))
+        return proc.parse_stat(Path(files.started).read_text(errors="replace"))
     except FileNotFoundError:
         return None
 

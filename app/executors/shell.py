@@ -111,6 +111,8 @@ def build(texts: ShellTexts, *, cwd: Path, env: Mapping[str, str], files: Execut
 
 def make_directory(cwd: Path) -> None:
     """Make the directory a command works in; raises SetupError."""
+    if cwd.is_dir():
+        return
     try:
         cwd.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
@@ -123,7 +125,7 @@ def _write_script(texts: ShellTexts, cwd: Path, files: ExecutionFiles) -> str:
     path = cwd / f"dagbook_script-{secrets.token_hex(8)}{_SUFFIXES.get(name, '.sh')}"
     try:
         # The link is how a server that comes later finds the script to remove.
-        (files.directory / "script").symlink_to(path)
+        files.own("script").symlink_to(path)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
@@ -135,7 +137,7 @@ def _write_script(texts: ShellTexts, cwd: Path, files: ExecutionFiles) -> str:
 
 def remove_script(files: ExecutionFiles) -> None:
     """Remove the script file that ``build`` wrote, if any."""
-    link = files.directory / "script"
+    link = files.own("script")
     if link.is_symlink():
         link.readlink().unlink(missing_ok=True)
         link.unlink(missing_ok=True)

@@ -59,13 +59,12 @@ async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
     """Look at what an execution left behind (house design section 7, recovery).
 
     Gives its outcome, the live process, or None when it never began and never will:
-    it may be begun again, in a new directory.
+    it may be begun again, with files of its own.
     """
     if files is None:
         return None
     if (code := process.read_exit(files)) is not None:
         return process.outcome_of(code)
-    # A server that is fenced off but still alive cannot make this directory again, so it cannot begin either.
     files.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     if process.claim(files):
         return None
@@ -102,11 +101,11 @@ def begin(node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place:
 def _note_offset(node: NodeWork, files: ExecutionFiles) -> None:
     """Note where in stdout an execution's own output begins."""
     if node.step.output:
-        (files.directory / "offset").write_text(str(node.size_of_stdout()))
+        files.own("offset").write_text(str(node.size_of_stdout()))
 
 
 def _own_offset(files: ExecutionFiles) -> int:
-    note = files.directory / "offset"
+    note = files.own("offset")
     return int(note.read_text() or 0) if note.exists() else 0
 
 

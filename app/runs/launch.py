@@ -23,6 +23,7 @@ from app.runs.ground import Ground
 from app.runs.inputs import Place, evaluate_inputs
 from app.runs.recorder import Recorder, Refusal, RunRefusedError
 from app.runs.run import OwnedRun
+from app.runs.runner import Runner
 from app.spec.library import Library
 from app.spec.load import Loaded
 from app.spec.model import Dag
@@ -31,8 +32,11 @@ from app.spec.model import Dag
 class Drivers(Protocol):
     """Those who drive runs, seen from here."""
 
-    def adopt(self, run: OwnedRun, dag: Dag) -> None:
-        """Drive a run that was accepted just now."""
+    def prepare(self, run: OwnedRun, dag: Dag) -> Runner:
+        """Make the driver of a run that is about to be accepted."""
+
+    def drive(self, runner: Runner) -> None:
+        """Let a run be driven."""
 
     def tell_stop(self, key: int) -> None:
         """Tell a run that it was asked to stop, if it is driven here."""
@@ -108,11 +112,13 @@ class Launcher:
             inputs=inputs,
             last_seq=1,
         )
+        runner = self._drivers.prepare(owned, definition.dag)
+        new = new_run(wanted, owned, self._ground)
         try:
-            await self._recorder.accept(new_run(wanted, owned, self._ground))
+            await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin()))
         except RunRefusedError as error:
             raise _as_app_error(error.refusal) from error
-        self._drivers.adopt(owned, definition.dag)
+        self._drivers.drive(runner)
         return run_id
 
     def _place(self, key: int, start: Start) -> Place:

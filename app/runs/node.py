@@ -21,7 +21,7 @@ _STDERR_TAIL_BYTES = 1024
 class NodeWork:
     """One node of a run that this process drives."""
 
-    def __init__(self, key: int, step: Step, attempt_directory: Path, facts: NodeFacts) -> None:
+    def __init__(self, key: int, step: Step, attempt: int, run_directory: Path, facts: NodeFacts) -> None:
         self.key = key
         self.step = step
         self.facts = facts
@@ -29,34 +29,28 @@ class NodeWork:
         self.positions = {STDOUT: Position(), STDERR: Position()}
         self.ordinal = 0
         self.follower: Follower | None = None
-        self._directory = attempt_directory / f"{key}-{_UNSAFE.sub('_', step.name)[:_NAME_LENGTH]}"
-
-    @property
-    def stdout(self) -> Path:
-        """The file that all executions of this node append their stdout to."""
-        return self._directory / "stdout"
-
-    @property
-    def stderr(self) -> Path:
-        """The file that all executions of this node append their stderr to."""
-        return self._directory / "stderr"
+        self._directory = run_directory
+        self._base = f"{run_directory}/{attempt}_{key}-{_UNSAFE.sub('_', step.name)[:_NAME_LENGTH]}"
+        self.stdout = Path(f"{self._base}.out")  # all executions of the node append their output to these
+        self.stderr = Path(f"{self._base}.err")
 
     def files(self, execution: int, *, again: int = 0) -> ExecutionFiles:
-        """Name the files of an execution; ``again`` tells a second directory of the same one."""
-        name = f"{execution}" if not again else f"{execution}.{again}"
-        return ExecutionFiles(self._directory / name, self.stdout, self.stderr)
+        """Name the files of an execution; ``again`` tells a second set of the same one."""
+        name = f"{execution}-{again}" if again else f"{execution}"
+        return ExecutionFiles(f"{self._base}.{name}", self.stdout, self.stderr)
 
     def stored_files(self) -> ExecutionFiles | None:
         """Name the files that the row names; None when it names none."""
         if self.facts.spool is None:
             return None
-        directory = Path(self.facts.spool)
-        return ExecutionFiles(directory, directory.parent / "stdout", directory.parent / "stderr")
+        shared = self.facts.spool.rpartition(".")[0]
+        return ExecutionFiles(self.facts.spool, Path(f"{shared}.out"), Path(f"{shared}.err"))
 
     def open(self, redirects: dict[int, Path | None], log_limit: int) -> Follower:
         """Begin to follow the streams, where a stored prefix of them ends; raises OSError."""
         if self.follower is None:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not self._directory.is_dir():
+                self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             streams = [self._stream(number, redirects.get(number), log_limit) for number in (STDOUT, STDERR)]
             self.follower = Follower((streams[0], streams[1]))
         return self.follower

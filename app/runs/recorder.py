@@ -172,8 +172,8 @@ class Recorder:
         new = [(item, item.work) for item in group if isinstance(item.work, NewRun)]
         if not new:
             return
-        used = transitions.find_used(ReadConnection(connection), {(run.dag_name, run.run_id) for _, run in new})
-        active = transitions.count_active(ReadConnection(connection), {run.dag_name for _, run in new})
+        used = transitions.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
+        active = transitions.count_active(connection, {run.dag_name for _, run in new})
         accepted = []
         for item, run in new:
             activity = active.get(run.dag_name, Activity())
@@ -186,30 +186,31 @@ class Recorder:
             accepted.append(run)
         if accepted:
             transitions.add_runs(connection, accepted)
+            transitions.apply(connection, [run.first for run in accepted if run.first is not None])
 
     def _apply_transitions(
         self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
     ) -> None:
         wanted = [(item, item.work) for item in group if isinstance(item.work, Transition)]
+        wanted = _not_yet_stored(connection, wanted)
         if not wanted:
             return
         held = transitions.lock_fences(connection, self._owner, {work.fence for _, work in wanted})
         for item, work in wanted:
             if work.fence not in held:
                 failed[id(item)] = FenceLostError(f"run {work.fence.run} has another owner")
-        kept = [(item, work) for item, work in wanted if id(item) not in failed]
-        transitions.apply(connection, _not_yet_stored(connection, kept))
+        transitions.apply(connection, [work for _, work in wanted if work.fence in held])
 
 
-def _not_yet_stored(connection: WriteConnection, kept: Iterable[tuple[_Item, Transition]]) -> list[Transition]:
+def _not_yet_stored(
+    connection: WriteConnection, wanted: list[tuple[_Item, Transition]]
+) -> list[tuple[_Item, Transition]]:
     """Leave out what an earlier try stored although the answer was lost."""
-    pairs = list(kept)
-    doubtful = [work for item, work in pairs if item.retried]
+    doubtful = {work.fence.run for item, work in wanted if item.retried}
     if not doubtful:
-        return [work for _, work in pairs]
-    reader = ReadConnection(connection)
-    sequences = transitions.last_sequences(reader, {work.fence.run for work in doubtful})
-    return [work for item, work in pairs if not (item.retried and _is_stored(reader, work, sequences))]
+        return wanted
+    sequences = transitions.last_sequences(connection, doubtful)
+    return [(item, work) for item, work in wanted if not (item.retried and _is_stored(connection, work, sequences))]
 
 
 def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int, int]) -> bool:

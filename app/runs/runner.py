@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -61,6 +61,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._dirty: set[int] = set()
         self._detached = False
+        self._orders: tuple[action.Action, ...] = ()
 
     # -- what others tell it ---------------------------------------------------------------------------------
 
@@ -92,10 +93,18 @@ class Runner:
 
     # -- its life --------------------------------------------------------------------------------------------
 
+    def begin(self) -> Transition | None:
+        """Begin a run that is being accepted; what this returns belongs into the commit that accepts it."""
+        self._state, self._orders = advance(self._workshop.plan, self._state, event.Begin(), self._workshop.now())
+        if self._state.phase is Phase.CLOSED:
+            return None
+        self._name_spools(self._orders)
+        return self._transition([])
+
     async def drive(self) -> None:
         """Drive the run until it is closed, lost to another server, or let go of."""
         try:
-            self._take_up()
+            await self._take_up()
             while self._state.phase is not Phase.CLOSED and not self._detached:
                 await self._wait()
                 await self._turn()
@@ -106,11 +115,13 @@ class Runner:
         if self._state.phase is Phase.CLOSED:
             self._work.remove_files()
 
-    def _take_up(self) -> None:
+    async def _take_up(self) -> None:
         if self._state.phase is Phase.NEW:
             self.post(event.Begin())
             return
-        for order in resume(self._workshop.plan, self._state):
+        if self._state is not self._stored:
+            await self._commit([])
+        for order in self._orders or resume(self._workshop.plan, self._state):
             self._perform(order)
 
     async def _wait(self) -> None:
@@ -148,7 +159,7 @@ class Runner:
 
     # -- storing ---------------------------------------------------------------------------------------------
 
-    def _name_spools(self, orders: list[action.Action]) -> None:
+    def _name_spools(self, orders: Iterable[action.Action]) -> None:
         """Let a step's directory be part of the commit that lets it begin."""
         for order in orders:
             if isinstance(order, action.StartStep):

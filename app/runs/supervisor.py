@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
@@ -24,7 +23,7 @@ from app.runs.recorder import Recorder
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
 from app.runs.runner import Runner
-from app.runs.sweep import Sweep
+from app.runs.sweep import Sweep, TakenOver
 from app.runs.work import Workshop
 from app.spec.model import Dag
 
@@ -97,37 +96,37 @@ class Supervisor:
         until = now + timedelta(seconds=self._ground.lease_seconds)
         await self._database.write(lambda connection: services.renew(connection, self._identity.id, now, until))
         for taken in await self._sweep.run_once(known=set(self._runners)):
-            self._drive(taken.run, taken.dag, taken.state, taken.facts, taken.runner_setup)
+            self._resume(taken)
         asked = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
         for key in asked:
             self.tell_stop(key)
 
     # -- runs ------------------------------------------------------------------------------------------------
 
-    def adopt(self, run: OwnedRun, dag: Dag) -> None:
-        """Drive a run that was accepted just now."""
-        self._drive(run, dag, fresh(Plan.of(dag)), {}, None)
+    def prepare(self, run: OwnedRun, dag: Dag) -> Runner:
+        """Make the driver of a run that is about to be accepted."""
+        return self._runner(run, dag, fresh(Plan.of(dag)), {})
+
+    def drive(self, runner: Runner) -> None:
+        """Let a run be driven until it is closed or let go of."""
+        run = runner.run
+        self._runners[run.key] = runner
+        task = asyncio.create_task(runner.drive(), name=f"run {run.dag_name}/{run.run_id}")
+        self._drives[run.key] = task
+        task.add_done_callback(lambda done: self._forget(run, done))
+
+    def _resume(self, taken: TakenOver) -> None:
+        runner = self._runner(taken.run, taken.dag, taken.state, taken.facts)
+        taken.resume_logs(runner)
+        self.drive(runner)
 
     def tell_stop(self, key: int) -> None:
         """Tell a run of this process that it was asked to stop."""
         if runner := self._runners.get(key):
             runner.post(event.StopAsked())
 
-    def _drive(
-        self,
-        run: OwnedRun,
-        dag: Dag,
-        state: RunState,
-        facts: dict[int, NodeFacts],
-        setup: Callable[[Runner], None] | None,
-    ) -> None:
-        runner = Runner(run, state, self._recorder, self._workshop(run, dag), facts)
-        if setup is not None:
-            setup(runner)
-        self._runners[run.key] = runner
-        task = asyncio.create_task(runner.drive(), name=f"run {run.dag_name}/{run.run_id}")
-        self._drives[run.key] = task
-        task.add_done_callback(lambda done: self._forget(run, done))
+    def _runner(self, run: OwnedRun, dag: Dag, state: RunState, facts: dict[int, NodeFacts]) -> Runner:
+        return Runner(run, state, self._recorder, self._workshop(run, dag), facts)
 
     def _forget(self, run: OwnedRun, task: asyncio.Task[None]) -> None:
         self._runners.pop(run.key, None)

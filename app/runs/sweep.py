@@ -45,7 +45,7 @@ class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[int, rows.NodeFacts]
     logs: dict[int, NodeResume]
 
-    def runner_setup(self, runner: Runner) -> None:
+    def resume_logs(self, runner: Runner) -> None:
         """Let the runner go on where the stored logs end."""
         for key, resume in self.logs.items():
             runner.resume_log(key, resume.positions, resume.ordinal)

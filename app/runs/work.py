@@ -79,16 +79,13 @@ class StepWork:
         """Return what is kept of a node."""
         if key not in self._nodes:
             facts = self._facts.get(key) or NodeFacts()
-            self._nodes[key] = NodeWork(key, self._plan.step(key), self._attempt_directory(), facts)
+            self._nodes[key] = NodeWork(key, self._plan.step(key), self._run.attempt, self._shop.directory, facts)
         return self._nodes[key]
 
-    def _attempt_directory(self) -> Path:
-        return self._shop.directory / str(self._run.attempt)
-
     def name_spool(self, key: int, number: int) -> None:
-        """Put the directory of an execution into the node's row."""
+        """Put the files of an execution into the node's row."""
         node = self.node(key)
-        node.facts.spool = str(node.files(number).directory)
+        node.facts.spool = node.files(number).base
 
     # -- conditions ------------------------------------------------------------------------------------------
 
@@ -206,7 +203,7 @@ class StepWork:
         else:
             found = await execution.adopt(files)
         if found is None:
-            await self._execute(node, number, self._second_directory(node, number))
+            await self._execute(node, number, self._second_files(node, number))
         elif isinstance(found, Outcome):
             assert node.follower is not None  # noqa: S101 - opened above
             tail = await execution.drain(node.follower, lambda chunks: self._desk.store_log(node, chunks, number))
@@ -215,10 +212,10 @@ class StepWork:
             self._take_on(node, number, found)
             await self._finish(node, number, files, found)
 
-    def _second_directory(self, node: NodeWork, number: int) -> ExecutionFiles:
-        """Name another directory: the first is ours now so that no late shim begins in it; nothing has run there."""
+    def _second_files(self, node: NodeWork, number: int) -> ExecutionFiles:
+        """Name other files: the first are ours now so that no late shim begins with them; nothing has run there."""
         files = node.files(number, again=self._run.token)
-        node.facts.spool = str(files.directory)
+        node.facts.spool = files.base
         return files
 
     def _take_on(self, node: NodeWork, number: int, found: Execution) -> None:

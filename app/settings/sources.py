@@ -39,7 +39,7 @@ def from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, Give
         if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX) or variable in OTHER_VARIABLES:
             continue
         if variable not in _BY_VARIABLE:
-            raise SettingsError(variable, "environment", _unknown(variable, [*_BY_VARIABLE, *OTHER_VARIABLES]))
+            raise SettingsError(variable, "environment", _unknown_variable(variable))
         if raw:
             given[_BY_VARIABLE[variable].name] = Given(raw, variable, folder)
     return given
@@ -52,16 +52,26 @@ def from_file(path: Path, environ: Mapping[str, str]) -> dict[str, Given]:
         origin = f"{path}:{key.start_mark.line + 1}"
         name = str(key.value)
         if name not in _BY_NAME:
-            raise SettingsError(name, origin, _unknown(name, _BY_NAME))
+            raise SettingsError(name, origin, _unknown(_closest(name, _BY_NAME)))
         if name in given:
             raise SettingsError(name, origin, f"is there already, at {given[name].origin}; keep one")
         given[name] = Given(_read_node(value, name, origin, environ), origin, path.absolute().parent)
     return given
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "`dagbook config --help` lists them all"
+def _unknown_variable(variable: str) -> str:
+    # Compared without what all of them begin with, which would make any two look alike.
+    others = (name.removeprefix(PREFIX) for name in [*_BY_VARIABLE, *OTHER_VARIABLES])
+    close = _closest(variable.removeprefix(PREFIX), others)
+    return _unknown(close and PREFIX + close)
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, known, n=1)), "")
+
+
+def _unknown(close: str) -> str:
+    hint = f"did you mean {close}?" if close else "`dagbook config --help` lists them all"
     return f"is not a setting; {hint}"
 
 

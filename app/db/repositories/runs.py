@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Executable, and_, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Definition
@@ -45,17 +45,28 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     before: datetime | None = None
 
 
+_OF_NAME = (Run.dag_name == bindparam("name"), Run.root_id.is_(None))
+_get = select(*_summary).where(*_OF_NAME, Run.run_id == bindparam("run"))
+_get_newest = select(*_summary).where(*_OF_NAME).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1)
+_get_newest_running = _get_newest.where(Run.status == _RUNNING)
+_get_nodes = (
+    select(*Node.__table__.columns)
+    .where(Node.run_id == bindparam("run"), Node.attempt == bindparam("number"))
+    .order_by(Node.position)
+)
+_get_attempt = select(*RunAttempt.__table__.columns).where(
+    RunAttempt.run_id == bindparam("run"), RunAttempt.number == bindparam("number")
+)
+
+
 def get(connection: ReadConnection, dag_name: str, run_id: str) -> Row | None:
     """Return the summary of a root run."""
-    return first_row(
-        connection,
-        select(*_summary).where(Run.dag_name == dag_name, Run.run_id == run_id, Run.root_id.is_(None)),
-    )
+    return first_row(connection, _get, name=dag_name, run=run_id)
 
 
 def get_latest(connection: ReadConnection, dag_name: str) -> Row | None:
     """Return the summary of the most recently created root run of a name."""
-    return first_row(connection, _newest(dag_name))
+    return first_row(connection, _get_newest, name=dag_name)
 
 
 def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) -> Sequence[Row]:
@@ -81,34 +92,21 @@ def find_latest_of(connection: ReadConnection, dag_names: Sequence[str]) -> dict
     """Return, by DAG name, the newest running root run, or else the newest of all."""
     found: dict[str, Row] = {}
     for name in dag_names:
-        running = first_row(connection, _newest(name, running=True))
-        newest = running or first_row(connection, _newest(name))
+        running = first_row(connection, _get_newest_running, name=name)
+        newest = running or first_row(connection, _get_newest, name=name)
         if newest is not None:
             found[name] = newest
     return found
 
 
-def _newest(dag_name: str, *, running: bool = False) -> Executable:
-    statement = select(*_summary).where(Run.dag_name == dag_name, Run.root_id.is_(None))
-    if running:
-        statement = statement.where(Run.status == _RUNNING)
-    return statement.order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1)
-
-
 def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[Row]:
     """Return the nodes of an attempt by position."""
-    statement = (
-        select(*Node.__table__.columns).where(Node.run_id == run, Node.attempt == attempt).order_by(Node.position)
-    )
-    return all_rows(connection, statement)
+    return all_rows(connection, _get_nodes, run=run, number=attempt)
 
 
 def get_attempt(connection: ReadConnection, run: int, number: int) -> Row | None:
     """Return an attempt."""
-    return first_row(
-        connection,
-        select(*RunAttempt.__table__.columns).where(RunAttempt.run_id == run, RunAttempt.number == number),
-    )
+    return first_row(connection, _get_attempt, run=run, number=number)
 
 
 def get_spec(connection: ReadConnection, definition_hash: str) -> tuple[str | None, str | None] | None:

@@ -22,22 +22,6 @@ from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
 Row = dict[str, Any]
 
 
-class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it is accepted: complete rows, and what a guard has to know."""
-
-    key: int
-    dag_name: str
-    run_id: str
-    singleton: bool
-    max_active_runs: int
-    definition: Row
-    run: Row
-    attempt: Row
-    inputs: Row
-    nodes: Sequence[Row]
-    events: Sequence[Row]
-
-
 class Fence(msgspec.Struct, frozen=True):
     """The right to write to an attempt: its number and the token under which it is owned."""
 
@@ -56,6 +40,23 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     run: Row | None = None
     attempt: Row | None = None
     requests_handled_at: Any = None
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it is accepted: complete rows, and what a guard has to know."""
+
+    key: int
+    dag_name: str
+    run_id: str
+    singleton: bool
+    max_active_runs: int
+    definition: Row
+    run: Row
+    attempt: Row
+    inputs: Row
+    nodes: Sequence[Row]
+    events: Sequence[Row]
+    first: Transition | None = None  # what its driver did with it at once, stored in the same commit
 
 
 class Activity(msgspec.Struct, frozen=True):
@@ -92,6 +93,35 @@ _NODE_COLUMNS = (
 
 _RUNNING, _QUEUED, _NOT_STARTED = 1, 5, 0
 
+# Statements are made once: building one anew costs several times its execution.
+_find_used = select(Run.dag_name, Run.run_id).where(
+    tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
+)
+_count_active = (
+    select(Run.dag_name, Run.status, func.count())
+    .where(
+        Run.dag_name.in_(bindparam("names", expanding=True)),
+        Run.status.in_((_NOT_STARTED, _RUNNING, _QUEUED)),
+        Run.root_id.is_(None),
+    )
+    .group_by(Run.dag_name, Run.status)
+)
+_lock_fences = (
+    select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token)
+    .where(
+        RunAttempt.run_id.in_(bindparam("runs", expanding=True)),
+        RunAttempt.owner == bindparam("me"),
+        RunAttempt.closed_at.is_(None),
+    )
+    .order_by(RunAttempt.run_id)
+    .with_for_update()
+)
+_add_definitions = {
+    "sqlite": sqlite.insert(Definition).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(Definition).on_conflict_do_nothing(),
+}
+_add_runs, _add_attempts, _add_nodes = insert(Run), insert(RunAttempt), insert(Node)
+_add_inputs, _add_events, _add_chunks = insert(RunInput), insert(RunEvent), insert(LogChunk)
 _update_nodes = (
     update(Node)
     .where(
@@ -116,25 +146,13 @@ _handle_requests = (
 
 def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """Tell which of the (DAG name, run id) pairs root runs already have."""
-    rows = connection.execute(
-        select(Run.dag_name, Run.run_id).where(tuple_(Run.dag_name, Run.run_id).in_(list(keys)), Run.root_id.is_(None))
-    )
-    return {(name, run_id) for name, run_id in rows}
+    return {(row[0], row[1]) for row in connection.execute(_find_used, {"pairs": list(keys)})}
 
 
 def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[str, Activity]:
     """Count live and queued root runs by DAG name."""
-    rows = connection.execute(
-        select(Run.dag_name, Run.status, func.count())
-        .where(
-            Run.dag_name.in_(set(dag_names)),
-            Run.status.in_((_NOT_STARTED, _RUNNING, _QUEUED)),
-            Run.root_id.is_(None),
-        )
-        .group_by(Run.dag_name, Run.status)
-    )
     found: dict[str, Activity] = {}
-    for name, status, count in rows:
+    for name, status, count in connection.execute(_count_active, {"names": list(dag_names)}):
         before = found.get(name, Activity())
         queued = count if status == _QUEUED else 0
         found[name] = Activity(live=before.live + count - queued, queued=before.queued + queued)
@@ -143,34 +161,22 @@ def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[s
 
 def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
     """Insert accepted runs with everything that belongs to them."""
-    _add_definitions(connection, [run.definition for run in runs])
-    connection.execute(insert(Run), [run.run for run in runs])
-    connection.execute(insert(RunAttempt), [run.attempt for run in runs])
+    by_hash = {run.definition["hash"]: run.definition for run in runs}
+    connection.execute(
+        _add_definitions[connection.dialect.name], [by_hash[content_hash] for content_hash in sorted(by_hash)]
+    )
+    connection.execute(_add_runs, [run.run for run in runs])
+    connection.execute(_add_attempts, [run.attempt for run in runs])
     if nodes := [node for run in runs for node in run.nodes]:
-        connection.execute(insert(Node), nodes)
-    connection.execute(insert(RunInput), [run.inputs for run in runs])
-    connection.execute(insert(RunEvent), [event for run in runs for event in run.events])
-
-
-def _add_definitions(connection: WriteConnection, definitions: Sequence[Row]) -> None:
-    by_hash = {definition["hash"]: definition for definition in definitions}
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(make(Definition).on_conflict_do_nothing(), [by_hash[key] for key in sorted(by_hash)])
+        connection.execute(_add_nodes, nodes)
+    connection.execute(_add_inputs, [run.inputs for run in runs])
+    connection.execute(_add_events, [event for run in runs for event in run.events])
 
 
 def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:
     """Lock the open attempts among the fences that this owner still holds, in one order."""
-    rows = connection.execute(
-        select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token)
-        .where(
-            RunAttempt.run_id.in_({fence.run for fence in fences}),
-            RunAttempt.owner == owner,
-            RunAttempt.closed_at.is_(None),
-        )
-        .order_by(RunAttempt.run_id)
-        .with_for_update()
-    )
-    return {Fence(*row) for row in rows}
+    parameters = {"runs": list({fence.run for fence in fences}), "me": owner}
+    return {Fence(*row) for row in connection.execute(_lock_fences, parameters)}
 
 
 def last_sequences(connection: ReadConnection, runs: Iterable[int]) -> dict[int, int]:
@@ -197,11 +203,11 @@ def last_chunk(connection: ReadConnection, fence: Fence, position: int, stream: 
 def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
     """Store transitions whose fences are held; transitions of one run come in order."""
     if chunks := [chunk for transition in transitions for chunk in transition.chunks]:
-        connection.execute(insert(LogChunk), chunks)
+        connection.execute(_add_chunks, chunks)
     if nodes := [_node_parameters(node) for transition in transitions for node in transition.nodes]:
         connection.execute(_update_nodes, nodes)
     if events := [event for transition in transitions for event in transition.events]:
-        connection.execute(insert(RunEvent), events)
+        connection.execute(_add_events, events)
     if runs := [{"b_id": t.fence.run, **t.run} for t in transitions if t.run is not None]:
         connection.execute(_update_runs, runs)
     if attempts := [_attempt_parameters(t.fence, t.attempt) for t in transitions if t.attempt is not None]:

@@ -63,6 +63,7 @@ class Outcome(msgspec.Struct, frozen=True):
     output_matched: bool = False
     deaf: bool = False
     on_signal: int = -1
+    begins: float = 0
 
 
 def step(name: str, *depends: str, **fields: Any) -> Step:
@@ -94,6 +95,7 @@ class World:
         self._conditions: dict[str, tuple[str, ...]] = options.get("conditions", {})
         self._repeats: dict[str, list[bool | None]] = options.get("repeats", {})
         self._plans: dict[str, tuple[int, int]] = options.get("plans", {})
+        self._mute: tuple[type, ...] = options.get("mute", ())  # orders that are never answered
         self._tick = count()
         self._queue: list[tuple[datetime, int, Event]] = []
         self._doing: dict[int, tuple[int, Outcome]] = {}
@@ -115,7 +117,8 @@ class World:
         self.states.append(self.state)
         for action in actions:
             self.actions.append((self.elapsed, action))
-            self._carry_out(action)
+            if not isinstance(action, self._mute):
+                self._carry_out(action)
 
     @property
     def elapsed(self) -> float:
@@ -187,8 +190,8 @@ class World:
             limit, interval = self._plans[name]
             self.later(0, RetryPlanned(key=key, limit=limit, interval_seconds=interval))
         self._doing[key] = (execution, outcome)
-        self.later(0, ExecutionBegan(key=key, execution=execution))
-        self.later(outcome.seconds, exited(key, execution, outcome))
+        self.later(outcome.begins, ExecutionBegan(key=key, execution=execution))
+        self.later(outcome.begins + outcome.seconds, exited(key, execution, outcome))
 
     def _end_early(self, key: int, code: int, error: str) -> None:
         if key in self._doing:

@@ -1,0 +1,110 @@
+"""Repetition of a step: when it is executed once more, and what it is in the end."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from app.engine import rules
+from app.engine.state import NodeState
+from app.spec.model import Condition, ContinueOn, Repeat
+from tests.pure.engine.world import Outcome, World, dag, fails, step
+
+CONDITION = Condition(condition="test -e flag")
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "again"),
+    [
+        (Repeat(mode="while"), 0, True),
+        (Repeat(mode="while"), 1, False),
+        (Repeat(mode="until"), 0, False),
+        (Repeat(mode="until"), 1, True),
+        (Repeat(mode="while", exit_codes=(3,)), 3, True),
+        (Repeat(mode="while", exit_codes=(3,)), 0, False),
+        (Repeat(mode="until", exit_codes=(3,)), 3, False),
+        (Repeat(mode="until", exit_codes=(3,)), 0, True),
+        (Repeat(mode="until", exit_codes=(3,), condition=CONDITION), 3, None),
+        (Repeat(mode="while", limit=1), 0, False),
+        (Repeat(mode="while", limit=2), 0, True),
+        (Repeat(mode="while", limit=1, condition=CONDITION), 0, False),
+    ],
+)
+def test_an_execution_leads_to_another_one(policy: Repeat, code: int, again: bool | None) -> None:
+    node = NodeState(exit_code=code, done_count=1)
+    assert rules.repeats(policy, node, succeeded=code == 0) is again
+
+
+@pytest.mark.parametrize(
+    ("mode", "met", "again"),
+    [
+        ("while", True, True),
+        ("while", False, False),
+        ("while", None, False),
+        ("until", True, False),
+        ("until", False, True),
+        ("until", None, True),
+    ],
+)
+def test_a_condition_decides(mode: Literal["while", "until"], met: bool | None, again: bool) -> None:
+    assert rules.repeats_when(Repeat(mode=mode, condition=CONDITION), met=met) is again
+
+
+def test_the_first_wait_is_multiplied_already() -> None:
+    policy = Repeat(mode="while", interval_seconds=1, backoff=2.0, limit=4, max_interval_seconds=5)
+    world = World(dag(step("a", repeat=policy))).run()
+    assert [at for at, _ in world.starts] == [0, 2, 6, 11]
+
+
+def test_every_finished_execution_counts() -> None:
+    node = World(dag(step("a", repeat=Repeat(mode="while", limit=3)))).run().node("a")
+    assert (node.done_count, node.repeated, node.execution, node.retried_at) == (3, True, 3, None)
+
+
+def test_a_condition_is_asked_after_each_execution() -> None:
+    policy = Repeat(mode="until", condition=CONDITION)
+    world = World(dag(step("a", repeat=policy)), repeats={"a": [False, None, True]}).run()
+    assert (len(world.starts), world.letters, world.label) == (3, "S", "succeeded")
+
+
+def test_a_failure_that_is_repeated_away_leaves_nothing_behind() -> None:
+    policy = Repeat(mode="until", exit_codes=(0,))
+    world = World(dag(step("a", repeat=policy), step("b", "a")), {"a": [fails(), fails()]}).run()
+    assert (world.letters, world.label, world.state.error, world.node("a").error) == ("SS", "succeeded", "", "")
+
+
+def test_the_limit_on_a_failing_execution_fails_the_step() -> None:
+    policy = Repeat(mode="until", exit_codes=(0,), limit=2)
+    world = World(dag(step("a", repeat=policy), step("b", "a")), {"a": [fails()] * 2}).run()
+    assert (world.letters, world.label, world.node("a").done_count) == ("FA", "failed", 2)
+
+
+def test_a_partial_success_survives_the_question_for_a_repetition() -> None:
+    policy = Repeat(mode="while", condition=CONDITION)
+    world = World(dag(step("a", repeat=policy)), {"a": [Outcome(partial=True)]}, repeats={"a": [False]}).run()
+    assert world.letters == "P"
+
+
+def test_tolerance_survives_the_question_for_a_repetition() -> None:
+    policy = Repeat(mode="while", condition=CONDITION)
+    tolerant = ContinueOn(output=("fine",))
+    world = World(
+        dag(step("a", repeat=policy, continue_on=tolerant), step("b", "a")),
+        {"a": [Outcome(1, output_matched=True)]},
+        repeats={"a": [False]},
+    ).run()
+    assert (world.letters, world.label) == ("FS", "partially_succeeded")
+
+
+def test_tolerance_belongs_to_the_last_execution_only() -> None:
+    policy = Repeat(mode="until", exit_codes=(0,), limit=2)
+    tolerant = ContinueOn(exit_codes=(3,))
+    world = World(dag(step("a", repeat=policy, continue_on=tolerant)), {"a": [fails(3), fails(4)]}).run()
+    assert not world.node("a").tolerated
+
+
+def test_a_step_out_of_time_may_be_repeated() -> None:
+    policy = Repeat(mode="until", exit_codes=(0,))
+    world = World(dag(step("a", repeat=policy, timeout_seconds=1)), {"a": [Outcome(seconds=9)]}).run()
+    assert (world.starts, world.label) == ([(0, "a"), (1, "a")], "succeeded")

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.settings import TABLE, Setting, Settings, SettingsError, read
+from app.settings.address import hide
+from app.settings.table import OTHER_VARIABLES, TEST_PREFIX
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def write_file(home: Path, text: str) -> Path:
+    path = home / "dagbook.yaml"
+    path.write_text(text)
+    return path
+
+
+def read_file(home: Path, text: str, **environ: str) -> Settings:
+    write_file(home, text)
+    return read({}, environ, home)
+
+
+def test_every_setting_of_the_table_is_a_field_of_the_settings() -> None:
+    fields = [field.name for field in msgspec.structs.fields(Settings)]
+    assert fields == [*(setting.name for setting in TABLE), "origins"]
+
+
+def test_defaults_lie_in_the_home(tmp_path: Path) -> None:
+    settings = read({}, {}, tmp_path)
+    assert settings.home == tmp_path
+    assert settings.database_url == f"sqlite:///{tmp_path}/dagbook.sqlite3"
+    assert settings.spool_dir == tmp_path / "spool"
+    assert settings.port == 8080
+    assert set(settings.origins.values()) == {"default"}
+
+
+def test_the_user_s_home_is_the_default_home() -> None:
+    assert read({}, {"TZ": "UTC"}, Path("~/.dagbook")).home == Path.home() / ".dagbook"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "flags", "port", "origin"),
+    [
+        ("", {}, {}, 8080, "default"),
+        ("port: 1", {}, {}, 1, "{home}/dagbook.yaml:1"),
+        ("# first\nport: 1", {"DAGBOOK_PORT": "2"}, {}, 2, "DAGBOOK_PORT"),
+        ("port: 1", {"DAGBOOK_PORT": "2"}, {"port": "3"}, 3, "--port"),
+        ("\n\nport: 1", {"DAGBOOK_PORT": ""}, {}, 1, "{home}/dagbook.yaml:3"),
+    ],
+)
+def test_the_later_of_default_file_variable_and_flag_counts(
+    tmp_path: Path, text: str, environ: dict[str, str], flags: dict[str, str], port: int, origin: str
+) -> None:
+    write_file(tmp_path, text)
+    settings = read(flags, environ, tmp_path)
+    assert (settings.port, settings.origins["port"]) == (port, origin.format(home=tmp_path))
+
+
+def test_a_variable_moves_the_home_and_with_it_the_settings_file(tmp_path: Path) -> None:
+    write_file(tmp_path, "port: 1")
+    settings = read({}, {"DAGBOOK_HOME": str(tmp_path)}, Path("/nowhere"))
+    assert (settings.home, settings.port) == (tmp_path, 1)
+
+
+@pytest.mark.parametrize("way", ["flag", "variable"])
+def test_another_settings_file_is_read_in_place_of_the_one_in_the_home(tmp_path: Path, way: str) -> None:
+    write_file(tmp_path, "port: 1")
+    other = tmp_path / "other.yaml"
+    other.write_text("log_format: json")
+    flags, environ = ({"config": str(other)}, {}) if way == "flag" else ({}, {"DAGBOOK_CONFIG": str(other)})
+    settings = read(flags, environ, tmp_path)
+    assert (settings.port, settings.log_format) == (8080, "json")
+
+
+def test_a_settings_file_that_was_named_has_to_exist(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"absent\.yaml\): cannot be read"):
+        read({"config": str(tmp_path / "absent.yaml")}, {}, tmp_path)
+
+
+def test_a_relative_path_in_the_file_starts_from_the_file(tmp_path: Path) -> None:
+    settings = read_file(tmp_path, "work_dir: here\ndatabase_url: sqlite:///rows.db")
+    assert settings.work_dir == tmp_path / "here"
+    assert settings.database_url == f"sqlite:///{tmp_path}/rows.db"
+
+
+def test_a_relative_path_in_a_variable_starts_from_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read({}, {"DAGBOOK_WORK_DIR": "here"}, Path("/nowhere")).work_dir == tmp_path / "here"
+
+
+def test_a_value_in_the_file_may_name_a_variable(tmp_path: Path) -> None:
+    settings = read_file(tmp_path, "database_url: postgresql://u:${WORD}@h/db", WORD="s$3")
+    assert settings.database_url == "postgresql://u:s$3@h/db"
+
+
+def test_a_variable_that_is_not_set_is_no_value(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"default_shell .*dagbook\.yaml:1\): uses \$\{NOWHERE\}"):
+        read_file(tmp_path, "default_shell: ${NOWHERE}")
+
+
+@pytest.mark.parametrize("variable", [*OTHER_VARIABLES, f"{TEST_PREFIX}POSTGRES", "PORT", "DAGU_PORT"])
+def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path, variable: str) -> None:
+    environ = {variable: str(write_file(tmp_path, ""))}
+    assert read({}, environ, tmp_path) == read({}, {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"DAGBOOK_PROT": "1"}, "DAGBOOK_PROT (environment): is not a setting; did you mean DAGBOOK_PORT?"),
+        ({"DAGBOOK_ZZZZ": "1"}, "DAGBOOK_ZZZZ (environment): is not a setting; `dagbook config --help` lists them all"),
+    ],
+)
+def test_an_unknown_variable_is_refused_by_name(tmp_path: Path, environ: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read({}, environ, tmp_path)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("basePath: /x", "basePath ({file}:1): is not a setting; did you mean base_path?"),
+        ("port: 1\nport: 2", "port ({file}:2): is there already, at {file}:1; keep one"),
+        ("port:", "port ({file}:1): has no value; write one, or take the line out"),
+        ("port: {a: 1}", "port ({file}:1): is nested; write one value or a list of values"),
+        ("port: [1]", "port ({file}:1): a list is given where one value belongs"),
+        ("allowed_hosts: [[a]]", "allowed_hosts ({file}:1): is nested; write one value or a list of values"),
+        ("- port", "settings file ({file}:1): is not a map; write lines such as `port: 8080`"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_file(tmp_path, text)
+    assert str(caught.value) == message.format(file=tmp_path / "dagbook.yaml")
+
+
+@pytest.mark.parametrize("text", [b"port: [", b"port: \xff", b"a: \x00", b"--- 1\n--- 2", b"[" * 5000])
+def test_a_file_that_is_not_yaml_is_an_error_of_settings(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "dagbook.yaml").write_bytes(text)
+    with pytest.raises(SettingsError, match="settings file"):
+        read({}, {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("port", "x"),
+        ("port", "-1"),
+        ("port", "65536"),
+        ("port", "80_80"),
+        ("port", "8080\n"),
+        ("port", "9" * 5000),
+        ("base_path", "/a b"),
+        ("base_path", "/a/../b"),
+        ("base_path", "/a?b"),
+        ("tz", "Mars/Olympus"),
+        ("tz", "/etc/passwd"),
+        ("tz", "America"),
+        ("log_format", "xml"),
+        ("log_level", "loud"),
+        ("host", "a b"),
+        ("host", ""),
+        ("home", ""),
+        ("allowed_hosts", "https://a.example"),
+        ("allowed_hosts", "*"),
+        ("cors_origins", "*"),
+        ("cors_origins", "https://a.example/path"),
+        ("max_body_bytes", "0"),
+        ("lease_seconds", "0"),
+        ("lease_seconds", "-1"),
+        ("lease_seconds", "nan"),
+        ("database_url", "mysql://h/db"),
+        ("database_url", "sqlite://"),
+        ("database_url", "sqlite:///:memory:"),
+        ("database_url", "sqlite:///a.db?mode=ro"),
+        ("database_url", "sqlite+aiosqlite:///a.db"),
+        ("database_url", "postgresql+asyncpg://h/db"),
+        ("database_url", "postgresql://h:port/db"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_with_its_name_and_origin(tmp_path: Path, name: str, text: str) -> None:
+    flag = "--" + name.replace("_", "-")
+    with pytest.raises(SettingsError, match=rf"^{name} \({flag}\): .+"):
+        read({name: text}, {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("base_path", "/", ""),
+        ("base_path", "dagbook/", "/dagbook"),
+        ("base_path", "/a/b", "/a/b"),
+        ("port", "0", 0),
+        ("lease_seconds", "0.5", 0.5),
+        ("allowed_hosts", "A.example, b.example,", ("a.example", "b.example")),
+        ("cors_origins", "https://a.example:8443", ("https://a.example:8443",)),
+        ("host", "::1", "::1"),
+        ("database_url", "postgresql:///db?host=/run/postgresql", "postgresql:///db?host=/run/postgresql"),
+    ],
+)
+def test_a_value_is_read_in_its_kind(tmp_path: Path, name: str, text: str, value: object) -> None:
+    assert getattr(read({name: text}, {}, tmp_path), name) == value
+
+
+def test_a_list_in_the_file_is_a_list(tmp_path: Path) -> None:
+    assert read_file(tmp_path, "allowed_hosts:\n  - a.example\n  - b.example").allowed_hosts == (
+        "a.example",
+        "b.example",
+    )
+
+
+def test_a_value_is_text_whatever_yaml_would_make_of_it(tmp_path: Path) -> None:
+    assert read_file(tmp_path, "default_shell: yes").default_shell == "yes"
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", ":Asia/Tokyo"])
+def test_without_a_time_zone_the_system_s_counts(tmp_path: Path, zone: str) -> None:
+    assert read({}, {"TZ": zone}, tmp_path).tz.key == "Asia/Tokyo"
+
+
+def test_a_time_zone_of_its_own_beats_the_system_s(tmp_path: Path) -> None:
+    assert read({}, {"TZ": "Asia/Tokyo", "DAGBOOK_TZ": "Europe/Berlin"}, tmp_path).tz.key == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:secret@h:5432/db", "postgresql://u:***@h:5432/db"),
+        ("postgresql://u:s:e@c@h/db", "postgresql://u:***@h/db"),
+        ("postgresql://u@h/db?password=secret&x=1", "postgresql://u@h/db?password=***&x=1"),
+        ("postgresql://u@h/db?x=1&sslPassword=secret", "postgresql://u@h/db?x=1&sslPassword=***"),
+        ("postgresql:///db", "postgresql:///db"),
+        ("sqlite:////home/a/b.sqlite3", "sqlite:////home/a/b.sqlite3"),
+    ],
+)
+def test_a_password_is_not_shown(url: str, shown: str) -> None:
+    assert hide(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:12/secret@h/db",
+        "postgresql://u:1#secret@h/db",
+        "postgresql://u:1?secret@h/db",
+        "postgresql://u:secret@h:x/db",
+        "postgres://u:secret@h/db",
+        "postgresql+psycopg://u:secret@h/db",
+        "mysql://u:secret@h/db",
+    ],
+)
+def test_a_database_address_that_does_not_fit_is_not_repeated(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read({"database_url": url}, {}, tmp_path)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", TABLE, ids=lambda setting: setting.name)
+def test_the_configuration_page_has_the_line_of_every_setting(setting: Setting) -> None:
+    page = (CHECKOUT / "docs" / "configuration.md").read_text().splitlines()
+    default = f"`{setting.default}`" if setting.default else "empty"
+    assert f"| `{setting.name}` | {setting.kind.name} | {default} | {setting.meaning} |" in page
+
+
+@pytest.mark.parametrize("variable", OTHER_VARIABLES)
+def test_the_configuration_page_has_the_line_of_every_other_variable(variable: str) -> None:
+    page = (CHECKOUT / "docs" / "configuration.md").read_text().splitlines()
+    assert f"| `{variable}` | {OTHER_VARIABLES[variable]} |" in page
