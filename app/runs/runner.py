@@ -187,8 +187,6 @@ class Runner:
     def _transition(self, messages: list[_Message]) -> Transition | None:
         now = self._workshop.now()
         changes = history.changes(self._stored, self._state)
-        if self._state.phase is Phase.CLOSED:
-            changes = changes[1:] + changes[:1]  # read as a story: the run ends after its last step
         chunks = [row for m in messages if m.node for row in self._chunk_rows(m.node, m.chunks, _execution(m.event))]
         keys = {change.key for change in changes if change.key is not None} | self._dirty
         if not keys and not changes and not chunks:
