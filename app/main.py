@@ -19,6 +19,7 @@ from app.api import errors
 from app.api.controllers import dags, health, runs
 from app.api.deps import Parts
 from app.api.providers import make_providers
+from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback
 from app.clock import now
 from app.db.database import Database
@@ -125,6 +126,7 @@ def _application(settings: Settings, parts: Parts) -> ASGIApp:
         exception_handlers=errors.HANDLERS,
         openapi_config=_openapi(path),
         cors_config=_cors(settings),
+        request_class=ApiRequest,
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
     )
@@ -135,8 +137,10 @@ def _openapi(path: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Dagbook",
         version=__version__,
-        path=path,
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        openapi_router=Router(
+            path + DOCUMENT, route_handlers=[], include_in_schema=False, before_request=only_document
+        ),
+        render_plugins=[JsonRenderPlugin(path="/")],
     )
 
 

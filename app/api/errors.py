@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from litestar import Request, Response
@@ -22,6 +23,8 @@ from app.errors import AppError
 from app.spec.problem import SpecError
 
 _log = logging.getLogger(__name__)
+_NO_BODY = "'data'"  # what the framework says of it
+_AFTER_UNDERSCORE = re.compile(r"_([a-z])")
 _CODES: dict[int, ErrorCode] = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "already_exists"}
 AnyRequest = Request[Any, Any, Any]
 
@@ -46,26 +49,21 @@ def _unavailable(_: AnyRequest, error: DatabaseUnavailable) -> Response[Error]:
 
 
 def _validation_error(_: AnyRequest, error: ValidationException) -> Response[Error]:
-    return _answer(400, "bad_request", _explain(error), details=_details(error))
+    problems = [_problem(item) for item in error.extra if isinstance(item, dict)] if error.extra else []
+    message = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
+    return _answer(400, "bad_request", message or error.detail, details={"problems": problems} if problems else None)
 
 
-def _details(error: ValidationException) -> dict[str, Any] | None:
-    return {"problems": error.extra} if isinstance(error.extra, list) and error.extra else None
+def _problem(item: dict[str, Any]) -> dict[str, str]:
+    """Name the field as clients do: the framework says what our functions call it."""
+    key, message = str(item.get("key", "data")), str(item["message"])
+    if key != "data":
+        return {"field": _camelize(key), "message": message}
+    return {"field": "body", "message": "is missing; send a JSON object" if message == _NO_BODY else message}
 
 
-def _explain(error: ValidationException) -> str:
-    """Name the fields: the framework's own text only says that something failed."""
-    if not isinstance(error.extra, list) or not error.extra:
-        return "the request body is missing; send a JSON object" if error.detail == "'data'" else error.detail
-    return "; ".join(
-        f"{item.get('key') or 'body'}: {item.get('message', 'is invalid')}"
-        for item in error.extra
-        if isinstance(item, dict)
-    )
-
-
-def _broken_json(_: AnyRequest, error: SerializationException) -> Response[Error]:
-    return _answer(400, "bad_request", f"the request body is no valid JSON: {error.detail}")
+def _camelize(name: str) -> str:
+    return _AFTER_UNDERSCORE.sub(lambda match: match[1].upper(), name)
 
 
 def _http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
@@ -73,10 +71,12 @@ def _http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
         case NotFoundException():
             return _answer(404, "not_found", f"there is nothing at {request.url.path}")
         case MethodNotAllowedException():
-            allow = (error.headers or {}).get("Allow", "")
+            allow = (error.headers or {}).get("allow", "")
             return _answer(405, "bad_request", f"{request.method} is not possible here", allow=allow)
     if error.status_code == 413:  # noqa: PLR2004 - the framework has no class for it
         return _answer(413, "bad_request", "the request body is larger than this server reads (max_body_bytes)")
+    if isinstance(error.__cause__, SerializationException):
+        return _answer(400, "bad_request", f"the request body is no valid JSON: {error.detail}")
     code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")  # noqa: PLR2004
     return _answer(error.status_code, code, error.detail or "the request could not be handled")
 
@@ -91,7 +91,6 @@ HANDLERS: ExceptionHandlersMap = {
     SpecError: _spec_error,
     DatabaseUnavailable: _unavailable,
     ValidationException: _validation_error,
-    SerializationException: _broken_json,
     HTTPException: _http_error,
     Exception: _unexpected,
 }

@@ -10,6 +10,7 @@ from litestar.di import NamedDependency, Provide
 from app.api import params
 from app.api.deps import PageNumber, Parts
 from app.api.pages import PageRequest
+from app.api.requests import ApiRequest
 from app.db.repositories.runs import RunFilter
 from app.errors import BadRequestError
 from app.names import shorten
@@ -29,12 +30,20 @@ def make_providers(parts: Parts) -> dict[str, Provide]:
 
 
 def _parts_provider(parts: Parts) -> Callable[..., Parts]:
-    def provide_parts(remote_node: params.RemoteNode = "local") -> Parts:
+    def provide_parts(request: ApiRequest, remote_node: params.RemoteNode = "local") -> Parts:
+        _refuse_repeated(request)
         if remote_node not in ("", "local"):
             raise BadRequestError(f"remoteNode: there is no node named {shorten(remote_node)}")
         return parts
 
     return provide_parts
+
+
+def _refuse_repeated(request: ApiRequest) -> None:
+    """No parameter takes several values, and the framework would quietly take the last one."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise BadRequestError(f"{repeated[0]}: is given more than once")
 
 
 def provide_page_request(
@@ -47,26 +56,26 @@ def provide_page_request(
     return PageRequest(tail=tail, head=head, offset=offset, limit=limit)
 
 
-def provide_page_number(number: params.Page = 1, per_page: params.PerPage = 50) -> PageNumber:
+def provide_page_number(page: params.Page = 1, per_page: params.PerPage = 50) -> PageNumber:
     """Read which page is wanted, leniently (api-behaviour 1.7)."""
     if per_page < 0:
         raise BadRequestError("perPage: must not be negative")
-    return PageNumber(max(number, 1), min(per_page or _PER_PAGE, _MOST_PER_PAGE))
+    return PageNumber(max(page, 1), min(per_page or _PER_PAGE, _MOST_PER_PAGE))
 
 
 def provide_run_filter(
     parts: NamedDependency[Parts],
     status: params.Status = None,
-    since: params.FromDate = None,
-    before: params.ToDate = None,
-    run_id_part: params.RunIdPart = None,
+    from_date: params.FromDate = None,
+    to_date: params.ToDate = None,
+    dag_run_id: params.RunIdPart = None,
 ) -> RunFilter:
     """Gather what a list of runs is narrowed to; without dates, to those created since 00:00 UTC today."""
-    if since is None and before is None:
+    if from_date is None and to_date is None:
         begin: datetime | None = parts.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     else:
-        begin = _instant("fromDate", since)
-    return RunFilter(status=status, since=begin, before=_instant("toDate", before), run_id_part=run_id_part)
+        begin = _instant("fromDate", from_date)
+    return RunFilter(status=status, since=begin, before=_instant("toDate", to_date), run_id_part=dag_run_id)
 
 
 def _instant(field: str, seconds: int | None) -> datetime | None:

@@ -9,14 +9,13 @@ from zoneinfo import ZoneInfo
 
 from litestar import delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
 from app.api import params
+from app.api.answers import errors
 from app.api.controllers.runs import dag_of
 from app.api.deps import PageNumber, Parts
 from app.api.present import dag_details, dag_in_list, never_run, pagination, run_details, run_summary, summary_of
-from app.api.schemas.common import Error
 from app.api.schemas.dags import (
     CreatedDAG,
     DAGFile,
@@ -43,19 +42,16 @@ from app.spec.load import Loaded
 from app.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-NOT_FOUND = {404: ResponseSpec(Error, generate_examples=False, description="There is no such DAG")}
-BAD_SPEC = {400: ResponseSpec(Error, generate_examples=False, description="The definition is wrong")}
-REFUSED = {409: ResponseSpec(Error, generate_examples=False, description="The limit of active runs is reached")}
 
 
-@post("/dags", operation_id="createNewDAG", status_code=201, responses=BAD_SPEC)
+@post("/dags", operation_id="createNewDAG", status_code=201, responses=errors(409))
 async def create_dag(data: JSONBody[NewDAG], parts: NamedDependency[Parts]) -> CreatedDAG:
     """Store a new DAG, with a first step of its own when no text is given."""
     await parts.definitions.create(data.name, data.spec or None, None)
     return CreatedDAG(name=data.name)
 
 
-@post("/dags/validate", operation_id="validateDAGSpec", status_code=200)
+@post("/dags/validate", operation_id="validateDAGSpec", status_code=200, responses=errors())
 async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[Parts]) -> Validation:
     """Say everything that is wrong with a text, and what could be read of it; nothing is stored."""
     loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
@@ -63,7 +59,7 @@ async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[Parts]
     return Validation(valid=not errors, errors=errors, dag=dag_details(loaded.definition.dag))
 
 
-@get("/dags", operation_id="listDAGs")
+@get("/dags", operation_id="listDAGs", responses=errors())
 async def list_dags(
     parts: NamedDependency[Parts],
     page_number: NamedDependency[PageNumber],
@@ -150,7 +146,7 @@ def _dag_file(row: Mapping[str, Any], loaded: Loaded, latest: Mapping[str, Any],
     )
 
 
-@get("/dags/{fileName:str}", operation_id="getDAGDetails")
+@get("/dags/{fileName:str}", operation_id="getDAGDetails", responses=errors(404))
 async def get_dag(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGFileDetails:
     """Return a stored DAG with its local DAGs and its latest run."""
     row = await require_dag(parts, file_name)
@@ -193,14 +189,14 @@ def _read_latest(connection: ReadConnection, name: str) -> tuple[Any, Any, Any] 
     return run, attempt, runs.get_nodes(connection, run["id"], run["attempt"])
 
 
-@delete("/dags/{fileName:str}", operation_id="deleteDAG", status_code=204, responses=NOT_FOUND)
+@delete("/dags/{fileName:str}", operation_id="deleteDAG", status_code=204, responses=errors(404))
 async def delete_dag(file_name: params.FileName, parts: NamedDependency[Parts]) -> None:
     """Remove a stored DAG; its runs stay."""
     row = await require_dag(parts, file_name)
     await parts.definitions.delete(row["file_name"])
 
 
-@get("/dags/{fileName:str}/spec", operation_id="getDAGSpec")
+@get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", responses=errors(404))
 async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) -> Spec:
     """Return the text of a stored DAG as it was saved, with what is wrong with it and what is outdated."""
     row = await require_dag(parts, file_name)
@@ -213,14 +209,14 @@ async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) ->
     )
 
 
-@put("/dags/{fileName:str}/spec", operation_id="updateDAGSpec")
+@put("/dags/{fileName:str}/spec", operation_id="updateDAGSpec", responses=errors(404))
 async def put_spec(file_name: params.FileName, data: JSONBody[SpecUpdate], parts: NamedDependency[Parts]) -> SpecErrors:
     """Save a text as the DAG's next revision; one with problems is not saved, and they are returned."""
     row = await require_dag(parts, file_name)
     return SpecErrors(errors=await parts.definitions.save(row["file_name"], data.spec, None))
 
 
-@post("/dags/{fileName:str}/start", operation_id="executeDAG", status_code=200, responses=REFUSED)
+@post("/dags/{fileName:str}/start", operation_id="executeDAG", status_code=200, responses=errors(404, 409))
 async def start_dag(file_name: params.FileName, data: JSONBody[StartDAG], parts: NamedDependency[Parts]) -> StartedRun:
     """Start a run of a stored DAG."""
     start = Start(
@@ -233,7 +229,7 @@ async def start_dag(file_name: params.FileName, data: JSONBody[StartDAG], parts:
     return StartedRun(dag_run_id=await parts.launcher.start_stored(row["file_name"], start))
 
 
-@post("/dags/{fileName:str}/stop-all", operation_id="stopAllDAGRuns", status_code=200, responses=NOT_FOUND)
+@post("/dags/{fileName:str}/stop-all", operation_id="stopAllDAGRuns", status_code=200, responses=errors(404))
 async def stop_all(file_name: params.FileName, parts: NamedDependency[Parts]) -> StoppedAll:
     """Ask all running runs of a stored DAG to stop."""
     row = await require_dag(parts, file_name)

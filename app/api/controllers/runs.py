@@ -7,15 +7,14 @@ from typing import Any
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec.structs import replace
 
 from app.api import params
+from app.api.answers import errors
 from app.api.deps import Parts
 from app.api.pages import PageRequest, cut_lines, is_part, page, window
 from app.api.present import run_details, run_summary
-from app.api.schemas.common import Error
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, Log, StartedRun, StartInline
 from app.db.database import ReadConnection
 from app.db.repositories import logs, runs
@@ -27,15 +26,10 @@ from app.runs.log import render_log
 from app.runs.spool import STDERR, STDOUT
 from app.spec.model import Dag
 
-NOT_FOUND = {404: ResponseSpec(Error, generate_examples=False, description="There is no such run or step")}
-REFUSED = {
-    400: ResponseSpec(Error, generate_examples=False, description="The definition or the request is wrong"),
-    409: ResponseSpec(Error, generate_examples=False, description="The id is taken, or the limit of runs is reached"),
-}
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 
 
-@post("/dag-runs", operation_id="executeDAGRunFromSpec", status_code=200, responses=REFUSED)
+@post("/dag-runs", operation_id="executeDAGRunFromSpec", status_code=200, responses=errors(409))
 async def start_text(data: JSONBody[StartInline], parts: NamedDependency[Parts]) -> StartedRun:
     """Run a definition that is not stored as a DAG."""
     start = Start(
@@ -48,7 +42,7 @@ async def start_text(data: JSONBody[StartInline], parts: NamedDependency[Parts])
     return StartedRun(dag_run_id=run_id)
 
 
-@get("/dag-runs", operation_id="listDAGRuns")
+@get("/dag-runs", operation_id="listDAGRuns", responses=errors())
 async def list_runs(
     parts: NamedDependency[Parts],
     run_filter: NamedDependency[runs.RunFilter],
@@ -58,7 +52,7 @@ async def list_runs(
     return await _list(parts, replace(run_filter, name_part=name))
 
 
-@get("/dag-runs/{name:str}", operation_id="listDAGRunsByName")
+@get("/dag-runs/{name:str}", operation_id="listDAGRunsByName", responses=errors())
 async def list_runs_of_name(
     name: params.AnyDagName,
     parts: NamedDependency[Parts],
@@ -77,7 +71,7 @@ async def _list(parts: Parts, wanted: runs.RunFilter) -> DAGRuns:
     return DAGRuns(dag_runs=[run_summary(run, parts.zone) for run in found])
 
 
-@get("/dag-runs/{name:str}/{dagRunId:str}", operation_id="getDAGRunDetails", responses=NOT_FOUND)
+@get("/dag-runs/{name:str}/{dagRunId:str}", operation_id="getDAGRunDetails", responses=errors(404))
 async def get_run(name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]) -> DAGRunAnswer:
     """Return a run with its nodes; ``latest`` is the newest one."""
     return DAGRunAnswer(dag_run_details=await read_details(parts, name, dag_run_id))
@@ -120,6 +114,7 @@ async def dag_of(parts: Parts, run: Mapping[str, Any]) -> Dag:
     "/dag-runs/{name:str}/{dagRunId:str}/stop",
     operation_id="terminateDAGRun",
     status_code=200,
+    responses=errors(404),
 )
 async def stop_run(name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]) -> Response[None]:
     """Ask a run to stop; it ends later."""
@@ -134,7 +129,7 @@ def empty() -> Response[None]:
     return Response(None, status_code=200, headers={"Content-Length": "0"})
 
 
-@get("/dag-runs/{name:str}/{dagRunId:str}/log", operation_id="getDAGRunLog", responses=NOT_FOUND)
+@get("/dag-runs/{name:str}/{dagRunId:str}/log", operation_id="getDAGRunLog", responses=errors(404))
 async def get_run_log(
     name: params.DagName,
     dag_run_id: params.DagRunId,
@@ -153,7 +148,7 @@ async def get_run_log(
 @get(
     "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/log",
     operation_id="getDAGRunStepLog",
-    responses=NOT_FOUND,
+    responses=errors(404),
 )
 async def get_step_log(
     name: params.DagName,

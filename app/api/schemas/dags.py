@@ -20,8 +20,8 @@ class Schedule(Schema, kw_only=True):
 class RunConfig(Schema, kw_only=True):
     """Advice for clients about what may be edited when a run is started."""
 
-    disable_param_edit: bool = False
-    disable_run_id_edit: bool = False
+    disable_param_edit: bool
+    disable_run_id_edit: bool
 
 
 class HandlerOn(Schema, kw_only=True):

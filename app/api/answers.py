@@ -1,0 +1,25 @@
+"""The errors that an operation documents."""
+
+from __future__ import annotations
+
+from litestar.openapi.datastructures import ResponseSpec
+
+from app.api.schemas.common import Error
+
+_DESCRIPTIONS = {
+    400: "The request, or a definition in it, is wrong",
+    403: "The request comes by a foreign host name, or from another site's page",
+    404: "There is no such thing",
+    409: "The name or id is taken, or the limit of active runs is reached",
+    413: "The request body is too long",
+    503: "The database is unavailable",
+}
+_ALWAYS = (400, 403, 503)
+
+
+def errors(*statuses: int) -> dict[int, ResponseSpec]:
+    """Document these statuses beside those that every operation may answer with."""
+    return {
+        status: ResponseSpec(Error, generate_examples=False, description=_DESCRIPTIONS[status])
+        for status in sorted({*_ALWAYS, *statuses})
+    }
