@@ -161,8 +161,8 @@ class Program:
             self._api.client.close()
             self._api = None
 
-    def steps(self) -> list[int]:
-        """Return the shims of its steps, those left by servers before it included."""
+    def shims(self) -> list[int]:
+        """Return the processes that stand before its steps, those left by servers before it included."""
         return [pid for pid in processes.with_argument(f"{self.home}/spool") if processes.is_shim(pid)]
 
     def told(self) -> str:

@@ -55,7 +55,7 @@ def test_runs_survive_an_outage_of_the_database(server: Program, own_cluster: Cl
     assert api.client.get("/health").json()["status"] == "unhealthy"
     assert api.health() == httpx.codes.SERVICE_UNAVAILABLE
     assert api.client.get(f"/dag-runs/flow/{run_ids[0]}").status_code == httpx.codes.SERVICE_UNAVAILABLE
-    wait_for("the end of the first steps", lambda: not server.steps())
+    wait_for("the end of the first steps", lambda: not server.shims())
 
     own_cluster.start()
     wait_for("health", lambda: api.health() == httpx.codes.OK)

@@ -53,7 +53,11 @@ def _spec(directory: Path) -> str:
 maxActiveRuns: 100
 steps:
   - name: first
-    command: echo "$DAG_RUN_ID first" >>{directory}/witness; echo begun; while [ ! -e {directory}/go ]; do sleep 0.05; done; echo ended
+    command: |
+      echo "$DAG_RUN_ID first" >>{directory}/witness
+      echo begun
+      while [ ! -e {directory}/go ]; do sleep 0.05; done
+      echo ended
   - name: second
     command: echo "$DAG_RUN_ID second" >>{directory}/witness
 """
@@ -129,7 +133,7 @@ def test_a_server_whose_runs_were_ended_meanwhile_leaves_no_process_of_them(pair
     pair.first.send(signal.SIGSTOP)
     store.write(pair.first.database_url, _end_all_runs)
     pair.first.send(signal.SIGCONT)
-    wait_for("the end of the step", lambda: not pair.first.steps())
+    wait_for("the end of the step", lambda: not pair.first.shims())
     assert pair.first.api.run(run_id)["statusLabel"] == "failed"
     assert _witness(tmp_path) == [f"{run_id} first"]
 
@@ -137,8 +141,8 @@ def test_a_server_whose_runs_were_ended_meanwhile_leaves_no_process_of_them(pair
 def _end_all_runs(connection: WriteConnection) -> None:
     for statement in (
         "UPDATE nodes SET status = 2, finished_at = started_at WHERE status = 1",
-        "INSERT INTO run_events (run_id, seq, attempt, at, position, data) "
-        "SELECT id, (SELECT MAX(seq) + 1 FROM run_events), 1, created_at, NULL, '{\"status\":2}' FROM runs",
+        """INSERT INTO run_events (run_id, seq, attempt, at, position, data)
+           SELECT id, (SELECT MAX(seq) + 1 FROM run_events), 1, created_at, NULL, '{"status":2}' FROM runs""",
         "UPDATE runs SET status = 2, finished_at = started_at",
         "UPDATE run_attempts SET status = 2, closed_at = opened_at, token = token + 1",
     ):
