@@ -113,6 +113,7 @@ def _ground(settings: Settings, identity: Identity) -> Ground:
         lease_seconds=settings.lease_seconds,
         detached_lease_seconds=settings.detach_lease_seconds,
         orphan_grace_seconds=settings.orphan_grace_seconds,
+        zone=settings.tz,
         now=now,
     )
 

@@ -26,7 +26,7 @@ COMMANDS = {
 
 
 @click.group(cls=LazyGroup, entries=COMMANDS, invoke_without_command=True)
-@click.version_option(__version__, prog_name="dagbook")
+@click.version_option(__version__, prog_name="dagbook", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Dagbook, a workflow server that keeps everything in a SQL database."""

@@ -48,7 +48,7 @@ def run(*, file: Path, words: tuple[str, ...], params: str, name: str, run_id: s
     request = {
         "spec": _read(file),
         "name": name or file.stem,
-        "params": params or quote([_pair(word) for word in words], positions=False),
+        "params": params or quote([_pair(word, number) for number, word in enumerate(words, 1)], positions=False),
         "sourceDirectory": str(file.resolve().parent),
     }
     if run_id:
@@ -67,9 +67,9 @@ def _read(file: Path) -> str:
     return text
 
 
-def _pair(word: str) -> Pair:
+def _pair(word: str, number: int) -> Pair:
     name, equals, value = word.partition("=")
-    return Pair(name, value) if equals else Pair("1", word)
+    return Pair(name, value) if equals else Pair(str(number), word)
 
 
 async def _run(settings: Settings, request: dict[str, str]) -> int:

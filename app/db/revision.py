@@ -14,7 +14,7 @@ GUARD = "guard_"
 
 
 class MigrationFailed(Exception):  # noqa: N818  # told to people, not handled
-    """A migration would have lost rows; nothing was changed."""
+    """A migration would have lost something; nothing was changed."""
 
 
 def migrations_directory() -> Path:
@@ -29,17 +29,22 @@ def revise(connection: Connection, *, triggers: str | None, loses_rows: Collecti
     """Change tables without their triggers in the way, then make the triggers of revision ``triggers``.
 
     ``None`` makes none. On SQLite a table is changed by copying it: its triggers vanish
-    with the old one and, were foreign keys on, the rows that refer to it. Therefore no
-    table may have another number of rows afterwards, unless ``loses_rows`` names it, and
-    no reference may dangle; else ``MigrationFailed``.
+    with the old one and, were foreign keys on, the rows that refer to it. Alembic's copy
+    also forgets AUTOINCREMENT (say ``table_kwargs={"sqlite_autoincrement": True}``) and
+    the DESC of an index (drop the index before the copy, create it afterwards). Therefore
+    no table may have another number of rows afterwards, unless ``loses_rows`` names it,
+    no reference may dangle, and what keeps its name keeps its definition; else
+    ``MigrationFailed``.
     """
     before = _count_rows(connection)
+    fragile = _read_fragile(connection)
     _drop_guards(connection)
     yield
     for statement in read_guards(triggers, connection.dialect.name) if triggers else ():
         connection.exec_driver_sql(statement)
     _compare_rows(before, _count_rows(connection), loses_rows)
     _look_for_orphans(connection)
+    _compare_fragile(fragile, _read_fragile(connection))
 
 
 def read_guards(revision: str, dialect: str) -> list[str]:
@@ -82,3 +87,20 @@ def _look_for_orphans(connection: Connection) -> None:
     orphan = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if orphan is not None:
         raise MigrationFailed(f"a row of table {orphan[0]} would refer to a row of {orphan[2]} that does not exist")
+
+
+def _read_fragile(connection: Connection) -> dict[str, str]:
+    """Return what a copy of a table may change unnoticed: its indexes, and whether its numbers are used again."""
+    if connection.dialect.name != "sqlite":
+        return {}
+    rows = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").all()
+    indexes = {f"index {name}": sql for kind, name, sql in rows if kind == "index"}
+    return indexes | {
+        f"numbering of table {name}": str("AUTOINCREMENT" in sql) for kind, name, sql in rows if kind == "table"
+    }
+
+
+def _compare_fragile(before: dict[str, str], after: dict[str, str]) -> None:
+    for name in sorted(before.keys() & after.keys()):
+        if before[name] != after[name]:
+            raise MigrationFailed(f"{name} would no longer be what it was; see revise() for how to keep it")

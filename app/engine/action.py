@@ -32,14 +32,20 @@ class CheckRepeat(_Action, frozen=True, kw_only=True):
 
 
 class SignalStep(_Action, frozen=True, kw_only=True):
-    """Send a signal (its POSIX name) to every process of the execution."""
+    """Send a signal (its POSIX name) to every process of the execution.
+
+    Where there is no process yet the order is void: it is given again after ``ExecutionBegan``.
+    """
 
     key: int
     signal: str
 
 
 class KillStep(_Action, frozen=True, kw_only=True):
-    """End every process of the execution for good."""
+    """End every process of the execution for good, or the check of a condition of the node that is under way.
+
+    Where there is neither the order is void: it is given again after ``ExecutionBegan``.
+    """
 
     key: int
 

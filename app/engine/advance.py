@@ -126,8 +126,9 @@ def _exit(turn: Turn, event: StepExited) -> None:
 
 def _check_repeat(turn: Turn, event: RepeatChecked) -> None:
     node = turn.running_node(event.key)
-    if node is not None and node.checking and 0 < node.execution == event.execution:
-        steps.check_repeat(turn, node, event)
+    policy = turn.plan.step(event.key).repeat if node is not None else None
+    if node is not None and policy is not None and node.checking and 0 < node.execution == event.execution:
+        steps.check_repeat(turn, policy, event)
 
 
 def _execution(turn: Turn, event: ExecutionBegan | StepExited) -> NodeState | None:

@@ -26,11 +26,11 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def changes(before: RunState, after: RunState) -> tuple[Change, ...]:
-    """Return what an event changed, as JSON-able values; the run's own fields come first.
+    """Return what an event changed, as JSON-able values, in the order in which it is best told.
 
     Nodes that were not touched are the same objects in both states, so only the others are looked into.
     """
-    return tuple(_found(before, after))
+    return tuple(sorted(_found(before, after), key=_place))
 
 
 def fold(state: RunState, recorded: Iterable[Change]) -> RunState:
@@ -56,6 +56,14 @@ def _found(before: RunState, after: RunState) -> Iterator[Change]:
         yield from _of_node(key, before.handlers[key], node)
     for key in compress(count(), map(is_not, before.steps, after.steps)):
         yield from _of_node(key, before.steps[key], after.steps[key])
+
+
+def _place(change: Change) -> int:
+    """Put a run's beginning before all else and its end behind it, and what ended before what began."""
+    ended = "finished_at" in change.fields
+    if change.key is None:
+        return 3 if ended else 0
+    return 1 if ended else 2
 
 
 def _of_node(key: int, before: NodeState, after: NodeState) -> Iterator[Change]:

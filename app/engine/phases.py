@@ -72,9 +72,8 @@ def _leave_init(turn: Turn) -> bool:
 
 
 def _leave_steps(turn: Turn) -> bool:
-    if not turn.run.cancelled:
-        steps.pick(turn)
-    if turn.running or (turn.ready and not turn.run.cancelled):
+    steps.pick(turn)  # nothing is ready in a cancelled run
+    if turn.running or turn.ready:
         return False
     if _is_deadlocked(turn):
         turn.blame(None, DEADLOCK)

@@ -13,6 +13,7 @@ from app.engine.event import ConditionsChecked, RepeatChecked, StepExited
 from app.engine.state import Kill, NodeState
 from app.engine.status import NodeStatus
 from app.engine.turn import Turn
+from app.spec.model import Repeat
 
 
 def open_steps(turn: Turn) -> None:
@@ -168,30 +169,28 @@ def timeout_text(turn: Turn, node: NodeState, key: int) -> str:
 
 def _repeat_or_settle(turn: Turn, key: int, *, succeeded: bool) -> None:
     node, policy = turn.steps[key], turn.plan.step(key).repeat
-    over = policy is None or turn.run.cancelled
-    again = False if policy is None or over else rules.repeats(policy, node, succeeded=succeeded)
+    if policy is None or turn.run.cancelled:
+        settle_by_verdict(turn, key, node)
+        return
+    again = rules.repeats(policy, node, succeeded=succeeded)
     if again is None:
         turn.put(key, node, checking=True)
         turn.order(CheckRepeat(key=key, execution=node.execution))
-    elif again:
-        _wait_for_repeat(turn, key, node)
+    else:
+        _end_or_wait(turn, key, policy, again=again)
+
+
+def check_repeat(turn: Turn, policy: Repeat, event: RepeatChecked) -> None:
+    """Go on or end, now that the repeat condition was looked at."""
+    _end_or_wait(turn, event.key, policy, again=rules.repeats_when(policy, met=event.met))
+
+
+def _end_or_wait(turn: Turn, key: int, policy: Repeat, *, again: bool) -> None:
+    node = turn.steps[key]
+    if again:
+        turn.put(key, node, checking=False, due_at=turn.now + rules.repeat_wait(policy, node.done_count))
     else:
         settle_by_verdict(turn, key, node)
-
-
-def _wait_for_repeat(turn: Turn, key: int, node: NodeState) -> None:
-    policy = turn.plan.step(key).repeat
-    if policy is not None:
-        turn.put(key, node, checking=False, due_at=turn.now + rules.repeat_wait(policy, node.done_count))
-
-
-def check_repeat(turn: Turn, node: NodeState, event: RepeatChecked) -> None:
-    """Go on or end, now that the repeat condition was looked at."""
-    policy = turn.plan.step(event.key).repeat
-    if policy is not None and rules.repeats_when(policy, met=event.met):
-        _wait_for_repeat(turn, event.key, node)
-    else:
-        settle_by_verdict(turn, event.key, node)
 
 
 def settle_by_verdict(turn: Turn, key: int, node: NodeState) -> None:

@@ -18,6 +18,7 @@ from app.spec.model import Step
 
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.01, 0.25
 _LOST_WAIT_SECONDS = 0.5
+_BATCH = 4  # chunks of a stream that are stored together: 1 MiB
 
 StoreLog = Callable[[list[Chunk]], Awaitable[None]]
 
@@ -35,20 +36,38 @@ async def follow(execution: Execution, follower: Follower, store: StoreLog) -> E
     try:
         pause = _FIRST_LOOK_SECONDS
         while not (await asyncio.wait({waiter}, timeout=pause))[0]:
-            chunks = await follower.take()
-            if chunks:
-                await store(chunks)
-            pause = _FIRST_LOOK_SECONDS if chunks else min(pause * 2, _LONGEST_LOOK_SECONDS)
+            grown = await _store_new(follower, store)
+            pause = _FIRST_LOOK_SECONDS if grown else min(pause * 2, _LONGEST_LOOK_SECONDS)
         return Ended(waiter.result(), await drain(follower, store))
     finally:
         waiter.cancel()
 
 
+async def _store_new(follower: Follower, store: StoreLog) -> bool:
+    """Store what was written since the last look; tell whether anything was."""
+    await _store_bulk(follower, store)
+    chunks = await follower.take()
+    if chunks:
+        await store(chunks)
+    return bool(chunks)
+
+
+async def _store_bulk(follower: Follower, store: StoreLog) -> None:
+    """Store whole chunks for as long as there are any: one batch is read while the one before is stored."""
+    storing: asyncio.Future[None] | None = None
+    try:
+        while follower.pending() > CHUNK_BYTES and (chunks := await follower.take(most=_BATCH)):
+            if storing is not None:
+                await storing
+            storing = asyncio.ensure_future(store(chunks))
+    finally:
+        if storing is not None:
+            await storing
+
+
 async def drain(follower: Follower, store: StoreLog) -> list[Chunk]:
     """Store what is left of the output but for its last part, and return that."""
-    while follower.pending() > CHUNK_BYTES:
-        if chunks := await follower.take(at_end=True):
-            await store(chunks)
+    await _store_bulk(follower, store)
     tail = []
     while follower.pending():
         tail += await follower.take(at_end=True)

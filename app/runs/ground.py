@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import msgspec
@@ -49,4 +49,5 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float
     detached_lease_seconds: float
     orphan_grace_seconds: float
+    zone: tzinfo
     now: Callable[[], datetime]

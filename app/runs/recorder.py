@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
+from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
@@ -154,13 +155,21 @@ class Recorder:
             raise
         except Exception as error:  # noqa: BLE001 - a bad member fails alone, whatever is wrong with it
             if len(group) == 1:
-                _log.exception("a write of run states failed")
-                group[0].fail(error)
+                await self._fail_or_try_again(group[0], error)
                 return
             for item in group:
                 await self._write([item])
             return
         _settle(group, lost)
+
+    async def _fail_or_try_again(self, item: _Item, error: Exception) -> None:
+        """Let a new run whose id another server has just taken meet the guard, which then knows of it."""
+        if isinstance(error, IntegrityError) and isinstance(item.work, NewRun) and not item.retried:
+            item.retried = True
+            await self._write([item])
+            return
+        _log.error("a write of run states failed", exc_info=error)
+        item.fail(error)
 
     def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
         failed: dict[int, Exception] = {}
@@ -172,6 +181,7 @@ class Recorder:
         new = [(item, item.work) for item in group if isinstance(item.work, NewRun)]
         if not new:
             return
+        transitions.take_turns(connection, {run.dag_name for _, run in new})
         used = transitions.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
         active = transitions.count_active(connection, {run.dag_name for _, run in new})
         accepted = []

@@ -181,6 +181,8 @@ class Runner:
         transition = self._transition(messages)
         if transition is not None:
             await self._recorder.record(transition)
+            if self._workshop.log_file is not None:
+                self._workshop.log_file.append(transition.events)
 
     def _transition(self, messages: list[_Message]) -> Transition | None:
         now = self._workshop.now()

@@ -161,15 +161,16 @@ class Follower:
         """Bytes that are written but not taken yet."""
         return sum(stream.pending() for stream in self._streams)
 
-    async def take(self, *, at_end: bool = False) -> list[Chunk]:
-        """Take at most one chunk of each stream; large reads leave the event loop alone."""
+    async def take(self, *, at_end: bool = False, most: int = 1) -> list[Chunk]:
+        """Take at most so many chunks of each stream; large reads leave the event loop alone."""
         async with self._turn:
             if self.pending() <= _SMALL_BYTES:
-                return self._take(at_end=at_end)
-            return await asyncio.to_thread(self._take, at_end=at_end)
+                return self._take(at_end=at_end, most=most)
+            return await asyncio.to_thread(self._take, at_end=at_end, most=most)
 
-    def _take(self, *, at_end: bool) -> list[Chunk]:
-        return [chunk for stream in self._streams if (chunk := stream.take(at_end=at_end))]
+    def _take(self, *, at_end: bool, most: int) -> list[Chunk]:
+        turns = (stream for stream in self._streams for _ in range(most))
+        return [chunk for stream in turns if (chunk := stream.take(at_end=at_end))]
 
     def close(self) -> None:
         """Release what the streams hold."""

@@ -19,6 +19,7 @@ from app.engine.state import RunState
 from app.executors import proc
 from app.runs.environment import RunEnvironment
 from app.runs.ground import Ground, Identity
+from app.runs.log import RunLogFile, is_read_by
 from app.runs.recorder import Recorder
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
@@ -137,9 +138,15 @@ class Supervisor:
     def _workshop(self, run: OwnedRun, dag: Dag) -> Workshop:
         ground = self._ground
         directory = ground.spool / str(run.key)
-        environment = RunEnvironment(run, dag, ground.machine, str(directory / "run.log"))
+        log_path = directory / "run.log"
+        about = {"dag_name": run.dag_name, "run_id": run.run_id}
         return Workshop(
-            plan=Plan.of(dag), environment=environment, directory=directory, log_limit=ground.log_limit, now=self._now
+            plan=Plan.of(dag),
+            environment=RunEnvironment(run, dag, ground.machine, str(log_path)),
+            directory=directory,
+            log_limit=ground.log_limit,
+            log_file=RunLogFile(log_path, about, dag, ground.zone) if is_read_by(dag) else None,
+            now=self._now,
         )
 
 

@@ -20,6 +20,7 @@ from app.executors import process, shell
 from app.executors.contract import Execution, ExecutionFiles, Outcome, SetupError
 from app.runs import conditions, execution
 from app.runs.environment import Moment, RunEnvironment
+from app.runs.log import RunLogFile
 from app.runs.node import NodeWork
 from app.runs.recorder import FenceLostError
 from app.runs.rows import NodeFacts
@@ -44,6 +45,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     environment: RunEnvironment
     directory: Path  # of this run in the spool
     log_limit: int
+    log_file: RunLogFile | None  # only when the definition reads it
     now: Callable[[], datetime]
 
 

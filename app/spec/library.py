@@ -24,7 +24,7 @@ def definition_row(spec: str, base: str, at: datetime) -> dict[str, Any]:
 class Library:
     """Definitions that were read already, the most recent ones kept."""
 
-    def __init__(self, size: int = 512) -> None:
+    def __init__(self, size: int = 2048) -> None:
         self._size = size
         self._loaded: dict[tuple[str, str, str], Loaded] = {}
 

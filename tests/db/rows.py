@@ -202,3 +202,13 @@ def bring_node_to(connection: WriteConnection, run_id: int, status: NodeStatus) 
 def stored(connection: WriteConnection, instant: datetime) -> Any:
     """Return an instant as the engine keeps it, for statements written by hand."""
     return UtcDateTime().process_bind_param(instant, connection.dialect)
+
+
+def fill(connection: WriteConnection) -> None:
+    """Insert one row into each of the tables of ``FILLED``."""
+    run_id = add_whole_run(connection)
+    add_event(connection, run_id, 1)
+    add_chunk(connection, run_id, 0)
+
+
+FILLED = {"definitions", "runs", "run_attempts", "nodes", "run_events", "log_chunks"}

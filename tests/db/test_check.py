@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from app.db.check import check
-from app.db.database import Database
+from app.db.database import Database, WriteConnection
 from app.db.upgrade import downgrade, head
 from tests.db.rows import run_sql
+
+OTHER_TRIGGER = "CREATE TRIGGER guard_run_events_update BEFORE UPDATE ON run_events BEGIN SELECT 1;END"
 
 
 async def test_a_fresh_database_is_as_it_should_be(database_url: str) -> None:
@@ -33,8 +38,7 @@ async def test_a_fresh_database_is_as_it_should_be(database_url: str) -> None:
             "index ix_runs_active of runs is not as the migrations made it",
         ),
         (
-            "DROP TRIGGER guard_run_events_update; CREATE TRIGGER guard_run_events_update BEFORE UPDATE ON run_events "
-            "WHEN NEW.seq = 0 BEGIN SELECT 1\\; END",
+            "DROP TRIGGER guard_run_events_update; " + OTHER_TRIGGER,
             "ALTER TABLE run_events DISABLE TRIGGER guard_run_events_update",
             "trigger guard_run_events_update of run_events is not as the migrations made it",
         ),
@@ -43,10 +47,11 @@ async def test_a_fresh_database_is_as_it_should_be(database_url: str) -> None:
 async def test_what_was_changed_by_hand_is_found(
     database_url: str, database: Database, on_sqlite: str, on_postgresql: str, finding: str
 ) -> None:
-    statements = on_sqlite if database.dialect == "sqlite" else on_postgresql
-    for statement in statements.replace("\\;", "\0").split(";"):
-        plain = statement.replace("\0", ";")
-        await database.write(lambda connection, plain=plain: run_sql(connection, plain))
+    def change(connection: WriteConnection) -> None:
+        for statement in (on_sqlite if connection.dialect.name == "sqlite" else on_postgresql).split("; "):
+            run_sql(connection, statement)
+
+    await database.write(change)
     assert finding in await check(database_url)
 
 
@@ -83,8 +88,16 @@ async def test_another_revision_is_told_and_nothing_else(database_url: str) -> N
     ]
 
 
-async def test_checking_leaves_nothing_behind(database_url: str, database: Database) -> None:
+def left_in(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
+
+
+async def test_checking_leaves_nothing_behind(
+    database_url: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     await check(database_url)
+    assert left_in(tmp_path) == []
+    names = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'dagbook%'"
     if database.dialect == "postgresql":
-        left = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'dagbook%'"
-        assert await database.read(lambda connection: connection.exec_driver_sql(left).scalar_one()) == 0
+        assert await database.read(lambda connection: connection.exec_driver_sql(names).all()) == []

@@ -33,7 +33,7 @@ class Server:
         return output.decode().strip()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def server() -> AsyncIterator[Server]:
     with tempfile.TemporaryDirectory(prefix="dagbook-restart-") as directory:
         server = Server(directory)
@@ -44,12 +44,13 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def opened(server: Server) -> AsyncIterator[Database]:
-    """A database whose pool holds several connections and whose only table has one row."""
+    """A database whose pool holds several connections and whose only table has one row; each test leaves it running."""
     address = (Path(server._directory) / "url").read_text().split()[0]
     database = await Database.open(address)
     await database.write(lambda connection: connection.exec_driver_sql("CREATE TABLE kept AS SELECT 1 AS number"))
     await asyncio.gather(*(database.read(numbers) for _ in range(8)))
     yield database
+    await database.write(lambda connection: connection.exec_driver_sql("DROP TABLE kept"))
     await database.close()
 
 

@@ -97,6 +97,7 @@ _RUNNING, _QUEUED, _NOT_STARTED = 1, 5, 0
 _find_used = select(Run.dag_name, Run.run_id).where(
     tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
 )
+_take_turns = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name"))))
 _count_active = (
     select(Run.dag_name, Run.status, func.count())
     .where(
@@ -142,6 +143,15 @@ _handle_requests = (
     .where(RunRequest.run_id == bindparam("b_run_id"), RunRequest.handled_at.is_(None))
     .values(handled_at=bindparam("b_handled_at"))
 )
+
+
+def take_turns(connection: WriteConnection, dag_names: Iterable[str]) -> None:
+    """Let only one transaction at a time decide about new runs of these names; SQLite has one writer anyway.
+
+    Two servers would each count the live runs without the other's new one, and both start theirs.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_take_turns, [{"name": name} for name in sorted(dag_names)])
 
 
 def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -125,3 +125,14 @@ def test_the_earlier_error_stays_the_error_of_a_run_out_of_time() -> None:
     world.later(3, TimeCame())
     states = world.run().states
     assert next(state.error for state in states if state.timed_out) == "exit status 7"
+
+
+def test_a_step_that_is_being_killed_is_not_killed_again_with_the_run() -> None:
+    world = World(dag(step("a", timeout_seconds=1), timeout_seconds=2), {"a": [lasts(4)]}, mute=(KillStep,)).run()
+    assert (world.sent(KillStep), world.letters) == ([(1, "a kill")], "F")
+
+
+def test_an_execution_that_never_began_is_still_killed_with_the_run() -> None:
+    world = World(dag(step("a", timeout_seconds=9), timeout_seconds=2), {"a": [Outcome(begins=60)]}).run()
+    assert (world.sent(KillStep), world.node("a").exit_code) == ([(2, "a kill")], 124)
+    assert world.node("a").error == "ended after 0.000 s: the step's time limit is 9 s"

@@ -108,3 +108,9 @@ def test_a_step_out_of_time_may_be_repeated() -> None:
     policy = Repeat(mode="until", exit_codes=(0,))
     world = World(dag(step("a", repeat=policy, timeout_seconds=1)), {"a": [Outcome(seconds=9)]}).run()
     assert (world.starts, world.label) == ([(0, "a"), (1, "a")], "succeeded")
+
+
+def test_a_tolerated_failure_is_forgotten_by_the_repetition() -> None:
+    again = step("a", repeat=Repeat(mode="until", exit_codes=(0,)), continue_on=ContinueOn(failure=True))
+    world = World(dag(again), {"a": [fails()]}).run()
+    assert (world.node("a").tolerated, world.label) == (False, "succeeded")

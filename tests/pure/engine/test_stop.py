@@ -188,3 +188,16 @@ def test_a_step_that_was_out_of_time_before_the_stop_stays_failed() -> None:
 def test_a_stop_settles_no_dependents() -> None:
     world = World(dag(step("a"), step("b", "a"), step("c", "b")), {"a": [LONG]}).run(1)
     assert world.letters == "ANN"
+
+
+def test_the_signal_is_not_repeated_to_a_step_that_may_finish() -> None:
+    both = dag(step("a", repeat=WHILE), step("b"), max_clean_up_seconds=7)
+    world = World(both, {"a": [LONG], "b": [DEAF]}).run(1)
+    assert world.sent(SignalStep) == [(1, "b SIGTERM"), (6, "b SIGTERM")]
+    assert world.sent(KillStep) == [(8, "a kill"), (8, "b kill")]
+
+
+def test_a_step_that_is_being_killed_already_is_left_to_that() -> None:
+    both = dag(step("a", timeout_seconds=1), step("b"), max_clean_up_seconds=7)
+    world = World(both, {"a": [lasts(20)], "b": [DEAF]}, mute=(KillStep,)).run(2)
+    assert world.sent(SignalStep, KillStep) == [(1, "a kill"), (2, "b SIGTERM"), (7, "b SIGTERM"), (9, "b kill")]

@@ -136,7 +136,7 @@ class Walk:
             return TimeCame()
         if choice == 9:
             return self.told[self.choose(len(self.told))]
-        return self._odd_event() if choice == 10 or self.choose(4) else StopAsked()
+        return self._odd_event() if choice == 10 or self.choose(2) else StopAsked()
 
     def _odd_event(self) -> Event:
         key, execution = self.choose(16) - 6, self.choose(3)
@@ -187,7 +187,7 @@ class Walk:
         )
         self._check_statuses(before)
         self._check_derived(before)
-        self._check_starts(before, actions)
+        self._check_starts(before)
 
     def _check_statuses(self, before: RunState) -> None:
         run = (before.status, self.state.status)
@@ -208,7 +208,7 @@ class Walk:
         asked = outstanding(resume(self.plan, after))
         assert sorted(map(repr, asked)) == sorted(map(repr, self.open)), "what is outstanding cannot be told from rows"
 
-    def _check_starts(self, before: RunState, actions: tuple[Action, ...]) -> None:
+    def _check_starts(self, before: RunState) -> None:
         begun = [key for key in self.state.running if key not in before.running]
         limit = self.plan.dag.max_active_steps
         assert limit == 0 or len(self.state.running) <= limit
@@ -220,7 +220,6 @@ class Walk:
         if EXIT in begun:
             assert self.state.running == (EXIT,)
         assert all(self.state.outcome for key in begun if key < INIT)
-        del actions
 
 
 def outstanding(actions: tuple[Action, ...]) -> list[Question]:

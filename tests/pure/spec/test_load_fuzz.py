@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from hypothesis import given, settings
@@ -34,6 +35,8 @@ steps:
 name: sub
 steps: {only: {command: "a | b", signalOnStop: SIGINT}}
 """
+# The parser counts lines as YAML 1.1 does.
+LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 PIECES = [
     "{",
     "}",
@@ -69,7 +72,7 @@ steps = st.lists(st.dictionaries(st.sampled_from(STEP.keys), objects, max_size=4
 
 
 def check(loaded: Loaded, text: str) -> None:
-    rows = text.count("\n") + 1
+    rows = len(LINE_BREAK.findall(text)) + 1
     for problem in loaded.problems:
         assert problem.message
         assert 0 <= problem.line <= rows + 1

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from app.telemetry.logging import configure
+
+
+@pytest.fixture(autouse=True)
+def _root_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def logged(log_format: str, level: str = "info") -> io.StringIO:
+    stream = io.StringIO()
+    configure(log_format, level, stream)
+    return stream
+
+
+def test_text_is_one_line_of_keys_and_values() -> None:
+    stream = logged("text")
+    logging.getLogger("app.runs").info("run started", extra={"run": "r-1", "steps": 2})
+    time, rest = stream.getvalue().split(" ", 1)
+    assert time.startswith("time=20")
+    assert rest == 'level=info logger=app.runs message="run started" run=r-1 steps=2\n'
+
+
+def test_a_value_cannot_pretend_to_be_a_line_of_the_log() -> None:
+    stream = logged("text")
+    logging.getLogger("app").info("name %s", "x\ntime=2000 level=error")
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_json_is_one_object_per_line() -> None:
+    stream = logged("json")
+    logging.getLogger("app").warning("two\nlines", extra={"run": "r-1"})
+    record = json.loads(stream.getvalue())
+    assert record.pop("time").endswith("+00:00")
+    assert record == {"level": "warning", "logger": "app", "message": "two\nlines", "run": "r-1"}
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_an_exception_stays_on_the_line_of_its_record(log_format: str) -> None:
+    stream = logged(log_format)
+    try:
+        int("reason")
+    except ValueError:
+        logging.getLogger("app").exception("failed")
+    assert "ValueError: invalid literal" in stream.getvalue()
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_what_is_less_severe_than_the_level_is_not_logged() -> None:
+    stream = logged("text", "warning")
+    logging.getLogger("app").info("quiet")
+    logging.getLogger("app").warning("loud")
+    assert "quiet" not in stream.getvalue()
+    assert "loud" in stream.getvalue()
+
+
+def test_configuring_again_replaces_what_was_there() -> None:
+    first = logged("text")
+    second = logged("text")
+    logging.getLogger("app").info("once")
+    assert (first.getvalue(), second.getvalue().count("once")) == ("", 1)

@@ -1,0 +1,133 @@
+"""What every migration is wrapped in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Connection, Table, func, select
+
+from app.db.base import Base
+from app.db.check import check
+from app.db.database import Database, ReadConnection
+from app.db.revision import MigrationFailed, revise
+from app.db.upgrade import open_for_migration, upgrade
+from tests.db.rows import FILLED, fill
+
+Change = Callable[[Connection], None]
+
+
+def copy_tables(connection: Connection) -> None:
+    """Do to tables what a batch operation on SQLite does to them; PostgreSQL changes tables in place."""
+    operations = Operations(MigrationContext.configure(connection))
+    for table in ("run_attempts", "nodes", "definitions"):
+        with operations.batch_alter_table(table, recreate="auto" if is_postgresql(connection) else "always"):
+            pass
+
+
+def copy_runs(connection: Connection) -> None:
+    operations = Operations(MigrationContext.configure(connection))
+    with operations.batch_alter_table("runs", recreate="always"):
+        pass
+
+
+def copy_runs_but_indexes(connection: Connection) -> None:
+    operations = Operations(MigrationContext.configure(connection))
+    operations.drop_index("ix_runs_created_at", "runs")
+    operations.drop_index("ix_runs_dag_name", "runs")
+    with operations.batch_alter_table("runs", recreate="always"):
+        pass
+
+
+def is_postgresql(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def rewrite_events(connection: Connection) -> None:
+    connection.exec_driver_sql("UPDATE run_events SET data = '[]'")
+
+
+def lose_chunks(connection: Connection) -> None:
+    connection.exec_driver_sql("DELETE FROM log_chunks")
+
+
+def lose_definitions(connection: Connection) -> None:
+    connection.exec_driver_sql("DELETE FROM definitions")
+
+
+async def migrate(url: str, change: Change, loses_rows: Collection[str] = ()) -> None:
+    def work(connection: Connection) -> None:
+        with revise(connection, triggers="0001", loses_rows=loses_rows):
+            change(connection)
+
+    async with open_for_migration(url) as connection, connection.begin():
+        await connection.run_sync(work)
+
+
+async def counts(database: Database) -> dict[str, int]:
+    def count(connection: ReadConnection, table: Table) -> int:
+        return connection.scalar(select(func.count()).select_from(table)) or 0
+
+    tables = Base.metadata.sorted_tables
+    return await database.read(lambda connection: {table.name: count(connection, table) for table in tables})
+
+
+@pytest.fixture
+async def filled(database: Database) -> Database:
+    await database.write(fill)
+    return database
+
+
+async def test_tables_may_be_copied_and_lose_neither_rows_nor_triggers(filled: Database, database_url: str) -> None:
+    await migrate(database_url, copy_tables)
+    assert {name for name, count in (await counts(filled)).items() if count == 1} == FILLED
+    assert [difference for difference in await check(database_url) if not difference.startswith("table ")] == []
+
+
+async def test_a_migration_may_change_what_the_triggers_protect(filled: Database, database_url: str) -> None:
+    await migrate(database_url, rewrite_events)
+    assert await check(database_url) == []
+    data = "SELECT data FROM run_events"
+    assert await filled.read(lambda connection: connection.exec_driver_sql(data).scalar_one()) == "[]"
+
+
+async def test_rows_are_lost_only_where_the_migration_says_so(filled: Database, database_url: str) -> None:
+    await migrate(database_url, lose_chunks, {"log_chunks"})
+    assert (await counts(filled))["log_chunks"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lose_chunks, "table log_chunks had 1 rows and would have 0"),
+        (lose_definitions, "a row of table runs would refer to a row of definitions"),
+        (copy_runs, "index ix_runs_created_at would no longer be what it was"),
+        (copy_runs_but_indexes, "numbering of table runs would no longer be what it was"),
+    ],
+)
+async def test_on_sqlite_a_migration_that_would_lose_something_changes_nothing(
+    tmp_path: Path, change: Change, reason: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/test.db"
+    await upgrade(url)
+    filled = await Database.open(url)
+    await filled.write(fill)
+    with pytest.raises(MigrationFailed, match=reason):
+        await migrate(url, change, {"definitions"})
+    assert {name for name, count in (await counts(filled)).items() if count == 1} == FILLED
+    await filled.close()
+    assert await check(url) == []
+
+
+async def test_a_migration_that_fails_leaves_triggers_and_rows(filled: Database, database_url: str) -> None:
+    def fail(connection: Connection) -> None:
+        lose_chunks(connection)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await migrate(database_url, fail)
+    assert (await counts(filled))["log_chunks"] == 1
+    assert await check(database_url) == []

@@ -1,0 +1,113 @@
+"""The wheel, installed into an environment of its own: it works without the checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from app import __version__
+
+CHECKOUT = Path(__file__).parents[2]
+SOURCES = ["app", "migrations", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"]
+
+
+class Installed:
+    """An environment that holds the wheel and nothing else; what it depends on is lent from the running one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / "bin" / "python"
+        # Folders of PYTHONPATH have no say about more folders: an editable install of the checkout stays out.
+        lent = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        self.environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sorted(lent)), "DAGBOOK_HOME": str(folder / "home")}
+
+    def run(self, *command: str | Path) -> str:
+        done = subprocess.run(command, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # From a copy: a build leaves folders beside its sources, and takes up what an earlier one left.
+    sources = tmp_path_factory.mktemp("sources")
+    for name in SOURCES:
+        path = CHECKOUT / name
+        if path.is_dir():
+            shutil.copytree(path, sources / name)
+        else:
+            shutil.copy(path, sources / name)
+    target = tmp_path_factory.mktemp("wheel")
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        target,
+        sources,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [built] = target.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    environment = Installed(folder)
+    pip = Path(sys.prefix) / "bin" / "pip"
+    install: list[str | Path] = [
+        pip,
+        "--python",
+        environment.python,
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        wheel,
+    ]
+    subprocess.run(install, check=True, capture_output=True)
+    return environment
+
+
+def data_files(folder: Path) -> set[str]:
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(folder)) for path in files}
+
+
+def package_folder(installed: Installed) -> Path:
+    return Path(installed.run(installed.python, "-c", "import app; print(app.__path__[0])"))
+
+
+def test_the_installed_package_is_the_one_that_runs(installed: Installed) -> None:
+    assert package_folder(installed).is_relative_to(installed.folder)
+
+
+def test_the_wheel_carries_every_file_of_the_package(installed: Installed) -> None:
+    files = data_files(package_folder(installed))
+    assert {name for name in files if not name.startswith("_migrations/")} == data_files(CHECKOUT / "app")
+
+
+def test_the_wheel_carries_the_migrations_inside_the_package(installed: Installed) -> None:
+    files = data_files(package_folder(installed) / "_migrations")
+    assert files == data_files(CHECKOUT / "migrations")
+    assert {"env.py", "script.py.mako"} <= files
+
+
+def test_the_installed_command_answers(installed: Installed) -> None:
+    assert installed.run(installed.folder / "bin" / "dagbook", "version") == __version__
+
+
+def test_the_installed_package_makes_its_database(installed: Installed) -> None:
+    installed.run(installed.python, "-m", "app", "db", "upgrade")
+    assert (installed.folder / "home" / "dagbook.sqlite3").is_file()

@@ -1,0 +1,146 @@
+"""The run's log, told from its history."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from app.engine.history import Change, changes
+from app.engine.runlog import Line, describe
+from app.spec.model import Condition, Dag, Handlers, Repeat, Retry, Step
+from tests.pure.engine.world import Outcome, World, dag, fails, lasts, step
+
+CONDITION = Condition(condition="true")
+
+
+def log(world: World) -> list[Line]:
+    return [
+        line
+        for before, after in pairwise(world.states)
+        for change in changes(before, after)
+        for line in describe(world.plan.dag, change, after.error)
+    ]
+
+
+def told(world: World) -> list[str]:
+    return [
+        line.message + (f" [{line.attributes['step']}]" if "step" in line.attributes else "") for line in log(world)
+    ]
+
+
+def test_a_plain_run_is_told_from_start_to_finish() -> None:
+    world = World(dag(step("a"), handlers=Handlers(exit=Step(name="e")))).run()
+    assert told(world) == [
+        "run started",
+        "step started [a]",
+        "step finished [a]",
+        "handler started [onExit]",
+        "handler finished [onExit]",
+        "run finished",
+    ]
+
+
+def test_a_failed_run_says_why_at_its_end() -> None:
+    world = World(dag(step("a"), step("b", "a")), {"a": [fails(3)]}).run()
+    assert log(world)[-2:] == [
+        Line("INFO", "run finished", {"status": "failed"}),
+        Line("ERROR", "run failed", {"err": "exit status 3"}),
+    ]
+
+
+def test_a_failed_step_is_an_error_and_says_its_code() -> None:
+    lines = log(World(dag(step("a")), {"a": [fails(3)]}).run())
+    assert (
+        Line("ERROR", "step finished", {"step": "a", "status": "failed", "exit-code": 3, "err": "exit status 3"})
+        in lines
+    )
+
+
+def test_a_step_that_is_never_run_says_so() -> None:
+    assert "step is not run [b]" in told(World(dag(step("a"), step("b", "a")), {"a": [fails()]}).run())
+
+
+def test_a_retry_is_told_with_its_reason_and_its_time() -> None:
+    lines = log(World(dag(step("a", retry=Retry(limit=1, interval_seconds=2))), {"a": [fails(7)]}).run())
+    assert (
+        Line(
+            "INFO",
+            "step failed and will be retried",
+            {"step": "a", "until": "2026-03-01T12:00:02Z", "err": "exit status 7", "retry": 1, "exit-code": 7},
+        )
+        in lines
+    )
+    assert Line("INFO", "step executed again", {"step": "a", "execution": 2}) in lines
+
+
+@pytest.mark.parametrize(
+    ("definition", "script", "options", "stops", "expected"),
+    [
+        (dag(step("a", repeat=Repeat(mode="while", limit=2))), {}, {}, (), "step will be repeated [a]"),
+        (
+            dag(step("a", repeat=Repeat(mode="until", condition=CONDITION))),
+            {},
+            {"repeats": {"a": [True]}},
+            (),
+            "repeat condition is looked at [a]",
+        ),
+        (dag(step("a", preconditions=(CONDITION,))), {}, {}, (), "preconditions are looked at [a]"),
+        (
+            dag(step("a", preconditions=(CONDITION,))),
+            {},
+            {"conditions": {"a": ("no",)}},
+            (),
+            "preconditions of the step are not met [a]",
+        ),
+        (
+            dag(step("a"), preconditions=(CONDITION,)),
+            {},
+            {"conditions": {"": ("no",)}},
+            (),
+            "preconditions of the run are not met",
+        ),
+        (dag(step("a")), {"a": [lasts(9)]}, {}, (1,), "stop requested"),
+        (
+            dag(step("a"), max_clean_up_seconds=7),
+            {"a": [Outcome(seconds=9, deaf=True)]},
+            {},
+            (1,),
+            "stop signal sent again",
+        ),
+        (dag(step("a")), {"a": [Outcome(seconds=9, deaf=True)]}, {}, (1,), "clean-up time is over"),
+        (
+            dag(step("a")),
+            {"a": [Outcome(seconds=9, deaf=True)]},
+            {},
+            (1,),
+            "stop not obeyed, processes are killed [a]",
+        ),
+        (
+            dag(step("a", timeout_seconds=1)),
+            {"a": [lasts(9)]},
+            {},
+            (),
+            "step is out of time, processes are killed [a]",
+        ),
+        (dag(step("a"), timeout_seconds=1), {"a": [lasts(9)]}, {}, (), "run is out of time"),
+    ],
+)
+def test_what_is_worth_knowing_has_a_line(
+    definition: Dag,
+    script: dict[str, list[Outcome]],
+    options: dict[str, dict[str, list[bool] | tuple[str, ...]]],
+    stops: tuple[float, ...],
+    expected: str,
+) -> None:
+    assert expected in told(World(definition, script, **options).run(*stops))
+
+
+def test_bookkeeping_has_no_line() -> None:
+    assert describe(dag(step("a")), Change(0, {"executed_at": "2026-03-01T12:00:00Z"})) == ()
+    assert describe(dag(step("a")), Change(None, {"phase": "exit"})) == ()
+
+
+def test_a_run_that_failed_for_no_known_reason_says_no_more() -> None:
+    ended = Change(None, {"status": 2, "finished_at": "2026-03-01T12:00:00Z"})
+    assert describe(dag(step("a")), ended)[-1] == Line("ERROR", "run failed", {})

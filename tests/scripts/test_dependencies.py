@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+CHECKOUT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+SECTIONS = {
+    "Runtime": PROJECT["project"]["dependencies"],
+    "Development": PROJECT["project"]["optional-dependencies"]["dev"],
+    "Build": PROJECT["build-system"]["requires"],
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_dependency_has_its_reason_and_every_reason_its_dependency(section: str) -> None:
+    page = (CHECKOUT / "docs" / "dependencies.md").read_text()
+    [part] = [part for part in page.split("\n## ") if part.startswith(f"{section}\n")]
+    rows = [line.split("|")[1].strip() for line in part.splitlines() if line.startswith("| ")]
+    assert rows[1:] == [Requirement(text).name for text in SECTIONS[section]]
