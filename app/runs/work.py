@@ -177,6 +177,7 @@ class StepWork:
         step = node.step
         if step.executor.type not in _COMMAND_TYPES:
             raise SetupError(f"there is no executor of type {step.executor.type!r}")
+        shell.make_directory(Path(self._shop.environment.work_dir))  # texts and redirects are evaluated in it
         await self._open(node)
         await self._plan_retry(node)
         moment = self._moment(node.key)
