@@ -8,6 +8,8 @@ import msgspec
 from litestar import Request
 from litestar.exceptions import NotFoundException, ValidationException
 
+from app.errors import BadRequestError
+
 DOCUMENT = "/openapi.json"
 
 
@@ -16,7 +18,10 @@ class ApiRequest(Request[Any, Any, Any]):
 
     async def json(self) -> Any:
         """Decode the body into what the handler wants; ``null`` says no more than ``{}``."""
-        body = await super().json()
+        try:
+            body = await super().json()
+        except RecursionError as error:
+            raise BadRequestError("the request body is nested too deeply") from error
         wanted = self.route_handler.parsed_fn_signature.parameters["data"].annotation
         try:
             return msgspec.convert({} if body is None else body, wanted)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -62,6 +62,7 @@ class Runner:
         self._dirty: set[int] = set()
         self._detached = False
         self._orders: tuple[action.Action, ...] = ()
+        self._untold: list[rows.Row] = []  # stored with the acceptance, not in the log file yet
 
     # -- what others tell it ---------------------------------------------------------------------------------
 
@@ -93,13 +94,16 @@ class Runner:
 
     # -- its life --------------------------------------------------------------------------------------------
 
-    def begin(self) -> Transition | None:
+    def begin(self, accepted: Iterable[rows.Row]) -> Transition | None:
         """Begin a run that is being accepted; what this returns belongs into the commit that accepts it."""
+        self._untold = list(accepted)
         self._state, self._orders = advance(self._workshop.plan, self._state, event.Begin(), self._workshop.now())
         if self._state.phase is Phase.CLOSED:
             return None
         self._name_spools(self._orders)
-        return self._transition([])
+        transition = self._transition([])
+        self._untold += transition.events if transition else ()
+        return transition
 
     async def drive(self) -> None:
         """Drive the run until it is closed, lost to another server, or let go of."""
@@ -116,6 +120,7 @@ class Runner:
             self._work.remove_files()
 
     async def _take_up(self) -> None:
+        self._tell_log(self._untold)
         if self._state.phase is Phase.NEW:
             self.post(event.Begin())
             return
@@ -181,8 +186,11 @@ class Runner:
         transition = self._transition(messages)
         if transition is not None:
             await self._recorder.record(transition)
-            if self._workshop.log_file is not None:
-                self._workshop.log_file.append(transition.events)
+            self._tell_log(transition.events)
+
+    def _tell_log(self, events: Sequence[rows.Row]) -> None:
+        if events and self._workshop.log_file is not None:
+            self._workshop.log_file.append(events)
 
     def _transition(self, messages: list[_Message]) -> Transition | None:
         now = self._workshop.now()
