@@ -22,6 +22,7 @@ from app.executors.proc import ProcessId
 
 _SHIM = Path(__file__).with_name("shim.sh")
 _UNWRITTEN = b"   \n"
+_CLAIMED = "claimed"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.002, 0.25
 
@@ -93,12 +94,28 @@ def read_started(files: ExecutionFiles) -> ProcessId | None:
 
 
 def claim(files: ExecutionFiles) -> bool:
-    """Create ``started`` ourselves, so that no late shim can begin; False when it exists."""
+    """Create ``started`` ourselves, so that no late shim can begin here; False when a shim was first.
+
+    A link that leads nowhere: it is there with its meaning at once, so that a server that dies right after
+    it is not mistaken for a shim that died before it wrote to its file.
+    """
+    started = Path(files.started)
     try:
-        os.close(os.open(files.started, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        started.symlink_to(_CLAIMED)
     except FileExistsError:
-        return False
+        return started.is_symlink()
     return True
+
+
+def end_abandoned(files: ExecutionFiles) -> None:
+    """Kill what is left of an execution that nobody waits for; one that left its exit code ended as it should."""
+    owner = read_started(files)
+    if owner is None or read_exit(files) is not None:
+        return
+    # While a process of the session lives nobody else gets its number.
+    if proc.identify(owner.pid) in (None, owner):
+        for pid in proc.session_members(owner.pid):
+            _kill_quietly(pid, signal.SIGKILL)
 
 
 async def wait_for_exit(pid: int, known: ProcessId | None = None) -> None:

@@ -78,15 +78,18 @@ async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
     """Look at what an execution left behind (house design section 7, recovery).
 
     Gives its outcome, the live process, or None when it never began and never will:
-    it may be begun again, with files of its own.
+    it may be begun again, with files of its own. Raises SetupError.
     """
     if files is None:
         return None
     if (code := process.read_exit(files)) is not None:
         return process.outcome_of(code)
-    files.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if process.claim(files):
-        return None
+    try:
+        files.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if process.claim(files):
+            return None
+    except OSError as error:
+        raise SetupError(f"the spool could not be written: {error}") from error
     owner = process.read_started(files)
     if owner is None:
         return await _look_again(files)
@@ -164,5 +167,5 @@ def _matches_output(step: Step, node: NodeWork) -> bool:
 
 def _lines(node: NodeWork) -> Iterator[str]:
     with node.stdout.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
+        while line := file.readline(CHUNK_BYTES):  # a line may be as long as the output
             yield line.rstrip("\n")

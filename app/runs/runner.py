@@ -7,7 +7,6 @@ last output is stored with its end, so whoever sees "finished" can read everythi
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, assert_never
@@ -22,12 +21,11 @@ from app.engine.state import Phase, RunState
 from app.engine.status import RunStatus
 from app.runs import rows
 from app.runs.node import NodeWork
-from app.runs.recorder import FenceLostError, Recorder
+from app.runs.recorder import Recorder
 from app.runs.run import OwnedRun
 from app.runs.spool import Chunk, Position
 from app.runs.work import StepWork, Workshop
 
-_log = logging.getLogger(__name__)
 _LAZY_SECONDS = 0.25  # how long the beginning of a process may wait for another commit to go with
 
 
@@ -61,6 +59,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._dirty: set[int] = set()
         self._detached = False
+        self._failure: BaseException | None = None
         self._orders: tuple[action.Action, ...] = ()
         self._untold: list[rows.Row] = []  # stored with the acceptance, not in the log file yet
 
@@ -78,6 +77,12 @@ class Runner:
         self._detached = True
         self._wake.set()
 
+    def lose(self, error: BaseException) -> None:
+        """Let go of a run that cannot be driven any more."""
+        if self._state.phase is not Phase.CLOSED:
+            self._failure = error
+            self.detach()
+
     def resume_log(self, key: int, positions: dict[int, Position], ordinal: int) -> None:
         """Let a node's log go on where its stored part ends."""
         node = self._work.node(key)
@@ -86,6 +91,11 @@ class Runner:
     async def store_log(self, node: NodeWork, chunks: list[Chunk], execution: int) -> None:
         """Store output of a step that still runs."""
         await self._recorder.store_log(Transition(fence=self.fence, chunks=self._chunk_rows(node, chunks, execution)))
+
+    async def store_node(self, node: NodeWork) -> None:
+        """Store what is kept of a node, and the state as it is."""
+        self._dirty.add(node.key)
+        await self._record([])
 
     @property
     def state(self) -> RunState:
@@ -106,16 +116,16 @@ class Runner:
         return transition
 
     async def drive(self) -> None:
-        """Drive the run until it is closed, lost to another server, or let go of."""
+        """Drive the run until it is closed or let go of; raises FenceLostError, and whatever else ended it."""
         try:
             await self._take_up()
             while self._state.phase is not Phase.CLOSED and not self._detached:
                 await self._wait()
                 await self._turn()
-        except FenceLostError:
-            _log.warning("run %s/%s has another owner now", self.run.dag_name, self.run.run_id)
         finally:
             self._end_tasks()
+        if self._failure is not None:
+            raise self._failure
         if self._state.phase is Phase.CLOSED:
             self._work.remove_files()
 
@@ -195,11 +205,10 @@ class Runner:
     def _transition(self, messages: list[_Message]) -> Transition | None:
         now = self._workshop.now()
         changes = history.changes(self._stored, self._state)
-        if self._state.phase is Phase.CLOSED:
-            changes = changes[1:] + changes[:1]  # read as a story: the run ends after its last step
         chunks = [row for m in messages if m.node for row in self._chunk_rows(m.node, m.chunks, _execution(m.event))]
         keys = {change.key for change in changes if change.key is not None} | self._dirty
-        if not keys and not changes and not chunks:
+        asked = any(isinstance(m.event, event.StopAsked) for m in messages)
+        if not (keys or changes or chunks or asked):
             self._stored = self._state
             return None
         events = rows.event_rows(self.run.key, self.run.attempt, self._last_seq, changes, now)
@@ -211,7 +220,7 @@ class Runner:
             chunks=chunks,
             run=rows.run_row(self._state) if run_changed else None,
             attempt=rows.attempt_row(self._state, self._closed_at()) if run_changed else None,
-            requests_handled_at=now if any(isinstance(m.event, event.StopAsked) for m in messages) else None,
+            requests_handled_at=now if asked else None,
         )
         self._stored, self._last_seq = self._state, self._last_seq + len(events)
         self._dirty = set()
@@ -258,11 +267,10 @@ class Runner:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, FenceLostError | DatabaseUnavailable):
+        if isinstance(error, DatabaseUnavailable):
             self.detach()
         elif error is not None:
-            _log.error("run %s/%s", self.run.dag_name, self.run.run_id, exc_info=error)
-            self.detach()
+            self.lose(error)
 
     def _end_tasks(self) -> None:
         self._work.detach()

@@ -17,10 +17,12 @@ from app.engine import event
 from app.engine.plan import Plan, fresh
 from app.engine.state import RunState
 from app.executors import proc
+from app.runs.casualties import Casualties, Casualty
 from app.runs.environment import RunEnvironment
 from app.runs.ground import Ground, Identity
 from app.runs.log import RunLogFile, is_read_by
-from app.runs.recorder import Recorder
+from app.runs.recorder import FenceLostError, Recorder
+from app.runs.remains import remove_remains
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
 from app.runs.runner import Runner
@@ -45,6 +47,8 @@ class Supervisor:
         self._runners: dict[int, Runner] = {}
         self._drives: dict[int, asyncio.Task[None]] = {}
         self._beat: asyncio.Task[None] | None = None
+        self._casualties = Casualties(database, ground)
+        self._given_up: list[Casualty] = []
         self._stopping = asyncio.Event()
 
     # -- life cycle ------------------------------------------------------------------------------------------
@@ -59,6 +63,7 @@ class Supervisor:
         await self._database.write(lambda connection: services.add(connection, row))
         self._recorder.start()
         await self.run_once()
+        await remove_remains(self._database, self._ground.spool)
         self._beat = asyncio.create_task(self._beat_on(), name="supervisor")
 
     async def stop(self) -> None:
@@ -96,11 +101,30 @@ class Supervisor:
         now = self._now()
         until = now + timedelta(seconds=self._ground.lease_seconds)
         await self._database.write(lambda connection: services.renew(connection, self._identity.id, now, until))
-        for taken in await self._sweep.run_once(known=set(self._runners)):
-            self._resume(taken)
+        await self._bury()
+        found = await self._sweep.run_once([runner.fence for runner in self._runners.values()])
+        self._given_up += found.broken
+        for key in found.lost:
+            if runner := self._runners.get(key):
+                runner.lose(FenceLostError("it was taken over or ended by another server"))
+        # A run that was asked to stop hears of it before it is driven on: no step of it may begin any more.
+        resumed = {taken.run.key: self._resume(taken) for taken in found.taken}
         asked = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
         for key in asked:
-            self.tell_stop(key)
+            if runner := resumed.get(key) or self._runners.get(key):
+                runner.post(event.StopAsked())
+        for runner in resumed.values():
+            self.drive(runner)
+
+    async def _bury(self) -> None:
+        """See to the runs that this process has stopped to drive since the last round."""
+        while self._given_up:
+            casualty = self._given_up[0]
+            if isinstance(casualty.error, FenceLostError):
+                await remove_remains(self._database, self._ground.spool, [casualty.fence.run])
+            else:
+                await self._casualties.note(casualty)
+            del self._given_up[0]
 
     # -- runs ------------------------------------------------------------------------------------------------
 
@@ -114,12 +138,12 @@ class Supervisor:
         self._runners[run.key] = runner
         task = asyncio.create_task(runner.drive(), name=f"run {run.dag_name}/{run.run_id}")
         self._drives[run.key] = task
-        task.add_done_callback(lambda done: self._forget(run, done))
+        task.add_done_callback(lambda done: self._forget(runner, done))
 
-    def _resume(self, taken: TakenOver) -> None:
+    def _resume(self, taken: TakenOver) -> Runner:
         runner = self._runner(taken.run, taken.dag, taken.state, taken.facts)
         taken.resume_logs(runner)
-        self.drive(runner)
+        return runner
 
     def tell_stop(self, key: int) -> None:
         """Tell a run of this process that it was asked to stop."""
@@ -129,11 +153,15 @@ class Supervisor:
     def _runner(self, run: OwnedRun, dag: Dag, state: RunState, facts: dict[int, NodeFacts]) -> Runner:
         return Runner(run, state, self._recorder, self._workshop(run, dag), facts)
 
-    def _forget(self, run: OwnedRun, task: asyncio.Task[None]) -> None:
+    def _forget(self, runner: Runner, task: asyncio.Task[None]) -> None:
+        run = runner.run
         self._runners.pop(run.key, None)
         self._drives.pop(run.key, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("the driver of run %s/%s failed", run.dag_name, run.run_id, exc_info=error)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, FenceLostError):
+            _log.warning("run %s/%s has another owner now", run.dag_name, run.run_id)
+        if error is not None and not isinstance(error, DatabaseUnavailable):
+            self._given_up.append(Casualty(runner.fence, error))
 
     def _workshop(self, run: OwnedRun, dag: Dag) -> Workshop:
         ground = self._ground

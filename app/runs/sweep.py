@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from app.db.database import Database, ReadConnection
+from app.db.failure import DatabaseUnavailable
 from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.runs import OpenAttempt
+from app.db.repositories.transitions import Fence
+from app.engine.plan import Plan, rebuild_ready
 from app.engine.state import RunState
 from app.executors import proc
 from app.executors.proc import ProcessId
 from app.runs import rows
+from app.runs.casualties import Casualty
 from app.runs.ground import Ground, Identity
 from app.runs.run import OwnedRun, RunInputs
 from app.runs.runner import Runner
@@ -51,6 +56,18 @@ class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
             runner.resume_log(key, resume.positions, resume.ordinal)
 
 
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What a round of the sweep brought: runs taken over, runs of ours that others own or ended, runs beyond help."""
+
+    lost: list[int]
+    taken: list[TakenOver] = []
+    broken: list[Casualty] = []
+
+
+class DefinitionGoneError(Exception):
+    """The text that a run works from was redacted."""
+
+
 def lost_reason(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> str | None:
     """Say why an attempt may be taken over; None while its owner may live. Pure but for a look at /proc."""
     if attempt.owner is None or attempt.owner_pid is None:
@@ -79,33 +96,43 @@ class Sweep:
         self._grace = timedelta(seconds=ground.orphan_grace_seconds)
         self._now = ground.now
 
-    async def run_once(self, known: set[int]) -> list[TakenOver]:
-        """Take over every run that nobody drives; ``known`` are those that this process drives."""
-        taken = []
-        for attempt in await self._database.read(runs.find_open_attempts):
-            if attempt.run in known:
-                continue
+    async def run_once(self, known: Iterable[Fence]) -> Found:
+        """Take over every run that nobody drives; ``known`` are the fences of those that this process drives."""
+        attempts = await self._database.read(runs.find_open_attempts)
+        held = {Fence(a.run, a.number, a.token) for a in attempts if a.owner == self._me.id}
+        found = Found(lost=[fence.run for fence in known if fence not in held])
+        driven = {fence.run for fence in known}
+        for attempt in attempts:
             reason = lost_reason(attempt, self._me, self._now(), self._grace)
-            if reason is not None and (run := await self._take(attempt, reason)) is not None:
-                taken.append(run)
-        return taken
+            if attempt.run in driven or reason is None:
+                continue
+            match await self._take(attempt, reason):
+                case TakenOver() as run:
+                    found.taken.append(run)
+                case Casualty() as casualty:
+                    found.broken.append(casualty)
+        return found
 
-    async def _take(self, attempt: OpenAttempt, reason: str) -> TakenOver | None:
+    async def _take(self, attempt: OpenAttempt, reason: str) -> TakenOver | Casualty | None:
         won = await self._database.write(
             lambda connection: runs.take_over(connection, attempt, self._me.id, self._me.place)
         )
         if not won:
             return None
         _log.info("taking over run %s: %s", attempt.run, reason)
-        return await self._database.read(lambda connection: self._load(connection, attempt))
+        try:
+            return await self._database.read(lambda connection: self._load(connection, attempt))
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with this run, the others are to be taken up
+            return Casualty(Fence(attempt.run, attempt.number, attempt.token + 1), error)
 
-    def _load(self, connection: ReadConnection, attempt: OpenAttempt) -> TakenOver | None:
+    def _load(self, connection: ReadConnection, attempt: OpenAttempt) -> TakenOver:
         run = runs.get_whole(connection, attempt.run)
         stored = runs.get_attempt(connection, attempt.run, attempt.number)
         spec = runs.get_spec(connection, run["definition_hash"]) if run is not None else None
         if run is None or stored is None or spec is None or spec[0] is None:
-            _log.error("run %s cannot be driven: its definition is gone", attempt.run)
-            return None
+            raise DefinitionGoneError("its definition is gone")
         nodes = runs.get_nodes(connection, attempt.run, attempt.number)
         loaded = self._library.read(spec[0], name=run["dag_name"], override=run["dag_name"], base=spec[1] or "")
         owned = OwnedRun(
@@ -122,7 +149,7 @@ class Sweep:
         return TakenOver(
             run=owned,
             dag=loaded.definition.dag,
-            state=rows.run_state(run, stored, nodes),
+            state=rebuild_ready(Plan.of(loaded.definition.dag), rows.run_state(run, stored, nodes)),
             facts={row["position"]: rows.node_facts(row) for row in nodes},
             logs={row["position"]: _log_end(connection, attempt, row["position"]) for row in nodes if row["execution"]},
         )

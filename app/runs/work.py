@@ -62,6 +62,9 @@ class Desk(Protocol):
     async def store_log(self, node: NodeWork, chunks: list[Chunk], execution: int) -> None:
         """Store output of a step that still runs."""
 
+    async def store_node(self, node: NodeWork) -> None:
+        """Store what is kept of a node before anything else happens to it."""
+
 
 class StepWork:
     """The steps of one run in the hands of this process."""
@@ -148,11 +151,21 @@ class StepWork:
             self._fail(node, number, str(error), prepared=False)
         except (FenceLostError, DatabaseUnavailable, asyncio.CancelledError):
             raise
+        except OSError as error:
+            await self._end(node.key)
+            self._fail(node, number, f"a file of the step could not be used: {error}")
         except Exception as error:  # noqa: BLE001 - an error of ours must not leave a run without an end
             _log.exception("step %r of run %s/%s", node.step.name, self._run.dag_name, self._run.run_id)
+            await self._end(node.key)
             self._fail(node, number, f"internal error: {error}")
         finally:
             self._live.pop(node.key, None)
+
+    async def _end(self, key: int) -> None:
+        """Leave no process to itself that nobody follows any more."""
+        if running := self._live.get(key):
+            running.kill()
+            await running.wait()
 
     def _fail(self, node: NodeWork, number: int, error: str, *, prepared: bool = True) -> None:
         fact = event.StepExited(
@@ -191,9 +204,9 @@ class StepWork:
         ended = await execution.follow(
             running, node.follower, lambda chunks: self._desk.store_log(node, chunks, number)
         )
-        self._end(node, number, files, ended)
+        self._settle(node, number, files, ended)
 
-    def _end(self, node: NodeWork, number: int, files: ExecutionFiles, ended: execution.Ended) -> None:
+    def _settle(self, node: NodeWork, number: int, files: ExecutionFiles, ended: execution.Ended) -> None:
         shell.remove_script(files)
         limit = self._plan.dag.max_output_size
         self._desk.post(execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
@@ -206,11 +219,13 @@ class StepWork:
         else:
             found = await execution.adopt(files)
         if found is None:
-            await self._execute(node, number, self._second_files(node, number))
+            files = self._second_files(node, number)
+            await self._desk.store_node(node)
+            await self._execute(node, number, files)
         elif isinstance(found, Outcome):
             assert node.follower is not None  # noqa: S101 - opened above
             tail = await execution.drain(node.follower, lambda chunks: self._desk.store_log(node, chunks, number))
-            self._end(node, number, files, execution.Ended(found, tail))
+            self._settle(node, number, files, execution.Ended(found, tail))
         else:
             self._take_on(node, number, found)
             await self._finish(node, number, files, found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -130,6 +130,12 @@ def get_whole(connection: ReadConnection, run: int) -> Row | None:
         .join(RunInput, RunInput.run_id == Run.id)
         .where(Run.id == run),
     )
+
+
+def find_over(connection: ReadConnection, keys: Iterable[int]) -> list[int]:
+    """Tell which of the runs are over."""
+    rows = connection.execute(select(Run.id).where(Run.id.in_(list(keys)), Run.finished_at.is_not(None)))
+    return [row.id for row in rows]
 
 
 def get_events(connection: ReadConnection, run: int) -> Sequence[Row]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
 import pytest
 
 from app.engine import rules
 from app.engine.state import NodeState
-from app.spec.model import Condition, ContinueOn, Repeat
-from tests.pure.engine.world import Outcome, World, dag, fails, step
+from app.spec.model import Condition, ContinueOn, Repeat, Retry
+from tests.pure.engine.world import START, Outcome, World, dag, fails, step
 
 CONDITION = Condition(condition="test -e flag")
 
@@ -114,3 +115,11 @@ def test_a_tolerated_failure_is_forgotten_by_the_repetition() -> None:
     again = step("a", repeat=Repeat(mode="until", exit_codes=(0,)), continue_on=ContinueOn(failure=True))
     world = World(dag(again), {"a": [fails()]}).run()
     assert (world.node("a").tolerated, world.label) == (False, "succeeded")
+
+
+def test_a_retry_and_a_repetition_are_told_apart() -> None:
+    both = step("a", repeat=Repeat(mode="until", exit_codes=(0,)), retry=Retry(limit=1, interval_seconds=2))
+    states = World(dag(both), {"a": [fails(), fails()]}).run().states
+    nodes = {state.steps[0].execution: state.steps[0] for state in states}
+    assert [nodes[execution].repeated for execution in (1, 2, 3)] == [False, False, True]
+    assert [nodes[execution].retried_at for execution in (2, 3)] == [START + timedelta(seconds=2)] * 2

@@ -1,0 +1,92 @@
+"""Runs whose drivers fail: tried again a few times, then ended with the reason, so that none is tried for ever."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.db.database import Database, WriteConnection
+from app.db.repositories import breakdown, runs, transitions
+from app.db.repositories.transitions import Fence
+from app.engine.history import Change
+from app.engine.status import NodeStatus, RunStatus
+from app.runs import rows
+from app.runs.ground import Ground
+from app.runs.remains import remove_remains
+
+_log = logging.getLogger(__name__)
+_MOST_FAILURES = 3
+
+
+class Casualty(msgspec.Struct, frozen=True):
+    """A run that its driver gave up, under the fence that the driver held, and why."""
+
+    fence: Fence
+    error: BaseException
+
+
+class Casualties:
+    """Counts the failures of this process's drivers, run by run."""
+
+    def __init__(self, database: Database, ground: Ground) -> None:
+        self._database = database
+        self._owner = ground.identity.id
+        self._spool: Path = ground.spool
+        self._now = ground.now
+        self._failures: Counter[int] = Counter()
+
+    async def note(self, casualty: Casualty) -> None:
+        """Log a failure; end the run as failed when it was one too many."""
+        fence = casualty.fence
+        self._failures[fence.run] += 1
+        count = self._failures[fence.run]
+        _log.error("the driver of run %s failed (%d of %d)", fence.run, count, _MOST_FAILURES, exc_info=casualty.error)
+        if count < _MOST_FAILURES:
+            return
+        reason = f"the server could not go on with the run: {casualty.error or type(casualty.error).__name__}"
+        if await self._database.write(lambda connection: self._end(connection, fence, reason)):
+            _log.error("run %s is ended as failed: %s", fence.run, reason)
+        del self._failures[fence.run]
+        await remove_remains(self._database, self._spool, [fence.run])
+
+    def _end(self, connection: WriteConnection, fence: Fence, reason: str) -> bool:
+        """Give every row of the run a lawful end; False when somebody else owns it by now."""
+        if fence not in transitions.lock_fences(connection, self._owner, {fence}):
+            return False
+        open_run = breakdown.read_open(connection, fence)
+        end = max([self._now(), *open_run.times])
+        nodes = {"status": int(NodeStatus.FAILED), "finished_at": end, "error": reason}
+        run = {"status": int(RunStatus.FAILED), "finished_at": end, "error": reason}
+        closed = {"phase": "closed", "outcome": int(RunStatus.FAILED)}
+        changes = [Change(position, _told(nodes)) for position in open_run.running]
+        changes.append(Change(None, _told(run | closed)))
+        breakdown.end(
+            connection,
+            fence,
+            nodes=nodes,
+            run=run,
+            state=_readable(open_run.state) | closed,
+            events=rows.event_rows(fence.run, fence.attempt, runs.last_seq(connection, fence.run), changes, end),
+        )
+        return True
+
+
+def _told(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: msgspec.to_builtins(value) if isinstance(value, datetime) else value for name, value in fields.items()
+    }
+
+
+def _readable(state: str | None) -> dict[str, Any]:
+    """Read an attempt's state as far as that is possible: it may be what has broken the run."""
+    try:
+        found = json.loads(state or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

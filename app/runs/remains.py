@@ -1,0 +1,41 @@
+"""What is left on this machine of runs that are over: files, and processes that nobody waits for.
+
+A server that dies between a run's last commit and the removal of its files leaves them; one that was thought
+dead finds that its runs were ended in the meantime, while their steps went on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from app.db.database import Database
+from app.db.repositories import runs
+from app.executors import process
+from app.executors.contract import ExecutionFiles
+
+_GROUP = 1000  # both engines limit the parameters of a statement
+
+
+async def remove_remains(database: Database, spool: Path, keys: Sequence[int] | None = None) -> None:
+    """End the processes and remove the files of those runs that are over; by default of all that have files.
+
+    What belongs to no run of this database is left alone: others may share the folder.
+    """
+    found = await asyncio.to_thread(_list_keys, spool) if keys is None else keys
+    for begin in range(0, len(found), _GROUP):
+        for key in await database.read(partial(runs.find_over, keys=found[begin : begin + _GROUP])):
+            await asyncio.to_thread(_remove, spool / str(key))
+
+
+def _list_keys(spool: Path) -> list[int]:
+    return [int(entry.name) for entry in spool.iterdir() if entry.name.isdecimal()]
+
+
+def _remove(directory: Path) -> None:
+    for started in directory.glob("*.started"):
+        process.end_abandoned(ExecutionFiles(str(started).removesuffix(".started"), directory, directory))
+    shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,49 @@
+"""Servers of the tests' own, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.process import invariants, processes, store
+from tests.process.postgres import Cluster
+from tests.process.program import Program
+
+Start = Callable[..., Program]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server that a test may stop, if it starts it again."""
+    started = Cluster()
+    yield started
+    started.remove()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def make_url(request: pytest.FixtureRequest) -> Callable[[Path], str]:
+    """Make an empty database; on SQLite it lies in the given home."""
+    if request.param == "sqlite":
+        return lambda home: f"sqlite:///{home}/dagbook.sqlite3"
+    own: Cluster = request.getfixturevalue("cluster")
+    return lambda _home: store.make_database(own.url)
+
+
+@pytest.fixture
+def program(tmp_path: Path, make_url: Callable[[Path], str]) -> Iterator[Program]:
+    """A server on a database of its own, started; in the end nothing in the database may be wrong."""
+    home = tmp_path / "home"
+    server = Program(home, make_url(home))
+    try:
+        yield server.start()
+    finally:
+        end(server)
+    assert invariants.find_violations(server.database_url) == []
+
+
+def end(server: Program) -> None:
+    """Leave neither a server nor a step of it behind."""
+    server.kill()
+    processes.kill_sessions(str(server.home / "spool"))

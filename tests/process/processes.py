@@ -1,0 +1,87 @@
+"""Processes of this machine, as tests look for them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.executors.proc import identify, session_members
+
+_PROC = Path("/proc")
+_SHARE = "Pss:"
+
+
+def _numbers() -> Iterator[int]:
+    return (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return (_PROC / str(pid) / name).read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
+
+
+def with_variable(name: str, value: str) -> list[int]:
+    """Return the processes that were started with a variable in their environment."""
+    wanted = f"{name}={value}".encode()
+    return [pid for pid in _numbers() if wanted in _read(pid, "environ").split(b"\0")]
+
+
+def with_argument(text: str) -> list[int]:
+    """Return the processes that have a text in their command line."""
+    return [pid for pid in _numbers() if text.encode() in _read(pid, "cmdline")]
+
+
+def shims(home: Path) -> list[int]:
+    """Return the shims of all steps of a server with this home."""
+    return [pid for pid in with_argument(f"{home}/spool") if b"/shim.sh" in _read(pid, "cmdline")]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this number lives; one that only waits to be collected does not."""
+    return identify(pid) is not None
+
+
+def kill(pid: int) -> None:
+    """End a process; harmless when it has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def leads_session(pid: int) -> bool:
+    """Whether a process leads its session, as the shim of a step does."""
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process."""
+    return _kilobytes(_read(pid, "status"), "VmRSS:")
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the most resident memory that a process ever had."""
+    return _kilobytes(_read(pid, "status"), "VmHWM:")
+
+
+def proportional_bytes(pids: list[int]) -> int:
+    """Return the memory of processes, what they share with others counted in part."""
+    return sum(_kilobytes(_read(pid, "smaps_rollup"), _SHARE) for pid in pids)
+
+
+def _kilobytes(text: bytes, label: str) -> int:
+    lines = (line for line in text.decode().splitlines() if line.startswith(label))
+    return sum(int(line.split()[1]) * 1024 for line in lines)
+
+
+def kill_sessions(text: str) -> None:
+    """Kill the processes with a text in their command line, and all of their sessions."""
+    for leader in with_argument(text):
+        for pid in (*session_members(leader), leader):
+            kill(pid)

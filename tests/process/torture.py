@@ -1,0 +1,219 @@
+"""Kills the real server at random moments while runs are posted, and looks at what is left in the end.
+
+Each step appends ``run step execution pid`` to a witness file that no server knows of.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+
+from tests.process import invariants, processes
+from tests.process.program import FINAL, Program
+from tests.process.waiting import wait_for
+
+STEPS = ("a", "b", "c", "d", "e")
+NAME = "torture"
+_SHORTEST_LIFE = 0.05
+_SETTLE_SECONDS = 60
+_WHILE_STARTING = 6  # every so many kills one hits a server that does not answer yet
+
+# The execution is told by the shim's own arguments.
+_STEP = r"""
+started=$(tr '\0' '\n' </proc/$PPID/cmdline | sed -n 3p)
+execution=${started%.started}
+printf '%s %s %s %s\n' "$DAG_RUN_ID" "$DAG_RUN_STEP_NAME" "${execution##*.}" $$ >>"$WITNESS"
+line=1
+while [ $line -le "$1" ]; do
+  echo "$DAG_RUN_ID $DAG_RUN_STEP_NAME $line"
+  echo "$DAG_RUN_ID $DAG_RUN_STEP_NAME $line aside" >&2
+  line=$((line + 1))
+  sleep "$2"
+done
+if [ "$DAG_RUN_STEP_NAME" = e ]; then printf '%s' "$FIRST"; fi
+"""
+
+
+class Size(NamedTuple):
+    """How much of it, and with which luck."""
+
+    kills: int
+    runs: int
+    seed: int
+    longest_life: float = 3.0  # seconds that a server is ready before it is killed
+
+
+class Flow(NamedTuple):
+    """One run: its id, how many lines each step prints, and whether its steps stand in a row."""
+
+    run_id: str
+    lines: dict[str, int]
+    pauses: dict[str, float]
+    in_a_row: bool
+
+    def depends(self, step: str) -> list[str]:
+        number = STEPS.index(step)
+        if self.in_a_row:
+            return list(STEPS[max(number - 1, 0) : number])
+        return [] if step == "a" else ["b", "c", "d"] if step == "e" else ["a"]
+
+    def expected(self, step: str, *, aside: bool = False) -> str:
+        own = [f"{self.run_id} {step} {line}{' aside' * aside}" for line in range(1, self.lines[step] + 1)]
+        return "\n".join([*own, self.expected("a")] if step == "e" and not aside else own)
+
+
+class Torture:
+    """One torture of one database in a folder of its own."""
+
+    def __init__(self, directory: Path, database_url: str, size: Size) -> None:
+        self.size = size
+        self.program = Program(directory / "home", database_url)
+        self.witness = directory / "witness"
+        self.answered: set[str] = set()
+        self.restarts: list[float] = []
+        self.hit = 0
+        self._luck = random.Random(size.seed)  # noqa: S311 - a seed is what makes a torture repeatable
+        self._mark = f"torture-{secrets.token_hex(8)}"
+        self._script = directory / "step.sh"
+        self._script.write_text(_STEP)
+        self._flows = {flow.run_id: flow for flow in self._make_flows()}
+        self._waiting = list(self._flows.values())
+        self._refusals: list[str] = []
+
+    def _make_flows(self) -> Iterator[Flow]:
+        for number in range(self.size.runs):
+            lines = {step: self._luck.randint(2, 6) for step in STEPS}
+            pauses = {step: self._luck.uniform(0.025, 0.05) for step in STEPS}
+            yield Flow(f"run-{number}", lines, pauses, in_a_row=self._luck.random() < 0.5)
+
+    def _spec(self, flow: Flow) -> str:
+        head = (
+            f"type: graph\nmaxActiveRuns: {self.size.runs}\nenv:\n  - WITNESS: {self.witness}\n  - MARK: {self._mark}\n"
+        )
+        return f"{head}steps:\n" + "".join(self._step(flow, step) for step in STEPS)
+
+    def _step(self, flow: Flow, step: str) -> str:
+        command = f"exec sh {self._script} {flow.lines[step]} {flow.pauses[step]:.3f}"
+        output = "    output: FIRST\n" if step == "a" else ""
+        return f"  - name: {step}\n    command: '{command}'\n    depends: {flow.depends(step)}\n{output}"
+
+    # -- what is done ----------------------------------------------------------------------------------------
+
+    def run(self) -> list[str]:
+        """Kill and start again as often as wanted; returns what is wrong in the end."""
+        try:
+            for life in range(self.size.kills):
+                self._live(life)
+            self._start()
+            self._post_all()
+            return [*self._wait(), *self._look()]
+        finally:
+            self.program.kill()
+
+    def _start(self) -> None:
+        begin = time.monotonic()
+        self.program.start()
+        self.restarts.append(time.monotonic() - begin)
+
+    def _live(self, life: int) -> None:
+        if life % _WHILE_STARTING == _WHILE_STARTING - 1:
+            self.program.launch()
+            time.sleep(self._luck.uniform(0.2, 1.0))
+            self.program.kill()
+            return
+        self._start()
+        share = -(-len(self._waiting) // (self.size.kills - life))
+        span = self._luck.uniform(_SHORTEST_LIFE, self.size.longest_life)
+        posted, self._waiting = self._waiting[:share], self._waiting[share:]
+        end = time.monotonic() + span
+        with ThreadPoolExecutor(max(share, 1)) as threads:
+            answers = [(flow, threads.submit(self._post, flow, self._luck.uniform(0, span))) for flow in posted]
+            time.sleep(max(end - time.monotonic(), 0))
+            self.program.crash()
+            self.hit += len(self._steps_alive())
+            self._waiting += [flow for flow, answer in answers if not self._note(flow, answer)]
+        self.program.kill()
+
+    def _post(self, flow: Flow, delay: float) -> httpx.Response:
+        api = self.program.api
+        time.sleep(delay)
+        return api.post_run(self._spec(flow), name=NAME, run_id=flow.run_id)
+
+    def _note(self, flow: Flow, answer: Future[httpx.Response]) -> bool:
+        """Tell whether a run is known to be accepted; one whose answer was lost is posted again."""
+        try:
+            response = answer.result()
+        except httpx.TransportError:
+            return False
+        if response.status_code == httpx.codes.OK or response.json().get("code") == "already_exists":
+            self.answered.add(flow.run_id)
+            return True
+        self._refusals.append(f"start of {flow.run_id} answered {response.status_code}: {response.text}")
+        return True
+
+    def _post_all(self) -> None:
+        with ThreadPoolExecutor(4) as threads:
+            answers = [(flow, threads.submit(self._post, flow, 0)) for flow in self._waiting]
+            self._waiting = [flow for flow, answer in answers if not self._note(flow, answer)]
+        self._refusals += [f"start of {flow.run_id} was not answered by a server left alone" for flow in self._waiting]
+
+    def _steps_alive(self) -> list[int]:
+        return [pid for pid in processes.with_variable("MARK", self._mark) if processes.leads_session(pid)]
+
+    # -- what is looked at -----------------------------------------------------------------------------------
+
+    def _wait(self) -> list[str]:
+        try:
+            wait_for("the end of all runs", lambda: not self._open(), seconds=_SETTLE_SECONDS)
+        except AssertionError:
+            return [f"stuck: {run_id} is {label}" for run_id, label in self._open().items()]
+        return []
+
+    def _open(self) -> dict[str, str]:
+        labels = self._labels()
+        return {run_id: label for run_id, label in labels.items() if label not in FINAL}
+
+    def _labels(self) -> dict[str, str]:
+        listed = self.program.api.client.get(f"/dag-runs/{NAME}").json()["dagRuns"]
+        return {run["dagRunId"]: run["statusLabel"] for run in listed}
+
+    def _look(self) -> list[str]:
+        labels = self._labels()
+        found = [*self._refusals]
+        found += [f"lost: {run_id} was answered and is not there" for run_id in self.answered - labels.keys()]
+        found += [f"{run_id} is {label}" for run_id, label in labels.items() if label != "succeeded"]
+        found += self._look_at_witness(labels)
+        for run_id in labels:
+            found += self._look_at_output(self._flows[run_id])
+        found += [f"left over: process {pid}" for pid in processes.with_variable("MARK", self._mark)]
+        found += invariants.find_violations(self.program.database_url)
+        self.program.terminate()
+        found += [f"left over: {path}" for path in (self.program.home / "spool").iterdir()]
+        return found
+
+    def _look_at_witness(self, labels: dict[str, str]) -> Iterator[str]:
+        begun = [line.split() for line in self.witness.read_text().splitlines()]
+        counts = Counter((run_id, step) for run_id, step, _, _ in begun)
+        wanted = {(run_id, step) for run_id in labels for step in STEPS}
+        yield from (f"begun {counts[key]} times: {key}" for key in sorted(wanted | counts.keys()) if counts[key] != 1)
+        order = {(run_id, step): number for number, (run_id, step, _, _) in enumerate(begun)}
+        for (run_id, step), number in order.items():
+            for above in self._flows[run_id].depends(step):
+                if order.get((run_id, above), len(begun)) > number:
+                    yield f"{run_id}: {step} began before {above}"
+
+    def _look_at_output(self, flow: Flow) -> Iterator[str]:
+        for step in STEPS:
+            for stream, aside in (("stdout", False), ("stderr", True)):
+                query = f"/dag-runs/{NAME}/{flow.run_id}/steps/{step}/log"
+                answer = self.program.api.client.get(query, params={"stream": stream}).json()
+                if answer.get("content") != flow.expected(step, aside=aside):
+                    yield f"output of {flow.run_id} {step} {stream} is not whole: {answer}"
