@@ -116,7 +116,7 @@ class Launcher:
         runner = self._drivers.prepare(owned, definition.dag)
         new = new_run(wanted, owned, self._ground)
         try:
-            await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin()))
+            await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin(new.events)))
         except RunRefusedError as error:
             raise _as_app_error(error.refusal) from error
         self._drivers.drive(runner)
