@@ -73,10 +73,10 @@ def _http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
         case MethodNotAllowedException():
             allow = (error.headers or {}).get("allow", "")
             return _answer(405, "bad_request", f"{request.method} is not possible here", allow=allow)
-    if error.status_code == 413:  # noqa: PLR2004 - the framework has no class for it
-        return _answer(413, "bad_request", "the request body is larger than this server reads (max_body_bytes)")
     if isinstance(error.__cause__, SerializationException):
         return _answer(400, "bad_request", f"the request body is no valid JSON: {error.detail}")
+    if error.status_code == 413:  # noqa: PLR2004 - the framework has no class for it
+        return _answer(413, "bad_request", "the request body is larger than this server reads (max_body_bytes)")
     code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")  # noqa: PLR2004
     return _answer(error.status_code, code, error.detail or "the request could not be handled")
 

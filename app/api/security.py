@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from litestar.enums import ScopeType
@@ -82,7 +82,8 @@ async def _refuse(send: Send, reason: str) -> None:
 
 
 async def _redirect(send: Send, scope: Scope) -> None:
-    path = "/" + scope["path"].strip("/")  # one slash: two would name another host
+    # One slash, for two would name another host; quoted again, for a decoded line end would begin another header.
+    path = quote("/" + scope["path"].strip("/"))
     query = scope.get("query_string", b"")
     location = path.encode() + (b"?" + query if query else b"")
     await send(

@@ -19,6 +19,7 @@ from app.errors import (
 )
 from app.names import check_dag_name, check_run_id, new_key, new_run_id, shorten
 from app.runs.accept import Start, Wanted, new_run
+from app.runs.files import RunFiles
 from app.runs.ground import Ground
 from app.runs.inputs import Place, evaluate_inputs
 from app.runs.recorder import Recorder, Refusal, RunRefusedError
@@ -115,7 +116,7 @@ class Launcher:
         runner = self._drivers.prepare(owned, definition.dag)
         new = new_run(wanted, owned, self._ground)
         try:
-            await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin()))
+            await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin(new.events)))
         except RunRefusedError as error:
             raise _as_app_error(error.refusal) from error
         self._drivers.drive(runner)
@@ -125,7 +126,7 @@ class Launcher:
         ground = self._ground
         return Place(
             source_directory=start.source_directory,
-            own_directory=ground.spool / str(key) / "work",
+            own_directory=RunFiles(ground.spool, key).work,
             work_dir=ground.work_dir,
             machine=ground.machine,
             limit_seconds=ground.evaluation_limit_seconds,

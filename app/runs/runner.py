@@ -7,7 +7,7 @@ last output is stored with its end, so whoever sees "finished" can read everythi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -61,6 +61,7 @@ class Runner:
         self._detached = False
         self._failure: BaseException | None = None
         self._orders: tuple[action.Action, ...] = ()
+        self._untold: list[rows.Row] = []  # stored with the acceptance, not in the log file yet
 
     # -- what others tell it ---------------------------------------------------------------------------------
 
@@ -103,13 +104,16 @@ class Runner:
 
     # -- its life --------------------------------------------------------------------------------------------
 
-    def begin(self) -> Transition | None:
+    def begin(self, accepted: Iterable[rows.Row]) -> Transition | None:
         """Begin a run that is being accepted; what this returns belongs into the commit that accepts it."""
+        self._untold = list(accepted)
         self._state, self._orders = advance(self._workshop.plan, self._state, event.Begin(), self._workshop.now())
         if self._state.phase is Phase.CLOSED:
             return None
         self._name_spools(self._orders)
-        return self._transition([])
+        transition = self._transition([])
+        self._untold += transition.events if transition else ()
+        return transition
 
     async def drive(self) -> None:
         """Drive the run until it is closed or let go of; raises FenceLostError, and whatever else ended it."""
@@ -126,6 +130,7 @@ class Runner:
             self._work.remove_files()
 
     async def _take_up(self) -> None:
+        self._tell_log(self._untold)
         if self._state.phase is Phase.NEW:
             self.post(event.Begin())
             return
@@ -191,8 +196,11 @@ class Runner:
         transition = self._transition(messages)
         if transition is not None:
             await self._recorder.record(transition)
-            if self._workshop.log_file is not None:
-                self._workshop.log_file.append(transition.events)
+            self._tell_log(transition.events)
+
+    def _tell_log(self, events: Sequence[rows.Row]) -> None:
+        if events and self._workshop.log_file is not None:
+            self._workshop.log_file.append(events)
 
     def _transition(self, messages: list[_Message]) -> Transition | None:
         now = self._workshop.now()

@@ -126,7 +126,7 @@ async def stop_run(name: params.DagName, dag_run_id: params.DagRunId, parts: Nam
 
 def empty() -> Response[None]:
     """Answer 200 without a body, as seven operations do (api-behaviour 1.1)."""
-    return Response(None, status_code=200, media_type=MediaType.TEXT)  # as JSON it would be the word null
+    return Response(None, status_code=200, media_type=MediaType.TEXT)  # as JSON it would be the text "null"
 
 
 @get("/dag-runs/{name:str}/{dagRunId:str}/log", operation_id="getDAGRunLog", responses=errors(404))

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Definition
@@ -75,9 +76,9 @@ def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) 
     if wanted.name is not None:
         statement = statement.where(Run.dag_name == wanted.name)
     if wanted.name_part:
-        statement = statement.where(Run.dag_name.contains(wanted.name_part, autoescape=True))
+        statement = statement.where(_contains(connection, Run.dag_name, wanted.name_part))
     if wanted.run_id_part:
-        statement = statement.where(Run.run_id.contains(wanted.run_id_part, autoescape=True))
+        statement = statement.where(_contains(connection, Run.run_id, wanted.run_id_part))
     if wanted.status is not None:
         statement = statement.where(Run.status == wanted.status)
     if wanted.since is not None:
@@ -86,6 +87,12 @@ def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) 
         statement = statement.where(Run.created_at < wanted.before)
     statement = statement.order_by(Run.created_at.desc(), Run.run_id).limit(limit)
     return all_rows(connection, statement)
+
+
+def _contains(connection: ReadConnection, column: InstrumentedAttribute[str], part: str) -> ColumnElement[bool]:
+    """Look for a part with its case; SQLite's LIKE would not mind the case."""
+    position = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    return position(column, part) > 0
 
 
 def find_latest_of(connection: ReadConnection, dag_names: Sequence[str]) -> dict[str, Row]:

@@ -1,0 +1,227 @@
+"""What holds for every request: hosts, origins, methods, paths, sizes, error bodies (api-behaviour 1)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from app.main import API_PATH
+from tests.app.dagbook import client_of, serving
+
+SPEC = "steps: [{command: 'true'}]\n"
+START = {"spec": SPEC, "name": "door"}
+
+
+def _error(answer: httpx.Response) -> tuple[int, str]:
+    body = answer.json()
+    assert set(body) <= {"code", "message", "details"}
+    assert body["message"]
+    assert answer.headers["content-type"] == "application/json"
+    return answer.status_code, body["code"]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1", "", "a@b", "[::2]"]
+)
+async def test_a_request_to_a_foreign_host_name_is_refused_even_when_it_reads(
+    client: httpx.AsyncClient, host: str
+) -> None:
+    assert _error(await client.get("/health", headers={"Host": host})) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:1", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080", "localhost."]
+)
+async def test_every_name_of_this_machine_is_understood(client: httpx.AsyncClient, host: str) -> None:
+    assert (await client.get("/health", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": "http://localhost:9"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/dag-runs"), ("PUT", "/dags/x/spec"), ("DELETE", "/dags/x"), ("GET", "/dag-runs/a/b/dequeue")],
+)
+async def test_the_page_of_another_site_changes_nothing(
+    client: httpx.AsyncClient, headers: dict[str, str], method: str, path: str
+) -> None:
+    assert _error(await client.request(method, path, json=START, headers=headers)) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://localhost"}, {"Sec-Fetch-Site": "same-origin"}, {}], ids=str)
+async def test_a_page_of_this_server_may_change_things(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    body = {"spec": SPEC, "name": "a b"}
+    assert (await client.post("/dag-runs", json=body, headers=headers)).status_code == 400
+
+
+async def test_no_other_origin_is_invited_by_default(client: httpx.AsyncClient) -> None:
+    asking = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    for answer in (await client.options("/dag-runs", headers=asking), await client.get("/dags", headers=asking)):
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.fixture
+async def open_client(database_url: str, tmp_path_factory: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A server with another name, another origin, a base path and a small limit for bodies."""
+    settings = {
+        "allowed_hosts": "dags.example",
+        "cors_origins": "https://ui.example",
+        "base_path": "/flows",
+        "max_body_bytes": "2048",
+    }
+    async with (
+        serving(database_url, tmp_path_factory.mktemp("home"), **settings) as server,
+        client_of(server) as client,
+    ):
+        client.base_url = httpx.URL(f"http://dags.example/flows{API_PATH}")
+        yield client
+
+
+async def test_settings_open_the_door_for_a_name_and_an_origin(open_client: httpx.AsyncClient) -> None:
+    answer = await open_client.post("/dag-runs", json=START, headers={"Origin": "https://ui.example"})
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://ui.example"
+    refused = await open_client.post("/dag-runs", json=START, headers={"Origin": "https://other.example"})
+    assert _error(refused) == (403, "forbidden")
+
+
+async def test_a_body_over_the_limit_is_refused(open_client: httpx.AsyncClient) -> None:
+    answer = await open_client.post("/dag-runs", json={"spec": "#" * 3000, "name": "x"})
+    assert _error(answer) == (413, "bad_request")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(30):
+            yield b"#" * 100
+
+    assert _error(await open_client.post("/dag-runs", content=chunks())) == (413, "bad_request")
+
+
+async def test_a_body_at_the_limit_is_read(open_client: httpx.AsyncClient) -> None:
+    head = {"spec": "", "name": "x"}
+    head["spec"] = "#" * (2048 - len(json.dumps(head)))
+    answer = await open_client.post("/dag-runs", content=json.dumps(head))
+    assert answer.status_code in (200, 400)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"spec": "a", }', b"NaN", b"[" * 100_000, b'"text"', b"1"])
+async def test_a_body_that_is_no_json_object_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
+    assert _error(await client.post("/dag-runs", content=content)) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8"]
+)
+async def test_a_body_is_json_whatever_its_type_says(client: httpx.AsyncClient, kind: str) -> None:
+    answer = await client.post("/dags/validate", content=json.dumps({"spec": SPEC}), headers={"Content-Type": kind})
+    assert answer.json()["valid"] is True
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/dags", {"GET", "POST"}),
+        ("/dags/x", {"GET", "DELETE"}),
+        ("/dags/x/spec", {"GET", "PUT"}),
+        ("/dags/x/start", {"POST"}),
+        ("/dags/x/stop-all", {"POST"}),
+        ("/dag-runs", {"GET", "POST"}),
+        ("/dag-runs/x", {"GET"}),
+        ("/dag-runs/x/y", {"GET"}),
+        ("/dag-runs/x/y/stop", {"POST"}),
+        ("/dag-runs/x/y/log", {"GET"}),
+        ("/dag-runs/x/y/steps/z/log", {"GET"}),
+        ("/health", {"GET"}),
+        ("/openapi.json", {"GET"}),
+    ],
+)
+async def test_a_method_that_is_not_there_is_refused_with_those_that_are(
+    client: httpx.AsyncClient, path: str, allow: set[str]
+) -> None:
+    answer = await client.patch(path, json={})
+    assert _error(answer) == (405, "bad_request")
+    assert set(answer.headers["allow"].split(", ")) - {"OPTIONS"} == allow
+    head = await client.head(path)
+    assert head.status_code == 405
+    assert set(head.headers["allow"].split(", ")) - {"OPTIONS"} == allow
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize(
+    "path", ["", "/nothing", "/dags/x/nothing", "/dag-runs/a/b/c/d/e/f", "/schema", "/openapi.yaml"]
+)
+async def test_a_path_that_is_not_there_is_not_found(client: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await client.request(method, f"http://localhost{API_PATH}{path}")
+    assert _error(answer) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        (f"{API_PATH}/dags/", f"{API_PATH}/dags"),
+        (f"{API_PATH}/dags/?page=2&name=a%20b", f"{API_PATH}/dags?page=2&name=a%20b"),
+        (f"{API_PATH}/dags///", f"{API_PATH}/dags"),
+        ("//evil.example/", "/evil.example"),
+        ("/%5Cevil.example/", None),
+        (f"{API_PATH}/dags/a%0D%0AX: y/", None),
+        (f"{API_PATH}/dags/%C3%A4/", f"{API_PATH}/dags/%C3%A4"),
+    ],
+)
+async def test_a_trailing_slash_is_redirected_to_this_server(
+    client: httpx.AsyncClient, path: str, location: str | None
+) -> None:
+    answer = await client.get(httpx.URL("http://localhost").copy_with(raw_path=path.replace(" ", "%20").encode()))
+    assert answer.status_code == 301
+    assert re.fullmatch(r"/[!-~]*", answer.headers["location"])
+    assert not answer.headers["location"].startswith(("//", "/\\"))
+    assert location in (None, answer.headers["location"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/dags"),
+        ("GET", "/health"),
+        ("POST", "/dag-runs"),
+        ("GET", "/dag-runs/x"),
+        ("POST", "/dags/x/start"),
+        ("GET", "/dag-runs/x/y/steps/z/log"),
+    ],
+)
+async def test_a_remote_node_that_is_not_known_is_refused(client: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await client.request(method, path, params={"remoteNode": "elsewhere"}, json=START)
+    assert _error(answer) == (400, "bad_request")
+    assert "elsewhere" in answer.json()["message"]
+
+
+async def test_the_local_node_may_be_named(client: httpx.AsyncClient) -> None:
+    for node in ("local", ""):
+        assert (await client.get("/dags", params={"remoteNode": node})).status_code == 200
+
+
+async def test_health_tells_version_and_time(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/health")
+    body = answer.json()
+    assert (answer.status_code, body["status"]) == (200, "healthy")
+    assert body["version"]
+    assert body["uptime"] >= 0
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", body["timestamp"])
+
+
+async def test_answers_are_json_in_utf8(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/dags/validate", json={"spec": "description: größer\n"})
+    assert answer.headers["content-type"] == "application/json"
+    assert "größer".encode() in answer.content

@@ -1,0 +1,139 @@
+"""Variables, parameters, dotenv files and directories of a run (runtime 10, 13, 14)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.app.dagbook import Dagbook
+
+
+@pytest.mark.parametrize(
+    ("defaults", "given", "shown", "printed"),
+    [
+        ("A=1 B=2", "", "A=1 B=2", "1/2/"),
+        ("A=1 B=2", "B=3", "A=1 B=3", "1/3/"),
+        ("A=1 B=2", '{"A":"x y","B":2}', "A=x y B=2", "x y/2/"),
+        ("A=1 B=2", 'A="x y"', "A=x y B=2", "x y/2/"),
+        ("first", "other", "1=other", "//other"),
+        ("A=1", "C=3", "A=1 C=3", "1//"),
+    ],
+)
+async def test_given_params_replace_the_defaults(
+    dagbook: Dagbook, defaults: str, given: str, shown: str, printed: str
+) -> None:
+    spec = f'params: {defaults}\nsteps:\n  - {{name: a, command: echo "$A/$B/$1"}}\n'
+    ended = await dagbook.run(
+        spec.replace("{name", "{name").replace("echo", "'echo").replace('$1"', "$1\"'"), params=given
+    )
+    assert ended.details["params"] == shown
+    assert await ended.log("a") == printed
+
+
+async def test_of_all_who_name_a_variable_the_nearest_to_the_step_wins(dagbook: Dagbook, tmp_path: Path) -> None:
+    """Step env before params before outputs before dotenv before DAG env."""
+    (tmp_path / ".env").write_text("D=dotenv\nO=dotenv\nP=dotenv\nS=dotenv\n")
+    spec = f"""
+workingDir: {tmp_path}
+dotenv: .env
+env: [E: env, D: env, O: env, P: env, S: env]
+params: P=param S=param
+steps:
+  - {{name: a, command: echo output, output: O}}
+  - {{name: b, command: echo output, output: P}}
+  - name: c
+    env: [S: step]
+    command: printenv E D O P S
+"""
+    ended = await dagbook.run(spec)
+    assert (await ended.log("c")).split() == ["env", "dotenv", "output", "param", "step"]
+
+
+async def test_env_entries_see_those_before_them_and_run_their_backticks(dagbook: Dagbook) -> None:
+    spec = """
+env:
+  - A: one
+  - B: ${A} two
+  - C: "`echo $B | tr a-z A-Z`"
+steps:
+  - {name: a, command: printenv C}
+"""
+    assert await (await dagbook.run(spec)).log("a") == "ONE TWO"
+
+
+async def test_the_variables_of_one_run_are_not_seen_by_another(dagbook: Dagbook) -> None:
+    await dagbook.run("env: [LEAK: out]\nsteps: [{command: 'true'}]\n")
+    ended = await dagbook.run("preconditions: ['test -z \"$LEAK\"']\nsteps: [{name: a, command: 'echo \"[$LEAK]\"'}]\n")
+    assert await ended.log("a") == "[]"
+
+
+async def test_the_server_s_own_environment_reaches_a_step_only_where_it_is_meant_to(dagbook: Dagbook) -> None:
+    ended = await dagbook.run("steps: [{name: a, command: env}]\n")
+    names = {line.partition("=")[0] for line in (await ended.log("a")).splitlines()}
+    assert {"PATH", "HOME"} & names
+    assert not {name for name in names if name.startswith("DAGBOOK_")}
+    assert "PYTEST_CURRENT_TEST" not in names
+
+
+async def test_a_step_knows_its_run(dagbook: Dagbook) -> None:
+    names = (
+        "DAG_NAME DAG_RUN_ID DAG_RUN_STEP_NAME PWD DAG_RUN_STEP_STDOUT_FILE DAG_RUN_STEP_STDERR_FILE DAG_RUN_LOG_FILE"
+    )
+    spec = f"steps:\n  - {{name: a, command: printenv {names}}}\nhandlerOn:\n  exit: {{command: printenv {names}}}\n"
+    ended = await dagbook.run(spec)
+    seen = dict(zip(names.split(), (await ended.log("a")).splitlines(), strict=True))
+    assert (seen["DAG_NAME"], seen["DAG_RUN_ID"]) == (dagbook.name, ended.details["dagRunId"])
+    assert seen["DAG_RUN_STEP_NAME"] == "a"
+    assert seen["DAG_RUN_STEP_STDOUT_FILE"] != seen["DAG_RUN_STEP_STDERR_FILE"]
+    assert (await ended.log("onExit")).splitlines()[2] == "onExit"
+
+
+async def test_the_file_of_a_step_s_output_can_be_read_by_later_steps(dagbook: Dagbook) -> None:
+    spec = """
+steps:
+  - {name: a, command: 'echo "$DAG_RUN_STEP_STDOUT_FILE"', output: FILE}
+  - {name: b, command: 'cat "$FILE" && test "$(cat "$FILE")" = "$FILE"'}
+"""
+    assert (await dagbook.run(spec)).status == "succeeded"
+
+
+async def test_an_inline_run_works_in_a_folder_of_its_own_that_goes_with_it(dagbook: Dagbook) -> None:
+    ended = await dagbook.run("steps:\n  - {name: a, command: touch here; pwd}\n  - {name: b, command: ls}\n")
+    folder = await ended.log("a")
+    assert await ended.log("b") == "here"
+    assert not Path(folder).exists()
+
+
+async def test_the_dag_s_directory_is_made_and_a_step_s_own_lies_in_it(dagbook: Dagbook, tmp_path: Path) -> None:
+    spec = f"""
+workingDir: {tmp_path}/new
+steps:
+  - {{name: a, command: pwd}}
+  - {{name: b, command: pwd, workingDir: deep/er}}
+  - {{name: c, command: pwd, workingDir: {tmp_path}}}
+"""
+    ended = await dagbook.run(spec)
+    folders = [await ended.log(name) for name in "abc"]
+    assert folders == [f"{tmp_path}/new", f"{tmp_path}/new/deep/er", str(tmp_path)]
+
+
+async def test_a_directory_that_cannot_be_made_fails_the_step(dagbook: Dagbook) -> None:
+    ended = await dagbook.run("steps:\n  - {name: a, command: pwd, workingDir: /proc/no/such}\n")
+    assert ended.status == "failed"
+    assert "working directory" in ended.nodes["a"]["error"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ("env: [A: '`exit 1`']\nsteps: [{command: 'true'}]\n", "env"),
+        ("params: 'A=`exit 1`'\nsteps: [{command: 'true'}]\n", "params"),
+        ("dotenv: ['`exit 1`']\nsteps: [{command: 'true'}]\n", "dotenv"),
+    ],
+)
+async def test_a_value_that_cannot_be_evaluated_refuses_the_run(dagbook: Dagbook, spec: str, field: str) -> None:
+    answer = await dagbook.client.post("/dag-runs", json={"spec": spec, "name": dagbook.name})
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(f"{field}:")
+    assert (await dagbook.client.get(f"/dag-runs/{dagbook.name}")).json() == {"dagRuns": []}

@@ -1,0 +1,123 @@
+"""Retry, repeat and time limits of steps and runs (runtime 15, 16, 18)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.executors import proc
+from tests.app.dagbook import Dagbook
+
+COUNT = "echo x >> {0}/count; n=$(wc -l < {0}/count); "
+
+
+async def test_a_step_is_retried_until_it_works(dagbook: Dagbook, tmp_path: Path) -> None:
+    spec = f"""
+steps:
+  - name: a
+    command: {COUNT.format(tmp_path)} echo try $n; [ $n = 3 ]
+    retryPolicy: {{limit: 3, intervalSec: 0}}
+"""
+    ended = await dagbook.run(spec)
+    node = ended.nodes["a"]
+    assert (ended.status, node["retryCount"], node["doneCount"]) == ("succeeded", 2, 1)
+    assert await ended.log("a") == "try 1\ntry 2\ntry 3"
+    assert "error" not in node
+
+
+async def test_a_step_that_never_works_fails_after_its_retries(dagbook: Dagbook) -> None:
+    ended = await dagbook.run("steps:\n  - {name: a, command: exit 1, retryPolicy: {limit: 2, intervalSec: 0}}\n")
+    assert (ended.status, ended.nodes["a"]["retryCount"], ended.nodes["a"]["doneCount"]) == ("failed", 2, 1)
+
+
+@pytest.mark.parametrize(("codes", "retries"), [([2], 1), ([1], 0)])
+async def test_only_listed_exit_codes_are_retried(dagbook: Dagbook, codes: list[int], retries: int) -> None:
+    policy = f"{{limit: 1, intervalSec: 0, exitCode: {codes}}}"
+    ended = await dagbook.run(f"steps:\n  - {{name: a, command: exit 2, retryPolicy: {policy}}}\n")
+    assert ended.nodes["a"]["retryCount"] == retries
+
+
+async def test_limit_and_interval_of_a_retry_may_be_texts(dagbook: Dagbook) -> None:
+    spec = """
+env: [LIMIT: 2]
+steps:
+  - {name: a, command: exit 1, retryPolicy: {limit: "${LIMIT}", intervalSec: "`echo 0`"}}
+"""
+    assert (await dagbook.run(spec)).nodes["a"]["retryCount"] == 2
+
+
+async def test_a_retry_limit_that_is_no_number_fails_the_step_without_running_it(dagbook: Dagbook) -> None:
+    spec = 'steps:\n  - {name: a, command: echo ran, retryPolicy: {limit: "many", intervalSec: 0}}\n'
+    ended = await dagbook.run(spec)
+    assert (ended.status, ended.nodes["a"]["doneCount"]) == ("failed", 0)
+    assert "retryPolicy.limit" in ended.nodes["a"]["error"]
+    assert await ended.log("a") == ""
+
+
+async def test_only_the_output_of_the_last_try_is_kept(dagbook: Dagbook, tmp_path: Path) -> None:
+    spec = f"""
+steps:
+  - name: a
+    command: {COUNT.format(tmp_path)} echo value $n; [ $n = 2 ]
+    output: X
+    retryPolicy: {{limit: 1, intervalSec: 0}}
+  - {{name: b, command: echo $X}}
+"""
+    assert await (await dagbook.run(spec)).log("b") == "value 2"
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "done", "status"),
+    [
+        ("{repeat: while, limit: 3, exitCode: [0], intervalSec: 0}", "0", 3, "succeeded"),
+        ("{repeat: until, exitCode: [0], intervalSec: 0}", "$((n < 3))", 3, "succeeded"),
+        ("{repeat: true, intervalSec: 0}", "$((n == 3))", 3, "failed"),
+        ("{repeat: until, limit: 2, exitCode: [0], intervalSec: 0}", "1", 2, "failed"),
+        ("{repeat: until, condition: 'echo $X', expected: v3, intervalSec: 0}", "0", 3, "succeeded"),
+        ("{repeat: while, condition: 'test $X != v2', intervalSec: 0}", "0", 2, "succeeded"),
+    ],
+)
+async def test_a_step_is_repeated_as_its_policy_says(
+    dagbook: Dagbook, tmp_path: Path, policy: str, code: str, done: int, status: str
+) -> None:
+    policy = policy.replace("'echo $X'", "'`echo $X`'")
+    spec = f"""
+steps:
+  - name: a
+    command: {COUNT.format(tmp_path)} echo v$n; exit {code}
+    output: X
+    repeatPolicy: {policy}
+"""
+    ended = await dagbook.run(spec)
+    assert (ended.status, ended.nodes["a"]["doneCount"]) == (status, done)
+
+
+async def test_a_step_over_its_time_is_killed_with_all_its_processes(dagbook: Dagbook, tmp_path: Path) -> None:
+    spec = f"""
+steps:
+  - name: a
+    timeoutSec: 1
+    command: trap '' TERM; (trap '' TERM; sleep 30) & echo $! > {tmp_path}/pid; sleep 30
+    retryPolicy: {{limit: 3, intervalSec: 0}}
+    continueOn: {{exitCode: [124]}}
+  - {{name: b, command: echo on}}
+"""
+    ended = await dagbook.run(spec)
+    assert (ended.status, ended.statuses) == ("partially_succeeded", ["failed", "succeeded"])
+    assert ended.nodes["a"]["retryCount"] == 0
+    assert proc.identify(int((tmp_path / "pid").read_text())) is None
+
+
+async def test_a_run_over_its_time_fails_and_still_runs_its_handlers(dagbook: Dagbook) -> None:
+    spec = """
+timeoutSec: 1
+steps:
+  - {name: a, command: sleep 30}
+  - {name: b, command: "true"}
+handlerOn:
+  failure: {command: echo $DAG_RUN_STATUS}
+"""
+    ended = await dagbook.run(spec)
+    assert (ended.status, ended.statuses) == ("failed", ["aborted", "aborted"])
+    assert await ended.log("onFailure") == "failed"

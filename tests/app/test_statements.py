@@ -1,0 +1,52 @@
+"""How many statements a request costs the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine, event
+
+from tests.app.dagbook import Dagbook
+
+
+@contextmanager
+def recorded() -> Iterator[list[str]]:
+    """Gather every statement of every engine, transactions' own left out."""
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/dag-runs", 1),
+        ("/dag-runs/{name}?status=4", 1),
+        ("/dag-runs/{name}/r1", 3),
+        ("/dag-runs/{name}/latest", 3),
+        ("/dag-runs/{name}/r1/steps/a/log", 5),
+        ("/dag-runs/{name}/r1/log", 2),
+    ],
+)
+async def test_a_request_costs_few_statements_however_many_runs_there_are(
+    dagbook: Dagbook, client: httpx.AsyncClient, path: str, most: int
+) -> None:
+    for number in (1, 2, 3):
+        await dagbook.run("steps: [{name: a, command: 'true'}, {name: b, command: 'true'}]\n", dagRunId=f"r{number}")
+    with recorded() as statements:
+        answer = await client.get(path.format(name=dagbook.name))
+    ours = [statement for statement in statements if "services" not in statement and "run_requests" not in statement]
+    assert answer.status_code == 200
+    assert 1 <= len(ours) <= most, ours

@@ -1,0 +1,109 @@
+"""Runs that are asked to stop (runtime 19)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.executors import proc
+from tests.app.dagbook import Dagbook, come_true
+
+WAITING = "echo ready; sleep 30"
+
+
+async def test_a_stopped_run_is_aborted_what_waited_never_starts_and_the_handlers_run(dagbook: Dagbook) -> None:
+    spec = f"""
+steps:
+  - {{name: a, command: {WAITING}}}
+  - {{name: b, command: "true"}}
+handlerOn:
+  abort: {{command: echo $DAG_RUN_STATUS}}
+  exit: {{command: echo $DAG_RUN_STATUS}}
+"""
+    run_id = await dagbook.start(spec)
+    await dagbook.running(run_id, "a", "ready")
+    ended = await dagbook.stop(run_id)
+    assert (ended.status, ended.statuses) == ("aborted", ["aborted", "not_started"])
+    assert await ended.log("onCancel") == await ended.log("onExit") == "aborted"
+
+
+async def test_a_step_is_told_to_stop_by_the_signal_it_asks_for(dagbook: Dagbook) -> None:
+    spec = """
+steps:
+  - name: a
+    signalOnStop: SIGINT
+    script: |
+      trap 'echo interrupted; exit 0' INT
+      trap 'echo terminated; exit 0' TERM
+      echo ready
+      while :; do sleep 0.05; done
+"""
+    run_id = await dagbook.start(spec)
+    await dagbook.running(run_id, "a", "ready")
+    ended = await dagbook.stop(run_id)
+    assert (ended.status, ended.statuses) == ("aborted", ["aborted"])
+    assert await ended.log("a") == "ready\ninterrupted"
+
+
+async def test_a_step_that_ignores_the_signal_is_killed_with_its_children(dagbook: Dagbook, tmp_path: Path) -> None:
+    spec = f"""
+maxCleanUpTimeSec: 1
+steps:
+  - name: a
+    script: |
+      trap '' TERM
+      sleep 30 &
+      echo $! > {tmp_path}/pid
+      echo ready
+      while :; do sleep 0.05; done
+"""
+    run_id = await dagbook.start(spec)
+    await dagbook.running(run_id, "a", "ready")
+    ended = await dagbook.stop(run_id)
+    assert (ended.status, ended.statuses) == ("aborted", ["aborted"])
+    assert proc.identify(int((tmp_path / "pid").read_text())) is None
+
+
+async def test_a_run_is_running_until_the_processes_of_its_steps_are_gone(dagbook: Dagbook, tmp_path: Path) -> None:
+    spec = f"""
+steps:
+  - name: a
+    script: |
+      trap 'echo leaving' TERM
+      echo ready
+      while [ ! -e {tmp_path}/go ]; do sleep 0.02 || true; done
+"""
+    run_id = await dagbook.start(spec)
+    await dagbook.running(run_id, "a", "ready")
+    for _ in range(2):
+        answer = await dagbook.client.post(f"/dag-runs/{dagbook.name}/{run_id}/stop")
+        assert (answer.status_code, answer.content) == (200, b"")
+    await dagbook.running(run_id, "a", "leaving")
+    assert (await dagbook.get(run_id))["statusLabel"] == "running"
+    (tmp_path / "go").touch()
+    assert (await dagbook.finished(run_id)).status == "aborted"
+
+
+async def test_a_repeating_step_may_finish_what_it_is_doing(dagbook: Dagbook, tmp_path: Path) -> None:
+    spec = f"""
+steps:
+  - name: a
+    command: echo ready; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; echo done
+    repeatPolicy: {{repeat: true, intervalSec: 0}}
+"""
+    run_id = await dagbook.start(spec)
+    await dagbook.running(run_id, "a", "ready")
+    await dagbook.client.post(f"/dag-runs/{dagbook.name}/{run_id}/stop")
+    (tmp_path / "go").touch()
+    ended = await dagbook.finished(run_id)
+    assert (ended.status, await ended.log("a")) == ("succeeded", "ready\ndone")
+
+
+async def test_a_stop_ends_the_wait_for_a_retry(dagbook: Dagbook) -> None:
+    run_id = await dagbook.start("steps:\n  - {name: a, command: exit 1, retryPolicy: {limit: 3, intervalSec: 60}}\n")
+
+    async def waits() -> bool:
+        return bool((await dagbook.get(run_id))["nodes"][0]["retryCount"])
+
+    await come_true(waits)
+    ended = await dagbook.stop(run_id)
+    assert (ended.status, ended.statuses) == ("aborted", ["aborted"])

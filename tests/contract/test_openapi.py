@@ -1,0 +1,69 @@
+"""The description that the server gives of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+Operation = dict[str, Any]
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture
+async def document(client: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await client.get("/openapi.json")
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+@pytest.fixture
+def operations(document: dict[str, Any]) -> list[tuple[str, str, Operation]]:
+    return [
+        (method, path, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    ]
+
+
+async def test_every_operation_has_an_id_of_its_own(operations: list[tuple[str, str, Operation]]) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations]
+    assert len(ids) == len(set(ids)) >= 16
+
+
+async def test_every_error_that_is_documented_has_the_error_body(operations: list[tuple[str, str, Operation]]) -> None:
+    for method, path, operation in operations:
+        errors = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+        assert {"400", "403", "503"} <= set(errors), (method, path)
+        for status, answer in errors.items():
+            schema = answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            health = operation["operationId"] == "getHealthStatus" and status == "503"
+            assert schema == ("Health" if health else "Error"), (method, path, status)
+
+
+async def test_what_a_path_names_is_documented_as_missing(operations: list[tuple[str, str, Operation]]) -> None:
+    lists = {"listDAGRunsByName"}  # a name without runs has an empty list
+    for method, path, operation in operations:
+        if "{" in path and operation["operationId"] not in lists:
+            assert "404" in operation["responses"], (method, path)
+
+
+async def test_every_parameter_of_a_path_is_declared(operations: list[tuple[str, str, Operation]]) -> None:
+    for _, path, operation in operations:
+        declared = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"}
+        assert declared == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+
+
+async def test_every_operation_can_be_sent_to_another_node(operations: list[tuple[str, str, Operation]]) -> None:
+    for method, path, operation in operations:
+        names = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "query"}
+        assert "remoteNode" in names, (method, path)
+
+
+async def test_a_required_list_is_never_documented_as_null(document: dict[str, Any]) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        for member in schema.get("required", ()):
+            assert "null" not in str(schema["properties"][member]), (name, member)
