@@ -105,6 +105,7 @@ class Supervisor:
         await self._bury()
         found = await self._sweep.run_once([runner.fence for runner in self._runners.values()])
         self._given_up += found.broken
+        await self._bury()
         for key in found.lost:
             if runner := self._runners.get(key):
                 runner.lose(FenceLostError("it was taken over or ended by another server"))

@@ -23,9 +23,9 @@ steps:
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_cluster() -> Iterator[Cluster]:
-    """A PostgreSQL server that no other test needs."""
+    """A PostgreSQL server that no other file's tests need; each test leaves it running."""
     started = Cluster()
     yield started
     started.remove()

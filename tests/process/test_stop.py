@@ -10,6 +10,9 @@ from tests.process import processes
 from tests.process.program import Program, node
 from tests.process.waiting import wait_for
 
+# What becomes of processes has nothing to do with the database.
+pytestmark = pytest.mark.parametrize("make_url", ["sqlite"], indirect=True)
+
 
 def _alive(path: Path) -> bool:
     return path.exists() and path.read_text().strip() != "" and processes.is_alive(int(path.read_text()))

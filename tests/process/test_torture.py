@@ -15,7 +15,7 @@ from tests.process.torture import Size, Torture
 def test_servers_killed_at_random_lose_nothing_and_begin_nothing_twice(
     tmp_path: Path, make_url: Callable[[Path], str]
 ) -> None:
-    torture = Torture(tmp_path, make_url(tmp_path / "home"), Size(kills=4, runs=10, seed=20_260_801, longest_life=1.2))
+    torture = Torture(tmp_path, make_url(tmp_path / "home"), Size(kills=4, runs=10, seed=20_260_801, longest_life=0.8))
     try:
         assert torture.run() == []
     finally:
