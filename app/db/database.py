@@ -212,17 +212,17 @@ def prepare_sqlite(engine: Engine, *, writes: bool, busy: int = _BUSY_MILLISECON
 
 
 def _pragmas(*, writes: bool, busy: int) -> dict[str, str | int]:
-    pragmas: dict[str, str | int] = {
-        "busy_timeout": busy,
+    pragmas: dict[str, str | int] = {"busy_timeout": busy, "temp_store": "MEMORY", "cache_size": -16_000}
+    if not writes:
+        # Nothing of the file's own is set here: it would be a write, which a full disk refuses.
+        return pragmas | {"query_only": "ON"}
+    return pragmas | {
         "auto_vacuum": "INCREMENTAL",  # counts at the file's creation only, and only before WAL is chosen
         "journal_mode": "WAL",
         "synchronous": "FULL",
-        "temp_store": "MEMORY",
-        "cache_size": -16_000,
         "wal_autocheckpoint": 4_000,
         "journal_size_limit": 64 * 1024 * 1024,
     }
-    return pragmas if writes else pragmas | {"query_only": "ON"}
 
 
 class _Postgres:
