@@ -219,7 +219,7 @@ def _pragmas(*, writes: bool, busy: int) -> dict[str, str | int]:
         "synchronous": "FULL",
         "temp_store": "MEMORY",
         "cache_size": -16_000,
-        "wal_autocheckpoint": 1_000,
+        "wal_autocheckpoint": 4_000,
         "journal_size_limit": 64 * 1024 * 1024,
     }
     return pragmas if writes else pragmas | {"query_only": "ON"}

@@ -24,10 +24,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExecutionFiles(msgspec.Struct, frozen=True):
-    """The files of one execution, and the output that all executions of its node share.
-
-    They lie side by side, told apart by their endings: making directories was the dearest part of a short step.
-    """
+    """The files of one execution, and the output that all executions of its node share: side by side."""
 
     base: str  # path and beginning of the name of the execution's own files
     stdout: Path
@@ -40,13 +37,8 @@ class ExecutionFiles(msgspec.Struct, frozen=True):
 
     @property
     def started(self) -> str:
-        """Created exclusively by whoever owns the execution."""
+        """Created exclusively by whoever owns the execution; it holds who that is, and later the exit code."""
         return self.base + ".started"
-
-    @property
-    def exit(self) -> str:
-        """Prepared by the server, written over in place by the shim."""
-        return self.base + ".exit"
 
     def own(self, ending: str) -> Path:
         """Name another file of the execution."""

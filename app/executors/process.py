@@ -21,7 +21,8 @@ from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError
 from app.executors.proc import ProcessId
 
 _SHIM = Path(__file__).with_name("shim.sh")
-_UNWRITTEN = b"   \n"
+_CODE_LENGTH = 4  # three digits and a line end, before the shim's line of /proc
+_NOT_BEGUN = 125
 _CLAIMED = "claimed"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.002, 0.25
@@ -32,15 +33,6 @@ class Place(msgspec.Struct, frozen=True):
 
     cwd: Path
     env: Mapping[str, str]
-
-
-def prepare(files: ExecutionFiles) -> None:
-    """Make the bytes that the shim writes its exit code over; the directory is there."""
-    descriptor = os.open(files.exit, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, _UNWRITTEN)
-    finally:
-        os.close(descriptor)
 
 
 def _split_environment(env: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -54,7 +46,7 @@ def spawn(command: Command, files: ExecutionFiles) -> OwnProcess:
     """Start the shim in a session of its own; raises SetupError when the system refuses."""
     env, odd = _split_environment(command.env)
     prefix = ["env", "--", *odd] if odd else []
-    argv = ["/bin/sh", str(_SHIM), files.started, files.exit, *prefix, *command.argv]
+    argv = ["/bin/sh", str(_SHIM), files.started, *prefix, *command.argv]
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     out = os.open(files.stdout, flags, 0o600)
     err = os.open(files.stderr, flags, 0o600)
@@ -79,16 +71,16 @@ def spawn(command: Command, files: ExecutionFiles) -> OwnProcess:
 def read_exit(files: ExecutionFiles) -> int | None:
     """Read the exit code that the shim left; None while it is missing or short."""
     try:
-        text = Path(files.exit).read_bytes()
+        text = Path(files.started).read_bytes()
     except FileNotFoundError:
         return None
-    return int(text[:3]) if len(text) >= len(_UNWRITTEN) and text[:3].isdigit() else None
+    return int(text[:3]) if len(text) > _CODE_LENGTH and text[:3].isdigit() else None
 
 
 def read_started(files: ExecutionFiles) -> ProcessId | None:
     """Read who owns the execution; None when the file is not there or not whole."""
     try:
-        return proc.parse_stat(Path(files.started).read_text(errors="replace"))
+        return proc.parse_stat(Path(files.started).read_text(errors="replace").partition("\n")[2])
     except FileNotFoundError:
         return None
 
@@ -203,6 +195,8 @@ class OwnProcess(_SessionProcess):
         await self._wait_for_writers()
         if code < 0:
             return Outcome(exit_code=-1, error=f"signal: {signal.Signals(-code).name}")
+        if code == _NOT_BEGUN and read_started(self._files) is None:
+            return Outcome(exit_code=code, error="the step could not begin: its spool could not be written")
         return outcome_of(code)
 
     def detach(self) -> None:

@@ -112,7 +112,6 @@ def left_behind(files: ExecutionFiles, reason: str) -> Outcome:
 def begin(node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place) -> Execution:
     """Begin an execution; raises SetupError."""
     try:
-        process.prepare(files)
         _note_offset(node, files)
     except OSError as error:
         raise SetupError(f"the spool could not be written: {error}") from error

@@ -19,6 +19,7 @@ from app.errors import (
 )
 from app.names import check_dag_name, check_run_id, new_key, new_run_id, shorten
 from app.runs.accept import Start, Wanted, new_run
+from app.runs.files import RunFiles
 from app.runs.ground import Ground
 from app.runs.inputs import Place, evaluate_inputs
 from app.runs.recorder import Recorder, Refusal, RunRefusedError
@@ -125,7 +126,7 @@ class Launcher:
         ground = self._ground
         return Place(
             source_directory=start.source_directory,
-            own_directory=ground.spool / str(key) / "work",
+            own_directory=RunFiles(ground.spool, key).work,
             work_dir=ground.work_dir,
             machine=ground.machine,
             limit_seconds=ground.evaluation_limit_seconds,

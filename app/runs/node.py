@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 from app.executors.contract import ExecutionFiles
 from app.executors.shell import ShellTexts
+from app.runs.files import RunFiles
 from app.runs.rows import NodeFacts
 from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower
 from app.spec.model import Step
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
-_NAME_LENGTH = 40
 _STDERR_TAIL_BYTES = 1024
 
 
 class NodeWork:
     """One node of a run that this process drives."""
 
-    def __init__(self, key: int, step: Step, attempt: int, run_directory: Path, facts: NodeFacts) -> None:
+    def __init__(self, key: int, step: Step, attempt: int, run_files: RunFiles, facts: NodeFacts) -> None:
         self.key = key
         self.step = step
         self.facts = facts
@@ -29,8 +27,7 @@ class NodeWork:
         self.positions = {STDOUT: Position(), STDERR: Position()}
         self.ordinal = 0
         self.follower: Follower | None = None
-        self._directory = run_directory
-        self._base = f"{run_directory}/{attempt}_{key}-{_UNSAFE.sub('_', step.name)[:_NAME_LENGTH]}"
+        self._base = run_files.node_base(attempt, key, step.name)
         self.stdout = Path(f"{self._base}.out")  # all executions of the node append their output to these
         self.stderr = Path(f"{self._base}.err")
 
@@ -49,15 +46,13 @@ class NodeWork:
     def open(self, redirects: dict[int, Path | None], log_limit: int) -> Follower:
         """Begin to follow the streams, where a stored prefix of them ends; raises OSError."""
         if self.follower is None:
-            if not self._directory.is_dir():
-                self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             streams = [self._stream(number, redirects.get(number), log_limit) for number in (STDOUT, STDERR)]
             self.follower = Follower((streams[0], streams[1]))
         return self.follower
 
     def _stream(self, number: int, redirect: Path | None, log_limit: int) -> StreamFollower:
         path = self.stdout if number == STDOUT else self.stderr
-        copy = Redirect(redirect, path.with_suffix(".copied")) if redirect else None
+        copy = Redirect(redirect, Path(f"{path}.copied")) if redirect else None
         return StreamFollower(number, path, self.positions[number], copy, log_limit)
 
     def close(self) -> None:
@@ -65,6 +60,15 @@ class NodeWork:
         if self.follower is not None:
             self.follower.close()
             self.follower = None
+
+    def remove(self, executions: int) -> None:
+        """Remove the files; all that is in them is stored."""
+        names = [self.stdout, self.stderr, *(Path(f"{path}.copied") for path in (self.stdout, self.stderr))]
+        for number in range(1, executions + 1):
+            files = self.files(number)
+            names += [Path(files.started), files.own("offset")]
+        for name in names:
+            name.unlink(missing_ok=True)
 
     def chunk_rows(
         self, chunks: list[Chunk], *, run: int, attempt: int, execution: int, at: Any

@@ -7,7 +7,6 @@ dead finds that its runs were ended in the meantime, while their steps went on.
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from app.db.database import Database
 from app.db.repositories import runs
 from app.executors import process
 from app.executors.contract import ExecutionFiles
+from app.runs.files import RunFiles, list_keys
 
 _GROUP = 1000  # both engines limit the parameters of a statement
 
@@ -25,17 +25,14 @@ async def remove_remains(database: Database, spool: Path, keys: Sequence[int] | 
 
     What belongs to no run of this database is left alone: others may share the folder.
     """
-    found = await asyncio.to_thread(_list_keys, spool) if keys is None else keys
+    found = await asyncio.to_thread(list_keys, spool) if keys is None else keys
     for begin in range(0, len(found), _GROUP):
         for key in await database.read(partial(runs.find_over, keys=found[begin : begin + _GROUP])):
-            await asyncio.to_thread(_remove, spool / str(key))
+            await asyncio.to_thread(_remove, RunFiles(spool, key))
 
 
-def _list_keys(spool: Path) -> list[int]:
-    return [int(entry.name) for entry in spool.iterdir() if entry.name.isdecimal()]
-
-
-def _remove(directory: Path) -> None:
-    for started in directory.glob("*.started"):
-        process.end_abandoned(ExecutionFiles(str(started).removesuffix(".started"), directory, directory))
-    shutil.rmtree(directory, ignore_errors=True)
+def _remove(files: RunFiles) -> None:
+    for started in files.find("*.started"):
+        base = str(started).removesuffix(".started")
+        process.end_abandoned(ExecutionFiles(base, files.spool, files.spool))
+    files.remove_all()

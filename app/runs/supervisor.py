@@ -19,6 +19,7 @@ from app.engine.state import RunState
 from app.executors import proc
 from app.runs.casualties import Casualties, Casualty
 from app.runs.environment import RunEnvironment
+from app.runs.files import RunFiles
 from app.runs.ground import Ground, Identity
 from app.runs.log import RunLogFile, is_read_by
 from app.runs.recorder import FenceLostError, Recorder
@@ -165,15 +166,14 @@ class Supervisor:
 
     def _workshop(self, run: OwnedRun, dag: Dag) -> Workshop:
         ground = self._ground
-        directory = ground.spool / str(run.key)
-        log_path = directory / "run.log"
+        files = RunFiles(ground.spool, run.key)
         about = {"dag_name": run.dag_name, "run_id": run.run_id}
         return Workshop(
             plan=Plan.of(dag),
-            environment=RunEnvironment(run, dag, ground.machine, str(log_path)),
-            directory=directory,
+            environment=RunEnvironment(run, dag, ground.machine, str(files.log)),
+            files=files,
             log_limit=ground.log_limit,
-            log_file=RunLogFile(log_path, about, dag, ground.zone) if is_read_by(dag) else None,
+            log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
             now=self._now,
         )
 

@@ -20,6 +20,7 @@ from app.executors import process, shell
 from app.executors.contract import Execution, ExecutionFiles, Outcome, SetupError
 from app.runs import conditions, execution
 from app.runs.environment import Moment, RunEnvironment
+from app.runs.files import RunFiles
 from app.runs.log import RunLogFile
 from app.runs.node import NodeWork
 from app.runs.recorder import FenceLostError
@@ -43,7 +44,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: Plan
     environment: RunEnvironment
-    directory: Path  # of this run in the spool
+    files: RunFiles
     log_limit: int
     log_file: RunLogFile | None  # only when the definition reads it
     now: Callable[[], datetime]
@@ -77,6 +78,8 @@ class StepWork:
         self._facts = facts
         self._nodes: dict[int, NodeWork] = {}
         self._live: dict[int, Execution] = {}
+        self._gives_outputs = any(step.output for step in workshop.plan.dag.steps)
+        self._with_id = [(key, step) for key, step in enumerate(workshop.plan.dag.steps) if step.id]
         self._checks: dict[int | None, asyncio.Task[None] | None] = {}
         self._orders: dict[int, str] = {}  # signals that came before the process was there
 
@@ -84,7 +87,7 @@ class StepWork:
         """Return what is kept of a node."""
         if key not in self._nodes:
             facts = self._facts.get(key) or NodeFacts()
-            self._nodes[key] = NodeWork(key, self._plan.step(key), self._run.attempt, self._shop.directory, facts)
+            self._nodes[key] = NodeWork(key, self._plan.step(key), self._run.attempt, self._shop.files, facts)
         return self._nodes[key]
 
     def name_spool(self, key: int, number: int) -> None:
@@ -297,8 +300,17 @@ class StepWork:
             node.close()
 
     def remove_files(self) -> None:
-        """Remove the run's spool: everything in it is stored."""
-        shutil.rmtree(self._shop.directory, ignore_errors=True)
+        """Remove what the run has in the spool: everything in it is stored."""
+        files = self._shop.files
+        if self._run.token > 1 or self._run.attempt > 1:  # others have left files too
+            files.remove_all()
+            return
+        for key, node in self._nodes.items():
+            node.remove(self._state_of(key).execution)
+        if self._shop.log_file is not None:
+            files.log.unlink(missing_ok=True)
+        if not self._run.inputs.keep_dir:
+            shutil.rmtree(files.work, ignore_errors=True)
 
     # -- what a step sees ------------------------------------------------------------------------------------
 
@@ -323,6 +335,8 @@ class StepWork:
     def _outputs(self, key: int) -> dict[str, str]:
         """Gather the outputs a node sees: of its ancestors, the nearest first; a handler sees those of all steps."""
         steps = self._plan.dag.steps
+        if not self._gives_outputs:
+            return {}
         sources = range(len(steps)) if key < 0 else references.visible_outputs(steps, key)
         found: dict[str, str] = {}
         for source in sources:
@@ -336,9 +350,7 @@ class StepWork:
 
     def _step_facts(self) -> dict[str, StepFacts]:
         facts = {}
-        for key, step in enumerate(self._plan.dag.steps):
-            if not step.id:
-                continue
+        for key, step in self._with_id:
             state = self._desk.state.steps[key]
             begun = state.execution > 0
             node = self.node(key) if begun else None

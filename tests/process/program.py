@@ -146,7 +146,7 @@ class Program:
         self._process.kill()
         self._process.wait()
 
-    def end(self, how: signal.Signals, seconds: float = 20) -> int:
+    def end(self, how: int, seconds: float = 20) -> int:
         """End the server by a signal and return its exit status."""
         assert self._process is not None
         self._process.send_signal(how)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from sqlalchemy import text
@@ -74,7 +73,7 @@ class Scene:
         return (self._directory / "witness").read_text().splitlines().count(self.run_id)
 
     def never_begin(self) -> None:
-        """Make it look as if the server had died between preparing the spool and starting the process."""
+        """Make it look as if the server had died between the commit that lets the step begin and its start."""
         self.kill()
         witness = self._directory / "witness"
         witness.write_text(witness.read_text().replace(f"{self.run_id}\n", ""))
@@ -82,11 +81,6 @@ class Scene:
             path.unlink()
         self._change("DELETE FROM log_chunks WHERE run_id = :run")
         self._change("UPDATE nodes SET executed_at = NULL WHERE run_id = :run")
-
-    def never_prepare(self) -> None:
-        """Make it look as if the server had died right after the commit that lets the step begin."""
-        self.never_begin()
-        shutil.rmtree(self.files.directory)
 
     def claim(self) -> None:
         """Make it look as if a second server had claimed the execution and died before it began it anew."""
@@ -101,7 +95,8 @@ class Scene:
     def write_exit(self, written: bytes) -> None:
         """End the step with these bytes where its exit code belongs."""
         self.kill()
-        Path(self.files.exit).write_bytes(written)
+        with Path(self.files.started).open("r+b") as file:
+            file.write(written)
 
     def give_number_away(self) -> None:
         """Let the number of the dead process belong to a live one: the one of this test."""
@@ -110,7 +105,7 @@ class Scene:
         fields = rest.split()
         fields[_START_TIME] = str(int(fields[_START_TIME]) + 1)
         assert head.startswith(f"{os.getpid()} ")
-        Path(self.files.started).write_text(f"{head}) {' '.join(fields)}\n")
+        Path(self.files.started).write_text(f"   \n{head}) {' '.join(fields)}\n")
 
     def ask_stop(self) -> None:
         """Ask the run to stop, as a server that lives no more has noted it."""

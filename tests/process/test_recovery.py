@@ -57,7 +57,6 @@ CASES = [
     Case("killed-and-stopped", _stop_and(Scene.kill), "aborted"),
     Case("number-given-away", Scene.give_number_away, "failed", LOST),
     Case("start-torn", Scene.break_start, "failed", LOST),
-    Case("not-prepared", Scene.never_prepare, "succeeded", lives=True),
     Case("not-begun", Scene.never_begin, "succeeded", lives=True),
     Case("not-begun-and-stopped", _stop_and(Scene.never_begin), "aborted", begun=0),
     Case("claimed", Scene.claim, "succeeded", lives=True),

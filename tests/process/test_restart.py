@@ -92,11 +92,10 @@ def test_the_files_of_a_run_that_ended_with_its_server_are_removed_by_the_next(p
     program.api.ended(run_id)
     program.kill()
     (row,) = store.query(program.database_url, "SELECT id FROM runs")
-    spool = program.home / "spool" / str(row.id)
-    spool.mkdir()
-    (spool / "1_0-only.out").write_text("done\n")
-    strange = program.home / "spool" / "12345"
-    strange.mkdir()
+    spool = program.home / "spool" / f"{row.id}_1_0-only.out"
+    spool.write_text("done\n")
+    strange = program.home / "spool" / "12345_1_0-only.out"
+    strange.write_text("")
     program.start()
     wait_for("the removal", lambda: not spool.exists())
     assert strange.exists()
