@@ -31,6 +31,8 @@ _POOL_SIZE = 16
 _CONNECT_SECONDS = 10
 _COMMAND_SECONDS = 60
 _IDLE_SECONDS = 1.0
+# A server that falls asleep inside a transaction must not keep others from taking over what it has locked.
+_ASLEEP_MILLISECONDS = "5000"
 _PING_SECONDS = 5
 _SQLITE_READERS = 4
 _BUSY_MILLISECONDS = 5_000
@@ -231,12 +233,14 @@ class _Postgres:
     dialect = "postgresql"
 
     def __init__(self, url: URL, application: str, pool_size: int) -> None:
+        arguments = postgres_arguments(application) | {"command_timeout": _COMMAND_SECONDS}
+        arguments["server_settings"] |= {"idle_in_transaction_session_timeout": _ASLEEP_MILLISECONDS}
         self._engine = create_async_engine(
             url,
             isolation_level="READ COMMITTED",
             pool_size=pool_size,
             max_overflow=0,
-            connect_args=postgres_arguments(application) | {"command_timeout": _COMMAND_SECONDS},
+            connect_args=arguments,
         )
         self._readers: AsyncEngine = self._engine.execution_options(postgresql_readonly=True)
         _notice_lost_connections(self._engine.sync_engine)
