@@ -48,13 +48,12 @@ async def test_a_program_that_is_not_there_ends_with_127(files: ExecutionFiles) 
 async def test_output_goes_to_files_that_only_the_owner_reads(files: ExecutionFiles) -> None:
     await _sh(files, "echo out; echo err >&2").wait()
     assert (files.stdout.read_text(), files.stderr.read_text()) == ("out\n", "err\n")
-    assert [Path(path).stat().st_mode & 0o077 for path in (files.stdout, files.stderr, files.exit)] == [0, 0, 0]
+    assert [Path(path).stat().st_mode & 0o077 for path in (files.stdout, files.stderr)] == [0, 0]
 
 
 async def test_executions_of_a_node_append_to_the_same_files(files: ExecutionFiles) -> None:
     await _sh(files, "echo one").wait()
     second = ExecutionFiles(files.base + "x", files.stdout, files.stderr)
-    process.prepare(second)
     await _sh(second, "echo two").wait()
     assert files.stdout.read_text() == "one\ntwo\n"
 
@@ -119,7 +118,7 @@ async def test_an_execution_lasts_as_long_as_somebody_writes(files: ExecutionFil
     fifo = files.directory / "go"
     os.mkfifo(fifo)
     running = asyncio.create_task(_sh(files, f"(read line < {fifo}; echo late) & echo early").wait())
-    await until_written(files.exit, "000")
+    await until_written(files.started, "000")
     assert not running.done()
     fifo.write_text("go\n")
     assert await running == Outcome(exit_code=0)
@@ -231,12 +230,35 @@ async def test_an_abandoned_execution_is_ended_and_one_that_is_over_left_alone(f
     assert (await running.wait()).exit_code == -1
 
 
-@pytest.mark.parametrize("text", ["", " ", "   \n", "1", "01", "012", "abc\n"])
-def test_an_exit_file_that_is_not_whole_means_not_yet(files: ExecutionFiles, text: str) -> None:
-    Path(files.exit).write_text(text)
-    assert process.read_exit(files) is None
+STAT = "77 (sh) R 1 77 77 0 -1 4194304 67 0 0 0 0 0 0 0 20 0 1 0 645990 2744320 434\n"
 
 
-def test_an_execution_is_prepared_once(files: ExecutionFiles) -> None:
-    with pytest.raises(FileExistsError):
-        process.prepare(files)
+@pytest.mark.parametrize(
+    ("text", "code", "owner"),
+    [
+        ("", None, None),
+        ("   \n", None, None),
+        (f"   \n{STAT[:20]}", None, None),
+        (f"   \n{STAT}", None, proc.ProcessId(77, 645990)),
+        (f"012\n{STAT}", 12, proc.ProcessId(77, 645990)),
+        (f"01 \n{STAT}", None, proc.ProcessId(77, 645990)),
+        ("012", None, None),
+        ("012\n", None, None),
+    ],
+)
+def test_a_started_file_tells_what_was_written_to_it_whole(
+    files: ExecutionFiles, text: str, code: int | None, owner: proc.ProcessId | None
+) -> None:
+    Path(files.started).write_text(text)
+    assert (process.read_exit(files), process.read_started(files)) == (code, owner)
+
+
+def test_where_nothing_was_started_there_is_nothing_to_read(files: ExecutionFiles) -> None:
+    assert (process.read_exit(files), process.read_started(files)) == (None, None)
+
+
+async def test_a_spool_that_cannot_be_written_is_said(files: ExecutionFiles) -> None:
+    broken = ExecutionFiles("/proc/none", files.stdout, files.stderr)
+    outcome = await _sh(broken, "echo ran").wait()
+    assert "spool" in outcome.error
+    assert files.stdout.read_text() == ""
