@@ -11,5 +11,5 @@ from app.executors.contract import ExecutionFiles
 
 @pytest.fixture
 def files(tmp_path: Path) -> ExecutionFiles:
-    """Name the files of an execution."""
-    return ExecutionFiles(f"{tmp_path}/1_0-a.1", tmp_path / "1_0-a.out", tmp_path / "1_0-a.err")
+    """The files of an execution."""
+    return ExecutionFiles(f"{tmp_path}/7_1_0-a.1", tmp_path / "7_1_0-a.out", tmp_path / "7_1_0-a.err")

@@ -230,7 +230,35 @@ async def test_an_abandoned_execution_is_ended_and_one_that_is_over_left_alone(f
     assert (await running.wait()).exit_code == -1
 
 
-@pytest.mark.parametrize("text", ["", " ", "   \n", "1", "01", "012", "012\n", "abc\n1 (sh) S"])
-def test_a_file_without_a_whole_exit_code_means_not_yet(files: ExecutionFiles, text: str) -> None:
+STAT = "77 (sh) R 1 77 77 0 -1 4194304 67 0 0 0 0 0 0 0 20 0 1 0 645990 2744320 434\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "owner"),
+    [
+        ("", None, None),
+        ("   \n", None, None),
+        (f"   \n{STAT[:20]}", None, None),
+        (f"   \n{STAT}", None, proc.ProcessId(77, 645990)),
+        (f"012\n{STAT}", 12, proc.ProcessId(77, 645990)),
+        (f"01 \n{STAT}", None, proc.ProcessId(77, 645990)),
+        ("012", None, None),
+        ("012\n", None, None),
+    ],
+)
+def test_a_started_file_tells_what_was_written_to_it_whole(
+    files: ExecutionFiles, text: str, code: int | None, owner: proc.ProcessId | None
+) -> None:
     Path(files.started).write_text(text)
-    assert process.read_exit(files) is None
+    assert (process.read_exit(files), process.read_started(files)) == (code, owner)
+
+
+def test_where_nothing_was_started_there_is_nothing_to_read(files: ExecutionFiles) -> None:
+    assert (process.read_exit(files), process.read_started(files)) == (None, None)
+
+
+async def test_a_spool_that_cannot_be_written_is_said(files: ExecutionFiles) -> None:
+    broken = ExecutionFiles("/proc/none", files.stdout, files.stderr)
+    outcome = await _sh(broken, "echo ran").wait()
+    assert "spool" in outcome.error
+    assert files.stdout.read_text() == ""
