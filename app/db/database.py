@@ -222,7 +222,7 @@ def _pragmas(*, writes: bool, busy: int) -> dict[str, str | int]:
         "auto_vacuum": "INCREMENTAL",  # counts at the file's creation only, and only before WAL is chosen
         "journal_mode": "WAL",
         "synchronous": "FULL",
-        "wal_autocheckpoint": 1_000,
+        "wal_autocheckpoint": 4_000,
         "journal_size_limit": 64 * 1024 * 1024,
     }
 

@@ -24,7 +24,8 @@ def parse_stat(line: str) -> ProcessId | None:
     """Read the identity from a line of ``/proc/PID/stat``; None when the line is not whole."""
     pid, _, rest = line.partition(" (")
     fields = rest.rpartition(") ")[2].split()
-    if not pid.isdigit() or len(fields) <= _START_TIME:
+    # With the field behind it there: a line that was cut off inside the number would name another process.
+    if not pid.isdigit() or len(fields) <= _START_TIME + 1:
         return None
     return ProcessId(int(pid), int(fields[_START_TIME]))
 

@@ -17,6 +17,7 @@ STDOUT, STDERR = 1, 2
 CHUNK_BYTES = 256 * 1024
 LONGEST_LINE_BYTES = 64 * 1024  # a longer line without its end is stored in pieces
 _SMALL_BYTES = 64 * 1024  # read in the loop: a thread would cost more than the read
+_NOTE_DIGITS = 20
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -65,9 +66,9 @@ class Redirect:
     """
 
     def __init__(self, target: Path, note: Path) -> None:
-        self._note = note
         self._file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._copied = int(note.read_text()) if note.exists() else 0
+        self._note = os.open(note, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._copied = int(os.pread(self._note, _NOTE_DIGITS, 0) or 0)
 
     def copy(self, offset: int, data: bytes) -> None:
         """Append what of ``data``, which begins at ``offset`` of the stream, was not copied yet."""
@@ -75,11 +76,13 @@ class Redirect:
         while fresh:
             fresh = fresh[os.write(self._file, fresh) :]
         self._copied = max(self._copied, offset + len(data))
-        self._note.write_text(str(self._copied))
+        # Written over in place: emptied first it would be worthless to whoever comes after a crash in between.
+        os.pwrite(self._note, b"%0*d" % (_NOTE_DIGITS, self._copied), 0)
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the files."""
         os.close(self._file)
+        os.close(self._note)
 
 
 class StreamFollower:

@@ -78,6 +78,8 @@ class StepWork:
         self._facts = facts
         self._nodes: dict[int, NodeWork] = {}
         self._live: dict[int, Execution] = {}
+        self._gives_outputs = any(step.output for step in workshop.plan.dag.steps)
+        self._with_id = [(key, step) for key, step in enumerate(workshop.plan.dag.steps) if step.id]
         self._checks: dict[int | None, asyncio.Task[None] | None] = {}
         self._orders: dict[int, str] = {}  # signals that came before the process was there
 
@@ -333,6 +335,8 @@ class StepWork:
     def _outputs(self, key: int) -> dict[str, str]:
         """Gather the outputs a node sees: of its ancestors, the nearest first; a handler sees those of all steps."""
         steps = self._plan.dag.steps
+        if not self._gives_outputs:
+            return {}
         sources = range(len(steps)) if key < 0 else references.visible_outputs(steps, key)
         found: dict[str, str] = {}
         for source in sources:
@@ -346,9 +350,7 @@ class StepWork:
 
     def _step_facts(self) -> dict[str, StepFacts]:
         facts = {}
-        for key, step in enumerate(self._plan.dag.steps):
-            if not step.id:
-                continue
+        for key, step in self._with_id:
             state = self._desk.state.steps[key]
             begun = state.execution > 0
             node = self.node(key) if begun else None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import msgspec
@@ -14,19 +13,7 @@ import msgspec
 from app.engine.status import RunStatus
 from app.main import API_PATH, Server, open_server
 from app.settings import read
-
-T = TypeVar("T")
-PATIENCE_SECONDS = 15.0
-LOOK_SECONDS = 0.01
-
-
-async def come_true(look: Callable[[], Awaitable[T | None]]) -> T:
-    """Look again and again until there is something to see; a look costs a request, so it may not be too often."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            if found := await look():
-                return found
-            await asyncio.sleep(LOOK_SECONDS)
+from tests.waiting import come_true
 
 
 class Ended(msgspec.Struct, frozen=True):

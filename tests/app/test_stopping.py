@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.executors import proc
-from tests.app.dagbook import Dagbook, come_true
+from tests.app.dagbook import Dagbook
+from tests.waiting import come_true
 
 WAITING = "echo ready; sleep 30"
 

@@ -1,0 +1,72 @@
+"""Rows are the truth, events the history: folding these gives the same state (house design section 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.db.database import ReadConnection
+from app.db.repositories import runs
+from app.engine.history import Change, fold
+from app.engine.plan import Plan, fresh
+from app.engine.state import RunState
+from app.main import Server
+from app.runs import rows
+from app.spec.load import load
+from tests.app.dagbook import Dagbook
+
+SPECS = {
+    "success": "steps: [{command: 'true'}, {command: 'true'}]\n",
+    "failure": "type: graph\nsteps: [{name: a, command: exit 1}, {command: 'true', depends: a}, {command: 'true'}]\n",
+    "tolerated": "steps: [{command: exit 3, continueOn: {exitCode: [3], markSuccess: true}}, {command: 'true'}]\n",
+    "retried": "steps: [{command: exit 1, retryPolicy: {limit: 2, intervalSec: 0}}]\n",
+    "evaluated retry": "env: [L: 1]\nsteps: [{command: exit 1, retryPolicy: {limit: $L, intervalSec: 0}}]\n",
+    "repeated": "steps: [{command: 'true', repeatPolicy: {repeat: while, exitCode: [0], limit: 3, intervalSec: 0}}]\n",
+    "conditions": "preconditions: ['true']\nsteps: [{command: 'true', precondition: 'false'}, {command: 'true'}]\n",
+    "unmet": "preconditions: ['false']\nsteps: [{command: 'true'}]\nhandlerOn: {abort: {command: 'true'}}\n",
+    "handlers": "steps: [{command: 'true'}]\nhandlerOn: {init: {command: 'true'}, success: {command: exit 1}}\n",
+    "timeout": "steps: [{command: sleep 30, timeoutSec: 1}]\n",
+    "nothing": "description: nothing\n",
+}
+STOPPED = "steps: [{name: a, command: echo ready; sleep 30}, {command: 'true'}]\nhandlerOn: {exit: {command: 'true'}}\n"
+
+
+def _read(connection: ReadConnection, name: str, run_id: str) -> tuple[RunState, list[Any]]:
+    run = runs.get(connection, name, run_id)
+    assert run is not None
+    whole, attempt = runs.get_whole(connection, run["id"]), runs.get_attempt(connection, run["id"], run["attempt"])
+    assert whole is not None
+    assert attempt is not None
+    state = rows.run_state(whole, attempt, runs.get_nodes(connection, run["id"], run["attempt"]))
+    return state, list(runs.get_events(connection, run["id"]))
+
+
+async def _compare(server: Server, name: str, run_id: str, spec: str) -> None:
+    stored, events = await server.parts.database.read(lambda connection: _read(connection, name, run_id))
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert "accepted" in events[0]["data"]
+    recorded = [Change(event["position"], event["data"]) for event in events[1:]]
+    folded = fold(fresh(Plan.of(load(spec, name=name).definition.dag)), recorded)
+    assert msgspec.structs.replace(folded, ready=(), running=()) == msgspec.structs.replace(
+        stored, ready=(), running=()
+    )
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+async def test_the_events_of_a_finished_run_fold_to_the_state_in_its_rows(
+    dagbook: Dagbook, server: Server, spec: str
+) -> None:
+    ended = await dagbook.run(spec)
+    await _compare(server, dagbook.name, ended.details["dagRunId"], spec)
+
+
+async def test_the_events_of_a_run_under_way_and_of_a_stopped_one_fold_to_its_rows(
+    dagbook: Dagbook, server: Server
+) -> None:
+    run_id = await dagbook.start(STOPPED)
+    await dagbook.running(run_id, "a", "ready")
+    await _compare(server, dagbook.name, run_id, STOPPED)
+    await dagbook.stop(run_id)
+    await _compare(server, dagbook.name, run_id, STOPPED)

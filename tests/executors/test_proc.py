@@ -1,0 +1,66 @@
+"""What Linux tells about processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app.executors import proc
+from app.executors.proc import ProcessId
+
+TAIL = "R 1 2 3 0 -1 4194304 67 0 0 0 0 0 0 0 20 0 1 0 645990 2744320"
+
+
+@pytest.mark.parametrize("command", ["sh", "a b", "a) R 1", ") (", "((", "\N{REPLACEMENT CHARACTER}"])
+def test_an_identity_is_read_whatever_the_command_is_called(command: str) -> None:
+    assert proc.parse_stat(f"77 ({command}) {TAIL}\n") == ProcessId(77, 645990)
+
+
+@pytest.mark.parametrize("line", ["", "\n", "77", "77 (sh", "77 (sh) R 1 2", f"x (sh) {TAIL}", f"77 (sh) {TAIL}"[:60]])
+def test_a_line_that_is_not_whole_is_no_identity(line: str) -> None:
+    assert proc.parse_stat(line) is None
+
+
+def test_a_process_lives_until_it_ends_and_a_zombie_does_not() -> None:
+    child = subprocess.Popen(["sleep", "30"])
+    found = proc.identify(child.pid)
+    assert found is not None
+    assert proc.is_alive(found)
+    assert not proc.is_alive(ProcessId(found.pid, found.started + 1))  # another one with the same number
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert proc.identify(child.pid) is None
+    child.wait()
+    assert proc.identify(child.pid) is None
+
+
+def test_a_session_has_its_members_and_no_others() -> None:
+    child = subprocess.Popen(["sh", "-c", "sleep 30 & echo; wait"], start_new_session=True, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    members = proc.session_members(child.pid)
+    assert child.pid in members
+    assert len(members) == 2
+    assert os.getpid() not in members
+    os.killpg(child.pid, 9)
+    child.communicate()
+
+
+def test_a_file_has_writers_while_somebody_holds_it_open_for_writing(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    assert proc.has_writers(path) is False
+    with path.open("w"):
+        assert proc.has_writers(path) is True
+    with path.open("r"):
+        assert proc.has_writers(path) is False
+    with path.open("w"):  # and nobody has to wait for a lease of ours
+        pass
+
+
+def test_a_boot_and_a_namespace_have_names() -> None:
+    assert re.fullmatch(r"[0-9a-f-]{36}", proc.boot_id())
+    assert proc.pid_namespace().isdigit()

@@ -1,0 +1,264 @@
+"""A step's processes: through the shim, adopted, signalled, killed (house design section 7)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from app.executors import proc, process
+from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError
+from app.executors.process import AdoptedProcess, OwnProcess
+from tests.waiting import until_written
+
+ENV = {"PATH": os.environ["PATH"]}
+
+
+def _spawn(files: ExecutionFiles, *argv: str, env: dict[str, str] | None = None) -> OwnProcess:
+    return process.spawn(Command(argv=argv, cwd=files.directory, env={**ENV, **(env or {})}), files)
+
+
+def _sh(files: ExecutionFiles, text: str, **env: str) -> OwnProcess:
+    return _spawn(files, "/bin/sh", "-c", text, env=env)
+
+
+# -- what the shim does ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
+)
+async def test_the_exit_code_is_told_to_the_parent_and_left_in_the_file(
+    files: ExecutionFiles, text: str, code: int
+) -> None:
+    outcome = await _sh(files, text).wait()
+    assert (outcome.exit_code, process.read_exit(files)) == (code, code)
+    assert outcome.error == (f"exit status {code}" if code else "")
+
+
+async def test_a_program_that_is_not_there_ends_with_127(files: ExecutionFiles) -> None:
+    outcome = await _spawn(files, "/no/such/program").wait()
+    assert outcome.exit_code == 127
+    assert "/no/such/program" in files.stderr.read_text()
+
+
+async def test_output_goes_to_files_that_only_the_owner_reads(files: ExecutionFiles) -> None:
+    await _sh(files, "echo out; echo err >&2").wait()
+    assert (files.stdout.read_text(), files.stderr.read_text()) == ("out\n", "err\n")
+    assert [Path(path).stat().st_mode & 0o077 for path in (files.stdout, files.stderr)] == [0, 0]
+
+
+async def test_executions_of_a_node_append_to_the_same_files(files: ExecutionFiles) -> None:
+    await _sh(files, "echo one").wait()
+    second = ExecutionFiles(files.base + "x", files.stdout, files.stderr)
+    await _sh(second, "echo two").wait()
+    assert files.stdout.read_text() == "one\ntwo\n"
+
+
+async def test_a_second_shim_for_an_execution_does_nothing(files: ExecutionFiles) -> None:
+    await _sh(files, "echo ran; exit 3").wait()
+    outcome = await _sh(files, "echo again").wait()
+    assert (outcome.exit_code, process.read_exit(files)) == (125, 3)
+    assert files.stdout.read_text() == "ran\n"
+
+
+async def test_of_many_shims_at_once_one_runs(files: ExecutionFiles) -> None:
+    shims = [_sh(files, "echo ran") for _ in range(8)]
+    codes = sorted([(await shim.wait()).exit_code or 0 for shim in shims])
+    assert codes == [0] + [125] * 7
+    assert files.stdout.read_text() == "ran\n"
+
+
+async def test_the_started_file_identifies_the_shim(files: ExecutionFiles) -> None:
+    running = _sh(files, "echo ready; read line < /dev/null; sleep 30")
+    await until_written(files.stdout, "ready")
+    assert process.read_started(files) == proc.identify(running.pid)
+    running.kill()
+    await running.wait()
+
+
+async def test_a_command_sees_its_environment_and_nothing_of_the_shim(files: ExecutionFiles) -> None:
+    env = {"1": "first", "A-B": "odd", "A": "x y\nz", "a.b": "'quoted' \"$(echo no)\"", "": "none", "E": ""}
+    await _spawn(files, "env", "-0", env=env).wait()
+    seen = dict(entry.split("=", 1) for entry in files.stdout.read_text().rstrip("\0").split("\0"))
+    assert {name: seen.get(name) for name in env if name} == {name: value for name, value in env.items() if name}
+    assert not [name for name in seen if name.startswith("_dagbook")]
+
+
+async def test_arguments_reach_the_command_as_they_are(files: ExecutionFiles) -> None:
+    words = ["", "a b", "'", '"', "$HOME", "`id`", "*", "-n", "--", "\n", "ä"]
+    await _spawn(files, "printf", "<%s>", *words).wait()
+    assert files.stdout.read_text() == "".join(f"<{word}>" for word in words)
+
+
+async def test_a_command_begins_with_the_default_signals_and_no_input(files: ExecutionFiles) -> None:
+    await _sh(files, "grep -E 'SigIgn|SigBlk' /proc/self/status; cat").wait()
+    masks = {int(line.split()[1], 16) for line in files.stdout.read_text().splitlines()}
+    assert masks == {0}
+
+
+async def test_a_command_has_no_open_files_of_ours(files: ExecutionFiles) -> None:
+    await _sh(files, "ls /proc/self/fd").wait()
+    assert set(files.stdout.read_text().split()) <= {"0", "1", "2", "3"}  # 3 is the folder that ls reads
+
+
+@pytest.mark.parametrize(("argv", "cwd"), [(("a\0b",), "."), (("true",), "/no/such")])
+def test_what_cannot_be_started_is_said(files: ExecutionFiles, argv: tuple[str, ...], cwd: str) -> None:
+    with pytest.raises(SetupError, match="could not be started"):
+        process.spawn(Command(argv=argv, cwd=Path(cwd), env=ENV), files)
+
+
+# -- its end ---------------------------------------------------------------------------------------------------------
+
+
+async def test_an_execution_lasts_as_long_as_somebody_writes(files: ExecutionFiles) -> None:
+    fifo = files.directory / "go"
+    os.mkfifo(fifo)
+    running = asyncio.create_task(_sh(files, f"(read line < {fifo}; echo late) & echo early").wait())
+    await until_written(files.started, "000")
+    assert not running.done()
+    fifo.write_text("go\n")
+    assert await running == Outcome(exit_code=0)
+    assert files.stdout.read_text() == "early\nlate\n"
+
+
+async def test_a_child_without_our_streams_is_not_waited_for_and_left_alone(files: ExecutionFiles) -> None:
+    outcome = await _sh(files, "sleep 30 >/dev/null 2>&1 & echo $!").wait()
+    child = int(files.stdout.read_text())
+    assert outcome.exit_code == 0
+    assert proc.identify(child) is not None
+    os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1"])
+async def test_a_signal_reaches_every_process_but_the_shim(files: ExecutionFiles, name: str) -> None:
+    running = _sh(files, "sleep 30 & echo ready; wait")
+    await until_written(files.stdout, "ready")
+    running.signal(name)
+    outcome = await running.wait()
+    assert outcome.exit_code == 128 + signal.Signals[name]
+    assert process.read_exit(files) == outcome.exit_code
+
+
+async def test_a_command_may_end_in_its_own_way_on_a_signal(files: ExecutionFiles) -> None:
+    running = _sh(files, "trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.01; done")
+    await until_written(files.stdout, "ready")
+    running.signal("SIGTERM")
+    assert (await running.wait()).exit_code == 9
+    assert files.stdout.read_text() == "ready\nbye\n"
+
+
+async def test_what_ignores_the_signal_is_ended_once_the_command_is_gone(files: ExecutionFiles) -> None:
+    running = _sh(
+        files, "(trap '' TERM; echo $$; sleep 30) & (trap '' TERM; exec sleep 31) & sleep 0.1; echo ready; wait"
+    )
+    await until_written(files.stdout, "ready")
+    running.signal("SIGTERM")
+    await running.wait()
+    assert proc.session_members(running.pid) == []
+
+
+async def test_a_kill_ends_everything_and_is_told_as_a_signal(files: ExecutionFiles) -> None:
+    running = _sh(files, "trap '' TERM INT; (trap '' TERM; sleep 30) & echo ready; sleep 30")
+    await until_written(files.stdout, "ready")
+    running.kill()
+    assert await running.wait() == Outcome(exit_code=-1, error="signal: SIGKILL")
+    assert proc.session_members(running.pid) == []
+    assert process.read_exit(files) is None
+
+
+# -- another server --------------------------------------------------------------------------------------------------
+
+
+async def test_a_process_let_go_of_can_be_adopted_and_waited_for(files: ExecutionFiles) -> None:
+    fifo = files.directory / "go"
+    os.mkfifo(fifo)
+    first = _sh(files, f"read line < {fifo}; exit 6")
+    await until_written(files.started, "\n")
+    owner = process.read_started(files)
+    assert owner is not None
+    adopted = asyncio.create_task(AdoptedProcess(owner, files).wait())
+    fifo.write_text("go\n")
+    assert (await first.wait()).exit_code == 6
+    assert await adopted == Outcome(exit_code=6, error="exit status 6")
+
+
+async def test_an_adopted_process_that_left_no_exit_code_is_lost(files: ExecutionFiles) -> None:
+    first = _sh(files, "echo ready; sleep 30")
+    await until_written(files.stdout, "ready")
+    owner = process.read_started(files)
+    assert owner is not None
+    adopted = AdoptedProcess(owner, files)
+    adopted.kill()
+    await first.wait()
+    assert await adopted.wait() == process.LOST
+
+
+async def test_a_process_that_is_gone_is_not_waited_for(files: ExecutionFiles) -> None:
+    await _sh(files, "exit 4").wait()
+    owner = process.read_started(files)
+    assert owner is not None
+    assert (await AdoptedProcess(owner, files).wait()).exit_code == 4
+
+
+async def test_a_number_that_was_given_out_again_is_not_waited_for() -> None:
+    own = proc.identify(os.getpid())
+    assert own is not None
+    await process.wait_for_exit(own.pid, proc.ProcessId(own.pid, own.started + 1))
+
+
+async def test_a_claimed_execution_cannot_begin_any_more(files: ExecutionFiles) -> None:
+    assert process.claim(files)
+    outcome = await _sh(files, "echo ran").wait()
+    assert (outcome.exit_code, files.stdout.read_text()) == (125, "")
+    assert process.read_started(files) is None
+    assert process.claim(files)  # still ours
+
+
+async def test_an_execution_that_has_begun_cannot_be_claimed(files: ExecutionFiles) -> None:
+    await _sh(files, "true").wait()
+    assert not process.claim(files)
+
+
+async def test_an_abandoned_execution_is_ended_and_one_that_is_over_left_alone(files: ExecutionFiles) -> None:
+    running = _sh(files, "echo ready; sleep 30")
+    await until_written(files.stdout, "ready")
+    process.end_abandoned(files)
+    assert (await running.wait()).exit_code == -1
+
+
+STAT = "77 (sh) R 1 77 77 0 -1 4194304 67 0 0 0 0 0 0 0 20 0 1 0 645990 2744320 434\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "owner"),
+    [
+        ("", None, None),
+        ("   \n", None, None),
+        (f"   \n{STAT[:20]}", None, None),
+        (f"   \n{STAT}", None, proc.ProcessId(77, 645990)),
+        (f"012\n{STAT}", 12, proc.ProcessId(77, 645990)),
+        (f"01 \n{STAT}", None, proc.ProcessId(77, 645990)),
+        ("012", None, None),
+        ("012\n", None, None),
+    ],
+)
+def test_a_started_file_tells_what_was_written_to_it_whole(
+    files: ExecutionFiles, text: str, code: int | None, owner: proc.ProcessId | None
+) -> None:
+    Path(files.started).write_text(text)
+    assert (process.read_exit(files), process.read_started(files)) == (code, owner)
+
+
+def test_where_nothing_was_started_there_is_nothing_to_read(files: ExecutionFiles) -> None:
+    assert (process.read_exit(files), process.read_started(files)) == (None, None)
+
+
+async def test_a_spool_that_cannot_be_written_is_said(files: ExecutionFiles) -> None:
+    broken = ExecutionFiles("/proc/none", files.stdout, files.stderr)
+    outcome = await _sh(broken, "echo ran").wait()
+    assert "spool" in outcome.error
+    assert files.stdout.read_text() == ""

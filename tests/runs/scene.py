@@ -1,0 +1,110 @@
+"""Runs that are about to be accepted, without a server around them."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.db.database import Database, ReadConnection
+from app.db.repositories import runs, services
+from app.db.repositories.transitions import Fence, NewRun, Transition
+from app.names import new_key
+from app.runs import accept, rows
+from app.runs.accept import Start, Wanted
+from app.runs.ground import Ground, Identity, Machine
+from app.runs.run import OwnedRun, RunInputs
+from app.spec.load import load
+
+IDENTITY = Identity(
+    id="me",
+    kind="server",
+    host="here",
+    boot_id="this-boot",
+    pid_namespace="1",
+    pid=1,
+    pid_started=1,
+    address="http://localhost",
+    version="0",
+)
+SPEC = "steps: [{name: a, command: 'true'}, {name: b, command: 'true'}]\n"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def ground_of(directory: Path, identity: Identity = IDENTITY) -> Ground:
+    return Ground(
+        identity=identity,
+        machine=Machine(environ={}, home="/", default_shell=("/bin/sh",)),
+        spool=directory,
+        work_dir=directory,
+        base_config=directory / "base.yaml",
+        log_limit=2**30,
+        evaluation_limit_seconds=1,
+        lease_seconds=10,
+        detached_lease_seconds=900,
+        orphan_grace_seconds=180,
+        zone=UTC,
+        now=now,
+    )
+
+
+async def register(database: Database, identity: Identity = IDENTITY, **values: Any) -> None:
+    """Make a server known to the database."""
+    moment = now()
+    row = {**msgspec.structs.asdict(identity), "started_at": moment, "heartbeat_at": moment}
+    row["lease_until"] = moment + timedelta(seconds=10)
+    await database.write(lambda connection: services.add(connection, row | values))
+
+
+def new_run(name: str = "", run_id: str = "r1", spec: str = SPEC, **start: Any) -> NewRun:
+    dag_name = name or f"t{secrets.token_hex(4)}"
+    definition = load(spec, name=dag_name).definition
+    owned = OwnedRun(
+        key=new_key(),
+        dag_name=dag_name,
+        run_id=run_id,
+        attempt=1,
+        token=1,
+        definition=definition,
+        inputs=RunInputs(work_dir="/"),
+        last_seq=1,
+    )
+    wanted = Wanted(spec=spec, base="", file_name=None, start=Start(**start))
+    return accept.new_run(wanted, owned, ground_of(Path("/")))
+
+
+def told(run: NewRun, seq: int, *, token: int = 1, **fields: Any) -> Transition:
+    """Make the transition that appends one event to a run."""
+    event = {"run_id": run.key, "seq": seq, "attempt": 1, "at": now(), "position": None, "data": fields or {"n": seq}}
+    return Transition(fence=Fence(run.key, 1, token), events=[event])
+
+
+def written(run: NewRun, seq: int) -> Transition:
+    """Make the transition that stores one line of a step's stdout, its number, as a chunk."""
+    text = f"{seq}\n"
+    chunk: rows.Row = {
+        "run_id": run.key,
+        "attempt": 1,
+        "position": 0,
+        "execution": 1,
+        "stream": 1,
+        "seq": seq,
+        "ordinal": seq,
+        "received_at": now(),
+        "first_line": seq + 1,
+        "line_count": 1,
+        "byte_offset": seq * len(text),
+        "byte_count": len(text),
+        "text": text,
+    }
+    return Transition(fence=Fence(run.key, 1, 1), chunks=[chunk])
+
+
+def sequences(connection: ReadConnection, run: NewRun) -> list[int]:
+    return [event["seq"] for event in runs.get_events(connection, run.key)]

@@ -1,0 +1,215 @@
+"""The one writer of run states: groups, fences, outages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from app.db.database import Database, Write
+from app.db.failure import DatabaseUnavailable
+from app.db.repositories import logs
+from app.db.repositories.logs import StreamKey
+from app.db.repositories.transitions import NewRun
+from app.runs import recorder as recorder_module
+from app.runs.guard import guard
+from app.runs.recorder import FenceLostError, Recorder, RunRefusedError
+from tests.runs.scene import IDENTITY, new_run, register, sequences, told, written
+
+
+class FaultyDatabase(Database):
+    """A database whose next writes fail, before they are made or after they are committed."""
+
+    def __init__(self, real: Database) -> None:
+        super().__init__(real._engines)
+        self.faults: list[str] = []
+        self.writes = 0
+        self.held = asyncio.Event()
+        self.held.set()
+
+    async def write(self, work: Write[Any]) -> Any:
+        await self.held.wait()
+        self.writes += 1
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "before":
+            raise DatabaseUnavailable("the cable is out")
+        result = await super().write(work)
+        if fault == "after":
+            raise DatabaseUnavailable("the answer was lost")
+        return result
+
+
+@pytest.fixture
+async def faulty(database: Database) -> FaultyDatabase:
+    await register(database)
+    return FaultyDatabase(database)
+
+
+@pytest.fixture
+async def recorder(faulty: FaultyDatabase, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Recorder]:
+    monkeypatch.setattr(recorder_module, "_FIRST_PAUSE_SECONDS", 0.001)
+    opened = Recorder(faulty, IDENTITY.id, guard)
+    opened.start()
+    yield opened
+    faulty.faults.clear()
+    await opened.stop()
+
+
+async def _sequences(database: Database, run: NewRun) -> list[int]:
+    return await database.read(lambda connection: sequences(connection, run))
+
+
+async def _accepted(recorder: Recorder) -> NewRun:
+    run = new_run()
+    await recorder.accept(run)
+    return run
+
+
+async def test_what_waits_when_the_writer_is_free_is_one_write(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    runs = [new_run() for _ in range(10)]
+    faulty.held.clear()
+    waiting = asyncio.gather(*(recorder.accept(run) for run in runs))
+    await asyncio.sleep(0)
+    before = faulty.writes
+    faulty.held.set()
+    await waiting
+    assert faulty.writes == before + 1
+
+
+async def test_transitions_of_one_run_keep_their_order_in_a_group(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    run = await _accepted(recorder)
+    await asyncio.gather(*(recorder.record(told(run, seq)) for seq in range(2, 30)))
+    assert await _sequences(faulty, run) == list(range(1, 30))
+
+
+async def test_a_bad_run_fails_alone(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    good, bad = await _accepted(recorder), await _accepted(recorder)
+    results = await asyncio.gather(
+        recorder.record(told(good, 2)),
+        recorder.record(told(bad, 7)),  # the database refuses gaps
+        recorder.record(told(good, 3)),
+        recorder.accept(new_run()),
+        return_exceptions=True,
+    )
+    assert [result is None for result in results] == [True, False, True, True]
+    assert await _sequences(faulty, good) == [1, 2, 3]
+    assert await _sequences(faulty, bad) == [1]
+
+
+async def test_a_run_under_another_token_is_not_written_to(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    run, other = await _accepted(recorder), await _accepted(recorder)
+    lost, kept = await asyncio.gather(
+        recorder.record(told(run, 2, token=9)), recorder.record(told(other, 2)), return_exceptions=True
+    )
+    assert isinstance(lost, FenceLostError)
+    assert kept is None
+    assert (await _sequences(faulty, run), await _sequences(faulty, other)) == ([1], [1, 2])
+
+
+async def test_a_run_of_another_server_is_not_written_to(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    run = await _accepted(recorder)
+    stranger = Recorder(faulty, "somebody else", guard)
+    stranger.start()
+    with pytest.raises(FenceLostError):
+        await stranger.record(told(run, 2))
+    await stranger.stop()
+
+
+@pytest.mark.parametrize("faults", [["before"], ["after"], ["before", "after"], ["after", "before"], ["before"] * 5])
+async def test_a_transition_is_stored_once_whenever_the_database_was_away(
+    recorder: Recorder, faulty: FaultyDatabase, faults: list[str]
+) -> None:
+    run = await _accepted(recorder)
+    faulty.faults = list(faults)
+    await recorder.record(told(run, 2))
+    await recorder.record(told(run, 3))
+    assert await _sequences(faulty, run) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("faults", [["before"], ["after"], ["after", "before"]])
+async def test_a_chunk_is_stored_once_whenever_the_database_was_away(
+    recorder: Recorder, faulty: FaultyDatabase, faults: list[str]
+) -> None:
+    run = await _accepted(recorder)
+    faulty.faults = list(faults)
+    await recorder.store_log(written(run, 0))
+    await recorder.store_log(written(run, 1))
+    key = StreamKey(run.key, 1, 0, 1)
+    chunks = await faulty.read(lambda connection: logs.find_lines(connection, key, 1, 10))
+    assert "".join(chunk["text"] for chunk in chunks) == "0\n1\n"
+
+
+async def test_a_group_that_was_half_stored_is_finished(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    """A member is bad, so its group is written one by one, and the answer to the first of these is lost."""
+    first, second, bad = [await _accepted(recorder) for _ in range(3)]
+    faulty.faults = ["", "after", "before"]
+    results = await asyncio.gather(
+        recorder.record(told(first, 2)),
+        recorder.record(told(second, 2)),
+        recorder.record(told(bad, 9)),
+        return_exceptions=True,
+    )
+    assert [result is None for result in results] == [True, True, False]
+    assert (await _sequences(faulty, first), await _sequences(faulty, second)) == ([1, 2], [1, 2])
+
+
+async def test_a_new_run_is_refused_at_once_while_the_database_is_away(
+    recorder: Recorder, faulty: FaultyDatabase
+) -> None:
+    faulty.faults = ["before"]
+    with pytest.raises(DatabaseUnavailable):
+        await recorder.accept(new_run())
+
+
+async def test_a_used_id_and_a_reached_limit_are_refused_even_inside_one_group(recorder: Recorder) -> None:
+    first, twin, neighbour = new_run("same", "r1"), new_run("same", "r1"), new_run("same", "r2")
+    results = await asyncio.gather(*(recorder.accept(run) for run in (first, twin, neighbour)), return_exceptions=True)
+    codes = [result.refusal.code for result in results if isinstance(result, RunRefusedError)]
+    assert (results[0], codes) == (None, ["already_exists", "max_run_reached"])
+
+
+async def test_an_id_taken_behind_the_guard_s_back_is_refused_by_the_database(
+    faulty: FaultyDatabase, recorder: Recorder
+) -> None:
+    """Another server may accept the same run between our look and our write."""
+    taken = new_run("same", "r1")
+    await recorder.accept(taken)
+    blind: Callable[..., None] = lambda run, used, activity: None  # noqa: E731, ARG005
+    unguarded = Recorder(faulty, IDENTITY.id, blind)
+    unguarded.start()
+    with pytest.raises(IntegrityError):
+        await unguarded.accept(new_run("same", "r1"))
+    await unguarded.stop()
+
+
+async def test_stopping_writes_what_waits(faulty: FaultyDatabase) -> None:
+    opened = Recorder(faulty, IDENTITY.id, guard)
+    run = new_run()
+    waiting = asyncio.create_task(opened.accept(run))
+    await asyncio.sleep(0)
+    opened.start()
+    opened.start()  # harmless
+    await opened.stop()
+    await opened.stop()  # harmless
+    await waiting
+    assert await _sequences(faulty, run) == [1]
+
+
+async def test_stopping_gives_up_on_a_database_that_stays_away(
+    faulty: FaultyDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_FIRST_PAUSE_SECONDS", "_LONGEST_PAUSE_SECONDS"):
+        monkeypatch.setattr(recorder_module, name, 0.001)
+    opened = Recorder(faulty, IDENTITY.id, guard)
+    opened.start()
+    run = new_run()
+    await opened.accept(run)
+    faulty.faults = ["before"] * 10_000
+    waiting = asyncio.create_task(opened.record(told(run, 2)))
+    await asyncio.sleep(0)
+    await opened.stop()
+    with pytest.raises(DatabaseUnavailable):
+        await waiting

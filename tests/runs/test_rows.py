@@ -1,0 +1,118 @@
+"""Engine state as rows and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.engine.history import Change
+from app.engine.plan import running_keys
+from app.engine.state import Kill, NodeState, Phase, RunState
+from app.engine.status import NodeStatus, RunStatus
+from app.runs import rows
+from app.runs.rows import NodeFacts
+
+MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
+SOME_TIME = st.none() | MOMENTS
+COUNTS = st.integers(0, 1000)
+TEXTS = st.text(max_size=10)
+CONDITIONS = st.lists(TEXTS, max_size=3).map(tuple)
+NODES = st.builds(
+    NodeState,
+    status=st.sampled_from(NodeStatus),
+    execution=COUNTS,
+    started_at=SOME_TIME,
+    finished_at=SOME_TIME,
+    executed_at=SOME_TIME,
+    due_at=SOME_TIME,
+    retried_at=SOME_TIME,
+    retry_count=COUNTS,
+    done_count=COUNTS,
+    repeated=st.booleans(),
+    exit_code=st.none() | st.integers(-1, 255),
+    error=TEXTS,
+    checking=st.booleans(),
+    kill=st.none() | st.sampled_from(Kill),
+    tolerated=st.booleans(),
+    verdict=st.none() | st.sampled_from(NodeStatus),
+    retry_limit=st.none() | COUNTS,
+    retry_interval_seconds=st.none() | COUNTS,
+    conditions=CONDITIONS,
+)
+RUNS = st.builds(
+    RunState,
+    status=st.sampled_from(RunStatus),
+    phase=st.sampled_from(Phase),
+    steps=st.lists(NODES, max_size=3).map(tuple),
+    handlers=st.dictionaries(st.integers(-5, -1), NODES, max_size=2),
+    only=st.none() | COUNTS,
+    status_before=st.none() | st.sampled_from(RunStatus),
+    cancelled=st.booleans(),
+    error=TEXTS,
+    error_key=st.none() | st.integers(-5, 5),
+    outcome=st.none() | st.sampled_from(RunStatus),
+    started_at=SOME_TIME,
+    finished_at=SOME_TIME,
+    stop_asked_at=SOME_TIME,
+    signalled_at=SOME_TIME,
+    killed_at=SOME_TIME,
+    timed_out=st.booleans(),
+    next_pick_at=SOME_TIME,
+    conditions=CONDITIONS,
+)
+
+
+def _through_json(value: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+@given(NODES)
+def test_a_node_comes_back_from_its_row_as_it_was(state: NodeState) -> None:
+    row = rows.node_row(1, 1, 0, state, NodeFacts())
+    row["detail"] = _through_json(row["detail"])
+    assert rows.node_state(row) == state
+
+
+@given(RUNS)
+def test_a_run_comes_back_from_its_rows_as_it_was(state: RunState) -> None:
+    attempt = rows.attempt_row(state, None)
+    attempt["state"] = _through_json(attempt["state"])
+    nodes = []
+    for key, node in [*state.handlers.items(), *enumerate(state.steps)]:
+        row = rows.node_row(1, 1, key, node, NodeFacts())
+        row["detail"] = _through_json(row["detail"])
+        nodes.append(row)
+    back = rows.run_state(rows.run_row(state), attempt, nodes)
+    assert msgspec.structs.replace(back, running=()) == msgspec.structs.replace(state, running=())
+    assert running_keys(back) == running_keys(state)
+
+
+def test_a_state_that_says_nothing_takes_no_room() -> None:
+    assert rows.node_row(1, 1, 0, NodeState(), NodeFacts())["detail"] is None
+    assert rows.attempt_row(RunState(), None)["state"] == {}
+
+
+def test_facts_come_back_from_the_row() -> None:
+    facts = NodeFacts(output_name="X", output_value="v", pid=1, pid_started=2, spool="/s", shown={"command": "c"})
+    assert rows.node_facts(rows.node_row(1, 1, 0, NodeState(), facts)) == facts
+
+
+def test_events_are_numbered_on_from_the_last_one() -> None:
+    now = datetime.now(UTC)
+    made = rows.event_rows(7, 2, 5, [Change(None, {"a": 1}), Change(3, {"b": 2})], now)
+    assert [(row["run_id"], row["attempt"], row["seq"], row["position"], row["data"]) for row in made] == [
+        (7, 2, 6, None, {"a": 1}),
+        (7, 2, 7, 3, {"b": 2}),
+    ]
+
+
+def test_every_field_of_the_engine_s_state_is_stored_or_derived() -> None:
+    row = rows.node_row(1, 1, 0, NodeState(), NodeFacts())
+    stored = {*row, *rows._NODE_DETAIL}
+    assert set(NodeState.__struct_fields__) <= stored
+    derived = {"steps", "handlers", "ready", "running"}
+    assert set(RunState.__struct_fields__) - derived <= {*rows.run_row(RunState()), *rows._RUN_DETAIL}
