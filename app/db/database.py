@@ -31,6 +31,8 @@ _POOL_SIZE = 16
 _CONNECT_SECONDS = 10
 _COMMAND_SECONDS = 60
 _IDLE_SECONDS = 1.0
+# A server that falls asleep inside a transaction must not keep others from taking over what it has locked.
+_ASLEEP_MILLISECONDS = "5000"
 _PING_SECONDS = 5
 _SQLITE_READERS = 4
 _BUSY_MILLISECONDS = 5_000
@@ -212,17 +214,17 @@ def prepare_sqlite(engine: Engine, *, writes: bool, busy: int = _BUSY_MILLISECON
 
 
 def _pragmas(*, writes: bool, busy: int) -> dict[str, str | int]:
-    pragmas: dict[str, str | int] = {
-        "busy_timeout": busy,
+    pragmas: dict[str, str | int] = {"busy_timeout": busy, "temp_store": "MEMORY", "cache_size": -16_000}
+    if not writes:
+        # Nothing of the file's own is set here: it would be a write, which a full disk refuses.
+        return pragmas | {"query_only": "ON"}
+    return pragmas | {
         "auto_vacuum": "INCREMENTAL",  # counts at the file's creation only, and only before WAL is chosen
         "journal_mode": "WAL",
         "synchronous": "FULL",
-        "temp_store": "MEMORY",
-        "cache_size": -16_000,
         "wal_autocheckpoint": 4_000,
         "journal_size_limit": 64 * 1024 * 1024,
     }
-    return pragmas if writes else pragmas | {"query_only": "ON"}
 
 
 class _Postgres:
@@ -231,12 +233,14 @@ class _Postgres:
     dialect = "postgresql"
 
     def __init__(self, url: URL, application: str, pool_size: int) -> None:
+        arguments = postgres_arguments(application) | {"command_timeout": _COMMAND_SECONDS}
+        arguments["server_settings"] |= {"idle_in_transaction_session_timeout": _ASLEEP_MILLISECONDS}
         self._engine = create_async_engine(
             url,
             isolation_level="READ COMMITTED",
             pool_size=pool_size,
             max_overflow=0,
-            connect_args=postgres_arguments(application) | {"command_timeout": _COMMAND_SECONDS},
+            connect_args=arguments,
         )
         self._readers: AsyncEngine = self._engine.execution_options(postgresql_readonly=True)
         _notice_lost_connections(self._engine.sync_engine)

@@ -22,6 +22,7 @@ _SQLITE_REASONS = {
 _POSTGRES_REASONS = {
     "08": "the connection to PostgreSQL was lost",
     "25006": "PostgreSQL is read-only",
+    "25P03": "PostgreSQL gave up a transaction that had stood still",
     "28": "PostgreSQL does not accept the user or the password",
     "3D000": "PostgreSQL has no such database",
     "40001": "PostgreSQL ended the transaction in favour of another one",

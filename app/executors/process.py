@@ -99,6 +99,11 @@ def claim(files: ExecutionFiles) -> bool:
     return True
 
 
+def is_claim(path: Path) -> bool:
+    """Whether a file is what ``claim`` made."""
+    return path.is_symlink() and str(path.readlink()) == _CLAIMED
+
+
 def end_abandoned(files: ExecutionFiles) -> None:
     """Kill what is left of an execution that nobody waits for; one that left its exit code ended as it should."""
     owner = read_started(files)

@@ -49,7 +49,7 @@ class Casualties:
         _log.error("the driver of run %s failed (%d of %d)", fence.run, count, _MOST_FAILURES, exc_info=casualty.error)
         if count < _MOST_FAILURES:
             return
-        reason = f"the server could not go on with the run: {casualty.error or type(casualty.error).__name__}"
+        reason = f"the server could not go on with the run: {casualty.error} ({type(casualty.error).__name__})"
         if await self._database.write(lambda connection: self._end(connection, fence, reason)):
             _log.error("run %s is ended as failed: %s", fence.run, reason)
         del self._failures[fence.run]

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from app.executors import process
+
 _KEY = re.compile(r"(\d+)_")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _NAME_LENGTH = 40
+_CLAIM_KEPT_SECONDS = 24 * 60 * 60
 
 
 class RunFiles(msgspec.Struct, frozen=True):
@@ -42,8 +46,14 @@ class RunFiles(msgspec.Struct, frozen=True):
         return self.spool.glob(f"{self.key}_{pattern}")
 
     def remove_all(self) -> None:
-        """Remove whatever the run has left."""
+        """Remove whatever the run has left, but for the claims of the last day.
+
+        A server that was thought dead may wake up at the point of beginning an execution that was claimed
+        since: without the claim its shim would begin it, and the step would run a second time.
+        """
         for path in self.find():
+            if process.is_claim(path) and time.time() - path.lstat().st_mtime < _CLAIM_KEPT_SECONDS:
+                continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -74,6 +74,7 @@ class Recorder:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._outage: DatabaseUnavailable | None = None
 
     def start(self) -> None:
         """Begin to write; starting twice is harmless."""
@@ -90,7 +91,9 @@ class Recorder:
             self._task = None
 
     async def accept(self, run: NewRun) -> None:
-        """Store a new run; raises RunRefusedError or DatabaseUnavailable."""
+        """Store a new run; raises RunRefusedError, or DatabaseUnavailable at once while the database is away."""
+        if self._outage is not None:
+            raise DatabaseUnavailable(self._outage.reason)
         await self._put(self._waiting, run)
 
     async def record(self, transition: Transition) -> None:
@@ -131,6 +134,7 @@ class Recorder:
             try:
                 await self._write(group)
             except DatabaseUnavailable as error:
+                self._outage = error
                 group = self._keep_after_outage(group, error)
                 if self._stopping and pause >= _LONGEST_PAUSE_SECONDS:
                     _give_up(group, error)
@@ -138,14 +142,17 @@ class Recorder:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
             else:
-                return
+                break
+        self._outage = None
 
     def _keep_after_outage(self, group: list[_Item], error: DatabaseUnavailable) -> list[_Item]:
         _log.warning("the database is unavailable, trying again: %s", error)
         for item in group:
             item.retried = True
+        for item in (*group, *self._waiting):
             if isinstance(item.work, NewRun):
                 item.fail(error)
+        self._waiting = deque(item for item in self._waiting if not item.done.done())
         return [item for item in group if not item.done.done()]
 
     async def _write(self, group: Sequence[_Item]) -> None:

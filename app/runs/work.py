@@ -180,11 +180,11 @@ class StepWork:
         step = node.step
         if step.executor.type not in _COMMAND_TYPES:
             raise SetupError(f"there is no executor of type {step.executor.type!r}")
-        shell.make_directory(Path(self._shop.environment.work_dir))  # texts and redirects are evaluated in it
+        environment = self._shop.environment
+        shell.make_directory(Path(environment.work_dir))  # commands inside the step's texts work there
         await self._open(node)
         await self._plan_retry(node)
         moment = self._moment(node.key)
-        environment = self._shop.environment
         cwd = environment.directory_of(step)
         env = await environment.evaluate_step_env(step, moment, cwd)
         scope = environment.scope(step.name, moment, cwd=cwd, step_env=env)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -101,3 +102,20 @@ async def test_opening_a_server_that_is_away_is_told(server: Server, opened: Dat
     with pytest.raises(DatabaseUnavailable):
         await Database.open(address)
     await server.start()
+
+
+async def test_a_transaction_that_stands_still_is_given_up_and_told_as_unavailable(opened: Database) -> None:
+    """A server that was stopped inside a transaction must not keep others from the rows it has locked."""
+
+    def fall_asleep(connection: WriteConnection) -> None:
+        limit = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar()
+        assert limit == "5s"
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '20ms'")
+        connection.exec_driver_sql("UPDATE kept SET number = 3")
+        time.sleep(0.2)  # the whole process stands still, as when it is stopped
+        connection.exec_driver_sql("UPDATE kept SET number = 4")
+
+    with pytest.raises(DatabaseUnavailable, match=r"stood still|lost"):
+        await opened.write(fall_asleep)
+    await opened.write(keep_two)
+    assert await opened.read(numbers) == [1, 2]

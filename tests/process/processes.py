@@ -36,9 +36,9 @@ def with_argument(text: str) -> list[int]:
     return [pid for pid in _numbers() if text.encode() in _read(pid, "cmdline")]
 
 
-def shims(home: Path) -> list[int]:
-    """Return the shims of all steps of a server with this home."""
-    return [pid for pid in with_argument(f"{home}/spool") if b"/shim.sh" in _read(pid, "cmdline")]
+def is_shim(pid: int) -> bool:
+    """Whether a process is the one that stands between a server and a step's command."""
+    return b"/shim.sh" in _read(pid, "cmdline")
 
 
 def is_alive(pid: int) -> bool:

@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 
+from app.executors.process import is_claim
+from tests.process import processes
 from tests.process.waiting import wait_for
 
 ROOT = Path(__file__).parent.parent.parent
@@ -71,11 +73,10 @@ def node(run: dict[str, Any], step: str) -> dict[str, Any]:
 class Program:
     """``python -m app serve`` with a home and a database, started and ended as a test wants it."""
 
-    def __init__(self, home: Path, database_url: str = "", **settings: str) -> None:
+    def __init__(self, home: Path, database_url: str = "", *, log: Path | None = None) -> None:
         self.home = home
         self.database_url = database_url or f"sqlite:///{home}/dagbook.sqlite3"
-        self.output = home.with_name(f"{home.name}.log")
-        self._settings = settings
+        self.output = log or home.with_name(f"{home.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
         self._api: Api | None = None
 
@@ -114,7 +115,6 @@ class Program:
 
     def _environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("DAGBOOK_")}
-        own |= {f"DAGBOOK_{name.upper()}": value for name, value in self._settings.items()}
         own |= {"DAGBOOK_HOME": str(self.home), "DAGBOOK_DATABASE_URL": self.database_url, "DAGBOOK_PORT": "0"}
         return own | {"SHELL": "/bin/sh"}
 
@@ -130,7 +130,7 @@ class Program:
             return self.api.health() == httpx.codes.OK
         return False
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Send a signal to the server, and to the server only."""
         os.kill(self.pid, number)
 
@@ -161,6 +161,14 @@ class Program:
         if self._api is not None:
             self._api.client.close()
             self._api = None
+
+    def shims(self) -> list[int]:
+        """Return the processes that stand before its steps, those left by servers before it included."""
+        return [pid for pid in processes.with_argument(f"{self.home}/spool") if processes.is_shim(pid)]
+
+    def spooled(self) -> list[Path]:
+        """Return the files in its spool; claims stay for a day, so that no late server begins what they name."""
+        return [path for path in (self.home / "spool").iterdir() if not is_claim(path)]
 
     def told(self) -> str:
         """Return all that this server and those before it have logged."""

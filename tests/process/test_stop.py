@@ -100,7 +100,7 @@ steps:
 """
     run_id = program.api.start(spec)
     wait_for("the first line", lambda: program.api.log(run_id, "only") == "first")
-    wait_for("the end of the shell", lambda: not processes.shims(program.home))
+    wait_for("the end of the shell", lambda: not program.shims())
     assert program.api.run(run_id)["statusLabel"] == "running"
     go.touch()
     assert program.api.ended(run_id)["statusLabel"] == "succeeded"

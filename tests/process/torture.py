@@ -196,7 +196,7 @@ class Torture:
         found += [f"left over: process {pid}" for pid in processes.with_variable("MARK", self._mark)]
         found += invariants.find_violations(self.program.database_url)
         self.program.terminate()
-        found += [f"left over: {path}" for path in (self.program.home / "spool").iterdir()]
+        found += [f"left over: {path}" for path in self.program.spooled()]
         return found
 
     def _look_at_witness(self, labels: dict[str, str]) -> Iterator[str]:

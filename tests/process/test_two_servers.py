@@ -1,0 +1,149 @@
+"""Two servers on one PostgreSQL database: one takes over what the other has lost, and none does a thing twice."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import text
+
+from app.db.database import WriteConnection
+from tests.process import conftest, invariants, store
+from tests.process.postgres import Cluster
+from tests.process.program import Program, node
+from tests.process.waiting import wait_for
+
+_TAKE_OVER_SECONDS = 10
+
+
+class Pair(NamedTuple):
+    """Two servers with one home: one machine."""
+
+    first: Program
+    second: Program
+
+    def begin_elsewhere(self) -> None:
+        """Let the second server believe that the first one's process is gone, although it lives."""
+        own = "UPDATE services SET pid_started = pid_started + 1 WHERE address = :address"
+        address = str(self.first.api.client.base_url).removesuffix("/api/v2/")
+        store.write(self.first.database_url, lambda connection: connection.execute(text(own), {"address": address}))
+
+
+@pytest.fixture
+def pair(tmp_path: Path, cluster: Cluster) -> Iterator[Pair]:
+    url = store.make_database(cluster.url)
+    home = tmp_path / "home"
+    servers = Pair(Program(home, url, log=tmp_path / "first.log"), Program(home, url, log=tmp_path / "second.log"))
+    try:
+        servers.first.start()
+        servers.second.start()
+        yield servers
+    finally:
+        for server in servers:
+            conftest.end(server)
+    assert invariants.find_violations(url) == []
+
+
+def _spec(directory: Path) -> str:
+    return f"""
+maxActiveRuns: 100
+steps:
+  - name: first
+    command: |
+      echo "$DAG_RUN_ID first" >>{directory}/witness
+      echo begun
+      while [ ! -e {directory}/go ]; do sleep 0.05; done
+      echo ended
+  - name: second
+    command: echo "$DAG_RUN_ID second" >>{directory}/witness
+"""
+
+
+def _witness(directory: Path) -> list[str]:
+    path = directory / "witness"
+    return sorted(path.read_text().splitlines()) if path.exists() else []
+
+
+def test_the_runs_of_a_killed_server_are_taken_over_within_ten_seconds(pair: Pair, tmp_path: Path) -> None:
+    run_ids = [pair.first.api.start(_spec(tmp_path)) for _ in range(3)]
+    run_ids += [pair.second.api.start(_spec(tmp_path))]
+    wait_for("all steps", lambda: len(_witness(tmp_path)) == len(run_ids))
+    killed = time.monotonic()
+    pair.first.kill()
+    owners = "SELECT DISTINCT owner FROM run_attempts"
+    wait_for(
+        "one owner", lambda: len(store.query(pair.second.database_url, owners)) == 1, seconds=_TAKE_OVER_SECONDS
+    )  # fmt: skip
+    assert time.monotonic() - killed < _TAKE_OVER_SECONDS
+    (tmp_path / "go").touch()
+    for run_id in run_ids:
+        assert pair.second.api.ended(run_id)["statusLabel"] == "succeeded"
+        assert pair.second.api.log(run_id, "first") == "begun\nended"
+    assert _witness(tmp_path) == sorted(f"{run_id} {step}" for run_id in run_ids for step in ("first", "second"))
+
+
+def test_a_server_that_was_fenced_off_while_it_slept_writes_nothing_more(pair: Pair, tmp_path: Path) -> None:
+    run_id = pair.first.api.start(_spec(tmp_path))
+    wait_for("the step", lambda: _witness(tmp_path))
+    pair.first.send(signal.SIGSTOP)
+    pair.begin_elsewhere()
+    (tmp_path / "go").touch()
+    run = pair.second.api.ended(run_id)
+    events = store.query(pair.second.database_url, "SELECT * FROM run_events ORDER BY seq")
+    pair.first.send(signal.SIGCONT)
+    wait_for("the first server to notice", lambda: "has another owner now" in pair.first.told())
+    assert run["statusLabel"] == "succeeded"
+    assert store.query(pair.second.database_url, "SELECT * FROM run_events ORDER BY seq") == events
+    assert pair.first.api.run(run_id) == run
+    assert _witness(tmp_path) == [f"{run_id} first", f"{run_id} second"]
+
+
+def test_a_step_that_a_fenced_off_server_was_about_to_begin_begins_once(pair: Pair, tmp_path: Path) -> None:
+    """The first server falls asleep between the commit that lets a step begin and its process."""
+    spec = f"""
+steps:
+  - name: only
+    env:
+      - SLOW: "`touch {tmp_path}/asking; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; echo asked`"
+    command: echo "$DAG_RUN_ID" >>{tmp_path}/witness
+"""
+    run_id = pair.first.api.start(spec)
+    wait_for("the step's texts to be evaluated", (tmp_path / "asking").exists)
+    pair.first.send(signal.SIGSTOP)
+    (tmp_path / "asking").unlink()
+    pair.begin_elsewhere()
+    wait_for("the other server", (tmp_path / "asking").exists)
+    (tmp_path / "go").touch()
+    run = pair.second.api.ended(run_id)
+    pair.first.send(signal.SIGCONT)
+    wait_for("the first server to notice", lambda: "has another owner now" in pair.first.told())
+    assert (run["statusLabel"], node(run, "only")["statusLabel"]) == ("succeeded", "succeeded")
+    assert _witness(tmp_path) == [run_id]
+
+
+def test_a_server_whose_runs_were_ended_meanwhile_leaves_no_process_of_them(pair: Pair, tmp_path: Path) -> None:
+    """As when another machine has waited for it in vain: the run is over, its step is not."""
+    run_id = pair.first.api.start(_spec(tmp_path))
+    wait_for("the step", lambda: _witness(tmp_path))
+    pair.second.kill()
+    pair.first.send(signal.SIGSTOP)
+    store.write(pair.first.database_url, _end_all_runs)
+    pair.first.send(signal.SIGCONT)
+    wait_for("the end of the step", lambda: not pair.first.shims())
+    assert pair.first.api.run(run_id)["statusLabel"] == "failed"
+    assert _witness(tmp_path) == [f"{run_id} first"]
+
+
+def _end_all_runs(connection: WriteConnection) -> None:
+    for statement in (
+        "UPDATE nodes SET status = 2, finished_at = started_at WHERE status = 1",
+        """INSERT INTO run_events (run_id, seq, attempt, at, position, data)
+           SELECT id, (SELECT MAX(seq) + 1 FROM run_events), 1, created_at, NULL, '{"status":2}' FROM runs""",
+        "UPDATE runs SET status = 2, finished_at = started_at",
+        "UPDATE run_attempts SET status = 2, closed_at = opened_at, token = token + 1",
+    ):
+        connection.exec_driver_sql(statement)
