@@ -37,9 +37,7 @@ def serve() -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    listener = _listen(settings)
-    address = f"http://{settings.host}:{listener.getsockname()[1]}{settings.base_path}"
-    with own_database(settings, address):
+    with _listen(settings) as listener, own_database(settings, address := _address(settings, listener)):
         await upgrade(settings.database_url)
         async with open_server(settings, "server", address) as server:
             _spare_the_collector()
@@ -59,6 +57,11 @@ def _listen(settings: Settings) -> socket.socket:
             f"port {settings.port} of {settings.host} cannot be used: {error.strerror}; choose another with --port"
         ) from error
     return listener
+
+
+def _address(settings: Settings, listener: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listener.getsockname()[1]}{settings.base_path}"
 
 
 @contextmanager

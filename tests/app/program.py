@@ -1,0 +1,69 @@
+"""The command line as people use it: in this process where that will do, else in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.conftest import ROOT
+from tests.waiting import PATIENCE_SECONDS
+
+
+class Said(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class CommandLine:
+    """Processes with one home, and one database when it is not the home's own."""
+
+    def __init__(self, home: Path, database_url: str = "") -> None:
+        self.home = home
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("DAGBOOK_")}
+        self._env = {**kept, "DAGBOOK_HOME": str(home), "DAGBOOK_DEFAULT_SHELL": "/bin/sh", "PYTHONPATH": str(ROOT)}
+        if database_url:
+            self._env["DAGBOOK_DATABASE_URL"] = database_url
+
+    async def begin(self, *arguments: str | Path) -> Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "app", *map(str, arguments), env=self._env, cwd=self.home, stdout=PIPE, stderr=PIPE
+        )
+
+    async def run(self, *arguments: str | Path) -> Said:
+        return await end(await self.begin(*arguments))
+
+    @asynccontextmanager
+    async def server(self) -> AsyncIterator[str]:
+        """Serve until the block is left; gives the address."""
+        process = await self.begin("serve", "--port", "0")
+        assert process.stderr is not None
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while b"Dagbook serves " not in (line := await process.stderr.readline()):
+                    assert line, "the server ended"
+            yield line.decode().partition("Dagbook serves ")[2].split()[0]
+        finally:
+            process.terminate()
+            await end(process)
+
+
+async def end(process: Process) -> Said:
+    """Wait until a command has ended."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.communicate()
+        raise
+    assert process.returncode is not None
+    return Said(process.returncode, out.decode(), err.decode())

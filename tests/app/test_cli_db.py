@@ -1,0 +1,50 @@
+"""``dagbook db``: the schema upgraded and looked at, on both engines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from app.db.database import Database
+from app.db.upgrade import head
+from tests.app.program import Said
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def on(command: Command) -> Command:
+    """Run a command of the group on a database."""
+    return lambda url, name: command("db", name, "--database-url", url)
+
+
+def test_an_empty_database_is_upgraded_and_then_as_it_should_be(empty_url: str, on: Command) -> None:
+    before = on(empty_url, "current")
+    assert (before.status, before.out) == (1, f"empty (newest is {head()})\n")
+    upgraded = on(empty_url, "upgrade")
+    assert (upgraded.status, upgraded.out.endswith(f"is at revision {head()}\n")) == (0, True), upgraded.err
+    after = on(empty_url, "current")
+    assert (after.status, after.out) == (0, f"{head()}\n")
+
+
+async def _drop_index(database_url: str) -> None:
+    database = await Database.open(database_url)
+    await database.write(lambda connection: connection.exec_driver_sql("DROP INDEX ix_run_attempts_owner"))
+    await database.close()
+
+
+def test_a_database_that_has_lost_something_is_told(database_url: str, on: Command) -> None:
+    whole = on(database_url, "check")
+    assert (whole.status, whole.out) == (0, "the schema is as it should be\n")
+    asyncio.run(_drop_index(database_url))
+    broken = on(database_url, "check")
+    assert broken.status == 1
+    assert "ix_run_attempts_owner" in broken.out
+
+
+def test_a_database_that_is_not_there_is_told(on: Command) -> None:
+    said = on("postgresql://nobody@127.0.0.1:1/none", "current")
+    assert said.status == 1
+    assert "unavailable" in said.err

@@ -1,0 +1,122 @@
+"""``dagbook run``: a definition run in the terminal."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.app.program import CommandLine, Said, end
+from tests.waiting import until_written
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path)
+
+
+def _write(folder: Path, text: str, name: str = "flow.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_a_run_shows_its_steps_and_their_output_and_ends_with_0(command: Command, tmp_path: Path) -> None:
+    path = _write(tmp_path, "steps:\n  - {name: first, command: echo hello; echo oops >&2}\n")
+    said = command("run", path)
+    assert said.status == 0, said.err
+    assert said.out.startswith("flow  ")
+    assert "first" in said.out
+    assert "  hello\n" in said.out
+    assert "oops" in said.err
+    assert "succeeded" in said.out
+
+
+def test_a_run_that_fails_ends_with_1_and_tells_why(command: Command, tmp_path: Path) -> None:
+    path = _write(tmp_path, "steps:\n  - {name: first, command: exit 7}\n  - {name: next, command: 'true'}\n")
+    said = command("run", path)
+    assert said.status == 1
+    assert "exit status 7" in said.out
+    assert "failed" in said.out
+
+
+@pytest.mark.parametrize(
+    ("given", "printed"),
+    [
+        (["-p", 'A=2 B="x y"'], "2/x y"),
+        (["-p", '{"A": 2}'], "2/b"),
+        (["--", "A=2", "B=x y"], "2/x y"),
+        ([], "a/b"),
+    ],
+    ids=str,
+)
+def test_params_are_given_as_text_or_as_words(command: Command, tmp_path: Path, given: list[str], printed: str) -> None:
+    path = _write(tmp_path, "params: A=a B=b\nsteps:\n  - {name: first, script: 'echo \"$A/$B\"'}\n")
+    said = command("run", path, *given)
+    assert f"  {printed}\n" in said.out, said
+
+
+def test_a_run_works_where_its_file_lies(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    (folder / ".env").write_text("FROM=dotenv\n")
+    path = _write(folder, "dotenv: .env\nsteps:\n  - {name: first, command: pwd; echo $FROM}\n")
+    said = command("run", path)
+    assert f"  {folder}\n" in said.out
+    assert "  dotenv\n" in said.out
+
+
+async def test_name_and_id_may_be_given_and_an_id_counts_once(line: CommandLine) -> None:
+    path = _write(line.home, "steps:\n  - command: 'true'\n")
+    first = await line.run("run", path, "--name", "other", "--run-id", "mine")
+    assert (first.status, first.out.split("\n")[0].split()) == (0, ["other", "mine"])
+    again = await line.run("run", path, "--name", "other", "--run-id", "mine")
+    assert again.status == 1
+    assert "mine" in again.err
+
+
+@pytest.mark.parametrize("text", ["steps: [", "steps: [{comand: x}]", "steps: [{command: x, depends: no}]"])
+def test_a_broken_file_is_told_before_anything_is_opened(command: Command, tmp_path: Path, text: str) -> None:
+    path = _write(tmp_path, text)
+    said = command("run", path)
+    assert (said.status, said.out) == (1, "")
+    assert str(path) in said.err
+    assert "Traceback" not in said.err
+    assert not (tmp_path / "dagbook.sqlite3").exists()
+
+
+def test_a_file_that_is_not_there_is_told(command: Command, tmp_path: Path) -> None:
+    said = command("run", tmp_path / "none.yaml")
+    assert (said.status, "none.yaml" in said.err, "Traceback" in said.err) == (1, True, False)
+
+
+async def test_an_interrupted_run_is_stopped_and_ends_with_0(line: CommandLine) -> None:
+    ready = line.home / "ready"
+    path = _write(line.home, f"steps:\n  - {{name: first, command: echo on > {ready}; sleep 30}}\n")
+    process = await line.begin("run", path)
+    await until_written(ready)
+    process.send_signal(signal.SIGINT)
+    said = await end(process)
+    assert (said.status, "aborted" in said.out) == (0, True), said
+
+
+async def test_beside_a_server_a_run_goes_through_it(line: CommandLine) -> None:
+    path = _write(line.home, "steps:\n  - {name: first, command: echo hello}\n")
+    async with line.server() as address:
+        said = await line.run("run", path, "--run-id", "beside")
+        assert said.status == 0, said.err
+        assert "  hello\n" in said.out
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"{address}/api/v2/dag-runs/flow/beside")
+        assert answer.json()["dagRunDetails"]["statusLabel"] == "succeeded"
+
+
+def test_a_quiet_run_prints_nothing_and_its_status_tells(command: Command, tmp_path: Path) -> None:
+    path = _write(tmp_path, "steps:\n  - command: echo hello; exit 1\n")
+    said = command("run", path, "--quiet")
+    assert (said.status, said.out) == (1, "")

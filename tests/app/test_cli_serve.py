@@ -1,0 +1,59 @@
+"""``dagbook serve``: what it refuses before it serves, and that it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.cli import run
+from app.cli.serve import _address
+from app.settings import read
+from tests.app.program import CommandLine, Said
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "dags.example"])  # noqa: S104 - refused
+def test_a_host_that_others_can_reach_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str) -> None:
+    assert run(["serve", "--home", str(tmp_path), "--host", host, "--port", "0"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Error: host")
+    assert host in said
+    assert "authentication" in said
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_second_server_on_one_file_is_refused_with_the_address_of_the_first(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    async with line.server() as address:
+        second, upgrade = await asyncio.gather(line.run("serve", "--port", "0"), line.run("db", "upgrade"))
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"{address}/api/v2/health")).json()["status"] == "healthy"
+    for said in (second, upgrade):
+        assert said.status == 1
+        assert said.err.count("\n") == 1
+        assert address in said.err
+
+
+def test_the_address_of_an_ipv6_host_can_be_called(tmp_path: Path) -> None:
+    settings = read({"host": "::1", "base_path": "/flows"}, {}, tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = httpx.URL(_address(settings, listener))
+        assert (url.host, url.port, url.path) == ("::1", listener.getsockname()[1], "/flows")
+
+
+def test_a_port_that_is_taken_is_told(command: Callable[..., Said]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = command("serve", "--port", str(port))
+    assert said.status == 1
+    assert said.err.startswith(f"Error: port {port} ")
+
+
+def test_a_database_that_is_not_there_is_told(command: Callable[..., Said]) -> None:
+    said = command("serve", "--port", "0", "--database-url", "postgresql://nobody@127.0.0.1:1/none")
+    assert said.status == 1
+    assert "unavailable" in said.err

@@ -1,0 +1,57 @@
+"""``dagbook validate``: everything that is wrong with definitions, without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.cli import run
+
+GOOD = "steps:\n  - command: 'true'\n"
+BAD = "schedule: nonsense\nsteps:\n  - {name: a, comand: x}\n  - {name: b, command: x, depends: no}\n"
+
+
+def test_a_valid_file_is_said_to_be_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text(GOOD)
+    assert run(["validate", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: valid\n"
+
+
+def test_every_problem_is_told_on_a_line_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(BAD)
+    assert run(["validate", str(path)]) == 1
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert captured.out == ""
+    assert {line.split(":")[1] for line in lines} == {"1", "3", "4"}
+    assert all(line.startswith(f"{path}:") for line in lines)
+    assert any("comand" in line for line in lines)
+
+
+def test_of_several_files_each_is_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(GOOD)
+    bad.write_text(BAD)
+    assert run(["validate", str(bad), str(good)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == f"{good}: valid\n"
+    assert str(bad) in captured.err
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"steps: ["])
+def test_what_cannot_be_read_is_told_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    path = tmp_path / "file.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    assert run(["validate", str(path)]) == 1
+    assert capsys.readouterr().err.startswith(f"{path}:")
+
+
+def test_without_a_file_there_is_nothing_to_validate(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate"]) == 1
+    assert "FILE" in capsys.readouterr().err
