@@ -83,6 +83,35 @@ def has_writers(path: Path) -> bool | None:
     return False
 
 
+def find_writers(path: Path) -> list[int]:
+    """Process ids that hold the file open for writing, ours left out; those of other users cannot be seen."""
+    try:
+        file = path.stat()
+    except FileNotFoundError:
+        return []
+    pids = (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
+    return [pid for pid in pids if pid != os.getpid() and _writes_to(pid, file)]
+
+
+def _writes_to(pid: int, file: os.stat_result) -> bool:
+    try:
+        descriptors = os.listdir(_PROC / str(pid) / "fd")
+    except OSError:
+        return False
+    return any(_is_writer(pid, descriptor, file) for descriptor in descriptors)
+
+
+def _is_writer(pid: int, descriptor: str, file: os.stat_result) -> bool:
+    try:
+        if not os.path.samestat((_PROC / str(pid) / "fd" / descriptor).stat(), file):
+            return False
+        info = (_PROC / str(pid) / "fdinfo" / descriptor).read_text()
+    except OSError:
+        return False
+    flags = next(line for line in info.splitlines() if line.startswith("flags:"))
+    return bool(int(flags.split()[1], 8) & os.O_ACCMODE)
+
+
 def boot_id() -> str:
     """Identify this boot of the machine."""
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()

@@ -167,8 +167,16 @@ class _SessionProcess:
     async def _wait_for_writers(self) -> None:
         pause = _FIRST_LOOK_SECONDS
         while self._has_writers():
+            if self._ending:
+                self._end_writers()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_LOOK_SECONDS)
+
+    def _end_writers(self) -> None:
+        """End what has left the session and still writes: it belongs to the step, and would hold up its end."""
+        for path in (self._files.stdout, self._files.stderr):
+            for pid in proc.find_writers(path):
+                _kill_quietly(pid, signal.SIGKILL)
 
     def _has_writers(self) -> bool:
         answers = [proc.has_writers(path) for path in (self._files.stdout, self._files.stderr)]

@@ -61,6 +61,21 @@ def test_a_file_has_writers_while_somebody_holds_it_open_for_writing(tmp_path: P
         pass
 
 
+def test_the_writers_of_a_file_are_found_and_its_readers_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    assert proc.find_writers(path) == []
+    with path.open("a") as file:
+        writer = subprocess.Popen(["sleep", "30"], stdout=file)
+        assert proc.find_writers(path) == [writer.pid]  # and not this process
+    with path.open() as file:
+        reader = subprocess.Popen(["sleep", "30"], stdin=file)
+    assert proc.find_writers(path) == [writer.pid]
+    for child in (reader, writer):
+        child.kill()
+        child.wait()
+    assert proc.find_writers(path) == []
+
+
 def test_a_boot_and_a_namespace_have_names() -> None:
     assert re.fullmatch(r"[0-9a-f-]{36}", proc.boot_id())
     assert proc.pid_namespace().isdigit()

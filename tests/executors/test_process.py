@@ -161,6 +161,14 @@ async def test_what_ignores_the_signal_is_ended_once_the_command_is_gone(files: 
     assert proc.session_members(running.pid) == []
 
 
+async def test_what_has_left_the_session_and_still_writes_is_ended_too(files: ExecutionFiles) -> None:
+    running = _sh(files, "setsid sh -c 'echo $$ ready; sleep 30' & wait")
+    written = await until_written(files.stdout, "ready")
+    running.signal("SIGTERM")
+    await running.wait()
+    assert proc.identify(int(written.split()[0])) is None
+
+
 async def test_a_kill_ends_everything_and_is_told_as_a_signal(files: ExecutionFiles) -> None:
     running = _sh(files, "trap '' TERM INT; (trap '' TERM; sleep 30) & echo ready; sleep 30")
     await until_written(files.stdout, "ready")
