@@ -95,7 +95,7 @@ def find_writers(path: Path) -> list[int]:
 
 def _writes_to(pid: int, file: os.stat_result) -> bool:
     try:
-        descriptors = os.listdir(_PROC / str(pid) / "fd")
+        descriptors = [entry.name for entry in (_PROC / str(pid) / "fd").iterdir()]
     except OSError:
         return False
     return any(_is_writer(pid, descriptor, file) for descriptor in descriptors)
