@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from app.executors.output import read_text
 from app.executors.process import wait_for_exit
 
 
@@ -52,7 +53,7 @@ async def capture(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, lim
         finally:
             _end(popen)
         output.seek(0)
-        return Captured(popen.returncode, output.read().decode("utf-8", "replace"))
+        return Captured(popen.returncode, read_text(output.read()))
 
 
 def _end(popen: subprocess.Popen[bytes]) -> None:

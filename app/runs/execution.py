@@ -10,6 +10,7 @@ import msgspec
 from app.engine.event import StepExited
 from app.executors import process, shell
 from app.executors.contract import Execution, ExecutionFiles, Outcome, SetupError
+from app.executors.output import read_text
 from app.executors.process import LOST, AdoptedProcess
 from app.runs.node import NodeWork
 from app.runs.spool import CHUNK_BYTES, Chunk, Follower
@@ -154,7 +155,7 @@ def _capture(node: NodeWork, files: ExecutionFiles, limit: int) -> str:
         node.facts.output_name, node.facts.output_value = None, None
         return f"the output is larger than the limit of {limit} bytes (maxOutputSize)"
     node.facts.output_name = node.step.output
-    node.facts.output_value = data.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}").strip()
+    node.facts.output_value = read_text(data).strip()
     return ""
 
 

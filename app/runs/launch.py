@@ -101,6 +101,7 @@ class Launcher:
             start=start,
         )
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
+        _refuse_nul(start)
         key = new_key()
         inputs = await evaluate_inputs(definition.dag, start.params, self._place(key, start))
         owned = OwnedRun(
@@ -159,6 +160,12 @@ class Launcher:
             except NotFoundError as error:
                 errors.append(error.message)
         return errors
+
+
+def _refuse_nul(start: Start) -> None:
+    for field, text in (("params", start.params), ("sourceDirectory", start.source_directory or "")):
+        if "\0" in text:
+            raise BadRequestError(f"{field}: holds a NUL character, which no process can be given")
 
 
 def _as_app_error(refusal: Refusal) -> AlreadyExistsError | MaxRunReachedError:

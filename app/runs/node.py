@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.executors.contract import ExecutionFiles
+from app.executors.output import read_text
 from app.executors.shell import ShellTexts
 from app.runs.files import RunFiles
 from app.runs.rows import NodeFacts
@@ -104,6 +105,6 @@ class NodeWork:
         try:
             with self.stderr.open("rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _STDERR_TAIL_BYTES))
-                return file.read().decode("utf-8", "replace").strip()
+                return read_text(file.read()).strip()
         except FileNotFoundError:
             return ""

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import msgspec
 
+from app.executors.output import read_text
+
 STDOUT, STDERR = 1, 2
 CHUNK_BYTES = 256 * 1024
 LONGEST_LINE_BYTES = 64 * 1024  # a longer line without its end is stored in pieces
 _SMALL_BYTES = 64 * 1024  # read in the loop: a thread would cost more than the read
 _NOTE_DIGITS = 20
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +53,6 @@ def cut(data: bytes, *, at_end: bool) -> int:
     if newline or len(data) < LONGEST_LINE_BYTES:
         return newline
     return codecs.utf_8_decode(data, "replace", False)[1]
-
-
-def decode(data: bytes) -> str:
-    """Decode output for storing: what is no UTF-8, and NUL, which PostgreSQL cannot hold, is replaced."""
-    return data.decode("utf-8", "replace").replace("\0", _REPLACEMENT)
 
 
 class Redirect:
@@ -142,9 +138,9 @@ class StreamFollower:
     def _stored_text(self, data: bytes) -> str:
         room = self._limit - self.position.byte_offset
         if room >= len(data):
-            return decode(data)
+            return read_text(data)
         if room > 0:
-            return decode(data[:room]) + f"\n[dagbook: the log limit of {self._limit} bytes is reached]\n"
+            return read_text(data[:room]) + f"\n[dagbook: the log limit of {self._limit} bytes is reached]\n"
         return ""
 
     def close(self) -> None:

@@ -154,6 +154,8 @@ class _Reader:
     def _scalar(self, event: Any) -> None:
         mark = _mark(event)
         self._count(1, 0, len(event.value), mark)
+        if "\0" in event.value:  # neither a process nor PostgreSQL can be given one
+            self._refuse("a text cannot hold a NUL character; take the \\0 out", mark)
         plain = event.implicit[0]
         if plain and not event.value and not self._stack:
             self._ended = True

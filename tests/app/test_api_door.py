@@ -117,7 +117,20 @@ async def test_a_body_at_the_limit_is_read(open_client: httpx.AsyncClient) -> No
     assert answer.status_code in (200, 400)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"spec": "a", }', b"NaN", b"[" * 100_000, b'"text"', b"1"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b'{"spec": "\\ud800", "name": "x"}',
+        b'{"spec": "a", }',
+        b"NaN",
+        b"[" * 100_000,
+        b'"text"',
+        b"1",
+    ],
+)
 async def test_a_body_that_is_no_json_object_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
     assert _error(await client.post("/dag-runs", content=content)) == (400, "bad_request")
 

@@ -245,3 +245,42 @@ async def test_an_empty_server_answers_with_empty_lists(database_url: str, tmp_p
             "nextPage": 1,
             "prevPage": 1,
         }
+
+
+# -- what a database may not hold ------------------------------------------------------------------------------------
+
+HOSTILE = {
+    "params": {"spec": QUICK, "params": "A=a\0b"},
+    "default": {"spec": 'params: "A=a\\0b"\n' + QUICK},
+    "env": {"spec": 'env: {A: "a\\0b"}\n' + QUICK},
+    "step name": {"spec": 'steps: [{name: "a\\0b", command: x}]\n'},
+    "tag": {"spec": 'tags: ["a\\0b"]\n' + QUICK},
+    "queue": {"spec": 'queue: "a\\0b"\n' + QUICK},
+    "command": {"spec": 'steps: [{name: a, command: "echo a\\0b"}]\n'},
+    "script": {"spec": 'steps: [{name: a, script: "echo a\\0b"}]\n'},
+    "output": {"spec": "steps: [{name: a, command: \"printf 'a\\\\0b'\", output: X}, {name: b, command: echo $X}]\n"},
+    "output name": {"spec": 'steps: [{name: a, command: "true", output: "X\\0"}]\n'},
+    "error": {"spec": "steps: [{name: a, command: \"printf 'a\\\\0b' >&2; exit 1\"}]\n"},
+    "condition": {
+        "spec": "steps: [{name: a, command: x, preconditions: [{condition: \"`printf 'a\\\\0b'`\", expected: c}]}]\n"
+    },
+    "working directory": {"spec": 'workingDir: "/tmp/a\\0b"\n' + QUICK},
+    "step directory": {"spec": 'steps: [{name: a, command: x, workingDir: "/tmp/a\\0b"}]\n'},
+    "redirect": {"spec": 'steps: [{name: a, command: x, stdout: "/tmp/a\\0b"}]\n'},
+    "dotenv": {"spec": 'dotenv: "a\\0b"\n' + QUICK},
+    "source": {"spec": QUICK, "sourceDirectory": "/tmp/a\0b"},
+    "shell": {"spec": 'shell: "a\\0b"\n' + QUICK},
+    "description": {"spec": 'description: "a\\0b"\n' + QUICK},
+    "spec": {"spec": QUICK + "# \0\n"},
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+async def test_a_nul_anywhere_is_refused_or_carried_but_never_an_error_of_the_server(
+    dagbook: Dagbook, body: dict[str, Any]
+) -> None:
+    answer = await dagbook.client.post("/dag-runs", json={"name": dagbook.name, **body})
+    assert answer.status_code in (200, 400), answer.text
+    if answer.status_code == 200:
+        ended = await dagbook.finished(answer.json()["dagRunId"])
+        assert "internal error" not in str(ended.details)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.executors.output import read_text
 from app.runs import spool
-from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower, cut, decode
+from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower, cut
 
 NO_LIMIT = 2**40
 
@@ -65,20 +66,6 @@ def test_a_chunk_ends_with_a_line_or_inside_a_very_long_one(data: bytes, at_end:
     assert cut(data, at_end=at_end) == length
 
 
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (b"a\0b", "a\ufffdb"),
-        (b"\xffa", "\ufffda"),
-        ("ä€".encode(), "ä€"),
-        (b"a\r\nb", "a\r\nb"),
-        (b"\xe2\x82", "\ufffd"),
-    ],
-)
-def test_what_is_no_text_is_replaced(data: bytes, text: str) -> None:
-    assert decode(data) == text
-
-
 PIECES = st.lists(
     st.one_of(st.binary(max_size=40), st.text(alphabet="ab\n\r\0ä€😀", max_size=20).map(str.encode)), max_size=12
 )
@@ -101,7 +88,7 @@ def test_chunks_put_together_are_the_decoded_file_whatever_the_pattern_of_writin
                 follower = _follow(path, at=follower.position)
         chunks += _rest(follower)
     data = b"".join(pieces)
-    assert "".join(chunk.text for chunk in chunks) == decode(data)
+    assert "".join(chunk.text for chunk in chunks) == read_text(data)
     _check_numbers(chunks, data)
 
 

@@ -197,3 +197,11 @@ class TestBounds:
         assert found.problems
         assert spent < 0.2
         assert peak < 50 * 1024 * 1024
+
+
+def test_a_text_with_a_nul_is_refused_where_it_stands() -> None:
+    with pytest.raises(SpecError) as caught:
+        load_documents('a: 1\nb: "x\\0y"\n')
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.column) == (2, 4)
+    assert "NUL" in problem.message
