@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -142,10 +142,10 @@ class StepWork:
         node = self.node(key)
         await self._guarded(node, number, self._adopt(node, number))
 
-    async def _guarded(self, node: NodeWork, number: int, work: asyncio.Future[None] | object) -> None:
+    async def _guarded(self, node: NodeWork, number: int, work: Coroutine[Any, Any, None]) -> None:
         """Whatever goes wrong with an execution, the run hears of its end."""
         try:
-            await work  # type: ignore[misc]
+            await work
         except SetupError as error:
             self._fail(node, number, str(error))
         except ExpansionError as error:
