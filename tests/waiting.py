@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from app.executors import proc
+
 T = TypeVar("T")
 PATIENCE_SECONDS = 15.0
 
@@ -31,3 +33,12 @@ async def until_written(path: Path | str, text: str = "\n") -> str:
         return held if text in held else None
 
     return await come_true(look, every_seconds=0.002)
+
+
+async def until_gone(pid: int) -> None:
+    """Wait until a process that was killed is dead, which the kernel sees to a little later."""
+
+    async def look() -> bool:
+        return proc.identify(pid) is None
+
+    await come_true(look, every_seconds=0.002)

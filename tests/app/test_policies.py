@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.executors import proc
 from tests.app.dagbook import Dagbook
+from tests.waiting import until_gone
 
 COUNT = "echo x >> {0}/count; n=$(wc -l < {0}/count); "
 
@@ -106,7 +106,7 @@ steps:
     ended = await dagbook.run(spec)
     assert (ended.status, ended.statuses) == ("partially_succeeded", ["failed", "succeeded"])
     assert ended.nodes["a"]["retryCount"] == 0
-    assert proc.identify(int((tmp_path / "pid").read_text())) is None
+    await until_gone(int((tmp_path / "pid").read_text()))
 
 
 async def test_a_run_over_its_time_fails_and_still_runs_its_handlers(dagbook: Dagbook) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.executors import proc
 from tests.app.dagbook import Dagbook
-from tests.waiting import come_true
+from tests.waiting import come_true, until_gone
 
 WAITING = "echo ready; sleep 30"
 
@@ -61,7 +60,7 @@ steps:
     await dagbook.running(run_id, "a", "ready")
     ended = await dagbook.stop(run_id)
     assert (ended.status, ended.statuses) == ("aborted", ["aborted"])
-    assert proc.identify(int((tmp_path / "pid").read_text())) is None
+    await until_gone(int((tmp_path / "pid").read_text()))
 
 
 async def test_a_run_is_running_until_the_processes_of_its_steps_are_gone(dagbook: Dagbook, tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.executors import proc
 from app.executors.capture import Captured, CaptureError, capture
-from tests.waiting import until_written
+from tests.waiting import until_gone, until_written
 
 ENV = {"PATH": os.environ["PATH"], "WORD": "said"}
 
@@ -40,7 +39,7 @@ async def test_large_output_does_not_block_the_command(tmp_path: Path) -> None:
 async def test_a_command_over_its_time_is_killed_with_its_children(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match=r"0\.2 seconds"):
         await _sh("sleep 30 & echo $! > child; wait", tmp_path, 0.2)
-    assert proc.identify(int((tmp_path / "child").read_text())) is None
+    await until_gone(int((tmp_path / "child").read_text()))
 
 
 async def test_a_cancelled_caller_leaves_no_process(tmp_path: Path) -> None:
@@ -49,7 +48,7 @@ async def test_a_cancelled_caller_leaves_no_process(tmp_path: Path) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert proc.identify(int((tmp_path / "own").read_text())) is None
+    await until_gone(int((tmp_path / "own").read_text()))
 
 
 @pytest.mark.parametrize(("program", "folder"), [("/no/such/program", "."), ("/bin/sh", "/no/such/folder")])

@@ -12,7 +12,7 @@ import pytest
 from app.executors import proc, process
 from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError
 from app.executors.process import AdoptedProcess, OwnProcess
-from tests.waiting import until_written
+from tests.waiting import until_gone, until_written
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -166,7 +166,7 @@ async def test_what_has_left_the_session_and_still_writes_is_ended_too(files: Ex
     written = await until_written(files.stdout, "ready")
     running.signal("SIGTERM")
     await running.wait()
-    assert proc.identify(int(written.split()[0])) is None
+    await until_gone(int(written.split()[0]))
 
 
 async def test_a_kill_ends_everything_and_is_told_as_a_signal(files: ExecutionFiles) -> None:
