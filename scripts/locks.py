@@ -19,8 +19,10 @@ _ENTRY = re.compile(r"^[A-Za-z]", re.MULTILINE)
 def find_problems(folder: Path) -> Iterator[str]:
     """Say for every lock of a checkout what is missing from it or does not fit."""
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    runtime = project["project"]["dependencies"]
-    dev = project["project"]["optional-dependencies"]["dev"]
+    extras = project["project"]["optional-dependencies"]
+    dev = extras["dev"]
+    optional = [text for extra, texts in extras.items() if extra not in ("all", "dev") for text in texts]
+    runtime = [*project["project"]["dependencies"], *optional]
     runtime_pins = _read_pins(folder / "requirements.txt")
     yield from _unmet("requirements.txt", runtime, runtime_pins)
     dev_pins = _read_pins(folder / "requirements-dev.txt")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
+
+from app.spec.model import Container, Smtp, Ssh
 
 EXIT_TIMEOUT = 124
 EXIT_NOT_FOUND = 127
@@ -14,6 +17,14 @@ EXIT_NOT_FOUND = 127
 
 class SetupError(Exception):
     """An execution could not be set up; recorded with exit code 0, counted as 1 by retry rules (runtime 12)."""
+
+
+class StepError(Exception):
+    """What an execution was about went wrong; the sentence becomes the step's error."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        self.exit_code = exit_code
+        super().__init__(message)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +62,62 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """What the DAG says about the places its steps work at; the texts are evaluated."""
+
+    smtp: Smtp | None = None
+    ssh: Ssh | None = None
+    container: Container | None = None
+    registry_auths: Mapping[str, str | Mapping[str, str]] = {}
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluated step of another type than ``command``. Only ``config`` keeps the case of its keys.
+
+    ``program`` and ``args`` are the split words of the command, ``line`` is the command as
+    one text; ``id`` is the same whenever this execution is looked at, and no other's.
+    """
+
+    type: str
+    id: str
+    program: str = ""
+    args: tuple[str, ...] = ()
+    line: str = ""
+    script: str = ""
+    config: Mapping[str, Any] = {}
+    cwd: Path
+    env: Mapping[str, str] = {}
+    site: Site = Site()
+
+
+class Streams:
+    """Where an executor that works inside the server writes: the step's output files, unbuffered."""
+
+    def __init__(self, files: ExecutionFiles) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._out = os.open(files.stdout, flags, 0o600)
+        self._err = os.open(files.stderr, flags, 0o600)
+
+    def out(self, data: str | bytes) -> None:
+        """Write to stdout; raises OSError."""
+        _write_all(self._out, data)
+
+    def err(self, data: str | bytes) -> None:
+        """Write to stderr; raises OSError."""
+        _write_all(self._err, data)
+
+    def close(self) -> None:
+        """Release the files."""
+        os.close(self._out)
+        os.close(self._err)
+
+
+def _write_all(descriptor: int, data: str | bytes) -> None:
+    left = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 class Execution(Protocol):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
-from app.executors.contract import SetupError
+from app.executors.contract import SetupError, Site
+from app.executors.registry import COMMAND_TYPES
 from app.executors.shell import ShellTexts
 from app.runs.conditions import Expand
 from app.runs.evaluation import Surroundings, evaluate
@@ -15,8 +17,10 @@ from app.runs.ground import Machine
 from app.runs.run import OwnedRun
 from app.spec import expand, paths, words
 from app.spec.expand import ExpansionError, Mode, StepFacts
-from app.spec.model import Dag, Pair, Step
+from app.spec.model import Dag, Pair, Smtp, Ssh, Step
 from app.spec.scope import StepScope
+
+Place = TypeVar("Place", Smtp, Ssh)
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +36,7 @@ class RunEnvironment:
     """The variables of one run, apart from those of every other and of the server."""
 
     def __init__(self, run: OwnedRun, dag: Dag, machine: Machine, log_file: str) -> None:
+        self._dag = dag
         self._environ = machine.environ
         self._home = machine.home
         self._params = _as_dict(run.inputs.params)
@@ -132,8 +137,11 @@ class RunEnvironment:
         around = self.surroundings()
         own = tuple([await evaluate(expander(word, Mode.FULL), around) for word in step.shell])
         shell = own or self.shell
-        direct = not shell or shell[0] == "direct"
+        direct = not shell or shell[0] == "direct" or step.executor.type not in COMMAND_TYPES
         mode = Mode.FULL if direct else Mode.COMMAND
+        if step.executor.type == "jq":  # its program is full of dollar signs of its own
+            script = await evaluate(expander(step.script, Mode.FULL), around)
+            return ShellTexts(line=step.command_line, program=step.command, args=step.args, script=script)
         args = tuple([await evaluate(expander(word, mode), around) for word in step.args])
         program = await evaluate(expander(step.command, mode), around) if step.command else ""
         line = await self._evaluate_line(step, program, args, expander, mode)
@@ -147,6 +155,56 @@ class RunEnvironment:
             own_shell=bool(own),
             packages=step.shell_packages,
         )
+
+    async def evaluate_config(self, config: Mapping[str, Any], scope: StepScope, moment: Moment) -> dict[str, Any]:
+        """Evaluate every text of an executor's config, at any depth (DAG format 5.7); raises ExpansionError."""
+        maps = (scope.process_environment(),)
+
+        async def evaluated(value: Any) -> Any:
+            match value:
+                case str():
+                    return await evaluate(
+                        expand.expand(
+                            value, mode=Mode.FULL, maps=maps, steps=moment.steps, environ=self._process, home=self._home
+                        ),
+                        self.surroundings(),
+                    )
+                case dict():
+                    return {key: await evaluated(below) for key, below in value.items()}
+                case list() | tuple():
+                    return [await evaluated(below) for below in value]
+                case _:
+                    return value
+
+        return {key: await evaluated(value) for key, value in config.items()}
+
+    async def evaluate_site(self) -> Site:
+        """Evaluate what the DAG says about the places its steps work at (DAG format 5.10); raises ExpansionError."""
+        dag = self._dag
+        container = dag.container
+        if container is not None and container.env:
+            evaluation = expand.evaluate_env(container.env, environ=self._process, home=self._home)
+            container = msgspec.structs.replace(container, env=await evaluate(evaluation, self.surroundings()))
+        return Site(
+            smtp=self._evaluate_fields(dag.smtp) if dag.smtp else None,
+            ssh=self._evaluate_fields(dag.ssh) if dag.ssh else None,
+            container=container,
+            registry_auths={host: self._evaluate_auth(auth) for host, auth in dag.registry_auths.items()},
+        )
+
+    def _evaluate_fields(self, place: Place) -> Place:
+        fields = msgspec.structs.asdict(place)
+        texts = {name: self._struct(value) for name, value in fields.items() if isinstance(value, str)}
+        return msgspec.structs.replace(place, **texts)
+
+    def _evaluate_auth(self, auth: str | dict[str, str]) -> str | dict[str, str]:
+        if isinstance(auth, str):
+            return self._plain(auth)
+        return {name: self._plain(text) for name, text in auth.items()}
+
+    def _struct(self, text: str) -> str:
+        evaluation = expand.expand(text, mode=Mode.STRUCT, maps=(self._params,), environ=self._process, home=self._home)
+        return expand.run_without_commands(evaluation)
 
     async def _evaluate_line(
         self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 import msgspec
 
 from app.engine.event import StepExited
-from app.executors import process, shell
-from app.executors.contract import Execution, ExecutionFiles, Outcome, SetupError
+from app.executors import inside, process, registry, shell
+from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.executors.output import read_text
 from app.executors.process import LOST, AdoptedProcess
 from app.runs.node import NodeWork
@@ -111,19 +111,29 @@ def left_behind(files: ExecutionFiles, reason: str) -> Outcome:
 
 
 def begin(node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place) -> Execution:
-    """Begin an execution; raises SetupError."""
-    try:
-        _note_offset(node, files)
-    except OSError as error:
-        raise SetupError(f"the spool could not be written: {error}") from error
+    """Begin the execution of a command; raises SetupError."""
+    _note_offset(node, files)
     command = shell.build(texts, cwd=place.cwd, env=place.env, files=files)
     return process.spawn(command, files)
 
 
+def begin_job(node: NodeWork, job: Job, files: ExecutionFiles) -> Execution:
+    """Begin the execution of a step of another type; raises SetupError."""
+    _note_offset(node, files)
+    kind = registry.find(job.type)
+    if kind.inside:
+        return inside.begin(kind.run(), job, files)
+    return process.spawn(kind.command()(job, files), files)
+
+
 def _note_offset(node: NodeWork, files: ExecutionFiles) -> None:
-    """Note where in stdout an execution's own output begins."""
-    if node.step.output:
+    """Note where in stdout an execution's own output begins; raises SetupError."""
+    if not node.step.output:
+        return
+    try:
         files.own("offset").write_text(str(node.size_of_stdout()))
+    except OSError as error:
+        raise SetupError(f"the spool could not be written: {error}") from error
 
 
 def _own_offset(files: ExecutionFiles) -> int:

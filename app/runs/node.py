@@ -67,7 +67,7 @@ class NodeWork:
         names = [self.stdout, self.stderr, *(Path(f"{path}.copied") for path in (self.stdout, self.stderr))]
         for number in range(1, executions + 1):
             files = self.files(number)
-            names += [Path(files.started), files.own("offset")]
+            names += [Path(files.started), files.own("offset"), files.own("job")]
         for name in names:
             name.unlink(missing_ok=True)
 

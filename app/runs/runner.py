@@ -77,6 +77,10 @@ class Runner:
         self._detached = True
         self._wake.set()
 
+    async def settle(self) -> None:
+        """Return when no step is left that would end with this process."""
+        await self._work.wait_for_inside()
+
     def lose(self, error: BaseException) -> None:
         """Let go of a run that cannot be driven any more."""
         if self._state.phase is not Phase.CLOSED:
@@ -122,6 +126,8 @@ class Runner:
             while self._state.phase is not Phase.CLOSED and not self._detached:
                 await self._wait()
                 await self._turn()
+            if self._detached and self._failure is None and self._inbox:
+                await self._turn_last()
         finally:
             self._end_tasks()
         if self._failure is not None:
@@ -171,6 +177,14 @@ class Runner:
             await self._commit(messages)
         for order in orders:
             self._perform(order)
+
+    async def _turn_last(self) -> None:
+        """Store what is known already; what follows from it is up to whoever takes over."""
+        messages, self._inbox = self._inbox, []
+        for message in messages:
+            self._state, orders = advance(self._workshop.plan, self._state, message.event, self._workshop.now())
+            self._name_spools(orders)
+        await self._commit(messages)
 
     # -- storing ---------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from app.spec.model import Dag
 
 _log = logging.getLogger(__name__)
 _BEAT_SECONDS = 3.0
+_INSIDE_GRACE_SECONDS = 30.0
 
 
 class Supervisor:
@@ -69,6 +70,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Let go of all runs in order: their steps go on, and whoever comes next takes them over."""
+        await self._settle()
         self._stopping.set()
         if self._beat is not None:
             await self._beat
@@ -80,6 +82,14 @@ class Supervisor:
         now = self._now()
         until = now + timedelta(seconds=self._ground.detached_lease_seconds)
         await self._database.write(lambda connection: services.stop(connection, self._identity.id, now, until))
+
+    async def _settle(self) -> None:
+        """Give steps that cannot outlive this process a moment to end; the others need none."""
+        waits = [asyncio.create_task(runner.settle()) for runner in self._runners.values()]
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=_INSIDE_GRACE_SECONDS)
+            for wait in late:
+                wait.cancel()
 
     async def _beat_on(self) -> None:
         while not self._stopping.is_set():

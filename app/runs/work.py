@@ -16,8 +16,8 @@ from app.db.failure import DatabaseUnavailable
 from app.engine import event
 from app.engine.plan import Plan
 from app.engine.state import NodeState, RunState
-from app.executors import process, shell
-from app.executors.contract import Execution, ExecutionFiles, Outcome, SetupError
+from app.executors import inside, process, registry, shell
+from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.runs import conditions, execution
 from app.runs.environment import Moment, RunEnvironment
 from app.runs.files import RunFiles
@@ -31,7 +31,6 @@ from app.spec import references
 from app.spec.expand import ExpansionError, StepFacts
 
 _log = logging.getLogger(__name__)
-_COMMAND_TYPES = frozenset({"", "command", "shell"})
 _GONE = "the machine was restarted while the step ran"
 
 
@@ -82,6 +81,7 @@ class StepWork:
         self._with_id = [(key, step) for key, step in enumerate(workshop.plan.dag.steps) if step.id]
         self._checks: dict[int | None, asyncio.Task[None] | None] = {}
         self._orders: dict[int, str] = {}  # signals that came before the process was there
+        self._inside: dict[int, asyncio.Event] = {}  # executions that end with this process, until the run knows
 
     def node(self, key: int) -> NodeWork:
         """Return what is kept of a node."""
@@ -163,6 +163,8 @@ class StepWork:
             self._fail(node, number, f"internal error: {error}")
         finally:
             self._live.pop(node.key, None)
+            if told := self._inside.pop(node.key, None):
+                told.set()
 
     async def _end(self, key: int) -> None:
         """Leave no process to itself that nobody follows any more."""
@@ -178,8 +180,6 @@ class StepWork:
 
     async def _execute(self, node: NodeWork, number: int, files: ExecutionFiles) -> None:
         step = node.step
-        if step.executor.type not in _COMMAND_TYPES:
-            raise SetupError(f"there is no executor of type {step.executor.type!r}")
         environment = self._shop.environment
         shell.make_directory(Path(environment.work_dir))  # commands inside the step's texts work there
         await self._open(node)
@@ -191,14 +191,37 @@ class StepWork:
         if node.texts is None or step.script:
             node.texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
         node.facts.shown = {"command": node.texts.program, "args": list(node.texts.args)} if step.command else None
-        running = self._begin(node, files, process.Place(Path(cwd), scope.process_environment()))
+        place = process.Place(Path(cwd), scope.process_environment())
+        if step.executor.type in registry.COMMAND_TYPES:
+            running = self._begin(node, lambda: execution.begin(node, node.texts or shell.ShellTexts(), files, place))
+        else:
+            config = await environment.evaluate_config(step.executor.config, scope, moment)
+            job = await self._job(node, number, config, place)
+            running = self._begin(node, lambda: execution.begin_job(node, job, files))
+            if isinstance(running, inside.InsideExecution):
+                self._inside[node.key] = asyncio.Event()
         self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
         await self._finish(node, number, files, running)
 
-    def _begin(self, node: NodeWork, files: ExecutionFiles, place: process.Place) -> Execution:
+    async def _job(self, node: NodeWork, number: int, config: Mapping[str, Any], place: process.Place) -> Job:
+        texts = node.texts or shell.ShellTexts()
+        return Job(
+            type=node.step.executor.type,
+            id=f"{self._run.key}-{self._run.attempt}-{node.key}-{number}",
+            program=texts.program,
+            args=texts.args,
+            line=texts.line,
+            script=texts.script,
+            config=config,
+            cwd=place.cwd,
+            env=place.env,
+            site=await self._shop.environment.evaluate_site(),
+        )
+
+    def _begin(self, node: NodeWork, begin: Callable[[], Execution]) -> Execution:
         if self._orders.pop(node.key, ""):
             raise SetupError("stopped before it began")
-        running = execution.begin(node, node.texts or shell.ShellTexts(), files, place)
+        running = begin()
         self._live[node.key] = running
         return running
 
@@ -219,6 +242,8 @@ class StepWork:
         await self._open(node)
         if self._run.machine:
             found: Execution | Outcome | None = execution.left_behind(files, self._run.machine)
+        elif self._works_inside(node):
+            found = inside.find_end(files)
         else:
             found = await execution.adopt(files)
         if found is None:
@@ -232,6 +257,11 @@ class StepWork:
         else:
             self._take_on(node, number, found)
             await self._finish(node, number, files, found)
+
+    @staticmethod
+    def _works_inside(node: NodeWork) -> bool:
+        kind = node.step.executor.type
+        return kind not in registry.COMMAND_TYPES and registry.find(kind).inside
 
     def _second_files(self, node: NodeWork, number: int) -> ExecutionFiles:
         """Name other files: the first are ours now so that no late shim begins with them; nothing has run there."""
@@ -291,6 +321,11 @@ class StepWork:
             running.kill()
         else:
             running.signal(name)
+
+    async def wait_for_inside(self) -> None:
+        """Return when what runs inside this process has ended and the run has been told."""
+        while self._inside:
+            await next(iter(self._inside.values())).wait()
 
     def detach(self) -> None:
         """Let go of everything that runs."""

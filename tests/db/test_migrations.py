@@ -18,7 +18,7 @@ from app.db.database import Database, WriteConnection
 from app.db.upgrade import UnknownRevision, current, downgrade, head, open_for_migration, upgrade
 from app.db.url import sqlite_path
 from tests.conftest import ROOT
-from tests.db.rows import fill, run_sql
+from tests.db.rows import add_whole_run, fill, run_sql
 
 UPGRADE = "import asyncio, sys; from app.db.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
 
@@ -59,6 +59,31 @@ async def test_up_down_and_up_again_with_rows_inside(empty_url: str) -> None:
     await upgrade(empty_url)
     assert await check(empty_url) == []
     await run_in(empty_url, fill)
+
+
+async def test_requests_that_0001_does_not_know_go_with_0002(empty_url: str) -> None:
+    await upgrade(empty_url, "0001")
+    await run_in(empty_url, lambda connection: add_requests(connection, "stop"))
+    await upgrade(empty_url)
+    await run_in(empty_url, lambda connection: add_requests(connection, "kill"))
+    await downgrade(empty_url, "0001")
+    assert await kinds(empty_url) == ["stop"]
+    await upgrade(empty_url)
+    assert await kinds(empty_url) == ["stop"]
+    assert await check(empty_url) == []
+
+
+def add_requests(connection: WriteConnection, kind: str) -> None:
+    if kind == "stop":
+        add_whole_run(connection)
+    statement = "INSERT INTO run_requests (run_id, kind, asked_at) SELECT id, :kind, created_at FROM runs"
+    run_sql(connection, statement, kind=kind)
+
+
+async def kinds(url: str) -> list[str]:
+    async with open_for_migration(url, writes=False) as connection:
+        rows = await connection.exec_driver_sql("SELECT kind FROM run_requests ORDER BY id")
+        return [kind for (kind,) in rows]
 
 
 async def test_upgrading_what_is_up_to_date_changes_nothing(database_url: str) -> None:
@@ -113,14 +138,25 @@ async def test_the_models_say_what_the_migrations_make(empty_url: str, database_
     assert {name: found.get(name) for name in wanted} == wanted
 
 
+def parts(sql: str) -> list[str]:
+    """Split what a table consists of, however SQLite wrote it down: batch copies quote names and change blanks."""
+    body = " ".join(sql[sql.index("(") + 1 : sql.rindex(")")].replace('"', "").split())
+    found, depth = [""], 0
+    for character in body:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [part.strip().replace("FOREIGN KEY(", "FOREIGN KEY (") for part in found]
+
+
 def shape(connection: Connection) -> dict[str, object]:
     """Everything but what SQLAlchemy does not know: triggers, functions, and on SQLite the order inside a table."""
     if connection.dialect.name == "sqlite":
         described: dict[str, object] = dict(_describe_sqlite(connection))
         rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
-        described |= {
-            f"table {name}": sorted(part.strip(" ,") for part in sql.splitlines()) for name, sql in rows if sql
-        }
+        described |= {f"table {name}": sorted(parts(sql)) for name, sql in rows if sql}
     else:
         described = dict(_describe_postgresql(connection))
     ours = {f"table {table.name}" for table in Base.metadata.sorted_tables}

@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Text, UniqueConstraint, false, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigKey, OrderedJson, UtcDateTime
@@ -15,7 +24,9 @@ class Node(Base):
     """A step (position 0 and up) or a handler (-1 to -5) in one attempt.
 
     ``detail`` holds the engine's fields that have no column, ``shown`` command and
-    arguments as they were evaluated.
+    arguments as they were evaluated. ``sub_runs`` names the runs that the node called, in
+    order: those of its ``current`` execution and those of ``earlier`` ones. An output
+    that holds a secret is masked in ``output_value`` and whole, encrypted, in ``output_sealed``.
     """
 
     __tablename__ = "nodes"
@@ -53,5 +64,7 @@ class Node(Base):
     spool: Mapped[str | None] = mapped_column(Text)
     detail: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
     shown: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    sub_runs: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    output_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     edited_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     edited_by: Mapped[str | None] = mapped_column(Text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigKey, OrderedJson, UtcDateTime
@@ -96,7 +96,11 @@ class RunAttempt(Base):
 
 
 class RunInput(Base):
-    """What a run was started with; a server that takes the run over needs it to go on."""
+    """What a run was started with; a server that takes the run over needs it to go on.
+
+    ``base_environment`` is what a sub-run sees instead of its server's environment while it is
+    loaded; ``sealed`` the encrypted values of secrets.
+    """
 
     __tablename__ = "run_inputs"
 
@@ -109,6 +113,7 @@ class RunInput(Base):
     work_dir: Mapped[str] = mapped_column(Text)
     base_environment: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
     keep_dir: Mapped[bool]
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class RunEvent(Base):
@@ -129,7 +134,7 @@ class RunRequest(Base):
 
     __tablename__ = "run_requests"
     __table_args__ = (
-        CheckConstraint("kind IN ('stop')", name="kind_known"),
+        CheckConstraint("kind IN ('stop', 'kill')", name="kind_known"),
         Index("ix_run_requests_run_id", "run_id"),
         Index(
             "ix_run_requests_waiting",

@@ -1,0 +1,97 @@
+"""An execution that works inside the server, as the one task it is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+from app.executors import process
+from app.executors.contract import ExecutionFiles, Job, Outcome, SetupError, StepError, Streams
+from app.executors.registry import Run
+
+_log = logging.getLogger(__name__)
+_UNKNOWN = Outcome(exit_code=None, error="interrupted: its server ended, the outcome is unknown")
+_STOPPED = Outcome(exit_code=None, error="stopped")
+
+
+class InsideExecution:
+    """A job under way in this process. Whoever created ``started`` owns it, as with a process."""
+
+    def __init__(self, run: Run, job: Job, files: ExecutionFiles) -> None:
+        self._files = files
+        self._streams = Streams(files)
+        self._task = asyncio.create_task(self._work(run, job), name=f"step {job.id}")
+
+    async def _work(self, run: Run, job: Job) -> Outcome:
+        try:
+            code = await run(job, self._streams)
+        except StepError as error:
+            return Outcome(exit_code=error.exit_code, error=str(error))
+        except SetupError:
+            raise
+        except asyncio.CancelledError:
+            return _STOPPED
+        except Exception as error:  # noqa: BLE001 - whatever an executor meets, its step has an end
+            _log.exception("executor %r", job.type)
+            return Outcome(exit_code=1, error=f"internal error of the executor: {error}")
+        return process.outcome_of(code)
+
+    async def wait(self) -> Outcome:
+        """Return when the job has ended; raises SetupError when it could not begin."""
+        try:
+            outcome = await asyncio.shield(self._task)
+        finally:
+            if self._task.done():
+                self._streams.close()
+        _leave_code(self._files, outcome)
+        return outcome
+
+    def signal(self, name: str) -> None:
+        """Ask the job to end; the executor hears the signal's name."""
+        self._task.cancel(name)
+
+    def kill(self) -> None:
+        """Ask the job to end at once."""
+        self._task.cancel("SIGKILL")
+
+    def detach(self) -> None:
+        """Nobody can take over what happens inside this process: it ends with it."""
+        self._task.cancel("SIGKILL")
+
+
+def begin(run: Run, job: Job, files: ExecutionFiles) -> InsideExecution:
+    """Begin a job; raises SetupError when it was begun before."""
+    try:
+        if not _own(files):
+            raise SetupError("the execution was begun before")
+        return InsideExecution(run, job, files)
+    except OSError as error:
+        raise SetupError(f"the spool could not be written: {error}") from error
+
+
+def find_end(files: ExecutionFiles) -> Outcome | None:
+    """Tell how a job of another server ended; None when it never began and never will."""
+    code = process.read_exit(files)
+    if code is not None:
+        return process.outcome_of(code)
+    try:
+        files.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return None if process.claim(files) else _UNKNOWN
+    except OSError as error:
+        raise SetupError(f"the spool could not be written: {error}") from error
+
+
+def _own(files: ExecutionFiles) -> bool:
+    try:
+        os.close(os.open(files.started, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _leave_code(files: ExecutionFiles, outcome: Outcome) -> None:
+    """Write the exit code where whoever takes over looks for it."""
+    if outcome.exit_code is not None:
+        Path(files.started).write_text(f"{outcome.exit_code:03d}\ninside\n")
