@@ -23,6 +23,7 @@ def upgrade() -> None:
         op.add_column("nodes", sa.Column("sub_runs", sa.Text(), nullable=True))
         op.add_column("nodes", sa.Column("output_sealed", sa.LargeBinary(), nullable=True))
         op.add_column("run_inputs", sa.Column("sealed", sa.LargeBinary(), nullable=True))
+        op.add_column("run_inputs", sa.Column("source_directory", sa.Text(), nullable=True))
         _allow_kinds("kind IN ('stop', 'kill')")
 
 
@@ -30,6 +31,7 @@ def downgrade() -> None:
     with revise(op.get_bind(), triggers="0001", loses_rows=["run_requests"]):
         op.execute("DELETE FROM run_requests WHERE kind = 'kill'")
         _allow_kinds("kind IN ('stop')")
+        op.drop_column("run_inputs", "source_directory")
         op.drop_column("run_inputs", "sealed")
         op.drop_column("nodes", "output_sealed")
         op.drop_column("nodes", "sub_runs")

@@ -114,6 +114,7 @@ class RunInput(Base):
     base_environment: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
     keep_dir: Mapped[bool]
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    source_directory: Mapped[str | None] = mapped_column(Text)
 
 
 class RunEvent(Base):
