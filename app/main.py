@@ -80,8 +80,8 @@ def build(settings: Settings, database: Database, identity: Identity) -> Server:
     ground = _ground(settings, identity)
     recorder = Recorder(database, identity.id, guard)
     sweep = Sweep(database, library, ground)
-    supervisor = Supervisor(database, recorder, sweep, ground)
-    launcher = Launcher(database, recorder, library, ground, supervisor)
+    supervisor = Supervisor(database, recorder, sweep, library, ground)
+    launcher = Launcher(database, library, ground, supervisor)
     parts = Parts(
         database=database,
         library=library,

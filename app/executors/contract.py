@@ -28,10 +28,14 @@ class StepError(Exception):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an execution ended. ``exit_code`` is None when it left no exit status behind."""
+    """How an execution ended. ``exit_code`` is None when it left no exit status behind.
+
+    ``partial`` tells the success of a sub-run that was only partial.
+    """
 
     exit_code: int | None
     error: str = ""
+    partial: bool = False
 
 
 class ExecutionFiles(msgspec.Struct, frozen=True):

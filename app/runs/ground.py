@@ -51,3 +51,10 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     orphan_grace_seconds: float
     zone: tzinfo
     now: Callable[[], datetime]
+
+    def base_text(self) -> str:
+        """Read the base configuration as it is now; empty when there is none."""
+        try:
+            return self.base_config.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""

@@ -23,6 +23,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run comes from and where it may work."""
 
     source_directory: str | None
+    default_directory: str = ""  # what a sub-run has from its caller
     own_directory: Path  # made for the run when neither definition nor file say where it works
     work_dir: Path  # what relative directories of a definition without a file start from
     machine: Machine
@@ -43,7 +44,14 @@ async def evaluate_inputs(dag: Dag, override: str, place: Place) -> RunInputs:
     work_dir = _working_directory(dag, seen, base, place)
     variables = await _read_dotenv(dag, seen, work_dir, place, around)
     own = str(place.own_directory)
-    return RunInputs(params=pairs, env=env, dotenv=variables, work_dir=work_dir or own, keep_dir=bool(work_dir))
+    return RunInputs(
+        params=pairs,
+        env=env,
+        dotenv=variables,
+        work_dir=work_dir or own,
+        keep_dir=bool(work_dir),
+        source_directory=place.source_directory,
+    )
 
 
 async def _evaluate_env(dag: Dag, place: Place, around: Surroundings) -> tuple[Pair, ...]:
@@ -80,9 +88,9 @@ def _validate(pairs: tuple[Pair, ...], wanted: dict[str, Any]) -> tuple[Pair, ..
 
 
 def _working_directory(dag: Dag, seen: Mapping[str, str], base: Path, place: Place) -> str:
-    """Name the directory that definition or file give; empty when neither does."""
+    """Name the directory that definition, caller or file give; empty when none does."""
     if not dag.working_dir:
-        return place.source_directory or ""
+        return place.default_directory or place.source_directory or ""
     text = expand.run_without_commands(expand.expand(dag.working_dir, mode=Mode.PLAIN, maps=(), environ=seen))
     return paths.resolve(text, base=str(base), home=place.machine.home)
 

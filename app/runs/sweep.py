@@ -22,10 +22,11 @@ from app.executors.proc import ProcessId
 from app.runs import rows
 from app.runs.casualties import Casualty
 from app.runs.ground import Ground, Identity
-from app.runs.run import OwnedRun, RunInputs
+from app.runs.run import Family, OwnedRun, RunInputs
 from app.runs.runner import Runner
 from app.runs.spool import STDERR, STDOUT, Position
 from app.spec.library import Library
+from app.spec.load import Loaded
 from app.spec.model import Dag, Pair
 
 _log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ class Sweep:
         if run is None or stored is None or spec is None or spec[0] is None:
             raise DefinitionGoneError("its definition is gone")
         nodes = runs.get_nodes(connection, attempt.run, attempt.number)
-        loaded = self._library.read(spec[0], name=run["dag_name"], override=run["dag_name"], base=spec[1] or "")
+        loaded = self._read(run, spec[0], spec[1] or "")
         owned = OwnedRun(
             key=attempt.run,
             dag_name=run["dag_name"],
@@ -145,6 +146,7 @@ class Sweep:
             inputs=_inputs(run),
             last_seq=runs.last_seq(connection, attempt.run),
             machine=self._machine(attempt),
+            parentage=_parentage(connection, run),
         )
         return TakenOver(
             run=owned,
@@ -154,11 +156,22 @@ class Sweep:
             logs={row["position"]: _log_end(connection, attempt, row["position"]) for row in nodes if row["execution"]},
         )
 
+    def _read(self, run: Any, spec: str, base: str) -> Loaded:
+        if run["root_id"] is not None:
+            return self._library.read_called(spec, run["dag_name"], base=base)
+        return self._library.read(spec, name=run["dag_name"], override=run["dag_name"], base=base)
+
     def _machine(self, attempt: OpenAttempt) -> str:
         """Say why processes of the run cannot be found here, when they cannot."""
         if attempt.owner_host not in (None, self._me.host):
             return _LOST_MACHINE
         return "" if attempt.owner_boot_id in (None, self._me.boot_id) else _RESTARTED
+
+
+def _parentage(connection: ReadConnection, run: Any) -> Family | None:
+    if run["root_id"] is None:
+        return None
+    return Family(root=run["root_id"], parent=run["parent_id"], level=runs.get_level(connection, run["id"]))
 
 
 def _inputs(run: Any) -> RunInputs:
@@ -168,6 +181,8 @@ def _inputs(run: Any) -> RunInputs:
         dotenv=msgspec.convert(run["dotenv"], tuple[Pair, ...]),
         work_dir=run["work_dir"],
         keep_dir=run["keep_dir"],
+        source_directory=run["source_directory"],
+        base_environment=run["base_environment"],
     )
 
 

@@ -17,9 +17,13 @@ from app.engine import event
 from app.engine.plan import Plan
 from app.engine.state import NodeState, RunState
 from app.executors import inside, process, registry, shell
-from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
-from app.runs import conditions, execution
+from app.executors.calls import Call, CallExecution
+from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError, Streams
+from app.runs import calling, conditions, execution
+from app.runs.calling import Calls
+from app.runs.children import MOST_LEVELS, Caller, Exchange, SubRuns
 from app.runs.environment import Moment, RunEnvironment
+from app.runs.evaluation import evaluate
 from app.runs.files import RunFiles
 from app.runs.log import RunLogFile
 from app.runs.node import NodeWork
@@ -28,7 +32,8 @@ from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
 from app.runs.spool import STDERR, STDOUT, Chunk
 from app.spec import references
-from app.spec.expand import ExpansionError, StepFacts
+from app.spec.expand import ExpansionError, Mode, StepFacts
+from app.spec.scope import StepScope
 
 _log = logging.getLogger(__name__)
 _GONE = "the machine was restarted while the step ran"
@@ -47,6 +52,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     log_limit: int
     log_file: RunLogFile | None  # only when the definition reads it
     now: Callable[[], datetime]
+    exchange: Exchange
 
 
 class Desk(Protocol):
@@ -191,6 +197,9 @@ class StepWork:
         if node.texts is None or step.script:
             node.texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
         node.facts.shown = {"command": node.texts.program, "args": list(node.texts.args)} if step.command else None
+        if step.executor.type in registry.CALL_TYPES:
+            await self._call(node, number, files, scope, moment)
+            return
         place = process.Place(Path(cwd), scope.process_environment())
         if step.executor.type in registry.COMMAND_TYPES:
             running = self._begin(node, lambda: execution.begin(node, node.texts or shell.ShellTexts(), files, place))
@@ -240,6 +249,9 @@ class StepWork:
     async def _adopt(self, node: NodeWork, number: int) -> None:
         files = node.stored_files() or node.files(number)
         await self._open(node)
+        if node.step.executor.type in registry.CALL_TYPES:
+            await self._call_on(node, number, files)
+            return
         if self._run.machine:
             found: Execution | Outcome | None = execution.left_behind(files, self._run.machine)
         elif self._works_inside(node):
@@ -257,6 +269,69 @@ class StepWork:
         else:
             self._take_on(node, number, found)
             await self._finish(node, number, files, found)
+
+    # -- calls -----------------------------------------------------------------------------------------------
+
+    async def _call(self, node: NodeWork, number: int, files: ExecutionFiles, scope: StepScope, moment: Moment) -> None:
+        """Call other DAGs; their runs are stored by name before the first of them begins."""
+        environment = self._shop.environment
+
+        async def evaluated(text: str, extra: Mapping[str, str]) -> str:
+            seen = msgspec.structs.replace(scope, extra=extra)
+            return await evaluate(environment.expander(seen, moment)(text, Mode.FULL), environment.surroundings())
+
+        name, params = await calling.evaluate_calls(node.step, evaluated)
+        caller = self._caller(node)
+        callee = await self._shop.exchange.find_callee(name, caller)
+        calls = Calls(
+            parent=self._run.run_id,
+            step=node.step.name,
+            called=name,
+            dag_name=callee.definition.dag.name,
+            params=params,
+        )
+        before = calling.read_record(node.facts.sub_runs)
+        record = calling.plan_calls(before, self._state_of(node.key), calls)
+        attempts = await self._shop.exchange.find_attempts(caller, [run.id for run in record.current])
+        node.facts.sub_runs = msgspec.to_builtins(calling.after(record, attempts))
+        execution.note_offset(files, node)
+        self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
+        await self._desk.store_node(node)
+        await self._follow_calls(node, number, files, SubRuns(self._shop.exchange, caller, name, callee))
+
+    async def _call_on(self, node: NodeWork, number: int, files: ExecutionFiles) -> None:
+        """Go on with calls that another server began; without their names stored nothing has begun."""
+        record = calling.read_record(node.facts.sub_runs)
+        if record is None or record.execution != number:
+            await self._execute(node, number, files)
+            return
+        caller = self._caller(node)
+        execution.forget_output(files)
+        await self._open(node)
+        await self._follow_calls(node, number, files, SubRuns(self._shop.exchange, caller, record.called))
+
+    async def _follow_calls(self, node: NodeWork, number: int, files: ExecutionFiles, sub_runs: SubRuns) -> None:
+        record = calling.read_record(node.facts.sub_runs)
+        assert record is not None  # noqa: S101 - stored before
+        parallel = node.step.parallel
+        call = Call(
+            sub_runs=record.current,
+            each=parallel is not None,
+            max_concurrent=parallel.max_concurrent if parallel else 1,
+            grace_seconds=self._plan.dag.max_clean_up_seconds,
+        )
+        running = self._begin(node, lambda: CallExecution(call, sub_runs, Streams(files)))
+        await self._finish(node, number, files, running)
+
+    def _caller(self, node: NodeWork) -> Caller:
+        environment = self._shop.environment
+        if self._run.family.level >= MOST_LEVELS:
+            raise SetupError(f"the call is {MOST_LEVELS} levels deep: does a DAG call itself without end?")
+        return Caller(
+            run=self._run,
+            directory=environment.directory_of(node.step),
+            environ=environment.handed_on(),
+        )
 
     @staticmethod
     def _works_inside(node: NodeWork) -> bool:
