@@ -17,13 +17,10 @@ from app.engine import event
 from app.engine.plan import Plan
 from app.engine.state import NodeState, RunState
 from app.executors import inside, process, registry, shell
-from app.executors.calls import Call, CallExecution
-from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError, Streams
-from app.runs import calling, conditions, execution
-from app.runs.calling import Calls
-from app.runs.children import MOST_LEVELS, Caller, Exchange, SubRuns
+from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
+from app.runs import conditions, execution
+from app.runs.children import Exchange, SubRuns
 from app.runs.environment import Moment, RunEnvironment
-from app.runs.evaluation import evaluate
 from app.runs.files import RunFiles
 from app.runs.log import RunLogFile
 from app.runs.node import NodeWork
@@ -31,8 +28,9 @@ from app.runs.recorder import FenceLostError
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
 from app.runs.spool import STDERR, STDOUT, Chunk
+from app.runs.stepcalls import StepCalls
 from app.spec import references
-from app.spec.expand import ExpansionError, Mode, StepFacts
+from app.spec.expand import ExpansionError, StepFacts
 from app.spec.scope import StepScope
 
 _log = logging.getLogger(__name__)
@@ -87,6 +85,7 @@ class StepWork:
         self._with_id = [(key, step) for key, step in enumerate(workshop.plan.dag.steps) if step.id]
         self._checks: dict[int | None, asyncio.Task[None] | None] = {}
         self._orders: dict[int, str] = {}  # signals that came before the process was there
+        self._calls = StepCalls(run, workshop.environment, workshop.exchange)
         self._inside: dict[int, asyncio.Event] = {}  # executions that end with this process, until the run knows
 
     def node(self, key: int) -> NodeWork:
@@ -274,64 +273,25 @@ class StepWork:
 
     async def _call(self, node: NodeWork, number: int, files: ExecutionFiles, scope: StepScope, moment: Moment) -> None:
         """Call other DAGs; their runs are stored by name before the first of them begins."""
-        environment = self._shop.environment
-
-        async def evaluated(text: str, extra: Mapping[str, str]) -> str:
-            seen = msgspec.structs.replace(scope, extra=extra)
-            return await evaluate(environment.expander(seen, moment)(text, Mode.FULL), environment.surroundings())
-
-        name, params = await calling.evaluate_calls(node.step, evaluated)
-        caller = self._caller(node)
-        callee = await self._shop.exchange.find_callee(name, caller)
-        calls = Calls(
-            parent=self._run.run_id,
-            step=node.step.name,
-            called=name,
-            dag_name=callee.definition.dag.name,
-            params=params,
-        )
-        before = calling.read_record(node.facts.sub_runs)
-        record = calling.plan_calls(before, self._state_of(node.key), calls)
-        attempts = await self._shop.exchange.find_attempts(caller, [run.id for run in record.current])
-        node.facts.sub_runs = msgspec.to_builtins(calling.after(record, attempts))
+        sub_runs = await self._calls.plan(node, self._state_of(node.key), scope, moment)
         execution.note_offset(files, node)
         self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
         await self._desk.store_node(node)
-        await self._follow_calls(node, number, files, SubRuns(self._shop.exchange, caller, name, callee))
+        await self._follow_calls(node, number, files, sub_runs)
 
     async def _call_on(self, node: NodeWork, number: int, files: ExecutionFiles) -> None:
-        """Go on with calls that another server began; without their names stored nothing has begun."""
-        record = calling.read_record(node.facts.sub_runs)
-        if record is None or record.execution != number:
+        """Go on with calls that another server began; what was not stored has not begun."""
+        sub_runs = self._calls.take_up(node, number)
+        if sub_runs is None:
             await self._execute(node, number, files)
             return
-        caller = self._caller(node)
         execution.forget_output(files)
         await self._open(node)
-        await self._follow_calls(node, number, files, SubRuns(self._shop.exchange, caller, record.called))
+        await self._follow_calls(node, number, files, sub_runs)
 
     async def _follow_calls(self, node: NodeWork, number: int, files: ExecutionFiles, sub_runs: SubRuns) -> None:
-        record = calling.read_record(node.facts.sub_runs)
-        assert record is not None  # noqa: S101 - stored before
-        parallel = node.step.parallel
-        call = Call(
-            sub_runs=record.current,
-            each=parallel is not None,
-            max_concurrent=parallel.max_concurrent if parallel else 1,
-            grace_seconds=self._plan.dag.max_clean_up_seconds,
-        )
-        running = self._begin(node, lambda: CallExecution(call, sub_runs, Streams(files)))
+        running = self._begin(node, lambda: self._calls.begin(node, sub_runs, files))
         await self._finish(node, number, files, running)
-
-    def _caller(self, node: NodeWork) -> Caller:
-        environment = self._shop.environment
-        if self._run.family.level >= MOST_LEVELS:
-            raise SetupError(f"the call is {MOST_LEVELS} levels deep: does a DAG call itself without end?")
-        return Caller(
-            run=self._run,
-            directory=environment.directory_of(node.step),
-            environ=environment.handed_on(),
-        )
 
     @staticmethod
     def _works_inside(node: NodeWork) -> bool:
