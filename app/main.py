@@ -80,7 +80,7 @@ def build(settings: Settings, database: Database, identity: Identity) -> Server:
     ground = _ground(settings, identity)
     recorder = Recorder(database, identity.id, guard)
     sweep = Sweep(database, library, ground)
-    supervisor = Supervisor(database, recorder, sweep, ground)
+    supervisor = Supervisor(database, recorder, sweep, library, ground)
     launcher = Launcher(database, recorder, library, ground, supervisor)
     parts = Parts(
         database=database,

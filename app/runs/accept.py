@@ -98,6 +98,7 @@ def _input_row(key: int, inputs: RunInputs) -> rows.Row:
         "dotenv": inputs.dotenv,
         "work_dir": inputs.work_dir,
         "keep_dir": inputs.keep_dir,
+        "source_directory": inputs.source_directory,
     }
 
 

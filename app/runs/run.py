@@ -15,6 +15,7 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     dotenv: tuple[Pair, ...] = ()
     work_dir: str
     keep_dir: bool = True  # False: the folder was made for this run and goes with it
+    source_directory: str | None = None  # of the file that the definition came from
 
 
 class OwnedRun(msgspec.Struct, frozen=True, kw_only=True):

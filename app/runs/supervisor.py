@@ -17,6 +17,7 @@ from app.engine import event
 from app.engine.plan import Plan, fresh
 from app.engine.state import RunState
 from app.executors import proc
+from app.runs.again import Retries, Retry
 from app.runs.casualties import Casualties, Casualty
 from app.runs.environment import RunEnvironment
 from app.runs.files import RunFiles
@@ -29,6 +30,7 @@ from app.runs.run import OwnedRun
 from app.runs.runner import Runner
 from app.runs.sweep import Sweep, TakenOver
 from app.runs.work import Workshop
+from app.spec.library import Library
 from app.spec.model import Dag
 
 _log = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ _INSIDE_GRACE_SECONDS = 30.0
 class Supervisor:
     """Owner of all runners of this process."""
 
-    def __init__(self, database: Database, recorder: Recorder, sweep: Sweep, ground: Ground) -> None:
+    def __init__(self, database: Database, recorder: Recorder, sweep: Sweep, library: Library, ground: Ground) -> None:
         self._database = database
         self._recorder = recorder
         self._sweep = sweep
@@ -47,8 +49,9 @@ class Supervisor:
         self._identity = ground.identity
         self._now = ground.now
         self._runners: dict[int, Runner] = {}
-        self._drives: dict[int, asyncio.Task[None]] = {}
+        self._drives: set[asyncio.Task[None]] = set()
         self._beat: asyncio.Task[None] | None = None
+        self._retries = Retries(database, recorder, library, ground, self._runner)
         self._casualties = Casualties(database, ground)
         self._given_up: list[Casualty] = []
         self._stopping = asyncio.Event()
@@ -77,7 +80,7 @@ class Supervisor:
             self._beat = None
         for runner in self._runners.values():
             runner.detach()
-        await asyncio.gather(*self._drives.values(), return_exceptions=True)
+        await asyncio.gather(*self._drives, return_exceptions=True)
         await self._recorder.stop()
         now = self._now()
         until = now + timedelta(seconds=self._ground.detached_lease_seconds)
@@ -116,8 +119,9 @@ class Supervisor:
         found = await self._sweep.run_once([runner.fence for runner in self._runners.values()])
         self._given_up += found.broken
         await self._bury()
-        for key in found.lost:
-            if runner := self._runners.get(key):
+        for fence in found.lost:
+            runner = self._runners.get(fence.run)
+            if runner is not None and runner.fence == fence:  # else it drives the run's next attempt by now
                 runner.lose(FenceLostError("it was taken over or ended by another server"))
         # A run that was asked to stop hears of it before it is driven on: no step of it may begin any more.
         resumed = {taken.run.key: self._resume(taken) for taken in found.taken}
@@ -144,12 +148,20 @@ class Supervisor:
         """Make the driver of a run that is about to be accepted."""
         return self._runner(run, dag, fresh(Plan.of(dag)), {})
 
+    async def retry(self, key: int, retry: Retry) -> None:
+        """Begin the next attempt of a run that is over, and drive it; raises what ``Retries.reopen`` does."""
+        self.drive(await self._retries.reopen(key, retry))
+
+    async def reopen(self, key: int, *, attempt: int) -> None:
+        """Begin attempt ``attempt`` of a sub-run that is over, whatever limits its DAG has, and drive it."""
+        await self.retry(key, Retry(counted=False, attempt=attempt))
+
     def drive(self, runner: Runner) -> None:
         """Let a run be driven until it is closed or let go of."""
         run = runner.run
         self._runners[run.key] = runner
         task = asyncio.create_task(runner.drive(), name=f"run {run.dag_name}/{run.run_id}")
-        self._drives[run.key] = task
+        self._drives.add(task)
         task.add_done_callback(lambda done: self._forget(runner, done))
 
     def _resume(self, taken: TakenOver) -> Runner:
@@ -167,8 +179,9 @@ class Supervisor:
 
     def _forget(self, runner: Runner, task: asyncio.Task[None]) -> None:
         run = runner.run
-        self._runners.pop(run.key, None)
-        self._drives.pop(run.key, None)
+        self._drives.discard(task)
+        if self._runners.get(run.key) is runner:  # the run's next attempt may be under way already
+            del self._runners[run.key]
         error = None if task.cancelled() else task.exception()
         if isinstance(error, FenceLostError):
             _log.warning("run %s/%s has another owner now", run.dag_name, run.run_id)
@@ -177,7 +190,7 @@ class Supervisor:
 
     def _workshop(self, run: OwnedRun, dag: Dag) -> Workshop:
         ground = self._ground
-        files = RunFiles(ground.spool, run.key)
+        files = RunFiles(ground.spool, run.key, run.attempt)
         about = {"dag_name": run.dag_name, "run_id": run.run_id}
         return Workshop(
             plan=Plan.of(dag),

@@ -18,6 +18,7 @@ from app.db.repositories.reading import Row, all_rows, first_row
 
 MOST_RUNS = 1000
 _RUNNING, _QUEUED = 1, 5
+_INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory"})
 
 _summary = (
     Run.id,
@@ -126,16 +127,16 @@ def get_whole(connection: ReadConnection, run: int) -> Row | None:
     """Return a run with its inputs, as its driver needs it."""
     return first_row(
         connection,
-        select(*Run.__table__.columns, RunInput.env, RunInput.dotenv, RunInput.work_dir, RunInput.keep_dir)
+        select(*Run.__table__.columns, *(column for column in RunInput.__table__.columns if column.name in _INPUTS))
         .join(RunInput, RunInput.run_id == Run.id)
         .where(Run.id == run),
     )
 
 
-def find_over(connection: ReadConnection, keys: Iterable[int]) -> list[int]:
-    """Tell which of the runs are over."""
-    rows = connection.execute(select(Run.id).where(Run.id.in_(list(keys)), Run.finished_at.is_not(None)))
-    return [row.id for row in rows]
+def find_over(connection: ReadConnection, keys: Iterable[int]) -> dict[int, int]:
+    """Tell which of the runs are over, and the number of their last attempt."""
+    rows = connection.execute(select(Run.id, Run.attempt).where(Run.id.in_(list(keys)), Run.finished_at.is_not(None)))
+    return {row.id: row.attempt for row in rows}
 
 
 def get_events(connection: ReadConnection, run: int) -> Sequence[Row]:
