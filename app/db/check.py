@@ -84,10 +84,34 @@ def _describe_sqlite(connection: Connection) -> Shape:
     shape: Shape = {}
     objects = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     for kind, name, table, sql in connection.exec_driver_sql(objects).all():
-        shape[f"table {name}" if kind == "table" else f"{kind} {name} of {table}"] = " ".join(str(sql).split())
         if kind == "table":
+            shape[f"table {name}"] = _put_constraints_in_order(str(sql))
             shape |= _describe_columns(connection, name)
+        else:
+            shape[f"{kind} {name} of {table}"] = " ".join(str(sql).split())
     return shape
+
+
+def _put_constraints_in_order(sql: str) -> str:
+    """Write a table's definition so that equal ones look equal: Alembic's copies have the constraints in any order."""
+    text = " ".join(sql.split())
+    begin, end = text.index("(") + 1, text.rindex(")")
+    parts = split_definition(text[begin:end])
+    columns = [part for part in parts if not part.startswith("CONSTRAINT ")]
+    constraints = sorted(part for part in parts if part.startswith("CONSTRAINT "))
+    return f"{text[:begin]}{', '.join(columns + constraints)}{text[end:]}"
+
+
+def split_definition(body: str) -> list[str]:
+    """Split what a table consists of at the commas that are in no parentheses."""
+    found, depth = [""], 0
+    for character in body:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [part.strip() for part in found]
 
 
 def _describe_columns(connection: Connection, table: str) -> Shape:

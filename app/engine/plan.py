@@ -53,9 +53,12 @@ def retried(plan: Plan, previous: RunState, step: int | None = None) -> RunState
 
     Without ``step``, what failed or was aborted is run again together with all that lies below
     it. With ``step``, that step alone is; every other one keeps its state, whatever it is.
+    A step that was set to not started by hand has nothing to keep.
     """
     again = {step} if step is not None else _below(plan, previous)
-    kept = tuple(NodeState() if key in again else node for key, node in enumerate(previous.steps))
+    kept = tuple(
+        node if key not in again and _is_kept(node) else NodeState() for key, node in enumerate(previous.steps)
+    )
     before = previous.status if step is not None else None
     return RunState(steps=kept, handlers=_untouched(plan), only=step, status_before=before)
 
@@ -94,6 +97,10 @@ def _handlers(dag: Dag) -> dict[int, Step]:
 
 def _untouched(plan: Plan) -> dict[int, NodeState]:
     return {key: NodeState() for key in plan.handlers}
+
+
+def _is_kept(node: NodeState) -> bool:
+    return node.status.is_final
 
 
 def _below(plan: Plan, previous: RunState) -> set[int]:

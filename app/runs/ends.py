@@ -51,4 +51,4 @@ class Ends:
         self._looking = None
 
     async def _find_over(self, keys: list[int]) -> list[int]:
-        return await self._database.glance(lambda connection: runs.find_over(connection, keys))
+        return list(await self._database.glance(lambda connection: runs.find_over(connection, keys)))

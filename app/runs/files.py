@@ -1,6 +1,7 @@
 """Where the files of runs lie in the spool: side by side, each name beginning with its run's key.
 
-Making and removing a directory costs as much as three files, and a short run has only four.
+Making and removing a directory costs as much as three files, and a short run has only four. The number of the
+attempt comes next: who clears up after one must not touch the files of the next, which may have begun.
 """
 
 from __future__ import annotations
@@ -16,37 +17,39 @@ import msgspec
 from app.executors import process
 
 _KEY = re.compile(r"(\d+)_")
+_ATTEMPT = re.compile(r"\d+_(\d+)_")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _NAME_LENGTH = 40
 _CLAIM_KEPT_SECONDS = 24 * 60 * 60
 
 
 class RunFiles(msgspec.Struct, frozen=True):
-    """The files of one run."""
+    """The files of one attempt of a run."""
 
     spool: Path
     key: int
+    attempt: int = 1
 
     @property
     def work(self) -> Path:
         """The folder of a run that neither its definition nor its file gives one."""
-        return Path(f"{self.spool}/{self.key}_work")
+        return Path(f"{self.spool}/{self.key}_{self.attempt}_work")
 
     @property
     def log(self) -> Path:
         """The run's own log, for steps that read it."""
-        return Path(f"{self.spool}/{self.key}_run.log")
+        return Path(f"{self.spool}/{self.key}_{self.attempt}_run.log")
 
-    def node_base(self, attempt: int, position: int, name: str) -> str:
+    def node_base(self, position: int, name: str) -> str:
         """Begin the names of a node's files."""
-        return f"{self.spool}/{self.key}_{attempt}_{position}-{_UNSAFE.sub('_', name)[:_NAME_LENGTH]}"
+        return f"{self.spool}/{self.key}_{self.attempt}_{position}-{_UNSAFE.sub('_', name)[:_NAME_LENGTH]}"
 
     def find(self, pattern: str = "*") -> Iterator[Path]:
-        """List the files of the run; the whole spool is looked through."""
-        return self.spool.glob(f"{self.key}_{pattern}")
+        """List the files of this attempt and those before it; the whole spool is looked through."""
+        return (path for path in self.spool.glob(f"{self.key}_{pattern}") if _attempt_of(path) <= self.attempt)
 
     def remove_all(self) -> None:
-        """Remove whatever the run has left, but for the claims of the last day.
+        """Remove whatever this attempt and those before it have left, but for the claims of the last day.
 
         A server that was thought dead may wake up at the point of beginning an execution that was claimed
         since: without the claim its shim would begin it, and the step would run a second time.
@@ -58,6 +61,11 @@ class RunFiles(msgspec.Struct, frozen=True):
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def _attempt_of(path: Path) -> int:
+    found = _ATTEMPT.match(path.name)
+    return int(found[1]) if found else 0
 
 
 def list_keys(spool: Path) -> list[int]:

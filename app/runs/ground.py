@@ -35,6 +35,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     default_shell: tuple[str, ...]
 
+    def seen_from(self, base: Mapping[str, str] | None) -> Machine:
+        """Give the machine as a sub-run sees it, with the environment that its caller handed on."""
+        return self if base is None else msgspec.structs.replace(self, environ=base)
+
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What all runs of this server share; durations are in seconds, sizes in bytes."""

@@ -32,11 +32,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 async def evaluate_inputs(dag: Dag, override: str, place: Place) -> RunInputs:
     """Evaluate what a definition says about its environment; raises BadRequestError naming the field."""
-    base = Path(place.source_directory) if place.source_directory else place.work_dir
-    cwd = base if base.is_dir() else Path(place.machine.home or "/")
-    around = Surroundings(
-        shell=place.machine.default_shell, env=place.machine.environ, cwd=cwd, limit_seconds=place.limit_seconds
-    )
+    base, around = _base(place), _around(place, place.machine.environ)
     env = await _evaluate_env(dag, place, around)
     seen = {**place.machine.environ, **{pair.name: pair.value for pair in env}}
     around = msgspec.structs.replace(around, env=seen)
@@ -52,6 +48,27 @@ async def evaluate_inputs(dag: Dag, override: str, place: Place) -> RunInputs:
         keep_dir=bool(work_dir),
         source_directory=place.source_directory,
     )
+
+
+async def evaluate_again(dag: Dag, kept: RunInputs, place: Place) -> RunInputs:
+    """Evaluate what a retry does not take over from the first start; raises BadRequestError naming the field.
+
+    Params and env stay as they are, whatever computed them; dotenv files are read again (runtime 21.3).
+    """
+    seen = {**place.machine.environ, **{pair.name: pair.value for pair in kept.env}}
+    work_dir = kept.work_dir if kept.keep_dir else ""
+    variables = await _read_dotenv(dag, seen, work_dir, place, _around(place, seen))
+    return msgspec.structs.replace(kept, dotenv=variables, work_dir=work_dir or str(place.own_directory))
+
+
+def _base(place: Place) -> Path:
+    return Path(place.source_directory) if place.source_directory else place.work_dir
+
+
+def _around(place: Place, env: Mapping[str, str]) -> Surroundings:
+    base = _base(place)
+    cwd = base if base.is_dir() else Path(place.machine.home or "/")
+    return Surroundings(shell=place.machine.default_shell, env=env, cwd=cwd, limit_seconds=place.limit_seconds)
 
 
 async def _evaluate_env(dag: Dag, place: Place, around: Surroundings) -> tuple[Pair, ...]:
@@ -75,8 +92,7 @@ async def _evaluate_params(
     if not dag.params_schema:
         return pairs
     reference = expand.run_without_commands(expand.expand(dag.params_schema, mode=Mode.PLAIN, maps=(), environ=seen))
-    base = Path(place.source_directory) if place.source_directory else place.work_dir
-    directories = filter(None, (_working_directory(dag, seen, base, place), place.source_directory))
+    directories = filter(None, (_working_directory(dag, seen, _base(place), place), place.source_directory))
     return _validate(pairs, await read_schema(reference, directories, place.limit_seconds))
 
 

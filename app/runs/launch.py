@@ -21,8 +21,9 @@ from app.names import check_dag_name, check_run_id, new_key, new_run_id, shorten
 from app.runs.accept import Start, Wanted
 from app.runs.files import RunFiles
 from app.runs.ground import Ground
+from app.runs.guard import Refusal
 from app.runs.inputs import Place, evaluate_inputs
-from app.runs.recorder import Refusal, RunRefusedError
+from app.runs.recorder import RunRefusedError
 from app.runs.run import OwnedRun
 from app.spec.library import Library
 from app.spec.load import Loaded

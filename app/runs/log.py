@@ -58,7 +58,8 @@ def is_read_by(dag: Dag) -> bool:
 def _lines(event: Mapping[str, Any], dag: Dag, error: str) -> tuple[Line, ...]:
     data = event["data"]
     if "accepted" in data:
-        return (Line("INFO", "run accepted", {"trigger": data["accepted"], **_picked(data, "actor")}),)
+        told = {"trigger": data["accepted"], **_picked(data, "step"), **_picked(data, "actor")}
+        return (Line("INFO", "run accepted", told),)
     return describe(dag, Change(event["position"], data), error)
 
 

@@ -20,7 +20,7 @@ _STDERR_TAIL_BYTES = 1024
 class NodeWork:
     """One node of a run that this process drives."""
 
-    def __init__(self, key: int, step: Step, attempt: int, run_files: RunFiles, facts: NodeFacts) -> None:
+    def __init__(self, key: int, step: Step, run_files: RunFiles, facts: NodeFacts) -> None:
         self.key = key
         self.step = step
         self.facts = facts
@@ -28,7 +28,7 @@ class NodeWork:
         self.positions = {STDOUT: Position(), STDERR: Position()}
         self.ordinal = 0
         self.follower: Follower | None = None
-        self._base = run_files.node_base(attempt, key, step.name)
+        self._base = run_files.node_base(key, step.name)
         self.stdout = Path(f"{self._base}.out")  # all executions of the node append their output to these
         self.stderr = Path(f"{self._base}.err")
 

@@ -18,7 +18,8 @@ from sqlalchemy.exc import IntegrityError
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import transitions
-from app.db.repositories.transitions import Activity, NewRun, Transition
+from app.db.repositories.transitions import Activity, NewAttempt, NewRun, Transition
+from app.runs.guard import Refusal, guard_again
 
 _log = logging.getLogger(__name__)
 _GROUP_LOG_BYTES = 1024 * 1024
@@ -30,15 +31,8 @@ class FenceLostError(Exception):
     """Another server owns the run now: nothing more may be written under the old token."""
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a run was not accepted."""
-
-    code: str
-    message: str
-
-
 class RunRefusedError(Exception):
-    """The guard refused a new run."""
+    """The guard refused a new run, or a new attempt of one."""
 
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal
@@ -46,10 +40,11 @@ class RunRefusedError(Exception):
 
 
 Guard = Callable[[NewRun, bool, Activity], Refusal | None]
+_Work = NewRun | NewAttempt | Transition
 
 
 class _Item(msgspec.Struct):
-    work: NewRun | Transition
+    work: _Work
     done: asyncio.Future[None]
     retried: bool = False
 
@@ -96,6 +91,12 @@ class Recorder:
             raise DatabaseUnavailable(self._outage.reason)
         await self._put(self._waiting, run)
 
+    async def accept_again(self, attempt: NewAttempt) -> None:
+        """Store the next attempt of a run; raises as ``accept`` does."""
+        if self._outage is not None:
+            raise DatabaseUnavailable(self._outage.reason)
+        await self._put(self._waiting, attempt)
+
     async def record(self, transition: Transition) -> None:
         """Store a transition; raises FenceLostError. Returns after the commit."""
         await self._put(self._waiting, transition)
@@ -104,7 +105,7 @@ class Recorder:
         """Store log chunks behind all transitions; raises FenceLostError."""
         await self._put(self._logs, transition)
 
-    async def _put(self, queue: deque[_Item], work: NewRun | Transition) -> None:
+    async def _put(self, queue: deque[_Item], work: _Work) -> None:
         item = _Item(work, asyncio.get_running_loop().create_future())
         queue.append(item)
         self._wake.set()
@@ -150,7 +151,7 @@ class Recorder:
         for item in group:
             item.retried = True
         for item in (*group, *self._waiting):
-            if isinstance(item.work, NewRun):
+            if not isinstance(item.work, Transition):
                 item.fail(error)
         self._waiting = deque(item for item in self._waiting if not item.done.done())
         return [item for item in group if not item.done.done()]
@@ -180,7 +181,9 @@ class Recorder:
 
     def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
         failed: dict[int, Exception] = {}
+        transitions.take_turns(connection, {name for item in group for name in _limited_names(item.work)})
         self._apply_new(connection, group, failed)
+        self._apply_again(connection, group, failed)
         self._apply_transitions(connection, group, failed)
         return failed
 
@@ -198,7 +201,6 @@ class Recorder:
         """Give those of the new runs that the guard lets through."""
         if not new:
             return []
-        transitions.take_turns(connection, {run.dag_name for _, run in new})
         used = transitions.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
         active = transitions.count_active(connection, {run.dag_name for _, run in new})
         accepted = []
@@ -212,6 +214,27 @@ class Recorder:
             active[run.dag_name] = Activity(live=activity.live + 1, queued=activity.queued)
             accepted.append(run)
         return accepted
+
+    def _apply_again(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
+        again = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]
+        if not again:
+            return
+        names = {attempt.dag_name for _, attempt in again if attempt.counted}
+        over = transitions.lock_over(connection, {attempt.key for _, attempt in again})
+        active = transitions.count_active(connection, names)
+        accepted = []
+        for item, attempt in again:
+            activity = active.get(attempt.dag_name, Activity())
+            refusal = guard_again(attempt, over.get(attempt.key), activity)
+            if refusal is not None:
+                failed[id(item)] = RunRefusedError(refusal)
+                continue
+            del over[attempt.key]  # it is not over any more
+            active[attempt.dag_name] = Activity(live=activity.live + 1, queued=activity.queued)
+            accepted.append(attempt)
+        if accepted:
+            transitions.add_attempts(connection, accepted)
+            transitions.apply(connection, [attempt.first for attempt in accepted if attempt.first is not None])
 
     def _apply_transitions(
         self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
@@ -248,7 +271,14 @@ def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int
     return False
 
 
-def _log_bytes(work: NewRun | Transition) -> int:
+def _limited_names(work: _Work) -> tuple[str, ...]:
+    """Name the DAG whose active runs have to be counted."""
+    if isinstance(work, NewRun) or (isinstance(work, NewAttempt) and work.counted):
+        return (work.dag_name,)
+    return ()
+
+
+def _log_bytes(work: _Work) -> int:
     return sum(chunk["byte_count"] for chunk in work.chunks) if isinstance(work, Transition) else 0
 
 

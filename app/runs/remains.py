@@ -27,8 +27,9 @@ async def remove_remains(database: Database, spool: Path, keys: Sequence[int] | 
     """
     found = await asyncio.to_thread(list_keys, spool) if keys is None else keys
     for begin in range(0, len(found), _GROUP):
-        for key in await database.read(partial(runs.find_over, keys=found[begin : begin + _GROUP])):
-            await asyncio.to_thread(_remove, RunFiles(spool, key))
+        over = await database.read(partial(runs.find_over, keys=found[begin : begin + _GROUP]))
+        for key, attempt in over.items():
+            await asyncio.to_thread(_remove, RunFiles(spool, key, attempt))
 
 
 def _remove(files: RunFiles) -> None:

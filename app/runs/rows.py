@@ -132,6 +132,13 @@ def run_state(run: Mapping[str, Any], attempt: Mapping[str, Any], nodes: Sequenc
     )
 
 
+def reopened_event(run: int, at: datetime, *, seq: int, attempt: int, actor: str | None, step: str | None) -> Row:
+    """Make the first event of a later attempt: that the run, or one step of it, is tried again."""
+    told = {"step": step, "actor": actor}
+    data = {"accepted": "retry", **{name: value for name, value in told.items() if value is not None}}
+    return {"run_id": run, "seq": seq, "attempt": attempt, "at": at, "position": None, "data": data}
+
+
 def accepted_event(run: int, at: datetime, trigger: str, actor: str | None) -> Row:
     """Make the first event of a run: that it was accepted, and who wanted it."""
     data = {"accepted": trigger, **({"actor": actor} if actor else {})}

@@ -18,11 +18,12 @@ from app.engine.plan import Plan, fresh
 from app.engine.state import RunState
 from app.executors import proc
 from app.runs.accept import Wanted, new_run
+from app.runs.again import Retries, Retry
 from app.runs.casualties import Casualties, Casualty
 from app.runs.children import Exchange
 from app.runs.environment import RunEnvironment
 from app.runs.files import RunFiles
-from app.runs.ground import Ground, Identity, Machine
+from app.runs.ground import Ground, Identity
 from app.runs.log import RunLogFile, is_read_by
 from app.runs.recorder import FenceLostError, Recorder
 from app.runs.remains import remove_remains
@@ -50,9 +51,10 @@ class Supervisor:
         self._identity = ground.identity
         self._now = ground.now
         self._runners: dict[int, Runner] = {}
-        self._drives: dict[int, asyncio.Task[None]] = {}
+        self._drives: set[asyncio.Task[None]] = set()
         self._beat: asyncio.Task[None] | None = None
         self._exchange = Exchange(database, library, ground, self)
+        self._retries = Retries(database, recorder, library, ground, self._runner)
         self._casualties = Casualties(database, ground)
         self._given_up: list[Casualty] = []
         self._stopping = asyncio.Event()
@@ -81,7 +83,7 @@ class Supervisor:
             self._beat = None
         for runner in self._runners.values():
             runner.detach()
-        await asyncio.gather(*self._drives.values(), return_exceptions=True)
+        await asyncio.gather(*self._drives, return_exceptions=True)
         self._exchange.ends.stop()
         await self._recorder.stop()
         now = self._now()
@@ -121,8 +123,9 @@ class Supervisor:
         found = await self._sweep.run_once([runner.fence for runner in self._runners.values()])
         self._given_up += found.broken
         await self._bury()
-        for key in found.lost:
-            if runner := self._runners.get(key):
+        for fence in found.lost:
+            runner = self._runners.get(fence.run)
+            if runner is not None and runner.fence == fence:  # else it drives the run's next attempt by now
                 runner.lose(FenceLostError("it was taken over or ended by another server"))
         # A run that was asked to stop hears of it before it is driven on: no step of it may begin any more.
         resumed = {taken.run.key: self._resume(taken) for taken in found.taken}
@@ -153,16 +156,20 @@ class Supervisor:
         await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin(new.events)))
         self.drive(runner)
 
+    async def retry(self, key: int, retry: Retry) -> None:
+        """Begin the next attempt of a run that is over, and drive it; raises what ``Retries.reopen`` does."""
+        self.drive(await self._retries.reopen(key, retry))
+
     async def reopen(self, key: int, *, attempt: int) -> None:
-        """Begin the next attempt of a run that is over, and drive it."""
-        raise NotImplementedError
+        """Begin attempt ``attempt`` of a sub-run that is over, whatever limits its DAG has, and drive it."""
+        await self.retry(key, Retry(counted=False, attempt=attempt))
 
     def drive(self, runner: Runner) -> None:
         """Let a run be driven until it is closed or let go of."""
         run = runner.run
         self._runners[run.key] = runner
         task = asyncio.create_task(runner.drive(), name=f"run {run.dag_name}/{run.run_id}")
-        self._drives[run.key] = task
+        self._drives.add(task)
         task.add_done_callback(lambda done: self._forget(runner, done))
 
     def _resume(self, taken: TakenOver) -> Runner:
@@ -180,8 +187,9 @@ class Supervisor:
 
     def _forget(self, runner: Runner, task: asyncio.Task[None]) -> None:
         run = runner.run
-        self._runners.pop(run.key, None)
-        self._drives.pop(run.key, None)
+        self._drives.discard(task)
+        if self._runners.get(run.key) is runner:  # the run's next attempt may be under way already
+            del self._runners[run.key]
         error = None if task.cancelled() else task.exception()
         if error is None and runner.is_over:
             self._exchange.ends.tell(run.key)
@@ -192,23 +200,17 @@ class Supervisor:
 
     def _workshop(self, run: OwnedRun, dag: Dag) -> Workshop:
         ground = self._ground
-        files = RunFiles(ground.spool, run.key)
+        files = RunFiles(ground.spool, run.key, run.attempt)
         about = {"dag_name": run.dag_name, "run_id": run.run_id}
         return Workshop(
             plan=Plan.of(dag),
-            environment=RunEnvironment(run, dag, _machine_of(run, ground.machine), str(files.log)),
+            environment=RunEnvironment(run, dag, ground.machine.seen_from(run.inputs.base_environment), str(files.log)),
             files=files,
             log_limit=ground.log_limit,
             log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
             now=self._now,
             exchange=self._exchange,
         )
-
-
-def _machine_of(run: OwnedRun, machine: Machine) -> Machine:
-    """Give a sub-run the environment that its caller handed on."""
-    base = run.inputs.base_environment
-    return machine if base is None else msgspec.structs.replace(machine, environ=base)
 
 
 def identify(kind: str, address: str, version: str) -> Identity:

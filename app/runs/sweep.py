@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -19,15 +18,14 @@ from app.engine.plan import Plan, rebuild_ready
 from app.engine.state import RunState
 from app.executors import proc
 from app.executors.proc import ProcessId
-from app.runs import rows
+from app.runs import rows, stored
 from app.runs.casualties import Casualty
 from app.runs.ground import Ground, Identity
-from app.runs.run import Family, OwnedRun, RunInputs
+from app.runs.run import OwnedRun
 from app.runs.runner import Runner
 from app.runs.spool import STDERR, STDOUT, Position
 from app.spec.library import Library
-from app.spec.load import Loaded
-from app.spec.model import Dag, Pair
+from app.spec.model import Dag
 
 _log = logging.getLogger(__name__)
 _RESTARTED = "the machine was restarted while the step ran"
@@ -60,13 +58,9 @@ class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What a round of the sweep brought: runs taken over, runs of ours that others own or ended, runs beyond help."""
 
-    lost: list[int]
+    lost: list[Fence]
     taken: list[TakenOver] = []
     broken: list[Casualty] = []
-
-
-class DefinitionGoneError(Exception):
-    """The text that a run works from was redacted."""
 
 
 def lost_reason(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> str | None:
@@ -101,7 +95,7 @@ class Sweep:
         """Take over every run that nobody drives; ``known`` are the fences of those that this process drives."""
         attempts = await self._database.read(runs.find_open_attempts)
         held = {Fence(a.run, a.number, a.token) for a in attempts if a.owner == self._me.id}
-        found = Found(lost=[fence.run for fence in known if fence not in held])
+        found = Found(lost=[fence for fence in known if fence not in held])
         driven = {fence.run for fence in known}
         for attempt in attempts:
             reason = lost_reason(attempt, self._me, self._now(), self._grace)
@@ -129,61 +123,33 @@ class Sweep:
             return Casualty(Fence(attempt.run, attempt.number, attempt.token + 1), error)
 
     def _load(self, connection: ReadConnection, attempt: OpenAttempt) -> TakenOver:
-        run = runs.get_whole(connection, attempt.run)
-        stored = runs.get_attempt(connection, attempt.run, attempt.number)
-        spec = runs.get_spec(connection, run["definition_hash"]) if run is not None else None
-        if run is None or stored is None or spec is None or spec[0] is None:
-            raise DefinitionGoneError("its definition is gone")
-        nodes = runs.get_nodes(connection, attempt.run, attempt.number)
-        loaded = self._read(run, spec[0], spec[1] or "")
+        found = stored.load(connection, self._library, attempt.run, attempt.number)
+        run, definition, nodes = found.run, found.loaded.definition, found.nodes
         owned = OwnedRun(
             key=attempt.run,
             dag_name=run["dag_name"],
             run_id=run["run_id"],
             attempt=attempt.number,
             token=attempt.token + 1,
-            definition=loaded.definition,
-            inputs=_inputs(run),
-            last_seq=runs.last_seq(connection, attempt.run),
+            definition=definition,
+            inputs=found.inputs,
+            last_seq=found.last_seq,
             machine=self._machine(attempt),
-            parentage=_parentage(connection, run),
+            parentage=found.parentage,
         )
         return TakenOver(
             run=owned,
-            dag=loaded.definition.dag,
-            state=rebuild_ready(Plan.of(loaded.definition.dag), rows.run_state(run, stored, nodes)),
+            dag=definition.dag,
+            state=rebuild_ready(Plan.of(definition.dag), found.state),
             facts={row["position"]: rows.node_facts(row) for row in nodes},
             logs={row["position"]: _log_end(connection, attempt, row["position"]) for row in nodes if row["execution"]},
         )
-
-    def _read(self, run: Any, spec: str, base: str) -> Loaded:
-        if run["root_id"] is not None:
-            return self._library.read_called(spec, run["dag_name"], base=base)
-        return self._library.read(spec, name=run["dag_name"], override=run["dag_name"], base=base)
 
     def _machine(self, attempt: OpenAttempt) -> str:
         """Say why processes of the run cannot be found here, when they cannot."""
         if attempt.owner_host not in (None, self._me.host):
             return _LOST_MACHINE
         return "" if attempt.owner_boot_id in (None, self._me.boot_id) else _RESTARTED
-
-
-def _parentage(connection: ReadConnection, run: Any) -> Family | None:
-    if run["root_id"] is None:
-        return None
-    return Family(root=run["root_id"], parent=run["parent_id"], level=runs.get_level(connection, run["id"]))
-
-
-def _inputs(run: Any) -> RunInputs:
-    return RunInputs(
-        params=msgspec.convert(run["params"], tuple[Pair, ...]),
-        env=msgspec.convert(run["env"], tuple[Pair, ...]),
-        dotenv=msgspec.convert(run["dotenv"], tuple[Pair, ...]),
-        work_dir=run["work_dir"],
-        keep_dir=run["keep_dir"],
-        source_directory=run["source_directory"],
-        base_environment=run["base_environment"],
-    )
 
 
 def _log_end(connection: ReadConnection, attempt: OpenAttempt, position: int) -> NodeResume:

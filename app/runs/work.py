@@ -92,7 +92,7 @@ class StepWork:
         """Return what is kept of a node."""
         if key not in self._nodes:
             facts = self._facts.get(key) or NodeFacts()
-            self._nodes[key] = NodeWork(key, self._plan.step(key), self._run.attempt, self._shop.files, facts)
+            self._nodes[key] = NodeWork(key, self._plan.step(key), self._shop.files, facts)
         return self._nodes[key]
 
     def name_spool(self, key: int, number: int) -> None:

@@ -318,3 +318,23 @@ async def test_sub_runs_are_in_no_list(dagbook: Dagbook) -> None:
     )
     answer = await dagbook.client.get("/dag-runs", params={"name": "kid"})
     assert answer.json()["dagRuns"] == []
+
+
+async def test_a_retried_step_tries_its_run_again_where_it_failed(dagbook: Dagbook, tmp_path: Path) -> None:
+    spec = f"""
+steps:
+  - name: go
+    call: kid
+    retryPolicy: {{limit: 1, intervalSec: 0}}
+---
+name: kid
+steps:
+  - echo first $DAG_RUN_ID >> {tmp_path}/done
+  - |
+    echo second $DAG_RUN_ID >> {tmp_path}/done
+    test $(grep -c second {tmp_path}/done) = 2
+"""
+    ended = await dagbook.run(spec)
+    run_id = sub_run_id(ended.details["dagRunId"], "go", "")
+    assert ended.status == "succeeded"
+    assert (tmp_path / "done").read_text().split() == ["first", run_id, "second", run_id, "second", run_id]

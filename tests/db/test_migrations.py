@@ -13,12 +13,23 @@ import pytest
 from sqlalchemy import Connection
 
 from app.db.base import Base
-from app.db.check import _describe_postgresql, _describe_sqlite, check
+from app.db.check import _describe_postgresql, _describe_sqlite, check, split_definition
 from app.db.database import Database, WriteConnection
 from app.db.upgrade import UnknownRevision, current, downgrade, head, open_for_migration, upgrade
 from app.db.url import sqlite_path
+from app.engine.status import NodeStatus, RunStatus
 from tests.conftest import ROOT
-from tests.db.rows import add_whole_run, fill, run_sql
+from tests.db.rows import (
+    NOW,
+    add_attempt,
+    add_node,
+    add_run_in,
+    add_whole_run,
+    bring_node_to,
+    fill,
+    run_sql,
+    stored,
+)
 
 UPGRADE = "import asyncio, sys; from app.db.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
 
@@ -71,6 +82,27 @@ async def test_requests_that_0001_does_not_know_go_with_0002(empty_url: str) -> 
     await upgrade(empty_url)
     assert await kinds(empty_url) == ["stop"]
     assert await check(empty_url) == []
+
+
+async def test_what_0003_lets_an_edit_leave_goes_with_it(empty_url: str) -> None:
+    await upgrade(empty_url)
+    await run_in(empty_url, add_edited_node)
+    await downgrade(empty_url, "0002")
+    async with open_for_migration(empty_url, writes=False) as connection:
+        rows = await connection.exec_driver_sql("SELECT status, finished_at FROM nodes")
+        assert [tuple(row) for row in rows] == [(0, None)]
+    await upgrade(empty_url)
+    assert await check(empty_url) == []
+
+
+def add_edited_node(connection: WriteConnection) -> None:
+    run_id = add_run_in(connection, RunStatus.FAILED)
+    add_attempt(connection, run_id)
+    add_node(connection, run_id)
+    bring_node_to(connection, run_id, NodeStatus.SUCCEEDED)
+    at = stored(connection, NOW)
+    run_sql(connection, "UPDATE nodes SET finished_at = :at", at=at)
+    run_sql(connection, "UPDATE nodes SET status = 0, edited_at = :at, edited_by = 'ann'", at=at)
 
 
 def add_requests(connection: WriteConnection, kind: str) -> None:
@@ -141,14 +173,8 @@ async def test_the_models_say_what_the_migrations_make(empty_url: str, database_
 def parts(sql: str) -> list[str]:
     """Split what a table consists of, however SQLite wrote it down: batch copies quote names and change blanks."""
     body = " ".join(sql[sql.index("(") + 1 : sql.rindex(")")].replace('"', "").split())
-    found, depth = [""], 0
-    for character in body:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            found.append("")
-        else:
-            found[-1] += character
-    return [part.strip().replace("FOREIGN KEY(", "FOREIGN KEY (") for part in found]
+    body = body.replace("FOREIGN KEY(", "FOREIGN KEY (").replace("DEFAULT ('')", "DEFAULT ''")
+    return split_definition(body)
 
 
 def shape(connection: Connection) -> dict[str, object]:

@@ -89,21 +89,26 @@ async def test_a_node_follows_the_table(shared_database: Database, before: NodeS
 
 
 @pytest.mark.parametrize(("before", "after"), PAIRS, ids=NAMES)
-async def test_an_edit_takes_a_settled_node_to_any_status_but_running(
+async def test_an_edit_takes_a_node_that_does_not_run_to_any_status_but_running(
     shared_database: Database, before: NodeStatus, after: NodeStatus
 ) -> None:
     work = edit(before, after, RunStatus.FAILED)
     allowed_anyway = before is after or (before, after) in NODE_TRANSITIONS
-    if allowed_anyway or (before.is_final and after is not NodeStatus.RUNNING):
+    if allowed_anyway or NodeStatus.RUNNING not in (before, after):
         await rehearse(shared_database, work)
     else:
         with pytest.raises(IntegrityError, match=REFUSED):
             await rehearse(shared_database, work)
 
 
-async def test_nodes_of_a_running_run_are_not_edited(shared_database: Database) -> None:
-    with pytest.raises(IntegrityError, match=REFUSED):
-        await rehearse(shared_database, edit(NodeStatus.FAILED, NodeStatus.SUCCEEDED, RunStatus.RUNNING))
+@pytest.mark.parametrize("run", RunStatus, ids=lambda status: status.label)
+async def test_nodes_of_a_run_that_somebody_drives_are_not_edited(shared_database: Database, run: RunStatus) -> None:
+    work = edit(NodeStatus.FAILED, NodeStatus.SUCCEEDED, run)
+    if run in (RunStatus.NOT_STARTED, RunStatus.RUNNING):
+        with pytest.raises(IntegrityError, match=REFUSED):
+            await rehearse(shared_database, work)
+    else:
+        await rehearse(shared_database, work)
 
 
 async def test_a_node_may_be_edited_again(shared_database: Database) -> None:
@@ -113,6 +118,43 @@ async def test_a_node_may_be_edited_again(shared_database: Database) -> None:
 async def test_an_earlier_edit_does_not_open_the_node_for_good(shared_database: Database) -> None:
     with pytest.raises(IntegrityError, match=REFUSED):
         await rehearse(shared_database, edit_twice(timedelta(0)))
+
+
+async def test_an_edit_to_not_started_may_leave_the_end_as_it_is(shared_database: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        edit(NodeStatus.SUCCEEDED, NodeStatus.FAILED, RunStatus.FAILED)(connection)
+        run_sql(connection, "UPDATE nodes SET finished_at = :at", at=stored(connection, NOW))
+        later = stored(connection, NOW + timedelta(seconds=1))
+        run_sql(connection, "UPDATE nodes SET status = 0, edited_at = :at", at=later)
+
+    await rehearse(shared_database, work)
+
+
+@pytest.mark.parametrize(("log", "allowed"), [(None, True), (1, True), (2, False), (3, False)])
+async def test_a_kept_log_is_that_of_an_earlier_attempt(
+    shared_database: Database, log: int | None, allowed: bool
+) -> None:
+    def work(connection: WriteConnection) -> None:
+        run_id = add_run_in(connection, RunStatus.RUNNING)
+        add_attempt(connection, run_id, number=2)
+        add_node(connection, run_id, attempt=2, status=4, log_attempt=log)
+
+    if allowed:
+        await rehearse(shared_database, work)
+    else:
+        with pytest.raises(IntegrityError, match="the log that a node has kept is that of an earlier attempt"):
+            await rehearse(shared_database, work)
+
+
+async def test_whose_log_a_node_shows_is_settled_when_it_begins(shared_database: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        run_id = add_run_in(connection, RunStatus.RUNNING)
+        add_attempt(connection, run_id, number=2)
+        add_node(connection, run_id, attempt=2, status=4, log_attempt=1)
+        run_sql(connection, "UPDATE nodes SET log_attempt = NULL")
+
+    with pytest.raises(IntegrityError, match="whose log a node shows is settled when it begins"):
+        await rehearse(shared_database, work)
 
 
 async def test_an_edit_names_who_did_it(shared_database: Database) -> None:

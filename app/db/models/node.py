@@ -27,6 +27,7 @@ class Node(Base):
     arguments as they were evaluated. ``sub_runs`` names the runs that the node called, in
     order: those of its ``current`` execution and those of ``earlier`` ones. An output
     that holds a secret is masked in ``output_value`` and whole, encrypted, in ``output_sealed``.
+    ``log_attempt`` is the earlier attempt that ran a node which a retry keeps: its log is there.
     """
 
     __tablename__ = "nodes"
@@ -35,7 +36,10 @@ class Node(Base):
         UniqueConstraint("run_id", "attempt", "handler", "name"),
         CheckConstraint("status BETWEEN 0 AND 6", name="status_known"),
         CheckConstraint("position >= -5 AND handler = (position < 0)", name="handlers_below_zero"),
-        CheckConstraint("finished_at IS NULL OR status NOT IN (0, 1)", name="finished_only_when_settled"),
+        CheckConstraint(
+            "finished_at IS NULL OR status NOT IN (0, 1) OR (status = 0 AND edited_at IS NOT NULL)",
+            name="finished_only_when_settled",
+        ),
         CheckConstraint("finished_at >= started_at", name="finished_after_started"),
         CheckConstraint("(edited_at IS NULL) = (edited_by IS NULL)", name="edited_by_somebody"),
     )
@@ -66,5 +70,6 @@ class Node(Base):
     shown: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
     sub_runs: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
     output_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    log_attempt: Mapped[int | None]
     edited_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     edited_by: Mapped[str | None] = mapped_column(Text)

@@ -179,10 +179,10 @@ def get_whole(connection: ReadConnection, run: int) -> Row | None:
     )
 
 
-def find_over(connection: ReadConnection, keys: Iterable[int]) -> list[int]:
-    """Tell which of the runs are over."""
-    rows = connection.execute(select(Run.id).where(Run.id.in_(list(keys)), Run.finished_at.is_not(None)))
-    return [row.id for row in rows]
+def find_over(connection: ReadConnection, keys: Iterable[int]) -> dict[int, int]:
+    """Tell which of the runs are over, and the number of their last attempt."""
+    rows = connection.execute(select(Run.id, Run.attempt).where(Run.id.in_(list(keys)), Run.finished_at.is_not(None)))
+    return {row.id: row.attempt for row in rows}
 
 
 def get_events(connection: ReadConnection, run: int) -> Sequence[Row]:

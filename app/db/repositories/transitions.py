@@ -60,6 +60,34 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     first: Transition | None = None  # what its driver did with it at once, stored in the same commit
 
 
+class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """The next attempt of a run that is over: complete rows, and what a guard has to know.
+
+    ``previous`` and ``last_seq`` say what the rows were made from: the run's attempt and its last event.
+    """
+
+    key: int
+    dag_name: str
+    run_id: str
+    previous: int
+    last_seq: int
+    max_active_runs: int
+    counted: bool  # whether the limit of active runs applies
+    run: Row
+    attempt: Row
+    inputs: Row
+    nodes: Sequence[Row]
+    events: Sequence[Row]
+    first: Transition | None = None  # as of a new run
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where a run stands that is over."""
+
+    attempt: int
+    last_seq: int
+
+
 class Activity(msgspec.Struct, frozen=True):
     """How many runs of a DAG are live and how many wait in a queue."""
 
@@ -94,6 +122,17 @@ _NODE_COLUMNS = (
 )
 
 _RUNNING, _QUEUED, _NOT_STARTED = 1, 5, 0
+_OVER = (2, 3, 4, 6)
+_REOPENED_RUN = (
+    "status",
+    "attempt",
+    "started_at",
+    "finished_at",
+    "stop_requested_at",
+    "stop_requested_by",
+    "error",
+)
+_REOPENED_INPUTS = ("dotenv", "work_dir")
 
 # Statements are made once: building one anew costs several times its execution.
 _find_used = select(Run.dag_name, Run.run_id).where(
@@ -119,6 +158,13 @@ _lock_fences = (
     .order_by(RunAttempt.run_id)
     .with_for_update()
 )
+# Others may refer to the row meanwhile, so its key is not locked.
+_lock_over = (
+    select(Run.id, Run.attempt)
+    .where(Run.id.in_(bindparam("runs", expanding=True)), Run.status.in_(_OVER))
+    .order_by(Run.id)
+    .with_for_update(key_share=True)
+)
 _add_definitions = {
     "sqlite": sqlite.insert(Definition).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(Definition).on_conflict_do_nothing(),
@@ -140,6 +186,12 @@ _update_attempts = (
     .where(RunAttempt.run_id == bindparam("b_run_id"), RunAttempt.number == bindparam("b_number"))
     .values({name: bindparam(name) for name in _ATTEMPT_COLUMNS})
 )
+_reopen_runs = update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _REOPENED_RUN})
+_reopen_inputs = (
+    update(RunInput)
+    .where(RunInput.run_id == bindparam("b_run_id"))
+    .values({name: bindparam(name) for name in _REOPENED_INPUTS})
+)
 _handle_requests = (
     update(RunRequest)
     .where(RunRequest.run_id == bindparam("b_run_id"), RunRequest.handled_at.is_(None))
@@ -152,8 +204,9 @@ def take_turns(connection: WriteConnection, dag_names: Iterable[str]) -> None:
 
     Two servers would each count the live runs without the other's new one, and both start theirs.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_take_turns, [{"name": name} for name in sorted(dag_names)])
+    names = [{"name": name} for name in sorted(dag_names)]
+    if names and connection.dialect.name == "postgresql":
+        connection.execute(_take_turns, names)
 
 
 def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -183,6 +236,28 @@ def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
         connection.execute(_add_nodes, nodes)
     connection.execute(_add_inputs, [run.inputs for run in runs])
     connection.execute(_add_events, [event for run in runs for event in run.events])
+
+
+def lock_over(connection: WriteConnection, runs: Iterable[int]) -> dict[int, Standing]:
+    """Lock those of the runs that are over, in one order, and tell how they stand.
+
+    The others are left alone: their owner writes to them, and may wait for us elsewhere.
+    """
+    attempts = {row.id: row.attempt for row in connection.execute(_lock_over, {"runs": list(runs)})}
+    sequences = last_sequences(connection, attempts) if attempts else {}
+    return {key: Standing(attempt, sequences.get(key, 0)) for key, attempt in attempts.items()}
+
+
+def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) -> None:
+    """Open the next attempts of runs that were locked; what was asked of the attempts before is settled."""
+    connection.execute(_reopen_runs, [{"b_id": attempt.key, **attempt.run} for attempt in attempts])
+    connection.execute(_add_attempts, [attempt.attempt for attempt in attempts])
+    if nodes := [node for attempt in attempts for node in attempt.nodes]:
+        connection.execute(_add_nodes, nodes)
+    connection.execute(_reopen_inputs, [{"b_run_id": attempt.key, **attempt.inputs} for attempt in attempts])
+    connection.execute(_add_events, [event for attempt in attempts for event in attempt.events])
+    opened = [{"b_run_id": attempt.key, "b_handled_at": attempt.attempt["opened_at"]} for attempt in attempts]
+    connection.execute(_handle_requests, opened)
 
 
 def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:

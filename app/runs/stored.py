@@ -1,0 +1,82 @@
+"""A run as its rows tell it, for whoever takes it over or tries it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from app.db.database import ReadConnection
+from app.db.repositories import runs
+from app.db.repositories.reading import Row
+from app.engine.state import RunState
+from app.runs import rows
+from app.runs.run import Family, RunInputs
+from app.spec.library import Library
+from app.spec.load import Loaded
+from app.spec.model import Pair
+
+
+class DefinitionGoneError(Exception):
+    """The text that a run works from was redacted."""
+
+
+class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of a run with all that belongs to it."""
+
+    run: Row
+    attempt: Row
+    nodes: Sequence[Row]
+    loaded: Loaded
+    inputs: RunInputs
+    last_seq: int
+    parentage: Family | None = None
+
+    @property
+    def state(self) -> RunState:
+        """The engine's state; what is not stored of it is left open."""
+        return rows.run_state(self.run, self.attempt, self.nodes)
+
+
+def load(connection: ReadConnection, library: Library, key: int, number: int | None = None) -> StoredRun:
+    """Read an attempt of a run, by default its newest; raises DefinitionGoneError."""
+    run = runs.get_whole(connection, key)
+    attempt = runs.get_attempt(connection, key, number or run["attempt"]) if run is not None else None
+    spec = runs.get_spec(connection, run["definition_hash"]) if run is not None else None
+    if run is None or attempt is None or spec is None or spec[0] is None:
+        raise DefinitionGoneError("its definition is gone")
+    return StoredRun(
+        run=run,
+        attempt=attempt,
+        nodes=runs.get_nodes(connection, key, attempt["number"]),
+        loaded=read_definition(library, run, spec[0], spec[1] or ""),
+        inputs=_inputs(run),
+        last_seq=runs.last_seq(connection, key),
+        parentage=_parentage(connection, run),
+    )
+
+
+def read_definition(library: Library, run: Row, spec: str, base: str) -> Loaded:
+    """Read the definition of a run from its texts: of a sub-run the document that was called."""
+    if run["root_id"] is not None:
+        return library.read_called(spec, run["dag_name"], base=base)
+    return library.read(spec, name=run["dag_name"], override=run["dag_name"], base=base)
+
+
+def _parentage(connection: ReadConnection, run: Row) -> Family | None:
+    if run["root_id"] is None:
+        return None
+    return Family(root=run["root_id"], parent=run["parent_id"], level=runs.get_level(connection, run["id"]))
+
+
+def _inputs(run: Any) -> RunInputs:
+    return RunInputs(
+        params=msgspec.convert(run["params"], tuple[Pair, ...]),
+        env=msgspec.convert(run["env"], tuple[Pair, ...]),
+        dotenv=msgspec.convert(run["dotenv"], tuple[Pair, ...]),
+        work_dir=run["work_dir"],
+        keep_dir=run["keep_dir"],
+        source_directory=run["source_directory"],
+        base_environment=run["base_environment"],
+    )
