@@ -42,6 +42,10 @@ class InsideExecution:
         """Return when the job has ended; raises SetupError when it could not begin."""
         try:
             outcome = await asyncio.shield(self._task)
+        except asyncio.CancelledError:
+            if not self._task.cancelled():
+                raise
+            outcome = _STOPPED  # so early that the job was never begun
         finally:
             if self._task.done():
                 self._streams.close()
