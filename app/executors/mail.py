@@ -17,7 +17,7 @@ from app.executors.contract import Job, SetupError, StepError, Streams
 from app.executors.letter import Attachment, Letter
 from app.spec.problem import show
 
-MOST_ATTACHED_BYTES = 25 * 1024 * 1024
+MOST_ATTACHED_BYTES = 10 * 1024 * 1024
 
 
 async def run(job: Job, streams: Streams) -> int:

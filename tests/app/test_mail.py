@@ -100,14 +100,14 @@ async def test_attachments_are_found_from_the_steps_directory(
         ("to: a@x.test, attachments: [gone.txt]", 'mail: attachments: "gone.txt": no such file or directory'),
         ("to: a@x.test, attachments: [/]", 'mail: attachments: "/" is no file'),
         ("to: a@x.test, attachments: [/dev/zero]", 'mail: attachments: "/dev/zero" is no file'),
-        ("to: a@x.test, attachments: [huge]", "mail: attachments: hold more than 26214400 bytes"),
+        ("to: a@x.test, attachments: [huge]", "mail: attachments: hold more than 10485760 bytes"),
     ],
 )
 async def test_a_step_that_cannot_be_sent_fails_and_names_the_field(
     dagbook: Dagbook, sink: MailServer, tmp_path: Path, config: str, error: str
 ) -> None:
     with (tmp_path / "huge").open("wb") as file:
-        file.truncate(26_214_401)
+        file.truncate(10_485_761)
     ended = await dagbook.run(_spec(sink, config, more=f"workingDir: {tmp_path}"))
     assert ended.status == "failed"
     assert error in ended.nodes["m"]["error"]
