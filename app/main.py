@@ -16,7 +16,7 @@ from litestar.types import ASGIApp
 
 from app import __version__
 from app.api import errors
-from app.api.controllers import dags, health, runs
+from app.api.controllers import dags, health, reruns, runs, sub_runs
 from app.api.deps import Parts
 from app.api.providers import make_providers
 from app.api.requests import DOCUMENT, ApiRequest, only_document
@@ -28,6 +28,7 @@ from app.runs.ground import Ground, Identity, Machine
 from app.runs.guard import guard
 from app.runs.launch import Launcher
 from app.runs.recorder import Recorder
+from app.runs.rerun import Reruns
 from app.runs.supervisor import Supervisor, identify
 from app.runs.sweep import Sweep
 from app.settings import Settings, SettingsError
@@ -35,6 +36,7 @@ from app.spec.library import Library
 from app.spec.scope import without_own_settings
 
 API_PATH = "/api/v2"
+_RUN_HANDLERS = [*runs.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +88,7 @@ def build(settings: Settings, database: Database, identity: Identity) -> Server:
         database=database,
         library=library,
         launcher=launcher,
+        reruns=Reruns(database, supervisor, now),
         definitions=Definitions(database, library, now),
         zone=settings.tz,
         now=now,
@@ -121,7 +124,7 @@ def _ground(settings: Settings, identity: Identity) -> Ground:
 def _application(settings: Settings, parts: Parts) -> ASGIApp:
     path = settings.base_path + API_PATH
     app = Litestar(
-        [Router(path, route_handlers=[health.get_health, *dags.HANDLERS, *runs.HANDLERS])],
+        [Router(path, route_handlers=[health.get_health, *dags.HANDLERS, *_RUN_HANDLERS])],
         dependencies=make_providers(parts),
         exception_handlers=errors.HANDLERS,
         openapi_config=_openapi(path),

@@ -11,6 +11,7 @@ import msgspec
 from app.db.database import Database
 from app.definitions.save import Definitions
 from app.runs.launch import Launcher
+from app.runs.rerun import Reruns
 from app.spec.library import Library
 
 
@@ -21,12 +22,21 @@ class PageNumber(msgspec.Struct, frozen=True):
     size: int
 
 
+class SubRunKey(msgspec.Struct, frozen=True):
+    """Which sub-run is meant: DAG name and id of its root, and its own id."""
+
+    name: str
+    root: str
+    sub_run: str
+
+
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of the server that the API stands on."""
 
     database: Database
     library: Library
     launcher: Launcher
+    reruns: Reruns
     definitions: Definitions
     zone: tzinfo
     now: Callable[[], datetime]

@@ -169,8 +169,10 @@ def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[r
 def _run_fields(run: Row, zone: tzinfo) -> dict[str, Any]:
     status = RunStatus(run["status"])
     return {
-        "root_dag_run_name": run["dag_name"],
-        "root_dag_run_id": run["run_id"],
+        "root_dag_run_name": run.get("root_name", run["dag_name"]),
+        "root_dag_run_id": run.get("root_run_id", run["run_id"]),
+        "parent_dag_run_name": run.get("parent_name", UNSET),
+        "parent_dag_run_id": run.get("parent_run_id", UNSET),
         "dag_run_id": run["run_id"],
         "name": run["dag_name"],
         "status": status,
@@ -178,9 +180,15 @@ def _run_fields(run: Row, zone: tzinfo) -> dict[str, Any]:
         "queued_at": or_unset(time_text(run["queued_at"], zone)),
         "started_at": time_text(run["started_at"], zone),
         "finished_at": time_text(run["finished_at"], zone),
-        "log": f"db:/{run['dag_name']}/{run['run_id']}.log",
+        "log": f"{_log_base(run)}.log",
         "params": or_unset(run["params_text"]),
     }
+
+
+def _log_base(run: Row) -> str:
+    """Begin the pseudo paths of a run's logs; those of a sub-run lie below its root's."""
+    own = f"{run['dag_name']}/{run['run_id']}"
+    return f"db:/{run['root_name']}/{run['root_run_id']}/{own}" if "root_name" in run else f"db:/{own}"
 
 
 def run_summary(run: Row, zone: tzinfo) -> run_schemas.DAGRunSummary:
@@ -210,7 +218,8 @@ def node(run: Row, row: Row, dag: Dag, zone: tzinfo, *, began: bool) -> run_sche
     """Show a step in a run."""
     status = NodeStatus(row["status"])
     missing = "" if began else _NEVER
-    log = f"db:/{run['dag_name']}/{run['run_id']}/{row['name']}" if row["started_at"] else ""
+    log = f"{_log_base(run)}/{row['name']}" if row["started_at"] else ""
+    called = row.get("sub_runs") or {}
     return run_schemas.Node(
         step=_step_in_run(row, dag),
         stdout=log and f"{log}.out",
@@ -221,7 +230,35 @@ def node(run: Row, row: Row, dag: Dag, zone: tzinfo, *, began: bool) -> run_sche
         status_label=status.label,  # type: ignore[arg-type]  # the labels are the contract's words
         retry_count=row["retry_count"],
         done_count=row["done_count"],
+        sub_runs=or_unset(_called(called.get("current", ()))),
+        sub_runs_repeated=or_unset(_called(called.get("earlier", ()))),
         error=or_unset(row["error"]),
+    )
+
+
+def _called(found: Sequence[Row]) -> list[run_schemas.SubDAGRun]:
+    return [run_schemas.SubDAGRun(dag_run_id=one["id"], params=or_unset(one.get("params", ""))) for one in found]
+
+
+def sub_runs(nodes: Sequence[Row], known: Mapping[str, Row], zone: tzinfo) -> list[run_schemas.SubDAGRunDetail]:
+    """Show the runs that steps have called, per step those of its last execution first (api-behaviour op 34).
+
+    One that a step has named but that was never stored is left out.
+    """
+    found = [row["sub_runs"] for row in nodes if row["position"] >= 0 and row["sub_runs"]]
+    wanted = [one for called in found for one in (*called.get("current", ()), *called.get("earlier", ()))]
+    return [_sub_run(one, known[one["id"]], zone) for one in wanted if one["id"] in known]
+
+
+def _sub_run(called: Row, run: Row, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
+    status = RunStatus(run["status"])
+    return run_schemas.SubDAGRunDetail(
+        dag_run_id=run["run_id"],
+        status=status,
+        status_label=status.label,  # type: ignore[arg-type]  # the labels are the contract's words
+        started_at=time_text(run["started_at"], zone),
+        finished_at=time_text(run["finished_at"], zone),
+        params=or_unset(called.get("params", "")),
     )
 
 

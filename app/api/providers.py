@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from litestar.di import NamedDependency, Provide
 
 from app.api import params
-from app.api.deps import PageNumber, Parts
+from app.api.deps import PageNumber, Parts, SubRunKey
 from app.api.pages import PageRequest
 from app.api.requests import ApiRequest
 from app.db.repositories.runs import RunFilter
@@ -25,6 +25,7 @@ def make_providers(parts: Parts) -> dict[str, Provide]:
         "parts": Provide(_parts_provider(parts), sync_to_thread=False),
         "page_request": Provide(provide_page_request, sync_to_thread=False),
         "page_number": Provide(provide_page_number, sync_to_thread=False),
+        "sub_run_key": Provide(provide_sub_run_key, sync_to_thread=False),
         "run_filter": Provide(provide_run_filter, sync_to_thread=False),
     }
 
@@ -61,6 +62,16 @@ def provide_page_number(page: params.Page = 1, per_page: params.PerPage = 50) ->
     if per_page < 0:
         raise BadRequestError("perPage: must not be negative")
     return PageNumber(max(page, 1), min(per_page or _PER_PAGE, _MOST_PER_PAGE))
+
+
+# The framework's description of the API knows a path's parameters inside a dependency by the path's own names only.
+def provide_sub_run_key(
+    name: params.DagName,
+    dagRunId: params.DagRunId,  # noqa: N803
+    subDAGRunId: params.SubRunId,  # noqa: N803
+) -> SubRunKey:
+    """Gather what names a sub-run."""
+    return SubRunKey(name, dagRunId, subDAGRunId)
 
 
 def provide_run_filter(

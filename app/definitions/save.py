@@ -1,4 +1,4 @@
-"""Use cases of stored definitions: create, save, delete (api-behaviour 3.3)."""
+"""Use cases of stored definitions: create, save, suspend, delete (api-behaviour 3.3)."""
 
 from __future__ import annotations
 
@@ -51,6 +51,11 @@ class Definitions:
     async def delete(self, file_name: str) -> None:
         """Remove a DAG; its runs, queued and running ones too, are untouched. Raises NotFoundError."""
         if not await self._database.write(lambda connection: dags.remove(connection, file_name)):
+            raise _unknown(file_name)
+
+    async def suspend(self, file_name: str, *, suspended: bool) -> None:
+        """Let the schedules of a DAG rest, or wake them; harmless when repeated. Raises NotFoundError."""
+        if not await self._database.write(lambda connection: dags.suspend(connection, file_name, suspended=suspended)):
             raise _unknown(file_name)
 
     async def _require(self, file_name: str) -> None:

@@ -1,4 +1,7 @@
-"""Use cases of runs: start a stored DAG or a text, stop a run, stop all runs of a DAG (api-behaviour 3.4, 3.6)."""
+"""Use cases of runs: start a stored DAG, a text or what a run worked from; stop one run or all of a DAG.
+
+Behaviour: api-behaviour 3.4 and 3.6, runtime 21.6 and 21.7.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from typing import Protocol
 import msgspec
 
 from app.db.database import Database
+from app.db.failure import DatabaseUnavailable
 from app.db.repositories import dags, runs
+from app.db.repositories.reading import Row
 from app.engine.status import RunStatus
 from app.errors import (
     AlreadyExistsError,
@@ -18,13 +23,16 @@ from app.errors import (
     NotRunningError,
 )
 from app.names import check_dag_name, check_run_id, new_key, new_run_id, shorten
+from app.runs import stored
 from app.runs.accept import Start, Wanted
 from app.runs.files import RunFiles
 from app.runs.ground import Ground
 from app.runs.guard import Refusal
-from app.runs.inputs import Place, evaluate_inputs
+from app.runs.inputs import Place, evaluate_again, evaluate_inputs
 from app.runs.recorder import RunRefusedError
+from app.runs.rerun import gone
 from app.runs.run import OwnedRun
+from app.runs.stored import DefinitionGoneError, StoredRun
 from app.spec.library import Library
 from app.spec.load import Loaded
 
@@ -90,7 +98,7 @@ class Launcher:
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
         _refuse_nul(start)
         key = new_key()
-        inputs = await evaluate_inputs(definition.dag, start.params, self._place(key, start))
+        inputs = await evaluate_inputs(definition.dag, start.params, self._place(key, start.source_directory))
         owned = OwnedRun(
             key=key,
             dag_name=definition.dag.name,
@@ -101,16 +109,56 @@ class Launcher:
             inputs=inputs,
             last_seq=1,
         )
+        await self._accept(wanted, owned)
+        return run_id
+
+    async def _accept(self, wanted: Wanted, owned: OwnedRun) -> None:
         try:
             await self._drivers.accept(wanted, owned)
         except RunRefusedError as error:
             raise _as_app_error(error.refusal) from error
+
+    async def reschedule(self, run: Row, start: Start) -> str:
+        """Start a run from what another one worked from, and return its id; raises AppError.
+
+        Its text, params and environment are the other run's; dotenv files are read again.
+        """
+        name = start.dag_name.strip()
+        if name:
+            check_dag_name(name, "dagName")
+        run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
+        source = await self._source(run)
+        name = name or run["dag_name"]
+        loaded = self._library.read(source.spec, name=name, override=name, base=source.base)
+        if loaded.problems:
+            raise InvalidSpecError(loaded.problems)
+        key, dag = new_key(), loaded.definition.dag
+        inputs = await evaluate_again(dag, source.inputs, self._place(key, source.inputs.source_directory))
+        owned = OwnedRun(
+            key=key,
+            dag_name=name,
+            run_id=run_id,
+            attempt=1,
+            token=1,
+            definition=loaded.definition,
+            inputs=inputs,
+            last_seq=1,
+        )
+        start = msgspec.structs.replace(start, singleton=True)
+        wanted = Wanted(spec=source.spec, base=source.base, file_name=source.run["file_name"], start=start)
+        await self._accept(wanted, owned)
         return run_id
 
-    def _place(self, key: int, start: Start) -> Place:
+    async def _source(self, run: Row) -> StoredRun:
+        try:
+            return await self._database.read(lambda connection: stored.load(connection, self._library, run["id"]))
+        except DefinitionGoneError as error:
+            raise gone(run) from error
+
+    def _place(self, key: int, source_directory: str | None) -> Place:
         ground = self._ground
         return Place(
-            source_directory=start.source_directory,
+            source_directory=source_directory,
             own_directory=RunFiles(ground.spool, key).work,
             work_dir=ground.work_dir,
             machine=ground.machine,
@@ -134,15 +182,14 @@ class Launcher:
         row = await self._database.glance(lambda connection: dags.get(connection, file_name))
         if row is None:
             raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
-        wanted = runs.RunFilter(name=row["dag_name"], status=int(RunStatus.RUNNING))
         errors = []
-        for run in await self._database.read(lambda connection: runs.find(connection, wanted)):
+        for run_id in await self._database.read(lambda connection: runs.find_live(connection, row["dag_name"])):
             try:
-                await self.stop(run["dag_name"], run["run_id"], actor)
-            except NotRunningError:
+                await self.stop(row["dag_name"], run_id, actor)
+            except (NotRunningError, NotFoundError):
                 continue  # it ended in between, which is what was wanted
-            except NotFoundError as error:
-                errors.append(error.message)
+            except DatabaseUnavailable as error:
+                errors.append(f"run {run_id!r} could not be asked to stop: {error}")
         return errors
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from app.engine.history import Change
 from app.engine.runlog import Line, describe
+from app.engine.status import NodeStatus
 from app.spec.model import Dag
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]+")
@@ -60,6 +61,10 @@ def _lines(event: Mapping[str, Any], dag: Dag, error: str) -> tuple[Line, ...]:
     if "accepted" in data:
         told = {"trigger": data["accepted"], **_picked(data, "step"), **_picked(data, "actor")}
         return (Line("INFO", "run accepted", told),)
+    if "edited_by" in data:
+        status = NodeStatus(data["status"]).label
+        about = {"step": dag.steps[event["position"]].name, "status": status, "actor": data["edited_by"]}
+        return (Line("INFO", "status of the step was set by hand", about),)
     return describe(dag, Change(event["position"], data), error)
 
 

@@ -26,6 +26,8 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a run with all that belongs to it."""
 
     run: Row
+    spec: str
+    base: str
     attempt: Row
     nodes: Sequence[Row]
     loaded: Loaded
@@ -48,6 +50,8 @@ def load(connection: ReadConnection, library: Library, key: int, number: int | N
         raise DefinitionGoneError("its definition is gone")
     return StoredRun(
         run=run,
+        spec=spec[0],
+        base=spec[1] or "",
         attempt=attempt,
         nodes=runs.get_nodes(connection, key, attempt["number"]),
         loaded=read_definition(library, run, spec[0], spec[1] or ""),

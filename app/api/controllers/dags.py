@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from litestar import delete, get, post, put
+from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from app.api import params
 from app.api.answers import errors
-from app.api.controllers.runs import dag_of
+from app.api.controllers.runs import dag_of, empty
 from app.api.deps import PageNumber, Parts
 from app.api.present import dag_details, dag_in_list, never_run, pagination, run_details, run_summary, summary_of
 from app.api.schemas.dags import (
@@ -29,6 +29,7 @@ from app.api.schemas.dags import (
     SpecUpdate,
     StartDAG,
     StoppedAll,
+    Suspension,
     Validation,
 )
 from app.api.schemas.runs import DAGRunDetails, StartedRun
@@ -236,6 +237,16 @@ async def stop_all(file_name: params.FileName, parts: NamedDependency[Parts]) ->
     return StoppedAll(errors=await parts.launcher.stop_all(row["file_name"], None))
 
 
+@post("/dags/{fileName:str}/suspend", operation_id="updateDAGSuspensionState", status_code=200, responses=errors(404))
+async def suspend(
+    file_name: params.FileName, data: JSONBody[Suspension], parts: NamedDependency[Parts]
+) -> Response[None]:
+    """Let the DAG's schedules rest, or wake them; starts by hand are not affected."""
+    row = await require_dag(parts, file_name)
+    await parts.definitions.suspend(row["file_name"], suspended=data.suspend)
+    return empty()
+
+
 HANDLERS = [
     create_dag,
     validate,
@@ -246,4 +257,5 @@ HANDLERS = [
     put_spec,
     start_dag,
     stop_all,
+    suspend,
 ]

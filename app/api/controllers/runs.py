@@ -23,7 +23,9 @@ from app.errors import NotFoundError
 from app.names import LATEST, shorten
 from app.runs.accept import Start
 from app.runs.log import render_log
+from app.runs.rerun import no_step
 from app.runs.spool import STDERR, STDOUT
+from app.runs.stored import read_definition
 from app.spec.model import Dag
 
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
@@ -79,12 +81,14 @@ async def get_run(name: params.DagName, dag_run_id: params.DagRunId, parts: Name
 
 async def read_details(parts: Parts, name: str, run_id: str) -> DAGRunDetails:
     """Read a run as the contract shows it; raises NotFoundError."""
-    run, attempt, nodes = await parts.database.glance(lambda connection: _read_run(connection, name, run_id))
+    run, attempt, nodes = await parts.database.glance(
+        lambda connection: read_newest(connection, find_run(connection, name, run_id))
+    )
     return run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone)
 
 
-def _read_run(connection: ReadConnection, name: str, run_id: str) -> tuple[Any, Any, Any]:
-    run = find_run(connection, name, run_id)
+def read_newest(connection: ReadConnection, run: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """Return a run with its newest attempt and that one's nodes."""
     attempt = runs.get_attempt(connection, run["id"], run["attempt"])
     return run, attempt, runs.get_nodes(connection, run["id"], run["attempt"])
 
@@ -92,9 +96,14 @@ def _read_run(connection: ReadConnection, name: str, run_id: str) -> tuple[Any, 
 def find_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
     """Return the summary of a run, ``latest`` understood; raises NotFoundError naming both."""
     run = None
-    if "\0" not in name + run_id:
-        latest = run_id == LATEST
-        run = runs.get_latest(connection, name) if latest else runs.get(connection, name, run_id)
+    if "\0" not in name + run_id and run_id == LATEST:
+        run = runs.get_latest(connection, name)
+    return find_exactly(connection, name, run_id) if run is None else run
+
+
+def find_exactly(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
+    """Return the summary of a run that is about to be changed; raises NotFoundError naming both."""
+    run = None if "\0" in name + run_id else runs.get(connection, name, run_id)
     if run is None:
         raise NotFoundError(f"there is no run {shorten(run_id)} of DAG {shorten(name)}")
     return run
@@ -102,12 +111,13 @@ def find_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str,
 
 async def dag_of(parts: Parts, run: Mapping[str, Any]) -> Dag:
     """Return the definition that a run works from."""
-    known = parts.library.recall(run["definition_hash"], run["dag_name"])
+    is_root = run["root_id"] is None
+    known = parts.library.recall(run["definition_hash"], run["dag_name"]) if is_root else None
     if known is not None:
         return known.definition.dag
-    spec = await parts.database.read(lambda connection: runs.get_spec(connection, run["definition_hash"]))
+    spec = await parts.database.glance(lambda connection: runs.get_spec(connection, run["definition_hash"]))
     text, base = spec or ("", "")
-    return parts.library.read(text or "", override=run["dag_name"], base=base or "").definition.dag
+    return read_definition(parts.library, run, text or "", base or "").definition.dag
 
 
 @post(
@@ -138,6 +148,11 @@ async def get_run_log(
 ) -> Log:
     """Return a page of the run's own log: what happened to it, over all attempts."""
     run = await parts.database.glance(lambda connection: find_run(connection, name, dag_run_id))
+    return await read_run_log(parts, run, page_request)
+
+
+async def read_run_log(parts: Parts, run: Mapping[str, Any], page_request: PageRequest) -> Log:
+    """Read a page of a run's own log."""
     events = await parts.database.read(lambda connection: runs.get_events(connection, run["id"]))
     lines = render_log(events, run, await dag_of(parts, run), parts.zone)
     wanted = window(page_request, len(lines))
@@ -159,13 +174,22 @@ async def get_step_log(
     stream: params.Stream = "stdout",
 ) -> Log:
     """Return a page of a step's or handler's output; it can be read while it grows."""
-    run, _, nodes = await parts.database.glance(lambda connection: _read_run(connection, name, dag_run_id))
-    node = next((node for node in nodes if node["name"] == step_name), None)
+    run = await parts.database.glance(lambda connection: find_run(connection, name, dag_run_id))
+    return await read_step_log(parts, run, step_name, stream, page_request)
+
+
+async def read_step_log(
+    parts: Parts, run: Mapping[str, Any], step: str, stream: params.Stream, page_request: PageRequest
+) -> Log:
+    """Read a page of what a step or handler of a run wrote; raises NotFoundError."""
+    nodes = await parts.database.glance(lambda connection: runs.get_nodes(connection, run["id"], run["attempt"]))
+    node = next((node for node in nodes if node["name"] == step), None)
     if node is None:
-        raise NotFoundError(f"run {shorten(dag_run_id)} of DAG {shorten(name)} has no step {shorten(step_name)}")
+        raise no_step(run, step)
     if node["started_at"] is None:
-        raise NotFoundError(f"step {shorten(step_name)} has not run, so it has no log")
-    key = StreamKey(run["id"], run["attempt"], node["position"], _STREAMS[stream])
+        raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
+    # A node that a retry has kept wrote in an earlier attempt.
+    key = StreamKey(run["id"], node["log_attempt"] or node["attempt"], node["position"], _STREAMS[stream])
     return await parts.database.read(lambda connection: _read_page(connection, key, page_request))
 
 

@@ -157,6 +157,12 @@ class StartDAG(Schema, kw_only=True):
     singleton: bool | UnsetType | None = False
 
 
+class Suspension(Schema, kw_only=True):
+    """Whether the DAG's schedules are to rest."""
+
+    suspend: bool
+
+
 class StoppedAll(Schema, kw_only=True):
     """The runs that could not be asked to stop."""
 

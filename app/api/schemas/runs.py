@@ -143,6 +143,50 @@ class StartInline(Schema, kw_only=True):
     source_directory: str | UnsetType | None = UNSET  # ours: where a file lies that a terminal runs
 
 
+class Retry(Schema, kw_only=True):
+    """Which run is to be tried again, or which step of it alone."""
+
+    dag_run_id: str
+    step_name: str | UnsetType | None = UNSET
+
+
+class Reschedule(Schema, kw_only=True):
+    """How the new run is called."""
+
+    dag_run_id: str | UnsetType | None = UNSET
+    dag_name: str | UnsetType | None = UNSET
+
+
+class RescheduledRun(Schema, kw_only=True):
+    """The new run, and whether it waits in a queue."""
+
+    dag_run_id: str
+    queued: bool
+
+
+class StepStatus(Schema, kw_only=True):
+    """The status that a step is given by hand."""
+
+    status: NodeStatus
+
+
+class SubDAGRunDetail(Schema, kw_only=True):
+    """A run that a step has called, and how it stands."""
+
+    dag_run_id: str
+    status: RunStatus
+    status_label: RunLabel
+    started_at: str
+    finished_at: str | UnsetType = UNSET
+    params: str | UnsetType = UNSET
+
+
+class SubDAGRuns(Schema, kw_only=True):
+    """The runs that a run's steps have called."""
+
+    sub_runs: list[SubDAGRunDetail]
+
+
 class StartedRun(Schema, kw_only=True):
     """The id of the run that was started."""
 

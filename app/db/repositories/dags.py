@@ -100,6 +100,11 @@ def remove(connection: WriteConnection, file_name: str) -> bool:
     return bool(connection.execute(delete(Dag).where(Dag.file_name == file_name)).rowcount)
 
 
+def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> bool:
+    """Say whether the schedules of a DAG rest; False when there is none of this name."""
+    return bool(connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended)).rowcount)
+
+
 def _add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(make(Definition).values(**definition).on_conflict_do_nothing())

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Definition
@@ -19,10 +19,12 @@ from app.db.repositories.reading import Row, all_rows, first_row
 MOST_RUNS = 1000
 _RUNNING, _QUEUED = 1, 5
 _KILL = "kill"
+_LIVE = (0, _RUNNING)
 _INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment"})
 
 _summary = (
     Run.id,
+    Run.root_id,
     Run.dag_name,
     Run.run_id,
     Run.status,
@@ -62,6 +64,20 @@ _get_outputs = (
     .order_by(Node.position)
 )
 _get_newest = select(*_summary).where(*_OF_NAME).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1)
+_root, _parent = aliased(Run), aliased(Run)
+_get_below = (
+    select(
+        *_summary,
+        _root.dag_name.label("root_name"),
+        _root.run_id.label("root_run_id"),
+        _parent.dag_name.label("parent_name"),
+        _parent.run_id.label("parent_run_id"),
+    )
+    .join(_root, _root.id == Run.root_id)
+    .join(_parent, _parent.id == Run.parent_id)
+    .where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
+)
+_find_called = select(*_summary).where(Run.parent_id == bindparam("parent"))
 _get_newest_running = _get_newest.where(Run.status == _RUNNING)
 _get_nodes = (
     select(*Node.__table__.columns)
@@ -101,6 +117,17 @@ def get_latest(connection: ReadConnection, dag_name: str) -> Row | None:
     return first_row(connection, _get_newest, name=dag_name)
 
 
+def get_below(connection: ReadConnection, root: int, run_id: str) -> Row | None:
+    """Return the summary of a sub-run, however far below its root, with names and ids of root and caller."""
+    return first_row(connection, _get_below, root=root, run=run_id)
+
+
+def find_called(connection: ReadConnection, parent: int) -> dict[str, Row]:
+    """Return, by id, the summaries of the runs that a run has called itself."""
+    rows = all_rows(connection, _find_called, parent=parent)
+    return {row["run_id"]: row for row in rows}
+
+
 def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) -> Sequence[Row]:
     """Return summaries of root runs, newest first, ties by run id."""
     statement = select(*_summary).where(Run.root_id.is_(None))
@@ -118,6 +145,12 @@ def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) 
         statement = statement.where(Run.created_at < wanted.before)
     statement = statement.order_by(Run.created_at.desc(), Run.run_id).limit(limit)
     return all_rows(connection, statement)
+
+
+def find_live(connection: ReadConnection, dag_name: str) -> list[str]:
+    """Return the ids of all root runs of a name that are under way, however many."""
+    statement = select(Run.run_id).where(*_OF_NAME, Run.status.in_(_LIVE)).order_by(Run.created_at)
+    return [row.run_id for row in connection.execute(statement, {"name": dag_name})]
 
 
 def _contains(connection: ReadConnection, column: InstrumentedAttribute[str], part: str) -> ColumnElement[bool]:

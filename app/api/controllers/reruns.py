@@ -1,0 +1,83 @@
+"""Runs that are over: tried again, started anew, their steps' statuses set by hand (tag dag-runs)."""
+
+from __future__ import annotations
+
+from litestar import Response, patch, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from app.api import params
+from app.api.answers import errors
+from app.api.controllers.runs import empty, find_exactly
+from app.api.deps import Parts
+from app.api.schemas.runs import Reschedule, RescheduledRun, Retry, StepStatus
+from app.engine.status import NodeStatus
+from app.errors import BadRequestError
+from app.names import shorten
+from app.runs.accept import Start
+
+_SETTABLE = ", ".join(f"{int(status)} ({status.label})" for status in NodeStatus if status is not NodeStatus.RUNNING)
+
+
+@post(
+    "/dag-runs/{name:str}/{dagRunId:str}/retry",
+    operation_id="retryDAGRun",
+    status_code=200,
+    responses=errors(404, 409),
+)
+async def retry_run(
+    name: params.DagName, dag_run_id: params.DagRunId, data: JSONBody[Retry], parts: NamedDependency[Parts]
+) -> Response[None]:
+    """Try a run again: what failed and all that depends on it, or one step alone."""
+    run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
+    if data.dag_run_id != dag_run_id:
+        raise BadRequestError(f"dagRunId: {shorten(data.dag_run_id)} is not the run of the path, {shorten(dag_run_id)}")
+    await parts.reruns.retry(run, data.step_name or None, None)
+    return empty()
+
+
+@post(
+    "/dag-runs/{name:str}/{dagRunId:str}/reschedule",
+    operation_id="rescheduleDAGRun",
+    status_code=200,
+    responses=errors(404, 409),
+)
+async def reschedule_run(
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    parts: NamedDependency[Parts],
+    data: JSONBody[Reschedule] | None = None,
+) -> RescheduledRun:
+    """Start a new run from what another one worked from: its text, params and environment."""
+    run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
+    wanted = data or Reschedule()
+    start = Start(run_id=wanted.dag_run_id or "", dag_name=wanted.dag_name or "", trigger="reschedule")
+    return RescheduledRun(dag_run_id=await parts.launcher.reschedule(run, start), queued=False)
+
+
+@patch(
+    "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/status",
+    operation_id="updateDAGRunStepStatus",
+    responses=errors(404),
+)
+async def set_step_status(
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    step_name: params.StepName,
+    data: JSONBody[StepStatus],
+    parts: NamedDependency[Parts],
+) -> Response[None]:
+    """Set the status of a step by hand, for a retry to go by."""
+    check_settable(data.status)
+    run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
+    await parts.reruns.set_step_status(run, step_name, data.status, None)
+    return empty()
+
+
+def check_settable(status: NodeStatus) -> None:
+    """Refuse what only a driver can bring about; raises BadRequestError."""
+    if status is NodeStatus.RUNNING:
+        raise BadRequestError(f"status: a step cannot be set to running; use one of {_SETTABLE}")
+
+
+HANDLERS = [retry_run, reschedule_run, set_step_status]

@@ -1,0 +1,126 @@
+"""Runs that other runs have called, of every depth, reached through their root (tag dag-runs; api-behaviour 3.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from litestar import Response, get, patch
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from app.api import params
+from app.api.answers import errors
+from app.api.controllers.reruns import check_settable
+from app.api.controllers.runs import (
+    dag_of,
+    empty,
+    find_exactly,
+    find_run,
+    read_newest,
+    read_run_log,
+    read_step_log,
+)
+from app.api.deps import Parts, SubRunKey
+from app.api.pages import PageRequest
+from app.api.present import run_details, sub_runs
+from app.api.schemas.runs import DAGRunAnswer, Log, StepStatus, SubDAGRuns
+from app.db.database import ReadConnection
+from app.db.repositories import runs
+from app.errors import NotFoundError
+from app.names import shorten
+
+_PATH = "/dag-runs/{name:str}/{dagRunId:str}/sub-dag-runs"
+_Run = Mapping[str, Any]
+_Find = Callable[[ReadConnection, str, str], _Run]
+
+
+@get(_PATH, operation_id="getSubDAGRuns", responses=errors(404))
+async def list_sub_runs(
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    parts: NamedDependency[Parts],
+    parent_sub_run_id: params.ParentSubRunId = None,
+) -> SubDAGRuns:
+    """List the runs that the steps of a run have called; with a parent, those that this sub-run has called."""
+
+    def read(connection: ReadConnection) -> SubDAGRuns:
+        run = find_run(connection, name, dag_run_id)
+        if parent_sub_run_id:
+            run = _find_below(connection, run, parent_sub_run_id)
+        nodes = runs.get_nodes(connection, run["id"], run["attempt"])
+        return SubDAGRuns(sub_runs=sub_runs(nodes, runs.find_called(connection, run["id"]), parts.zone))
+
+    return await parts.database.read(read)
+
+
+@get(_PATH + "/{subDAGRunId:str}", operation_id="getSubDAGRunDetails", responses=errors(404))
+async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[Parts]) -> DAGRunAnswer:
+    """Return a sub-run with its nodes."""
+    found = await _sub_run(parts, sub_run_key)
+    run, attempt, nodes = await parts.database.glance(lambda connection: read_newest(connection, found))
+    return DAGRunAnswer(dag_run_details=run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone))
+
+
+@get(_PATH + "/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", responses=errors(404))
+async def get_sub_run_log(
+    sub_run_key: NamedDependency[SubRunKey],
+    parts: NamedDependency[Parts],
+    page_request: NamedDependency[PageRequest],
+) -> Log:
+    """Return a page of a sub-run's own log."""
+    run = await _sub_run(parts, sub_run_key)
+    return await read_run_log(parts, run, page_request)
+
+
+@get(
+    _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/log",
+    operation_id="getSubDAGRunStepLog",
+    responses=errors(404),
+)
+async def get_sub_run_step_log(
+    sub_run_key: NamedDependency[SubRunKey],
+    step_name: params.StepName,
+    parts: NamedDependency[Parts],
+    page_request: NamedDependency[PageRequest],
+    stream: params.Stream = "stdout",
+) -> Log:
+    """Return a page of what a step or handler of a sub-run wrote."""
+    run = await _sub_run(parts, sub_run_key)
+    return await read_step_log(parts, run, step_name, stream, page_request)
+
+
+@patch(
+    _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/status",
+    operation_id="updateSubDAGRunStepStatus",
+    responses=errors(404),
+)
+async def set_sub_run_step_status(
+    sub_run_key: NamedDependency[SubRunKey],
+    step_name: params.StepName,
+    data: JSONBody[StepStatus],
+    parts: NamedDependency[Parts],
+) -> Response[None]:
+    """Set the status of a sub-run's step by hand; its root and its caller stay as they are."""
+    check_settable(data.status)
+    run = await _sub_run(parts, sub_run_key, find_exactly)
+    await parts.reruns.set_step_status(run, step_name, data.status, None)
+    return empty()
+
+
+async def _sub_run(parts: Parts, key: SubRunKey, find: _Find = find_run) -> _Run:
+    return await parts.database.glance(
+        lambda connection: _find_below(connection, find(connection, key.name, key.root), key.sub_run)
+    )
+
+
+def _find_below(connection: ReadConnection, root: _Run, run_id: str) -> _Run:
+    run = None if "\0" in run_id else runs.get_below(connection, root["id"], run_id)
+    if run is None:
+        raise NotFoundError(
+            f"run {shorten(root['run_id'])} of DAG {shorten(root['dag_name'])} has no sub-run {shorten(run_id)}"
+        )
+    return run
+
+
+HANDLERS = [list_sub_runs, get_sub_run, get_sub_run_log, get_sub_run_step_log, set_sub_run_step_status]

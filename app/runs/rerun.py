@@ -1,0 +1,92 @@
+"""Use cases of runs that are over: try one again, set the status of a step by hand (runtime 21.3 to 21.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from app.db.database import Database, ReadConnection, WriteConnection
+from app.db.repositories import edits, runs
+from app.db.repositories.edits import StepEdit
+from app.db.repositories.reading import Row
+from app.engine.status import NodeStatus, RunStatus
+from app.errors import BadRequestError, MaxRunReachedError, NotFoundError
+from app.names import shorten
+from app.runs.again import Retry
+from app.runs.recorder import RunRefusedError
+from app.runs.stored import DefinitionGoneError
+
+_NOBODY = "anonymous"
+_DRIVEN = frozenset({RunStatus.NOT_STARTED, RunStatus.RUNNING})
+
+
+class Drivers(Protocol):
+    """Those who drive runs, seen from here."""
+
+    async def retry(self, key: int, retry: Retry) -> None:
+        """Begin the next attempt of a run that is over, and drive it."""
+
+
+class Reruns:
+    """What people may ask of runs that are over."""
+
+    def __init__(self, database: Database, drivers: Drivers, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._drivers = drivers
+        self._now = now
+
+    async def retry(self, run: Row, step: str | None, actor: str | None) -> None:
+        """Try a run again, or one step of it; raises AppError. Returns when the new attempt is stored."""
+        key = None
+        if step is not None:
+            key = await self._database.glance(lambda connection: _step_key(connection, run, step))
+        if not RunStatus(run["status"]).is_final:
+            raise MaxRunReachedError(f"{_named(run)} is {_status(run)}; it can be retried when it is over")
+        try:
+            await self._drivers.retry(run["id"], Retry(step=key, actor=actor))
+        except RunRefusedError as error:
+            raise MaxRunReachedError(error.refusal.message) from error
+        except DefinitionGoneError as error:
+            raise gone(run) from error
+
+    async def set_step_status(self, run: Row, step: str, status: NodeStatus, actor: str | None) -> None:
+        """Set the status of a step, and nothing else, for a retry to go by; raises AppError."""
+        edit = StepEdit(step=step, status=int(status), actor=actor or _NOBODY, at=self._now())
+        await self._database.write(lambda connection: _edit(connection, run, edit))
+
+
+def gone(run: Row) -> BadRequestError:
+    """Say that nothing can be begun from a run's definition any more."""
+    return BadRequestError(f"the definition of {_named(run)} was redacted; start its DAG as it is now instead")
+
+
+def _edit(connection: WriteConnection, run: Row, edit: StepEdit) -> None:
+    standing = edits.lock_run(connection, run["id"])
+    if standing is None:
+        raise NotFoundError(f"there is no run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}")
+    if RunStatus(standing["status"]) in _DRIVEN:
+        raise BadRequestError(f"{_named(run)} is running; set the status of a step when it is over")
+    if not edits.edit_step(connection, run["id"], standing["attempt"], edit):
+        raise no_step(run, edit.step)
+
+
+def _step_key(connection: ReadConnection, run: Row, step: str) -> int:
+    nodes = runs.get_nodes(connection, run["id"], run["attempt"])
+    key = next((node["position"] for node in nodes if node["name"] == step and not node["handler"]), None)
+    if key is None:
+        raise no_step(run, step)
+    return int(key)
+
+
+def no_step(run: Row, step: str) -> NotFoundError:
+    """Say that a run has no such step."""
+    return NotFoundError(f"{_named(run)} has no step {shorten(step)}")
+
+
+def _named(run: Row) -> str:
+    return f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}"
+
+
+def _status(run: Row) -> str:
+    return RunStatus(run["status"]).label.replace("_", " ")
