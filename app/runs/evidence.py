@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from app.db.database import ReadConnection
 from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
+from app.db.repositories.reading import Row
 from app.executors.letter import Attachment
 from app.runs.notices import divide
 from app.runs.run import OwnedRun
@@ -28,25 +29,38 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 def read(connection: ReadConnection, run: OwnedRun, *, with_logs: bool) -> Evidence:
     """Read what a mail about a run tells beside its state."""
     nodes = runs.get_nodes(connection, run.key, run.attempt)
-    names = {row["position"]: row["name"] for row in nodes if row["position"] >= 0}
     commands = {row["position"]: _command(row["shown"]) for row in nodes if row["shown"]}
-    return Evidence(commands=commands, logs=_read_logs(connection, run, names) if with_logs else ())
+    return Evidence(commands=commands, logs=_read_logs(connection, nodes) if with_logs else ())
 
 
 def _command(shown: Mapping[str, Any]) -> str:
     return " ".join((shown.get("command", ""), *shown.get("args", ())))
 
 
-def _read_logs(connection: ReadConnection, run: OwnedRun, names: Mapping[int, str]) -> tuple[Attachment, ...]:
-    """Read what the steps, not the handlers, have written to stdout."""
-    sizes = logs.count_bytes(connection, run.key, run.attempt, STDOUT)
-    parts = divide({key: size for key, size in sizes.items() if key in names}, LOGS_BYTES)
+def _read_logs(connection: ReadConnection, nodes: Sequence[Row]) -> tuple[Attachment, ...]:
+    """Read what the steps, not the handlers, have written to stdout; what a retry kept lies with an earlier attempt."""
+    keys = {row["position"]: _key(row) for row in nodes if row["position"] >= 0}
+    names = {row["position"]: row["name"].replace("/", "_") for row in nodes}
+    sizes = _measure(connection, keys)
+    parts = divide(sizes, LOGS_BYTES)
     found = []
-    for key in sorted(parts):
-        start = sizes[key] - parts[key]
-        data = logs.read_from(connection, StreamKey(run.key, run.attempt, key, STDOUT), start)
-        found.append(Attachment(f"{names[key].replace('/', '_')}.out", cut(data, start), "text/plain"))
+    for position in sorted(parts):
+        start = sizes[position] - parts[position]
+        data = logs.read_from(connection, keys[position], start)
+        found.append(Attachment(f"{names[position]}.out", cut(data, start), "text/plain"))
     return tuple(found)
+
+
+def _key(row: Row) -> StreamKey:
+    return StreamKey(row["run_id"], row["log_attempt"] or row["attempt"], row["position"], STDOUT)
+
+
+def _measure(connection: ReadConnection, keys: Mapping[int, StreamKey]) -> dict[int, int]:
+    """Tell how long each log is that is not empty."""
+    attempts = {(key.run, key.attempt) for key in keys.values()}
+    counted = {(run, number): logs.count_bytes(connection, run, number, STDOUT) for run, number in attempts}
+    sizes = {position: counted[key.run, key.attempt].get(position, 0) for position, key in keys.items()}
+    return {position: size for position, size in sizes.items() if size}
 
 
 def cut(data: bytes, start: int) -> bytes:

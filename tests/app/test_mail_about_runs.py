@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from app.db.repositories import runs
+from app.main import Server
 from app.runs import evidence, notify
+from app.runs.again import Retry
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.mailserver import HOST, PASSWORD, USER, MailServer, Silent, listening, mail_server
 from tests.waiting import come_true
@@ -132,6 +135,13 @@ async def test_the_password_is_evaluated(dagbook: Dagbook) -> None:
         assert PASSWORD not in mail.html
 
 
+async def test_a_called_run_sends_mails_under_its_own_settings(dagbook: Dagbook, sink: MailServer) -> None:
+    child = f"{dagbook.name}-child"
+    ended = await dagbook.run(f"steps: [{{name: c, call: {child}}}]\n---\nname: {child}\n{_spec(sink.port, BAD)}")
+    assert ended.status == "failed"
+    assert await _one(sink) == (f"[ERR] {child} (failed)", ["error@example.test"])
+
+
 # -- logs ------------------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +173,21 @@ async def test_of_logs_that_are_too_long_the_ends_are_attached(
     assert whole.endswith(kept)
     assert 900 < len(kept) <= 1000 - len(mail.attachments["b.out"])
     assert first == f"[the first {len(whole) - len(kept)} bytes are left out]"
+
+
+async def test_a_retry_attaches_the_logs_of_the_steps_that_it_kept(
+    dagbook: Dagbook, server: Server, sink: MailServer, tmp_path: Path
+) -> None:
+    steps = GOOD + f"  - {{name: b, command: echo second; test -e {tmp_path}/mended}}\n"
+    run_id = await dagbook.start(_spec(sink.port, steps, mail=", attachLogs: true"))
+    await sink.received()
+    (tmp_path / "mended").touch()
+    run = await server.parts.database.read(lambda connection: runs.get(connection, dagbook.name, run_id))
+    assert run is not None
+    await server.supervisor.retry(run["id"], Retry(attempt=2))
+    mail = (await sink.received(2))[1]
+    assert mail.subject == f"[INFO] {dagbook.name} (succeeded)"
+    assert mail.attachments == {"a.out": b"fine\n", "b.out": b"second\n"}
 
 
 # -- mails that fail -------------------------------------------------------------------------------------------------
