@@ -213,7 +213,10 @@ class RunEnvironment:
 
     async def _struct(self, text: str) -> str:
         evaluation = expand.expand(text, mode=Mode.STRUCT, maps=(self._params,), environ=self._process, home=self._home)
-        return await evaluate(evaluation, self.surroundings())
+        around = self.surroundings()
+        if not around.cwd.is_dir():  # a mail about a run that is over: the folder of its own has gone with it
+            around = msgspec.structs.replace(around, cwd=Path(self._home or "/"))
+        return await evaluate(evaluation, around)
 
     async def _evaluate_line(
         self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode

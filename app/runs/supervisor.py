@@ -25,6 +25,7 @@ from app.runs.environment import RunEnvironment
 from app.runs.files import RunFiles
 from app.runs.ground import Ground, Identity
 from app.runs.log import RunLogFile, is_read_by
+from app.runs.notify import Notifier
 from app.runs.recorder import FenceLostError, Recorder
 from app.runs.remains import remove_remains
 from app.runs.rows import NodeFacts
@@ -53,6 +54,7 @@ class Supervisor:
         self._runners: dict[int, Runner] = {}
         self._drives: set[asyncio.Task[None]] = set()
         self._beat: asyncio.Task[None] | None = None
+        self._notifier = Notifier(database, ground.zone)
         self._exchange = Exchange(database, library, ground, self)
         self._retries = Retries(database, recorder, library, ground, self._runner)
         self._casualties = Casualties(database, ground)
@@ -89,6 +91,7 @@ class Supervisor:
         now = self._now()
         until = now + timedelta(seconds=self._ground.detached_lease_seconds)
         await self._database.write(lambda connection: services.stop(connection, self._identity.id, now, until))
+        await self._notifier.stop()
 
     async def _settle(self) -> None:
         """Give steps that cannot outlive this process a moment to end; the others need none."""
@@ -202,12 +205,15 @@ class Supervisor:
         ground = self._ground
         files = RunFiles(ground.spool, run.key, run.attempt)
         about = {"dag_name": run.dag_name, "run_id": run.run_id}
+        plan = Plan.of(dag)
+        environment = RunEnvironment(run, dag, ground.machine.seen_from(run.inputs.base_environment), str(files.log))
         return Workshop(
-            plan=Plan.of(dag),
-            environment=RunEnvironment(run, dag, ground.machine.seen_from(run.inputs.base_environment), str(files.log)),
+            plan=plan,
+            environment=environment,
             files=files,
             log_limit=ground.log_limit,
             log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
+            notify=self._notifier.for_run(run, plan, environment),
             now=self._now,
             exchange=self._exchange,
         )

@@ -24,6 +24,7 @@ from app.runs.environment import Moment, RunEnvironment
 from app.runs.files import RunFiles
 from app.runs.log import RunLogFile
 from app.runs.node import NodeWork
+from app.runs.notify import Notify
 from app.runs.recorder import FenceLostError
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
@@ -49,6 +50,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     files: RunFiles
     log_limit: int
     log_file: RunLogFile | None  # only when the definition reads it
+    notify: Notify | None = None  # only when the definition wants mails
     now: Callable[[], datetime]
     exchange: Exchange
 
