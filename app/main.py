@@ -83,7 +83,7 @@ def build(settings: Settings, database: Database, identity: Identity) -> Server:
     recorder = Recorder(database, identity.id, guard)
     sweep = Sweep(database, library, ground)
     supervisor = Supervisor(database, recorder, sweep, library, ground)
-    launcher = Launcher(database, recorder, library, ground, supervisor)
+    launcher = Launcher(database, library, ground, supervisor)
     parts = Parts(
         database=database,
         library=library,

@@ -69,7 +69,7 @@ def _tell(turn: Turn, event: Event) -> None:
             if turn.run.phase is Phase.NEW:
                 phases.begin(turn)
         case StopAsked():
-            stopping.ask_stop(turn)
+            stopping.ask_stop(turn, at_once=event.at_once)
         case TimeCame():
             stopping.come(turn)
         case ConditionsChecked():

@@ -74,7 +74,9 @@ class RepeatChecked(_Event, frozen=True, kw_only=True):
 
 
 class StopAsked(_Event, frozen=True, kw_only=True):
-    """Somebody asked the run to stop."""
+    """Somebody asked the run to stop; ``at_once`` grants what runs no time to end by itself."""
+
+    at_once: bool = False
 
 
 class TimeCame(_Event, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ TERM = "SIGTERM"
 RUN_LIMIT_REACHED = "the time limit of the run was reached"
 
 
-def ask_stop(turn: Turn) -> None:
+def ask_stop(turn: Turn, *, at_once: bool = False) -> None:
     """Take a stop request; what it does depends on how far the run has come."""
     match turn.run.phase:
         case Phase.NEW:
@@ -20,8 +20,10 @@ def ask_stop(turn: Turn) -> None:
         case Phase.PRECONDITIONS | Phase.INIT | Phase.STEPS:
             if not turn.run.cancelled:
                 _cancel(turn)
+            if at_once:
+                _kill_all(turn)
         case Phase.OUTCOME | Phase.EXIT:
-            _stop_handler(turn)
+            _stop_handler(turn, at_once=at_once)
 
 
 def _close_unbegun(turn: Turn) -> None:
@@ -41,11 +43,16 @@ def _cancel(turn: Turn) -> None:
             signal_softly(turn, key)
 
 
-def _stop_handler(turn: Turn) -> None:
+def _stop_handler(turn: Turn, *, at_once: bool) -> None:
     """Only a second request ends a handler: the first was answered by running it."""
     if turn.run.stop_asked_at is None:
         turn.change(stop_asked_at=turn.now)
-        return
+        if not at_once:
+            return
+    _kill_all(turn)
+
+
+def _kill_all(turn: Turn) -> None:
     for key, node in _running(turn):
         _kill_or_end(turn, key, node, Kill.STOP)
 

@@ -28,10 +28,14 @@ class StepError(Exception):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an execution ended. ``exit_code`` is None when it left no exit status behind."""
+    """How an execution ended. ``exit_code`` is None when it left no exit status behind.
+
+    ``partial`` tells the success of a sub-run that was only partial.
+    """
 
     exit_code: int | None
     error: str = ""
+    partial: bool = False
 
 
 class ExecutionFiles(msgspec.Struct, frozen=True):
@@ -98,14 +102,18 @@ class Streams:
     def __init__(self, files: ExecutionFiles) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._out = os.open(files.stdout, flags, 0o600)
-        self._err = os.open(files.stderr, flags, 0o600)
+        try:
+            self._err = os.open(files.stderr, flags, 0o600)
+        except OSError:
+            os.close(self._out)
+            raise
 
     def out(self, data: str | bytes) -> None:
-        """Write to stdout; raises OSError."""
+        """Write to stdout; raises StepError."""
         _write_all(self._out, data)
 
     def err(self, data: str | bytes) -> None:
-        """Write to stderr; raises OSError."""
+        """Write to stderr; raises StepError."""
         _write_all(self._err, data)
 
     def close(self) -> None:
@@ -116,8 +124,11 @@ class Streams:
 
 def _write_all(descriptor: int, data: str | bytes) -> None:
     left = data.encode("utf-8", "replace") if isinstance(data, str) else data
-    while left:
-        left = left[os.write(descriptor, left) :]
+    try:
+        while left:
+            left = left[os.write(descriptor, left) :]
+    except OSError as error:
+        raise StepError(f"the output could not be written: {error.strerror}") from error
 
 
 class Execution(Protocol):

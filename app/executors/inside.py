@@ -23,6 +23,8 @@ class InsideExecution:
         self._files = files
         self._streams = Streams(files)
         self._task = asyncio.create_task(self._work(run, job), name=f"step {job.id}")
+        # Whatever becomes of the task and of whoever waits for it, a task that never ran included.
+        self._task.add_done_callback(lambda _: self._streams.close())
 
     async def _work(self, run: Run, job: Job) -> Outcome:
         try:
@@ -40,11 +42,9 @@ class InsideExecution:
 
     async def wait(self) -> Outcome:
         """Return when the job has ended; raises SetupError when it could not begin."""
-        try:
-            outcome = await asyncio.shield(self._task)
-        finally:
-            if self._task.done():
-                self._streams.close()
+        await asyncio.wait({self._task})
+        # A task that is cancelled before its first turn never runs: its cancellation is not that of who waits.
+        outcome = _STOPPED if self._task.cancelled() else self._task.result()
         _leave_code(self._files, outcome)
         return outcome
 
@@ -93,5 +93,9 @@ def _own(files: ExecutionFiles) -> bool:
 
 def _leave_code(files: ExecutionFiles, outcome: Outcome) -> None:
     """Write the exit code where whoever takes over looks for it."""
-    if outcome.exit_code is not None:
+    if outcome.exit_code is None:
+        return
+    try:
         Path(files.started).write_text(f"{outcome.exit_code:03d}\ninside\n")
+    except OSError as error:  # a full disk: the outcome is known all the same, as long as this server lives
+        _log.warning("an exit code could not be left in the spool: %s", error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 from pathlib import Path
 
 import msgspec
@@ -67,13 +68,15 @@ def has_writers(path: Path) -> bool | None:
     """Whether any process holds the file open for writing; None where the file system cannot tell.
 
     A read lease is refused while somebody does. It is given back at once, or the next
-    writer would have to wait for us.
+    writer would have to wait for us. Who opens the file in between has us told by a
+    signal: by one that is ignored, for the usual one, SIGIO, would end this process.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:

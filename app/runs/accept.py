@@ -56,6 +56,8 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
         "definition_hash": definition["hash"],
         "file_name": wanted.file_name,
         "queue": dag.queue or owned.dag_name,
+        "root_id": owned.parentage.root if owned.parentage else None,
+        "parent_id": owned.parentage.parent if owned.parentage else None,
         "trigger": wanted.start.trigger,
         "actor": wanted.start.actor,
         "params": owned.inputs.params,
@@ -84,6 +86,7 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
         definition=definition,
         run=run,
         attempt=attempt,
+        is_child=owned.parentage is not None,
         inputs=_input_row(owned.key, owned.inputs),
         nodes=_node_rows(owned.key, dag),
         events=[rows.accepted_event(owned.key, now, wanted.start.trigger, wanted.start.actor)],
@@ -99,6 +102,7 @@ def _input_row(key: int, inputs: RunInputs) -> rows.Row:
         "work_dir": inputs.work_dir,
         "keep_dir": inputs.keep_dir,
         "source_directory": inputs.source_directory,
+        "base_environment": inputs.base_environment,
     }
 
 

@@ -104,6 +104,7 @@ class Retries:
             definition=definition,
             inputs=await evaluate_again(definition.dag, before.inputs, place),
             last_seq=before.last_seq + 1,
+            parentage=before.parentage,
         )
 
     def _place(self, before: StoredRun, number: int) -> Place:
@@ -112,7 +113,7 @@ class Retries:
             source_directory=before.inputs.source_directory,
             own_directory=RunFiles(ground.spool, before.run["id"], number).work,
             work_dir=ground.work_dir,
-            machine=ground.machine,
+            machine=ground.machine.seen_from(before.inputs.base_environment),
             limit_seconds=ground.evaluation_limit_seconds,
         )
 

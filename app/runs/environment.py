@@ -17,10 +17,10 @@ from app.runs.ground import Machine
 from app.runs.run import OwnedRun
 from app.spec import expand, paths, words
 from app.spec.expand import ExpansionError, Mode, StepFacts
-from app.spec.model import Dag, Pair, Smtp, Ssh, Step
-from app.spec.scope import StepScope
+from app.spec.model import Dag, Mail, Pair, Smtp, Ssh, Step
+from app.spec.scope import StepScope, filter_environment
 
-Place = TypeVar("Place", Smtp, Ssh)
+Place = TypeVar("Place", Smtp, Ssh, Mail)
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +56,10 @@ class RunEnvironment:
 
     def _plain(self, text: str) -> str:
         return expand.run_without_commands(expand.expand(text, mode=Mode.PLAIN, maps=(), environ=self._process))
+
+    def handed_on(self) -> dict[str, str]:
+        """Give what the runs that this one calls see in place of the server's environment (runtime 20.5)."""
+        return {**filter_environment(self._environ), **self._env, **self._dotenv, **self._params, **self._own}
 
     def surroundings(self, shell: tuple[str, ...] | None = None) -> Surroundings:
         """Where conditions and backticks of this run are run."""
@@ -186,15 +190,20 @@ class RunEnvironment:
             evaluation = expand.evaluate_env(container.env, environ=self._process, home=self._home)
             container = msgspec.structs.replace(container, env=await evaluate(evaluation, self.surroundings()))
         return Site(
-            smtp=self._evaluate_fields(dag.smtp) if dag.smtp else None,
-            ssh=self._evaluate_fields(dag.ssh) if dag.ssh else None,
+            smtp=await self.evaluate_place(dag.smtp) if dag.smtp else None,
+            ssh=await self.evaluate_place(dag.ssh) if dag.ssh else None,
             container=container,
             registry_auths={host: self._evaluate_auth(auth) for host, auth in dag.registry_auths.items()},
         )
 
-    def _evaluate_fields(self, place: Place) -> Place:
-        fields = msgspec.structs.asdict(place)
-        texts = {name: self._struct(value) for name, value in fields.items() if isinstance(value, str)}
+    async def evaluate_place(self, place: Place) -> Place:
+        """Evaluate the texts of a mail server, a notification or a remote host; raises ExpansionError."""
+        texts: dict[str, Any] = {}
+        for name, value in msgspec.structs.asdict(place).items():
+            if isinstance(value, str):
+                texts[name] = await self._struct(value)
+            elif isinstance(value, tuple):
+                texts[name] = tuple([await self._struct(text) for text in value])
         return msgspec.structs.replace(place, **texts)
 
     def _evaluate_auth(self, auth: str | dict[str, str]) -> str | dict[str, str]:
@@ -202,9 +211,9 @@ class RunEnvironment:
             return self._plain(auth)
         return {name: self._plain(text) for name, text in auth.items()}
 
-    def _struct(self, text: str) -> str:
+    async def _struct(self, text: str) -> str:
         evaluation = expand.expand(text, mode=Mode.STRUCT, maps=(self._params,), environ=self._process, home=self._home)
-        return expand.run_without_commands(evaluation)
+        return await evaluate(evaluation, self.surroundings())
 
     async def _evaluate_line(
         self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
@@ -127,13 +128,22 @@ def begin_job(node: NodeWork, job: Job, files: ExecutionFiles) -> Execution:
 
 
 def _note_offset(node: NodeWork, files: ExecutionFiles) -> None:
+    if node.step.output:
+        note_offset(files, node)
+
+
+def note_offset(files: ExecutionFiles, node: NodeWork) -> None:
     """Note where in stdout an execution's own output begins; raises SetupError."""
-    if not node.step.output:
-        return
     try:
         files.own("offset").write_text(str(node.size_of_stdout()))
     except OSError as error:
         raise SetupError(f"the spool could not be written: {error}") from error
+
+
+def forget_output(files: ExecutionFiles) -> None:
+    """Take back what an execution wrote to stdout, so that whoever goes on with it can write it again."""
+    if files.stdout.exists():
+        os.truncate(files.stdout, _own_offset(files))
 
 
 def _own_offset(files: ExecutionFiles) -> int:
@@ -154,6 +164,7 @@ def exit_event(node: NodeWork, execution: int, outcome: Outcome, files: Executio
         execution=execution,
         exit_code=code,
         error=error,
+        partial=outcome.partial,
         output_matched=bool(error) and _matches_output(node.step, node),
     )
 

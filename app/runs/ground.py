@@ -35,6 +35,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     default_shell: tuple[str, ...]
 
+    def seen_from(self, base: Mapping[str, str] | None) -> Machine:
+        """Give the machine as a sub-run sees it, with the environment that its caller handed on."""
+        return self if base is None else msgspec.structs.replace(self, environ=base)
+
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What all runs of this server share; durations are in seconds, sizes in bytes."""
@@ -51,3 +55,10 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     orphan_grace_seconds: float
     zone: tzinfo
     now: Callable[[], datetime]
+
+    def base_text(self) -> str:
+        """Read the base configuration as it is now; empty when there is none."""
+        try:
+            return self.base_config.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""

@@ -23,6 +23,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run comes from and where it may work."""
 
     source_directory: str | None
+    default_directory: str = ""  # what a sub-run has from its caller
     own_directory: Path  # made for the run when neither definition nor file say where it works
     work_dir: Path  # what relative directories of a definition without a file start from
     machine: Machine
@@ -103,9 +104,9 @@ def _validate(pairs: tuple[Pair, ...], wanted: dict[str, Any]) -> tuple[Pair, ..
 
 
 def _working_directory(dag: Dag, seen: Mapping[str, str], base: Path, place: Place) -> str:
-    """Name the directory that definition or file give; empty when neither does."""
+    """Name the directory that definition, caller or file give; empty when none does."""
     if not dag.working_dir:
-        return place.source_directory or ""
+        return place.default_directory or place.source_directory or ""
     text = expand.run_without_commands(expand.expand(dag.working_dir, mode=Mode.PLAIN, maps=(), environ=seen))
     return paths.resolve(text, base=str(base), home=place.machine.home)
 

@@ -24,42 +24,34 @@ from app.errors import (
 )
 from app.names import check_dag_name, check_run_id, new_key, new_run_id, shorten
 from app.runs import stored
-from app.runs.accept import Start, Wanted, new_run
+from app.runs.accept import Start, Wanted
 from app.runs.files import RunFiles
 from app.runs.ground import Ground
 from app.runs.guard import Refusal
 from app.runs.inputs import Place, evaluate_again, evaluate_inputs
-from app.runs.recorder import Recorder, RunRefusedError
+from app.runs.recorder import RunRefusedError
 from app.runs.rerun import gone
 from app.runs.run import OwnedRun
-from app.runs.runner import Runner
 from app.runs.stored import DefinitionGoneError, StoredRun
 from app.spec.library import Library
 from app.spec.load import Loaded
-from app.spec.model import Dag
 
 
 class Drivers(Protocol):
     """Those who drive runs, seen from here."""
 
-    def prepare(self, run: OwnedRun, dag: Dag) -> Runner:
-        """Make the driver of a run that is about to be accepted."""
+    async def accept(self, wanted: Wanted, run: OwnedRun) -> None:
+        """Store a new run and drive it; raises RunRefusedError."""
 
-    def drive(self, runner: Runner) -> None:
-        """Let a run be driven."""
-
-    def tell_stop(self, key: int) -> None:
+    def tell_stop(self, key: int, *, at_once: bool = False) -> None:
         """Tell a run that it was asked to stop, if it is driven here."""
 
 
 class Launcher:
     """What people and other parts may ask of runs."""
 
-    def __init__(
-        self, database: Database, recorder: Recorder, library: Library, ground: Ground, drivers: Drivers
-    ) -> None:
+    def __init__(self, database: Database, library: Library, ground: Ground, drivers: Drivers) -> None:
         self._database = database
-        self._recorder = recorder
         self._library = library
         self._ground = ground
         self._drivers = drivers
@@ -91,13 +83,7 @@ class Launcher:
         return await self._start(row["spec"], loaded, file_name, start)
 
     def _read(self, spec: str, *, name: str = "", override: str = "") -> Loaded:
-        return self._library.read(spec, name=name, override=override, base=self._base_text())
-
-    def _base_text(self) -> str:
-        try:
-            return self._ground.base_config.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return ""
+        return self._library.read(spec, name=name, override=override, base=self._ground.base_text())
 
     async def _start(self, spec: str, loaded: Loaded, file_name: str | None, start: Start) -> str:
         if loaded.problems:
@@ -105,7 +91,7 @@ class Launcher:
         definition = loaded.definition
         wanted = Wanted(
             spec=spec,
-            base=self._base_text(),
+            base=self._ground.base_text(),
             file_name=file_name,
             start=start,
         )
@@ -127,13 +113,10 @@ class Launcher:
         return run_id
 
     async def _accept(self, wanted: Wanted, owned: OwnedRun) -> None:
-        runner = self._drivers.prepare(owned, owned.definition.dag)
-        new = new_run(wanted, owned, self._ground)
         try:
-            await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin(new.events)))
+            await self._drivers.accept(wanted, owned)
         except RunRefusedError as error:
             raise _as_app_error(error.refusal) from error
-        self._drivers.drive(runner)
 
     async def reschedule(self, run: Row, start: Start) -> str:
         """Start a run from what another one worked from, and return its id; raises AppError.

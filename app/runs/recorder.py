@@ -189,8 +189,18 @@ class Recorder:
 
     def _apply_new(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
         new = [(item, item.work) for item in group if isinstance(item.work, NewRun)]
+        accepted = [run for _, run in new if run.is_child]
+        accepted += self._admit(connection, [(item, run) for item, run in new if not run.is_child], failed)
+        if accepted:
+            transitions.add_runs(connection, accepted)
+            transitions.apply(connection, [run.first for run in accepted if run.first is not None])
+
+    def _admit(
+        self, connection: WriteConnection, new: Sequence[tuple[_Item, NewRun]], failed: dict[int, Exception]
+    ) -> list[NewRun]:
+        """Give those of the new runs that the guard lets through."""
         if not new:
-            return
+            return []
         used = transitions.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
         active = transitions.count_active(connection, {run.dag_name for _, run in new})
         accepted = []
@@ -203,9 +213,7 @@ class Recorder:
             used.add((run.dag_name, run.run_id))
             active[run.dag_name] = Activity(live=activity.live + 1, queued=activity.queued)
             accepted.append(run)
-        if accepted:
-            transitions.add_runs(connection, accepted)
-            transitions.apply(connection, [run.first for run in accepted if run.first is not None])
+        return accepted
 
     def _apply_again(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
         again = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]

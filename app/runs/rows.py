@@ -53,6 +53,7 @@ class NodeFacts(msgspec.Struct, kw_only=True):
     pid_started: int | None = None
     spool: str | None = None
     shown: dict[str, Any] | None = None
+    sub_runs: dict[str, Any] | None = None
 
 
 def node_row(run: int, attempt: int, key: int, state: NodeState, facts: NodeFacts) -> Row:

@@ -16,6 +16,19 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     work_dir: str
     keep_dir: bool = True  # False: the folder was made for this run and goes with it
     source_directory: str | None = None  # of the file that the definition came from
+    base_environment: dict[str, str] | None = None  # what a sub-run has in place of the server's environment
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run stands among those that called it: keys of root and caller, 0 levels below for a root itself."""
+
+    root: int
+    parent: int | None = None
+    level: int = 0
+
+    def child(self, parent: int) -> Family:
+        """Give the place of a run that ``parent`` calls."""
+        return Family(root=self.root, parent=parent, level=self.level + 1)
 
 
 class OwnedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,3 +43,9 @@ class OwnedRun(msgspec.Struct, frozen=True, kw_only=True):
     inputs: RunInputs
     last_seq: int = 0
     machine: str = ""  # why its processes cannot be here any more, when they cannot
+    parentage: Family | None = None  # of a sub-run
+
+    @property
+    def family(self) -> Family:
+        """Where the run stands among those that called it."""
+        return self.parentage or Family(root=self.key)

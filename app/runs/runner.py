@@ -106,6 +106,11 @@ class Runner:
         """The state as the engine last left it."""
         return self._state
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended and its end is stored."""
+        return self._stored.phase is Phase.CLOSED
+
     # -- its life --------------------------------------------------------------------------------------------
 
     def begin(self, accepted: Iterable[rows.Row]) -> Transition | None:

@@ -12,7 +12,7 @@ from app.db.repositories import runs
 from app.db.repositories.reading import Row
 from app.engine.state import RunState
 from app.runs import rows
-from app.runs.run import RunInputs
+from app.runs.run import Family, RunInputs
 from app.spec.library import Library
 from app.spec.load import Loaded
 from app.spec.model import Pair
@@ -33,6 +33,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     loaded: Loaded
     inputs: RunInputs
     last_seq: int
+    parentage: Family | None = None
 
     @property
     def state(self) -> RunState:
@@ -53,10 +54,24 @@ def load(connection: ReadConnection, library: Library, key: int, number: int | N
         base=spec[1] or "",
         attempt=attempt,
         nodes=runs.get_nodes(connection, key, attempt["number"]),
-        loaded=library.read(spec[0], name=run["dag_name"], override=run["dag_name"], base=spec[1] or ""),
+        loaded=read_definition(library, run, spec[0], spec[1] or ""),
         inputs=_inputs(run),
         last_seq=runs.last_seq(connection, key),
+        parentage=_parentage(connection, run),
     )
+
+
+def read_definition(library: Library, run: Row, spec: str, base: str) -> Loaded:
+    """Read the definition of a run from its texts: of a sub-run the document that was called."""
+    if run["root_id"] is not None:
+        return library.read_called(spec, run["dag_name"], base=base)
+    return library.read(spec, name=run["dag_name"], override=run["dag_name"], base=base)
+
+
+def _parentage(connection: ReadConnection, run: Row) -> Family | None:
+    if run["root_id"] is None:
+        return None
+    return Family(root=run["root_id"], parent=run["parent_id"], level=runs.get_level(connection, run["id"]))
 
 
 def _inputs(run: Any) -> RunInputs:
@@ -67,4 +82,5 @@ def _inputs(run: Any) -> RunInputs:
         work_dir=run["work_dir"],
         keep_dir=run["keep_dir"],
         source_directory=run["source_directory"],
+        base_environment=run["base_environment"],
     )

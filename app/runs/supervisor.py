@@ -17,8 +17,10 @@ from app.engine import event
 from app.engine.plan import Plan, fresh
 from app.engine.state import RunState
 from app.executors import proc
+from app.runs.accept import Wanted, new_run
 from app.runs.again import Retries, Retry
 from app.runs.casualties import Casualties, Casualty
+from app.runs.children import Exchange
 from app.runs.environment import RunEnvironment
 from app.runs.files import RunFiles
 from app.runs.ground import Ground, Identity
@@ -51,6 +53,7 @@ class Supervisor:
         self._runners: dict[int, Runner] = {}
         self._drives: set[asyncio.Task[None]] = set()
         self._beat: asyncio.Task[None] | None = None
+        self._exchange = Exchange(database, library, ground, self)
         self._retries = Retries(database, recorder, library, ground, self._runner)
         self._casualties = Casualties(database, ground)
         self._given_up: list[Casualty] = []
@@ -81,6 +84,7 @@ class Supervisor:
         for runner in self._runners.values():
             runner.detach()
         await asyncio.gather(*self._drives, return_exceptions=True)
+        self._exchange.ends.stop()
         await self._recorder.stop()
         now = self._now()
         until = now + timedelta(seconds=self._ground.detached_lease_seconds)
@@ -126,9 +130,9 @@ class Supervisor:
         # A run that was asked to stop hears of it before it is driven on: no step of it may begin any more.
         resumed = {taken.run.key: self._resume(taken) for taken in found.taken}
         asked = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
-        for key in asked:
+        for key, at_once in asked.items():
             if runner := resumed.get(key) or self._runners.get(key):
-                runner.post(event.StopAsked())
+                runner.post(event.StopAsked(at_once=at_once))
         for runner in resumed.values():
             self.drive(runner)
 
@@ -144,9 +148,13 @@ class Supervisor:
 
     # -- runs ------------------------------------------------------------------------------------------------
 
-    def prepare(self, run: OwnedRun, dag: Dag) -> Runner:
-        """Make the driver of a run that is about to be accepted."""
-        return self._runner(run, dag, fresh(Plan.of(dag)), {})
+    async def accept(self, wanted: Wanted, run: OwnedRun) -> None:
+        """Store a new run with the first thing its driver does, and drive it; raises RunRefusedError."""
+        dag = run.definition.dag
+        runner = self._runner(run, dag, fresh(Plan.of(dag)), {})
+        new = new_run(wanted, run, self._ground)
+        await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin(new.events)))
+        self.drive(runner)
 
     async def retry(self, key: int, retry: Retry) -> None:
         """Begin the next attempt of a run that is over, and drive it; raises what ``Retries.reopen`` does."""
@@ -169,10 +177,10 @@ class Supervisor:
         taken.resume_logs(runner)
         return runner
 
-    def tell_stop(self, key: int) -> None:
+    def tell_stop(self, key: int, *, at_once: bool = False) -> None:
         """Tell a run of this process that it was asked to stop."""
         if runner := self._runners.get(key):
-            runner.post(event.StopAsked())
+            runner.post(event.StopAsked(at_once=at_once))
 
     def _runner(self, run: OwnedRun, dag: Dag, state: RunState, facts: dict[int, NodeFacts]) -> Runner:
         return Runner(run, state, self._recorder, self._workshop(run, dag), facts)
@@ -183,6 +191,8 @@ class Supervisor:
         if self._runners.get(run.key) is runner:  # the run's next attempt may be under way already
             del self._runners[run.key]
         error = None if task.cancelled() else task.exception()
+        if error is None and runner.is_over:
+            self._exchange.ends.tell(run.key)
         if isinstance(error, FenceLostError):
             _log.warning("run %s/%s has another owner now", run.dag_name, run.run_id)
         if error is not None and not isinstance(error, DatabaseUnavailable):
@@ -194,11 +204,12 @@ class Supervisor:
         about = {"dag_name": run.dag_name, "run_id": run.run_id}
         return Workshop(
             plan=Plan.of(dag),
-            environment=RunEnvironment(run, dag, ground.machine, str(files.log)),
+            environment=RunEnvironment(run, dag, ground.machine.seen_from(run.inputs.base_environment), str(files.log)),
             files=files,
             log_limit=ground.log_limit,
             log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
             now=self._now,
+            exchange=self._exchange,
         )
 
 

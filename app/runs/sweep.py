@@ -135,6 +135,7 @@ class Sweep:
             inputs=found.inputs,
             last_seq=found.last_seq,
             machine=self._machine(attempt),
+            parentage=found.parentage,
         )
         return TakenOver(
             run=owned,

@@ -19,6 +19,7 @@ from app.engine.state import NodeState, RunState
 from app.executors import inside, process, registry, shell
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.runs import conditions, execution
+from app.runs.children import Exchange, SubRuns
 from app.runs.environment import Moment, RunEnvironment
 from app.runs.files import RunFiles
 from app.runs.log import RunLogFile
@@ -27,8 +28,10 @@ from app.runs.recorder import FenceLostError
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
 from app.runs.spool import STDERR, STDOUT, Chunk
+from app.runs.stepcalls import StepCalls
 from app.spec import references
 from app.spec.expand import ExpansionError, StepFacts
+from app.spec.scope import StepScope
 
 _log = logging.getLogger(__name__)
 _GONE = "the machine was restarted while the step ran"
@@ -47,6 +50,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     log_limit: int
     log_file: RunLogFile | None  # only when the definition reads it
     now: Callable[[], datetime]
+    exchange: Exchange
 
 
 class Desk(Protocol):
@@ -81,6 +85,7 @@ class StepWork:
         self._with_id = [(key, step) for key, step in enumerate(workshop.plan.dag.steps) if step.id]
         self._checks: dict[int | None, asyncio.Task[None] | None] = {}
         self._orders: dict[int, str] = {}  # signals that came before the process was there
+        self._calls = StepCalls(run, workshop.environment, workshop.exchange)
         self._inside: dict[int, asyncio.Event] = {}  # executions that end with this process, until the run knows
 
     def node(self, key: int) -> NodeWork:
@@ -191,6 +196,9 @@ class StepWork:
         if node.texts is None or step.script:
             node.texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
         node.facts.shown = {"command": node.texts.program, "args": list(node.texts.args)} if step.command else None
+        if step.executor.type in registry.CALL_TYPES:
+            await self._call(node, number, files, scope, moment)
+            return
         place = process.Place(Path(cwd), scope.process_environment())
         if step.executor.type in registry.COMMAND_TYPES:
             running = self._begin(node, lambda: execution.begin(node, node.texts or shell.ShellTexts(), files, place))
@@ -240,6 +248,9 @@ class StepWork:
     async def _adopt(self, node: NodeWork, number: int) -> None:
         files = node.stored_files() or node.files(number)
         await self._open(node)
+        if node.step.executor.type in registry.CALL_TYPES:
+            await self._call_on(node, number, files)
+            return
         if self._run.machine:
             found: Execution | Outcome | None = execution.left_behind(files, self._run.machine)
         elif self._works_inside(node):
@@ -257,6 +268,30 @@ class StepWork:
         else:
             self._take_on(node, number, found)
             await self._finish(node, number, files, found)
+
+    # -- calls -----------------------------------------------------------------------------------------------
+
+    async def _call(self, node: NodeWork, number: int, files: ExecutionFiles, scope: StepScope, moment: Moment) -> None:
+        """Call other DAGs; their runs are stored by name before the first of them begins."""
+        sub_runs = await self._calls.plan(node, self._state_of(node.key), scope, moment)
+        execution.note_offset(files, node)
+        self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
+        await self._desk.store_node(node)
+        await self._follow_calls(node, number, files, sub_runs)
+
+    async def _call_on(self, node: NodeWork, number: int, files: ExecutionFiles) -> None:
+        """Go on with calls that another server began; what was not stored has not begun."""
+        sub_runs = self._calls.take_up(node, number)
+        if sub_runs is None:
+            await self._execute(node, number, files)
+            return
+        execution.forget_output(files)
+        await self._open(node)
+        await self._follow_calls(node, number, files, sub_runs)
+
+    async def _follow_calls(self, node: NodeWork, number: int, files: ExecutionFiles, sub_runs: SubRuns) -> None:
+        running = self._begin(node, lambda: self._calls.begin(node, sub_runs, files))
+        await self._finish(node, number, files, running)
 
     @staticmethod
     def _works_inside(node: NodeWork) -> bool:

@@ -6,6 +6,8 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from app.spec.load import Loaded, load
 
 _SEPARATOR = b"\0"
@@ -26,26 +28,34 @@ class Library:
 
     def __init__(self, size: int = 2048) -> None:
         self._size = size
-        self._loaded: dict[tuple[str, str, str], Loaded] = {}
+        self._loaded: dict[tuple[str, str, str, bool], Loaded] = {}
 
-    def read(self, spec: str, *, name: str = "", override: str = "", base: str = "") -> Loaded:
-        """Read a definition, or return what it was read as before; names as in ``load``."""
-        key = (hash_of(spec, base), name, override)
+    def read(
+        self, spec: str, *, name: str = "", override: str = "", base: str = "", base_handlers: bool = True
+    ) -> Loaded:
+        """Read a definition, or return what it was read as before; arguments as of ``load``."""
+        key = (hash_of(spec, base), name, override, base_handlers)
         loaded = self._loaded.pop(key, None)
         if loaded is None:
-            loaded = load(spec, name=name, override=override, base=base)
+            loaded = load(spec, name=name, override=override, base=base, base_handlers=base_handlers)
         self._keep(key, loaded)
         return loaded
 
+    def read_called(self, spec: str, dag_name: str, *, base: str = "") -> Loaded:
+        """Read the definition of a sub-run: the document of this name, or the main one under it."""
+        loaded = self.read(spec, override=dag_name, base=base, base_handlers=False)
+        local = loaded.definition.called(dag_name)
+        return loaded if local is None else msgspec.structs.replace(loaded, definition=local)
+
     def recall(self, definition_hash: str, override: str) -> Loaded | None:
         """Return a definition that was read under this hash and name override, if it is still kept."""
-        key = (definition_hash, "", override)
+        key = (definition_hash, "", override, True)
         loaded = self._loaded.pop(key, None)
         if loaded is not None:
             self._keep(key, loaded)
         return loaded
 
-    def _keep(self, key: tuple[str, str, str], loaded: Loaded) -> None:
+    def _keep(self, key: tuple[str, str, str, bool], loaded: Loaded) -> None:
         self._loaded[key] = loaded
         while len(self._loaded) > self._size:
             del self._loaded[next(iter(self._loaded))]

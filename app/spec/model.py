@@ -275,3 +275,8 @@ class Definition(_Frozen, frozen=True, kw_only=True):
     dag: Dag
     local_dags: tuple[Dag, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def called(self, name: str) -> Definition | None:
+        """Return the local DAG of this name as a definition of its own, which can call its neighbours."""
+        found = next((dag for dag in self.local_dags if dag.name == name), None)
+        return None if found is None else Definition(dag=found, local_dags=self.local_dags)

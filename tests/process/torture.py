@@ -1,10 +1,12 @@
 """Kills the real server at random moments while runs are posted, and looks at what is left in the end.
 
-Each step appends ``run step execution pid`` to a witness file that no server knows of.
+Each step appends ``run step execution pid`` to a witness file that no server knows of; steps of called runs under
+the id of the run that calls. One step fails at first and is tried again, one calls a DAG for several items.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
 import time
@@ -20,7 +22,9 @@ from tests.process import invariants, processes
 from tests.process.program import FINAL, Program
 from tests.process.waiting import wait_for
 
-STEPS = ("a", "b", "c", "d", "e")
+STEPS = ("a", "b", "c", "d", "calls", "retried", "e")
+ITEMS = ("one", "two", "three")
+CALLED = tuple(f"called-{item}" for item in ITEMS)
 NAME = "torture"
 _SHORTEST_LIFE = 0.05
 _SETTLE_SECONDS = 60
@@ -30,15 +34,17 @@ _WHILE_STARTING = 6  # every so many kills one hits a server that does not answe
 _STEP = r"""
 started=$(tr '\0' '\n' </proc/$PPID/cmdline | sed -n 3p)
 execution=${started%.started}
-printf '%s %s %s %s\n' "$DAG_RUN_ID" "$DAG_RUN_STEP_NAME" "${execution##*.}" $$ >>"$WITNESS"
+run=${CALLER:-$DAG_RUN_ID} step=$DAG_RUN_STEP_NAME${ITEM:+-$ITEM}
+printf '%s %s %s %s\n' "$run" "$step" "${execution##*.}" $$ >>"$WITNESS"
 line=1
 while [ $line -le "$1" ]; do
-  echo "$DAG_RUN_ID $DAG_RUN_STEP_NAME $line"
-  echo "$DAG_RUN_ID $DAG_RUN_STEP_NAME $line aside" >&2
+  echo "$run $step $line"
+  echo "$run $step $line aside" >&2
   line=$((line + 1))
   sleep "$2"
 done
-if [ "$DAG_RUN_STEP_NAME" = e ]; then printf '%s' "$FIRST"; fi
+if [ "$step" = e ]; then printf '%s' "$FIRST"; fi
+if [ "$step" = retried ] && [ "${execution##*.}" = 1 ]; then exit 9; fi
 """
 
 
@@ -63,10 +69,18 @@ class Flow(NamedTuple):
         number = STEPS.index(step)
         if self.in_a_row:
             return list(STEPS[max(number - 1, 0) : number])
-        return [] if step == "a" else ["b", "c", "d"] if step == "e" else ["a"]
+        return [] if step == "a" else list(STEPS[1:-1]) if step == "e" else ["a"]
+
+    def begun(self) -> Iterator[tuple[str, str, str]]:
+        """Give every execution that there has to be: run, step and its number."""
+        for step in (*STEPS, *CALLED):
+            if step != "calls":
+                yield self.run_id, step, "1"
+        yield self.run_id, "retried", "2"
 
     def expected(self, step: str, *, aside: bool = False) -> str:
         own = [f"{self.run_id} {step} {line}{' aside' * aside}" for line in range(1, self.lines[step] + 1)]
+        own *= 2 if step == "retried" else 1
         return "\n".join([*own, self.expected("a")] if step == "e" and not aside else own)
 
 
@@ -98,12 +112,27 @@ class Torture:
         head = (
             f"type: graph\nmaxActiveRuns: {self.size.runs}\nenv:\n  - WITNESS: {self.witness}\n  - MARK: {self._mark}\n"
         )
-        return f"{head}steps:\n" + "".join(self._step(flow, step) for step in STEPS)
+        called = f"---\nname: called\nenv:\n  - WITNESS: {self.witness}\n  - MARK: {self._mark}\nsteps:\n"
+        called += f"  - name: called\n    command: '{self._command(flow, 'calls')}'\n"
+        return f"{head}steps:\n" + "".join(self._step(flow, step) for step in STEPS) + called
 
     def _step(self, flow: Flow, step: str) -> str:
-        command = f"exec sh {self._script} {flow.lines[step]} {flow.pauses[step]:.3f}"
-        output = "    output: FIRST\n" if step == "a" else ""
-        return f"  - name: {step}\n    command: '{command}'\n    depends: {flow.depends(step)}\n{output}"
+        head = f"  - name: {step}\n    depends: {flow.depends(step)}\n"
+        match step:
+            case "calls":
+                items = f"{{items: {list(ITEMS)}, maxConcurrent: 2}}"
+                params = "CALLER=${DAG_RUN_ID} ITEM=${ITEM}"
+                return f"{head}    call: called\n    parallel: {items}\n    params: {params}\n"
+            case "retried":
+                more = "    retryPolicy: {limit: 1, intervalSec: 0}\n"
+            case "a":
+                more = "    output: FIRST\n"
+            case _:
+                more = ""
+        return f"{head}    command: '{self._command(flow, step)}'\n{more}"
+
+    def _command(self, flow: Flow, step: str) -> str:
+        return f"exec sh {self._script} {flow.lines[step]} {flow.pauses[step]:.3f}"
 
     # -- what is done ----------------------------------------------------------------------------------------
 
@@ -201,19 +230,27 @@ class Torture:
 
     def _look_at_witness(self, labels: dict[str, str]) -> Iterator[str]:
         begun = [line.split() for line in self.witness.read_text().splitlines()]
-        counts = Counter((run_id, step) for run_id, step, _, _ in begun)
-        wanted = {(run_id, step) for run_id in labels for step in STEPS}
+        counts = Counter((run_id, step, execution.partition("-")[0]) for run_id, step, execution, _ in begun)
+        wanted = {key for run_id in labels for key in self._flows[run_id].begun()}
         yield from (f"begun {counts[key]} times: {key}" for key in sorted(wanted | counts.keys()) if counts[key] != 1)
         order = {(run_id, step): number for number, (run_id, step, _, _) in enumerate(begun)}
         for (run_id, step), number in order.items():
-            for above in self._flows[run_id].depends(step):
-                if order.get((run_id, above), len(begun)) > number:
+            for above in self._flows[run_id].depends(step) if step in STEPS else ():
+                if order.get((run_id, above), 0) > number:
                     yield f"{run_id}: {step} began before {above}"
 
     def _look_at_output(self, flow: Flow) -> Iterator[str]:
         for step in STEPS:
+            if step == "calls":
+                yield from self._look_at_calls(flow)
+                continue
             for stream, aside in (("stdout", False), ("stderr", True)):
                 query = f"/dag-runs/{NAME}/{flow.run_id}/steps/{step}/log"
                 answer = self.program.api.client.get(query, params={"stream": stream}).json()
                 if answer.get("content") != flow.expected(step, aside=aside):
                     yield f"output of {flow.run_id} {step} {stream} is not whole: {answer}"
+
+    def _look_at_calls(self, flow: Flow) -> Iterator[str]:
+        result = self.program.api.log(flow.run_id, "calls", name=NAME)
+        if json.loads(result)["summary"] != {"total": len(ITEMS), "succeeded": len(ITEMS), "failed": 0}:
+            yield f"calls of {flow.run_id}: {result}"

@@ -110,11 +110,14 @@ def find_exactly(connection: ReadConnection, name: str, run_id: str) -> Mapping[
 
 async def dag_of(parts: Parts, run: Mapping[str, Any]) -> Dag:
     """Return the definition that a run works from."""
-    known = parts.library.recall(run["definition_hash"], run["dag_name"])
+    called = run["root_id"] is not None
+    known = None if called else parts.library.recall(run["definition_hash"], run["dag_name"])
     if known is not None:
         return known.definition.dag
     spec = await parts.database.read(lambda connection: runs.get_spec(connection, run["definition_hash"]))
     text, base = spec or ("", "")
+    if called:
+        return parts.library.read_called(text or "", run["dag_name"], base=base or "").definition.dag
     return parts.library.read(text or "", override=run["dag_name"], base=base or "").definition.dag
 
 

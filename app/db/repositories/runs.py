@@ -19,7 +19,8 @@ from app.db.repositories.reading import Row, all_rows, first_row
 MOST_RUNS = 1000
 _RUNNING, _QUEUED = 1, 5
 _LIVE = (0, _RUNNING)
-_INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory"})
+_KILL = "kill"
+_INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment"})
 
 _summary = (
     Run.id,
@@ -34,6 +35,7 @@ _summary = (
     Run.finished_at,
     Run.definition_hash,
     Run.file_name,
+    Run.root_id,
 )
 
 
@@ -50,6 +52,17 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 _OF_NAME = (Run.dag_name == bindparam("name"), Run.root_id.is_(None))
 _get = select(*_summary).where(*_OF_NAME, Run.run_id == bindparam("run"))
+_get_sub_run = select(*_summary, Run.error).where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
+_get_outputs = (
+    select(Node.output_name, Node.output_value)
+    .where(
+        Node.run_id == bindparam("run"),
+        Node.attempt == bindparam("number"),
+        Node.position >= 0,
+        Node.output_value.is_not(None),
+    )
+    .order_by(Node.position)
+)
 _get_newest = select(*_summary).where(*_OF_NAME).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1)
 _root, _parent = aliased(Run), aliased(Run)
 _get_below = (
@@ -79,6 +92,24 @@ _get_attempt = select(*RunAttempt.__table__.columns).where(
 def get(connection: ReadConnection, dag_name: str, run_id: str) -> Row | None:
     """Return the summary of a root run."""
     return first_row(connection, _get, name=dag_name, run=run_id)
+
+
+def get_sub_run(connection: ReadConnection, root: int, run_id: str) -> Row | None:
+    """Return the summary of a sub-run, whatever its depth below its root."""
+    return first_row(connection, _get_sub_run, root=root, run=run_id)
+
+
+def find_attempts(connection: ReadConnection, root: int, run_ids: Sequence[str]) -> dict[str, int]:
+    """Return, by run id, the attempts that sub-runs below a root have come to; those that exist."""
+    statement = select(Run.run_id, Run.attempt).where(Run.root_id == root, Run.run_id.in_(run_ids))
+    return {row.run_id: row.attempt for row in connection.execute(statement)}
+
+
+def get_outputs(connection: ReadConnection, run: int, attempt: int) -> dict[str, str]:
+    """Return the outputs of the steps of an attempt; later steps override earlier ones."""
+    return {
+        row.output_name: row.output_value for row in connection.execute(_get_outputs, {"run": run, "number": attempt})
+    }
 
 
 def get_latest(connection: ReadConnection, dag_name: str) -> Row | None:
@@ -155,6 +186,22 @@ def get_spec(connection: ReadConnection, definition_hash: str) -> tuple[str | No
     return None if row is None else (row.spec, row.base)
 
 
+def get_spec_of_run(connection: ReadConnection, run: int) -> tuple[str | None, str | None] | None:
+    """Return YAML text and base text that a run works from, as ``get_spec`` does."""
+    statement = (
+        select(Definition.spec, Definition.base).join(Run, Run.definition_hash == Definition.hash).where(Run.id == run)
+    )
+    row = connection.execute(statement).first()
+    return None if row is None else (row.spec, row.base)
+
+
+def get_level(connection: ReadConnection, run: int) -> int:
+    """Count the runs above a run."""
+    above = select(Run.parent_id).where(Run.id == run).cte("above", recursive=True)
+    above = above.union_all(select(Run.parent_id).join(above, Run.id == above.c.parent_id))
+    return connection.execute(select(func.count(above.c.parent_id))).scalar() or 0
+
+
 def get_whole(connection: ReadConnection, run: int) -> Row | None:
     """Return a run with its inputs, as its driver needs it."""
     return first_row(
@@ -186,9 +233,12 @@ def last_seq(connection: ReadConnection, run: int) -> int:
     return connection.execute(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run)).scalar() or 0
 
 
-def add_stop_request(connection: WriteConnection, run: int, actor: str | None, at: datetime) -> None:
+def add_stop_request(
+    connection: WriteConnection, run: int, actor: str | None, at: datetime, *, at_once: bool = False
+) -> None:
     """Ask a run to stop; its owner turns the request into an event."""
-    connection.execute(insert(RunRequest).values(run_id=run, kind="stop", actor=actor, asked_at=at))
+    kind = _KILL if at_once else "stop"
+    connection.execute(insert(RunRequest).values(run_id=run, kind=kind, actor=actor, asked_at=at))
     connection.execute(
         update(Run)
         .where(Run.id == run, Run.stop_requested_at.is_(None))
@@ -196,15 +246,15 @@ def add_stop_request(connection: WriteConnection, run: int, actor: str | None, a
     )
 
 
-def find_stop_requests(connection: ReadConnection, owner: str) -> list[int]:
-    """Return the runs of an owner that were asked to stop and have not been told."""
+def find_stop_requests(connection: ReadConnection, owner: str) -> dict[int, bool]:
+    """Return the runs of an owner that were asked to stop and have not been told, and whether at once."""
     rows = connection.execute(
-        select(RunRequest.run_id)
+        select(RunRequest.run_id, func.min(RunRequest.kind))
         .join(RunAttempt, and_(RunAttempt.run_id == RunRequest.run_id, RunAttempt.closed_at.is_(None)))
         .where(RunRequest.handled_at.is_(None), RunAttempt.owner == owner)
-        .distinct()
+        .group_by(RunRequest.run_id)
     )
-    return [row.run_id for row in rows]
+    return {run: kind == _KILL for run, kind in rows}  # "kill" sorts before "stop"
 
 
 class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,6 +56,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Row
     nodes: Sequence[Row]
     events: Sequence[Row]
+    is_child: bool = False  # called by another run: limits of its DAG do not count
     first: Transition | None = None  # what its driver did with it at once, stored in the same commit
 
 
@@ -117,6 +118,7 @@ _NODE_COLUMNS = (
     "spool",
     "detail",
     "shown",
+    "sub_runs",
 )
 
 _RUNNING, _QUEUED, _NOT_STARTED = 1, 5, 0

@@ -49,6 +49,28 @@ def test_without_clean_up_time_everything_is_killed_at_once() -> None:
     assert world.sent(KillStep) == [(1, "a kill")]
 
 
+def test_a_stop_at_once_grants_no_clean_up_time() -> None:
+    world = World(dag(step("a"), handlers=ENDS, max_clean_up_seconds=60), {"a": [DEAF]})
+    world.later(1, StopAsked(at_once=True))
+    world.run()
+    assert (world.sent(KillStep), world.label) == ([(1, "a kill")], "aborted")
+    assert world.handlers == ["onInit", "onCancel", "onExit"]
+
+
+def test_a_stop_at_once_ends_a_stop_that_waits() -> None:
+    world = World(dag(step("a"), max_clean_up_seconds=60), {"a": [DEAF]})
+    world.later(2, StopAsked(at_once=True))
+    world.run(1)
+    assert world.sent(KillStep) == [(2, "a kill")]
+
+
+def test_a_stop_at_once_ends_a_handler_that_nobody_asked_to_stop() -> None:
+    world = World(dag(step("a"), handlers=Handlers(exit=Step(name="e"))), {"onExit": [DEAF]})
+    world.later(1, StopAsked(at_once=True))
+    world.run()
+    assert world.sent(KillStep) == [(1, "onExit kill")]
+
+
 def test_a_stopped_step_runs_until_its_processes_are_gone() -> None:
     world = World(dag(step("a"), max_clean_up_seconds=3), {"a": [DEAF]}).run(1)
     asked = next(state for state in world.states if state.cancelled)

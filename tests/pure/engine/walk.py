@@ -136,7 +136,7 @@ class Walk:
             return TimeCame()
         if choice == 9:
             return self.told[self.choose(len(self.told))]
-        return self._odd_event() if choice == 10 or self.choose(2) else StopAsked()
+        return self._odd_event() if choice == 10 or self.choose(2) else StopAsked(at_once=self.choose(4) == 1)
 
     def _odd_event(self) -> Event:
         key, execution = self.choose(16) - 6, self.choose(3)

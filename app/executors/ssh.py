@@ -1,0 +1,59 @@
+"""Steps on another machine, over SSH (DAG format 4.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import asyncssh
+
+from app.executors import ssh_login, stopping
+from app.executors.contract import Job, SetupError, StepError, Streams
+
+_PIECE_BYTES = 64 * 1024
+_Process = asyncssh.SSHClientProcess[bytes]
+
+
+async def run(job: Job, streams: Streams) -> int:
+    """Run the step's command on the remote host and return its exit status; raises SetupError and StepError.
+
+    The words of the command are joined by single blanks, so the remote shell sees no quotes of the definition, and
+    no variable of the step goes with it. A stop sends the signal; what does not heed it loses its connection.
+    """
+    if not job.program:
+        raise SetupError("ssh: the step has no command; a script does not run on another machine")
+    login = ssh_login.find_login(job)
+    async with ssh_login.connect(login) as connection:
+        process = await _begin(connection, " ".join((job.program, *job.args)), login.address)
+        return await stopping.carry_out(_follow(process, streams, login.address), lambda name: _send(process, name))
+
+
+async def _begin(connection: asyncssh.SSHClientConnection, line: str, address: str) -> _Process:
+    try:
+        return await connection.create_process(line, encoding=None, stdin=asyncssh.DEVNULL)
+    except (asyncssh.Error, OSError) as error:
+        raise StepError(f"{address} did not begin the command: {error}") from error
+
+
+async def _follow(process: _Process, streams: Streams, address: str) -> int:
+    await asyncio.gather(_copy(process.stdout, streams.out), _copy(process.stderr, streams.err))
+    await process.wait_closed()
+    if process.exit_signal is not None:
+        raise StepError(f"signal: SIG{process.exit_signal[0]}", exit_code=-1)
+    if process.exit_status is None:
+        raise StepError(f"the connection to {address} was lost before the command ended: its outcome is unknown")
+    return process.exit_status
+
+
+async def _copy(source: asyncssh.SSHReader[bytes], write: Callable[[bytes], None]) -> None:
+    with contextlib.suppress(asyncssh.Error, ConnectionError):  # a lost connection shows in the missing status
+        while piece := await source.read(_PIECE_BYTES):
+            write(piece)
+
+
+async def _send(process: _Process, name: str) -> None:
+    with contextlib.suppress(OSError, asyncssh.Error):
+        process.send_signal(name.removeprefix("SIG"))
+        if name == stopping.KILL:
+            process.channel.get_connection().abort()

@@ -1,0 +1,81 @@
+"""The calls of one run's steps: planned and stored by name, or taken up where another server left them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from app.engine.state import NodeState
+from app.executors.calls import Call, CallExecution
+from app.executors.contract import ExecutionFiles, SetupError, Streams
+from app.runs import calling
+from app.runs.calling import CallRecord, Calls
+from app.runs.children import MOST_LEVELS, Caller, Exchange, SubRuns
+from app.runs.environment import Moment, RunEnvironment
+from app.runs.evaluation import evaluate
+from app.runs.node import NodeWork
+from app.runs.run import OwnedRun
+from app.spec.expand import Mode
+from app.spec.scope import StepScope
+
+
+class StepCalls:
+    """What the steps of one run call."""
+
+    def __init__(self, run: OwnedRun, environment: RunEnvironment, exchange: Exchange) -> None:
+        self._run = run
+        self._environment = environment
+        self._exchange = exchange
+
+    async def plan(self, node: NodeWork, state: NodeState, scope: StepScope, moment: Moment) -> SubRuns:
+        """Name the runs of an execution in the node's facts; raises SetupError, ExpansionError."""
+        environment = self._environment
+
+        async def evaluated(text: str, extra: Mapping[str, str]) -> str:
+            seen = msgspec.structs.replace(scope, extra=extra)
+            return await evaluate(environment.expander(seen, moment)(text, Mode.FULL), environment.surroundings())
+
+        name, params = await calling.evaluate_calls(node.step, evaluated)
+        caller = self._caller(node)
+        callee = await self._exchange.find_callee(name, caller)
+        calls = Calls(
+            parent=self._run.run_id,
+            step=node.step.name,
+            called=name,
+            dag_name=callee.definition.dag.name,
+            params=params,
+        )
+        record = calling.plan_calls(_record(node), state, calls)
+        attempts = await self._exchange.find_attempts(caller, [run.id for run in record.current])
+        node.facts.sub_runs = msgspec.to_builtins(calling.after(record, attempts))
+        return SubRuns(self._exchange, caller, name, callee)
+
+    def take_up(self, node: NodeWork, number: int) -> SubRuns | None:
+        """Go on with what another server planned for an execution; None when it had not come to that."""
+        record = _record(node)
+        if record is None or record.execution != number:
+            return None
+        return SubRuns(self._exchange, self._caller(node), record.called)
+
+    def begin(self, node: NodeWork, sub_runs: SubRuns, files: ExecutionFiles) -> CallExecution:
+        """Begin, or go on with, the runs that the node's facts name."""
+        record, parallel = _record(node), node.step.parallel
+        assert record is not None  # noqa: S101 - planned before
+        call = Call(
+            sub_runs=record.current,
+            each=parallel is not None,
+            max_concurrent=parallel.max_concurrent if parallel else 1,
+            grace_seconds=self._run.definition.dag.max_clean_up_seconds,
+        )
+        return CallExecution(call, sub_runs, Streams(files))
+
+    def _caller(self, node: NodeWork) -> Caller:
+        if self._run.family.level >= MOST_LEVELS:
+            raise SetupError(f"the call is {MOST_LEVELS} levels deep: does a DAG call itself without end?")
+        environment = self._environment
+        return Caller(run=self._run, directory=environment.directory_of(node.step), environ=environment.handed_on())
+
+
+def _record(node: NodeWork) -> CallRecord | None:
+    return calling.read_record(node.facts.sub_runs)

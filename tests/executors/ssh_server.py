@@ -1,0 +1,115 @@
+"""A real SSH server on loopback whose commands are real processes of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal as signals
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import msgspec
+
+USER, PASSWORD = "worker", "open sesame"
+
+
+class SshServer(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that runs, and the files with which it can be logged in to."""
+
+    port: int
+    key: Path
+    known_hosts: Path
+    _connections: list[asyncssh.SSHServerConnection]
+
+    def lose_connections(self) -> None:
+        """Let all connections end as if the network was gone."""
+        for connection in self._connections:
+            connection.abort()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config of a step that logs in with the key and knows the host."""
+        return {"host": "127.0.0.1", "port": self.port, "user": USER, "key": str(self.key)} | {
+            "strictHostKey": True,
+            "knownHostFile": str(self.known_hosts),
+        }
+
+
+class _Session(asyncssh.SSHServerProcess[bytes]):
+    """One command: run as a login shell would; a signal reaches its processes, a lost connection leaves them alone."""
+
+    child: asyncio.subprocess.Process
+
+    def signal_received(self, signal: str) -> None:
+        os.killpg(self.child.pid, signals.Signals[f"SIG{signal}"])
+
+
+class _Door(asyncssh.SSHServer):
+    def __init__(self, connections: list[asyncssh.SSHServerConnection]) -> None:
+        self._connections = connections
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connections.append(conn)
+
+    def begin_auth(self, username: str) -> bool:  # noqa: ARG002 - the library's signature
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return (username, password) == (USER, PASSWORD)
+
+    def session_requested(self) -> _Session:
+        return _Session(_carry_out, None, 3, False)
+
+
+async def _carry_out(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    assert isinstance(process, _Session)
+    child = process.child = await asyncio.create_subprocess_shell(
+        process.command or "", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    await asyncio.gather(_copy(child.stdout, process.stdout), _copy(child.stderr, process.stderr))
+    code = await child.wait()
+    if code < 0:
+        process.exit_with_signal(signals.Signals(-code).name.removeprefix("SIG"))
+    else:
+        process.exit(code)
+
+
+async def _copy(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter[bytes]) -> None:
+    assert source is not None
+    with contextlib.suppress(asyncssh.Error, ConnectionError):
+        while piece := await source.read(65536):
+            target.write(piece)
+            await target.drain()
+
+
+@asynccontextmanager
+async def serving(directory: Path, port: int = 0) -> AsyncIterator[SshServer]:
+    """Serve until the block is left."""
+    host_key, user_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+    key = directory / "key"
+    user_key.write_private_key(key)
+    connections: list[asyncssh.SSHServerConnection] = []
+    allowed = asyncssh.import_authorized_keys(user_key.export_public_key().decode())
+    listener = await asyncssh.listen(
+        "127.0.0.1",
+        port,
+        server_factory=lambda: _Door(connections),
+        server_host_keys=[host_key],
+        authorized_client_keys=allowed,
+        encoding=None,
+    )
+    port = listener.sockets[0].getsockname()[1]
+    known_hosts = directory / "known_hosts"
+    known_hosts.write_text(f"[127.0.0.1]:{port} {host_key.export_public_key().decode()}")
+    try:
+        yield SshServer(port=port, key=key, known_hosts=known_hosts, _connections=connections)
+    finally:
+        listener.close()
+        await listener.wait_closed()

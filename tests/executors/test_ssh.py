@@ -1,0 +1,312 @@
+"""Steps on another machine, against a real SSH server on loopback (DAG format 4.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from app.executors import inside, registry
+from app.executors.contract import ExecutionFiles, Job, Outcome, SetupError, Site
+from app.executors.inside import InsideExecution
+from app.spec.model import Ssh
+from tests.executors.ssh_server import PASSWORD, USER, SshServer, serving
+from tests.waiting import until_gone, until_written
+
+
+@pytest.fixture(scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SshServer]:
+    async with serving(tmp_path_factory.mktemp("ssh")) as running:
+        yield running
+
+
+def begin(files: ExecutionFiles, config: dict[str, Any], *command: str, **job: Any) -> InsideExecution:
+    settings = {"env": {"HOME": str(files.directory)}, "cwd": files.directory, **job}
+    program, *args = command or ("true",)
+    made = Job(type="ssh", id="r-7-1-0-1", program=program, args=tuple(args), config=config, **settings)
+    return inside.begin(registry.find("ssh").run(), made, files)
+
+
+def address(server: SshServer) -> str:
+    return f"127.0.0.1:{server.port}"
+
+
+async def end(files: ExecutionFiles, config: dict[str, Any], *command: str, **job: Any) -> Outcome:
+    return await begin(files, config, *command, **job).wait()
+
+
+# -- what the command gets and gives ---------------------------------------------------------------------------------
+
+
+async def test_both_streams_of_the_remote_command_are_kept_apart(files: ExecutionFiles, server: SshServer) -> None:
+    outcome = await end(files, server.config, "echo", "out;", "echo", "err", ">&2")
+    assert (outcome.exit_code, outcome.error) == (0, "")
+    assert (files.stdout.read_text(), files.stderr.read_text()) == ("out\n", "err\n")
+
+
+@pytest.mark.parametrize("code", [0, 1, 42, 255])
+async def test_the_exit_code_is_the_remote_status(files: ExecutionFiles, server: SshServer, code: int) -> None:
+    assert (await end(files, server.config, "exit", str(code))).exit_code == code
+
+
+async def test_the_remote_line_is_the_words_joined_by_single_blanks(files: ExecutionFiles, server: SshServer) -> None:
+    await end(files, server.config, "printf", "'%s|'", "a  b", "$((1+1))")
+    assert files.stdout.read_text() == "a|b|2|"
+
+
+async def test_no_variable_of_the_step_goes_along(files: ExecutionFiles, server: SshServer) -> None:
+    env = {"HOME": str(files.directory), "LC_MINE": "secret"}
+    await end(files, server.config, "echo", "[$LC_MINE]", env=env)
+    assert files.stdout.read_text() == "[]\n"
+
+
+async def test_output_is_there_while_the_command_runs(files: ExecutionFiles, server: SshServer, tmp_path: Path) -> None:
+    running = begin(files, server.config, f"echo early; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; echo late")
+    assert await until_written(files.stdout) == "early\n"
+    (tmp_path / "go").touch()
+    assert (await running.wait()).exit_code == 0
+    assert files.stdout.read_text() == "early\nlate\n"
+
+
+async def test_bytes_that_are_no_text_and_much_output_arrive_whole(files: ExecutionFiles, server: SshServer) -> None:
+    await end(files, server.config, r"printf '\377\000'; yes | head -c 3000000")
+    data = files.stdout.read_bytes()
+    assert (data[:2], len(data)) == (b"\xff\x00", 3_000_002)
+
+
+async def test_a_command_that_a_signal_ends_has_minus_one(files: ExecutionFiles, server: SshServer) -> None:
+    outcome = await end(files, server.config, "kill -USR1 $$")
+    assert (outcome.exit_code, outcome.error) == (-1, "signal: SIGUSR1")
+
+
+async def test_a_step_without_a_command_fails_before_anybody_is_asked(files: ExecutionFiles) -> None:
+    job = Job(type="ssh", id="x", script="echo", config={"host": "127.0.0.1", "user": "x"}, cwd=files.directory)
+    with pytest.raises(SetupError, match="no command; a script does not run on another machine"):
+        await inside.begin(registry.find("ssh").run(), job, files).wait()
+
+
+# -- where and as whom -----------------------------------------------------------------------------------------------
+
+
+async def test_a_password_logs_in(files: ExecutionFiles, server: SshServer) -> None:
+    config = {"ip": "127.0.0.1", "port": str(server.port), "user": USER, "password": PASSWORD}
+    assert (await end(files, config)).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["id_rsa", "id_ecdsa", "id_ed25519"])
+async def test_a_default_key_is_found_when_there_is_no_password(
+    files: ExecutionFiles, server: SshServer, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / ".ssh").mkdir()
+    shutil.copy(server.key, tmp_path / ".ssh" / name)
+    config = {"host": "127.0.0.1", "port": server.port, "user": USER}
+    assert (await end(files, config)).exit_code == 0
+
+
+async def test_a_key_in_the_home_directory_is_found(files: ExecutionFiles, server: SshServer, tmp_path: Path) -> None:
+    shutil.copy(server.key, tmp_path / "mine")
+    assert (await end(files, {**server.config, "key": "~/mine"})).exit_code == 0
+
+
+async def test_the_ssh_of_the_dag_says_where(files: ExecutionFiles, server: SshServer) -> None:
+    ssh = Ssh(
+        host="127.0.0.1", port=str(server.port), user=USER, key=str(server.key), known_host_file=str(server.known_hosts)
+    )
+    assert (await end(files, {}, site=Site(ssh=ssh))).exit_code == 0
+
+
+async def test_the_ssh_of_the_dag_wants_a_known_host(files: ExecutionFiles, server: SshServer, tmp_path: Path) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").touch()
+    ssh = Ssh(host="127.0.0.1", port=str(server.port), user=USER, key=str(server.key))
+    outcome = await end(files, {}, site=Site(ssh=ssh))
+    assert (outcome.exit_code, "is not in" in outcome.error) == (1, True)
+
+
+async def test_a_config_of_the_step_replaces_the_ssh_of_the_dag_whole(files: ExecutionFiles, server: SshServer) -> None:
+    ssh = Ssh(host="127.0.0.1", port=str(server.port), user=USER, key=str(server.key))
+    with pytest.raises(SetupError, match="neither a key nor a password"):
+        await end(files, {"HOST": "127.0.0.1", "user": USER}, site=Site(ssh=ssh))
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({}, "neither the step nor its DAG says where"),
+        ({"user": "x"}, "ssh: host: is missing"),
+        ({"host": "h"}, "ssh: user: is missing"),
+        ({"host": "h", "user": "x", "port": "ssh"}, "ssh: port: expected a whole number"),
+        ({"host": "h", "user": "x", "port": 70000}, "ssh: port: expected 65535 or less"),
+        ({"host": "h", "user": "x", "key": "none"}, "none could not be read: No such file"),
+        ({"host": "h", "user": "x", "password": "p", "strictHostKey": True}, "known_hosts could not be read"),
+        (
+            {"host": "h", "user": "x", "password": "p", "strictHostKey": "maybe"},
+            "strictHostKey: expected true or false",
+        ),
+    ],
+)
+async def test_a_config_that_cannot_be_used_is_told_by_its_key(
+    files: ExecutionFiles, config: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(SetupError) as raised:
+        await end(files, config)
+    assert sentence in str(raised.value)
+
+
+async def test_a_key_with_a_passphrase_is_refused_with_the_reason(files: ExecutionFiles, server: SshServer) -> None:
+    key = files.directory / "locked"
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(key, "pkcs8-pem", passphrase="x")  # noqa: S106
+    with pytest.raises(SetupError, match="locked needs a passphrase; use a key without one"):
+        await end(files, {**server.config, "key": str(key)})
+
+
+async def test_a_file_that_is_no_key_is_refused(files: ExecutionFiles, server: SshServer, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("hello")
+    with pytest.raises(SetupError, match="key is no private key that can be read"):
+        await end(files, {**server.config, "key": str(tmp_path / "key")})
+
+
+# -- who does not let us in ------------------------------------------------------------------------------------------
+
+
+async def test_a_wrong_key_is_told(files: ExecutionFiles, server: SshServer, tmp_path: Path) -> None:
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / "other")
+    outcome = await end(files, {**server.config, "key": str(tmp_path / "other")})
+    assert outcome.exit_code == 1
+    assert outcome.error == f"{address(server)} did not let 'worker' in: the key is not accepted there"
+
+
+async def test_a_wrong_password_is_told(files: ExecutionFiles, server: SshServer) -> None:
+    config = {"host": "127.0.0.1", "port": server.port, "user": USER, "password": "guess"}
+    assert "did not let 'worker' in: the password is not accepted" in (await end(files, config)).error
+
+
+async def test_an_unknown_host_key_is_told_with_the_fix(
+    files: ExecutionFiles, server: SshServer, tmp_path: Path
+) -> None:
+    (tmp_path / "hosts").touch()
+    outcome = await end(files, {**server.config, "knownHostFile": "hosts"})
+    assert outcome.error.startswith(f"the host key of {address(server)} is not in {tmp_path}/hosts; write it there")
+
+
+@pytest.mark.parametrize("algorithm", ["ssh-ed25519", "ecdsa-sha2-nistp256"])
+async def test_a_changed_host_key_is_no_unknown_one(
+    files: ExecutionFiles, server: SshServer, tmp_path: Path, algorithm: str
+) -> None:
+    other = asyncssh.generate_private_key(algorithm).export_public_key().decode()
+    (tmp_path / "hosts").write_text(f"[127.0.0.1]:{server.port} {other}")
+    outcome = await end(files, {**server.config, "knownHostFile": str(tmp_path / "hosts")})
+    assert f"is not the one in {tmp_path}/hosts: the machine was replaced" in outcome.error
+
+
+async def test_nobody_asks_for_the_host_key_of_a_step_unless_it_is_strict(
+    files: ExecutionFiles, server: SshServer
+) -> None:
+    config = {name: value for name, value in server.config.items() if name not in ("strictHostKey", "knownHostFile")}
+    assert (await end(files, config)).exit_code == 0
+
+
+async def test_a_refused_connection_is_told(files: ExecutionFiles, server: SshServer) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        outcome = await end(files, {**server.config, "port": port})
+    assert outcome.error == f"127.0.0.1:{port} refused the connection: no SSH server listens there"
+
+
+async def test_an_unknown_host_is_told(files: ExecutionFiles, server: SshServer) -> None:
+    outcome = await end(files, {**server.config, "host": "no-such-host.invalid"})
+    assert outcome.error.startswith("there is no host 'no-such-host.invalid'")
+
+
+async def test_a_host_that_does_not_answer_is_given_up(
+    files: ExecutionFiles, server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.executors.ssh_login._CONNECT_SECONDS", 0.05)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        outcome = await end(files, {**server.config, "port": port})
+    assert outcome.error == f"127.0.0.1:{port} did not answer within 0.05 seconds"
+
+
+async def test_a_connection_that_is_lost_leaves_the_outcome_unknown(files: ExecutionFiles, server: SshServer) -> None:
+    running = begin(files, server.config, "echo $$; exec sleep 60")
+    pid = int(await until_written(files.stdout))
+    server.lose_connections()
+    outcome = await running.wait()
+    assert outcome.exit_code == 1
+    assert (
+        outcome.error
+        == f"the connection to {address(server)} was lost before the command ended: its outcome is unknown"
+    )
+    os.kill(pid, signal.SIGKILL)
+    await until_gone(pid)
+
+
+# -- stops -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stop_sends_its_signal_and_the_command_tells_how_it_ended(
+    files: ExecutionFiles, server: SshServer
+) -> None:
+    running = begin(files, server.config, "trap 'echo bye; exit 7' INT; echo ready; while :; do sleep 0.01; done")
+    await until_written(files.stdout, "ready")
+    running.signal("SIGINT")
+    assert (await running.wait()).exit_code == 7
+    assert files.stdout.read_text() == "ready\nbye\n"
+
+
+async def test_a_command_that_ends_by_the_signal_says_so(files: ExecutionFiles, server: SshServer) -> None:
+    running = begin(files, server.config, "echo ready; exec sleep 60")
+    await until_written(files.stdout, "ready")
+    running.signal("SIGTERM")
+    assert await running.wait() == Outcome(exit_code=-1, error="signal: SIGTERM")
+
+
+async def test_a_command_that_does_not_heed_the_signal_is_killed_by_the_next(
+    files: ExecutionFiles, server: SshServer
+) -> None:
+    running = begin(files, server.config, "trap '' TERM; echo $$; while :; do sleep 0.01; done")
+    pid = int(await until_written(files.stdout))
+    running.signal("SIGTERM")
+    running.kill()
+    assert await running.wait() == Outcome(exit_code=None, error="stopped")
+    await until_gone(pid)
+
+
+async def test_a_kill_ends_the_command_at_once(files: ExecutionFiles, server: SshServer) -> None:
+    running = begin(files, server.config, "echo $$; exec sleep 60")
+    pid = int(await until_written(files.stdout))
+    running.kill()
+    assert (await running.wait()).exit_code is None
+    await until_gone(pid)
+
+
+async def test_a_stop_ends_the_wait_for_a_host_that_does_not_answer(files: ExecutionFiles, server: SshServer) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        running = begin(files, {**server.config, "port": silent.getsockname()[1]})
+        silent.settimeout(10)
+        connection, _ = await asyncio.to_thread(silent.accept)
+        running.signal("SIGTERM")
+        assert (await running.wait()).exit_code is None
+        connection.close()
+
+
+async def test_a_step_that_is_stopped_before_it_does_anything_has_an_end(
+    files: ExecutionFiles, server: SshServer
+) -> None:
+    running = begin(files, server.config)
+    running.signal("SIGTERM")
+    assert (await running.wait()).exit_code is None
