@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from app.db.database import Database
+from app.db.repositories import runs
 from app.db.repositories.reading import Row
 from app.db.repositories.transitions import NewAttempt
 from app.engine.plan import Plan, retried
@@ -22,6 +23,7 @@ from app.runs.files import RunFiles
 from app.runs.ground import Ground
 from app.runs.guard import CHANGED
 from app.runs.inputs import Place, evaluate_again
+from app.runs.log import is_read_by
 from app.runs.recorder import Recorder, RunRefusedError
 from app.runs.run import OwnedRun
 from app.runs.runner import Runner
@@ -90,7 +92,14 @@ class Retries:
         new = self._new_attempt(before, owned, state, nodes, retry)
         facts = {row["position"]: rows.node_facts(row) for row in nodes}
         runner = self._make_runner(owned, owned.definition.dag, state, facts)
-        return msgspec.structs.replace(new, first=runner.begin(new.events)), runner
+        history = await self._history(owned)
+        return msgspec.structs.replace(new, first=runner.begin([*history, *new.events])), runner
+
+    async def _history(self, run: OwnedRun) -> Sequence[Row]:
+        """Give what happened so far to a run whose steps read its log; their file of it went with the attempt."""
+        if not is_read_by(run.definition.dag):
+            return ()
+        return await self._database.read(lambda connection: runs.get_events(connection, run.key))
 
     async def _own(self, before: StoredRun, number: int) -> OwnedRun:
         run, definition = before.run, before.loaded.definition

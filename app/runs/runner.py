@@ -7,6 +7,7 @@ last output is stored with its end, so whoever sees "finished" can read everythi
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, assert_never
@@ -26,6 +27,7 @@ from app.runs.run import OwnedRun
 from app.runs.spool import Chunk, Position
 from app.runs.work import StepWork, Workshop
 
+_log = logging.getLogger(__name__)
 _LAZY_SECONDS = 0.25  # how long the beginning of a process may wait for another commit to go with
 
 
@@ -61,7 +63,7 @@ class Runner:
         self._detached = False
         self._failure: BaseException | None = None
         self._orders: tuple[action.Action, ...] = ()
-        self._untold: list[rows.Row] = []  # stored with the acceptance, not in the log file yet
+        self._untold: list[Mapping[str, Any]] = []  # stored with the acceptance, not in the log file yet
 
     # -- what others tell it ---------------------------------------------------------------------------------
 
@@ -113,7 +115,7 @@ class Runner:
 
     # -- its life --------------------------------------------------------------------------------------------
 
-    def begin(self, accepted: Iterable[rows.Row]) -> Transition | None:
+    def begin(self, accepted: Iterable[Mapping[str, Any]]) -> Transition | None:
         """Begin a run that is being accepted; what this returns belongs into the commit that accepts it."""
         self._untold = list(accepted)
         self._state, self._orders = advance(self._workshop.plan, self._state, event.Begin(), self._workshop.now())
@@ -141,6 +143,10 @@ class Runner:
             self._work.remove_files()
 
     async def _take_up(self) -> None:
+        try:
+            await self._workshop.kept.restore()
+        except OSError as error:  # a step that wants to read such a file says so itself
+            _log.warning("output kept of run %s/%s: %s", self.run.dag_name, self.run.run_id, error)
         self._tell_log(self._untold)
         if self._state.phase is Phase.NEW:
             self.post(event.Begin())
@@ -219,7 +225,7 @@ class Runner:
             if self._workshop.notify is not None:
                 self._workshop.notify(self._state, transition.events)
 
-    def _tell_log(self, events: Sequence[rows.Row]) -> None:
+    def _tell_log(self, events: Sequence[Mapping[str, Any]]) -> None:
         if events and self._workshop.log_file is not None:
             self._workshop.log_file.append(events)
 

@@ -24,6 +24,7 @@ from app.runs.children import Exchange
 from app.runs.environment import RunEnvironment
 from app.runs.files import RunFiles
 from app.runs.ground import Ground, Identity
+from app.runs.kept import KeptLogs
 from app.runs.log import RunLogFile, is_read_by
 from app.runs.notify import Notifier
 from app.runs.recorder import FenceLostError, Recorder
@@ -214,6 +215,7 @@ class Supervisor:
             log_limit=ground.log_limit,
             log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
             notify=self._notifier.for_run(run, plan, environment),
+            kept=KeptLogs(self._database, files, dag),
             now=self._now,
             exchange=self._exchange,
         )

@@ -22,6 +22,7 @@ from app.runs import conditions, execution
 from app.runs.children import Exchange, SubRuns
 from app.runs.environment import Moment, RunEnvironment
 from app.runs.files import RunFiles
+from app.runs.kept import KeptLogs
 from app.runs.log import RunLogFile
 from app.runs.node import NodeWork
 from app.runs.notify import Notify
@@ -51,6 +52,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     log_limit: int
     log_file: RunLogFile | None  # only when the definition reads it
     notify: Notify | None = None  # only when the definition wants mails
+    kept: KeptLogs
     now: Callable[[], datetime]
     exchange: Exchange
 

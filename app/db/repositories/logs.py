@@ -73,6 +73,12 @@ def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: i
     return 0 if last is None else last + 1
 
 
+def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str]:
+    """Return the texts of a stream's chunks from number ``seq`` on, in order, at most ``MOST_CHUNKS`` of them."""
+    statement = select(LogChunk.text).where(*_of(key), LogChunk.seq >= seq).order_by(LogChunk.seq).limit(MOST_CHUNKS)
+    return [row.text for row in connection.execute(statement)]
+
+
 def find_lines(
     connection: ReadConnection, key: StreamKey, first: int, count: int, *, from_end: bool = False
 ) -> Sequence[Row]:

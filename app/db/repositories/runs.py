@@ -36,6 +36,7 @@ _summary = (
     Run.finished_at,
     Run.definition_hash,
     Run.file_name,
+    Run.root_id,
 )
 
 
