@@ -17,6 +17,7 @@ from app.engine import event
 from app.engine.plan import Plan, fresh
 from app.engine.state import RunState
 from app.executors import proc
+from app.executors.blanks import Blanks
 from app.runs.casualties import Casualties, Casualty
 from app.runs.environment import RunEnvironment
 from app.runs.files import RunFiles
@@ -52,6 +53,7 @@ class Supervisor:
         self._casualties = Casualties(database, ground)
         self._given_up: list[Casualty] = []
         self._stopping = asyncio.Event()
+        self._blanks = Blanks(ground.spool)
 
     # -- life cycle ------------------------------------------------------------------------------------------
 
@@ -66,6 +68,7 @@ class Supervisor:
         self._recorder.start()
         await self.run_once()
         await remove_remains(self._database, self._ground.spool)
+        self._blanks.clear()
         self._beat = asyncio.create_task(self._beat_on(), name="supervisor")
 
     async def stop(self) -> None:
@@ -79,6 +82,7 @@ class Supervisor:
             runner.detach()
         await asyncio.gather(*self._drives.values(), return_exceptions=True)
         await self._recorder.stop()
+        self._blanks.clear()
         now = self._now()
         until = now + timedelta(seconds=self._ground.detached_lease_seconds)
         await self._database.write(lambda connection: services.stop(connection, self._identity.id, now, until))
@@ -183,6 +187,7 @@ class Supervisor:
             plan=Plan.of(dag),
             environment=RunEnvironment(run, dag, ground.machine, str(files.log)),
             files=files,
+            blanks=self._blanks,
             log_limit=ground.log_limit,
             log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
             now=self._now,
