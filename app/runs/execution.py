@@ -10,6 +10,7 @@ import msgspec
 
 from app.engine.event import StepExited
 from app.executors import inside, process, registry, shell
+from app.executors.blanks import Blanks
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.executors.output import read_text
 from app.executors.process import LOST, AdoptedProcess
@@ -86,6 +87,8 @@ async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
         return None
     if (code := process.read_exit(files)) is not None:
         return process.outcome_of(code)
+    if process.has_never_run(files):
+        return None
     try:
         files.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if process.claim(files):
@@ -111,20 +114,22 @@ def left_behind(files: ExecutionFiles, reason: str) -> Outcome:
     return Outcome(exit_code=None, error=reason) if code is None else process.outcome_of(code)
 
 
-def begin(node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place) -> Execution:
+def begin(
+    node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place, blanks: Blanks
+) -> Execution:
     """Begin the execution of a command; raises SetupError."""
     _note_offset(node, files)
     command = shell.build(texts, cwd=place.cwd, env=place.env, files=files)
-    return process.spawn(command, files)
+    return process.spawn(command, files, blanks)
 
 
-def begin_job(node: NodeWork, job: Job, files: ExecutionFiles) -> Execution:
+def begin_job(node: NodeWork, job: Job, files: ExecutionFiles, blanks: Blanks) -> Execution:
     """Begin the execution of a step of another type; raises SetupError."""
     _note_offset(node, files)
     kind = registry.find(job.type)
     if kind.inside:
         return inside.begin(kind.run(), job, files)
-    return process.spawn(kind.command()(job, files), files)
+    return process.spawn(kind.command()(job, files), files, blanks)
 
 
 def _note_offset(node: NodeWork, files: ExecutionFiles) -> None:

@@ -17,6 +17,7 @@ from app.engine import event
 from app.engine.plan import Plan, fresh
 from app.engine.state import RunState
 from app.executors import proc
+from app.executors.blanks import Blanks
 from app.runs.accept import Wanted, new_run
 from app.runs.again import Retries, Retry
 from app.runs.casualties import Casualties, Casualty
@@ -61,6 +62,7 @@ class Supervisor:
         self._casualties = Casualties(database, ground)
         self._given_up: list[Casualty] = []
         self._stopping = asyncio.Event()
+        self._blanks = Blanks(ground.spool)
 
     # -- life cycle ------------------------------------------------------------------------------------------
 
@@ -75,6 +77,7 @@ class Supervisor:
         self._recorder.start()
         await self.run_once()
         await remove_remains(self._database, self._ground.spool)
+        self._blanks.clear()
         self._beat = asyncio.create_task(self._beat_on(), name="supervisor")
 
     async def stop(self) -> None:
@@ -89,6 +92,7 @@ class Supervisor:
         await asyncio.gather(*self._drives, return_exceptions=True)
         self._exchange.ends.stop()
         await self._recorder.stop()
+        self._blanks.clear()
         now = self._now()
         until = now + timedelta(seconds=self._ground.detached_lease_seconds)
         await self._database.write(lambda connection: services.stop(connection, self._identity.id, now, until))
@@ -212,6 +216,7 @@ class Supervisor:
             plan=plan,
             environment=environment,
             files=files,
+            blanks=self._blanks,
             log_limit=ground.log_limit,
             log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
             notify=self._notifier.for_run(run, plan, environment),
