@@ -46,7 +46,7 @@ async def reschedule_run(
     name: params.DagName,
     dag_run_id: params.DagRunId,
     parts: NamedDependency[Parts],
-    data: JSONBody[Reschedule] | None = None,
+    data: JSONBody[Reschedule | None] = None,
 ) -> RescheduledRun:
     """Start a new run from what another one worked from: its text, params and environment."""
     run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
