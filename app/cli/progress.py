@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import quote
 
@@ -18,15 +22,17 @@ _MARKS = {
     NodeStatus.SKIPPED: ("↷", "yellow"),
     NodeStatus.PARTIALLY_SUCCEEDED: ("✓", "yellow"),
 }
+_LOOK_SECONDS = 0.1
 _HANDLERS = ("onSuccess", "onFailure", "onCancel", "onExit")
 
 
 class Progress:
     """Looks at a run through the API and prints what is new."""
 
-    def __init__(self, client: httpx.AsyncClient, path: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, path: str, hidden: Collection[str] = ()) -> None:
         self._client = client
         self._path = path
+        self._hidden = hidden
         self._seen: dict[str, NodeStatus] = {}
         self._lines: dict[tuple[str, str], int] = {}
         self._run: dict[str, Any] = {}
@@ -39,7 +45,8 @@ class Progress:
         if not self._run:
             click.secho(f"{run['name']}  {run['dagRunId']}", bold=True)
         self._run = run
-        for node in [*run["nodes"], *(run[name] for name in _HANDLERS if name in run)]:
+        steps = (node for node in run["nodes"] if node["step"]["name"] not in self._hidden)
+        for node in [*steps, *(run[name] for name in _HANDLERS if name in run)]:
             await self._show(node)
         return RunStatus(run["status"])
 
@@ -84,3 +91,39 @@ class Progress:
         status = RunStatus(self._run["status"])
         good = status in (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
         click.secho(status.label.replace("_", " "), fg="green" if good else "red", bold=True)
+
+
+async def watch(client: httpx.AsyncClient, path: str, hidden: Collection[str] = ()) -> int:
+    """Print what a run does until it is over and return a command's exit status; an interrupt stops the run.
+
+    Of the steps named in ``hidden`` nothing is printed.
+    """
+    progress = Progress(client, path, hidden)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    asked = False
+    while not (status := await progress.look()).is_final:
+        if stop.is_set() and not asked:
+            asked = True
+            click.echo("stopping", err=True)
+            await client.post(f"{path}/stop")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await (asyncio.Event() if asked else stop).wait()
+    progress.finish()
+    return 0 if status in (RunStatus.SUCCEEDED, RunStatus.ABORTED) else 1
+
+
+async def until_over(client: httpx.AsyncClient, path: str) -> RunStatus:
+    """Return the status that a run ends with, when it has ended."""
+    while not (status := await _status_of(client, path)).is_final:  # noqa: ASYNC110 - told over HTTP, to those who ask
+        await asyncio.sleep(_LOOK_SECONDS)
+    return status
+
+
+async def _status_of(client: httpx.AsyncClient, path: str) -> RunStatus:
+    answer = await client.get(path)
+    answer.raise_for_status()
+    return RunStatus(answer.json()["dagRunDetails"]["status"])

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
-import httpx
 import uvloop
 
+from app.cli.client import body_of, open_api, run_path
 from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions, current_settings, settings_options
-from app.cli.progress import Progress
-from app.cli.serve import own_database
-from app.db.owner import DatabaseOwned
-from app.db.upgrade import upgrade
-from app.engine.status import RunStatus
-from app.main import API_PATH, open_server
+from app.cli.progress import watch
 from app.settings import Settings
 from app.spec.load import load
 from app.spec.model import Pair
 from app.spec.params import quote
 from app.telemetry.logging import configure
-
-_LOOK_SECONDS = 0.1
 
 
 @click.command(cls=GlobalOptions)
@@ -73,51 +61,9 @@ def _pair(word: str, number: int) -> Pair:
 
 
 async def _run(settings: Settings, request: dict[str, str]) -> int:
-    async with _client(settings) as client:
-        answer = await client.post("/dag-runs", json=request)
-        if answer.status_code != httpx.codes.OK:
-            raise click.ClickException(answer.json()["message"])
-        started = asyncio.create_task(_watch(client, request, answer.json()["dagRunId"]))
-        return await started
-
-
-@asynccontextmanager
-async def _client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of the server that owns the database, or of one inside this process."""
-    try:
-        with own_database(settings, "dagbook run in a terminal"):
-            await upgrade(settings.database_url)
-            async with open_server(settings, "run", "") as server:
-                transport = httpx.ASGITransport(server.app)  # type: ignore[arg-type]  # one ASGI, two spellings of its types
-                base = f"http://localhost{settings.base_path}{API_PATH}"
-                async with httpx.AsyncClient(transport=transport, base_url=base) as client:
-                    yield client
-    except DatabaseOwned as error:
-        if not error.owner.address.startswith("http"):
-            raise click.ClickException(str(error)) from error
-        async with httpx.AsyncClient(base_url=error.owner.address + API_PATH, timeout=30) as client:
-            yield client
-
-
-async def _watch(client: httpx.AsyncClient, request: dict[str, str], run_id: str) -> int:
-    name = _name_of(request)
-    path = f"/dag-runs/{name}/{run_id}"
-    progress = Progress(client, path)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    asked = False
-    while not (status := await progress.look()).is_final:
-        if stop.is_set() and not asked:
-            asked = True
-            click.echo("stopping", err=True)
-            await client.post(f"{path}/stop")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_SECONDS):
-                await (asyncio.Event() if asked else stop).wait()
-    progress.finish()
-    return 0 if status in (RunStatus.SUCCEEDED, RunStatus.ABORTED) else 1
+    async with open_api(settings, "run") as api:
+        run_id = body_of(await api.client.post("/dag-runs", json=request))["dagRunId"]
+        return await watch(api.client, run_path(_name_of(request), run_id))
 
 
 def _name_of(request: dict[str, str]) -> str:

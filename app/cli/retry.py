@@ -1,0 +1,56 @@
+"""``dagbook retry``: a run that is over, tried again in this terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import uvloop
+
+from app.cli.client import body_of, open_api, run_path
+from app.cli.failures import said_plainly
+from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.progress import watch
+from app.engine.status import NodeStatus
+from app.settings import Settings
+from app.telemetry.logging import configure
+
+_KEPT = frozenset({NodeStatus.SUCCEEDED, NodeStatus.PARTIALLY_SUCCEEDED, NodeStatus.SKIPPED})
+
+
+@click.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.argument("run_id", metavar="RUN_ID")
+@click.option("--step", default="", metavar="STEP", help="Run this step alone, and nothing that depends on it.")
+@settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
+@said_plainly
+def retry(*, name: str, run_id: str, step: str) -> int:
+    """Run again what failed in run RUN_ID of the DAG NAME, and all that depends on it.
+
+    The exit status is that of ``run``: 0 when the run succeeds or is stopped, 1 otherwise.
+    """
+    settings = current_settings()
+    configure(settings.log_format, "warning")
+    return uvloop.run(_retry(settings, name, run_id, step))
+
+
+async def _retry(settings: Settings, name: str, run_id: str, step: str) -> int:
+    path = run_path(name, run_id)
+    async with open_api(settings, "retry") as api:
+        before = body_of(await api.client.get(path))["dagRunDetails"]
+        request = {"dagRunId": run_id, **({"stepName": step} if step else {})}
+        body_of(await api.client.post(f"{path}/retry", json=request))
+        return await watch(api.client, path, hidden=_kept(before["nodes"], step))
+
+
+def _kept(nodes: list[dict[str, Any]], only: str) -> set[str]:
+    """Name the steps that the retry leaves alone, so that nothing of them is printed again."""
+    names = {node["step"]["name"] for node in nodes}
+    if only:
+        return names - {only}
+    again = {node["step"]["name"] for node in nodes if node["status"] not in _KEPT}
+    while (
+        below := {node["step"]["name"] for node in nodes if again.intersection(node["step"].get("depends", ()))} - again
+    ):
+        again |= below
+    return names - again

@@ -1,0 +1,68 @@
+"""``dagbook stop``: one run, or all runs of a DAG, asked to stop."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.app.program import CommandLine, Said, end
+from tests.waiting import come_true, until_written
+
+Command = Callable[..., Said]
+LONG = "maxActiveRuns: -1\nsteps: [{name: a, command: echo on; sleep 30}]\n"
+
+
+async def _start(client: httpx.AsyncClient, *run_ids: str) -> None:
+    for run_id in run_ids:
+        body = {"name": "flow", "spec": LONG, "dagRunId": run_id}
+        assert (await client.post("/dag-runs", json=body)).status_code == 200
+
+
+async def _is_over(client: httpx.AsyncClient, run_id: str) -> str | None:
+    run = (await client.get(f"/dag-runs/flow/{run_id}")).json()["dagRunDetails"]
+    return None if run["statusLabel"] == "running" else str(run["statusLabel"])
+
+
+@pytest.mark.parametrize(("arguments", "stopped"), [(("one",), ["one"]), ((), ["one", "two"])])
+async def test_one_run_or_all_runs_of_a_dag_are_stopped(
+    tmp_path: Path, arguments: tuple[str, ...], stopped: list[str]
+) -> None:
+    line = CommandLine(tmp_path)
+    async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
+        await _start(client, "one", "two")
+        said = await line.run("stop", "flow", *arguments)
+        assert said.status == 0, said.err
+        for run_id in stopped:
+            assert await come_true(lambda run_id=run_id: _is_over(client, run_id)) == "aborted"  # type: ignore[misc]  # bound at once
+        left = (await client.get("/dag-runs/flow", params={"status": 1})).json()["dagRuns"]
+        assert [run["dagRunId"] for run in left] == [name for name in ("two", "one") if name not in stopped]
+        await line.run("stop", "flow")
+
+
+async def test_without_a_server_the_command_sees_to_the_end_of_the_run(tmp_path: Path) -> None:
+    line, ready = CommandLine(tmp_path), tmp_path / "ready"
+    (tmp_path / "flow.yaml").write_text(f"steps: [{{name: a, command: echo on > {ready}; sleep 30}}]\n")
+    process = await line.begin("run", tmp_path / "flow.yaml", "--run-id", "r1")
+    await until_written(ready)
+    process.send_signal(signal.SIGKILL)
+    await end(process)
+    said = await line.run("stop", "flow", "r1")
+    assert (said.status, "aborted" in said.out) == (0, True), said
+
+
+async def test_where_nothing_runs_nothing_is_stopped(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    (tmp_path / "flow.yaml").write_text("steps: [{command: 'true'}]\n")
+    assert (await line.run("run", tmp_path / "flow.yaml")).status == 0
+    said = await line.run("stop", "flow")
+    assert (said.status, "no running run" in said.out) == (0, True)
+
+
+@pytest.mark.parametrize("arguments", [("nobody",), ("nobody", "r1"), ("a/b",)])
+def test_what_is_not_there_is_told_in_a_sentence(command: Command, arguments: tuple[str, ...]) -> None:
+    said = command("stop", *arguments)
+    assert (said.status, arguments[0] in said.err, "Traceback" in said.err) == (1, True, False)
