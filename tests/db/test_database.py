@@ -239,5 +239,14 @@ async def test_connections_have_the_settings_that_durability_needs(database: Dat
         }
         return [connection.exec_driver_sql(name).scalar() for name in names[connection.dialect.name]]
 
+    await database.write(work, durable=False)  # which is for itself alone
     expected = {"sqlite": ["wal", 2, 1, 2], "postgresql": ["on", "read committed", "dagbook"]}
     assert await database.write(work) == expected[database.dialect]
+
+
+async def test_a_write_that_may_be_lost_with_the_machine_does_not_wait_for_the_disk(database: Database) -> None:
+    def work(connection: WriteConnection) -> Any:
+        names = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}
+        return connection.exec_driver_sql(names[connection.dialect.name]).scalar()
+
+    assert await database.write(work, durable=False) == {"sqlite": 1, "postgresql": "off"}[database.dialect]
