@@ -285,7 +285,7 @@ def _log_bytes(work: _Work) -> int:
     return sum(chunk["byte_count"] for chunk in work.chunks) if isinstance(work, Transition) else 0
 
 
-def _is_output(work: NewRun | Transition) -> bool:
+def _is_output(work: NewRun | NewAttempt | Transition) -> bool:
     """Whether it is nothing but output of a step that still runs: its files have it until its end is stored."""
     if not isinstance(work, Transition) or not work.chunks:
         return False
