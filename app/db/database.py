@@ -16,6 +16,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 from app.db.failure import telling_unavailable
 from app.db.url import parse_url
 
@@ -35,6 +36,7 @@ _IDLE_SECONDS = 1.0
 _ASLEEP_MILLISECONDS = "5000"
 _PING_SECONDS = 5
 _SQLITE_READERS = 4
+_PAGES, _BULK_PAGES = 10, 260  # of a usual commit, and of one of nothing but output
 _BUSY_MILLISECONDS = 5_000
 # Glances run in the loop's thread: waiting there stops the whole server.
 _GLANCE_BUSY_MILLISECONDS = 200
@@ -141,6 +143,7 @@ class _Sqlite:
         self._glancer = _SteadyConnection(create_engine(plain), writes=False, busy=_GLANCE_BUSY_MILLISECONDS)
         self._writer = _SteadyConnection(create_engine(plain), writes=True, busy=_BUSY_MILLISECONDS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._checkpointer = Checkpointer(url.database or "")
         self._closed = False
 
     async def read(self, work: Read[T]) -> T:
@@ -160,7 +163,9 @@ class _Sqlite:
             self._writer.sync("FULL" if durable else "NORMAL")
             return self._writer.run(lambda plain: work(WriteConnection(ReadConnection(plain))))
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, whole)
+        done = await asyncio.get_running_loop().run_in_executor(self._thread, whole)
+        self._checkpointer.note(_PAGES if durable else _BULK_PAGES)
+        return done
 
     async def close(self) -> None:
         if self._closed:
@@ -170,6 +175,7 @@ class _Sqlite:
         self._glancer.close()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.close)
         self._thread.shutdown()
+        await self._checkpointer.close()
 
 
 class _SteadyConnection:
@@ -237,7 +243,7 @@ def _pragmas(*, writes: bool, busy: int) -> dict[str, str | int]:
         "auto_vacuum": "INCREMENTAL",  # counts at the file's creation only, and only before WAL is chosen
         "journal_mode": "WAL",
         "synchronous": "FULL",
-        "wal_autocheckpoint": 4_000,
+        "wal_autocheckpoint": WRITER_EVERY_PAGES,
         "journal_size_limit": 64 * 1024 * 1024,
     }
 
