@@ -67,7 +67,7 @@ def _edit(connection: WriteConnection, run: Row, edit: StepEdit) -> None:
         raise NotFoundError(f"there is no run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}")
     if RunStatus(standing["status"]) in _DRIVEN:
         raise BadRequestError(f"{_named(run)} is running; set the status of a step when it is over")
-    if not edits.edit_step(connection, run["id"], standing["attempt"], edit):
+    if "\0" in edit.step or not edits.edit_step(connection, run["id"], standing["attempt"], edit):
         raise no_step(run, edit.step)
 
 

@@ -10,7 +10,7 @@ import pytest
 from app.db.database import ReadConnection
 from app.db.repositories import runs
 from app.engine.history import Change, fold
-from app.engine.plan import Plan, fresh
+from app.engine.plan import Plan, fresh, retried
 from app.engine.state import RunState
 from app.main import Server
 from app.runs import rows
@@ -43,12 +43,23 @@ def _read(connection: ReadConnection, name: str, run_id: str) -> tuple[RunState,
     return state, list(runs.get_events(connection, run["id"]))
 
 
+def _fold(plan: Plan, events: list[Any]) -> RunState:
+    state = fresh(plan)
+    for event in events:
+        data = dict(event["data"])
+        data.pop("edited_by", None)
+        if data.pop("accepted", "") == "retry":
+            state = retried(plan, state, plan.step_key(data["step"]) if "step" in data else None)
+        elif event["attempt"] > 1 or event["seq"] > 1:
+            state = fold(state, [Change(event["position"], data)])
+    return state
+
+
 async def _compare(server: Server, name: str, run_id: str, spec: str) -> None:
     stored, events = await server.parts.database.read(lambda connection: _read(connection, name, run_id))
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert "accepted" in events[0]["data"]
-    recorded = [Change(event["position"], event["data"]) for event in events[1:]]
-    folded = fold(fresh(Plan.of(load(spec, name=name).definition.dag)), recorded)
+    folded = _fold(Plan.of(load(spec, name=name).definition.dag), events)
     assert msgspec.structs.replace(folded, ready=(), running=()) == msgspec.structs.replace(
         stored, ready=(), running=()
     )
@@ -70,3 +81,26 @@ async def test_the_events_of_a_run_under_way_and_of_a_stopped_one_fold_to_its_ro
     await _compare(server, dagbook.name, run_id, STOPPED)
     await dagbook.stop(run_id)
     await _compare(server, dagbook.name, run_id, STOPPED)
+
+
+RETRIES = [[("", {})], [("", {}), ("b", {})], [("", {"a": 2}), ("", {"b": 4})], [("b", {"a": 0, "c": 5})]]
+
+
+@pytest.mark.parametrize("retries", RETRIES, ids=str)
+async def test_the_events_of_retries_and_of_edits_by_hand_fold_to_the_rows_of_the_last_attempt(
+    dagbook: Dagbook, server: Server, retries: list[tuple[str, dict[str, int]]]
+) -> None:
+    names = ("a", "b", "c")
+    commands = {"a": "'true'", "b": "exit 1", "c": "'true'"}
+    spec = f"steps: [{', '.join(f'{{name: {name}, command: {commands[name]}}}' for name in names)}]\n"
+    await dagbook.run(spec, dagRunId="r1")
+    path = f"/dag-runs/{dagbook.name}/r1"
+    for step, edits in retries:
+        for edited, status in edits.items():
+            answer = await dagbook.client.patch(f"{path}/steps/{edited}/status", json={"status": status})
+            assert answer.status_code == 200
+        await _compare(server, dagbook.name, "r1", spec)
+        answer = await dagbook.client.post(f"{path}/retry", json={"dagRunId": "r1", "stepName": step})
+        assert answer.status_code == 200
+        await dagbook.finished("r1")
+        await _compare(server, dagbook.name, "r1", spec)

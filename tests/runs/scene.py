@@ -11,7 +11,7 @@ import msgspec
 
 from app.db.database import Database, ReadConnection
 from app.db.repositories import runs, services
-from app.db.repositories.transitions import Fence, NewRun, Transition
+from app.db.repositories.transitions import Fence, NewAttempt, NewRun, Transition
 from app.names import new_key
 from app.runs import accept, rows
 from app.runs.accept import Start, Wanted
@@ -83,6 +83,48 @@ def told(run: NewRun, seq: int, *, token: int = 1, **fields: Any) -> Transition:
     """Make the transition that appends one event to a run."""
     event = {"run_id": run.key, "seq": seq, "attempt": 1, "at": now(), "position": None, "data": fields or {"n": seq}}
     return Transition(fence=Fence(run.key, 1, token), events=[event])
+
+
+def ended(run: NewRun, seq: int, *, attempt: int = 1) -> Transition:
+    """Make the transition that ends a run as failed."""
+    moment = now()
+    event = {"run_id": run.key, "seq": seq, "attempt": attempt, "at": moment, "position": None, "data": {"status": 2}}
+    return Transition(
+        fence=Fence(run.key, attempt, 1),
+        events=[event],
+        run={"status": 2, "started_at": None, "finished_at": moment, "error": "it failed"},
+        attempt={"status": 2, "state": {}, "closed_at": moment},
+    )
+
+
+def again(run: NewRun, last_seq: int, *, previous: int = 1, counted: bool = True) -> NewAttempt:
+    """Make the next attempt of a run that was read when it had ``last_seq`` events."""
+    moment, number = now(), previous + 1
+    blank = {"started_at": None, "finished_at": None, "error": None}
+    return NewAttempt(
+        key=run.key,
+        dag_name=run.dag_name,
+        run_id=run.run_id,
+        previous=previous,
+        last_seq=last_seq,
+        max_active_runs=run.max_active_runs,
+        counted=counted,
+        run={"status": 0, "attempt": number, "stop_requested_at": None, "stop_requested_by": None, **blank},
+        attempt={
+            "run_id": run.key,
+            "number": number,
+            "status": 0,
+            "state": None,
+            "closed_at": None,
+            "owner": IDENTITY.id,
+            "token": 1,
+            "host": IDENTITY.place,
+            "opened_at": moment,
+        },
+        inputs={"dotenv": [["A", "again"]], "work_dir": "/again"},
+        nodes=[],
+        events=[rows.reopened_event(run.key, moment, seq=last_seq + 1, attempt=number, actor=None, step=None)],
+    )
 
 
 def written(run: NewRun, seq: int) -> Transition:

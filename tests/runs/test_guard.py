@@ -1,11 +1,11 @@
-"""Whether a new run may be started now (api-behaviour 3.4)."""
+"""Whether a run may be started, or tried again, now (api-behaviour 3.4, runtime 21.3)."""
 
 from __future__ import annotations
 
 import pytest
 
-from app.db.repositories.transitions import Activity, NewRun
-from app.runs.guard import guard
+from app.db.repositories.transitions import Activity, NewAttempt, NewRun, Standing
+from app.runs.guard import CHANGED, guard, guard_again
 
 
 def _run(*, most: int, singleton: bool = False) -> NewRun:
@@ -50,3 +50,57 @@ def test_a_run_is_refused_for_its_id_for_a_live_one_or_for_the_limit(
     refusal = guard(_run(most=most, singleton=singleton), used, Activity(live=live, queued=queued))
     assert (refusal.code if refusal else None) == code
     assert refusal is None or "etl" in refusal.message
+
+
+def _again(*, most: int, counted: bool = True) -> NewAttempt:
+    return NewAttempt(
+        key=1,
+        dag_name="etl",
+        run_id="r1",
+        previous=2,
+        last_seq=7,
+        max_active_runs=most,
+        counted=counted,
+        run={},
+        attempt={},
+        inputs={},
+        nodes=[],
+        events=[],
+    )
+
+
+@pytest.mark.parametrize(
+    ("standing", "code"),
+    [
+        (Standing(2, 7), None),
+        (None, "max_run_reached"),  # it is not over
+        (Standing(3, 7), "max_run_reached"),  # somebody else has tried it again, and that is over too
+        (Standing(2, 8), CHANGED),
+        (Standing(3, 8), "max_run_reached"),
+    ],
+)
+def test_a_run_is_tried_again_as_it_was_read_or_not_at_all(standing: Standing | None, code: str | None) -> None:
+    for counted in (True, False):
+        refusal = guard_again(_again(most=1, counted=counted), standing, Activity())
+        assert (refusal.code if refusal else None) == code
+
+
+@pytest.mark.parametrize(
+    ("most", "counted", "live", "queued", "refused"),
+    [
+        (1, True, 0, 0, False),
+        (1, True, 1, 0, True),
+        (1, True, 0, 1, True),
+        (3, True, 1, 1, False),
+        (3, True, 1, 2, True),
+        (-1, True, 9, 9, False),
+        (0, True, 9, 9, False),
+        (1, False, 9, 9, False),
+    ],
+)
+def test_other_active_runs_count_unless_the_run_is_a_sub_run(
+    most: int, counted: bool, live: int, queued: int, refused: bool
+) -> None:
+    activity = Activity(live=live, queued=queued)
+    refusal = guard_again(_again(most=most, counted=counted), Standing(2, 7), activity)
+    assert (refusal is not None) == refused

@@ -12,13 +12,13 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, Write
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import logs
+from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.transitions import NewRun
 from app.runs import recorder as recorder_module
 from app.runs.guard import guard
 from app.runs.recorder import FenceLostError, Recorder, RunRefusedError
-from tests.runs.scene import IDENTITY, new_run, register, sequences, told, written
+from tests.runs.scene import IDENTITY, again, ended, new_run, register, sequences, told, written
 
 
 class FaultyDatabase(Database):
@@ -227,3 +227,97 @@ async def test_stopping_gives_up_on_a_database_that_stays_away(
     await opened.stop()
     with pytest.raises(DatabaseUnavailable):
         await waiting
+
+
+# -- later attempts ------------------------------------------------------------------------------------------------
+
+
+async def _ended(recorder: Recorder, name: str = "", run_id: str = "r1") -> NewRun:
+    """Accept a run and end it; it has two events then."""
+    run = new_run(name, run_id)
+    await recorder.accept(run)
+    await recorder.record(ended(run, 2))
+    return run
+
+
+async def test_a_later_attempt_is_stored_whole(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    run = await _ended(recorder)
+    await recorder.accept_again(again(run, 2))
+    row = await faulty.read(lambda connection: runs.get_whole(connection, run.key))
+    assert row is not None
+    assert (row["attempt"], row["status"], row["finished_at"], row["error"]) == (2, 0, None, None)
+    assert (row["dotenv"], row["work_dir"], row["created_at"]) == ([["A", "again"]], "/again", run.run["created_at"])
+    assert await _sequences(faulty, run) == [1, 2, 3]
+
+
+async def test_a_run_that_is_not_over_is_not_tried_again(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    run = await _accepted(recorder)
+    with pytest.raises(RunRefusedError, match="is not over"):
+        await recorder.accept_again(again(run, 1))
+    assert await _sequences(faulty, run) == [1]
+
+
+async def test_of_two_retries_in_one_group_the_second_is_refused(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    run = await _ended(recorder)
+    results = await asyncio.gather(*(recorder.accept_again(again(run, 2)) for _ in range(2)), return_exceptions=True)
+    assert results[0] is None
+    assert isinstance(results[1], RunRefusedError)
+    assert await _sequences(faulty, run) == [1, 2, 3]
+
+
+async def test_a_retry_that_comes_after_a_whole_other_one_is_refused(recorder: Recorder) -> None:
+    run = await _ended(recorder)
+    late = again(run, 2)
+    await recorder.accept_again(again(run, 2))
+    await recorder.record(ended(run, 4, attempt=2))
+    with pytest.raises(RunRefusedError, match="was retried just now"):
+        await recorder.accept_again(late)
+    await recorder.accept_again(again(run, 4, previous=2))
+
+
+async def test_a_retry_made_from_what_has_changed_since_is_to_be_made_anew(recorder: Recorder) -> None:
+    run = await _ended(recorder)
+    with pytest.raises(RunRefusedError) as refused:
+        await recorder.accept_again(again(run, 1))
+    assert refused.value.refusal.code == "changed"
+
+
+async def test_a_start_and_a_retry_in_one_group_count_against_the_same_limit(recorder: Recorder) -> None:
+    run = await _ended(recorder, "same", "r1")
+    results = await asyncio.gather(
+        recorder.accept(new_run("same", "r2")), recorder.accept_again(again(run, 2)), return_exceptions=True
+    )
+    assert results[0] is None
+    assert isinstance(results[1], RunRefusedError)
+
+
+async def test_a_sub_run_is_tried_again_whatever_the_limit_of_its_dag(recorder: Recorder) -> None:
+    run = await _ended(recorder, "same", "r1")
+    await recorder.accept(new_run("same", "r2"))
+    await recorder.accept_again(again(run, 2, counted=False))
+
+
+async def test_a_retry_is_refused_at_once_while_the_database_is_away(
+    recorder: Recorder, faulty: FaultyDatabase
+) -> None:
+    run = await _ended(recorder)
+    faulty.faults = ["before"]
+    with pytest.raises(DatabaseUnavailable):
+        await recorder.accept_again(again(run, 2))
+    assert await _sequences(faulty, run) == [1, 2]
+
+
+async def test_two_servers_that_retry_one_run_at_once_open_one_attempt(
+    recorder: Recorder, faulty: FaultyDatabase, database_url: str
+) -> None:
+    run = await _ended(recorder)
+    other_database = await Database.open(database_url)
+    other = Recorder(other_database, IDENTITY.id, guard)
+    other.start()
+    results = await asyncio.gather(
+        *(one.accept_again(again(run, 2)) for one in (recorder, other)), return_exceptions=True
+    )
+    await other.stop()
+    await other_database.close()
+    assert sorted(type(result).__name__ for result in results) == ["NoneType", "RunRefusedError"]
+    assert await _sequences(faulty, run) == [1, 2, 3]

@@ -87,6 +87,13 @@ def test_kept_nodes_keep_everything_and_reset_ones_nothing() -> None:
     assert (again.error, again.outcome, again.started_at) == ("", None, None)
 
 
+def test_a_step_set_to_not_started_by_hand_keeps_nothing() -> None:
+    first = World(CHAIN).run().state
+    edited = msgspec.structs.replace(first.steps[2], status=NodeStatus.NOT_STARTED)
+    again = plans.retried(Plan.of(CHAIN), msgspec.structs.replace(first, steps=(*first.steps[:2], edited)))
+    assert again.steps == (*first.steps[:2], NodeState())
+
+
 def second_try(definition: Dag, first: RunState, again: str | None = None) -> World:
     plan = Plan.of(definition)
     state = plans.retried(plan, first, None if again is None else plan.step_key(again))
