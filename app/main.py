@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import msgspec
 from litestar import Litestar, Router
@@ -33,7 +31,6 @@ from app.runs.supervisor import Supervisor, identify
 from app.runs.sweep import Sweep
 from app.settings import Settings, SettingsError
 from app.spec.library import Library
-from app.spec.scope import without_own_settings
 
 API_PATH = "/api/v2"
 _RUN_HANDLERS = [*runs.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
@@ -100,14 +97,9 @@ def build(settings: Settings, database: Database, identity: Identity) -> Server:
 def _ground(settings: Settings, identity: Identity) -> Ground:
     for directory in (settings.spool_dir, settings.work_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    machine = Machine(
-        environ=without_own_settings(os.environ),
-        home=str(Path.home()),
-        default_shell=(settings.default_shell or os.environ.get("SHELL") or "/bin/sh",),
-    )
     return Ground(
         identity=identity,
-        machine=machine,
+        machine=Machine.here(settings.default_shell),
         spool=settings.spool_dir,
         work_dir=settings.work_dir,
         base_config=settings.base_config,

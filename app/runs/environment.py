@@ -39,6 +39,7 @@ class RunEnvironment:
         self._dag = dag
         self._environ = machine.environ
         self._home = machine.home
+        self._substitute = machine.substitute
         self._params = _as_dict(run.inputs.params)
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)
@@ -67,6 +68,7 @@ class RunEnvironment:
             shell=shell or self._default_shell,
             env=self._process,
             cwd=Path(self.work_dir),
+            substitute=self._substitute,
         )
 
     def scope(self, name: str, moment: Moment, *, cwd: str, step_env: Iterable[Pair] = ()) -> StepScope:
