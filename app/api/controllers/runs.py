@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import MediaType, Response, get, post
@@ -17,7 +17,7 @@ from app.api.pages import PageRequest, cut_lines, is_part, page, window
 from app.api.present import run_details, run_summary
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, Log, StartedRun, StartInline
 from app.db.database import ReadConnection
-from app.db.repositories import logs, runs
+from app.db.repositories import history, logs, runs
 from app.db.repositories.logs import StreamKey
 from app.errors import NotFoundError
 from app.names import LATEST, shorten
@@ -111,13 +111,24 @@ def find_exactly(connection: ReadConnection, name: str, run_id: str) -> Mapping[
 
 async def dag_of(parts: Parts, run: Mapping[str, Any]) -> Dag:
     """Return the definition that a run works from."""
-    is_root = run["root_id"] is None
-    known = parts.library.recall(run["definition_hash"], run["dag_name"]) if is_root else None
-    if known is not None:
-        return known.definition.dag
-    spec = await parts.database.glance(lambda connection: runs.get_spec(connection, run["definition_hash"]))
-    text, base = spec or ("", "")
-    return read_definition(parts.library, run, text or "", base or "").definition.dag
+    return (await dags_of(parts, [run]))[run["definition_hash"]]
+
+
+async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str, Dag]:
+    """Return, by hash, the definitions that runs of one name work from; what is not remembered is read at once."""
+    by_hash = {run["definition_hash"]: run for run in found}
+    known = {
+        content_hash: loaded.definition.dag
+        for content_hash, run in by_hash.items()
+        if run["root_id"] is None and (loaded := parts.library.recall(content_hash, run["dag_name"]))
+    }
+    if missing := by_hash.keys() - known:
+        specs = await parts.database.glance(lambda connection: history.find_specs(connection, missing))
+        for content_hash in missing:
+            text, base = specs.get(content_hash, ("", ""))
+            loaded = read_definition(parts.library, by_hash[content_hash], text or "", base or "")
+            known[content_hash] = loaded.definition.dag
+    return known
 
 
 @post(
