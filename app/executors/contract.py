@@ -81,7 +81,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """An evaluated step of another type than ``command``. Only ``config`` keeps the case of its keys.
 
     ``program`` and ``args`` are the split words of the command, ``line`` is the command as
-    one text; ``id`` is the same whenever this execution is looked at, and no other's.
+    one text; ``id`` is the same whenever this execution is looked at, and no other's. ``cwd`` is
+    the step's directory, ``run_dir`` that of its run.
     """
 
     type: str
@@ -92,6 +93,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     script: str = ""
     config: Mapping[str, Any] = {}
     cwd: Path
+    run_dir: Path | None = None
     env: Mapping[str, str] = {}
     site: Site = Site()
 

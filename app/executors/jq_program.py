@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -17,7 +16,7 @@ import msgspec
 
 from app.executors.config import Config
 from app.executors.contract import Job
-from app.executors.program import ProgramError, run_program
+from app.executors.program import ProgramError, run_program, write_stdout
 from app.spec.values import render
 
 _PLAIN_LIMIT = 1e21  # beyond this JSON writers themselves turn to exponents
@@ -30,7 +29,7 @@ def main(job: Job) -> int:
     results = _compile(job.line).input_text(job.script)
     for text in _texts(results, job.script):
         value = _parse(text)
-        _write((_render_raw(value) if raw else json.dumps(value, ensure_ascii=False, indent=4)) + "\n")
+        write_stdout((_render_raw(value) if raw else json.dumps(value, ensure_ascii=False, indent=4)) + "\n")
     return 0
 
 
@@ -87,12 +86,6 @@ def _render_raw(value: object) -> str:
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return render(value)
-
-
-def _write(text: str) -> None:
-    left = text.encode("utf-8", "replace")
-    while left:
-        left = left[os.write(sys.stdout.fileno(), left) :]
 
 
 if __name__ == "__main__":

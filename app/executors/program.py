@@ -25,7 +25,8 @@ class ProgramError(Exception):
 def python_command(module: str, job: Job, files: ExecutionFiles) -> Command:
     """Make the command that hands a job to a module's ``main``; raises SetupError.
 
-    The interpreter is isolated: neither the step's directory nor its environment decide what is imported. The
+    It works in the run's directory, not the step's (DAG format 4.9), which nobody makes for it. The interpreter is
+    isolated: neither the step's directory nor its environment decide what is imported. The
     file leaves out the environment, which the process has anyway, and the site, whose passwords no program needs.
     """
     path = files.own("job")
@@ -37,7 +38,7 @@ def python_command(module: str, job: Job, files: ExecutionFiles) -> Command:
     except OSError as error:
         raise SetupError(f"the spool could not be written: {error}") from error
     argv = (sys.executable, "-I", "-X", "utf8", "-m", module, str(path))
-    return Command(argv=argv, cwd=job.cwd, env=job.env)
+    return Command(argv=argv, cwd=job.run_dir or job.cwd, env=job.env)
 
 
 def run_program(main: Callable[[Job], int]) -> int:
@@ -53,6 +54,13 @@ def run_program(main: Callable[[Job], int]) -> int:
     except OSError as error:
         sys.stderr.write(f"the step could not go on: {error}\n")
     return 1
+
+
+def write_stdout(text: str) -> None:
+    """Write a text at once: what is left in a buffer would be lost, or fail, when nobody can be told any more."""
+    left = text.encode("utf-8", "replace")
+    while left:
+        left = left[os.write(sys.stdout.fileno(), left) :]
 
 
 def take_job(argv: list[str]) -> Job:

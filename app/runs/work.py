@@ -230,6 +230,7 @@ class StepWork:
             script=texts.script,
             config=config,
             cwd=place.cwd,
+            run_dir=Path(self._shop.environment.work_dir),
             env=place.env,
             site=await self._shop.environment.evaluate_site(),
         )

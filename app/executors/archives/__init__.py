@@ -1,0 +1,1 @@
+"""The archive executor's program: reading, writing and unpacking archives, in bounded memory."""

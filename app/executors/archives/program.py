@@ -1,0 +1,60 @@
+"""Carries out one operation on an archive, in bounded memory."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sys
+from types import FrameType
+
+from app.executors.archives.create import create
+from app.executors.archives.extract import extract
+from app.executors.archives.failure import ArchiveError, Cancelled, Code, explain
+from app.executors.archives.listing import list_entries
+from app.executors.archives.options import CREATE, EXTRACT, LIST, read
+from app.executors.contract import Job
+from app.executors.program import run_program
+
+# A few bytes of xz or 7z may ask for gigabytes of dictionary.
+MOST_MEMORY_BYTES = 2 * 1024**3
+_OPERATIONS = {CREATE: create, EXTRACT: extract, LIST: list_entries}
+_FALLBACKS = {CREATE: Code.CREATE, EXTRACT: Code.EXTRACT, LIST: Code.OTHER}
+
+
+def main(job: Job) -> int:
+    """Carry out a job; raises ArchiveError."""
+    _limit_memory()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _cancel)
+    return carry_out(job)
+
+
+def carry_out(job: Job) -> int:
+    """Carry out a job; raises ArchiveError, with the class of what went wrong."""
+    options = read(job)
+    try:
+        _OPERATIONS[options.operation](options)
+    except Cancelled:
+        raise ArchiveError(Code.CANCELLED, "stopped before it was done") from None
+    except MemoryError:
+        code = Code.COMPRESS if options.operation == CREATE else Code.DECOMPRESS
+        raise ArchiveError(code, f"more than {MOST_MEMORY_BYTES // 1024**3} GiB of memory would be needed") from None
+    except Exception as error:
+        raise explain(error, _FALLBACKS[options.operation]) from error
+    return 0
+
+
+def _limit_memory() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = MOST_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MOST_MEMORY_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+def _cancel(number: int, _: FrameType | None) -> None:
+    """End in order; told a second time, end at once."""
+    signal.signal(number, signal.SIG_DFL)
+    raise Cancelled
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))
