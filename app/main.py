@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import msgspec
 from litestar import Litestar, Router
@@ -16,7 +14,7 @@ from litestar.types import ASGIApp
 
 from app import __version__
 from app.api import errors
-from app.api.controllers import dags, health, reruns, runs, sub_runs
+from app.api.controllers import dag_history, dag_list, dags, health, reruns, runs, sub_runs
 from app.api.deps import Parts
 from app.api.providers import make_providers
 from app.api.requests import DOCUMENT, ApiRequest, only_document
@@ -24,6 +22,7 @@ from app.api.security import Gatekeeper, is_loopback
 from app.clock import now
 from app.db.database import Database
 from app.definitions.save import Definitions
+from app.definitions.search import Search
 from app.runs.ground import Ground, Identity, Machine
 from app.runs.guard import guard
 from app.runs.launch import Launcher
@@ -33,9 +32,9 @@ from app.runs.supervisor import Supervisor, identify
 from app.runs.sweep import Sweep
 from app.settings import Settings, SettingsError
 from app.spec.library import Library
-from app.spec.scope import without_own_settings
 
 API_PATH = "/api/v2"
+_DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
 
@@ -90,6 +89,7 @@ def build(settings: Settings, database: Database, identity: Identity) -> Server:
         launcher=launcher,
         reruns=Reruns(database, supervisor, now),
         definitions=Definitions(database, library, now),
+        search=Search(database),
         zone=settings.tz,
         now=now,
         version=__version__,
@@ -100,14 +100,9 @@ def build(settings: Settings, database: Database, identity: Identity) -> Server:
 def _ground(settings: Settings, identity: Identity) -> Ground:
     for directory in (settings.spool_dir, settings.work_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    machine = Machine(
-        environ=without_own_settings(os.environ),
-        home=str(Path.home()),
-        default_shell=(settings.default_shell or os.environ.get("SHELL") or "/bin/sh",),
-    )
     return Ground(
         identity=identity,
-        machine=machine,
+        machine=Machine.here(settings.default_shell),
         spool=settings.spool_dir,
         work_dir=settings.work_dir,
         base_config=settings.base_config,
@@ -124,7 +119,7 @@ def _ground(settings: Settings, identity: Identity) -> Ground:
 def _application(settings: Settings, parts: Parts) -> ASGIApp:
     path = settings.base_path + API_PATH
     app = Litestar(
-        [Router(path, route_handlers=[health.get_health, *dags.HANDLERS, *_RUN_HANDLERS])],
+        [Router(path, route_handlers=[health.get_health, *_DAG_HANDLERS, *_RUN_HANDLERS])],
         dependencies=make_providers(parts),
         exception_handlers=errors.HANDLERS,
         openapi_config=_openapi(path),

@@ -36,14 +36,11 @@ def strip_suffix(file_name: str) -> str:
     return file_name
 
 
-def check_file_name(text: str) -> str:
+def check_file_name(text: str, field: str = "name") -> str:
     """Return a new file name if it is one; raises BadRequestError."""
-    if not is_name(text):
-        raise BadRequestError(
-            f"name: {shorten(text)} is no DAG name: use 1 to {LONGEST_NAME} letters, digits, '-', '_' or '.'"
-        )
+    check_dag_name(text, field)
     if text.endswith(_SUFFIXES):
-        raise BadRequestError(f"name: {shorten(text)} must not end in .yaml or .yml")
+        raise BadRequestError(f"{field}: {shorten(text)} must not end in .yaml or .yml")
     return text
 
 

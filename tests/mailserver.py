@@ -67,6 +67,8 @@ class MailServer:
         self.refuses: set[str] = set()
         self.answers: list[str] = []  # to the next mails; after them all is well
         self.ways: list[str] = []
+        self.holding, self.hold = asyncio.Event(), asyncio.Event()  # it has a mail; it may say that it has
+        self.hold.set()
         self.port = 0
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
@@ -79,6 +81,8 @@ class MailServer:
 
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         assert isinstance(envelope.content, bytes)
+        self.holding.set()
+        await self.hold.wait()
         login = session.auth_data.login.decode() if isinstance(session.auth_data, LoginPassword) else ""
         answer = self.answers.pop(0) if self.answers else "250 kept"
         if answer.startswith("250"):

@@ -10,6 +10,7 @@ import msgspec
 
 from app.db.database import Database
 from app.definitions.save import Definitions
+from app.definitions.search import Search
 from app.runs.launch import Launcher
 from app.runs.rerun import Reruns
 from app.spec.library import Library
@@ -38,6 +39,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     launcher: Launcher
     reruns: Reruns
     definitions: Definitions
+    search: Search
     zone: tzinfo
     now: Callable[[], datetime]
     version: str

@@ -294,7 +294,20 @@ def never_run(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:
     nodes = [_blank_node(index, item.name) for index, item in enumerate(dag.steps)]
     for key, name in _defined_handlers(dag.handlers):
         nodes.append(_blank_node(key, name))
-    run: Row = {
+    details = run_details(_blank_run(dag), None, nodes, dag, zone)
+    details.root_dag_run_name, details.log = "", ""
+    return details
+
+
+def never_run_summary(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunSummary:
+    """Show the same placeholder as lists do."""
+    summary = run_summary(_blank_run(dag), zone)
+    summary.root_dag_run_name, summary.log = "", ""
+    return summary
+
+
+def _blank_run(dag: Dag) -> Row:
+    return {
         "dag_name": dag.name,
         "run_id": "",
         "status": 0,
@@ -303,15 +316,6 @@ def never_run(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:
         "finished_at": None,
         "params_text": params.show(dag.params),
     }
-    details = run_details(run, None, nodes, dag, zone)
-    details.root_dag_run_name, details.log = "", ""
-    return details
-
-
-def summary_of(details: run_schemas.DAGRunDetails) -> run_schemas.DAGRunSummary:
-    """Narrow details to what lists show."""
-    names = run_schemas.DAGRunSummary.__struct_fields__
-    return run_schemas.DAGRunSummary(**{name: getattr(details, name) for name in names})
 
 
 def _defined_handlers(handlers: Handlers) -> list[tuple[int, str]]:

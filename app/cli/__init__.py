@@ -20,6 +20,7 @@ COMMANDS = {
     "start": Entry("app.cli.run:run", "The same as run."),
     "retry": Entry("app.cli.retry:retry", "Try a run again: what failed, or one step."),
     "stop": Entry("app.cli.stop:stop", "Stop a run, or all runs of a DAG."),
+    "dry": Entry("app.cli.dry:dry", "Show what a run would do, and run nothing."),
     "validate": Entry("app.cli.validate:validate", "Print everything that is wrong with definitions."),
     "db": Entry("app.cli.db:db", "Upgrade the database, or see how it stands."),
     "config": Entry("app.cli.config:config", "Print every setting, its value and where that came from."),

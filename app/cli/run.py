@@ -10,11 +10,10 @@ import uvloop
 from app.cli.client import body_of, open_api, run_path
 from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.params import params_text
 from app.cli.progress import watch
 from app.settings import Settings
 from app.spec.load import load
-from app.spec.model import Pair
-from app.spec.params import quote
 from app.telemetry.logging import configure
 
 
@@ -36,7 +35,7 @@ def run(*, file: Path, words: tuple[str, ...], params: str, name: str, run_id: s
     request = {
         "spec": _read(file),
         "name": name or file.stem,
-        "params": params or quote([_pair(word, number) for number, word in enumerate(words, 1)], positions=False),
+        "params": params_text(params, words),
         "sourceDirectory": str(file.resolve().parent),
     }
     if run_id:
@@ -53,11 +52,6 @@ def _read(file: Path) -> str:
     if problems:
         raise click.ClickException("\n".join(f"{file}: {problem}" for problem in problems))
     return text
-
-
-def _pair(word: str, number: int) -> Pair:
-    name, equals, value = word.partition("=")
-    return Pair(name, value) if equals else Pair(str(number), word)
 
 
 async def _run(settings: Settings, request: dict[str, str]) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from app.cli.options import GlobalOptions
 from app.spec.load import load
+from app.spec.problem import Problem
 
 
 @click.command(cls=GlobalOptions)
@@ -25,12 +27,17 @@ def _validate(file: Path) -> int:
         click.echo(f"{file}: {reason}", err=True)
         return 1
     loaded = load(text, name=file.stem)
-    for problem in loaded.problems:
-        place = f"{file}:{problem.line}:{problem.column}" if problem.line else str(file)
-        parts = (problem.dag, problem.path, problem.message)
-        click.echo(f"{place}: {': '.join(part for part in parts if part)}", err=True)
+    complain(file, loaded.problems)
     for warning in loaded.definition.warnings:
         click.echo(f"{file}: warning: {warning}", err=True)
     if not loaded.problems:
         click.echo(f"{file}: valid")
     return 1 if loaded.problems else 0
+
+
+def complain(file: Path, problems: Iterable[Problem]) -> None:
+    """Print problems, one line each."""
+    for problem in problems:
+        place = f"{file}:{problem.line}:{problem.column}" if problem.line else str(file)
+        parts = (problem.dag, problem.path, problem.message)
+        click.echo(f"{place}: {': '.join(part for part in parts if part)}", err=True)

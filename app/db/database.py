@@ -16,6 +16,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 from app.db.failure import telling_unavailable
 from app.db.url import parse_url
 
@@ -35,6 +36,7 @@ _IDLE_SECONDS = 1.0
 _ASLEEP_MILLISECONDS = "5000"
 _PING_SECONDS = 5
 _SQLITE_READERS = 4
+_PAGES, _BULK_PAGES = 10, 260  # of a usual commit, and of one of nothing but output
 _BUSY_MILLISECONDS = 5_000
 # Glances run in the loop's thread: waiting there stops the whole server.
 _GLANCE_BUSY_MILLISECONDS = 200
@@ -89,20 +91,21 @@ class Database:
         with telling_unavailable(self.dialect):
             return await self._engines.glance(work)
 
-    async def write(self, work: Write[T]) -> T:
+    async def write(self, work: Write[T], *, durable: bool = True) -> T:
         """Run work in a transaction that is committed when it returns and rolled back when it raises.
 
         A cancelled caller does not take the write along: once asked for, it is done
-        completely or not at all.
+        completely or not at all. What is not ``durable`` may be lost when the machine fails,
+        but never when a later durable write is kept.
         """
-        task = asyncio.create_task(self._write(work))
+        task = asyncio.create_task(self._write(work, durable=durable))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
 
-    async def _write(self, work: Write[T]) -> T:
+    async def _write(self, work: Write[T], *, durable: bool) -> T:
         with telling_unavailable(self.dialect):
-            return await self._engines.write(work)
+            return await self._engines.write(work, durable=durable)
 
     async def close(self) -> None:
         """Finish the writes that were asked for, then close all connections; harmless when repeated."""
@@ -117,7 +120,7 @@ class _Engines(Protocol):
 
     async def glance(self, work: Read[T]) -> T: ...
 
-    async def write(self, work: Write[T]) -> T: ...
+    async def write(self, work: Write[T], *, durable: bool) -> T: ...
 
     async def close(self) -> None: ...
 
@@ -140,6 +143,7 @@ class _Sqlite:
         self._glancer = _SteadyConnection(create_engine(plain), writes=False, busy=_GLANCE_BUSY_MILLISECONDS)
         self._writer = _SteadyConnection(create_engine(plain), writes=True, busy=_BUSY_MILLISECONDS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._checkpointer = Checkpointer(url.database or "")
         self._closed = False
 
     async def read(self, work: Read[T]) -> T:
@@ -154,11 +158,14 @@ class _Sqlite:
     async def glance(self, work: Read[T]) -> T:
         return self._glancer.run(lambda plain: work(ReadConnection(plain)))
 
-    async def write(self, work: Write[T]) -> T:
+    async def write(self, work: Write[T], *, durable: bool) -> T:
         def whole() -> T:
+            self._writer.sync("FULL" if durable else "NORMAL")
             return self._writer.run(lambda plain: work(WriteConnection(ReadConnection(plain))))
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, whole)
+        done = await asyncio.get_running_loop().run_in_executor(self._thread, whole)
+        self._checkpointer.note(_PAGES if durable else _BULK_PAGES)
+        return done
 
     async def close(self) -> None:
         if self._closed:
@@ -168,6 +175,7 @@ class _Sqlite:
         self._glancer.close()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.close)
         self._thread.shutdown()
+        await self._checkpointer.close()
 
 
 class _SteadyConnection:
@@ -177,12 +185,25 @@ class _SteadyConnection:
         prepare_sqlite(engine, writes=writes, busy=busy)
         self._engine = engine
         self._connection: Connection | None = None
+        self._synchronous = "FULL"
 
     def run(self, work: Callable[[Connection], T]) -> T:
+        connection = self._open()
+        with connection.begin():
+            return work(connection)
+
+    def _open(self) -> Connection:
         if self._connection is None:
             self._connection = self._engine.connect()
-        with self._connection.begin():
-            return work(self._connection)
+        return self._connection
+
+    def sync(self, level: str) -> None:
+        """Say how safe the following transactions are when they are committed."""
+        if level != self._synchronous:
+            driver = self._open().connection.driver_connection
+            assert driver is not None  # noqa: S101 - it is open
+            driver.execute(f"PRAGMA synchronous = {level}")
+            self._synchronous = level
 
     def close(self) -> None:
         if self._connection is not None:
@@ -222,7 +243,7 @@ def _pragmas(*, writes: bool, busy: int) -> dict[str, str | int]:
         "auto_vacuum": "INCREMENTAL",  # counts at the file's creation only, and only before WAL is chosen
         "journal_mode": "WAL",
         "synchronous": "FULL",
-        "wal_autocheckpoint": 4_000,
+        "wal_autocheckpoint": WRITER_EVERY_PAGES,
         "journal_size_limit": 64 * 1024 * 1024,
     }
 
@@ -252,8 +273,10 @@ class _Postgres:
     async def glance(self, work: Read[T]) -> T:
         return await self.read(work)
 
-    async def write(self, work: Write[T]) -> T:
+    async def write(self, work: Write[T], *, durable: bool) -> T:
         async with self._engine.begin() as connection:
+            if not durable:
+                await connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             return await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
 
     async def close(self) -> None:

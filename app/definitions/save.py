@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from app.db.database import Database
-from app.db.repositories import dags
-from app.errors import AlreadyExistsError, InvalidSpecError, NotFoundError
+from sqlalchemy.exc import IntegrityError
+
+from app.db.database import Database, WriteConnection
+from app.db.repositories import dags, runs
+from app.db.repositories.reading import Row
+from app.errors import AlreadyExistsError, InvalidSpecError, NotFoundError, NotRunningError
 from app.names import check_file_name, shorten
 from app.spec.library import Library, definition_row
 from app.spec.load import Loaded
@@ -32,7 +35,7 @@ class Definitions:
             raise InvalidSpecError(loaded.problems)
         save = self._save(file_name, text, loaded, author)
         if not await self._database.write(lambda connection: dags.add(connection, save)):
-            raise AlreadyExistsError(f"a DAG named {shorten(file_name)} exists already")
+            raise _taken(file_name)
 
     async def save(self, file_name: str, spec: str, author: str | None) -> list[str]:
         """Store the next revision of a DAG and return no messages, or store nothing and return what is wrong.
@@ -53,14 +56,35 @@ class Definitions:
         if not await self._database.write(lambda connection: dags.remove(connection, file_name)):
             raise _unknown(file_name)
 
+    async def rename(self, file_name: str, new_name: str) -> None:
+        """Give a DAG another file name, and another DAG name where its text says none.
+
+        Raises, in this order, NotFoundError, BadRequestError, NotRunningError while a run of it is under way, and
+        AlreadyExistsError. Its runs stay where they are, under the DAG name they were started with.
+        """
+        renamed = False
+        while not renamed:  # a text that is saved meanwhile may say another DAG name
+            row = await self._require(file_name)
+            check_file_name(new_name, "newFileName")
+            dag_name = self._library.read(row["spec"] or "", name=new_name).definition.dag.name or new_name
+            renamed = await self._rename(row, new_name, dag_name)
+
+    async def _rename(self, row: Row, new_name: str, dag_name: str) -> bool:
+        try:
+            return await self._database.write(lambda connection: _rename(connection, row, new_name, dag_name))
+        except IntegrityError as error:  # somebody else has just taken the name
+            raise _taken(new_name) from error
+
     async def suspend(self, file_name: str, *, suspended: bool) -> None:
         """Let the schedules of a DAG rest, or wake them; harmless when repeated. Raises NotFoundError."""
         if not await self._database.write(lambda connection: dags.suspend(connection, file_name, suspended=suspended)):
             raise _unknown(file_name)
 
-    async def _require(self, file_name: str) -> None:
-        if await self._database.glance(lambda connection: dags.get(connection, file_name)) is None:
+    async def _require(self, file_name: str) -> Row:
+        row = await self._database.glance(lambda connection: dags.get(connection, file_name))
+        if row is None:
             raise _unknown(file_name)
+        return row
 
     def _save(self, file_name: str, text: str, loaded: Loaded, author: str | None) -> dags.Save:
         now = self._now()
@@ -73,6 +97,20 @@ class Definitions:
             author=author,
             at=now,
         )
+
+
+def _rename(connection: WriteConnection, row: Row, new_name: str, dag_name: str) -> bool:
+    if runs.find_live(connection, row["dag_name"]):
+        raise NotRunningError(
+            f"DAG {shorten(row['file_name'])} is running; rename it when its runs are over, or stop them first"
+        )
+    if dags.get_dag_name(connection, new_name) is not None:
+        raise _taken(new_name)
+    return dags.rename(connection, row, new_name, dag_name)
+
+
+def _taken(file_name: str) -> AlreadyExistsError:
+    return AlreadyExistsError(f"a DAG named {shorten(file_name)} exists already")
 
 
 def _unknown(file_name: str) -> NotFoundError:

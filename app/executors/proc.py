@@ -31,6 +31,11 @@ def parse_stat(line: str) -> ProcessId | None:
     return ProcessId(int(pid), int(fields[_START_TIME]))
 
 
+def read_stat(pid: int) -> bytes:
+    """Read the line that identifies a process; raises OSError when there is none with this number."""
+    return (_PROC / str(pid) / "stat").read_bytes()
+
+
 def _stat_fields(pid: int | str) -> list[str]:
     try:
         line = (_PROC / str(pid) / "stat").read_text(errors="replace")

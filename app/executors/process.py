@@ -12,17 +12,20 @@ import re
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from app.executors import proc
+from app.executors.blanks import Blanks
 from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError
 from app.executors.proc import ProcessId
 
 _SHIM = Path(__file__).with_name("shim.sh")
 _CODE_LENGTH = 4  # three digits and a line end, before the shim's line of /proc
-_NOT_BEGUN = 125
+_ROOM_FOR_CODE = b"   \n"
+_NEVER_RAN = b"---\n"  # in the place of the code
 _CLAIMED = "claimed"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.002, 0.25
@@ -42,20 +45,44 @@ def _split_environment(env: Mapping[str, str]) -> tuple[dict[str, str], list[str
     return plain, odd
 
 
-def spawn(command: Command, files: ExecutionFiles) -> OwnProcess:
-    """Start the shim in a session of its own; raises SetupError when the system refuses."""
+def spawn(command: Command, files: ExecutionFiles, blanks: Blanks) -> OwnProcess:
+    """Start the shim in a session of its own, make the execution ours and let it go; raises SetupError."""
+    waiting, going = os.pipe()
+    try:
+        popen = _start_shim(command, files, waiting, blanks)
+        _own(popen, files, blanks)
+        with suppress(BrokenPipeError):  # killed by somebody already: its end will be told
+            os.write(going, b"go\n")
+    finally:
+        os.close(waiting)
+        os.close(going)
+    return OwnProcess(popen, files)
+
+
+def _own(popen: subprocess.Popen[bytes], files: ExecutionFiles, blanks: Blanks) -> None:
+    """Say that the execution is the shim's, or end the shim, which has run nothing yet."""
+    try:
+        blanks.create(files.started, _ROOM_FOR_CODE + proc.read_stat(popen.pid))
+    except OSError as error:
+        popen.kill()
+        popen.wait()
+        if isinstance(error, FileExistsError):
+            raise SetupError("the execution was begun before") from error
+        raise SetupError(f"the spool could not be written: {error}") from error
+
+
+def _start_shim(command: Command, files: ExecutionFiles, waiting: int, blanks: Blanks) -> subprocess.Popen[bytes]:
     env, odd = _split_environment(command.env)
     prefix = ["env", "--", *odd] if odd else []
     argv = ["/bin/sh", str(_SHIM), files.started, *prefix, *command.argv]
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    out = os.open(files.stdout, flags, 0o600)
-    err = os.open(files.stderr, flags, 0o600)
+    out = blanks.open_to_append(files.stdout)
+    err = blanks.open_to_append(files.stderr)
     try:
-        popen = subprocess.Popen(  # noqa: S603 - running what the definition says is the product
+        return subprocess.Popen(  # noqa: S603 - running what the definition says is the product
             argv,
             cwd=command.cwd,
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=waiting,
             stdout=out,
             stderr=err,
             start_new_session=True,
@@ -65,7 +92,6 @@ def spawn(command: Command, files: ExecutionFiles) -> OwnProcess:
     finally:
         os.close(out)
         os.close(err)
-    return OwnProcess(popen, files)
 
 
 def read_exit(files: ExecutionFiles) -> int | None:
@@ -75,6 +101,14 @@ def read_exit(files: ExecutionFiles) -> int | None:
     except FileNotFoundError:
         return None
     return int(text[:3]) if len(text) > _CODE_LENGTH and text[:3].isdigit() else None
+
+
+def has_never_run(files: ExecutionFiles) -> bool:
+    """Whether the shim ended without having been let go, because its server had ended."""
+    try:
+        return Path(files.started).read_bytes().startswith(_NEVER_RAN)
+    except FileNotFoundError:
+        return False
 
 
 def read_started(files: ExecutionFiles) -> ProcessId | None:
@@ -208,8 +242,6 @@ class OwnProcess(_SessionProcess):
         await self._wait_for_writers()
         if code < 0:
             return Outcome(exit_code=-1, error=f"signal: {signal.Signals(-code).name}")
-        if code == _NOT_BEGUN and read_started(self._files) is None:
-            return Outcome(exit_code=code, error="the step could not begin: its spool could not be written")
         return outcome_of(code)
 
     def detach(self) -> None:
@@ -230,9 +262,12 @@ class AdoptedProcess(_SessionProcess):
         self._end_stragglers()
         await self._wait_for_writers()
         code = read_exit(self._files)
-        return LOST if code is None else outcome_of(code)
+        if code is not None:
+            return outcome_of(code)
+        return NEVER_RAN if has_never_run(self._files) and not self._ending else LOST
 
 
+NEVER_RAN = Outcome(exit_code=None, error="ended before its server let it go")
 LOST = Outcome(exit_code=None, error="ended without an exit status")
 
 

@@ -1,20 +1,23 @@
 # Runs one execution of a step: shim.sh STARTED COMMAND [ARGUMENT ...]
 #
-# Whoever creates STARTED owns the execution; a second shim for it ends here, before anything ran. The file
-# holds this process's own line of /proc, so that a restarted server can tell it from a reused process id,
-# and before that room for the exit code, which is written over it in place: that needs no new block on a full disk.
+# It waits until its server has made STARTED, the file that says that the execution is this process's, and lets
+# it go; whoever makes that file first owns the execution. A server that has ended lets nobody go: then nothing
+# runs, and the file, if it was made, is told so.
+# The file has room for the exit code, which is written over it in place: that needs no new block on a full disk.
 # Builtins only: each further program would double the cost of a step. The names are long because the
 # step's environment is imported into this shell's variables.
-set -C
-IFS= read -r _dagbook_stat <"/proc/$$/stat"
-{ printf '   \n%s\n' "$_dagbook_stat" >"$1"; } 2>/dev/null || exit 125
+IFS= read -r _dagbook_go || {
+  { IFS= read -r _dagbook_go; IFS=' ' read -r _dagbook_pid _dagbook_go; } 2>/dev/null <"$1"
+  [ "$_dagbook_pid" != "$$" ] || printf '%s\n' --- 1<>"$1"
+  exit 125
+}
 _dagbook_started=$1
 shift
 # Caught, not ignored: the command gets the defaults back, and this shell lives on to write the exit code.
 trap : HUP INT QUIT ILL TRAP ABRT BUS FPE USR1 SEGV USR2 PIPE ALRM TERM XCPU XFSZ VTALRM PROF IO SYS TSTP TTIN TTOU
 # This shell's own words ("Terminated") stay out of the step's stderr; the subshell becomes the command.
 exec 3>&2 2>/dev/null
-(exec "$@" 2>&3 3>&-)
+(exec "$@" 2>&3 3>&- </dev/null)
 _dagbook_code=$?
 printf '%03d\n' "$_dagbook_code" 1<>"$_dagbook_started"
 exit "$_dagbook_code"

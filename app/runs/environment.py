@@ -39,6 +39,7 @@ class RunEnvironment:
         self._dag = dag
         self._environ = machine.environ
         self._home = machine.home
+        self._substitute = machine.substitute
         self._params = _as_dict(run.inputs.params)
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)
@@ -67,6 +68,7 @@ class RunEnvironment:
             shell=shell or self._default_shell,
             env=self._process,
             cwd=Path(self.work_dir),
+            substitute=self._substitute,
         )
 
     def scope(self, name: str, moment: Moment, *, cwd: str, step_env: Iterable[Pair] = ()) -> StepScope:
@@ -213,7 +215,10 @@ class RunEnvironment:
 
     async def _struct(self, text: str) -> str:
         evaluation = expand.expand(text, mode=Mode.STRUCT, maps=(self._params,), environ=self._process, home=self._home)
-        return await evaluate(evaluation, self.surroundings())
+        around = self.surroundings()
+        if not around.cwd.is_dir():  # a mail about a run that is over: the folder of its own has gone with it
+            around = msgspec.structs.replace(around, cwd=Path(self._home or "/"))
+        return await evaluate(evaluation, around)
 
     async def _evaluate_line(
         self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,15 +21,20 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     env: Mapping[str, str]
     cwd: Path
     limit_seconds: float | None = None
+    substitute: Substitute | None = None  # in place of running them
+
+
+Substitute = Callable[[str, Surroundings], Awaitable[str]]  # gives what is put in place of a command
 
 
 async def evaluate(evaluation: Generator[str, str, T], surroundings: Surroundings) -> T:
     """Drive an evaluation to its result; raises ExpansionError when a command in it fails."""
+    substitute = surroundings.substitute or _substitute
     try:
         wanted = next(evaluation)
         while True:
             try:
-                answer = await _substitute(wanted, surroundings)
+                answer = await substitute(wanted, surroundings)
             except ExpansionError as error:
                 wanted = evaluation.throw(error)
             else:

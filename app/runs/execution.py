@@ -10,6 +10,7 @@ import msgspec
 
 from app.engine.event import StepExited
 from app.executors import inside, process, registry, shell
+from app.executors.blanks import Blanks
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.executors.output import read_text
 from app.executors.process import LOST, AdoptedProcess
@@ -18,7 +19,9 @@ from app.runs.spool import CHUNK_BYTES, Chunk, Follower
 from app.spec import conditions
 from app.spec.model import Step
 
-_FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.01, 0.25
+# Until the next look at the output: at first, and while it comes in bulk; from there it doubles.
+_FIRST_PAUSE, _BULK_PAUSE = 0.01, 0.002
+_LONGEST_PAUSE, _LONGEST_SILENT_PAUSE = 0.1, 0.25
 _LOST_WAIT_SECONDS = 0.5
 _BATCH = 4  # chunks of a stream that are stored together: 1 MiB
 
@@ -36,26 +39,29 @@ async def follow(execution: Execution, follower: Follower, store: StoreLog) -> E
     """Store output while it is written; return once nobody writes any more and all but the tail is stored."""
     waiter = asyncio.ensure_future(execution.wait())
     try:
-        pause = _FIRST_LOOK_SECONDS
+        pause = _FIRST_PAUSE
         while not (await asyncio.wait({waiter}, timeout=pause))[0]:
-            grown = await _store_new(follower, store)
-            pause = _FIRST_LOOK_SECONDS if grown else min(pause * 2, _LONGEST_LOOK_SECONDS)
+            pause = await look(follower, store, pause)
         return Ended(waiter.result(), await drain(follower, store))
     finally:
         waiter.cancel()
 
 
-async def _store_new(follower: Follower, store: StoreLog) -> bool:
-    """Store what was written since the last look; tell whether anything was."""
-    await _store_bulk(follower, store)
-    chunks = await follower.take()
-    if chunks:
+async def look(follower: Follower, store: StoreLog, pause: float) -> float:
+    """Store what was written since the last look; tell how long to wait for the next one."""
+    if await _store_bulk(follower, store):
+        return _BULK_PAUSE
+    if chunks := await follower.take():
         await store(chunks)
-    return bool(chunks)
+        return min(pause * 2, _LONGEST_PAUSE)
+    return min(pause * 2, _LONGEST_SILENT_PAUSE)
 
 
-async def _store_bulk(follower: Follower, store: StoreLog) -> None:
-    """Store whole chunks for as long as there are any: one batch is read while the one before is stored."""
+async def _store_bulk(follower: Follower, store: StoreLog) -> bool:
+    """Store whole chunks for as long as there are any: one batch is read while the one before is stored.
+
+    Tells whether there were any.
+    """
     storing: asyncio.Future[None] | None = None
     try:
         while follower.pending() > CHUNK_BYTES and (chunks := await follower.take(most=_BATCH)):
@@ -65,6 +71,7 @@ async def _store_bulk(follower: Follower, store: StoreLog) -> None:
     finally:
         if storing is not None:
             await storing
+    return storing is not None
 
 
 async def drain(follower: Follower, store: StoreLog) -> list[Chunk]:
@@ -86,6 +93,8 @@ async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
         return None
     if (code := process.read_exit(files)) is not None:
         return process.outcome_of(code)
+    if process.has_never_run(files):
+        return None
     try:
         files.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if process.claim(files):
@@ -111,20 +120,22 @@ def left_behind(files: ExecutionFiles, reason: str) -> Outcome:
     return Outcome(exit_code=None, error=reason) if code is None else process.outcome_of(code)
 
 
-def begin(node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place) -> Execution:
+def begin(
+    node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place, blanks: Blanks
+) -> Execution:
     """Begin the execution of a command; raises SetupError."""
     _note_offset(node, files)
     command = shell.build(texts, cwd=place.cwd, env=place.env, files=files)
-    return process.spawn(command, files)
+    return process.spawn(command, files, blanks)
 
 
-def begin_job(node: NodeWork, job: Job, files: ExecutionFiles) -> Execution:
+def begin_job(node: NodeWork, job: Job, files: ExecutionFiles, blanks: Blanks) -> Execution:
     """Begin the execution of a step of another type; raises SetupError."""
     _note_offset(node, files)
     kind = registry.find(job.type)
     if kind.inside:
         return inside.begin(kind.run(), job, files)
-    return process.spawn(kind.command()(job, files), files)
+    return process.spawn(kind.command()(job, files), files, blanks)
 
 
 def _note_offset(node: NodeWork, files: ExecutionFiles) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
 
 import msgspec
+
+from app.runs.evaluation import Substitute
+from app.spec.scope import without_own_settings
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +38,16 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str]
     home: str
     default_shell: tuple[str, ...]
+    substitute: Substitute | None = None  # in place of running the commands inside texts
+
+    @classmethod
+    def here(cls, default_shell: str) -> Machine:
+        """Give this machine as the process sees it; its shell unless the settings name one."""
+        return cls(
+            environ=without_own_settings(os.environ),
+            home=str(Path.home()),
+            default_shell=(default_shell or os.environ.get("SHELL") or "/bin/sh",),
+        )
 
     def seen_from(self, base: Mapping[str, str] | None) -> Machine:
         """Give the machine as a sub-run sees it, with the environment that its caller handed on."""

@@ -68,7 +68,13 @@ def _base(place: Place) -> Path:
 def _around(place: Place, env: Mapping[str, str]) -> Surroundings:
     base = _base(place)
     cwd = base if base.is_dir() else Path(place.machine.home or "/")
-    return Surroundings(shell=place.machine.default_shell, env=env, cwd=cwd, limit_seconds=place.limit_seconds)
+    return Surroundings(
+        shell=place.machine.default_shell,
+        env=env,
+        cwd=cwd,
+        limit_seconds=place.limit_seconds,
+        substitute=place.machine.substitute,
+    )
 
 
 async def _evaluate_env(dag: Dag, place: Place, around: Surroundings) -> tuple[Pair, ...]:

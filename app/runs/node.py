@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from app.executors.blanks import Blanks
 from app.executors.contract import ExecutionFiles
 from app.executors.output import read_text
 from app.executors.shell import ShellTexts
@@ -62,12 +63,15 @@ class NodeWork:
             self.follower.close()
             self.follower = None
 
-    def remove(self, executions: int) -> None:
+    def remove(self, executions: int, blanks: Blanks) -> None:
         """Remove the files; all that is in them is stored."""
-        names = [self.stdout, self.stderr, *(Path(f"{path}.copied") for path in (self.stdout, self.stderr))]
+        blanks.give(self.stdout)
+        blanks.give(self.stderr)
+        names = [Path(f"{path}.copied") for path in (self.stdout, self.stderr)]
         for number in range(1, executions + 1):
             files = self.files(number)
-            names += [Path(files.started), files.own("offset"), files.own("job")]
+            blanks.give(files.started)
+            names += [files.own("offset"), files.own("job")]
         for name in names:
             name.unlink(missing_ok=True)
 

@@ -158,7 +158,10 @@ class Recorder:
 
     async def _write(self, group: Sequence[_Item]) -> None:
         try:
-            lost = await self._database.write(lambda connection: self._apply(connection, group))
+            lost = await self._database.write(
+                lambda connection: self._apply(connection, group),
+                durable=not all(_is_output(item.work) for item in group),
+            )
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - a bad member fails alone, whatever is wrong with it
@@ -280,6 +283,13 @@ def _limited_names(work: _Work) -> tuple[str, ...]:
 
 def _log_bytes(work: _Work) -> int:
     return sum(chunk["byte_count"] for chunk in work.chunks) if isinstance(work, Transition) else 0
+
+
+def _is_output(work: NewRun | NewAttempt | Transition) -> bool:
+    """Whether it is nothing but output of a step that still runs: its files have it until its end is stored."""
+    if not isinstance(work, Transition) or not work.chunks:
+        return False
+    return not (work.nodes or work.events or work.run or work.attempt or work.requests_handled_at)
 
 
 def _settle(group: Iterable[_Item], failed: dict[int, Exception]) -> None:

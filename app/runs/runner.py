@@ -222,6 +222,8 @@ class Runner:
         if transition is not None:
             await self._recorder.record(transition)
             self._tell_log(transition.events)
+            if self._workshop.notify is not None:
+                self._workshop.notify(self._state, transition.events)
 
     def _tell_log(self, events: Sequence[Mapping[str, Any]]) -> None:
         if events and self._workshop.log_file is not None:

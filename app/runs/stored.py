@@ -65,7 +65,7 @@ def read_definition(library: Library, run: Row, spec: str, base: str) -> Loaded:
     """Read the definition of a run from its texts: of a sub-run the document that was called."""
     if run["root_id"] is not None:
         return library.read_called(spec, run["dag_name"], base=base)
-    return library.read(spec, name=run["dag_name"], override=run["dag_name"], base=base)
+    return library.read(spec, override=run["dag_name"], base=base)
 
 
 def _parentage(connection: ReadConnection, run: Row) -> Family | None:

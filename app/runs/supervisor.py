@@ -17,6 +17,7 @@ from app.engine import event
 from app.engine.plan import Plan, fresh
 from app.engine.state import RunState
 from app.executors import proc
+from app.executors.blanks import Blanks
 from app.runs.accept import Wanted, new_run
 from app.runs.again import Retries, Retry
 from app.runs.casualties import Casualties, Casualty
@@ -26,6 +27,7 @@ from app.runs.files import RunFiles
 from app.runs.ground import Ground, Identity
 from app.runs.kept import KeptLogs
 from app.runs.log import RunLogFile, is_read_by
+from app.runs.notify import Notifier
 from app.runs.recorder import FenceLostError, Recorder
 from app.runs.remains import remove_remains
 from app.runs.rows import NodeFacts
@@ -54,11 +56,13 @@ class Supervisor:
         self._runners: dict[int, Runner] = {}
         self._drives: set[asyncio.Task[None]] = set()
         self._beat: asyncio.Task[None] | None = None
+        self._notifier = Notifier(database, ground.zone)
         self._exchange = Exchange(database, library, ground, self)
         self._retries = Retries(database, recorder, library, ground, self._runner)
         self._casualties = Casualties(database, ground)
         self._given_up: list[Casualty] = []
         self._stopping = asyncio.Event()
+        self._blanks = Blanks(ground.spool)
 
     # -- life cycle ------------------------------------------------------------------------------------------
 
@@ -73,6 +77,7 @@ class Supervisor:
         self._recorder.start()
         await self.run_once()
         await remove_remains(self._database, self._ground.spool)
+        self._blanks.clear()
         self._beat = asyncio.create_task(self._beat_on(), name="supervisor")
 
     async def stop(self) -> None:
@@ -87,9 +92,11 @@ class Supervisor:
         await asyncio.gather(*self._drives, return_exceptions=True)
         self._exchange.ends.stop()
         await self._recorder.stop()
+        self._blanks.clear()
         now = self._now()
         until = now + timedelta(seconds=self._ground.detached_lease_seconds)
         await self._database.write(lambda connection: services.stop(connection, self._identity.id, now, until))
+        await self._notifier.stop()
 
     async def _settle(self) -> None:
         """Give steps that cannot outlive this process a moment to end; the others need none."""
@@ -203,12 +210,16 @@ class Supervisor:
         ground = self._ground
         files = RunFiles(ground.spool, run.key, run.attempt)
         about = {"dag_name": run.dag_name, "run_id": run.run_id}
+        plan = Plan.of(dag)
+        environment = RunEnvironment(run, dag, ground.machine.seen_from(run.inputs.base_environment), str(files.log))
         return Workshop(
-            plan=Plan.of(dag),
-            environment=RunEnvironment(run, dag, ground.machine.seen_from(run.inputs.base_environment), str(files.log)),
+            plan=plan,
+            environment=environment,
             files=files,
+            blanks=self._blanks,
             log_limit=ground.log_limit,
             log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
+            notify=self._notifier.for_run(run, plan, environment),
             kept=KeptLogs(self._database, files, dag),
             now=self._now,
             exchange=self._exchange,

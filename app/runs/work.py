@@ -17,6 +17,7 @@ from app.engine import event
 from app.engine.plan import Plan
 from app.engine.state import NodeState, RunState
 from app.executors import inside, process, registry, shell
+from app.executors.blanks import Blanks
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.runs import conditions, execution
 from app.runs.children import Exchange, SubRuns
@@ -25,6 +26,7 @@ from app.runs.files import RunFiles
 from app.runs.kept import KeptLogs
 from app.runs.log import RunLogFile
 from app.runs.node import NodeWork
+from app.runs.notify import Notify
 from app.runs.recorder import FenceLostError
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
@@ -48,8 +50,10 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     environment: RunEnvironment
     files: RunFiles
+    blanks: Blanks
     log_limit: int
     log_file: RunLogFile | None  # only when the definition reads it
+    notify: Notify | None = None  # only when the definition wants mails
     kept: KeptLogs
     now: Callable[[], datetime]
     exchange: Exchange
@@ -203,11 +207,13 @@ class StepWork:
             return
         place = process.Place(Path(cwd), scope.process_environment())
         if step.executor.type in registry.COMMAND_TYPES:
-            running = self._begin(node, lambda: execution.begin(node, node.texts or shell.ShellTexts(), files, place))
+            running = self._begin(
+                node, lambda: execution.begin(node, node.texts or shell.ShellTexts(), files, place, self._shop.blanks)
+            )
         else:
             config = await environment.evaluate_config(step.executor.config, scope, moment)
             job = await self._job(node, number, config, place)
-            running = self._begin(node, lambda: execution.begin_job(node, job, files))
+            running = self._begin(node, lambda: execution.begin_job(node, job, files, self._shop.blanks))
             if isinstance(running, inside.InsideExecution):
                 self._inside[node.key] = asyncio.Event()
         self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
@@ -236,11 +242,11 @@ class StepWork:
         return running
 
     async def _finish(self, node: NodeWork, number: int, files: ExecutionFiles, running: Execution) -> None:
+        self._settle(node, number, files, await self._follow(node, number, running))
+
+    async def _follow(self, node: NodeWork, number: int, running: Execution) -> execution.Ended:
         assert node.follower is not None  # noqa: S101 - opened before anything begins
-        ended = await execution.follow(
-            running, node.follower, lambda chunks: self._desk.store_log(node, chunks, number)
-        )
-        self._settle(node, number, files, ended)
+        return await execution.follow(running, node.follower, lambda chunks: self._desk.store_log(node, chunks, number))
 
     def _settle(self, node: NodeWork, number: int, files: ExecutionFiles, ended: execution.Ended) -> None:
         shell.remove_script(files)
@@ -260,16 +266,14 @@ class StepWork:
         else:
             found = await execution.adopt(files)
         if found is None:
-            files = self._second_files(node, number)
-            await self._desk.store_node(node)
-            await self._execute(node, number, files)
+            await self._begin_again(node, number)
         elif isinstance(found, Outcome):
             assert node.follower is not None  # noqa: S101 - opened above
             tail = await execution.drain(node.follower, lambda chunks: self._desk.store_log(node, chunks, number))
             self._settle(node, number, files, execution.Ended(found, tail))
         else:
             self._take_on(node, number, found)
-            await self._finish(node, number, files, found)
+            await self._finish_adopted(node, number, files, found)
 
     # -- calls -----------------------------------------------------------------------------------------------
 
@@ -299,6 +303,20 @@ class StepWork:
     def _works_inside(node: NodeWork) -> bool:
         kind = node.step.executor.type
         return kind not in registry.COMMAND_TYPES and registry.find(kind).inside
+
+    async def _finish_adopted(self, node: NodeWork, number: int, files: ExecutionFiles, found: Execution) -> None:
+        ended = await self._follow(node, number, found)
+        if ended.outcome is not process.NEVER_RAN:
+            self._settle(node, number, files, ended)
+            return
+        if ended.tail:  # of an execution before it
+            await self._desk.store_log(node, ended.tail, number)
+        await self._begin_again(node, number)
+
+    async def _begin_again(self, node: NodeWork, number: int) -> None:
+        files = self._second_files(node, number)
+        await self._desk.store_node(node)
+        await self._execute(node, number, files)
 
     def _second_files(self, node: NodeWork, number: int) -> ExecutionFiles:
         """Name other files: the first are ours now so that no late shim begins with them; nothing has run there."""
@@ -378,7 +396,7 @@ class StepWork:
             files.remove_all()
             return
         for key, node in self._nodes.items():
-            node.remove(self._state_of(key).execution)
+            node.remove(self._state_of(key).execution, self._shop.blanks)
         if self._shop.log_file is not None:
             files.log.unlink(missing_ok=True)
         if not self._run.inputs.keep_dir:

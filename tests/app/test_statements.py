@@ -38,11 +38,22 @@ def recorded() -> Iterator[list[str]]:
         ("/dag-runs/{name}/latest", 3),
         ("/dag-runs/{name}/r1/steps/a/log", 5),
         ("/dag-runs/{name}/r1/log", 2),
+        ("/dags/{name}/dag-runs", 3),
+        ("/dags/{name}/dag-runs/r1", 4),
+        ("/dags/{name}/dag-runs/latest", 4),
+        ("/dags?name={name}", 3),
+        ("/dags?name={name}&sort=nextRun", 2),
+        ("/dags/search?q={name}", 1),
+        ("/dags/search?q={name}.", 1),
+        ("/dags/tags", 1),
     ],
 )
 async def test_a_request_costs_few_statements_however_many_runs_there_are(
     dagbook: Dagbook, client: httpx.AsyncClient, path: str, most: int
 ) -> None:
+    for suffix in ("", "-2", "-3"):
+        spec = f"# {dagbook.name}\nname: {dagbook.name}\nsteps: []\n"
+        assert (await client.post("/dags", json={"name": dagbook.name + suffix, "spec": spec})).status_code == 201
     for number in (1, 2, 3):
         await dagbook.run("steps: [{name: a, command: 'true'}, {name: b, command: 'true'}]\n", dagRunId=f"r{number}")
     with recorded() as statements:

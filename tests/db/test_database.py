@@ -234,10 +234,25 @@ async def test_a_database_that_is_not_there_is_told_as_unavailable(empty_url: st
 async def test_connections_have_the_settings_that_durability_needs(database: Database) -> None:
     def work(connection: WriteConnection) -> list[Any]:
         names = {
-            "sqlite": ("PRAGMA journal_mode", "PRAGMA synchronous", "PRAGMA foreign_keys", "PRAGMA auto_vacuum"),
+            "sqlite": (
+                "PRAGMA journal_mode",
+                "PRAGMA synchronous",
+                "PRAGMA foreign_keys",
+                "PRAGMA auto_vacuum",
+                "PRAGMA wal_autocheckpoint",
+            ),
             "postgresql": ("SHOW synchronous_commit", "SHOW transaction_isolation", "SHOW application_name"),
         }
         return [connection.exec_driver_sql(name).scalar() for name in names[connection.dialect.name]]
 
-    expected = {"sqlite": ["wal", 2, 1, 2], "postgresql": ["on", "read committed", "dagbook"]}
+    await database.write(work, durable=False)  # which is for itself alone
+    expected = {"sqlite": ["wal", 2, 1, 2, 16_000], "postgresql": ["on", "read committed", "dagbook"]}
     assert await database.write(work) == expected[database.dialect]
+
+
+async def test_a_write_that_may_be_lost_with_the_machine_does_not_wait_for_the_disk(database: Database) -> None:
+    def work(connection: WriteConnection) -> Any:
+        names = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}
+        return connection.exec_driver_sql(names[connection.dialect.name]).scalar()
+
+    assert await database.write(work, durable=False) == {"sqlite": 1, "postgresql": "off"}[database.dialect]

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from app.executors.blanks import Blanks
 from app.executors.contract import ExecutionFiles
+
+
+@pytest.fixture
+def blanks(tmp_path: Path) -> Blanks:
+    """The source of files in the spool."""
+    return Blanks(tmp_path)
 
 
 @pytest.fixture

@@ -65,9 +65,10 @@ def test_a_file_has_writers_while_somebody_holds_it_open_for_writing(tmp_path: P
 def test_who_opens_the_file_while_it_is_looked_at_does_not_end_the_one_who_looks(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.touch()
-    looks = "import sys; from pathlib import Path; from app.executors import proc\n" + (
-        "for _ in range(20_000): proc.has_writers(Path(sys.argv[1]))"
-    )
+    looks = """
+import sys; from pathlib import Path; from app.executors import proc
+for _ in range(20_000): proc.has_writers(Path(sys.argv[1]))
+"""
     looking = subprocess.Popen([sys.executable, "-c", looks, path])
     while looking.poll() is None:
         os.close(os.open(path, os.O_WRONLY))

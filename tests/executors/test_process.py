@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from app.executors import proc, process
+from app.executors.blanks import Blanks
 from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError
 from app.executors.process import AdoptedProcess, OwnProcess
 from tests.waiting import until_gone, until_written
 
+SHIM = Path(process.__file__).with_name("shim.sh")
+STAT = "77 (sh) R 1 77 77 0 -1 4194304 67 0 0 0 0 0 0 0 20 0 1 0 645990 2744320 434\n"
 ENV = {"PATH": os.environ["PATH"]}
 
 
 def _spawn(files: ExecutionFiles, *argv: str, env: dict[str, str] | None = None) -> OwnProcess:
-    return process.spawn(Command(argv=argv, cwd=files.directory, env={**ENV, **(env or {})}), files)
+    command = Command(argv=argv, cwd=files.directory, env={**ENV, **(env or {})})
+    return process.spawn(command, files, Blanks(files.directory))
 
 
 def _sh(files: ExecutionFiles, text: str, **env: str) -> OwnProcess:
@@ -60,16 +65,68 @@ async def test_executions_of_a_node_append_to_the_same_files(files: ExecutionFil
 
 async def test_a_second_shim_for_an_execution_does_nothing(files: ExecutionFiles) -> None:
     await _sh(files, "echo ran; exit 3").wait()
-    outcome = await _sh(files, "echo again").wait()
-    assert (outcome.exit_code, process.read_exit(files)) == (125, 3)
+    with pytest.raises(SetupError, match="begun before"):
+        _sh(files, "echo again")
+    assert (files.stdout.read_text(), process.read_exit(files)) == ("ran\n", 3)
+
+
+async def test_of_many_servers_at_once_one_begins(files: ExecutionFiles) -> None:
+    async def begin() -> int | None:
+        try:
+            return (await (await asyncio.to_thread(_sh, files, "echo ran")).wait()).exit_code
+        except SetupError:
+            return None
+
+    codes = await asyncio.gather(*(begin() for _ in range(8)))
+    assert sorted(codes, key=str) == [0] + [None] * 7
     assert files.stdout.read_text() == "ran\n"
 
 
-async def test_of_many_shims_at_once_one_runs(files: ExecutionFiles) -> None:
-    shims = [_sh(files, "echo ran") for _ in range(8)]
-    codes = sorted([(await shim.wait()).exit_code or 0 for shim in shims])
-    assert codes == [0] + [125] * 7
-    assert files.stdout.read_text() == "ran\n"
+# A server that ends between two of these steps is made by hand: it starts the shim, says whose the execution is,
+# and closes the pipe without a word.
+def _let_nobody_go(files: ExecutionFiles, started: str | bytes | None) -> subprocess.Popen[bytes]:
+    shim = subprocess.Popen(
+        ["/bin/sh", SHIM, files.started, "/bin/sh", "-c", f"echo ran >{files.stdout}"], stdin=subprocess.PIPE
+    )
+    text = f"   \n{Path(f'/proc/{shim.pid}/stat').read_text()}" if started == "its own" else started
+    if text is not None:
+        Path(files.started).write_text(str(text))
+    shim.communicate()
+    return shim
+
+
+async def test_a_shim_that_is_not_let_go_runs_nothing_and_says_so(files: ExecutionFiles) -> None:
+    shim = _let_nobody_go(files, "its own")
+    owner = process.read_started(files)
+    assert (shim.returncode, files.stdout.exists()) == (125, False)
+    assert owner is not None
+    assert await AdoptedProcess(owner, files).wait() == process.NEVER_RAN
+
+
+async def test_what_never_ran_and_was_stopped_is_not_to_be_begun_again(files: ExecutionFiles) -> None:
+    _let_nobody_go(files, "its own")
+    owner = process.read_started(files)
+    assert owner is not None
+    adopted = AdoptedProcess(owner, files)
+    adopted.kill()
+    assert await adopted.wait() == process.LOST
+
+
+def test_a_shim_that_is_not_let_go_leaves_no_file_where_there_was_none(files: ExecutionFiles) -> None:
+    _let_nobody_go(files, None)
+    assert not Path(files.started).exists()
+
+
+def test_a_shim_that_is_not_let_go_leaves_the_file_of_another_alone(files: ExecutionFiles) -> None:
+    _let_nobody_go(files, f"   \n{STAT}")
+    assert Path(files.started).read_text() == f"   \n{STAT}"
+
+
+def test_a_shim_that_is_not_let_go_leaves_a_claim_alone(files: ExecutionFiles) -> None:
+    process.claim(files)
+    _let_nobody_go(files, None)
+    assert process.is_claim(Path(files.started))
+    assert not (files.directory / "claimed").exists()
 
 
 async def test_the_started_file_identifies_the_shim(files: ExecutionFiles) -> None:
@@ -108,7 +165,7 @@ async def test_a_command_has_no_open_files_of_ours(files: ExecutionFiles) -> Non
 @pytest.mark.parametrize(("argv", "cwd"), [(("a\0b",), "."), (("true",), "/no/such")])
 def test_what_cannot_be_started_is_said(files: ExecutionFiles, argv: tuple[str, ...], cwd: str) -> None:
     with pytest.raises(SetupError, match="could not be started"):
-        process.spawn(Command(argv=argv, cwd=Path(cwd), env=ENV), files)
+        process.spawn(Command(argv=argv, cwd=Path(cwd), env=ENV), files, Blanks(files.directory))
 
 
 # -- its end ---------------------------------------------------------------------------------------------------------
@@ -220,8 +277,9 @@ async def test_a_number_that_was_given_out_again_is_not_waited_for() -> None:
 
 async def test_a_claimed_execution_cannot_begin_any_more(files: ExecutionFiles) -> None:
     assert process.claim(files)
-    outcome = await _sh(files, "echo ran").wait()
-    assert (outcome.exit_code, files.stdout.read_text()) == (125, "")
+    with pytest.raises(SetupError, match="begun before"):
+        _sh(files, "echo ran")
+    assert files.stdout.read_text() == ""
     assert process.read_started(files) is None
     assert process.claim(files)  # still ours
 
@@ -236,9 +294,6 @@ async def test_an_abandoned_execution_is_ended_and_one_that_is_over_left_alone(f
     await until_written(files.stdout, "ready")
     process.end_abandoned(files)
     assert (await running.wait()).exit_code == -1
-
-
-STAT = "77 (sh) R 1 77 77 0 -1 4194304 67 0 0 0 0 0 0 0 20 0 1 0 645990 2744320 434\n"
 
 
 @pytest.mark.parametrize(
@@ -265,8 +320,8 @@ def test_where_nothing_was_started_there_is_nothing_to_read(files: ExecutionFile
     assert (process.read_exit(files), process.read_started(files)) == (None, None)
 
 
-async def test_a_spool_that_cannot_be_written_is_said(files: ExecutionFiles) -> None:
+def test_a_spool_that_cannot_be_written_is_said(files: ExecutionFiles) -> None:
     broken = ExecutionFiles("/proc/none", files.stdout, files.stderr)
-    outcome = await _sh(broken, "echo ran").wait()
-    assert "spool" in outcome.error
+    with pytest.raises(SetupError, match="the spool could not be written"):
+        _sh(broken, "echo ran")
     assert files.stdout.read_text() == ""

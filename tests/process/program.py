@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from app.executors.blanks import is_blank
 from app.executors.process import is_claim
 from tests.process import processes
 from tests.process.waiting import wait_for
@@ -167,8 +168,8 @@ class Program:
         return [pid for pid in processes.with_argument(f"{self.home}/spool") if processes.is_shim(pid)]
 
     def spooled(self) -> list[Path]:
-        """Return the files in its spool; claims stay for a day, so that no late server begins what they name."""
-        return [path for path in (self.home / "spool").iterdir() if not is_claim(path)]
+        """Return the files of runs in its spool, without the claims, which stay for a day."""
+        return [path for path in (self.home / "spool").iterdir() if not is_claim(path) and not is_blank(path)]
 
     def told(self) -> str:
         """Return all that this server and those before it have logged."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 from sqlalchemy import text
@@ -28,6 +29,7 @@ steps:
   - name: second
     command: echo after
 """
+SHIM = Path(process.__file__).with_name("shim.sh")
 _START_TIME = 19  # of the fields of /proc/PID/stat behind the command
 
 
@@ -38,6 +40,7 @@ class Scene:
         self.run_id = run_id
         self._directory = directory
         self._url = url
+        self._shim: subprocess.Popen[bytes] | None = None
         (row,) = store.query(
             url,
             "SELECT n.run_id, n.spool FROM nodes n JOIN runs r ON r.id = n.run_id "
@@ -87,8 +90,33 @@ class Scene:
         self.never_begin()
         assert process.claim(self.files)
 
+    def never_let_go(self) -> None:
+        """Make it look as if the server had died between owning the execution and letting its shim go."""
+        self.hold_shim()
+        self.close_pipe()
+
+    def hold_shim(self) -> None:
+        """As ``never_let_go``, but that the shim has not noticed yet: it will when the pipe is closed."""
+        self.never_begin()
+        argv = [
+            "/bin/sh",
+            str(SHIM),
+            self.files.started,
+            "/bin/sh",
+            "-c",
+            f"echo {self.run_id} >>{self._directory}/witness",
+        ]
+        self._shim = subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True)
+        stat = Path(f"/proc/{self._shim.pid}/stat").read_text()
+        Path(self.files.started).write_text(f"   \n{stat}")
+
+    def close_pipe(self) -> None:
+        """Let a shim that is held notice that its server is dead."""
+        if self._shim is not None:
+            self._shim.communicate()
+
     def break_start(self) -> None:
-        """Make it look as if the shim had died between creating its file and writing to it."""
+        """Make it look as if the file that says who runs the step had been cut off by a crash of the machine."""
         self.kill()
         Path(self.files.started).write_text("")
 

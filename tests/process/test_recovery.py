@@ -60,6 +60,9 @@ CASES = [
     Case("not-begun", Scene.never_begin, "succeeded", lives=True),
     Case("not-begun-and-stopped", _stop_and(Scene.never_begin), "aborted", begun=0),
     Case("claimed", Scene.claim, "succeeded", lives=True),
+    Case("not-let-go", Scene.never_let_go, "succeeded", lives=True),
+    Case("not-let-go-and-stopped", _stop_and(Scene.never_let_go), "aborted", begun=0),
+    Case("about-to-be-let-go", Scene.hold_shim, "succeeded", lives=True),
     Case("exit-zero-before-restart", _restart_and(lambda scene: scene.let_end(0)), "succeeded"),
     Case("killed-before-restart", _restart_and(Scene.kill), "failed", RESTARTED),
     Case("not-begun-before-restart", _restart_and(Scene.never_begin), "failed", RESTARTED, begun=0),
@@ -91,6 +94,8 @@ def _recover(program: Program, directory: Path) -> dict[str, Result]:
     for case in CASES:
         case.prepare(scenes[case.found])
     program.start()
+    for scene in scenes.values():
+        scene.close_pipe()
     for scene in (scenes[case.found] for case in CASES if case.lives):
         wait_for(f"{scene.run_id} to live", scene.begun)
         scene.release()

@@ -44,7 +44,7 @@ while [ $line -le "$1" ]; do
   sleep "$2"
 done
 if [ "$step" = e ]; then printf '%s' "$FIRST"; fi
-if [ "$step" = retried ] && [ "${execution##*.}" = 1 ]; then exit 9; fi
+case $step-${execution##*.} in retried-1|retried-1-*) exit 9 ;; esac  # 1-2: begun again under another name
 """
 
 

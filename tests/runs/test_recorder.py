@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy.exc import IntegrityError
 
@@ -27,16 +28,18 @@ class FaultyDatabase(Database):
         super().__init__(real._engines)
         self.faults: list[str] = []
         self.writes = 0
+        self.durable: list[bool] = []
         self.held = asyncio.Event()
         self.held.set()
 
-    async def write(self, work: Write[Any]) -> Any:
+    async def write(self, work: Write[Any], *, durable: bool = True) -> Any:
         await self.held.wait()
         self.writes += 1
+        self.durable.append(durable)
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "before":
             raise DatabaseUnavailable("the cable is out")
-        result = await super().write(work)
+        result = await super().write(work, durable=durable)
         if fault == "after":
             raise DatabaseUnavailable("the answer was lost")
         return result
@@ -140,6 +143,17 @@ async def test_a_chunk_is_stored_once_whenever_the_database_was_away(
     key = StreamKey(run.key, 1, 0, 1)
     chunks = await faulty.read(lambda connection: logs.find_lines(connection, key, 1, 10))
     assert "".join(chunk["text"] for chunk in chunks) == "0\n1\n"
+
+
+async def test_only_output_of_running_steps_does_not_wait_for_the_disk(
+    recorder: Recorder, faulty: FaultyDatabase
+) -> None:
+    run = await _accepted(recorder)
+    await recorder.store_log(written(run, 0))
+    await recorder.record(told(run, 2))
+    await asyncio.gather(recorder.record(told(run, 3)), recorder.store_log(written(run, 1)))
+    await recorder.record(msgspec.structs.replace(written(run, 2), events=told(run, 4).events))
+    assert faulty.durable == [True, False, True, True, True]
 
 
 async def test_a_group_that_was_half_stored_is_finished(recorder: Recorder, faulty: FaultyDatabase) -> None:

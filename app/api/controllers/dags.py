@@ -1,11 +1,9 @@
-"""Stored DAGs: created, listed, read, saved, deleted, started, validated (tag dags)."""
+"""Stored DAGs: created, read, saved, renamed, deleted, started, validated (tag dags)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
@@ -13,16 +11,16 @@ from litestar.params import JSONBody
 
 from app.api import params
 from app.api.answers import errors
-from app.api.controllers.runs import dag_of, empty
-from app.api.deps import PageNumber, Parts
-from app.api.present import dag_details, dag_in_list, never_run, pagination, run_details, run_summary, summary_of
+from app.api.controllers.runs import dag_of, empty, read_newest
+from app.api.deps import Parts
+from app.api.present import dag_details, never_run, run_details
+from app.api.requests import ApiRequest
 from app.api.schemas.dags import (
     CreatedDAG,
-    DAGFile,
     DAGFileDetails,
-    DAGFiles,
     LocalDag,
     NewDAG,
+    NewFileName,
     Spec,
     SpecErrors,
     SpecToValidate,
@@ -34,15 +32,12 @@ from app.api.schemas.dags import (
 )
 from app.api.schemas.runs import DAGRunDetails, StartedRun
 from app.db.database import ReadConnection
-from app.db.repositories import dags, runs
+from app.db.repositories import dags, history
 from app.errors import NotFoundError
 from app.names import is_name, shorten, strip_suffix
 from app.runs.accept import Start
-from app.spec import cron
 from app.spec.load import Loaded
 from app.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag
-
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @post("/dags", operation_id="createNewDAG", status_code=201, responses=errors(409))
@@ -60,104 +55,26 @@ async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[Parts]
     return Validation(valid=not errors, errors=errors, dag=dag_details(loaded.definition.dag))
 
 
-@get("/dags", operation_id="listDAGs", responses=errors())
-async def list_dags(
-    parts: NamedDependency[Parts],
-    page_number: NamedDependency[PageNumber],
-    name: params.Text = None,
-    tag: params.Tag = None,
-    sort: params.Sort = "name",
-    order: params.Order = "asc",
-) -> DAGFiles:
-    """List stored DAGs, broken ones included, with the latest run of each."""
-    number, size = page_number.number, page_number.size
-    rows = await parts.database.read(dags.find)
-    found = _matching(_load_all(parts, rows), name or "", tag or "")
-    _sort(found, sort, descending=order == "desc", parts=parts)
-    shown = found[(number - 1) * size : number * size]
-    names = [loaded.definition.dag.name or row["file_name"] for row, loaded in shown]
-    latest = await parts.database.read(lambda connection: runs.find_latest_of(connection, names))
-    return DAGFiles(
-        dags=[_dag_file(row, loaded, latest, parts) for row, loaded in shown],
-        errors=[],
-        pagination=pagination(len(found), number, size),
-    )
-
-
-_Found = list[tuple[Mapping[str, Any], Loaded]]
-
-
-def _load_all(parts: Parts, rows: Sequence[Mapping[str, Any]]) -> _Found:
-    return [(row, _load(parts, row)) for row in rows]
-
-
-def _load(parts: Parts, row: Mapping[str, Any]) -> Loaded:
+def load(parts: Parts, row: Mapping[str, Any]) -> Loaded:
+    """Read what a stored DAG says, broken or not."""
     return parts.library.read(row["spec"] or "", name=row["file_name"])
-
-
-def _matching(found: _Found, name: str, tag: str) -> _Found:
-    part, wanted = name.casefold(), tag.strip().casefold()
-    return [
-        (row, loaded)
-        for row, loaded in found
-        if part in row["file_name"].casefold() and (not wanted or wanted in loaded.definition.dag.tags)
-    ]
-
-
-def _sort(found: _Found, field: str, *, descending: bool, parts: Parts) -> None:
-    found.sort(key=lambda item: item[0]["file_name"])
-    found.sort(key=lambda item: _name(item).casefold(), reverse=descending)
-    if field != "nextRun":
-        return
-    now = parts.now()
-    zone = parts.zone if isinstance(parts.zone, ZoneInfo) else ZoneInfo("UTC")
-    runs_at = {id(item[0]): next_run(item[1].definition.dag, now, zone) for item in found}
-    scheduled = [item for item in found if runs_at[id(item[0])] is not None]
-    scheduled.sort(key=lambda item: runs_at[id(item[0])] or _NEVER, reverse=descending)
-    found[:] = scheduled + [item for item in found if runs_at[id(item[0])] is None]
-
-
-def _name(item: tuple[Mapping[str, Any], Loaded]) -> str:
-    return item[1].definition.dag.name or str(item[0]["file_name"])
-
-
-def next_run(dag: Dag, now: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return the earliest next start over all schedules of a DAG."""
-    times = []
-    for expression in dag.schedule.start:
-        try:
-            instant = cron.next_after(cron.parse(expression), now, zone)
-        except ValueError:
-            continue  # a broken schedule is among the DAG's errors
-        if instant is not None:
-            times.append(instant)
-    return min(times, default=None)
-
-
-def _dag_file(row: Mapping[str, Any], loaded: Loaded, latest: Mapping[str, Any], parts: Parts) -> DAGFile:
-    dag = loaded.definition.dag
-    run = latest.get(dag.name or row["file_name"])
-    shown = run_summary(run, parts.zone) if run is not None else summary_of(never_run(dag, parts.zone))
-    return DAGFile(
-        file_name=row["file_name"],
-        dag=dag_in_list(dag),
-        latest_dag_run=shown,
-        suspended=row["suspended"],
-        errors=[str(problem) for problem in loaded.problems],
-    )
 
 
 @get("/dags/{fileName:str}", operation_id="getDAGDetails", responses=errors(404))
 async def get_dag(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGFileDetails:
     """Return a stored DAG with its local DAGs and its latest run."""
+    return await _details(file_name, parts)
+
+
+async def _details(file_name: str, parts: Parts) -> DAGFileDetails:
     row = await require_dag(parts, file_name)
-    loaded = _load(parts, row)
+    loaded = load(parts, row)
     dag = loaded.definition.dag
     local = sorted(loaded.definition.local_dags, key=lambda item: item.name)
     return DAGFileDetails(
         dag=dag_details(dag, default_retention_days=DEFAULT_HISTORY_RETENTION_DAYS),
         local_dags=[LocalDag(name=item.name, errors=[], dag=dag_details(item)) for item in local],
-        latest_dag_run=await _latest_details(parts, dag),
+        latest_dag_run=await latest_details(parts, row, dag),
         suspended=row["suspended"],
         errors=[str(problem) for problem in loaded.problems],
     )
@@ -174,20 +91,18 @@ async def require_dag(parts: Parts, file_name: str) -> Mapping[str, Any]:
     return row
 
 
-async def _latest_details(parts: Parts, dag: Dag) -> DAGRunDetails:
-    found = await parts.database.read(lambda connection: _read_latest(connection, dag.name))
+async def latest_details(parts: Parts, row: Mapping[str, Any], dag: Dag) -> DAGRunDetails:
+    """Show the latest run of a stored DAG, or the placeholder for none."""
+    found = await parts.database.glance(lambda connection: _read_latest(connection, row["file_name"]))
     if found is None:
         return never_run(dag, parts.zone)
     run, attempt, nodes = found
     return run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone)
 
 
-def _read_latest(connection: ReadConnection, name: str) -> tuple[Any, Any, Any] | None:
-    run = runs.find_latest_of(connection, [name]).get(name)
-    if run is None:
-        return None
-    attempt = runs.get_attempt(connection, run["id"], run["attempt"])
-    return run, attempt, runs.get_nodes(connection, run["id"], run["attempt"])
+def _read_latest(connection: ReadConnection, file_name: str) -> tuple[Any, Any, Any] | None:
+    run = next(iter(history.find_latest(connection, [file_name]).values()), None)
+    return None if run is None else read_newest(connection, run)
 
 
 @delete("/dags/{fileName:str}", operation_id="deleteDAG", status_code=204, responses=errors(404))
@@ -201,7 +116,7 @@ async def delete_dag(file_name: params.FileName, parts: NamedDependency[Parts]) 
 async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) -> Spec:
     """Return the text of a stored DAG as it was saved, with what is wrong with it and what is outdated."""
     row = await require_dag(parts, file_name)
-    loaded = _load(parts, row)
+    loaded = load(parts, row)
     messages = [str(problem) for problem in loaded.problems]
     return Spec(
         spec=row["spec"] or "",
@@ -237,6 +152,16 @@ async def stop_all(file_name: params.FileName, parts: NamedDependency[Parts]) ->
     return StoppedAll(errors=await parts.launcher.stop_all(row["file_name"], None))
 
 
+@post("/dags/{fileName:str}/rename", operation_id="renameDAG", status_code=200, responses=errors(404, 409))
+async def rename(
+    file_name: params.FileName, data: JSONBody[NewFileName], parts: NamedDependency[Parts]
+) -> Response[None]:
+    """Give a DAG another file name; its runs stay under the DAG name they were started with."""
+    row = await require_dag(parts, file_name)
+    await parts.definitions.rename(row["file_name"], data.new_file_name)
+    return empty()
+
+
 @post("/dags/{fileName:str}/suspend", operation_id="updateDAGSuspensionState", status_code=200, responses=errors(404))
 async def suspend(
     file_name: params.FileName, data: JSONBody[Suspension], parts: NamedDependency[Parts]
@@ -247,15 +172,32 @@ async def suspend(
     return empty()
 
 
+# A DAG may be called like a fixed path, which hides the operations on one DAG that have no more in their path.
+
+
+@get("/dags/validate", include_in_schema=False)
+async def get_dag_of_fixed_name(parts: NamedDependency[Parts]) -> DAGFileDetails:
+    """Return the DAG called ``validate``."""
+    return await _details("validate", parts)
+
+
+@delete(["/dags/validate", "/dags/search", "/dags/tags"], include_in_schema=False, status_code=204)
+async def delete_dag_of_fixed_name(request: ApiRequest, parts: NamedDependency[Parts]) -> None:
+    """Remove the DAG called like the path."""
+    await parts.definitions.delete(request.url.path.rpartition("/")[2])
+
+
 HANDLERS = [
     create_dag,
     validate,
-    list_dags,
     get_dag,
     delete_dag,
     get_spec,
     put_spec,
     start_dag,
     stop_all,
+    rename,
     suspend,
+    get_dag_of_fixed_name,
+    delete_dag_of_fixed_name,
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import MediaType, Response, get, post
@@ -17,7 +17,7 @@ from app.api.pages import PageRequest, cut_lines, is_part, page, window
 from app.api.present import run_details, run_summary
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, Log, StartedRun, StartInline
 from app.db.database import ReadConnection
-from app.db.repositories import logs, runs
+from app.db.repositories import history, logs, runs
 from app.db.repositories.logs import StreamKey
 from app.errors import NotFoundError
 from app.names import LATEST, shorten
@@ -25,6 +25,7 @@ from app.runs.accept import Start
 from app.runs.log import render_log
 from app.runs.rerun import no_step
 from app.runs.spool import STDERR, STDOUT
+from app.runs.stored import read_definition
 from app.spec.model import Dag
 
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
@@ -110,15 +111,24 @@ def find_exactly(connection: ReadConnection, name: str, run_id: str) -> Mapping[
 
 async def dag_of(parts: Parts, run: Mapping[str, Any]) -> Dag:
     """Return the definition that a run works from."""
-    called = run["root_id"] is not None
-    known = None if called else parts.library.recall(run["definition_hash"], run["dag_name"])
-    if known is not None:
-        return known.definition.dag
-    spec = await parts.database.read(lambda connection: runs.get_spec(connection, run["definition_hash"]))
-    text, base = spec or ("", "")
-    if called:
-        return parts.library.read_called(text or "", run["dag_name"], base=base or "").definition.dag
-    return parts.library.read(text or "", override=run["dag_name"], base=base or "").definition.dag
+    return (await dags_of(parts, [run]))[run["definition_hash"]]
+
+
+async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str, Dag]:
+    """Return, by hash, the definitions that runs of one name work from; what is not remembered is read at once."""
+    by_hash = {run["definition_hash"]: run for run in found}
+    known = {
+        content_hash: loaded.definition.dag
+        for content_hash, run in by_hash.items()
+        if run["root_id"] is None and (loaded := parts.library.recall(content_hash, run["dag_name"]))
+    }
+    if missing := by_hash.keys() - known:
+        specs = await parts.database.glance(lambda connection: history.find_specs(connection, missing))
+        for content_hash in missing:
+            text, base = specs.get(content_hash, ("", ""))
+            loaded = read_definition(parts.library, by_hash[content_hash], text or "", base or "")
+            known[content_hash] = loaded.definition.dag
+    return known
 
 
 @post(

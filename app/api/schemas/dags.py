@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.common import Pagination, Schema
 from app.api.schemas.runs import Condition, DAGRunDetails, DAGRunSummary, Step
+from app.engine.status import NodeStatus
 
 
 class Schedule(Schema, kw_only=True):
@@ -155,6 +156,62 @@ class StartDAG(Schema, kw_only=True):
     dag_run_id: str | UnsetType | None = UNSET
     dag_name: str | UnsetType | None = UNSET
     singleton: bool | UnsetType | None = False
+
+
+class NewFileName(Schema, kw_only=True):
+    """The file name that a DAG is to have."""
+
+    new_file_name: str
+
+
+class DAGGridItem(Schema, kw_only=True):
+    """How a step fared in each of several runs."""
+
+    name: str
+    history: list[NodeStatus]
+
+
+class DAGHistory(Schema, kw_only=True):
+    """The newest runs of a DAG."""
+
+    dag_runs: list[DAGRunDetails]
+    grid_data: list[DAGGridItem]
+
+
+class DAGRunOfDAG(Schema, kw_only=True):
+    """One run of a DAG."""
+
+    dag_run: DAGRunDetails
+
+
+class SearchDAGsMatchItem(Schema, kw_only=True):
+    """A line that matches, with the lines around it."""
+
+    line: str
+    line_number: int
+    start_line: int
+
+
+class SearchResultItem(Schema, kw_only=True):
+    """A stored DAG with lines that match."""
+
+    name: str
+    dag: DAG
+    matches: list[SearchDAGsMatchItem]
+
+
+class SearchResults(Schema, kw_only=True):
+    """What a search has found."""
+
+    results: list[SearchResultItem]
+    errors: list[str]
+
+
+class Tags(Schema, kw_only=True):
+    """All tags."""
+
+    tags: list[str]
+    errors: list[str]
 
 
 class Suspension(Schema, kw_only=True):

@@ -7,8 +7,22 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Select,
+    bindparam,
+    cast,
+    collate,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Dag, DagRevision, Definition
@@ -26,6 +40,18 @@ _columns = (
 )
 
 
+_Select = Select[*tuple[Any, ...]]
+_with_text = select(*_columns).join(Definition, Definition.hash == Dag.definition_hash)
+_get_dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
+
+
+class DagFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of DAGs is narrowed to: a part of the file name in any case, and a tag in lower case."""
+
+    name_part: str = ""
+    tag: str = ""
+
+
 class Save(msgspec.Struct, frozen=True, kw_only=True):
     """A text to be stored under a file name, with what is looked up by."""
 
@@ -39,16 +65,63 @@ class Save(msgspec.Struct, frozen=True, kw_only=True):
 
 def get(connection: ReadConnection, file_name: str) -> Row | None:
     """Return a stored DAG with its text."""
-    statement = (
-        select(*_columns).join(Definition, Definition.hash == Dag.definition_hash).where(Dag.file_name == file_name)
-    )
-    return first_row(connection, statement)
+    return first_row(connection, _with_text.where(Dag.file_name == file_name))
 
 
-def find(connection: ReadConnection) -> Sequence[Row]:
-    """Return all stored DAGs with their texts, by file name."""
-    statement = select(*_columns).join(Definition, Definition.hash == Dag.definition_hash).order_by(Dag.file_name)
+def find(connection: ReadConnection, wanted: DagFilter) -> Sequence[Row]:
+    """Return stored DAGs with their texts, by file name."""
+    return all_rows(connection, _narrowed(connection, _with_text, wanted).order_by(_bytes(connection, Dag.file_name)))
+
+
+def find_page(
+    connection: ReadConnection, wanted: DagFilter, *, descending: bool, offset: int, limit: int
+) -> Sequence[Row]:
+    """Return some of the stored DAGs with their texts, by DAG name whatever its case, ties by file name."""
+    name = _bytes(connection, func.lower(Dag.dag_name))  # names are ASCII
+    order = (name.desc() if descending else name, _bytes(connection, Dag.file_name))
+    return all_rows(connection, _narrowed(connection, _with_text, wanted).order_by(*order).offset(offset).limit(limit))
+
+
+def count(connection: ReadConnection, wanted: DagFilter) -> int:
+    """Count stored DAGs."""
+    statement = _narrowed(connection, select(func.count()).select_from(Dag), wanted)
+    return connection.execute(statement).scalar() or 0
+
+
+def find_holding(connection: ReadConnection, text: str) -> Sequence[Row]:
+    """Return stored DAGs whose text holds a text of ASCII, whatever its case, by file name; all for an empty one."""
+    position = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    statement = _with_text.order_by(_bytes(connection, Dag.file_name))
+    if text:
+        statement = statement.where(position(func.lower(Definition.spec), text.lower()) > 0)
     return all_rows(connection, statement)
+
+
+def find_tags(connection: ReadConnection) -> set[str]:
+    """Return the tags that any stored DAG has."""
+    return {tag for (tags,) in connection.execute(select(Dag.tags).distinct()) for tag in tags}
+
+
+def get_dag_name(connection: ReadConnection, file_name: str) -> str | None:
+    """Return the DAG name of a stored DAG."""
+    return connection.execute(_get_dag_name, {"file": file_name}).scalar()
+
+
+def _narrowed(connection: ReadConnection, statement: _Select, wanted: DagFilter) -> _Select:
+    postgres = connection.dialect.name == "postgresql"
+    if wanted.name_part:
+        position = func.strpos if postgres else func.instr
+        statement = statement.where(position(func.lower(Dag.file_name), wanted.name_part.lower()) > 0)
+    if wanted.tag:
+        tags = func.json_array_elements_text(cast(Dag.tags, JSON)) if postgres else func.json_each(Dag.tags)
+        tag = tags.table_valued("value")
+        statement = statement.where(exists().select_from(tag).where(tag.c.value == wanted.tag))
+    return statement
+
+
+def _bytes(connection: ReadConnection, column: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[str]:
+    """Order by code points on both engines, whatever the database's own collation."""
+    return collate(column, "C" if connection.dialect.name == "postgresql" else "BINARY")
 
 
 def add(connection: WriteConnection, save: Save) -> bool:
@@ -98,6 +171,13 @@ def replace(connection: WriteConnection, save: Save) -> bool:
 def remove(connection: WriteConnection, file_name: str) -> bool:
     """Remove a DAG and its revisions; its runs stay. False when there is none of this name."""
     return bool(connection.execute(delete(Dag).where(Dag.file_name == file_name)).rowcount)
+
+
+def rename(connection: WriteConnection, dag: Row, new_name: str, dag_name: str) -> bool:
+    """Give a DAG another file name, which must be free; False when it is no more as ``dag`` was read."""
+    same = (Dag.file_name == dag["file_name"], Dag.definition_hash == dag["definition_hash"])
+    renamed = connection.execute(update(Dag).where(*same).values(file_name=new_name, dag_name=dag_name))
+    return bool(renamed.rowcount)
 
 
 def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> bool:

@@ -99,3 +99,24 @@ def find_lines(
     )
     rows = all_rows(connection, statement)
     return rows[::-1] if from_end else rows
+
+
+def count_bytes(connection: ReadConnection, run: int, attempt: int, stream: int) -> dict[int, int]:
+    """Return, by position, how much of a stream is stored of each node that wrote to it."""
+    statement = (
+        select(LogChunk.position, func.sum(LogChunk.byte_count))
+        .where(LogChunk.run_id == run, LogChunk.attempt == attempt, LogChunk.stream == stream)
+        .group_by(LogChunk.position)
+    )
+    return {position: int(count) for position, count in connection.execute(statement) if count}
+
+
+def read_from(connection: ReadConnection, key: StreamKey, start: int) -> bytes:
+    """Return a stream from a byte on, to its end."""
+    statement = (
+        select(LogChunk.byte_offset, LogChunk.text)
+        .where(*_of(key), LogChunk.byte_offset + LogChunk.byte_count > start)
+        .order_by(LogChunk.seq)
+    )
+    rows = connection.execute(statement).all()
+    return b"".join(row.text.encode() for row in rows)[start - rows[0].byte_offset :] if rows else b""

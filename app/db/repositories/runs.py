@@ -18,12 +18,13 @@ from app.db.repositories.reading import Row, all_rows, first_row
 
 MOST_RUNS = 1000
 _RUNNING, _QUEUED = 1, 5
-_LIVE = (0, _RUNNING)
 _KILL = "kill"
+_LIVE = (0, _RUNNING)
 _INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment"})
 
-_summary = (
+SUMMARY = (
     Run.id,
+    Run.root_id,
     Run.dag_name,
     Run.run_id,
     Run.status,
@@ -51,8 +52,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _OF_NAME = (Run.dag_name == bindparam("name"), Run.root_id.is_(None))
-_get = select(*_summary).where(*_OF_NAME, Run.run_id == bindparam("run"))
-_get_sub_run = select(*_summary, Run.error).where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
+_get = select(*SUMMARY).where(*_OF_NAME, Run.run_id == bindparam("run"))
+_get_sub_run = select(*SUMMARY, Run.error).where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
 _get_outputs = (
     select(Node.output_name, Node.output_value)
     .where(
@@ -63,11 +64,11 @@ _get_outputs = (
     )
     .order_by(Node.position)
 )
-_get_newest = select(*_summary).where(*_OF_NAME).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1)
+_get_newest = select(*SUMMARY).where(*_OF_NAME).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1)
 _root, _parent = aliased(Run), aliased(Run)
 _get_below = (
     select(
-        *_summary,
+        *SUMMARY,
         _root.dag_name.label("root_name"),
         _root.run_id.label("root_run_id"),
         _parent.dag_name.label("parent_name"),
@@ -77,8 +78,7 @@ _get_below = (
     .join(_parent, _parent.id == Run.parent_id)
     .where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
 )
-_find_called = select(*_summary).where(Run.parent_id == bindparam("parent"))
-_get_newest_running = _get_newest.where(Run.status == _RUNNING)
+_find_called = select(*SUMMARY).where(Run.parent_id == bindparam("parent"))
 _get_nodes = (
     select(*Node.__table__.columns)
     .where(Node.run_id == bindparam("run"), Node.attempt == bindparam("number"))
@@ -130,7 +130,7 @@ def find_called(connection: ReadConnection, parent: int) -> dict[str, Row]:
 
 def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) -> Sequence[Row]:
     """Return summaries of root runs, newest first, ties by run id."""
-    statement = select(*_summary).where(Run.root_id.is_(None))
+    statement = select(*SUMMARY).where(Run.root_id.is_(None))
     if wanted.name is not None:
         statement = statement.where(Run.dag_name == wanted.name)
     if wanted.name_part:
@@ -157,17 +157,6 @@ def _contains(connection: ReadConnection, column: InstrumentedAttribute[str], pa
     """Look for a part with its case; SQLite's LIKE would not mind the case."""
     position = func.strpos if connection.dialect.name == "postgresql" else func.instr
     return position(column, part) > 0
-
-
-def find_latest_of(connection: ReadConnection, dag_names: Sequence[str]) -> dict[str, Row]:
-    """Return, by DAG name, the newest running root run, or else the newest of all."""
-    found: dict[str, Row] = {}
-    for name in dag_names:
-        running = first_row(connection, _get_newest_running, name=name)
-        newest = running or first_row(connection, _get_newest, name=name)
-        if newest is not None:
-            found[name] = newest
-    return found
 
 
 def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[Row]:

@@ -1,0 +1,53 @@
+"""The latest runs of a stored DAG, and one of them (tag dags)."""
+
+from __future__ import annotations
+
+from litestar import get
+from litestar.di import NamedDependency
+
+from app.api import params
+from app.api.answers import errors
+from app.api.controllers.dags import latest_details, load, require_dag
+from app.api.controllers.runs import dags_of, read_details
+from app.api.deps import Parts
+from app.api.grid import grid
+from app.api.present import run_details
+from app.api.schemas.dags import DAGHistory, DAGRunOfDAG
+from app.db.database import ReadConnection
+from app.db.repositories import dags, history
+from app.db.repositories.reading import Row
+from app.names import LATEST, strip_suffix
+
+_MOST_RUNS = 30
+
+
+@get("/dags/{fileName:str}/dag-runs", operation_id="getDAGDAGRunHistory", responses=errors(404))
+async def get_history(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGHistory:
+    """Return the newest runs of a DAG, which need not exist any more, and how each step fared in each of them."""
+    name = strip_suffix(file_name)
+    if "\0" in name:
+        return DAGHistory(dag_runs=[], grid_data=[])
+    found, nodes = await parts.database.glance(lambda connection: _read_history(connection, name))
+    definitions = await dags_of(parts, found)
+    shown = [run_details(run, run, nodes[run["id"]], definitions[run["definition_hash"]], parts.zone) for run in found]
+    return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run["id"]] for run in found]))
+
+
+def _read_history(connection: ReadConnection, name: str) -> tuple[list[Row], dict[int, list[Row]]]:
+    dag_name = dags.get_dag_name(connection, name) or name
+    found = list(history.find_newest(connection, dag_name, _MOST_RUNS))
+    return found, history.find_nodes(connection, [run["id"] for run in found])
+
+
+@get("/dags/{fileName:str}/dag-runs/{dagRunId:str}", operation_id="getDAGDAGRunDetails", responses=errors(404))
+async def get_run_of_dag(
+    file_name: params.FileName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]
+) -> DAGRunOfDAG:
+    """Return a run of a stored DAG; ``latest`` is a placeholder when there is none."""
+    row = await require_dag(parts, file_name)
+    if dag_run_id == LATEST:
+        return DAGRunOfDAG(dag_run=await latest_details(parts, row, load(parts, row).definition.dag))
+    return DAGRunOfDAG(dag_run=await read_details(parts, row["dag_name"], dag_run_id))
+
+
+HANDLERS = [get_history, get_run_of_dag]

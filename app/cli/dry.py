@@ -1,0 +1,124 @@
+"""``dagbook dry``: what a run would do, step by step, with nothing run."""
+
+from __future__ import annotations
+
+import asyncio
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+
+from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.params import params_text
+from app.cli.validate import complain
+from app.errors import AppError
+from app.runs.dry.facts import DryRun, Fact, Part
+from app.runs.dry.held import Held
+from app.runs.dry.plan import plan_runs
+from app.runs.ground import Machine
+from app.runs.inputs import Place
+from app.settings import Settings
+from app.spec.load import load
+
+_WIDTH = 80
+_LABEL = 16
+_OWN_FOLDER = Path("(a folder of the run's own)")
+
+
+@click.command(cls=GlobalOptions)
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("words", nargs=-1, metavar="[-- PARAMS]")
+@click.option("-p", "--params", default="", help="Parameters, as NAME=value words or JSON.")
+@click.option("-N", "--name", default="", help="Name of the DAG, when the file does not give one.")
+@settings_options("work_dir", "default_shell", "base_config")
+def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
+    """Show what a run of FILE would do, step by step, and run nothing, commands in backticks included.
+
+    Exit status 1 when the file is invalid or a run of it could not begin.
+    """
+    settings = current_settings()
+    try:
+        text = file.read_text(encoding="utf-8")
+        base = settings.base_config.read_text(encoding="utf-8") if settings.base_config.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{file}: {error.strerror if isinstance(error, OSError) else error}") from error
+    loaded = load(text, name=name or file.stem, base=base)
+    if loaded.problems:
+        complain(file, loaded.problems)
+        return 1
+    held = Held()
+    try:
+        runs = asyncio.run(plan_runs(loaded.definition, params_text(params, words), _place(file, settings), held))
+    except AppError as error:
+        raise click.ClickException(held.show(error.message)) from error
+    shown = "\n\n".join("\n".join(_show_run(run)) for run in runs)
+    click.echo("\n".join((shown, "", *_legend(shown, held))))
+    return 0
+
+
+def _place(file: Path, settings: Settings) -> Place:
+    return Place(
+        source_directory=str(file.resolve().parent),
+        own_directory=_OWN_FOLDER,
+        work_dir=settings.work_dir,
+        machine=Machine.here(settings.default_shell),
+        limit_seconds=settings.evaluation_timeout_seconds,
+    )
+
+
+def _show_run(run: DryRun) -> Iterator[str]:
+    yield click.style(_safe(run.title), bold=True)
+    yield from _show_facts(run.facts)
+    for part in (*run.steps, *run.handlers):
+        yield from _show_part(part)
+    yield ""
+    yield from textwrap.wrap(run.ending, _WIDTH)
+
+
+def _show_part(part: Part) -> Iterator[str]:
+    yield ""
+    yield click.style(_safe(part.title), bold=True)
+    if part.note:
+        yield f"  {click.style(part.note, fg='yellow')}"
+    yield from _show_facts(part.facts)
+
+
+def _show_facts(facts: Iterable[Fact]) -> Iterator[str]:
+    for fact in facts:
+        label = f"  {fact.label}"
+        for line in _fold(fact.text):
+            yield f"{label:{_LABEL}} {line}".rstrip()
+            label = ""
+
+
+def _fold(text: str) -> Iterator[str]:
+    """Break a text into lines that fit behind their label; indentation stays."""
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        yield from textwrap.wrap(
+            _safe(line),
+            _WIDTH - _LABEL - 1,
+            subsequent_indent=f"{indent}  ",
+            break_on_hyphens=False,
+            expand_tabs=False,
+            replace_whitespace=False,
+        ) or [""]
+
+
+def _safe(text: str) -> str:
+    """Keep a text from telling the terminal what to do."""
+    return "".join(
+        character if character.isprintable() or character == "\t" else f"\\x{ord(character):02x}" for character in text
+    )
+
+
+def _legend(shown: str, held: Held) -> Iterator[str]:
+    """Explain what is left in the texts."""
+    if any(text[0] == "`" and held.show(text) in shown for text in held.texts):
+        yield "`…` stands for what the command in it would print; it was not run."
+    if any(text[0] == "$" and text in shown for text in held.texts):
+        yield "${…} that are left in texts are known once the run is under way."
+    if "$" in shown:
+        yield "$NAME that is left in a command or script is for its shell, which sees all variables."
+    yield "Nothing was run."

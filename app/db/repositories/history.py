@@ -1,0 +1,88 @@
+"""Several runs at once, as lists and histories show them: never a query for each run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
+
+from app.db.database import ReadConnection
+from app.db.models.definition import Dag, Definition
+from app.db.models.node import Node
+from app.db.models.run import Run, RunAttempt
+from app.db.repositories.reading import Row, all_rows
+from app.db.repositories.runs import SUMMARY
+
+_RUNNING = 1
+_IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
+_shown_of_node = (
+    Node.run_id,
+    Node.position,
+    Node.name,
+    Node.status,
+    Node.started_at,
+    Node.finished_at,
+    Node.retry_count,
+    Node.done_count,
+    Node.error,
+    Node.detail,
+    Node.shown,
+    Node.sub_runs,
+)
+
+_find_newest = (
+    select(*SUMMARY, RunAttempt.state)
+    .join(RunAttempt, and_(RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt))
+    .where(Run.dag_name == bindparam("name"), Run.root_id.is_(None))
+    .order_by(Run.created_at.desc(), Run.run_id.desc())
+    .limit(bindparam("most"))
+)
+_find_nodes = (
+    select(*_shown_of_node)
+    .join(Run, _IN_RUN)
+    .where(Run.id.in_(bindparam("runs", expanding=True)))
+    .order_by(Node.run_id, Node.position)
+)
+_find_specs = select(Definition.hash, Definition.spec, Definition.base).where(
+    Definition.hash.in_(bindparam("hashes", expanding=True))
+)
+
+
+def _newest_of_dag(*conditions: ColumnElement[bool]) -> Select[int]:
+    return (
+        select(Run.id)
+        .where(Run.dag_name == Dag.dag_name, Run.root_id.is_(None), *conditions)
+        .order_by(Run.created_at.desc(), Run.run_id.desc())
+        .limit(1)
+        .correlate(Dag)
+    )
+
+
+_latest = func.coalesce(_newest_of_dag(Run.status == _RUNNING).scalar_subquery(), _newest_of_dag().scalar_subquery())
+_find_latest = select(*SUMMARY).where(
+    Run.id.in_(select(_latest).where(Dag.file_name.in_(bindparam("files", expanding=True))))
+)
+
+
+def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequence[Row]:
+    """Return the newest root runs of a DAG name, with the state of their attempts; ties by run id descending."""
+    return all_rows(connection, _find_newest, name=dag_name, most=most)
+
+
+def find_nodes(connection: ReadConnection, runs: Iterable[int]) -> dict[int, list[Row]]:
+    """Return, by run, what is shown of the nodes of its newest attempt, by position."""
+    found: dict[int, list[Row]] = {key: [] for key in runs}
+    for row in all_rows(connection, _find_nodes, runs=list(found)):
+        found[row["run_id"]].append(row)
+    return found
+
+
+def find_specs(connection: ReadConnection, hashes: Iterable[str]) -> dict[str, tuple[str | None, str | None]]:
+    """Return, by hash, YAML text and base text of definitions; a text is None when it was redacted."""
+    rows = connection.execute(_find_specs, {"hashes": sorted(hashes)})
+    return {row.hash: (row.spec, row.base) for row in rows}
+
+
+def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, Row]:
+    """Return, by DAG name, the newest running root run of stored DAGs, or else the newest of all."""
+    return {row["dag_name"]: row for row in all_rows(connection, _find_latest, files=list(files))}

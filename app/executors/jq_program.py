@@ -1,0 +1,99 @@
+"""Runs a jq program over one JSON text: every result is written as soon as it is there (DAG format 4.7).
+
+Results come as JSON text from jq itself: taken over as Python values they would lose the digits of large numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jq  # type: ignore[import-not-found]  # compiled, without types
+import msgspec
+
+from app.executors.config import Config
+from app.executors.contract import Job
+from app.executors.program import ProgramError, run_program
+from app.spec.values import render
+
+_PLAIN_LIMIT = 1e21  # beyond this JSON writers themselves turn to exponents
+
+
+def main(job: Job) -> int:
+    """Print the results of a job's program; raises ProgramError."""
+    raw = Config(job.config, "jq").flag("raw")
+    _check_json(job.script)
+    results = _compile(job.line).input_text(job.script)
+    for text in _texts(results, job.script):
+        value = _parse(text)
+        _write((_render_raw(value) if raw else json.dumps(value, ensure_ascii=False, indent=4)) + "\n")
+    return 0
+
+
+def _compile(program: str) -> Any:
+    try:
+        jq.compile(program)  # as it stands: within parentheses more would be well-formed
+        return jq.compile(f"({program}\n) | tojson")
+    except ValueError as error:
+        reason = str(error).partition("\n")[0].removeprefix("jq: error: ")
+        raise ProgramError(f"jq: the program cannot be read: {reason}") from None
+
+
+def _check_json(text: str) -> None:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except RecursionError:
+        raise ProgramError("jq: the script is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        raise ProgramError(f"jq: the script is not JSON: {error}; give the input there as JSON text") from None
+
+
+def _texts(results: Iterable[str], script: str) -> Iterator[str]:
+    """Give the results as JSON; an error of the program ends them, and is told on stderr (quirk: no failure)."""
+    try:
+        yield from results
+    except ValueError as error:
+        _check_input(script)
+        sys.stderr.write(f"jq: error: {error}\n")
+
+
+def _check_input(text: str) -> None:
+    """Raise when jq itself refuses the input, such as half of a surrogate pair."""
+    try:
+        jq.compile("empty").input_text(text).all()
+    except ValueError as error:
+        raise ProgramError(f"jq: the script is not JSON: {str(error).removeprefix('parse error: ')}") from None
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(text, parse_float=_number)
+    except RecursionError:
+        raise ProgramError("jq: a result is nested too deeply to be printed") from None
+
+
+def _number(text: str) -> int | float:
+    value = float(text)
+    if math.isinf(value):  # what jq itself makes of it when it calculates
+        return math.copysign(sys.float_info.max, value)
+    return int(value) if value.is_integer() and abs(value) < _PLAIN_LIMIT else value
+
+
+def _render_raw(value: object) -> str:
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return render(value)
+
+
+def _write(text: str) -> None:
+    left = text.encode("utf-8", "replace")
+    while left:
+        left = left[os.write(sys.stdout.fileno(), left) :]
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

@@ -1,0 +1,1 @@
+"""What a run would do, worked out without running anything (runtime 21.9)."""

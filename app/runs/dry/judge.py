@@ -1,0 +1,42 @@
+"""Preconditions without running anything: texts are compared, commands are only named (DAG format 3.11)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.runs.conditions import Expand
+from app.runs.dry.held import Held
+from app.runs.dry.policies import say_condition
+from app.runs.evaluation import Surroundings, evaluate
+from app.spec import conditions
+from app.spec.expand import ExpansionError, Mode
+from app.spec.model import Condition
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A condition in words, and why it does not hold; empty where it holds or nobody can tell."""
+
+    text: str
+    unmet: str = ""
+
+
+async def judge(condition: Condition, expand: Expand, around: Surroundings, held: Held) -> Verdict:
+    """Look at a condition as far as that is possible."""
+    try:
+        if not condition.expected:
+            return await _name_command(condition, expand, around, held)
+        value = await evaluate(expand(condition.condition, Mode.FULL), around)
+    except ExpansionError as error:
+        return Verdict(f"cannot be evaluated: {held.show(str(error))}", held.show(str(error)))
+    if held.is_in(value):
+        shown = say_condition(msgspec.structs.replace(condition, condition=held.show(value)))
+        return Verdict(f"would be compared when it runs: {shown}")
+    unmet = conditions.judge_value(condition, value)
+    said = say_condition(msgspec.structs.replace(condition, condition=f'"{value}"'))
+    return Verdict(unmet or f"holds: {said}", unmet)
+
+
+async def _name_command(condition: Condition, expand: Expand, around: Surroundings, held: Held) -> Verdict:
+    command = held.show(await evaluate(expand(condition.condition, Mode.VARS), around))
+    wanted = "has to fail" if condition.negate else "has to succeed"
+    return Verdict(f"would be checked by running `{command}`, which {wanted}")

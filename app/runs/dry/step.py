@@ -1,0 +1,241 @@
+"""What one step or handler would do, its texts evaluated as far as they are known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import yaml
+
+from app.engine.event import HANDLER_NAMES, INIT
+from app.engine.plan import Plan
+from app.executors import registry, shell
+from app.executors.contract import SetupError, Site
+from app.executors.shell import ShellTexts
+from app.runs import calling
+from app.runs.dry import policies
+from app.runs.dry.facts import Fact
+from app.runs.dry.held import Held
+from app.runs.dry.judge import judge
+from app.runs.environment import Moment, RunEnvironment
+from app.runs.evaluation import evaluate
+from app.spec import references, words
+from app.spec.expand import ExpansionError, Mode, StepFacts
+from app.spec.model import Condition, Pair, Step
+from app.spec.params import describe
+from app.spec.scope import StepScope
+
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+_SCRIPT = "<script>"
+_MOST_CALLS = 20
+_CONFIG_WIDTH = 60
+
+
+class Called(msgspec.Struct, frozen=True):
+    """A DAG that a step would call, and the params of the first run of it."""
+
+    name: str
+    params: str
+    step: str
+    count: int
+    environ: Mapping[str, str]
+    directory: str
+
+
+class StepReader:
+    """Reads the steps of one DAG."""
+
+    def __init__(self, plan: Plan, environment: RunEnvironment, held: Held) -> None:
+        self._plan = plan
+        self._environment = environment
+        self._held = held
+        self._outputs = frozenset(step.output for step in plan.dag.steps if step.output)
+        self._ids = frozenset(step.id for step in plan.dag.steps if step.id)
+        self.called: list[Called] = []
+        self.unmet: dict[int | None, tuple[str, ...]] = {}
+
+    async def read_dag_conditions(self) -> list[Fact]:
+        """Look at the preconditions of the DAG itself."""
+        environment = self._environment
+        around = environment.surroundings(environment.shell)
+        expand = environment.dag_expander()
+        verdicts = [await judge(condition, expand, around, self._held) for condition in self._plan.dag.preconditions]
+        self.unmet[None] = tuple(verdict.unmet for verdict in verdicts)
+        return [Fact("precondition", verdict.text) for verdict in verdicts]
+
+    async def read(self, key: int) -> tuple[Fact, ...]:
+        """Tell what a step or handler would do, or why it would fail."""
+        names = frozenset(_NAME.findall(msgspec.json.encode(self._plan.step(key)).decode()))
+        outputs = self._find_outputs(key, names)
+        step = self._prepare(self._plan.step(key), outputs)
+        facts: list[Fact] = []
+        try:
+            await self._read(key, step, self._moment(key, outputs, names), facts)
+        except (ExpansionError, SetupError, ValueError) as error:
+            facts.append(Fact("would fail", self._held.show(str(error))))
+        return (*facts, *self._read_policies(step))
+
+    def _prepare(self, step: Step, outputs: Sequence[str]) -> Step:
+        """Hold back what is in a step that only a run can tell."""
+        held = self._held
+        step = msgspec.structs.replace(step, env=held.hide_credentials(step.env))
+        return msgspec.convert(held.hold_paths(msgspec.to_builtins(step), outputs), Step) if outputs else step
+
+    def _find_outputs(self, key: int, names: frozenset[str]) -> list[str]:
+        """List the outputs that a step sees and names."""
+        steps = self._plan.dag.steps
+        if not self._outputs & names:
+            return []
+        sources = range(len(steps)) if key < 0 else references.visible_outputs(steps, key)
+        return list(dict.fromkeys(steps[source].output for source in sources if steps[source].output in names))
+
+    def _moment(self, key: int, outputs: Sequence[str], names: frozenset[str]) -> Moment:
+        held = self._held
+        status = "running" if key == INIT else held.hold("${DAG_RUN_STATUS}")
+        return Moment(
+            outputs={name: held.hold(f"${{{name}}}") for name in outputs},
+            steps={
+                name: StepFacts(held.hold(f"${{{name}.stdout}}"), held.hold(f"${{{name}.stderr}}"))
+                for name in self._ids & names
+            },
+            handler_status=status if key < 0 else "",
+            log_files={
+                name: held.hold(f"${{{name}}}") for name in ("DAG_RUN_STEP_STDOUT_FILE", "DAG_RUN_STEP_STDERR_FILE")
+            },
+        )
+
+    async def _read(self, key: int, step: Step, moment: Moment, facts: list[Fact]) -> None:
+        environment, held = self._environment, self._held
+        cwd = environment.directory_of(step)
+        plain = environment.scope(step.name, moment, cwd=cwd)
+        await self._read_conditions(key, step.preconditions, plain, moment, facts)
+        env = held.hide_credentials(await environment.evaluate_step_env(step, moment, cwd))
+        scope = environment.scope(step.name, moment, cwd=cwd, step_env=env)
+        kind = step.executor.type
+        texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
+        if kind in registry.CALL_TYPES:
+            await self._read_call(step, scope, moment, facts)
+        elif kind in registry.COMMAND_TYPES:
+            self._tell(facts, *_command_facts(texts))
+        else:
+            config = await environment.evaluate_config(step.executor.config, scope, moment)
+            self._tell(
+                facts, *_executor_facts(step, texts, held.show_config(config), await environment.evaluate_site())
+            )
+            registry.find(kind)
+        self._tell(facts, Fact("env", pairs_text(env)), Fact("directory", cwd if cwd != environment.work_dir else ""))
+        for label, text in (("stdout to", step.stdout), ("stderr to", step.stderr)):
+            self._tell(facts, Fact(label, str(await environment.evaluate_redirect(text) or "")))
+        await self._read_retry(step, facts)
+
+    def _tell(self, facts: list[Fact], *more: Fact) -> None:
+        facts += [Fact(fact.label, self._held.show(fact.text)) for fact in more if fact.text]
+
+    async def _read_conditions(
+        self, key: int, wanted: tuple[Condition, ...], scope: StepScope, moment: Moment, facts: list[Fact]
+    ) -> None:
+        environment = self._environment
+        expand, around = environment.expander(scope, moment), environment.surroundings(environment.shell)
+        verdicts = [await judge(condition, expand, around, self._held) for condition in wanted]
+        if any(verdict.unmet for verdict in verdicts):
+            self.unmet[key] = tuple(verdict.unmet for verdict in verdicts)
+        facts += [Fact("precondition", verdict.text) for verdict in verdicts]
+
+    async def _read_call(self, step: Step, scope: StepScope, moment: Moment, facts: list[Fact]) -> None:
+        environment = self._environment
+
+        async def evaluated(text: str, extra: Mapping[str, str]) -> str:
+            seen = msgspec.structs.replace(scope, extra=extra)
+            return await evaluate(environment.expander(seen, moment)(text, Mode.FULL), environment.surroundings())
+
+        name, params = await calling.evaluate_calls(step, evaluated)
+        directory = environment.directory_of(step)
+        self.called.append(Called(name, params[0], step.name, len(params), environment.handed_on(), directory))
+        self._tell(facts, Fact("calls", name), *_call_facts(step, params))
+
+    async def _read_retry(self, step: Step, facts: list[Fact]) -> None:
+        retry = step.retry
+        if retry is None:
+            return
+        texts = [text for text in (retry.limit, retry.interval_seconds) if isinstance(text, str) and "`" in text]
+        if texts:
+            self._tell(facts, Fact("retries", f"as {' and '.join(texts)} would tell when it runs"))
+            return
+        limit = await self._environment.evaluate_number(retry.limit, "retryPolicy.limit")
+        interval = await self._environment.evaluate_number(retry.interval_seconds, "retryPolicy.intervalSec")
+        self._tell(facts, Fact("retries", policies.say_retry(step, limit, interval)))
+
+    def _read_policies(self, step: Step) -> Iterator[Fact]:
+        told = {
+            "repeats": policies.say_repeat(step.repeat) if step.repeat else "",
+            "time limit": policies.seconds(step.timeout_seconds) if step.timeout_seconds > 0 else "",
+            "output": f"stdout becomes ${{{step.output}}}" if step.output else "",
+            "goes on after": policies.say_tolerance(step.continue_on),
+            "stopped by": step.signal_on_stop,
+            "mail": "to errorMail, when it fails" if step.mail_on_error else "",
+            "runs on": ", ".join(f"{name}={value}" for name, value in step.worker_selector.items()),
+        }
+        return (Fact(label, self._held.show(text)) for label, text in told.items() if text)
+
+
+def name_of(plan: Plan, key: int) -> str:
+    """Name a step, or a handler by its event."""
+    return HANDLER_NAMES[key] if key < 0 else plan.dag.steps[key].name
+
+
+def _command_facts(texts: ShellTexts) -> Iterator[Fact]:
+    argv = shell.program_of(texts, _SCRIPT if texts.script else None)
+    if texts.line and argv[-1] == texts.line:
+        yield Fact("command", texts.line)
+        yield Fact("shell", words.join_list(argv[:-1]))
+        return
+    yield Fact("command", words.join_list(argv))
+    yield Fact("script", texts.script)
+
+
+def _executor_facts(step: Step, texts: ShellTexts, config: Mapping[str, Any], site: Site) -> Iterator[Fact]:
+    kind = step.executor.type
+    yield Fact("executor", kind)
+    yield Fact("command", texts.line)
+    yield Fact("script", texts.script)
+    if config:
+        yield Fact("config", config_text(config))
+    if kind == "mail" and site.smtp is not None:
+        user = f", as {site.smtp.username}" if site.smtp.username else ", without login"
+        yield Fact("smtp", f"{site.smtp.host}:{site.smtp.port or '25'}{user}")
+    if kind == "ssh" and site.ssh is not None:
+        yield Fact("ssh", f"{site.ssh.user}@{site.ssh.host}:{site.ssh.port}")
+    if kind in ("docker", "container") and site.container is not None:
+        yield Fact("container", site.container.image)
+
+
+def _call_facts(step: Step, params: tuple[str, ...]) -> Iterator[Fact]:
+    if step.parallel is None:
+        yield Fact("params", params[0])
+        return
+    more = f"\n… and {len(params) - _MOST_CALLS} more" if len(params) > _MOST_CALLS else ""
+    yield Fact("runs", f"{len(params)}, at most {step.parallel.max_concurrent} at a time, with")
+    yield Fact("params", "\n".join(params[:_MOST_CALLS]) + more)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as such."""
+
+    def represent_lines(self, text: str) -> yaml.ScalarNode:
+        """Represent a text."""
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_lines)
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    """Write a config as YAML."""
+    return yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_CONFIG_WIDTH).rstrip()
+
+
+def pairs_text(pairs: tuple[Pair, ...]) -> str:
+    """Write variables, one on a line."""
+    return "\n".join(describe(pairs))

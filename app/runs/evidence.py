@@ -1,0 +1,73 @@
+"""What of a run's rows goes into a mail: the commands of its steps, and their logs as far as there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from app.db.database import ReadConnection
+from app.db.repositories import logs, runs
+from app.db.repositories.logs import StreamKey
+from app.db.repositories.reading import Row
+from app.executors.letter import Attachment
+from app.runs.notices import divide
+from app.runs.run import OwnedRun
+from app.runs.spool import STDOUT
+
+LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many servers take no more than 10 MB
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Evaluated commands by position, and the logs that are attached."""
+
+    commands: Mapping[int, str]
+    logs: tuple[Attachment, ...] = ()
+
+
+def read(connection: ReadConnection, run: OwnedRun, *, with_logs: bool) -> Evidence:
+    """Read what a mail about a run tells beside its state."""
+    nodes = runs.get_nodes(connection, run.key, run.attempt)
+    commands = {row["position"]: _command(row["shown"]) for row in nodes if row["shown"]}
+    return Evidence(commands=commands, logs=_read_logs(connection, nodes) if with_logs else ())
+
+
+def _command(shown: Mapping[str, Any]) -> str:
+    return " ".join((shown.get("command", ""), *shown.get("args", ())))
+
+
+def _read_logs(connection: ReadConnection, nodes: Sequence[Row]) -> tuple[Attachment, ...]:
+    """Read what the steps, not the handlers, have written to stdout; what a retry kept lies with an earlier attempt."""
+    keys = {row["position"]: _key(row) for row in nodes if row["position"] >= 0}
+    names = {row["position"]: row["name"].replace("/", "_") for row in nodes}
+    sizes = _measure(connection, keys)
+    parts = divide(sizes, LOGS_BYTES)
+    found = []
+    for position in sorted(parts):
+        start = sizes[position] - parts[position]
+        data = logs.read_from(connection, keys[position], start)
+        found.append(Attachment(f"{names[position]}.out", cut(data, start), "text/plain"))
+    return tuple(found)
+
+
+def _key(row: Row) -> StreamKey:
+    return StreamKey(row["run_id"], row["log_attempt"] or row["attempt"], row["position"], STDOUT)
+
+
+def _measure(connection: ReadConnection, keys: Mapping[int, StreamKey]) -> dict[int, int]:
+    """Tell how long each log is that is not empty."""
+    attempts = {(key.run, key.attempt) for key in keys.values()}
+    counted = {(run, number): logs.count_bytes(connection, run, number, STDOUT) for run, number in attempts}
+    sizes = {position: counted[key.run, key.attempt].get(position, 0) for position, key in keys.items()}
+    return {position: size for position, size in sizes.items() if size}
+
+
+def cut(data: bytes, start: int) -> bytes:
+    """Let the end of a log begin with a whole line, and say what is missing before it."""
+    if not start:
+        return data
+    skipped, newline, rest = data.partition(b"\n")
+    if not newline:  # one line that is longer than the room for it
+        return b"[the first %d bytes are left out]\n" % start + data
+    return b"[the first %d bytes are left out]\n" % (start + len(skipped) + 1) + rest

@@ -1,0 +1,46 @@
+"""How the database goes about a statement."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from app.db.database import ReadConnection, WriteConnection
+
+_Noted = tuple[str, Any]
+
+
+@contextmanager
+def _noted() -> Iterator[list[_Noted]]:
+    noted: list[_Noted] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        noted.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield noted
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def plans(connection: WriteConnection, work: Callable[[ReadConnection], object]) -> str:
+    """Do the work, and tell how the database went about each of its statements, line by line."""
+    postgres = connection.dialect.name == "postgresql"
+    if postgres:  # so few rows are cheapest to go through, whatever indexes there are
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+    with _noted() as noted:
+        work(connection)
+    explain = "EXPLAIN" if postgres else "EXPLAIN QUERY PLAN"
+    found = [connection.exec_driver_sql(f"{explain} {statement}", parameters).all() for statement, parameters in noted]
+    return "\n".join(str(row[-1]) for rows in found for row in rows)
+
+
+def scanned(plan: str) -> set[str]:
+    """Name the tables that are gone through row by row without an index."""
+    found = re.findall(r"SCAN (\w+)$|Seq Scan on (\w+)", plan, re.MULTILINE)
+    return {name for pair in found for name in pair if name}

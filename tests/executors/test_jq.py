@@ -1,0 +1,167 @@
+"""The jq executor (DAG format 4.7): what its program prints, and that its process can be ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.executors import jq, jq_program, process
+from app.executors.blanks import Blanks
+from app.executors.contract import ExecutionFiles, Job, Outcome, SetupError
+from app.executors.process import OwnProcess
+from app.executors.program import ProgramError
+from tests.waiting import until_written
+
+
+def job_of(line: str, script: str, **config: Any) -> Job:
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": "/nowhere", "PYTHONSTARTUP": "/nowhere"}
+    return Job(type="jq", id="1", line=line, script=script, config=config, cwd=Path("/"), env=env)
+
+
+@pytest.fixture
+def printed(capfd: pytest.CaptureFixture[str]) -> Any:
+    """Run a program in this process and give what it prints on both streams."""
+
+    def run(line: str, script: str, **config: Any) -> tuple[str, str]:
+        assert jq_program.main(job_of(line, script, **config)) == 0
+        found = capfd.readouterr()
+        return found.out, found.err
+
+    return run
+
+
+def start(files: ExecutionFiles, line: str, script: str) -> OwnProcess:
+    return process.spawn(jq.command(job_of(line, script), files), files, Blanks(files.directory))
+
+
+# -- results ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_is_json_with_four_blanks_of_indent(printed: Any) -> None:
+    out, _ = printed(".", '{"b": [1, "ü<"], "a": {}, "n": null}')
+    assert out == '{\n    "b": [\n        1,\n        "ü<"\n    ],\n    "a": {},\n    "n": null\n}\n'
+
+
+def test_each_result_has_a_line(printed: Any) -> None:
+    assert printed(".[] | .a", '[{"a": 1}, {"a": "x"}]') == ('1\n"x"\n', "")
+
+
+def test_no_result_prints_nothing(printed: Any) -> None:
+    assert printed("empty", "1") == ("", "")
+
+
+def test_raw_results_are_bare_texts_empty_lines_and_compact_json(printed: Any) -> None:
+    out, _ = printed(".[]", '["a\\nb", "", null, true, [1, "x", null], {"z": 1, "a": "ü"}]', raw="true")
+    assert out == 'a\nb\n\n\ntrue\n[1,"x",null]\n{"z":1,"a":"ü"}\n'
+
+
+@pytest.mark.parametrize(
+    ("number", "plain", "raw"),
+    [
+        ("7", "7", "7"),
+        ("-0.5", "-0.5", "-0.5"),
+        ("1.0", "1", "1"),
+        ("1.50", "1.5", "1.5"),
+        ("1e3", "1000", "1000"),
+        ("1234567", "1234567", "1234567"),
+        ("1234567.5", "1234567.5", "1.2345675e+06"),
+        ("0.00001", "1e-05", "1e-05"),
+        ("12345678901234567890", "12345678901234567890", "12345678901234567890"),
+        ("1e21", "1e+21", "1e+21"),
+        ("1e1000", "1.7976931348623157e+308", "1.7976931348623157e+308"),
+    ],
+)
+def test_numbers_keep_their_value(printed: Any, number: str, plain: str, raw: str) -> None:
+    assert (printed(".", number)[0], printed(".", number, raw=True)[0]) == (f"{plain}\n", f"{raw}\n")
+
+
+def test_whole_results_of_arithmetic_are_plain(printed: Any) -> None:
+    assert printed("map(.v) | add", '[{"v": 0.5}, {"v": 1.5}]', raw=True)[0] == "2\n"
+
+
+def test_a_program_may_define_and_comment(printed: Any) -> None:
+    assert printed("def twice: . * 2; twice # the end", "4")[0] == "8\n"
+
+
+def test_a_large_input_is_taken(printed: Any) -> None:
+    assert printed("length", json.dumps([{"n": n} for n in range(100_000)]))[0] == "100000\n"
+
+
+# -- errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("program", "script", "out", "err"),
+    [
+        (".[] | .a", '[{"a": 1}, 3]', "1\n", 'jq: error: Cannot index number with string ("a")\n'),
+        ('1, error("own")', "0", "1\n", "jq: error: own\n"),
+        ('error("parse error: own")', "0", "", "jq: error: parse error: own\n"),
+        ("input", "0", "", "jq: error: break\n"),
+    ],
+)
+def test_an_error_of_the_program_is_told_and_the_step_succeeds(
+    printed: Any, program: str, script: str, out: str, err: str
+) -> None:
+    assert printed(program, script) == (out, err)
+
+
+@pytest.mark.parametrize("program", [".[", "1) | (2", "nosuch(1)", 'import "a" as a; 1', "# nothing"])
+def test_a_program_that_cannot_be_read_fails_the_step(program: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ProgramError, match=r"jq: the program cannot be read: [^\n]+\Z"):
+        jq_program.main(job_of(program, "1"))
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("script", ["", "no", "1 2", "{'a': 1}", "[NaN]", "[1,]", '"\\ud800"'])
+def test_input_that_is_no_json_fails_the_step(script: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ProgramError, match="jq: the script is not JSON: "):
+        jq_program.main(job_of("1, .", script))
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("program", "script"), [(".", "[" * 100_000), ("reduce range(5000) as $i (0; [.])", "0")])
+def test_nesting_beyond_measure_fails_the_step(program: str, script: str) -> None:
+    with pytest.raises(ProgramError, match="nested too deeply"):
+        jq_program.main(job_of(program, script))
+
+
+def test_a_wrong_config_names_the_key(files: ExecutionFiles) -> None:
+    with pytest.raises(SetupError, match='jq: raw: expected true or false, found "maybe"'):
+        jq.command(job_of(".", "1", raw="maybe"), files)
+
+
+def test_a_missing_program_is_told(files: ExecutionFiles) -> None:
+    with pytest.raises(SetupError, match="jq: the step has no command"):
+        jq.command(job_of(" ", "1"), files)
+
+
+# -- its process -----------------------------------------------------------------------------------------------------
+
+
+async def test_the_process_prints_to_the_output_and_leaves_no_job_file(files: ExecutionFiles) -> None:
+    assert await start(files, ".a", '{"a": "ü"}').wait() == Outcome(exit_code=0)
+    assert files.stdout.read_text() == '"ü"\n'
+    assert not files.own("job").exists()
+
+
+async def test_the_process_tells_a_failure_in_one_line(files: ExecutionFiles) -> None:
+    assert (await start(files, ".[", "1").wait()).exit_code == 1
+    assert files.stderr.read_text().count("\n") == 1
+
+
+async def test_output_that_cannot_be_written_is_told_in_one_line(files: ExecutionFiles) -> None:
+    files.stdout.symlink_to("/dev/full")
+    assert (await start(files, ".", "1").wait()).exit_code == 1
+    assert files.stderr.read_text() == "the step could not go on: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+async def test_a_program_without_end_shows_its_results_and_hears_signals(files: ExecutionFiles, name: str) -> None:
+    running = start(files, "1, (def f: f; f)", "0")
+    assert await until_written(files.stdout) == "1\n"
+    running.signal(name)
+    assert (await running.wait()).exit_code != 0
