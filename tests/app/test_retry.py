@@ -223,6 +223,22 @@ async def test_the_lost_fence_of_one_attempt_does_not_end_the_driving_of_the_nex
     assert (await dagbook.stop("r1")).status == "aborted"
 
 
+async def test_the_late_end_of_one_attempt_s_driver_does_not_hide_that_of_the_next(
+    dagbook: Dagbook, server: Server
+) -> None:
+    await dagbook.start(LONG, dagRunId="r1")
+    await dagbook.running("r1", "a", "ready")
+    run = await server.parts.database.read(lambda connection: runs.get(connection, dagbook.name, "r1"))
+    assert run is not None
+    driver = server.supervisor._runners[run["id"]]
+    earlier = server.supervisor._runner(driver.run, driver.run.definition.dag, driver.state, {})
+    ended = asyncio.create_task(asyncio.sleep(0))
+    await ended
+    server.supervisor._forget(earlier, ended)
+    assert server.supervisor._runners.get(run["id"]) is driver
+    await dagbook.stop("r1")
+
+
 # -- one step ------------------------------------------------------------------------------------------------------
 
 
