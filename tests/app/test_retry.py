@@ -11,7 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from app.db.database import WriteConnection
+from app.db.repositories import runs
+from app.db.repositories.transitions import Fence
 from app.main import Server
+from app.runs.sweep import Found
 from tests.app.dagbook import Dagbook, Ended
 from tests.waiting import until_written
 
@@ -197,6 +200,43 @@ async def test_a_retry_may_be_stopped_like_any_run(dagbook: Dagbook) -> None:
         assert (await _retry(dagbook, run_id)).status_code == 200
     await dagbook.running(run_id, "a", "ready")
     await dagbook.stop(run_id)
+
+
+async def test_the_lost_fence_of_one_attempt_does_not_end_the_driving_of_the_next(
+    dagbook: Dagbook, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round of the sweep may have begun before the retry and end after it."""
+    spec = f"steps: [{{name: a, command: test -e {tmp_path}/mark && echo ready && sleep 30}}]\n"
+    await dagbook.run(spec, dagRunId="r1")
+    (tmp_path / "mark").touch()
+    await _retry(dagbook, "r1")
+    await dagbook.running("r1", "a", "ready")
+    run = await server.parts.database.read(lambda connection: runs.get(connection, dagbook.name, "r1"))
+    assert run is not None
+
+    async def sweep(_known: object) -> Found:
+        return Found(lost=[Fence(run["id"], 1, 1)])
+
+    monkeypatch.setattr(server.supervisor._sweep, "run_once", sweep)
+    await server.supervisor.run_once()
+    assert run["id"] in server.supervisor._runners
+    assert (await dagbook.stop("r1")).status == "aborted"
+
+
+async def test_the_late_end_of_one_attempt_s_driver_does_not_hide_that_of_the_next(
+    dagbook: Dagbook, server: Server
+) -> None:
+    await dagbook.start(LONG, dagRunId="r1")
+    await dagbook.running("r1", "a", "ready")
+    run = await server.parts.database.read(lambda connection: runs.get(connection, dagbook.name, "r1"))
+    assert run is not None
+    driver = server.supervisor._runners[run["id"]]
+    earlier = server.supervisor._runner(driver.run, driver.run.definition.dag, driver.state, {})
+    ended = asyncio.create_task(asyncio.sleep(0))
+    await ended
+    server.supervisor._forget(earlier, ended)
+    assert server.supervisor._runners.get(run["id"]) is driver
+    await dagbook.stop("r1")
 
 
 # -- one step ------------------------------------------------------------------------------------------------------
