@@ -285,11 +285,9 @@ def _log_bytes(work: _Work) -> int:
     return sum(chunk["byte_count"] for chunk in work.chunks) if isinstance(work, Transition) else 0
 
 
-def _is_output(work: NewRun | NewAttempt | Transition) -> bool:
+def _is_output(work: _Work) -> bool:
     """Whether it is nothing but output of a step that still runs: its files have it until its end is stored."""
-    if not isinstance(work, Transition) or not work.chunks:
-        return False
-    return not (work.nodes or work.events or work.run or work.attempt or work.requests_handled_at)
+    return isinstance(work, Transition) and work == Transition(fence=work.fence, chunks=work.chunks)
 
 
 def _settle(group: Iterable[_Item], failed: dict[int, Exception]) -> None:

@@ -86,6 +86,25 @@ def test_the_runs_of_a_killed_server_are_taken_over_within_ten_seconds(pair: Pai
     assert _witness(tmp_path) == sorted(f"{run_id} {step}" for run_id in run_ids for step in ("first", "second"))
 
 
+def test_a_run_whose_row_is_locked_holds_up_the_take_over_of_no_other(pair: Pair, tmp_path: Path) -> None:
+    """As by a server that fell asleep inside a transaction."""
+    for _ in range(2):
+        pair.first.api.start(_spec(tmp_path))
+    wait_for("both steps", lambda: len(_witness(tmp_path)) == 2)
+    locked, free = (row.run_id for row in store.query(pair.first.database_url, "SELECT run_id FROM runs ORDER BY id"))
+
+    def hold(connection: WriteConnection) -> None:
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        connection.exec_driver_sql("SELECT * FROM run_attempts ORDER BY run_id LIMIT 1 FOR UPDATE")
+        pair.first.kill()
+        (tmp_path / "go").touch()
+        assert pair.second.api.ended(free)["statusLabel"] == "succeeded"
+        assert pair.second.api.run(locked)["statusLabel"] == "running"
+
+    store.write(pair.first.database_url, hold)
+    assert pair.second.api.ended(locked)["statusLabel"] == "succeeded"
+
+
 def test_a_server_that_was_fenced_off_while_it_slept_writes_nothing_more(pair: Pair, tmp_path: Path) -> None:
     run_id = pair.first.api.start(_spec(tmp_path))
     wait_for("the step", lambda: _witness(tmp_path))

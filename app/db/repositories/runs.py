@@ -289,16 +289,19 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
 
 
 def take_over(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: str) -> bool:
-    """Make an open attempt ours under the next token; False when somebody was faster."""
-    result = connection.execute(
-        update(RunAttempt)
-        .where(
-            RunAttempt.run_id == attempt.run,
-            RunAttempt.number == attempt.number,
-            RunAttempt.token == attempt.token,
-            RunAttempt.closed_at.is_(None),
-            or_(RunAttempt.owner == attempt.owner, RunAttempt.owner.is_(None)),
-        )
-        .values(owner=owner, token=attempt.token + 1, host=host)
+    """Make an open attempt ours under the next token; False when somebody was faster, or is at it.
+
+    A server that fell asleep inside a transaction holds what it has locked for seconds: its other
+    runs must not wait behind that one, whose turn comes in the next round.
+    """
+    found = and_(
+        RunAttempt.run_id == attempt.run,
+        RunAttempt.number == attempt.number,
+        RunAttempt.token == attempt.token,
+        RunAttempt.closed_at.is_(None),
+        or_(RunAttempt.owner == attempt.owner, RunAttempt.owner.is_(None)),
     )
-    return bool(result.rowcount)
+    if connection.execute(select(RunAttempt.run_id).where(found).with_for_update(skip_locked=True)).first() is None:
+        return False
+    connection.execute(update(RunAttempt).where(found).values(owner=owner, token=attempt.token + 1, host=host))
+    return True
