@@ -14,11 +14,12 @@ from litestar.types import ASGIApp
 
 from app import __version__
 from app.api import errors
-from app.api.controllers import dag_history, dag_list, dags, health, reruns, runs, sub_runs
+from app.api.controllers import dag_history, dag_list, dags, health, monitoring, reruns, runs, services, sub_runs
 from app.api.deps import Parts
 from app.api.providers import make_providers
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback
+from app.api.totals import Totals
 from app.clock import now
 from app.db.database import Database
 from app.definitions.save import Definitions
@@ -32,9 +33,12 @@ from app.runs.supervisor import Supervisor, identify
 from app.runs.sweep import Sweep
 from app.settings import Settings, SettingsError
 from app.spec.library import Library
+from app.telemetry.metrics import MetricsPage
+from app.telemetry.resources import ResourceSampler, machine_now
 
 API_PATH = "/api/v2"
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS]
+_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
 
@@ -67,9 +71,11 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
     try:
         server = build(settings, database, identify(kind, address, __version__))
         await server.supervisor.start()
+        server.parts.resources.start()
         try:
             yield server
         finally:
+            await server.parts.resources.stop()
             await server.supervisor.stop()
     finally:
         await database.close()
@@ -90,11 +96,20 @@ def build(settings: Settings, database: Database, identity: Identity) -> Server:
         reruns=Reruns(database, supervisor, now),
         definitions=Definitions(database, library, now),
         search=Search(database),
+        totals=Totals(database),
+        metrics_page=MetricsPage(),
+        resources=_resources(settings),
         zone=settings.tz,
         now=now,
         version=__version__,
     )
     return Server(app=_application(settings, parts), parts=parts, supervisor=supervisor)
+
+
+def _resources(settings: Settings) -> ResourceSampler:
+    return ResourceSampler(
+        lambda: machine_now(settings.home), settings.monitoring_interval_seconds, settings.monitoring_retention_seconds
+    )
 
 
 def _ground(settings: Settings, identity: Identity) -> Ground:
@@ -119,7 +134,7 @@ def _ground(settings: Settings, identity: Identity) -> Ground:
 def _application(settings: Settings, parts: Parts) -> ASGIApp:
     path = settings.base_path + API_PATH
     app = Litestar(
-        [Router(path, route_handlers=[health.get_health, *_DAG_HANDLERS, *_RUN_HANDLERS])],
+        [Router(path, route_handlers=[*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS])],
         dependencies=make_providers(parts),
         exception_handlers=errors.HANDLERS,
         openapi_config=_openapi(path),

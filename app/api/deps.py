@@ -8,12 +8,15 @@ from datetime import datetime, tzinfo
 
 import msgspec
 
+from app.api.totals import Totals
 from app.db.database import Database
 from app.definitions.save import Definitions
 from app.definitions.search import Search
 from app.runs.launch import Launcher
 from app.runs.rerun import Reruns
 from app.spec.library import Library
+from app.telemetry.metrics import MetricsPage
+from app.telemetry.resources import ResourceSampler
 
 
 class PageNumber(msgspec.Struct, frozen=True):
@@ -40,11 +43,14 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     reruns: Reruns
     definitions: Definitions
     search: Search
+    totals: Totals
+    metrics_page: MetricsPage
+    resources: ResourceSampler
     zone: tzinfo
     now: Callable[[], datetime]
     version: str
     started: float = msgspec.field(default_factory=time.monotonic)
 
-    def uptime_seconds(self) -> int:
-        """Whole seconds since the server started."""
-        return int(time.monotonic() - self.started)
+    def uptime_seconds(self) -> float:
+        """Seconds since the server started."""
+        return time.monotonic() - self.started

@@ -52,6 +52,8 @@ TABLE = (
     Setting("orphan_grace_seconds", SECONDS, "180", "How long the runs of another machine's lost server wait for it."),
     Setting("lease_seconds", SECONDS, "10", "How long a server owns a run without renewing that."),
     Setting("detach_lease_seconds", SECONDS, "900", "The same after an orderly stop, while steps go on."),
+    Setting("monitoring_interval_seconds", SECONDS, "5", "How often the machine's load is looked at."),
+    Setting("monitoring_retention_seconds", SECONDS, "86400", "How long that is remembered."),
     Setting("evaluation_timeout_seconds", SECONDS, "10", "Most time for the commands in parameters and environment."),
 )
 

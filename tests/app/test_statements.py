@@ -46,6 +46,7 @@ def recorded() -> Iterator[list[str]]:
         ("/dags/search?q={name}", 1),
         ("/dags/search?q={name}.", 1),
         ("/dags/tags", 1),
+        ("/metrics", 3),
     ],
 )
 async def test_a_request_costs_few_statements_however_many_runs_there_are(

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.repositories import dags, history, runs
+from app.db.repositories import dags, figures, history, runs, services
 from app.db.repositories.dags import DagFilter
 from app.engine.status import RunStatus
 from tests.db.plans import plans, scanned
@@ -39,6 +39,10 @@ def _fill(connection: WriteConnection) -> None:
         lambda connection: history.find_specs(connection, ["a" * 64]),
         lambda connection: history.find_latest(connection, ["etl"]),
         lambda connection: dags.get_dag_name(connection, "etl"),
+        lambda connection: dags.count(connection, DagFilter()),
+        figures.count_active,
+        figures.count_dags,
+        lambda connection: services.find_tasks(connection, ["one"]),
     ],
 )
 async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -> None:

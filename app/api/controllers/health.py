@@ -36,7 +36,7 @@ async def get_health(parts: NamedDependency[Parts]) -> Response[Health]:
     body = Health(
         status="healthy" if healthy else "unhealthy",
         version=parts.version,
-        uptime=parts.uptime_seconds(),
+        uptime=int(parts.uptime_seconds()),
         timestamp=time_text(parts.now(), parts.zone),
     )
     return Response(body, status_code=200 if healthy else 503)

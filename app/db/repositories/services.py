@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.orm import aliased
 
-from app.db.database import WriteConnection
+from app.db.database import ReadConnection, WriteConnection
+from app.db.models.run import Run, RunAttempt
 from app.db.models.service import Service
+from app.db.repositories.reading import Row, all_rows
+
+SCHEDULER, COORDINATOR, WORKER = "scheduler", "coordinator", "worker"
+_FORGOTTEN = timedelta(seconds=30)  # api-behaviour ops 11, 47 and 48
+
+_find = (
+    select(*Service.__table__.columns)
+    .where(Service.kind == bindparam("kind"), Service.stopped_at.is_(None), Service.heartbeat_at >= bindparam("since"))
+    .order_by(Service.id)
+)
+_root, _parent = aliased(Run), aliased(Run)
+_find_tasks = (
+    select(
+        RunAttempt.owner,
+        RunAttempt.opened_at,
+        Run.run_id,
+        Run.dag_name,
+        _root.dag_name.label("root_name"),
+        _root.run_id.label("root_run_id"),
+        _parent.dag_name.label("parent_name"),
+        _parent.run_id.label("parent_run_id"),
+    )
+    .join(Run, Run.id == RunAttempt.run_id)
+    .outerjoin(_root, _root.id == Run.root_id)
+    .outerjoin(_parent, _parent.id == Run.parent_id)
+    .where(RunAttempt.owner.in_(bindparam("owners", expanding=True)), RunAttempt.closed_at.is_(None))
+    .order_by(Run.id)
+)
 
 
 def add(connection: WriteConnection, row: dict[str, Any]) -> None:
@@ -26,3 +57,13 @@ def stop(connection: WriteConnection, service: str, at: datetime, lease_until: d
     connection.execute(
         update(Service).where(Service.id == service).values(stopped_at=at, heartbeat_at=at, lease_until=lease_until)
     )
+
+
+def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[Row]:
+    """Return the processes of a kind that have neither stopped nor been silent for long, by id."""
+    return all_rows(connection, _find, kind=kind, since=now - _FORGOTTEN)
+
+
+def find_tasks(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Row]:
+    """Return the runs that processes are driving, with names and ids of root and caller."""
+    return all_rows(connection, _find_tasks, owners=list(owners))

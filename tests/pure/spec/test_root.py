@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.spec.build.tracing import duration_seconds
+from app.spec.duration import duration_seconds
 from app.spec.model import (
     Container,
     Dag,

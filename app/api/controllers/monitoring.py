@@ -1,0 +1,52 @@
+"""What those look at who watch the server: metrics, and the load of its machine (tags monitoring and system)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from litestar import MediaType, Response, get
+from litestar.di import NamedDependency
+
+from app.api import params
+from app.api.answers import errors
+from app.api.deps import Parts
+from app.api.figures import gather
+from app.api.schemas.services import MetricPoint, ResourceHistory
+from app.names import shorten
+from app.spec.duration import duration_seconds
+from app.telemetry.metrics import CONTENT_TYPE
+from app.telemetry.resources import Sample
+
+_log = logging.getLogger(__name__)
+_DEFAULT_SECONDS = 3600.0
+
+
+@get("/metrics", operation_id="getMetrics", media_type=MediaType.TEXT, responses=errors())
+async def get_metrics(parts: NamedDependency[Parts]) -> Response[str]:
+    """Return the server's metrics in the text format that Prometheus reads."""
+    page = parts.metrics_page.write(await gather(parts))
+    return Response(page.decode(), media_type=CONTENT_TYPE)
+
+
+@get("/services/resources/history", operation_id="getResourceHistory", responses=errors())
+async def get_resource_history(parts: NamedDependency[Parts], duration: params.Duration = "1h") -> ResourceHistory:
+    """Return how busy the machine was, every few seconds up to now; the newest hour unless told otherwise."""
+    seconds = min(_seconds(duration), parts.resources.retention_seconds)
+    samples = parts.resources.since(parts.now().timestamp() - seconds)
+    return ResourceHistory(**{name: _series(samples, name) for name in ("cpu", "memory", "disk", "load")})
+
+
+def _seconds(text: str) -> float:
+    seconds = duration_seconds(text)
+    if seconds is None or seconds <= 0:
+        _log.warning("duration: %s is no duration such as 30m or 1h30m; an hour is taken instead", shorten(text))
+        return _DEFAULT_SECONDS
+    return seconds
+
+
+def _series(samples: Sequence[Sample], name: str) -> list[MetricPoint]:
+    return [MetricPoint(timestamp=sample.at, value=getattr(sample, name)) for sample in samples]
+
+
+HANDLERS = [get_metrics, get_resource_history]

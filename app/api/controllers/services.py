@@ -1,0 +1,115 @@
+"""The processes behind the server (tag system); api-behaviour ops 11, 47 and 48."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar import get
+from litestar.di import NamedDependency
+
+from app.api.answers import errors
+from app.api.deps import Parts
+from app.api.present import time_text
+from app.api.schemas.services import (
+    CoordinatorInstance,
+    CoordinatorStatusResponse,
+    RunningTask,
+    SchedulerInstance,
+    SchedulerStatusResponse,
+    Worker,
+    WorkerHealth,
+    WorkersListResponse,
+)
+from app.db.database import ReadConnection
+from app.db.repositories import services
+from app.db.repositories.reading import Row
+
+_HEALTHY, _WARNING = timedelta(seconds=5), timedelta(seconds=15)
+
+
+@get("/services/scheduler", operation_id="getSchedulerStatus", responses=errors())
+async def list_schedulers(parts: NamedDependency[Parts]) -> SchedulerStatusResponse:
+    """List the processes that start what is due; the one whose lease holds is active."""
+    now = parts.now()
+    rows = await parts.database.glance(lambda connection: services.find(connection, services.SCHEDULER, now))
+    return SchedulerStatusResponse(
+        schedulers=[SchedulerInstance(instance_id=_scheduler_id(row), **_instance(row, parts, now)) for row in rows]
+    )
+
+
+@get("/services/coordinator", operation_id="getCoordinatorStatus", responses=errors())
+async def list_coordinators(parts: NamedDependency[Parts]) -> CoordinatorStatusResponse:
+    """List the processes that hand work to workers."""
+    now = parts.now()
+    rows = await parts.database.glance(lambda connection: services.find(connection, services.COORDINATOR, now))
+    return CoordinatorStatusResponse(coordinators=[_coordinator(row, parts, now) for row in rows])
+
+
+@get("/workers", operation_id="getWorkers", responses=errors())
+async def list_workers(parts: NamedDependency[Parts]) -> WorkersListResponse:
+    """List the processes that runs are handed to, with the runs they drive."""
+    now = parts.now()
+    rows, tasks = await parts.database.glance(lambda connection: _read_workers(connection, now))
+    shown = [_worker(row, [task for task in tasks if task["owner"] == row["id"]], parts, now) for row in rows]
+    return WorkersListResponse(workers=shown, errors=[])
+
+
+def _read_workers(connection: ReadConnection, now: datetime) -> tuple[Sequence[Row], Sequence[Row]]:
+    rows = services.find(connection, services.WORKER, now)
+    return rows, services.find_tasks(connection, [row["id"] for row in rows]) if rows else ()
+
+
+def _instance(row: Row, parts: Parts, now: datetime) -> dict[str, Any]:
+    return {
+        "host": row["host"],
+        "status": "active" if row["lease_until"] >= now else "inactive",
+        "started_at": time_text(row["started_at"], parts.zone),
+    }
+
+
+def _scheduler_id(row: Row) -> str:
+    return f"{row['host']}-{row['pid']}-{int(row['started_at'].timestamp())}"
+
+
+def _coordinator(row: Row, parts: Parts, now: datetime) -> CoordinatorInstance:
+    address = urlsplit(row["address"])
+    shown = _instance(row, parts, now) | {"host": address.hostname or row["host"]}
+    port = address.port or 0
+    return CoordinatorInstance(instance_id=f"{shown['host']}@{port}", port=port, **shown)
+
+
+def _worker(row: Row, tasks: Sequence[Row], parts: Parts, now: datetime) -> Worker:
+    return Worker(
+        id=row["id"],
+        labels={},
+        total_pollers=len(tasks),  # a worker's row does not say how many runs it would take
+        busy_pollers=len(tasks),
+        running_tasks=[_task(task, parts) for task in tasks],
+        last_heartbeat_at=time_text(row["heartbeat_at"], parts.zone),
+        health_status=health(now - row["heartbeat_at"]),
+    )
+
+
+def health(silence: timedelta) -> WorkerHealth:
+    """Judge a worker by how long ago its last heartbeat was."""
+    if silence < _HEALTHY:
+        return "healthy"
+    return "warning" if silence < _WARNING else "unhealthy"
+
+
+def _task(row: Row, parts: Parts) -> RunningTask:
+    return RunningTask(
+        dag_run_id=row["run_id"],
+        dag_name=row["dag_name"],
+        started_at=time_text(row["opened_at"], parts.zone),
+        root_dag_run_name=row["root_name"] or "",
+        root_dag_run_id=row["root_run_id"] or "",
+        parent_dag_run_name=row["parent_name"] or "",
+        parent_dag_run_id=row["parent_run_id"] or "",
+    )
+
+
+HANDLERS = [list_schedulers, list_coordinators, list_workers]

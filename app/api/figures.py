@@ -1,0 +1,54 @@
+"""What the metrics page tells, gathered so that it costs little however many runs there are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from app.api.deps import Parts
+from app.db.database import ReadConnection
+from app.db.failure import DatabaseUnavailable
+from app.db.repositories import figures as counting
+from app.db.repositories import services
+from app.engine.status import RunStatus
+from app.telemetry.metrics import Figures
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+_LIMIT_SECONDS = 5.0
+
+
+async def gather(parts: Parts) -> Figures:
+    """Count everything; a count that fails or takes too long is left out, for the others are still worth telling."""
+    active = await _try(parts.database.glance(counting.count_active))
+    ended = await _try(parts.totals.read())
+    return Figures(
+        version=parts.version,
+        uptime_seconds=parts.uptime_seconds(),
+        running=None if active is None else active.get(RunStatus.RUNNING, 0),
+        queued=None if active is None else active.get(RunStatus.QUEUED, 0),
+        runs=None if active is None or ended is None else _by_label(ended, active),
+        dags=await _try(parts.database.glance(counting.count_dags)),
+        schedulers=await _try(parts.database.glance(lambda connection: _schedulers(connection, parts))),
+    )
+
+
+def _by_label(ended: dict[int, int], active: dict[int, int]) -> dict[str, int]:
+    counted = {status: count for status, count in ended.items() if RunStatus(status).is_final} | active
+    return {RunStatus(status).label: counted[status] for status in sorted(counted)}
+
+
+def _schedulers(connection: ReadConnection, parts: Parts) -> int:
+    now = parts.now()
+    return sum(row["lease_until"] >= now for row in services.find(connection, services.SCHEDULER, now))
+
+
+async def _try(count: Awaitable[T]) -> T | None:
+    try:
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            return await count
+    except (DatabaseUnavailable, TimeoutError) as error:
+        _log.warning("a metric is left out: %s", error or "counting took too long")
+        return None

@@ -1,0 +1,80 @@
+"""Load of the machine over time: sampled every few seconds, kept in memory (api-behaviour op 46)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import psutil  # type: ignore[import-untyped]  # psutil brings no types
+
+_log = logging.getLogger(__name__)
+
+
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """The machine at one moment: Unix seconds, percentages, and the load of the last minute."""
+
+    at: int
+    cpu: float
+    memory: float
+    disk: float
+    load: float
+
+
+def machine_now(directory: Path) -> Sample:
+    """Look at the machine; the processor's share is that since the last look, the disk that of the directory."""
+    return Sample(
+        at=int(time.time()),
+        cpu=psutil.cpu_percent(),
+        memory=psutil.virtual_memory().percent,
+        disk=psutil.disk_usage(str(directory)).percent,
+        load=psutil.getloadavg()[0],
+    )
+
+
+class ResourceSampler:
+    """Looks at the machine again and again, and remembers what it saw."""
+
+    def __init__(self, look: Callable[[], Sample], interval_seconds: float, retention_seconds: float) -> None:
+        self._look = look
+        self._interval = interval_seconds
+        self.retention_seconds = retention_seconds
+        self._samples: deque[Sample] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Take the first sample and go on; starting twice is harmless."""
+        if self._task is None:
+            self.run_once()
+            self._task = asyncio.create_task(self._run(), name="resources")
+
+    async def stop(self) -> None:
+        """End; what was sampled stays. Stopping without a start is harmless."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def run_once(self) -> None:
+        """Take a sample and forget those that are too old."""
+        try:
+            sample = self._look()
+        except OSError as error:  # a disk that was taken out; the next sample may succeed
+            _log.warning("the machine's load could not be read: %s", error)
+            return
+        self._samples.append(sample)
+        while self._samples[0].at < sample.at - self.retention_seconds:
+            self._samples.popleft()
+
+    def since(self, at: float) -> Sequence[Sample]:
+        """Return the samples from an instant on, in Unix seconds, oldest first."""
+        return [sample for sample in self._samples if sample.at >= at]
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            self.run_once()

@@ -1,0 +1,185 @@
+"""Metrics, the machine's load and the processes behind the server (api-behaviour 3.2)."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app import __version__
+from app.api.totals import Totals
+from app.db.database import Database, WriteConnection
+from app.db.repositories import figures, services
+from app.engine.status import RunStatus
+from app.main import Server
+from tests.app.dagbook import Dagbook
+from tests.app.test_statements import recorded
+from tests.db.rows import NOW, add_attempt, add_definition, add_run, bring_run_to, run_sql
+from tests.runs.scene import IDENTITY, register
+
+Samples = dict[str, dict[tuple[str, ...], float]]
+
+
+async def _metrics(client: httpx.AsyncClient) -> Samples:
+    answer = await client.get("/metrics", headers={"Accept": "application/json"})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    found: Samples = {}
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[tuple(sample.labels[name] for name in sorted(sample.labels))] = (
+                sample.value
+            )
+    return found
+
+
+# -- metrics ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_page_has_the_names_that_dashboards_look_for(dagbook: Dagbook) -> None:
+    await dagbook.run("steps: []\n")
+    found = await _metrics(dagbook.client)
+    assert found["dagu_info"] == {(platform.python_version(), __version__): 1}
+    assert found["dagu_uptime_seconds"][()] > 0
+    assert found["dagu_scheduler_running"] == {(): 0}
+    assert {"dagu_dag_runs_currently_running", "dagu_dag_runs_queued_total", "dagu_dags_total"} <= found.keys()
+    assert {"process_resident_memory_bytes", "process_cpu_seconds_total", "python_info"} <= found.keys()
+
+
+async def test_what_has_happened_is_counted(dagbook: Dagbook, server: Server) -> None:
+    before = await _metrics(dagbook.client)
+    await dagbook.client.post("/dags", json={"name": dagbook.name})
+    await dagbook.run("steps: [{name: a, command: 'false'}]\n")
+    run_id = await dagbook.start("steps: [{name: a, command: sleep 30}]\n")
+    server.parts.totals._fresh_until = 0
+    after = await _metrics(dagbook.client)
+    assert after["dagu_dags_total"][()] == before["dagu_dags_total"][()] + 1
+    failed = before["dagu_dag_runs_total"].get(("failed",), 0)
+    assert after["dagu_dag_runs_total"]["failed",] == failed + 1
+    running = after["dagu_dag_runs_currently_running"][()]
+    assert running == before["dagu_dag_runs_currently_running"][()] + 1 == after["dagu_dag_runs_total"]["running",]
+    await dagbook.stop(run_id)
+
+
+async def test_totals_are_counted_again_only_after_a_rest(database: Database) -> None:
+    totals = Totals(database)
+    with recorded() as statements:
+        await totals.read()
+        await totals.read()
+    assert len(statements) == 1
+
+
+async def test_a_count_that_fails_leaves_the_others_on_the_page(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A real failure would have to take away a table of the server that all tests share.
+    def fail(_connection: object) -> int:
+        raise TimeoutError
+
+    monkeypatch.setattr(figures, "count_dags", fail)
+    found = await _metrics(client)
+    assert "dagu_dags_total" not in found
+    assert "dagu_scheduler_running" in found
+
+
+# -- load ------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_load_has_four_series_of_one_length(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/services/resources/history")
+    found = answer.json()
+    assert answer.status_code == 200
+    assert set(found) == {"cpu", "memory", "disk", "load"}
+    assert len({len(series) for series in found.values()}) == 1
+    assert found["memory"][0]["value"] > 0
+    assert abs(found["cpu"][0]["timestamp"] - datetime.now(UTC).timestamp()) < 3600
+
+
+@pytest.mark.parametrize(
+    ("duration", "some"), [("1ns", False), ("48h", True), ("soon", True), ("-1h", True), ("", True)]
+)
+async def test_the_load_is_told_since_then_or_for_an_hour(
+    client: httpx.AsyncClient, server: Server, duration: str, some: bool
+) -> None:
+    server.parts.resources.run_once()
+    found = (await client.get("/services/resources/history", params={"duration": duration})).json()
+    assert bool(found["load"]) is some
+
+
+# -- processes -------------------------------------------------------------------------------------------------------
+
+
+async def test_nobody_is_listed_where_nobody_is_registered(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/services/scheduler")).json() == {"schedulers": []}
+    assert (await client.get("/services/coordinator")).json() == {"coordinators": []}
+    assert (await client.get("/workers")).json() == {"workers": [], "errors": []}
+
+
+def _close(connection: WriteConnection, key: int) -> None:
+    """Let no sweep find what a test has left."""
+    bring_run_to(connection, key, RunStatus.FAILED)
+    run_sql(connection, "UPDATE run_attempts SET status = 2 WHERE run_id = :id", id=key)
+    run_sql(connection, "UPDATE run_attempts SET closed_at = opened_at WHERE run_id = :id", id=key)
+
+
+@pytest.fixture
+async def registered(server: Server) -> Any:
+    """Register processes with the server that all tests share, and strike them off again."""
+    names: list[str] = []
+
+    async def register_as(kind: str, name: str, **values: Any) -> None:
+        names.append(name)
+        await register(server.parts.database, IDENTITY, id=name, kind=kind, **values)
+
+    yield register_as
+    now = datetime.now(UTC)
+    for name in names:
+        await server.parts.database.write(partial(services.stop, service=name, at=now, lease_until=now))
+
+
+async def test_a_scheduler_is_active_while_its_lease_holds(client: httpx.AsyncClient, registered: Any) -> None:
+    now = datetime.now(UTC)
+    await registered("scheduler", "s1", started_at=NOW, pid=7)
+    await registered("scheduler", "s2", started_at=NOW, pid=8, lease_until=now - timedelta(seconds=1))
+    await registered("scheduler", "s3", heartbeat_at=now - timedelta(seconds=31))
+    found = (await client.get("/services/scheduler")).json()["schedulers"]
+    stamp = int(NOW.timestamp())
+    assert [(one["instanceId"], one["status"]) for one in found] == [
+        (f"here-7-{stamp}", "active"),
+        (f"here-8-{stamp}", "inactive"),
+    ]
+    assert found[0]["startedAt"] == "2026-03-01T12:30:15Z"
+    assert (await _metrics(client))["dagu_scheduler_running"] == {(): 1}
+
+
+async def test_a_coordinator_is_named_by_its_address(client: httpx.AsyncClient, registered: Any) -> None:
+    await registered("coordinator", "c1", address="http://10.0.0.7:50055")
+    (found,) = (await client.get("/services/coordinator")).json()["coordinators"]
+    assert (found["instanceId"], found["host"], found["port"]) == ("10.0.0.7@50055", "10.0.0.7", 50055)
+
+
+async def test_a_worker_is_listed_with_the_runs_it_drives(
+    client: httpx.AsyncClient, server: Server, registered: Any, name: str
+) -> None:
+    keys = []
+
+    def work(connection: WriteConnection) -> None:
+        definition = add_definition(connection, hash=name)
+        key = add_run(connection, dag_name=name, definition_hash=definition)
+        add_attempt(connection, key, owner=f"w-{name}")
+        bring_run_to(connection, key, RunStatus.RUNNING)
+        keys.append(key)
+
+    beat = datetime.now(UTC) - timedelta(seconds=7)
+    await registered("worker", f"w-{name}", heartbeat_at=beat)
+    await server.parts.database.write(work)
+    (found,) = (await client.get("/workers")).json()["workers"]
+    assert (found["healthStatus"], found["labels"], found["busyPollers"]) == ("warning", {}, 1)
+    (task,) = found["runningTasks"]
+    await server.parts.database.write(lambda connection: _close(connection, keys[0]))
+    assert (task["dagName"], task["rootDagRunName"], task["parentDagRunId"]) == (name, "", "")
