@@ -95,8 +95,9 @@ class Database:
         """Run work in a transaction that is committed when it returns and rolled back when it raises.
 
         A cancelled caller does not take the write along: once asked for, it is done
-        completely or not at all. What is not ``durable`` may be lost when the machine fails,
-        but never when a later durable write is kept.
+        completely or not at all. What is not ``durable`` may be lost when this machine fails, but
+        never when a later durable write is kept. A database on another machine keeps it all the
+        same: it may fail alone, and who wrote before would go on behind a gap.
         """
         task = asyncio.create_task(self._write(work, durable=durable))
         self._writes.add(task)
@@ -273,10 +274,8 @@ class _Postgres:
     async def glance(self, work: Read[T]) -> T:
         return await self.read(work)
 
-    async def write(self, work: Write[T], *, durable: bool) -> T:
+    async def write(self, work: Write[T], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
         async with self._engine.begin() as connection:
-            if not durable:
-                await connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             return await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
 
     async def close(self) -> None:

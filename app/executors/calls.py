@@ -84,6 +84,8 @@ class CallExecution:
                 for _ in range(min(self._call.max_concurrent, len(self._waiting))):
                     workers.create_task(self._work())
             self._streams.out(self._text() + "\n")
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None  # an outage of the database has to be known for one
         finally:
             self._streams.close()
             if self._forcing is not None:

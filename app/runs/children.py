@@ -23,7 +23,9 @@ from app.runs.ends import Ends
 from app.runs.files import RunFiles
 from app.runs.ground import Ground
 from app.runs.inputs import Place, evaluate_inputs
+from app.runs.recorder import RunRefusedError
 from app.runs.run import OwnedRun
+from app.runs.stored import DefinitionGoneError
 from app.spec import paths
 from app.spec.library import Library
 from app.spec.load import Loaded
@@ -160,8 +162,7 @@ class SubRuns:
         if row is None:
             key = await self._start(wanted)
         elif row["attempt"] < wanted.attempt:
-            key = row["id"]
-            await self._exchange.drivers.reopen(key, attempt=wanted.attempt)
+            key = await self._reopen(wanted, row["id"])
         else:
             key = row["id"]
         self._keys[wanted.id] = key
@@ -170,6 +171,13 @@ class SubRuns:
         await self._exchange.ends.wait(key)
         return await self._result(wanted)
 
+    async def _reopen(self, wanted: SubRun, key: int) -> int:
+        try:
+            await self._exchange.drivers.reopen(key, attempt=wanted.attempt)
+        except (AppError, DefinitionGoneError, RunRefusedError) as error:
+            raise StepError(f"the called run {wanted.id} could not be tried again: {error}") from error
+        return key
+
     async def _find(self, wanted: SubRun) -> Row | None:
         root = self._caller.run.family.root
         return await self._exchange.database.glance(lambda connection: runs.get_sub_run(connection, root, wanted.id))
@@ -177,8 +185,8 @@ class SubRuns:
     async def _start(self, wanted: SubRun) -> int:
         try:
             owned = await self._own(wanted)
-        except AppError as error:
-            raise StepError(f"the called DAG {wanted.name!r} could not be started: {error.message}") from error
+        except (AppError, SetupError) as error:
+            raise StepError(f"the called DAG {wanted.name!r} could not be started: {error}") from error
         callee = await self._find_callee()
         start = Start(params=wanted.params, trigger=_TRIGGER)
         text = Wanted(spec=callee.spec, base=callee.base, file_name=callee.file_name, start=start)

@@ -89,3 +89,27 @@ def test_short_outages_one_after_the_other_lose_nothing(server: Program, own_clu
 
 def _open_runs(server: Program) -> int:
     return len(store.query(server.database_url, "SELECT id FROM runs WHERE status IN (0, 1)"))
+
+
+CALLS = """
+steps:
+  - name: fan
+    call: kid
+    parallel: {{items: [one, two, three, four], maxConcurrent: 2}}
+---
+name: kid
+steps:
+  - echo $1 >>{witness}; while [ ! -e {go} ]; do sleep 0.02; done
+"""
+
+
+def test_calls_that_an_outage_meets_are_gone_on_with(server: Program, own_cluster: Cluster, tmp_path: Path) -> None:
+    witness, go = tmp_path / "witness", tmp_path / "go"
+    run_id = server.api.start(CALLS.format(witness=witness, go=go))
+    wait_for("two sub-runs", lambda: witness.exists() and len(witness.read_text().splitlines()) == 2)
+    own_cluster.stop()
+    go.touch()
+    wait_for("the end of the first steps", lambda: not server.shims())
+    own_cluster.start()
+    assert server.api.ended(run_id, seconds=30)["statusLabel"] == "succeeded"
+    assert sorted(witness.read_text().split()) == ["four", "one", "three", "two"]
