@@ -29,7 +29,6 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
     module: str
     inside: bool = True
-    repeatable: bool = False  # nothing outside is changed: what was interrupted may be begun again
     extra: str = ""
 
     def run(self) -> Run:

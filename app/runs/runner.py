@@ -79,8 +79,13 @@ class Runner:
         self._detached = True
         self._wake.set()
 
+    def hold(self) -> None:
+        """Begin no step any more that would end with this process: the next server begins it."""
+        self._work.hold_inside()
+
     async def settle(self) -> None:
         """Return when no step is left that would end with this process."""
+        self.hold()
         await self._work.wait_for_inside()
 
     def lose(self, error: BaseException) -> None:

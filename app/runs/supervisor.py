@@ -62,6 +62,7 @@ class Supervisor:
         self._casualties = Casualties(database, ground)
         self._given_up: list[Casualty] = []
         self._stopping = asyncio.Event()
+        self._settling = False
         self._blanks = Blanks(ground.spool)
 
     # -- life cycle ------------------------------------------------------------------------------------------
@@ -100,11 +101,16 @@ class Supervisor:
 
     async def _settle(self) -> None:
         """Give steps that cannot outlive this process a moment to end; the others need none."""
+        self._settling = True
         waits = [asyncio.create_task(runner.settle()) for runner in self._runners.values()]
-        if waits:
-            _, late = await asyncio.wait(waits, timeout=_INSIDE_GRACE_SECONDS)
-            for wait in late:
-                wait.cancel()
+        if not waits:
+            return
+        _, late = await asyncio.wait(waits, timeout=0)
+        if late:
+            _log.info("waiting %g s at most for steps that would end with this server", _INSIDE_GRACE_SECONDS)
+            _, late = await asyncio.wait(late, timeout=_INSIDE_GRACE_SECONDS)
+        for wait in late:
+            wait.cancel()
 
     async def _beat_on(self) -> None:
         while not self._stopping.is_set():
@@ -176,6 +182,8 @@ class Supervisor:
         """Let a run be driven until it is closed or let go of."""
         run = runner.run
         self._runners[run.key] = runner
+        if self._settling:
+            runner.hold()
         task = asyncio.create_task(runner.drive(), name=f"run {run.dag_name}/{run.run_id}")
         self._drives.add(task)
         task.add_done_callback(lambda done: self._forget(runner, done))

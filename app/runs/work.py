@@ -93,6 +93,7 @@ class StepWork:
         self._orders: dict[int, str] = {}  # signals that came before the process was there
         self._calls = StepCalls(run, workshop.environment, workshop.exchange)
         self._inside: dict[int, asyncio.Event] = {}  # executions that end with this process, until the run knows
+        self._holds = False  # back what would end with this process, which is about to
 
     def node(self, key: int) -> NodeWork:
         """Return what is kept of a node."""
@@ -213,6 +214,7 @@ class StepWork:
         else:
             config = await environment.evaluate_config(step.executor.config, scope, moment)
             job = await self._job(node, number, config, place)
+            await self._hold(node)
             running = self._begin(node, lambda: execution.begin_job(node, job, files, self._shop.blanks))
             if isinstance(running, inside.InsideExecution):
                 self._inside[node.key] = asyncio.Event()
@@ -377,6 +379,15 @@ class StepWork:
             running.kill()
         else:
             running.signal(name)
+
+    async def _hold(self, node: NodeWork) -> None:
+        """Leave to the next server what this one would not live to see the end of."""
+        if self._holds and self._works_inside(node):
+            await asyncio.Event().wait()  # until the run is let go of
+
+    def hold_inside(self) -> None:
+        """Begin nothing any more that would end with this process."""
+        self._holds = True
 
     async def wait_for_inside(self) -> None:
         """Return when what runs inside this process has ended and the run has been told."""
