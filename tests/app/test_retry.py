@@ -356,11 +356,14 @@ async def test_other_runs_count_against_the_limit(dagbook: Dagbook, limit: int, 
 
 @pytest.mark.parametrize("limit", [1, -1])
 async def test_of_retries_at_once_one_wins(dagbook: Dagbook, tmp_path: Path, limit: int) -> None:
-    spec = f"maxActiveRuns: {limit}\nsteps: [{{name: a, command: echo a >> {tmp_path}/ran; exit 1}}]\n"
+    wait = f"test -e {tmp_path}/mark && while [ ! -e {tmp_path}/go ]; do sleep 0.01; done"
+    spec = f"maxActiveRuns: {limit}\nsteps: [{{name: a, command: 'echo a >> {tmp_path}/ran; {wait}'}}]\n"
     await dagbook.run(spec, dagRunId="r1")
+    (tmp_path / "mark").touch()  # the retry is not over before all have asked for it
     answers = await asyncio.gather(*(_retry(dagbook, "r1") for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
-    await dagbook.finished("r1")
+    (tmp_path / "go").touch()
+    assert (await dagbook.finished("r1")).status == "succeeded"
     assert _ran(tmp_path) == ["a", "a"]
 
 

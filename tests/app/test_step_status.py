@@ -8,8 +8,11 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from app.db.database import WriteConnection
 from app.main import Server
+from app.spec.library import hash_of
 from tests.app.dagbook import Dagbook
+from tests.db.rows import add_attempt, add_definition, add_node, add_run
 
 SPEC = "steps: [{name: a, command: 'true'}, {name: b, command: exit 1}]\nhandlerOn: {exit: {command: 'true'}}\n"
 LONG = "steps: [{name: a, command: echo ready; sleep 30}]\n"
@@ -100,3 +103,20 @@ async def test_the_row_tells_when_and_by_whom(dagbook: Dagbook, server: Server) 
         lambda connection: connection.execute(statement, {"name": dagbook.name}).all()
     )
     assert [tuple(row) for row in rows] == [("b", "anonymous")]
+
+
+async def test_steps_of_a_queued_run_may_be_set_before_it_begins(dagbook: Dagbook, server: Server) -> None:
+    """The rows are made by hand: nothing can be queued yet."""
+    await server.parts.database.write(lambda connection: _queue(connection, dagbook.name))
+    for status in (4, 0, 2):
+        assert (await _set(dagbook, "first", {"status": status})).status_code == 200
+        details = await dagbook.get("r1")
+        assert (details["nodes"][0]["status"], details["statusLabel"]) == (status, "queued")
+
+
+def _queue(connection: WriteConnection, name: str) -> None:
+    spec = f"# {name}\nsteps: [{{name: first, command: 'true'}}]\n"
+    content_hash = add_definition(connection, hash=hash_of(spec), spec=spec, base=None)
+    run = add_run(connection, dag_name=name, run_id="r1", definition_hash=content_hash, status=5)
+    add_attempt(connection, run, status=5)
+    add_node(connection, run)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from app.db.failure import DatabaseUnavailable
+from app.main import Server
 from tests.app.dagbook import Dagbook
 
 QUICK = "steps: [{name: a, command: 'true'}]\n"
@@ -80,3 +82,25 @@ async def test_all_running_runs_of_a_dag_are_stopped_and_no_other(stored: Dagboo
     assert [(await stored.finished(run_id)).status for run_id in ("r1", "r2")] == ["aborted"] * 2
     assert (await other.get("r1"))["statusLabel"] == "running"
     await other.stop("r1")
+
+
+async def test_runs_that_could_not_be_asked_to_stop_are_told_and_the_others_are_stopped(
+    stored: Dagbook, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is away for one statement only cannot be had, so the request itself is made to fail."""
+    for run_id in ("r1", "r2"):
+        await stored.start(LONG, dagRunId=run_id)
+    launcher = server.parts.launcher
+    stop = launcher.stop
+
+    async def fail_once(dag_name: str, run_id: str, actor: str | None) -> None:
+        if run_id == "r1":
+            raise DatabaseUnavailable("the cable is out")
+        await stop(dag_name, run_id, actor)
+
+    monkeypatch.setattr(launcher, "stop", fail_once)
+    (error,) = (await stored.client.post(f"/dags/{stored.name}/stop-all")).json()["errors"]
+    monkeypatch.undo()
+    assert "r1" in error
+    assert (await stored.finished("r2")).status == "aborted"
+    await stored.stop("r1")
