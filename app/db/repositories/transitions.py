@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, tuple_, update
+from sqlalchemy import bindparam, func, insert, literal_column, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.database import ReadConnection, WriteConnection
@@ -139,11 +139,13 @@ _find_used = select(Run.dag_name, Run.run_id).where(
     tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
 )
 _take_turns = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name"))))
+# Active runs are few, and runs of a name may be very many: the index of the former is the one to go by, but SQLite
+# takes that of names unless the name is hidden from it, and that of active runs only if it sees the statuses.
 _count_active = (
     select(Run.dag_name, Run.status, func.count())
     .where(
-        Run.dag_name.in_(bindparam("names", expanding=True)),
-        Run.status.in_((_NOT_STARTED, _RUNNING, _QUEUED)),
+        Run.dag_name.concat("").in_(bindparam("names", expanding=True)),
+        Run.status.in_([literal_column(str(status)) for status in (_NOT_STARTED, _RUNNING, _QUEUED)]),
         Run.root_id.is_(None),
     )
     .group_by(Run.dag_name, Run.status)
