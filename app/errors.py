@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from app.spec.problem import Problem
 
@@ -13,8 +13,9 @@ class AppError(Exception):
     code = "bad_request"
     status = 400
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, headers: Mapping[str, str] | None = None) -> None:
         self.message = message
+        self.headers = headers  # of the answer, where it has some of its own
         super().__init__(message)
 
 
@@ -27,6 +28,15 @@ class InvalidSpecError(BadRequestError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         super().__init__("; ".join(str(problem) for problem in problems))
+
+
+class UnauthorizedError(AppError):
+    """Who asks is not known, or not by what it takes. ``challenge`` names the way to log in, if there is one."""
+
+    code, status = "unauthorized", 401
+
+    def __init__(self, message: str, challenge: str = "Bearer") -> None:
+        super().__init__(message, {"WWW-Authenticate": f'{challenge} realm="restricted"'} if challenge else None)
 
 
 class ForbiddenError(AppError):
@@ -57,6 +67,16 @@ class MaxRunReachedError(AppError):
     """The limit of active runs does not allow another one."""
 
     code, status = "max_run_reached", 409
+
+
+class TooManyAttemptsError(AppError):
+    """Too many logins have failed, or were tried at once."""
+
+    code, status = "forbidden", 429
+
+    def __init__(self, seconds: int) -> None:
+        message = f"too many attempts to log in; try again in {seconds} seconds"
+        super().__init__(message, {"Retry-After": str(seconds)})
 
 
 class UnavailableError(AppError):

@@ -14,16 +14,32 @@ from litestar.types import ASGIApp
 
 from app import __version__
 from app.api import errors
-from app.api.controllers import dag_history, dag_list, dags, health, monitoring, reruns, runs, services, sub_runs
+from app.api.controllers import (
+    auth,
+    dag_history,
+    dag_list,
+    dags,
+    health,
+    monitoring,
+    reruns,
+    runs,
+    services,
+    sub_runs,
+    tokens,
+    users,
+)
 from app.api.deps import Parts
+from app.api.guards import find_needs, make_guard
 from app.api.providers import make_providers
 from app.api.requests import DOCUMENT, ApiRequest, only_document
-from app.api.security import Gatekeeper, is_loopback
+from app.api.security import Gatekeeper, is_loopback, is_unspecified
 from app.api.totals import Totals
+from app.auth.roles import Needs
 from app.clock import now
 from app.db.database import Database
 from app.definitions.save import Definitions
 from app.definitions.search import Search
+from app.people.access import asks_who_calls, make_access, with_users
 from app.runs.ground import Ground, Identity, Machine
 from app.runs.guard import guard
 from app.runs.launch import Launcher
@@ -37,6 +53,7 @@ from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
 
 API_PATH = "/api/v2"
+_PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS]
 _SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
@@ -51,25 +68,32 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse to listen to other machines: there is no authentication yet, and runs are commands.
+    """Refuse to let everybody on other machines in, for runs are commands; raises SettingsError."""
+    if is_loopback(settings.host) or asks_who_calls(settings) or settings.insecure:
+        return
+    raise SettingsError(
+        "host",
+        settings.origins["host"],
+        f"{settings.host} can be reached from other machines, and without authentication anyone there could run "
+        "commands here; set auth_mode to builtin (users with passwords) or give auth_token a value, "
+        "or listen on 127.0.0.1 behind a proxy that authenticates; --insecure serves everybody all the same",
+    )
 
-    Raises SettingsError.
-    """
-    if not is_loopback(settings.host):
-        raise SettingsError(
-            "host",
-            settings.origins["host"],
-            f"{settings.host} can be reached from other machines, and without authentication anyone there could run "
-            "commands here; use 127.0.0.1 and a proxy that authenticates",
-        )
+
+def is_open_to_all(settings: Settings) -> bool:
+    """Whether everybody on other machines may run commands here, for somebody insisted."""
+    return settings.insecure and not is_loopback(settings.host) and not asks_who_calls(settings)
 
 
 @asynccontextmanager
-async def open_server(settings: Settings, kind: str, address: str) -> AsyncIterator[Server]:
-    """Open the database and start what runs in the background; on leaving, let go of everything in order."""
+async def open_server(settings: Settings, kind: str, address: str, local_token: str = "") -> AsyncIterator[Server]:
+    """Open the database and start what runs in the background; on leaving, let go of everything in order.
+
+    Who sends ``local_token`` may do everything: it is for those who can read what belongs to the server's own user.
+    """
     database = await Database.open(settings.database_url)
     try:
-        server = build(settings, database, identify(kind, address, __version__))
+        server = build(settings, database, identify(kind, address, __version__), local_token)
         await server.supervisor.start()
         server.parts.resources.start()
         try:
@@ -81,7 +105,17 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
         await database.close()
 
 
-def build(settings: Settings, database: Database, identity: Identity) -> Server:
+@asynccontextmanager
+async def open_for_people(settings: Settings, local_token: str) -> AsyncIterator[Server]:
+    """Open the database for work on users and tokens alone: no run is taken up."""
+    database = await Database.open(settings.database_url)
+    try:
+        yield build(with_users(settings), database, identify("people", "", __version__), local_token)
+    finally:
+        await database.close()
+
+
+def build(settings: Settings, database: Database, identity: Identity, local_token: str = "") -> Server:
     """Wire the parts of a server; nothing is started."""
     library = Library()
     ground = _ground(settings, identity)
@@ -99,6 +133,7 @@ def build(settings: Settings, database: Database, identity: Identity) -> Server:
         totals=Totals(database),
         metrics_page=MetricsPage(),
         resources=_resources(settings),
+        access=make_access(settings, database, local_token),
         zone=settings.tz,
         now=now,
         version=__version__,
@@ -134,7 +169,8 @@ def _ground(settings: Settings, identity: Identity) -> Ground:
 def _application(settings: Settings, parts: Parts) -> ASGIApp:
     path = settings.base_path + API_PATH
     app = Litestar(
-        [Router(path, route_handlers=[*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS])],
+        [Router(path, route_handlers=[*_SYSTEM_HANDLERS, *_PEOPLE_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS])],
+        guards=[make_guard(parts.access)],
         dependencies=make_providers(parts),
         exception_handlers=errors.HANDLERS,
         openapi_config=_openapi(path),
@@ -143,7 +179,9 @@ def _application(settings: Settings, parts: Parts) -> ASGIApp:
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
     )
-    return Gatekeeper(app, allowed_hosts=settings.allowed_hosts, allowed_origins=settings.cors_origins)
+    find_needs(app)
+    own = () if is_unspecified(settings.host) else (settings.host,)
+    return Gatekeeper(app, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
 
 
 def _openapi(path: str) -> OpenAPIConfig:
@@ -151,7 +189,11 @@ def _openapi(path: str) -> OpenAPIConfig:
         title="Dagbook",
         version=__version__,
         openapi_router=Router(
-            path + DOCUMENT, route_handlers=[], include_in_schema=False, before_request=only_document
+            path + DOCUMENT,
+            route_handlers=[],
+            include_in_schema=False,
+            before_request=only_document,
+            opt={"needs": Needs.READ},
         ),
         render_plugins=[JsonRenderPlugin(path="/")],
     )

@@ -8,13 +8,15 @@ from app.api.schemas.common import Error
 
 _DESCRIPTIONS = {
     400: "The request, or a definition in it, is wrong",
-    403: "The request comes by a foreign host name, or from another site's page",
+    401: "Who asks is not known, or their password is wrong",
+    403: "Who asks may not do this; or it comes by a foreign host name, or from another site's page",
     404: "There is no such thing",
     409: "The name or id is taken, or the limit of active runs is reached",
     413: "The request body is too long",
+    429: "Too many logins have failed; Retry-After says when to try again",
     503: "The database is unavailable",
 }
-_ALWAYS = (400, 403, 503)
+_ALWAYS = (400, 401, 403, 503)
 
 
 def errors(*statuses: int) -> dict[int, ResponseSpec]:

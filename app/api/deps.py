@@ -12,6 +12,7 @@ from app.api.totals import Totals
 from app.db.database import Database
 from app.definitions.save import Definitions
 from app.definitions.search import Search
+from app.people.access import Access
 from app.runs.launch import Launcher
 from app.runs.rerun import Reruns
 from app.spec.library import Library
@@ -46,6 +47,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     totals: Totals
     metrics_page: MetricsPage
     resources: ResourceSampler
+    access: Access
     zone: tzinfo
     now: Callable[[], datetime]
     version: str

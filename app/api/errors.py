@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, Response
@@ -30,14 +31,19 @@ AnyRequest = Request[Any, Any, Any]
 
 
 def _answer(
-    status: int, code: ErrorCode, message: str, *, details: dict[str, Any] | None = None, allow: str = ""
+    status: int,
+    code: ErrorCode,
+    message: str,
+    *,
+    details: dict[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response[Error]:
-    headers = {"Allow": allow} if allow else None
     return Response(Error(code=code, message=message, details=details or UNSET), status_code=status, headers=headers)
 
 
 def _app_error(_: AnyRequest, error: AppError) -> Response[Error]:
-    return _answer(error.status, error.code, error.message)  # type: ignore[arg-type]  # codes are the contract's words
+    code: ErrorCode = error.code  # type: ignore[assignment]  # codes are the contract's words
+    return _answer(error.status, code, error.message, headers=error.headers)
 
 
 def _spec_error(_: AnyRequest, error: SpecError) -> Response[Error]:
@@ -71,8 +77,8 @@ def _http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
         case NotFoundException():
             return _answer(404, "not_found", f"there is nothing at {request.url.path}")
         case MethodNotAllowedException():
-            allow = (error.headers or {}).get("allow", "")
-            return _answer(405, "bad_request", f"{request.method} is not possible here", allow=allow)
+            allow = {"Allow": (error.headers or {}).get("allow", "")}
+            return _answer(405, "bad_request", f"{request.method} is not possible here", headers=allow)
     if isinstance(error.__cause__, SerializationException):
         return _answer(400, "bad_request", f"the request body is no valid JSON: {error.detail}")
     if error.status_code == 413:  # noqa: PLR2004 - the framework has no class for it

@@ -11,6 +11,7 @@ from app.api import params
 from app.api.deps import PageNumber, Parts, SubRunKey
 from app.api.pages import PageRequest
 from app.api.requests import ApiRequest
+from app.auth.caller import Caller
 from app.db.repositories.runs import RunFilter
 from app.errors import BadRequestError
 from app.names import shorten
@@ -23,6 +24,7 @@ def make_providers(parts: Parts) -> dict[str, Provide]:
     """Make the dependencies of all handlers."""
     return {
         "parts": Provide(_parts_provider(parts), sync_to_thread=False),
+        "caller": Provide(provide_caller, sync_to_thread=False),
         "page_request": Provide(provide_page_request, sync_to_thread=False),
         "page_number": Provide(provide_page_number, sync_to_thread=False),
         "sub_run_key": Provide(provide_sub_run_key, sync_to_thread=False),
@@ -45,6 +47,12 @@ def _refuse_repeated(request: ApiRequest) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise BadRequestError(f"{repeated[0]}: is given more than once")
+
+
+def provide_caller(request: ApiRequest) -> Caller:
+    """Return who calls, as the guard has found out."""
+    caller: Caller = request.user
+    return caller
 
 
 def provide_page_request(

@@ -2,6 +2,7 @@
 
 Without authentication any web page in the user's browser could reach a server on loopback. A page cannot
 forge Host (DNS rebinding shows there), Origin or Sec-Fetch-Site, so these decide (house design, promises S10).
+Who calls, and whether they may, is asked later, once it is known which route is wanted (``app.api.guards``).
 """
 
 from __future__ import annotations
@@ -27,6 +28,14 @@ def is_loopback(host: str) -> bool:
         return True
     try:
         return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether a server's host stands for all addresses of the machine, and so is no name that one could call."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
 

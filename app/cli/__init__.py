@@ -22,6 +22,8 @@ COMMANDS = {
     "stop": Entry("app.cli.stop:stop", "Stop a run, or all runs of a DAG."),
     "dry": Entry("app.cli.dry:dry", "Show what a run would do, and run nothing."),
     "validate": Entry("app.cli.validate:validate", "Print everything that is wrong with definitions."),
+    "users": Entry("app.cli.users:users", "Make, change and remove users."),
+    "tokens": Entry("app.cli.tokens:tokens", "Make and revoke personal API tokens."),
     "db": Entry("app.cli.db:db", "Upgrade the database, or see how it stands."),
     "config": Entry("app.cli.config:config", "Print every setting, its value and where that came from."),
     "version": Entry("app.cli.version:version", "Print the version."),

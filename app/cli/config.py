@@ -14,11 +14,14 @@ from app.settings.kinds import Plain
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/_.:@*+%?=&-]*")
 
 
-@click.command(cls=GlobalOptions)
+_SECRETS = ", ".join(setting.variable for setting in TABLE if setting.kind.is_secret)
+
+
+@click.command(cls=GlobalOptions, epilog=f"Secrets have no option, for others see command lines: {_SECRETS}.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
 def config(*, as_json: bool) -> None:
-    """Print every setting, its value and where that came from; passwords are not shown.
+    """Print every setting, its value and where that came from; secrets are not shown.
 
     The options that name settings are those that other commands take; here they show what they would do.
     """
@@ -42,5 +45,5 @@ def _as_yaml(settings: Settings) -> str:
 
 
 def _scalar(value: Plain) -> str:
-    text = str(value)
+    text = json.dumps(value) if isinstance(value, bool) else str(value)
     return text if _NEEDS_NO_QUOTES.fullmatch(text) else json.dumps(value, ensure_ascii=False)

@@ -28,7 +28,7 @@ class GlobalOptions(click.Command):
 
 def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:
     """Give a command one option per setting, named as in the table; ``current_settings`` sees what is given."""
-    chosen = [setting for setting in TABLE if setting.name in names]
+    chosen = [setting for setting in TABLE if setting.name in names and not setting.kind.is_secret]
 
     def decorate(function: _Decorated) -> _Decorated:
         for setting in reversed(chosen):
@@ -46,7 +46,10 @@ def current_settings() -> Settings:
 def _settings_option(setting: Setting) -> Callable[[_Decorated], _Decorated]:
     names = [name for name in (_SHORT_FLAGS.get(setting.name), setting.flag) if name]
     text = f"{setting.meaning} [{setting.kind.name}; default: {setting.default or 'empty'}; {setting.variable}]"
-    return click.option(*names, setting.name, metavar="VALUE", help=text, expose_value=False, callback=_note_flag)
+    alone: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.kind.is_switch else {}
+    return click.option(
+        *names, setting.name, metavar="VALUE", help=text, expose_value=False, callback=_note_flag, **alone
+    )
 
 
 def _flags(context: click.Context) -> dict[str, str]:

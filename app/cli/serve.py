@@ -13,16 +13,21 @@ import click
 import uvicorn
 import uvloop
 
+from app.api.security import is_unspecified
+from app.auth.tokens import new_local_token
 from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.db.owner import OwnerLock, claim
 from app.db.upgrade import upgrade
 from app.db.url import hide_password, sqlite_path
-from app.main import Server, check_exposure, open_server
+from app.errors import BadRequestError
+from app.main import Server, check_exposure, is_open_to_all, open_server
+from app.people.access import check_authentication, find_warnings
 from app.settings import TABLE, Settings
 from app.telemetry.logging import configure
 
 _GRACE_SECONDS = 5
+LOOPBACK = "127.0.0.1"
 
 
 @click.command(cls=GlobalOptions)
@@ -32,17 +37,44 @@ def serve() -> None:
     """Serve the API until SIGINT or SIGTERM; running steps go on and are taken up by the next server."""
     settings = current_settings()
     check_exposure(settings)
+    check_authentication(settings)
     configure(settings.log_format, settings.log_level)
+    _warn(settings)
     uvloop.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
-    with _listen(settings) as listener, own_database(settings, address := _address(settings, listener)):
+    token = new_local_token()
+    with _listen(settings) as listener, own_database(settings, address := _address(settings, listener), token):
         await upgrade(settings.database_url)
-        async with open_server(settings, "server", address) as server:
+        async with open_server(settings, "server", address, token) as server:
+            await _make_first_admin(settings, server)
             _spare_the_collector()
             click.echo(f"Dagbook serves {address} on {hide_password(settings.database_url)}", err=True)
             await _answer(server, listener)
+
+
+def _warn(settings: Settings) -> None:
+    if is_open_to_all(settings):
+        everybody = f"EVERYBODY who reaches {settings.host} can run commands here as this user"
+        click.secho(f"Warning: {everybody}: there is no authentication", fg="red", bold=True, err=True)
+    for warning in find_warnings(settings):
+        click.secho(f"Warning: {warning}", fg="red", bold=True, err=True)
+
+
+async def _make_first_admin(settings: Settings, server: Server) -> None:
+    """Make the first user where there is none; a password that was made up is shown here and nowhere else."""
+    if not server.parts.access.has_users:
+        return
+    name = settings.auth_admin_username
+    try:
+        password = await server.parts.access.users.make_first(name, settings.auth_admin_password)
+    except BadRequestError as error:
+        raise click.ClickException(f"the first admin cannot be made: {error.message}") from error
+    if password is not None:
+        line = "=" * 72
+        click.echo(f"{line}\nThe first user is {name!r}, an admin, with the password\n\n    {password}\n")
+        click.echo(f"This is shown once. Log in and change it.\n{line}")
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -60,18 +92,22 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _address(settings: Settings, listener: socket.socket) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    host = LOOPBACK if is_unspecified(settings.host) else settings.host
+    host = f"[{host}]" if ":" in host else host
     return f"http://{host}:{listener.getsockname()[1]}{settings.base_path}"
 
 
 @contextmanager
-def own_database(settings: Settings, address: str) -> Iterator[None]:
-    """Hold the lock of a SQLite file; raises DatabaseOwned when another server holds it."""
+def own_database(settings: Settings, address: str, token: str = "") -> Iterator[None]:
+    """Hold the lock of a SQLite file; raises DatabaseOwned when another server holds it.
+
+    Whoever can read the lock file finds the address and the token there.
+    """
     path = sqlite_path(settings.database_url)
     lock: OwnerLock | None = None
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = claim(path, address)
+        lock = claim(path, address, token)
     try:
         yield
     finally:

@@ -1,4 +1,8 @@
-"""One server per SQLite file: a lock file beside it that says who holds it."""
+"""One server per SQLite file: a lock file beside it that says who holds it.
+
+The file also holds a token with which the server may be asked for everything, made anew at each start. Only the
+user whose server it is can read it, and that user can read and change the database itself.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
     address: str
     pid: int
+    token: str = ""
 
 
 class DatabaseOwned(Exception):  # noqa: N818  # a state of the world, not a mistake
@@ -47,15 +52,16 @@ class OwnerLock:
             self._descriptor = None
 
 
-def claim(path: str | Path, address: str) -> OwnerLock:
+def claim(path: str | Path, address: str, token: str = "") -> OwnerLock:
     """Become the owner of the database file, or raise ``DatabaseOwned``."""
     descriptor = os.open(_lock_path(path), os.O_RDWR | os.O_CREAT, 0o600)
     if not _lock(descriptor):
         owner = _read(descriptor)
         os.close(descriptor)
         raise DatabaseOwned(Path(path), owner)
+    os.fchmod(descriptor, 0o600)
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, msgspec.json.encode(Owner(address=address, pid=os.getpid())), 0)
+    os.pwrite(descriptor, msgspec.json.encode(Owner(address=address, pid=os.getpid(), token=token)), 0)
     return OwnerLock(descriptor)
 
 

@@ -12,9 +12,11 @@ import msgspec
 
 Raw = str | list[str]
 Plain = str | int | float | list[str]
+HIDDEN = "***"
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_URL = re.compile(r"https?://[^\s?#@\0]+")
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 
 
@@ -22,12 +24,15 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of value.
 
     ``read`` takes what was written and the folder that relative paths start from, and raises ``ValueError`` with the
-    fix in words; ``plain`` turns a value into what may be shown.
+    fix in words; ``plain`` turns a value into what may be shown. A secret has no flag, for command lines are seen by
+    everybody on the machine; the flag of a switch needs no value.
     """
 
     name: str
     read: Callable[[Raw, Path], object]
     plain: Callable[[Any], Plain] = str
+    is_secret: bool = False
+    is_switch: bool = False
 
 
 def _text(raw: Raw) -> str:
@@ -96,6 +101,35 @@ def _origins(raw: Raw, _folder: Path) -> tuple[str, ...]:
     return tuple(item.lower() for item in _items(raw))
 
 
+def _words(raw: Raw, _folder: Path) -> tuple[str, ...]:
+    return tuple(_items(raw))
+
+
+def _url(raw: Raw, _folder: Path) -> str:
+    text = _text(raw).rstrip("/")
+    if text and not _URL.fullmatch(text):
+        raise ValueError(f"{text!r} is not a URL; write one such as https://dags.example.org")
+    return text
+
+
+def _secret(raw: Raw, _folder: Path) -> str:
+    text = _text(raw)
+    if text == HIDDEN:
+        raise ValueError(f"{HIDDEN} stands for a secret that is not shown; write the secret itself")
+    return text
+
+
+def _hide(secret: str) -> Plain:
+    return HIDDEN if secret else ""
+
+
+def _truth(raw: Raw, _folder: Path) -> bool:
+    text = _text(raw).lower()
+    if text not in ("true", "false"):
+        raise ValueError(f"{text!r} does not fit; write true or false")
+    return text == "true"
+
+
 def _shortest(value: float) -> float:
     return int(value) if value == int(value) else value
 
@@ -138,4 +172,8 @@ BASE_PATH = Kind(name="path prefix", read=_base_path)
 ZONE = Kind(name="IANA time zone", read=_zone)
 HOST_NAMES = Kind(name="list of host names", read=_host_names, plain=list)
 ORIGINS = Kind(name="list of origins", read=_origins, plain=list)
+WORDS = Kind(name="list", read=_words, plain=list)
+URL = Kind(name="URL", read=_url)
+SECRET = Kind(name="secret", read=_secret, plain=_hide, is_secret=True)
+TRUTH = Kind(name="true or false", read=_truth, plain=bool, is_switch=True)
 SECONDS = Kind(name="seconds", read=_seconds, plain=_shortest)

@@ -40,6 +40,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     monitoring_interval_seconds: float
     monitoring_retention_seconds: float
     evaluation_timeout_seconds: float
+    auth_mode: str
+    auth_token_secret: str
+    auth_token_ttl_seconds: float
+    auth_admin_username: str
+    auth_admin_password: str
+    auth_bcrypt_cost: int
+    auth_login_failures: int
+    auth_login_window_seconds: float
+    auth_logins_per_minute: int
+    auth_basic_username: str
+    auth_basic_password: str
+    auth_token: str
+    auth_oidc_client_id: str
+    auth_oidc_client_secret: str
+    auth_oidc_client_url: str
+    auth_oidc_issuer: str
+    auth_oidc_scopes: tuple[str, ...]
+    auth_oidc_whitelist: tuple[str, ...]
+    permissions_write_dags: bool
+    permissions_run_dags: bool
+    inline_runs_need_write: bool
+    metrics: str
+    insecure: bool
     origins: Mapping[str, str]
 
 

@@ -5,7 +5,23 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from app.settings.address import DATABASE_URL
-from app.settings.kinds import BASE_PATH, HOST, HOST_NAMES, ORIGINS, PATH, SECONDS, TEXT, ZONE, Kind, choice, whole
+from app.settings.kinds import (
+    BASE_PATH,
+    HOST,
+    HOST_NAMES,
+    ORIGINS,
+    PATH,
+    SECONDS,
+    SECRET,
+    TEXT,
+    TRUTH,
+    URL,
+    WORDS,
+    ZONE,
+    Kind,
+    choice,
+    whole,
+)
 
 PREFIX = "DAGBOOK_"
 FILE_NAME = "dagbook.yaml"
@@ -55,6 +71,31 @@ TABLE = (
     Setting("monitoring_interval_seconds", SECONDS, "5", "How often the machine's load is looked at."),
     Setting("monitoring_retention_seconds", SECONDS, "86400", "How long that is remembered."),
     Setting("evaluation_timeout_seconds", SECONDS, "10", "Most time for the commands in parameters and environment."),
+    Setting("auth_mode", choice("none", "builtin", "oidc"), "none", "Who says who people are; see Authentication."),
+    Setting("auth_token_secret", SECRET, "", "Key of the tokens of logins, 32 random characters or more."),
+    Setting("auth_token_ttl_seconds", SECONDS, "86400", "How long a login lasts."),
+    Setting("auth_admin_username", TEXT, "admin", "Name of the user that the first start makes."),
+    Setting("auth_admin_password", SECRET, "", "That user's password; empty makes one up and prints it once."),
+    Setting("auth_bcrypt_cost", whole(4, 20), "12", "Work of hashing a password, doubled by each step; 12 or more."),
+    Setting("auth_login_failures", whole(1, 1000), "5", "Failed logins by one name and address before a wait."),
+    Setting("auth_login_window_seconds", SECONDS, "900", "How long failed logins count, and the longest wait."),
+    Setting(
+        "auth_logins_per_minute", whole(1, 100_000), "100", "Attempts to log in that a server looks at in a minute."
+    ),
+    Setting("auth_basic_username", TEXT, "", "Name for HTTP Basic, which counts with its password."),
+    Setting("auth_basic_password", SECRET, "", "Password for HTTP Basic."),
+    Setting("auth_token", SECRET, "", "Token that may do everything, for Authorization: Bearer."),
+    Setting("auth_oidc_client_id", TEXT, "", "This server's name at the OpenID Connect provider."),
+    Setting("auth_oidc_client_secret", SECRET, "", "This server's password there."),
+    Setting("auth_oidc_client_url", URL, "", "URL of this server in people's browsers, base_path included."),
+    Setting("auth_oidc_issuer", URL, "", "URL of the provider."),
+    Setting("auth_oidc_scopes", WORDS, "openid,profile,email", "What the provider is asked to tell."),
+    Setting("auth_oidc_whitelist", WORDS, "", "E-mail addresses that may come in; empty lets in everybody."),
+    Setting("permissions_write_dags", TRUTH, "true", "Whether definitions can be changed, by anybody."),
+    Setting("permissions_run_dags", TRUTH, "true", "Whether runs can be started, stopped and changed, by anybody."),
+    Setting("inline_runs_need_write", TRUTH, "false", "Whether running a text needs the right to store it."),
+    Setting("metrics", choice("public", "private"), "public", "Whether /metrics can be read without credentials."),
+    Setting("insecure", TRUTH, "false", "Whether to serve other machines without authentication."),
 )
 
 # Variables with Dagbook's prefix that are no settings of a server; any other one is a mistake and refused.

@@ -13,6 +13,7 @@ import pytest
 from app.cli import run
 from app.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
+from tests.app.people import People, serving_people
 from tests.app.program import Said
 from tests.conftest import Copies
 
@@ -29,6 +30,14 @@ async def server(copies: Copies, tmp_path_factory: pytest.TempPathFactory) -> As
 async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(server) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+async def people(copies: Copies, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[People]:
+    """A server with users, for all tests that make users of their own."""
+    async for url in copies.copy():
+        async with serving_people(url, tmp_path_factory.mktemp("home")) as opened:
+            yield opened
 
 
 @pytest.fixture

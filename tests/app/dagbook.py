@@ -15,6 +15,8 @@ from app.main import API_PATH, Server, open_server
 from app.settings import read
 from tests.waiting import come_true
 
+LOCAL_TOKEN = "local token"  # noqa: S105 - of tests
+
 
 class Ended(msgspec.Struct, frozen=True):
     """A run that is over, as the API tells of it."""
@@ -92,7 +94,7 @@ class Dagbook:
 async def serving(database_url: str, home: Path, **settings: str) -> AsyncIterator[Server]:
     """Open a server in this process, on a database of the test's own."""
     flags = {"database_url": database_url, "default_shell": "/bin/sh", "tz": "UTC", **settings}
-    async with open_server(read(flags, {}, home), "server", "http://localhost") as server:
+    async with open_server(read(flags, {}, home), "server", "http://localhost", LOCAL_TOKEN) as server:
         yield server
 
 

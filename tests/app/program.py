@@ -26,20 +26,22 @@ class Said(NamedTuple):
 class CommandLine:
     """Processes with one home, and one database when it is not the home's own."""
 
-    def __init__(self, home: Path, database_url: str = "") -> None:
+    def __init__(self, home: Path, database_url: str = "", **settings: str) -> None:
         self.home = home
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DAGBOOK_")}
         self._env = {**kept, "DAGBOOK_HOME": str(home), "DAGBOOK_DEFAULT_SHELL": "/bin/sh", "PYTHONPATH": str(ROOT)}
+        self._env.update({f"DAGBOOK_{name.upper()}": text for name, text in settings.items()})
         if database_url:
             self._env["DAGBOOK_DATABASE_URL"] = database_url
 
     async def begin(self, *arguments: str | Path) -> Process:
+        command = (sys.executable, "-m", "app", *map(str, arguments))
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "app", *map(str, arguments), env=self._env, cwd=self.home, stdout=PIPE, stderr=PIPE
+            *command, env=self._env, cwd=self.home, stdin=PIPE, stdout=PIPE, stderr=PIPE
         )
 
-    async def run(self, *arguments: str | Path) -> Said:
-        return await end(await self.begin(*arguments))
+    async def run(self, *arguments: str | Path, given: str = "") -> Said:
+        return await end(await self.begin(*arguments), given)
 
     @asynccontextmanager
     async def server(self) -> AsyncIterator[str]:
@@ -56,11 +58,11 @@ class CommandLine:
             await end(process)
 
 
-async def end(process: Process) -> Said:
+async def end(process: Process, given: str = "") -> Said:
     """Wait until a command has ended."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            out, err = await process.communicate()
+            out, err = await process.communicate(given.encode())
     except TimeoutError:
         process.kill()
         await process.communicate()

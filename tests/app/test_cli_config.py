@@ -64,6 +64,31 @@ def test_config_hides_the_password_of_the_database(form: list[str], capsys: pyte
     assert "postgresql://u:***@h/db" in output
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_config_hides_every_secret(
+    form: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = [setting for setting in TABLE if setting.kind.is_secret]
+    for setting in secrets:
+        monkeypatch.setenv(setting.variable, "topsecret")
+    assert run(["config", *form]) == 0
+    output = capsys.readouterr().out
+    assert "topsecret" not in output
+    assert output.count("***") == len(secrets) == 5
+
+
+def test_secrets_are_not_given_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "--auth-token", "topsecret"]) == 1
+    assert "No such option" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "value"), [(["--insecure"], True), (["--insecure", "--port", "7"], True), (["--insecure=false"], False)]
+)
+def test_a_switch_needs_no_value(given: list[str], value: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_json(capsys, *given)["insecure"]["value"] is value
+
+
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_a_global_option_may_stand_before_or_after_the_command(
     place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

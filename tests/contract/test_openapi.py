@@ -37,7 +37,7 @@ async def test_every_operation_has_an_id_of_its_own(operations: list[tuple[str, 
 async def test_every_error_that_is_documented_has_the_error_body(operations: list[tuple[str, str, Operation]]) -> None:
     for method, path, operation in operations:
         errors = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
-        assert {"400", "403", "503"} <= set(errors), (method, path)
+        assert {"400", "401", "403", "503"} <= set(errors), (method, path)
         for status, answer in errors.items():
             schema = answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
             health = operation["operationId"] == "getHealthStatus" and status == "503"

@@ -11,7 +11,20 @@ from sqlalchemy import Table, insert, text
 
 from app.db.base import Base, UtcDateTime
 from app.db.database import Database, WriteConnection
-from app.db.models import Dag, DagRevision, Definition, LogChunk, Node, Run, RunAttempt, RunEvent, RunRequest, Service
+from app.db.models import (
+    Dag,
+    DagRevision,
+    Definition,
+    LogChunk,
+    Node,
+    Run,
+    RunAttempt,
+    RunEvent,
+    RunRequest,
+    Service,
+    Token,
+    User,
+)
 from app.engine.status import NodeStatus, RunStatus
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -149,6 +162,25 @@ def add_service(connection: WriteConnection, service_id: str) -> None:
     )
 
 
+def add_user(connection: WriteConnection, **values: Any) -> str:
+    row = {
+        "id": "u1",
+        "username": "ann",
+        "role": "admin",
+        "password_hash": "$2b$04$",
+        "generation": 1,
+        "created_at": NOW,
+        "updated_at": NOW,
+    }
+    return str(add(connection, User, **(row | values)))
+
+
+def add_token(connection: WriteConnection, **values: Any) -> str:
+    """Insert a token; it needs the user of ``add_user``."""
+    row = {"id": "t1", "user_id": "u1", "name": "ci", "hash": "a" * 64, "role": "viewer", "created_at": NOW}
+    return str(add(connection, Token, **(row | values)))
+
+
 def add_whole_run(connection: WriteConnection, **values: Any) -> int:
     """Insert a definition, a running run, its attempt and its node."""
     add_definition(connection)
@@ -209,6 +241,8 @@ def fill(connection: WriteConnection) -> None:
     run_id = add_whole_run(connection)
     add_event(connection, run_id, 1)
     add_chunk(connection, run_id, 0)
+    add_user(connection)
+    add_token(connection)
 
 
-FILLED = {"definitions", "runs", "run_attempts", "nodes", "run_events", "log_chunks"}
+FILLED = {"definitions", "runs", "run_attempts", "nodes", "run_events", "log_chunks", "users", "tokens"}

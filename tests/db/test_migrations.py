@@ -95,6 +95,18 @@ async def test_what_0003_lets_an_edit_leave_goes_with_it(empty_url: str) -> None
     assert await check(empty_url) == []
 
 
+async def test_users_go_with_0004_and_nothing_else(empty_url: str) -> None:
+    await upgrade(empty_url)
+    await run_in(empty_url, fill)
+    await downgrade(empty_url, "0003")
+    async with open_for_migration(empty_url, writes=False) as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM log_chunks")).scalar() == 1
+    await upgrade(empty_url)
+    async with open_for_migration(empty_url, writes=False) as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM users")).scalar() == 0
+    assert await check(empty_url) == []
+
+
 def add_edited_node(connection: WriteConnection) -> None:
     run_id = add_run_in(connection, RunStatus.FAILED)
     add_attempt(connection, run_id)

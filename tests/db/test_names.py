@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, WriteConnection
 from tests.db.rows import (
+    NOW,
     add_attempt,
     add_dag,
     add_definition,
@@ -16,6 +17,8 @@ from tests.db.rows import (
     add_request,
     add_revision,
     add_run,
+    add_token,
+    add_user,
     add_whole_run,
     rehearse,
     run_sql,
@@ -69,7 +72,47 @@ def a_request_of_unknown_kind(connection: WriteConnection) -> None:
     run_sql(connection, "UPDATE run_requests SET kind = 'sing'")
 
 
+def two_users_of_one_name(connection: WriteConnection) -> None:
+    add_user(connection)
+    add_user(connection, id="u2")
+
+
+def a_user_without_a_name(connection: WriteConnection) -> None:
+    add_user(connection, username="")
+
+
+def a_user_of_unknown_role(connection: WriteConnection) -> None:
+    add_user(connection, role="ADMIN")
+
+
+def a_token_of_nobody(connection: WriteConnection) -> None:
+    add_token(connection)
+
+
+def a_token_that_is_stored_as_it_is(connection: WriteConnection) -> None:
+    add_user(connection)
+    add_token(connection, hash="dbk_secret")
+
+
+def a_token_that_ends_before_it_begins(connection: WriteConnection) -> None:
+    add_user(connection)
+    add_token(connection, expires_at=NOW)
+
+
+def two_tokens_of_one_name(connection: WriteConnection) -> None:
+    add_user(connection)
+    add_token(connection)
+    add_token(connection, id="t2", hash="b" * 64)
+
+
 REFUSED: list[Work] = [
+    two_users_of_one_name,
+    a_user_without_a_name,
+    a_user_of_unknown_role,
+    a_token_of_nobody,
+    a_token_that_is_stored_as_it_is,
+    a_token_that_ends_before_it_begins,
+    two_tokens_of_one_name,
     two_dags_of_one_file,
     two_revisions_of_one_number,
     two_root_runs_of_one_id,
@@ -101,7 +144,20 @@ def a_handler_named_like_a_step(connection: WriteConnection) -> None:
     add_node(connection, add_whole_run(connection), position=-5, handler=True)
 
 
+def two_users_that_differ_in_case(connection: WriteConnection) -> None:
+    add_user(connection)
+    add_user(connection, id="u2", username="ANN")
+
+
+def a_token_named_like_a_revoked_one(connection: WriteConnection) -> None:
+    add_user(connection)
+    add_token(connection, revoked_at=NOW)
+    add_token(connection, id="t2", hash="b" * 64)
+
+
 ACCEPTED: list[Work] = [
+    two_users_that_differ_in_case,
+    a_token_named_like_a_revoked_one,
     one_id_under_two_dags,
     a_child_named_like_a_root,
     one_child_id_under_two_roots,

@@ -12,6 +12,7 @@ import pytest
 from app.db.owner import DatabaseOwned, Owner, claim, read_owner
 from tests.conftest import ROOT
 
+SECRET = "of a start"  # noqa: S105 - of tests
 CLAIM_AND_WAIT = """
 import sys
 from app.db.owner import claim
@@ -33,6 +34,17 @@ def test_nobody_owns_a_file_that_no_server_uses(file: Path) -> None:
 def test_the_owner_is_known_by_address_and_process(file: Path) -> None:
     lock = claim(file, "http://127.0.0.1:8080")
     assert read_owner(file) == Owner(address="http://127.0.0.1:8080", pid=os.getpid())
+    lock.release()
+
+
+def test_the_token_of_a_server_is_for_its_own_user_only(file: Path) -> None:
+    file.with_name(f"{file.name}.lock").touch(mode=0o644)
+    lock = claim(file, "http://127.0.0.1:8080", SECRET)
+    assert read_owner(file) == Owner(address="http://127.0.0.1:8080", pid=os.getpid(), token=SECRET)
+    assert file.with_name(f"{file.name}.lock").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(DatabaseOwned) as caught:
+        claim(file, "http://127.0.0.1:9")
+    assert SECRET not in str(caught.value)
     lock.release()
 
 

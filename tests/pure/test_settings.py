@@ -175,6 +175,12 @@ def test_a_file_that_is_not_yaml_is_an_error_of_settings(tmp_path: Path, text: b
         ("lease_seconds", "0"),
         ("lease_seconds", "-1"),
         ("lease_seconds", "nan"),
+        ("auth_mode", "ldap"),
+        ("auth_bcrypt_cost", "3"),
+        ("auth_oidc_issuer", "id.example"),
+        ("auth_oidc_issuer", "https://user@id.example"),
+        ("insecure", "yes"),
+        ("metrics", "closed"),
         ("database_url", "mysql://h/db"),
         ("database_url", "sqlite://"),
         ("database_url", "sqlite:///:memory:"),
@@ -201,6 +207,9 @@ def test_a_value_that_does_not_fit_is_refused_with_its_name_and_origin(tmp_path:
         ("allowed_hosts", "A.example, b.example,", ("a.example", "b.example")),
         ("cors_origins", "https://a.example:8443", ("https://a.example:8443",)),
         ("host", "::1", "::1"),
+        ("insecure", "True", True),
+        ("auth_oidc_scopes", "openid, email", ("openid", "email")),
+        ("auth_oidc_issuer", "https://id.example/", "https://id.example"),
         ("database_url", "postgresql:///db?host=/run/postgresql", "postgresql:///db?host=/run/postgresql"),
     ],
 )
@@ -259,6 +268,15 @@ def test_a_database_address_that_does_not_fit_is_not_repeated(tmp_path: Path, ur
     with pytest.raises(SettingsError) as caught:
         read({"database_url": url}, {}, tmp_path)
     assert "secret" not in str(caught.value)
+
+
+SECRETS = [setting for setting in TABLE if setting.kind.is_secret]
+
+
+@pytest.mark.parametrize("setting", SECRETS, ids=lambda setting: setting.name)
+def test_the_mark_of_a_hidden_secret_is_no_secret(tmp_path: Path, setting: Setting) -> None:
+    with pytest.raises(SettingsError, match="write the secret itself"):
+        read({}, {setting.variable: "***"}, tmp_path)
 
 
 @pytest.mark.parametrize("setting", TABLE, ids=lambda setting: setting.name)

@@ -31,6 +31,8 @@ from app.api.schemas.dags import (
     Validation,
 )
 from app.api.schemas.runs import DAGRunDetails, StartedRun
+from app.auth.caller import Caller
+from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import dags, history
 from app.errors import NotFoundError
@@ -40,14 +42,16 @@ from app.spec.load import Loaded
 from app.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag
 
 
-@post("/dags", operation_id="createNewDAG", status_code=201, responses=errors(409))
-async def create_dag(data: JSONBody[NewDAG], parts: NamedDependency[Parts]) -> CreatedDAG:
+@post("/dags", operation_id="createNewDAG", needs=Needs.WRITE, status_code=201, responses=errors(409))
+async def create_dag(
+    data: JSONBody[NewDAG], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> CreatedDAG:
     """Store a new DAG, with a first step of its own when no text is given."""
-    await parts.definitions.create(data.name, data.spec or None, None)
+    await parts.definitions.create(data.name, data.spec or None, caller.actor)
     return CreatedDAG(name=data.name)
 
 
-@post("/dags/validate", operation_id="validateDAGSpec", status_code=200, responses=errors())
+@post("/dags/validate", operation_id="validateDAGSpec", needs=Needs.READ, status_code=200, responses=errors())
 async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[Parts]) -> Validation:
     """Say everything that is wrong with a text, and what could be read of it; nothing is stored."""
     loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
@@ -60,7 +64,7 @@ def load(parts: Parts, row: Mapping[str, Any]) -> Loaded:
     return parts.library.read(row["spec"] or "", name=row["file_name"])
 
 
-@get("/dags/{fileName:str}", operation_id="getDAGDetails", responses=errors(404))
+@get("/dags/{fileName:str}", operation_id="getDAGDetails", needs=Needs.READ, responses=errors(404))
 async def get_dag(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGFileDetails:
     """Return a stored DAG with its local DAGs and its latest run."""
     return await _details(file_name, parts)
@@ -105,14 +109,14 @@ def _read_latest(connection: ReadConnection, file_name: str) -> tuple[Any, Any, 
     return None if run is None else read_newest(connection, run)
 
 
-@delete("/dags/{fileName:str}", operation_id="deleteDAG", status_code=204, responses=errors(404))
+@delete("/dags/{fileName:str}", operation_id="deleteDAG", needs=Needs.WRITE, status_code=204, responses=errors(404))
 async def delete_dag(file_name: params.FileName, parts: NamedDependency[Parts]) -> None:
     """Remove a stored DAG; its runs stay."""
     row = await require_dag(parts, file_name)
     await parts.definitions.delete(row["file_name"])
 
 
-@get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", responses=errors(404))
+@get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", needs=Needs.READ, responses=errors(404))
 async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) -> Spec:
     """Return the text of a stored DAG as it was saved, with what is wrong with it and what is outdated."""
     row = await require_dag(parts, file_name)
@@ -125,34 +129,65 @@ async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) ->
     )
 
 
-@put("/dags/{fileName:str}/spec", operation_id="updateDAGSpec", responses=errors(404))
-async def put_spec(file_name: params.FileName, data: JSONBody[SpecUpdate], parts: NamedDependency[Parts]) -> SpecErrors:
+@put("/dags/{fileName:str}/spec", operation_id="updateDAGSpec", needs=Needs.WRITE, responses=errors(404))
+async def put_spec(
+    file_name: params.FileName,
+    data: JSONBody[SpecUpdate],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+) -> SpecErrors:
     """Save a text as the DAG's next revision; one with problems is not saved, and they are returned."""
     row = await require_dag(parts, file_name)
-    return SpecErrors(errors=await parts.definitions.save(row["file_name"], data.spec, None))
+    return SpecErrors(errors=await parts.definitions.save(row["file_name"], data.spec, caller.actor))
 
 
-@post("/dags/{fileName:str}/start", operation_id="executeDAG", status_code=200, responses=errors(404, 409))
-async def start_dag(file_name: params.FileName, data: JSONBody[StartDAG], parts: NamedDependency[Parts]) -> StartedRun:
+@post(
+    "/dags/{fileName:str}/start",
+    operation_id="executeDAG",
+    needs=Needs.RUN,
+    status_code=200,
+    responses=errors(404, 409),
+)
+async def start_dag(
+    file_name: params.FileName,
+    data: JSONBody[StartDAG],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+) -> StartedRun:
     """Start a run of a stored DAG."""
     start = Start(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         dag_name=data.dag_name or "",
         singleton=bool(data.singleton),
+        actor=caller.actor,
     )
     row = await require_dag(parts, file_name)
     return StartedRun(dag_run_id=await parts.launcher.start_stored(row["file_name"], start))
 
 
-@post("/dags/{fileName:str}/stop-all", operation_id="stopAllDAGRuns", status_code=200, responses=errors(404))
-async def stop_all(file_name: params.FileName, parts: NamedDependency[Parts]) -> StoppedAll:
+@post(
+    "/dags/{fileName:str}/stop-all",
+    operation_id="stopAllDAGRuns",
+    needs=Needs.RUN,
+    status_code=200,
+    responses=errors(404),
+)
+async def stop_all(
+    file_name: params.FileName, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> StoppedAll:
     """Ask all running runs of a stored DAG to stop."""
     row = await require_dag(parts, file_name)
-    return StoppedAll(errors=await parts.launcher.stop_all(row["file_name"], None))
+    return StoppedAll(errors=await parts.launcher.stop_all(row["file_name"], caller.actor))
 
 
-@post("/dags/{fileName:str}/rename", operation_id="renameDAG", status_code=200, responses=errors(404, 409))
+@post(
+    "/dags/{fileName:str}/rename",
+    operation_id="renameDAG",
+    needs=Needs.WRITE,
+    status_code=200,
+    responses=errors(404, 409),
+)
 async def rename(
     file_name: params.FileName, data: JSONBody[NewFileName], parts: NamedDependency[Parts]
 ) -> Response[None]:
@@ -162,7 +197,13 @@ async def rename(
     return empty()
 
 
-@post("/dags/{fileName:str}/suspend", operation_id="updateDAGSuspensionState", status_code=200, responses=errors(404))
+@post(
+    "/dags/{fileName:str}/suspend",
+    operation_id="updateDAGSuspensionState",
+    needs=Needs.RUN,
+    status_code=200,
+    responses=errors(404),
+)
 async def suspend(
     file_name: params.FileName, data: JSONBody[Suspension], parts: NamedDependency[Parts]
 ) -> Response[None]:
@@ -175,13 +216,13 @@ async def suspend(
 # A DAG may be called like a fixed path, which hides the operations on one DAG that have no more in their path.
 
 
-@get("/dags/validate", include_in_schema=False)
+@get("/dags/validate", needs=Needs.READ, include_in_schema=False)
 async def get_dag_of_fixed_name(parts: NamedDependency[Parts]) -> DAGFileDetails:
     """Return the DAG called ``validate``."""
     return await _details("validate", parts)
 
 
-@delete(["/dags/validate", "/dags/search", "/dags/tags"], include_in_schema=False, status_code=204)
+@delete(["/dags/validate", "/dags/search", "/dags/tags"], needs=Needs.WRITE, include_in_schema=False, status_code=204)
 async def delete_dag_of_fixed_name(request: ApiRequest, parts: NamedDependency[Parts]) -> None:
     """Remove the DAG called like the path."""
     await parts.definitions.delete(request.url.path.rpartition("/")[2])

@@ -13,6 +13,7 @@ from app.api.answers import errors
 from app.api.deps import Parts
 from app.api.present import time_text
 from app.api.schemas.common import Health
+from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.failure import DatabaseUnavailable
 
@@ -24,7 +25,7 @@ def _ask(connection: ReadConnection) -> None:
     connection.execute(text("SELECT 1"))
 
 
-@get("/health", operation_id="getHealthStatus", responses={**errors(), **_UNHEALTHY})
+@get("/health", operation_id="getHealthStatus", needs=Needs.PUBLIC, responses={**errors(), **_UNHEALTHY})
 async def get_health(parts: NamedDependency[Parts]) -> Response[Health]:
     """Tell whether the server can reach its database: 503 and ``unhealthy`` when it cannot."""
     try:

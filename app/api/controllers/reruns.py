@@ -11,6 +11,8 @@ from app.api.answers import errors
 from app.api.controllers.runs import empty, find_exactly
 from app.api.deps import Parts
 from app.api.schemas.runs import Reschedule, RescheduledRun, Retry, StepStatus
+from app.auth.caller import Caller
+from app.auth.roles import Needs
 from app.engine.status import NodeStatus
 from app.errors import BadRequestError
 from app.names import shorten
@@ -22,23 +24,29 @@ _SETTABLE = ", ".join(f"{int(status)} ({status.label})" for status in NodeStatus
 @post(
     "/dag-runs/{name:str}/{dagRunId:str}/retry",
     operation_id="retryDAGRun",
+    needs=Needs.RUN,
     status_code=200,
     responses=errors(404, 409),
 )
 async def retry_run(
-    name: params.DagName, dag_run_id: params.DagRunId, data: JSONBody[Retry], parts: NamedDependency[Parts]
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    data: JSONBody[Retry],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Try a run again: what failed and all that depends on it, or one step alone."""
     run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
     if data.dag_run_id != dag_run_id:
         raise BadRequestError(f"dagRunId: {shorten(data.dag_run_id)} is not the run of the path, {shorten(dag_run_id)}")
-    await parts.reruns.retry(run, data.step_name or None, None)
+    await parts.reruns.retry(run, data.step_name or None, caller.actor)
     return empty()
 
 
 @post(
     "/dag-runs/{name:str}/{dagRunId:str}/reschedule",
     operation_id="rescheduleDAGRun",
+    needs=Needs.RUN,
     status_code=200,
     responses=errors(404, 409),
 )
@@ -46,18 +54,25 @@ async def reschedule_run(
     name: params.DagName,
     dag_run_id: params.DagRunId,
     parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
     data: JSONBody[Reschedule | None] = None,
 ) -> RescheduledRun:
     """Start a new run from what another one worked from: its text, params and environment."""
     run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
     wanted = data or Reschedule()
-    start = Start(run_id=wanted.dag_run_id or "", dag_name=wanted.dag_name or "", trigger="reschedule")
+    start = Start(
+        run_id=wanted.dag_run_id or "",
+        dag_name=wanted.dag_name or "",
+        trigger="reschedule",
+        actor=caller.actor,
+    )
     return RescheduledRun(dag_run_id=await parts.launcher.reschedule(run, start), queued=False)
 
 
 @patch(
     "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/status",
     operation_id="updateDAGRunStepStatus",
+    needs=Needs.RUN,
     responses=errors(404),
 )
 async def set_step_status(
@@ -66,11 +81,12 @@ async def set_step_status(
     step_name: params.StepName,
     data: JSONBody[StepStatus],
     parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Set the status of a step by hand, for a retry to go by."""
     check_settable(data.status)
     run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
-    await parts.reruns.set_step_status(run, step_name, data.status, None)
+    await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
     return empty()
 
 

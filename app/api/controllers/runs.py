@@ -16,6 +16,8 @@ from app.api.deps import Parts
 from app.api.pages import PageRequest, cut_lines, is_part, page, window
 from app.api.present import run_details, run_summary
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, Log, StartedRun, StartInline
+from app.auth.caller import Caller
+from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import history, logs, runs
 from app.db.repositories.logs import StreamKey
@@ -31,20 +33,23 @@ from app.spec.model import Dag
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 
 
-@post("/dag-runs", operation_id="executeDAGRunFromSpec", status_code=200, responses=errors(409))
-async def start_text(data: JSONBody[StartInline], parts: NamedDependency[Parts]) -> StartedRun:
+@post("/dag-runs", operation_id="executeDAGRunFromSpec", needs=Needs.RUN_TEXT, status_code=200, responses=errors(409))
+async def start_text(
+    data: JSONBody[StartInline], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> StartedRun:
     """Run a definition that is not stored as a DAG."""
     start = Start(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         singleton=bool(data.singleton),
         source_directory=data.source_directory or None,
+        actor=caller.actor,
     )
     run_id = await parts.launcher.start_text(data.spec, (data.name or "").strip(), start)
     return StartedRun(dag_run_id=run_id)
 
 
-@get("/dag-runs", operation_id="listDAGRuns", responses=errors())
+@get("/dag-runs", operation_id="listDAGRuns", needs=Needs.READ, responses=errors())
 async def list_runs(
     parts: NamedDependency[Parts],
     run_filter: NamedDependency[runs.RunFilter],
@@ -54,7 +59,7 @@ async def list_runs(
     return await _list(parts, replace(run_filter, name_part=name))
 
 
-@get("/dag-runs/{name:str}", operation_id="listDAGRunsByName", responses=errors())
+@get("/dag-runs/{name:str}", operation_id="listDAGRunsByName", needs=Needs.READ, responses=errors())
 async def list_runs_of_name(
     name: params.AnyDagName,
     parts: NamedDependency[Parts],
@@ -73,7 +78,7 @@ async def _list(parts: Parts, wanted: runs.RunFilter) -> DAGRuns:
     return DAGRuns(dag_runs=[run_summary(run, parts.zone) for run in found])
 
 
-@get("/dag-runs/{name:str}/{dagRunId:str}", operation_id="getDAGRunDetails", responses=errors(404))
+@get("/dag-runs/{name:str}/{dagRunId:str}", operation_id="getDAGRunDetails", needs=Needs.READ, responses=errors(404))
 async def get_run(name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]) -> DAGRunAnswer:
     """Return a run with its nodes; ``latest`` is the newest one."""
     return DAGRunAnswer(dag_run_details=await read_details(parts, name, dag_run_id))
@@ -134,14 +139,20 @@ async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str,
 @post(
     "/dag-runs/{name:str}/{dagRunId:str}/stop",
     operation_id="terminateDAGRun",
+    needs=Needs.RUN,
     status_code=200,
     responses=errors(404),
 )
-async def stop_run(name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]) -> Response[None]:
+async def stop_run(
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+) -> Response[None]:
     """Ask a run to stop; it ends later."""
     if "\0" in name + dag_run_id:
         raise NotFoundError(f"there is no run {shorten(dag_run_id)} of DAG {shorten(name)}")
-    await parts.launcher.stop(name, dag_run_id, None)
+    await parts.launcher.stop(name, dag_run_id, caller.actor)
     return empty()
 
 
@@ -150,7 +161,7 @@ def empty() -> Response[None]:
     return Response(None, status_code=200, media_type=MediaType.TEXT)  # as JSON it would be the text "null"
 
 
-@get("/dag-runs/{name:str}/{dagRunId:str}/log", operation_id="getDAGRunLog", responses=errors(404))
+@get("/dag-runs/{name:str}/{dagRunId:str}/log", operation_id="getDAGRunLog", needs=Needs.READ, responses=errors(404))
 async def get_run_log(
     name: params.DagName,
     dag_run_id: params.DagRunId,
@@ -174,6 +185,7 @@ async def read_run_log(parts: Parts, run: Mapping[str, Any], page_request: PageR
 @get(
     "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/log",
     operation_id="getDAGRunStepLog",
+    needs=Needs.READ,
     responses=errors(404),
 )
 async def get_step_log(

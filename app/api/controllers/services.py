@@ -23,6 +23,7 @@ from app.api.schemas.services import (
     WorkerHealth,
     WorkersListResponse,
 )
+from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import services
 from app.db.repositories.reading import Row
@@ -30,7 +31,7 @@ from app.db.repositories.reading import Row
 _HEALTHY, _WARNING = timedelta(seconds=5), timedelta(seconds=15)
 
 
-@get("/services/scheduler", operation_id="getSchedulerStatus", responses=errors())
+@get("/services/scheduler", operation_id="getSchedulerStatus", needs=Needs.READ, responses=errors())
 async def list_schedulers(parts: NamedDependency[Parts]) -> SchedulerStatusResponse:
     """List the processes that start what is due; the one whose lease holds is active."""
     now = parts.now()
@@ -40,7 +41,7 @@ async def list_schedulers(parts: NamedDependency[Parts]) -> SchedulerStatusRespo
     )
 
 
-@get("/services/coordinator", operation_id="getCoordinatorStatus", responses=errors())
+@get("/services/coordinator", operation_id="getCoordinatorStatus", needs=Needs.READ, responses=errors())
 async def list_coordinators(parts: NamedDependency[Parts]) -> CoordinatorStatusResponse:
     """List the processes that hand work to workers."""
     now = parts.now()
@@ -48,7 +49,7 @@ async def list_coordinators(parts: NamedDependency[Parts]) -> CoordinatorStatusR
     return CoordinatorStatusResponse(coordinators=[_coordinator(row, parts, now) for row in rows])
 
 
-@get("/workers", operation_id="getWorkers", responses=errors())
+@get("/workers", operation_id="getWorkers", needs=Needs.READ, responses=errors())
 async def list_workers(parts: NamedDependency[Parts]) -> WorkersListResponse:
     """List the processes that runs are handed to, with the runs they drive."""
     now = parts.now()

@@ -25,6 +25,8 @@ from app.api.deps import Parts, SubRunKey
 from app.api.pages import PageRequest
 from app.api.present import run_details, sub_runs
 from app.api.schemas.runs import DAGRunAnswer, Log, StepStatus, SubDAGRuns
+from app.auth.caller import Caller
+from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import runs
 from app.errors import NotFoundError
@@ -35,7 +37,7 @@ _Run = Mapping[str, Any]
 _Find = Callable[[ReadConnection, str, str], _Run]
 
 
-@get(_PATH, operation_id="getSubDAGRuns", responses=errors(404))
+@get(_PATH, operation_id="getSubDAGRuns", needs=Needs.READ, responses=errors(404))
 async def list_sub_runs(
     name: params.DagName,
     dag_run_id: params.DagRunId,
@@ -54,7 +56,7 @@ async def list_sub_runs(
     return await parts.database.read(read)
 
 
-@get(_PATH + "/{subDAGRunId:str}", operation_id="getSubDAGRunDetails", responses=errors(404))
+@get(_PATH + "/{subDAGRunId:str}", operation_id="getSubDAGRunDetails", needs=Needs.READ, responses=errors(404))
 async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[Parts]) -> DAGRunAnswer:
     """Return a sub-run with its nodes."""
     found = await _sub_run(parts, sub_run_key)
@@ -62,7 +64,7 @@ async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDepen
     return DAGRunAnswer(dag_run_details=run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone))
 
 
-@get(_PATH + "/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", responses=errors(404))
+@get(_PATH + "/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", needs=Needs.READ, responses=errors(404))
 async def get_sub_run_log(
     sub_run_key: NamedDependency[SubRunKey],
     parts: NamedDependency[Parts],
@@ -76,6 +78,7 @@ async def get_sub_run_log(
 @get(
     _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/log",
     operation_id="getSubDAGRunStepLog",
+    needs=Needs.READ,
     responses=errors(404),
 )
 async def get_sub_run_step_log(
@@ -93,6 +96,7 @@ async def get_sub_run_step_log(
 @patch(
     _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/status",
     operation_id="updateSubDAGRunStepStatus",
+    needs=Needs.RUN,
     responses=errors(404),
 )
 async def set_sub_run_step_status(
@@ -100,11 +104,12 @@ async def set_sub_run_step_status(
     step_name: params.StepName,
     data: JSONBody[StepStatus],
     parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Set the status of a sub-run's step by hand; its root and its caller stay as they are."""
     check_settable(data.status)
     run = await _sub_run(parts, sub_run_key, find_exactly)
-    await parts.reruns.set_step_status(run, step_name, data.status, None)
+    await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
     return empty()
 
 

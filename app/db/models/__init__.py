@@ -7,6 +7,7 @@ from app.db.models.log import LogChunk
 from app.db.models.node import Node
 from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.models.service import Service
+from app.db.models.user import Token, User
 
 __all__ = [
     "Dag",
@@ -20,4 +21,6 @@ __all__ = [
     "RunInput",
     "RunRequest",
     "Service",
+    "Token",
+    "User",
 ]

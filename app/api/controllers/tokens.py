@@ -1,0 +1,49 @@
+"""Personal API tokens: an extension of the contract."""
+
+from __future__ import annotations
+
+from litestar import delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from app.api import params
+from app.api.answers import errors
+from app.api.deps import Parts
+from app.api.present_people import token_body
+from app.api.schemas.people import CreatedToken, CreateTokenRequest, Tokens
+from app.auth.caller import Caller
+from app.auth.roles import Needs
+from app.errors import BadRequestError
+from app.people.tokens import Wish
+
+
+@get("/tokens", operation_id="listTokens", needs=Needs.OWN, responses=errors())
+async def list_tokens(
+    parts: NamedDependency[Parts], caller: NamedDependency[Caller], everybody: params.Everybody = False
+) -> Tokens:
+    """List the own personal tokens, or, for admins, everybody's; revoked ones too."""
+    rows = await parts.access.tokens.find(caller, everybody=everybody)
+    return Tokens(tokens=[token_body(row) for row in rows])
+
+
+@post("/tokens", operation_id="createToken", status_code=201, needs=Needs.OWN, responses=errors(404, 409))
+async def create_token(
+    data: JSONBody[CreateTokenRequest], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> CreatedToken:
+    """Make a personal token; admins may make one for another user."""
+    if data.expires_at is not None and data.expires_at.tzinfo is None:
+        raise BadRequestError("expiresAt: has no time zone; write one such as 2030-01-31T12:00:00Z")
+    wish = Wish(name=data.name, role=data.role, expires_at=data.expires_at, username=data.username)
+    made, row = await parts.access.tokens.create(wish, caller)
+    return CreatedToken(token=made, details=token_body(row))
+
+
+@delete("/tokens/{tokenId:str}", operation_id="revokeToken", status_code=204, needs=Needs.OWN, responses=errors(404))
+async def revoke_token(
+    token_id: params.TokenId, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> None:
+    """Let a personal token not count any more; admins may do so with everybody's."""
+    await parts.access.tokens.revoke(token_id, caller)
+
+
+HANDLERS = [list_tokens, create_token, revoke_token]

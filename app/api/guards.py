@@ -1,0 +1,89 @@
+"""Who calls, and whether they may: one guard before every route (api-behaviour 1.3, 2.4).
+
+It runs before parameters and body are looked at, so a caller without rights learns nothing about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+
+from app.auth.caller import Caller
+from app.auth.roles import Needs, is_public, refusal
+from app.errors import ForbiddenError, UnauthorizedError
+from app.people.access import Access
+from app.people.callers import Credentials
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
+
+NO_USERS = "users are not managed here; set auth_mode to builtin for that"
+OIDC_COOKIE = "oidcToken"
+_OPTIONS = "OPTIONS"
+
+
+class UnguardedRouteError(Exception):
+    """A route that does not say what it needs; a server that has one does not start."""
+
+
+def make_guard(access: Access) -> Guard:
+    """Make the guard of the application."""
+    switches = access.switches
+
+    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        if connection.scope.get("method") == _OPTIONS:
+            return  # the framework's own handler tells the methods and does nothing
+        needs = needs_of(handler)
+        if is_public(needs, switches):
+            connection.scope["user"] = Caller(via="none", address=_address(connection))
+            return
+        caller = await access.callers.identify(_credentials(connection))
+        if needs in (Needs.OWN, Needs.ADMIN) and caller.role is None:
+            raise UnauthorizedError(NO_USERS)
+        if reason := refusal(needs, caller.role, switches):
+            raise ForbiddenError(reason)
+        connection.scope["user"] = caller
+
+    return guard
+
+
+def _credentials(connection: Connection) -> Credentials:
+    given = connection.headers.getall("authorization", [])
+    return Credentials(
+        # Two of them would leave it to chance which one counts.
+        authorization=given[0] if len(given) == 1 else None,
+        cookie=connection.cookies.get(OIDC_COOKIE),
+        address=_address(connection),
+    )
+
+
+def _address(connection: Connection) -> str:
+    return connection.client.host if connection.client else ""
+
+
+def needs_of(handler: BaseRouteHandler) -> Needs:
+    """Return what a route says it needs, as ``needs=…`` beside its path; raises UnguardedRouteError."""
+    needs = handler.opt.get("needs")
+    if not isinstance(needs, Needs):
+        raise UnguardedRouteError(f"{sorted(handler.paths)}: {handler} has no needs=Needs.…, so nobody guards it")
+    return needs
+
+
+def find_needs(app: Litestar) -> dict[tuple[str, str], Needs]:
+    """Return what every route needs, by method and path; raises UnguardedRouteError."""
+    return {
+        (method, route.path): needs_of(handler)
+        for route in app.routes
+        for handler, methods in _handlers(route)
+        for method in methods
+        if method != _OPTIONS
+    }
+
+
+def _handlers(route: Any) -> Iterator[tuple[BaseRouteHandler, set[str]]]:
+    for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
+        yield handler, {str(method) for method in getattr(handler, "http_methods", ["*"])}

@@ -1,0 +1,1 @@
+"""Passwords, tokens and roles: no HTTP, no rows."""

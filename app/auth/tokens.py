@@ -1,0 +1,106 @@
+"""Tokens: those of logins, signed (JWT, HS256), and those that people make for their programs (api-behaviour 2.3)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+import jwt
+import msgspec
+
+_SHORTEST_SECRET = 32
+_ALGORITHM = "HS256"
+_HEADER = {"alg": _ALGORITHM, "typ": "JWT"}
+_LONGEST = 4096
+_SKEW = timedelta(seconds=10)  # between the clocks of servers that share a database
+_ID_BYTES = 8
+_PERSONAL = "dbk_"
+_PERSONAL_BYTES = 32
+
+
+class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a login's token says. Only ``uid`` and ``gen`` count; role and name are as they were, for clients.
+
+    ``jti`` is chance: two logins in one second are two tokens, of which one can be kept and the other not.
+    """
+
+    sub: str
+    uid: str
+    username: str
+    role: str
+    iat: int
+    exp: int
+    gen: int
+    jti: str
+
+
+def what_is_wrong_with(secret: str) -> str:
+    """Say what keeps a text from being the secret that logins are signed with, or return an empty text."""
+    fix = f"give it {_SHORTEST_SECRET} random characters or more, such as `openssl rand -base64 48` prints"
+    if not secret:
+        return f"is missing; logins are signed with it: {fix}"
+    if len(secret.encode()) < _SHORTEST_SECRET:
+        return f"is too short; {fix}"
+    try:
+        jwt.encode({}, secret, algorithm=_ALGORITHM)
+    except jwt.PyJWTError:
+        return f"is a key pair or a certificate, which others may know; {fix}"
+    return ""
+
+
+class Signer:
+    """Makes and checks the tokens of logins."""
+
+    def __init__(self, secret: str, ttl_seconds: float) -> None:
+        self._secret = secret
+        self._ttl = timedelta(seconds=ttl_seconds)
+
+    def sign(self, claims: Claims) -> str:
+        """Make a token."""
+        return jwt.encode(msgspec.to_builtins(claims), self._secret, algorithm=_ALGORITHM, headers=_HEADER)
+
+    @staticmethod
+    def new_id() -> str:
+        """Make the chance in a token."""
+        return secrets.token_hex(_ID_BYTES)
+
+    def expiry(self, now: datetime) -> datetime:
+        """Say when a token made now ends."""
+        return now + self._ttl
+
+    def read(self, token: str, now: datetime) -> Claims | None:
+        """Return what a token says, or None when it is not one of ours or does not count at this time."""
+        if len(token) > _LONGEST:
+            return None
+        try:
+            if jwt.get_unverified_header(token) != _HEADER:
+                return None
+            # Times are compared with our own clock below.
+            options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+            payload = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=options)  # type: ignore[arg-type]
+            claims = msgspec.convert(payload, Claims)
+        except (jwt.PyJWTError, msgspec.ValidationError, RecursionError):
+            return None
+        current = claims.iat <= (now + _SKEW).timestamp() and now.timestamp() < claims.exp
+        return claims if current and claims.sub == claims.uid else None
+
+
+def new_local_token() -> str:
+    """Make the token that the owner of a server may use for everything, as long as the server runs."""
+    return secrets.token_urlsafe(_PERSONAL_BYTES)
+
+
+def make_personal() -> str:
+    """Make a personal token; it is shown once and stored as its hash."""
+    return _PERSONAL + secrets.token_urlsafe(_PERSONAL_BYTES)
+
+
+def is_personal(token: str) -> bool:
+    """Whether a text has the form of a personal token."""
+    return token.startswith(_PERSONAL)
+
+
+def hash_of(token: str) -> str:
+    """Return what a token is stored as. It is random enough to need no slow hash."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Users, logins, personal tokens, and who a request comes from: use cases."""

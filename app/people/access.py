@@ -1,0 +1,135 @@
+"""What the settings make of users, logins and credentials: the parts that belong together, wired."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from app.auth.caller import Caller
+from app.auth.passwords import Hasher
+from app.auth.roles import Role, Switches
+from app.auth.throttle import Limits, Throttle
+from app.auth.tokens import Signer, new_local_token, what_is_wrong_with
+from app.clock import now
+from app.db.database import Database
+from app.people.callers import BasicWay, Callers, LoginWay, TokenWay, Way
+from app.people.logins import Logins
+from app.people.tokens import PersonalTokens
+from app.people.users import Users
+from app.settings import Settings, SettingsError
+
+_NONE, _BUILTIN = "none", "builtin"
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """Who people are, and what they may."""
+
+    users: Users
+    logins: Logins
+    tokens: PersonalTokens
+    callers: Callers
+    switches: Switches
+    has_users: bool
+
+
+def make_access(settings: Settings, database: Database, local_token: str) -> Access:
+    """Wire the parts. Who sends ``local_token`` may do everything; without one nobody is known that way."""
+    hasher = Hasher(settings.auth_bcrypt_cost)
+    signer = Signer(settings.auth_token_secret, settings.auth_token_ttl_seconds)
+    personal = PersonalTokens(database, now)
+    has_users = settings.auth_mode == _BUILTIN
+    ways: list[Way] = [LoginWay(database, signer, personal, now)] if has_users else _fixed_ways(settings)
+    return Access(
+        users=Users(database, hasher, now),
+        logins=Logins(database, hasher, signer, _throttle(settings), now),
+        tokens=personal,
+        callers=_callers(settings, [*_local_way(settings, local_token), *ways]),
+        switches=_switches(settings),
+        has_users=has_users,
+    )
+
+
+def check_authentication(settings: Settings) -> None:
+    """Refuse to start with authentication that could not work or would not hold; raises SettingsError."""
+    wrong = what_is_wrong_with(settings.auth_token_secret)
+    if settings.auth_mode == _BUILTIN and wrong:
+        raise SettingsError("auth_token_secret", settings.origins["auth_token_secret"], wrong)
+
+
+def find_warnings(settings: Settings) -> Iterator[str]:
+    """Name what was set and does not count."""
+    if settings.auth_mode == _BUILTIN and (settings.auth_token or _has_basic(settings)):
+        yield "auth_token and auth_basic_* do not count while auth_mode is builtin; make personal tokens instead"
+    if settings.auth_mode != _BUILTIN and bool(settings.auth_basic_username) != bool(settings.auth_basic_password):
+        yield "auth_basic_username and auth_basic_password count only together"
+
+
+def asks_who_calls(settings: Settings) -> bool:
+    """Whether there is authentication at all."""
+    return settings.auth_mode != _NONE or bool(settings.auth_token) or _has_basic(settings)
+
+
+def without_authentication(settings: Settings) -> Settings:
+    """Return the same settings for a server that only this process can reach."""
+    return msgspec.structs.replace(settings, auth_mode=_NONE, auth_token="", auth_basic_password="")
+
+
+def with_users(settings: Settings) -> Settings:
+    """Return the same settings for work on users, without a server and before there is one; nobody can log in."""
+    return msgspec.structs.replace(settings, auth_mode=_BUILTIN, auth_token_secret=new_local_token())
+
+
+def _has_basic(settings: Settings) -> bool:
+    return bool(settings.auth_basic_username and settings.auth_basic_password)
+
+
+def _throttle(settings: Settings) -> Throttle:
+    limits = Limits(
+        failures=settings.auth_login_failures,
+        window_seconds=settings.auth_login_window_seconds,
+        per_minute=settings.auth_logins_per_minute,
+    )
+    return Throttle(limits, time.monotonic)
+
+
+def _switches(settings: Settings) -> Switches:
+    return Switches(
+        write_dags=settings.permissions_write_dags,
+        run_dags=settings.permissions_run_dags,
+        inline_runs_need_write=settings.inline_runs_need_write,
+        metrics_public=settings.metrics == "public",
+    )
+
+
+def _fixed_ways(settings: Settings) -> list[Way]:
+    """Make the ways without users; the token comes before the pair (api-behaviour 2.1)."""
+    ways: list[Way] = []
+    if settings.auth_token:
+        ways.append(TokenWay(settings.auth_token, Caller(via="token", name="api-token")))
+    if _has_basic(settings):
+        ways.append(BasicWay(settings.auth_basic_username, settings.auth_basic_password))
+    return ways
+
+
+def _local_way(settings: Settings, token: str) -> list[Way]:
+    if not token:
+        return []
+    role = Role.ADMIN if settings.auth_mode == _BUILTIN else None
+    return [TokenWay(token, Caller(via="local", name=_own_name(), role=role))]
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _callers(settings: Settings, ways: list[Way]) -> Callers:
+    # With users a browser would ask for a name and password over the login page.
+    basic = _has_basic(settings) and settings.auth_mode != _BUILTIN
+    return Callers(ways, challenge="Basic" if basic else "Bearer", asks=asks_who_calls(settings))

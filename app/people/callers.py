@@ -1,0 +1,133 @@
+"""Who a request comes from: the ways to find out, tried one after the other (api-behaviour 2.1)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from app.auth.caller import Caller
+from app.auth.roles import Role
+from app.auth.tokens import Signer, hash_of, is_personal
+from app.clock import Clock
+from app.db.database import Database
+from app.db.repositories import users
+from app.errors import UnauthorizedError
+from app.people.tokens import PersonalTokens
+
+_BEARER, _BASIC = "Bearer ", "Basic "
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request brings along to say who sends it, and where it comes from."""
+
+    authorization: str | None = None
+    cookie: str | None = None
+    address: str = ""
+
+    @property
+    def bearer(self) -> str | None:
+        """The token, where there is one."""
+        given = self.authorization or ""
+        return given.removeprefix(_BEARER) if given.startswith(_BEARER) else None
+
+
+class Way(Protocol):
+    """One way to find out who sends a request."""
+
+    async def __call__(self, credentials: Credentials) -> Caller | None:
+        """Return the caller, or None when this way does not tell."""
+
+
+class Callers:
+    """Finds out who sends a request. Without any way nobody is asked."""
+
+    def __init__(self, ways: Sequence[Way], *, challenge: str, asks: bool) -> None:
+        self._ways = ways
+        self._challenge = challenge
+        self._asks = asks
+
+    async def identify(self, credentials: Credentials) -> Caller:
+        """Return who sends a request; raises UnauthorizedError when that is not known."""
+        for way in self._ways:
+            if caller := await way(credentials):
+                return caller
+        if self._asks:
+            raise UnauthorizedError("log in first: this takes valid credentials", self._challenge)
+        return Caller(via="none", address=credentials.address)
+
+
+class TokenWay:
+    """One fixed token: the static one of the settings, or the one that the owner of the server can read."""
+
+    def __init__(self, token: str, caller: Caller) -> None:
+        self._token = token.encode()
+        self._caller = caller
+
+    async def __call__(self, credentials: Credentials) -> Caller | None:
+        """Compare in constant time."""
+        bearer = credentials.bearer
+        if bearer is None or not hmac.compare_digest(bearer.encode("latin-1"), self._token):
+            return None
+        return msgspec.structs.replace(self._caller, address=credentials.address)
+
+
+class BasicWay:
+    """One fixed pair of name and password, as HTTP Basic."""
+
+    def __init__(self, username: str, password: str) -> None:
+        self._username = username
+        self._pair = f"{username}:{password}".encode()
+
+    async def __call__(self, credentials: Credentials) -> Caller | None:
+        """Compare in constant time."""
+        given = credentials.authorization or ""
+        if not given.startswith(_BASIC):
+            return None
+        try:
+            pair = base64.b64decode(given.removeprefix(_BASIC), validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        if not hmac.compare_digest(pair, self._pair):
+            return None
+        return Caller(via="basic", name=self._username, address=credentials.address)
+
+
+class LoginWay:
+    """The tokens of logins and personal tokens; the user's role is the one it has now."""
+
+    def __init__(self, database: Database, signer: Signer, personal: PersonalTokens, now: Clock) -> None:
+        self._database = database
+        self._signer = signer
+        self._personal = personal
+        self._now = now
+
+    async def __call__(self, credentials: Credentials) -> Caller | None:
+        """Look the token and its user up."""
+        bearer = credentials.bearer
+        if bearer is None:
+            return None
+        if is_personal(bearer):
+            return await self._personal.identify(bearer, credentials.address)
+        return await self._by_login(bearer, credentials.address)
+
+    async def _by_login(self, token: str, address: str) -> Caller | None:
+        claims = self._signer.read(token, self._now())
+        if claims is None:
+            return None
+        user = await self._database.glance(lambda connection: users.get(connection, claims.uid))
+        credential = hash_of(token)
+        if user is None or (claims.gen != user["generation"] and user["kept_token"] != credential):
+            return None
+        return Caller(
+            via="login",
+            name=user["username"],
+            role=Role(user["role"]),
+            user_id=user["id"],
+            credential=credential,
+            address=address,
+        )

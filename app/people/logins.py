@@ -1,0 +1,113 @@
+"""Use cases of people themselves: log in, change the own password (api-behaviour 3.1)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from app.auth.caller import Caller
+from app.auth.passwords import Hasher
+from app.auth.throttle import Throttle
+from app.auth.tokens import Claims, Signer
+from app.clock import Clock
+from app.db.database import Database, WriteConnection
+from app.db.repositories import tokens, users
+from app.errors import UnauthorizedError
+from app.people.users import User, check_password
+
+_log = logging.getLogger(__name__)
+
+
+class Login(msgspec.Struct, frozen=True):
+    """A login that succeeded."""
+
+    token: str
+    expires_at: datetime
+    user: Mapping[str, Any]
+
+
+class Logins:
+    """Logins with name and password. Wrong guesses are slowed down: TooManyAttemptsError."""
+
+    def __init__(self, database: Database, hasher: Hasher, signer: Signer, throttle: Throttle, now: Clock) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._signer = signer
+        self._throttle = throttle
+        self._now = now
+
+    async def login(self, username: str, password: str, address: str) -> Login:
+        """Exchange name and password for a token; raises UnauthorizedError, the same whatever is wrong."""
+        user = await self._database.glance(lambda connection: users.get_by_name(connection, username))
+        if not await self._fits(username, password, user, address) or user is None:
+            _log.warning("a login as %r from %s has failed", username, address)
+            raise UnauthorizedError("user name or password is wrong")
+        await self._renew_hash(user, password)
+        return self._admit(user)
+
+    async def _fits(self, username: str, password: str, user: User | None, address: str) -> bool:
+        self._throttle.begin(username, address)
+        fits = await self._hasher.fits(password, user["password_hash"] if user else None)
+        if fits:
+            self._throttle.succeed(username, address)
+        return fits
+
+    async def _renew_hash(self, user: User, password: str) -> None:
+        before = user["password_hash"]
+        if self._hasher.is_outdated(before):
+            after = await self._hasher.hash(password)
+            await self._database.write(lambda connection: users.rehash(connection, user["id"], before, after))
+
+    def _admit(self, user: User) -> Login:
+        now = self._now()
+        expires_at = self._signer.expiry(now)
+        claims = Claims(
+            sub=user["id"],
+            uid=user["id"],
+            username=user["username"],
+            role=user["role"],
+            iat=int(now.timestamp()),
+            exp=int(expires_at.timestamp()),
+            gen=user["generation"],
+            jti=self._signer.new_id(),
+        )
+        return Login(self._signer.sign(claims), expires_at, user)
+
+    async def change_password(self, caller: Caller, current: str, new: str) -> None:
+        """Set the caller's own password and void all its tokens but the one in use.
+
+        Raises UnauthorizedError when the current one is wrong, which counts like a failed login, then BadRequestError.
+        """
+        user = await self.require_user(caller)
+        if not await self._fits(user["username"], current, user, caller.address):
+            raise UnauthorizedError("the current password is wrong")
+        check_password(new, "newPassword")
+        hashed = await self._hasher.hash(new)
+
+        def work(connection: WriteConnection) -> bool:
+            users.take_turn(connection)
+            now = users.get(connection, user["id"])
+            if now is None or now["password_hash"] != user["password_hash"]:
+                return False
+            at = max(self._now(), now["updated_at"])
+            users.set_password(connection, user["id"], hashed, caller.credential, at)
+            tokens.revoke_all(connection, user["id"], at, spared=caller.credential)
+            return True
+
+        if not await self._database.write(work):
+            raise UnauthorizedError("the current password was changed meanwhile")
+        _log.info("user %r has changed the own password", user["username"])
+
+    async def require_user(self, caller: Caller) -> User:
+        """Return the row of the user that calls; raises UnauthorizedError when it is none, or no more."""
+        user_id = caller.user_id
+        if user_id is None:
+            raise UnauthorizedError("this credential belongs to no user; log in with name and password")
+        user = await self._database.glance(lambda connection: users.get(connection, user_id))
+        if user is None:
+            raise UnauthorizedError("this user was removed")
+        return user

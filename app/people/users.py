@@ -1,0 +1,171 @@
+"""Use cases of users: the first admin, create, change, remove, reset a password (api-behaviour 2.3, 3.1)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from app.auth.caller import Caller
+from app.auth.passwords import Hasher, make_up, what_is_wrong_with
+from app.auth.roles import Role
+from app.clock import Clock
+from app.db.database import Database, WriteConnection
+from app.db.repositories import tokens, users
+from app.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
+from app.names import shorten
+
+User = Mapping[str, Any]
+
+LONGEST_NAME = 64
+_log = logging.getLogger(__name__)
+
+
+class Users:
+    """What admins can do to users. Whoever calls has made sure that it is an admin who asks."""
+
+    def __init__(self, database: Database, hasher: Hasher, now: Clock) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._now = now
+
+    async def make_first(self, username: str, password: str) -> str | None:
+        """Make an admin if there is no user at all; returns the password when one had to be made up.
+
+        Raises BadRequestError when the given name or password cannot be one.
+        """
+        if await self._database.glance(users.count):
+            return None
+        check_name(username, "auth_admin_username")
+        chosen = check_password(password, "auth_admin_password") if password else make_up()
+        row = await self._new(username, chosen, Role.ADMIN)
+        made = await self._database.write(lambda connection: _add_first(connection, row))
+        return chosen if made and not password else None
+
+    async def create(self, username: str, password: str, role: Role, caller: Caller) -> User:
+        """Make a user; raises BadRequestError or AlreadyExistsError."""
+        check_password(password)
+        check_name(username)
+        row = await self._new(username, password, role)
+        await self._database.write(lambda connection: _add(connection, row))
+        _log.info("user %r, %s, was made by %r", username, role, caller.actor)
+        return row
+
+    async def _new(self, username: str, password: str, role: Role) -> dict[str, Any]:
+        hashed = await self._hasher.hash(password)
+        now = self._now()
+        return {
+            "id": str(uuid4()),
+            "username": username,
+            "role": str(role),
+            "password_hash": hashed,
+            "generation": 1,
+            "kept_token": None,
+            "created_at": now,
+            "updated_at": now,
+        }
+
+    async def update(self, user_id: str, username: str | None, role: Role | None, caller: Caller) -> User:
+        """Give a user another name or role.
+
+        Raises BadRequestError, NotFoundError, ForbiddenError for the last admin, AlreadyExistsError.
+        """
+        changes = {} if username is None else {"username": check_name(username)}
+        if role is not None:
+            changes["role"] = str(role)
+
+        def work(connection: WriteConnection) -> User:
+            users.take_turn(connection)
+            user = _require(connection, user_id)
+            _keep_an_admin(connection, user, role)
+            if username is not None and username != user["username"]:
+                _refuse_taken(connection, username)
+            values = {**changes, "updated_at": max(self._now(), user["updated_at"])}
+            users.change(connection, user_id, **values)
+            return {**user, **values}
+
+        changed = await self._database.write(work)
+        _log.info("user %r, %s, was changed by %r", changed["username"], changed["role"], caller.actor)
+        return changed
+
+    async def remove(self, user_id: str, caller: Caller) -> None:
+        """Remove a user with all its tokens; raises ForbiddenError or NotFoundError."""
+        if user_id == caller.user_id:
+            raise ForbiddenError("you cannot remove yourself; another admin can")
+
+        def work(connection: WriteConnection) -> str:
+            users.take_turn(connection)
+            user = _require(connection, user_id)
+            _keep_an_admin(connection, user, None, removed=True)
+            users.remove(connection, user_id)
+            return str(user["username"])
+
+        _log.info("user %r was removed by %r", await self._database.write(work), caller.actor)
+
+    async def reset_password(self, user_id: str, password: str, caller: Caller) -> None:
+        """Set a user's password and void all its tokens; raises NotFoundError or BadRequestError."""
+        if await self._database.glance(lambda connection: users.get(connection, user_id)) is None:
+            raise _unknown(user_id)
+        check_password(password, "newPassword")
+        hashed = await self._hasher.hash(password)
+
+        def work(connection: WriteConnection) -> str:
+            users.take_turn(connection)
+            user = _require(connection, user_id)
+            at = max(self._now(), user["updated_at"])
+            users.set_password(connection, user_id, hashed, None, at)
+            tokens.revoke_all(connection, user_id, at)
+            return str(user["username"])
+
+        _log.info("the password of user %r was reset by %r", await self._database.write(work), caller.actor)
+
+
+def check_name(username: str, field: str = "username") -> str:
+    """Return the name of a user if it can be one; raises BadRequestError."""
+    if not username or len(username) > LONGEST_NAME or "\0" in username:
+        raise BadRequestError(f"{field}: {shorten(username)} is no name; use 1 to {LONGEST_NAME} characters, not NUL")
+    return username
+
+
+def check_password(password: str, field: str = "password") -> str:
+    """Return a new password if the rules allow it; raises BadRequestError, which does not repeat it."""
+    if wrong := what_is_wrong_with(password):
+        raise BadRequestError(f"{field}: {wrong}")
+    return password
+
+
+def _require(connection: WriteConnection, user_id: str) -> User:
+    user = users.get(connection, user_id)
+    if user is None:
+        raise _unknown(user_id)
+    return user
+
+
+def _unknown(user_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no user with the id {shorten(user_id)}")
+
+
+def _keep_an_admin(connection: WriteConnection, user: User, role: Role | None, *, removed: bool = False) -> None:
+    loses = user["role"] == Role.ADMIN and (removed or role not in (None, Role.ADMIN))
+    if loses and users.count(connection, Role.ADMIN) == 1:
+        raise ForbiddenError(f"{user['username']!r} is the last admin; make somebody else an admin first")
+
+
+def _refuse_taken(connection: WriteConnection, username: str) -> None:
+    if users.get_by_name(connection, username) is not None:
+        raise AlreadyExistsError(f"a user named {shorten(username)} exists already")
+
+
+def _add(connection: WriteConnection, row: dict[str, Any]) -> None:
+    users.take_turn(connection)
+    _refuse_taken(connection, row["username"])
+    users.add(connection, row)
+
+
+def _add_first(connection: WriteConnection, row: dict[str, Any]) -> bool:
+    users.take_turn(connection)
+    if users.count(connection):
+        return False  # another server was faster
+    users.add(connection, row)
+    return True

@@ -1,0 +1,67 @@
+"""A server with users, and clients that are somebody."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from app.auth.caller import Caller
+from app.auth.roles import Role
+from app.main import Server
+from tests.app.dagbook import client_of, serving
+
+SECRET = "a secret of the tests that is long enough"  # noqa: S105 - of tests
+PASSWORD = "correct horse"  # noqa: S105 - of tests
+ROOT = Caller(via="local", name="root", role=Role.ADMIN)
+
+
+class People:
+    """The users of a server, made when they are wanted."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    @asynccontextmanager
+    async def client(self, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+        async with client_of(self.server) as client:
+            if token is not None:
+                client.headers["Authorization"] = f"Bearer {token}"
+            yield client
+
+    async def add(self, role: Role | str, name: str = "", password: str = PASSWORD) -> Person:
+        name = name or f"{role}-{secrets.token_hex(4)}"
+        row = await self.server.parts.access.users.create(name, password, Role(role), ROOT)
+        return Person(row["id"], name, await self.login(name, password))
+
+    async def login(self, name: str, password: str = PASSWORD) -> str:
+        login = await self.server.parts.access.logins.login(name, password, f"192.0.2.{secrets.randbelow(255)}")
+        return login.token
+
+
+class Person(msgspec.Struct, frozen=True):
+    """A user and the token of its login."""
+
+    id: str
+    name: str
+    token: str
+
+
+@asynccontextmanager
+async def serving_people(url: str, home: Path, **settings: str) -> AsyncIterator[People]:
+    """Open a server with users; hashing takes no time there."""
+    fast = {"auth_bcrypt_cost": "4", "auth_logins_per_minute": "100000"}
+    async with serving(url, home, auth_mode="builtin", auth_token_secret=SECRET, **{**fast, **settings}) as server:
+        yield People(server)
+
+
+def code_of(answer: httpx.Response) -> tuple[int, str]:
+    """Return status and code of an error, whose body has to be complete."""
+    body: dict[str, Any] = answer.json()
+    assert body["message"], answer.text
+    return answer.status_code, body["code"]

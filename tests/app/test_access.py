@@ -1,0 +1,189 @@
+"""Who is let in where there are no users, and what else opens or closes a server (api-behaviour 2.1, promises S10)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.auth.roles import Role
+from app.main import check_exposure, is_open_to_all
+from app.people.access import check_authentication, find_warnings
+from app.settings import SettingsError, read
+from tests.app.dagbook import LOCAL_TOKEN, client_of, serving
+from tests.app.people import SECRET, code_of, serving_people
+from tests.conftest import Copies
+
+BASIC = {"auth_basic_username": "ann", "auth_basic_password": "pässword:1"}
+TOKEN = {"auth_token": "static töken"}
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+@pytest.fixture
+async def url(copies: Copies) -> AsyncIterator[str]:
+    async for made in copies.copy():
+        yield made
+
+
+async def ask(url: str, home: Path, settings: dict[str, str], *given: str) -> list[httpx.Response]:
+    """Ask a server with these settings once for each Authorization."""
+    async with serving(url, home, **settings) as server, client_of(server) as client:
+        values = [value.encode() for value in given]
+        headers = [[(b"Authorization", value)] if value else [] for value in values]
+        return [await client.get("/dags", headers=header) for header in headers]
+
+
+@pytest.mark.parametrize(
+    ("settings", "allowed", "refused", "challenge"),
+    [
+        (
+            TOKEN,
+            ["Bearer static töken"],
+            ["", "Bearer ", "Bearer static", "bearer static töken", "static töken", basic("static töken:")],
+            "Bearer",
+        ),
+        (
+            BASIC,
+            [basic("ann:pässword:1")],
+            [
+                "",
+                basic("ann:"),
+                basic("ann"),
+                basic(":"),
+                basic("ANN:pässword:1"),
+                "Basic",
+                "Basic ?",
+                "Basic w6",
+                "basic " + basic("ann:pässword:1")[6:],
+                "Bearer pässword:1",
+            ],
+            "Basic",
+        ),
+        ({**TOKEN, **BASIC}, ["Bearer static töken", basic("ann:pässword:1")], ["", "Bearer x", basic("x:y")], "Basic"),
+    ],
+    ids=["token", "basic", "both"],
+)
+async def test_who_has_the_credential_is_let_in_and_nobody_else(
+    url: str, tmp_path: Path, settings: dict[str, str], allowed: list[str], refused: list[str], challenge: str
+) -> None:
+    answers = await ask(url, tmp_path, settings, *allowed, *refused)
+    assert [answer.status_code for answer in answers] == [200] * len(allowed) + [401] * len(refused)
+    for answer in answers[len(allowed) :]:
+        assert code_of(answer) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"] == f'{challenge} realm="restricted"'
+
+
+@pytest.mark.parametrize("half", BASIC)
+async def test_half_a_pair_asks_nobody(url: str, tmp_path: Path, half: str) -> None:
+    answers = await ask(url, tmp_path, {half: "x"}, "", basic("x:"), basic(":x"))
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+
+
+async def test_with_users_neither_token_nor_pair_counts(url: str, tmp_path: Path) -> None:
+    async with serving_people(url, tmp_path, **TOKEN, **BASIC) as people, people.client() as client:
+        for given in ("Bearer static töken", basic("ann:pässword:1")):
+            answer = await client.get("/dags", headers=[(b"Authorization", given.encode())])
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == 'Bearer realm="restricted"'
+
+
+async def test_metrics_can_be_closed(url: str, tmp_path: Path) -> None:
+    async with serving_people(url, tmp_path, metrics="private") as people:
+        async with people.client() as client:
+            assert code_of(await client.get("/metrics")) == (401, "unauthorized")
+        async with people.client((await people.add(Role.VIEWER)).token) as client:
+            assert (await client.get("/metrics")).status_code == 200
+
+
+async def test_inline_runs_can_be_raised_to_the_right_to_write(url: str, tmp_path: Path) -> None:
+    async with serving_people(url, tmp_path, inline_runs_need_write="true") as people:
+        found = {}
+        for role in (Role.OPERATOR, Role.MANAGER):
+            async with people.client((await people.add(role)).token) as client:
+                answers = [await client.post("/dag-runs", json={}), await client.post("/dags/none/start", json={})]
+            found[role] = [answer.status_code for answer in answers]
+    assert found == {Role.OPERATOR: [403, 404], Role.MANAGER: [400, 404]}
+
+
+async def test_who_can_read_the_local_token_may_do_everything(url: str, tmp_path: Path) -> None:
+    async with serving_people(url, tmp_path) as people, people.client(LOCAL_TOKEN) as client:
+        assert (await client.get("/users")).status_code == 200
+        assert code_of(await client.get("/auth/me")) == (401, "unauthorized")
+        assert (await client.get("/tokens")).json() == {"tokens": []}
+
+
+# -- before it starts ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({}, True),
+        ({"auth_basic_username": "ann"}, True),
+        ({"permissions_run_dags": "false"}, True),
+        ({"auth_mode": "builtin"}, False),
+        ({"auth_mode": "oidc"}, False),
+        (TOKEN, False),
+        (BASIC, False),
+        ({"insecure": "true"}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "dags.example"])  # noqa: S104 - refused
+def test_other_machines_are_served_with_authentication_or_by_insisting(
+    tmp_path: Path, settings: dict[str, str], refused: bool, host: str
+) -> None:
+    found = read({"host": host, **settings}, {}, tmp_path)
+    if not refused:
+        check_exposure(found)
+        return
+    with pytest.raises(SettingsError, match=r"set auth_mode to builtin.*--insecure"):
+        check_exposure(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "to_all"),
+    [
+        ({"host": "0.0.0.0"}, True),  # noqa: S104 - warned of
+        ({}, False),
+        ({"host": "192.0.2.1", **TOKEN}, False),
+    ],
+    ids=str,
+)
+def test_who_insists_opens_a_server_only_where_nothing_else_guards_it(
+    tmp_path: Path, settings: dict[str, str], to_all: bool
+) -> None:
+    assert is_open_to_all(read({"insecure": "true", **settings}, {}, tmp_path)) is to_all
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_this_machine_is_served_without_authentication(tmp_path: Path, host: str) -> None:
+    check_exposure(read({"host": host}, {}, tmp_path))
+
+
+@pytest.mark.parametrize(("secret", "wrong"), [("", "is missing"), ("x" * 31, "is too short")])
+def test_users_need_a_secret_that_holds(tmp_path: Path, secret: str, wrong: str) -> None:
+    settings = read({"auth_mode": "builtin", "auth_token_secret": secret}, {}, tmp_path)
+    with pytest.raises(SettingsError, match=rf"auth_token_secret .*{wrong}.*openssl rand"):
+        check_authentication(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "warning"),
+    [
+        ({}, ""),
+        ({"auth_mode": "builtin", "auth_token_secret": SECRET, **TOKEN}, "do not count"),
+        ({"auth_basic_username": "ann"}, "only together"),
+    ],
+    ids=str,
+)
+def test_what_does_not_count_is_said(tmp_path: Path, settings: dict[str, str], warning: str) -> None:
+    said = list(find_warnings(read(settings, {}, tmp_path)))
+    assert len(said) == bool(warning)
+    assert warning in "".join(said)

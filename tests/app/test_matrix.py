@@ -1,0 +1,270 @@
+"""Who may do what: every route times everybody who may come along (api-behaviour 2.4, promises S1).
+
+A route without a row here fails, and so does a row without a route.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from sqlalchemy import update
+
+from app.api.guards import find_needs
+from app.auth.roles import Role
+from app.auth.tokens import Claims
+from app.db.models import Token
+from app.main import API_PATH, Server
+from app.people.tokens import Wish
+from tests.app.dagbook import client_of, serving
+from tests.app.people import ROOT, SECRET, People, serving_people
+from tests.conftest import Copies
+
+EVERYBODY, USERS, OPERATORS, MANAGERS, ADMINS = "everybody", "users", "operators", "managers", "admins"
+
+# Method and path: who may, and which switch has to be on (W: permissions_write_dags, R: permissions_run_dags).
+MATRIX: dict[tuple[str, str], tuple[str, str]] = {
+    ("GET", "/health"): (EVERYBODY, ""),
+    ("GET", "/metrics"): (EVERYBODY, ""),
+    ("GET", "/workers"): (USERS, ""),
+    ("GET", "/services/resources/history"): (USERS, ""),
+    ("GET", "/services/scheduler"): (USERS, ""),
+    ("GET", "/services/coordinator"): (USERS, ""),
+    ("POST", "/auth/login"): (EVERYBODY, ""),
+    ("GET", "/auth/me"): (USERS, ""),
+    ("POST", "/auth/change-password"): (USERS, ""),
+    ("GET", "/users"): (ADMINS, ""),
+    ("POST", "/users"): (ADMINS, ""),
+    ("GET", "/users/{userId}"): (ADMINS, ""),
+    ("PATCH", "/users/{userId}"): (ADMINS, ""),
+    ("PUT", "/users/{userId}"): (ADMINS, ""),
+    ("DELETE", "/users/{userId}"): (ADMINS, ""),
+    ("POST", "/users/{userId}/reset-password"): (ADMINS, ""),
+    ("PUT", "/users/{userId}/password"): (ADMINS, ""),
+    ("GET", "/tokens"): (USERS, ""),
+    ("POST", "/tokens"): (USERS, ""),
+    ("DELETE", "/tokens/{tokenId}"): (USERS, ""),
+    ("GET", "/dags"): (USERS, ""),
+    ("POST", "/dags"): (MANAGERS, "W"),
+    ("POST", "/dags/validate"): (USERS, ""),
+    ("GET", "/dags/validate"): (USERS, ""),
+    ("DELETE", "/dags/validate"): (MANAGERS, "W"),
+    ("GET", "/dags/search"): (USERS, ""),
+    ("DELETE", "/dags/search"): (MANAGERS, "W"),
+    ("GET", "/dags/tags"): (USERS, ""),
+    ("DELETE", "/dags/tags"): (MANAGERS, "W"),
+    ("GET", "/dags/{fileName}"): (USERS, ""),
+    ("DELETE", "/dags/{fileName}"): (MANAGERS, "W"),
+    ("POST", "/dags/{fileName}/start"): (OPERATORS, "R"),
+    ("GET", "/dags/{fileName}/spec"): (USERS, ""),
+    ("PUT", "/dags/{fileName}/spec"): (MANAGERS, "W"),
+    ("POST", "/dags/{fileName}/stop-all"): (OPERATORS, "R"),
+    ("POST", "/dags/{fileName}/rename"): (MANAGERS, "W"),
+    ("POST", "/dags/{fileName}/suspend"): (OPERATORS, "R"),
+    ("GET", "/dags/{fileName}/dag-runs"): (USERS, ""),
+    ("GET", "/dags/{fileName}/dag-runs/{dagRunId}"): (USERS, ""),
+    ("GET", "/dag-runs"): (USERS, ""),
+    ("POST", "/dag-runs"): (OPERATORS, "R"),
+    ("GET", "/dag-runs/{name}"): (USERS, ""),
+    ("GET", "/dag-runs/{name}/{dagRunId}"): (USERS, ""),
+    ("POST", "/dag-runs/{name}/{dagRunId}/stop"): (OPERATORS, "R"),
+    ("POST", "/dag-runs/{name}/{dagRunId}/retry"): (OPERATORS, "R"),
+    ("POST", "/dag-runs/{name}/{dagRunId}/reschedule"): (OPERATORS, "R"),
+    ("PATCH", "/dag-runs/{name}/{dagRunId}/steps/{stepName}/status"): (OPERATORS, "R"),
+    ("GET", "/dag-runs/{name}/{dagRunId}/sub-dag-runs"): (USERS, ""),
+    ("GET", "/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}"): (USERS, ""),
+    ("GET", "/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/log"): (USERS, ""),
+    ("GET", "/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/steps/{stepName}/log"): (USERS, ""),
+    ("PATCH", "/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/steps/{stepName}/status"): (OPERATORS, "R"),
+    ("GET", "/dag-runs/{name}/{dagRunId}/log"): (USERS, ""),
+    ("GET", "/dag-runs/{name}/{dagRunId}/steps/{stepName}/log"): (USERS, ""),
+    ("GET", "/openapi.json"): (USERS, ""),
+    ("GET", "/openapi.json/openapi.json"): (USERS, ""),
+    ("GET", "/openapi.json/{path}"): (USERS, ""),
+}
+MANAGED = {path for path in MATRIX if path[1].startswith(("/auth/", "/users", "/tokens"))}
+# Without users they say that there are none.
+
+MAY = {
+    "anonymous": {EVERYBODY},
+    "viewer": {EVERYBODY, USERS},
+    "operator": {EVERYBODY, USERS, OPERATORS},
+    "manager": {EVERYBODY, USERS, OPERATORS, MANAGERS},
+    "admin": {EVERYBODY, USERS, OPERATORS, MANAGERS, ADMINS},
+    "viewer's token of an admin": {EVERYBODY, USERS},
+    "manager's token": {EVERYBODY, USERS, OPERATORS, MANAGERS},
+    "token of an admin made viewer": {EVERYBODY, USERS},
+    "revoked token": {EVERYBODY},
+    "ended token": {EVERYBODY},
+    "token of a removed user": {EVERYBODY},
+    "removed user": {EVERYBODY},
+    "expired login": {EVERYBODY},
+    "login before a reset": {EVERYBODY},
+}
+_PART = re.compile(r"\{\w+\}")
+UNKNOWN = [who for who, may in MAY.items() if may == {EVERYBODY}]
+
+
+def routes(server: Server) -> set[tuple[str, str]]:
+    """All routes of a server, paths as the contract writes them."""
+    found = find_needs(server.app._app)  # type: ignore[attr-defined]
+    return {(method, path.removeprefix(API_PATH).replace(":str", "")) for method, path in found}
+
+
+async def test_every_route_has_a_row_and_every_row_a_route(people: People) -> None:
+    assert routes(people.server) == set(MATRIX)
+
+
+async def ask(client: httpx.AsyncClient, route: tuple[str, str], content: bytes = b"{}") -> httpx.Response:
+    method, path = route
+    path = _PART.sub("nothing", path)
+    return await client.request(method, path, content=content if method in ("POST", "PUT", "PATCH") else None)
+
+
+def expected(who: str, route: tuple[str, str]) -> int | None:
+    """The status that refuses, or None."""
+    least, _ = MATRIX[route]
+    if least in MAY[who]:
+        return None
+    return 401 if who in UNKNOWN else 403
+
+
+def refusal_of(answer: httpx.Response) -> int | None:
+    return answer.status_code if answer.status_code in (401, 403) else None
+
+
+@pytest.fixture(scope="session")
+async def tokens(people: People) -> dict[str, str]:
+    """The credential of everybody who may come along."""
+    parts = people.server.parts
+    made = {str(role): (await people.add(role)).token for role in Role}
+    admin, lowered, gone = [await people.add(Role.ADMIN) for _ in range(3)]
+    made |= {
+        "viewer's token of an admin": await personal(people, admin.name, Role.VIEWER),
+        "manager's token": await personal(people, (await people.add(Role.MANAGER)).name, Role.MANAGER),
+        "token of an admin made viewer": await personal(people, lowered.name, Role.ADMIN),
+        "revoked token": await personal(people, admin.name, Role.ADMIN, end="revoked"),
+        "ended token": await personal(people, admin.name, Role.ADMIN, end="ended"),
+        "token of a removed user": await personal(people, gone.name, Role.ADMIN),
+        "removed user": gone.token,
+        "expired login": await expired(people, admin.id),
+        "login before a reset": (reset := await people.add(Role.ADMIN)).token,
+    }
+    await parts.access.users.update(lowered.id, None, Role.VIEWER, ROOT)
+    await parts.access.users.remove(gone.id, ROOT)
+    await parts.access.users.reset_password(reset.id, "another horse", ROOT)
+    return made
+
+
+async def personal(people: People, username: str, role: Role, end: str = "") -> str:
+    parts = people.server.parts
+    wish = Wish(
+        name=secrets.token_hex(4),
+        role=role,
+        username=username,
+        expires_at=parts.now() + timedelta(hours=1) if end == "ended" else None,
+    )
+    token, row = await parts.access.tokens.create(wish, ROOT)
+    if end == "revoked":
+        await parts.access.tokens.revoke(row["id"], ROOT)
+    if end == "ended":
+        times = {name: row[name] - timedelta(hours=2) for name in ("created_at", "expires_at")}
+        change = update(Token).where(Token.id == row["id"]).values(**times)
+        await parts.database.write(lambda connection: connection.execute(change))
+    return token
+
+
+async def expired(people: People, user_id: str) -> str:
+    logins = people.server.parts.access.logins
+    made = int(people.server.parts.now().timestamp()) - 100
+    claims = Claims(sub=user_id, uid=user_id, username="x", role="admin", iat=made, exp=made + 99, gen=1, jti="x")
+    return logins._signer.sign(claims)
+
+
+@pytest.mark.parametrize("who", MAY)
+async def test_everybody_may_do_what_the_matrix_says(people: People, tokens: dict[str, str], who: str) -> None:
+    async with people.client(tokens.get(who)) as client:
+        found = {route: refusal_of(await ask(client, route)) for route in MATRIX}
+    assert found == {route: expected(who, route) for route in MATRIX}
+
+
+@pytest.mark.parametrize("who", ["viewer", "operator", "manager"])
+async def test_who_may_not_learns_nothing_about_the_body(people: People, tokens: dict[str, str], who: str) -> None:
+    refused = [route for route in MATRIX if expected(who, route) == 403]
+    async with people.client(tokens[who]) as client:
+        assert {(await ask(client, route, b"{")).status_code for route in refused} == {403}
+
+
+async def test_who_is_not_known_is_told_how_to_log_in(people: People, tokens: dict[str, str]) -> None:
+    for who in UNKNOWN:
+        async with people.client(tokens.get(who)) as client:
+            answer = await client.get("/dags")
+        assert answer.headers["www-authenticate"] == 'Bearer realm="restricted"'
+        assert answer.json()["code"] == "unauthorized"
+
+
+async def test_a_path_or_method_that_is_not_there_needs_no_credentials(people: People) -> None:
+    async with people.client() as client:
+        assert (await client.get("/nothing")).status_code == 404
+        assert (await client.patch("/dags")).status_code == 405
+        answer = await client.options("/dags")
+        assert (answer.status_code, answer.content) == (204, b"")
+
+
+@pytest.fixture(params=["W", "R"])
+async def switched_off(
+    request: pytest.FixtureRequest, database_url: str, tmp_path: Path
+) -> AsyncIterator[tuple[str, People]]:
+    name = {"W": "permissions_write_dags", "R": "permissions_run_dags"}[request.param]
+    async with serving_people(database_url, tmp_path, **{name: "false"}) as people:
+        yield request.param, people
+
+
+async def test_what_is_switched_off_is_refused_to_admins_too(switched_off: tuple[str, People]) -> None:
+    off, people = switched_off
+    async with people.client((await people.add(Role.ADMIN)).token) as client:
+        found = {route for route in MATRIX if refusal_of(await ask(client, route)) == 403}
+    assert found == {route for route, (_, switch) in MATRIX.items() if switch == off}
+
+
+@pytest.fixture(scope="session")
+async def alone(copies: Copies, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """A server without users, which a token and a pair open."""
+    settings = {"auth_token": "static token", "auth_basic_username": "ann", "auth_basic_password": "pass:word"}
+    async for url in copies.copy():
+        async with serving(url, tmp_path_factory.mktemp("home"), **settings) as server:
+            yield server
+
+
+@pytest.mark.parametrize("how", ["token", "basic", "none"])
+async def test_without_users_who_is_let_in_may_do_everything_but_manage_them(
+    server: Server, alone: Server, how: str
+) -> None:
+    async with client_of(server if how == "none" else alone) as client:
+        if how == "token":
+            client.headers["Authorization"] = "Bearer static token"
+        if how == "basic":
+            client.auth = httpx.BasicAuth("ann", "pass:word")
+        login = b'{"username": "a", "password": "b"}'
+        found = {
+            route: refusal_of(await ask(client, route, login if route == ("POST", "/auth/login") else b"{}"))
+            for route in MATRIX
+        }
+    assert found == {route: 401 if route in MANAGED else None for route in MATRIX}
+
+
+async def test_the_role_of_a_login_s_token_does_not_count(people: People) -> None:
+    viewer = await people.add(Role.VIEWER)
+    signer = people.server.parts.access.logins._signer
+    read = signer.read(viewer.token, people.server.parts.now())
+    assert read is not None
+    raised = signer.sign(msgspec.structs.replace(read, role="admin"))
+    async with people.client(raised) as client:
+        assert (await client.get("/users")).status_code == 403
+    assert SECRET not in raised

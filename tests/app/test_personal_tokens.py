@@ -1,0 +1,192 @@
+"""Personal API tokens: made, listed, used, revoked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.auth.roles import Role
+from app.auth.tokens import hash_of
+from tests.app.people import PASSWORD, People, Person, code_of
+
+
+@pytest.fixture
+async def ann(people: People) -> Person:
+    return await people.add(Role.OPERATOR)
+
+
+@pytest.fixture
+async def client(people: People, ann: Person) -> AsyncIterator[httpx.AsyncClient]:
+    async with people.client(ann.token) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def admin(people: People) -> AsyncIterator[httpx.AsyncClient]:
+    async with people.client((await people.add(Role.ADMIN)).token) as opened:
+        yield opened
+
+
+async def make(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+    answer = await client.post("/tokens", json={"name": "ci", **body})
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+async def me(people: People, token: str) -> httpx.Response:
+    async with people.client(token) as client:
+        return await client.get("/auth/me")
+
+
+async def test_a_token_speaks_for_its_user_with_its_role(
+    people: People, client: httpx.AsyncClient, ann: Person
+) -> None:
+    made = await make(client, role="viewer")
+    user = (await me(people, made["token"])).json()["user"]
+    assert (user["username"], user["role"]) == (ann.name, "viewer")
+    assert (made["details"]["username"], made["details"]["role"]) == (ann.name, "viewer")
+
+
+async def test_without_a_role_a_token_has_its_user_s(client: httpx.AsyncClient) -> None:
+    assert (await make(client))["details"]["role"] == "operator"
+
+
+async def test_a_token_is_shown_once_and_only_its_hash_is_kept(people: People, client: httpx.AsyncClient) -> None:
+    token = (await make(client))["token"]
+    listed = await client.get("/tokens")
+    assert token not in listed.text
+    assert hash_of(token) not in listed.text
+    rows = await people.server.parts.database.read(
+        lambda connection: [*map(str, connection.exec_driver_sql("SELECT * FROM tokens"))]
+    )
+    assert not [row for row in rows if token in row]
+    assert len([row for row in rows if hash_of(token) in row]) == 1
+
+
+async def test_the_use_of_a_token_is_noted(people: People, client: httpx.AsyncClient) -> None:
+    made = await make(client)
+    assert "lastUsedAt" not in made["details"]
+    await me(people, made["token"])
+    assert [token["lastUsedAt"] > token["createdAt"] for token in (await client.get("/tokens")).json()["tokens"]] == [
+        True
+    ]
+
+
+async def test_a_revoked_token_is_void_and_stays_listed(people: People, client: httpx.AsyncClient) -> None:
+    made = await make(client)
+    path = f"/tokens/{made['details']['id']}"
+    answer = await client.delete(path)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert (await me(people, made["token"])).status_code == 401
+    (listed,) = (await client.get("/tokens")).json()["tokens"]
+    assert listed["revokedAt"] >= listed["createdAt"]
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.get("/tokens")).json()["tokens"] == [listed]
+
+
+async def test_a_name_is_free_again_when_its_token_is_revoked(client: httpx.AsyncClient) -> None:
+    made = await make(client)
+    assert code_of(await client.post("/tokens", json={"name": "ci"})) == (409, "already_exists")
+    await client.delete(f"/tokens/{made['details']['id']}")
+    await make(client)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"name": ""}, (400, "bad_request")),
+        ({"name": "  "}, (400, "bad_request")),
+        ({"name": "x" * 65}, (400, "bad_request")),
+        ({"name": "a\0"}, (400, "bad_request")),
+        ({"name": None}, (400, "bad_request")),
+        ({"role": "boss"}, (400, "bad_request")),
+        ({"role": "manager"}, (403, "forbidden")),
+        ({"expiresAt": "2020-01-01T00:00:00Z"}, (400, "bad_request")),
+        ({"expiresAt": "2090-01-01T00:00:00"}, (400, "bad_request")),
+        ({"expiresAt": "tomorrow"}, (400, "bad_request")),
+        ({"expiresAt": 5}, (400, "bad_request")),
+        ({"username": "somebody else"}, (403, "forbidden")),
+    ],
+    ids=str,
+)
+async def test_a_token_that_cannot_be_is_refused(
+    client: httpx.AsyncClient, body: dict[str, Any], expected: tuple[int, str]
+) -> None:
+    answer = await client.post("/tokens", json={"name": "ci", **body})
+    assert code_of(answer) == expected
+    assert next(iter(body)) in answer.json()["message"]
+
+
+async def test_a_token_ends_when_it_was_said_to(client: httpx.AsyncClient) -> None:
+    end = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    details = (await make(client, expiresAt=end))["details"]
+    assert datetime.fromisoformat(details["expiresAt"]) == datetime.fromisoformat(end)
+
+
+async def test_a_token_makes_no_tokens(people: People, client: httpx.AsyncClient) -> None:
+    async with people.client((await make(client))["token"]) as program:
+        assert code_of(await program.post("/tokens", json={"name": "more"})) == (403, "forbidden")
+
+
+async def test_others_tokens_are_neither_seen_nor_revoked(people: People, client: httpx.AsyncClient) -> None:
+    made = await make(client)
+    async with people.client((await people.add(Role.MANAGER)).token) as other:
+        assert (await other.get("/tokens")).json() == {"tokens": []}
+        assert code_of(await other.get("/tokens", params={"all": "true"})) == (403, "forbidden")
+        assert code_of(await other.delete(f"/tokens/{made['details']['id']}")) == (404, "not_found")
+    assert (await me(people, made["token"])).status_code == 200
+
+
+async def test_admins_make_see_and_revoke_the_tokens_of_others(
+    people: People, admin: httpx.AsyncClient, ann: Person
+) -> None:
+    made = await make(admin, username=ann.name)
+    assert (await me(people, made["token"])).json()["user"]["username"] == ann.name
+    listed = (await admin.get("/tokens", params={"all": "true"})).json()["tokens"]
+    assert made["details"]["id"] in {token["id"] for token in listed}
+    assert (await admin.delete(f"/tokens/{made['details']['id']}")).status_code == 204
+    assert (await me(people, made["token"])).status_code == 401
+
+
+async def test_admins_make_no_token_for_nobody_and_none_above_its_user(admin: httpx.AsyncClient, ann: Person) -> None:
+    assert code_of(await admin.post("/tokens", json={"name": "x", "username": "nobody"})) == (404, "not_found")
+    body = {"name": "x", "username": ann.name, "role": "admin"}
+    assert code_of(await admin.post("/tokens", json=body)) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("token_id", ["nothing", "%00"])
+async def test_an_id_that_no_token_has_is_not_found(admin: httpx.AsyncClient, token_id: str) -> None:
+    assert code_of(await admin.delete(f"/tokens/{token_id}")) == (404, "not_found")
+
+
+async def test_a_reset_password_voids_personal_tokens(
+    people: People, client: httpx.AsyncClient, admin: httpx.AsyncClient, ann: Person
+) -> None:
+    token = (await make(client))["token"]
+    await admin.post(f"/users/{ann.id}/reset-password", json={"newPassword": "another horse"})
+    assert (await me(people, token)).status_code == 401
+
+
+async def test_an_own_change_spares_the_token_that_made_it(people: People, client: httpx.AsyncClient) -> None:
+    used, void = [(await make(client, name=name))["token"] for name in ("used", "other")]
+    async with people.client(used) as program:
+        body = {"currentPassword": PASSWORD, "newPassword": "another horse"}
+        assert (await program.post("/auth/change-password", json=body)).status_code == 200
+        assert (await program.get("/auth/me")).status_code == 200
+    assert (await me(people, void)).status_code == 401
+    assert (await client.get("/auth/me")).status_code == 401
+
+
+async def test_a_history_names_the_token_beside_its_user(
+    people: People, client: httpx.AsyncClient, ann: Person, name: str
+) -> None:
+    async with people.client((await make(client))["token"]) as program:
+        await program.post("/dag-runs", json={"name": name, "spec": "steps: [{command: 'true'}]"})
+    statement = f"SELECT actor FROM runs WHERE dag_name = '{name}'"  # noqa: S608 - a name of ours
+    actor = await people.server.parts.database.read(lambda connection: connection.exec_driver_sql(statement).scalar())
+    assert actor == f"{ann.name} (token ci)"
