@@ -31,7 +31,7 @@ from app.spec.library import Library
 from app.spec.load import Loaded
 from app.spec.model import Definition
 
-MOST_LEVELS = 256
+MOST_LEVELS = 100
 _TRIGGER = "subdag"
 _SUFFIXES = ("", ".yaml", ".yml")
 

@@ -334,3 +334,11 @@ def test_a_spool_that_cannot_be_written_is_said(files: ExecutionFiles) -> None:
     with pytest.raises(SetupError, match="the spool could not be written"):
         _sh(broken, "echo ran")
     assert files.stdout.read_text() == ""
+
+
+async def test_the_shim_says_nothing_of_its_own_about_a_command_that_was_signalled(files: ExecutionFiles) -> None:
+    running = _spawn(files, "/bin/sh", "-c", "echo ready; exec sleep 30")
+    await until_written(files.stdout)
+    running.signal("SIGTERM")
+    await running.wait()
+    assert files.stderr.read_text() == ""
