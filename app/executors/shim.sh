@@ -15,13 +15,9 @@ _dagbook_started=$1
 shift
 # Caught, not ignored: the command gets the defaults back, and this shell lives on to write the exit code.
 trap : HUP INT QUIT ILL TRAP ABRT BUS FPE USR1 SEGV USR2 PIPE ALRM TERM XCPU XFSZ VTALRM PROF IO SYS TSTP TTIN TTOU
-# This shell's own words ("Terminated") stay out of the step's stderr.
+# This shell's own words ("Terminated") stay out of the step's stderr; the subshell becomes the command.
 exec 3>&2 2>/dev/null
-# A path is no builtin and needs no shell of its own to become the command, which is a fork cheaper where sh is dash.
-case $1 in
-  */*) "$@" 2>&3 3>&- </dev/null ;;
-  *) (exec "$@" 2>&3 3>&- </dev/null) ;;
-esac
+(exec "$@" 2>&3 3>&- </dev/null)
 _dagbook_code=$?
 printf '%03d\n' "$_dagbook_code" 1<>"$_dagbook_started"
 exit "$_dagbook_code"

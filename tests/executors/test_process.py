@@ -44,15 +44,6 @@ async def test_the_exit_code_is_told_to_the_parent_and_left_in_the_file(
     assert outcome.error == (f"exit status {code}" if code else "")
 
 
-async def test_a_program_without_a_path_is_looked_for_and_is_no_builtin(files: ExecutionFiles, tmp_path: Path) -> None:
-    program = tmp_path / "bin" / "cd"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\necho found; exit 3\n")
-    program.chmod(0o700)
-    outcome = await _spawn(files, "cd", env={"PATH": f"{program.parent}:{ENV['PATH']}"}).wait()
-    assert (outcome.exit_code, files.stdout.read_text()) == (3, "found\n")
-
-
 async def test_a_program_that_is_not_there_ends_with_127(files: ExecutionFiles) -> None:
     outcome = await _spawn(files, "/no/such/program").wait()
     assert outcome.exit_code == 127
