@@ -55,6 +55,11 @@ class ExecutionFiles(msgspec.Struct, frozen=True):
         """Created exclusively by whoever owns the execution; it holds who that is, and later the exit code."""
         return self.base + ".started"
 
+    @property
+    def note(self) -> Path:
+        """What the executor has begun elsewhere, for whoever takes over."""
+        return self.own("note")
+
     def own(self, ending: str) -> Path:
         """Name another file of the execution."""
         return Path(f"{self.base}.{ending}")
@@ -69,12 +74,21 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """What the DAG says about the places its steps work at; the texts are evaluated."""
+    """What the DAG says about the places its steps work at; the texts are evaluated.
+
+    ``run`` names the attempt, and no other of any server; in ``run_note`` is kept what its steps share elsewhere and
+    has to end with it. ``docker`` are the ``DOCKER_…`` variables of the run.
+    """
 
     smtp: Smtp | None = None
     ssh: Ssh | None = None
     container: Container | None = None
     registry_auths: Mapping[str, str | Mapping[str, str]] = {}
+    docker: Mapping[str, str] = {}
+    run: str = ""
+    run_note: str = ""
+    work_dir: str = ""
+    home: str = ""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,9 +113,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Streams:
-    """Where an executor that works inside the server writes: the step's output files, unbuffered."""
+    """Where an executor that works inside the server writes: the step's output files, unbuffered.
+
+    It may keep one note about what it has begun elsewhere, for the server that goes on with the execution.
+    """
 
     def __init__(self, files: ExecutionFiles) -> None:
+        self._note = files.note
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._out = os.open(files.stdout, flags, 0o600)
         try:
@@ -118,6 +136,18 @@ class Streams:
         """Write to stderr; raises StepError."""
         _write_all(self._err, data)
 
+    def sizes(self) -> tuple[int, int]:
+        """Tell how much stdout and stderr hold, of earlier executions of the node too."""
+        return os.fstat(self._out).st_size, os.fstat(self._err).st_size
+
+    def keep(self, note: bytes) -> None:
+        """Keep a note in place of the one before; raises OSError."""
+        write_private(self._note, note)
+
+    def kept(self) -> bytes:
+        """Read the note; raises OSError."""
+        return self._note.read_bytes()
+
     def close(self) -> None:
         """Release the files."""
         os.close(self._out)
@@ -131,6 +161,14 @@ def _write_all(descriptor: int, data: str | bytes) -> None:
             left = left[os.write(descriptor, left) :]
     except OSError as error:
         raise StepError(f"the output could not be written: {error.strerror}") from error
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file of the spool; whoever reads it meanwhile sees it whole, before or after. Raises OSError."""
+    fresh = path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(data)
+    fresh.replace(path)
 
 
 class Execution(Protocol):

@@ -7,7 +7,7 @@ import logging
 import os
 from pathlib import Path
 
-from app.executors import process
+from app.executors import process, stopping
 from app.executors.contract import ExecutionFiles, Job, Outcome, SetupError, StepError, Streams
 from app.executors.registry import Run
 
@@ -19,7 +19,8 @@ _STOPPED = Outcome(exit_code=None, error="stopped")
 class InsideExecution:
     """A job under way in this process. Whoever created ``started`` owns it, as with a process."""
 
-    def __init__(self, run: Run, job: Job, files: ExecutionFiles) -> None:
+    def __init__(self, run: Run, job: Job, files: ExecutionFiles, *, outlives: bool = False) -> None:
+        self.outlives = outlives  # what was begun goes on without this server, and another one adopts it
         self._files = files
         self._streams = Streams(files)
         self._task = asyncio.create_task(self._work(run, job), name=f"step {job.id}")
@@ -50,35 +51,50 @@ class InsideExecution:
 
     def signal(self, name: str) -> None:
         """Ask the job to end; the executor hears the signal's name."""
-        self._task.cancel(name)
+        self._cancel(name)
 
     def kill(self) -> None:
         """Ask the job to end at once."""
-        self._task.cancel("SIGKILL")
+        self._cancel(stopping.KILL)
 
     def detach(self) -> None:
-        """Nobody can take over what happens inside this process: it ends with it."""
-        self._task.cancel("SIGKILL")
+        """Leave alone what another server can take over; what happens inside this process ends with it."""
+        self._cancel(stopping.DETACH if self.outlives else stopping.KILL)
+
+    def _cancel(self, message: str) -> None:
+        """Cancel the task behind its first turn: before that it is deaf, and what it adopts has to hear of it."""
+        asyncio.get_running_loop().call_soon(self._task.cancel, message)
 
 
-def begin(run: Run, job: Job, files: ExecutionFiles) -> InsideExecution:
+def begin(run: Run, job: Job, files: ExecutionFiles, *, outlives: bool = False) -> InsideExecution:
     """Begin a job; raises SetupError when it was begun before."""
     try:
         if not _own(files):
             raise SetupError("the execution was begun before")
-        return InsideExecution(run, job, files)
+        return InsideExecution(run, job, files, outlives=outlives)
     except OSError as error:
         raise SetupError(f"the spool could not be written: {error}") from error
 
 
-def find_end(files: ExecutionFiles) -> Outcome | None:
-    """Tell how a job of another server ended; None when it never began and never will."""
+def adopt(go_on: Run, job: Job, files: ExecutionFiles) -> InsideExecution:
+    """Go on with a job of another server; raises SetupError."""
+    try:
+        return InsideExecution(go_on, job, files, outlives=True)
+    except OSError as error:
+        raise SetupError(f"the spool could not be written: {error}") from error
+
+
+def find_end(files: ExecutionFiles, *, adopts: bool = False) -> Outcome | None:
+    """Tell how a job of another server ended; None when nothing of it has begun and never will.
+
+    One that ``adopts`` has begun nothing as long as it has no note.
+    """
     code = process.read_exit(files)
     if code is not None:
         return process.outcome_of(code)
     try:
         files.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return None if process.claim(files) else _UNKNOWN
+        return None if process.claim(files) or adopts else _UNKNOWN
     except OSError as error:
         raise SetupError(f"the spool could not be written: {error}") from error
 

@@ -3,7 +3,11 @@
 A module is imported when the first step needs it. One that works **inside** the server has
 ``async def run(job, streams) -> int``: it gives the exit code, raises StepError or SetupError, and ends what it
 began when it is cancelled (a stop; the name of the signal is the cancellation's message) - at once when it is
-cancelled a second time. Any other has ``def command(job, files) -> Command``: the process it names is
+cancelled a second time. What it begins elsewhere may outlive the server if it **adopts**: then it keeps a note of
+that (``Streams.keep``), leaves it alone when it is cancelled with the message ``stopping.DETACH``, and has
+``async def adopt(job, streams) -> int`` to go on with it, which is given no more of the job than its id, and
+``async def abandon(note) -> None`` to end it when the run is over; as long as there is no note nothing has begun, and
+the job may be begun again. Any other has ``def command(job, files) -> Command``: the process it names is
 started through the shim like a shell command, so it can be killed, and outlives the server.
 """
 
@@ -21,6 +25,7 @@ COMMAND_TYPES = frozenset({"", "command", "shell"})
 CALL_TYPES = frozenset({"dag", "subworkflow", "parallel"})
 
 Run = Callable[[Job, Streams], Awaitable[int]]
+Abandon = Callable[[bytes], Awaitable[None]]
 MakeCommand = Callable[[Job, ExecutionFiles], Command]
 
 
@@ -29,11 +34,22 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
     module: str
     inside: bool = True
+    adopts: bool = False
     extra: str = ""
 
     def run(self) -> Run:
         """Give what carries a job out inside the server; raises SetupError."""
         found: Run = self._load().run
+        return found
+
+    def adopt(self) -> Run:
+        """Give what goes on with a job of another server; raises SetupError."""
+        found: Run = self._load().adopt
+        return found
+
+    def abandon(self) -> Abandon:
+        """Give what ends what a note tells of; raises SetupError."""
+        found: Abandon = self._load().abandon
         return found
 
     def command(self) -> MakeCommand:
@@ -54,7 +70,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ARCHIVE = Kind(module="archive", inside=False, extra="archive")
-_DOCKER = Kind(module="docker", extra="docker")
+_DOCKER = Kind(module="docker.step", adopts=True, extra="docker")
 _KINDS = {
     "archive": _ARCHIVE,
     "container": _DOCKER,

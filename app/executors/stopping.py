@@ -41,10 +41,11 @@ async def _until_ended(task: asyncio.Task[int], send: Send) -> int:
         sending.cancel()
     if name != KILL:
         return task.result()
-    await send(KILL)
+    killing = asyncio.create_task(send(KILL))
     await asyncio.wait({task}, timeout=_LAST_SECONDS)
+    killing.cancel()
     if not task.done() or task.exception() is not None:
-        raise asyncio.CancelledError
+        raise asyncio.CancelledError(KILL)
     return task.result()
 
 

@@ -192,11 +192,19 @@ class RunEnvironment:
             evaluation = expand.evaluate_env(container.env, environ=self._process, home=self._home)
             container = msgspec.structs.replace(container, env=await evaluate(evaluation, self.surroundings()))
         return Site(
+            docker=self.docker,
+            work_dir=self.work_dir,
+            home=self._home,
             smtp=await self.evaluate_place(dag.smtp) if dag.smtp else None,
             ssh=await self.evaluate_place(dag.ssh) if dag.ssh else None,
             container=container,
             registry_auths={host: self._evaluate_auth(auth) for host, auth in dag.registry_auths.items()},
         )
+
+    @property
+    def docker(self) -> dict[str, str]:
+        """Give the variables that say where the Docker daemon is and how registries are logged in to."""
+        return {name: value for name, value in self._process.items() if name.startswith("DOCKER_")}
 
     async def evaluate_place(self, place: Place) -> Place:
         """Evaluate the texts of a mail server, a notification or a remote host; raises ExpansionError."""

@@ -134,7 +134,7 @@ def begin_job(node: NodeWork, job: Job, files: ExecutionFiles, blanks: Blanks) -
     _note_offset(node, files)
     kind = registry.find(job.type)
     if kind.inside:
-        return inside.begin(kind.run(), job, files)
+        return inside.begin(kind.run(), job, files, outlives=kind.adopts)
     return process.spawn(kind.command()(job, files), files, blanks)
 
 

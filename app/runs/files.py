@@ -15,12 +15,14 @@ from pathlib import Path
 import msgspec
 
 from app.executors import process
+from app.executors.contract import ExecutionFiles
 
 _KEY = re.compile(r"(\d+)_")
 _ATTEMPT = re.compile(r"\d+_(\d+)_")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _NAME_LENGTH = 40
-_CLAIM_KEPT_SECONDS = 24 * 60 * 60
+_RUN_NOTE = "_container.note"
+_KEPT_SECONDS = 24 * 60 * 60
 
 
 class RunFiles(msgspec.Struct, frozen=True):
@@ -40,6 +42,11 @@ class RunFiles(msgspec.Struct, frozen=True):
         """The run's own log, for steps that read it."""
         return Path(f"{self.spool}/{self.key}_{self.attempt}_run.log")
 
+    @property
+    def run_note(self) -> Path:
+        """What the steps share elsewhere and has to end with the run."""
+        return Path(f"{self.spool}/{self.key}_{self.attempt}{_RUN_NOTE}")
+
     def node_base(self, position: int, name: str) -> str:
         """Begin the names of a node's files."""
         return f"{self.spool}/{self.key}_{self.attempt}_{position}-{_UNSAFE.sub('_', name)[:_NAME_LENGTH]}"
@@ -48,19 +55,33 @@ class RunFiles(msgspec.Struct, frozen=True):
         """List the files of this attempt and those before it; the whole spool is looked through."""
         return (path for path in self.spool.glob(f"{self.key}_{pattern}") if _attempt_of(path) <= self.attempt)
 
-    def remove_all(self) -> None:
-        """Remove whatever this attempt and those before it have left, but for the claims of the last day.
+    def open_notes(self) -> list[Path]:
+        """List the notes about what goes on elsewhere, but for those of executions that have ended."""
+        return [note for note in self.find("*.note") if not _has_ended(note)]
 
-        A server that was thought dead may wake up at the point of beginning an execution that was claimed
-        since: without the claim its shim would begin it, and the step would run a second time.
+    def remove_all(self) -> None:
+        """Remove whatever this attempt and those before it have left, but for claims and run notes of the last day.
+
+        What such a note tells of could not be ended yet. A server that was thought dead may wake up at the point
+        of beginning an execution that was claimed since: without the claim its shim would begin it, and the step
+        would run a second time.
         """
         for path in self.find():
-            if process.is_claim(path) and time.time() - path.lstat().st_mtime < _CLAIM_KEPT_SECONDS:
+            if _is_kept(path) and time.time() - path.lstat().st_mtime < _KEPT_SECONDS:
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def _has_ended(note: Path) -> bool:
+    files = ExecutionFiles(str(note).removesuffix(".note"), note, note)
+    return process.read_exit(files) is not None
+
+
+def _is_kept(path: Path) -> bool:
+    return process.is_claim(path) or path.name.endswith(_RUN_NOTE)
 
 
 def _attempt_of(path: Path) -> int:

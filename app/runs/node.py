@@ -71,7 +71,7 @@ class NodeWork:
         for number in range(1, executions + 1):
             files = self.files(number)
             blanks.give(files.started)
-            names += [files.own("offset"), files.own("job")]
+            names += [files.own("offset"), files.own("job"), files.note]
         for name in names:
             name.unlink(missing_ok=True)
 

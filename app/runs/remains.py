@@ -16,7 +16,9 @@ from app.db.repositories import runs
 from app.executors import process
 from app.executors.contract import ExecutionFiles
 from app.runs.files import RunFiles, list_keys
+from app.runs.places import end_noted
 
+_NOTED_SECONDS = 4.0  # the lease of this server is renewed behind it
 _GROUP = 1000  # both engines limit the parameters of a statement
 
 
@@ -28,8 +30,11 @@ async def remove_remains(database: Database, spool: Path, keys: Sequence[int] | 
     found = await asyncio.to_thread(list_keys, spool) if keys is None else keys
     for begin in range(0, len(found), _GROUP):
         over = await database.read(partial(runs.find_over, keys=found[begin : begin + _GROUP]))
-        for key, attempt in over.items():
-            await asyncio.to_thread(_remove, RunFiles(spool, key, attempt))
+        ended = [RunFiles(spool, key, attempt) for key, attempt in over.items()]
+        notes = [note for files in ended for note in await asyncio.to_thread(files.open_notes)]
+        await end_noted(notes, _NOTED_SECONDS)
+        for files in ended:
+            await asyncio.to_thread(_remove, files)
 
 
 def _remove(files: RunFiles) -> None:

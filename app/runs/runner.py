@@ -145,6 +145,7 @@ class Runner:
         if self._failure is not None:
             raise self._failure
         if self._state.phase is Phase.CLOSED:
+            await self._work.places.leave()
             self._work.remove_files()
 
     async def _take_up(self) -> None:

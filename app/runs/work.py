@@ -27,6 +27,7 @@ from app.runs.kept import KeptLogs
 from app.runs.log import RunLogFile
 from app.runs.node import NodeWork
 from app.runs.notify import Notify
+from app.runs.places import Places
 from app.runs.recorder import FenceLostError
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
@@ -91,6 +92,7 @@ class StepWork:
         self._with_id = [(key, step) for key, step in enumerate(workshop.plan.dag.steps) if step.id]
         self._checks: dict[int | None, asyncio.Task[None] | None] = {}
         self._orders: dict[int, str] = {}  # signals that came before the process was there
+        self.places = Places(run, workshop.plan.dag, workshop.environment, workshop.files)
         self._calls = StepCalls(run, workshop.environment, workshop.exchange)
         self._inside: dict[int, asyncio.Event] = {}  # executions that end with this process, until the run knows
         self._holds = False  # back what would end with this process, which is about to
@@ -216,7 +218,7 @@ class StepWork:
             job = await self._job(node, number, config, place)
             await self._hold(node)
             running = self._begin(node, lambda: execution.begin_job(node, job, files, self._shop.blanks))
-            if isinstance(running, inside.InsideExecution):
+            if isinstance(running, inside.InsideExecution) and not running.outlives:
                 self._inside[node.key] = asyncio.Event()
         self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
         await self._finish(node, number, files, running)
@@ -225,7 +227,7 @@ class StepWork:
         texts = node.texts or shell.ShellTexts()
         return Job(
             type=node.step.executor.type,
-            id=f"{self._run.key}-{self._run.attempt}-{node.key}-{number}",
+            id=self._job_id(node, number),
             program=texts.program,
             args=texts.args,
             line=texts.line,
@@ -234,8 +236,11 @@ class StepWork:
             cwd=place.cwd,
             run_dir=Path(self._shop.environment.work_dir),
             env=place.env,
-            site=await self._shop.environment.evaluate_site(),
+            site=await self.places.site(),
         )
+
+    def _job_id(self, node: NodeWork, number: int) -> str:
+        return f"{self._run.key}-{self._run.attempt}-{node.key}-{number}"
 
     def _begin(self, node: NodeWork, begin: Callable[[], Execution]) -> Execution:
         if self._orders.pop(node.key, ""):
@@ -265,7 +270,7 @@ class StepWork:
         if self._run.machine:
             found: Execution | Outcome | None = execution.left_behind(files, self._run.machine)
         elif self._works_inside(node):
-            found = inside.find_end(files)
+            found = self._find_inside(node, number, files)
         else:
             found = await execution.adopt(files)
         if found is None:
@@ -320,6 +325,14 @@ class StepWork:
         files = self._second_files(node, number)
         await self._desk.store_node(node)
         await self._execute(node, number, files)
+
+    def _find_inside(self, node: NodeWork, number: int, files: ExecutionFiles) -> Execution | Outcome | None:
+        kind = registry.find(node.step.executor.type)
+        found = inside.find_end(files, adopts=kind.adopts)
+        if found is not None or not files.note.exists():
+            return found
+        job = Job(type=node.step.executor.type, id=self._job_id(node, number), cwd=Path("/"))
+        return inside.adopt(kind.adopt(), job, files)
 
     def _second_files(self, node: NodeWork, number: int) -> ExecutionFiles:
         """Name other files: the first are ours now so that no late shim begins with them; nothing has run there."""

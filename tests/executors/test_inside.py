@@ -169,3 +169,52 @@ def test_a_job_that_never_began_cannot_begin_any_more(files: ExecutionFiles) -> 
     assert inside.find_end(files) is None
     with pytest.raises(SetupError, match="begun before"):
         inside.begin(say, JOB, files)
+
+
+# -- what outlives the server ----------------------------------------------------------------------------------------
+
+
+async def keep_note(job: Job, streams: Streams) -> int:
+    streams.keep(job.id.encode())
+    return 0
+
+
+async def read_note(job: Job, streams: Streams) -> int:  # noqa: ARG001 - what every executor takes
+    streams.out(streams.kept())
+    return 4
+
+
+async def test_what_outlives_the_server_hears_that_it_is_let_go_of(files: ExecutionFiles) -> None:
+    executor = Executor()
+    running = inside.begin(executor.run, JOB, files, outlives=True)
+    await executor.begun.wait()
+    running.detach()
+    assert (await running.wait(), executor.heard) == (STOPPED, ["detach"])
+
+
+async def test_a_signal_before_the_first_turn_is_heard(files: ExecutionFiles) -> None:
+    executor = Executor()
+    running = inside.begin(executor.run, JOB, files)
+    running.signal("SIGTERM")
+    await running.wait()
+    assert executor.heard == ["SIGTERM"]
+
+
+async def test_the_next_server_reads_the_note_and_leaves_the_exit_code(files: ExecutionFiles) -> None:
+    await inside.begin(keep_note, JOB, files).wait()
+    outcome = await inside.adopt(read_note, JOB, files).wait()
+    assert (outcome.exit_code, files.stdout.read_text(), process.read_exit(files)) == (4, "1", 4)
+
+
+async def test_of_what_adopts_nothing_has_begun_without_an_exit_code(files: ExecutionFiles) -> None:
+    inside.begin(Executor().run, JOB, files).detach()
+    assert inside.find_end(files, adopts=True) is None
+
+
+def test_a_note_can_be_read_by_its_owner_only(files: ExecutionFiles) -> None:
+    streams = Streams(files)
+    streams.keep(b"one")
+    streams.keep(b"two")
+    streams.close()
+    assert (files.note.read_bytes(), files.note.stat().st_mode & 0o777) == (b"two", 0o600)
+    assert sorted(path.suffix for path in files.directory.iterdir()) == [".err", ".note", ".out"]

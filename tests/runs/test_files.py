@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,23 @@ def test_the_runs_that_have_files_are_told_once_each(tmp_path: Path) -> None:
         _fill(tmp_path, key, attempt)
     (tmp_path / "strange").touch()
     assert list_keys(tmp_path) == [5, 51]
+
+
+def test_a_note_is_open_until_its_execution_has_ended(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, 5, 1)
+    ended, open_one = (Path(f"{files.node_base(position, 'a')}.1.note") for position in (0, 1))
+    for note in (ended, open_one, files.run_note, RunFiles(tmp_path, 51, 1).run_note):
+        note.touch()
+    ended.with_suffix(".started").write_text("000\ninside\n")
+    open_one.with_suffix(".started").touch()
+    assert sorted(files.open_notes()) == sorted([open_one, files.run_note])
+
+
+def test_the_note_of_what_could_not_be_ended_yet_is_kept_for_a_day(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, 5, 1)
+    files.run_note.touch()
+    files.remove_all()
+    assert files.run_note.exists()
+    os.utime(files.run_note, (0, 0))
+    files.remove_all()
+    assert not files.run_note.exists()

@@ -1,0 +1,1 @@
+"""Steps in containers (DAG format 2.13, 4.4)."""

@@ -1,0 +1,135 @@
+"""The Docker daemon: how it is reached, what is asked of it that the library cannot ask, and its refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import ssl
+import struct
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiodocker import Docker, DockerError
+
+from app.executors.contract import SetupError, StepError
+
+GONE, CONFLICT, UNREACHABLE = 404, 409, 900  # the last is the library's own
+STDOUT = 1  # the number of the stream in the daemon's frames
+_DEFAULT = "unix:///var/run/docker.sock"
+_SCHEMES = ("unix://", "tcp://", "http://", "https://")
+_CONNECT_SECONDS = 10.0
+_FRAME = struct.Struct(">BxxxL")
+_PIECE_BYTES = 64 * 1024
+
+
+@asynccontextmanager
+async def connect(variables: Mapping[str, str]) -> AsyncIterator[Docker]:
+    """Give the daemon that ``DOCKER_HOST`` names, else the machine's; raises SetupError and StepError.
+
+    Within the block every refusal that nobody else has explained becomes a sentence.
+    """
+    address = variables.get("DOCKER_HOST") or _DEFAULT
+    if not address.startswith(_SCHEMES):
+        raise SetupError(
+            f"DOCKER_HOST: {address!r} is no address of a Docker daemon; begin it with {', '.join(_SCHEMES)}"
+        )
+    docker = _open(address, variables)
+    try:
+        with explained(f"the Docker daemon at {address} refused", address):
+            yield docker
+    finally:
+        await docker.close()
+
+
+def _open(address: str, variables: Mapping[str, str]) -> Docker:
+    timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)
+    if not variables.get("DOCKER_TLS_VERIFY") or address.startswith("unix://"):
+        return Docker(url=address, timeout=timeout)
+    folder = Path(variables.get("DOCKER_CERT_PATH") or Path.home() / ".docker")
+    try:
+        context = ssl.create_default_context(cafile=folder / "ca.pem")
+        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    except (OSError, ssl.SSLError) as error:
+        raise SetupError(
+            f"DOCKER_CERT_PATH: ca.pem, cert.pem and key.pem in {folder} cannot be used: {error}"
+        ) from error
+    secure = f"https://{address.partition('://')[2]}"
+    return Docker(url=secure, timeout=timeout, ssl_context=context)
+
+
+@contextmanager
+def explained(what: str, address: str = "") -> Iterator[None]:
+    """Say what went wrong, beginning with ``what``; that there is no daemon is left to ``connect`` to say."""
+    try:
+        yield
+    except DockerError as error:
+        if error.status != UNREACHABLE:
+            raise StepError(f"{what}: {reason(error)}") from error
+        if not address:
+            raise
+        raise StepError(
+            f"no Docker daemon answers at {address}; start it, or name another one in DOCKER_HOST"
+        ) from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise StepError(f"the connection to the Docker daemon was lost: {error}") from error
+
+
+def reason(error: DockerError) -> str:
+    """Give the daemon's own words in one line."""
+    return " ".join(str(error.message).split())
+
+
+async def create(docker: Docker, body: Mapping[str, Any], *, name: str, platform: str) -> str:
+    """Create a container and return its id; raises DockerError."""
+    params = {key: value for key, value in (("name", name), ("platform", platform)) if value}
+    # The library's own way to create a container has no place for the platform.
+    made = await docker._query_json("containers/create", "POST", params=params, data=body)  # noqa: SLF001
+    return str(made["Id"])
+
+
+async def find(docker: Docker, label: str) -> list[str]:
+    """List the containers with a label, ended ones too, by their ids; raises DockerError."""
+    filters = json.dumps({"label": [label]})
+    return [container.id for container in await docker.containers.list(all=True, filters=filters)]
+
+
+async def remove(docker: Docker, container: str) -> None:
+    """Remove a container and its nameless volumes, running or not; harmless when it is gone. Raises DockerError."""
+    try:
+        await docker.containers.container(container).delete(force=True, v=True)
+    except DockerError as error:
+        if error.status not in (GONE, CONFLICT):  # the latter: its removal is under way
+            raise
+
+
+async def read_log(
+    docker: Docker, container: str, *, tty: bool, follow: bool = True
+) -> AsyncIterator[tuple[int, bytes]]:
+    """Give what a container has written and writes, from its first byte on; each piece with its stream's number.
+
+    It ends when the container does. Raises DockerError, and aiohttp.ClientError when the connection is lost before.
+    """
+    params = {"stdout": True, "stderr": True, "follow": follow}
+    # The library decodes a log as text and does not tell the streams apart.
+    async with docker._query(f"containers/{container}/logs", params=params) as response:  # noqa: SLF001
+        try:
+            async for piece in _pieces(response.content, tty=tty):
+                yield piece
+        finally:
+            response.close()
+
+
+async def _pieces(content: aiohttp.StreamReader, *, tty: bool) -> AsyncIterator[tuple[int, bytes]]:
+    with contextlib.suppress(asyncio.IncompleteReadError):  # the end
+        while not tty:
+            stream, left = _FRAME.unpack(await content.readexactly(_FRAME.size))
+            while left:
+                piece = await content.readexactly(min(left, _PIECE_BYTES))
+                left -= len(piece)
+                yield (stream, piece)
+        while piece := await content.readany():
+            yield (STDOUT, piece)

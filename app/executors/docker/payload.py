@@ -1,0 +1,161 @@
+"""What the daemon is told about a container, from a step's config or from the DAG's ``container``. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.executors.config import Config
+from app.executors.contract import SetupError, Site
+from app.spec import paths
+from app.spec.model import Container
+
+_WORDS = ("Env", "Cmd", "Entrypoint", "OnBuild", "Shell")
+_HOST_WORDS = ("Binds", "CapAdd", "CapDrop", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "GroupAdd", "Links")
+_MORE_HOST_WORDS = ("SecurityOpt", "VolumesFrom", "MaskedPaths", "ReadonlyPaths", "DeviceCgroupRules")
+_FLAGS = ("AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce", "NetworkDisabled")
+_HOST_FLAGS = ("AutoRemove", "Privileged", "PublishAllPorts", "ReadonlyRootfs", "Init", "OomKillDisable")
+_NUMBERS = ("StopTimeout",)
+_HOST_NUMBERS = ("Memory", "MemorySwap", "MemoryReservation", "MemorySwappiness", "NanoCpus", "CpuShares", "CpuPeriod")
+_MORE_HOST_NUMBERS = ("CpuQuota", "CpuCount", "CpuPercent", "BlkioWeight", "PidsLimit", "ShmSize", "OomScoreAdj")
+_KEYS = {
+    **dict.fromkeys((*_WORDS, *_HOST_WORDS, *_MORE_HOST_WORDS), "words"),
+    **dict.fromkeys((*_FLAGS, *_HOST_FLAGS), "flag"),
+    **dict.fromkeys((*_NUMBERS, *_HOST_NUMBERS, *_MORE_HOST_NUMBERS), "number"),
+    **dict.fromkeys(("Labels", "HostConfig", "NetworkingConfig", "NetworkMode", "PortBindings", "ExposedPorts"), ""),
+}
+_SPELLINGS = {key.lower(): key for key in _KEYS}
+_PORT = re.compile(r"(?:(?:(?P<ip>\[[^\]]+\]|[^:]*):)?(?P<host>\d*):)?(?P<port>\d+)(?:/(?P<protocol>tcp|udp|sctp))?\Z")
+_MOST_PORT = 65535
+_STARTUPS, _RESTARTS = ("keepalive", "entrypoint", "command"), ("", "no", "always", "unless-stopped")
+_KEEPALIVE = ["/bin/sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"]
+
+
+def of_step(config: Config, command: Sequence[str], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Make the body that creates a step's own container; raises SetupError."""
+    body = spelled(config, "container")
+    host = spelled(config, "host")
+    host.pop("AutoRemove", None)  # what removes itself takes its exit code along: this is seen to later
+    body["Image"] = config.required("image", "name the image to make the container from")
+    body["Labels"] = {**_labels(body.get("Labels")), **labels}
+    body["HostConfig"] = host
+    if network := spelled(config, "network"):
+        body["NetworkingConfig"] = network
+    if command:
+        body["Cmd"] = list(command)
+    return body
+
+
+def removes_itself(config: Config) -> bool:
+    """Whether a step's container is to be removed after its end; raises SetupError."""
+    return config.flag("autoRemove") or bool(spelled(config, "host").get("AutoRemove"))
+
+
+def spelled(config: Config, key: str) -> dict[str, Any]:
+    """Read a map of the daemon's own fields: known keys get the daemon's spelling and types; raises SetupError.
+
+    Other keys and all maps below go as they are written: the daemon takes them in any case of letters.
+    """
+    value = config.value(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise config.error(key, "expected a map of the Docker API's fields")
+    below = Config(value, f"docker: {key}")
+    body: dict[str, Any] = {}
+    for name, entry in value.items():
+        spelling = _SPELLINGS.get(str(name).lower(), str(name)[:1].upper() + str(name)[1:])
+        if entry is not None:
+            body[spelling] = _typed(below, str(name), spelling)
+    return body
+
+
+def _typed(config: Config, name: str, spelling: str) -> Any:
+    match _KEYS.get(spelling):
+        case "words" if spelling == "Env":
+            return environment(config, name)
+        case "words":
+            return list(config.texts(name))
+        case "flag":
+            return config.flag(name)
+        case "number":
+            return config.whole(name)
+    return config.value(name)
+
+
+def environment(config: Config, key: str) -> list[str]:
+    """Read variables, as a list of NAME=value or as a map; raises SetupError."""
+    if isinstance(config.value(key), Mapping):
+        return [f"{name}={value}" for name, value in config.mapping(key).items()]
+    return list(config.texts(key))
+
+
+def _labels(value: object) -> dict[str, str]:
+    return Config({"labels": value}, "docker: container").mapping("labels") if value else {}
+
+
+def of_run(container: Container, site: Site, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Make the body that creates the container of a run (DAG format 2.13); raises SetupError."""
+    if container.restart_policy not in _RESTARTS:
+        raise SetupError(
+            f"container: restartPolicy: expected no, always or unless-stopped, found {container.restart_policy!r}"
+        )
+    ports = [_port(text) for text in container.ports]
+    host: dict[str, Any] = {
+        "Binds": [_bind(text, site) for text in container.volumes],
+        "PortBindings": {port: [binding] for port, binding in ports if binding},
+    }
+    if container.network:
+        host["NetworkMode"] = container.network
+    if container.restart_policy:
+        host["RestartPolicy"] = {"Name": container.restart_policy}
+    body: dict[str, Any] = {
+        "Image": container.image,
+        "Env": [f"{pair.name}={pair.value}" for pair in container.env],
+        "User": container.user,
+        "WorkingDir": container.working_dir,
+        "ExposedPorts": {port: {} for port, _ in ports},
+        "Labels": dict(labels),
+        "HostConfig": host,
+    }
+    return {**body, **_startup(container)}
+
+
+def _startup(container: Container) -> dict[str, Any]:
+    match container.startup or "keepalive":
+        case "keepalive":
+            return {"Entrypoint": _KEEPALIVE, "Cmd": []}
+        case "entrypoint":
+            return {}
+        case "command" if container.command:
+            return {"Entrypoint": [], "Cmd": list(container.command)}
+        case "command":
+            raise SetupError("container: command: is missing; startup: command runs it")
+        case other:
+            raise SetupError(f"container: startup: expected {', '.join(_STARTUPS)}, found {other!r}")
+
+
+def _bind(text: str, site: Site) -> str:
+    """Make a volume's source absolute when it is a path; a bare name is a named volume."""
+    source, colon, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if not (colon and source and target.startswith("/")) or mode not in ("", "ro", "rw"):
+        raise SetupError(
+            f"container: volumes: {text!r} is not of the form source:target, with :ro or :rw at most behind it"
+        )
+    if source.startswith(("/", ".", "~")):
+        source = paths.resolve(source, base=site.work_dir, home=site.home)
+    return f"{source}:{rest}"
+
+
+def _port(text: str) -> tuple[str, dict[str, str]]:
+    """Read a port as ``container/protocol`` with what of the machine leads to it, if anything does."""
+    found = _PORT.match(text.strip())
+    numbers = [int(number) for number in (found["host"], found["port"]) if number] if found else []
+    if found is None or not all(0 < number <= _MOST_PORT for number in numbers):
+        raise SetupError(
+            f"container: ports: {text!r} is not of the form 80, 8080:80 or 127.0.0.1:8080:80, with /udp at most"
+        )
+    binding = {"HostIp": (found["ip"] or "").strip("[]"), "HostPort": found["host"]} if ":" in text else {}
+    return f"{found['port']}/{found['protocol'] or 'tcp'}", binding

@@ -1,0 +1,64 @@
+"""What the steps of a run share outside of the server: evaluated once, and ended with the run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from app.executors import registry
+from app.executors.contract import SetupError, Site, StepError, write_private
+from app.executors.docker.note import RunNote, encode, way_to_daemon
+from app.runs.environment import RunEnvironment
+from app.runs.files import RunFiles
+from app.runs.run import OwnedRun
+from app.spec.model import Dag
+
+_log = logging.getLogger(__name__)
+_LIMIT_SECONDS = 30.0
+
+
+class Places:
+    """The places that the steps of one attempt work at."""
+
+    def __init__(self, run: OwnedRun, dag: Dag, environment: RunEnvironment, files: RunFiles) -> None:
+        self._name = f"{run.key}-{run.attempt}"
+        self._taken_over = run.token > 1
+        self._container = dag.container
+        self._environment = environment
+        self._note = files.run_note
+        self._site: Site | None = None
+
+    async def site(self) -> Site:
+        """Say where steps work; raises ExpansionError."""
+        if self._site is None:
+            site = await self._environment.evaluate_site()
+            self._site = msgspec.structs.replace(site, run=self._name, run_note=str(self._note))
+        return self._site
+
+    async def leave(self) -> None:
+        """End what the steps of the run shared, be it that another server has begun it."""
+        if self._container is None or self._container.keep_container:
+            return
+        if self._taken_over and not self._note.exists():  # whoever began it may have a spool of its own
+            way = way_to_daemon(self._environment.docker)
+            write_private(self._note, encode(RunNote(docker=way, run=self._name)))
+        if self._note.exists():
+            await end_noted([self._note], _LIMIT_SECONDS)
+
+
+async def end_noted(notes: Iterable[Path], limit_seconds: float) -> None:
+    """End what executors have begun elsewhere, as their notes tell; what cannot be ended in time keeps its note."""
+    await asyncio.gather(*(_end(note, limit_seconds) for note in notes))
+
+
+async def _end(note: Path, limit_seconds: float) -> None:
+    try:
+        async with asyncio.timeout(limit_seconds):
+            await registry.find("docker").abandon()(note.read_bytes())  # noqa: ASYNC240 - it is small
+        note.unlink(missing_ok=True)  # noqa: ASYNC240
+    except (SetupError, StepError, TimeoutError, OSError, msgspec.DecodeError) as error:
+        _log.warning("what a run has left elsewhere could not be ended (%s): %s", note.name, error or "no answer")

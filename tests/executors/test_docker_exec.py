@@ -1,0 +1,219 @@
+"""Steps in containers that run already, against a stand-in for the daemon (DAG format 4.4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.executors.contract import Outcome, SetupError
+from tests.executors.docker_scene import SH, Scene
+from tests.executors.docker_stand_in import Exec
+from tests.waiting import until_gone, until_written
+
+MINE = {"containerName": "mine"}
+WAITING = "echo $$; exec sleep 60"
+
+
+@pytest.fixture
+async def inner(docker: Scene) -> Scene:
+    """The same with a container named ``mine`` that runs."""
+    await docker.daemon.run("mine", "sleep", "600")
+    return docker
+
+
+def the_exec(scene: Scene) -> Exec:
+    return scene.daemon.named("mine").execs[0]
+
+
+async def test_a_command_runs_in_the_container_and_keeps_its_streams_apart(inner: Scene) -> None:
+    outcome = await inner.end(MINE, *SH, "echo out; echo err >&2; exit 9")
+    assert (outcome.exit_code, inner.out, inner.err) == (9, "out\n", "err\n")
+    assert len(inner.daemon.containers) == 1
+
+
+async def test_an_image_beside_the_name_of_a_running_container_makes_no_new_one(inner: Scene) -> None:
+    await inner.end({**MINE, "image": "busybox"}, "echo", "in")
+    assert (inner.out, len(inner.daemon.containers)) == ("in\n", 1)
+
+
+async def test_the_exec_map_says_how_the_command_runs(inner: Scene) -> None:
+    options = {"user": "1000", "workingDir": "/", "env": ["A=1"], "privileged": "true", "TTY": True}
+    await inner.end({**MINE, "exec": options}, *SH, "echo $A; pwd")
+    assert inner.out == "1\n/\n"
+    body = the_exec(inner).body
+    assert {key: body[key] for key in ("User", "WorkingDir", "Privileged", "Tty", "Cmd")} == {
+        "User": "1000",
+        "WorkingDir": "/",
+        "Privileged": True,
+        "Tty": True,
+        "Cmd": ["sh", "-c", "echo $A; pwd"],
+    }
+
+
+async def test_variables_of_exec_can_be_a_map(inner: Scene) -> None:
+    await inner.end({**MINE, "exec": {"env": {"A": 1}}}, *SH, "echo $A")
+    assert inner.out == "1\n"
+
+
+async def test_output_is_there_while_the_command_runs(inner: Scene, tmp_path: Path) -> None:
+    running = inner.begin(MINE, *SH, f"echo early; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; echo late")
+    assert await until_written(inner.files.stdout) == "early\n"
+    (tmp_path / "go").touch()
+    assert (await running.wait(), inner.out) == (Outcome(exit_code=0), "early\nlate\n")
+
+
+async def test_much_output_arrives_whole(inner: Scene) -> None:
+    await inner.end(MINE, *SH, "yes | head -c 3000000")
+    assert len(inner.out) == 3_000_000
+
+
+async def test_a_command_that_is_not_there_ends_with_127(inner: Scene) -> None:
+    assert (await inner.end(MINE, "no-such-program")).exit_code == 127
+    assert "OCI runtime exec failed" in inner.out
+
+
+async def test_a_step_without_a_command_says_so(inner: Scene) -> None:
+    with pytest.raises(SetupError, match="docker: the step has no command for the container that runs"):
+        await inner.end(MINE)
+
+
+async def test_a_container_that_is_not_there_is_told(docker: Scene) -> None:
+    outcome = await docker.end(MINE, "true")
+    assert outcome == Outcome(
+        exit_code=1, error="there is no container 'mine'; start it, or name the image to make it from"
+    )
+
+
+async def test_a_container_that_does_not_run_is_told(inner: Scene) -> None:
+    await inner.daemon.named("mine").end()
+    assert (await inner.end(MINE, "true")).error == "container 'mine' does not run (exited); start it"
+
+
+async def test_a_container_of_others_that_does_not_run_is_not_replaced(inner: Scene) -> None:
+    await inner.daemon.named("mine").end()
+    outcome = await inner.end({**MINE, "image": "busybox"}, "true")
+    assert "container 'mine' is there but does not run (exited), and is none of Dagbook's; start it" in outcome.error
+
+
+async def test_a_container_that_ends_takes_the_command_along(inner: Scene) -> None:
+    running = inner.begin(MINE, *SH, WAITING)
+    await until_written(inner.files.stdout)
+    await inner.daemon.named("mine").end()
+    assert (await running.wait()).exit_code == 137
+
+
+# -- stops -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stop_reaches_the_command_and_leaves_the_container_alone(inner: Scene) -> None:
+    running = inner.begin(MINE, *SH, "trap 'echo bye; exit 7' INT; echo ready; while :; do sleep 0.01; done")
+    await until_written(inner.files.stdout, "ready")
+    running.signal("SIGINT")
+    assert (await running.wait()).exit_code == 7
+    assert (inner.out, inner.daemon.named("mine").status) == ("ready\nbye\n", "running")
+
+
+async def test_a_stop_reaches_no_other_command_of_the_container(inner: Scene, tmp_path: Path) -> None:
+    # The name of the one is the beginning of the other's.
+    other = Scene(inner.daemon, inner.files.__class__(f"{tmp_path}/b", tmp_path / "b.out", tmp_path / "b.err"))
+    running, spared = inner.begin(MINE, *SH, WAITING), other.begin(MINE, *SH, WAITING, job_id="7-1-0-12")
+    await until_written(inner.files.stdout)
+    await until_written(other.files.stdout)
+    running.signal("SIGTERM")
+    assert (await running.wait()).exit_code == 143
+    assert inner.daemon.named("mine").execs[1].running
+    spared.kill()
+    await spared.wait()
+
+
+async def test_a_command_that_does_not_heed_the_signal_is_killed_with_its_children(inner: Scene) -> None:
+    running = inner.begin(MINE, *SH, "trap '' TERM; sleep 60 & echo $!; while :; do sleep 0.01; done")
+    child = int(await until_written(inner.files.stdout))
+    running.signal("SIGTERM")
+    running.kill()
+    assert (await running.wait()).exit_code == 137
+    await until_gone(child)
+
+
+async def test_a_command_that_nothing_in_the_container_can_signal_is_told_of(
+    inner: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.executors.stopping._LAST_SECONDS", 0.1)
+    inner.daemon.named("mine").shell = False
+    running = inner.begin(MINE, *SH, WAITING)
+    await until_written(inner.files.stdout)
+    running.kill()
+    assert (await running.wait()).error.startswith("stopped, but the command may still run in the container")
+
+
+# -- servers one after the other -------------------------------------------------------------------------------------
+
+
+async def detach(running: Any) -> None:
+    running.detach()
+    await running.wait()
+
+
+async def test_the_next_server_learns_how_the_command_ended_and_tells_what_is_lost(
+    inner: Scene, tmp_path: Path
+) -> None:
+    text = f"echo early; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; echo late; exit 5"
+    first = inner.begin(MINE, *SH, text)
+    await until_written(inner.files.stdout)
+    await detach(first)
+    second = inner.adopt()
+    await until_written(inner.files.stderr)
+    (tmp_path / "go").touch()
+    assert (await second.wait()).exit_code == 5
+    assert inner.out == "early\n"
+    assert inner.err == "[dagbook: what the command wrote while no server followed it is lost]\n"
+
+
+async def test_an_adopted_command_can_be_stopped(inner: Scene) -> None:
+    first = inner.begin(MINE, *SH, WAITING)
+    pid = int(await until_written(inner.files.stdout))
+    await detach(first)
+    second = inner.adopt()
+    second.signal("SIGTERM")
+    assert (await second.wait()).exit_code == 143
+    await until_gone(pid)
+
+
+async def test_a_command_that_was_made_and_not_begun_is_begun_by_the_next_server(inner: Scene) -> None:
+    inner.daemon.before_exec.clear()
+    first = inner.begin(MINE, *SH, "echo once")
+    await inner.daemon.beginning.wait()
+    await detach(first)
+    inner.daemon.before_exec.set()
+    assert (await inner.adopt().wait(), inner.out, inner.err) == (Outcome(exit_code=0), "once\n", "")
+
+
+async def test_a_command_that_the_daemon_has_forgotten_has_an_unknown_end(inner: Scene) -> None:
+    first = inner.begin(MINE, *SH, WAITING)
+    await until_written(inner.files.stdout)
+    await detach(first)
+    await inner.daemon.remove_all()
+    inner.daemon.execs.clear()
+    outcome = await inner.adopt().wait()
+    assert outcome.error.startswith("how the command in the container ended is not known any more: No such exec")
+
+
+async def test_an_end_without_an_exit_code_is_no_success(inner: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = inner.begin(MINE, *SH, WAITING)
+    await until_written(inner.files.stdout)
+    instance = the_exec(inner)
+    monkeypatch.setattr(instance, "shown", lambda: {**Exec.shown(instance), "ExitCode": None})
+    instance.kill_all()
+    assert await running.wait() == Outcome(
+        exit_code=1, error="how the command in the container ended is not known any more"
+    )
+
+
+async def test_what_nobody_waits_for_any_more_is_ended(inner: Scene) -> None:
+    first = inner.begin(MINE, *SH, WAITING)
+    pid = int(await until_written(inner.files.stdout))
+    await detach(first)
+    await inner.abandon()
+    await until_gone(pid)
