@@ -18,6 +18,7 @@ from app.db.models.definition import Definition
 from app.db.models.log import LogChunk
 from app.db.models.node import Node
 from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
+from app.db.prepared import Prepared
 
 Row = dict[str, Any]
 
@@ -160,6 +161,11 @@ _lock_fences = (
     .order_by(RunAttempt.run_id)
     .with_for_update()
 )
+_lock_fence = Prepared(
+    select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token)
+    .where(RunAttempt.run_id == bindparam("run"), RunAttempt.owner == bindparam("me"), RunAttempt.closed_at.is_(None))
+    .with_for_update()
+)
 # Others may refer to the row meanwhile, so its key is not locked.
 _lock_over = (
     select(Run.id, Run.attempt)
@@ -167,13 +173,16 @@ _lock_over = (
     .order_by(Run.id)
     .with_for_update(key_share=True)
 )
-_add_definitions = {
-    "sqlite": sqlite.insert(Definition).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(Definition).on_conflict_do_nothing(),
-}
-_add_runs, _add_attempts, _add_nodes = insert(Run), insert(RunAttempt), insert(Node)
-_add_inputs, _add_events, _add_chunks = insert(RunInput), insert(RunEvent), insert(LogChunk)
-_update_nodes = (
+_add_definitions = Prepared(
+    {
+        "sqlite": sqlite.insert(Definition).on_conflict_do_nothing(),
+        "postgresql": postgresql.insert(Definition).on_conflict_do_nothing(),
+    }
+)
+_add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
+_add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
+_add_chunks = Prepared(insert(LogChunk))
+_update_nodes = Prepared(
     update(Node)
     .where(
         Node.run_id == bindparam("b_run_id"),
@@ -182,19 +191,23 @@ _update_nodes = (
     )
     .values({name: bindparam(name) for name in _NODE_COLUMNS})
 )
-_update_runs = update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _RUN_COLUMNS})
-_update_attempts = (
+_update_runs = Prepared(
+    update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _RUN_COLUMNS})
+)
+_update_attempts = Prepared(
     update(RunAttempt)
     .where(RunAttempt.run_id == bindparam("b_run_id"), RunAttempt.number == bindparam("b_number"))
     .values({name: bindparam(name) for name in _ATTEMPT_COLUMNS})
 )
-_reopen_runs = update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _REOPENED_RUN})
-_reopen_inputs = (
+_reopen_runs = Prepared(
+    update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _REOPENED_RUN})
+)
+_reopen_inputs = Prepared(
     update(RunInput)
     .where(RunInput.run_id == bindparam("b_run_id"))
     .values({name: bindparam(name) for name in _REOPENED_INPUTS})
 )
-_handle_requests = (
+_handle_requests = Prepared(
     update(RunRequest)
     .where(RunRequest.run_id == bindparam("b_run_id"), RunRequest.handled_at.is_(None))
     .values(handled_at=bindparam("b_handled_at"))
@@ -229,15 +242,12 @@ def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[s
 def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
     """Insert accepted runs with everything that belongs to them."""
     by_hash = {run.definition["hash"]: run.definition for run in runs}
-    connection.execute(
-        _add_definitions[connection.dialect.name], [by_hash[content_hash] for content_hash in sorted(by_hash)]
-    )
-    connection.execute(_add_runs, [run.run for run in runs])
-    connection.execute(_add_attempts, [run.attempt for run in runs])
-    if nodes := [node for run in runs for node in run.nodes]:
-        connection.execute(_add_nodes, nodes)
-    connection.execute(_add_inputs, [run.inputs for run in runs])
-    connection.execute(_add_events, [event for run in runs for event in run.events])
+    _add_definitions.store(connection, [by_hash[content_hash] for content_hash in sorted(by_hash)])
+    _add_runs.store(connection, [run.run for run in runs])
+    _add_attempts.store(connection, [run.attempt for run in runs])
+    _add_nodes.store(connection, [node for run in runs for node in run.nodes])
+    _add_inputs.store(connection, [run.inputs for run in runs])
+    _add_events.store(connection, [event for run in runs for event in run.events])
 
 
 def lock_over(connection: WriteConnection, runs: Iterable[int]) -> dict[int, Standing]:
@@ -252,20 +262,23 @@ def lock_over(connection: WriteConnection, runs: Iterable[int]) -> dict[int, Sta
 
 def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) -> None:
     """Open the next attempts of runs that were locked; what was asked of the attempts before is settled."""
-    connection.execute(_reopen_runs, [{"b_id": attempt.key, **attempt.run} for attempt in attempts])
-    connection.execute(_add_attempts, [attempt.attempt for attempt in attempts])
-    if nodes := [node for attempt in attempts for node in attempt.nodes]:
-        connection.execute(_add_nodes, nodes)
-    connection.execute(_reopen_inputs, [{"b_run_id": attempt.key, **attempt.inputs} for attempt in attempts])
-    connection.execute(_add_events, [event for attempt in attempts for event in attempt.events])
+    _reopen_runs.store(connection, [{"b_id": attempt.key, **attempt.run} for attempt in attempts])
+    _add_attempts.store(connection, [attempt.attempt for attempt in attempts])
+    _add_nodes.store(connection, [node for attempt in attempts for node in attempt.nodes])
+    _reopen_inputs.store(connection, [{"b_run_id": attempt.key, **attempt.inputs} for attempt in attempts])
+    _add_events.store(connection, [event for attempt in attempts for event in attempt.events])
     opened = [{"b_run_id": attempt.key, "b_handled_at": attempt.attempt["opened_at"]} for attempt in attempts]
-    connection.execute(_handle_requests, opened)
+    _handle_requests.store(connection, opened)
 
 
 def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:
     """Lock the open attempts among the fences that this owner still holds, in one order."""
-    parameters = {"runs": list({fence.run for fence in fences}), "me": owner}
-    return {Fence(*row) for row in connection.execute(_lock_fences, parameters)}
+    runs = {fence.run for fence in fences}
+    if len(runs) == 1:  # what a group mostly is, and a statement that is made ready has no lists
+        rows: Sequence[Any] = _lock_fence.find(connection, {"run": runs.pop(), "me": owner})
+    else:
+        rows = connection.execute(_lock_fences, {"runs": list(runs), "me": owner}).all()
+    return {Fence(run=row[0], attempt=row[1], token=row[2]) for row in rows}
 
 
 def last_sequences(connection: ReadConnection, runs: Iterable[int]) -> dict[int, int]:
@@ -291,20 +304,16 @@ def last_chunk(connection: ReadConnection, fence: Fence, position: int, stream: 
 
 def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
     """Store transitions whose fences are held; transitions of one run come in order."""
-    if chunks := [chunk for transition in transitions for chunk in transition.chunks]:
-        connection.execute(_add_chunks, chunks)
-    if nodes := [_node_parameters(node) for transition in transitions for node in transition.nodes]:
-        connection.execute(_update_nodes, nodes)
-    if events := [event for transition in transitions for event in transition.events]:
-        connection.execute(_add_events, events)
-    if runs := [{"b_id": t.fence.run, **t.run} for t in transitions if t.run is not None]:
-        connection.execute(_update_runs, runs)
-    if attempts := [_attempt_parameters(t.fence, t.attempt) for t in transitions if t.attempt is not None]:
-        connection.execute(_update_attempts, attempts)
-    if handled := [
-        {"b_run_id": t.fence.run, "b_handled_at": t.requests_handled_at} for t in transitions if t.requests_handled_at
-    ]:
-        connection.execute(_handle_requests, handled)
+    _add_chunks.store(connection, [chunk for transition in transitions for chunk in transition.chunks])
+    _update_nodes.store(connection, [_node_parameters(node) for t in transitions for node in t.nodes])
+    _add_events.store(connection, [event for transition in transitions for event in transition.events])
+    _update_runs.store(connection, [{"b_id": t.fence.run, **t.run} for t in transitions if t.run is not None])
+    attempts = [_attempt_parameters(t.fence, t.attempt) for t in transitions if t.attempt is not None]
+    _update_attempts.store(connection, attempts)
+    handled = [t for t in transitions if t.requests_handled_at]
+    _handle_requests.store(
+        connection, [{"b_run_id": t.fence.run, "b_handled_at": t.requests_handled_at} for t in handled]
+    )
 
 
 def _node_parameters(node: Row) -> Row:

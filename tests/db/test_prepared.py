@@ -1,0 +1,109 @@
+"""Statements that are made ready once mean what they mean when SQLAlchemy executes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import bindparam, insert, literal_column, select
+from sqlalchemy.exc import IntegrityError
+
+from app.db.database import Database, WriteConnection
+from app.db.models import RunInput, Service
+from app.db.prepared import Prepared
+from tests.db.rows import add_whole_run, rehearse
+
+NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def _service(name: str, **values: Any) -> dict[str, Any]:
+    text = dict.fromkeys(("kind", "host", "boot_id", "pid_namespace", "address", "version"), "x")
+    times = dict.fromkeys(("started_at", "heartbeat_at", "lease_until"), NOON)
+    return {"id": name, "pid": 1, "pid_started": 2**40, **text, **times, **values}
+
+
+def _names(connection: WriteConnection) -> list[str]:
+    return sorted(connection.execute(select(Service.id)).scalars())
+
+
+async def test_rows_are_stored_as_their_types_want_them(shared_database: Database) -> None:
+    def look(connection: WriteConnection) -> None:
+        Prepared(insert(Service)).store(connection, [_service("a"), _service("b", kind="it's")])
+        row = connection.execute(select(Service.started_at, Service.kind, Service.pid_started).order_by(Service.id))
+        assert row.all() == [(NOON, "x", 2**40), (NOON, "it's", 2**40)]
+
+    await rehearse(shared_database, look)
+
+
+async def test_json_and_truth_are_stored_as_their_types_want_them(shared_database: Database) -> None:
+    def look(connection: WriteConnection) -> None:
+        key = add_whole_run(connection)
+        row = {
+            "run_id": key,
+            "params": {"z": [1], "a": None},
+            "env": [],
+            "dotenv": [],
+            "work_dir": "/",
+            "keep_dir": True,
+        }
+        Prepared(insert(RunInput)).store(connection, [row])
+        found = connection.execute(select(RunInput.params, RunInput.keep_dir).where(RunInput.run_id == key)).one()
+        assert (list(found.params.items()), found.keep_dir) == ([("z", [1]), ("a", None)], True)
+
+    await rehearse(shared_database, look)
+
+
+async def test_rows_of_other_columns_are_another_statement(shared_database: Database) -> None:
+    prepared = Prepared(insert(Service))
+
+    def look(connection: WriteConnection) -> None:
+        prepared.store(connection, [_service("a")])
+        prepared.store(connection, [_service("b", stopped_at=NOON)])
+        found = connection.execute(select(Service.stopped_at).order_by(Service.id)).scalars().all()
+        assert found == [None, NOON]
+
+    await rehearse(shared_database, look)
+
+
+async def test_nothing_is_executed_for_no_rows(shared_database: Database) -> None:
+    def look(connection: WriteConnection) -> None:
+        Prepared(insert(Service)).store(connection, [])
+        assert _names(connection) == []
+
+    await rehearse(shared_database, look)
+
+
+async def test_a_query_finds_rows(shared_database: Database) -> None:
+    prepared = Prepared(select(Service.id, Service.pid_started).where(Service.id == bindparam("wanted")))
+
+    def look(connection: WriteConnection) -> None:
+        Prepared(insert(Service)).store(connection, [_service("a"), _service("b")])
+        assert [tuple(row) for row in prepared.find(connection, {"wanted": "b"})] == [("b", 2**40)]
+
+    await rehearse(shared_database, look)
+
+
+async def test_each_dialect_has_its_statement(shared_database: Database) -> None:
+    prepared = Prepared({name: select(literal_column(f"'{name}'")) for name in ("sqlite", "postgresql")})
+
+    def look(connection: WriteConnection) -> None:
+        assert prepared.find(connection, {})[0][0] == connection.dialect.name
+
+    await rehearse(shared_database, look)
+
+
+async def test_what_the_database_refuses_is_told_as_ever(shared_database: Database) -> None:
+    def look(connection: WriteConnection) -> None:
+        with pytest.raises(IntegrityError):
+            Prepared(insert(Service)).store(connection, [_service("a"), _service("a")])
+
+    await rehearse(shared_database, look)
+
+
+async def test_a_row_that_lacks_a_column_is_refused(shared_database: Database) -> None:
+    def look(connection: WriteConnection) -> None:
+        with pytest.raises(KeyError, match="kind"):
+            Prepared(insert(Service)).store(connection, [_service("a"), {"id": "b"}])
+
+    await rehearse(shared_database, look)
