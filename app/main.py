@@ -21,6 +21,7 @@ from app.api.controllers import (
     dags,
     health,
     monitoring,
+    oidc,
     reruns,
     runs,
     services,
@@ -39,7 +40,8 @@ from app.clock import now
 from app.db.database import Database
 from app.definitions.save import Definitions
 from app.definitions.search import Search
-from app.people.access import asks_who_calls, make_access, with_users
+from app.people.access import asks_who_calls, find_provider, make_access, with_users
+from app.people.oidc import Oidc
 from app.runs.ground import Ground, Identity, Machine
 from app.runs.guard import guard
 from app.runs.launch import Launcher
@@ -91,9 +93,10 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
 
     Who sends ``local_token`` may do everything: it is for those who can read what belongs to the server's own user.
     """
+    provider = await find_provider(settings)
     database = await Database.open(settings.database_url)
     try:
-        server = build(settings, database, identify(kind, address, __version__), local_token)
+        server = build(settings, database, identify(kind, address, __version__), local_token, provider)
         await server.supervisor.start()
         server.parts.resources.start()
         try:
@@ -115,7 +118,9 @@ async def open_for_people(settings: Settings, local_token: str) -> AsyncIterator
         await database.close()
 
 
-def build(settings: Settings, database: Database, identity: Identity, local_token: str = "") -> Server:
+def build(
+    settings: Settings, database: Database, identity: Identity, local_token: str = "", provider: Oidc | None = None
+) -> Server:
     """Wire the parts of a server; nothing is started."""
     library = Library()
     ground = _ground(settings, identity)
@@ -133,7 +138,7 @@ def build(settings: Settings, database: Database, identity: Identity, local_toke
         totals=Totals(database),
         metrics_page=MetricsPage(),
         resources=_resources(settings),
-        access=make_access(settings, database, local_token),
+        access=make_access(settings, database, local_token, provider),
         zone=settings.tz,
         now=now,
         version=__version__,
@@ -169,7 +174,10 @@ def _ground(settings: Settings, identity: Identity) -> Ground:
 def _application(settings: Settings, parts: Parts) -> ASGIApp:
     path = settings.base_path + API_PATH
     app = Litestar(
-        [Router(path, route_handlers=[*_SYSTEM_HANDLERS, *_PEOPLE_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS])],
+        [
+            Router(path, route_handlers=[*_SYSTEM_HANDLERS, *_PEOPLE_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS]),
+            Router(settings.base_path or "/", route_handlers=oidc.HANDLERS, include_in_schema=False),
+        ],
         guards=[make_guard(parts.access)],
         dependencies=make_providers(parts),
         exception_handlers=errors.HANDLERS,

@@ -18,6 +18,7 @@ from litestar.exceptions import (
 from litestar.types import ExceptionHandlersMap
 from msgspec import UNSET
 
+from app.api.browser_login import LoginNeededError, let_log_in
 from app.api.schemas.common import Error, ErrorCode
 from app.db.failure import DatabaseUnavailable
 from app.errors import AppError
@@ -93,6 +94,7 @@ def _unexpected(request: AnyRequest, error: Exception) -> Response[Error]:
 
 
 HANDLERS: ExceptionHandlersMap = {
+    LoginNeededError: let_log_in,
     AppError: _app_error,
     SpecError: _spec_error,
     DatabaseUnavailable: _unavailable,

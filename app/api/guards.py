@@ -9,20 +9,18 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from litestar import Litestar
-from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
+from app.api.browser_login import CLEARED, COOKIE, Connection, LoginNeededError
 from app.auth.caller import Caller
 from app.auth.roles import Needs, is_public, refusal
 from app.errors import ForbiddenError, UnauthorizedError
 from app.people.access import Access
 from app.people.callers import Credentials
 
-Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 NO_USERS = "users are not managed here; set auth_mode to builtin for that"
-OIDC_COOKIE = "oidcToken"
 _OPTIONS = "OPTIONS"
 
 
@@ -41,7 +39,9 @@ def make_guard(access: Access) -> Guard:
         if is_public(needs, switches):
             connection.scope["user"] = Caller(via="none", address=_address(connection))
             return
-        caller = await access.callers.identify(_credentials(connection))
+        if needs is Needs.PAGE and access.oidc is None:
+            return
+        caller = await _identify(access, connection, needs)
         if needs in (Needs.OWN, Needs.ADMIN) and caller.role is None:
             raise UnauthorizedError(NO_USERS)
         if reason := refusal(needs, caller.role, switches):
@@ -51,12 +51,24 @@ def make_guard(access: Access) -> Guard:
     return guard
 
 
+async def _identify(access: Access, connection: Connection, needs: Needs) -> Caller:
+    credentials = _credentials(connection)
+    try:
+        return await access.callers.identify(credentials)
+    except UnauthorizedError as error:
+        if access.oidc is not None and needs is Needs.PAGE:
+            raise LoginNeededError(access.oidc) from error
+        if access.oidc is not None and credentials.cookie:
+            error.headers = {**(error.headers or {}), "Set-Cookie": CLEARED}
+        raise
+
+
 def _credentials(connection: Connection) -> Credentials:
     given = connection.headers.getall("authorization", [])
     return Credentials(
         # Two of them would leave it to chance which one counts.
         authorization=given[0] if len(given) == 1 else None,
-        cookie=connection.cookies.get(OIDC_COOKIE),
+        cookie=connection.cookies.get(COOKIE),
         address=_address(connection),
     )
 

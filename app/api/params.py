@@ -41,5 +41,8 @@ Tail = Annotated[int | None, QueryParameter(name="tail", schema_extra=_FROM_ONE)
 Head = Annotated[int | None, QueryParameter(name="head", schema_extra=_FROM_ONE)]
 Offset = Annotated[int | None, QueryParameter(name="offset", schema_extra=_FROM_ONE)]
 Limit = Annotated[int | None, QueryParameter(name="limit", schema_extra={"minimum": 1, "maximum": 10000})]
+Code = Annotated[str, QueryParameter(name="code")]
+LoginState = Annotated[str, QueryParameter(name="state")]
+OriginalUrl = Annotated[str, QueryParameter(name="originalURL")]
 Everybody = Annotated[bool, QueryParameter(name="all")]
 Stream = Annotated[Literal["stdout", "stderr"], QueryParameter(name="stream")]

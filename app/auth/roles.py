@@ -30,6 +30,7 @@ class Needs(Enum):
 
     PUBLIC = "nothing, not even credentials"
     METRICS = "nothing, unless metrics are private"
+    PAGE = "nothing, but where people log in at a provider they do so first"
     READ = "to be somebody"
     RUN = "the right to run"
     RUN_TEXT = "the right to run a text that is not stored"
@@ -74,7 +75,7 @@ def refusal(needs: Needs, role: Role | None, switches: Switches) -> str:
 
 def _permission(needs: Needs, switches: Switches) -> Permission:
     match needs:
-        case Needs.PUBLIC | Needs.METRICS | Needs.READ | Needs.OWN:
+        case Needs.PUBLIC | Needs.METRICS | Needs.PAGE | Needs.READ | Needs.OWN:
             return Permission(Role.VIEWER)
         case Needs.RUN:
             return Permission(Role.OPERATOR, runs=True)

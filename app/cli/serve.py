@@ -22,7 +22,7 @@ from app.db.upgrade import upgrade
 from app.db.url import hide_password, sqlite_path
 from app.errors import BadRequestError
 from app.main import Server, check_exposure, is_open_to_all, open_server
-from app.people.access import check_authentication, find_warnings
+from app.people.access import check_authentication, choose_mode, find_warnings
 from app.settings import TABLE, Settings
 from app.telemetry.logging import configure
 
@@ -35,7 +35,7 @@ LOOPBACK = "127.0.0.1"
 @said_plainly
 def serve() -> None:
     """Serve the API until SIGINT or SIGTERM; running steps go on and are taken up by the next server."""
-    settings = current_settings()
+    settings = choose_mode(current_settings())
     check_exposure(settings)
     check_authentication(settings)
     configure(settings.log_format, settings.log_level)

@@ -18,11 +18,14 @@ from app.clock import now
 from app.db.database import Database
 from app.people.callers import BasicWay, Callers, LoginWay, TokenWay, Way
 from app.people.logins import Logins
+from app.people.oidc import Client, Oidc, OidcWay, ProviderError
 from app.people.tokens import PersonalTokens
 from app.people.users import Users
 from app.settings import Settings, SettingsError
 
-_NONE, _BUILTIN = "none", "builtin"
+_NONE, _BUILTIN, _OIDC = "none", "builtin", "oidc"
+_PROVIDER = ("auth_oidc_issuer", "auth_oidc_client_id", "auth_oidc_client_secret")
+CALLBACK = "/oidc-callback"
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,22 +35,27 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     logins: Logins
     tokens: PersonalTokens
     callers: Callers
+    oidc: Oidc | None
     switches: Switches
     has_users: bool
 
 
-def make_access(settings: Settings, database: Database, local_token: str) -> Access:
-    """Wire the parts. Who sends ``local_token`` may do everything; without one nobody is known that way."""
+def make_access(settings: Settings, database: Database, local_token: str, oidc: Oidc | None) -> Access:
+    """Wire the parts. Who sends ``local_token`` may do everything; without one nobody is known that way.
+
+    ``oidc`` is what ``find_provider`` returned.
+    """
     hasher = Hasher(settings.auth_bcrypt_cost)
     signer = Signer(settings.auth_token_secret, settings.auth_token_ttl_seconds)
     personal = PersonalTokens(database, now)
     has_users = settings.auth_mode == _BUILTIN
-    ways: list[Way] = [LoginWay(database, signer, personal, now)] if has_users else _fixed_ways(settings)
+    ways: list[Way] = [LoginWay(database, signer, personal, now)] if has_users else _fixed_ways(settings, oidc)
     return Access(
         users=Users(database, hasher, now),
         logins=Logins(database, hasher, signer, _throttle(settings), now),
         tokens=personal,
         callers=_callers(settings, [*_local_way(settings, local_token), *ways]),
+        oidc=oidc,
         switches=_switches(settings),
         has_users=has_users,
     )
@@ -55,13 +63,51 @@ def make_access(settings: Settings, database: Database, local_token: str) -> Acc
 
 def check_authentication(settings: Settings) -> None:
     """Refuse to start with authentication that could not work or would not hold; raises SettingsError."""
+    if settings.auth_mode == _OIDC:
+        _require_client(settings)
     wrong = what_is_wrong_with(settings.auth_token_secret)
     if settings.auth_mode == _BUILTIN and wrong:
         raise SettingsError("auth_token_secret", settings.origins["auth_token_secret"], wrong)
 
 
+def _require_client(settings: Settings) -> None:
+    for name in (*_PROVIDER, "auth_oidc_client_url"):
+        if not getattr(settings, name):
+            raise SettingsError(name, settings.origins[name], "is missing; auth_mode oidc cannot do without it")
+
+
+def choose_mode(settings: Settings) -> Settings:
+    """Return the settings with ``auth_mode`` oidc where a provider is given and no mode (api-behaviour 2.1)."""
+    given = all(getattr(settings, name) for name in _PROVIDER)
+    if given and settings.origins["auth_mode"] == "default":
+        return msgspec.structs.replace(settings, auth_mode=_OIDC)
+    return settings
+
+
+async def find_provider(settings: Settings) -> Oidc | None:
+    """Ask the provider what it is, where there is one; raises SettingsError when it does not say."""
+    if settings.auth_mode != _OIDC:
+        return None
+    client = Client(
+        issuer=settings.auth_oidc_issuer,
+        id=settings.auth_oidc_client_id,
+        secret=settings.auth_oidc_client_secret,
+        redirect_uri=f"{settings.auth_oidc_client_url}{CALLBACK}",
+        scopes=settings.auth_oidc_scopes,
+        whitelist=frozenset(settings.auth_oidc_whitelist),
+    )
+    try:
+        return await Oidc.discover(client)
+    except ProviderError as error:
+        raise SettingsError("auth_oidc_issuer", settings.origins["auth_oidc_issuer"], error.message) from error
+
+
 def find_warnings(settings: Settings) -> Iterator[str]:
-    """Name what was set and does not count."""
+    """Name what was set and does not count, or counts though it was not said."""
+    if settings.auth_mode == _OIDC and settings.origins["auth_mode"] == "default":
+        yield "auth_mode is oidc, for a provider is given; set auth_mode to say so"
+    if settings.auth_mode == _OIDC and _has_basic(settings):
+        yield "nobody can log in at the provider while auth_basic_username and auth_basic_password count"
     if settings.auth_mode == _BUILTIN and (settings.auth_token or _has_basic(settings)):
         yield "auth_token and auth_basic_* do not count while auth_mode is builtin; make personal tokens instead"
     if settings.auth_mode != _BUILTIN and bool(settings.auth_basic_username) != bool(settings.auth_basic_password):
@@ -105,13 +151,15 @@ def _switches(settings: Settings) -> Switches:
     )
 
 
-def _fixed_ways(settings: Settings) -> list[Way]:
-    """Make the ways without users; the token comes before the pair (api-behaviour 2.1)."""
+def _fixed_ways(settings: Settings, oidc: Oidc | None) -> list[Way]:
+    """Make the ways without users: token, then pair, and where there is a pair no provider (api-behaviour 2.1)."""
     ways: list[Way] = []
     if settings.auth_token:
         ways.append(TokenWay(settings.auth_token, Caller(via="token", name="api-token")))
     if _has_basic(settings):
         ways.append(BasicWay(settings.auth_basic_username, settings.auth_basic_password))
+    elif oidc is not None:
+        ways.append(OidcWay(oidc))
     return ways
 
 
@@ -131,5 +179,7 @@ def _own_name() -> str:
 
 def _callers(settings: Settings, ways: list[Way]) -> Callers:
     # With users a browser would ask for a name and password over the login page.
-    basic = _has_basic(settings) and settings.auth_mode != _BUILTIN
-    return Callers(ways, challenge="Basic" if basic else "Bearer", asks=asks_who_calls(settings))
+    challenge = {_BUILTIN: "Bearer", _OIDC: ""}.get(settings.auth_mode, "Bearer")
+    if _has_basic(settings) and settings.auth_mode != _BUILTIN:
+        challenge = "Basic"
+    return Callers(ways, challenge=challenge, asks=asks_who_calls(settings))

@@ -88,6 +88,8 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/openapi.json/openapi.json"): (USERS, ""),
     ("GET", "/openapi.json/{path}"): (USERS, ""),
 }
+OUTSIDE = "outside the API: "
+MATRIX |= {("GET", f"{OUTSIDE}{path}"): (EVERYBODY, "") for path in ("/oidc-login", "/oidc-callback")}
 MANAGED = {path for path in MATRIX if path[1].startswith(("/auth/", "/users", "/tokens"))}
 # Without users they say that there are none.
 
@@ -114,7 +116,11 @@ UNKNOWN = [who for who, may in MAY.items() if may == {EVERYBODY}]
 def routes(server: Server) -> set[tuple[str, str]]:
     """All routes of a server, paths as the contract writes them."""
     found = find_needs(server.app._app)  # type: ignore[attr-defined]
-    return {(method, path.removeprefix(API_PATH).replace(":str", "")) for method, path in found}
+    return {(method, _short(path).replace(":str", "")) for method, path in found}
+
+
+def _short(path: str) -> str:
+    return path.removeprefix(API_PATH) if path.startswith(API_PATH) else f"{OUTSIDE}{path}"
 
 
 async def test_every_route_has_a_row_and_every_row_a_route(people: People) -> None:
@@ -123,7 +129,7 @@ async def test_every_route_has_a_row_and_every_row_a_route(people: People) -> No
 
 async def ask(client: httpx.AsyncClient, route: tuple[str, str], content: bytes = b"{}") -> httpx.Response:
     method, path = route
-    path = _PART.sub("nothing", path)
+    path = _PART.sub("nothing", path).replace(OUTSIDE, "http://localhost")
     return await client.request(method, path, content=content if method in ("POST", "PUT", "PATCH") else None)
 
 

@@ -11,14 +11,14 @@ from app.api.schemas.common import Schema
 from app.auth.roles import Role
 
 # Documented, and judged by the use cases: the contract's order of checks looks at other things first.
-_NOT_EMPTY = {"minLength": 1}
-_NAME = {"minLength": 1, "maxLength": 64}
-_PASSWORD = {"minLength": 8}
+_NOT_EMPTY = {"extra": {"minLength": 1}}
+_NAME = {"extra": {"minLength": 1, "maxLength": 64}}
+_PASSWORD = {"extra": {"minLength": 8}}
 
 Name = Annotated[str, Meta(extra_json_schema=_NAME)]
 NewPassword = Annotated[str, Meta(extra_json_schema=_PASSWORD)]
 NotEmpty = Annotated[str, Meta(extra_json_schema=_NOT_EMPTY)]
-Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Instant = Annotated[str, Meta(extra_json_schema={"extra": {"format": "date-time"}})]
 
 
 class LoginRequest(Schema, kw_only=True):

@@ -1,0 +1,43 @@
+"""Logging in at an OpenID Connect provider: pages for browsers, outside the API (api-behaviour 2.2)."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+
+from app.api import params
+from app.api.browser_login import send_away, take_back
+from app.api.deps import Parts
+from app.api.requests import ApiRequest
+from app.auth.roles import Needs
+from app.errors import NotFoundError
+from app.people.access import CALLBACK
+from app.people.oidc import Oidc
+
+_LOGIN = "/oidc-login"
+
+
+@get(_LOGIN, needs=Needs.PUBLIC)
+async def log_in(
+    request: ApiRequest, parts: NamedDependency[Parts], original_url: params.OriginalUrl = ""
+) -> Response[None]:
+    """Send the browser to the provider, and from there where it wants to go, or to the front page."""
+    front_page = request.url.path.removesuffix(_LOGIN) or "/"
+    return send_away(request, _require_oidc(parts), original_url or front_page)
+
+
+@get(CALLBACK, needs=Needs.PUBLIC)
+async def come_back(
+    request: ApiRequest, parts: NamedDependency[Parts], code: params.Code = "", login_state: params.LoginState = ""
+) -> Response[None]:
+    """Let the browser in that comes from the provider, and send it where it wanted to go."""
+    return await take_back(request, _require_oidc(parts), code, login_state)
+
+
+def _require_oidc(parts: Parts) -> Oidc:
+    if parts.access.oidc is None:
+        raise NotFoundError("nobody logs in at a provider here; auth_mode is not oidc")
+    return parts.access.oidc
+
+
+HANDLERS = [log_in, come_back]
