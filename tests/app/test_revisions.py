@@ -263,3 +263,60 @@ async def test_of_many_who_edited_the_same_revision_one_gets_through(dagbook: Da
 async def test_a_save_of_what_is_not_stored_is_not_found_whatever_was_edited(client: httpx.AsyncClient) -> None:
     answer = await client.put("/dags/nobody/spec", json={"spec": FIRST}, headers={"If-Match": '"1"'})
     assert _error(answer) == (404, "not_found")
+
+
+# -- runs ----------------------------------------------------------------------------------------------------------
+
+
+async def _revision(dagbook: Dagbook, run_id: str, name: str = "") -> int | None:
+    details = (await dagbook.finished(run_id, name)).details
+    revision: int | None = details.get("revision")
+    return revision
+
+
+async def _start(dagbook: Dagbook, run_id: str) -> None:
+    answer = await dagbook.client.post(f"/dags/{dagbook.name}/start", json={"dagRunId": run_id})
+    assert answer.status_code == 200, answer.text
+
+
+async def test_a_run_names_the_revision_it_ran_also_when_there_are_newer_ones(dagbook: Dagbook) -> None:
+    await _create(dagbook)
+    await _start(dagbook, "r1")
+    await dagbook.finished("r1")
+    await _save(dagbook, SECOND)
+    await _start(dagbook, "r2")
+    assert (await _revision(dagbook, "r1"), await _revision(dagbook, "r2")) == (2, 3)
+
+
+async def test_every_place_that_shows_a_run_names_its_revision(dagbook: Dagbook) -> None:
+    path = await _create(dagbook)
+    await _start(dagbook, "r1")
+    await dagbook.finished("r1")
+    listed = (await dagbook.client.get(f"/dag-runs/{dagbook.name}")).json()["dagRuns"]
+    history = (await dagbook.client.get(f"{path}/dag-runs")).json()["dagRuns"]
+    latest = (await dagbook.client.get(path)).json()["latestDAGRun"]
+    assert [run["revision"] for run in (*listed, *history, latest)] == [2, 2, 2]
+
+
+async def test_a_run_of_a_text_that_is_not_stored_names_no_revision(dagbook: Dagbook) -> None:
+    await _create(dagbook)
+    assert "revision" not in (await dagbook.run(FIRST, dagRunId="r1")).details
+
+
+async def test_a_rescheduled_run_names_the_revision_whose_text_it_runs(dagbook: Dagbook) -> None:
+    await _create(dagbook, FIRST)
+    await _start(dagbook, "r1")
+    await dagbook.finished("r1")
+    await _save(dagbook, SECOND)
+    again = await dagbook.client.post(f"/dag-runs/{dagbook.name}/r1/reschedule", json={"dagRunId": "r2"})
+    assert again.status_code == 200, again.text
+    assert await _revision(dagbook, "r2") == 1
+
+
+async def test_a_called_dag_names_a_revision_of_its_own(dagbook: Dagbook) -> None:
+    await _create(dagbook, FIRST, SECOND, FIRST)
+    caller = Dagbook(dagbook.client, f"{dagbook.name}-p")
+    parent = (await caller.run(f"steps: [{{name: a, call: {dagbook.name}}}]\n")).path
+    called = (await dagbook.client.get(f"{parent}/sub-dag-runs")).json()["subRuns"]
+    details = (await dagbook.client.get(f"{parent}/sub-dag-runs/{called[0]['dagRunId']}")).json()["dagRunDetails"]
+    assert details["revision"] == 3
