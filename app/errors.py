@@ -79,6 +79,15 @@ class TooManyAttemptsError(AppError):
         super().__init__(message, {"Retry-After": str(seconds)})
 
 
+class OutdatedError(AppError):
+    """The request says which revision it was made for, and there is another one by now.
+
+    The contract's enum has no word of its own for it; of its words for conflicts this is the one for what exists.
+    """
+
+    code, status = "already_exists", 412
+
+
 class UnavailableError(AppError):
     """The server cannot do this now, through no fault of the caller."""
 

@@ -23,6 +23,7 @@ from app.api.controllers import (
     monitoring,
     oidc,
     reruns,
+    revisions,
     runs,
     services,
     sub_runs,
@@ -38,6 +39,7 @@ from app.api.totals import Totals
 from app.auth.roles import Needs
 from app.clock import now
 from app.db.database import Database
+from app.definitions.revisions import Revisions
 from app.definitions.save import Definitions
 from app.definitions.search import Search
 from app.people.access import asks_who_calls, find_provider, make_access, with_users
@@ -56,7 +58,7 @@ from app.telemetry.resources import ResourceSampler, machine_now
 
 API_PATH = "/api/v2"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
-_DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS]
+_DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS]
 _SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
@@ -128,12 +130,14 @@ def build(
     sweep = Sweep(database, library, ground)
     supervisor = Supervisor(database, recorder, sweep, library, ground)
     launcher = Launcher(database, library, ground, supervisor)
+    definitions = Definitions(database, library, now)
     parts = Parts(
         database=database,
         library=library,
         launcher=launcher,
         reruns=Reruns(database, supervisor, now),
-        definitions=Definitions(database, library, now),
+        definitions=definitions,
+        revisions=Revisions(database, library, definitions, now),
         search=Search(database),
         totals=Totals(database),
         metrics_page=MetricsPage(),
@@ -213,6 +217,7 @@ def _cors(settings: Settings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=["Content-Type", "Authorization", "Content-Encoding", "Accept"],
+        allow_headers=["Content-Type", "Authorization", "Content-Encoding", "Accept", "If-Match"],
+        expose_headers=["ETag"],
         max_age=300,
     )

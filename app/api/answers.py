@@ -12,6 +12,7 @@ _DESCRIPTIONS = {
     403: "Who asks may not do this; or it comes by a foreign host name, or from another site's page",
     404: "There is no such thing",
     409: "The name or id is taken, or the limit of active runs is reached",
+    412: "The DAG has another revision by now than the one that If-Match names",
     413: "The request body is too long",
     429: "Too many logins have failed; Retry-After says when to try again",
     503: "The database is unavailable",

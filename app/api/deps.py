@@ -10,6 +10,7 @@ import msgspec
 
 from app.api.totals import Totals
 from app.db.database import Database
+from app.definitions.revisions import Revisions
 from app.definitions.save import Definitions
 from app.definitions.search import Search
 from app.people.access import Access
@@ -43,6 +44,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     launcher: Launcher
     reruns: Reruns
     definitions: Definitions
+    revisions: Revisions
     search: Search
     totals: Totals
     metrics_page: MetricsPage

@@ -70,7 +70,7 @@ def _problem(item: dict[str, Any]) -> dict[str, str]:
 
 
 def _camelize(name: str) -> str:
-    return _AFTER_UNDERSCORE.sub(lambda match: match[1].upper(), name)
+    return _AFTER_UNDERSCORE.sub(lambda match: match[1].upper(), name.rstrip("_"))
 
 
 def _http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 _NAME = {"pattern": "^[a-zA-Z0-9_.-]+$", "format": "regex"}
 _RUN_ID = {"pattern": "^[a-zA-Z0-9_-]+$"}
@@ -19,6 +19,7 @@ DagName = Annotated[str, PathParameter(name="name", schema_extra=_NAME)]
 AnyDagName = Annotated[str, PathParameter(name="name")]
 DagRunId = Annotated[str, PathParameter(name="dagRunId", schema_extra=_RUN_ID)]
 SubRunId = Annotated[str, PathParameter(name="subDAGRunId")]
+RevisionNumber = Annotated[str, PathParameter(name="number", schema_extra={"pattern": "^[1-9][0-9]*$"})]
 StepName = Annotated[str, PathParameter(name="stepName")]
 UserId = Annotated[str, PathParameter(name="userId", schema_extra={"minLength": 1})]
 TokenId = Annotated[str, PathParameter(name="tokenId")]
@@ -45,4 +46,7 @@ Code = Annotated[str, QueryParameter(name="code")]
 LoginState = Annotated[str, QueryParameter(name="state")]
 OriginalUrl = Annotated[str, QueryParameter(name="originalURL")]
 Everybody = Annotated[bool, QueryParameter(name="all")]
+FromRevision = Annotated[int, QueryParameter(name="from", schema_extra=_FROM_ONE)]
+ToRevision = Annotated[int, QueryParameter(name="to", schema_extra=_FROM_ONE)]
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
 Stream = Annotated[Literal["stdout", "stderr"], QueryParameter(name="stream")]

@@ -182,6 +182,7 @@ def _run_fields(run: Row, zone: tzinfo) -> dict[str, Any]:
         "finished_at": time_text(run["finished_at"], zone),
         "log": f"{_log_base(run)}.log",
         "params": or_unset(run["params_text"]),
+        "revision": or_unset(run.get("dag_revision")),
     }
 
 

@@ -35,6 +35,7 @@ class Needs(Enum):
     RUN = "the right to run"
     RUN_TEXT = "the right to run a text that is not stored"
     WRITE = "the right to change definitions"
+    REDACT = "to be an admin, and the right to change definitions"
     OWN = "to be a user"
     ADMIN = "to be an admin"
 
@@ -85,8 +86,8 @@ def _permission(needs: Needs, switches: Switches) -> Permission:
             return Permission(Role.OPERATOR, runs=True)
         case Needs.WRITE:
             return Permission(Role.MANAGER, writes=True)
-        case Needs.ADMIN:
-            return Permission(Role.ADMIN)
+        case Needs.REDACT | Needs.ADMIN:
+            return Permission(Role.ADMIN, writes=needs is Needs.REDACT)
         case _:
             assert_never(needs)
 

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
+import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, WriteConnection
 from app.db.repositories import dags, runs
 from app.db.repositories.reading import Row
-from app.errors import AlreadyExistsError, InvalidSpecError, NotFoundError, NotRunningError
+from app.errors import (
+    AlreadyExistsError,
+    BadRequestError,
+    InvalidSpecError,
+    NotFoundError,
+    NotRunningError,
+    OutdatedError,
+)
 from app.names import check_file_name, shorten
 from app.spec.library import Library, definition_row
 from app.spec.load import Loaded
 
 _FIRST_SPEC = "steps:\n  - command: echo hello\n"
+_LONGEST_NOTE = 1_000
+
+
+class By(msgspec.Struct, frozen=True, kw_only=True):
+    """Who saves, what is to be noted of it, and over which revisions it may be; None for over any."""
+
+    author: str | None = None
+    note: str = ""
+    expected: Collection[int] | None = None
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """The number of the revision that was stored, or what is wrong with a text that was not."""
+
+    revision: int = 0
+    problems: list[str] = []
 
 
 class Definitions:
@@ -26,30 +50,32 @@ class Definitions:
         self._library = library
         self._now = now
 
-    async def create(self, file_name: str, spec: str | None, author: str | None) -> None:
+    async def create(self, file_name: str, spec: str | None, by: By) -> None:
         """Store a new DAG; raises BadRequestError, InvalidSpecError or AlreadyExistsError."""
         check_file_name(file_name)
+        _check_note(by.note)
         text = spec if spec and spec.strip() else _FIRST_SPEC
         loaded = self._library.read(text, name=file_name)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
-        save = self._save(file_name, text, loaded, author)
-        if not await self._database.write(lambda connection: dags.add(connection, save)):
+        save = self._save(file_name, text, loaded, by)
+        if not await self._database.write(lambda connection: _add(connection, save)):
             raise _taken(file_name)
 
-    async def save(self, file_name: str, spec: str, author: str | None) -> list[str]:
-        """Store the next revision of a DAG and return no messages, or store nothing and return what is wrong.
+    async def save(self, file_name: str, spec: str, by: By) -> Saved:
+        """Store the next revision of a DAG, or nothing when the text has problems.
 
-        Raises NotFoundError, whatever the text.
+        Raises, in this order, NotFoundError, OutdatedError when the DAG's revision is not one that is expected, and
+        BadRequestError for a note that cannot be stored and for a text that was redacted.
         """
-        await self._require(file_name)
+        row = await self._require(file_name)
+        _check_expected(file_name, row["revision"], by.expected)
+        _check_note(by.note)
         loaded = self._library.read(spec, name=file_name)
         if loaded.problems:
-            return [str(problem) for problem in loaded.problems]
-        save = self._save(file_name, spec, loaded, author)
-        if not await self._database.write(lambda connection: dags.replace(connection, save)):
-            raise _unknown(file_name)
-        return []
+            return Saved(problems=[str(problem) for problem in loaded.problems])
+        save = self._save(file_name, spec, loaded, by)
+        return Saved(await self._database.write(lambda connection: _replace(connection, save)))
 
     async def delete(self, file_name: str) -> None:
         """Remove a DAG; its runs, queued and running ones too, are untouched. Raises NotFoundError."""
@@ -86,7 +112,7 @@ class Definitions:
             raise _unknown(file_name)
         return row
 
-    def _save(self, file_name: str, text: str, loaded: Loaded, author: str | None) -> dags.Save:
+    def _save(self, file_name: str, text: str, loaded: Loaded, by: By) -> dags.Save:
         now = self._now()
         dag = loaded.definition.dag
         return dags.Save(
@@ -94,9 +120,41 @@ class Definitions:
             dag_name=dag.name or file_name,
             tags=dag.tags,
             definition=definition_row(text, "", now),
-            author=author,
+            author=by.author,
+            note=by.note or None,
+            expected=by.expected,
             at=now,
         )
+
+
+def _add(connection: WriteConnection, save: dags.Save) -> bool:
+    try:
+        return dags.add(connection, save)
+    except dags.TextRedactedError as error:
+        raise _redacted() from error
+
+
+def _replace(connection: WriteConnection, save: dags.Save) -> int:
+    try:
+        number = dags.replace(connection, save)
+    except dags.TextRedactedError as error:
+        raise _redacted() from error
+    if number is not None:
+        return number
+    now = dags.get_revision(connection, save.file_name)
+    if now is None:
+        raise _unknown(save.file_name)
+    raise _outdated(save.file_name, now)
+
+
+def _check_expected(file_name: str, revision: int, expected: Collection[int] | None) -> None:
+    if expected is not None and revision not in expected:
+        raise _outdated(file_name, revision)
+
+
+def _check_note(note: str) -> None:
+    if "\0" in note or len(note) > _LONGEST_NOTE:
+        raise BadRequestError(f"note: must be a text of at most {_LONGEST_NOTE:,} characters, none of them NUL")
 
 
 def _rename(connection: WriteConnection, row: Row, new_name: str, dag_name: str) -> bool:
@@ -111,6 +169,17 @@ def _rename(connection: WriteConnection, row: Row, new_name: str, dag_name: str)
 
 def _taken(file_name: str) -> AlreadyExistsError:
     return AlreadyExistsError(f"a DAG named {shorten(file_name)} exists already")
+
+
+def _outdated(file_name: str, revision: int) -> OutdatedError:
+    return OutdatedError(
+        f"If-Match: DAG {shorten(file_name)} has revision {revision} by now, which is not the one that was edited; "
+        "read it, and put the change into it"
+    )
+
+
+def _redacted() -> BadRequestError:
+    return BadRequestError("spec: this very text was redacted because of what it holds; leave that out")
 
 
 def _unknown(file_name: str) -> NotFoundError:

@@ -28,6 +28,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     trigger: str = "api"
     actor: str | None = None
     source_directory: str | None = None
+    revision: int | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
         "run_id": owned.run_id,
         "definition_hash": definition["hash"],
         "file_name": wanted.file_name,
+        "dag_revision": wanted.start.revision,
         "queue": dag.queue or owned.dag_name,
         "root_id": owned.parentage.root if owned.parentage else None,
         "parent_id": owned.parentage.parent if owned.parentage else None,

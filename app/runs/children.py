@@ -56,6 +56,7 @@ class Callee(msgspec.Struct, frozen=True, kw_only=True):
     spec: str
     base: str
     file_name: str | None = None
+    revision: int | None = None
     source_directory: str | None = None
 
 
@@ -129,6 +130,7 @@ class Exchange:
             spec=spec,
             base=base,
             file_name=file_name,
+            revision=row["revision"],
             source_directory=row["source_directory"],
         )
 
@@ -188,7 +190,7 @@ class SubRuns:
         except (AppError, SetupError) as error:
             raise StepError(f"the called DAG {wanted.name!r} could not be started: {error}") from error
         callee = await self._find_callee()
-        start = Start(params=wanted.params, trigger=_TRIGGER)
+        start = Start(params=wanted.params, trigger=_TRIGGER, revision=callee.revision)
         text = Wanted(spec=callee.spec, base=callee.base, file_name=callee.file_name, start=start)
         try:
             await self._exchange.drivers.accept(text, owned)

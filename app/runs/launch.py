@@ -79,7 +79,7 @@ class Launcher:
         if override:
             check_dag_name(override, "dagName")
             loaded = self._read(row["spec"], name=file_name, override=override)
-        start = msgspec.structs.replace(start, source_directory=row["source_directory"])
+        start = msgspec.structs.replace(start, source_directory=row["source_directory"], revision=row["revision"])
         return await self._start(row["spec"], loaded, file_name, start)
 
     def _read(self, spec: str, *, name: str = "", override: str = "") -> Loaded:
@@ -144,7 +144,7 @@ class Launcher:
             inputs=inputs,
             last_seq=1,
         )
-        start = msgspec.structs.replace(start, singleton=True)
+        start = msgspec.structs.replace(start, singleton=True, revision=source.run["dag_revision"])
         wanted = Wanted(spec=source.spec, base=source.base, file_name=source.run["file_name"], start=start)
         await self._accept(wanted, owned)
         return run_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +55,11 @@ class Library:
         if loaded is not None:
             self._keep(key, loaded)
         return loaded
+
+    def forget(self, hashes: Collection[str]) -> None:
+        """Remember nothing of these definitions any more."""
+        for key in [key for key in self._loaded if key[0] in hashes]:
+            del self._loaded[key]
 
     def _keep(self, key: tuple[str, str, str, bool], loaded: Loaded) -> None:
         self._loaded[key] = loaded

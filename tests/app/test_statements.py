@@ -46,6 +46,9 @@ def recorded() -> Iterator[list[str]]:
         ("/dags/search?q={name}", 1),
         ("/dags/search?q={name}.", 1),
         ("/dags/tags", 1),
+        ("/dags/{name}/revisions", 2),
+        ("/dags/{name}/revisions/1", 2),
+        ("/dags/{name}/revisions/diff?from=1&to=1", 2),
         ("/metrics", 3),
     ],
 )

@@ -8,18 +8,29 @@ from datetime import timedelta
 import pytest
 
 from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.repositories import dags, figures, history, runs, services, transitions
+from app.db.repositories import dags, figures, history, revisions, runs, services, transitions
 from app.db.repositories.dags import DagFilter
 from app.engine.status import RunStatus
 from tests.db.plans import plans, scanned
-from tests.db.rows import NOW, add_attempt, add_dag, add_definition, add_node, add_run, bring_run_to, rehearse
+from tests.db.rows import (
+    NOW,
+    add_attempt,
+    add_dag,
+    add_definition,
+    add_node,
+    add_revision,
+    add_run,
+    bring_run_to,
+    rehearse,
+)
 
 _Work = Callable[[ReadConnection], object]
 
 
 def _fill(connection: WriteConnection) -> None:
     add_definition(connection)
-    add_dag(connection)
+    dag = add_dag(connection)
+    add_revision(connection, dag, 1)
     for number in range(20):
         key = add_run(connection, run_id=f"r{number}", created_at=NOW + timedelta(seconds=number))
         add_attempt(connection, key)
@@ -40,6 +51,10 @@ def _fill(connection: WriteConnection) -> None:
         lambda connection: history.find_latest(connection, ["etl"]),
         lambda connection: dags.get_dag_name(connection, "etl"),
         lambda connection: dags.count(connection, DagFilter()),
+        lambda connection: revisions.find_page(connection, 1, newest=5, limit=5),
+        lambda connection: revisions.find(connection, 1, [1, 2]),
+        lambda connection: revisions.find_user(connection, ["a" * 64]),
+        lambda connection: revisions.find_run_under_way(connection, ["a" * 64]),
         figures.count_active,
         figures.count_dags,
         lambda connection: services.find_tasks(connection, ["one"]),

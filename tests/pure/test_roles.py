@@ -17,6 +17,7 @@ ON = Switches()
         (Needs.RUN, Role.OPERATOR),
         (Needs.RUN_TEXT, Role.OPERATOR),
         (Needs.WRITE, Role.MANAGER),
+        (Needs.REDACT, Role.ADMIN),
         (Needs.ADMIN, Role.ADMIN),
     ],
 )
@@ -34,9 +35,9 @@ def test_without_roles_everything_is_allowed_that_is_on(needs: Needs) -> None:
 @pytest.mark.parametrize(
     ("switches", "refused"),
     [
-        (Switches(write_dags=False), {Needs.WRITE}),
+        (Switches(write_dags=False), {Needs.WRITE, Needs.REDACT}),
         (Switches(run_dags=False), {Needs.RUN, Needs.RUN_TEXT}),
-        (Switches(write_dags=False, inline_runs_need_write=True), {Needs.WRITE, Needs.RUN_TEXT}),
+        (Switches(write_dags=False, inline_runs_need_write=True), {Needs.WRITE, Needs.REDACT, Needs.RUN_TEXT}),
     ],
 )
 def test_what_is_off_is_off_for_admins_too(role: Role | None, switches: Switches, refused: set[Needs]) -> None:

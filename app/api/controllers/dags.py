@@ -13,6 +13,7 @@ from app.api import params
 from app.api.answers import errors
 from app.api.controllers.runs import dag_of, empty, read_newest
 from app.api.deps import Parts
+from app.api.etags import etag, expected_revisions
 from app.api.present import dag_details, never_run, run_details
 from app.api.requests import ApiRequest
 from app.api.schemas.dags import (
@@ -35,6 +36,7 @@ from app.auth.caller import Caller
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import dags, history
+from app.definitions.save import By
 from app.errors import NotFoundError
 from app.names import is_name, shorten, strip_suffix
 from app.runs.accept import Start
@@ -47,7 +49,7 @@ async def create_dag(
     data: JSONBody[NewDAG], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> CreatedDAG:
     """Store a new DAG, with a first step of its own when no text is given."""
-    await parts.definitions.create(data.name, data.spec or None, caller.actor)
+    await parts.definitions.create(data.name, data.spec or None, By(author=caller.actor, note=data.note or ""))
     return CreatedDAG(name=data.name)
 
 
@@ -117,28 +119,38 @@ async def delete_dag(file_name: params.FileName, parts: NamedDependency[Parts]) 
 
 
 @get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", needs=Needs.READ, responses=errors(404))
-async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) -> Spec:
-    """Return the text of a stored DAG as it was saved, with what is wrong with it and what is outdated."""
+async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) -> Response[Spec]:
+    """Return the text of a stored DAG as it was saved, with what is wrong with it and what is outdated.
+
+    The ETag is the number of its revision, for If-Match of a save.
+    """
     row = await require_dag(parts, file_name)
     loaded = load(parts, row)
     messages = [str(problem) for problem in loaded.problems]
-    return Spec(
+    shown = Spec(
         spec=row["spec"] or "",
         errors=[*messages, *loaded.definition.warnings],
         dag=dag_details(loaded.definition.dag),
     )
+    return Response(shown, headers=etag(row["revision"]))
 
 
-@put("/dags/{fileName:str}/spec", operation_id="updateDAGSpec", needs=Needs.WRITE, responses=errors(404))
+@put("/dags/{fileName:str}/spec", operation_id="updateDAGSpec", needs=Needs.WRITE, responses=errors(404, 412))
 async def put_spec(
     file_name: params.FileName,
     data: JSONBody[SpecUpdate],
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
-) -> SpecErrors:
-    """Save a text as the DAG's next revision; one with problems is not saved, and they are returned."""
+    if_match: params.IfMatch = None,
+) -> Response[SpecErrors]:
+    """Save a text as the DAG's next revision; one with problems is not saved, and they are returned.
+
+    With If-Match it is saved over that revision only. The ETag of the answer is the number of the new one.
+    """
     row = await require_dag(parts, file_name)
-    return SpecErrors(errors=await parts.definitions.save(row["file_name"], data.spec, caller.actor))
+    by = By(author=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
+    saved = await parts.definitions.save(row["file_name"], data.spec, by)
+    return Response(SpecErrors(errors=saved.problems), headers=etag(saved.revision))
 
 
 @post(

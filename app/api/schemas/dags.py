@@ -106,6 +106,7 @@ class NewDAG(Schema, kw_only=True):
 
     name: DAGNameText
     spec: str | UnsetType | None = UNSET
+    note: str | UnsetType | None = UNSET
 
 
 class CreatedDAG(Schema, kw_only=True):
@@ -141,6 +142,7 @@ class SpecUpdate(Schema, kw_only=True):
     """A text to be stored."""
 
     spec: str
+    note: str | UnsetType | None = UNSET
 
 
 class SpecErrors(Schema, kw_only=True):

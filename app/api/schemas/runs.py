@@ -107,6 +107,7 @@ class DAGRunSummary(Schema, kw_only=True):
     parent_dag_run_id: str | UnsetType = msgspec.field(name="parentDAGRunId", default=UNSET)
     queued_at: str | UnsetType = UNSET
     params: str | UnsetType = UNSET
+    revision: int | UnsetType = UNSET
 
 
 class DAGRunDetails(DAGRunSummary, kw_only=True):

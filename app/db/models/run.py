@@ -47,6 +47,7 @@ class Run(Base):
     run_id: Mapped[str] = mapped_column(Text)
     definition_hash: Mapped[str] = mapped_column(Text, ForeignKey("definitions.hash"))
     file_name: Mapped[str | None] = mapped_column(Text)
+    dag_revision: Mapped[int | None]
     queue: Mapped[str] = mapped_column(Text)
     root_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="CASCADE"))
     parent_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="CASCADE"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -61,6 +61,12 @@ class Save(msgspec.Struct, frozen=True, kw_only=True):
     definition: dict[str, Any]
     author: str | None
     at: datetime
+    note: str | None = None
+    expected: Collection[int] | None = None  # the text is stored only over one of these revisions
+
+
+class TextRedactedError(Exception):
+    """The text cannot be stored: it was redacted."""
 
 
 def get(connection: ReadConnection, file_name: str) -> Row | None:
@@ -125,7 +131,7 @@ def _bytes(connection: ReadConnection, column: ColumnElement[str] | Instrumented
 
 
 def add(connection: WriteConnection, save: Save) -> bool:
-    """Store a new DAG; False when the file name is taken."""
+    """Store a new DAG; False when the file name is taken. Raises TextRedactedError."""
     _add_definition(connection, save.definition)
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {
@@ -147,12 +153,16 @@ def add(connection: WriteConnection, save: Save) -> bool:
     return True
 
 
-def replace(connection: WriteConnection, save: Save) -> bool:
-    """Store the next revision of a DAG; False when there is none of this name."""
+def replace(connection: WriteConnection, save: Save) -> int | None:
+    """Store the next revision of a DAG and return its number.
+
+    None when there is no DAG of this name, or none with a revision that is expected. Raises TextRedactedError.
+    """
     _add_definition(connection, save.definition)
+    expected = [] if save.expected is None else [Dag.revision.in_(save.expected)]
     row = connection.execute(
         update(Dag)
-        .where(Dag.file_name == save.file_name)
+        .where(Dag.file_name == save.file_name, *expected)
         .values(
             dag_name=save.dag_name,
             definition_hash=save.definition["hash"],
@@ -163,9 +173,14 @@ def replace(connection: WriteConnection, save: Save) -> bool:
         .returning(Dag.id, Dag.revision)
     ).first()
     if row is None:
-        return False
+        return None
     _add_revision(connection, row.id, row.revision, save)
-    return True
+    return int(row.revision)
+
+
+def get_revision(connection: ReadConnection, file_name: str) -> int | None:
+    """Return the number of a stored DAG's newest revision."""
+    return connection.execute(select(Dag.revision).where(Dag.file_name == file_name)).scalar()
 
 
 def remove(connection: WriteConnection, file_name: str) -> bool:
@@ -188,6 +203,10 @@ def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> 
 def _add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(make(Definition).values(**definition).on_conflict_do_nothing())
+    # The lock makes a redaction of this text wait until it can see who uses it.
+    kept = select(Definition.redacted_at).where(Definition.hash == definition["hash"]).with_for_update(read=True)
+    if connection.execute(kept).scalar() is not None:
+        raise TextRedactedError
 
 
 def _add_revision(connection: WriteConnection, dag_id: int, number: int, save: Save) -> None:
@@ -197,6 +216,7 @@ def _add_revision(connection: WriteConnection, dag_id: int, number: int, save: S
             number=number,
             definition_hash=save.definition["hash"],
             author=save.author,
+            note=save.note,
             saved_at=save.at,
         )
     )

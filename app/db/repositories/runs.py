@@ -36,6 +36,7 @@ SUMMARY = (
     Run.finished_at,
     Run.definition_hash,
     Run.file_name,
+    Run.dag_revision,
     Run.root_id,
 )
 

@@ -1,0 +1,70 @@
+"""How two texts differ, as a unified diff. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from difflib import unified_diff
+
+_CONTEXT = 3
+_MOST_WORK = 4_000_000  # steps of the comparison in the worst case: a second or so
+_UNENDED = "\n\\ No newline at end of file\n"
+_PLACE = re.compile(r"(?<=[-+])[0-9]+")
+
+
+def unified(old: str, new: str, old_name: str, new_name: str) -> str:
+    """Write what changed as ``patch`` reads it; empty when nothing did.
+
+    Texts that would take long to compare line by line are shown as one change from the first line that differs to
+    the last.
+    """
+    before, after = _lines(old), _lines(new)
+    if before == after:
+        return ""
+    first, last = _same_ends(before, after)
+    skipped = max(first - _CONTEXT, 0)
+    cut = max(last - _CONTEXT, 0)
+    before, after = before[skipped : len(before) - cut], after[skipped : len(after) - cut]
+    compare = unified_diff if _work(before, after) <= _MOST_WORK else _one_change
+    lines = compare(before, after, old_name, new_name)
+    return "".join(_finished(line, skipped) for line in lines)
+
+
+def _lines(text: str) -> list[str]:
+    lines = [f"{line}\n" for line in text.split("\n")]
+    last = lines.pop()[:-1]
+    return [*lines, last] if last else lines
+
+
+def _same_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
+    """Count the lines that are the same at the beginning, and of the rest those at the end."""
+    most = min(len(before), len(after))
+    first = next((index for index in range(most) if before[index] != after[index]), most)
+    most -= first
+    last = next((index for index in range(most) if before[-1 - index] != after[-1 - index]), most)
+    return first, last
+
+
+def _work(before: Sequence[str], after: Sequence[str]) -> int:
+    """Bound the steps of difflib: it looks through all pairs of equal lines, once for each block it finds."""
+    counts = Counter(after)
+    return (len(before) + sum(counts[line] for line in before)) * min(len(before), len(after))
+
+
+def _one_change(before: Sequence[str], after: Sequence[str], old_name: str, new_name: str) -> Iterator[str]:
+    first, last = _same_ends(before, after)
+    yield f"--- {old_name}\n"
+    yield f"+++ {new_name}\n"
+    yield f"@@ -1,{len(before)} +1,{len(after)} @@\n"
+    yield from (f" {line}" for line in before[:first])
+    yield from (f"-{line}" for line in before[first : len(before) - last])
+    yield from (f"+{line}" for line in after[first : len(after) - last])
+    yield from (f" {line}" for line in before[len(before) - last :])
+
+
+def _finished(line: str, skipped: int) -> str:
+    """Count lines from the beginning of the whole text, and say where a last line has no end."""
+    if line.startswith("@@"):
+        return _PLACE.sub(lambda number: str(int(number[0]) + skipped), line)
+    return line if line.endswith("\n") else line + _UNENDED

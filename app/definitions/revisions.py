@@ -1,0 +1,99 @@
+"""Use cases of a DAG's history: one revision, what changed between two, going back, redacting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+import msgspec
+
+from app.db.database import Database, WriteConnection
+from app.db.repositories import revisions
+from app.db.repositories.reading import Row
+from app.definitions.difference import unified
+from app.definitions.save import By, Definitions, Saved
+from app.errors import BadRequestError, NotFoundError, NotRunningError
+from app.names import shorten
+from app.spec.library import Library
+
+_NOBODY = "anonymous"
+
+
+class Revisions:
+    """What can be done with the revisions of stored DAGs; ``dag`` is a DAG's row everywhere."""
+
+    def __init__(
+        self, database: Database, library: Library, definitions: Definitions, now: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._library = library
+        self._definitions = definitions
+        self._now = now
+
+    async def get(self, dag: Row, number: int) -> Row:
+        """Return a revision with its text, which is None when it was redacted; raises NotFoundError."""
+        return (await self._find(dag, [number]))[number]
+
+    async def compare(self, dag: Row, old: int, new: int) -> str:
+        """Return a unified diff; raises NotFoundError, and BadRequestError when one of the texts was redacted."""
+        found = await self._find(dag, [old, new])
+        texts = [_text_of(dag, found[number]) for number in (old, new)]
+        names = [f"{dag['file_name']} (revision {number})" for number in (old, new)]
+        return await asyncio.to_thread(unified, *texts, *names)
+
+    async def restore(self, dag: Row, number: int, by: By) -> Saved:
+        """Save the text of an earlier revision again; raises NotFoundError and what a save raises."""
+        row = await self.get(dag, number)
+        by = msgspec.structs.replace(by, note=by.note or f"restores revision {number}")
+        return await self._definitions.save(dag["file_name"], _text_of(dag, row), by)
+
+    async def redact(self, dag: Row, number: int, actor: str | None) -> Row:
+        """Remove a text wherever it is kept as a definition, once and for ever; harmless when repeated.
+
+        Raises NotFoundError, BadRequestError while a stored DAG has this text now, and NotRunningError while a run
+        works from it.
+        """
+        row = await self.get(dag, number)
+        text = row["spec"]
+        if text is None:
+            return row
+        hashes = await self._database.read(lambda connection: revisions.find_same_text(connection, text))
+        by, at = actor or _NOBODY, self._now()
+        await self._database.write(lambda connection: _redact(connection, hashes, by, at))
+        self._library.forget(hashes)
+        return await self.get(dag, number)
+
+    async def _find(self, dag: Row, numbers: Collection[int]) -> dict[int, Row]:
+        for number in numbers:
+            if not 1 <= number <= dag["revision"]:
+                raise _unknown(dag, number)
+        found = await self._database.glance(lambda connection: revisions.find(connection, dag["id"], numbers))
+        for number in numbers:
+            if number not in found:  # the DAG has been deleted meanwhile
+                raise _unknown(dag, number)
+        return found
+
+
+def _redact(connection: WriteConnection, hashes: Collection[str], by: str, at: datetime) -> None:
+    # First the change, whose lock lets no save take up the text; then the look at who has it.
+    revisions.redact(connection, hashes, by, at)
+    if user := revisions.find_user(connection, hashes):
+        raise BadRequestError(f"DAG {shorten(user)} has this text now; save one without the secret first")
+    if run := revisions.find_run_under_way(connection, hashes):
+        raise NotRunningError(
+            f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])} works from this text; "
+            "stop it, or wait until it is over"
+        )
+
+
+def _text_of(dag: Row, row: Row) -> str:
+    if row["spec"] is None:
+        raise BadRequestError(
+            f"revision {row['number']} of DAG {shorten(dag['file_name'])} was redacted: its text is gone"
+        )
+    return str(row["spec"])
+
+
+def _unknown(dag: Row, number: int) -> NotFoundError:
+    return NotFoundError(f"DAG {shorten(dag['file_name'])} has no revision {shorten(str(number))}")
