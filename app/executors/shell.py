@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
@@ -105,8 +106,14 @@ def shebang(script: str) -> Sequence[str]:
 def build(texts: ShellTexts, *, cwd: Path, env: Mapping[str, str], files: ExecutionFiles) -> Command:
     """Make the command of an execution, its script file written; raises SetupError."""
     make_directory(cwd)
+    _require_nix(texts, env)
     script_file = _write_script(texts, cwd, files) if texts.script else None
     return Command(argv=program_of(texts, script_file), cwd=cwd, env=env)
+
+
+def _require_nix(texts: ShellTexts, env: Mapping[str, str]) -> None:
+    if _shell_name(texts) == "nix-shell" and shutil.which(texts.shell[0], path=env.get("PATH")) is None:
+        raise SetupError("the step's shell is nix-shell, which this machine does not have; install Nix to run it")
 
 
 def make_directory(cwd: Path) -> None:
