@@ -25,6 +25,7 @@ from app.api.controllers import (
     reruns,
     revisions,
     runs,
+    schemas,
     services,
     sub_runs,
     tokens,
@@ -58,7 +59,7 @@ from app.telemetry.resources import ResourceSampler, machine_now
 
 API_PATH = "/api/v2"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
-_DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS]
+_DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
 _SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
