@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
 from litestar import Litestar, Router
@@ -112,13 +112,18 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
 
 
 @asynccontextmanager
-async def open_for_people(settings: Settings, local_token: str) -> AsyncIterator[Server]:
-    """Open the database for work on users and tokens alone: no run is taken up."""
+async def open_idle(settings: Settings, kind: str, local_token: str) -> AsyncIterator[Server]:
+    """Open the database for work that has nothing to do with runs: none is taken up."""
     database = await Database.open(settings.database_url)
     try:
-        yield build(with_users(settings), database, identify("people", "", __version__), local_token)
+        yield build(settings, database, identify(kind, "", __version__), local_token)
     finally:
         await database.close()
+
+
+def open_for_people(settings: Settings, local_token: str) -> AbstractAsyncContextManager[Server]:
+    """Open the database for work on users and tokens alone."""
+    return open_idle(with_users(settings), "people", local_token)
 
 
 def build(
