@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
 from litestar import Litestar, Router
@@ -25,6 +25,7 @@ from app.api.controllers import (
     reruns,
     revisions,
     runs,
+    schemas,
     services,
     sub_runs,
     tokens,
@@ -58,7 +59,7 @@ from app.telemetry.resources import ResourceSampler, machine_now
 
 API_PATH = "/api/v2"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
-_DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS]
+_DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
 _SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
@@ -111,13 +112,18 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
 
 
 @asynccontextmanager
-async def open_for_people(settings: Settings, local_token: str) -> AsyncIterator[Server]:
-    """Open the database for work on users and tokens alone: no run is taken up."""
+async def open_idle(settings: Settings, kind: str, local_token: str) -> AsyncIterator[Server]:
+    """Open the database for work that has nothing to do with runs: none is taken up."""
     database = await Database.open(settings.database_url)
     try:
-        yield build(with_users(settings), database, identify("people", "", __version__), local_token)
+        yield build(settings, database, identify(kind, "", __version__), local_token)
     finally:
         await database.close()
+
+
+def open_for_people(settings: Settings, local_token: str) -> AbstractAsyncContextManager[Server]:
+    """Open the database for work on users and tokens alone."""
+    return open_idle(with_users(settings), "people", local_token)
 
 
 def build(

@@ -74,6 +74,7 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/dags/{fileName}/revisions/{number}"): (USERS, ""),
     ("POST", "/dags/{fileName}/revisions/{number}/restore"): (MANAGERS, "W"),
     ("POST", "/dags/{fileName}/revisions/{number}/redact"): (ADMINS, "W"),
+    ("GET", "/schemas/dag"): (USERS, ""),
     ("GET", "/dag-runs"): (USERS, ""),
     ("POST", "/dag-runs"): (OPERATORS, "R"),
     ("GET", "/dag-runs/{name}"): (USERS, ""),

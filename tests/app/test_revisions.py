@@ -97,6 +97,12 @@ async def test_a_dag_is_created_with_a_note(dagbook: Dagbook) -> None:
     assert (await dagbook.client.get(f"/dags/{dagbook.name}/revisions/1")).json()["note"] == "begun"
 
 
+async def test_a_note_of_half_a_character_is_no_json(dagbook: Dagbook) -> None:
+    path = await _create(dagbook, FIRST)
+    body = b'{"spec": "steps: []", "note": "\\ud800"}'
+    assert _error(await dagbook.client.put(f"{path}/spec", content=body)) == (400, "bad_request")
+
+
 @pytest.mark.parametrize("note", ["a\0b", "x" * 1001, 5])
 async def test_a_note_that_cannot_be_kept_is_refused_by_its_name(dagbook: Dagbook, note: object) -> None:
     await _create(dagbook, FIRST)

@@ -12,7 +12,7 @@ from app.spec.build.shape import unknown_key
 from app.spec.model import Executor, Pair, Parallel
 from app.spec.values import render
 
-_EXECUTOR_KEYS = ("type", "config")
+EXECUTOR_KEYS = ("type", "config")
 
 
 def executor(field: Field) -> Executor | None:
@@ -58,8 +58,8 @@ def deprecated_call(field: Field) -> str | None:
 def _executor_map(field: Field) -> Executor | None:
     found: dict[str, Any] = {}
     for key, entry in field.entries():
-        if key not in _EXECUTOR_KEYS:
-            field.refuse_key(key, unknown_key(key, list(_EXECUTOR_KEYS), field))
+        if key not in EXECUTOR_KEYS:
+            field.refuse_key(key, unknown_key(key, list(EXECUTOR_KEYS), field))
         elif key == "config":
             found[key] = _config(entry)
         elif entry.value is not None:

@@ -10,7 +10,7 @@ from app.spec.build.scalars import boolean, text
 from app.spec.build.shape import Reader, unknown_key
 from app.spec.model import Condition
 
-_READERS: dict[str, Reader] = {"condition": text, "command": text, "expected": text, "negate": boolean}
+CONDITION: dict[str, Reader] = {"condition": text, "command": text, "expected": text, "negate": boolean}
 
 
 def preconditions(field: Field) -> tuple[Condition, ...]:
@@ -37,9 +37,9 @@ def _map_condition(field: Field) -> Iterator[Condition]:
     found: dict[str, Any] = {}
     sound = True
     for key, entry in field.entries():
-        reader = _READERS.get(key.lower())
+        reader = CONDITION.get(key.lower())
         if reader is None:
-            field.refuse_key(key, unknown_key(key, list(_READERS), field))
+            field.refuse_key(key, unknown_key(key, list(CONDITION), field))
         elif entry.value is not None:
             found[key.lower()] = value = reader(entry)
             sound = sound and value is not None

@@ -7,7 +7,7 @@ from app.spec.build.scalars import boolean, loose_port, text, trimmed
 from app.spec.build.shape import Shape
 from app.spec.model import Mail, Smtp
 
-_SMTP = Shape(
+SMTP = Shape(
     {
         "host": ("host", text),
         "port": ("port", loose_port),
@@ -19,14 +19,14 @@ _SMTP = Shape(
 
 def smtp(field: Field) -> Smtp | None:
     """Read the server; without host and port there is none."""
-    said = _SMTP.read(field)
+    said = SMTP.read(field)
     server = Smtp(**said.fields) if said else None
     return server if server and (server.host or server.port) else None
 
 
 def mail(field: Field) -> Mail | None:
     """Read a notification; without sender and recipients there is none."""
-    said = _MAIL.read(field)
+    said = MAIL.read(field)
     found = Mail(**said.fields) if said else None
     return found if found and (found.sender or found.to) else None
 
@@ -43,7 +43,7 @@ def _recipients(field: Field) -> tuple[str, ...] | None:
     return tuple(entry.strip() for entry in entries if entry.strip())
 
 
-_MAIL = Shape(
+MAIL = Shape(
     {
         "from": ("sender", trimmed),
         "to": ("to", _recipients),

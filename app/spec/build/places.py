@@ -13,7 +13,7 @@ from app.spec.model import Container, Ssh
 
 _TRUE = ("1", "t", "T", "true", "True", "TRUE")
 _FALSE = ("0", "f", "F", "false", "False", "FALSE")
-_POLICIES: dict[object, str] = {
+POLICIES: dict[object, str] = {
     **{word: word for word in ("always", "missing", "never")},
     **dict.fromkeys(_TRUE, "always"),
     **dict.fromkeys(_FALSE, "never"),
@@ -23,7 +23,7 @@ _CREDENTIALS = ("username", "password", "auth")
 
 def container(field: Field) -> Container | None:
     """Read the container of a run; it must name an image."""
-    said = _CONTAINER.read(field)
+    said = CONTAINER.read(field)
     if said is None:
         return None
     fields = said.fields
@@ -61,7 +61,7 @@ def _pull_policy(field: Field) -> str | None:
     value = field.value
     if isinstance(value, bool):
         return "always" if value else "never"
-    policy = _POLICIES.get(value) if isinstance(value, str) else None
+    policy = POLICIES.get(value) if isinstance(value, str) else None
     if policy is None:
         field.refuse(f"must be always, missing, never, true or false, not {describe(value)}")
     return policy
@@ -74,7 +74,7 @@ def _ssh_port(field: Field) -> str | None:
     return None
 
 
-_CONTAINER = Shape(
+CONTAINER = Shape(
     {
         "image": ("image", text),
         "pullPolicy": ("pull_policy", _pull_policy),
@@ -94,17 +94,15 @@ _CONTAINER = Shape(
         "restartPolicy": ("restart_policy", trimmed),
     },
 )
-ssh = object_of(
-    Shape(
-        {
-            "user": ("user", text),
-            "host": ("host", text),
-            "port": ("port", _ssh_port),
-            "key": ("key", text),
-            "password": ("password", text),
-            "strictHostKey": ("strict_host_key", boolean),
-            "knownHostFile": ("known_host_file", text),
-        },
-    ),
-    Ssh,
+SSH = Shape(
+    {
+        "user": ("user", text),
+        "host": ("host", text),
+        "port": ("port", _ssh_port),
+        "key": ("key", text),
+        "password": ("password", text),
+        "strictHostKey": ("strict_host_key", boolean),
+        "knownHostFile": ("known_host_file", text),
+    },
 )
+ssh = object_of(SSH, Ssh)

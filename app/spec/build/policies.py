@@ -25,8 +25,8 @@ def continue_on(field: Field) -> ContinueOn | None:
                 field.refuse(f"must be failed or skipped, not {describe(field.value)}")
             return found
         case dict():
-            read = {key: _CONTINUE_ON[key][1](entry) for key, entry in field.entries() if key in _CONTINUE_ON}
-            return ContinueOn(**{_CONTINUE_ON[key][0]: value for key, value in read.items() if value is not None})
+            read = {key: CONTINUE_ON[key][1](entry) for key, entry in field.entries() if key in CONTINUE_ON}
+            return ContinueOn(**{CONTINUE_ON[key][0]: value for key, value in read.items() if value is not None})
         case _:
             field.expect("a text or a map")
             return None
@@ -34,7 +34,7 @@ def continue_on(field: Field) -> ContinueOn | None:
 
 def retry(field: Field) -> Retry | None:
     """Read a retry policy, which must say how often and after what time."""
-    said = _RETRY.read(field)
+    said = RETRY.read(field)
     if said is None:
         return None
     for key, name in (("limit", "limit"), ("intervalSec", "interval_seconds")):
@@ -46,7 +46,7 @@ def retry(field: Field) -> Retry | None:
 
 def repeat(field: Field) -> Repeat | None:
     """Read a repeat policy; when it asks for no repetition there is none."""
-    said = _REPEAT.read(field)
+    said = REPEAT.read(field)
     if said is None or said.refused("repeat"):
         return None
     fields = said.fields
@@ -120,14 +120,14 @@ def _any_exit_codes(field: Field) -> tuple[int, ...] | None:
     return None if wrong else tuple(item.value for item in items)
 
 
-_CONTINUE_ON: dict[str, tuple[str, Reader]] = {
+CONTINUE_ON: dict[str, tuple[str, Reader]] = {
     "failure": ("failure", boolean),
     "skipped": ("skipped", boolean),
     "exitCode": ("exit_codes", _any_exit_codes),
     "output": ("output", text_or_texts),
     "markSuccess": ("mark_success", boolean),
 }
-_RETRY = Shape(
+RETRY = Shape(
     {
         "limit": ("limit", _whole_or_text),
         "intervalSec": ("interval_seconds", _whole_or_text),
@@ -136,7 +136,7 @@ _RETRY = Shape(
         "maxIntervalSec": ("max_interval_seconds", natural),
     },
 )
-_REPEAT = Shape(
+REPEAT = Shape(
     {
         "repeat": ("repeat", _repeat_word),
         "condition": ("condition", text),

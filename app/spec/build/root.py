@@ -77,7 +77,7 @@ def _inherited(said: Said) -> Executor:
 
 
 def _read_handlers(field: Field, inherited: Executor) -> Handlers:
-    said = _HANDLERS.read(field)
+    said = HANDLERS.read(field)
     places = said.places if said else {}
     if "abort" in places and "cancel" in places:
         places["cancel"].refuse("abort and cancel are the same handler; give only abort")
@@ -127,7 +127,14 @@ def _tags(field: Field) -> tuple[str, ...]:
             return ()
 
 
-_HANDLERS = Shape({event: (event, ignored) for event in (*_HANDLER_NAMES, "cancel")})
+HANDLERS = Shape({event: (event, ignored) for event in (*_HANDLER_NAMES, "cancel")})
+MAIL_ON = Shape({"failure": ("failure", boolean), "success": ("success", boolean)})
+RUN_CONFIG = Shape(
+    {
+        "disableParamEdit": ("disable_param_edit", boolean),
+        "disableRunIdEdit": ("disable_run_id_edit", boolean),
+    },
+)
 ROOT = Shape(
     {
         "name": ("name", _name),
@@ -148,10 +155,7 @@ ROOT = Shape(
         "preconditions": ("preconditions", preconditions),
         "precondition": ("more_preconditions", preconditions),
         "smtp": ("smtp", smtp),
-        "mailOn": (
-            "mail_on",
-            object_of(Shape({"failure": ("failure", boolean), "success": ("success", boolean)}), MailOn),
-        ),
+        "mailOn": ("mail_on", object_of(MAIL_ON, MailOn)),
         "errorMail": ("error_mail", mail),
         "infoMail": ("info_mail", mail),
         "timeoutSec": ("timeout_seconds", integer),
@@ -170,18 +174,7 @@ ROOT = Shape(
         "registryAuths": ("registry_auths", registry_auths),
         "secrets": ("secrets", secrets),
         "otel": ("otel", otel),
-        "runConfig": (
-            "run_config",
-            object_of(
-                Shape(
-                    {
-                        "disableParamEdit": ("disable_param_edit", boolean),
-                        "disableRunIdEdit": ("disable_run_id_edit", boolean),
-                    },
-                ),
-                RunConfig,
-            ),
-        ),
+        "runConfig": ("run_config", object_of(RUN_CONFIG, RunConfig)),
     },
 )
 _METADATA = ROOT.replace(

@@ -8,7 +8,7 @@ from app.spec.cron import parse
 from app.spec.model import Schedule
 from app.spec.problem import show
 
-_ACTIONS = ("start", "stop", "restart")
+ACTIONS = ("start", "stop", "restart")
 
 
 def schedule(field: Field) -> Schedule | None:
@@ -26,8 +26,8 @@ def schedule(field: Field) -> Schedule | None:
 def _by_action(field: Field) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for key, entry in field.entries():
-        if key not in _ACTIONS:
-            field.refuse_key(key, unknown_key(key, list(_ACTIONS), field))
+        if key not in ACTIONS:
+            field.refuse_key(key, unknown_key(key, list(ACTIONS), field))
         elif isinstance(entry.value, str | list):
             found[key] = _expressions(entry)
     return found

@@ -8,7 +8,7 @@ from app.spec.build.shape import Said, Shape
 from app.spec.model import Secret
 from app.spec.problem import show
 
-_SECRET = Shape(
+SECRET = Shape(
     {
         "name": ("name", text),
         "provider": ("provider", text),
@@ -26,7 +26,7 @@ def secrets(field: Field) -> tuple[Secret, ...] | None:
         return None
     found: dict[str, Secret] = {}
     for item in field.items():
-        said = _SECRET.read(item)
+        said = SECRET.read(item)
         if said is None or not _complete(said, item):
             continue
         secret = Secret(**said.fields)

@@ -39,6 +39,11 @@ class Shape:
         """The keys in the spelling of the format."""
         return [key for key, _, _ in self._keys.values()]
 
+    @property
+    def readers(self) -> dict[str, Reader]:
+        """The reader of each key, in the spelling of the format."""
+        return {key: reader for key, _, reader in self._keys.values()}
+
     def replace(self, keys: Mapping[str, Reader]) -> Shape:
         """Make a shape of the same keys with other readers for some."""
         return Shape({key: (name, keys.get(key, reader)) for key, name, reader in self._keys.values()})

@@ -14,13 +14,13 @@ def otel(field: Field) -> Otel | None:
         field.expect("a map")
         return None
     value = plain(field.node)
-    fields = {key: value[key] for key, kind in _KINDS.items() if isinstance(value.get(key), kind)}
+    fields = {key: value[key] for key, kind in KINDS.items() if isinstance(value.get(key), kind)}
     if "headers" in fields:
         fields["headers"] = {key: text for key, text in fields["headers"].items() if isinstance(text, str)}
     return Otel(**fields, timeout_seconds=_timeout(field))
 
 
-_KINDS: dict[str, type] = {"enabled": bool, "endpoint": str, "headers": dict, "insecure": bool, "resource": dict}
+KINDS: dict[str, type] = {"enabled": bool, "endpoint": str, "headers": dict, "insecure": bool, "resource": dict}
 
 
 def _timeout(field: Field) -> float:

@@ -1,0 +1,145 @@
+"""``dagbook dag``: the history of a stored DAG."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+import httpx
+
+from app.cli.client import body_of, open_api
+from app.cli.failures import said_plainly
+from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.people import print_table
+from app.main import open_idle
+from app.names import is_name, shorten, strip_suffix
+from app.people.access import without_authentication
+from app.settings import Settings
+from app.telemetry.logging import configure
+
+Work = Callable[[httpx.AsyncClient], Awaitable[int]]
+_number = click.IntRange(min=1)
+
+
+class _DagGroup(GlobalOptions, click.Group):
+    """The group of commands about stored DAGs."""
+
+
+@click.group(cls=_DagGroup)
+def dag() -> None:
+    """Look at the history of a stored DAG, or go back in it, through the server if one is running."""
+
+
+@dag.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
+@settings_options("database_url")
+@said_plainly
+def history(*, name: str, limit: int) -> int:
+    """Print who saved the DAG NAME when and why, the newest first."""
+
+    async def work(client: httpx.AsyncClient) -> int:
+        found = body_of(await client.get(_path(name), params={"perPage": limit}))["revisions"]
+        print_table(("NUMBER", "SAVED", "AUTHOR", "NOTE"), [_row(revision) for revision in found])
+        return 0
+
+    return _with_dags(work)
+
+
+@dag.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.argument("number", required=False, type=_number, metavar="[NUMBER]")
+@settings_options("database_url")
+@said_plainly
+def show(*, name: str, number: int | None) -> int:
+    """Print the text of revision NUMBER of the DAG NAME, by default the newest, as it was saved."""
+
+    async def work(client: httpx.AsyncClient) -> int:
+        wanted = number or await _newest(client, name)
+        revision = body_of(await client.get(f"{_path(name)}/{wanted}"))
+        if "spec" not in revision:
+            told = f"revision {wanted} was redacted at {revision['redactedAt']} by {revision['redactedBy']}"
+            raise click.ClickException(f"{told}: its text is gone")
+        click.echo(revision["spec"], nl=False)
+        return 0
+
+    return _with_dags(work)
+
+
+@dag.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.argument("old", required=False, type=_number, metavar="[FROM]")
+@click.argument("new", required=False, type=_number, metavar="[TO]")
+@settings_options("database_url")
+@said_plainly
+def diff(*, name: str, old: int | None, new: int | None) -> int:
+    """Print what changed in the DAG NAME from revision FROM to revision TO.
+
+    TO is the newest by default, FROM the one before TO.
+    """
+
+    async def work(client: httpx.AsyncClient) -> int:
+        last = new or await _newest(client, name)
+        first = old or last - 1
+        if not first:
+            raise click.ClickException(f"the DAG {shorten(name)} has one revision, so there is nothing to compare")
+        click.echo(
+            body_of(await client.get(f"{_path(name)}/diff", params={"from": first, "to": last}))["diff"], nl=False
+        )
+        return 0
+
+    return _with_dags(work)
+
+
+@dag.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.argument("number", type=_number, metavar="NUMBER")
+@click.option("--note", default="", help="Why; kept with the new revision.")
+@settings_options("database_url")
+@said_plainly
+def restore(*, name: str, number: int, note: str) -> int:
+    """Save the text of revision NUMBER of the DAG NAME again, as the newest revision."""
+
+    async def work(client: httpx.AsyncClient) -> int:
+        answer = body_of(await client.post(f"{_path(name)}/{number}/restore", json={"note": note}))
+        for problem in answer["errors"]:
+            click.echo(problem, err=True)
+        if answer["errors"]:
+            return 1
+        click.echo(f"the DAG {name} has the text of revision {number} again, as revision {answer['revision']}")
+        return 0
+
+    return _with_dags(work)
+
+
+def _with_dags(work: Work) -> int:
+    settings = current_settings()
+    configure(settings.log_format, "warning")
+    return asyncio.run(_do(settings, work))
+
+
+async def _do(settings: Settings, work: Work) -> int:
+    alone = without_authentication(settings)
+    async with open_api(settings, "dag", lambda token: open_idle(alone, "dag", token)) as api:
+        return await work(api.client)
+
+
+async def _newest(client: httpx.AsyncClient, name: str) -> int:
+    answer = body_of(await client.get(_path(name), params={"perPage": 1}))
+    return int(answer["pagination"]["totalRecords"])
+
+
+def _path(name: str) -> str:
+    file_name = strip_suffix(name)
+    if not is_name(file_name):
+        raise click.ClickException(f"{shorten(name)} is no name of a DAG; give the one that it is stored under")
+    return f"/dags/{file_name}/revisions"
+
+
+def _row(revision: dict[str, Any]) -> tuple[str, ...]:
+    note = " ".join(revision.get("note", "").split())
+    redacted = f"redacted by {revision['redactedBy']}" if "redactedBy" in revision else ""
+    said = "; ".join(part for part in (note, redacted) if part)
+    return str(revision["number"]), revision["savedAt"], revision.get("author", ""), said

@@ -1,0 +1,117 @@
+"""The whole schema: every table of keys becomes an object, every key a property."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cache
+
+from app.spec.build.conditions import CONDITION
+from app.spec.build.mail import MAIL, SMTP
+from app.spec.build.places import CONTAINER, SSH
+from app.spec.build.policies import REPEAT, RETRY
+from app.spec.build.root import HANDLERS, MAIL_ON, ROOT, RUN_CONFIG
+from app.spec.build.secrets import SECRET
+from app.spec.build.shape import Reader
+from app.spec.build.step import STEP
+from app.spec.grammar import texts
+from app.spec.grammar.values import (
+    NOT_BLANK,
+    NOTHING,
+    OF_FIELD,
+    OF_READER,
+    TEXT,
+    Json,
+    any_case,
+    any_of,
+    nullable,
+    reference,
+)
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_ABOUT = (
+    "One document of a definition. A text that does not fit is wrong; one that fits may still have mistakes that a "
+    "schema cannot tell, such as a dependency that is not there: 'dagbook validate' finds those too."
+)
+
+# The parts of the format that are objects: their keys with the readers, what the keys mean, and which must be there.
+PARTS: dict[str, tuple[Mapping[str, Reader], Mapping[str, str], Collection[str]]] = {
+    "dag": (ROOT.readers, texts.DAG, ()),
+    "step": (STEP.readers, texts.STEP, ()),
+    "handlerOn": (HANDLERS.readers, texts.HANDLER_ON, ()),
+    "smtp": (SMTP.readers, texts.SMTP, ()),
+    "mailOn": (MAIL_ON.readers, texts.MAIL_ON, ()),
+    "mail": (MAIL.readers, texts.MAIL, ()),
+    "container": (CONTAINER.readers, texts.CONTAINER, ("image",)),
+    "ssh": (SSH.readers, texts.SSH, ()),
+    "secret": (SECRET.readers, texts.SECRET, ("name", "provider", "key")),
+    "runConfig": (RUN_CONFIG.readers, texts.RUN_CONFIG, ()),
+    "retryPolicy": (RETRY.readers, texts.RETRY, ("limit", "intervalSec")),
+    "repeatPolicy": (REPEAT.readers, texts.REPEAT, ()),
+    "condition": (CONDITION, texts.CONDITION, ()),
+}
+
+
+@cache
+def schema() -> Json:
+    """Make the JSON Schema (2020-12) of one document of a definition; not to be changed."""
+    parts = {name: _object(name, *part) for name, part in PARTS.items()}
+    parts["handlerOn"]["not"] = _all_said("abort", "cancel")
+    parts["repeatPolicy"] |= _repeat_needs()
+    parts["condition"]["anyOf"] = [_said("condition"), _said("command")]
+    parts["preconditions"] = any_of(
+        TEXT,
+        reference("condition"),
+        {"type": "array", "items": nullable(reference("preconditions"))},
+    )
+    parts["steps"] = _steps()
+    return {"$schema": DIALECT, "title": "DAG", "description": _ABOUT, "$ref": "#/$defs/dag", "$defs": parts}
+
+
+def _object(name: str, readers: Mapping[str, Reader], meanings: Mapping[str, str], required: Collection[str]) -> Json:
+    """Describe an object. Its keys count in any case of letters; editors complete them in the format's own."""
+    properties = {}
+    for key, reader in readers.items():
+        value = OF_FIELD[name, key] if (name, key) in OF_FIELD else _value(name, reader)
+        properties[key] = {"description": meanings[key]} | (value if key in required or not value else nullable(value))
+    spellings = {f"^{any_case(key)}$": {"$ref": f"#/$defs/{name}/properties/{key}"} for key in readers}
+    made: Json = {
+        "type": "object",
+        "properties": properties,
+        "patternProperties": spellings,
+        "additionalProperties": False,
+    }
+    return made | ({"allOf": [_named(key) for key in required]} if required else {})
+
+
+def _value(name: str, reader: Reader) -> Json:
+    return reference("step") if name == "handlerOn" else OF_READER[reader]
+
+
+def _named(key: str) -> Json:
+    """Ask for a key in any case of letters: not all keys are others."""
+    return any_of({"required": [key]}, {"not": {"propertyNames": {"not": {"pattern": f"^{any_case(key)}$"}}}})
+
+
+def _said(key: str) -> Json:
+    """Ask for a key in any case of letters whose value is not empty."""
+    empty = any_of(NOTHING, {"enum": ["", []]})
+    return _named(key) | {"not": {"properties": {key: empty}, "required": [key]}}
+
+
+def _all_said(*keys: str) -> Json:
+    return {"required": list(keys), "properties": {key: {"not": NOTHING} for key in keys}}
+
+
+def _repeat_needs() -> Json:
+    return {
+        "if": {"required": ["repeat"], "properties": {"repeat": {"enum": ["while", "until"]}}},
+        "then": any_of(_said("condition"), _said("exitCode")),
+    }
+
+
+def _steps() -> Json:
+    item = any_of(NOT_BLANK, reference("step"))
+    return any_of(
+        {"type": "array", "items": any_of(*item["anyOf"], {"type": "array", "items": item})},
+        {"type": "object", "additionalProperties": nullable(reference("step"))},
+    )

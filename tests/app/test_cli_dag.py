@@ -1,0 +1,129 @@
+"""``dagbook dag``: the history of a stored DAG in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.db.upgrade import upgrade
+from app.main import open_idle
+from app.settings import read
+from tests.app.dagbook import client_of
+from tests.app.program import CommandLine, Said
+
+Command = Callable[..., Said]
+TEXTS = [f"# {word}\nsteps: [{{name: a, command: echo {word}}}]\n" for word in ("one", "two", "three")]
+
+
+async def _fill(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/dags", json={"name": "etl", "spec": TEXTS[0], "note": "begun"})).status_code == 201
+    for text in TEXTS[1:]:
+        assert (await client.put("/dags/etl/spec", json={"spec": text})).json() == {"errors": []}
+
+
+async def _redact_first(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/dags/etl/revisions/1/redact")).status_code == 200
+
+
+async def _fill_one(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/dags", json={"name": "one", "spec": TEXTS[0]})).status_code == 201
+
+
+async def _store(home: Path, fill: Callable[[httpx.AsyncClient], Awaitable[None]] = _fill) -> None:
+    settings = read({"tz": "UTC"}, {}, home)
+    await upgrade(settings.database_url)
+    async with open_idle(settings, "test", "") as server, client_of(server) as client:
+        await fill(client)
+
+
+@pytest.fixture
+def stored(command: Command, tmp_path: Path) -> Command:
+    """Store a DAG with three revisions where the command works."""
+    asyncio.run(_store(tmp_path))
+    return command
+
+
+def test_the_history_is_a_table_with_the_newest_revision_first(stored: Command) -> None:
+    said = stored("dag", "history", "etl")
+    head, *rows = said.out.splitlines()
+    assert (said.status, head.split()) == (0, ["NUMBER", "SAVED", "AUTHOR", "NOTE"])
+    assert [row.split()[0] for row in rows] == ["3", "2", "1"]
+    assert rows[-1].endswith("begun")
+
+
+def test_the_history_can_be_cut(stored: Command) -> None:
+    assert [row.split()[0] for row in stored("dag", "history", "etl", "--limit", "2").out.splitlines()[1:]] == [
+        "3",
+        "2",
+    ]
+
+
+def test_a_text_is_shown_to_the_letter(stored: Command) -> None:
+    assert stored("dag", "show", "etl", "1").out == TEXTS[0]
+
+
+def test_the_newest_text_is_shown_by_default_and_the_extension_is_tolerated(stored: Command) -> None:
+    assert stored("dag", "show", "etl.yaml").out == TEXTS[2]
+
+
+@pytest.mark.parametrize(("numbers", "old", "new"), [((), 2, 3), (("1",), 1, 3), (("1", "2"), 1, 2)])
+def test_what_changed_is_shown_up_to_now_by_default(
+    stored: Command, numbers: tuple[str, ...], old: int, new: int
+) -> None:
+    lines = stored("dag", "diff", "etl", *numbers).out.splitlines()
+    assert lines[:2] == [f"--- etl (revision {old})", f"+++ etl (revision {new})"]
+    assert [line for line in lines if line.startswith("-#")] == [f"-{TEXTS[old - 1].splitlines()[0]}"]
+
+
+def test_going_back_makes_a_new_revision_with_the_note(stored: Command) -> None:
+    said = stored("dag", "restore", "etl", "1", "--note", "three was wrong")
+    assert (said.status, "revision 4" in said.out) == (0, True)
+    assert stored("dag", "show", "etl").out == TEXTS[0]
+    assert stored("dag", "history", "etl").out.splitlines()[1].endswith("three was wrong")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("history", "nobody"), "nobody"),
+        (("history", "a/b"), "a/b"),
+        (("history", ".."), ".."),
+        (("show", "etl", "9"), "9"),
+        (("show", "etl", "0"), "0"),
+        (("diff", "etl", "1", "9"), "9"),
+        (("diff", "etl", "3", "1", "5"), "5"),
+        (("restore", "etl"), "NUMBER"),
+        (("restore", "etl", "9"), "9"),
+        (("restore", "etl", "1", "--note", "x" * 1001), "note"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_sentence(stored: Command, arguments: tuple[str, ...], told: str) -> None:
+    said = stored("dag", *arguments)
+    assert (said.status, said.out, "Traceback" in said.err) == (1, "", False)
+    assert told in said.err
+
+
+def test_a_redacted_text_is_told_of_instead_of_shown(stored: Command, tmp_path: Path) -> None:
+    asyncio.run(_store(tmp_path, _redact_first))
+    said = stored("dag", "show", "etl", "1")
+    assert (said.status, said.out, "redacted" in said.err) == (1, "", True)
+    assert "redacted by anonymous" in stored("dag", "history", "etl").out.splitlines()[-1]
+
+
+def test_a_first_revision_has_nothing_to_be_compared_with(stored: Command, tmp_path: Path) -> None:
+    asyncio.run(_store(tmp_path, _fill_one))
+    said = stored("dag", "diff", "one")
+    assert (said.status, said.out, "one revision" in said.err) == (1, "", True)
+
+
+async def test_beside_a_server_the_history_is_the_servers(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
+        await _fill(client)
+        assert (await line.run("dag", "restore", "etl", "2")).status == 0
+        assert (await client.get("/dags/etl/spec")).json()["spec"] == TEXTS[1]
+        assert (await line.run("dag", "show", "etl")).out == TEXTS[1]
