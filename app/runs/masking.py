@@ -27,12 +27,24 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 class Masker:
-    """Masks the values of one run; one without values costs nothing."""
+    """Masks the values of one run; one without values costs nothing. Threads may share it."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        forms = {form for value in values for form in forms_of(value)}
+        self.values: tuple[str, ...] = ()
+        self.longest = 0  # bytes that a value may take up
+        self._forms: list[Form] = []
+        self.learn(values)
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Mask these values too from now on."""
+        new = [value for value in dict.fromkeys(values) if value not in self.values]
+        if not new:
+            return
+        forms = {*self._forms, *(form for value in new for form in forms_of(value))}
+        self.values += tuple(new)
+        # Replaced in one piece: others mask meanwhile.
         self._forms = sorted(forms, key=lambda form: (form.size, form.longest, form.units), reverse=True)
-        self.longest = max((form.longest for form in self._forms), default=0)  # bytes that a value may take up
+        self.longest = max((form.longest for form in self._forms), default=0)
 
     def __bool__(self) -> bool:
         return bool(self._forms)

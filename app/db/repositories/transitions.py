@@ -119,6 +119,7 @@ _NODE_COLUMNS = (
     "detail",
     "shown",
     "sub_runs",
+    "output_sealed",
 )
 
 _RUNNING, _QUEUED, _NOT_STARTED = 1, 5, 0
@@ -126,13 +127,15 @@ _OVER = (2, 3, 4, 6)
 _REOPENED_RUN = (
     "status",
     "attempt",
+    "params",
+    "params_text",
     "started_at",
     "finished_at",
     "stop_requested_at",
     "stop_requested_by",
     "error",
 )
-_REOPENED_INPUTS = ("dotenv", "work_dir")
+_REOPENED_INPUTS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed")
 
 # Statements are made once: building one anew costs several times its execution.
 _find_used = select(Run.dag_name, Run.run_id).where(
