@@ -50,6 +50,7 @@ from app.runs.guard import guard
 from app.runs.launch import Launcher
 from app.runs.recorder import Recorder
 from app.runs.rerun import Reruns
+from app.runs.sealing import Sealer
 from app.runs.supervisor import Supervisor, identify
 from app.runs.sweep import Sweep
 from app.settings import Settings, SettingsError
@@ -178,6 +179,7 @@ def _ground(settings: Settings, identity: Identity) -> Ground:
         orphan_grace_seconds=settings.orphan_grace_seconds,
         zone=settings.tz,
         now=now,
+        sealer=Sealer(settings.secret_key, settings.home),
     )
 
 

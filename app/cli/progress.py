@@ -86,9 +86,12 @@ class Progress:
         for line in page["content"].split("\n") if page["lineCount"] else ():
             click.echo(f"  {line}", err=stream == "stderr")
 
-    def finish(self) -> None:
-        """Print how the run ended."""
+    async def finish(self) -> None:
+        """Print how the run ended; of one that failed before any step, what its log says last."""
         status = RunStatus(self._run["status"])
+        if status is RunStatus.FAILED and not any(node.is_final for node in self._seen.values()):
+            answer = await self._client.get(f"{self._path}/log", params={"tail": 1})
+            click.echo(answer.json().get("content", ""), err=True)
         good = status in (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
         click.secho(status.label.replace("_", " "), fg="green" if good else "red", bold=True)
 
@@ -112,7 +115,7 @@ async def watch(client: httpx.AsyncClient, path: str, hidden: Collection[str] = 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 await (asyncio.Event() if asked else stop).wait()
-    progress.finish()
+    await progress.finish()
     return 0 if status in (RunStatus.SUCCEEDED, RunStatus.ABORTED) else 1
 
 

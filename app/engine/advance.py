@@ -67,7 +67,7 @@ def _tell(turn: Turn, event: Event) -> None:
     match event:
         case Begin():
             if turn.run.phase is Phase.NEW:
-                phases.begin(turn)
+                phases.begin(turn, event.problem)
         case StopAsked():
             stopping.ask_stop(turn, at_once=event.at_once)
         case TimeCame():

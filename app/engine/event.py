@@ -15,7 +15,9 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Begin(_Event, frozen=True, kw_only=True):
-    """The attempt is taken up for the first time."""
+    """The attempt is taken up for the first time; ``problem`` says what it lacks, so that it fails at once."""
+
+    problem: str = ""
 
 
 class ConditionsChecked(_Event, frozen=True, kw_only=True):

@@ -12,8 +12,14 @@ from app.engine.turn import Turn
 DEADLOCK = "the steps that are left wait for each other"
 
 
-def begin(turn: Turn) -> None:
-    """Set the run going."""
+def begin(turn: Turn, problem: str) -> None:
+    """Set the run going, or fail it without any step or handler when something that it needs is missing."""
+    if problem:
+        turn.blame(None, problem)
+        failed = RunStatus.FAILED
+        turn.change(status=failed, outcome=failed, phase=Phase.CLOSED, started_at=turn.now, finished_at=turn.now)
+        turn.order(CloseRun(status=failed))
+        return
     turn.began = True
     turn.change(status=RunStatus.RUNNING, started_at=turn.now, phase=Phase.PRECONDITIONS)
     if turn.plan.dag.preconditions:

@@ -1,6 +1,8 @@
-"""A wanted run as the rows that accept it. Pure."""
+"""A wanted run as the rows that accept it."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 import msgspec
 
@@ -9,8 +11,9 @@ from app.engine.event import HANDLER_NAMES
 from app.engine.plan import Plan
 from app.engine.status import NodeStatus, RunStatus
 from app.runs import rows
+from app.runs.concealment import input_row, mask_inputs
 from app.runs.ground import Ground
-from app.runs.run import OwnedRun, RunInputs
+from app.runs.run import OwnedRun
 from app.spec import params
 from app.spec.library import hash_of
 from app.spec.model import Dag
@@ -41,34 +44,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
-    """Make the rows of a run's first attempt, owned by this server from its first moment."""
+    """Make the rows of a run's first attempt, owned by this server from its first moment; raises SealError."""
     now = ground.now()
     dag = owned.definition.dag
-    definition = {
+    definition: rows.Row = {
         "hash": hash_of(wanted.spec, wanted.base),
         "spec": wanted.spec,
         "base": wanted.base or None,
         "created_at": now,
-    }
-    run = {
-        "id": owned.key,
-        "dag_name": owned.dag_name,
-        "run_id": owned.run_id,
-        "definition_hash": definition["hash"],
-        "file_name": wanted.file_name,
-        "dag_revision": wanted.start.revision,
-        "queue": dag.queue or owned.dag_name,
-        "root_id": owned.parentage.root if owned.parentage else None,
-        "parent_id": owned.parentage.parent if owned.parentage else None,
-        "trigger": wanted.start.trigger,
-        "actor": wanted.start.actor,
-        "params": owned.inputs.params,
-        "params_text": params.show(owned.inputs.params),
-        "tags": dag.tags,
-        "status": int(RunStatus.NOT_STARTED),
-        "attempt": _FIRST,
-        "created_at": now,
-        "max_active_runs": dag.max_active_runs,
     }
     attempt = {
         "run_id": owned.key,
@@ -86,25 +69,36 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
         singleton=wanted.start.singleton,
         max_active_runs=dag.max_active_runs,
         definition=definition,
-        run=run,
+        run=_run_row(wanted, owned, definition["hash"], now),
         attempt=attempt,
         is_child=owned.parentage is not None,
-        inputs=_input_row(owned.key, owned.inputs),
+        inputs={"run_id": owned.key, **input_row(owned, ground.sealer)},
         nodes=_node_rows(owned.key, dag),
         events=[rows.accepted_event(owned.key, now, wanted.start.trigger, wanted.start.actor)],
     )
 
 
-def _input_row(key: int, inputs: RunInputs) -> rows.Row:
+def _run_row(wanted: Wanted, owned: OwnedRun, definition_hash: str, now: datetime) -> rows.Row:
+    dag, shown = owned.definition.dag, mask_inputs(owned.inputs, owned.masker)
     return {
-        "run_id": key,
-        "params": inputs.params,
-        "env": inputs.env,
-        "dotenv": inputs.dotenv,
-        "work_dir": inputs.work_dir,
-        "keep_dir": inputs.keep_dir,
-        "source_directory": inputs.source_directory,
-        "base_environment": inputs.base_environment,
+        "id": owned.key,
+        "dag_name": owned.dag_name,
+        "run_id": owned.run_id,
+        "definition_hash": definition_hash,
+        "file_name": wanted.file_name,
+        "dag_revision": wanted.start.revision,
+        "queue": dag.queue or owned.dag_name,
+        "root_id": owned.parentage.root if owned.parentage else None,
+        "parent_id": owned.parentage.parent if owned.parentage else None,
+        "trigger": wanted.start.trigger,
+        "actor": wanted.start.actor,
+        "params": shown.params,
+        "params_text": params.show(shown.params),
+        "tags": dag.tags,
+        "status": int(RunStatus.NOT_STARTED),
+        "attempt": _FIRST,
+        "created_at": now,
+        "max_active_runs": dag.max_active_runs,
     }
 
 

@@ -19,6 +19,7 @@ from app.engine.state import NodeState, RunState
 from app.engine.status import RunStatus
 from app.errors import InvalidSpecError
 from app.runs import rows, stored
+from app.runs.concealment import input_row, mask_inputs, read_facts
 from app.runs.files import RunFiles
 from app.runs.ground import Ground
 from app.runs.guard import CHANGED
@@ -27,7 +28,9 @@ from app.runs.log import is_read_by
 from app.runs.recorder import Recorder, RunRefusedError
 from app.runs.run import OwnedRun
 from app.runs.runner import Runner
+from app.runs.secrets import unlock
 from app.runs.stored import StoredRun
+from app.spec import params
 from app.spec.library import Library
 from app.spec.model import Dag
 
@@ -67,7 +70,8 @@ class Retries:
         """Store the next attempt of a run with the first thing its driver does, and return the driver.
 
         Raises RunRefusedError, DefinitionGoneError when the text was redacted, InvalidSpecError when it cannot be
-        read any more, and BadRequestError when its dotenv files cannot be evaluated.
+        read any more, BadRequestError when its dotenv files cannot be evaluated, and SealError when its secrets
+        cannot be read here.
         """
         tries = 1
         while True:
@@ -83,17 +87,21 @@ class Retries:
                 return runner
 
     async def _prepare(self, key: int, retry: Retry) -> tuple[NewAttempt, Runner]:
-        before = await self._database.read(lambda connection: stored.load(connection, self._library, key))
+        before = await self._database.read(
+            lambda connection: stored.load(connection, self._library, self._ground.sealer, key)
+        )
         if before.loaded.problems:
             raise InvalidSpecError(before.loaded.problems)
-        owned = await self._own(before, retry.attempt or before.run["attempt"] + 1)
+        owned, problem = await unlock(
+            await self._own(before, retry.attempt or before.run["attempt"] + 1), self._ground.machine
+        )
         state = retried(Plan.of(owned.definition.dag), before.state, retry.step)
         nodes = node_rows(before.nodes, state, owned.attempt)
         new = self._new_attempt(before, owned, state, nodes, retry)
-        facts = {row["position"]: rows.node_facts(row) for row in nodes}
+        facts = {row["position"]: read_facts(row, self._ground.sealer) for row in nodes}
         runner = self._make_runner(owned, owned.definition.dag, state, facts)
         history = await self._history(owned)
-        return msgspec.structs.replace(new, first=runner.begin([*history, *new.events])), runner
+        return msgspec.structs.replace(new, first=runner.begin([*history, *new.events], problem)), runner
 
     async def _history(self, run: OwnedRun) -> Sequence[Row]:
         """Give what happened so far to a run whose steps read its log; their file of it went with the attempt."""
@@ -132,6 +140,8 @@ class Retries:
         now = self._ground.now()
         identity = self._ground.identity
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
+        shown = mask_inputs(owned.inputs, owned.masker)
+        told = {"params": shown.params, "params_text": params.show(shown.params)}
         blank = {"started_at": None, "finished_at": None, "error": None}
         asked = {"stop_requested_at": None, "stop_requested_by": None}
         return NewAttempt(
@@ -142,7 +152,7 @@ class Retries:
             last_seq=before.last_seq,
             max_active_runs=before.run["max_active_runs"],
             counted=retry.counted,
-            run={"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, **blank, **asked},
+            run={"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, **told, **blank, **asked},
             attempt={
                 "run_id": owned.key,
                 "number": owned.attempt,
@@ -152,7 +162,7 @@ class Retries:
                 "opened_at": now,
                 **rows.attempt_row(state, None),
             },
-            inputs={"dotenv": owned.inputs.dotenv, "work_dir": owned.inputs.work_dir},
+            inputs=input_row(owned, self._ground.sealer),
             nodes=nodes,
             events=[
                 rows.reopened_event(

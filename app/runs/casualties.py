@@ -18,7 +18,10 @@ from app.engine.history import Change
 from app.engine.status import NodeStatus, RunStatus
 from app.runs import rows
 from app.runs.ground import Ground
+from app.runs.masking import Masker
 from app.runs.remains import remove_remains
+from app.runs.sealing import SealError
+from app.telemetry.logging import masked_log
 
 _log = logging.getLogger(__name__)
 _MOST_FAILURES = 3
@@ -29,6 +32,18 @@ class Casualty(msgspec.Struct, frozen=True):
 
     fence: Fence
     error: BaseException
+    masker: Masker = msgspec.field(default_factory=Masker)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether this server cannot do better the next time: it would run steps without secrets, and unmasked."""
+        return isinstance(self.error, SealError)
+
+    @property
+    def reason(self) -> str:
+        """What is told of it in the run, without secrets."""
+        kind = "" if self.is_hopeless else f" ({type(self.error).__name__})"
+        return self.masker.mask(f"the server could not go on with the run: {self.error}{kind}")
 
 
 class Casualties:
@@ -43,13 +58,14 @@ class Casualties:
 
     async def note(self, casualty: Casualty) -> None:
         """Log a failure; end the run as failed when it was one too many."""
-        fence = casualty.fence
+        fence, reason = casualty.fence, casualty.reason
         self._failures[fence.run] += 1
         count = self._failures[fence.run]
-        _log.error("the driver of run %s failed (%d of %d)", fence.run, count, _MOST_FAILURES, exc_info=casualty.error)
-        if count < _MOST_FAILURES:
+        with masked_log(casualty.masker.mask):
+            told = "the driver of run %s failed (%d of %d)"
+            _log.error(told, fence.run, count, _MOST_FAILURES, exc_info=casualty.error)
+        if count < _MOST_FAILURES and not casualty.is_hopeless:
             return
-        reason = f"the server could not go on with the run: {casualty.error} ({type(casualty.error).__name__})"
         if await self._database.write(lambda connection: self._end(connection, fence, reason)):
             _log.error("run %s is ended as failed: %s", fence.run, reason)
         del self._failures[fence.run]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from app.errors import AppError
 from app.executors.calls import Result, SubRun
 from app.executors.contract import SetupError, StepError
 from app.names import new_key, shorten, strip_suffix
+from app.runs import concealment
 from app.runs.accept import Start, Wanted
 from app.runs.ends import Ends
 from app.runs.files import RunFiles
@@ -25,6 +26,7 @@ from app.runs.ground import Ground
 from app.runs.inputs import Place, evaluate_inputs
 from app.runs.recorder import RunRefusedError
 from app.runs.run import OwnedRun
+from app.runs.sealing import SealError
 from app.runs.stored import DefinitionGoneError
 from app.spec import paths
 from app.spec.library import Library
@@ -66,6 +68,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     run: OwnedRun
     directory: str
     environ: Mapping[str, str]
+    learn: Callable[[Sequence[str]], None]  # takes secret values that come with the results of callees
 
 
 class Exchange:
@@ -186,9 +189,11 @@ class SubRuns:
 
     async def _start(self, wanted: SubRun) -> int:
         try:
-            owned = await self._own(wanted)
+            return await self._accept(wanted, await self._own(wanted))
         except (AppError, SetupError) as error:
             raise StepError(f"the called DAG {wanted.name!r} could not be started: {error}") from error
+
+    async def _accept(self, wanted: SubRun, owned: OwnedRun) -> int:
         callee = await self._find_callee()
         start = Start(params=wanted.params, trigger=_TRIGGER, revision=callee.revision)
         text = Wanted(spec=callee.spec, base=callee.base, file_name=callee.file_name, start=start)
@@ -218,7 +223,9 @@ class SubRuns:
             attempt=1,
             token=1,
             definition=callee.definition,
-            inputs=msgspec.structs.replace(inputs, base_environment=dict(self._caller.environ)),
+            inputs=msgspec.structs.replace(
+                inputs, base_environment=dict(self._caller.environ), hidden=parent.masker.values
+            ),
             last_seq=1,
             parentage=parent.family.child(parent.key),
         )
@@ -238,8 +245,10 @@ class SubRuns:
         row = await self._find(wanted)
         if row is None:
             raise StepError(f"the called run {wanted.id} of DAG {wanted.name!r} was removed")
-        key, attempt = row["id"], row["attempt"]
-        outputs = await self._exchange.database.glance(lambda connection: runs.get_outputs(connection, key, attempt))
+        try:
+            outputs = await self._read_outputs(row["id"], row["attempt"])
+        except SealError as error:
+            raise StepError(f"the outputs of the called run {wanted.id} cannot be read: {error}") from error
         return Result(
             name=row["dag_name"],
             run_id=wanted.id,
@@ -248,6 +257,18 @@ class SubRuns:
             status=RunStatus(row["status"]).label,
             error=row["error"] or "",
         )
+
+    async def _read_outputs(self, key: int, attempt: int) -> dict[str, str]:
+        """Read the outputs of a sub-run as they are; secrets of its own in them are the caller's from now on."""
+        exchange = self._exchange
+        found = await exchange.database.glance(lambda connection: runs.get_outputs(connection, key, attempt))
+        facts = [concealment.read_facts(node, exchange.ground.sealer) for node in found]
+        if any(node["output_sealed"] for node in found):
+            row = await exchange.database.glance(lambda connection: runs.get_whole(connection, key))
+            assert row is not None  # noqa: S101 - its outputs were there
+            inputs = concealment.read_inputs(row, exchange.ground.sealer)
+            self._caller.learn((*inputs.to_hide, *(value for known in facts for value in known.hidden)))
+        return {str(known.output_name): known.output_value or "" for known in facts}
 
     def stop(self, wanted: SubRun, *, at_once: bool) -> None:
         """Ask a sub-run to end; one that is being started hears of it when it is there."""

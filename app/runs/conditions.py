@@ -27,23 +27,28 @@ class Verdict(msgspec.Struct, frozen=True):
         return not any(self.errors)
 
 
-async def check(wanted: Sequence[Condition], expand: Expand, surroundings: Surroundings) -> Verdict:
-    """Look at every condition, one after the other; all are looked at even when one fails."""
+async def check(
+    wanted: Sequence[Condition], expand: Expand, surroundings: Surroundings, mask: Callable[[str], str]
+) -> Verdict:
+    """Look at every condition, one after the other; all are looked at even when one fails.
+
+    Values are masked before they become part of a message, which may cut them.
+    """
     errors, problem = [], ""
     for condition in wanted:
         try:
-            errors.append(await _unmet(condition, expand, surroundings))
+            errors.append(await _unmet(condition, expand, surroundings, mask))
         except (ExpansionError, CaptureError) as error:
             problem = problem or f"the condition could not be evaluated: {error}"
             errors.append(str(error))
     return Verdict(conditions.with_others(errors), problem)
 
 
-async def _unmet(condition: Condition, expand: Expand, surroundings: Surroundings) -> str:
+async def _unmet(condition: Condition, expand: Expand, surroundings: Surroundings, mask: Callable[[str], str]) -> str:
     """Say why a condition does not hold; empty when it does."""
     if condition.expected:
         value = await evaluate(expand(condition.condition, Mode.FULL), surroundings)
-        return conditions.judge_value(condition, value)
+        return conditions.judge_value(condition, value, mask(value))
     command = await evaluate(expand(condition.condition, Mode.VARS), surroundings)
     argv = (*surroundings.shell, "-c", command)
     captured = await capture(argv, env=surroundings.env, cwd=surroundings.cwd, limit_seconds=None)

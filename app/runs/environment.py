@@ -43,6 +43,7 @@ class RunEnvironment:
         self._params = _as_dict(run.inputs.params)
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)
+        self._secrets = _as_dict(run.inputs.secrets)
         self._own = {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, "DAG_RUN_LOG_FILE": log_file}
         self.work_dir = run.inputs.work_dir
         # Conditions and backticks see what the run's process would: all of the server's environment that
@@ -60,7 +61,8 @@ class RunEnvironment:
 
     def handed_on(self) -> dict[str, str]:
         """Give what the runs that this one calls see in place of the server's environment (runtime 20.5)."""
-        return {**filter_environment(self._environ), **self._env, **self._dotenv, **self._params, **self._own}
+        inherited = {**filter_environment(self._environ), **self._env, **self._dotenv, **self._params, **self._own}
+        return {**inherited, **self._secrets}
 
     def surroundings(self, shell: tuple[str, ...] | None = None) -> Surroundings:
         """Where conditions and backticks of this run are run."""
@@ -82,6 +84,7 @@ class RunEnvironment:
             params=self._params,
             outputs=moment.outputs,
             log_files=moment.log_files,
+            secrets=self._secrets,
             dotenv=self._dotenv,
             dag_env=self._env,
             run=self._own,
@@ -218,11 +221,16 @@ class RunEnvironment:
 
     def _evaluate_auth(self, auth: str | dict[str, str]) -> str | dict[str, str]:
         if isinstance(auth, str):
-            return self._plain(auth)
-        return {name: self._plain(text) for name, text in auth.items()}
+            return self._credential(auth)
+        return {name: self._credential(text) for name, text in auth.items()}
+
+    def _credential(self, text: str) -> str:
+        seen = {**self._process, **self._secrets}
+        return expand.run_without_commands(expand.expand(text, mode=Mode.PLAIN, maps=(), environ=seen))
 
     async def _struct(self, text: str) -> str:
-        evaluation = expand.expand(text, mode=Mode.STRUCT, maps=(self._params,), environ=self._process, home=self._home)
+        maps = (self._params, self._secrets)
+        evaluation = expand.expand(text, mode=Mode.STRUCT, maps=maps, environ=self._process, home=self._home)
         around = self.surroundings()
         if not around.cwd.is_dir():  # a mail about a run that is over: the folder of its own has gone with it
             around = msgspec.structs.replace(around, cwd=Path(self._home or "/"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from app.runs.evaluation import Substitute
+from app.runs.sealing import Sealer
 from app.spec.scope import without_own_settings
 
 
@@ -69,6 +70,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     orphan_grace_seconds: float
     zone: tzinfo
     now: Callable[[], datetime]
+    sealer: Sealer
 
     def base_text(self) -> str:
         """Read the base configuration as it is now; empty when there is none."""

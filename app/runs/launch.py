@@ -151,7 +151,9 @@ class Launcher:
 
     async def _source(self, run: Row) -> StoredRun:
         try:
-            return await self._database.read(lambda connection: stored.load(connection, self._library, run["id"]))
+            return await self._database.read(
+                lambda connection: stored.load(connection, self._library, self._ground.sealer, run["id"])
+            )
         except DefinitionGoneError as error:
             raise gone(run) from error
 

@@ -13,6 +13,7 @@ from app.executors.output import read_text
 from app.executors.registry import COMMAND_TYPES
 from app.executors.shell import ShellTexts
 from app.runs.files import RunFiles
+from app.runs.masking import Masker
 from app.runs.rows import NodeFacts
 from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower
 from app.spec.model import Step
@@ -23,10 +24,11 @@ _STDERR_TAIL_BYTES = 1024
 class NodeWork:
     """One node of a run that this process drives."""
 
-    def __init__(self, key: int, step: Step, run_files: RunFiles, facts: NodeFacts) -> None:
+    def __init__(self, key: int, step: Step, run_files: RunFiles, facts: NodeFacts, masker: Masker) -> None:
         self.key = key
         self.step = step
         self.facts = facts
+        self._masker = masker
         self.texts: ShellTexts | None = None  # evaluated once, reused by retries and repetitions
         self.positions = {STDOUT: Position(), STDERR: Position()}
         self.ordinal = 0
@@ -57,7 +59,7 @@ class NodeWork:
     def _stream(self, number: int, redirect: Path | None, log_limit: int) -> StreamFollower:
         path = self.stdout if number == STDOUT else self.stderr
         copy = Redirect(redirect, Path(f"{path}.copied")) if redirect else None
-        return StreamFollower(number, path, self.positions[number], copy, log_limit)
+        return StreamFollower(number, path, self.positions[number], copy, log_limit, self._masker)
 
     def close(self) -> None:
         """Release the files."""
@@ -116,9 +118,11 @@ class NodeWork:
 
     def stderr_tail(self) -> str:
         """Give the last part of stderr, for error texts."""
+        # More than is shown, so that a secret that is cut off at its beginning is known by its end.
+        read = _STDERR_TAIL_BYTES + self._masker.longest
         try:
             with self.stderr.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - _STDERR_TAIL_BYTES))
-                return read_text(file.read()).strip()
+                file.seek(max(0, os.fstat(file.fileno()).st_size - read))
+                return read_text(self._masker.mask_end(file.read(), _STDERR_TAIL_BYTES)).strip()
         except FileNotFoundError:
             return ""

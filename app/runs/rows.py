@@ -54,13 +54,17 @@ class NodeFacts(msgspec.Struct, kw_only=True):
     spool: str | None = None
     shown: dict[str, Any] | None = None
     sub_runs: dict[str, Any] | None = None
+    hidden: tuple[str, ...] = ()  # secret values that came with the results of called runs; never stored as they are
+
+
+_FACT_COLUMNS = tuple(name for name in NodeFacts.__struct_fields__ if name != "hidden")
 
 
 def node_row(run: int, attempt: int, key: int, state: NodeState, facts: NodeFacts) -> Row:
     """Give the columns of a node that may change."""
     row: Row = {name: getattr(state, name) for name in _NODE_COLUMNS}
     row.update(run_id=run, attempt=attempt, position=key, status=int(state.status), detail=_detail(state))
-    row.update(msgspec.structs.asdict(facts))
+    row.update({name: getattr(facts, name) for name in _FACT_COLUMNS}, output_sealed=None)
     return row
 
 
@@ -114,7 +118,7 @@ def node_state(row: Mapping[str, Any]) -> NodeState:
 
 def node_facts(row: Mapping[str, Any]) -> NodeFacts:
     """Read what is stored of a node beside its engine state."""
-    return NodeFacts(**{name: row[name] for name in NodeFacts.__struct_fields__})
+    return NodeFacts(**{name: row[name] for name in _FACT_COLUMNS})
 
 
 def run_state(run: Mapping[str, Any], attempt: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> RunState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from app.runs.masking import Masker
 from app.spec.model import Definition, Pair
 
 
@@ -17,6 +18,13 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     keep_dir: bool = True  # False: the folder was made for this run and goes with it
     source_directory: str | None = None  # of the file that the definition came from
     base_environment: dict[str, str] | None = None  # what a sub-run has in place of the server's environment
+    secrets: tuple[Pair, ...] = ()
+    hidden: tuple[str, ...] = ()  # secret values of others: of its caller, or of its attempts before
+
+    @property
+    def to_hide(self) -> tuple[str, ...]:
+        """All values that nobody may read."""
+        return (*(pair.value for pair in self.secrets), *self.hidden)
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +52,9 @@ class OwnedRun(msgspec.Struct, frozen=True, kw_only=True):
     last_seq: int = 0
     machine: str = ""  # why its processes cannot be here any more, when they cannot
     parentage: Family | None = None  # of a sub-run
+    masker: Masker = msgspec.field(
+        default_factory=Masker
+    )  # hides what the inputs want hidden, and what the run's calls give it
 
     @property
     def family(self) -> Family:

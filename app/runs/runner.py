@@ -21,11 +21,13 @@ from app.engine.advance import advance, due, resume
 from app.engine.state import Phase, RunState
 from app.engine.status import RunStatus
 from app.runs import rows
+from app.runs.concealment import conceal_node, mask_fact
 from app.runs.node import NodeWork
 from app.runs.recorder import Recorder
 from app.runs.run import OwnedRun
 from app.runs.spool import Chunk, Position
 from app.runs.work import StepWork, Workshop
+from app.telemetry.logging import log_masking
 
 _log = logging.getLogger(__name__)
 _LAZY_SECONDS = 0.25  # how long the beginning of a process may wait for another commit to go with
@@ -71,6 +73,8 @@ class Runner:
         """Tell the run a fact; output that belongs with it is stored in the same commit."""
         if node is not None:
             self._dirty.add(node.key)
+        if self.run.masker:
+            fact = mask_fact(fact, self.run.masker)
         self._inbox.append(_Message(fact, node, chunks or []))
         self._wake.set()
 
@@ -120,11 +124,15 @@ class Runner:
 
     # -- its life --------------------------------------------------------------------------------------------
 
-    def begin(self, accepted: Iterable[Mapping[str, Any]]) -> Transition | None:
-        """Begin a run that is being accepted; what this returns belongs into the commit that accepts it."""
+    def begin(self, accepted: Iterable[Mapping[str, Any]], problem: str = "") -> Transition | None:
+        """Begin a run that is being accepted; what this returns belongs into the commit that accepts it.
+
+        With a problem the run fails in that commit.
+        """
         self._untold = list(accepted)
-        self._state, self._orders = advance(self._workshop.plan, self._state, event.Begin(), self._workshop.now())
-        if self._state.phase is Phase.CLOSED:
+        began = event.Begin(problem=problem)
+        self._state, self._orders = advance(self._workshop.plan, self._state, began, self._workshop.now())
+        if self._state.phase is Phase.CLOSED and not problem:
             return None
         self._name_spools(self._orders)
         transition = self._transition([])
@@ -133,6 +141,7 @@ class Runner:
 
     async def drive(self) -> None:
         """Drive the run until it is closed or let go of; raises FenceLostError, and whatever else ended it."""
+        log_masking.set(self.run.masker.mask)  # of what this task and those it begins tell the server's log
         try:
             await self._take_up()
             while self._state.phase is not Phase.CLOSED and not self._detached:
@@ -264,7 +273,9 @@ class Runner:
 
     def _node_row(self, key: int) -> rows.Row:
         state = self._state.handlers[key] if key < 0 else self._state.steps[key]
-        return rows.node_row(self.run.key, self.run.attempt, key, state, self._work.node(key).facts)
+        facts = self._work.node(key).facts
+        row = rows.node_row(self.run.key, self.run.attempt, key, state, facts)
+        return conceal_node(row, facts.hidden, self.run.masker, self._workshop.sealer) if self.run.masker else row
 
     def _chunk_rows(self, node: NodeWork, chunks: list[Chunk], execution: int) -> list[dict[str, Any]]:
         return node.chunk_rows(

@@ -1,7 +1,8 @@
 """A node's output: follows its files on this machine, cuts them into chunks of whole lines.
 
 The files are written by the step's own processes; what is committed to the database is a prefix of them,
-so a follower can be made anew from the last committed offset (house design section 7).
+so a follower can be made anew from the last committed offset (house design section 7). They hold secrets as they
+are; nothing leaves here that is not masked. Offsets and counts of bytes are those of the files.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from pathlib import Path
 import msgspec
 
 from app.executors.output import read_text
+from app.runs.masking import Masker, Settled
 
 STDOUT, STDERR = 1, 2
 CHUNK_BYTES = 256 * 1024
 LONGEST_LINE_BYTES = 64 * 1024  # a longer line without its end is stored in pieces
 _SMALL_BYTES = 64 * 1024  # read in the loop: a thread would cost more than the read
 _NOTE_DIGITS = 20
+_VALUES_READ = 4  # so many times the longest secret are read at least: some of it can always be settled
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +55,10 @@ def cut(data: bytes, *, at_end: bool) -> int:
     newline = data.rfind(b"\n") + 1
     if newline or len(data) < LONGEST_LINE_BYTES:
         return newline
+    return _whole_characters(data)
+
+
+def _whole_characters(data: bytes) -> int:
     return codecs.utf_8_decode(data, "replace", False)[1]
 
 
@@ -66,9 +73,9 @@ class Redirect:
         self._note = os.open(note, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._copied = int(os.pread(self._note, _NOTE_DIGITS, 0) or 0)
 
-    def copy(self, offset: int, data: bytes) -> None:
+    def copy(self, offset: int, data: bytes, masker: Masker) -> None:
         """Append what of ``data``, which begins at ``offset`` of the stream, was not copied yet."""
-        fresh = data[max(self._copied - offset, 0) :]
+        fresh = masker.mask_bytes(data[max(self._copied - offset, 0) :])
         while fresh:
             fresh = fresh[os.write(self._file, fresh) :]
         self._copied = max(self._copied, offset + len(data))
@@ -84,8 +91,11 @@ class Redirect:
 class StreamFollower:
     """One stream of a node, from a stored position on."""
 
-    def __init__(self, stream: int, path: Path, position: Position, redirect: Redirect | None, limit: int) -> None:
+    def __init__(
+        self, stream: int, path: Path, position: Position, redirect: Redirect | None, limit: int, masker: Masker
+    ) -> None:
         self.position = position
+        self._masker = masker
         self._stream = stream
         self._path = path
         self._redirect = redirect
@@ -103,25 +113,36 @@ class StreamFollower:
         if not self.pending():
             return None
         offset = self.position.byte_offset
+        most = max(CHUNK_BYTES, _VALUES_READ * self._masker.longest)
         with self._path.open("rb") as file:
             file.seek(offset)
-            data = file.read(CHUNK_BYTES)
-        data = data[: cut(data, at_end=at_end and offset + len(data) >= self._path.stat().st_size)]
-        if not data:
+            data = file.read(most)
+        if at_end and offset + len(data) >= self._path.stat().st_size:
+            settled = Settled(len(data), self._masker.mask_bytes(data))
+        else:
+            settled = self._settle(data, is_full=len(data) >= most)
+        if not settled.length:
             return None
+        data = data[: settled.length]
         if self._redirect is not None:
-            self._redirect.copy(offset, data)
-        return self._advance(data)
+            self._redirect.copy(offset, data, self._masker)
+        return self._advance(len(data), settled.shown)
 
-    def _advance(self, data: bytes) -> Chunk | None:
+    def _settle(self, data: bytes, *, is_full: bool) -> Settled:
+        settled = self._masker.settle(data, cut(data, at_end=False))
+        if not settled.length and is_full:  # what would have to stay together is longer than what is read at once
+            settled = self._masker.settle(data, _whole_characters(data), whole_lines=False)
+        return settled
+
+    def _advance(self, length: int, shown: bytes) -> Chunk | None:
         at = self.position
-        text = self._stored_text(data)
+        text = self._stored_text(length, shown)
         lines = text.count("\n")
         stored = at.byte_offset < self._limit
         self.position = Position(
             seq=at.seq + stored,
             first_line=at.first_line + lines,
-            byte_offset=at.byte_offset + len(data),
+            byte_offset=at.byte_offset + length,
         )
         if not stored:
             return None
@@ -131,16 +152,16 @@ class StreamFollower:
             first_line=at.first_line,
             line_count=lines,
             byte_offset=at.byte_offset,
-            byte_count=len(data),
+            byte_count=length,
             text=text,
         )
 
-    def _stored_text(self, data: bytes) -> str:
+    def _stored_text(self, length: int, shown: bytes) -> str:
         room = self._limit - self.position.byte_offset
-        if room >= len(data):
-            return read_text(data)
+        if room >= length:
+            return read_text(shown)
         if room > 0:
-            return read_text(data[:room]) + f"\n[dagbook: the log limit of {self._limit} bytes is reached]\n"
+            return read_text(shown[:room]) + f"\n[dagbook: the log limit of {self._limit} bytes is reached]\n"
         return ""
 
     def close(self) -> None:

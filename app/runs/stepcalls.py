@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -74,7 +74,19 @@ class StepCalls:
         if self._run.family.level >= MOST_LEVELS:
             raise SetupError(f"the call is {MOST_LEVELS} levels deep: does a DAG call itself without end?")
         environment = self._environment
-        return Caller(run=self._run, directory=environment.directory_of(node.step), environ=environment.handed_on())
+
+        def learn(values: Sequence[str]) -> None:
+            """Hide values here too, and remember them with the node, for whoever takes the run over."""
+            new = [value for value in dict.fromkeys(values) if value not in self._run.masker.values]
+            node.facts.hidden += tuple(new)
+            self._run.masker.learn(new)
+
+        return Caller(
+            run=self._run,
+            directory=environment.directory_of(node.step),
+            environ=environment.handed_on(),
+            learn=learn,
+        )
 
 
 def _record(node: NodeWork) -> CallRecord | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -11,11 +10,11 @@ from app.db.database import ReadConnection
 from app.db.repositories import runs
 from app.db.repositories.reading import Row
 from app.engine.state import RunState
-from app.runs import rows
+from app.runs import concealment, rows
 from app.runs.run import Family, RunInputs
+from app.runs.sealing import Sealer
 from app.spec.library import Library
 from app.spec.load import Loaded
-from app.spec.model import Pair
 
 
 class DefinitionGoneError(Exception):
@@ -41,8 +40,10 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
         return rows.run_state(self.run, self.attempt, self.nodes)
 
 
-def load(connection: ReadConnection, library: Library, key: int, number: int | None = None) -> StoredRun:
-    """Read an attempt of a run, by default its newest; raises DefinitionGoneError."""
+def load(
+    connection: ReadConnection, library: Library, sealer: Sealer, key: int, number: int | None = None
+) -> StoredRun:
+    """Read an attempt of a run, by default its newest; raises DefinitionGoneError, and SealError."""
     run = runs.get_whole(connection, key)
     attempt = runs.get_attempt(connection, key, number or run["attempt"]) if run is not None else None
     spec = runs.get_spec(connection, run["definition_hash"]) if run is not None else None
@@ -55,7 +56,7 @@ def load(connection: ReadConnection, library: Library, key: int, number: int | N
         attempt=attempt,
         nodes=runs.get_nodes(connection, key, attempt["number"]),
         loaded=read_definition(library, run, spec[0], spec[1] or ""),
-        inputs=_inputs(run),
+        inputs=concealment.read_inputs(run, sealer),
         last_seq=runs.last_seq(connection, key),
         parentage=_parentage(connection, run),
     )
@@ -72,15 +73,3 @@ def _parentage(connection: ReadConnection, run: Row) -> Family | None:
     if run["root_id"] is None:
         return None
     return Family(root=run["root_id"], parent=run["parent_id"], level=runs.get_level(connection, run["id"]))
-
-
-def _inputs(run: Any) -> RunInputs:
-    return RunInputs(
-        params=msgspec.convert(run["params"], tuple[Pair, ...]),
-        env=msgspec.convert(run["env"], tuple[Pair, ...]),
-        dotenv=msgspec.convert(run["dotenv"], tuple[Pair, ...]),
-        work_dir=run["work_dir"],
-        keep_dir=run["keep_dir"],
-        source_directory=run["source_directory"],
-        base_environment=run["base_environment"],
-    )

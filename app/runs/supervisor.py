@@ -33,6 +33,7 @@ from app.runs.remains import remove_remains
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
 from app.runs.runner import Runner
+from app.runs.secrets import unlock
 from app.runs.sweep import Sweep, TakenOver
 from app.runs.work import Workshop
 from app.spec.library import Library
@@ -163,11 +164,15 @@ class Supervisor:
     # -- runs ------------------------------------------------------------------------------------------------
 
     async def accept(self, wanted: Wanted, run: OwnedRun) -> None:
-        """Store a new run with the first thing its driver does, and drive it; raises RunRefusedError."""
+        """Store a new run with the first thing its driver does, and drive it.
+
+        Raises RunRefusedError, and SealError when its secrets cannot be kept.
+        """
+        run, problem = await unlock(run, self._ground.machine)
         dag = run.definition.dag
         runner = self._runner(run, dag, fresh(Plan.of(dag)), {})
         new = new_run(wanted, run, self._ground)
-        await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin(new.events)))
+        await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin(new.events, problem)))
         self.drive(runner)
 
     async def retry(self, key: int, retry: Retry) -> None:
@@ -199,6 +204,7 @@ class Supervisor:
             runner.post(event.StopAsked(at_once=at_once))
 
     def _runner(self, run: OwnedRun, dag: Dag, state: RunState, facts: dict[int, NodeFacts]) -> Runner:
+        run.masker.learn(value for known in facts.values() for value in known.hidden)
         return Runner(run, state, self._recorder, self._workshop(run, dag), facts)
 
     def _forget(self, runner: Runner, task: asyncio.Task[None]) -> None:
@@ -212,7 +218,7 @@ class Supervisor:
         if isinstance(error, FenceLostError):
             _log.warning("run %s/%s has another owner now", run.dag_name, run.run_id)
         if error is not None and not isinstance(error, DatabaseUnavailable):
-            self._given_up.append(Casualty(runner.fence, error))
+            self._given_up.append(Casualty(runner.fence, error, runner.run.masker))
 
     def _workshop(self, run: OwnedRun, dag: Dag) -> Workshop:
         ground = self._ground
@@ -227,10 +233,11 @@ class Supervisor:
             blanks=self._blanks,
             log_limit=ground.log_limit,
             log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
-            notify=self._notifier.for_run(run, plan, environment),
+            notify=self._notifier.for_run(run, plan, environment, run.masker.mask),
             kept=KeptLogs(self._database, files, dag),
             now=self._now,
             exchange=self._exchange,
+            sealer=ground.sealer,
         )
 
 

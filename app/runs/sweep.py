@@ -20,7 +20,9 @@ from app.executors import proc
 from app.executors.proc import ProcessId
 from app.runs import rows, stored
 from app.runs.casualties import Casualty
+from app.runs.concealment import read_facts
 from app.runs.ground import Ground, Identity
+from app.runs.masking import Masker
 from app.runs.run import OwnedRun
 from app.runs.runner import Runner
 from app.runs.spool import STDERR, STDOUT, Position
@@ -90,6 +92,7 @@ class Sweep:
         self._me = ground.identity
         self._grace = timedelta(seconds=ground.orphan_grace_seconds)
         self._now = ground.now
+        self._sealer = ground.sealer
 
     async def run_once(self, known: Iterable[Fence]) -> Found:
         """Take over every run that nobody drives; ``known`` are the fences of those that this process drives."""
@@ -123,7 +126,7 @@ class Sweep:
             return Casualty(Fence(attempt.run, attempt.number, attempt.token + 1), error)
 
     def _load(self, connection: ReadConnection, attempt: OpenAttempt) -> TakenOver:
-        found = stored.load(connection, self._library, attempt.run, attempt.number)
+        found = stored.load(connection, self._library, self._sealer, attempt.run, attempt.number)
         run, definition, nodes = found.run, found.loaded.definition, found.nodes
         owned = OwnedRun(
             key=attempt.run,
@@ -133,6 +136,7 @@ class Sweep:
             token=attempt.token + 1,
             definition=definition,
             inputs=found.inputs,
+            masker=Masker(found.inputs.to_hide),
             last_seq=found.last_seq,
             machine=self._machine(attempt),
             parentage=found.parentage,
@@ -141,7 +145,7 @@ class Sweep:
             run=owned,
             dag=definition.dag,
             state=rebuild_ready(Plan.of(definition.dag), found.state),
-            facts={row["position"]: rows.node_facts(row) for row in nodes},
+            facts={row["position"]: read_facts(row, self._sealer) for row in nodes},
             logs={row["position"]: _log_end(connection, attempt, row["position"]) for row in nodes if row["execution"]},
         )
 

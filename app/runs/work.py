@@ -31,6 +31,7 @@ from app.runs.places import Places
 from app.runs.recorder import FenceLostError
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
+from app.runs.sealing import Sealer
 from app.runs.spool import STDERR, STDOUT, Chunk
 from app.runs.stepcalls import StepCalls
 from app.spec import references
@@ -58,6 +59,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     kept: KeptLogs
     now: Callable[[], datetime]
     exchange: Exchange
+    sealer: Sealer
 
 
 class Desk(Protocol):
@@ -101,7 +103,7 @@ class StepWork:
         """Return what is kept of a node."""
         if key not in self._nodes:
             facts = self._facts.get(key) or NodeFacts()
-            self._nodes[key] = NodeWork(key, self._plan.step(key), self._shop.files, facts)
+            self._nodes[key] = NodeWork(key, self._plan.step(key), self._shop.files, facts, self._run.masker)
         return self._nodes[key]
 
     def name_spool(self, key: int, number: int) -> None:
@@ -123,7 +125,7 @@ class StepWork:
             wanted, expander = step.preconditions, self._shop.environment.expander(scope, moment)
             around = self._shop.environment.surroundings(step.shell or self._shop.environment.shell)
         shell.make_directory(around.cwd)
-        verdict = await conditions.check(wanted, expander, around)
+        verdict = await conditions.check(wanted, expander, around, self._run.masker.mask)
         self._desk.post(event.ConditionsChecked(key=key, errors=verdict.errors, problem=verdict.problem))
 
     async def check_repeat(self, key: int, number: int) -> None:
@@ -140,7 +142,9 @@ class StepWork:
             environment = self._shop.environment
             scope = environment.scope(step.name, moment, cwd=environment.directory_of(step))
             around = environment.surroundings(step.shell or environment.shell)
-            verdict = await conditions.check((condition,), environment.expander(scope, moment), around)
+            verdict = await conditions.check(
+                (condition,), environment.expander(scope, moment), around, self._run.masker.mask
+            )
             met = None if verdict.problem else verdict.met
         self._desk.post(event.RepeatChecked(key=key, execution=number, met=met))
 

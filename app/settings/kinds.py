@@ -165,6 +165,27 @@ def choice(*words: str) -> Kind:
     return Kind(name=" or ".join(words), read=read)
 
 
+_LEAST_KEY_CHARACTERS = 32
+
+
+class Hidden(str):
+    """A text that is not shown by accident."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+
+def _key(raw: Raw, folder: Path) -> Hidden:
+    least, text = _LEAST_KEY_CHARACTERS, _secret(raw, folder).strip()
+    if 0 < len(text) < least:
+        raise ValueError(
+            f"is no key; write at least {least} random characters, such as those of `openssl rand -hex 32`"
+        )
+    return Hidden(text)
+
+
 TEXT = Kind(name="text", read=_as_written)
 PATH = Kind(name="path", read=_path)
 HOST = Kind(name="host name or address", read=_host)
@@ -176,4 +197,5 @@ WORDS = Kind(name="list", read=_words, plain=list)
 URL = Kind(name="URL", read=_url)
 SECRET = Kind(name="secret", read=_secret, plain=_hide, is_secret=True)
 TRUTH = Kind(name="true or false", read=_truth, plain=bool, is_switch=True)
+KEY = Kind(name=f"key, {_LEAST_KEY_CHARACTERS} characters or more", read=_key, plain=_hide, is_secret=True)
 SECONDS = Kind(name="seconds", read=_seconds, plain=_shortest)

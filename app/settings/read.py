@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...]
     base_config: Path
     spool_dir: Path
+    secret_key: str
     max_body_bytes: int
     log_limit_bytes: int
     orphan_grace_seconds: float

@@ -9,6 +9,7 @@ from app.settings.kinds import (
     BASE_PATH,
     HOST,
     HOST_NAMES,
+    KEY,
     ORIGINS,
     PATH,
     SECONDS,
@@ -63,6 +64,7 @@ TABLE = (
     Setting("cors_origins", ORIGINS, "", "Web pages of other origins that may use the API."),
     Setting("base_config", PATH, f"{HOME}/base.yaml", "YAML file whose fields every DAG inherits."),
     Setting("spool_dir", PATH, f"{HOME}/spool", "Where the output of steps lies until it is stored."),
+    Setting("secret_key", KEY, "", "Encrypts what is kept of secrets; empty takes the file secret.key in the home."),
     Setting("max_body_bytes", whole(1024, 2**40), "4194304", "Longest request body that is read."),
     Setting("log_limit_bytes", whole(1024, 2**50), "1073741824", "Most output of one step that is stored."),
     Setting("orphan_grace_seconds", SECONDS, "180", "How long the runs of another machine's lost server wait for it."),
@@ -102,6 +104,5 @@ TABLE = (
 OTHER_VARIABLES = {
     "DAGBOOK_CONFIG": "settings file to read, like --config",
     "DAGBOOK_DIR": "a checkout, for scripts that start Dagbook from outside",
-    "DAGBOOK_SECRET_KEY": "key of what is stored encrypted; no setting, so that no listing can show it",
 }
 TEST_PREFIX = "DAGBOOK_TEST_"

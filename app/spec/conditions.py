@@ -20,10 +20,13 @@ def matches(value: str, expected: str) -> bool:
     return expression is not None and any(expression.search(line) for line in lines)
 
 
-def judge_value(condition: Condition, value: str) -> str:
-    """Compare an evaluated condition with what it expects; the answer is empty when all is well."""
+def judge_value(condition: Condition, value: str, shown: str | None = None) -> str:
+    """Compare an evaluated condition with what it expects; the answer is empty when all is well.
+
+    ``shown`` is the value as people may see it, if that is another.
+    """
     if matches(value, condition.expected) == condition.negate:
-        return unmet_message(condition, value=value)
+        return unmet_message(condition, value=value if shown is None else shown)
     return ""
 
 

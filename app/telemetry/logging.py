@@ -6,8 +6,25 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
+
+# What hides the secrets of the run that a task works for; a record is written in the task that tells it.
+log_masking: ContextVar[Callable[[str], str] | None] = ContextVar("log_masking", default=None)
+
+
+@contextmanager
+def masked_log(mask: Callable[[str], str]) -> Iterator[None]:
+    """Hide secrets in what is logged inside the block."""
+    token = log_masking.set(mask)
+    try:
+        yield
+    finally:
+        log_masking.reset(token)
+
 
 # What every record has; anything beside it was handed over in `extra` and belongs to the line.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -19,7 +36,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record; a value that JSON does not know is written as its text."""
-        return json.dumps(_fields(self, record), ensure_ascii=False, default=str)
+        return _masked(json.dumps(_fields(self, record), ensure_ascii=False, default=str))
 
 
 class TextFormatter(logging.Formatter):
@@ -30,7 +47,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
-        return " ".join(f"{key}={_value(value)}" for key, value in _fields(self, record).items())
+        return _masked(" ".join(f"{key}={_value(value)}" for key, value in _fields(self, record).items()))
 
 
 def configure(log_format: str, level: str, stream: TextIO | None = None) -> None:
@@ -40,6 +57,11 @@ def configure(log_format: str, level: str, stream: TextIO | None = None) -> None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def _masked(line: str) -> str:
+    mask = log_masking.get()
+    return line if mask is None else mask(line)
 
 
 def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:

@@ -45,6 +45,13 @@ def test_a_run_that_fails_ends_with_1_and_tells_why(command: Command, tmp_path: 
     assert "failed" in said.out
 
 
+def test_a_run_that_lacks_a_secret_tells_which(command: Command, tmp_path: Path) -> None:
+    text = "secrets: [{name: S, provider: env, key: SURELY_NOT_SET}]\nsteps: [{command: echo}]\n"
+    said = command("run", _write(tmp_path, text))
+    assert said.status == 1
+    assert "secret S: the environment variable 'SURELY_NOT_SET' is not set" in said.err
+
+
 @pytest.mark.parametrize(
     ("given", "printed"),
     [

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.telemetry.logging import configure
+from app.runs.masking import Masker
+from app.telemetry.logging import configure, masked_log
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +72,24 @@ def test_configuring_again_replaces_what_was_there() -> None:
     second = logged("text")
     logging.getLogger("app").info("once")
     assert (first.getvalue(), second.getvalue().count("once")) == ("", 1)
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_the_secrets_of_a_task_s_run_are_masked_in_what_it_logs(log_format: str) -> None:
+    stream = logged(log_format)
+    mask = Masker(['hunter"2']).mask
+    with masked_log(mask):
+        try:
+            raise ValueError('no such user: hunter"2')  # noqa: TRY301 - the traceback is what is looked at
+        except ValueError:
+            logging.getLogger("app").exception("executor %s", 'hunter"2', extra={"password": 'hunter"2'})
+    assert "hunter" not in stream.getvalue()
+    assert stream.getvalue().count("*******") >= 3
+
+
+def test_what_others_log_is_not_masked() -> None:
+    stream = logged("text")
+    with masked_log(lambda _: "masked"):
+        pass
+    logging.getLogger("app").info("hunter2")
+    assert "hunter2" in stream.getvalue()

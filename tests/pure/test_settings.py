@@ -290,3 +290,26 @@ def test_the_configuration_page_has_the_line_of_every_setting(setting: Setting) 
 def test_the_configuration_page_has_the_line_of_every_other_variable(variable: str) -> None:
     page = (CHECKOUT / "docs" / "configuration.md").read_text().splitlines()
     assert f"| `{variable}` | {OTHER_VARIABLES[variable]} |" in page
+
+
+# -- the key of what is stored encrypted ---------------------------------------------------------------------------
+
+KEY = "0123456789abcdef" * 2
+
+
+def test_the_key_is_read_from_variable_or_file(tmp_path: Path) -> None:
+    assert read({}, {"DAGBOOK_SECRET_KEY": KEY}, tmp_path).secret_key == KEY
+    assert read_file(tmp_path, "secret_key: ${K}", K=KEY).secret_key == KEY
+
+
+def test_the_key_is_shown_neither_by_listings_nor_by_accident(tmp_path: Path) -> None:
+    settings = read({}, {"DAGBOOK_SECRET_KEY": KEY}, tmp_path)
+    (setting,) = [setting for setting in TABLE if setting.name == "secret_key"]
+    assert setting.kind.plain(settings.secret_key) == "***"
+    assert KEY not in repr(settings)
+
+
+def test_a_short_key_is_refused_without_repeating_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"secret_key \(DAGBOOK_SECRET_KEY\): is no key; write 32") as told:
+        read({}, {"DAGBOOK_SECRET_KEY": "too-short"}, tmp_path)
+    assert "too-short" not in str(told.value)

@@ -17,6 +17,7 @@ from app.runs import accept, rows
 from app.runs.accept import Start, Wanted
 from app.runs.ground import Ground, Identity, Machine
 from app.runs.run import OwnedRun, RunInputs
+from app.runs.sealing import Sealer
 from app.spec.load import load
 
 IDENTITY = Identity(
@@ -51,6 +52,7 @@ def ground_of(directory: Path, identity: Identity = IDENTITY) -> Ground:
         orphan_grace_seconds=180,
         zone=UTC,
         now=now,
+        sealer=Sealer("k" * 32, directory),
     )
 
 
@@ -101,6 +103,8 @@ def again(run: NewRun, last_seq: int, *, previous: int = 1, counted: bool = True
     """Make the next attempt of a run that was read when it had ``last_seq`` events."""
     moment, number = now(), previous + 1
     blank = {"started_at": None, "finished_at": None, "error": None}
+    kept = {name: run.run[name] for name in ("params", "params_text")}
+    inputs = {name: value for name, value in run.inputs.items() if name != "run_id"}
     return NewAttempt(
         key=run.key,
         dag_name=run.dag_name,
@@ -109,7 +113,7 @@ def again(run: NewRun, last_seq: int, *, previous: int = 1, counted: bool = True
         last_seq=last_seq,
         max_active_runs=run.max_active_runs,
         counted=counted,
-        run={"status": 0, "attempt": number, "stop_requested_at": None, "stop_requested_by": None, **blank},
+        run={"status": 0, "attempt": number, "stop_requested_at": None, "stop_requested_by": None, **blank, **kept},
         attempt={
             "run_id": run.key,
             "number": number,
@@ -121,7 +125,7 @@ def again(run: NewRun, last_seq: int, *, previous: int = 1, counted: bool = True
             "host": IDENTITY.place,
             "opened_at": moment,
         },
-        inputs={"dotenv": [["A", "again"]], "work_dir": "/again"},
+        inputs={**inputs, "dotenv": [["A", "again"]], "work_dir": "/again"},
         nodes=[],
         events=[rows.reopened_event(run.key, moment, seq=last_seq + 1, attempt=number, actor=None, step=None)],
     )

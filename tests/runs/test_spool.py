@@ -13,15 +13,22 @@ from hypothesis import strategies as st
 
 from app.executors.output import read_text
 from app.runs import spool
+from app.runs.masking import Masker
 from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower, cut
 
 NO_LIMIT = 2**40
+NO_SECRETS = Masker()
 
 
 def _follow(
-    path: Path, *, redirect: Redirect | None = None, limit: int = NO_LIMIT, at: Position | None = None
+    path: Path,
+    *,
+    redirect: Redirect | None = None,
+    limit: int = NO_LIMIT,
+    at: Position | None = None,
+    masker: Masker = NO_SECRETS,
 ) -> StreamFollower:
-    return StreamFollower(STDOUT, path, at or Position(), redirect, limit)
+    return StreamFollower(STDOUT, path, at or Position(), redirect, limit, masker)
 
 
 def _rest(follower: StreamFollower) -> list[Chunk]:
@@ -190,8 +197,8 @@ async def test_both_streams_are_taken_in_turn(tmp_path: Path) -> None:
     err.write_text("two")
     follower = Follower(
         (
-            StreamFollower(STDOUT, out, Position(), None, NO_LIMIT),
-            StreamFollower(STDERR, err, Position(), None, NO_LIMIT),
+            StreamFollower(STDOUT, out, Position(), None, NO_LIMIT, NO_SECRETS),
+            StreamFollower(STDERR, err, Position(), None, NO_LIMIT, NO_SECRETS),
         )
     )
     assert follower.pending() == 7

@@ -14,8 +14,9 @@ class LogChunk(Base):
     """A piece of what a node wrote to one of its streams (1 stdout, 2 stderr).
 
     ``seq`` counts from 0 within the stream, ``ordinal`` over both; ``first_line`` counts
-    from 1, ``line_count`` is the number of newlines. ``byte_count`` counts the UTF-8
-    bytes of ``text``. PostgreSQL cannot store a NUL in text: whoever cuts the chunks has
+    from 1, ``line_count`` is the number of newlines. ``byte_offset`` and
+    ``byte_count`` are those of the step's own file; ``text`` is what is shown of it: secrets
+    masked, over the log limit cut. PostgreSQL cannot store a NUL in text: whoever cuts the chunks has
     to replace it first, on both engines, so that both tell the same.
     """
 

@@ -25,8 +25,8 @@ class Node(Base):
 
     ``detail`` holds the engine's fields that have no column, ``shown`` command and
     arguments as they were evaluated. ``sub_runs`` names the runs that the node called, in
-    order: those of its ``current`` execution and those of ``earlier`` ones. An output
-    that holds a secret is masked in ``output_value`` and whole, encrypted, in ``output_sealed``.
+    order: those of its ``current`` execution and those of ``earlier`` ones. Output
+    and calls that hold a secret are masked here and whole, encrypted, in ``output_sealed``.
     ``log_attempt`` is the earlier attempt that ran a node which a retry keeps: its log is there.
     """
 

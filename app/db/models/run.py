@@ -100,7 +100,7 @@ class RunInput(Base):
     """What a run was started with; a server that takes the run over needs it to go on.
 
     ``base_environment`` is what a sub-run sees instead of its server's environment while it is
-    loaded; ``sealed`` the encrypted values of secrets.
+    loaded. Of a run with secrets all of this is masked, and whole, with the values, encrypted in ``sealed``.
     """
 
     __tablename__ = "run_inputs"

@@ -20,7 +20,7 @@ MOST_RUNS = 1000
 _RUNNING, _QUEUED = 1, 5
 _KILL = "kill"
 _LIVE = (0, _RUNNING)
-_INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment"})
+_INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed"})
 
 SUMMARY = (
     Run.id,
@@ -56,7 +56,7 @@ _OF_NAME = (Run.dag_name == bindparam("name"), Run.root_id.is_(None))
 _get = select(*SUMMARY).where(*_OF_NAME, Run.run_id == bindparam("run"))
 _get_sub_run = select(*SUMMARY, Run.error).where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
 _get_outputs = (
-    select(Node.output_name, Node.output_value)
+    select(*Node.__table__.columns)
     .where(
         Node.run_id == bindparam("run"),
         Node.attempt == bindparam("number"),
@@ -106,11 +106,9 @@ def find_attempts(connection: ReadConnection, root: int, run_ids: Sequence[str])
     return {row.run_id: row.attempt for row in connection.execute(statement)}
 
 
-def get_outputs(connection: ReadConnection, run: int, attempt: int) -> dict[str, str]:
-    """Return the outputs of the steps of an attempt; later steps override earlier ones."""
-    return {
-        row.output_name: row.output_value for row in connection.execute(_get_outputs, {"run": run, "number": attempt})
-    }
+def get_outputs(connection: ReadConnection, run: int, attempt: int) -> Sequence[Row]:
+    """Return the steps of an attempt that have an output, by position."""
+    return all_rows(connection, _get_outputs, run=run, number=attempt)
 
 
 def get_latest(connection: ReadConnection, dag_name: str) -> Row | None:

@@ -120,6 +120,7 @@ _NODE_COLUMNS = (
     "detail",
     "shown",
     "sub_runs",
+    "output_sealed",
 )
 
 _RUNNING, _QUEUED, _NOT_STARTED = 1, 5, 0
@@ -127,13 +128,15 @@ _OVER = (2, 3, 4, 6)
 _REOPENED_RUN = (
     "status",
     "attempt",
+    "params",
+    "params_text",
     "started_at",
     "finished_at",
     "stop_requested_at",
     "stop_requested_by",
     "error",
 )
-_REOPENED_INPUTS = ("dotenv", "work_dir")
+_REOPENED_INPUTS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed")
 
 # Statements are made once: building one anew costs several times its execution.
 _find_used = select(Run.dag_name, Run.run_id).where(

@@ -109,8 +109,7 @@ async def _evaluate_inputs(dag: Dag, override: str, place: Place, held: Held) ->
         **dict(_settings(dag)),
     }
     facts = [Fact(label, held.show(text)) for label, text in told.items() if text]
-    # Like secrets, the variables of dotenv files come before those of ``env``.
-    return msgspec.structs.replace(inputs, dotenv=(*dotenv, *secrets)), facts
+    return msgspec.structs.replace(inputs, dotenv=dotenv, secrets=secrets), facts
 
 
 def _settings(dag: Dag) -> Iterator[tuple[str, str]]:

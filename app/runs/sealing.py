@@ -1,0 +1,113 @@
+"""Encrypts what a run must keep and nobody may read: secret values, and what holds them (house design section 6).
+
+AES-256-GCM under a key derived from the configured text, or from a file in the home that is made when it is first
+needed. A sealed value names its key, so that a wrong one is told from damage; it opens only for what it belongs to, so
+that it is worth nothing in another row.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from functools import cached_property
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from app.errors import UnavailableError
+
+KEY_FILE = "secret.key"
+VARIABLE = "DAGBOOK_SECRET_KEY"
+_LEAST_CHARACTERS = 32
+_VERSION = b"\x01"
+_KEY_BYTES, _NAME_BYTES, _NONCE_BYTES = 32, 8, 12
+_HEAD_BYTES = len(_VERSION) + _NAME_BYTES + _NONCE_BYTES
+_INFO = b"dagbook sealed values 1"
+
+
+class SealError(UnavailableError):
+    """What is sealed cannot be opened here, or nothing can be sealed; the sentence says what to do."""
+
+
+class Sealer:
+    """Seals and opens with one key, which is read, or made, when it is first needed."""
+
+    def __init__(self, key: str, home: Path) -> None:
+        self._given = key
+        self._file = home / KEY_FILE
+
+    def seal(self, data: bytes, about: str) -> bytes:
+        """Encrypt data that belongs to ``about``; raises SealError."""
+        key, name = self._key
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return _VERSION + name + nonce + key.encrypt(nonce, data, about.encode())
+
+    def open(self, sealed: bytes, about: str) -> bytes:
+        """Decrypt what ``seal`` made for the same ``about``; raises SealError."""
+        key, name = self._key
+        named = sealed[len(_VERSION) :][:_NAME_BYTES]
+        if sealed[: len(_VERSION)] != _VERSION or len(sealed) < _HEAD_BYTES:
+            raise SealError("a sealed value is damaged, or was stored by a later version of Dagbook")
+        if named != name:
+            raise SealError(
+                f"secrets were stored under the key {named.hex()}, but {self._origin} gives the key {name.hex()}; "
+                f"give all servers of a database the same {VARIABLE}, the one that was used then"
+            )
+        try:
+            return key.decrypt(sealed[len(_VERSION) + _NAME_BYTES : _HEAD_BYTES], sealed[_HEAD_BYTES:], about.encode())
+        except InvalidTag:
+            raise SealError("a sealed value is damaged, or does not belong to this run") from None
+
+    @property
+    def _origin(self) -> str:
+        return VARIABLE if self._given else str(self._file)
+
+    @cached_property
+    def _key(self) -> tuple[AESGCM, bytes]:
+        """The key, and the name by which sealed values refer to it."""
+        text = self._given or _read_or_make(self._file)
+        derived = HKDF(algorithm=SHA256(), length=_KEY_BYTES + _NAME_BYTES, salt=None, info=_INFO).derive(text.encode())
+        return AESGCM(derived[:_KEY_BYTES]), derived[_KEY_BYTES:]
+
+
+def _read_or_make(path: Path) -> str:
+    try:
+        if not path.exists():
+            _make(path)
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise SealError(
+            f"secrets cannot be kept: the key file {path} cannot be used: {error}; make it readable, or set {VARIABLE}"
+        ) from error
+    if len(text) < _LEAST_CHARACTERS:
+        raise SealError(f"secrets cannot be kept: the key file {path} holds no key; restore it, or set {VARIABLE}")
+    return text
+
+
+def _make(path: Path) -> None:
+    """Make the key file; of two processes that do so at once one wins, and both go on with its key."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"{secrets.token_hex(_KEY_BYTES)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(written, path)
+        _sync_directory(path.parent)  # what is sealed under a key that a crash takes along is lost
+    except FileExistsError:
+        return
+    finally:
+        Path(written).unlink()
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,128 @@
+"""Rows of a run with secrets: masked to read, whole for who drives it on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.engine import event
+from app.engine.state import NodeState
+from app.runs import rows
+from app.runs.concealment import conceal_node, input_row, mask_fact, read_facts, read_inputs
+from app.runs.masking import Masker
+from app.runs.rows import NodeFacts
+from app.runs.run import OwnedRun, RunInputs
+from app.runs.sealing import Sealer, SealError
+from app.spec.load import load
+from app.spec.model import Pair
+
+SEALER = Sealer("k" * 32, Path("/nonexistent"))
+MASKER = Masker(["hunter2"])
+MASK = "*******"
+INPUTS = RunInputs(
+    params=(Pair("P", "hunter2"),),
+    env=(Pair("E", "x hunter2"),),
+    dotenv=(Pair("D", "hunter2 y"),),
+    work_dir="/work/hunter2",
+    base_environment={"B": "hunter2"},
+    secrets=(Pair("S", "hunter2"),),
+    hidden=("older",),
+)
+
+
+def run_of(inputs: RunInputs) -> OwnedRun:
+    definition = load("steps: [{command: echo}]\n", name="flow").definition
+    return OwnedRun(
+        key=7,
+        dag_name="flow",
+        run_id="r1",
+        attempt=1,
+        token=1,
+        definition=definition,
+        inputs=inputs,
+        masker=Masker(inputs.to_hide),
+    )
+
+
+def as_stored(row: rows.Row) -> rows.Row:
+    """Give a row as the database gives it back."""
+    return {
+        name: value if isinstance(value, bytes) else msgspec.json.decode(msgspec.json.encode(value))
+        for name, value in row.items()
+    }
+
+
+def stored_inputs(inputs: RunInputs) -> rows.Row:
+    return {"id": 7, **as_stored(input_row(run_of(inputs), SEALER))}
+
+
+def node_of(facts: NodeFacts) -> rows.Row:
+    return as_stored(conceal_node(rows.node_row(7, 1, 0, NodeState(), facts), facts.hidden, MASKER, SEALER))
+
+
+def test_inputs_are_read_as_they_were_written() -> None:
+    assert read_inputs(stored_inputs(INPUTS), SEALER) == INPUTS
+
+
+def test_inputs_show_no_secret() -> None:
+    row = stored_inputs(INPUTS)
+    assert "hunter2" not in repr(row)
+    assert row["env"] == [["E", f"x {MASK}"]]
+
+
+def test_inputs_without_secrets_are_stored_as_they_are() -> None:
+    inputs = RunInputs(params=(Pair("P", "1"),), work_dir="/work")
+    row = stored_inputs(inputs)
+    assert (row["sealed"], row["params"], read_inputs(row, SEALER)) == (None, [["P", "1"]], inputs)
+
+
+@pytest.mark.parametrize("value", ["", "\n"])
+def test_a_secret_that_nothing_has_to_hide_is_kept_all_the_same(value: str) -> None:
+    inputs = RunInputs(work_dir="/", secrets=(Pair("S", value),))
+    assert read_inputs(stored_inputs(inputs), SEALER) == inputs
+
+
+def test_inputs_of_another_run_cannot_be_put_in_their_place() -> None:
+    with pytest.raises(SealError, match="does not belong"):
+        read_inputs(stored_inputs(INPUTS) | {"id": 8}, SEALER)
+
+
+CALLS: dict[str, Any] = {
+    "execution": 1,
+    "called": "kid",
+    "current": [{"id": "c1", "name": "kid", "params": 'P="hunter2"'}, {"id": "c2", "name": "kid"}],
+}
+
+
+def test_a_node_is_read_as_it_was_written() -> None:
+    facts = NodeFacts(output_name="O", output_value="is hunter2", sub_runs=CALLS, hidden=("learnt",))
+    assert read_facts(node_of(facts), SEALER) == facts
+
+
+def test_a_node_shows_no_secret() -> None:
+    shown = {"command": "hunter2", "args": ["x", "hunter2"]}
+    row = node_of(NodeFacts(output_name="O", output_value="is hunter2", sub_runs=CALLS, shown=shown))
+    assert "hunter2" not in repr(row)
+    assert row["shown"] == {"command": MASK, "args": ["x", MASK]}
+    assert row["sub_runs"]["current"] == [{"id": "c1", "name": "kid", "params": f'P="{MASK}"'}, CALLS["current"][1]]
+
+
+def test_a_node_without_a_secret_in_it_is_not_sealed() -> None:
+    facts = NodeFacts(output_name="O", output_value="fine", shown={"command": "echo", "args": []})
+    row = node_of(facts)
+    assert (row["output_sealed"], read_facts(row, SEALER)) == (None, facts)
+
+
+@pytest.mark.parametrize(
+    ("fact", "field", "shown"),
+    [
+        (event.StepExited(key=0, execution=1, exit_code=1, error="x hunter2"), "error", f"x {MASK}"),
+        (event.ConditionsChecked(key=0, errors=("", "hunter2")), "errors", ("", MASK)),
+        (event.ConditionsChecked(key=0, errors=(), problem="hunter2"), "problem", MASK),
+    ],
+)
+def test_the_texts_of_an_event_are_masked(fact: event.Event, field: str, shown: object) -> None:
+    assert getattr(mask_fact(fact, MASKER), field) == shown

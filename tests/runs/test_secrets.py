@@ -1,0 +1,135 @@
+"""Where the values of secrets come from, and what is said when there is none (runtime 29)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.names import new_key
+from app.runs.ground import Machine
+from app.runs.run import OwnedRun, RunInputs
+from app.runs.secrets import MOST_BYTES, unlock
+from app.spec.load import load
+from app.spec.model import Pair
+
+ENV = "{name: S, provider: env, key: SOURCE}"
+FILE = "{name: S, provider: file, key: secret.txt}"
+
+
+def run_of(directory: Path, wanted: str, **inputs: Any) -> OwnedRun:
+    definition = load(f"secrets: [{wanted}]\nsteps: [{{command: echo}}]\n", name="flow").definition
+    return OwnedRun(
+        key=new_key(),
+        dag_name="flow",
+        run_id="r1",
+        attempt=1,
+        token=1,
+        definition=definition,
+        inputs=RunInputs(work_dir=str(directory), **inputs),
+    )
+
+
+async def unlocked(run: OwnedRun, **environ: str) -> tuple[OwnedRun, str]:
+    return await unlock(run, Machine(environ=environ, home="/", default_shell=("/bin/sh",)))
+
+
+async def problem_of(run: OwnedRun, **environ: str) -> str:
+    opened, problem = await unlocked(run, **environ)
+    assert opened.inputs.secrets == ()
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("env", "dotenv", "value"),
+    [
+        ((), (), "machine"),
+        ((Pair("SOURCE", "env"),), (), "env"),
+        ((Pair("SOURCE", "env"),), (Pair("SOURCE", "dot"),), "dot"),
+    ],
+)
+async def test_a_variable_is_the_one_that_the_run_sees(
+    tmp_path: Path, env: tuple[Pair, ...], dotenv: tuple[Pair, ...], value: str
+) -> None:
+    opened, problem = await unlocked(run_of(tmp_path, ENV, env=env, dotenv=dotenv), SOURCE="machine")
+    assert (opened.inputs.secrets, problem) == ((Pair("S", value),), "")
+
+
+async def test_a_called_run_sees_what_its_caller_has_handed_on_and_not_the_server(tmp_path: Path) -> None:
+    run = run_of(tmp_path, f"{ENV}, {{name: T, provider: env, key: OTHER}}", base_environment={"SOURCE": "handed on"})
+    opened, problem = await unlocked(run, SOURCE="machine", OTHER="machine")
+    assert opened.inputs.secrets == (Pair("S", "handed on"),)
+    assert "secret T" in problem
+
+
+@pytest.mark.parametrize("content", ["", " ", "value\n", "ä\n€\n", "x" * MOST_BYTES], ids=range(5))
+async def test_a_file_is_taken_as_it_is(tmp_path: Path, content: str) -> None:
+    (tmp_path / "secret.txt").write_text(content)
+    opened, problem = await unlocked(run_of(tmp_path, FILE))
+    assert (opened.inputs.secrets, problem) == ((Pair("S", content),), "")
+
+
+async def test_an_absolute_file_is_taken_from_its_place(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("value")
+    run = run_of(Path("/nonexistent"), f"{{name: S, provider: file, key: {tmp_path}/x}}")
+    assert (await unlocked(run))[0].inputs.secrets == (Pair("S", "value"),)
+
+
+async def test_an_empty_variable_is_a_value(tmp_path: Path) -> None:
+    opened, problem = await unlocked(run_of(tmp_path, ENV), SOURCE="")
+    assert (opened.inputs.secrets, problem, bool(opened.masker)) == ((Pair("S", ""),), "", False)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a\0b", "NUL character"),
+        (b"\xff\xfe", "no UTF-8 text"),
+        (b"x" * (MOST_BYTES + 1), "more than 64 KiB"),
+    ],
+    ids=["nul", "no text", "large"],
+)
+async def test_what_cannot_be_a_secret_is_told_without_repeating_it(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "secret.txt").write_bytes(content)
+    problem = await problem_of(run_of(tmp_path, FILE))
+    assert problem.startswith("secret S: ")
+    assert told in problem
+    assert "xx" not in problem
+
+
+async def test_a_missing_file_is_told_with_the_places_that_were_looked_at(tmp_path: Path) -> None:
+    problem = await problem_of(run_of(tmp_path, FILE, source_directory="/nonexistent"))
+    assert problem == (
+        f"secret S: there is no file 'secret.txt'; looked for {tmp_path}/secret.txt, /nonexistent/secret.txt"
+    )
+
+
+async def test_a_named_pipe_or_a_directory_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "secret.txt")
+    assert "is no file" in await problem_of(run_of(tmp_path, FILE))
+    assert "is no file" in await problem_of(run_of(tmp_path, "{name: S, provider: file, key: '.'}"))
+
+
+async def test_a_name_that_no_variable_can_have_is_told(tmp_path: Path) -> None:
+    assert "holds a '='" in await problem_of(run_of(tmp_path, "{name: 'A=B', provider: env, key: K}"), K="v")
+
+
+async def test_values_that_were_found_are_hidden_even_if_another_one_is_missing(tmp_path: Path) -> None:
+    run = run_of(tmp_path, f"{ENV}, {{name: T, provider: env, key: OTHER}}")
+    opened, problem = await unlocked(run, SOURCE="hunter2")
+    assert problem.startswith("secret T: ")
+    assert opened.masker.mask("hunter2") == "*******"
+
+
+async def test_the_next_attempt_hides_the_values_of_the_one_before_but_gives_none_of_them(tmp_path: Path) -> None:
+    run = run_of(tmp_path, ENV, secrets=(Pair("S", "before"), Pair("GONE", "gone")), hidden=("older",))
+    opened, _ = await unlocked(run, SOURCE="now")
+    assert opened.inputs.secrets == (Pair("S", "now"),)
+    assert opened.masker.mask("now before gone older") == "******* ******* ******* *******"
+
+
+async def test_values_of_the_caller_are_hidden_in_a_run_without_secrets_of_its_own(tmp_path: Path) -> None:
+    opened, _ = await unlocked(run_of(tmp_path, "", hidden=("hunter2",)))
+    assert opened.masker.mask("hunter2") == "*******"
