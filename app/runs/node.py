@@ -81,7 +81,7 @@ class NodeWork:
 
     def _left_by(self, files: ExecutionFiles) -> Iterator[Path]:
         """Name what an execution may have left; most leave nothing, and looking costs as much as a file."""
-        if self.step.output:
+        if self.step.output or self.step.call is not None:
             yield files.own("offset")
         if self.step.executor.type not in COMMAND_TYPES:
             yield files.own("job")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import NullPool, make_url, text
@@ -43,6 +44,18 @@ def query_all(url: str, statements: Mapping[str, str]) -> dict[str, Sequence[Any
             lambda connection: {name: connection.execute(text(one)).all() for name, one in statements.items()}
         ),
     )
+
+
+def everything(url: str, home: Path) -> bytes:
+    """Give all that the database holds; on SQLite its files as they lie on the disk."""
+    if url.startswith("sqlite"):
+        return b"".join(path.read_bytes() for path in home.glob("dagbook.sqlite3*"))
+    tables = query(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    texts = {
+        row.tablename: f"SELECT set_config('bytea_output', 'escape', false), t::text FROM {row.tablename} t"  # noqa: S608 - its own tables
+        for row in tables
+    }
+    return repr(query_all(url, texts)).encode()
 
 
 def write(url: str, work: Callable[[WriteConnection], T]) -> T:

@@ -46,19 +46,6 @@ def _log(program: Program, run_id: str, step: str) -> str:
     return str(answer.json().get("content", ""))
 
 
-def _everything_stored(program: Program) -> bytes:
-    """Give all that the database holds; on SQLite its files as they lie on the disk."""
-    if program.database_url.startswith("sqlite"):
-        return b"".join(path.read_bytes() for path in program.home.glob("dagbook.sqlite3*"))
-    tables = store.query(program.database_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-    texts = {
-        row.tablename: f"SELECT set_config('bytea_output', 'escape', false), t::text FROM {row.tablename} t"  # noqa: S608 - its own tables
-        for row in tables
-    }
-    found = store.query_all(program.database_url, texts)
-    return repr(found).encode()
-
-
 def _told(program: Program, run_id: str) -> str:
     run: dict[str, Any] = program.api.run(run_id)
     logs = [_log(program, run_id, step) for step in ("first", "second", "third", "fourth")]
@@ -81,14 +68,14 @@ def test_a_server_that_takes_over_masks_and_hands_on_what_is_secret(program: Pro
     assert (tmp_path / "copy").read_text() == f"begun {MASK}\n{MASK}"
     assert VALUE not in _told(program, run_id)
     assert VALUE not in program.told()
-    assert MASK.encode() in _everything_stored(program)
-    assert VALUE.encode() not in _everything_stored(program)
+    assert MASK.encode() in store.everything(program.database_url, program.home)
+    assert VALUE.encode() not in store.everything(program.database_url, program.home)
 
 
 def test_while_a_step_runs_the_database_does_not_hold_its_secret(program: Program, tmp_path: Path) -> None:
     _begin(program, tmp_path)
-    assert MASK.encode() in _everything_stored(program)
-    assert VALUE.encode() not in _everything_stored(program)
+    assert MASK.encode() in store.everything(program.database_url, program.home)
+    assert VALUE.encode() not in store.everything(program.database_url, program.home)
 
 
 @pytest.mark.parametrize("change", ["another", "damaged"])
@@ -109,4 +96,4 @@ def test_a_server_without_the_key_ends_the_run_and_says_why(program: Program, tm
     assert wanted in program.api.client.get(f"/dag-runs/flow/{run_id}/log").text
     wait_for("the end of its step", lambda: not processes.with_argument(str(tmp_path / "go")))
     assert VALUE not in _told(program, run_id)
-    assert VALUE.encode() not in _everything_stored(program)
+    assert VALUE.encode() not in store.everything(program.database_url, program.home)

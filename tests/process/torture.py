@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 import httpx
 
-from tests.process import invariants, processes
+from tests.process import invariants, processes, store
 from tests.process.program import FINAL, Program
 from tests.process.waiting import wait_for
 
 STEPS = ("a", "b", "c", "d", "calls", "retried", "e")
 ITEMS = ("one", "two", "three")
+MASK = "*******"
 CALLED = tuple(f"called-{item}" for item in ITEMS)
 NAME = "torture"
 _SHORTEST_LIFE = 0.05
@@ -38,8 +39,8 @@ run=${CALLER:-$DAG_RUN_ID} step=$DAG_RUN_STEP_NAME${ITEM:+-$ITEM}
 printf '%s %s %s %s\n' "$run" "$step" "${execution##*.}" $$ >>"$WITNESS"
 line=1
 while [ $line -le "$1" ]; do
-  echo "$run $step $line"
-  echo "$run $step $line aside" >&2
+  echo "$run $step $line $TOKEN"
+  echo "$run $step $line $TOKEN aside" >&2
   line=$((line + 1))
   sleep "$2"
 done
@@ -79,7 +80,7 @@ class Flow(NamedTuple):
         yield self.run_id, "retried", "2"
 
     def expected(self, step: str, *, aside: bool = False) -> str:
-        own = [f"{self.run_id} {step} {line}{' aside' * aside}" for line in range(1, self.lines[step] + 1)]
+        own = [f"{self.run_id} {step} {line} {MASK}{' aside' * aside}" for line in range(1, self.lines[step] + 1)]
         own *= 2 if step == "retried" else 1
         return "\n".join([*own, self.expected("a")] if step == "e" and not aside else own)
 
@@ -98,6 +99,9 @@ class Torture:
         self._mark = f"torture-{secrets.token_hex(8)}"
         self._script = directory / "step.sh"
         self._script.write_text(_STEP)
+        self._secret = secrets.token_urlsafe(24)
+        self._secret_file = directory / "secret"
+        self._secret_file.write_text(self._secret)
         self._flows = {flow.run_id: flow for flow in self._make_flows()}
         self._waiting = list(self._flows.values())
         self._refusals: list[str] = []
@@ -112,7 +116,9 @@ class Torture:
         head = (
             f"type: graph\nmaxActiveRuns: {self.size.runs}\nenv:\n  - WITNESS: {self.witness}\n  - MARK: {self._mark}\n"
         )
-        called = f"---\nname: called\nenv:\n  - WITNESS: {self.witness}\n  - MARK: {self._mark}\nsteps:\n"
+        head += f"secrets:\n  - {{name: TOKEN, provider: file, key: {self._secret_file}}}\n"
+        called = f"---\nname: called\nenv:\n  - WITNESS: {self.witness}\n  - MARK: {self._mark}\n"
+        called += "  - TOKEN: ${TOKEN}\nsteps:\n"
         called += f"  - name: called\n    command: '{self._command(flow, 'calls')}'\n"
         return f"{head}steps:\n" + "".join(self._step(flow, step) for step in STEPS) + called
 
@@ -224,6 +230,10 @@ class Torture:
             found += self._look_at_output(self._flows[run_id])
         found += [f"left over: process {pid}" for pid in processes.with_variable("MARK", self._mark)]
         found += invariants.find_violations(self.program.database_url)
+        if self._secret.encode() in store.everything(self.program.database_url, self.program.home):
+            found.append("unmasked in the database")
+        if self._secret in self.program.told():
+            found.append("unmasked in what the servers logged")
         self.program.terminate()
         found += [f"left over: {path}" for path in self.program.spooled()]
         return found
