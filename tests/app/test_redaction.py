@@ -148,6 +148,28 @@ async def test_a_redacted_text_is_not_stored_again(dagbook: Dagbook) -> None:
     assert (await dagbook.client.get(f"/dags/{dagbook.name}-b")).status_code == 404
 
 
+@pytest.mark.parametrize("turn", range(3))
+async def test_a_text_that_is_saved_while_it_is_redacted_is_one_or_the_other(dagbook: Dagbook, turn: int) -> None:
+    path = await _create(dagbook, CLEAN)
+    asked = [
+        dagbook.client.post(f"{path}/revisions/1/redact"),
+        *(dagbook.client.put(f"{path}/spec", json={"spec": _leaky(dagbook)}) for _ in range(turn + 1)),
+    ]
+    redacted, *saved = await asyncio.gather(*asked)
+    now = (await dagbook.client.get(f"{path}/spec")).json()["spec"]
+    if redacted.status_code == 200:
+        assert (now, {answer.status_code for answer in saved}) == (CLEAN, {400})
+    else:
+        assert (now, redacted.status_code) == (_leaky(dagbook), 400)
+
+
+async def test_a_redacted_text_can_be_run_but_is_not_kept(dagbook: Dagbook, server: Server) -> None:
+    await _ran_and_redacted(dagbook)
+    ended = await dagbook.run(_leaky(dagbook), dagRunId="r2")
+    assert ended.status == "succeeded"
+    assert _leaky(dagbook) not in await _texts_of(server)
+
+
 async def test_runs_with_a_base_configuration_lose_the_text_too(database_url: str, tmp_path: Path) -> None:
     base = tmp_path / "base.yaml"
     base.write_text("env: [FROM: base]\n")
@@ -159,6 +181,6 @@ async def test_runs_with_a_base_configuration_lose_the_text_too(database_url: st
 
 async def _texts_of(server: Server) -> str:
     def read(connection: Any) -> str:
-        return str(connection.exec_driver_sql("SELECT spec FROM definitions").all())
+        return "\n".join(text or "" for (text,) in connection.exec_driver_sql("SELECT spec FROM definitions"))
 
     return await server.parts.database.read(read)
