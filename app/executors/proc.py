@@ -33,12 +33,12 @@ def parse_stat(line: str) -> ProcessId | None:
 
 def read_stat(pid: int) -> bytes:
     """Read the line that identifies a process; raises OSError when there is none with this number."""
-    return (_PROC / str(pid) / "stat").read_bytes()
+    return Path(f"/proc/{pid}/stat").read_bytes()
 
 
 def _stat_fields(pid: int | str) -> list[str]:
     try:
-        line = (_PROC / str(pid) / "stat").read_text(errors="replace")
+        line = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return []
     return line.rpartition(") ")[2].split()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from app.executors.blanks import Blanks
 from app.executors.contract import ExecutionFiles
 from app.executors.output import read_text
+from app.executors.registry import COMMAND_TYPES
 from app.executors.shell import ShellTexts
 from app.runs.files import RunFiles
 from app.runs.rows import NodeFacts
@@ -65,15 +67,23 @@ class NodeWork:
 
     def remove(self, executions: int, blanks: Blanks) -> None:
         """Remove the files; all that is in them is stored."""
-        blanks.give(self.stdout)
-        blanks.give(self.stderr)
-        names = [Path(f"{path}.copied") for path in (self.stdout, self.stderr)]
+        for path in (self.stdout, self.stderr):
+            blanks.give(path)
+            if self.step.stdout or self.step.stderr:
+                Path(f"{path}.copied").unlink(missing_ok=True)
         for number in range(1, executions + 1):
             files = self.files(number)
             blanks.give(files.started)
-            names += [files.own("offset"), files.own("job"), files.note]
-        for name in names:
-            name.unlink(missing_ok=True)
+            for left in self._left_by(files):
+                left.unlink(missing_ok=True)
+
+    def _left_by(self, files: ExecutionFiles) -> Iterator[Path]:
+        """Name what an execution may have left; most leave nothing, and looking costs as much as a file."""
+        if self.step.output:
+            yield files.own("offset")
+        if self.step.executor.type not in COMMAND_TYPES:
+            yield files.own("job")
+            yield files.note
 
     def chunk_rows(
         self, chunks: list[Chunk], *, run: int, attempt: int, execution: int, at: Any

@@ -257,7 +257,8 @@ class StepWork:
         return await execution.follow(running, node.follower, lambda chunks: self._desk.store_log(node, chunks, number))
 
     def _settle(self, node: NodeWork, number: int, files: ExecutionFiles, ended: execution.Ended) -> None:
-        shell.remove_script(files)
+        if node.step.script:
+            shell.remove_script(files)
         limit = self._plan.dag.max_output_size
         self._desk.post(execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
 
