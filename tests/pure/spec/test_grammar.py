@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from app.spec.load import load
 from app.spec.text import read_text
 from tests.conftest import ROOT
 
-CORPUS = Path("/work/shared/conformance/workflows/cases")
+CORPUS = ROOT.parent / "shared" / "conformance" / "workflows" / "cases"
 VALIDATOR = Draft202012Validator(schema(), registry=Registry())
 _NOT_A_TEXT: tuple[Any, ...] = (
     None,
