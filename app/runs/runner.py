@@ -26,7 +26,8 @@ from app.runs.node import NodeWork
 from app.runs.recorder import Recorder
 from app.runs.run import OwnedRun
 from app.runs.spool import Chunk, Position
-from app.runs.work import StepWork, Workshop
+from app.runs.work import StepWork
+from app.runs.workshop import Workshop
 from app.telemetry.logging import log_masking
 
 _log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class Runner:
 
     def resume_log(self, key: int, positions: dict[int, Position], ordinal: int) -> None:
         """Let a node's log go on where its stored part ends."""
-        node = self._work.node(key)
+        node = self._work.nodes.get(key)
         node.positions, node.ordinal = positions, ordinal
 
     async def store_log(self, node: NodeWork, chunks: list[Chunk], execution: int) -> None:
@@ -273,7 +274,7 @@ class Runner:
 
     def _node_row(self, key: int) -> rows.Row:
         state = self._state.handlers[key] if key < 0 else self._state.steps[key]
-        facts = self._work.node(key).facts
+        facts = self._work.nodes.get(key).facts
         row = rows.node_row(self.run.key, self.run.attempt, key, state, facts)
         return conceal_node(row, facts.hidden, self.run.masker, self._workshop.sealer) if self.run.masker else row
 
@@ -287,13 +288,13 @@ class Runner:
     def _perform(self, order: action.Action) -> None:
         match order:
             case action.CheckConditions():
-                self._spawn(self._work.check_conditions(order.key))
+                self._spawn(self._work.checks.conditions(order.key))
             case action.StartStep():
                 self._spawn(self._work.execute(order.key, order.execution))
             case action.AdoptStep():
                 self._spawn(self._work.adopt(order.key, order.execution))
             case action.CheckRepeat():
-                self._spawn(self._work.check_repeat(order.key, order.execution))
+                self._spawn(self._work.checks.repeat(order.key, order.execution))
             case action.SignalStep():
                 self._work.signal(order.key, order.signal)
             case action.KillStep():

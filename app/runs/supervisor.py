@@ -35,7 +35,7 @@ from app.runs.run import OwnedRun
 from app.runs.runner import Runner
 from app.runs.secrets import unlock
 from app.runs.sweep import Sweep, TakenOver
-from app.runs.work import Workshop
+from app.runs.workshop import Workshop
 from app.spec.library import Library
 from app.spec.model import Dag
 

@@ -1,4 +1,4 @@
-"""Carries out the engine's orders about steps: conditions, executions, signals."""
+"""Carries out the engine's orders about steps: executions and signals."""
 
 from __future__ import annotations
 
@@ -6,36 +6,27 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
-
-import msgspec
+from typing import Any
 
 from app.db.failure import DatabaseUnavailable
 from app.engine import event
-from app.engine.plan import Plan
-from app.engine.state import NodeState, RunState
 from app.executors import inside, process, registry, shell
-from app.executors.blanks import Blanks
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
-from app.runs import conditions, execution
-from app.runs.children import Exchange, SubRuns
-from app.runs.environment import Moment, RunEnvironment
-from app.runs.files import RunFiles
-from app.runs.kept import KeptLogs
-from app.runs.log import RunLogFile
+from app.runs import execution
+from app.runs.checks import StepChecks
+from app.runs.children import SubRuns
+from app.runs.environment import Moment
 from app.runs.node import NodeWork
-from app.runs.notify import Notify
+from app.runs.nodes import RunNodes
 from app.runs.places import Places
 from app.runs.recorder import FenceLostError
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
-from app.runs.sealing import Sealer
-from app.runs.spool import STDERR, STDOUT, Chunk
+from app.runs.spool import STDERR, STDOUT
 from app.runs.stepcalls import StepCalls
-from app.spec import references
-from app.spec.expand import ExpansionError, StepFacts
+from app.runs.workshop import Desk, Workshop
+from app.spec.expand import ExpansionError
 from app.spec.scope import StepScope
 
 _log = logging.getLogger(__name__)
@@ -46,39 +37,6 @@ class OutputFileError(Exception):
     """Log or redirect files of a step cannot be opened: it fails without an execution."""
 
 
-class Workshop(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run's driver works with."""
-
-    plan: Plan
-    environment: RunEnvironment
-    files: RunFiles
-    blanks: Blanks
-    log_limit: int
-    log_file: RunLogFile | None  # only when the definition reads it
-    notify: Notify | None = None  # only when the definition wants mails
-    kept: KeptLogs
-    now: Callable[[], datetime]
-    exchange: Exchange
-    sealer: Sealer
-
-
-class Desk(Protocol):
-    """Where facts go: the runner, seen from here."""
-
-    @property
-    def state(self) -> RunState:
-        """The state as the engine last left it."""
-
-    def post(self, fact: event.Event, node: NodeWork | None = None, chunks: list[Chunk] | None = None) -> None:
-        """Tell the run a fact."""
-
-    async def store_log(self, node: NodeWork, chunks: list[Chunk], execution: int) -> None:
-        """Store output of a step that still runs."""
-
-    async def store_node(self, node: NodeWork) -> None:
-        """Store what is kept of a node before anything else happens to it."""
-
-
 class StepWork:
     """The steps of one run in the hands of this process."""
 
@@ -87,77 +45,30 @@ class StepWork:
         self._desk = desk
         self._shop = workshop
         self._plan = workshop.plan
-        self._facts = facts
-        self._nodes: dict[int, NodeWork] = {}
+        self.nodes = RunNodes(run, desk, workshop, facts)
+        self.checks = StepChecks(run, desk, workshop, self.nodes)
         self._live: dict[int, Execution] = {}
-        self._gives_outputs = any(step.output for step in workshop.plan.dag.steps)
-        self._with_id = [(key, step) for key, step in enumerate(workshop.plan.dag.steps) if step.id]
-        self._checks: dict[int | None, asyncio.Task[None] | None] = {}
         self._orders: dict[int, str] = {}  # signals that came before the process was there
         self.places = Places(run, workshop.plan.dag, workshop.environment, workshop.files)
         self._calls = StepCalls(run, workshop.environment, workshop.exchange)
         self._inside: dict[int, asyncio.Event] = {}  # executions that end with this process, until the run knows
         self._holds = False  # back what would end with this process, which is about to
 
-    def node(self, key: int) -> NodeWork:
-        """Return what is kept of a node."""
-        if key not in self._nodes:
-            facts = self._facts.get(key) or NodeFacts()
-            self._nodes[key] = NodeWork(key, self._plan.step(key), self._shop.files, facts, self._run.masker)
-        return self._nodes[key]
-
     def name_spool(self, key: int, number: int) -> None:
         """Put the files of an execution into the node's row."""
-        node = self.node(key)
+        node = self.nodes.get(key)
         node.facts.spool = node.files(number).base
-
-    # -- conditions ------------------------------------------------------------------------------------------
-
-    async def check_conditions(self, key: int | None) -> None:
-        """Look at the preconditions of the DAG or of a node and tell the run."""
-        if key is None:
-            wanted, expander = self._plan.dag.preconditions, self._shop.environment.dag_expander()
-            around = self._shop.environment.surroundings(self._shop.environment.shell)
-        else:
-            step = self._plan.step(key)
-            moment = self._moment(key)
-            scope = self._shop.environment.scope(step.name, moment, cwd=self._shop.environment.directory_of(step))
-            wanted, expander = step.preconditions, self._shop.environment.expander(scope, moment)
-            around = self._shop.environment.surroundings(step.shell or self._shop.environment.shell)
-        shell.make_directory(around.cwd)
-        verdict = await conditions.check(wanted, expander, around, self._run.masker.mask)
-        self._desk.post(event.ConditionsChecked(key=key, errors=verdict.errors, problem=verdict.problem))
-
-    async def check_repeat(self, key: int, number: int) -> None:
-        """Look at the repeat condition of a node and tell the run."""
-        step = self._plan.step(key)
-        condition = step.repeat.condition if step.repeat else None
-        met: bool | None = None
-        if condition is not None:
-            moment = self._moment(key)
-            facts = self.node(key).facts
-            if facts.output_name and facts.output_value is not None:
-                outputs = {**moment.outputs, facts.output_name: facts.output_value}
-                moment = msgspec.structs.replace(moment, outputs=outputs)
-            environment = self._shop.environment
-            scope = environment.scope(step.name, moment, cwd=environment.directory_of(step))
-            around = environment.surroundings(step.shell or environment.shell)
-            verdict = await conditions.check(
-                (condition,), environment.expander(scope, moment), around, self._run.masker.mask
-            )
-            met = None if verdict.problem else verdict.met
-        self._desk.post(event.RepeatChecked(key=key, execution=number, met=met))
 
     # -- executions ------------------------------------------------------------------------------------------
 
     async def execute(self, key: int, number: int) -> None:
         """Carry out an execution from its texts to its end and tell the run."""
-        node = self.node(key)
+        node = self.nodes.get(key)
         await self._guarded(node, number, self._execute(node, number, node.files(number)))
 
     async def adopt(self, key: int, number: int) -> None:
         """Go on with an execution that another server began."""
-        node = self.node(key)
+        node = self.nodes.get(key)
         await self._guarded(node, number, self._adopt(node, number))
 
     async def _guarded(self, node: NodeWork, number: int, work: Coroutine[Any, Any, None]) -> None:
@@ -202,7 +113,7 @@ class StepWork:
         shell.make_directory(Path(environment.work_dir))  # commands inside the step's texts work there
         await self._open(node)
         await self._plan_retry(node)
-        moment = self._moment(node.key)
+        moment = self.nodes.moment(node.key)
         cwd = environment.directory_of(step)
         env = await environment.evaluate_step_env(step, moment, cwd)
         scope = environment.scope(step.name, moment, cwd=cwd, step_env=env)
@@ -292,7 +203,7 @@ class StepWork:
 
     async def _call(self, node: NodeWork, number: int, files: ExecutionFiles, scope: StepScope, moment: Moment) -> None:
         """Call other DAGs; their runs are stored by name before the first of them begins."""
-        sub_runs = await self._calls.plan(node, self._state_of(node.key), scope, moment)
+        sub_runs = await self._calls.plan(node, self.nodes.state(node.key), scope, moment)
         execution.note_offset(files, node)
         self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
         await self._desk.store_node(node)
@@ -349,7 +260,7 @@ class StepWork:
         self._live[node.key] = found
         if order := self._orders.pop(node.key, ""):
             self._order(found, order)
-        if self._state_of(node.key).executed_at is None:
+        if self.nodes.state(node.key).executed_at is None:
             self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
 
     async def _open(self, node: NodeWork) -> None:
@@ -416,8 +327,7 @@ class StepWork:
         """Let go of everything that runs."""
         for running in self._live.values():
             running.detach()
-        for node in self._nodes.values():
-            node.close()
+        self.nodes.close()
 
     def remove_files(self) -> None:
         """Remove what the run has in the spool: everything in it is stored."""
@@ -425,58 +335,8 @@ class StepWork:
         if self._run.token > 1 or self._run.attempt > 1:  # others have left files too
             files.remove_all()
             return
-        for key, node in self._nodes.items():
-            node.remove(self._state_of(key).execution, self._shop.blanks)
+        self.nodes.remove_files(self._shop.blanks)
         if self._shop.log_file is not None:
             files.log.unlink(missing_ok=True)
         if not self._run.inputs.keep_dir:
             shutil.rmtree(files.work, ignore_errors=True)
-
-    # -- what a step sees ------------------------------------------------------------------------------------
-
-    def _state_of(self, key: int) -> NodeState:
-        state = self._desk.state
-        return state.handlers[key] if key < 0 else state.steps[key]
-
-    def _moment(self, key: int) -> Moment:
-        node = self.node(key)
-        state = self._desk.state
-        outcome = state.outcome or state.status
-        return Moment(
-            outputs=self._outputs(key),
-            steps=self._step_facts(),
-            handler_status=outcome.label if key < 0 else "",
-            log_files={
-                "DAG_RUN_STEP_STDOUT_FILE": str(node.stdout),
-                "DAG_RUN_STEP_STDERR_FILE": str(node.stderr),
-            },
-        )
-
-    def _outputs(self, key: int) -> dict[str, str]:
-        """Gather the outputs a node sees: of its ancestors, the nearest first; a handler sees those of all steps."""
-        steps = self._plan.dag.steps
-        if not self._gives_outputs:
-            return {}
-        sources = range(len(steps)) if key < 0 else references.visible_outputs(steps, key)
-        found: dict[str, str] = {}
-        for source in sources:
-            facts = self._known_facts(source)
-            if facts is not None and facts.output_name and facts.output_value is not None:
-                found.setdefault(facts.output_name, facts.output_value)
-        return found
-
-    def _known_facts(self, key: int) -> NodeFacts | None:
-        return self._nodes[key].facts if key in self._nodes else self._facts.get(key)
-
-    def _step_facts(self) -> dict[str, StepFacts]:
-        facts = {}
-        for key, step in self._with_id:
-            state = self._desk.state.steps[key]
-            begun = state.execution > 0
-            node = self.node(key) if begun else None
-            facts[step.id] = StepFacts(
-                stdout=str(node.stdout) if node else "",
-                stderr=str(node.stderr) if node else "",
-                exit_code=state.exit_code,
-            )
-        return facts
