@@ -310,6 +310,6 @@ def test_the_key_is_shown_neither_by_listings_nor_by_accident(tmp_path: Path) ->
 
 
 def test_a_short_key_is_refused_without_repeating_it(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"secret_key \(DAGBOOK_SECRET_KEY\): is no key; write 32") as told:
+    with pytest.raises(SettingsError, match=r"secret_key \(DAGBOOK_SECRET_KEY\): is no key; write at least 32") as told:
         read({}, {"DAGBOOK_SECRET_KEY": "too-short"}, tmp_path)
     assert "too-short" not in str(told.value)
