@@ -22,6 +22,7 @@ from app.api.controllers import (
     health,
     monitoring,
     oidc,
+    queues,
     reruns,
     revisions,
     runs,
@@ -43,8 +44,11 @@ from app.db.database import Database
 from app.definitions.revisions import Revisions
 from app.definitions.save import Definitions
 from app.definitions.search import Search
+from app.engine.admission import Queues
 from app.people.access import asks_who_calls, find_provider, make_access, with_users
 from app.people.oidc import Oidc
+from app.queue.dequeue import Waiting
+from app.queue.dispatcher import Dispatcher
 from app.runs.ground import Ground, Identity, Machine
 from app.runs.guard import guard
 from app.runs.launch import Launcher
@@ -59,10 +63,11 @@ from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
 
 API_PATH = "/api/v2"
+_SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
 _SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
-_RUN_HANDLERS = [*runs.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
+_RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +76,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     app: ASGIApp
     parts: Parts
     supervisor: Supervisor
+    dispatcher: Dispatcher
 
 
 def check_exposure(settings: Settings) -> None:
@@ -103,9 +109,11 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
         server = build(settings, database, identify(kind, address, __version__), local_token, provider)
         await server.supervisor.start()
         server.parts.resources.start()
+        server.dispatcher.start()
         try:
             yield server
         finally:
+            await server.dispatcher.stop()
             await server.parts.resources.stop()
             await server.supervisor.stop()
     finally:
@@ -133,7 +141,7 @@ def build(
     """Wire the parts of a server; nothing is started."""
     library = Library()
     ground = _ground(settings, identity)
-    recorder = Recorder(database, identity.id, guard)
+    recorder = Recorder(database, identity.id, guard, ground.queues)
     sweep = Sweep(database, library, ground)
     supervisor = Supervisor(database, recorder, sweep, library, ground)
     launcher = Launcher(database, library, ground, supervisor)
@@ -146,6 +154,8 @@ def build(
         definitions=definitions,
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),
+        waiting=Waiting(database, supervisor.changed, ground.queues, now),
+        queues=ground.queues,
         totals=Totals(database),
         metrics_page=MetricsPage(),
         resources=_resources(settings),
@@ -154,7 +164,8 @@ def build(
         now=now,
         version=__version__,
     )
-    return Server(app=_application(settings, parts), parts=parts, supervisor=supervisor)
+    dispatcher = Dispatcher(database, supervisor, supervisor.changed, ground.queues)
+    return Server(app=_application(settings, parts), parts=parts, supervisor=supervisor, dispatcher=dispatcher)
 
 
 def _resources(settings: Settings) -> ResourceSampler:
@@ -177,6 +188,8 @@ def _ground(settings: Settings, identity: Identity) -> Ground:
         lease_seconds=settings.lease_seconds,
         detached_lease_seconds=settings.detach_lease_seconds,
         orphan_grace_seconds=settings.orphan_grace_seconds,
+        # A process that runs one file serves no queue, so nothing may wait there.
+        queues=Queues(enabled=settings.queues_enabled and identity.kind == _SERVER, limits=settings.queues),
         zone=settings.tz,
         now=now,
         sealer=Sealer(settings.secret_key, settings.home),

@@ -13,6 +13,7 @@ from app.errors import BadRequestError
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _RUN_ID = re.compile(r"[-A-Za-z0-9_]+")
 LONGEST_NAME, LONGEST_RUN_ID = 40, 64
+_LONGEST_QUEUE = 128
 LATEST = "latest"
 _SUFFIXES = (".yaml", ".yml")
 _SHOWN = 60
@@ -51,6 +52,14 @@ def check_dag_name(text: str, field: str) -> str:
             f"{field}: {shorten(text)} is no DAG name: use 1 to {LONGEST_NAME} letters, digits, '-', '_' or '.'"
         )
     return text
+
+
+def check_queue(text: str) -> None:
+    """Check the name of a queue, configured or not, that overrides another; raises BadRequestError."""
+    if len(text) > _LONGEST_QUEUE or not text.isprintable():
+        raise BadRequestError(
+            f"queue: {shorten(text)} is no queue name: use up to {_LONGEST_QUEUE} printable characters"
+        )
 
 
 def check_run_id(text: str) -> str:

@@ -13,7 +13,9 @@ from app.db.database import Database
 from app.definitions.revisions import Revisions
 from app.definitions.save import Definitions
 from app.definitions.search import Search
+from app.engine.admission import Queues
 from app.people.access import Access
+from app.queue.dequeue import Waiting
 from app.runs.launch import Launcher
 from app.runs.rerun import Reruns
 from app.spec.library import Library
@@ -46,6 +48,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     definitions: Definitions
     revisions: Revisions
     search: Search
+    waiting: Waiting
+    queues: Queues
     totals: Totals
     metrics_page: MetricsPage
     resources: ResourceSampler

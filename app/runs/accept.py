@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from app.db.repositories.transitions import NewRun
+from app.engine.admission import Entry, Queues
 from app.engine.event import HANDLER_NAMES
 from app.engine.plan import Plan
 from app.engine.status import NodeStatus, RunStatus
@@ -19,6 +20,7 @@ from app.spec.library import hash_of
 from app.spec.model import Dag
 
 _FIRST = 1
+_LOW = 1  # nothing uses the other priority yet (runtime 22.2)
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +29,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     params: str = ""
     run_id: str = ""
     dag_name: str = ""
+    queue: str = ""
     singleton: bool = False
     trigger: str = "api"
     actor: str | None = None
@@ -47,6 +50,7 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
     """Make the rows of a run's first attempt, owned by this server from its first moment; raises SealError."""
     now = ground.now()
     dag = owned.definition.dag
+    queue = _queue_of(owned)
     definition: rows.Row = {
         "hash": hash_of(wanted.spec, wanted.base),
         "spec": wanted.spec,
@@ -71,11 +75,40 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
         definition=definition,
         run=_run_row(wanted, owned, definition["hash"], now),
         attempt=attempt,
+        queue=queue,
+        limited=queue != owned.dag_name and dag.max_active_runs > 1,
         is_child=owned.parentage is not None,
         inputs={"run_id": owned.key, **input_row(owned, ground.sealer)},
         nodes=_node_rows(owned.key, dag),
         events=[rows.accepted_event(owned.key, now, wanted.start.trigger, wanted.start.actor)],
     )
+
+
+def with_room(new: NewRun, queues: Queues) -> NewRun:
+    """Say how much room there is for a run that is to be started at once: its queue may be full of other DAGs' runs."""
+    if new.max_active_runs < 0 or (new.queue == new.dag_name and new.queue not in queues.limits):
+        return new
+    room = queues.limit(Entry(new.key, new.queue, new.max_active_runs))
+    return msgspec.structs.replace(new, room=room or 0, may_wait=queues.enabled and not new.singleton)
+
+
+def queued(new: NewRun) -> NewRun:
+    """Make of a run that would be started one that waits in its queue, owned by nobody."""
+    at = new.run["created_at"]
+    status = int(RunStatus.QUEUED)
+    accepted = new.events[0]
+    return msgspec.structs.replace(
+        new,
+        run=new.run | {"status": status, "queued_at": at},
+        attempt=new.attempt | {"status": status, "owner": None, "token": 0, "host": None},
+        events=[accepted | {"data": accepted["data"] | {"queue": new.queue}}],
+        entry={"run_id": new.key, "queue": new.queue, "priority": _LOW, "queued_at": at},
+        first=None,
+    )
+
+
+def _queue_of(owned: OwnedRun) -> str:
+    return owned.queue or owned.definition.dag.queue or owned.dag_name
 
 
 def _run_row(wanted: Wanted, owned: OwnedRun, definition_hash: str, now: datetime) -> rows.Row:
@@ -87,7 +120,7 @@ def _run_row(wanted: Wanted, owned: OwnedRun, definition_hash: str, now: datetim
         "definition_hash": definition_hash,
         "file_name": wanted.file_name,
         "dag_revision": wanted.start.revision,
-        "queue": dag.queue or owned.dag_name,
+        "queue": _queue_of(owned),
         "root_id": owned.parentage.root if owned.parentage else None,
         "parent_id": owned.parentage.parent if owned.parentage else None,
         "trigger": wanted.start.trigger,
@@ -98,6 +131,7 @@ def _run_row(wanted: Wanted, owned: OwnedRun, definition_hash: str, now: datetim
         "status": int(RunStatus.NOT_STARTED),
         "attempt": _FIRST,
         "created_at": now,
+        "queued_at": None,
         "max_active_runs": dag.max_active_runs,
     }
 

@@ -121,6 +121,7 @@ class Retries:
             definition=definition,
             inputs=await evaluate_again(definition.dag, before.inputs, place),
             last_seq=before.last_seq + 1,
+            queue=run["queue"],
             parentage=before.parentage,
         )
 
@@ -150,6 +151,7 @@ class Retries:
             run_id=owned.run_id,
             previous=owned.attempt - 1,
             last_seq=before.last_seq,
+            queue=owned.queue,
             max_active_runs=before.run["max_active_runs"],
             counted=retry.counted,
             run={"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, **told, **blank, **asked},

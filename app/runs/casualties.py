@@ -75,22 +75,27 @@ class Casualties:
         """Give every row of the run a lawful end; False when somebody else owns it by now."""
         if fence not in transitions.lock_fences(connection, self._owner, {fence}):
             return False
-        open_run = breakdown.read_open(connection, fence)
-        end = max([self._now(), *open_run.times])
-        nodes = {"status": int(NodeStatus.FAILED), "finished_at": end, "error": reason}
-        run = {"status": int(RunStatus.FAILED), "finished_at": end, "error": reason}
-        closed = {"phase": "closed", "outcome": int(RunStatus.FAILED)}
-        changes = [Change(position, _told(nodes)) for position in open_run.running]
-        changes.append(Change(None, _told(run | closed)))
-        breakdown.end(
-            connection,
-            fence,
-            nodes=nodes,
-            run=run,
-            state=_readable(open_run.state) | closed,
-            events=rows.event_rows(fence.run, fence.attempt, runs.last_seq(connection, fence.run), changes, end),
-        )
+        end_as_failed(connection, fence, reason, self._now())
         return True
+
+
+def end_as_failed(connection: WriteConnection, fence: Fence, reason: str, now: datetime) -> None:
+    """End a run as failed, and whatever of it is running; nobody else may be writing to it."""
+    open_run = breakdown.read_open(connection, fence)
+    end = max([now, *open_run.times])
+    nodes = {"status": int(NodeStatus.FAILED), "finished_at": end, "error": reason}
+    run = {"status": int(RunStatus.FAILED), "finished_at": end, "error": reason}
+    closed = {"phase": "closed", "outcome": int(RunStatus.FAILED)}
+    changes = [Change(position, _told(nodes)) for position in open_run.running]
+    changes.append(Change(None, _told(run | closed)))
+    breakdown.end(
+        connection,
+        fence,
+        nodes=nodes,
+        run=run,
+        state=_readable(open_run.state) | closed,
+        events=rows.event_rows(fence.run, fence.attempt, runs.last_seq(connection, fence.run), changes, end),
+    )
 
 
 def _told(fields: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
-from app.db.repositories.transitions import Activity, NewAttempt, NewRun, Standing
+from app.db.repositories.transitions import Activity, Claim, NewAttempt, NewRun, Standing
 
 CHANGED = "changed"  # never told to a client: what was read has to be read again
+NOT_NEXT = "not_next"  # nor this: others go first
 _LIMIT = "max_run_reached"
 
 
@@ -21,9 +24,19 @@ def guard(run: NewRun, used: bool, activity: Activity) -> Refusal | None:
     """Say why a run must not be started now, in the order that clients rely on (api-behaviour 3.4)."""
     if used:
         return Refusal("already_exists", f"run {run.run_id!r} of DAG {run.dag_name!r} exists already")
+    if run.entry is not None:
+        return _full(run.dag_name, run.max_active_runs, activity) if run.limited else None
     if activity.live and (run.singleton or run.max_active_runs == 1):
         return Refusal(_LIMIT, f"DAG {run.dag_name!r} is running already and allows one run at a time")
-    return _full(run.dag_name, run.max_active_runs, activity)
+    refusal = _full(run.dag_name, run.max_active_runs, activity)
+    if refusal is None and is_crowded_out(run, activity) and not run.may_wait:
+        return Refusal(_LIMIT, f"queue {run.queue!r} has {activity.crowd} of at most {run.room} runs under way")
+    return refusal
+
+
+def is_crowded_out(run: NewRun, activity: Activity) -> bool:
+    """Whether there is no room for a run in its queue."""
+    return 0 < run.room <= activity.crowd
 
 
 def guard_again(attempt: NewAttempt, standing: Standing | None, activity: Activity) -> Refusal | None:
@@ -35,6 +48,15 @@ def guard_again(attempt: NewAttempt, standing: Standing | None, activity: Activi
     if standing.last_seq != attempt.last_seq:
         return Refusal(CHANGED, f"run {attempt.run_id!r} of DAG {attempt.dag_name!r} was changed just now; try again")
     return _full(attempt.dag_name, attempt.max_active_runs, activity) if attempt.counted else None
+
+
+def guard_claim(claim: Claim, released: Collection[int], last_seq: int | None) -> Refusal | None:
+    """Say why a queued run must not be begun now: it is not the next one, or not as it was read."""
+    if claim.fence.run not in released or last_seq is None:
+        return Refusal(NOT_NEXT, f"it is not the turn of run {claim.fence.run} in queue {claim.queue!r}")
+    if last_seq != claim.last_seq:
+        return Refusal(CHANGED, f"run {claim.fence.run} was changed just now; try again")
+    return None
 
 
 def _full(dag_name: str, most: int, activity: Activity) -> Refusal | None:

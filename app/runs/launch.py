@@ -1,10 +1,11 @@
-"""Use cases of runs: start a stored DAG, a text or what a run worked from; stop one run or all of a DAG.
+"""Use cases of runs: start or enqueue a stored DAG or a text, start what a run worked from; stop one run or all.
 
 Behaviour: api-behaviour 3.4 and 3.6, runtime 21.6 and 21.7.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 import msgspec
@@ -22,7 +23,7 @@ from app.errors import (
     NotFoundError,
     NotRunningError,
 )
-from app.names import check_dag_name, check_run_id, new_key, new_run_id, shorten
+from app.names import check_dag_name, check_queue, check_run_id, new_key, new_run_id, shorten
 from app.runs import stored
 from app.runs.accept import Start, Wanted
 from app.runs.files import RunFiles
@@ -43,8 +44,20 @@ class Drivers(Protocol):
     async def accept(self, wanted: Wanted, run: OwnedRun) -> None:
         """Store a new run and drive it; raises RunRefusedError."""
 
+    async def enqueue(self, wanted: Wanted, run: OwnedRun) -> None:
+        """Store a new run that waits in its queue; raises RunRefusedError."""
+
     def tell_stop(self, key: int, *, at_once: bool = False) -> None:
         """Tell a run that it was asked to stop, if it is driven here."""
+
+
+class _Text(msgspec.Struct, frozen=True):
+    """What a run is to work from: a text as it was read, how it is to be started, and the file that it came from."""
+
+    spec: str
+    loaded: Loaded
+    start: Start
+    file_name: str | None = None
 
 
 class Launcher:
@@ -58,6 +71,21 @@ class Launcher:
 
     async def start_text(self, spec: str, name: str, start: Start) -> str:
         """Start a text that is no stored DAG and return the run's id; raises AppError."""
+        return await self._start(self._text(spec, name, start))
+
+    async def start_stored(self, file_name: str, start: Start) -> str:
+        """Start a stored DAG and return the run's id; raises AppError."""
+        return await self._start(await self._stored(file_name, start))
+
+    async def enqueue_text(self, spec: str, name: str, start: Start) -> str:
+        """Let a text that is no stored DAG wait in its queue, and return the run's id; raises AppError."""
+        return await self._enqueue(self._text(spec, name, start))
+
+    async def enqueue_stored(self, file_name: str, start: Start) -> str:
+        """Let a stored DAG wait in its queue, and return the run's id; raises AppError."""
+        return await self._enqueue(await self._stored(file_name, start))
+
+    def _text(self, spec: str, name: str, start: Start) -> _Text:
         if not spec.strip():
             raise BadRequestError("spec: is empty; give the definition to run as YAML text")
         if name:
@@ -65,10 +93,9 @@ class Launcher:
         loaded = self._read(spec, name=name)
         if not loaded.definition.dag.name and not loaded.problems:
             raise BadRequestError("name: is missing; give it in the request or as 'name:' in the definition")
-        return await self._start(spec, loaded, None, start)
+        return _Text(spec, loaded, start)
 
-    async def start_stored(self, file_name: str, start: Start) -> str:
-        """Start a stored DAG and return the run's id; raises AppError."""
+    async def _stored(self, file_name: str, start: Start) -> _Text:
         row = await self._database.glance(lambda connection: dags.get(connection, file_name))
         if row is None:
             raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
@@ -76,45 +103,53 @@ class Launcher:
         loaded = self._read(row["spec"] or "", name=file_name)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
+        check_queue(start.queue)
         if override:
             check_dag_name(override, "dagName")
             loaded = self._read(row["spec"], name=file_name, override=override)
         start = msgspec.structs.replace(start, source_directory=row["source_directory"], revision=row["revision"])
-        return await self._start(row["spec"], loaded, file_name, start)
+        return _Text(row["spec"], loaded, start, file_name)
 
     def _read(self, spec: str, *, name: str = "", override: str = "") -> Loaded:
         return self._library.read(spec, name=name, override=override, base=self._ground.base_text())
 
-    async def _start(self, spec: str, loaded: Loaded, file_name: str | None, start: Start) -> str:
-        if loaded.problems:
-            raise InvalidSpecError(loaded.problems)
-        definition = loaded.definition
-        wanted = Wanted(
-            spec=spec,
-            base=self._ground.base_text(),
-            file_name=file_name,
-            start=start,
-        )
+    async def _start(self, text: _Text) -> str:
+        wanted, owned = await self._prepare(text)
+        await self._accept(self._drivers.accept(wanted, owned))
+        return owned.run_id
+
+    async def _enqueue(self, text: _Text) -> str:
+        if not self._ground.queues.enabled:
+            raise BadRequestError("queues are switched off here; start the run, or set queues_enabled")
+        check_queue(text.start.queue)
+        wanted, owned = await self._prepare(text)
+        await self._accept(self._drivers.enqueue(wanted, owned))
+        return owned.run_id
+
+    async def _prepare(self, text: _Text) -> tuple[Wanted, OwnedRun]:
+        if text.loaded.problems:
+            raise InvalidSpecError(text.loaded.problems)
+        start, definition = text.start, text.loaded.definition
+        wanted = Wanted(spec=text.spec, base=self._ground.base_text(), file_name=text.file_name, start=start)
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
         _refuse_nul(start)
-        key = new_key()
-        inputs = await evaluate_inputs(definition.dag, start.params, self._place(key, start.source_directory))
+        key, dag = new_key(), definition.dag
         owned = OwnedRun(
             key=key,
-            dag_name=definition.dag.name,
+            dag_name=dag.name,
             run_id=run_id,
             attempt=1,
             token=1,
             definition=definition,
-            inputs=inputs,
+            inputs=await evaluate_inputs(dag, start.params, self._place(key, start.source_directory)),
             last_seq=1,
+            queue=start.queue or dag.queue or dag.name,
         )
-        await self._accept(wanted, owned)
-        return run_id
+        return wanted, owned
 
-    async def _accept(self, wanted: Wanted, owned: OwnedRun) -> None:
+    async def _accept(self, stored: Awaitable[None]) -> None:
         try:
-            await self._drivers.accept(wanted, owned)
+            await stored
         except RunRefusedError as error:
             raise _as_app_error(error.refusal) from error
 
@@ -143,10 +178,11 @@ class Launcher:
             definition=loaded.definition,
             inputs=inputs,
             last_seq=1,
+            queue=dag.queue or name,
         )
         start = msgspec.structs.replace(start, singleton=True, revision=source.run["dag_revision"])
         wanted = Wanted(spec=source.spec, base=source.base, file_name=source.run["file_name"], start=start)
-        await self._accept(wanted, owned)
+        await self._accept(self._drivers.accept(wanted, owned))
         return run_id
 
     async def _source(self, run: Row) -> StoredRun:

@@ -59,8 +59,16 @@ def is_read_by(dag: Dag) -> bool:
 def _lines(event: Mapping[str, Any], dag: Dag, error: str) -> tuple[Line, ...]:
     data = event["data"]
     if "accepted" in data:
-        told = {"trigger": data["accepted"], **_picked(data, "step"), **_picked(data, "actor")}
+        told = {
+            "trigger": data["accepted"],
+            **_picked(data, "queue"),
+            **_picked(data, "step"),
+            **_picked(data, "actor"),
+        }
         return (Line("INFO", "run accepted", told),)
+    if "dequeued" in data:
+        about = {"attempt": data["dequeued"], **_picked(data, "actor")}
+        return (Line("INFO", "attempt taken out of its queue", about),)
     if "edited_by" in data:
         status = NodeStatus(data["status"]).label
         about = {"step": dag.steps[event["position"]].name, "status": status, "actor": data["edited_by"]}
@@ -68,8 +76,8 @@ def _lines(event: Mapping[str, Any], dag: Dag, error: str) -> tuple[Line, ...]:
     return describe(dag, Change(event["position"], data), error)
 
 
-def _picked(data: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {name: data[name]} if data.get(name) else {}
+def _picked(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: data[name] for name in names if data.get(name)}
 
 
 def _value(value: object) -> str:

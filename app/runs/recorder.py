@@ -17,9 +17,11 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import transitions
-from app.db.repositories.transitions import Activity, NewAttempt, NewRun, Transition
-from app.runs.guard import Refusal, guard_again
+from app.db.repositories import queue, transitions
+from app.db.repositories.transitions import Activity, Claim, NewAttempt, NewRun, Transition
+from app.engine.admission import Entry, Queues, admit
+from app.runs.accept import queued
+from app.runs.guard import NOT_NEXT, Refusal, guard_again, guard_claim, is_crowded_out
 
 _log = logging.getLogger(__name__)
 _GROUP_LOG_BYTES = 1024 * 1024
@@ -40,12 +42,13 @@ class RunRefusedError(Exception):
 
 
 Guard = Callable[[NewRun, bool, Activity], Refusal | None]
-_Work = NewRun | NewAttempt | Transition
+_Work = NewRun | NewAttempt | Claim | Transition
 
 
 class _Item(msgspec.Struct):
     work: _Work
-    done: asyncio.Future[None]
+    done: asyncio.Future[bool]
+    queued: bool = False
     retried: bool = False
 
     def fail(self, error: Exception) -> None:
@@ -54,16 +57,17 @@ class _Item(msgspec.Struct):
 
     def succeed(self) -> None:
         if not self.done.done():
-            self.done.set_result(None)
+            self.done.set_result(self.queued)
 
 
 class Recorder:
     """The only writer of run states in this process."""
 
-    def __init__(self, database: Database, owner: str, guard: Guard) -> None:
+    def __init__(self, database: Database, owner: str, guard: Guard, queues: Queues | None = None) -> None:
         self._database = database
         self._owner = owner
         self._guard = guard
+        self._queues = queues or Queues()
         self._waiting: deque[_Item] = deque()
         self._logs: deque[_Item] = deque()
         self._wake = asyncio.Event()
@@ -85,17 +89,25 @@ class Recorder:
             await self._task
             self._task = None
 
-    async def accept(self, run: NewRun) -> None:
-        """Store a new run; raises RunRefusedError, or DatabaseUnavailable at once while the database is away."""
-        if self._outage is not None:
-            raise DatabaseUnavailable(self._outage.reason)
-        await self._put(self._waiting, run)
+    async def accept(self, run: NewRun) -> bool:
+        """Store a new run, and tell whether it waits in its queue.
+
+        Raises RunRefusedError, or DatabaseUnavailable at once while the database is away.
+        """
+        return await self._put_new(run)
 
     async def accept_again(self, attempt: NewAttempt) -> None:
         """Store the next attempt of a run; raises as ``accept`` does."""
+        await self._put_new(attempt)
+
+    async def claim(self, claim: Claim) -> None:
+        """Take a run out of its queue and store what its driver did with it at once; raises as ``accept`` does."""
+        await self._put_new(claim)
+
+    async def _put_new(self, work: NewRun | NewAttempt | Claim) -> bool:
         if self._outage is not None:
             raise DatabaseUnavailable(self._outage.reason)
-        await self._put(self._waiting, attempt)
+        return await self._put(self._waiting, work)
 
     async def record(self, transition: Transition) -> None:
         """Store a transition; raises FenceLostError. Returns after the commit."""
@@ -105,11 +117,11 @@ class Recorder:
         """Store log chunks behind all transitions; raises FenceLostError."""
         await self._put(self._logs, transition)
 
-    async def _put(self, queue: deque[_Item], work: _Work) -> None:
+    async def _put(self, line: deque[_Item], work: _Work) -> bool:
         item = _Item(work, asyncio.get_running_loop().create_future())
-        queue.append(item)
+        line.append(item)
         self._wake.set()
-        await item.done
+        return await item.done
 
     async def _run(self) -> None:
         while True:
@@ -184,9 +196,10 @@ class Recorder:
 
     def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
         failed: dict[int, Exception] = {}
-        transitions.take_turns(connection, {name for item in group for name in _limited_names(item.work)})
+        transitions.take_turns(connection, {name for item in group for name in _turns(item.work)})
         self._apply_new(connection, group, failed)
         self._apply_again(connection, group, failed)
+        self._apply_claims(connection, group, failed)
         self._apply_transitions(connection, group, failed)
         return failed
 
@@ -205,17 +218,19 @@ class Recorder:
         if not new:
             return []
         used = transitions.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
-        active = transitions.count_active(connection, {run.dag_name for _, run in new})
+        crowds = _Crowds(connection, [run for _, run in new])
         accepted = []
         for item, run in new:
-            activity = active.get(run.dag_name, Activity())
+            activity = crowds.around(run)
             refusal = self._guard(run, (run.dag_name, run.run_id) in used, activity)
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
                 continue
             used.add((run.dag_name, run.run_id))
-            active[run.dag_name] = Activity(live=activity.live + 1, queued=activity.queued)
-            accepted.append(run)
+            admitted = queued(run) if run.entry is None and is_crowded_out(run, activity) else run
+            item.queued = admitted.entry is not None
+            crowds.add(admitted)
+            accepted.append(admitted)
         return accepted
 
     def _apply_again(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
@@ -227,17 +242,45 @@ class Recorder:
         active = transitions.count_active(connection, names)
         accepted = []
         for item, attempt in again:
-            activity = active.get(attempt.dag_name, Activity())
+            place = (attempt.dag_name, attempt.queue)
+            activity = active.get(place, Activity())
             refusal = guard_again(attempt, over.get(attempt.key), activity)
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
                 continue
             del over[attempt.key]  # it is not over any more
-            active[attempt.dag_name] = Activity(live=activity.live + 1, queued=activity.queued)
+            active[place] = msgspec.structs.replace(activity, live=activity.live + 1)
             accepted.append(attempt)
         if accepted:
             transitions.add_attempts(connection, accepted)
             transitions.apply(connection, [attempt.first for attempt in accepted if attempt.first is not None])
+
+    def _apply_claims(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
+        """Let those go whose turn it really is: others may have been faster, or may have taken the room."""
+        claims = [(item, item.work) for item in group if isinstance(item.work, Claim)]
+        if not claims:
+            return
+        released = self._released(connection, [claim for _, claim in claims])
+        sequences = transitions.lock_waiting(connection, released & {claim.fence.run for _, claim in claims})
+        admitted = []
+        for item, claim in claims:
+            refusal = guard_claim(claim, released, sequences.pop(claim.fence.run, None))
+            if refusal is not None:
+                failed[id(item)] = RunRefusedError(refusal)
+            else:
+                admitted.append((item, claim))
+        taken = queue.take(connection, [claim.fence.run for _, claim in admitted]) if admitted else set()
+        for item, claim in admitted:
+            if claim.fence.run not in taken:
+                failed[id(item)] = RunRefusedError(Refusal(NOT_NEXT, "it was taken out of its queue just now"))
+        if taken:
+            transitions.claim(connection, [claim for _, claim in admitted if claim.fence.run in taken])
+
+    def _released(self, connection: WriteConnection, claims: Sequence[Claim]) -> set[int]:
+        names = sorted({claim.queue for claim in claims})
+        rows = [row for name in names for row in queue.find_next(connection, name, len(claims))]
+        entries = [Entry(row["run_id"], row["queue"], row["max_active_runs"]) for row in rows]
+        return set(admit(entries, queue.count_live(connection, names), self._queues).released)
 
     def _apply_transitions(
         self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
@@ -274,10 +317,36 @@ def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int
     return False
 
 
-def _limited_names(work: _Work) -> tuple[str, ...]:
-    """Name the DAG whose active runs have to be counted."""
-    if isinstance(work, NewRun) or (isinstance(work, NewAttempt) and work.counted):
-        return (work.dag_name,)
+class _Crowds:
+    """What is active around new runs, those that were admitted before them included."""
+
+    def __init__(self, connection: ReadConnection, new: Sequence[NewRun]) -> None:
+        names = {run.dag_name for run in new if run.entry is None or run.limited}
+        self._active = transitions.count_active(connection, names) if names else {}
+        crowded = {run.queue for run in new if run.room}
+        self._live = queue.count_live(connection, crowded) if crowded else {}
+
+    def around(self, run: NewRun) -> Activity:
+        activity = self._active.get((run.dag_name, run.queue), Activity())
+        return msgspec.structs.replace(activity, crowd=self._live.get(run.queue, 0))
+
+    def add(self, run: NewRun) -> None:
+        activity, waits = self.around(run), run.entry is not None
+        self._active[run.dag_name, run.queue] = Activity(
+            live=activity.live + (not waits), queued=activity.queued + waits
+        )
+        self._live[run.queue] = activity.crowd + (not waits)
+
+
+def _turns(work: _Work) -> tuple[str, ...]:
+    """Name what has to be counted before the work can be done: runs of a DAG, runs in a queue."""
+    match work:
+        case NewRun(room=room) if room:
+            return (work.dag_name, f"queue {work.queue}")
+        case NewRun() | NewAttempt(counted=True):
+            return (work.dag_name,)
+        case Claim():
+            return (f"queue {work.queue}",)
     return ()
 
 

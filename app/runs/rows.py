@@ -143,6 +143,12 @@ def reopened_event(run: int, at: datetime, *, seq: int, attempt: int, actor: str
     return {"run_id": run, "seq": seq, "attempt": attempt, "at": at, "position": None, "data": data}
 
 
+def dequeued_event(run: int, at: datetime, *, seq: int, attempt: int, actor: str | None) -> Row:
+    """Make the event that an attempt was taken out of its queue before it began."""
+    data = {"dequeued": attempt, **({"actor": actor} if actor else {})}
+    return {"run_id": run, "seq": seq, "attempt": attempt, "at": at, "position": None, "data": data}
+
+
 def accepted_event(run: int, at: datetime, trigger: str, actor: str | None) -> Row:
     """Make the first event of a run: that it was accepted, and who wanted it."""
     data = {"accepted": trigger, **({"actor": actor} if actor else {})}

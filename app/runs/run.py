@@ -50,6 +50,7 @@ class OwnedRun(msgspec.Struct, frozen=True, kw_only=True):
     definition: Definition
     inputs: RunInputs
     last_seq: int = 0
+    queue: str = ""  # the group that it counts in; empty for a sub-run, which counts in none
     machine: str = ""  # why its processes cannot be here any more, when they cannot
     parentage: Family | None = None  # of a sub-run
     masker: Masker = msgspec.field(

@@ -224,7 +224,7 @@ class Runner:
 
     async def _commit(self, messages: list[_Message]) -> None:
         after = self._state
-        if after.phase is Phase.CLOSED and self._stored.status is RunStatus.NOT_STARTED:
+        if after.phase is Phase.CLOSED and self._stored.status in (RunStatus.NOT_STARTED, RunStatus.QUEUED):
             # A run without steps begins and ends in one turn; each row goes through every status all the same.
             self._state = msgspec.structs.replace(
                 self._stored, status=RunStatus.RUNNING, phase=Phase.STEPS, started_at=after.started_at

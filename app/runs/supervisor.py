@@ -18,7 +18,7 @@ from app.engine.plan import Plan, fresh
 from app.engine.state import RunState
 from app.executors import proc
 from app.executors.blanks import Blanks
-from app.runs.accept import Wanted, new_run
+from app.runs.accept import Wanted, new_run, queued, with_room
 from app.runs.again import Retries, Retry
 from app.runs.casualties import Casualties, Casualty
 from app.runs.children import Exchange
@@ -29,11 +29,13 @@ from app.runs.kept import KeptLogs
 from app.runs.log import RunLogFile, is_read_by
 from app.runs.notify import Notifier
 from app.runs.recorder import FenceLostError, Recorder
+from app.runs.release import Releases
 from app.runs.remains import remove_remains
 from app.runs.rows import NodeFacts
 from app.runs.run import OwnedRun
 from app.runs.runner import Runner
 from app.runs.secrets import unlock
+from app.runs.signal import QueueSignal
 from app.runs.sweep import Sweep, TakenOver
 from app.runs.workshop import Workshop
 from app.spec.library import Library
@@ -60,10 +62,12 @@ class Supervisor:
         self._notifier = Notifier(database, ground.zone)
         self._exchange = Exchange(database, library, ground, self)
         self._retries = Retries(database, recorder, library, ground, self._runner)
+        self._releases = Releases(database, recorder, library, ground, self._runner)
         self._casualties = Casualties(database, ground)
         self._given_up: list[Casualty] = []
         self._stopping = asyncio.Event()
         self._settling = False
+        self.changed = QueueSignal()  # tells of runs that come, go or end
         self._blanks = Blanks(ground.spool)
 
     # -- life cycle ------------------------------------------------------------------------------------------
@@ -159,6 +163,7 @@ class Supervisor:
                 await remove_remains(self._database, self._ground.spool, [casualty.fence.run])
             else:
                 await self._casualties.note(casualty)
+                self.changed.tell()
             del self._given_up[0]
 
     # -- runs ------------------------------------------------------------------------------------------------
@@ -166,14 +171,35 @@ class Supervisor:
     async def accept(self, wanted: Wanted, run: OwnedRun) -> None:
         """Store a new run with the first thing its driver does, and drive it.
 
-        Raises RunRefusedError, and SealError when its secrets cannot be kept.
+        Where its queue has no room for it, it waits there instead. Raises RunRefusedError, and SealError when its
+        secrets cannot be kept.
         """
         run, problem = await unlock(run, self._ground.machine)
         dag = run.definition.dag
         runner = self._runner(run, dag, fresh(Plan.of(dag)), {})
-        new = new_run(wanted, run, self._ground)
-        await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin(new.events, problem)))
-        self.drive(runner)
+        new = with_room(new_run(wanted, run, self._ground), self._ground.queues)
+        waits = await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin(new.events, problem)))
+        if waits:
+            self.changed.tell(run.queue)
+        else:
+            self.drive(runner)
+
+    async def enqueue(self, wanted: Wanted, run: OwnedRun) -> None:
+        """Store a new run that waits in its queue; raises as ``accept`` does.
+
+        Its secrets are looked up for what is shown of it; what it gets of them is looked up when its turn comes.
+        """
+        run, _ = await unlock(run, self._ground.machine)
+        await self._recorder.accept(queued(new_run(wanted, run, self._ground)))
+        self.changed.tell(run.queue)
+
+    async def release(self, key: int) -> None:
+        """Take a run out of its queue and drive it; raises what ``Releases.release`` does."""
+        self.drive(await self._releases.release(key))
+
+    async def give_up(self, key: int, reason: str) -> None:
+        """End a run that waits and cannot be begun as failed."""
+        await self._releases.give_up(key, reason)
 
     async def retry(self, key: int, retry: Retry) -> None:
         """Begin the next attempt of a run that is over, and drive it; raises what ``Retries.reopen`` does."""
@@ -215,6 +241,8 @@ class Supervisor:
         error = None if task.cancelled() else task.exception()
         if error is None and runner.is_over:
             self._exchange.ends.tell(run.key)
+            if run.parentage is None:
+                self.changed.tell(run.queue)
         if isinstance(error, FenceLostError):
             _log.warning("run %s/%s has another owner now", run.dag_name, run.run_id)
         if error is not None and not isinstance(error, DatabaseUnavailable):

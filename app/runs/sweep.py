@@ -138,6 +138,7 @@ class Sweep:
             inputs=found.inputs,
             masker=Masker(found.inputs.to_hide),
             last_seq=found.last_seq,
+            queue=run["queue"],
             machine=self._machine(attempt),
             parentage=found.parentage,
         )

@@ -30,6 +30,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     read: Callable[[Raw, Path], object]
+    map: bool = False  # whether a file may write it as a map, which comes as a list of key=value
     plain: Callable[[Any], Plain] = str
     is_secret: bool = False
     is_switch: bool = False
@@ -99,6 +100,22 @@ def _origins(raw: Raw, _folder: Path) -> tuple[str, ...]:
         if not _ORIGIN.fullmatch(item):
             raise ValueError(f"{item!r} is not an origin; write https://host or https://host:port, each by name")
     return tuple(item.lower() for item in _items(raw))
+
+
+def _limits(raw: Raw, _folder: Path) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for item in _items(raw):
+        name, _, number = (part.strip() for part in item.rpartition("="))
+        if not name or not re.fullmatch(r"[1-9][0-9]{0,5}", number):
+            raise ValueError(f"{item!r} does not fit; write NAME=RUNS such as reports=2, at least 1")
+        if name in found:
+            raise ValueError(f"{name!r} is there twice; keep one")
+        found[name] = int(number)
+    return found
+
+
+def _written(limits: dict[str, int]) -> list[str]:
+    return [f"{name}={number}" for name, number in limits.items()]
 
 
 def _words(raw: Raw, _folder: Path) -> tuple[str, ...]:
@@ -198,4 +215,5 @@ URL = Kind(name="URL", read=_url)
 SECRET = Kind(name="secret", read=_secret, plain=_hide, is_secret=True)
 TRUTH = Kind(name="true or false", read=_truth, plain=bool, is_switch=True)
 KEY = Kind(name=f"key, {_LEAST_KEY_CHARACTERS} characters or more", read=_key, plain=_hide, is_secret=True)
+QUEUES = Kind(name="list of queues and their limits", read=_limits, map=True, plain=_written)
 SECONDS = Kind(name="seconds", read=_seconds, plain=_shortest)

@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     orphan_grace_seconds: float
     lease_seconds: float
     detach_lease_seconds: float
+    queues: Mapping[str, int]
+    queues_enabled: bool
     monitoring_interval_seconds: float
     monitoring_retention_seconds: float
     evaluation_timeout_seconds: float

@@ -101,6 +101,8 @@ def _parse(path: Path) -> yaml.Node | None:
 def _read_node(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> Raw:
     if isinstance(node, yaml.SequenceNode):
         return [_read_scalar(item, name, origin, environ) for item in node.value]
+    if isinstance(node, yaml.MappingNode) and _BY_NAME[name].kind.map:
+        return [f"{key.value}={_read_scalar(value, name, origin, environ)}" for key, value in node.value]
     return _read_scalar(node, name, origin, environ)
 
 

@@ -33,9 +33,9 @@ async def test_a_fresh_database_is_as_it_should_be(database_url: str) -> None:
         ("ALTER TABLE runs ADD COLUMN colour TEXT",) * 2 + ("column colour of runs is not of Dagbook's making",),
         ("CREATE INDEX mine ON runs (error)",) * 2 + ("index mine of runs is not of Dagbook's making",),
         (
-            "DROP INDEX ix_runs_active; CREATE INDEX ix_runs_active ON runs (status) WHERE status = 1",
-            "DROP INDEX ix_runs_active; CREATE INDEX ix_runs_active ON runs (status) WHERE status = 1",
-            "index ix_runs_active of runs is not as the migrations made it",
+            "DROP INDEX ix_runs_active_queue; CREATE INDEX ix_runs_active_queue ON runs (queue) WHERE status = 1",
+            "DROP INDEX ix_runs_active_queue; CREATE INDEX ix_runs_active_queue ON runs (queue) WHERE status = 1",
+            "index ix_runs_active_queue of runs is not as the migrations made it",
         ),
         (
             "DROP TRIGGER guard_run_events_update; " + OTHER_TRIGGER,

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.repositories import dags, figures, history, revisions, runs, services, transitions
+from app.db.repositories import dags, figures, history, queue, revisions, runs, services, transitions
 from app.db.repositories.dags import DagFilter
 from app.engine.status import RunStatus
 from tests.db.plans import plans, scanned
@@ -58,6 +58,13 @@ def _fill(connection: WriteConnection) -> None:
         figures.count_active,
         figures.count_dags,
         lambda connection: services.find_tasks(connection, ["one"]),
+        lambda connection: runs.find(connection, runs.RunFilter(status=2)),
+        lambda connection: transitions.count_active(connection, ["etl"]),
+        queue.find_queues,
+        queue.find_live,
+        queue.find_waiting,
+        lambda connection: queue.find_next(connection, "etl", 9),
+        lambda connection: queue.count_live(connection, ["etl"]),
     ],
 )
 async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -> None:
@@ -70,13 +77,28 @@ async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -
     await rehearse(shared_database, look)
 
 
-async def test_a_start_does_not_look_through_the_history_of_its_dag(shared_database: Database) -> None:
+@pytest.mark.parametrize(
+    ("work", "index"),
+    [
+        (lambda connection: runs.find_live(connection, "etl"), "ix_runs_active_name"),
+        (lambda connection: transitions.count_active(connection, ["etl"]), "ix_runs_active_name"),
+        (lambda connection: history.find_latest(connection, ["etl"]), "ix_runs_active_name"),
+        (lambda connection: queue.count_live(connection, ["etl"]), "ix_runs_active_queue"),
+        (figures.count_active, "ix_runs_status"),
+        (queue.find_live, "ix_runs_status"),
+        (figures.count_runs, "ix_runs_status"),
+        (lambda connection: runs.find(connection, runs.RunFilter(status=2)), "ix_runs_status"),
+        (lambda connection: queue.find_next(connection, "etl", 9), "ix_queue_entries_queue"),
+    ],
+)
+async def test_what_is_active_or_of_a_status_is_found_without_a_look_at_the_rest(
+    shared_database: Database, work: _Work, index: str
+) -> None:
     def look(connection: WriteConnection) -> None:
         _fill(connection)
-        plan = plans(connection, lambda c: transitions.count_active(c, ["etl"]))
-        if connection.dialect.name == "sqlite":  # PostgreSQL goes by what it knows of the rows
-            assert "ix_runs_active" in plan, plan
-        assert transitions.count_active(connection, ["etl", "x"])["etl"].live == 4
+        if connection.dialect.name == "postgresql":
+            pytest.skip("PostgreSQL chooses among indexes by statistics, which so few rows do not give")
+        assert index in (plan := plans(connection, work)), plan
 
     await rehearse(shared_database, look)
 

@@ -38,6 +38,7 @@ def copy_runs_but_indexes(connection: Connection) -> None:
     operations = Operations(MigrationContext.configure(connection))
     operations.drop_index("ix_runs_created_at", "runs")
     operations.drop_index("ix_runs_dag_name", "runs")
+    operations.drop_index("ix_runs_status", "runs")
     with operations.batch_alter_table("runs", recreate="always"):
         pass
 

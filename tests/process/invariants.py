@@ -59,6 +59,12 @@ QUERIES = {
         SELECT DISTINCT l.run_id, n.name FROM log_chunks l
         JOIN nodes n ON n.run_id = l.run_id AND n.attempt = l.attempt AND n.position = l.position
         WHERE n.started_at IS NULL OR n.execution = 0""",
+    "a run is queued and has no place in a queue": """
+        SELECT r.id FROM runs r LEFT JOIN queue_entries q ON q.run_id = r.id WHERE r.status = 5 AND q.id IS NULL""",
+    "a run has a place in a queue and is not queued": """
+        SELECT r.id, r.status FROM runs r JOIN queue_entries q ON q.run_id = r.id WHERE r.status <> 5""",
+    "a run is queued and has an owner": """
+        SELECT run_id FROM run_attempts WHERE status = 5 AND owner IS NOT NULL""",
     "a stop was asked of a run that is over and is still waiting": """
         SELECT q.id FROM run_requests q JOIN runs r ON r.id = q.run_id
         WHERE q.handled_at IS NULL AND r.status IN (2, 3, 4, 6) AND q.asked_at < r.finished_at""",

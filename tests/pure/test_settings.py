@@ -103,6 +103,13 @@ def test_a_variable_that_is_not_set_is_no_value(tmp_path: Path) -> None:
         read_file(tmp_path, "default_shell: ${NOWHERE}")
 
 
+@pytest.mark.parametrize("text", ["queues: {etl: 2, big one: 10}", "queues: [etl=2, big one = 10]"])
+def test_queues_may_be_written_as_a_map_or_as_a_list(tmp_path: Path, text: str) -> None:
+    settings = read_file(tmp_path, text)
+    assert list(settings.queues.items()) == [("etl", 2), ("big one", 10)]
+    assert read({"queues": "etl=2,big one=10"}, {}, tmp_path).queues == settings.queues
+
+
 @pytest.mark.parametrize("variable", [*OTHER_VARIABLES, f"{TEST_PREFIX}POSTGRES", "PORT", "DAGU_PORT"])
 def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path, variable: str) -> None:
     environ = {variable: str(write_file(tmp_path, ""))}
@@ -130,6 +137,11 @@ def test_an_unknown_variable_is_refused_by_name(tmp_path: Path, environ: dict[st
         ("port:", "port ({file}:1): has no value; write one, or take the line out"),
         ("port: {a: 1}", "port ({file}:1): is nested; write one value or a list of values"),
         ("port: [1]", "port ({file}:1): a list is given where one value belongs"),
+        ("queues: {a: 0}", "queues ({file}:1): 'a=0' does not fit; write NAME=RUNS such as reports=2, at least 1"),
+        ("queues: a", "queues ({file}:1): 'a' does not fit; write NAME=RUNS such as reports=2, at least 1"),
+        ("queues: {a: [1]}", "queues ({file}:1): is nested; write one value or a list of values"),
+        ("queues: [a=1, a=2]", "queues ({file}:1): 'a' is there twice; keep one"),
+        ("queues_enabled: 1", "queues_enabled ({file}:1): '1' does not fit; write true or false"),
         ("allowed_hosts: [[a]]", "allowed_hosts ({file}:1): is nested; write one value or a list of values"),
         ("- port", "settings file ({file}:1): is not a map; write lines such as `port: 8080`"),
     ],

@@ -111,6 +111,7 @@ def again(run: NewRun, last_seq: int, *, previous: int = 1, counted: bool = True
         run_id=run.run_id,
         previous=previous,
         last_seq=last_seq,
+        queue=run.queue,
         max_active_runs=run.max_active_runs,
         counted=counted,
         run={"status": 0, "attempt": number, "stop_requested_at": None, "stop_requested_by": None, **blank, **kept},

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from app.db.repositories.transitions import Activity, NewAttempt, NewRun, Standing
-from app.runs.guard import CHANGED, guard, guard_again
+from app.runs.guard import CHANGED, guard, guard_again, is_crowded_out
 
 
 def _run(*, most: int, singleton: bool = False) -> NewRun:
@@ -52,6 +53,47 @@ def test_a_run_is_refused_for_its_id_for_a_live_one_or_for_the_limit(
     assert refusal is None or "etl" in refusal.message
 
 
+@pytest.mark.parametrize(
+    ("most", "limited", "used", "live", "queued", "code"),
+    [
+        (1, False, False, 9, 9, None),
+        (2, False, False, 9, 9, None),
+        (2, True, False, 1, 0, None),
+        (2, True, False, 1, 1, "max_run_reached"),
+        (2, True, False, 0, 2, "max_run_reached"),
+        (-1, True, False, 9, 9, None),
+        (1, False, True, 0, 0, "already_exists"),
+    ],
+)
+def test_waiting_is_refused_for_its_id_or_where_the_limit_counts_for_waiting_too(
+    most: int, limited: bool, used: bool, live: int, queued: int, code: str | None
+) -> None:
+    run = msgspec.structs.replace(_run(most=most), entry={}, limited=limited)
+    refusal = guard(run, used, Activity(live=live, queued=queued))
+    assert (refusal.code if refusal else None) == code
+
+
+@pytest.mark.parametrize(
+    ("room", "crowd", "may_wait", "crowded", "refused"),
+    [
+        (0, 9, True, False, False),
+        (2, 1, False, False, False),
+        (2, 2, True, True, False),
+        (2, 2, False, True, True),
+        (2, 3, False, True, True),
+    ],
+)
+def test_a_start_that_finds_its_queue_full_waits_there_or_is_refused(
+    room: int, crowd: int, may_wait: bool, crowded: bool, refused: bool
+) -> None:
+    run = msgspec.structs.replace(_run(most=5), queue="shared", room=room, may_wait=may_wait)
+    activity = Activity(crowd=crowd)
+    assert is_crowded_out(run, activity) is crowded
+    refusal = guard(run, used=False, activity=activity)
+    assert (refusal is not None) is refused
+    assert refusal is None or (refusal.code == "max_run_reached" and "'shared'" in refusal.message)
+
+
 def _again(*, most: int, counted: bool = True) -> NewAttempt:
     return NewAttempt(
         key=1,
@@ -59,6 +101,7 @@ def _again(*, most: int, counted: bool = True) -> NewAttempt:
         run_id="r1",
         previous=2,
         last_seq=7,
+        queue="etl",
         max_active_runs=most,
         counted=counted,
         run={},

@@ -12,13 +12,18 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, Write
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import logs, runs
+from app.db.repositories import edits, logs, queue, runs
+from app.db.repositories.edits import StepEdit
 from app.db.repositories.logs import StreamKey
-from app.db.repositories.transitions import NewRun
+from app.db.repositories.transitions import Claim, Fence, NewRun
 from app.runs import recorder as recorder_module
+from app.runs.accept import queued
 from app.runs.guard import guard
 from app.runs.recorder import FenceLostError, Recorder, RunRefusedError
-from tests.runs.scene import IDENTITY, again, ended, new_run, register, sequences, told, written
+from tests.runs.scene import IDENTITY, SPEC, again, ended, new_run, now, register, sequences, told, written
+from tests.waiting import come_true
+
+BLANK = {"started_at": None, "finished_at": None, "error": None}
 
 
 class FaultyDatabase(Database):
@@ -97,7 +102,7 @@ async def test_a_bad_run_fails_alone(recorder: Recorder, faulty: FaultyDatabase)
         recorder.accept(new_run()),
         return_exceptions=True,
     )
-    assert [result is None for result in results] == [True, False, True, True]
+    assert [isinstance(result, Exception) for result in results] == [False, True, False, False]
     assert await _sequences(faulty, good) == [1, 2, 3]
     assert await _sequences(faulty, bad) == [1]
 
@@ -182,7 +187,7 @@ async def test_a_used_id_and_a_reached_limit_are_refused_even_inside_one_group(r
     first, twin, neighbour = new_run("same", "r1"), new_run("same", "r1"), new_run("same", "r2")
     results = await asyncio.gather(*(recorder.accept(run) for run in (first, twin, neighbour)), return_exceptions=True)
     codes = [result.refusal.code for result in results if isinstance(result, RunRefusedError)]
-    assert (results[0], codes) == (None, ["already_exists", "max_run_reached"])
+    assert (results[0], codes) == (False, ["already_exists", "max_run_reached"])
 
 
 async def test_an_id_taken_behind_the_guard_s_back_is_refused_by_the_database(
@@ -287,7 +292,7 @@ async def test_a_start_and_a_retry_in_one_group_count_against_the_same_limit(rec
     results = await asyncio.gather(
         recorder.accept(new_run("same", "r2")), recorder.accept_again(again(run, 2)), return_exceptions=True
     )
-    assert results[0] is None
+    assert results[0] is False  # it does not wait
     assert isinstance(results[1], RunRefusedError)
 
 
@@ -321,3 +326,100 @@ async def test_two_servers_that_retry_one_run_at_once_open_one_attempt(
     await other_database.close()
     assert sorted(type(result).__name__ for result in results) == ["NoneType", "RunRefusedError"]
     assert await _sequences(faulty, run) == [1, 2, 3]
+
+
+# -- queues ----------------------------------------------------------------------------------------------------------
+
+
+async def _waiting(recorder: Recorder, name: str, run_id: str, *, spec: str = SPEC) -> NewRun:
+    run = queued(new_run(name, run_id, spec))
+    assert await recorder.accept(run)
+    return run
+
+
+def _claim(run: NewRun, *, last_seq: int = 1) -> Claim:
+    fence = Fence(run.key, 1, 1)
+    return Claim(
+        fence=fence,
+        last_seq=last_seq,
+        queue=run.queue,
+        owner=IDENTITY.id,
+        host=IDENTITY.place,
+        run={"params": [["A", "now"]], "params_text": "A=now"},
+        inputs={name: value for name, value in run.inputs.items() if name != "run_id"} | {"dotenv": [["B", "now"]]},
+        first=msgspec.structs.replace(told(run, 2), run={**BLANK, "status": 1}),
+    )
+
+
+async def _refusal(recorder: Recorder, claim: Claim) -> str:
+    try:
+        await recorder.claim(claim)
+    except RunRefusedError as error:
+        return error.refusal.code
+    return ""
+
+
+async def test_a_queued_run_is_claimed_and_begun_in_one_write(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    run = await _waiting(recorder, "q1", "r1")
+    before = faulty.writes
+    await recorder.claim(_claim(run))
+    assert faulty.writes == before + 1
+    stored = await faulty.read(lambda connection: runs.get(connection, "q1", "r1"))
+    attempt = await faulty.read(lambda connection: runs.get_attempt(connection, run.key, 1))
+    assert stored is not None
+    assert attempt is not None
+    assert (stored["status"], attempt["owner"], attempt["token"]) == (1, IDENTITY.id, 1)
+    whole = await faulty.read(lambda connection: runs.get_whole(connection, run.key))
+    assert whole is not None
+    assert (whole["params_text"], whole["dotenv"]) == ("A=now", [["B", "now"]])
+    assert await _sequences(faulty, run) == [1, 2]
+    assert await faulty.read(queue.find_queues) == []
+
+
+async def test_a_run_is_claimed_once(recorder: Recorder) -> None:
+    run = await _waiting(recorder, "q2", "r1")
+    refusals = await asyncio.gather(*(_refusal(recorder, _claim(run)) for _ in range(2)))
+    assert refusals == ["", "not_next"]
+    assert await _refusal(recorder, _claim(run)) == "not_next"
+
+
+async def test_nobody_is_claimed_before_those_who_came_first(recorder: Recorder) -> None:
+    first, second = await _waiting(recorder, "q3", "r1"), await _waiting(recorder, "q3", "r2")
+    assert await _refusal(recorder, _claim(second)) == "not_next"
+    assert await _refusal(recorder, _claim(first)) == ""
+    assert await _refusal(recorder, _claim(second)) == "not_next"  # one run of the DAG is under way
+
+
+async def test_of_those_claimed_in_one_group_as_many_go_as_the_limit_allows(recorder: Recorder) -> None:
+    spec = f"maxActiveRuns: 2\n{SPEC}"
+    waiting = [await _waiting(recorder, "q4", f"r{number}", spec=spec) for number in range(4)]
+    refusals = await asyncio.gather(*(_refusal(recorder, _claim(run)) for run in waiting))
+    assert refusals == ["", "", "not_next", "not_next"]
+
+
+async def test_a_run_that_was_changed_since_it_was_read_is_to_be_read_again(
+    recorder: Recorder, faulty: FaultyDatabase
+) -> None:
+    run = await _waiting(recorder, "q5", "r1")
+    edit = StepEdit(step="a", status=4, actor="me", at=now())
+    await faulty.write(lambda connection: edits.edit_step(connection, run.key, 1, edit))
+    assert await _refusal(recorder, _claim(run)) == "changed"
+    claim = _claim(run, last_seq=2)
+    assert await _refusal(recorder, msgspec.structs.replace(claim, first=None)) == ""
+
+
+async def test_a_claim_during_an_outage_is_refused_and_the_run_goes_on_waiting(
+    recorder: Recorder, faulty: FaultyDatabase
+) -> None:
+    run = await _waiting(recorder, "q6", "r1")
+    faulty.faults = ["before"]
+    with pytest.raises(DatabaseUnavailable):
+        await recorder.claim(_claim(run))
+
+    async def claimed() -> bool:
+        try:
+            return await _refusal(recorder, _claim(run)) == ""
+        except DatabaseUnavailable:
+            return False
+
+    assert await come_true(claimed)

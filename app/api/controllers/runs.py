@@ -21,6 +21,7 @@ from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import history, logs, runs
 from app.db.repositories.logs import StreamKey
+from app.engine.status import RunStatus
 from app.errors import NotFoundError
 from app.names import LATEST, shorten
 from app.runs.accept import Start
@@ -66,6 +67,11 @@ async def list_runs_of_name(
     run_filter: NamedDependency[runs.RunFilter],
 ) -> DAGRuns:
     """List root runs of one DAG name, which need not exist any more."""
+    return await list_named(parts, name, run_filter)
+
+
+async def list_named(parts: Parts, name: str, run_filter: runs.RunFilter) -> DAGRuns:
+    """List root runs of one DAG name."""
     if "\0" in name:
         return DAGRuns(dag_runs=[])
     return await _list(parts, replace(run_filter, name=name))
@@ -174,7 +180,9 @@ async def get_run_log(
 
 
 async def read_run_log(parts: Parts, run: Mapping[str, Any], page_request: PageRequest) -> Log:
-    """Read a page of a run's own log."""
+    """Read a page of a run's own log; raises NotFoundError while the run has not begun for the first time."""
+    if run["status"] == RunStatus.QUEUED and run["attempt"] == 1:
+        raise NotFoundError(f"run {shorten(run['run_id'])} waits in its queue, so it has no log yet")
     events = await parts.database.read(lambda connection: runs.get_events(connection, run["id"]))
     lines = render_log(events, run, await dag_of(parts, run), parts.zone)
     wanted = window(page_request, len(lines))

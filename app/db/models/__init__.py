@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.db.models.definition import Dag, DagRevision, Definition
 from app.db.models.log import LogChunk
 from app.db.models.node import Node
+from app.db.models.queue import QueueEntry
 from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.models.service import Service
 from app.db.models.user import Token, User
@@ -15,6 +16,7 @@ __all__ = [
     "Definition",
     "LogChunk",
     "Node",
+    "QueueEntry",
     "Run",
     "RunAttempt",
     "RunEvent",

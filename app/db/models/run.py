@@ -13,7 +13,10 @@ from app.db.base import Base, BigKey, OrderedJson, UtcDateTime
 _IS_ROOT = text("root_id IS NULL")
 _IS_CHILD = text("root_id IS NOT NULL")
 _HAS_PARENT = text("parent_id IS NOT NULL")
-_IS_ACTIVE = text("status IN (0, 1, 5)")
+# A query that is to go by an index of active runs has to have this very condition: with bound values instead of
+# numbers neither database sees that the index covers it.
+IS_ACTIVE = text("runs.status IN (0, 1, 5) AND runs.root_id IS NULL")
+_IS_ACTIVE = text("status IN (0, 1, 5) AND root_id IS NULL")
 _IS_OPEN = text("closed_at IS NULL")
 
 
@@ -37,7 +40,18 @@ class Run(Base):
         Index("ix_runs_parent_id", "parent_id", sqlite_where=_HAS_PARENT, postgresql_where=_HAS_PARENT),
         Index("ix_runs_created_at", text("created_at DESC"), "run_id"),
         Index("ix_runs_dag_name", "dag_name", text("created_at DESC")),
-        Index("ix_runs_active", "status", sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE),
+        Index(
+            "ix_runs_active_name", "dag_name", "status", "queue", sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE
+        ),
+        Index("ix_runs_active_queue", "queue", "status", sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE),
+        Index(
+            "ix_runs_status",
+            "status",
+            text("created_at DESC"),
+            "run_id",
+            sqlite_where=_IS_ROOT,
+            postgresql_where=_IS_ROOT,
+        ),
         Index("ix_runs_definition_hash", "definition_hash"),
         {"sqlite_autoincrement": True},
     )

@@ -6,11 +6,10 @@ from sqlalchemy import func, select
 
 from app.db.database import ReadConnection
 from app.db.models.definition import Dag
-from app.db.models.run import Run
+from app.db.models.run import IS_ACTIVE, Run
 
-_ACTIVE = (0, 1, 5)
 _by_status = select(Run.status, func.count()).where(Run.root_id.is_(None)).group_by(Run.status)
-_active = _by_status.where(Run.status.in_(_ACTIVE))
+_active = select(Run.status, func.count()).where(IS_ACTIVE).group_by(Run.status)
 _dags = select(func.count()).select_from(Dag)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
+from sqlalchemy import and_, bindparam, func, select
 
 from app.db.database import ReadConnection
 from app.db.models.definition import Dag, Definition
 from app.db.models.node import Node
-from app.db.models.run import Run, RunAttempt
+from app.db.models.run import IS_ACTIVE, Run, RunAttempt
 from app.db.repositories.reading import Row, all_rows
 from app.db.repositories.runs import SUMMARY
 
@@ -48,17 +48,11 @@ _find_specs = select(Definition.hash, Definition.spec, Definition.base).where(
 )
 
 
-def _newest_of_dag(*conditions: ColumnElement[bool]) -> Select[int]:
-    return (
-        select(Run.id)
-        .where(Run.dag_name == Dag.dag_name, Run.root_id.is_(None), *conditions)
-        .order_by(Run.created_at.desc(), Run.run_id.desc())
-        .limit(1)
-        .correlate(Dag)
-    )
-
-
-_latest = func.coalesce(_newest_of_dag(Run.status == _RUNNING).scalar_subquery(), _newest_of_dag().scalar_subquery())
+_of_dag = (Run.dag_name == Dag.dag_name, Run.root_id.is_(None))
+# Keys grow with time. Sorting by it would bring in an index by time, which leads through the runs of other names.
+_running = select(func.max(Run.id)).where(*_of_dag, Run.status == _RUNNING, IS_ACTIVE).correlate(Dag)
+_newest = select(Run.id).where(*_of_dag).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1).correlate(Dag)
+_latest = func.coalesce(_running.scalar_subquery(), _newest.scalar_subquery())
 _find_latest = select(*SUMMARY).where(
     Run.id.in_(select(_latest).where(Dag.file_name.in_(bindparam("files", expanding=True))))
 )

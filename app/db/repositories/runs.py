@@ -12,14 +12,13 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Definition
 from app.db.models.node import Node
-from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
+from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.models.service import Service
 from app.db.repositories.reading import Row, all_rows, first_row
 
 MOST_RUNS = 1000
 _RUNNING, _QUEUED = 1, 5
 _KILL = "kill"
-_LIVE = (0, _RUNNING)
 _INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed"})
 
 SUMMARY = (
@@ -37,6 +36,7 @@ SUMMARY = (
     Run.definition_hash,
     Run.file_name,
     Run.dag_revision,
+    Run.queue,
     Run.root_id,
 )
 
@@ -80,6 +80,10 @@ _get_below = (
     .where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
 )
 _find_called = select(*SUMMARY).where(Run.parent_id == bindparam("parent"))
+# In two steps, of which the first needs nothing but the index of what is active: SQLite would go through all runs of
+# the name, of which there may be thousands.
+_live_keys = select(Run.id).where(*_OF_NAME, Run.status != _QUEUED, IS_ACTIVE)
+_find_live = select(Run.run_id).where(Run.id.in_(_live_keys.scalar_subquery()))
 _get_nodes = (
     select(*Node.__table__.columns)
     .where(Node.run_id == bindparam("run"), Node.attempt == bindparam("number"))
@@ -147,9 +151,8 @@ def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) 
 
 
 def find_live(connection: ReadConnection, dag_name: str) -> list[str]:
-    """Return the ids of all root runs of a name that are under way, however many."""
-    statement = select(Run.run_id).where(*_OF_NAME, Run.status.in_(_LIVE)).order_by(Run.created_at)
-    return [row.run_id for row in connection.execute(statement, {"name": dag_name})]
+    """Return the ids of all root runs of a name that are under way, however many, in any order."""
+    return [row.run_id for row in connection.execute(_find_live, {"name": dag_name})]
 
 
 def _contains(connection: ReadConnection, column: InstrumentedAttribute[str], part: str) -> ColumnElement[bool]:
@@ -280,7 +283,7 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
             Service.stopped_at,
         )
         .outerjoin(Service, Service.id == RunAttempt.owner)
-        .where(RunAttempt.closed_at.is_(None), RunAttempt.status != _QUEUED)
+        .where(RunAttempt.closed_at.is_(None), or_(RunAttempt.status != _QUEUED, RunAttempt.owner.is_not(None)))
         .order_by(RunAttempt.run_id)
     )
     names = OpenAttempt.__struct_fields__

@@ -10,14 +10,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, literal_column, select, tuple_, update
+from sqlalchemy import bindparam, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Definition
 from app.db.models.log import LogChunk
 from app.db.models.node import Node
-from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
+from app.db.models.queue import QueueEntry
+from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.prepared import Prepared
 
 Row = dict[str, Any]
@@ -57,8 +58,30 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Row
     nodes: Sequence[Row]
     events: Sequence[Row]
+    queue: str = ""
+    room: int = 0  # so many runs may be under way in its queue, whatever their DAGs; 0: any number
+    may_wait: bool = False  # whether it is queued where there is no room, instead of refused
+    entry: Row | None = None  # its place in the queue, if it is to wait there
+    limited: bool = True  # whether the limit of active runs applies to waiting, too
     is_child: bool = False  # called by another run: limits of its DAG do not count
     first: Transition | None = None  # what its driver did with it at once, stored in the same commit
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A queued run whose turn has come: whose it becomes, and what its driver did with it at once.
+
+    ``last_seq`` is the last event that the driver knew of, ``fence`` the one that the run is to have, ``inputs`` what
+    was evaluated anew, of which ``run`` shows a part.
+    """
+
+    fence: Fence
+    last_seq: int
+    queue: str
+    owner: str
+    host: str
+    run: Row
+    inputs: Row
+    first: Transition | None
 
 
 class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +95,7 @@ class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     previous: int
     last_seq: int
+    queue: str
     max_active_runs: int
     counted: bool  # whether the limit of active runs applies
     run: Row
@@ -90,10 +114,11 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Activity(msgspec.Struct, frozen=True):
-    """How many runs of a DAG are live and how many wait in a queue."""
+    """How many runs of a DAG are live in a queue and how many wait there, and how many of all DAGs are live there."""
 
     live: int = 0
     queued: int = 0
+    crowd: int = 0
 
 
 _NODE_KEYS = ("run_id", "attempt", "position")
@@ -146,13 +171,9 @@ _take_turns = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name"))
 # Active runs are few, and runs of a name may be very many: the index of the former is the one to go by, but SQLite
 # takes that of names unless the name is hidden from it, and that of active runs only if it sees the statuses.
 _count_active = (
-    select(Run.dag_name, Run.status, func.count())
-    .where(
-        Run.dag_name.concat("").in_(bindparam("names", expanding=True)),
-        Run.status.in_([literal_column(str(status)) for status in (_NOT_STARTED, _RUNNING, _QUEUED)]),
-        Run.root_id.is_(None),
-    )
-    .group_by(Run.dag_name, Run.status)
+    select(Run.dag_name, Run.queue, Run.status, func.count())
+    .where(Run.dag_name.in_(bindparam("names", expanding=True)), IS_ACTIVE)
+    .group_by(Run.dag_name, Run.queue, Run.status)
 )
 _lock_fences = (
     select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token)
@@ -176,6 +197,12 @@ _lock_over = (
     .order_by(Run.id)
     .with_for_update(key_share=True)
 )
+_lock_waiting = (
+    select(Run.id)
+    .where(Run.id.in_(bindparam("runs", expanding=True)), Run.status == _QUEUED)
+    .order_by(Run.id)
+    .with_for_update(key_share=True)
+)
 _add_definitions = Prepared(
     {
         "sqlite": sqlite.insert(Definition).on_conflict_do_nothing(),
@@ -185,6 +212,7 @@ _add_definitions = Prepared(
 _add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
 _add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
 _add_chunks = Prepared(insert(LogChunk))
+_add_entries = Prepared(insert(QueueEntry))
 _update_nodes = Prepared(
     update(Node)
     .where(
@@ -202,6 +230,14 @@ _update_attempts = Prepared(
     .where(RunAttempt.run_id == bindparam("b_run_id"), RunAttempt.number == bindparam("b_number"))
     .values({name: bindparam(name) for name in _ATTEMPT_COLUMNS})
 )
+_tell_runs = Prepared(
+    update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in ("params", "params_text")})
+)
+_own_attempts = Prepared(
+    update(RunAttempt)
+    .where(RunAttempt.run_id == bindparam("b_run_id"), RunAttempt.number == bindparam("b_number"))
+    .values({name: bindparam(name) for name in ("owner", "token", "host")})
+)
 _reopen_runs = Prepared(
     update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _REOPENED_RUN})
 )
@@ -217,14 +253,14 @@ _handle_requests = Prepared(
 )
 
 
-def take_turns(connection: WriteConnection, dag_names: Iterable[str]) -> None:
+def take_turns(connection: WriteConnection, names: Iterable[str]) -> None:
     """Let only one transaction at a time decide about new runs of these names; SQLite has one writer anyway.
 
     Two servers would each count the live runs without the other's new one, and both start theirs.
     """
-    names = [{"name": name} for name in sorted(dag_names)]
-    if names and connection.dialect.name == "postgresql":
-        connection.execute(_take_turns, names)
+    turns = [{"name": name} for name in sorted(names)]
+    if turns and connection.dialect.name == "postgresql":
+        connection.execute(_take_turns, turns)
 
 
 def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -232,13 +268,13 @@ def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> se
     return {(row[0], row[1]) for row in connection.execute(_find_used, {"pairs": list(keys)})}
 
 
-def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[str, Activity]:
-    """Count live and queued root runs by DAG name."""
-    found: dict[str, Activity] = {}
-    for name, status, count in connection.execute(_count_active, {"names": list(dag_names)}):
-        before = found.get(name, Activity())
+def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[tuple[str, str], Activity]:
+    """Count live and queued root runs by DAG name and queue."""
+    found: dict[tuple[str, str], Activity] = {}
+    for name, queue, status, count in connection.execute(_count_active, {"names": list(dag_names)}):
+        before = found.get((name, queue), Activity())
         queued = count if status == _QUEUED else 0
-        found[name] = Activity(live=before.live + count - queued, queued=before.queued + queued)
+        found[name, queue] = Activity(live=before.live + count - queued, queued=before.queued + queued)
     return found
 
 
@@ -251,6 +287,35 @@ def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
     _add_nodes.store(connection, [node for run in runs for node in run.nodes])
     _add_inputs.store(connection, [run.inputs for run in runs])
     _add_events.store(connection, [event for run in runs for event in run.events])
+    _add_entries.store(connection, [run.entry for run in runs if run.entry is not None])
+
+
+def lock_waiting(connection: WriteConnection, runs: Iterable[int]) -> dict[int, int]:
+    """Lock those of the runs that wait, and tell the numbers of their last events.
+
+    Whoever takes a run out of its queue does this first, so that all lock run and entry in one order; and while it
+    is locked nobody sets a status of it by hand.
+    """
+    keys = [row.id for row in connection.execute(_lock_waiting, {"runs": list(runs)})]
+    return last_sequences(connection, keys) if keys else {}
+
+
+def claim(connection: WriteConnection, claims: Sequence[Claim]) -> None:
+    """Make queued runs whose entries were taken their claimer's, and store what their drivers did at once."""
+    owned = [
+        {
+            "b_run_id": claim.fence.run,
+            "b_number": claim.fence.attempt,
+            "owner": claim.owner,
+            "token": claim.fence.token,
+            "host": claim.host,
+        }
+        for claim in claims
+    ]
+    _own_attempts.store(connection, owned)
+    _tell_runs.store(connection, [{"b_id": claim.fence.run, **claim.run} for claim in claims])
+    _reopen_inputs.store(connection, [{"b_run_id": claim.fence.run, **claim.inputs} for claim in claims])
+    apply(connection, [claim.first for claim in claims if claim.first is not None])
 
 
 def lock_over(connection: WriteConnection, runs: Iterable[int]) -> dict[int, Standing]:

@@ -1,0 +1,126 @@
+"""Runs that wait for their turn: enqueued, taken out, listed (tags dags, dag-runs and queues)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from app.api import params
+from app.api.answers import errors
+from app.api.controllers.dags import require_dag
+from app.api.controllers.runs import empty, find_exactly, list_named
+from app.api.deps import Parts
+from app.api.present import run_summary
+from app.api.queues import Group, groups, summarize
+from app.api.schemas.queues import EnqueueDAG, EnqueueInline, Queue, QueuesResponse
+from app.api.schemas.runs import DAGRuns, StartedRun
+from app.auth.caller import Caller
+from app.auth.roles import Needs
+from app.db.database import ReadConnection
+from app.db.repositories import queue, runs
+from app.db.repositories.reading import Row
+from app.runs.accept import Start
+
+
+@post(
+    "/dags/{fileName:str}/enqueue",
+    operation_id="enqueueDAGDAGRun",
+    needs=Needs.RUN,
+    status_code=200,
+    responses=errors(404, 409),
+)
+async def enqueue_dag(
+    file_name: params.FileName,
+    data: JSONBody[EnqueueDAG],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+) -> StartedRun:
+    """Let a run of a stored DAG wait in its queue, or in another one."""
+    start = Start(
+        params=data.params or "",
+        run_id=data.dag_run_id or "",
+        dag_name=data.dag_name or "",
+        queue=(data.queue or "").strip(),
+        actor=caller.actor,
+    )
+    row = await require_dag(parts, file_name)
+    return StartedRun(dag_run_id=await parts.launcher.enqueue_stored(row["file_name"], start))
+
+
+@post(
+    "/dag-runs/enqueue",
+    operation_id="enqueueDAGRunFromSpec",
+    needs=Needs.RUN_TEXT,
+    status_code=200,
+    responses=errors(409),
+)
+async def enqueue_text(
+    data: JSONBody[EnqueueInline], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> StartedRun:
+    """Let a definition that is not stored as a DAG wait in its queue, or in another one."""
+    start = Start(
+        params=data.params or "",
+        run_id=data.dag_run_id or "",
+        queue=(data.queue or "").strip(),
+        actor=caller.actor,
+    )
+    run_id = await parts.launcher.enqueue_text(data.spec, (data.name or "").strip(), start)
+    return StartedRun(dag_run_id=run_id)
+
+
+@get("/dag-runs/enqueue", needs=Needs.READ, include_in_schema=False)
+async def list_runs_of_dag_called_enqueue(
+    parts: NamedDependency[Parts], run_filter: NamedDependency[runs.RunFilter]
+) -> DAGRuns:
+    """List the runs of a DAG that is called like the path, which hides them."""
+    return await list_named(parts, "enqueue", run_filter)
+
+
+@get(
+    "/dag-runs/{name:str}/{dagRunId:str}/dequeue",
+    operation_id="dequeueDAGRun",
+    needs=Needs.RUN,
+    responses=errors(404),
+)
+async def dequeue_run(
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+) -> Response[None]:
+    """Take a run out of its queue. The contract has this as a GET; it changes things all the same."""
+    run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
+    await parts.waiting.dequeue(run, caller.actor)
+    answer = empty()
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+@get("/queues", operation_id="listQueues", needs=Needs.READ, responses=errors())
+async def list_queues(parts: NamedDependency[Parts]) -> QueuesResponse:
+    """List the queues that are configured, and all others in which something goes on."""
+    live, waiting = await parts.database.read(_read_queues)
+    shown = [_queue(group, parts) for group in groups(parts.queues, live, waiting)]
+    return QueuesResponse(queues=shown, summary=summarize(shown))
+
+
+def _read_queues(connection: ReadConnection) -> tuple[Sequence[Row], Sequence[Row]]:
+    return queue.find_live(connection), queue.find_waiting(connection)
+
+
+def _queue(group: Group, parts: Parts) -> Queue:
+    shown = Queue(
+        name=group.name,
+        type="global" if group.configured else "dag-based",
+        running=[run_summary(run, parts.zone) for run in group.live],
+        queued=[run_summary(run, parts.zone) for run in group.waiting],
+    )
+    if group.limit > 0:
+        shown.max_concurrency = group.limit
+    return shown
+
+
+HANDLERS = [enqueue_dag, enqueue_text, list_runs_of_dag_called_enqueue, dequeue_run, list_queues]

@@ -1,0 +1,58 @@
+"""Queues as the contract shows them (tag queues)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from app.api.schemas.common import Schema
+from app.api.schemas.runs import DAGRunSummary
+
+_Count = Annotated[int, Meta(ge=0)]
+
+
+class Queue(Schema, kw_only=True):
+    """A queue with the runs that are under way in it and those that wait, in order."""
+
+    name: str
+    type: Literal["global", "dag-based"]
+    max_concurrency: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    running: list[DAGRunSummary]
+    queued: list[DAGRunSummary]
+
+
+class QueuesSummary(Schema, kw_only=True):
+    """All queues in numbers."""
+
+    total_queues: _Count
+    total_running: _Count
+    total_queued: _Count
+    total_capacity: _Count
+    utilization_percentage: Annotated[float, Meta(ge=0, le=100)]
+
+
+class QueuesResponse(Schema, kw_only=True):
+    """All queues in which something goes on, and those that are configured."""
+
+    queues: list[Queue]
+    summary: QueuesSummary
+
+
+class EnqueueDAG(Schema, kw_only=True):
+    """How to enqueue a stored DAG."""
+
+    params: str | UnsetType | None = UNSET
+    dag_run_id: str | UnsetType | None = UNSET
+    dag_name: str | UnsetType | None = UNSET
+    queue: str | UnsetType | None = UNSET
+
+
+class EnqueueInline(Schema, kw_only=True):
+    """A definition to be run when its turn comes, without being stored as a DAG."""
+
+    spec: str
+    name: str | UnsetType | None = UNSET
+    params: str | UnsetType | None = UNSET
+    dag_run_id: str | UnsetType | None = UNSET
+    queue: str | UnsetType | None = UNSET
