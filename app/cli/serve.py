@@ -27,6 +27,7 @@ from app.settings import TABLE, Settings
 from app.telemetry.logging import configure
 
 _GRACE_SECONDS = 5
+_BACKLOG = 2048
 LOOPBACK = "127.0.0.1"
 
 
@@ -50,6 +51,7 @@ async def _serve(settings: Settings) -> None:
         async with open_server(settings, "server", address, token) as server:
             await _make_first_admin(settings, server)
             _spare_the_collector()
+            listener.listen(_BACKLOG)  # who reads the next line may call at once, before the loop accepts
             click.echo(f"Dagbook serves {address} on {hide_password(settings.database_url)}", err=True)
             await _answer(server, listener)
 

@@ -118,6 +118,23 @@ async def test_who_can_read_the_local_token_may_do_everything(url: str, tmp_path
         assert (await client.get("/tokens")).json() == {"tokens": []}
 
 
+@pytest.mark.parametrize(
+    ("host", "asked", "status"),
+    [
+        ("dags.example", "dags.example:8080", 200),
+        ("dags.example", "other.example", 403),
+        ("fe80::1", "[fe80::1]:8080", 200),
+        ("0.0.0.0", "0.0.0.0:8080", 403),  # noqa: S104 - all addresses, and the name of none
+        ("::", "[::]:8080", 403),
+    ],
+)
+async def test_the_name_that_a_server_listens_at_is_its_own(
+    url: str, tmp_path: Path, host: str, asked: str, status: int
+) -> None:
+    async with serving(url, tmp_path, host=host) as server, client_of(server) as client:
+        assert (await client.get("/health", headers={"Host": asked})).status_code == status
+
+
 # -- before it starts ----------------------------------------------------------------------------------------------
 
 
