@@ -142,6 +142,30 @@ async def test_the_log_of_a_run_tells_in_which_queue_it_has_waited(dagbook: Dagb
     assert f"queue={dagbook.name}" in log.splitlines()[0]
 
 
+async def test_dotenv_files_and_secrets_are_read_when_the_turn_has_come(dagbook: Dagbook, tmp_path: Path) -> None:
+    spec = (
+        f"workingDir: {tmp_path}\nsecrets: [{{name: SEC, provider: file, key: secret}}]\n"
+        'steps: [{name: a, command: "echo $SET in $SEC"}]\n'
+    )
+    busy = await _enqueue(dagbook, _gated(tmp_path))
+    await dagbook.running(busy, "a", "ready")
+    late = await _enqueue(dagbook, spec)
+    (tmp_path / ".env").write_text("SET=late\n")
+    (tmp_path / "secret").write_text("hunter2!\n")
+    (tmp_path / "gate").touch()
+    ended = await dagbook.finished(late)
+    assert (ended.status, await ended.log("a")) == ("succeeded", "late in *******")
+
+
+async def test_a_queued_run_without_its_secret_fails_with_a_sentence(dagbook: Dagbook, tmp_path: Path) -> None:
+    spec = f"workingDir: {tmp_path}\nsecrets: [{{name: SEC, provider: file, key: nowhere}}]\n{QUICK}"
+    ended = await dagbook.finished(await _enqueue(dagbook, spec))
+    assert (ended.status, ended.statuses) == ("failed", ["not_started"])
+    assert "secret SEC" in (await dagbook.client.get(f"{ended.path}/log")).json()["content"]
+    after = await dagbook.finished(await _enqueue(dagbook, QUICK))
+    assert after.status == "succeeded"
+
+
 # -- refusals ----------------------------------------------------------------------------------------------------------
 
 
