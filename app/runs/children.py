@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from app.db.database import Database
 from app.db.repositories import dags, runs
 from app.db.repositories.reading import Row
+from app.db.repositories.runs import StopRequest
 from app.engine.status import RunStatus
 from app.errors import AppError
 from app.executors.calls import Result, SubRun
@@ -47,7 +48,7 @@ class Drivers(Protocol):
     async def reopen(self, key: int, *, attempt: int) -> None:
         """Begin the next attempt of a run that is over, and drive it."""
 
-    def tell_stop(self, key: int, *, at_once: bool = False) -> None:
+    def tell_stop(self, request: StopRequest) -> None:
         """Tell a run that it was asked to stop, if it is driven here."""
 
 
@@ -280,7 +281,7 @@ class SubRuns:
 
     async def _ask(self, key: int, *, at_once: bool) -> None:
         exchange, now = self._exchange, self._exchange.ground.now()
-        await exchange.database.write(
+        request = await exchange.database.write(
             lambda connection: runs.add_stop_request(connection, key, None, now, at_once=at_once)
         )
-        exchange.drivers.tell_stop(key, at_once=at_once)
+        exchange.drivers.tell_stop(request)

@@ -14,6 +14,7 @@ from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import dags, runs
 from app.db.repositories.reading import Row
+from app.db.repositories.runs import StopRequest
 from app.engine.status import RunStatus
 from app.errors import (
     AlreadyExistsError,
@@ -47,7 +48,7 @@ class Drivers(Protocol):
     async def enqueue(self, wanted: Wanted, run: OwnedRun) -> None:
         """Store a new run that waits in its queue; raises RunRefusedError."""
 
-    def tell_stop(self, key: int, *, at_once: bool = False) -> None:
+    def tell_stop(self, request: StopRequest) -> None:
         """Tell a run that it was asked to stop, if it is driven here."""
 
 
@@ -212,8 +213,10 @@ class Launcher:
         if status not in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
             raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {status.label}")
         now = self._ground.now()
-        await self._database.write(lambda connection: runs.add_stop_request(connection, run["id"], actor, now))
-        self._drivers.tell_stop(run["id"])
+        request = await self._database.write(
+            lambda connection: runs.add_stop_request(connection, run["id"], actor, now)
+        )
+        self._drivers.tell_stop(request)
 
     async def stop_all(self, file_name: str, actor: str | None) -> list[str]:
         """Ask all running runs of a stored DAG to stop; returns a message for each that could not be asked."""

@@ -15,6 +15,7 @@ from typing import Any, assert_never
 import msgspec
 
 from app.db.failure import DatabaseUnavailable
+from app.db.repositories.runs import StopRequest
 from app.db.repositories.transitions import Fence, Transition
 from app.engine import action, event, history
 from app.engine.advance import advance, due, resume
@@ -64,6 +65,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._dirty: set[int] = set()
         self._detached = False
+        self._asked: set[int] = set()  # requests to stop that it knows of
         self._failure: BaseException | None = None
         self._orders: tuple[action.Action, ...] = ()
         self._untold: list[Mapping[str, Any]] = []  # stored with the acceptance, not in the log file yet
@@ -78,6 +80,12 @@ class Runner:
             fact = mask_fact(fact, self.run.masker)
         self._inbox.append(_Message(fact, node, chunks or []))
         self._wake.set()
+
+    def ask_stop(self, request: StopRequest) -> None:
+        """Tell the run that somebody asked it to stop; a request counts once, whoever tells of it."""
+        if request.id not in self._asked:
+            self._asked.add(request.id)
+            self.post(event.StopAsked(at_once=request.at_once))
 
     def detach(self) -> None:
         """Let go of the run: its steps go on without this server, and another one takes it over."""

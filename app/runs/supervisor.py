@@ -13,7 +13,7 @@ import msgspec
 from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import runs, services
-from app.engine import event
+from app.db.repositories.runs import StopRequest
 from app.engine.plan import Plan, fresh
 from app.engine.state import RunState
 from app.executors import proc
@@ -149,9 +149,9 @@ class Supervisor:
         # A run that was asked to stop hears of it before it is driven on: no step of it may begin any more.
         resumed = {taken.run.key: self._resume(taken) for taken in found.taken}
         asked = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
-        for key, at_once in asked.items():
-            if runner := resumed.get(key) or self._runners.get(key):
-                runner.post(event.StopAsked(at_once=at_once))
+        for request in asked:
+            if runner := resumed.get(request.run) or self._runners.get(request.run):
+                runner.ask_stop(request)
         for runner in resumed.values():
             self.drive(runner)
 
@@ -224,10 +224,10 @@ class Supervisor:
         taken.resume_logs(runner)
         return runner
 
-    def tell_stop(self, key: int, *, at_once: bool = False) -> None:
+    def tell_stop(self, request: StopRequest) -> None:
         """Tell a run of this process that it was asked to stop."""
-        if runner := self._runners.get(key):
-            runner.post(event.StopAsked(at_once=at_once))
+        if runner := self._runners.get(request.run):
+            runner.ask_stop(request)
 
     def _runner(self, run: OwnedRun, dag: Dag, state: RunState, facts: dict[int, NodeFacts]) -> Runner:
         run.masker.learn(value for known in facts.values() for value in known.hidden)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy import select
+
+from app.db.models.run import Run, RunRequest
+from app.db.repositories.runs import StopRequest
+from app.main import Server
 from tests.app.dagbook import Dagbook
-from tests.waiting import come_true, until_gone
+from tests.waiting import come_true, until_gone, until_written
 
 WAITING = "echo ready; sleep 30"
 
@@ -107,3 +112,26 @@ async def test_a_stop_ends_the_wait_for_a_retry(dagbook: Dagbook) -> None:
     await come_true(waits)
     ended = await dagbook.stop(run_id)
     assert (ended.status, ended.statuses) == ("aborted", ["aborted"])
+
+
+async def test_a_request_that_is_told_twice_counts_once(dagbook: Dagbook, server: Server, tmp_path: Path) -> None:
+    """The request and the beat that looks for requests may both tell of it; a second one would end the handler."""
+    spec = f"""
+steps:
+  - {{name: a, command: {WAITING}}}
+handlerOn:
+  abort: {{command: 'echo >{tmp_path}/begun; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done'}}
+"""
+    run_id = await dagbook.start(spec)
+    await dagbook.running(run_id, "a", "ready")
+    await dagbook.client.post(f"/dag-runs/{dagbook.name}/{run_id}/stop")
+    await until_written(tmp_path / "begun")
+    [(key, run)] = await server.parts.database.read(
+        lambda connection: connection.execute(
+            select(RunRequest.id, RunRequest.run_id).join(Run, Run.id == RunRequest.run_id).where(Run.run_id == run_id)
+        ).all()
+    )
+    server.supervisor.tell_stop(StopRequest(key, run))
+    (tmp_path / "go").touch()
+    ended = await dagbook.finished(run_id)
+    assert ended.details["onCancel"]["statusLabel"] == "succeeded"

@@ -224,28 +224,38 @@ def last_seq(connection: ReadConnection, run: int) -> int:
     return connection.execute(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run)).scalar() or 0
 
 
+class StopRequest(msgspec.Struct, frozen=True):
+    """Somebody's wish that a run ends; ``at_once`` grants its steps no time."""
+
+    id: int
+    run: int
+    at_once: bool = False
+
+
 def add_stop_request(
     connection: WriteConnection, run: int, actor: str | None, at: datetime, *, at_once: bool = False
-) -> None:
+) -> StopRequest:
     """Ask a run to stop; its owner turns the request into an event."""
     kind = _KILL if at_once else "stop"
-    connection.execute(insert(RunRequest).values(run_id=run, kind=kind, actor=actor, asked_at=at))
+    added = connection.execute(insert(RunRequest).values(run_id=run, kind=kind, actor=actor, asked_at=at))
     connection.execute(
         update(Run)
         .where(Run.id == run, Run.stop_requested_at.is_(None))
         .values(stop_requested_at=at, stop_requested_by=actor)
     )
+    assert added.inserted_primary_key is not None  # noqa: S101 - one row was inserted
+    return StopRequest(added.inserted_primary_key[0], run, at_once)
 
 
-def find_stop_requests(connection: ReadConnection, owner: str) -> dict[int, bool]:
-    """Return the runs of an owner that were asked to stop and have not been told, and whether at once."""
+def find_stop_requests(connection: ReadConnection, owner: str) -> list[StopRequest]:
+    """Return what the runs of an owner were asked and have not answered, in the order of asking."""
     rows = connection.execute(
-        select(RunRequest.run_id, func.min(RunRequest.kind))
+        select(RunRequest.id, RunRequest.run_id, RunRequest.kind)
         .join(RunAttempt, and_(RunAttempt.run_id == RunRequest.run_id, RunAttempt.closed_at.is_(None)))
         .where(RunRequest.handled_at.is_(None), RunAttempt.owner == owner)
-        .group_by(RunRequest.run_id)
+        .order_by(RunRequest.id)
     )
-    return {run: kind == _KILL for run, kind in rows}  # "kill" sorts before "stop"
+    return [StopRequest(key, run, kind == _KILL) for key, run, kind in rows]
 
 
 class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):
