@@ -34,6 +34,7 @@ from app.api.controllers import (
 )
 from app.api.deps import Parts
 from app.api.guards import find_needs, make_guard
+from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
@@ -157,6 +158,7 @@ def build(
         waiting=Waiting(database, supervisor.changed, ground.queues, now),
         queues=ground.queues,
         totals=Totals(database),
+        next_runs=NextRuns(settings.tz),
         metrics_page=MetricsPage(),
         resources=_resources(settings),
         access=make_access(settings, database, local_token, provider),

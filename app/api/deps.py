@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 
 import msgspec
 
+from app.api.next_runs import NextRuns
 from app.api.totals import Totals
 from app.db.database import Database
 from app.definitions.revisions import Revisions
@@ -51,6 +52,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Waiting
     queues: Queues
     totals: Totals
+    next_runs: NextRuns
     metrics_page: MetricsPage
     resources: ResourceSampler
     access: Access

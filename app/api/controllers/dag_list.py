@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import get
@@ -24,11 +24,10 @@ from app.db.repositories import dags, history
 from app.db.repositories.dags import DagFilter
 from app.db.repositories.reading import Row
 from app.definitions.search import Hit
-from app.spec import cron
-from app.spec.model import Dag
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _MOST_OFFSET = 2**62
+_Read = tuple[int, Sequence[Row], dict[str, Row]]  # how many there are, those on the page, and their latest runs
 _BREATH = 50  # how many results are made before others get a turn
 
 
@@ -66,7 +65,10 @@ async def list_dags(
     )
     if "\0" in wanted.filter.name_part + wanted.filter.tag:  # no text in the database holds one
         return DAGFiles(dags=[], errors=[], pagination=pagination(0, number, size))
-    total, rows, latest = await parts.database.read(lambda connection: _read_page(connection, wanted, parts))
+    if wanted.by_next_run:
+        total, rows, latest = await _page_by_next_run(parts, wanted)
+    else:
+        total, rows, latest = await parts.database.read(lambda connection: _read_page(connection, wanted))
     return DAGFiles(
         dags=[_dag_file(row, latest, parts) for row in rows],
         errors=[],
@@ -74,44 +76,48 @@ async def list_dags(
     )
 
 
-def _read_page(connection: ReadConnection, wanted: _Page, parts: Parts) -> tuple[int, Sequence[Row], dict[str, Row]]:
-    if wanted.by_next_run:
-        found = _by_next_run(dags.find(connection, wanted.filter), parts, descending=wanted.descending)
-        total, rows = len(found), found[wanted.offset : wanted.offset + wanted.size]
-    else:
-        total = dags.count(connection, wanted.filter)
-        rows = dags.find_page(
-            connection, wanted.filter, descending=wanted.descending, offset=wanted.offset, limit=wanted.size
-        )
-    return total, rows, history.find_latest(connection, [row["file_name"] for row in rows])
+def _read_page(connection: ReadConnection, wanted: _Page) -> _Read:
+    rows = dags.find_page(
+        connection, wanted.filter, descending=wanted.descending, offset=wanted.offset, limit=wanted.size
+    )
+    return dags.count(connection, wanted.filter), rows, _read_latest(connection, rows)
 
 
-def _by_next_run(rows: Sequence[Row], parts: Parts, *, descending: bool) -> Sequence[Row]:
-    """Sort by the next start; DAGs without one come last in both orders, among themselves by name."""
+def _read_latest(connection: ReadConnection, rows: Sequence[Row]) -> dict[str, Row]:
+    return history.find_latest(connection, [row["file_name"] for row in rows])
+
+
+async def _page_by_next_run(parts: Parts, wanted: _Page) -> _Read:
+    found = await parts.database.read(lambda connection: dags.find_hashes(connection, wanted.filter))
+    await _learn(parts, found)
     now = parts.now()
-    zone = parts.zone if isinstance(parts.zone, ZoneInfo) else ZoneInfo("UTC")
+    times = {row["file_name"]: parts.next_runs.of(row["definition_hash"], now) for row in found}
+    chosen = _by_next_run(found, times, descending=wanted.descending)[wanted.offset : wanted.offset + wanted.size]
+    names = [row["file_name"] for row in chosen]
+    rows, latest = await parts.database.read(lambda connection: _read_files(connection, names))
+    return len(found), rows, latest
+
+
+def _read_files(connection: ReadConnection, names: Sequence[str]) -> tuple[Sequence[Row], dict[str, Row]]:
+    rows = {row["file_name"]: row for row in dags.find_files(connection, names)}
+    shown = [rows[name] for name in names if name in rows]
+    return shown, _read_latest(connection, shown)
+
+
+async def _learn(parts: Parts, rows: Sequence[Row]) -> None:
+    unknown = parts.next_runs.unknown(row["definition_hash"] for row in rows)
+    for begin in range(0, len(unknown), _BREATH):
+        hashes = unknown[begin : begin + _BREATH]
+        specs = await parts.database.read(partial(history.find_specs, hashes=hashes))
+        parts.next_runs.learn({content_hash: text or "" for content_hash, (text, _) in specs.items()})
+
+
+def _by_next_run(rows: Sequence[Row], times: Mapping[str, datetime | None], *, descending: bool) -> Sequence[Row]:
+    """Sort by the next start; DAGs without one come last in both orders, among themselves by name."""
     named = sorted(rows, key=lambda row: str(row["dag_name"]).casefold(), reverse=descending)
-    times = {row["file_name"]: next_run(load(parts, row).definition.dag, now, zone) for row in named if _may_run(row)}
-    scheduled = [row for row in named if times.get(row["file_name"]) is not None]
+    scheduled = [row for row in named if times[row["file_name"]] is not None]
     scheduled.sort(key=lambda row: times[row["file_name"]] or _NEVER, reverse=descending)
-    return scheduled + [row for row in named if times.get(row["file_name"]) is None]
-
-
-def _may_run(row: Row) -> bool:
-    return "schedule" in (row["spec"] or "")  # the others need not be read
-
-
-def next_run(dag: Dag, now: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return the earliest next start over all schedules of a DAG."""
-    times = []
-    for expression in dag.schedule.start:
-        try:
-            instant = cron.next_after(cron.parse(expression), now, zone)
-        except ValueError:
-            continue  # a broken schedule is among the DAG's errors
-        if instant is not None:
-            times.append(instant)
-    return min(times, default=None)
+    return scheduled + [row for row in named if times[row["file_name"]] is None]
 
 
 def _dag_file(row: Mapping[str, Any], latest: Mapping[str, Any], parts: Parts) -> DAGFile:

@@ -42,6 +42,8 @@ _columns = (
 
 _Select = Select[*tuple[Any, ...]]
 _with_text = select(*_columns).join(Definition, Definition.hash == Dag.definition_hash)
+_names = select(Dag.file_name, Dag.dag_name, Dag.definition_hash)
+_find_files = _with_text.where(Dag.file_name.in_(bindparam("files", expanding=True)))
 _get_dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
 
 
@@ -74,9 +76,14 @@ def get(connection: ReadConnection, file_name: str) -> Row | None:
     return first_row(connection, _with_text.where(Dag.file_name == file_name))
 
 
-def find(connection: ReadConnection, wanted: DagFilter) -> Sequence[Row]:
-    """Return stored DAGs with their texts, by file name."""
-    return all_rows(connection, _narrowed(connection, _with_text, wanted).order_by(_bytes(connection, Dag.file_name)))
+def find_hashes(connection: ReadConnection, wanted: DagFilter) -> Sequence[Row]:
+    """Return the names of stored DAGs and the hashes of their definitions, by file name."""
+    return all_rows(connection, _narrowed(connection, _names, wanted).order_by(_bytes(connection, Dag.file_name)))
+
+
+def find_files(connection: ReadConnection, file_names: Sequence[str]) -> Sequence[Row]:
+    """Return the stored DAGs of these names with their texts, in any order."""
+    return all_rows(connection, _find_files, files=list(file_names))
 
 
 def find_page(

@@ -1,0 +1,54 @@
+"""When stored DAGs start next by their schedules, worked out once for each schedule and each of its instants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+from app.spec import cron
+from app.spec.load import load
+
+_MOST = 50_000  # schedules and texts that are remembered; beyond it everything is worked out anew
+
+
+class NextRuns:
+    """Remembers what texts say about their schedules, and when each schedule comes next."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone if isinstance(zone, ZoneInfo) else ZoneInfo("UTC")
+        self._schedules: dict[str, tuple[str, ...]] = {}  # by hash
+        self._instants: dict[str, datetime | None] = {}  # by expression
+
+    def unknown(self, hashes: Iterable[str]) -> list[str]:
+        """Give those of the definitions that have to be learned first."""
+        return [content_hash for content_hash in dict.fromkeys(hashes) if content_hash not in self._schedules]
+
+    def learn(self, texts: Mapping[str, str]) -> None:
+        """Read what texts, by their hashes, say about their schedules."""
+        if len(self._schedules) + len(self._instants) > _MOST:
+            self._schedules.clear()
+            self._instants.clear()
+        for content_hash, text in texts.items():
+            # Most texts have none, which can be seen without reading them.
+            dag = load(text, metadata_only=True).definition.dag if "schedule" in text else None
+            self._schedules[content_hash] = dag.schedule.start if dag else ()
+
+    def of(self, content_hash: str, now: datetime) -> datetime | None:
+        """Tell when a definition, which was learned, starts next: the earliest instant of all its schedules."""
+        instants = (self._next(expression, now) for expression in self._schedules.get(content_hash, ()))
+        return min((instant for instant in instants if instant is not None), default=None)
+
+    def _next(self, expression: str, now: datetime) -> datetime | None:
+        """Tell when a schedule comes next; that stays so until it has come."""
+        known = self._instants.get(expression)
+        if expression not in self._instants or (known is not None and known <= now):
+            self._instants[expression] = known = _next_after(expression, now, self._zone)
+        return known
+
+
+def _next_after(expression: str, now: datetime, zone: ZoneInfo) -> datetime | None:
+    try:
+        return cron.next_after(cron.parse(expression), now, zone)
+    except ValueError:
+        return None  # a broken schedule is among the DAG's errors
