@@ -139,7 +139,7 @@ def _bytes(connection: ReadConnection, column: ColumnElement[str] | Instrumented
 
 def add(connection: WriteConnection, save: Save) -> bool:
     """Store a new DAG; False when the file name is taken. Raises TextRedactedError."""
-    _add_definition(connection, save.definition)
+    add_definition(connection, save.definition)
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {
         "file_name": save.file_name,
@@ -165,7 +165,7 @@ def replace(connection: WriteConnection, save: Save) -> int | None:
 
     None when there is no DAG of this name, or none with a revision that is expected. Raises TextRedactedError.
     """
-    _add_definition(connection, save.definition)
+    add_definition(connection, save.definition)
     expected = [] if save.expected is None else [Dag.revision.in_(save.expected)]
     row = connection.execute(
         update(Dag)
@@ -207,7 +207,8 @@ def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> 
     return bool(connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended)).rowcount)
 
 
-def _add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:
+def add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:
+    """Store a definition; harmless when it is stored already."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(make(Definition).values(**definition).on_conflict_do_nothing())
     # The lock makes a redaction of this text wait until it can see who uses it.

@@ -1,0 +1,112 @@
+"""Finished runs from a file of JSON lines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.db.database import Database
+from app.db.repositories import history, runs
+from app.engine.history import Change, fold
+from app.engine.state import NodeState, Phase, RunState
+from app.engine.status import NodeStatus, RunStatus
+from tests.app.dagbook import client_of, serving
+from tests.conftest import ROOT
+from tests.process import invariants
+
+BEGAN = 1_767_225_600.0
+
+
+def _line(run_id: str, status: int = 4, last: int = 4, **values: Any) -> str:
+    steps = [
+        {"name": "a", "command": "true", "status": 4, "startedAt": BEGAN, "finishedAt": BEGAN + 1.25},
+        {"name": "b", "command": "false", "status": last, "startedAt": BEGAN + 1.25, "finishedAt": BEGAN + 2},
+    ]
+    run = {"name": "etl", "dagRunId": run_id, "status": status, "startedAt": BEGAN, "finishedAt": BEGAN + 2}
+    return json.dumps(run | {"steps": steps} | values) + "\n"
+
+
+async def _seed(url: str, file: Path) -> tuple[int, str]:
+    env = {**os.environ, "DAGBOOK_DATABASE_URL": url, "DAGBOOK_HOME": str(file.parent), "PYTHONPATH": str(ROOT)}
+    script = ROOT / "scripts" / "seed_history.py"
+    pipe, out = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
+    process = await asyncio.create_subprocess_exec(sys.executable, script, file, env=env, stdout=pipe, stderr=out)
+    told, _ = await process.communicate()
+    return process.returncode or 0, told.decode()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "history.jsonl"
+    lines = [_line("r1"), _line("r2", 2, 2), _line("r3", 6, 5), _line("r4", 3, 0), _line("r5", 2, 3, steps=[])]
+    path.write_text("".join(lines))
+    return path
+
+
+async def test_runs_are_there_with_their_steps_and_nothing_is_wrong_with_them(
+    database_url: str, database: Database, file: Path
+) -> None:
+    status, told = await _seed(database_url, file)
+    assert (status, told.split(" in ")[0]) == (0, "5 runs"), told
+    found = await database.read(lambda connection: history.find_newest(connection, "etl", 9))
+    assert [(run["run_id"], run["status"]) for run in found] == [("r5", 2), ("r4", 3), ("r3", 6), ("r2", 2), ("r1", 4)]
+    nodes = await database.read(lambda connection: history.find_nodes(connection, [run["id"] for run in found]))
+    assert [[node["status"] for node in nodes[run["id"]]] for run in found] == [[], [4, 0], [4, 5], [4, 2], [4, 4]]
+    assert (found[0]["finished_at"] - found[0]["started_at"]).total_seconds() == 2
+    assert await asyncio.to_thread(invariants.find_violations, database_url) == []
+
+
+async def test_a_history_leads_to_what_is_in_the_rows(database_url: str, database: Database, file: Path) -> None:
+    await _seed(database_url, file)
+    (run,) = [run for run in await database.read(lambda c: runs.find(c, runs.RunFilter())) if run["run_id"] == "r2"]
+    events = await database.read(lambda connection: runs.get_events(connection, run["id"]))
+    changes = [Change(event["position"], event["data"]) for event in events[1:]]
+    state = fold(RunState(steps=(NodeState(), NodeState())), changes)
+    assert (state.status, state.phase, state.finished_at) == (RunStatus.FAILED, Phase.CLOSED, run["finished_at"])
+    assert [node.status for node in state.steps] == [NodeStatus.SUCCEEDED, NodeStatus.FAILED]
+
+
+async def test_a_stored_dag_with_the_same_steps_is_what_its_runs_work_from(
+    database_url: str, file: Path, tmp_path: Path
+) -> None:
+    async with serving(database_url, tmp_path) as server, client_of(server) as client:
+        spec = "steps: [{name: a, command: 'true', description: kept}, {name: b, command: 'false'}]\n"
+        await client.post("/dags", json={"name": "etl", "spec": spec})
+        assert (await _seed(database_url, file))[0] == 0
+        shown = (await client.get("/dags/etl/dag-runs")).json()
+        assert shown["dagRuns"][-1]["nodes"][0]["step"]["description"] == "kept"
+        assert shown["dagRuns"][0]["nodes"] == []
+        assert (await client.get("/dag-runs/etl/r1/log")).status_code == 200
+
+
+async def test_runs_that_are_there_are_passed_over(database_url: str, file: Path) -> None:
+    await _seed(database_url, file)
+    with file.open("a") as lines:
+        lines.write(_line("r6"))
+    assert (await _seed(database_url, file))[1].startswith("1 runs in ")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("{", "line 2: "),
+        ("{}\n", "line 2: Object missing required field"),
+        (_line("x", 1), "line 2: status 1 is not that of a run that is over"),
+        (_line("x", 4, 1), "line 2: step 'b': status 1 is not that of a step that is over"),
+        (_line("x", finishedAt=1), "line 2: finishedAt is before startedAt"),
+        (_line("x", startedAt=-1), "line 2: Expected `float` >= 0"),
+        (_line(""), "line 2: Expected `str` of length >= 1"),
+    ],
+)
+async def test_a_line_that_makes_no_run_is_told_by_its_number(tmp_path: Path, line: str, told: str) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text(_line("r1") + line)
+    status, said = await _seed(f"sqlite:///{tmp_path}/test.db", file)
+    assert status == 1
+    assert said.startswith(told), said
