@@ -19,13 +19,14 @@ from app.spec.model import Condition, Dag, Handlers, Parallel, Repeat, Step
 
 _NEVER = "-"
 Row = Mapping[str, Any]
+_NOTHING: Row = {}
 
 
 def time_text(instant: datetime | None, zone: tzinfo, missing: str = "") -> str:
     """Write an instant as RFC 3339 with whole seconds in the server's zone."""
     if instant is None:
         return missing
-    return instant.astimezone(zone).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    return instant.astimezone(zone).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def pagination(total: int, page: int, per_page: int) -> Pagination:
@@ -168,11 +169,12 @@ def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[r
 
 def _run_fields(run: Row, zone: tzinfo) -> dict[str, Any]:
     status = RunStatus(run["status"])
+    above = run if "root_name" in run else _NOTHING  # a row is slow to say that it lacks a column
     return {
-        "root_dag_run_name": run.get("root_name", run["dag_name"]),
-        "root_dag_run_id": run.get("root_run_id", run["run_id"]),
-        "parent_dag_run_name": run.get("parent_name", UNSET),
-        "parent_dag_run_id": run.get("parent_run_id", UNSET),
+        "root_dag_run_name": above.get("root_name", run["dag_name"]),
+        "root_dag_run_id": above.get("root_run_id", run["run_id"]),
+        "parent_dag_run_name": above.get("parent_name", UNSET),
+        "parent_dag_run_id": above.get("parent_run_id", UNSET),
         "dag_run_id": run["run_id"],
         "name": run["dag_name"],
         "status": status,

@@ -57,7 +57,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Return an aware UTC value."""
         if value is None:
             return None
-        instant: datetime = _EPOCH + timedelta(microseconds=value) if dialect.name == "sqlite" else value
+        if dialect.name == "sqlite":
+            return _EPOCH + timedelta(microseconds=value)
+        instant: datetime = value
         return instant.astimezone(UTC)
 
 
