@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import NullPool, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db.database import WriteConnection
+from app.db.url import parse_url
 from tests.process import conftest, invariants, store
 from tests.process.postgres import Cluster
 from tests.process.program import Program, node
@@ -103,6 +106,27 @@ def test_a_run_whose_row_is_locked_holds_up_the_take_over_of_no_other(pair: Pair
 
     store.write(pair.first.database_url, hold)
     assert pair.second.api.ended(locked)["statusLabel"] == "succeeded"
+
+
+def test_a_run_that_a_sleeping_server_keeps_locked_is_taken_over_all_the_same(pair: Pair, tmp_path: Path) -> None:
+    """It fell asleep between two messages of one statement, where PostgreSQL would wait for it for ever."""
+    run_id = pair.first.api.start(_spec(tmp_path))
+    wait_for("the step", lambda: _witness(tmp_path))
+    pair.first.kill()
+    (tmp_path / "go").touch()
+
+    async def sleep_locked() -> None:
+        named = {"server_settings": {"application_name": "dagbook"}}
+        engine = create_async_engine(parse_url(pair.first.database_url), poolclass=NullPool, connect_args=named)
+        async with engine.connect() as connection:
+            sleeper: Any = (await connection.get_raw_connection()).driver_connection
+            await sleeper.execute("BEGIN; SELECT * FROM run_attempts FOR UPDATE")
+            await sleeper.prepare("SELECT 1")  # whose end asyncpg sends with the execution
+            run = await asyncio.to_thread(pair.second.api.ended, run_id)
+            await connection.invalidate()
+        assert run["statusLabel"] == "succeeded"
+
+    asyncio.run(sleep_locked())
 
 
 def test_a_server_that_was_fenced_off_while_it_slept_writes_nothing_more(pair: Pair, tmp_path: Path) -> None:

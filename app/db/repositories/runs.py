@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.db.database import ReadConnection, WriteConnection
@@ -300,11 +300,21 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
     return [OpenAttempt(**dict(zip(names, row, strict=True))) for row in rows]
 
 
+# PostgreSQL ends a session by itself only between two statements, not while it waits for the rest of one.
+_end_sleepers = text(
+    """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+    AND application_name = current_setting('application_name')
+    AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
+    AND state_change < clock_timestamp() - interval '5 seconds'"""
+)
+
+
 def take_over(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: str) -> bool:
     """Make an open attempt ours under the next token; False when somebody was faster, or is at it.
 
-    A server that fell asleep inside a transaction holds what it has locked for seconds: its other
-    runs must not wait behind that one, whose turn comes in the next round.
+    A server that fell asleep inside a transaction holds what it has locked: its other runs must
+    not wait behind that one, whose turn comes in a later round, when the session was ended.
     """
     found = and_(
         RunAttempt.run_id == attempt.run,
@@ -314,6 +324,8 @@ def take_over(connection: WriteConnection, attempt: OpenAttempt, owner: str, hos
         or_(RunAttempt.owner == attempt.owner, RunAttempt.owner.is_(None)),
     )
     if connection.execute(select(RunAttempt.run_id).where(found).with_for_update(skip_locked=True)).first() is None:
+        if connection.dialect.name == "postgresql":
+            connection.execute(_end_sleepers)
         return False
     connection.execute(update(RunAttempt).where(found).values(owner=owner, token=attempt.token + 1, host=host))
     return True
