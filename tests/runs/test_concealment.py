@@ -26,7 +26,7 @@ INPUTS = RunInputs(
     params=(Pair("P", "hunter2"),),
     env=(Pair("E", "x hunter2"),),
     dotenv=(Pair("D", "hunter2 y"),),
-    work_dir="/work/hunter2",
+    work_dir="/srv/hunter2",
     base_environment={"B": "hunter2"},
     secrets=(Pair("S", "hunter2"),),
     hidden=("older",),
@@ -74,7 +74,7 @@ def test_inputs_show_no_secret() -> None:
 
 
 def test_inputs_without_secrets_are_stored_as_they_are() -> None:
-    inputs = RunInputs(params=(Pair("P", "1"),), work_dir="/work")
+    inputs = RunInputs(params=(Pair("P", "1"),), work_dir="/srv")
     row = stored_inputs(inputs)
     assert (row["sealed"], row["params"], read_inputs(row, SEALER)) == (None, [["P", "1"]], inputs)
 
