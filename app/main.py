@@ -201,7 +201,7 @@ def _ground(settings: Settings, identity: Identity) -> Ground:
 
 def _application(settings: Settings, parts: Parts) -> ASGIApp:
     path = settings.base_path + API_PATH
-    # Litestar loads pydantic when it is there: 8 MiB and 40 ms for nothing, since every schema here is a msgspec struct.
+    # Litestar loads pydantic when it is there: 8 MiB and 40 ms for nothing, for every schema here is a msgspec struct.
     with hidden("pydantic"):
         app = _litestar(settings, parts, path)
     find_needs(app)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def hidden(module: str) -> Iterator[None]:
-    """Keep a module from being imported for a while, for those who import whatever they find; a loaded one is let be."""
+    """Keep a module from being imported for a while, for those who import what they find; a loaded one is let be."""
     if module in sys.modules:
         yield
         return
