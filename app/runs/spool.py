@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from app.db.packing import pack
 from app.executors.output import read_text
 from app.runs.masking import Masker, Settled
 
@@ -26,7 +27,7 @@ _VALUES_READ = 4  # so many times the longest secret are read at least: some of 
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of a stream as it is stored; ``line_count`` counts the line ends in it."""
+    """A piece of a stream as it is stored; ``line_count`` counts the line ends in it, a long text is packed."""
 
     stream: int
     seq: int
@@ -35,6 +36,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     byte_offset: int
     byte_count: int
     text: str
+    packed: bytes | None
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +148,7 @@ class StreamFollower:
         )
         if not stored:
             return None
+        packed = pack(text)
         return Chunk(
             stream=self._stream,
             seq=at.seq,
@@ -153,7 +156,8 @@ class StreamFollower:
             line_count=lines,
             byte_offset=at.byte_offset,
             byte_count=length,
-            text=text,
+            text=text if packed is None else "",
+            packed=packed,
         )
 
     def _stored_text(self, length: int, shown: bytes) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from app.db.base import Base
 from app.db.check import _describe_postgresql, _describe_sqlite, check, split_definition
 from app.db.database import Database, WriteConnection
+from app.db.packing import pack
 from app.db.upgrade import UnknownRevision, current, downgrade, head, open_for_migration, upgrade
 from app.db.url import sqlite_path
 from app.engine.status import NodeStatus, RunStatus
@@ -22,6 +23,7 @@ from tests.conftest import ROOT
 from tests.db.rows import (
     NOW,
     add_attempt,
+    add_chunk,
     add_node,
     add_run_in,
     add_whole_run,
@@ -105,6 +107,24 @@ async def test_users_go_with_0004_and_nothing_else(empty_url: str) -> None:
     async with open_for_migration(empty_url, writes=False) as connection:
         assert (await connection.exec_driver_sql("SELECT count(*) FROM users")).scalar() == 0
     assert await check(empty_url) == []
+
+
+async def test_packed_logs_are_texts_again_before_0007(empty_url: str) -> None:
+    text = "a line of a long log\n" * 2_000
+    await upgrade(empty_url)
+    await run_in(empty_url, lambda connection: add_packed(connection, text))
+    await downgrade(empty_url, "0006")
+    async with open_for_migration(empty_url, writes=False) as connection:
+        rows = await connection.exec_driver_sql("SELECT text FROM log_chunks ORDER BY seq")
+        assert [row[0] for row in rows] == [text] * 20
+    await upgrade(empty_url)
+    assert await check(empty_url) == []
+
+
+def add_packed(connection: WriteConnection, text: str) -> None:
+    run_id = add_whole_run(connection)
+    for seq in range(20):
+        add_chunk(connection, run_id, seq, text="", packed=pack(text))
 
 
 def add_edited_node(connection: WriteConnection) -> None:

@@ -11,6 +11,7 @@ from app.executors.contract import Outcome
 from app.runs import execution
 from app.runs.masking import Masker
 from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, StreamFollower
+from tests.runs.chunks import shown
 from tests.waiting import come_true
 
 LINE = b"x" * 99 + b"\n"
@@ -77,7 +78,7 @@ async def test_output_is_stored_while_the_step_runs_and_the_rest_is_its_tail(std
         file.write(LINE)
     running.end.set()
     ended = await following
-    assert "".join(chunk.text for chunk in [*store.chunks, *ended.tail]).encode() == BULK * 3 + LINE
+    assert "".join(shown(chunk) for chunk in [*store.chunks, *ended.tail]).encode() == BULK * 3 + LINE
     assert ended.outcome == Outcome(exit_code=0)
 
 

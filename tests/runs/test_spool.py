@@ -15,6 +15,7 @@ from app.executors.output import read_text
 from app.runs import spool
 from app.runs.masking import Masker
 from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower, cut
+from tests.runs.chunks import shown
 
 NO_LIMIT = 2**40
 NO_SECRETS = Masker()
@@ -95,7 +96,7 @@ def test_chunks_put_together_are_the_decoded_file_whatever_the_pattern_of_writin
                 follower = _follow(path, at=follower.position)
         chunks += _rest(follower)
     data = b"".join(pieces)
-    assert "".join(chunk.text for chunk in chunks) == read_text(data)
+    assert "".join(shown(chunk) for chunk in chunks) == read_text(data)
     _check_numbers(chunks, data)
 
 
@@ -103,7 +104,7 @@ def _check_numbers(chunks: list[Chunk], data: bytes) -> None:
     line, offset = 1, 0
     for number, chunk in enumerate(chunks):
         assert (chunk.seq, chunk.first_line, chunk.byte_offset) == (number, line, offset)
-        assert chunk.line_count == chunk.text.count("\n")
+        assert chunk.line_count == shown(chunk).count("\n")
         assert chunk.byte_count > 0
         line, offset = line + chunk.line_count, offset + chunk.byte_count
     assert offset == len(data)
@@ -115,7 +116,7 @@ def test_a_line_longer_than_a_chunk_is_stored_in_pieces(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 1_000_000 + b"\nend\n")
     chunks = _rest(_follow(path))
     assert len(chunks) > 1
-    assert "".join(chunk.text for chunk in chunks) == "x" * 1_000_000 + "\nend\n"
+    assert "".join(shown(chunk) for chunk in chunks) == "x" * 1_000_000 + "\nend\n"
 
 
 def test_of_a_file_that_is_not_there_nothing_is_pending(tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_output_over_the_limit_is_cut_with_a_mark_and_the_rest_is_passed_over(tm
     path.write_bytes(b"0123456789\n" * 200_000)
     follower = _follow(path, limit=300_000)
     chunks = _rest(follower)
-    text = "".join(chunk.text for chunk in chunks)
+    text = "".join(shown(chunk) for chunk in chunks)
     stored, mark = text[:300_000], text[300_000:]
     assert stored == ("0123456789\n" * 200_000)[:300_000]
     assert mark.count("300000") == 1
@@ -202,7 +203,7 @@ async def test_both_streams_are_taken_in_turn(tmp_path: Path) -> None:
         )
     )
     assert follower.pending() == 7
-    assert [(chunk.stream, chunk.text) for chunk in await follower.take()] == [(STDOUT, "one\n")]
-    assert [(chunk.stream, chunk.text) for chunk in await follower.take(at_end=True)] == [(STDERR, "two")]
+    assert [(chunk.stream, shown(chunk)) for chunk in await follower.take()] == [(STDOUT, "one\n")]
+    assert [(chunk.stream, shown(chunk)) for chunk in await follower.take(at_end=True)] == [(STDERR, "two")]
     assert (follower.pending(), await follower.take(at_end=True)) == (0, [])
     follower.close()

@@ -14,6 +14,7 @@ import pytest
 from app.runs import spool
 from app.runs.masking import Masker
 from app.runs.spool import STDOUT, Chunk, Position, Redirect, StreamFollower
+from tests.runs.chunks import shown
 
 NO_LIMIT = 2**40
 BORDERS = 10_000
@@ -72,7 +73,7 @@ def test_a_secret_is_masked_at_ten_thousand_random_borders(
         append(path, data[border:])
         chunks += take_all(follower, at_end=False)
     chunks += take_all(follower, at_end=True)
-    text = "".join(chunk.text for chunk in chunks)
+    text = "".join(shown(chunk) for chunk in chunks)
     assert leaks(text) == []
     assert text.count("*******") == BORDERS
     assert len(chunks) > BORDERS / 2
@@ -83,7 +84,7 @@ def test_a_secret_at_the_border_of_a_read_is_masked(tmp_path: Path, monkeypatch:
     path, masker = tmp_path / "out", Masker([VALUE])
     path.write_text("".join(f"{'x' * (number % 97)} {VALUE}, " for number in range(2000)))
     chunks = list(take_all(follow(path, masker), at_end=True))
-    text = "".join(chunk.text for chunk in chunks)
+    text = "".join(shown(chunk) for chunk in chunks)
     assert (leaks(text), text.count("*******")) == ([], 2000)
     assert len(chunks) > 20
 
@@ -93,7 +94,7 @@ def test_a_secret_larger_than_a_read_is_masked(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(spool, "LONGEST_LINE_BYTES", 8)
     path, masker = tmp_path / "out", Masker([VALUE])
     path.write_text(f"a\n{VALUE}\nb\n" * 20)
-    text = "".join(chunk.text for chunk in take_all(follow(path, masker), at_end=True))
+    text = "".join(shown(chunk) for chunk in take_all(follow(path, masker), at_end=True))
     assert text == "a\n*******\nb\n" * 20
 
 
@@ -104,7 +105,7 @@ def test_secrets_that_hang_together_without_end_do_not_stop_the_stream(
     path = tmp_path / "out"
     path.write_text("a" * 10_000)
     follower = follow(path, Masker(["aaaa", "aaaaaaa"]))
-    text = "".join(chunk.text for chunk in take_all(follower, at_end=True))
+    text = "".join(shown(chunk) for chunk in take_all(follower, at_end=True))
     assert follower.pending() == 0
     assert "aaaaaaa" not in text
 
@@ -113,14 +114,14 @@ def test_what_may_begin_a_secret_is_kept_back_and_shown_at_the_end(tmp_path: Pat
     path = tmp_path / "out"
     path.write_text("one\ncorrect horse/")
     follower = follow(path, Masker([VALUE]))
-    assert [chunk.text for chunk in take_all(follower, at_end=False)] == ["one\n"]
-    assert [chunk.text for chunk in take_all(follower, at_end=True)] == ["correct horse/"]
+    assert [shown(chunk) for chunk in take_all(follower, at_end=False)] == ["one\n"]
+    assert [shown(chunk) for chunk in take_all(follower, at_end=True)] == ["correct horse/"]
 
 
 def test_a_last_line_without_an_end_is_masked_and_not_lost(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text(f"one\nthe end is {VALUE}")
-    text = "".join(chunk.text for chunk in take_all(follow(path, Masker([VALUE])), at_end=True))
+    text = "".join(shown(chunk) for chunk in take_all(follow(path, Masker([VALUE])), at_end=True))
     assert text == "one\nthe end is *******"
 
 
@@ -144,8 +145,8 @@ def test_the_limit_of_a_log_does_not_cut_a_secret_open(tmp_path: Path, limit: in
     path = tmp_path / "out"
     path.write_text(f"one\n{VALUE}\ntwo\n")
     chunks = take_all(follow(path, Masker([VALUE]), limit=limit), at_end=True)
-    shown = "".join(chunk.text for chunk in chunks).partition("\n[dagbook")[0]
-    assert "one\n*******\ntwo\n".startswith(shown)
+    text = "".join(shown(chunk) for chunk in chunks).partition("\n[dagbook")[0]
+    assert "one\n*******\ntwo\n".startswith(text)
 
 
 # -- redirects and take-overs ----------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, SmallInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, LargeBinary, SmallInteger, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigKey, UtcDateTime
@@ -16,8 +16,9 @@ class LogChunk(Base):
     ``seq`` counts from 0 within the stream, ``ordinal`` over both; ``first_line`` counts
     from 1, ``line_count`` is the number of newlines. ``byte_offset`` and
     ``byte_count`` are those of the step's own file; ``text`` is what is shown of it: secrets
-    masked, over the log limit cut. PostgreSQL cannot store a NUL in text: whoever cuts the chunks has
-    to replace it first, on both engines, so that both tell the same.
+    masked, over the log limit cut. A long one is in ``packed`` instead (``app.db.packing``).
+    PostgreSQL cannot store a NUL in text: whoever cuts the chunks has to replace it first, on both
+    engines, so that both tell the same.
     """
 
     __tablename__ = "log_chunks"
@@ -42,3 +43,4 @@ class LogChunk(Base):
     byte_offset: Mapped[int] = mapped_column(BigInteger)
     byte_count: Mapped[int]
     text: Mapped[str] = mapped_column(Text)
+    packed: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from app.db.database import ReadConnection
 from app.db.models.log import LogChunk
+from app.db.packing import unpack
 from app.db.repositories.reading import Row, all_rows
 
 MOST_CHUNKS = 64  # 16 MiB: what a page of very long lines may take
@@ -50,7 +51,8 @@ def get_end(connection: ReadConnection, key: StreamKey) -> StreamEnd:
             LogChunk.line_count,
             LogChunk.byte_offset,
             LogChunk.byte_count,
-            func.substr(LogChunk.text, func.length(LogChunk.text), 1).label("last"),
+            LogChunk.text,
+            LogChunk.packed,
         )
         .where(*_of(key))
         .order_by(LogChunk.seq.desc())
@@ -59,7 +61,10 @@ def get_end(connection: ReadConnection, key: StreamKey) -> StreamEnd:
     if row is None:
         return StreamEnd()
     return StreamEnd(
-        row.seq + 1, row.first_line + row.line_count, row.byte_offset + row.byte_count, row.last in ("\n", "")
+        row.seq + 1,
+        row.first_line + row.line_count,
+        row.byte_offset + row.byte_count,
+        unpack(row.text, row.packed)[-1:] in ("\n", ""),
     )
 
 
@@ -75,8 +80,13 @@ def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: i
 
 def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str]:
     """Return the texts of a stream's chunks from number ``seq`` on, in order, at most ``MOST_CHUNKS`` of them."""
-    statement = select(LogChunk.text).where(*_of(key), LogChunk.seq >= seq).order_by(LogChunk.seq).limit(MOST_CHUNKS)
-    return [row.text for row in connection.execute(statement)]
+    statement = (
+        select(LogChunk.text, LogChunk.packed)
+        .where(*_of(key), LogChunk.seq >= seq)
+        .order_by(LogChunk.seq)
+        .limit(MOST_CHUNKS)
+    )
+    return [unpack(*row) for row in connection.execute(statement)]
 
 
 def find_lines(
@@ -92,12 +102,12 @@ def find_lines(
     # The chunk before may end inside this line, and a long line may fill several chunks.
     begin = select(func.min(LogChunk.seq) - 1).where(*_of(key), LogChunk.first_line == at_or_before).scalar_subquery()
     statement = (
-        select(LogChunk.first_line, LogChunk.line_count, LogChunk.text)
+        select(LogChunk.first_line, LogChunk.line_count, LogChunk.text, LogChunk.packed)
         .where(*_of(key), LogChunk.seq >= func.coalesce(begin, 0), LogChunk.first_line < first + count)
         .order_by(LogChunk.seq.desc() if from_end else LogChunk.seq)
         .limit(MOST_CHUNKS)
     )
-    rows = all_rows(connection, statement)
+    rows = [{**row, "text": unpack(row["text"], row["packed"])} for row in all_rows(connection, statement)]
     return rows[::-1] if from_end else rows
 
 
@@ -114,9 +124,11 @@ def count_bytes(connection: ReadConnection, run: int, attempt: int, stream: int)
 def read_from(connection: ReadConnection, key: StreamKey, start: int) -> bytes:
     """Return a stream from a byte on, to its end."""
     statement = (
-        select(LogChunk.byte_offset, LogChunk.text)
+        select(LogChunk.byte_offset, LogChunk.text, LogChunk.packed)
         .where(*_of(key), LogChunk.byte_offset + LogChunk.byte_count > start)
         .order_by(LogChunk.seq)
     )
     rows = connection.execute(statement).all()
-    return b"".join(row.text.encode() for row in rows)[start - rows[0].byte_offset :] if rows else b""
+    return (
+        b"".join(unpack(row.text, row.packed).encode() for row in rows)[start - rows[0].byte_offset :] if rows else b""
+    )

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import hypothesis.strategies as st
+from hypothesis import given
+
+from app.db.packing import PACK_FROM, pack, unpack
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_a_long_text_is_the_same_after_packing(text: str) -> None:
+    long = text * (PACK_FROM // len(text) + 1)
+    packed = pack(long)
+    assert packed is not None
+    assert unpack("", packed) == long
+
+
+def test_a_short_text_stays_as_it_is() -> None:
+    assert pack("x" * (PACK_FROM - 1)) is None
+    assert unpack("short", None) == "short"
