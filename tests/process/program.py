@@ -26,7 +26,7 @@ class Api:
     """What the tests ask of a server."""
 
     def __init__(self, address: str) -> None:
-        self.client = httpx.Client(base_url=f"{address}/api/v2", timeout=15)
+        self.client = httpx.Client(base_url=f"{address}/api/v2", timeout=45)
 
     def post_run(self, spec: str, *, name: str = "flow", run_id: str = "") -> httpx.Response:
         return self.client.post("/dag-runs", json={"name": name, "spec": spec, "dagRunId": run_id})

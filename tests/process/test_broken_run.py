@@ -47,7 +47,7 @@ BROKEN = {
     ),
 }
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-_PATIENCE = 25
+_PATIENCE = 60
 
 
 class Broken(NamedTuple):

@@ -10,7 +10,7 @@ T = TypeVar("T")
 _LOOK_SECONDS = 0.02
 
 
-def wait_for(what: str, look: Callable[[], T | None], *, seconds: float = 15) -> T:
+def wait_for(what: str, look: Callable[[], T | None], *, seconds: float = 45) -> T:
     """Return what ``look`` gives as soon as it is true; AssertionError after the bound."""
     end = time.monotonic() + seconds
     while not (found := look()):
