@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import msgspec
-from litestar import Litestar, Router
+from litestar import Litestar, Response, Router
 from litestar.config.cors import CORSConfig
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
@@ -63,6 +66,7 @@ from app.settings import Settings, SettingsError
 from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
+from app.web import pages
 
 API_PATH = "/api/v2"
 _SERVER = "server"
@@ -213,17 +217,43 @@ def _litestar(settings: Settings, parts: Parts, path: str) -> Litestar:
     return Litestar(
         [
             Router(path, route_handlers=[*_SYSTEM_HANDLERS, *_PEOPLE_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS]),
-            Router(settings.base_path or "/", route_handlers=oidc.HANDLERS, include_in_schema=False),
+            Router(settings.base_path or "/", route_handlers=_page_handlers(settings), include_in_schema=False),
         ],
         guards=[make_guard(parts.access)],
         dependencies=make_providers(parts),
-        exception_handlers=errors.HANDLERS,
+        exception_handlers={**errors.HANDLERS, NotFoundException: _missing_page(settings, path)},
         openapi_config=_openapi(path),
         cors_config=_cors(settings),
         request_class=ApiRequest,
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
     )
+
+
+def _page_handlers(settings: Settings) -> list[HTTPRouteHandler]:
+    return [*oidc.HANDLERS, *pages.make_handlers(settings.base_path, _facts(settings))]
+
+
+def _facts(settings: Settings) -> dict[str, Any]:
+    """Collect what the scripts of the web UI have to know before they ask the API anything."""
+    return {
+        "version": __version__,
+        "login": "builtin" if settings.auth_mode == "builtin" else "token" if settings.auth_token else "",
+        "runs": settings.permissions_run_dags,
+        "writes": settings.permissions_write_dags,
+        "zone": str(settings.tz),
+    }
+
+
+def _missing_page(settings: Settings, api: str) -> Callable[[pages.AnyRequest, NotFoundException], Response[Any]]:
+    """Answer who asks for a page that is not there with a page, and everybody else with an error."""
+
+    def answer(request: pages.AnyRequest, error: NotFoundException) -> Response[Any]:
+        if pages.wants_page(request) and not request.url.path.startswith(api):
+            return pages.document(settings.base_path, _facts(settings), status=404)
+        return errors.http_error(request, error)
+
+    return answer
 
 
 def _openapi(path: str) -> OpenAPIConfig:

@@ -73,7 +73,8 @@ def _camelize(name: str) -> str:
     return _AFTER_UNDERSCORE.sub(lambda match: match[1].upper(), name.rstrip("_"))
 
 
-def _http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
+def http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
+    """Answer what the framework refuses."""
     match error:
         case NotFoundException():
             return _answer(404, "not_found", f"there is nothing at {request.url.path}")
@@ -99,6 +100,6 @@ HANDLERS: ExceptionHandlersMap = {
     SpecError: _spec_error,
     DatabaseUnavailable: _unavailable,
     ValidationException: _validation_error,
-    HTTPException: _http_error,
+    HTTPException: http_error,
     Exception: _unexpected,
 }

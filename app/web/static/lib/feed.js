@@ -1,0 +1,106 @@
+// What changes on the server, as it happens: one stream per tab for all who want to know.
+
+import { signal } from "../vendor/core.js";
+import { headers, url } from "./api.js";
+
+const FIRST_PAUSE = 1000;
+const LONGEST_PAUSE = 30000;
+
+const listeners = new Set();
+let last = null;
+let running = null;
+let pause = FIRST_PAUSE;
+
+/** "live", "connecting" or "off": what the dot in the bar shows. */
+export const liveness = signal("connecting");
+
+/** Be told of changes until the returned function is called. A change of kind "reset" means: load everything anew. */
+export function listen(listener) {
+  listeners.add(listener);
+  running ??= run();
+  return () => listeners.delete(listener);
+}
+
+/** Begin anew with another token. */
+export function restart() {
+  running?.abort();
+  running = listeners.size ? run() : null;
+}
+
+function tell(change) {
+  for (const listener of [...listeners]) listener(change);
+}
+
+function run() {
+  const control = new AbortController();
+  (async () => {
+    while (!control.signal.aborted && (await connect(control.signal))) await rest(control.signal);
+  })();
+  return control;
+}
+
+async function connect(abort) {
+  liveness.value = "connecting";
+  try {
+    const target = url("events", { after: last });
+    const response = await fetch(target, { headers: { ...headers(), Accept: "text/event-stream" }, signal: abort });
+    if (response.status === 401 || response.status === 403 || response.status === 404) {
+      liveness.value = "off";
+      return false;
+    }
+    if (response.ok) await read(response.body.pipeThrough(new TextDecoderStream()).getReader());
+  } catch {
+    // broken off: connect again
+  }
+  liveness.value = "connecting";
+  return true;
+}
+
+async function read(reader) {
+  liveness.value = "live";
+  pause = FIRST_PAUSE;
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    text += value.replaceAll("\r\n", "\n");
+    const blocks = text.split("\n\n");
+    text = blocks.pop();
+    for (const block of blocks) take(block);
+  }
+}
+
+/** Take one event of the stream; lines that begin with a colon only keep the connection alive. */
+export function take(block) {
+  const fields = { event: "message", data: [] };
+  for (const line of block.split("\n")) {
+    const colon = line.indexOf(":");
+    if (colon <= 0) continue;
+    const name = line.slice(0, colon);
+    const value = line.slice(colon + 1).replace(/^ /, "");
+    if (name === "data") fields.data.push(value);
+    else fields[name] = value;
+  }
+  if (fields.id) last = fields.id;
+  if (!fields.data.length && fields.event !== "reset") return;
+  tell({ ...parse(fields.data.join("\n")), kind: fields.event });
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+async function rest(abort) {
+  await new Promise((resolve) => {
+    const timer = setTimeout(resolve, pause);
+    abort.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+  pause = Math.min(pause * 2, LONGEST_PAUSE);
+}

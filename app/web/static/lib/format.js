@@ -1,0 +1,90 @@
+// Numbers and times as people read them. Pure.
+
+const UNITS = [
+  ["d", 86400],
+  ["h", 3600],
+  ["m", 60],
+];
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const STEPS = [
+  ["year", 31536000],
+  ["month", 2592000],
+  ["day", 86400],
+  ["hour", 3600],
+  ["minute", 60],
+  ["second", 1],
+];
+
+/** Seconds as "12 ms", "3.4 s", "2 m 05 s", "1 h 02 m", "3 d 4 h". */
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return "–";
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 3600) return `${Math.floor(whole / 60)} m ${pad(whole % 60)} s`;
+  const [first, second] = whole < 86400 ? [1, 2] : [0, 1];
+  const rest = whole % UNITS[first][1];
+  return `${Math.floor(whole / UNITS[first][1])} ${UNITS[first][0]} ${pad(Math.floor(rest / UNITS[second][1]))} ${UNITS[second][0]}`;
+}
+
+function pad(number) {
+  return String(number).padStart(2, "0");
+}
+
+/** A time of the API, or null: it says "-" or "" where there is none. */
+export function instant(text) {
+  if (!text || text === "-") return null;
+  const time = new Date(text);
+  return Number.isNaN(time.getTime()) ? null : time;
+}
+
+/** Seconds between two times of the API; to now where the second is missing. */
+export function between(from, to, now = Date.now()) {
+  const begin = instant(from);
+  if (!begin) return null;
+  return Math.max(0, ((instant(to)?.getTime() ?? now) - begin.getTime()) / 1000);
+}
+
+/** "3 minutes ago", "in 2 hours". */
+export function ago(time, now = Date.now()) {
+  const seconds = (time.getTime() - now) / 1000;
+  const [unit, size] = STEPS.find(([, least]) => Math.abs(seconds) >= least) ?? ["second", 1];
+  return relative.format(Math.round(seconds / size), unit);
+}
+
+/** The exact time in the viewer's zone, and in another one when it is given. */
+export function exact(time, zone) {
+  const options = { dateStyle: "medium", timeStyle: "medium" };
+  const own = new Intl.DateTimeFormat(undefined, options).format(time);
+  if (!zone) return own;
+  try {
+    return `${own} (${new Intl.DateTimeFormat(undefined, { ...options, timeZone: zone }).format(time)} in ${zone})`;
+  } catch {
+    return own; // a zone that the browser does not know
+  }
+}
+
+/** "14:32", with the day in front of it when that is not today. */
+export function clock(time, now = new Date()) {
+  const today = time.toDateString() === now.toDateString();
+  const options = today ? {} : { month: "short", day: "numeric" };
+  return new Intl.DateTimeFormat(undefined, { ...options, hour: "2-digit", minute: "2-digit" }).format(time);
+}
+
+/** Bytes as "12 B", "3.4 kB", "1.2 GB". */
+export function bytes(count) {
+  const names = ["B", "kB", "MB", "GB", "TB"];
+  let [value, at] = [count, 0];
+  while (value >= 1000 && at < names.length - 1) [value, at] = [value / 1000, at + 1];
+  return `${at && value < 10 ? value.toFixed(1) : Math.round(value)} ${names[at]}`;
+}
+
+/** "1 run", "2 runs". */
+export function plural(count, one, many = `${one}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
+
+/** The beginning of an id that is enough to tell it from its neighbours. */
+export function short(id) {
+  return id.length > 14 ? `${id.slice(0, 4)}…${id.slice(-8)}` : id;
+}

@@ -1,0 +1,65 @@
+// Data of a page: loaded once, loaded again when something it shows has changed.
+
+import { useCallback, useEffect, useRef, useState } from "../vendor/core.js";
+import { get } from "./api.js";
+import { listen } from "./feed.js";
+
+const SETTLE = 150; // milliseconds: a burst of changes is one reload
+
+/**
+ * Load from the API and keep it fresh.
+ * @param path below /api/v2, or null to load nothing yet
+ * @param concerns tells of a change whether the data may differ after it
+ * @returns {{data, error, loading, reload}} the last data stay while newer ones are loaded
+ */
+export function useLoad(path, query = {}, concerns = null) {
+  const key = path === null ? null : JSON.stringify([path, query]);
+  const [state, setState] = useState({ key: null, data: null, error: null });
+  const control = useRef(null);
+
+  const reload = useCallback(async () => {
+    control.current?.abort();
+    if (key === null) return;
+    const own = new AbortController();
+    control.current = own;
+    try {
+      const data = await get(path, query, { signal: own.signal });
+      if (!own.signal.aborted) setState({ key, data, error: null });
+    } catch (error) {
+      if (error.name !== "AbortError" && !own.signal.aborted) {
+        setState((before) => ({ key, data: before.key === key ? before.data : null, error }));
+      }
+    }
+  }, [key]);
+
+  useEffect(() => {
+    reload();
+    return () => control.current?.abort();
+  }, [reload]);
+  useChanges(concerns, reload);
+
+  const fresh = state.key === key;
+  return { data: fresh ? state.data : null, error: fresh ? state.error : null, loading: !fresh, reload };
+}
+
+/** Call something, a little later and once for many, when a change concerns the caller. */
+export function useChanges(concerns, react) {
+  const latest = useRef();
+  latest.current = { concerns, react };
+  const wanted = concerns !== null;
+  useEffect(() => {
+    if (!wanted) return undefined;
+    let timer = null;
+    const stop = listen((change) => {
+      if (timer !== null || !(change.kind === "reset" || latest.current.concerns(change))) return;
+      timer = setTimeout(() => {
+        timer = null;
+        latest.current.react();
+      }, SETTLE);
+    });
+    return () => {
+      clearTimeout(timer);
+      stop();
+    };
+  }, [wanted]);
+}

@@ -1,0 +1,74 @@
+// The address bar: paths relative to the base path, links that need no reload, and the query as state.
+
+import { computed, signal } from "../vendor/core.js";
+import { base } from "./facts.js";
+import { find } from "./routes.js";
+
+const prefix = base.pathname.replace(/\/$/, "");
+const address = signal(read());
+
+export const path = computed(() => address.value.path);
+export const query = computed(() => new URLSearchParams(address.value.search));
+export const hash = computed(() => address.value.hash);
+export const route = computed(() => find(path.value));
+
+function read() {
+  const { pathname, search, hash: fragment } = window.location;
+  const inside = pathname.startsWith(prefix) ? pathname.slice(prefix.length) : pathname;
+  const trimmed = inside.length > 1 ? inside.replace(/\/+$/, "") : inside;
+  return { path: trimmed || "/", search, hash: fragment };
+}
+
+/** The href of a path of the UI; each part of a list is escaped. */
+export function href(to, search) {
+  const inside = Array.isArray(to) ? `/${to.map(encodeURIComponent).join("/")}` : to;
+  const text = search ? new URLSearchParams(clean(search)).toString() : "";
+  return prefix + inside + (text && `?${text}`);
+}
+
+/** Go to a path of the UI, or to an href. */
+export function go(to, { search, replace = false } = {}) {
+  const target = typeof to === "string" && to.startsWith(prefix + "/") && prefix ? to : href(to, search);
+  window.history[replace ? "replaceState" : "pushState"](null, "", target);
+  address.value = read();
+}
+
+/** Change parts of the query; null and "" remove one. */
+export function setQuery(changes, { replace = true } = {}) {
+  const next = Object.fromEntries(query.peek());
+  const search = new URLSearchParams(clean({ ...next, ...changes })).toString();
+  const target = prefix + path.peek() + (search && `?${search}`) + window.location.hash;
+  window.history[replace ? "replaceState" : "pushState"](null, "", target);
+  address.value = read();
+}
+
+/** Change the fragment without a jump. */
+export function setHash(fragment) {
+  const { pathname, search } = window.location;
+  window.history.replaceState(null, "", pathname + search + (fragment && `#${fragment}`));
+  address.value = read();
+}
+
+function clean(values) {
+  return Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "");
+}
+
+function follow(event) {
+  const link = event.target.closest?.("a[href]");
+  const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+  if (!link || !plain || event.defaultPrevented || link.target || link.hasAttribute("download")) return;
+  const url = new URL(link.href);
+  if (url.origin !== base.origin || !(url.pathname + "/").startsWith(prefix + "/")) return;
+  event.preventDefault();
+  if (url.href !== window.location.href) window.history.pushState(null, "", url.href);
+  address.value = read();
+  if (url.pathname !== window.location.pathname) window.scrollTo(0, 0);
+}
+
+/** Begin to follow links and the back button. */
+export function start() {
+  document.addEventListener("click", follow);
+  window.addEventListener("popstate", () => {
+    address.value = read();
+  });
+}

@@ -1,0 +1,52 @@
+// Every address of the UI, and the module that shows it. app/web/pages.py serves the same ones.
+
+const ROUTES = [
+  ["/", () => import("../pages/dashboard.js")],
+  ["/login", () => import("../pages/login.js")],
+  ["/account", () => import("../pages/account.js")],
+  ["/dags", () => import("../pages/dags.js")],
+  ["/dags/:name", () => import("../pages/dag.js")],
+  ["/dags/:name/:tab", () => import("../pages/dag.js")],
+  ["/dag-runs", () => import("../pages/runs.js")],
+  ["/dag-runs/:name/:runId", () => import("../pages/run.js")],
+  ["/dag-runs/:name/:runId/:subRunId", () => import("../pages/run.js")],
+  ["/queues", () => import("../pages/queues.js")],
+  ["/schedules", () => import("../pages/schedules.js")],
+  ["/workers", () => import("../pages/workers.js")],
+  ["/search", () => import("../pages/search.js")],
+  ["/system", () => import("../pages/system.js")],
+  ["/users", () => import("../pages/users.js")],
+  ["/tokens", () => import("../pages/tokens.js")],
+  ["/audit", () => import("../pages/audit.js")],
+];
+
+const compiled = ROUTES.map(([pattern, load]) => ({ parts: pattern.split("/").slice(1), load }));
+const missing = { load: () => import("../pages/missing.js"), params: {} };
+
+/** The route of a path: how to load its page, and the parameters in it. */
+export function find(path) {
+  const parts = path.split("/").slice(1);
+  for (const { parts: wanted, load } of compiled) {
+    const params = match(wanted, parts);
+    if (params) return { load, params };
+  }
+  return missing;
+}
+
+function match(wanted, parts) {
+  if (wanted.length !== parts.length) return null;
+  const params = {};
+  for (const [index, part] of wanted.entries()) {
+    if (part.startsWith(":") && parts[index]) params[part.slice(1)] = decode(parts[index]);
+    else if (part !== parts[index]) return null;
+  }
+  return params;
+}
+
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}

@@ -1,0 +1,57 @@
+// Who uses this browser, and what they may do here.
+
+import { computed, signal } from "../vendor/core.js";
+import { facts } from "./facts.js";
+
+const KEY = "dagbook.token";
+const RANKS = ["viewer", "operator", "manager", "admin"];
+
+export const token = signal(load());
+export const user = signal(null);
+
+/** Whether people have to say who they are before they see anything. */
+export const needsLogin = facts.login !== "";
+export const hasUsers = facts.login === "builtin";
+
+const role = computed(() => user.value?.role ?? null);
+
+function load() {
+  try {
+    return window.localStorage.getItem(KEY);
+  } catch {
+    return null; // storage is switched off: a login lasts as long as the tab
+  }
+}
+
+/** Keep a token, or forget it with null. */
+export function keep(value) {
+  token.value = value;
+  if (value === null) user.value = null;
+  try {
+    if (value === null) window.localStorage.removeItem(KEY);
+    else window.localStorage.setItem(KEY, value);
+  } catch {
+    // see load
+  }
+}
+
+function hasRank(least) {
+  return !hasUsers || RANKS.indexOf(role.value) >= RANKS.indexOf(least);
+}
+
+const RIGHTS = {
+  run: { allowed: () => facts.runs && hasRank("operator"), who: "operators", off: "permissions_run_dags is false", on: () => facts.runs },
+  write: { allowed: () => facts.writes && hasRank("manager"), who: "managers", off: "permissions_write_dags is false", on: () => facts.writes },
+  admin: { allowed: () => hasRank("admin"), who: "admins", off: "", on: () => true },
+};
+
+/** Whether the user may: "run", "write" or "admin". */
+export function may(right) {
+  return RIGHTS[right].allowed();
+}
+
+/** Why the user may not, as a sentence for a tooltip. */
+export function whyNot(right) {
+  const { on, off, who } = RIGHTS[right];
+  return on() ? `Only ${who} and above may do this.` : `This server does not allow it: ${off}.`;
+}

@@ -1,0 +1,33 @@
+// Light, dark, or as the system has it.
+
+import { signal } from "../vendor/core.js";
+
+const KEY = "dagbook.theme";
+export const THEMES = ["system", "light", "dark"];
+export const theme = signal(load());
+
+function load() {
+  try {
+    const kept = window.localStorage.getItem(KEY);
+    return THEMES.includes(kept) ? kept : "system";
+  } catch {
+    return "system";
+  }
+}
+
+/** Show the chosen theme. */
+export function applyTheme() {
+  if (theme.value === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme.value;
+}
+
+/** Choose a theme, and remember it. */
+export function choose(name) {
+  theme.value = name;
+  applyTheme();
+  try {
+    window.localStorage.setItem(KEY, name);
+  } catch {
+    // it holds for this tab
+  }
+}

@@ -1,0 +1,56 @@
+import { html, useState } from "../vendor/core.js";
+import { get, post } from "../lib/api.js";
+import { restart } from "../lib/feed.js";
+import { go, query } from "../lib/router.js";
+import { hasUsers, keep, user } from "../lib/session.js";
+import { useTitle } from "../lib/title.js";
+import { Failure } from "../parts/basic.js";
+
+async function enter(fields) {
+  if (hasUsers) {
+    const answer = await post("auth/login", { username: fields.get("username"), password: fields.get("password") });
+    keep(answer.token);
+    user.value = answer.user;
+  } else {
+    keep(fields.get("token"));
+    await get("dags/tags");
+  }
+}
+
+/** Where one wanted to go before; never to another site. */
+function wanted() {
+  const next = query.peek().get("next") ?? "/";
+  return /^\/(?![/\\])/.test(next) ? next : "/";
+}
+
+export default function Login() {
+  useTitle("Log in");
+  const [failure, setFailure] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const submit = async (event) => {
+    event.preventDefault();
+    setBusy(true);
+    setFailure(null);
+    try {
+      await enter(new FormData(event.target));
+      restart();
+      go(wanted(), { replace: true });
+    } catch (error) {
+      keep(null);
+      setFailure(error);
+      setBusy(false);
+    }
+  };
+  return html`<main class="login">
+    <h1>Dagbook</h1>
+    <form onSubmit=${submit}>
+      ${hasUsers
+        ? html`<label>Name<input name="username" autocomplete="username" required autofocus /></label>
+            <label>Password<input name="password" type="password" autocomplete="current-password" required /></label>`
+        : html`<label>Token<input name="token" type="password" autocomplete="off" required autofocus /></label>
+            <p class="faint">The token of this server, as set by auth_token.</p>`}
+      ${failure && html`<${Failure} error=${failure} />`}
+      <button type="submit" class="primary" disabled=${busy}>Log in</button>
+    </form>
+  </main>`;
+}

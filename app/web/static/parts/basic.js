@@ -1,0 +1,148 @@
+// Small pieces that every page is made of.
+
+import { html, useEffect, useId, useRef, useState } from "../vendor/core.js";
+import { ago, between, duration, exact, instant, short } from "../lib/format.js";
+import { useNow } from "../lib/now.js";
+import { may, whyNot } from "../lib/session.js";
+import { nodeStatus, runStatus } from "../lib/status.js";
+
+/** A status as icon and word. */
+export function Status({ of, node = false }) {
+  const { word, icon, tone } = node ? nodeStatus(of) : runStatus(of);
+  return html`<span class="status ${tone}"><span class="icon" aria-hidden="true">${icon}</span>${word}</span>`;
+}
+
+/** A time in words, with the exact one on hover; nothing where there is none. */
+export function Time({ at, zone, words = true }) {
+  const now = useNow(15);
+  const time = instant(at);
+  if (!time) return html`<span class="faint">–</span>`;
+  return html`<time datetime=${time.toISOString()} title=${exact(time, zone)}>
+    ${words ? ago(time, now) : exact(time)}
+  </time>`;
+}
+
+/** How long something took, or takes so far. */
+export function Duration({ from, to, active = false }) {
+  const now = useNow(1, active);
+  return html`<span class="number">${duration(between(from, active ? null : to, now))}</span>`;
+}
+
+/** A short id that can be copied whole. */
+export function Id({ of }) {
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(of);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1500);
+  };
+  return html`<span class="id"><code title=${of}>${short(of)}</code>
+    <button type="button" class="quiet" aria-label=${`Copy id ${of}`} onClick=${copy}>${copied ? "✓" : "⧉"}</button>
+  </span>`;
+}
+
+/** What to see where there is nothing yet, and what to do next. */
+export function Empty({ title, children }) {
+  return html`<div class="empty"><h2>${title}</h2><div>${children}</div></div>`;
+}
+
+/** What went wrong, in the server's words, and a way to try again. */
+export function Failure({ error, retry }) {
+  return html`<div class="failure" role="alert">
+    <strong>${error.status === 404 ? "Not found" : "That did not work"}</strong>
+    <p>${error.message}</p>
+    ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
+  </div>`;
+}
+
+/** Lines that stand for what is being loaded, shown only when it takes long enough to be noticed. */
+export function Loading({ what = "" }) {
+  return html`<div class="loading" role="status"><span class="visually-hidden">Loading ${what}…</span></div>`;
+}
+
+/** Data that were loaded by useLoad: the children get them. */
+export function Loaded({ from, what, children }) {
+  if (from.error && !from.data) return html`<${Failure} error=${from.error} retry=${from.reload} />`;
+  if (!from.data) return html`<${Loading} what=${what} />`;
+  return html`${from.error && html`<${Failure} error=${from.error} retry=${from.reload} />`}${children(from.data)}`;
+}
+
+/** A button for something that not everybody may do: it says why not. */
+export function Act({ right, children, disabled = false, title, ...rest }) {
+  const allowed = !right || may(right);
+  return html`<button type="button" ...${rest} disabled=${disabled || !allowed} title=${allowed ? title : whyNot(right)}>
+    ${children}
+  </button>`;
+}
+
+/** A dialog over the page; Escape and the backdrop close it, focus returns where it was. */
+export function Dialog({ title, onClose, children, wide = false }) {
+  const element = useRef();
+  const name = useId();
+  useEffect(() => {
+    const before = document.activeElement;
+    element.current.showModal();
+    return () => before?.focus?.();
+  }, []);
+  const closeOutside = (event) => event.target === element.current && onClose();
+  return html`<dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby=${name} onCancel=${onClose} onClick=${closeOutside}>
+    <header>
+      <h2 id=${name}>${title}</h2>
+      <button type="button" class="quiet" aria-label="Close" onClick=${onClose}>✕</button>
+    </header>
+    ${children}
+  </dialog>`;
+}
+
+/**
+ * Ask before something that cannot be undone.
+ * @param typed a name that has to be typed first, for what destroys much
+ */
+export function Confirm({ title, children, action, onConfirm, onClose, typed, danger = true }) {
+  const [text, setText] = useState("");
+  const [failure, setFailure] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const submit = async (event) => {
+    event.preventDefault();
+    setBusy(true);
+    setFailure(null);
+    try {
+      await onConfirm();
+      onClose();
+    } catch (error) {
+      setFailure(error);
+      setBusy(false);
+    }
+  };
+  return html`<${Dialog} title=${title} onClose=${onClose}>
+    <form onSubmit=${submit}>
+      <div class="body">
+        ${children}
+        ${typed && html`<label>Type <code>${typed}</code> to go on
+          <input value=${text} onInput=${(event) => setText(event.target.value)} autocomplete="off" /></label>`}
+        ${failure && html`<${Failure} error=${failure} />`}
+      </div>
+      <footer>
+        <button type="button" onClick=${onClose}>Cancel</button>
+        <button type="submit" class=${danger ? "danger" : "primary"} disabled=${busy || (typed && text !== typed)}>${action}</button>
+      </footer>
+    </form>
+  <//>`;
+}
+
+/** Switches between views of one thing; arrow keys move. */
+export function Tabs({ label, tabs, chosen, onChoose }) {
+  const move = (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const at = tabs.findIndex(({ id }) => id === chosen);
+    const next = tabs[(at + step + tabs.length) % tabs.length];
+    onChoose(next.id);
+    event.currentTarget.querySelector(`[data-tab="${next.id}"]`)?.focus();
+  };
+  return html`<div class="tabs" role="tablist" aria-label=${label} onKeyDown=${move}>
+    ${tabs.map(({ id, title }) => html`<button type="button" role="tab" data-tab=${id} key=${id}
+      aria-selected=${id === chosen} tabindex=${id === chosen ? 0 : -1} onClick=${() => onChoose(id)}>${title}</button>`)}
+  </div>`;
+}

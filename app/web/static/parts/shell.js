@@ -1,0 +1,96 @@
+// The frame around every page: where one can go, who is here, whether what is shown is live.
+
+import { html, useEffect, useRef } from "../vendor/core.js";
+import { facts } from "../lib/facts.js";
+import { liveness, restart } from "../lib/feed.js";
+import { go, href, path } from "../lib/router.js";
+import { hasUsers, keep, may, needsLogin, user } from "../lib/session.js";
+import { THEMES, choose, theme } from "../lib/theme.js";
+import { Notices } from "./notice.js";
+
+const PLACES = [
+  ["/", "Dashboard", "◉"],
+  ["/dag-runs", "Runs", "▶"],
+  ["/dags", "DAGs", "◇"],
+  ["/queues", "Queues", "⧗"],
+  ["/schedules", "Schedules", "◷"],
+  ["/workers", "Workers", "⚙"],
+  ["/search", "Search", "⌕"],
+  ["/system", "System", "▤"],
+];
+const ADMIN_PLACES = [
+  ["/users", "Users", "☺"],
+  ["/audit", "Audit", "✎"],
+];
+const LIVE = { live: "Live: changes show at once", connecting: "Connecting…", off: "Not live: reload to see changes" };
+
+function Place({ to, name, icon }) {
+  const here = to === "/" ? path.value === "/" : path.value === to || path.value.startsWith(`${to}/`);
+  return html`<a href=${href(to)} aria-current=${here ? "page" : null}><span aria-hidden="true">${icon}</span>${name}</a>`;
+}
+
+function Person() {
+  const leave = () => {
+    keep(null);
+    restart();
+    go("/login");
+  };
+  if (!needsLogin) return null;
+  return html`<div class="person">
+    ${hasUsers && html`<a href=${href("/account")}>${user.value?.username ?? "Account"}</a>`}
+    ${hasUsers && html`<span class="faint">${user.value?.role}</span>`}
+    <button type="button" class="quiet" onClick=${leave}>Log out</button>
+  </div>`;
+}
+
+function ThemeChoice() {
+  const next = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length];
+  return html`<button type="button" class="quiet" aria-label=${`Theme: ${theme.value}; change to ${next}`} title=${`Theme: ${theme.value}`}
+    onClick=${() => choose(next)}>${{ system: "◐", light: "☀", dark: "☾" }[theme.value]}</button>`;
+}
+
+function SearchBox() {
+  const box = useRef();
+  useEffect(() => {
+    const focus = (event) => {
+      const typing = event.target.closest?.("input, textarea, select, [contenteditable], .cm-editor, dialog");
+      if (event.key !== "/" || typing || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      box.current.focus();
+    };
+    document.addEventListener("keydown", focus);
+    return () => document.removeEventListener("keydown", focus);
+  }, []);
+  const submit = (event) => {
+    event.preventDefault();
+    if (box.current.value.trim()) go("/search", { search: { q: box.current.value.trim() } });
+  };
+  return html`<form role="search" onSubmit=${submit}>
+    <input ref=${box} type="search" aria-label="Search everything" placeholder="Search ( / )" />
+  </form>`;
+}
+
+export function Shell({ children }) {
+  const places = [...PLACES, ...(hasUsers && may("admin") ? ADMIN_PLACES : [])];
+  return html`
+    <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
+    <header class="bar">
+      <a class="brand" href=${href("/")}>Dagbook</a>
+      <${SearchBox} />
+      <span class="live ${liveness.value}" role="img" aria-label=${LIVE[liveness.value]} title=${LIVE[liveness.value]}></span>
+      <${ThemeChoice} />
+      <${Person} />
+    </header>
+    <nav aria-label="Pages">
+      ${places.map(([to, name, icon]) => html`<${Place} key=${to} to=${to} name=${name} icon=${icon} />`)}
+      <span class="version faint">${facts.version}</span>
+    </nav>
+    <main id="main" tabindex="-1">${children}</main>
+    <${Notices} />
+  `;
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("main").focus();
+}
