@@ -11,7 +11,15 @@ from pathlib import Path
 import msgspec
 
 STATIC = Path(__file__).parent / "static"
-_PRELOADED = ("main.js", "vendor/core.js", "lib", "parts/shell.js", "parts/basic.js", "parts/notice.js")
+_PRELOADED = (
+    "main.js",
+    "vendor/core.js",
+    "lib",
+    "parts/shell.js",
+    "parts/basic.js",
+    "parts/notice.js",
+    "parts/icon.js",
+)
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".md": "text/markdown"}
 
 

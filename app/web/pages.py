@@ -61,9 +61,7 @@ def make_handlers(base_path: str, facts: Mapping[str, Any]) -> list[HTTPRouteHan
 def document(base_path: str, facts: Mapping[str, Any], status: int = 200) -> Response[bytes]:
     """Return the HTML document, also beside a status that is not a success."""
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": _ALWAYS_ASK}
-    return Response(
-        render(base_path, facts), status_code=status, media_type="text/html", headers=headers
-    )
+    return Response(render(base_path, facts), status_code=status, media_type="text/html", headers=headers)
 
 
 def render(base_path: str, facts: Mapping[str, Any]) -> bytes:

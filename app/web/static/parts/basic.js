@@ -5,11 +5,12 @@ import { ago, between, duration, exact, instant, short } from "../lib/format.js"
 import { useNow } from "../lib/now.js";
 import { may, whyNot } from "../lib/session.js";
 import { nodeStatus, runStatus } from "../lib/status.js";
+import { Icon } from "./icon.js";
 
 /** A status as icon and word. */
 export function Status({ of, node = false }) {
   const { word, icon, tone } = node ? nodeStatus(of) : runStatus(of);
-  return html`<span class="status ${tone}"><span class="icon" aria-hidden="true">${icon}</span>${word}</span>`;
+  return html`<span class="status ${tone}"><${Icon} name=${icon} />${word}</span>`;
 }
 
 /** A time in words, with the exact one on hover; nothing where there is none. */
@@ -37,7 +38,7 @@ export function Id({ of }) {
     setTimeout(() => setCopied(false), 1500);
   };
   return html`<span class="id"><code title=${of}>${short(of)}</code>
-    <button type="button" class="quiet" aria-label=${`Copy id ${of}`} onClick=${copy}>${copied ? "✓" : "⧉"}</button>
+    <button type="button" class="quiet" aria-label=${`Copy id ${of}`} onClick=${copy}><${Icon} name=${copied ? "check" : "copy"} /></button>
   </span>`;
 }
 
@@ -88,7 +89,7 @@ export function Dialog({ title, onClose, children, wide = false }) {
   return html`<dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby=${name} onCancel=${onClose} onClick=${closeOutside}>
     <header>
       <h2 id=${name}>${title}</h2>
-      <button type="button" class="quiet" aria-label="Close" onClick=${onClose}>✕</button>
+      <button type="button" class="quiet" aria-label="Close" onClick=${onClose}><${Icon} name="close" /></button>
     </header>
     ${children}
   </dialog>`;

@@ -1,6 +1,7 @@
 // Short messages at the edge of the page: what was just done, or why it was not.
 
 import { html, signal } from "../vendor/core.js";
+import { Icon } from "./icon.js";
 
 const SHOWN = 6000;
 const notices = signal([]);
@@ -33,7 +34,7 @@ export function Notices() {
   return html`<div class="notices" role="status" aria-live="polite">
     ${notices.value.map(({ id, text, tone }) => html`<div key=${id} class="notice ${tone}">
       <span>${text}</span>
-      <button type="button" class="quiet" aria-label="Close message" onClick=${() => close(id)}>✕</button>
+      <button type="button" class="quiet" aria-label="Close message" onClick=${() => close(id)}><${Icon} name="close" /></button>
     </div>`)}
   </div>`;
 }

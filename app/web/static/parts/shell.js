@@ -6,27 +6,28 @@ import { liveness, restart } from "../lib/feed.js";
 import { go, href, path } from "../lib/router.js";
 import { hasUsers, keep, may, needsLogin, user } from "../lib/session.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
+import { Icon } from "./icon.js";
 import { Notices } from "./notice.js";
 
 const PLACES = [
-  ["/", "Dashboard", "◉"],
-  ["/dag-runs", "Runs", "▶"],
-  ["/dags", "DAGs", "◇"],
-  ["/queues", "Queues", "⧗"],
-  ["/schedules", "Schedules", "◷"],
-  ["/workers", "Workers", "⚙"],
-  ["/search", "Search", "⌕"],
-  ["/system", "System", "▤"],
+  ["/", "Dashboard", "dashboard"],
+  ["/dag-runs", "Runs", "runs"],
+  ["/dags", "DAGs", "dags"],
+  ["/queues", "Queues", "queues"],
+  ["/schedules", "Schedules", "schedules"],
+  ["/workers", "Workers", "workers"],
+  ["/search", "Search", "search"],
+  ["/system", "System", "system"],
 ];
 const ADMIN_PLACES = [
-  ["/users", "Users", "☺"],
-  ["/audit", "Audit", "✎"],
+  ["/users", "Users", "users"],
+  ["/audit", "Audit", "audit"],
 ];
 const LIVE = { live: "Live: changes show at once", connecting: "Connecting…", off: "Not live: reload to see changes" };
 
 function Place({ to, name, icon }) {
   const here = to === "/" ? path.value === "/" : path.value === to || path.value.startsWith(`${to}/`);
-  return html`<a href=${href(to)} aria-current=${here ? "page" : null}><span aria-hidden="true">${icon}</span>${name}</a>`;
+  return html`<a href=${href(to)} aria-current=${here ? "page" : null}><${Icon} name=${icon} />${name}</a>`;
 }
 
 function Person() {
@@ -46,7 +47,7 @@ function Person() {
 function ThemeChoice() {
   const next = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length];
   return html`<button type="button" class="quiet" aria-label=${`Theme: ${theme.value}; change to ${next}`} title=${`Theme: ${theme.value}`}
-    onClick=${() => choose(next)}>${{ system: "◐", light: "☀", dark: "☾" }[theme.value]}</button>`;
+    onClick=${() => choose(next)}><${Icon} name=${{ system: "half", light: "sun", dark: "moon" }[theme.value]} /></button>`;
 }
 
 function SearchBox() {
@@ -77,7 +78,7 @@ export function Shell({ children }) {
     <header class="bar">
       <a class="brand" href=${href("/")}>Dagbook</a>
       <${SearchBox} />
-      <span class="live ${liveness.value}" role="img" aria-label=${LIVE[liveness.value]} title=${LIVE[liveness.value]}></span>
+      <span class="dot ${liveness.value}" role="img" aria-label=${LIVE[liveness.value]} title=${LIVE[liveness.value]}></span>
       <${ThemeChoice} />
       <${Person} />
     </header>
