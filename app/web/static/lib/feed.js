@@ -9,6 +9,7 @@ const LONGEST_PAUSE = 30000;
 const listeners = new Set();
 let last = null;
 let running = null;
+let focus = null;
 let pause = FIRST_PAUSE;
 
 /** "live", "connecting" or "off": what the dot in the bar shows. */
@@ -21,7 +22,14 @@ export function listen(listener) {
   return () => listeners.delete(listener);
 }
 
-/** Begin anew with another token. */
+/** Hear of one run only, of the growth of its output too; null hears of everything again. */
+export function focusOn(run) {
+  if (run === focus) return;
+  focus = run;
+  restart();
+}
+
+/** Begin anew, as with another token. */
 export function restart() {
   running?.abort();
   running = listeners.size ? run() : null;
@@ -42,7 +50,7 @@ function run() {
 async function connect(abort) {
   liveness.value = "connecting";
   try {
-    const target = url("events", { after: last });
+    const target = url("events", { after: last, run: focus });
     const response = await fetch(target, { headers: { ...headers(), Accept: "text/event-stream" }, signal: abort });
     if (response.status === 401 || response.status === 403 || response.status === 404) {
       liveness.value = "off";

@@ -1,0 +1,80 @@
+// Steps and what they depend on as a graph to be drawn. Pure.
+
+const FOLD_FROM = 12; // so many alike are drawn as one
+const WIDTH = 190;
+const HEIGHT = 44;
+
+/**
+ * Nodes and edges of a run or of a definition.
+ * @param steps [{name, depends, status?}] in order; @param unfolded keys of groups that are to be drawn whole
+ */
+export function toGraph(steps, unfolded = new Set()) {
+  const names = new Set(steps.map((step) => step.name));
+  const below = new Map(steps.map((step) => [step.name, []]));
+  for (const step of steps) for (const name of step.depends) below.get(name)?.push(step.name);
+  const shown = new Map(); // name of a step -> id of what stands for it
+  const nodes = [];
+  for (const group of alike(steps, below)) {
+    const key = `group:${group[0].name}`;
+    if (group.length < FOLD_FROM || unfolded.has(key)) {
+      for (const step of group) {
+        nodes.push({ id: `step:${step.name}`, step, width: WIDTH, height: HEIGHT });
+        shown.set(step.name, `step:${step.name}`);
+      }
+    } else {
+      nodes.push({ id: key, group, width: WIDTH, height: HEIGHT });
+      for (const step of group) shown.set(step.name, key);
+    }
+  }
+  const edges = new Map();
+  for (const step of steps) {
+    for (const name of step.depends.filter((one) => names.has(one))) {
+      const [from, to] = [shown.get(name), shown.get(step.name)];
+      if (from !== to) edges.set(`${from}\n${to}`, { from, to });
+    }
+  }
+  return { nodes, edges: [...edges.values()] };
+}
+
+/** Steps that stand at the same place: the same ones before and after them. */
+function alike(steps, below) {
+  const groups = new Map();
+  for (const step of steps) {
+    const key = JSON.stringify([[...step.depends].sort(), [...below.get(step.name)].sort()]);
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(step);
+  }
+  return groups.values();
+}
+
+/** What steps depend on in a chain, where nothing is said: each on the one before it. */
+export function stepsOf(nodes, { chain = false } = {}) {
+  return nodes.map((node, index) => ({
+    name: node.step.name,
+    depends: node.step.depends ?? (chain && index ? [nodes[index - 1].step.name] : []),
+    status: node.status,
+    node,
+  }));
+}
+
+/** The names of a step and of all that come after it, directly or not. */
+export function withDescendants(steps, name) {
+  const found = new Set([name]);
+  for (let grown = true; grown; ) {
+    grown = false;
+    for (const step of steps) {
+      if (!found.has(step.name) && step.depends.some((one) => found.has(one))) {
+        found.add(step.name);
+        grown = true;
+      }
+    }
+  }
+  return found;
+}
+
+/** How many of a group are in which status, most first. */
+export function tally(group) {
+  const counts = new Map();
+  for (const { status } of group) counts.set(status, (counts.get(status) ?? 0) + 1);
+  return [...counts].sort((one, other) => other[1] - one[1]);
+}

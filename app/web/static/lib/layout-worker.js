@@ -1,0 +1,20 @@
+// Places the nodes of a graph, beside the page so that it stays smooth.
+
+import { Graph, layout } from "../vendor/graph.js";
+
+self.onmessage = ({ data: { id, nodes, edges, direction } }) => {
+  const graph = new Graph();
+  graph.setGraph({ rankdir: direction, nodesep: 18, ranksep: 46, marginx: 12, marginy: 12 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const node of nodes) graph.setNode(node.id, { width: node.width, height: node.height });
+  for (const edge of edges) graph.setEdge(edge.from, edge.to);
+  layout(graph);
+  const places = Object.fromEntries(nodes.map(({ id: name }) => [name, pick(graph.node(name))]));
+  const lines = edges.map((edge) => ({ ...edge, points: graph.edge(edge.from, edge.to).points }));
+  const { width, height } = graph.graph();
+  self.postMessage({ id, places, lines, width, height });
+};
+
+function pick({ x, y, width, height }) {
+  return { x, y, width, height };
+}

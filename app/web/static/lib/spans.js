@@ -1,0 +1,17 @@
+// From when to when something ran, in milliseconds. Pure.
+
+import { instant } from "./format.js";
+
+/** The span of a run or node, to now while it goes on; null when it has not begun. */
+export function spanOf({ startedAt, finishedAt, startedAtMillis, finishedAtMillis }, now = Date.now()) {
+  const from = startedAtMillis ?? instant(startedAt)?.getTime();
+  if (from === undefined) return null;
+  const to = finishedAtMillis ?? instant(finishedAt)?.getTime() ?? now;
+  return { from, to: Math.max(from, to) };
+}
+
+/** Seconds of a span, or null. */
+export function secondsOf(thing, now) {
+  const span = spanOf(thing, now);
+  return span && (span.to - span.from) / 1000;
+}

@@ -1,0 +1,38 @@
+// More views of a run: what happened to it, and the text it ran from.
+
+import { html, useState } from "../vendor/core.js";
+import { get } from "../lib/api.js";
+import { useLoad } from "../lib/load.js";
+import { href } from "../lib/router.js";
+import { concernsRun, pathOf } from "../lib/runs.js";
+import { Empty, Failure, Loaded } from "./basic.js";
+
+const PAGE = 1000;
+
+/** The run's own log: every change of the run and its steps, over all attempts. */
+export function RunEvents({ address }) {
+  const loaded = useLoad([...pathOf(address), "log"], { tail: PAGE }, (change) => change.kind === "run" && concernsRun(address, change));
+  const [older, setOlder] = useState({ text: "", failure: null });
+  const more = async (page) => {
+    try {
+      const first = page.totalLines - page.lineCount;
+      const earlier = await get([...pathOf(address), "log"], { offset: Math.max(1, first - PAGE + 1), limit: Math.min(PAGE, first) });
+      setOlder({ text: earlier.content, failure: null });
+    } catch (failure) {
+      setOlder({ text: "", failure });
+    }
+  };
+  return html`<${Loaded} from=${loaded} what="events">${(page) => html`
+    ${page.totalLines > page.lineCount && !older.text && html`<button type="button" onClick=${() => more(page)}>Show earlier ones</button>`}
+    ${older.failure && html`<${Failure} error=${older.failure} />`}
+    <pre class="events" tabindex="0">${older.text && `${older.text}\n`}${page.content}</pre>`}<//>`;
+}
+
+/** The text of the revision that the run works from. */
+export function RunSpec({ run }) {
+  const path = run.revision ? ["dags", run.name, "revisions", String(run.revision)] : null;
+  const loaded = useLoad(path);
+  if (!path) return html`<${Empty} title="No stored definition">This run was started from a text that is not stored as a DAG, or from a sub-DAG.<//>`;
+  return html`<p><a href=${href(["dags", run.name, "spec"])}>Edit the DAG</a></p>
+    <${Loaded} from=${loaded} what="definition">${(revision) => html`<pre class="events" tabindex="0">${revision.spec ?? "This text was redacted."}</pre>`}<//>`;
+}
