@@ -214,7 +214,17 @@ def run_details(
         on_failure=shown.get(FAILURE, UNSET),
         on_cancel=shown.get(ABORT, UNSET),
         on_exit=shown.get(EXIT, UNSET),
+        trigger=run["trigger"],
+        actor=or_unset(run["actor"]),
+        attempt=run["attempt"],
+        started_at_millis=millis(run["started_at"]),
+        finished_at_millis=millis(run["finished_at"]),
     )
+
+
+def millis(at: datetime | None) -> int | UnsetType:
+    """Give a time in milliseconds since 1970: the contract's texts end at the second."""
+    return UNSET if at is None else int(at.timestamp() * 1000)
 
 
 def node(run: Row, row: Row, dag: Dag, zone: tzinfo, *, began: bool) -> run_schemas.Node:
@@ -236,6 +246,8 @@ def node(run: Row, row: Row, dag: Dag, zone: tzinfo, *, began: bool) -> run_sche
         sub_runs=or_unset(_called(called.get("current", ()))),
         sub_runs_repeated=or_unset(_called(called.get("earlier", ()))),
         error=or_unset(row["error"]),
+        started_at_millis=millis(row["started_at"]),
+        finished_at_millis=millis(row["finished_at"]),
     )
 
 

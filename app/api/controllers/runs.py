@@ -8,11 +8,13 @@ from typing import Any
 from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
+from litestar.response import Stream
 from msgspec.structs import replace
 
 from app.api import params
 from app.api.answers import errors
 from app.api.deps import Parts
+from app.api.download import TEXT_FILE, file_name, send_log
 from app.api.pages import PageRequest, cut_lines, is_part, page, window
 from app.api.present import run_details, run_summary
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, Log, StartedRun, StartInline
@@ -213,6 +215,12 @@ async def read_step_log(
     parts: Parts, run: Mapping[str, Any], step: str, stream: params.Stream, page_request: PageRequest
 ) -> Log:
     """Read a page of what a step or handler of a run wrote; raises NotFoundError."""
+    key = await find_step_log(parts, run, step, stream)
+    return await parts.database.read(lambda connection: _read_page(connection, key, page_request))
+
+
+async def find_step_log(parts: Parts, run: Mapping[str, Any], step: str, stream: params.Stream) -> StreamKey:
+    """Tell where what a step or handler of a run wrote is stored; raises NotFoundError."""
     nodes = await parts.database.glance(lambda connection: runs.get_nodes(connection, run["id"], run["attempt"]))
     node = next((node for node in nodes if node["name"] == step), None)
     if node is None:
@@ -220,8 +228,26 @@ async def read_step_log(
     if node["started_at"] is None:
         raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
     # A node that a retry has kept wrote in an earlier attempt.
-    key = StreamKey(run["id"], node["log_attempt"] or node["attempt"], node["position"], _STREAMS[stream])
-    return await parts.database.read(lambda connection: _read_page(connection, key, page_request))
+    return StreamKey(run["id"], node["log_attempt"] or node["attempt"], node["position"], _STREAMS[stream])
+
+
+@get(
+    "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/log/download",
+    operation_id="downloadDAGRunStepLog",
+    needs=Needs.READ,
+    responses={200: TEXT_FILE, **errors(404)},
+)
+async def download_step_log(
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    step_name: params.StepName,
+    parts: NamedDependency[Parts],
+    stream: params.Stream = "stdout",
+) -> Stream:
+    """Send all that a step or handler has written by now, as a text file."""
+    run = await parts.database.glance(lambda connection: find_run(connection, name, dag_run_id))
+    key = await find_step_log(parts, run, step_name, stream)
+    return send_log(parts.database, key, file_name(step_name, stream))
 
 
 def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest) -> Log:
@@ -233,4 +259,4 @@ def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest)
     return page(lines, served, total, part=is_part(request))
 
 
-HANDLERS = [start_text, list_runs, list_runs_of_name, get_run, stop_run, get_run_log, get_step_log]
+HANDLERS = [start_text, list_runs, list_runs_of_name, get_run, stop_run, get_run_log, get_step_log, download_step_log]

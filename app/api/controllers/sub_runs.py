@@ -8,6 +8,7 @@ from typing import Any
 from litestar import Response, get, patch
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
+from litestar.response import Stream
 
 from app.api import params
 from app.api.answers import errors
@@ -17,11 +18,13 @@ from app.api.controllers.runs import (
     empty,
     find_exactly,
     find_run,
+    find_step_log,
     read_newest,
     read_run_log,
     read_step_log,
 )
 from app.api.deps import Parts, SubRunKey
+from app.api.download import TEXT_FILE, file_name, send_log
 from app.api.pages import PageRequest
 from app.api.present import run_details, sub_runs
 from app.api.schemas.runs import DAGRunAnswer, Log, StepStatus, SubDAGRuns
@@ -93,6 +96,23 @@ async def get_sub_run_step_log(
     return await read_step_log(parts, run, step_name, stream, page_request)
 
 
+@get(
+    _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/log/download",
+    operation_id="downloadSubDAGRunStepLog",
+    needs=Needs.READ,
+    responses={200: TEXT_FILE, **errors(404)},
+)
+async def download_sub_run_step_log(
+    sub_run_key: NamedDependency[SubRunKey],
+    step_name: params.StepName,
+    parts: NamedDependency[Parts],
+    stream: params.Stream = "stdout",
+) -> Stream:
+    """Send all that a step or handler of a sub-run has written by now, as a text file."""
+    key = await find_step_log(parts, await _sub_run(parts, sub_run_key), step_name, stream)
+    return send_log(parts.database, key, file_name(step_name, stream))
+
+
 @patch(
     _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/status",
     operation_id="updateSubDAGRunStepStatus",
@@ -128,4 +148,11 @@ def _find_below(connection: ReadConnection, root: _Run, run_id: str) -> _Run:
     return run
 
 
-HANDLERS = [list_sub_runs, get_sub_run, get_sub_run_log, get_sub_run_step_log, set_sub_run_step_status]
+HANDLERS = [
+    list_sub_runs,
+    get_sub_run,
+    get_sub_run_log,
+    get_sub_run_step_log,
+    download_sub_run_step_log,
+    set_sub_run_step_status,
+]

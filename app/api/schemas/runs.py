@@ -89,6 +89,8 @@ class Node(Schema, kw_only=True):
     sub_runs: list[SubDAGRun] | UnsetType = UNSET
     sub_runs_repeated: list[SubDAGRun] | UnsetType = UNSET
     error: str | UnsetType = UNSET
+    started_at_millis: int | UnsetType = UNSET  # ours, like the next: milliseconds since 1970, finer than the texts
+    finished_at_millis: int | UnsetType = UNSET
 
 
 class DAGRunSummary(Schema, kw_only=True):
@@ -119,6 +121,11 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     on_failure: Node | UnsetType = UNSET
     on_cancel: Node | UnsetType = UNSET
     on_exit: Node | UnsetType = UNSET
+    trigger: str | UnsetType = UNSET  # ours, like all that follow
+    actor: str | UnsetType = UNSET
+    attempt: int | UnsetType = UNSET
+    started_at_millis: int | UnsetType = UNSET
+    finished_at_millis: int | UnsetType = UNSET
 
 
 class DAGRuns(Schema, kw_only=True):

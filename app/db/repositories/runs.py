@@ -37,7 +37,8 @@ SUMMARY = (
     Run.file_name,
     Run.dag_revision,
     Run.queue,
-    Run.root_id,
+    Run.trigger,
+    Run.actor,
 )
 
 

@@ -7,13 +7,13 @@ import { nodeStatus } from "../lib/status.js";
 import { Loading } from "./basic.js";
 import { iconPath } from "./icon.js";
 
-const LONGEST = 24; // characters of a name that fit into a box
+const LONGEST = 21; // characters of a name that fit into a box
 const ZOOM = 1.2;
 
 /** @param steps see lib/graph.js; @param chosen name of a step; @param onChoose called with a name */
 export function DagGraph({ steps, chosen, onChoose }) {
   const [unfolded, setUnfolded] = useState(new Set());
-  const [direction, setDirection] = useState("LR");
+  const [direction, setDirection] = useState("TB");
   const shape = JSON.stringify([steps.map(({ name, depends }) => [name, depends]), [...unfolded], direction]);
   const graph = useMemo(() => toGraph(steps, unfolded), [shape, steps]);
   const [placed, setPlaced] = useState(null);

@@ -40,9 +40,11 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
     return () => lines.close();
   }, [lines]);
   useChanges(active ? concerns : null, () => lines.grow());
+  const wasActive = useRef(active);
   useEffect(() => {
-    if (!active) lines.grow(); // the last lines may have come with the end
-  }, [active]);
+    if (wasActive.current && !active) lines.grow(); // the last lines come with the end
+    wasActive.current = active;
+  }, [active, lines]);
 
   const first = top === null ? start({ total, rows, follow, linked, atError }) : Math.min(top, last);
   const shownFrom = Math.max(1, Math.floor(first));

@@ -42,7 +42,7 @@ function StepRow({ address, node, longest, now, known, chosen, inside, picked, o
     <div class=${chosen ? "step chosen" : "step"}>
       ${called.length
         ? html`<button type="button" class="quiet" aria-expanded=${open} aria-label=${`Runs called by ${node.step.name}`} onClick=${() => setOpen(!open)}><${Icon} name=${open ? "shut" : "open"} /></button>`
-        : html`<span class="step-gap"></span>`}
+        : html`<span></span>`}
       <button type="button" class="step-name quiet" aria-current=${chosen ? "true" : null} title=${node.step.name} onClick=${() => onChoose(node.step.name)}>${node.step.name}</button>
       <${Status} of=${node.status} node />
       <span class="step-bar" aria-hidden="true"><span style=${{ width: `${((seconds ?? 0) / longest) * 100}%` }}></span></span>
