@@ -12,7 +12,7 @@ import { isActive, isOver, runStatus } from "../lib/status.js";
 import { stepsOf } from "../lib/graph.js";
 import { clock, instant } from "../lib/format.js";
 import { useTitle } from "../lib/title.js";
-import { Id, Loaded, Status, Tabs, Time } from "../parts/basic.js";
+import { Empty, Id, Loaded, Status, Tabs, Time } from "../parts/basic.js";
 import { Gantt } from "../parts/gantt.js";
 import { DagGraph } from "../parts/graph.js";
 import { LogView } from "../parts/logview.js";
@@ -124,7 +124,14 @@ function Output({ address, root, step, node, run, reload, steps }) {
     </div>
     ${node?.step.description && html`<p class="faint">${node.step.description}</p>`}
     ${node?.error && html`<pre class="step-error bad">${node.error}</pre>`}
-    <${LogView} path=${path} run=${pathOf(address)} step=${step} stream=${stream} onStream=${(name) => setQuery({ stream: name })}
-      active=${active} concerns=${(change) => concernsRun(root, change)} atError=${node?.status === 2} />
+    ${node && !instant(node.startedAt) ? html`<${Waiting} node=${node} />` : html`<${LogView} path=${path} run=${pathOf(address)} step=${step} stream=${stream} onStream=${(name) => setQuery({ stream: name })}
+      active=${active} concerns=${(change) => concernsRun(root, change)} atError=${node?.status === 2} />`}
   </section>`;
+}
+
+function Waiting({ node }) {
+  const settled = node.status !== 0;
+  return html`<${Empty} title=${settled ? "This step did not run" : "Not begun yet"}>
+    ${settled ? "So it has no output. What it depends on, or its preconditions, did not let it begin." : "Its output shows here once it runs."}
+  <//>`;
 }

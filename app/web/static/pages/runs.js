@@ -1,0 +1,168 @@
+// All runs: filters in the address bar, page by page from the newest on.
+
+import { html, useEffect, useState } from "../vendor/core.js";
+import { get } from "../lib/api.js";
+import { duration, plural } from "../lib/format.js";
+import { useLoad } from "../lib/load.js";
+import { useNow } from "../lib/now.js";
+import { href, query, setQuery } from "../lib/router.js";
+import { dequeue, pageOf, retry, stop } from "../lib/runs.js";
+import { secondsOf } from "../lib/spans.js";
+import { isActive, isOver, RUN_STATUSES } from "../lib/status.js";
+import { useTitle } from "../lib/title.js";
+import { Act, Confirm, Empty, Id, Loaded, Status, Time } from "../parts/basic.js";
+import { attempt, notify } from "../parts/notice.js";
+
+const PAGE = 100;
+const TEXTS = [
+  ["name", "DAG", "part of the name"],
+  ["tag", "Tag", "nightly"],
+  ["actor", "Started by", "ada"],
+  ["param", "Parameter", "NAME=value"],
+  ["error", "Error", "text of an error"],
+  ["minDuration", "At least", "90s, 5m"],
+];
+const TRIGGERS = ["manual", "api", "scheduler", "webhook", "subdag", "retry", "reschedule"];
+const SPANS = [
+  ["", "any time"],
+  ["3600", "last hour"],
+  ["86400", "last 24 hours"],
+  ["604800", "last 7 days"],
+  ["2592000", "last 30 days"],
+];
+
+/** The filters of the address bar as the API takes them. */
+function wanted() {
+  const values = Object.fromEntries(query.value);
+  const { within, ...rest } = values;
+  const fromDate = within ? Math.floor(Date.now() / 1000 / 60) * 60 - Number(within) : rest.fromDate;
+  return { ...rest, fromDate, limit: PAGE };
+}
+
+export default function Runs() {
+  const filters = JSON.stringify(Object.fromEntries(query.value));
+  const [asked, setAsked] = useState(wanted());
+  useEffect(() => setAsked(wanted()), [filters]);
+  const loaded = useLoad("dag-runs", asked, (change) => change.kind === "run" && !change.root);
+  const [more, setMore] = useState({ runs: [], next: undefined });
+  useEffect(() => setMore({ runs: [], next: undefined }), [filters]);
+  const word = RUN_STATUSES.find(({ number }) => String(number) === query.value.get("status"))?.word;
+  useTitle("Runs", word, query.value.get("name"));
+  const extend = (cursor) =>
+    attempt(async () => {
+      const page = await get("dag-runs", { ...asked, cursor });
+      setMore({ runs: [...more.runs, ...page.dagRuns], next: page.nextCursor ?? null });
+    });
+  return html`<h1>Runs</h1>
+    <${Filters} key=${filters} />
+    <${Loaded} from=${loaded} what="runs">${(page) => {
+      const first = new Set(page.dagRuns.map(keyOf));
+      const runs = [...page.dagRuns, ...more.runs.filter((run) => !first.has(keyOf(run)))];
+      const next = more.next === undefined ? page.nextCursor : more.next;
+      if (!runs.length) return html`<${Nothing} />`;
+      return html`<${Table} runs=${runs} reload=${loaded.reload} />
+        ${next && html`<p><button type="button" onClick=${() => extend(next)}>Show older runs</button></p>`}`;
+    }}<//>`;
+}
+
+const keyOf = (run) => `${run.name}/${run.dagRunId}`;
+
+function Nothing() {
+  if (query.value.size) {
+    return html`<${Empty} title="No run fits these filters"><p><button type="button" onClick=${() => setQuery(Object.fromEntries([...query.value.keys()].map((key) => [key, null])))}>Show all runs</button></p><//>`;
+  }
+  return html`<${Empty} title="No runs yet"><p>Start one on the page of a <a href=${href("/dags")}>DAG</a>, or with <code>dagbook run FILE</code>.</p><//>`;
+}
+
+function Filters() {
+  const submit = (event) => {
+    event.preventDefault();
+    setQuery(Object.fromEntries(new FormData(event.currentTarget)), { replace: false });
+  };
+  const pick = (event) => event.currentTarget.form.requestSubmit();
+  const value = (name) => query.value.get(name) ?? "";
+  return html`<form class="filters" role="search" aria-label="Narrow the runs" onSubmit=${submit}>
+    <label>Status<select name="status" value=${value("status")} onChange=${pick}>
+      <option value="">any</option>
+      ${RUN_STATUSES.map(({ number, word }) => html`<option key=${number} value=${number}>${word}</option>`)}
+    </select></label>
+    <label>When<select name="within" value=${value("within")} onChange=${pick}>
+      ${SPANS.map(([seconds, word]) => html`<option key=${seconds} value=${seconds}>${word}</option>`)}
+    </select></label>
+    <label>Trigger<select name="trigger" value=${value("trigger")} onChange=${pick}>
+      <option value="">any</option>
+      ${TRIGGERS.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
+    </select></label>
+    ${TEXTS.map(([name, label, hint]) => html`<label key=${name}>${label}<input name=${name} value=${value(name)} placeholder=${hint} size="12" /></label>`)}
+    <button type="submit">Filter</button>
+  </form>`;
+}
+
+function Table({ runs, reload }) {
+  const [chosen, setChosen] = useState(new Set());
+  const [asked, setAsked] = useState(null);
+  const now = useNow(1, runs.some((run) => isActive(run.status)));
+  const picked = runs.filter((run) => chosen.has(keyOf(run)));
+  const toggle = (key) => {
+    const next = new Set(chosen);
+    if (!next.delete(key)) next.add(key);
+    setChosen(next);
+  };
+  const all = (event) => setChosen(event.target.checked ? new Set(runs.map(keyOf)) : new Set());
+  return html`
+    <div class="row bulk">
+      <span class="faint">${picked.length ? plural(picked.length, "run") + " chosen" : plural(runs.length, "run") + " shown"}</span>
+      ${picked.length > 0 && Object.keys(BULK).map((name) => html`<${Act} key=${name} right="run" class=${BULK[name].danger ? "danger" : ""} onClick=${() => setAsked(name)}>${BULK[name].title}<//>`)}
+    </div>
+    <div class="scroll"><table class="stack runs">
+      <thead><tr>
+        <th><input type="checkbox" aria-label="Choose all runs shown" checked=${picked.length === runs.length} onChange=${all} /></th>
+        <th>DAG</th><th>Status</th><th>Run</th><th>Started</th><th>Took</th><th>Why</th><th>Parameters</th>
+      </tr></thead>
+      <tbody>${runs.map((run) => html`<${Row} key=${keyOf(run)} run=${run} now=${now} chosen=${chosen.has(keyOf(run))} onToggle=${toggle} />`)}</tbody>
+    </table></div>
+    ${asked && html`<${Bulk} name=${asked} runs=${picked} onClose=${() => setAsked(null)} onDone=${() => {
+      setChosen(new Set());
+      reload();
+    }} />`}`;
+}
+
+function Row({ run, now, chosen, onToggle }) {
+  const page = href(pageOf({ name: run.name, runId: run.dagRunId }));
+  return html`<tr>
+    <td><input type="checkbox" aria-label=${`Choose run ${run.dagRunId}`} checked=${chosen} onChange=${() => onToggle(keyOf(run))} /></td>
+    <td><a class="wide-text" href=${href(["dags", run.name])}>${run.name}</a></td>
+    <td><a class="plain" href=${page}><${Status} of=${run.status} /></a></td>
+    <td><a class="plain" href=${page} aria-label=${`Run ${run.dagRunId}`}><${Id} of=${run.dagRunId} /></a></td>
+    <td data-label="started"><${Time} at=${run.startedAt || run.queuedAt} /></td>
+    <td data-label="took" class="number">${duration(secondsOf(run, now))}</td>
+    <td class="faint">${run.waitingFor?.message ?? [run.trigger, run.actor].filter(Boolean).join(", ")}</td>
+    <td class="cut params" title=${run.params}>${run.params}</td>
+  </tr>`;
+}
+
+const BULK = {
+  stop: { title: "Stop", danger: true, fits: (run) => run.status === 1 || run.status === 5, act: (run, address) => (run.status === 5 ? dequeue(address) : stop(address)) },
+  retry: { title: "Retry", danger: false, fits: (run) => isOver(run.status), act: (_, address) => retry(address) },
+};
+
+function Bulk({ name, runs, onClose, onDone }) {
+  const { title, danger, fits, act } = BULK[name];
+  const fitting = runs.filter(fits);
+  const work = async () => {
+    const failed = [];
+    for (const run of fitting) {
+      try {
+        await act(run, { name: run.name, runId: run.dagRunId });
+      } catch (error) {
+        failed.push(`${keyOf(run)}: ${error.message}`);
+      }
+    }
+    onDone();
+    notify(`${title}: ${plural(fitting.length - failed.length, "run")} done`);
+    for (const text of failed.slice(0, 5)) notify(text, "bad");
+  };
+  return html`<${Confirm} title=${`${title} ${plural(fitting.length, "run")}?`} action=${`${title} ${plural(fitting.length, "run")}`} danger=${danger} typed=${fitting.length > 10 ? String(fitting.length) : null} onConfirm=${work} onClose=${onClose}>
+    <p>${fitting.length === runs.length ? "All runs that you chose." : `${plural(runs.length - fitting.length, "run")} of those you chose cannot be asked that, for they are ${name === "stop" ? "over" : "not over"}.`}</p>
+  <//>`;
+}

@@ -1,0 +1,126 @@
+"""A real browser, and what somebody who uses the web UI with it sees."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
+
+SCREENSHOTS = Path(__file__).parent.parent.parent / ".screenshots"
+WIDTHS = {1440: 900, 390: 844}
+PATIENCE_MILLISECONDS = 45_000
+_QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Loaded: the title says what the page is, and nothing stands for what is still to come.
+_SETTLED = """() => document.title.endsWith("Dagbook") && document.querySelector("h1, h2")
+    && !document.querySelector(".loading")"""
+
+
+def find_chromium() -> str:
+    """Return the browser's program; a test of the UI without one fails, it is not skipped."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert program, "the tests of the web UI need Chromium. On Debian: apt-get install chromium"
+    return program
+
+
+@asynccontextmanager
+async def running_browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=find_chromium(), args=_QUIET)
+        yield browser
+        await browser.close()
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A request of a page to its server."""
+
+    method: str
+    path: str
+
+
+class Visitor:
+    """Somebody at a browser: the page, and all that went wrong in it."""
+
+    def __init__(self, address: str, context: BrowserContext, page: Page) -> None:
+        self.address = address
+        self.context = context
+        self.page = page
+        self.complaints: list[str] = []
+        self.sent: list[Sent] = []
+        page.on("console", self._note_message)
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("request", self._note_request)
+
+    async def open(self, path: str) -> Page:
+        """Go to a path and wait until the page has what it shows."""
+        await self.page.goto(self.address + path)
+        return await self.settle()
+
+    async def settle(self) -> Page:
+        await self.page.wait_for_function(_SETTLED, timeout=PATIENCE_MILLISECONDS)
+        return self.page
+
+    def asked(self) -> list[Sent]:
+        """Return the requests to the API, the stream of changes left out."""
+        return [sent for sent in self.sent if sent.path.startswith("/api/") and "/events" not in sent.path]
+
+    async def shoot(self, name: str) -> Path:
+        """Write a picture of the whole page."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        path = SCREENSHOTS / f"{name}.png"
+        await self.page.screenshot(path=path, full_page=True)
+        return path
+
+    async def find_barriers(self) -> list[str]:
+        """Return what keeps people from using the page: serious findings of axe."""
+        found = await Axe().run(self.page)
+        return [_barrier(one) for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
+
+    def _note_message(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
+
+    def _note_request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        self.sent.append(Sent(request.method, parts.path + (f"?{parts.query}" if parts.query else "")))
+
+
+def _barrier(finding: dict[str, Any]) -> str:
+    where = [" ".join(map(str, node["target"])) for node in finding["nodes"][:3]]
+    return f"{finding['id']}: {finding['help']} at {where}"
+
+
+@asynccontextmanager
+async def visiting(
+    browser: Browser,
+    address: str,
+    *,
+    token: str | None = None,
+    width: int = 1440,
+    theme: Literal["light", "dark"] = "light",
+) -> AsyncIterator[Visitor]:
+    """Sit down at a browser, logged in with a token."""
+    size: Any = {"width": width, "height": WIDTHS.get(width, 900)}
+    context = await browser.new_context(viewport=size, color_scheme=theme, reduced_motion="reduce", locale="en-GB")
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
+    if token is not None:
+        await context.add_init_script(f"localStorage.setItem('dagbook.token', {msgspec.json.encode(token).decode()})")
+    visitor = Visitor(address, context, await context.new_page())
+    try:
+        yield visitor
+    finally:
+        await context.close()

@@ -1,0 +1,81 @@
+"""Every page, for those who may most and least, on a desk and on a phone, in both themes."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import pytest
+from playwright.async_api import Browser
+
+from app.web import files
+from app.web.pages import PATHS
+from tests.web.browser import WIDTHS, visiting
+from tests.web.site import Site
+
+PAGES = {
+    "dags": "/dags",
+    "run-failed": "/dag-runs/etl/latest",
+    "run-graph": "/dag-runs/hostile/latest?view=graph",
+    "run-gantt": "/dag-runs/hostile/latest?view=gantt",
+    "run-events": "/dag-runs/etl/latest?view=events",
+    "run-spec": "/dag-runs/etl/latest?view=spec",
+    "run-calling": "/dag-runs/caller/latest",
+    "run-running": "/dag-runs/sleeper/latest",
+    "runs": "/dag-runs",
+    "runs-filtered": "/dag-runs?status=2&name=etl",
+    "runs-none": "/dag-runs?name=nothing-of-that-name",
+    "missing": "/nothing/here",
+}
+# A page that is not there is a real 404, which browsers put into their console.
+_EXPECTED = {"missing": r"error: Failed to load resource: the server responded with a status of 404 .*/nothing/here"}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("role", ["admin", "viewer"])
+@pytest.mark.parametrize("name", PAGES)
+async def test_a_page_shows_without_a_complaint(browser: Browser, site: Site, name: str, role: str, width: int) -> None:
+    async with visiting(browser, site.address, token=site.tokens[role], width=width) as visitor:
+        page = await visitor.open(PAGES[name])
+        await visitor.shoot(f"{name}-{role}-{width}")
+        assert [text for text in visitor.complaints if not re.match(_EXPECTED.get(name, "$"), text)] == []
+        assert (await page.title()).endswith("Dagbook")
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls sideways"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+async def test_a_page_can_be_used_by_everybody(
+    browser: Browser, site: Site, name: str, theme: Literal["light", "dark"]
+) -> None:
+    async with visiting(browser, site.address, token=site.tokens["admin"], theme=theme) as visitor:
+        await visitor.open(PAGES[name])
+        assert await visitor.find_barriers() == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_no_request_is_sent_twice(browser: Browser, site: Site, name: str) -> None:
+    async with visiting(browser, site.address, token=site.tokens["admin"]) as visitor:
+        await visitor.open(PAGES[name])
+        assert len(visitor.asked()) == len(set(visitor.asked()))
+
+
+async def test_a_page_that_is_not_there_is_a_real_404(browser: Browser, site: Site) -> None:
+    async with visiting(browser, site.address, token=site.tokens["viewer"]) as visitor:
+        answer = await visitor.page.goto(f"{site.address}/nothing/here")
+        assert answer is not None
+        assert answer.status == 404
+        await visitor.settle()
+        assert await visitor.page.get_by_role("heading", name="There is no such page").is_visible()
+
+
+def test_the_server_serves_the_addresses_that_the_scripts_know() -> None:
+    text = files.read("lib/routes.js").plain.decode()
+    known = set(re.findall(r'^  \["([^"]+)"', text, re.MULTILINE))
+    served = {re.sub(r"\{(\w+):str\}", lambda match: f":{_camel(match[1])}", path) for path in PATHS}
+    assert known == served
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
