@@ -132,8 +132,8 @@ function Row({ run, now, chosen, onToggle }) {
   return html`<tr>
     <td><input type="checkbox" aria-label=${`Choose run ${run.dagRunId}`} checked=${chosen} onChange=${() => onToggle(keyOf(run))} /></td>
     <td><a class="wide-text" href=${href(["dags", run.name])}>${run.name}</a></td>
-    <td><a class="plain" href=${page}><${Status} of=${run.status} /></a></td>
-    <td><a class="plain" href=${page} aria-label=${`Run ${run.dagRunId}`}><${Id} of=${run.dagRunId} /></a></td>
+    <td><${Status} of=${run.status} /></td>
+    <td><${Id} of=${run.dagRunId} page=${page} /></td>
     <td data-label="started"><${Time} at=${run.startedAt || run.queuedAt} /></td>
     <td data-label="took" class="number">${duration(secondsOf(run, now))}</td>
     <td class="faint">${run.waitingFor?.message ?? [run.trigger, run.actor].filter(Boolean).join(", ")}</td>

@@ -29,15 +29,15 @@ export function Duration({ from, to, active = false }) {
   return html`<span class="number">${duration(between(from, active ? null : to, now))}</span>`;
 }
 
-/** A short id that can be copied whole. */
-export function Id({ of }) {
+/** A short id that can be copied whole, and leads to a page when it has one. */
+export function Id({ of, page }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
     await navigator.clipboard.writeText(of);
     setCopied(true);
     setTimeout(() => setCopied(false), 1500);
   };
-  return html`<span class="id"><code title=${of}>${short(of)}</code>
+  return html`<span class="id">${page ? html`<a href=${page}><code title=${of}>${short(of)}</code></a>` : html`<code title=${of}>${short(of)}</code>`}
     <button type="button" class="quiet" aria-label=${`Copy id ${of}`} onClick=${copy}><${Icon} name=${copied ? "check" : "copy"} /></button>
   </span>`;
 }
