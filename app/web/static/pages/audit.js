@@ -1,0 +1,71 @@
+// Who did what: filters in the address bar, before and after of each entry, whether the chain is sealed.
+
+import { html, useEffect, useState } from "../vendor/core.js";
+import { get } from "../lib/api.js";
+import { useLoad } from "../lib/load.js";
+import { query, setQuery } from "../lib/router.js";
+import { useTitle } from "../lib/title.js";
+import { Empty, Loaded, Time } from "../parts/basic.js";
+import { attempt } from "../parts/notice.js";
+
+const FIELDS = [
+  ["actor", "Who", "ada"],
+  ["action", "What", "dag. or run.stop"],
+  ["object", "To what", "etl"],
+  ["requestId", "Request", "id"],
+];
+
+export default function Audit() {
+  useTitle("Audit");
+  const filters = Object.fromEntries(query.value);
+  const key = JSON.stringify(filters);
+  const loaded = useLoad("audit", { ...filters, limit: 100 });
+  const [older, setOlder] = useState({ entries: [], next: undefined });
+  useEffect(() => setOlder({ entries: [], next: undefined }), [key]);
+  const more = (before) =>
+    attempt(async () => {
+      const page = await get("audit", { ...filters, limit: 100, before });
+      setOlder({ entries: [...older.entries, ...page.entries], next: page.nextBefore ?? null });
+    });
+  const submit = (event) => {
+    event.preventDefault();
+    setQuery(Object.fromEntries(new FormData(event.target)), { replace: false });
+  };
+  return html`<h1>Audit</h1>
+    <form class="filters" key=${key} role="search" aria-label="Narrow the audit" onSubmit=${submit}>
+      ${FIELDS.map(([name, label, hint]) => html`<label key=${name}>${label}<input name=${name} value=${filters[name] ?? ""} placeholder=${hint} size="14" /></label>`)}
+      <button type="submit">Filter</button>
+    </form>
+    <${Loaded} from=${loaded} what="audit">${(page) => {
+      const entries = [...page.entries, ...older.entries];
+      const next = older.next === undefined ? page.nextBefore : older.next;
+      if (!entries.length) return html`<${Empty} title="No entries"><p>${query.value.size ? "None fits these filters." : "Whatever people change shows here."}</p><//>`;
+      return html`<p class="faint">Sealed up to entry ${page.sealedUpTo}. <code>dagbook audit verify</code> checks that nothing before it was changed.</p>
+        <div class="scroll"><table class="stack"><thead><tr><th>No.</th><th>When</th><th>Who</th><th>What</th><th>To what</th><th>Outcome</th><th>Change</th></tr></thead>
+          <tbody>${entries.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}</tbody></table></div>
+        ${next && html`<p><button type="button" onClick=${() => more(next)}>Show older entries</button></p>`}`;
+    }}<//>`;
+}
+
+function Entry({ entry }) {
+  const who = [entry.actor ?? "nobody known", entry.tokenName && `token ${entry.tokenName}`].filter(Boolean).join(", ");
+  return html`<tr>
+    <td class="number">${entry.id}</td>
+    <td><${Time} at=${entry.at} /></td>
+    <td class="wide-text" title=${[entry.address, entry.via].filter(Boolean).join(", ")}>${who}</td>
+    <td>${entry.action}</td>
+    <td class="wide-text">${entry.object}</td>
+    <td class=${entry.outcome === "success" || entry.outcome === "done" ? "" : "bad"}>${entry.outcome}</td>
+    <td>${(entry.before || entry.after) && html`<details><summary>Show</summary><${Difference} before=${entry.before} after=${entry.after} /></details>`}</td>
+  </tr>`;
+}
+
+function Difference({ before = {}, after = {} }) {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  return html`<dl class="facts">${names.map((name) => html`<dt key=${name}>${name}</dt><dd>${shown(before[name])}${name in before && name in after ? " → " : ""}${name in after ? shown(after[name]) : ""}</dd>`)}</dl>`;
+}
+
+function shown(value) {
+  if (value === undefined) return "";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

@@ -1,0 +1,43 @@
+// How the server and its machine do.
+
+import { html } from "../vendor/core.js";
+import { facts } from "../lib/facts.js";
+import { useLoad } from "../lib/load.js";
+import { href, query, setQuery } from "../lib/router.js";
+import { hasUsers, may } from "../lib/session.js";
+import { duration } from "../lib/format.js";
+import { useTitle } from "../lib/title.js";
+import { Chart } from "../parts/chart.js";
+import { Empty, Loaded } from "../parts/basic.js";
+import { Doctor } from "../parts/doctor.js";
+
+const SPANS = [
+  ["1h", "last hour"],
+  ["6h", "last 6 hours"],
+  ["24h", "last day"],
+];
+const SERIES = [
+  ["cpu", "Processor", " %", 100],
+  ["memory", "Memory", " %", 100],
+  ["disk", "Disk", " %", 100],
+  ["load", "Load of the last minute", "", undefined],
+];
+
+export default function System() {
+  useTitle("System");
+  const span = query.value.get("span") ?? "1h";
+  const health = useLoad("health");
+  const history = useLoad("services/resources/history", { duration: span });
+  return html`<h1>System</h1>
+    <${Loaded} from=${health} what="health">${(state) => html`<dl class="facts">
+      <dt>State</dt><dd class=${state.status === "healthy" ? "good" : "bad"}>${state.status}</dd>
+      <dt>Version</dt><dd>${state.version}</dd><dt>Up for</dt><dd>${duration(state.uptime)}</dd><dt>Time zone</dt><dd>${facts.zone}</dd></dl>`}<//>
+    ${hasUsers && html`<p><a href=${href("/account")}>Your tokens</a></p>`}
+    <div class="row"><h2>Machine</h2><span class="grow"></span>
+      <label class="inline">Span<select value=${span} onChange=${(event) => setQuery({ span: event.target.value })}>${SPANS.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}</select></label></div>
+    <${Loaded} from=${history} what="load of the machine">${(series) =>
+      SERIES.some(([name]) => series[name]?.length)
+        ? html`<div class="charts">${SERIES.map(([name, title, unit, most]) => series[name]?.length > 0 && html`<${Chart} key=${`${name} ${span}`} title=${title} points=${series[name]} unit=${unit} most=${most} />`)}</div>`
+        : html`<${Empty} title="No samples yet"><p>The first ones come a few seconds after the server's start.</p><//>`}<//>
+    ${may("admin") && html`<${Doctor} />`}`;
+}

@@ -1,0 +1,45 @@
+// A series over time; the library is loaded when the first one is drawn.
+
+import { html, useEffect, useRef } from "../vendor/core.js";
+
+/** @param points [{timestamp, value}] in seconds; @param unit written behind the values */
+export function Chart({ title, points, unit = "", most }) {
+  const element = useRef();
+  const chart = useRef(null);
+  const data = [points.map(({ timestamp }) => timestamp), points.map(({ value }) => value)];
+  useEffect(() => {
+    let gone = false;
+    let observer = null;
+    import("../vendor/chart.js").then(({ uPlot }) => {
+      if (gone) return;
+      const style = getComputedStyle(document.documentElement);
+      const ink = style.getPropertyValue("--faint");
+      const axis = { stroke: ink, grid: { stroke: style.getPropertyValue("--line"), width: 1 }, ticks: { stroke: ink, width: 1 } };
+      chart.current = new uPlot(
+        {
+          width: element.current.clientWidth,
+          height: 160,
+          legend: { show: false },
+          scales: { y: { range: (_, __, highest) => [0, most ?? Math.max(1, highest * 1.1)] } },
+          series: [{}, { label: title, stroke: style.getPropertyValue("--accent"), width: 1.5, fill: "rgb(47 91 208 / 12%)" }],
+          axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => `${tick}${unit}`) }],
+        },
+        data,
+        element.current,
+      );
+      observer = new ResizeObserver(() => chart.current.setSize({ width: element.current.clientWidth, height: 160 }));
+      observer.observe(element.current);
+    });
+    return () => {
+      gone = true;
+      observer?.disconnect();
+      chart.current?.destroy();
+      chart.current = null;
+    };
+  }, []);
+  useEffect(() => {
+    chart.current?.setData(data);
+  }, [points]);
+  const last = points.at(-1)?.value;
+  return html`<figure class="chart"><figcaption>${title}${last !== undefined && html` <strong class="number">${last.toFixed(1)}${unit}</strong>`}</figcaption><div ref=${element}></div></figure>`;
+}
