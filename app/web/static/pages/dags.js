@@ -1,21 +1,113 @@
-import { html } from "../vendor/core.js";
+// All DAGs, densely: how each fared lately, when it starts next, and its switch.
+
+import { html, useEffect, useRef, useState } from "../vendor/core.js";
+import { post } from "../lib/api.js";
+import { duration, exact, instant, plural } from "../lib/format.js";
 import { useLoad } from "../lib/load.js";
-import { href } from "../lib/router.js";
+import { go, href, query, setQuery } from "../lib/router.js";
+import { pageOf } from "../lib/runs.js";
+import { secondsOf } from "../lib/spans.js";
+import { runStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Loaded, Status, Time } from "../parts/basic.js";
+import { Act, Empty, Loaded, Status, Time } from "../parts/basic.js";
+import { FormDialog } from "../parts/form.js";
+import { attempt } from "../parts/notice.js";
+
+const PAGE = 50;
+const TYPING = 250; // milliseconds without a key, before it is searched
+const EXAMPLE = "steps:\n  - name: hello\n    command: echo hello\n";
 
 export default function Dags() {
-  useTitle("DAGs");
-  const list = useLoad("dags", { perPage: 100 }, (change) => change.kind === "dag" || change.kind === "run");
-  return html`<h1>DAGs</h1>
-    <${Loaded} from=${list} what="DAGs">${({ dags }) =>
-      dags.length
-        ? html`<table class="stack"><thead><tr><th>Name</th><th>Latest run</th><th>Started</th></tr></thead><tbody>
-            ${dags.map(({ fileName, dag, latestDAGRun }) => html`<tr key=${fileName}>
-              <td><a href=${href(["dags", fileName])}>${dag.name}</a></td>
-              <td><${Status} of=${latestDAGRun.status} /></td>
-              <td><${Time} at=${latestDAGRun.startedAt} /></td>
-            </tr>`)}</tbody></table>`
-        : html`<${Empty} title="No DAGs yet"><p>Create one, or send a file with <code>dagbook dag save</code>.</p><//>`}
-    <//>`;
+  const [name, tag] = [query.value.get("name") ?? "", query.value.get("tag") ?? ""];
+  const page = Number(query.value.get("page") ?? 1);
+  const sort = query.value.get("sort") ?? "name";
+  const [asked, setAsked] = useState(false);
+  useTitle("DAGs", tag || name);
+  const concerns = (change) => change.kind === "dag" || (change.kind === "run" && !change.root);
+  const list = useLoad("dags", { name, tag, page, perPage: PAGE, sort, recent: 10 }, concerns);
+  const upcoming = useLoad("schedules/upcoming", { limit: 1000 }, (change) => change.kind === "dag");
+  const next = new Map();
+  for (const one of upcoming.data?.upcoming ?? []) if (one.kind === "start" && !next.has(one.fileName)) next.set(one.fileName, one);
+  return html`<div class="row"><h1>DAGs</h1><span class="grow"></span><${Act} right="write" class="primary" onClick=${() => setAsked(true)}>New DAG<//></div>
+    <${Filters} />
+    <${Loaded} from=${list} what="DAGs">${({ dags, errors, pagination }) => html`
+      ${errors.map((error) => html`<p class="bad wide-text" key=${error}>${error}</p>`)}
+      ${dags.length ? html`<${Table} dags=${dags} next=${next} reload=${list.reload} />` : html`<${Nothing} narrowed=${name || tag} onNew=${() => setAsked(true)} />`}
+      <${Pages} page=${page} pagination=${pagination} />`}<//>
+    ${asked && html`<${NewDag} onClose=${() => setAsked(false)} />`}`;
+}
+
+function Filters() {
+  const tags = useLoad("dags/tags", {}, (change) => change.kind === "dag");
+  const timer = useRef();
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const type = (event) => {
+    const name = event.target.value;
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setQuery({ name, page: null }), TYPING);
+  };
+  const tag = query.value.get("tag") ?? "";
+  const known = new Set([...(tags.data?.tags ?? []), ...(tag ? [tag] : [])]);
+  return html`<div class="filters" role="search" aria-label="Narrow the DAGs">
+    <label>Name<input type="search" value=${query.value.get("name") ?? ""} onInput=${type} placeholder="part of the name" /></label>
+    <label>Tag<select value=${tag} onChange=${(event) => setQuery({ tag: event.target.value, page: null })}><option value="">any</option>${[...known].map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select></label>
+    <label>Order<select value=${query.value.get("sort") ?? "name"} onChange=${(event) => setQuery({ sort: event.target.value, page: null })}><option value="name">by name</option><option value="nextRun">by next start</option></select></label>
+  </div>`;
+}
+
+function Nothing({ narrowed, onNew }) {
+  if (narrowed) return html`<${Empty} title="No DAG fits"><p><button type="button" onClick=${() => setQuery({ name: null, tag: null, page: null })}>Show all DAGs</button></p><//>`;
+  return html`<${Empty} title="No DAGs yet"><p><${Act} right="write" class="primary" onClick=${onNew}>Write the first one<//></p><p>Or send files: <code>dagbook dag save FILE</code></p><//>`;
+}
+
+function Table({ dags, next, reload }) {
+  return html`<div class="scroll"><table class="stack dags"><thead><tr><th>Name</th><th>Latest run</th><th>Last ten</th><th>Took</th><th>Next start</th><th>Tags</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
+    <tbody>${dags.map((file) => html`<${Row} key=${file.fileName} file=${file} next=${next.get(file.fileName)} reload=${reload} />`)}</tbody></table></div>`;
+}
+
+function Row({ file, next, reload }) {
+  const { fileName, dag, latestDAGRun: run, suspended, errors } = file;
+  const page = href(["dags", fileName]);
+  const toggle = () => attempt(() => post(["dags", fileName, "suspend"], { suspend: !suspended }).then(reload));
+  return html`<tr>
+    <td><a class="wide-text" href=${page}>${dag.name}</a>${errors?.length > 0 && html` <span class="bad" title=${errors.join("\n")}>broken</span>`}${dag.description && html`<div class="faint cut what" title=${dag.description}>${dag.description}</div>`}</td>
+    <td>${run.dagRunId ? html`<a class="plain" href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}><${Status} of=${run.status} /></a> <span class="faint"><${Time} at=${run.startedAt || run.queuedAt} /></span>` : html`<span class="faint">never ran</span>`}</td>
+    <td><${Recent} runs=${file.recentRuns ?? []} /></td>
+    <td data-label="took" class="number">${run.dagRunId ? duration(secondsOf(run)) : ""}</td>
+    <td data-label="next">${suspended ? html`<span class="wait">suspended</span>` : next ? html`<${Time} at=${next.at} zone=${next.zone} />` : html`<span class="faint">–</span>`}</td>
+    <td>${(dag.tags ?? []).map((tag) => html`<button type="button" class="tag" key=${tag} onClick=${() => setQuery({ tag, page: null })}>${tag}</button> `)}</td>
+    <td class="actions">
+      <${Act} right="run" aria-label=${`Start ${dag.name}`} onClick=${() => go(["dags", fileName], { search: { start: 1 } })}>Start<//>
+      <${Act} right="run" aria-label=${`${suspended ? "Resume" : "Suspend"} ${dag.name}`} onClick=${toggle}>${suspended ? "Resume" : "Suspend"}<//>
+    </td>
+  </tr>`;
+}
+
+/** The latest runs as small bars, the newest on the right. */
+function Recent({ runs }) {
+  const longest = Math.max(0.001, ...runs.map((run) => secondsOf(run) ?? 0));
+  return html`<span class="recent">${[...runs].reverse().map((run) => {
+    const begun = instant(run.startedAt);
+    const title = `${runStatus(run.status).word}, ${duration(secondsOf(run))}${begun ? `, ${exact(begun)}` : ""}`;
+    return html`<a key=${run.dagRunId} class=${`recent-run ${runStatus(run.status).tone}`} href=${href(pageOf({ name: run.name, runId: run.dagRunId }))} title=${title} aria-label=${title}>
+      <span style=${{ height: `${Math.max(20, ((secondsOf(run) ?? 0) / longest) * 100)}%` }}></span></a>`;
+  })}</span>`;
+}
+
+function Pages({ page, pagination }) {
+  if (!pagination || pagination.totalPages <= 1) return null;
+  return html`<p class="row"><button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Back</button>
+    <span>Page ${page} of ${pagination.totalPages}, ${plural(pagination.totalRecords, "DAG")}</span>
+    <button type="button" disabled=${page >= pagination.totalPages} onClick=${() => setQuery({ page: page + 1 })}>Next</button></p>`;
+}
+
+function NewDag({ onClose }) {
+  const save = async ({ name }) => {
+    const made = await post("dags", { name, spec: EXAMPLE });
+    go(["dags", made.name, "spec"]);
+  };
+  return html`<${FormDialog} title="New DAG" action="Create" onSave=${save} onClose=${onClose}>
+    <label>Name<input name="name" required maxlength="40" pattern="[A-Za-z0-9_.\\-]+" placeholder="letters, digits, _ . -" autocomplete="off" /></label>
+    <p class="faint">It begins with one step that says hello; the editor opens next.</p>
+  <//>`;
 }

@@ -1,0 +1,42 @@
+// Parameters of a DAG as fields of a form, and the form's values as the text the API takes. Pure.
+
+/** Fields of "NAME=value" and of positional defaults. */
+export function fieldsOf(params = []) {
+  return params.map((text, index) => {
+    const equals = text.indexOf("=");
+    const name = equals > 0 ? text.slice(0, equals) : "";
+    const value = unquote(equals > 0 ? text.slice(equals + 1) : text);
+    return { key: name || String(index + 1), name, value, kind: kindOf(value) };
+  });
+}
+
+function kindOf(value) {
+  if (value === "true" || value === "false") return "truth";
+  if (value !== "" && /^-?\d+(\.\d+)?$/.test(value)) return "number";
+  if (/^\d{4}-\d{2}-\d{2}$/.test(value)) return "date";
+  return value.includes("\n") || value.length > 60 ? "lines" : "text";
+}
+
+function unquote(text) {
+  if (!/^".*"$/s.test(text)) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text.slice(1, -1);
+  }
+}
+
+/** The text of parameters; every value is quoted, so that blanks in it do not end it. */
+export function textOf(fields, values) {
+  return fields.map(({ key, name }) => (name ? `${name}=${JSON.stringify(values[key] ?? "")}` : JSON.stringify(values[key] ?? ""))).join(" ");
+}
+
+/** The values of an earlier run's parameters, where they can be told from its text. */
+export function valuesOf(fields, text) {
+  const found = {};
+  for (const match of (text ?? "").matchAll(/(?:([A-Za-z_][A-Za-z0-9_]*)=)?("(?:[^"\\]|\\.)*"|\S+)/g)) {
+    const field = match[1] ? fields.find(({ name }) => name === match[1]) : fields.find(({ key, name }) => !name && !(key in found));
+    if (field) found[field.key] = unquote(match[2]);
+  }
+  return found;
+}

@@ -1,0 +1,137 @@
+// An editor of definitions: problems of the server at their lines, keys and their meaning from the schema.
+
+import { html, useEffect, useRef } from "../vendor/core.js";
+import { get } from "../lib/api.js";
+import { pathAt, propertiesAt } from "../lib/schema.js";
+
+let schema = null;
+const loadSchema = () => (schema ??= get("schemas/dag").catch(() => null));
+
+/**
+ * @param value text at first; @param onChange called with each new text; @param problems [{line, column, message}]
+ * A shadow root keeps the library's styles apart, and within the page's policy.
+ */
+export function Editor({ value, onChange, problems, readOnly = false, label }) {
+  const host = useRef();
+  const editor = useRef(null);
+  const latest = useRef({ onChange, problems });
+  latest.current = { onChange, problems };
+  useEffect(() => {
+    let gone = false;
+    Promise.all([import("../vendor/editor.js"), loadSchema()]).then(([library, known]) => {
+      if (gone) return;
+      editor.current = { library, view: make(library, host.current, { value, readOnly, label, known, latest }) };
+      mark(editor.current, latest.current.problems);
+    });
+    return () => {
+      gone = true;
+      editor.current?.view.destroy();
+    };
+  }, []);
+  useEffect(() => {
+    if (editor.current) mark(editor.current, problems);
+  }, [problems]);
+  return html`<div class="editor" ref=${host}></div>`;
+}
+
+function make(library, host, { value, readOnly, label, known, latest }) {
+  const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
+  const { EditorView, EditorState, keymap } = library;
+  const extensions = [
+    library.lineNumbers(),
+    library.foldGutter(),
+    library.history(),
+    library.drawSelection(),
+    library.indentOnInput(),
+    library.bracketMatching(),
+    library.highlightActiveLine(),
+    library.highlightSelectionMatches(),
+    library.lintGutter(),
+    library.indentUnit.of("  "),
+    library.yaml(),
+    library.syntaxHighlighting(colours(library)),
+    library.autocompletion({ override: known ? [completer(known)] : [] }),
+    known ? library.hoverTooltip(explainer(known)) : [],
+    keymap.of([...library.defaultKeymap, ...library.historyKeymap, ...library.searchKeymap, ...library.foldKeymap, ...library.completionKeymap, ...library.lintKeymap]),
+    EditorView.contentAttributes.of({ "aria-label": label }),
+    EditorState.readOnly.of(readOnly),
+    theme(EditorView),
+    EditorView.updateListener.of((update) => update.docChanged && latest.current.onChange?.(update.state.doc.toString())),
+  ];
+  return new EditorView({ state: EditorState.create({ doc: value, extensions }), parent: root, root });
+}
+
+function theme(EditorView) {
+  return EditorView.theme({
+    "&": { height: "100%", backgroundColor: "var(--card)", color: "var(--text)", fontSize: "13px" },
+    ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.5" },
+    ".cm-gutters": { backgroundColor: "var(--sunk)", color: "var(--faint)", border: "0" },
+    ".cm-activeLine, .cm-activeLineGutter": { backgroundColor: "color-mix(in srgb, var(--accent) 8%, transparent)" },
+    ".cm-cursor": { borderLeftColor: "var(--text)" },
+    "&.cm-focused .cm-selectionBackground, .cm-selectionBackground": { backgroundColor: "color-mix(in srgb, var(--accent) 30%, transparent) !important" },
+    ".cm-tooltip": { backgroundColor: "var(--card)", color: "var(--text)", border: "1px solid var(--line)", maxWidth: "32rem" },
+    ".cm-panels": { backgroundColor: "var(--sunk)", color: "var(--text)" },
+  });
+}
+
+function colours({ HighlightStyle, tags }) {
+  return HighlightStyle.define([
+    { tag: [tags.propertyName, tags.definition(tags.propertyName)], color: "var(--link)" },
+    { tag: tags.string, color: "var(--good)" },
+    { tag: [tags.number, tags.bool, tags.null], color: "var(--mixed)" },
+    { tag: tags.comment, color: "var(--faint)", fontStyle: "italic" },
+    { tag: [tags.keyword, tags.meta], color: "var(--wait)" },
+  ]);
+}
+
+/** Keys that may stand where the cursor is. */
+function completer(known) {
+  return (context) => {
+    const line = context.state.doc.lineAt(context.pos);
+    const before = line.text.slice(0, context.pos - line.from);
+    const match = /^(\s*(?:- +)*)([\w-]*)$/.exec(before);
+    if (!match || (!match[2] && !context.explicit)) return null;
+    const lines = context.state.doc.toString().split("\n");
+    const properties = propertiesAt(known, pathAt(lines, line.number - 1, match[1].length));
+    const options = Object.entries(properties).map(([name, one]) => ({ label: name, type: "property", info: one.description, apply: `${name}: ` }));
+    return { from: context.pos - match[2].length, options, validFor: /^[\w-]*$/ };
+  };
+}
+
+/** What a key means, where the mouse rests on it. */
+function explainer(known) {
+  return (view, position) => {
+    const line = view.state.doc.lineAt(position);
+    const match = /^(\s*(?:- +)*)([\w-]+)\s*:/.exec(line.text);
+    if (!match || position > line.from + match[1].length + match[2].length) return null;
+    const lines = view.state.doc.toString().split("\n");
+    const about = propertiesAt(known, pathAt(lines, line.number - 1, match[1].length))[match[2]]?.description;
+    if (!about) return null;
+    return {
+      pos: line.from + match[1].length,
+      create: () => {
+        const dom = document.createElement("div");
+        dom.textContent = `${match[2]}: ${about}`;
+        return { dom };
+      },
+    };
+  };
+}
+
+function mark({ library, view }, problems) {
+  const { doc } = view.state;
+  const diagnostics = problems.map(({ line, column, message }) => {
+    const at = doc.line(Math.min(Math.max(line, 1), doc.lines));
+    const from = Math.min(at.from + Math.max(column - 1, 0), at.to);
+    return { from, to: Math.max(from, at.to), severity: "error", message };
+  });
+  view.dispatch(library.setDiagnostics(view.state, diagnostics));
+}
+
+/** Problems as the server words them, "[3:5] steps[0].name: …", with their places. */
+export function placesOf(errors) {
+  return errors.map((text) => {
+    const match = /^\[(\d+):(\d+)\] (.*)$/s.exec(text);
+    return match ? { line: Number(match[1]), column: Number(match[2]), message: match[3] } : { line: 1, column: 1, message: text };
+  });
+}
