@@ -11,6 +11,7 @@ from litestar.config.cors import CORSConfig
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
+from prometheus_client import CollectorRegistry
 
 from app import __version__
 from app.api import errors
@@ -33,10 +34,14 @@ from app.api.controllers import (
     users,
 )
 from app.api.deps import Parts
+from app.api.envelope import Envelope
+from app.api.forwarding import make_forward
 from app.api.guards import find_needs, make_guard
 from app.api.imports import hidden
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
+from app.api.proxies import TrustedProxies
+from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
 from app.api.totals import Totals
@@ -63,6 +68,8 @@ from app.settings import Settings, SettingsError
 from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
+from app.telemetry.run_figures import RunFigures
+from app.telemetry.traffic import Traffic
 
 API_PATH = "/api/v2"
 _SERVER = "server"
@@ -79,6 +86,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     parts: Parts
     supervisor: Supervisor
     dispatcher: Dispatcher
+    nodes: Nodes
 
 
 def check_exposure(settings: Settings) -> None:
@@ -118,6 +126,7 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
             await server.dispatcher.stop()
             await server.parts.resources.stop()
             await server.supervisor.stop()
+            await server.nodes.close()
     finally:
         await database.close()
 
@@ -142,7 +151,8 @@ def build(
 ) -> Server:
     """Wire the parts of a server; nothing is started."""
     library = Library()
-    ground = _ground(settings, identity)
+    registry = CollectorRegistry()
+    ground = _ground(settings, identity, RunFigures(registry))
     recorder = Recorder(database, identity.id, guard, ground.queues)
     sweep = Sweep(database, library, ground)
     supervisor = Supervisor(database, recorder, sweep, library, ground)
@@ -160,7 +170,7 @@ def build(
         queues=ground.queues,
         totals=Totals(database),
         next_runs=NextRuns(settings.tz),
-        metrics_page=MetricsPage(),
+        metrics_page=MetricsPage(registry),
         resources=_resources(settings),
         access=make_access(settings, database, local_token, provider),
         zone=settings.tz,
@@ -168,7 +178,9 @@ def build(
         version=__version__,
     )
     dispatcher = Dispatcher(database, supervisor, supervisor.changed, ground.queues)
-    return Server(app=_application(settings, parts), parts=parts, supervisor=supervisor, dispatcher=dispatcher)
+    nodes = Nodes(settings.remote_nodes)
+    app = _application(settings, parts, nodes, Traffic(registry))
+    return Server(app=app, parts=parts, supervisor=supervisor, dispatcher=dispatcher, nodes=nodes)
 
 
 def _resources(settings: Settings) -> ResourceSampler:
@@ -177,7 +189,7 @@ def _resources(settings: Settings) -> ResourceSampler:
     )
 
 
-def _ground(settings: Settings, identity: Identity) -> Ground:
+def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Ground:
     for directory in (settings.spool_dir, settings.work_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Ground(
@@ -196,23 +208,28 @@ def _ground(settings: Settings, identity: Identity) -> Ground:
         zone=settings.tz,
         now=now,
         sealer=Sealer(settings.secret_key, settings.home),
+        figures=figures,
     )
 
 
-def _application(settings: Settings, parts: Parts) -> ASGIApp:
+def _application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffic) -> ASGIApp:
     path = settings.base_path + API_PATH
     # Litestar loads pydantic when it is there: 8 MiB and 40 ms for nothing, for every schema here is a msgspec struct.
     with hidden("pydantic"):
-        app = _litestar(settings, parts, path)
+        app = _litestar(settings, parts, nodes, path)
     find_needs(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
-    return Gatekeeper(app, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
+    kept = Gatekeeper(app, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
+    whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
+    return TrustedProxies(whole, settings.trusted_proxies) if settings.trusted_proxies else whole
 
 
-def _litestar(settings: Settings, parts: Parts, path: str) -> Litestar:
+def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Litestar:
+    handed_on = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS]
     return Litestar(
         [
-            Router(path, route_handlers=[*_SYSTEM_HANDLERS, *_PEOPLE_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS]),
+            Router(path, route_handlers=handed_on, before_request=make_forward(nodes, path)),
+            Router(path, route_handlers=_PEOPLE_HANDLERS),
             Router(settings.base_path or "/", route_handlers=oidc.HANDLERS, include_in_schema=False),
         ],
         guards=[make_guard(parts.access)],
@@ -247,7 +264,7 @@ def _cors(settings: Settings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=["Content-Type", "Authorization", "Content-Encoding", "Accept", "If-Match"],
-        expose_headers=["ETag"],
+        allow_headers=["Content-Type", "Authorization", "Content-Encoding", "Accept", "If-Match", "X-Request-Id"],
+        expose_headers=["ETag", "X-Request-Id", "Retry-After"],
         max_age=300,
     )

@@ -12,6 +12,7 @@ from litestar import Litestar
 from litestar.handlers.base import BaseRouteHandler
 
 from app.api.browser_login import CLEARED, COOKIE, Connection, LoginNeededError
+from app.api.forwarding import asked_node
 from app.auth.caller import Caller
 from app.auth.roles import Needs, is_public, refusal
 from app.errors import ForbiddenError, UnauthorizedError
@@ -36,7 +37,7 @@ def make_guard(access: Access) -> Guard:
         if connection.scope.get("method") == _OPTIONS:
             return  # the framework's own handler tells the methods and does nothing
         needs = needs_of(handler)
-        if is_public(needs, switches):
+        if is_public(needs, switches) and not asked_node(connection.scope):
             connection.scope["user"] = Caller(via="none", address=_address(connection))
             return
         if needs is Needs.PAGE and access.oidc is None:

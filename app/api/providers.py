@@ -36,7 +36,7 @@ def _parts_provider(parts: Parts) -> Callable[..., Parts]:
     def provide_parts(request: ApiRequest, remote_node: params.RemoteNode = "local") -> Parts:
         _refuse_repeated(request)
         if remote_node not in ("", "local"):
-            raise BadRequestError(f"remoteNode: there is no node named {shorten(remote_node)}")
+            raise BadRequestError(f"remoteNode: this is not handed on; ask {shorten(remote_node)} itself")
         return parts
 
     return provide_parts

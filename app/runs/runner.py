@@ -30,6 +30,7 @@ from app.runs.spool import Chunk, Position
 from app.runs.work import StepWork
 from app.runs.workshop import Workshop
 from app.telemetry.logging import log_masking
+from app.telemetry.request import request_id
 
 _log = logging.getLogger(__name__)
 _LAZY_SECONDS = 0.25  # how long the beginning of a process may wait for another commit to go with
@@ -151,6 +152,7 @@ class Runner:
     async def drive(self) -> None:
         """Drive the run until it is closed or let go of; raises FenceLostError, and whatever else ended it."""
         log_masking.set(self.run.masker.mask)  # of what this task and those it begins tell the server's log
+        request_id.set("")  # the request that began the run has its answer; this task outlives it
         try:
             await self._take_up()
             while self._state.phase is not Phase.CLOSED and not self._detached:
