@@ -126,7 +126,7 @@ UNKNOWN = [who for who, may in MAY.items() if may == {EVERYBODY}]
 
 def routes(server: Server) -> set[tuple[str, str]]:
     """All routes of a server, paths as the contract writes them."""
-    found = find_needs(server.app._app)  # type: ignore[attr-defined]
+    found = find_needs(server.app._app._app)  # type: ignore[attr-defined]
     return {(method, _short(path).replace(":str", "")) for method, path in found}
 
 
