@@ -55,7 +55,7 @@ def make_forward(nodes: Nodes, prefix: str) -> Forward:
 
 async def _asked(request: Request[Any, Any, Any], prefix: str) -> Asked:
     via = request.headers.get(_VIA, "")
-    if "dagbook" in via:
+    if any(hop.strip() == _OWN_VIA for hop in via.split(",")):
         raise BadRequestError(f"{PARAMETER}: this request was handed on once already; ask the node itself")
     headers = {name: value for name in _HANDED_ON if (value := request.headers.get(name)) is not None}
     body = await _body(request)

@@ -20,19 +20,19 @@ class _Uvicorn(uvicorn.Server):
 
 
 @asynccontextmanager
-async def listening(server: Server) -> AsyncIterator[str]:
-    """Serve until the block is left; gives the address of the API."""
+async def listening(server: Server, listener: socket.socket | None = None) -> AsyncIterator[str]:
+    """Serve until the block is left, on a socket that is there already if need be; gives the address of the API."""
     config = uvicorn.Config(
         server.app, access_log=False, log_config=None, lifespan="off", ws="none", proxy_headers=False
     )
     web = _Uvicorn(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        task = asyncio.create_task(web.serve(sockets=[listener]))
+    with listener or socket.create_server(("127.0.0.1", 0)) as bound:
+        task = asyncio.create_task(web.serve(sockets=[bound]))
 
         async def is_up() -> bool:
             return web.started
 
         await come_true(is_up)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}{API_PATH}"
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}{API_PATH}"
         web.should_exit = True
         await task

@@ -332,6 +332,30 @@ async def test_a_request_is_handed_on_once(near: httpx.AsyncClient) -> None:
     assert code_of(answer) == (400, "bad_request")
 
 
+async def test_a_server_that_is_its_own_node_answers_once(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}{API_PATH}"
+    nodes = json.dumps([{"name": "self", "url": address}])
+    asked = []
+    ask = remote_nodes.Nodes.ask
+
+    async def noted(self: remote_nodes.Nodes, name: str, what: remote_nodes.Asked) -> remote_nodes.Told:
+        asked.append(name)
+        return await ask(self, name, what)
+
+    monkeypatch.setattr(remote_nodes.Nodes, "ask", noted)
+    async with (
+        serving(database_url, tmp_path, remote_nodes=nodes) as server,
+        listening(server, listener),
+        httpx.AsyncClient() as client,
+    ):
+        answer = await client.get(f"{address}/dags", params={PARAMETER: "self"})
+    assert (answer.status_code, answer.json()["dags"]) == (200, [])
+    assert asked == ["self"]
+
+
 # -- long answers ----------------------------------------------------------------------------------------------------
 
 
