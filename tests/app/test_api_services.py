@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,7 +21,7 @@ from app.db.repositories import figures, services
 from app.engine.status import RunStatus
 from app.main import Server
 from app.telemetry.run_figures import MOST_NAMES, OTHERS, RunFigures
-from tests.app.dagbook import Dagbook
+from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.test_statements import recorded
 from tests.db.rows import NOW, add_attempt, add_definition, add_run, bring_run_to, run_sql
 from tests.runs.scene import IDENTITY, register
@@ -78,40 +80,47 @@ async def test_what_has_happened_is_counted(dagbook: Dagbook, server: Server) ->
     await dagbook.stop(run_id)
 
 
-async def test_how_long_runs_took_is_told_by_the_name_of_their_dag(dagbook: Dagbook) -> None:
+@pytest.fixture
+async def fresh(database_url: str, tmp_path: Path, name: str) -> AsyncIterator[Dagbook]:
+    """A server that has counted nothing yet: on the shared one there may be a hundred names already."""
+    async with serving(database_url, tmp_path) as server, client_of(server) as client:
+        yield Dagbook(client, name)
+
+
+async def test_how_long_runs_took_is_told_by_the_name_of_their_dag(fresh: Dagbook) -> None:
     for _ in range(2):
-        await dagbook.run("steps: [{name: a, command: 'true'}]\n")
+        await fresh.run("steps: [{name: a, command: 'true'}]\n")
 
     async def look() -> Samples | None:
-        found = await _metrics(dagbook.client)
-        return found if found.get("dagu_dag_run_duration_seconds_count", {}).get((dagbook.name,)) == 2 else None
+        found = await _metrics(fresh.client)
+        return found if found.get("dagu_dag_run_duration_seconds_count", {}).get((fresh.name,)) == 2 else None
 
     found = await come_true(look)  # a run is counted when its driver has left, a little after its end is stored
-    assert found["dagu_dag_run_duration_seconds_bucket"][dagbook.name, "+Inf"] == 2
-    assert 0 <= found["dagu_dag_run_duration_seconds_sum"][dagbook.name,] < 60
-    assert (dagbook.name,) not in found.get("dagu_queue_wait_seconds_count", {})
+    assert found["dagu_dag_run_duration_seconds_bucket"][fresh.name, "+Inf"] == 2
+    assert 0 <= found["dagu_dag_run_duration_seconds_sum"][fresh.name,] < 60
+    assert (fresh.name,) not in found.get("dagu_queue_wait_seconds_count", {})
 
 
-async def test_how_long_a_run_waited_in_its_queue_is_told(dagbook: Dagbook) -> None:
-    body = {"spec": "steps: []\n", "name": dagbook.name}
-    run_id = (await dagbook.client.post("/dag-runs/enqueue", json=body)).json()["dagRunId"]
-    await dagbook.finished(run_id)
-    found = await _metrics(dagbook.client)
-    assert found["dagu_queue_wait_seconds_count"][dagbook.name,] == 1
-    assert 0 <= found["dagu_queue_wait_seconds_sum"][dagbook.name,] < 60
+async def test_how_long_a_run_waited_in_its_queue_is_told(fresh: Dagbook) -> None:
+    body = {"spec": "steps: []\n", "name": fresh.name}
+    run_id = (await fresh.client.post("/dag-runs/enqueue", json=body)).json()["dagRunId"]
+    await fresh.finished(run_id)
+    found = await _metrics(fresh.client)
+    assert found["dagu_queue_wait_seconds_count"][fresh.name,] == 1
+    assert 0 <= found["dagu_queue_wait_seconds_sum"][fresh.name,] < 60
 
 
-async def test_sub_runs_are_not_counted(dagbook: Dagbook) -> None:
-    spec = f"steps: [{{name: a, call: {dagbook.name}-child}}]\n---\nname: {dagbook.name}-child\nsteps: []\n"
-    ended = await dagbook.run(spec)
+async def test_sub_runs_are_not_counted(fresh: Dagbook) -> None:
+    spec = f"steps: [{{name: a, call: {fresh.name}-child}}]\n---\nname: {fresh.name}-child\nsteps: []\n"
+    ended = await fresh.run(spec)
     assert ended.status == "succeeded"
 
     async def is_counted() -> bool:
-        return (dagbook.name,) in (await _metrics(dagbook.client)).get("dagu_dag_run_duration_seconds_count", {})
+        return (fresh.name,) in (await _metrics(fresh.client)).get("dagu_dag_run_duration_seconds_count", {})
 
     await come_true(is_counted)
-    counted = (await _metrics(dagbook.client))["dagu_dag_run_duration_seconds_count"]
-    assert (f"{dagbook.name}-child",) not in counted
+    counted = (await _metrics(fresh.client))["dagu_dag_run_duration_seconds_count"]
+    assert (f"{fresh.name}-child",) not in counted
 
 
 def test_names_of_dags_beyond_the_first_hundred_are_one_label() -> None:
