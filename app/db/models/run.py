@@ -17,6 +17,8 @@ _HAS_PARENT = text("parent_id IS NOT NULL")
 # numbers neither database sees that the index covers it.
 IS_ACTIVE = text("runs.status IN (0, 1, 5) AND runs.root_id IS NULL")
 _IS_ACTIVE = text("status IN (0, 1, 5) AND root_id IS NULL")
+_HAS_ACTOR = text("actor IS NOT NULL")
+_HAS_REVISION = text("dag_revision IS NOT NULL")
 _IS_OPEN = text("closed_at IS NULL")
 
 
@@ -53,6 +55,16 @@ class Run(Base):
             postgresql_where=_IS_ROOT,
         ),
         Index("ix_runs_definition_hash", "definition_hash"),
+        Index("ix_runs_trigger", "trigger", "created_at"),
+        Index("ix_runs_actor", "actor", "created_at", sqlite_where=_HAS_ACTOR, postgresql_where=_HAS_ACTOR),
+        Index(
+            "ix_runs_revision",
+            "dag_name",
+            "dag_revision",
+            "created_at",
+            sqlite_where=_HAS_REVISION,
+            postgresql_where=_HAS_REVISION,
+        ),
         {"sqlite_autoincrement": True},
     )
 
