@@ -73,8 +73,8 @@ class Lead(msgspec.Struct, frozen=True):
     """An index to go by: what it has to hold, and its columns of time and run."""
 
     conditions: tuple[_Condition, ...] = ()
-    at: InstrumentedAttribute[datetime] = Run.created_at
-    key: InstrumentedAttribute[int] = Run.id
+    at: Any = Run.created_at
+    key: Any = Run.id
 
     def within(self, wanted: RunFilter, page: Page) -> list[_Condition]:
         """Narrow it to the wanted times, and to what may come behind a place."""
@@ -98,7 +98,7 @@ class Part(msgspec.Struct, frozen=True):
     @property
     def plain(self) -> _Condition:
         """The same for the database to choose how."""
-        return self.look if self.lead is None else and_(*self.lead.conditions)
+        return self.look if self.lead is None or self.lead.key is not Run.id else and_(*self.lead.conditions)
 
 
 ALL = Lead()
@@ -158,7 +158,7 @@ def _beside(dialect: str, wanted: RunFilter) -> Iterator[Part]:
 
 def _has(key: InstrumentedAttribute[int], given: _Condition) -> _Condition:
     """Look for a row beside a run. PostgreSQL would make a join of EXISTS, and read that whole table."""
-    return select(literal(1)).where(key == Run.id, given).limit(1).scalar_subquery().is_not(None)
+    return select(literal(1)).where(key == Run.id, given).limit(1).correlate(Run).scalar_subquery().is_not(None)
 
 
 def _of_own(dialect: str, wanted: RunFilter) -> Iterator[Part]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union_all
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm import aliased
 
 from app.db.database import ReadConnection
 from app.db.models.run import Run
@@ -23,6 +23,7 @@ from app.db.repositories.runs import SUMMARY
 
 MOST_LOOKED_AT = 30_000
 _FEW_NAMES = 20
+_Select = Select[*tuple[Any, ...]]
 _Conditions = Sequence[ColumnElement[bool]]
 _ERRORS = Lead((), RunError.created_at, RunError.run_id)
 
@@ -117,11 +118,11 @@ def _rows(connection: ReadConnection, wanted: RunFilter, page: Page, lead: Lead,
     return all_rows(connection, _ordered(statement, lead.at).limit(page.limit + 1))
 
 
-def _ordered(statement: Select[Any], at: InstrumentedAttribute[datetime] = Run.created_at) -> Select[Any]:
+def _ordered(statement: _Select, at: Any = Run.created_at) -> _Select:
     return statement.order_by(at.desc(), Run.run_id, Run.id)
 
 
-def _summaries(sub_runs: SubRuns) -> Select[Any]:
+def _summaries(sub_runs: SubRuns) -> _Select:
     if sub_runs == "exclude":
         return select(*SUMMARY).where(Run.root_id.is_(None))
     statement = select(*SUMMARY, *_ABOVE).select_from(Run)
