@@ -39,6 +39,7 @@ from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
+from app.api.times import Times
 from app.api.totals import Totals
 from app.auth.roles import Needs
 from app.clock import now
@@ -164,6 +165,7 @@ def build(
         resources=_resources(settings),
         access=make_access(settings, database, local_token, provider),
         zone=settings.tz,
+        times=Times(settings.tz),
         now=now,
         version=__version__,
     )

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from app.api.schemas import dags as dag_schemas
 from app.api.schemas import runs as run_schemas
 from app.api.schemas.common import Pagination, or_unset
+from app.api.times import Times
 from app.engine.event import ABORT, EXIT, FAILURE, SUCCESS
 from app.engine.status import NodeStatus, RunStatus
 from app.spec import params
@@ -197,6 +198,34 @@ def _log_base(run: Row) -> str:
 def run_summary(run: Row, zone: tzinfo) -> run_schemas.DAGRunSummary:
     """Show a run as lists do."""
     return run_schemas.DAGRunSummary(**_run_fields(run, zone))
+
+
+_LABELS = {int(status): (status, status.label) for status in RunStatus}
+
+
+def listed_run(run: Sequence[Any], times: Times) -> run_schemas.DAGRunSummary:
+    """Show a run, given by the values of ``Listed``, as lists do."""
+    _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *above = run
+    status, label = _LABELS[number]
+    root_name, root_id = above[:2] if above and above[0] else (name, run_id)
+    log = f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if above and above[0] else f"db:/{name}/{run_id}.log"
+    shown = run_schemas.DAGRunSummary(
+        root_dag_run_name=root_name,
+        root_dag_run_id=root_id,
+        dag_run_id=run_id,
+        name=name,
+        status=status,
+        status_label=label,  # type: ignore[arg-type]  # the labels are the contract's words
+        started_at=times.text(started_at),
+        finished_at=times.text(finished_at),
+        log=log,
+        queued_at=times.text(queued_at) or UNSET,
+        params=params_text or UNSET,
+        revision=revision or UNSET,
+    )
+    if above and above[2]:
+        shown.parent_dag_run_name, shown.parent_dag_run_id = above[2:]
+    return shown
 
 
 def run_details(

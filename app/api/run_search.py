@@ -178,3 +178,8 @@ def is_possible(wanted: RunFilter) -> bool:
     more = (*wanted.tags, *(text for param in wanted.params for text in param))
     nul = any("\0" in text for text in (*texts, *more) if text)
     return not nul and (wanted.status is None or wanted.status in _STATUSES)
+
+
+def is_short(wanted: RunFilter) -> bool:
+    """Whether an index leads from one run that is wanted to the next, so that none is looked at in vain."""
+    return wanted == RunFilter(name=wanted.name, since=wanted.since, before=wanted.before)

@@ -23,7 +23,15 @@ depends_on: str | None = None
 INSTANT = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TABLES = ("run_errors", "run_params", "run_tags")
-_INDEXES = ("ix_runs_trigger", "ix_runs_actor", "ix_runs_revision")
+_INDEXES = (
+    "ix_runs_trigger",
+    "ix_runs_actor",
+    "ix_runs_revision",
+    "ix_runs_root",
+    "ix_runs_root_name",
+    "ix_runs_child",
+)
+_CREATED_AT = [sa.text("created_at DESC"), "run_id"]
 _BATCH = 5_000
 _LONGEST, _HEAD, _MOST_ERROR = 200, 100, 8_000  # as app.db.lookup had them at this revision
 
@@ -43,6 +51,8 @@ def downgrade() -> None:
             op.drop_index(name, "runs")
         for table in _TABLES:
             op.drop_table(table)
+        op.create_index("ix_runs_created_at", "runs", _CREATED_AT)
+        op.create_index("ix_runs_dag_name", "runs", ["dag_name", sa.text("created_at DESC")])
 
 
 def _create_tables() -> None:
@@ -77,12 +87,18 @@ def _index_tables() -> None:
 
 
 def _index_runs() -> None:
+    """Keep root runs, which lists show, apart from those that they have called, which may be very many."""
+    op.drop_index("ix_runs_created_at", "runs")
+    op.drop_index("ix_runs_dag_name", "runs")
+    _create_partial("ix_runs_root", _CREATED_AT, "root_id IS NULL")
+    _create_partial("ix_runs_root_name", ["dag_name", "created_at"], "root_id IS NULL")
+    _create_partial("ix_runs_child", ["created_at"], "root_id IS NOT NULL")
     op.create_index("ix_runs_trigger", "runs", ["trigger", "created_at"])
     _create_partial("ix_runs_actor", ["actor", "created_at"], "actor IS NOT NULL")
     _create_partial("ix_runs_revision", ["dag_name", "dag_revision", "created_at"], "dag_revision IS NOT NULL")
 
 
-def _create_partial(name: str, columns: list[str], condition: str) -> None:
+def _create_partial(name: str, columns: list[Any], condition: str) -> None:
     where = sa.text(condition)
     op.create_index(name, "runs", columns, sqlite_where=where, postgresql_where=where)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -51,8 +51,8 @@ def fill(connection: WriteConnection) -> None:
     add_found(connection, "five", 6, dag_name="third", tags=[LONG], status=5, trigger="api")
 
 
-def ids(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [row["run_id"] for row in rows]
+def ids(rows: Sequence[Sequence[Any]]) -> list[str]:
+    return [run_list.Listed(*row).run_id for row in rows]
 
 
 ALL = ["five", "four", "three", "two", "one"]
@@ -189,9 +189,8 @@ async def test_a_page_goes_on_behind_a_run_that_is_gone(shared_database: Databas
 async def test_a_sub_run_names_its_root_and_its_caller(shared_database: Database) -> None:
     def look(connection: WriteConnection) -> None:
         fill(connection)
-        (sub,) = run_list.find_page(connection, RunFilter(sub_runs="only"), Page(bounded=True)).runs
-        assert (sub["root_name"], sub["root_run_id"]) == ("etl", "one")
-        assert (sub["parent_name"], sub["parent_run_id"]) == ("etl", "one")
+        (sub,) = run_list.find(connection, RunFilter(sub_runs="only"))
+        assert (sub.root_name, sub.root_run_id, sub.parent_name, sub.parent_run_id) == ("etl", "one", "etl", "one")
 
     await rehearse(shared_database, look)
 

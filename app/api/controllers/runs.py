@@ -14,8 +14,8 @@ from app.api import params
 from app.api.answers import errors
 from app.api.deps import Parts
 from app.api.pages import PageRequest, cut_lines, is_part, page, window
-from app.api.present import run_details, run_summary
-from app.api.run_search import REPEATED, RunSearch, is_possible
+from app.api.present import listed_run, run_details
+from app.api.run_search import REPEATED, RunSearch, is_possible, is_short
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, Log, StartedRun, StartInline
 from app.auth.caller import Caller
 from app.auth.roles import Needs
@@ -90,8 +90,9 @@ async def list_named(parts: Parts, name: str, search: RunSearch) -> DAGRuns:
 async def _list(parts: Parts, search: RunSearch, wanted: RunFilter) -> DAGRuns:
     if not is_possible(wanted):
         return DAGRuns(dag_runs=[])
-    found = await parts.database.read(lambda connection: run_list.find_page(connection, wanted, search.page))
-    shown = [run_summary(run, parts.zone) for run in found.runs]
+    read = parts.database.glance if is_short(wanted) else parts.database.read
+    found = await read(lambda connection: run_list.find_page(connection, wanted, search.page))
+    shown = [listed_run(run, parts.times) for run in found.runs]
     return DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next))
 
 

@@ -40,8 +40,9 @@ class Run(Base):
         Index("uq_runs_root", "dag_name", "run_id", unique=True, sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT),
         Index("uq_runs_child", "root_id", "run_id", unique=True, sqlite_where=_IS_CHILD, postgresql_where=_IS_CHILD),
         Index("ix_runs_parent_id", "parent_id", sqlite_where=_HAS_PARENT, postgresql_where=_HAS_PARENT),
-        Index("ix_runs_created_at", text("created_at DESC"), "run_id"),
-        Index("ix_runs_dag_name", "dag_name", text("created_at DESC")),
+        Index("ix_runs_root", text("created_at DESC"), "run_id", sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT),
+        Index("ix_runs_root_name", "dag_name", "created_at", sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT),
+        Index("ix_runs_child", "created_at", sqlite_where=_IS_CHILD, postgresql_where=_IS_CHILD),
         Index(
             "ix_runs_active_name", "dag_name", "status", "queue", sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE
         ),

@@ -101,7 +101,9 @@ class Part(msgspec.Struct, frozen=True):
         return self.look if self.lead is None or self.lead.key is not Run.id else and_(*self.lead.conditions)
 
 
-ALL = Lead()
+def all_of(wanted: RunFilter) -> Lead:
+    """Give the index of all root runs, or that of all sub-runs."""
+    return Lead((Run.root_id.is_(None) if wanted.sub_runs == "exclude" else Run.root_id.is_not(None),))
 
 
 def parts(dialect: str, wanted: RunFilter, names: Sequence[str] = ()) -> list[Part]:
@@ -114,7 +116,7 @@ def _of_dag(wanted: RunFilter, names: Sequence[str]) -> Iterator[Part]:
         revision = and_(_bare(Run.dag_name) == wanted.name, _bare(Run.dag_revision) == wanted.revision)
         yield Part(revision, Lead((Run.dag_name == wanted.name, Run.dag_revision == wanted.revision)))
     elif wanted.name is not None:
-        yield _equal(Run.dag_name, wanted.name)
+        yield _equal_of_root(Run.dag_name, wanted.name, wanted)
     elif wanted.revision is not None:
         yield Part(Run.dag_revision == wanted.revision)
     if names:
@@ -123,17 +125,17 @@ def _of_dag(wanted: RunFilter, names: Sequence[str]) -> Iterator[Part]:
 
 def _equalities(wanted: RunFilter) -> Iterator[Part]:
     if wanted.trigger is not None:
-        yield _equal(Run.trigger, wanted.trigger)
+        yield Part(_bare(Run.trigger) == wanted.trigger, Lead((Run.trigger == wanted.trigger,)))
     if wanted.actor is not None:
-        yield _equal(Run.actor, wanted.actor)
-    if wanted.status is not None and wanted.sub_runs == "exclude":
-        yield _equal(Run.status, wanted.status, Run.root_id.is_(None))  # as its index says
-    elif wanted.status is not None:
-        yield Part(_bare(Run.status) == wanted.status)
+        yield Part(_bare(Run.actor) == wanted.actor, Lead((Run.actor == wanted.actor,)))
+    if wanted.status is not None:
+        yield _equal_of_root(Run.status, wanted.status, wanted)
 
 
-def _equal(column: InstrumentedAttribute[Any], value: object, *more: _Condition) -> Part:
-    return Part(_bare(column) == value, Lead((column == value, *more)))
+def _equal_of_root(column: InstrumentedAttribute[Any], value: object, wanted: RunFilter) -> Part:
+    """Sub-runs have no index by such a column."""
+    look = _bare(column) == value
+    return Part(look, Lead((column == value, *all_of(wanted).conditions)) if wanted.sub_runs == "exclude" else None)
 
 
 def _bare(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
