@@ -39,7 +39,6 @@ from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
-from app.api.times import Times
 from app.api.totals import Totals
 from app.auth.roles import Needs
 from app.clock import now
@@ -165,7 +164,6 @@ def build(
         resources=_resources(settings),
         access=make_access(settings, database, local_token, provider),
         zone=settings.tz,
-        times=Times(settings.tz),
         now=now,
         version=__version__,
     )

@@ -9,7 +9,6 @@ from datetime import datetime, tzinfo
 import msgspec
 
 from app.api.next_runs import NextRuns
-from app.api.times import Times
 from app.api.totals import Totals
 from app.db.database import Database
 from app.definitions.revisions import Revisions
@@ -58,7 +57,6 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     resources: ResourceSampler
     access: Access
     zone: tzinfo
-    times: Times
     now: Callable[[], datetime]
     version: str
     started: float = msgspec.field(default_factory=time.monotonic)

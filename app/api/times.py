@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+import functools
+from datetime import UTC, datetime, timedelta, tzinfo
 
 _QUARTER = 900  # seconds; no zone's offset changes within a quarter of an hour
 _MOST = 20_000
 _IN_HOUR = tuple(f"{second // 60:02}:{second % 60:02}" for second in range(3600))
 
 
+_EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
+
+
+@functools.lru_cache
+def times_in(zone: tzinfo) -> Times:
+    """Return the writer of a zone's times."""
+    return Times(zone)
+
+
 class Times:
-    """Writes instants in one zone, as ``present.time_text`` does, and remembers what is the same for many of them."""
+    """Writes instants in one zone as RFC 3339 with whole seconds, and remembers what many of them have in common."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
         self._quarters: dict[int, tuple[str, int, str]] = {}
 
-    def text(self, seconds: int | None) -> str:
-        """Write whole seconds since 1970 as RFC 3339; nothing for None."""
-        if seconds is None:
-            return ""
+    def text(self, instant: datetime | int | None, missing: str = "") -> str:
+        """Write an instant, or whole seconds since 1970."""
+        if instant is None:
+            return missing
+        seconds = instant if isinstance(instant, int) else (instant - _EPOCH) // _SECOND
         number = seconds // _QUARTER
         begin, in_hour, end = self._quarters.get(number) or self._learn(number)
         return f"{begin}{_IN_HOUR[in_hour + seconds % _QUARTER]}{end}"

@@ -92,7 +92,7 @@ async def _list(parts: Parts, search: RunSearch, wanted: RunFilter) -> DAGRuns:
         return DAGRuns(dag_runs=[])
     read = parts.database.glance if is_short(wanted) else parts.database.read
     found = await read(lambda connection: run_list.find_page(connection, wanted, search.page))
-    shown = [listed_run(run, parts.times) for run in found.runs]
+    shown = [listed_run(run, parts.zone) for run in found.runs]
     return DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next))
 
 

@@ -17,9 +17,7 @@ from sqlalchemy import (
     DateTime,
     Select,
     and_,
-    cast,
     func,
-    literal_column,
     or_,
     select,
     type_coerce,
@@ -31,6 +29,7 @@ from app.db.base import UtcDateTime
 from app.db.database import ReadConnection
 from app.db.models.run import Run
 from app.db.models.search import RunError
+from app.db.repositories.reading import seconds
 from app.db.repositories.run_filter import (
     MOST_RUNS,
     Lead,
@@ -44,7 +43,7 @@ from app.db.repositories.run_filter import (
     position,
 )
 
-MOST_LOOKED_AT = 30_000
+MOST_LOOKED_AT = 20_000
 _FEW_NAMES = 20
 _LAST = datetime.max.replace(tzinfo=UTC)
 _Select = Select[*tuple[Any, ...]]
@@ -87,15 +86,9 @@ _next_name = select(func.min(Run.dag_name)).where(Run.dag_name > _first_name.c.n
 _names = _first_name.union_all(select(_next_name.scalar_subquery()).where(_first_name.c.name.is_not(None)))
 
 
-def _seconds(dialect: str, column: Any) -> Any:
-    if dialect == "postgresql":
-        return cast(func.floor(func.extract("epoch", column)), BigInteger)
-    return type_coerce(column, BigInteger).op("/")(literal_column("1000000"))
-
-
 def _shown(dialect: str) -> tuple[Any, ...]:
     """Give the columns of ``Listed``, of types that the driver gives as they are: that is half of a long list."""
-    times = (_seconds(dialect, column) for column in (Run.queued_at, Run.started_at, Run.finished_at))
+    times = (seconds(dialect, column) for column in (Run.queued_at, Run.started_at, Run.finished_at))
     created_at = type_coerce(Run.created_at, DateTime(timezone=True) if dialect == "postgresql" else BigInteger)
     return (Run.id, created_at, Run.dag_name, Run.run_id, Run.status, Run.params_text, *times, Run.dag_revision)
 
