@@ -274,6 +274,7 @@ class Runner:
             run=rows.run_row(self._state) if run_changed else None,
             attempt=rows.attempt_row(self._state, self._closed_at()) if run_changed else None,
             requests_handled_at=now if asked else None,
+            errors=rows.errors_of(self._state) if run_changed and self._state.phase is Phase.CLOSED else None,
         )
         self._stored, self._last_seq = self._state, self._last_seq + len(events)
         self._dirty = set()

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.repositories import dags, figures, history, queue, revisions, runs, services, transitions
+from app.db.repositories import dags, figures, history, queue, revisions, run_list, runs, services, transitions
 from app.db.repositories.dags import DagFilter
+from app.db.repositories.run_filter import RunFilter
 from app.engine.status import RunStatus
 from tests.db.plans import plans, scanned
 from tests.db.rows import (
@@ -42,8 +43,8 @@ def _fill(connection: WriteConnection) -> None:
     "work",
     [
         lambda connection: runs.get(connection, "etl", "r1"),
-        lambda connection: runs.find(connection, runs.RunFilter(since=NOW)),
-        lambda connection: runs.find(connection, runs.RunFilter(name="etl")),
+        lambda connection: run_list.find(connection, RunFilter(since=NOW)),
+        lambda connection: run_list.find(connection, RunFilter(name="etl")),
         lambda connection: runs.find_live(connection, "etl"),
         lambda connection: history.find_newest(connection, "etl", 30),
         lambda connection: history.find_nodes(connection, [1, 2, 3]),
@@ -58,7 +59,7 @@ def _fill(connection: WriteConnection) -> None:
         figures.count_active,
         figures.count_dags,
         lambda connection: services.find_tasks(connection, ["one"]),
-        lambda connection: runs.find(connection, runs.RunFilter(status=2)),
+        lambda connection: run_list.find(connection, RunFilter(status=2)),
         lambda connection: transitions.count_active(connection, ["etl"]),
         queue.find_queues,
         queue.find_live,
@@ -87,7 +88,7 @@ async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -
         (figures.count_active, "ix_runs_status"),
         (queue.find_live, "ix_runs_status"),
         (figures.count_runs, "ix_runs_status"),
-        (lambda connection: runs.find(connection, runs.RunFilter(status=2)), "ix_runs_status"),
+        (lambda connection: run_list.find(connection, RunFilter(status=2)), "ix_runs_status"),
         (lambda connection: queue.find_next(connection, "etl", 9), "ix_queue_entries_queue"),
     ],
 )

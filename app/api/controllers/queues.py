@@ -15,12 +15,13 @@ from app.api.controllers.runs import empty, find_exactly, list_named
 from app.api.deps import Parts
 from app.api.present import run_summary
 from app.api.queues import Group, groups, summarize
+from app.api.run_search import REPEATED, RunSearch
 from app.api.schemas.queues import EnqueueDAG, EnqueueInline, Queue, QueuesResponse
 from app.api.schemas.runs import DAGRuns, StartedRun
 from app.auth.caller import Caller
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
-from app.db.repositories import queue, runs
+from app.db.repositories import queue
 from app.db.repositories.reading import Row
 from app.runs.accept import Start
 
@@ -71,12 +72,12 @@ async def enqueue_text(
     return StartedRun(dag_run_id=run_id)
 
 
-@get("/dag-runs/enqueue", needs=Needs.READ, include_in_schema=False)
+@get("/dag-runs/enqueue", needs=Needs.READ, repeated=REPEATED, include_in_schema=False)
 async def list_runs_of_dag_called_enqueue(
-    parts: NamedDependency[Parts], run_filter: NamedDependency[runs.RunFilter]
+    parts: NamedDependency[Parts], run_search: NamedDependency[RunSearch]
 ) -> DAGRuns:
     """List the runs of a DAG that is called like the path, which hides them."""
-    return await list_named(parts, "enqueue", run_filter)
+    return await list_named(parts, "enqueue", run_search)
 
 
 @get(

@@ -122,9 +122,10 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
 
 
 class DAGRuns(Schema, kw_only=True):
-    """A list of runs."""
+    """A list of runs, and where it goes on."""
 
     dag_runs: list[DAGRunSummary]
+    next_cursor: str | UnsetType = UNSET  # ours
 
 
 class DAGRunAnswer(Schema, kw_only=True):

@@ -7,6 +7,7 @@ from app.db.models.log import LogChunk
 from app.db.models.node import Node
 from app.db.models.queue import QueueEntry
 from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
+from app.db.models.search import RunError, RunParam, RunTag
 from app.db.models.service import Service
 from app.db.models.user import Token, User
 
@@ -19,9 +20,12 @@ __all__ = [
     "QueueEntry",
     "Run",
     "RunAttempt",
+    "RunError",
     "RunEvent",
     "RunInput",
+    "RunParam",
     "RunRequest",
+    "RunTag",
     "Service",
     "Token",
     "User",

@@ -10,7 +10,7 @@ from app.db.database import ReadConnection
 from app.db.models.definition import Dag, Definition
 from app.db.models.node import Node
 from app.db.models.run import IS_ACTIVE, Run, RunAttempt
-from app.db.repositories.reading import Row, all_rows
+from app.db.repositories.reading import Row, all_rows, seconds
 from app.db.repositories.runs import SUMMARY
 
 _RUNNING = 1
@@ -20,8 +20,6 @@ _shown_of_node = (
     Node.position,
     Node.name,
     Node.status,
-    Node.started_at,
-    Node.finished_at,
     Node.retry_count,
     Node.done_count,
     Node.error,
@@ -37,12 +35,17 @@ _find_newest = (
     .order_by(Run.created_at.desc(), Run.run_id.desc())
     .limit(bindparam("most"))
 )
-_find_nodes = (
-    select(*_shown_of_node)
+_find_nodes = {
+    dialect: select(
+        *_shown_of_node,
+        seconds(dialect, Node.started_at).label("started_at"),
+        seconds(dialect, Node.finished_at).label("finished_at"),
+    )
     .join(Run, _IN_RUN)
     .where(Run.id.in_(bindparam("runs", expanding=True)))
     .order_by(Node.run_id, Node.position)
-)
+    for dialect in ("sqlite", "postgresql")
+}
 _find_specs = select(Definition.hash, Definition.spec, Definition.base).where(
     Definition.hash.in_(bindparam("hashes", expanding=True))
 )
@@ -64,9 +67,9 @@ def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequenc
 
 
 def find_nodes(connection: ReadConnection, runs: Iterable[int]) -> dict[int, list[Row]]:
-    """Return, by run, what is shown of the nodes of its newest attempt, by position."""
+    """Return, by run, what is shown of the nodes of its newest attempt, by position; times in whole seconds."""
     found: dict[int, list[Row]] = {key: [] for key in runs}
-    for row in all_rows(connection, _find_nodes, runs=list(found)):
+    for row in all_rows(connection, _find_nodes[connection.dialect.name], runs=list(found)):
         found[row["run_id"]].append(row)
     return found
 

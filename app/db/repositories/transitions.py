@@ -20,6 +20,7 @@ from app.db.models.node import Node
 from app.db.models.queue import QueueEntry
 from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.prepared import Prepared
+from app.db.repositories import search
 
 Row = dict[str, Any]
 
@@ -42,6 +43,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     run: Row | None = None
     attempt: Row | None = None
     requests_handled_at: Any = None
+    errors: str | None = None  # of an attempt that is over: what went wrong in it, empty for nothing
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,6 +285,7 @@ def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
     by_hash = {run.definition["hash"]: run.definition for run in runs}
     _add_definitions.store(connection, [by_hash[content_hash] for content_hash in sorted(by_hash)])
     _add_runs.store(connection, [run.run for run in runs])
+    search.add(connection, [run.run for run in runs])
     _add_attempts.store(connection, [run.attempt for run in runs])
     _add_nodes.store(connection, [node for run in runs for node in run.nodes])
     _add_inputs.store(connection, [run.inputs for run in runs])
@@ -314,6 +317,7 @@ def claim(connection: WriteConnection, claims: Sequence[Claim]) -> None:
     ]
     _own_attempts.store(connection, owned)
     _tell_runs.store(connection, [{"b_id": claim.fence.run, **claim.run} for claim in claims])
+    search.tell_params(connection, {claim.fence.run: claim.run["params"] for claim in claims})
     _reopen_inputs.store(connection, [{"b_run_id": claim.fence.run, **claim.inputs} for claim in claims])
     apply(connection, [claim.first for claim in claims if claim.first is not None])
 
@@ -331,6 +335,7 @@ def lock_over(connection: WriteConnection, runs: Iterable[int]) -> dict[int, Sta
 def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) -> None:
     """Open the next attempts of runs that were locked; what was asked of the attempts before is settled."""
     _reopen_runs.store(connection, [{"b_id": attempt.key, **attempt.run} for attempt in attempts])
+    search.tell_params(connection, {attempt.key: attempt.run["params"] for attempt in attempts})
     _add_attempts.store(connection, [attempt.attempt for attempt in attempts])
     _add_nodes.store(connection, [node for attempt in attempts for node in attempt.nodes])
     _reopen_inputs.store(connection, [{"b_run_id": attempt.key, **attempt.inputs} for attempt in attempts])
@@ -382,6 +387,9 @@ def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> Non
     _handle_requests.store(
         connection, [{"b_run_id": t.fence.run, "b_handled_at": t.requests_handled_at} for t in handled]
     )
+    over = {t.fence: t.errors for t in transitions if t.errors is not None}
+    search.forget_errors(connection, [fence.run for fence in over if fence.attempt > 1])
+    search.add_errors(connection, {fence.run: text for fence, text in over.items()})
 
 
 def _node_parameters(node: Row) -> Row:
