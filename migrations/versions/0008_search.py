@@ -1,6 +1,6 @@
 """What runs are looked for by: tags and params in tables of their own, errors of runs that are over, and indexes.
 
-Revision ID: 0009
+Revision ID: 0008
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from alembic import op
 
 from app.db.revision import revise
 
-revision = "0009"
-down_revision: str | None = "0006"
+revision = "0008"
+down_revision: str | None = "0007"
 branch_labels: str | None = None
 depends_on: str | None = None
 
@@ -31,7 +31,7 @@ _INDEXES = (
     "ix_runs_root_name",
     "ix_runs_child",
 )
-_CREATED_AT = [sa.text("created_at DESC"), "run_id"]
+_CREATED_AT: list[str | sa.TextClause] = [sa.text("created_at DESC"), "run_id"]
 _BATCH = 5_000
 _LONGEST, _HEAD, _MOST_ERROR = 200, 100, 8_000  # as app.db.lookup had them at this revision
 
