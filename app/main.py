@@ -35,6 +35,7 @@ from app.api.controllers import (
 from app.api.deps import Parts
 from app.api.guards import find_needs, make_guard
 from app.api.imports import hidden
+from app.api.methods import make_options
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
 from app.api.requests import DOCUMENT, ApiRequest, only_document
@@ -70,6 +71,7 @@ _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
 _SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
+_HANDLERS = [*_SYSTEM_HANDLERS, *_PEOPLE_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,7 +214,7 @@ def _application(settings: Settings, parts: Parts) -> ASGIApp:
 def _litestar(settings: Settings, parts: Parts, path: str) -> Litestar:
     return Litestar(
         [
-            Router(path, route_handlers=[*_SYSTEM_HANDLERS, *_PEOPLE_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS]),
+            Router(path, route_handlers=[make_options(_HANDLERS), *_HANDLERS]),
             Router(settings.base_path or "/", route_handlers=oidc.HANDLERS, include_in_schema=False),
         ],
         guards=[make_guard(parts.access)],

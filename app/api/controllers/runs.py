@@ -11,7 +11,7 @@ from litestar.params import JSONBody
 from msgspec.structs import replace
 
 from app.api import params
-from app.api.answers import errors
+from app.api.answers import errors, nothing_or
 from app.api.deps import Parts
 from app.api.pages import PageRequest, cut_lines, is_part, page, window
 from app.api.present import run_details, run_summary
@@ -147,7 +147,7 @@ async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str,
     operation_id="terminateDAGRun",
     needs=Needs.RUN,
     status_code=200,
-    responses=errors(404),
+    responses=nothing_or(404),
 )
 async def stop_run(
     name: params.DagName,
