@@ -13,10 +13,12 @@ from app.api.pages import PageRequest
 from app.api.requests import ApiRequest
 from app.auth.caller import Caller
 from app.db.repositories.runs import RunFilter
+from app.engine.status import RunStatus
 from app.errors import BadRequestError
 from app.names import shorten
 
 _PER_PAGE, _MOST_PER_PAGE = 50, 1000
+_STATUSES, _NO_STATUS = frozenset(RunStatus), -1
 _LATEST_SECONDS = 253_402_300_799  # the end of the year 9999
 
 
@@ -94,7 +96,8 @@ def provide_run_filter(
         begin: datetime | None = parts.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     else:
         begin = _instant("fromDate", from_date)
-    return RunFilter(status=status, since=begin, before=_instant("toDate", to_date), run_id_part=dag_run_id)
+    known = status if status is None or status in _STATUSES else _NO_STATUS
+    return RunFilter(status=known, since=begin, before=_instant("toDate", to_date), run_id_part=dag_run_id)
 
 
 def _instant(field: str, seconds: int | None) -> datetime | None:

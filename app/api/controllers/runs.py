@@ -23,7 +23,7 @@ from app.db.repositories import history, logs, runs
 from app.db.repositories.logs import StreamKey
 from app.engine.status import RunStatus
 from app.errors import NotFoundError
-from app.names import LATEST, shorten
+from app.names import LATEST, check_directory, shorten
 from app.runs.accept import Start
 from app.runs.log import render_log
 from app.runs.rerun import no_step
@@ -43,7 +43,7 @@ async def start_text(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         singleton=bool(data.singleton),
-        source_directory=data.source_directory or None,
+        source_directory=check_directory(data.source_directory, "sourceDirectory") if data.source_directory else None,
         actor=caller.actor,
     )
     run_id = await parts.launcher.start_text(data.spec, (data.name or "").strip(), start)
