@@ -38,6 +38,7 @@ from app.api.envelope import Envelope
 from app.api.forwarding import make_forward
 from app.api.guards import find_needs, make_guard
 from app.api.imports import hidden
+from app.api.methods import make_options
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
 from app.api.proxies import TrustedProxies
@@ -228,6 +229,7 @@ def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Lite
     handed_on = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS]
     return Litestar(
         [
+            Router(path, route_handlers=[make_options([*handed_on, *_PEOPLE_HANDLERS])]),
             Router(path, route_handlers=handed_on, before_request=make_forward(nodes, path)),
             Router(path, route_handlers=_PEOPLE_HANDLERS),
             Router(settings.base_path or "/", route_handlers=oidc.HANDLERS, include_in_schema=False),

@@ -240,6 +240,23 @@ async def test_a_method_that_is_not_there_is_refused_with_those_that_are(
     assert set(head.headers["allow"].split(", ")) - {"OPTIONS"} == allow
 
 
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/dags", {"GET", "POST"}),
+        ("/dags/x", {"GET", "DELETE"}),
+        ("/dags/x/spec", {"GET", "PUT"}),
+        ("/users", {"GET", "POST"}),
+        ("/users/x", {"GET", "PATCH", "PUT", "DELETE"}),
+        ("/openapi.json", {"GET"}),
+    ],
+)
+async def test_options_tell_all_methods_of_a_path(client: httpx.AsyncClient, path: str, allow: set[str]) -> None:
+    answer = await client.options(path)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert set(answer.headers["allow"].split(", ")) == allow | {"OPTIONS"}
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH"])
 @pytest.mark.parametrize(
     "path", ["", "/nothing", "/dags/x/nothing", "/dag-runs/a/b/c/d/e/f", "/schema", "/openapi.yaml"]

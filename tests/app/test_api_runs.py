@@ -152,6 +152,7 @@ async def test_runs_are_listed_newest_first_and_narrowed_as_asked(dagbook: Dagbo
     assert await _ids(client, "/dag-runs", name=name.upper()) == []
     assert await _ids(client, path, status=2) == ["two-x"]
     assert await _ids(client, path, status=9) == []
+    assert await _ids(client, path, status=9**99) == []
     assert await _ids(client, path, dagRunId="-x") == ["two-x", "one-x"]
     assert await _ids(client, path, dagRunId="%") == []
     assert await _ids(client, path, dagRunId="-X") == []
@@ -284,3 +285,10 @@ async def test_a_nul_anywhere_is_refused_or_carried_but_never_an_error_of_the_se
     if answer.status_code == 200:
         ended = await dagbook.finished(answer.json()["dagRunId"])
         assert "internal error" not in str(ended.details)
+
+
+@pytest.mark.parametrize("directory", ["tmp", "../tmp", "/a\0b", "/" + "x" * 256, "/x" * 2048])
+async def test_a_directory_that_cannot_be_one_is_refused(dagbook: Dagbook, directory: str) -> None:
+    body = {"name": dagbook.name, "spec": QUICK, "sourceDirectory": directory}
+    answer = await dagbook.client.post("/dag-runs", json=body)
+    assert (answer.status_code, answer.json()["message"].split(":")[0]) == (400, "sourceDirectory")

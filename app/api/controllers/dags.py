@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from app.api import params
-from app.api.answers import errors
+from app.api.answers import errors, nothing_or
 from app.api.controllers.runs import dag_of, empty, read_newest
 from app.api.deps import Parts
 from app.api.etags import etag, expected_revisions
@@ -198,7 +198,7 @@ async def stop_all(
     operation_id="renameDAG",
     needs=Needs.WRITE,
     status_code=200,
-    responses=errors(404, 409),
+    responses=nothing_or(404, 409),
 )
 async def rename(
     file_name: params.FileName, data: JSONBody[NewFileName], parts: NamedDependency[Parts]
@@ -214,7 +214,7 @@ async def rename(
     operation_id="updateDAGSuspensionState",
     needs=Needs.RUN,
     status_code=200,
-    responses=errors(404),
+    responses=nothing_or(404),
 )
 async def suspend(
     file_name: params.FileName, data: JSONBody[Suspension], parts: NamedDependency[Parts]

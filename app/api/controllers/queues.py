@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from app.api import params
-from app.api.answers import errors
+from app.api.answers import errors, nothing_or
 from app.api.controllers.dags import require_dag
 from app.api.controllers.runs import empty, find_exactly, list_named
 from app.api.deps import Parts
@@ -84,7 +84,7 @@ async def list_runs_of_dag_called_enqueue(
     "/dag-runs/{name:str}/{dagRunId:str}/dequeue",
     operation_id="dequeueDAGRun",
     needs=Needs.RUN,
-    responses=errors(404),
+    responses=nothing_or(404),
 )
 async def dequeue_run(
     name: params.DagName,

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from app.api import params
-from app.api.answers import errors
+from app.api.answers import errors, nothing_or
 from app.api.controllers.runs import empty, find_exactly
 from app.api.deps import Parts
 from app.api.schemas.runs import Reschedule, RescheduledRun, Retry, StepStatus
@@ -26,7 +26,7 @@ _SETTABLE = ", ".join(f"{int(status)} ({status.label})" for status in NodeStatus
     operation_id="retryDAGRun",
     needs=Needs.RUN,
     status_code=200,
-    responses=errors(404, 409),
+    responses=nothing_or(404, 409),
 )
 async def retry_run(
     name: params.DagName,
@@ -73,7 +73,7 @@ async def reschedule_run(
     "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/status",
     operation_id="updateDAGRunStepStatus",
     needs=Needs.RUN,
-    responses=errors(404),
+    responses=nothing_or(404),
 )
 async def set_step_status(
     name: params.DagName,

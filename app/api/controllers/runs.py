@@ -11,7 +11,7 @@ from litestar.params import JSONBody
 from msgspec.structs import replace
 
 from app.api import params
-from app.api.answers import errors
+from app.api.answers import errors, nothing_or
 from app.api.deps import Parts
 from app.api.pages import PageRequest, cut_lines, is_part, page, window
 from app.api.present import listed_run, run_details
@@ -25,7 +25,7 @@ from app.db.repositories.logs import StreamKey
 from app.db.repositories.run_filter import RunFilter
 from app.engine.status import RunStatus
 from app.errors import NotFoundError
-from app.names import LATEST, shorten
+from app.names import LATEST, check_directory, shorten
 from app.runs.accept import Start
 from app.runs.log import render_log
 from app.runs.rerun import no_step
@@ -45,7 +45,7 @@ async def start_text(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         singleton=bool(data.singleton),
-        source_directory=data.source_directory or None,
+        source_directory=check_directory(data.source_directory, "sourceDirectory") if data.source_directory else None,
         actor=caller.actor,
     )
     run_id = await parts.launcher.start_text(data.spec, (data.name or "").strip(), start)
@@ -159,7 +159,7 @@ async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str,
     operation_id="terminateDAGRun",
     needs=Needs.RUN,
     status_code=200,
-    responses=errors(404),
+    responses=nothing_or(404),
 )
 async def stop_run(
     name: params.DagName,

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from app.api import params
-from app.api.answers import errors
+from app.api.answers import errors, nothing_or
 from app.api.controllers.reruns import check_settable
 from app.api.controllers.runs import (
     dag_of,
@@ -97,7 +97,7 @@ async def get_sub_run_step_log(
     _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/status",
     operation_id="updateSubDAGRunStepStatus",
     needs=Needs.RUN,
-    responses=errors(404),
+    responses=nothing_or(404),
 )
 async def set_sub_run_step_status(
     sub_run_key: NamedDependency[SubRunKey],
