@@ -15,6 +15,7 @@ from litestar.types import ASGIApp
 from app import __version__
 from app.api import errors
 from app.api.controllers import (
+    audit,
     auth,
     dag_history,
     dag_list,
@@ -33,10 +34,11 @@ from app.api.controllers import (
     users,
 )
 from app.api.deps import Parts
-from app.api.guards import find_needs, make_guard
+from app.api.guards import find_actions, find_needs, make_guard
 from app.api.imports import hidden
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
+from app.api.refusals import make_refusal_hook
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
 from app.api.totals import Totals
@@ -63,12 +65,14 @@ from app.settings import Settings, SettingsError
 from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
+from app.upkeep.audit_pruning import AuditPruning
+from app.upkeep.audit_sealing import AuditSealer
 
 API_PATH = "/api/v2"
 _SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
-_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
+_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS, *audit.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
 
@@ -79,6 +83,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     parts: Parts
     supervisor: Supervisor
     dispatcher: Dispatcher
+    audit_sealer: AuditSealer
 
 
 def check_exposure(settings: Settings) -> None:
@@ -112,12 +117,15 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
+        if kind == _SERVER:
+            server.audit_sealer.start()
         try:
             yield server
         finally:
             await server.dispatcher.stop()
             await server.parts.resources.stop()
             await server.supervisor.stop()
+            await server.audit_sealer.stop()
     finally:
         await database.close()
 
@@ -157,6 +165,7 @@ def build(
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),
         waiting=Waiting(database, supervisor.changed, ground.queues, now),
+        audit_pruning=AuditPruning(database, now),
         queues=ground.queues,
         totals=Totals(database),
         next_runs=NextRuns(settings.tz),
@@ -168,7 +177,13 @@ def build(
         version=__version__,
     )
     dispatcher = Dispatcher(database, supervisor, supervisor.changed, ground.queues)
-    return Server(app=_application(settings, parts), parts=parts, supervisor=supervisor, dispatcher=dispatcher)
+    return Server(
+        app=_application(settings, parts),
+        parts=parts,
+        supervisor=supervisor,
+        dispatcher=dispatcher,
+        audit_sealer=AuditSealer(database, ground.sealer, now),
+    )
 
 
 def _resources(settings: Settings) -> ResourceSampler:
@@ -205,6 +220,7 @@ def _application(settings: Settings, parts: Parts) -> ASGIApp:
     with hidden("pydantic"):
         app = _litestar(settings, parts, path)
     find_needs(app)
+    find_actions(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
     return Gatekeeper(app, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
 
@@ -216,6 +232,7 @@ def _litestar(settings: Settings, parts: Parts, path: str) -> Litestar:
             Router(settings.base_path or "/", route_handlers=oidc.HANDLERS, include_in_schema=False),
         ],
         guards=[make_guard(parts.access)],
+        after_exception=[make_refusal_hook(parts.access.refusals)],
         dependencies=make_providers(parts),
         exception_handlers=errors.HANDLERS,
         openapi_config=_openapi(path),

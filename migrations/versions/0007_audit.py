@@ -58,9 +58,7 @@ def _create_entries() -> None:
     for column in ("actor", "action", "name"):
         op.create_index(f"ix_audit_{column}", "audit", [column, "id"])
     op.create_index("ix_audit_at", "audit", ["at"])
-    op.create_index(
-        "ix_audit_request_id", "audit", ["request_id"], sqlite_where=_IS_KNOWN, postgresql_where=_IS_KNOWN
-    )
+    op.create_index("ix_audit_request_id", "audit", ["request_id"], sqlite_where=_IS_KNOWN, postgresql_where=_IS_KNOWN)
 
 
 def _create_seals() -> None:
@@ -73,16 +71,14 @@ def _create_seals() -> None:
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("hash", sa.Text(), nullable=False),
         sa.Column("signature", sa.LargeBinary(), nullable=False),
-        sa.Column("marks", sa.LargeBinary(), nullable=True),
         sa.Column("sealed_at", INSTANT, nullable=False),
         sa.Column("pruned_at", INSTANT, nullable=True),
+        sa.Column("marks", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint("number >= 1", name=op.f("ck_audit_seals_number_counts_from_one")),
         sa.CheckConstraint("first_id <= last_id", name=op.f("ck_audit_seals_range_in_order")),
         sa.CheckConstraint("entries >= 1", name=op.f("ck_audit_seals_entries_not_empty")),
         sa.CheckConstraint("length(digest) = 64 AND length(hash) = 64", name=op.f("ck_audit_seals_hash_length")),
-        sa.CheckConstraint(
-            "(marks IS NULL) = (pruned_at IS NOT NULL)", name=op.f("ck_audit_seals_marks_until_pruned")
-        ),
+        sa.CheckConstraint("(marks IS NULL) = (pruned_at IS NOT NULL)", name=op.f("ck_audit_seals_marks_until_pruned")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_audit_seals")),
         sa.UniqueConstraint("last_id", name=op.f("uq_audit_seals_last_id")),
     )

@@ -72,6 +72,6 @@ class AuditSeal(Base):
     digest: Mapped[str] = mapped_column(Text)
     hash: Mapped[str] = mapped_column(Text)
     signature: Mapped[bytes] = mapped_column(LargeBinary)
-    marks: Mapped[bytes | None] = mapped_column(LargeBinary)
     sealed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     pruned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    marks: Mapped[bytes | None] = mapped_column(LargeBinary)
