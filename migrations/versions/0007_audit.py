@@ -18,7 +18,6 @@ depends_on: str | None = None
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 INSTANT = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 _OUTCOMES = "outcome IN ('done', 'refused', 'failed')"
-_IS_KNOWN = sa.text("request_id <> ''")
 
 
 def upgrade() -> None:
@@ -55,10 +54,9 @@ def _create_entries() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
         sqlite_autoincrement=True,
     )
-    for column in ("actor", "action", "name"):
-        op.create_index(f"ix_audit_{column}", "audit", [column, "id"])
+    for column in ("actor", "action", "name", "request_id"):
+        op.create_index(f"ix_audit_{column}", "audit", [column, "at"])
     op.create_index("ix_audit_at", "audit", ["at"])
-    op.create_index("ix_audit_request_id", "audit", ["request_id"], sqlite_where=_IS_KNOWN, postgresql_where=_IS_KNOWN)
 
 
 def _create_seals() -> None:

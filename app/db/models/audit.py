@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary, Text, text
+from sqlalchemy import CheckConstraint, Index, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigKey, OrderedJson, UtcDateTime
-
-_IS_KNOWN = text("request_id <> ''")
 
 
 class AuditEntry(Base):
@@ -23,11 +21,11 @@ class AuditEntry(Base):
     __tablename__ = "audit"
     __table_args__ = (
         CheckConstraint("outcome IN ('done', 'refused', 'failed')", name="outcome_known"),
-        Index("ix_audit_actor", "actor", "id"),
-        Index("ix_audit_action", "action", "id"),
-        Index("ix_audit_name", "name", "id"),
+        Index("ix_audit_actor", "actor", "at"),
+        Index("ix_audit_action", "action", "at"),
+        Index("ix_audit_name", "name", "at"),
         Index("ix_audit_at", "at"),
-        Index("ix_audit_request_id", "request_id", sqlite_where=_IS_KNOWN, postgresql_where=_IS_KNOWN),
+        Index("ix_audit_request_id", "request_id", "at"),
         {"sqlite_autoincrement": True},
     )
 

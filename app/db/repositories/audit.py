@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Select,
     Text,
+    and_,
     bindparam,
     delete,
     func,
     insert,
-    literal_column,
+    or_,
     select,
     text,
     type_coerce,
@@ -31,15 +31,14 @@ from app.db.repositories.reading import Row, all_rows, first_row
 
 _add = Prepared(insert(AuditEntry))
 _entries = AuditEntry.__table__
+_DESCENDING = (AuditEntry.at.desc(), AuditEntry.id.desc())  # as every index of them ends
 # What seals cover, in this order; what changed as the very text that is stored.
 _to_seal = [
     type_coerce(column, Text).label(column.name) if column.name in ("before", "after") else column
     for column in _entries.columns
 ]
-_last_seal = (
-    select(AuditSeal.number, AuditSeal.last_id, AuditSeal.hash, AuditSeal.sealed_at)
-    .order_by(AuditSeal.number.desc())
-    .limit(1)
+_last_seal = select(AuditSeal.number, AuditSeal.last_id, AuditSeal.hash, AuditSeal.sealed_at).where(
+    AuditSeal.number == select(func.max(AuditSeal.number)).scalar_subquery()
 )
 _writers = text(
     "SELECT virtualtransaction FROM pg_locks WHERE relation = 'audit'::regclass AND mode = 'RowExclusiveLock' "
@@ -71,38 +70,48 @@ def add(connection: WriteConnection, *entries: Row) -> None:
 
 def find(connection: ReadConnection, wanted: AuditFilter, limit: int) -> Sequence[Row]:
     """Return entries, the newest first."""
-    newest = _newest(wanted, limit)
-    return all_rows(connection, select(_entries).where(AuditEntry.id.in_(newest)).order_by(AuditEntry.id.desc()))
+    where = _conditions(wanted)
+    if wanted.before is not None:
+        below = _below(connection, wanted.before)
+        if below is None:
+            return []
+        where.append(below)
+    newest = _newest(where, wanted.actions, limit)
+    return all_rows(connection, select(_entries).where(AuditEntry.id.in_(newest)).order_by(*_DESCENDING))
 
 
-def _newest(wanted: AuditFilter, limit: int) -> Select[Any]:
+def _newest(where: Sequence[ColumnElement[bool]], actions: Sequence[str], limit: int) -> Select[Any]:
     """Find the ids. Each action has its own turn at the index, where its entries lie in order; else all are sorted."""
-    base = select(AuditEntry.id).where(*_conditions(wanted)).order_by(AuditEntry.id.desc()).limit(limit)
-    if not wanted.actions:
-        return select(base.subquery().c.id)
-    each = [select(base.where(AuditEntry.action == action).subquery().c.id) for action in wanted.actions]
-    found = union_all(*each).subquery()
-    return select(select(found.c.id).order_by(found.c.id.desc()).limit(limit).subquery().c.id)
+    columns = select(AuditEntry.id, AuditEntry.at)
+    if not actions:
+        return select(columns.where(*where).order_by(*_DESCENDING).limit(limit).subquery().c.id)
+    pages = [columns.where(AuditEntry.action == one, *where).order_by(*_DESCENDING).limit(limit) for one in actions]
+    found = union_all(*(select(page.subquery()) for page in pages)).subquery()
+    return select(select(found).order_by(found.c.at.desc(), found.c.id.desc()).limit(limit).subquery().c.id)
 
 
 def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    for column, value in (
+    exact = (
         (AuditEntry.actor, wanted.actor),
         (AuditEntry.name, wanted.name),
         (AuditEntry.request_id, wanted.request_id),
-    ):
-        if value is not None:
-            conditions.append(column == value)
-    if wanted.request_id is not None:
-        conditions.append(literal_column("request_id <> ''", Boolean))  # the index is of those alone
+    )
+    conditions: list[ColumnElement[bool]] = [column == value for column, value in exact if value is not None]
     if wanted.since is not None:
         conditions.append(AuditEntry.at >= wanted.since)
     if wanted.until is not None:
         conditions.append(AuditEntry.at < wanted.until)
-    if wanted.before is not None:
-        conditions.append(AuditEntry.id < wanted.before)
     return conditions
+
+
+def _below(connection: ReadConnection, entry: int) -> ColumnElement[bool] | None:
+    """Say what comes behind an entry, or where it would be; None when that is nothing, for what was there is pruned."""
+    statement = select(AuditEntry.id, AuditEntry.at).where(AuditEntry.id <= entry).order_by(AuditEntry.id.desc())
+    found = connection.execute(statement.limit(1)).first()
+    if found is None:
+        return None
+    same_time = AuditEntry.id < entry if found.id == entry else AuditEntry.id <= found.id
+    return and_(AuditEntry.at <= found.at, or_(AuditEntry.at < found.at, same_time))
 
 
 def last_id(connection: ReadConnection) -> int:
