@@ -29,7 +29,7 @@ from app.db.models.audit import AuditEntry, AuditSeal
 from app.db.prepared import Prepared
 from app.db.repositories.reading import Row, all_rows, first_row
 
-_add = Prepared(insert(AuditEntry))
+_add = Prepared(insert(AuditEntry).inline())  # nobody asks which ids they get
 _entries = AuditEntry.__table__
 _DESCENDING = (AuditEntry.at.desc(), AuditEntry.id.desc())  # as every index of them ends
 # What seals cover, in this order; what changed as the very text that is stored.
