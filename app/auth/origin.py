@@ -19,7 +19,7 @@ _LONGEST = 200
 
 
 class Action(StrEnum):
-    """Everything that the audit tells of."""
+    """Everything that the audit tells of; docs/audit.md has a line for each."""
 
     DAG_CREATE = "dag.create"
     DAG_UPDATE = "dag.update"
