@@ -124,8 +124,10 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
         finally:
             await server.dispatcher.stop()
             await server.parts.resources.stop()
-            await server.supervisor.stop()
-            await server.audit_sealer.stop()
+            try:
+                await server.supervisor.stop()
+            finally:
+                await server.audit_sealer.stop()
     finally:
         await database.close()
 
