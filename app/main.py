@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from app import __version__
 from app.api import errors
 from app.api.controllers import (
+    audit,
     auth,
     dag_history,
     dag_list,
@@ -36,12 +37,13 @@ from app.api.controllers import (
 from app.api.deps import Parts
 from app.api.envelope import Envelope
 from app.api.forwarding import make_forward
-from app.api.guards import find_needs, make_guard
+from app.api.guards import find_actions, find_needs, make_guard
 from app.api.imports import hidden
 from app.api.methods import make_options
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
 from app.api.proxies import TrustedProxies
+from app.api.refusals import make_refusal_hook
 from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
@@ -71,12 +73,14 @@ from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
 from app.telemetry.run_figures import RunFigures
 from app.telemetry.traffic import Traffic
+from app.upkeep.audit_pruning import AuditPruning
+from app.upkeep.audit_sealing import AuditSealer
 
 API_PATH = "/api/v2"
 _SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
-_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
+_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS, *audit.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
 
@@ -88,6 +92,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     supervisor: Supervisor
     dispatcher: Dispatcher
     nodes: Nodes
+    audit_sealer: AuditSealer
 
 
 def check_exposure(settings: Settings) -> None:
@@ -121,13 +126,18 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
+        if kind == _SERVER:
+            server.audit_sealer.start()
         try:
             yield server
         finally:
             await server.dispatcher.stop()
             await server.parts.resources.stop()
-            await server.supervisor.stop()
-            await server.nodes.close()
+            try:
+                await server.supervisor.stop()
+            finally:
+                await server.audit_sealer.stop()
+                await server.nodes.close()
     finally:
         await database.close()
 
@@ -168,6 +178,7 @@ def build(
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),
         waiting=Waiting(database, supervisor.changed, ground.queues, now),
+        audit_pruning=AuditPruning(database, now),
         queues=ground.queues,
         totals=Totals(database),
         next_runs=NextRuns(settings.tz),
@@ -180,8 +191,14 @@ def build(
     )
     dispatcher = Dispatcher(database, supervisor, supervisor.changed, ground.queues)
     nodes = Nodes(settings.remote_nodes)
-    app = _application(settings, parts, nodes, Traffic(registry))
-    return Server(app=app, parts=parts, supervisor=supervisor, dispatcher=dispatcher, nodes=nodes)
+    return Server(
+        app=_application(settings, parts, nodes, Traffic(registry)),
+        parts=parts,
+        supervisor=supervisor,
+        dispatcher=dispatcher,
+        nodes=nodes,
+        audit_sealer=AuditSealer(database, ground.sealer, now),
+    )
 
 
 def _resources(settings: Settings) -> ResourceSampler:
@@ -219,6 +236,7 @@ def _application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffi
     with hidden("pydantic"):
         app = _litestar(settings, parts, nodes, path)
     find_needs(app)
+    find_actions(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
     kept = Gatekeeper(app, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
     whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
@@ -235,6 +253,7 @@ def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Lite
             Router(settings.base_path or "/", route_handlers=oidc.HANDLERS, include_in_schema=False),
         ],
         guards=[make_guard(parts.access)],
+        after_exception=[make_refusal_hook(parts.access.refusals)],
         dependencies=make_providers(parts),
         exception_handlers=errors.HANDLERS,
         openapi_config=_openapi(path),

@@ -12,6 +12,7 @@ from litestar import Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 
+from app.auth.caller import Caller
 from app.errors import BadRequestError
 from app.people.oidc import Oidc
 
@@ -56,8 +57,11 @@ def send_away(connection: Connection, oidc: Oidc, back_to: str) -> Response[None
     return _redirect(oidc.login_url(state, nonce), cookies)
 
 
-async def take_back(connection: Connection, oidc: Oidc, code: str, state: str) -> Response[None]:
-    """Let a browser in that comes from the provider; raises BadRequestError, ForbiddenError, ProviderError."""
+async def take_back(connection: Connection, oidc: Oidc, code: str, state: str) -> tuple[Response[None], Caller]:
+    """Let a browser in that comes from the provider, and tell who it is.
+
+    Raises BadRequestError, ForbiddenError, ProviderError.
+    """
     expected, nonce = _require(connection, _STATE), _require(connection, _NONCE)
     back_to = unquote(_require(connection, _ORIGIN))
     if not hmac.compare_digest(expected.encode(), state.encode()) or not code:
@@ -66,7 +70,9 @@ async def take_back(connection: Connection, oidc: Oidc, code: str, state: str) -
     token, seconds = await oidc.admit(code, nonce)
     secure = _is_secure(connection, oidc)
     gone = [_cookie(name, "", 0, secure=secure) for name in (_STATE, _NONCE, _ORIGIN)]
-    return _redirect(back_to, [_cookie(COOKIE, token, seconds or _SHORTEST_SECONDS, secure=secure), *gone])
+    answer = _redirect(back_to, [_cookie(COOKIE, token, seconds or _SHORTEST_SECONDS, secure=secure), *gone])
+    caller = await oidc.identify(token, connection.client.host if connection.client else "")
+    return answer, caller or Caller(via="oidc")
 
 
 def _check_own(url: str) -> None:

@@ -22,6 +22,7 @@ from app.runs.rerun import Reruns
 from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler
+from app.upkeep.audit_pruning import AuditPruning
 
 
 class PageNumber(msgspec.Struct, frozen=True):
@@ -50,6 +51,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     revisions: Revisions
     search: Search
     waiting: Waiting
+    audit_pruning: AuditPruning
     queues: Queues
     totals: Totals
     next_runs: NextRuns

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from litestar.di import Provide
 
 from app.api import params, run_search
+from app.api.audit_filter import provide_audit_filter
 from app.api.deps import PageNumber, Parts, SubRunKey
 from app.api.pages import PageRequest
 from app.api.requests import ApiRequest
@@ -30,6 +31,7 @@ def make_providers(parts: Parts) -> dict[str, Provide]:
         "run_ends": Provide(run_search.provide_run_ends, sync_to_thread=False),
         "run_page": Provide(run_search.provide_run_page, sync_to_thread=False),
         "run_search": Provide(run_search.provide_run_search, sync_to_thread=False),
+        "audit_filter": Provide(provide_audit_filter, sync_to_thread=False),
     }
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "users": Entry("app.cli.users:users", "Make, change and remove users."),
     "tokens": Entry("app.cli.tokens:tokens", "Make and revoke personal API tokens."),
     "dag": Entry("app.cli.dag:dag", "Look at the history of a stored DAG, or go back in it."),
+    "audit": Entry("app.cli.audit:audit", "See who did what, verify that nobody changed it, remove what is old."),
     "schema": Entry("app.cli.schema:schema", "Print the JSON Schema of definitions, for editors."),
     "db": Entry("app.cli.db:db", "Upgrade the database, or see how it stands."),
     "config": Entry("app.cli.config:config", "Print every setting, its value and where that came from."),

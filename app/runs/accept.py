@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from app.auth.origin import Action, Origin, run_deed
 from app.db.repositories.transitions import NewRun
 from app.engine.admission import Entry, Queues
 from app.engine.event import HANDLER_NAMES
@@ -32,9 +33,15 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = ""
     singleton: bool = False
     trigger: str = "api"
-    actor: str | None = None
+    origin: Origin | None = None  # of the person who wants it; None for what starts by itself
+    action: Action = Action.RUN_START
     source_directory: str | None = None
     revision: int | None = None
+
+    @property
+    def actor(self) -> str | None:
+        """Who wants it, as histories name it."""
+        return self.origin.label if self.origin is not None else None
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +88,7 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
         inputs={"run_id": owned.key, **input_row(owned, ground.sealer)},
         nodes=_node_rows(owned.key, dag),
         events=[rows.accepted_event(owned.key, now, wanted.start.trigger, wanted.start.actor)],
+        audit=_entry(wanted, owned, definition["hash"], now),
     )
 
 
@@ -97,14 +105,27 @@ def queued(new: NewRun) -> NewRun:
     at = new.run["created_at"]
     status = int(RunStatus.QUEUED)
     accepted = new.events[0]
+    entry = new.audit
     return msgspec.structs.replace(
         new,
+        audit=entry and entry | {"after": entry["after"] | {"queue": new.queue}},
         run=new.run | {"status": status, "queued_at": at},
         attempt=new.attempt | {"status": status, "owner": None, "token": 0, "host": None},
         events=[accepted | {"data": accepted["data"] | {"queue": new.queue}}],
         entry={"run_id": new.key, "queue": new.queue, "priority": _LOW, "queued_at": at},
         first=None,
     )
+
+
+def _entry(wanted: Wanted, owned: OwnedRun, definition_hash: str, now: datetime) -> rows.Row | None:
+    """Tell of a start that a person wanted; the params stand in the run, masked."""
+    start = wanted.start
+    if start.origin is None:
+        return None
+    after = {"trigger": start.trigger, "dag": wanted.file_name, "revision": start.revision, "hash": definition_hash}
+    run = {"dag_name": owned.dag_name, "run_id": owned.run_id}
+    known = {name: value for name, value in after.items() if value is not None}
+    return start.origin.entry(run_deed(start.action, run, after=known), now)
 
 
 def _queue_of(owned: OwnedRun) -> str:

@@ -10,9 +10,10 @@ from typing import Protocol
 
 import msgspec
 
-from app.db.database import Database
+from app.auth.origin import Action, Origin, run_deed
+from app.db.database import Database, WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import dags, runs
+from app.db.repositories import audit, dags, runs
 from app.db.repositories.reading import Row
 from app.db.repositories.runs import StopRequest
 from app.engine.status import RunStatus
@@ -123,6 +124,7 @@ class Launcher:
         if not self._ground.queues.enabled:
             raise BadRequestError("queues are switched off here; start the run, or set queues_enabled")
         check_queue(text.start.queue)
+        text = msgspec.structs.replace(text, start=msgspec.structs.replace(text.start, action=Action.RUN_ENQUEUE))
         wanted, owned = await self._prepare(text)
         await self._accept(self._drivers.enqueue(wanted, owned))
         return owned.run_id
@@ -181,7 +183,7 @@ class Launcher:
             last_seq=1,
             queue=dag.queue or name,
         )
-        start = msgspec.structs.replace(start, singleton=True, revision=source.run["dag_revision"])
+        start = _again(start, source.run)
         wanted = Wanted(spec=source.spec, base=source.base, file_name=source.run["file_name"], start=start)
         await self._accept(self._drivers.accept(wanted, owned))
         return run_id
@@ -204,7 +206,7 @@ class Launcher:
             limit_seconds=ground.evaluation_limit_seconds,
         )
 
-    async def stop(self, dag_name: str, run_id: str, actor: str | None) -> None:
+    async def stop(self, dag_name: str, run_id: str, origin: Origin) -> None:
         """Ask a run to stop; raises NotFoundError or NotRunningError. The run ends later."""
         run = await self._database.glance(lambda connection: runs.get(connection, dag_name, run_id))
         if run is None:
@@ -212,13 +214,12 @@ class Launcher:
         status = RunStatus(run["status"])
         if status not in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
             raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {status.label}")
-        now = self._ground.now()
-        request = await self._database.write(
-            lambda connection: runs.add_stop_request(connection, run["id"], actor, now)
-        )
+        deed = run_deed(Action.RUN_STOP, run, before={"status": status.label})
+        entry = origin.entry(deed, self._ground.now())
+        request = await self._database.write(lambda connection: _ask_to_stop(connection, run, origin.label, entry))
         self._drivers.tell_stop(request)
 
-    async def stop_all(self, file_name: str, actor: str | None) -> list[str]:
+    async def stop_all(self, file_name: str, origin: Origin) -> list[str]:
         """Ask all running runs of a stored DAG to stop; returns a message for each that could not be asked."""
         row = await self._database.glance(lambda connection: dags.get(connection, file_name))
         if row is None:
@@ -226,12 +227,22 @@ class Launcher:
         errors = []
         for run_id in await self._database.read(lambda connection: runs.find_live(connection, row["dag_name"])):
             try:
-                await self.stop(row["dag_name"], run_id, actor)
+                await self.stop(row["dag_name"], run_id, origin)
             except (NotRunningError, NotFoundError):
                 continue  # it ended in between, which is what was wanted
             except DatabaseUnavailable as error:
                 errors.append(f"run {run_id!r} could not be asked to stop: {error}")
         return errors
+
+
+def _again(start: Start, run: Row) -> Start:
+    return msgspec.structs.replace(start, singleton=True, revision=run["dag_revision"], action=Action.RUN_RESCHEDULE)
+
+
+def _ask_to_stop(connection: WriteConnection, run: Row, actor: str | None, entry: Row) -> StopRequest:
+    request = runs.add_stop_request(connection, run["id"], actor, entry["at"])
+    audit.add(connection, entry)
+    return request
 
 
 def _refuse_nul(start: Start) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import queue, transitions
+from app.db.repositories import audit, queue, transitions
 from app.db.repositories.transitions import Activity, Claim, NewAttempt, NewRun, Transition
 from app.engine.admission import Entry, Queues, admit
 from app.runs.accept import queued
@@ -197,19 +197,25 @@ class Recorder:
     def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
         failed: dict[int, Exception] = {}
         transitions.take_turns(connection, {name for item in group for name in _turns(item.work)})
-        self._apply_new(connection, group, failed)
-        self._apply_again(connection, group, failed)
+        accepted: list[NewRun | NewAttempt] = [
+            *self._apply_new(connection, group, failed),
+            *self._apply_again(connection, group, failed),
+        ]
+        audit.add(connection, *(work.audit for work in accepted if work.audit is not None))
         self._apply_claims(connection, group, failed)
         self._apply_transitions(connection, group, failed)
         return failed
 
-    def _apply_new(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
+    def _apply_new(
+        self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
+    ) -> list[NewRun]:
         new = [(item, item.work) for item in group if isinstance(item.work, NewRun)]
         accepted = [run for _, run in new if run.is_child]
         accepted += self._admit(connection, [(item, run) for item, run in new if not run.is_child], failed)
         if accepted:
             transitions.add_runs(connection, accepted)
             transitions.apply(connection, [run.first for run in accepted if run.first is not None])
+        return accepted
 
     def _admit(
         self, connection: WriteConnection, new: Sequence[tuple[_Item, NewRun]], failed: dict[int, Exception]
@@ -233,10 +239,12 @@ class Recorder:
             accepted.append(admitted)
         return accepted
 
-    def _apply_again(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
+    def _apply_again(
+        self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
+    ) -> list[NewAttempt]:
         again = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]
         if not again:
-            return
+            return []
         names = {attempt.dag_name for _, attempt in again if attempt.counted}
         over = transitions.lock_over(connection, {attempt.key for _, attempt in again})
         active = transitions.count_active(connection, names)
@@ -254,6 +262,7 @@ class Recorder:
         if accepted:
             transitions.add_attempts(connection, accepted)
             transitions.apply(connection, [attempt.first for attempt in accepted if attempt.first is not None])
+        return accepted
 
     def _apply_claims(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
         """Let those go whose turn it really is: others may have been faster, or may have taken the room."""

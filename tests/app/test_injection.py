@@ -22,13 +22,14 @@ _BEFORE = ["", "x", "quick", "%"]
 _QUOTES = ["'", '"', "`", "\\'", "')", "'))", "", "\u02bc"]
 _SQL = [
     " OR 1=1", " OR 'a'='a", " AND 1=2 UNION SELECT name FROM dags", "; DROP TABLE runs", "||pg_sleep(5)||",
-    " OR SLEEP(5)",    "; DELETE FROM users WHERE 1=1", " UNION ALL SELECT NULL,NULL,NULL", "; SELECT load_extension('x')",
+    " OR SLEEP(5)", "; DELETE FROM users WHERE 1=1", " UNION ALL SELECT NULL,NULL", "; SELECT load_extension('x')",
     " OR EXISTS(SELECT 1 FROM sqlite_master)",
 ]  # fmt: skip
 _AFTER = ["--", "/*"]
 _ODD = [
     "'", "''", '"', "\\", "%", "_", "%%", "a%' ESCAPE '!", "$$", "?", ":x", "$1", "%(x)s", "{}", "(SELECT 1)",
-    "random()",    "CASE WHEN 1=1 THEN name END", "name; DROP TABLE dags", "name DESC, (SELECT 1)", "name COLLATE x", "1/0",
+    "random()", "CASE WHEN 1=1 THEN name END",
+    "name; DROP TABLE dags", "name DESC, (SELECT 1)", "name COLLATE x", "1/0",
     "\uff07 OR 1=1",
 ]  # fmt: skip
 PAYLOADS = [*("".join(parts) for parts in list(product(_BEFORE, _QUOTES, _SQL, _AFTER))[::2]), *_ODD]

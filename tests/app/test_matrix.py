@@ -76,6 +76,8 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("POST", "/dags/{fileName}/revisions/{number}/restore"): (MANAGERS, "W"),
     ("POST", "/dags/{fileName}/revisions/{number}/redact"): (ADMINS, "W"),
     ("GET", "/schemas/dag"): (USERS, ""),
+    ("GET", "/audit"): (ADMINS, ""),
+    ("POST", "/audit/prune"): (ADMINS, ""),
     ("GET", "/dag-runs"): (USERS, ""),
     ("POST", "/dag-runs"): (OPERATORS, "R"),
     ("POST", "/dag-runs/enqueue"): (OPERATORS, "R"),

@@ -171,6 +171,12 @@ async def test_who_comes_back_is_let_in_and_sent_where_they_wanted_to_go(client:
     assert set(client.cookies) == {COOKIE}
 
 
+async def test_a_login_at_the_provider_is_an_entry_of_the_audit(client: httpx.AsyncClient) -> None:
+    await log_in(client)
+    newest = (await client.get("/audit", params={"action": "login.success", "limit": 1})).json()["entries"][0]
+    assert (newest["actor"], newest["via"], newest["outcome"]) == ("ann@example.org", "oidc", "done")
+
+
 async def test_who_came_in_may_do_everything_but_manage_users(client: httpx.AsyncClient, name: str) -> None:
     await log_in(client)
     assert (await client.post("/dags", json={"name": name})).status_code == 201

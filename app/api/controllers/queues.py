@@ -19,6 +19,7 @@ from app.api.run_search import REPEATED, RunSearch
 from app.api.schemas.queues import EnqueueDAG, EnqueueInline, Queue, QueuesResponse
 from app.api.schemas.runs import DAGRuns, StartedRun
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import queue
@@ -30,6 +31,7 @@ from app.runs.accept import Start
     "/dags/{fileName:str}/enqueue",
     operation_id="enqueueDAGDAGRun",
     needs=Needs.RUN,
+    audits=Action.RUN_ENQUEUE,
     status_code=200,
     responses=errors(404, 409),
 )
@@ -45,7 +47,7 @@ async def enqueue_dag(
         run_id=data.dag_run_id or "",
         dag_name=data.dag_name or "",
         queue=(data.queue or "").strip(),
-        actor=caller.actor,
+        origin=caller.origin,
     )
     row = await require_dag(parts, file_name)
     return StartedRun(dag_run_id=await parts.launcher.enqueue_stored(row["file_name"], start))
@@ -55,6 +57,7 @@ async def enqueue_dag(
     "/dag-runs/enqueue",
     operation_id="enqueueDAGRunFromSpec",
     needs=Needs.RUN_TEXT,
+    audits=Action.RUN_ENQUEUE,
     status_code=200,
     responses=errors(409),
 )
@@ -66,7 +69,7 @@ async def enqueue_text(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         queue=(data.queue or "").strip(),
-        actor=caller.actor,
+        origin=caller.origin,
     )
     run_id = await parts.launcher.enqueue_text(data.spec, (data.name or "").strip(), start)
     return StartedRun(dag_run_id=run_id)
@@ -84,6 +87,7 @@ async def list_runs_of_dag_called_enqueue(
     "/dag-runs/{name:str}/{dagRunId:str}/dequeue",
     operation_id="dequeueDAGRun",
     needs=Needs.RUN,
+    audits=Action.RUN_DEQUEUE,
     responses=nothing_or(404),
 )
 async def dequeue_run(
@@ -94,7 +98,7 @@ async def dequeue_run(
 ) -> Response[None]:
     """Take a run out of its queue. The contract has this as a GET; it changes things all the same."""
     run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
-    await parts.waiting.dequeue(run, caller.actor)
+    await parts.waiting.dequeue(run, caller.origin)
     answer = empty()
     answer.headers["Cache-Control"] = "no-store"
     return answer

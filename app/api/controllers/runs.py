@@ -18,6 +18,7 @@ from app.api.present import listed_run, run_details
 from app.api.run_search import REPEATED, RunSearch, is_possible, is_short
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, Log, StartedRun, StartInline
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import history, logs, run_list, runs
@@ -36,7 +37,14 @@ from app.spec.model import Dag
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 
 
-@post("/dag-runs", operation_id="executeDAGRunFromSpec", needs=Needs.RUN_TEXT, status_code=200, responses=errors(409))
+@post(
+    "/dag-runs",
+    operation_id="executeDAGRunFromSpec",
+    needs=Needs.RUN_TEXT,
+    audits=Action.RUN_START,
+    status_code=200,
+    responses=errors(409),
+)
 async def start_text(
     data: JSONBody[StartInline], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> StartedRun:
@@ -46,7 +54,7 @@ async def start_text(
         run_id=data.dag_run_id or "",
         singleton=bool(data.singleton),
         source_directory=check_directory(data.source_directory, "sourceDirectory") if data.source_directory else None,
-        actor=caller.actor,
+        origin=caller.origin,
     )
     run_id = await parts.launcher.start_text(data.spec, (data.name or "").strip(), start)
     return StartedRun(dag_run_id=run_id)
@@ -158,6 +166,7 @@ async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str,
     "/dag-runs/{name:str}/{dagRunId:str}/stop",
     operation_id="terminateDAGRun",
     needs=Needs.RUN,
+    audits=Action.RUN_STOP,
     status_code=200,
     responses=nothing_or(404),
 )
@@ -170,7 +179,7 @@ async def stop_run(
     """Ask a run to stop; it ends later."""
     if "\0" in name + dag_run_id:
         raise NotFoundError(f"there is no run {shorten(dag_run_id)} of DAG {shorten(name)}")
-    await parts.launcher.stop(name, dag_run_id, caller.actor)
+    await parts.launcher.stop(name, dag_run_id, caller.origin)
     return empty()
 
 

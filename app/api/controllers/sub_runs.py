@@ -26,6 +26,7 @@ from app.api.pages import PageRequest
 from app.api.present import run_details, sub_runs
 from app.api.schemas.runs import DAGRunAnswer, Log, StepStatus, SubDAGRuns
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import runs
@@ -97,6 +98,7 @@ async def get_sub_run_step_log(
     _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/status",
     operation_id="updateSubDAGRunStepStatus",
     needs=Needs.RUN,
+    audits=Action.RUN_STEP_STATUS,
     responses=nothing_or(404),
 )
 async def set_sub_run_step_status(
@@ -109,7 +111,7 @@ async def set_sub_run_step_status(
     """Set the status of a sub-run's step by hand; its root and its caller stay as they are."""
     check_settable(data.status)
     run = await _sub_run(parts, sub_run_key, find_exactly)
-    await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
+    await parts.reruns.set_step_status(run, step_name, data.status, caller.origin)
     return empty()
 
 

@@ -190,9 +190,16 @@ def get_revision(connection: ReadConnection, file_name: str) -> int | None:
     return connection.execute(select(Dag.revision).where(Dag.file_name == file_name)).scalar()
 
 
-def remove(connection: WriteConnection, file_name: str) -> bool:
-    """Remove a DAG and its revisions; its runs stay. False when there is none of this name."""
-    return bool(connection.execute(delete(Dag).where(Dag.file_name == file_name)).rowcount)
+def get_hash(connection: ReadConnection, file_name: str, number: int) -> str | None:
+    """Return the hash of the definition that a revision of a DAG is."""
+    statement = select(DagRevision.definition_hash).join(Dag, Dag.id == DagRevision.dag_id)
+    return connection.execute(statement.where(Dag.file_name == file_name, DagRevision.number == number)).scalar()
+
+
+def remove(connection: WriteConnection, file_name: str) -> Row | None:
+    """Remove a DAG and its revisions, and return what it was; its runs stay. None when there is none of this name."""
+    what = (Dag.dag_name, Dag.revision, Dag.definition_hash)
+    return first_row(connection, delete(Dag).where(Dag.file_name == file_name).returning(*what))
 
 
 def rename(connection: WriteConnection, dag: Row, new_name: str, dag_name: str) -> bool:
@@ -202,9 +209,12 @@ def rename(connection: WriteConnection, dag: Row, new_name: str, dag_name: str) 
     return bool(renamed.rowcount)
 
 
-def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> bool:
-    """Say whether the schedules of a DAG rest; False when there is none of this name."""
-    return bool(connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended)).rowcount)
+def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> bool | None:
+    """Say whether the schedules of a DAG rest, and tell whether they did; None when there is none of this name."""
+    before = connection.execute(select(Dag.suspended).where(Dag.file_name == file_name).with_for_update()).scalar()
+    if before is not None and before != suspended:
+        connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended))
+    return before
 
 
 def add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:

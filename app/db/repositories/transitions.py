@@ -66,6 +66,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     entry: Row | None = None  # its place in the queue, if it is to wait there
     limited: bool = True  # whether the limit of active runs applies to waiting, too
     is_child: bool = False  # called by another run: limits of its DAG do not count
+    audit: Row | None = None  # the entry about who wanted it, if somebody did
     first: Transition | None = None  # what its driver did with it at once, stored in the same commit
 
 
@@ -105,6 +106,7 @@ class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Row
     nodes: Sequence[Row]
     events: Sequence[Row]
+    audit: Row | None = None  # as of a new run
     first: Transition | None = None  # as of a new run
 
 
