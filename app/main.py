@@ -247,9 +247,12 @@ def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Lite
     handed_on = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS]
     return Litestar(
         [
-            Router(path, route_handlers=[make_options([*handed_on, *_PEOPLE_HANDLERS])]),
-            Router(path, route_handlers=handed_on, before_request=make_forward(nodes, path)),
-            Router(path, route_handlers=_PEOPLE_HANDLERS),
+            Router(
+                path,
+                route_handlers=[make_options(handed_on), *handed_on],
+                before_request=make_forward(nodes, path),
+            ),
+            Router(path, route_handlers=[make_options(_PEOPLE_HANDLERS), *_PEOPLE_HANDLERS]),
             Router(settings.base_path or "/", route_handlers=oidc.HANDLERS, include_in_schema=False),
         ],
         guards=[make_guard(parts.access)],
