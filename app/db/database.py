@@ -24,6 +24,10 @@ from app.db.url import parse_url
 ReadConnection = NewType("ReadConnection", Connection)
 WriteConnection = NewType("WriteConnection", ReadConnection)
 
+# What a transaction tells of, for those of this process who wait for it: changes for everybody, output of steps.
+VISIBLE, OUTPUT = "visible", "output"
+_TOLD = "told"
+
 T = TypeVar("T")
 Read = Callable[[ReadConnection], T]
 Write = Callable[[WriteConnection], T]
@@ -52,6 +56,11 @@ class Database:
     def __init__(self, engines: _Engines) -> None:
         self._engines = engines
         self._writes: set[asyncio.Task[Any]] = set()
+        self._listeners: list[Callable[[set[str]], None]] = []
+
+    def on_commit(self, listener: Callable[[set[str]], None]) -> None:
+        """Call ``listener`` after each commit that tells of something (``note_told``), with what it tells of."""
+        self._listeners.append(listener)
 
     @classmethod
     async def open(cls, url: str, *, application: str = "dagbook", pool_size: int = _POOL_SIZE) -> Database:
@@ -105,13 +114,28 @@ class Database:
         return await asyncio.shield(task)
 
     async def _write(self, work: Write[T], *, durable: bool) -> T:
+        told: set[str] = set()
+
+        def noted(connection: WriteConnection) -> T:
+            connection.info[_TOLD] = told
+            return work(connection)
+
         with telling_unavailable(self.dialect):
-            return await self._engines.write(work, durable=durable)
+            done = await self._engines.write(noted, durable=durable)
+        if told:
+            for listener in self._listeners:
+                listener(told)
+        return done
 
     async def close(self) -> None:
         """Finish the writes that were asked for, then close all connections; harmless when repeated."""
         await asyncio.gather(*self._writes, return_exceptions=True)
         await self._engines.close()
+
+
+def note_told(connection: WriteConnection, what: str) -> None:
+    """Note that this transaction tells of something: ``VISIBLE`` or ``OUTPUT``."""
+    connection.info.setdefault(_TOLD, set()).add(what)
 
 
 class _Engines(Protocol):

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from app.db.database import Database, WriteConnection
-from app.db.repositories import revisions
+from app.db.repositories import changes, revisions
 from app.db.repositories.reading import Row
 from app.definitions.difference import unified
 from app.definitions.save import By, Definitions, Saved
@@ -60,7 +60,13 @@ class Revisions:
             return row
         hashes = await self._database.read(lambda connection: revisions.find_same_text(connection, text))
         by, at = actor or _NOBODY, self._now()
-        await self._database.write(lambda connection: _redact(connection, hashes, by, at))
+
+        def work(connection: WriteConnection) -> None:
+            _redact(connection, hashes, by, at)
+            named = {"file_name": dag["file_name"], "revision": number}
+            changes.tell_dag(connection, dag["dag_name"], "redacted", **named)
+
+        await self._database.write(work)
         self._library.forget(hashes)
         return await self.get(dag, number)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
-from app.db.repositories import queue, runs, transitions
+from app.db.repositories import changes, queue, runs, transitions
 from app.db.repositories.reading import Row
 from app.engine.admission import Queues
 from app.engine.status import RunStatus
@@ -45,10 +45,12 @@ class Waiting:
 def _dequeue(connection: WriteConnection, run: Row, actor: str | None, at: datetime) -> bool:
     if not transitions.lock_waiting(connection, {run["id"]}) or not queue.take(connection, {run["id"]}):
         return False
+    changes.tell_queues(connection, [run["queue"]])
     if run["attempt"] == 1:
         queue.remove_run(connection, run["id"])
         return True
     queue.take_back(connection, run["id"], run["attempt"])
     last = runs.last_seq(connection, run["id"])
     queue.add_event(connection, rows.dequeued_event(run["id"], at, seq=last + 1, attempt=run["attempt"], actor=actor))
+    changes.tell_runs(connection, [run["id"]])
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.db.models.change import Change
 from app.db.models.definition import Dag, DagRevision, Definition
 from app.db.models.log import LogChunk
 from app.db.models.node import Node
@@ -11,6 +12,7 @@ from app.db.models.service import Service
 from app.db.models.user import Token, User
 
 __all__ = [
+    "Change",
     "Dag",
     "DagRevision",
     "Definition",

@@ -26,6 +26,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Dag, DagRevision, Definition
+from app.db.repositories import changes
 from app.db.repositories.reading import Row, all_rows, first_row
 
 _columns = (
@@ -157,6 +158,7 @@ def add(connection: WriteConnection, save: Save) -> bool:
     if dag_id is None:
         return False
     _add_revision(connection, dag_id, 1, save)
+    changes.tell_dag(connection, save.dag_name, "created", file_name=save.file_name, revision=1)
     return True
 
 
@@ -182,6 +184,7 @@ def replace(connection: WriteConnection, save: Save) -> int | None:
     if row is None:
         return None
     _add_revision(connection, row.id, row.revision, save)
+    changes.tell_dag(connection, save.dag_name, "saved", file_name=save.file_name, revision=row.revision)
     return int(row.revision)
 
 
@@ -192,19 +195,28 @@ def get_revision(connection: ReadConnection, file_name: str) -> int | None:
 
 def remove(connection: WriteConnection, file_name: str) -> bool:
     """Remove a DAG and its revisions; its runs stay. False when there is none of this name."""
-    return bool(connection.execute(delete(Dag).where(Dag.file_name == file_name)).rowcount)
+    dag_name = connection.execute(delete(Dag).where(Dag.file_name == file_name).returning(Dag.dag_name)).scalar()
+    if dag_name is not None:
+        changes.tell_dag(connection, dag_name, "deleted", file_name=file_name)
+    return dag_name is not None
 
 
 def rename(connection: WriteConnection, dag: Row, new_name: str, dag_name: str) -> bool:
     """Give a DAG another file name, which must be free; False when it is no more as ``dag`` was read."""
     same = (Dag.file_name == dag["file_name"], Dag.definition_hash == dag["definition_hash"])
     renamed = connection.execute(update(Dag).where(*same).values(file_name=new_name, dag_name=dag_name))
+    if renamed.rowcount:
+        changes.tell_dag(connection, dag_name, "renamed", file_name=dag["file_name"], new_file_name=new_name)
     return bool(renamed.rowcount)
 
 
 def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> bool:
     """Say whether the schedules of a DAG rest; False when there is none of this name."""
-    return bool(connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended)).rowcount)
+    named = update(Dag).where(Dag.file_name == file_name).values(suspended=suspended).returning(Dag.dag_name)
+    dag_name = connection.execute(named).scalar()
+    if dag_name is not None:
+        changes.tell_dag(connection, dag_name, "suspended" if suspended else "resumed", file_name=file_name)
+    return dag_name is not None
 
 
 def add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:
