@@ -19,6 +19,7 @@ from app.api.controllers import (
     dag_history,
     dag_list,
     dags,
+    events,
     health,
     monitoring,
     oidc,
@@ -33,6 +34,7 @@ from app.api.controllers import (
     users,
 )
 from app.api.deps import Parts
+from app.api.feed import Feed
 from app.api.guards import find_needs, make_guard
 from app.api.imports import hidden
 from app.api.next_runs import NextRuns
@@ -63,12 +65,13 @@ from app.settings import Settings, SettingsError
 from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
+from app.upkeep.changes import Forgetting
 
 API_PATH = "/api/v2"
 _SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
-_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
+_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *events.HANDLERS, *services.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
 
@@ -79,6 +82,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     parts: Parts
     supervisor: Supervisor
     dispatcher: Dispatcher
+    forgetting: Forgetting
 
 
 def check_exposure(settings: Settings) -> None:
@@ -109,6 +113,8 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
     database = await Database.open(settings.database_url)
     try:
         server = build(settings, database, identify(kind, address, __version__), local_token, provider)
+        await server.forgetting.start()
+        server.parts.feed.start()
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
@@ -118,6 +124,8 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
             await server.dispatcher.stop()
             await server.parts.resources.stop()
             await server.supervisor.stop()
+            await server.parts.feed.stop()
+            await server.forgetting.stop()
     finally:
         await database.close()
 
@@ -163,12 +171,15 @@ def build(
         metrics_page=MetricsPage(),
         resources=_resources(settings),
         access=make_access(settings, database, local_token, provider),
+        feed=Feed(database, settings.event_streams),
         zone=settings.tz,
         now=now,
         version=__version__,
     )
     dispatcher = Dispatcher(database, supervisor, supervisor.changed, ground.queues)
-    return Server(app=_application(settings, parts), parts=parts, supervisor=supervisor, dispatcher=dispatcher)
+    forgetting = Forgetting(database, settings.changes_retention_seconds, now)
+    application = _application(settings, parts)
+    return Server(app=application, parts=parts, supervisor=supervisor, dispatcher=dispatcher, forgetting=forgetting)
 
 
 def _resources(settings: Settings) -> ResourceSampler:
@@ -247,7 +258,7 @@ def _cors(settings: Settings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=["Content-Type", "Authorization", "Content-Encoding", "Accept", "If-Match"],
+        allow_headers=["Content-Type", "Authorization", "Content-Encoding", "Accept", "If-Match", "Last-Event-ID"],
         expose_headers=["ETag"],
         max_age=300,
     )

@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 
 import msgspec
 
+from app.api.feed import Feed
 from app.api.next_runs import NextRuns
 from app.api.totals import Totals
 from app.db.database import Database
@@ -56,6 +57,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     metrics_page: MetricsPage
     resources: ResourceSampler
     access: Access
+    feed: Feed
     zone: tzinfo
     now: Callable[[], datetime]
     version: str

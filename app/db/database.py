@@ -14,11 +14,12 @@ from typing import Any, NewType, Protocol, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 from app.db.failure import telling_unavailable
 from app.db.url import parse_url
+from app.db.wakeups import Wakeups
 
 # A write connection may be read through; a read connection may not be written through.
 ReadConnection = NewType("ReadConnection", Connection)
@@ -80,6 +81,10 @@ class Database:
             await database.close()
             raise
         return database
+
+    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None:
+        """Return the way to the other servers on this database, who call ``heard``; None where there can be none."""
+        return self._engines.wakeups(heard)
 
     @property
     def dialect(self) -> str:
@@ -147,6 +152,8 @@ class _Engines(Protocol):
 
     async def write(self, work: Write[T], *, durable: bool) -> T: ...
 
+    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None: ...
+
     async def close(self) -> None: ...
 
 
@@ -191,6 +198,9 @@ class _Sqlite:
         done = await asyncio.get_running_loop().run_in_executor(self._thread, whole)
         self._checkpointer.note(_PAGES if durable else _BULK_PAGES)
         return done
+
+    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None:  # noqa: ARG002 - a file has one server
+        return None
 
     async def close(self) -> None:
         if self._closed:
@@ -281,6 +291,7 @@ class _Postgres:
     def __init__(self, url: URL, application: str, pool_size: int) -> None:
         arguments = postgres_arguments(application) | {"command_timeout": _COMMAND_SECONDS}
         arguments["server_settings"] |= {"idle_in_transaction_session_timeout": _ASLEEP_MILLISECONDS}
+        self._arguments = arguments
         self._engine = create_async_engine(
             url,
             isolation_level="READ COMMITTED",
@@ -301,6 +312,9 @@ class _Postgres:
     async def write(self, work: Write[T], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
         async with self._engine.begin() as connection:
             return await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
+
+    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None:
+        return Wakeups(create_async_engine(self._engine.url, poolclass=NullPool, connect_args=self._arguments), heard)
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -15,8 +15,8 @@ class Change(Base):
     """A committed change, stored in the commit that makes it; rows go after a day.
 
     ``xact`` is the number of the transaction on PostgreSQL, by which changes are ordered before ``number``: who took
-    a lower number may commit later. On SQLite, where numbers are in the order of commits, it is 0. A change refers to nothing: what it tells of may be gone. ``event`` is the last number in the run's
-    history by then.
+    a lower number may commit later. On SQLite, where numbers are in the order of commits, it is 0. A change refers to
+    nothing, for what it tells of may be gone. ``event`` is the last number in the run's history by then.
     """
 
     __tablename__ = "changes"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, literal, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.db.database import ReadConnection
 from app.db.models.log import LogChunk
+from app.db.models.node import Node
+from app.db.models.run import Run
 from app.db.repositories.reading import Row, all_rows
 
 MOST_CHUNKS = 64  # 16 MiB: what a page of very long lines may take
@@ -99,6 +102,58 @@ def find_lines(
     )
     rows = all_rows(connection, statement)
     return rows[::-1] if from_end else rows
+
+
+def _end_of(stream: int, *columns: InstrumentedAttribute[int]) -> ScalarSelect[int]:
+    """Add up columns of the last chunk of a node's stream."""
+    return (
+        select(sum(columns[1:], start=columns[0] + 0))
+        .where(
+            LogChunk.run_id == Node.run_id,
+            LogChunk.attempt == Node.attempt,
+            LogChunk.position == Node.position,
+            LogChunk.stream == stream,
+        )
+        .order_by(LogChunk.seq.desc())
+        .limit(1)
+        .correlate(Node)
+        .scalar_subquery()
+    )
+
+
+_RUNNING = 1
+_MOST_GROWING = 200
+_followed = union_all(
+    select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(Run.id == bindparam("run")),
+    select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(
+        Run.root_id == bindparam("run"), Run.status == _RUNNING
+    ),
+).subquery()
+_growing = [
+    select(
+        _followed.c.dag_name,
+        _followed.c.run_id,
+        _followed.c.root_id,
+        _followed.c.attempt,
+        Node.name,
+        literal(stream).label("stream"),
+        (_end_of(stream, LogChunk.first_line, LogChunk.line_count) - 1).label("lines"),
+        _end_of(stream, LogChunk.byte_offset, LogChunk.byte_count).label("bytes"),
+    )
+    .join_from(_followed, Node, (Node.run_id == _followed.c.id) & (Node.attempt == _followed.c.attempt))
+    .where(Node.status == _RUNNING)
+    for stream in (1, 2)
+]
+_find_growing = union_all(*_growing).limit(_MOST_GROWING)
+
+
+def find_growing(connection: ReadConnection, run: int) -> Sequence[Row]:
+    """Tell how far the output of running steps is stored, of a run and of those running below it.
+
+    Of each stream that has any: names of run and step, full lines and bytes; of very many steps some.
+    """
+    rows = all_rows(connection, _find_growing, run=run)
+    return [row for row in rows if row["bytes"]]
 
 
 def count_bytes(connection: ReadConnection, run: int, attempt: int, stream: int) -> dict[int, int]:
