@@ -113,11 +113,12 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
     database = await Database.open(settings.database_url)
     try:
         server = build(settings, database, identify(kind, address, __version__), local_token, provider)
-        await server.forgetting.start()
-        server.parts.feed.start()
+        await server.forgetting.begin()
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
+        server.parts.feed.start()
+        server.forgetting.start()
         try:
             yield server
         finally:

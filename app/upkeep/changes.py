@@ -26,10 +26,13 @@ class Forgetting:
         self._now = now
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Give the feed its beginning where it has none, and go on in the background; starting twice is harmless."""
+    async def begin(self) -> None:
+        """Give the feed its first place where it has none; before anybody reads it."""
+        await self._database.write(changes.begin)
+
+    def start(self) -> None:
+        """Go on in the background; starting twice is harmless."""
         if self._task is None:
-            await self._database.write(changes.begin)
             self._task = asyncio.create_task(self._run(), name="forgetting")
 
     async def stop(self) -> None:
