@@ -26,6 +26,7 @@ from app.api.controllers import (
     queues,
     reruns,
     revisions,
+    run_events,
     runs,
     schemas,
     services,
@@ -72,7 +73,7 @@ _SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
 _SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *events.HANDLERS, *services.HANDLERS]
-_RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
+_RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *run_events.HANDLERS, *sub_runs.HANDLERS]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
