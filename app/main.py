@@ -21,6 +21,7 @@ from app.api.controllers import (
     dags,
     events,
     health,
+    log_search,
     monitoring,
     oidc,
     queues,
@@ -38,6 +39,7 @@ from app.api.deps import Parts
 from app.api.feed import Feed
 from app.api.guards import find_needs, make_guard
 from app.api.imports import hidden
+from app.api.log_search import LogSearch
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
 from app.api.requests import DOCUMENT, ApiRequest, only_document
@@ -73,7 +75,14 @@ _SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
 _SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *events.HANDLERS, *services.HANDLERS]
-_RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *run_events.HANDLERS, *sub_runs.HANDLERS]
+_RUN_HANDLERS = [
+    *runs.HANDLERS,
+    *queues.HANDLERS,
+    *reruns.HANDLERS,
+    *run_events.HANDLERS,
+    *log_search.HANDLERS,
+    *sub_runs.HANDLERS,
+]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +183,7 @@ def build(
         resources=_resources(settings),
         access=make_access(settings, database, local_token, provider),
         feed=Feed(database, settings.event_streams),
+        log_search=LogSearch(database),
         zone=settings.tz,
         now=now,
         version=__version__,

@@ -29,7 +29,7 @@ def run_event(row: Mapping[str, Any], names: Mapping[tuple[int, int], str], zone
         shown.step = names.get((row["attempt"], position), UNSET)
     if "status" in data:
         status = RunStatus(data["status"]) if position is None else NodeStatus(data["status"])
-        shown.status, shown.status_label = status, status.label  # type: ignore[assignment]  # the contract's words
+        shown.status, shown.status_label = int(status), status.label  # type: ignore[assignment]  # the contract's words
     return shown
 
 

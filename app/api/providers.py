@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from litestar.di import NamedDependency, Provide
 
 from app.api import params
+from app.api.controllers.log_search import provide_log_wish
 from app.api.deps import PageNumber, Parts, SubRunKey
 from app.api.pages import PageRequest
 from app.api.requests import ApiRequest
@@ -28,6 +29,7 @@ def make_providers(parts: Parts) -> dict[str, Provide]:
         "page_request": Provide(provide_page_request, sync_to_thread=False),
         "page_number": Provide(provide_page_number, sync_to_thread=False),
         "sub_run_key": Provide(provide_sub_run_key, sync_to_thread=False),
+        "log_wish": Provide(provide_log_wish, sync_to_thread=False),
         "run_filter": Provide(provide_run_filter, sync_to_thread=False),
     }
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.common import Schema
-from app.engine.status import NodeStatus, RunStatus
 
 Label = Literal["not_started", "running", "failed", "aborted", "succeeded", "queued", "skipped", "partially_succeeded"]
 
@@ -19,7 +18,7 @@ class RunEvent(Schema, kw_only=True):
     at: str
     attempt: int
     step: str | UnsetType = UNSET
-    status: RunStatus | NodeStatus | UnsetType = UNSET
+    status: Annotated[int, Meta(ge=0, le=6)] | UnsetType = UNSET
     status_label: Label | UnsetType = UNSET
     started_at: str | UnsetType = UNSET
     finished_at: str | UnsetType = UNSET

@@ -15,6 +15,8 @@ from app.db.models.run import Run
 from app.db.repositories.reading import Row, all_rows
 
 MOST_CHUNKS = 64  # 16 MiB: what a page of very long lines may take
+STRETCH_BYTES = 1024 * 1024  # of a log that is read from end to end
+_MOST_IN_STRETCH = 4096
 
 
 class StreamKey(msgspec.Struct, frozen=True):
@@ -82,6 +84,37 @@ def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str
     return [row.text for row in connection.execute(statement)]
 
 
+def _begin(key: StreamKey, line: int) -> ScalarSelect[int]:
+    """Find the number of a chunk that begins before a line does; none, or -1, for the first ones."""
+    at_or_before = select(func.max(LogChunk.first_line)).where(*_of(key), LogChunk.first_line <= line).scalar_subquery()
+    # The chunk before may end inside this line, and a long line may fill several chunks.
+    return select(func.min(LogChunk.seq) - 1).where(*_of(key), LogChunk.first_line == at_or_before).scalar_subquery()
+
+
+def find_streams(connection: ReadConnection, run: int) -> dict[StreamKey, int]:
+    """Return the number of the last chunk of every stream of a run that has any, in all attempts."""
+    of = (LogChunk.attempt, LogChunk.position, LogChunk.stream)
+    statement = select(*of, func.max(LogChunk.seq)).where(LogChunk.run_id == run).group_by(*of)
+    return {StreamKey(run, *row[:3]): row[3] for row in connection.execute(statement)}
+
+
+def find_first(connection: ReadConnection, key: StreamKey, line: int) -> int:
+    """Return the number of a chunk to read from for all of a line (from 1) and what comes behind it."""
+    return max(connection.execute(select(_begin(key, line))).scalar() or 0, 0)
+
+
+def find_stretch(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence[Row]:
+    """Return chunks from number ``seq`` on, in order: so many that they are little more than ``STRETCH_BYTES``."""
+    begin = select(LogChunk.byte_offset + STRETCH_BYTES).where(*_of(key), LogChunk.seq == seq).scalar_subquery()
+    return all_rows(
+        connection,
+        select(LogChunk.seq, LogChunk.first_line, LogChunk.text)
+        .where(*_of(key), LogChunk.seq >= seq, LogChunk.byte_offset < begin)
+        .order_by(LogChunk.seq)
+        .limit(_MOST_IN_STRETCH),
+    )
+
+
 def find_lines(
     connection: ReadConnection, key: StreamKey, first: int, count: int, *, from_end: bool = False
 ) -> Sequence[Row]:
@@ -89,14 +122,9 @@ def find_lines(
 
     At most ``MOST_CHUNKS`` of them: the first ones, or with ``from_end`` the last ones.
     """
-    at_or_before = (
-        select(func.max(LogChunk.first_line)).where(*_of(key), LogChunk.first_line <= first).scalar_subquery()
-    )
-    # The chunk before may end inside this line, and a long line may fill several chunks.
-    begin = select(func.min(LogChunk.seq) - 1).where(*_of(key), LogChunk.first_line == at_or_before).scalar_subquery()
     statement = (
         select(LogChunk.first_line, LogChunk.line_count, LogChunk.text)
-        .where(*_of(key), LogChunk.seq >= func.coalesce(begin, 0), LogChunk.first_line < first + count)
+        .where(*_of(key), LogChunk.seq >= func.coalesce(_begin(key, first), 0), LogChunk.first_line < first + count)
         .order_by(LogChunk.seq.desc() if from_end else LogChunk.seq)
         .limit(MOST_CHUNKS)
     )
