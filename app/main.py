@@ -21,12 +21,15 @@ from app.api.controllers import (
     dag_history,
     dag_list,
     dags,
+    events,
     health,
+    log_search,
     monitoring,
     oidc,
     queues,
     reruns,
     revisions,
+    run_events,
     runs,
     schemas,
     services,
@@ -36,9 +39,11 @@ from app.api.controllers import (
 )
 from app.api.deps import Parts
 from app.api.envelope import Envelope
+from app.api.feed import Feed
 from app.api.forwarding import make_forward
 from app.api.guards import find_actions, find_needs, make_guard
 from app.api.imports import hidden
+from app.api.log_search import LogSearch
 from app.api.methods import make_options
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
@@ -75,13 +80,21 @@ from app.telemetry.run_figures import RunFigures
 from app.telemetry.traffic import Traffic
 from app.upkeep.audit_pruning import AuditPruning
 from app.upkeep.audit_sealing import AuditSealer
+from app.upkeep.changes import Forgetting
 
 API_PATH = "/api/v2"
 _SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
-_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS, *audit.HANDLERS]
-_RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
+_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *events.HANDLERS, *services.HANDLERS, *audit.HANDLERS]
+_RUN_HANDLERS = [
+    *runs.HANDLERS,
+    *queues.HANDLERS,
+    *reruns.HANDLERS,
+    *run_events.HANDLERS,
+    *log_search.HANDLERS,
+    *sub_runs.HANDLERS,
+]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +106,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     dispatcher: Dispatcher
     nodes: Nodes
     audit_sealer: AuditSealer
+    forgetting: Forgetting
 
 
 def check_exposure(settings: Settings) -> None:
@@ -123,11 +137,14 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
     database = await Database.open(settings.database_url)
     try:
         server = build(settings, database, identify(kind, address, __version__), local_token, provider)
+        await server.forgetting.begin()
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
         if kind == _SERVER:
             server.audit_sealer.start()
+        server.parts.feed.start()
+        server.forgetting.start()
         try:
             yield server
         finally:
@@ -136,6 +153,8 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
             try:
                 await server.supervisor.stop()
             finally:
+                await server.parts.feed.stop()
+                await server.forgetting.stop()
                 await server.audit_sealer.stop()
                 await server.nodes.close()
     finally:
@@ -185,6 +204,8 @@ def build(
         metrics_page=MetricsPage(registry),
         resources=_resources(settings),
         access=make_access(settings, database, local_token, provider),
+        feed=Feed(database, settings.event_streams),
+        log_search=LogSearch(database),
         zone=settings.tz,
         now=now,
         version=__version__,
@@ -198,6 +219,7 @@ def build(
         dispatcher=dispatcher,
         nodes=nodes,
         audit_sealer=AuditSealer(database, ground.sealer, now),
+        forgetting=Forgetting(database, settings.changes_retention_seconds, now),
     )
 
 
@@ -288,7 +310,15 @@ def _cors(settings: Settings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=["Content-Type", "Authorization", "Content-Encoding", "Accept", "If-Match", "X-Request-Id"],
+        allow_headers=[
+            "Content-Type",
+            "Authorization",
+            "Content-Encoding",
+            "Accept",
+            "If-Match",
+            "Last-Event-ID",
+            "X-Request-Id",
+        ],
         expose_headers=["ETag", "X-Request-Id", "Retry-After"],
         max_age=300,
     )

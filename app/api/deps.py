@@ -8,6 +8,8 @@ from datetime import datetime, tzinfo
 
 import msgspec
 
+from app.api.feed import Feed
+from app.api.log_search import LogSearch
 from app.api.next_runs import NextRuns
 from app.api.totals import Totals
 from app.db.database import Database
@@ -58,6 +60,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     metrics_page: MetricsPage
     resources: ResourceSampler
     access: Access
+    feed: Feed
+    log_search: LogSearch
     zone: tzinfo
     now: Callable[[], datetime]
     version: str

@@ -16,6 +16,7 @@ from app.api.forwarding import asked_node
 from app.auth.caller import Caller
 from app.auth.origin import Action
 from app.auth.roles import Needs, is_public, refusal
+from app.db.failure import DatabaseUnavailable
 from app.errors import ForbiddenError, UnauthorizedError
 from app.people.access import Access
 from app.people.callers import Credentials
@@ -56,7 +57,7 @@ def make_guard(access: Access) -> Guard:
 
 
 async def _identify(access: Access, connection: Connection, needs: Needs) -> Caller:
-    credentials = _credentials(connection)
+    credentials = credentials_of(connection)
     try:
         return await access.callers.identify(credentials)
     except UnauthorizedError as error:
@@ -67,7 +68,21 @@ async def _identify(access: Access, connection: Connection, needs: Needs) -> Cal
         raise
 
 
-def _credentials(connection: Connection) -> Credentials:
+async def still_may(access: Access, credentials: Credentials, needs: Needs) -> bool:
+    """Whether who was let in with these credentials would be let in again; so it is while nobody can be asked."""
+    if is_public(needs, access.switches):
+        return True
+    try:
+        caller = await access.callers.identify(credentials)
+    except UnauthorizedError:
+        return False
+    except DatabaseUnavailable:
+        return True
+    return not refusal(needs, caller.role, access.switches)
+
+
+def credentials_of(connection: Connection) -> Credentials:
+    """Return what a request brings along to say who sends it."""
     given = connection.headers.getall("authorization", [])
     return Credentials(
         # Two of them would leave it to chance which one counts.

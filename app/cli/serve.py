@@ -156,6 +156,11 @@ async def _answer(server: Server, listener: socket.socket, tls: Tls | None) -> N
     )
     web = _QuietServer(config)
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        web.should_exit = True
+        server.parts.feed.close()  # its answers would never end
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: setattr(web, "should_exit", True))
+        loop.add_signal_handler(number, stop)
     await web.serve(sockets=[listener])

@@ -10,7 +10,7 @@ import msgspec
 
 from app.auth.origin import Action, Origin, dag_deed
 from app.db.database import Database, WriteConnection
-from app.db.repositories import audit, revisions
+from app.db.repositories import audit, changes, revisions
 from app.db.repositories.reading import Row
 from app.definitions.difference import unified
 from app.definitions.save import By, Definitions, Saved
@@ -62,7 +62,13 @@ class Revisions:
         hashes = await self._database.read(lambda connection: revisions.find_same_text(connection, text))
         after = {"revision": number, "hashes": sorted(hashes)}
         entry = origin.entry(dag_deed(Action.DAG_REDACT, dag["file_name"], after=after), self._now())
-        await self._database.write(lambda connection: _redact(connection, hashes, origin.label or _NOBODY, entry))
+
+        def work(connection: WriteConnection) -> None:
+            _redact(connection, hashes, origin.label or _NOBODY, entry)
+            named = {"file_name": dag["file_name"], "revision": number}
+            changes.tell_dag(connection, dag["dag_name"], "redacted", **named)
+
+        await self._database.write(work)
         self._library.forget(hashes)
         return await self.get(dag, number)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from app.auth.origin import Action, Origin, run_deed
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
-from app.db.repositories import audit, queue, runs, transitions
+from app.db.repositories import audit, changes, queue, runs, transitions
 from app.db.repositories.reading import Row
 from app.engine.admission import Queues
 from app.engine.status import RunStatus
@@ -48,6 +48,7 @@ def _dequeue(connection: WriteConnection, run: Row, origin: Origin, at: datetime
         return False
     was = {"queue": run["queue"], "attempt": run["attempt"]}
     audit.add(connection, origin.entry(run_deed(Action.RUN_DEQUEUE, run, was), at))
+    changes.tell_queues(connection, [run["queue"]])
     if run["attempt"] == 1:
         queue.remove_run(connection, run["id"])
         return True
@@ -55,4 +56,5 @@ def _dequeue(connection: WriteConnection, run: Row, origin: Origin, at: datetime
     last = runs.last_seq(connection, run["id"])
     told = rows.dequeued_event(run["id"], at, seq=last + 1, attempt=run["attempt"], actor=origin.label)
     queue.add_event(connection, told)
+    changes.tell_runs(connection, [run["id"]])
     return True

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import audit, queue, transitions
+from app.db.repositories import audit, changes, queue, transitions
 from app.db.repositories.transitions import Activity, Claim, NewAttempt, NewRun, Transition
 from app.engine.admission import Entry, Queues, admit
 from app.runs.accept import queued
@@ -204,6 +204,7 @@ class Recorder:
         audit.add(connection, *(work.audit for work in accepted if work.audit is not None))
         self._apply_claims(connection, group, failed)
         self._apply_transitions(connection, group, failed)
+        _tell(connection, [item for item in group if id(item) not in failed])
         return failed
 
     def _apply_new(
@@ -357,6 +358,28 @@ def _turns(work: _Work) -> tuple[str, ...]:
         case Claim():
             return (f"queue {work.queue}",)
     return ()
+
+
+def _tell(connection: WriteConnection, stored: Sequence[_Item]) -> None:
+    """Tell the live feed of what was stored: each run once, and only this process of output that still grows."""
+    changes.tell_runs(connection, {_key(item.work) for item in stored if not _is_output(item.work)})
+    changes.tell_queues(connection, {name for item in stored if (name := _changed_queue(item))})
+    if any(isinstance(item.work, Transition) and item.work.chunks for item in stored):
+        changes.tell_output(connection)
+
+
+def _changed_queue(item: _Item) -> str:
+    """Name the queue that somebody has come into or gone from."""
+    match item.work:
+        case Claim(queue=queue):
+            return queue
+        case NewRun(queue=queue) if item.queued:
+            return queue
+    return ""
+
+
+def _key(work: _Work) -> int:
+    return work.key if isinstance(work, NewRun | NewAttempt) else work.fence.run
 
 
 def _log_bytes(work: _Work) -> int:

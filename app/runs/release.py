@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.repositories import queue, runs, transitions
+from app.db.repositories import changes, queue, runs, transitions
 from app.db.repositories.reading import Row
 from app.db.repositories.transitions import Claim, Fence
 from app.errors import InvalidSpecError
@@ -121,5 +121,6 @@ class Releases:
         run = runs.get_whole(connection, key) if transitions.lock_waiting(connection, {key}) else None
         if run is None or not queue.take(connection, {key}):
             return False
+        changes.tell_queues(connection, [run["queue"]])
         end_as_failed(connection, Fence(key, run["attempt"], 0), reason, self._ground.now())
         return True

@@ -50,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queues_enabled: bool
     monitoring_interval_seconds: float
     monitoring_retention_seconds: float
+    event_streams: int
+    changes_retention_seconds: float
     evaluation_timeout_seconds: float
     auth_mode: str
     auth_token_secret: str

@@ -86,6 +86,8 @@ TABLE = (
     Setting("queues_enabled", TRUTH, "true", "Whether runs may wait in queues and are started from them."),
     Setting("monitoring_interval_seconds", SECONDS, "5", "How often the machine's load is looked at."),
     Setting("monitoring_retention_seconds", SECONDS, "86400", "How long that is remembered."),
+    Setting("event_streams", whole(0, 100_000), "256", "Most live feeds that are served at a time."),
+    Setting("changes_retention_seconds", SECONDS, "86400", "How long a live feed that broke off can be resumed."),
     Setting("evaluation_timeout_seconds", SECONDS, "10", "Most time for the commands in parameters and environment."),
     Setting("auth_mode", choice("none", "builtin", "oidc"), "none", "Who says who people are; see Authentication."),
     Setting("auth_token_secret", SECRET, "", "Key of the tokens of logins, 32 random characters or more."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.db.models.audit import AuditEntry, AuditSeal
+from app.db.models.change import Change
 from app.db.models.definition import Dag, DagRevision, Definition
 from app.db.models.log import LogChunk
 from app.db.models.node import Node
@@ -15,6 +16,7 @@ from app.db.models.user import Token, User
 __all__ = [
     "AuditEntry",
     "AuditSeal",
+    "Change",
     "Dag",
     "DagRevision",
     "Definition",

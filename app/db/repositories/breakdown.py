@@ -12,7 +12,7 @@ from sqlalchemy import Text, insert, select, type_coerce, update
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.node import Node
 from app.db.models.run import Run, RunAttempt, RunEvent, RunRequest
-from app.db.repositories import search
+from app.db.repositories import changes, search
 from app.db.repositories.transitions import Fence
 
 _RUNNING = 1
@@ -73,3 +73,4 @@ def end(
         .values(handled_at=run["finished_at"])
     )
     search.read_errors(connection, fence.run, fence.attempt)
+    changes.tell_runs(connection, [fence.run])

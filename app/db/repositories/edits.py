@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, select, update
 from app.db.database import WriteConnection
 from app.db.models.node import Node
 from app.db.models.run import Run, RunEvent
+from app.db.repositories import changes
 from app.db.repositories.reading import Row, first_row
 
 _LEAST = timedelta(microseconds=1)
@@ -50,4 +51,5 @@ def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdi
     last = connection.execute(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run)).scalar() or 0
     event = {"run_id": run, "seq": last + 1, "attempt": attempt, "at": at, "position": node.position, "data": data}
     connection.execute(insert(RunEvent), [event])
+    changes.tell_runs(connection, [run])
     return before

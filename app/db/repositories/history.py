@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, func, select
 from app.db.database import ReadConnection
 from app.db.models.definition import Dag, Definition
 from app.db.models.node import Node
-from app.db.models.run import IS_ACTIVE, Run, RunAttempt
+from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
 from app.db.repositories.reading import Row, all_rows, seconds
 from app.db.repositories.runs import SUMMARY
 
@@ -83,3 +83,22 @@ def find_specs(connection: ReadConnection, hashes: Iterable[str]) -> dict[str, t
 def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, Row]:
     """Return, by DAG name, the newest running root run of stored DAGs, or else the newest of all."""
     return {row["dag_name"]: row for row in all_rows(connection, _find_latest, files=list(files))}
+
+
+def find_events(connection: ReadConnection, run: int, after: int, most: int) -> Sequence[Row]:
+    """Return events of a run behind a number, in order."""
+    statement = (
+        select(RunEvent.seq, RunEvent.attempt, RunEvent.at, RunEvent.position, RunEvent.data)
+        .where(RunEvent.run_id == run, RunEvent.seq > after)
+        .order_by(RunEvent.seq)
+        .limit(most)
+    )
+    return all_rows(connection, statement)
+
+
+def find_node_names(connection: ReadConnection, run: int, attempts: Iterable[int]) -> dict[tuple[int, int], str]:
+    """Return, by attempt and position, the names of a run's steps and handlers."""
+    statement = select(Node.attempt, Node.position, Node.name).where(
+        Node.run_id == run, Node.attempt.in_(set(attempts))
+    )
+    return {(row.attempt, row.position): row.name for row in connection.execute(statement)}

@@ -1,6 +1,6 @@
 """What runs are looked for by: tags and params in tables of their own, errors of runs that are over, and indexes.
 
-Revision ID: 0008
+Revision ID: 0010
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from alembic import op
 
 from app.db.revision import revise
 
-revision = "0008"
-down_revision: str | None = "0007"
+revision = "0010"
+down_revision: str | None = "0009"
 branch_labels: str | None = None
 depends_on: str | None = None
 
@@ -37,7 +37,7 @@ _LONGEST, _HEAD, _MOST_ERROR = 200, 100, 8_000  # as app.db.lookup had them at t
 
 
 def upgrade() -> None:
-    with revise(op.get_bind(), triggers="0003"):
+    with revise(op.get_bind(), triggers="0009"):
         _create_tables()
         for batch in _batches(op.get_bind()):
             _fill(op.get_bind(), batch)
@@ -46,7 +46,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with revise(op.get_bind(), triggers="0003"):
+    with revise(op.get_bind(), triggers="0009"):
         for name in _INDEXES:
             op.drop_index(name, "runs")
         for table in _TABLES:
