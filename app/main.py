@@ -18,6 +18,7 @@ from app.api.controllers import (
     auth,
     dag_history,
     dag_list,
+    dag_outlook,
     dags,
     health,
     monitoring,
@@ -67,7 +68,14 @@ from app.telemetry.resources import ResourceSampler, machine_now
 API_PATH = "/api/v2"
 _SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
-_DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
+_DAG_HANDLERS = [
+    *dags.HANDLERS,
+    *dag_list.HANDLERS,
+    *dag_history.HANDLERS,
+    *dag_outlook.HANDLERS,
+    *revisions.HANDLERS,
+    schemas.get_schema,
+]
 _SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
