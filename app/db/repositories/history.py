@@ -49,9 +49,8 @@ _find_nodes = {
     for dialect in ("sqlite", "postgresql")
 }
 _lasted = {
-    "sqlite": (type_coerce(Run.finished_at, BigInteger) - type_coerce(Run.started_at, BigInteger)).op("/")(
-        literal_column("1e6")
-    ),
+    "sqlite": (type_coerce(Run.finished_at, BigInteger) - type_coerce(Run.started_at, BigInteger))
+    * literal_column("1e-6"),
     "postgresql": cast(func.extract("epoch", Run.finished_at - Run.started_at), Float(53)),
 }
 _find_specs = select(Definition.hash, Definition.spec, Definition.base).where(
