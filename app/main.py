@@ -20,6 +20,7 @@ from app.api.controllers import (
     auth,
     dag_history,
     dag_list,
+    dag_outlook,
     dags,
     events,
     health,
@@ -85,7 +86,14 @@ from app.upkeep.changes import Forgetting
 API_PATH = "/api/v2"
 _SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
-_DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
+_DAG_HANDLERS = [
+    *dags.HANDLERS,
+    *dag_list.HANDLERS,
+    *dag_history.HANDLERS,
+    *dag_outlook.HANDLERS,
+    *revisions.HANDLERS,
+    schemas.get_schema,
+]
 _SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *events.HANDLERS, *services.HANDLERS, *audit.HANDLERS]
 _RUN_HANDLERS = [
     *runs.HANDLERS,

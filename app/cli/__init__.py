@@ -18,6 +18,7 @@ COMMANDS = {
     "serve": Entry("app.cli.serve:serve", "Serve the API."),
     "run": Entry("app.cli.run:run", "Run a definition in this terminal."),
     "start": Entry("app.cli.run:run", "The same as run."),
+    "runs": Entry("app.cli.runs:runs", "List runs, and look for some."),
     "retry": Entry("app.cli.retry:retry", "Try a run again: what failed, or one step."),
     "stop": Entry("app.cli.stop:stop", "Stop a run, or all runs of a DAG."),
     "dry": Entry("app.cli.dry:dry", "Show what a run would do, and run nothing."),

@@ -71,6 +71,8 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("POST", "/dags/{fileName}/suspend"): (OPERATORS, "R"),
     ("GET", "/dags/{fileName}/dag-runs"): (USERS, ""),
     ("GET", "/dags/{fileName}/dag-runs/{dagRunId}"): (USERS, ""),
+    ("GET", "/dags/{fileName}/statistics"): (USERS, ""),
+    ("GET", "/dags/{fileName}/schedule/next"): (USERS, ""),
     ("GET", "/dags/{fileName}/revisions"): (USERS, ""),
     ("GET", "/dags/{fileName}/revisions/diff"): (USERS, ""),
     ("GET", "/dags/{fileName}/revisions/{number}"): (USERS, ""),

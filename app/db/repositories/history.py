@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import BigInteger, Float, and_, bindparam, cast, func, literal_column, select, type_coerce
 
 from app.db.database import ReadConnection
 from app.db.models.definition import Dag, Definition
@@ -46,6 +48,11 @@ _find_nodes = {
     .order_by(Node.run_id, Node.position)
     for dialect in ("sqlite", "postgresql")
 }
+_lasted = {
+    "sqlite": (type_coerce(Run.finished_at, BigInteger) - type_coerce(Run.started_at, BigInteger))
+    * literal_column("1e-6"),
+    "postgresql": cast(func.extract("epoch", Run.finished_at - Run.started_at), Float(53)),
+}
 _find_specs = select(Definition.hash, Definition.spec, Definition.base).where(
     Definition.hash.in_(bindparam("hashes", expanding=True))
 )
@@ -59,6 +66,27 @@ _latest = func.coalesce(_running.scalar_subquery(), _newest.scalar_subquery())
 _find_latest = select(*SUMMARY).where(
     Run.id.in_(select(_latest).where(Dag.file_name.in_(bindparam("files", expanding=True))))
 )
+
+
+class Ended(NamedTuple):
+    """A root run that is over: when it started, in whole seconds since 1970, and how long it took, if it started."""
+
+    run_id: str
+    status: int
+    started_at: int | None
+    seconds: float | None
+
+
+def find_ended(connection: ReadConnection, dag_name: str, most: int, since: datetime | None) -> list[Ended]:
+    """Return the newest root runs of a name that are over, of those created since a time."""
+    dialect = connection.dialect.name
+    statement = select(
+        Run.run_id, Run.status, seconds(dialect, Run.started_at), type_coerce(_lasted[dialect], Float)
+    ).where(Run.dag_name == dag_name, Run.root_id.is_(None), Run.finished_at.is_not(None))
+    if since is not None:
+        statement = statement.where(Run.created_at >= since)
+    found = connection.execute(statement.order_by(Run.created_at.desc(), Run.run_id).limit(most))
+    return [Ended(*row) for row in found]
 
 
 def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequence[Row]:

@@ -158,13 +158,25 @@ def find_names(connection: ReadConnection, part: str) -> list[str]:
 
 def _find(connection: ReadConnection, wanted: RunFilter, page: Page, found: Sequence[Part]) -> Found:
     if not page.bounded:
-        return _cut(connection, _rows(connection, wanted, page, all_of(wanted), [part.plain for part in found]), page)
+        if wanted.run_id_part and len(found) == 1:
+            return _cut(connection, _rows_of_ids(connection, wanted, page, found[0].look), page)
+        looks = [part.plain for part in found]
+        return _cut(connection, _rows(connection, wanted, page, all_of(wanted), looks), page)
     lead, capped = _choose(connection, [part.lead for part in found if part.lead is not None], wanted, page)
     horizon = _find_horizon(connection, lead, wanted, page) if capped else None
     looks = [part.look for part in found if part.lead is not lead]
     if horizon is not None:
         looks.append(lead.at >= horizon)
     return _cut(connection, _rows(connection, wanted, page, lead, looks), page, horizon)
+
+
+def _rows_of_ids(connection: ReadConnection, wanted: RunFilter, page: Page, look: ColumnElement[bool]) -> _Runs:
+    """Look for parts of ids in the index alone: the rows themselves are ten times as much to read."""
+    within = all_of(wanted).within(wanted, page)
+    found = _ordered(select(Run.created_at, Run.run_id).where(*within, look)).limit(page.limit + 1).subquery()
+    same = and_(Run.created_at == found.c.created_at, Run.run_id == found.c.run_id)
+    statement = _select(connection.dialect.name, wanted.sub_runs).join(found, same)
+    return connection.execute(_ordered(statement, found.c.created_at).limit(page.limit + 1)).all()
 
 
 def _cut(connection: ReadConnection, runs: _Runs, page: Page, horizon: datetime | None = None) -> Found:
