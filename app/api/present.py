@@ -103,6 +103,7 @@ def _handlers(handlers: Handlers) -> dag_schemas.HandlerOn | UnsetType:
 def step(item: Step) -> run_schemas.Step:
     """Show a step; members that say nothing are left out, but a command's empty arguments are shown."""
     has_line = bool(item.command) and not item.call
+    args = list(item.args) if has_line or item.args else UNSET
     return run_schemas.Step(
         name=item.name,
         id=or_unset(item.id),
@@ -114,7 +115,8 @@ def step(item: Step) -> run_schemas.Step:
         stdout=or_unset(item.stdout),
         stderr=or_unset(item.stderr),
         output=or_unset(item.output),
-        args=list(item.args) if has_line or item.args else UNSET,
+        args=args,
+        commands=_commands(item.command, args) if has_line else UNSET,
         call=or_unset(item.call.name) if item.call else UNSET,
         params=or_unset(item.call.params) if item.call else UNSET,
         parallel=_parallel(item.parallel),
@@ -124,6 +126,10 @@ def step(item: Step) -> run_schemas.Step:
         preconditions=or_unset(conditions(item.preconditions)),
         timeout_sec=or_unset(item.timeout_seconds),
     )
+
+
+def _commands(command: str, args: list[str] | UnsetType) -> list[run_schemas.StepCommand]:
+    return [run_schemas.StepCommand(command=command, args=args or UNSET)]
 
 
 def _parallel(parallel: Parallel | None) -> run_schemas.Parallel | UnsetType:
@@ -323,6 +329,8 @@ def _step_in_run(row: Row, steps: Steps) -> run_schemas.Step:
     for name in ("command", "args"):
         if name in (evaluated or ()):
             setattr(shown, name, evaluated[name])
+    if shown.commands and shown.command:
+        shown.commands = _commands(shown.command, shown.args)
     errors = (row["detail"] or {}).get("conditions", ())
     if definition.preconditions:
         shown.preconditions = conditions(definition.preconditions, errors)

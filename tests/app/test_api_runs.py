@@ -196,6 +196,7 @@ async def test_details_of_a_finished_run_are_complete(dagbook: Dagbook) -> None:
 async def test_a_command_is_shown_as_it_was_evaluated(dagbook: Dagbook) -> None:
     step = (await dagbook.run("params: A=1\nsteps: [{name: a, command: echo $A x}]\n")).nodes["a"]["step"]
     assert (step["command"], step["args"], step["cmdWithArgs"]) == ("echo", ["1", "x"], "echo $A x")
+    assert step["commands"] == [{"command": "echo", "args": ["1", "x"]}]
 
 
 async def test_latest_is_the_newest_run_of_a_name(dagbook: Dagbook) -> None:

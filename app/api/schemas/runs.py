@@ -43,6 +43,13 @@ class Parallel(Schema, kw_only=True):
     max_concurrent: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
+class StepCommand(Schema, kw_only=True):
+    """A command of a step."""
+
+    command: str
+    args: list[str] | UnsetType = UNSET
+
+
 class Step(Schema, kw_only=True):
     """One step of a definition."""
 
@@ -57,6 +64,7 @@ class Step(Schema, kw_only=True):
     stderr: str | UnsetType = UNSET
     output: str | UnsetType = UNSET
     args: list[str] | UnsetType = UNSET
+    commands: list[StepCommand] | UnsetType = UNSET  # ours: what web UIs later than the contract show
     call: str | UnsetType = UNSET
     params: str | UnsetType = UNSET
     parallel: Parallel | UnsetType = UNSET
