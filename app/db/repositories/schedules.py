@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.db.base import UtcDateTime
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Dag, DagRevision, Definition
 from app.db.models.run import IS_ACTIVE, Run
@@ -61,6 +60,7 @@ _IS_SLOT = (
     ScheduleSlot.kind == bindparam("b_kind"),
     ScheduleSlot.minute == bindparam("b_minute"),
 )
+_IS_RESTARTING = text("schedule_slots.outcome = 'restarting'")  # written out, as the index for it is
 _timed = (
     Dag.id,
     Dag.file_name,
@@ -90,7 +90,7 @@ _find_handled = select(*_SLOT_KEY).where(
 _get_starter = select(*_SLOT_KEY).where(ScheduleSlot.run_id == bindparam("run"))
 _find_restarting = (
     select(*_SLOT_KEY, ScheduleSlot.file_name, ScheduleSlot.restarts)
-    .where(ScheduleSlot.outcome == RESTARTING)
+    .where(_IS_RESTARTING)
     .order_by(ScheduleSlot.minute)
 )
 _find_live = (
@@ -107,7 +107,7 @@ _note = Prepared(
 _add = Prepared(insert(ScheduleSlot))
 _finish = Prepared(
     update(ScheduleSlot)
-    .where(*_IS_SLOT, ScheduleSlot.outcome == RESTARTING)
+    .where(*_IS_SLOT, _IS_RESTARTING)
     .values({name: bindparam(name) for name in ("outcome", "reason", "run_id", "settled_at")})
 )
 
@@ -143,15 +143,10 @@ def find_outcomes(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[S
     """Tell what has become of slots; those that nobody has seen to are left out."""
     found: dict[SlotKey, str] = {}
     for first in range(0, len(keys), _AT_A_TIME):
-        # A list of tuples hides the type of the instants from SQLAlchemy.
-        values = [(key.dag, key.kind, _bound(connection, key.minute)) for key in keys[first : first + _AT_A_TIME]]
+        values = [(key.dag, key.kind, key.minute) for key in keys[first : first + _AT_A_TIME]]
         for dag, kind, minute, outcome in connection.execute(_find_outcomes, {"keys": values}):
             found[SlotKey(dag, kind, minute)] = outcome
     return found
-
-
-def _bound(connection: ReadConnection, instant: datetime) -> Any:
-    return UtcDateTime().process_bind_param(instant, connection.dialect)
 
 
 def find_handled(connection: ReadConnection, after: datetime, until: datetime) -> set[SlotKey]:
