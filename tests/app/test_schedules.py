@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
+from app.db.database import WriteConnection
+from app.db.failure import DatabaseUnavailable
 from app.db.repositories import runs, schedules
 from app.main import Server
 from app.scheduling.due import MINUTE, cut
 from app.scheduling.scheduler import Scheduler
 from app.scheduling.tick import Ticker
 from tests.app.dagbook import Dagbook, client_of, serving
-from tests.db.rows import run_sql
+from tests.db.rows import add_dag, add_definition, run_sql
 from tests.waiting import come_true
 
 QUICK = "steps: [{name: a, command: 'true'}]\n"
@@ -398,7 +400,7 @@ async def test_a_text_that_cannot_be_read_any_more_leaves_the_schedule_of_the_la
     assert (slot["outcome"], "steps" in slot["reason"]) == ("failed", True)
 
 
-def _break(connection: Any, name: str) -> None:
+def _break(connection: WriteConnection, name: str) -> None:
     """Store a text as only a version that can read less would find it."""
     broken = f"schedule: '* * * * *'\nsteps: 7\nunheard: {name}\n"
     run_sql(
@@ -654,15 +656,55 @@ async def test_the_minute_that_it_is_is_seen_to_at_once(clockwork: Clockwork) ->
     )
 
 
-async def test_a_thousand_dags_are_looked_at_without_reading_a_text_again(
+async def test_a_tick_over_a_thousand_dags_costs_less_than_a_second_and_reads_no_text_again(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = f"schedule: '0 0 1 1 *'\n{QUICK}"
-    definitions = clockwork.server.parts.definitions
-    from app.definitions.save import By
-
-    for number in range(50):
-        await definitions.create(f"{clockwork.name}-{number}", f"# {number}\n{text}", By())
+    await clockwork.server.parts.database.write(lambda connection: _add_dags(connection, 1000))
     await clockwork.tick(0)
-    monkeypatch.setattr("app.definitions.timetable.read_timing", msgspec.json.decode)  # fails when it is called
+    monkeypatch.delattr("app.definitions.timetable.read_timing")
+    begin = time.process_time()
     await clockwork.tick(1)
+    assert time.process_time() - begin < 1
+    assert len(await clockwork.server.parts.timetable.read()) == 1000
+
+
+def _add_dags(connection: WriteConnection, count: int) -> None:
+    spec = "schedule: '0 0 1 1 *'\nsteps: []\n"
+    for number in range(count):
+        add_definition(connection, hash=f"{number:064}", spec=spec)
+        add_dag(connection, file_name=f"d{number}", dag_name=f"d{number}", definition_hash=f"{number:064}")
+
+
+async def test_after_a_clock_was_set_back_the_next_minute_is_ticked_all_the_same(clockwork: Clockwork) -> None:
+    """The library has planned the next tick by the clock as it was, an hour ahead."""
+    scheduler = clockwork.server.scheduler
+    await scheduler.start()
+    scheduler._job.modify(next_run_time=datetime.now(UTC) + timedelta(hours=1))
+    await scheduler._look_around()
+    assert scheduler._job.next_run_time <= datetime.now(UTC) + MINUTE
+    await scheduler.stop()
+
+
+async def test_a_tick_that_the_database_did_not_let_happen_comes_again(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is away for one statement only cannot be had, so the write of a slot is made to fail."""
+    await clockwork.store(EVERY_MINUTE + LONG)
+    scheduler, database = clockwork.server.scheduler, clockwork.server.parts.database
+    write, faults = database.write, ["the cable is out"]
+
+    async def fail_once(work: Any, *, durable: bool = True) -> Any:
+        if faults:
+            raise DatabaseUnavailable(faults.pop())
+        return await write(work, durable=durable)
+
+    monkeypatch.setattr(database, "write", fail_once)
+    with pytest.raises(DatabaseUnavailable):
+        await scheduler.tick(clockwork.minute(0))
+    await scheduler.tick(clockwork.minute(0))
+    monkeypatch.undo()
+    assert await clockwork.outcomes() == ["started"]
+
+
+async def test_a_server_that_is_not_to_schedule_is_not_listed(clockwork: Clockwork) -> None:
+    assert (await clockwork.client.get("/services/scheduler")).json() == {"schedulers": []}

@@ -17,9 +17,11 @@ from app.settings import read
 async def _tick(home: Path, url: str, minute: str) -> None:
     flags = {"database_url": url, "default_shell": "/bin/sh", "tz": "UTC", "scheduler_enabled": "false"}
     async with open_server(read(flags, {}, home), "server", "http://localhost") as server:
-        print("open", flush=True)
+        sys.stdout.write("open\n")
+        sys.stdout.flush()
         await server.scheduler.tick(datetime.fromisoformat(minute))
-        print("ticked", flush=True)
+        sys.stdout.write("ticked\n")
+        sys.stdout.flush()
         await asyncio.Event().wait()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -242,11 +243,7 @@ def test_everything_is_due_exactly_when_its_wall_clock_shows_it(
     end = begin + SPAN
     every = timing(msgspec.json.encode(expressions).decode())
     borders = [begin, *sorted(begin + minutes * MINUTE for minutes in cuts), end]
-    found = [
-        firing.minute
-        for after, until in zip(borders, borders[1:], strict=False)
-        for firing in due(every, after, until, zone)
-    ]
+    found = [firing.minute for after, until in pairwise(borders) for firing in due(every, after, until, zone)]
     assert found == clocks.walk(expressions, change.zone, begin, end)
 
 
