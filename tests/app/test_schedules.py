@@ -21,6 +21,7 @@ from app.scheduling.scheduler import Scheduler
 from app.scheduling.tick import Ticker
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.db.rows import add_dag, add_definition, run_sql
+from tests.runs.scene import IDENTITY, register
 from tests.waiting import come_true
 
 QUICK = "steps: [{name: a, command: 'true'}]\n"
@@ -704,6 +705,21 @@ async def test_a_tick_that_the_database_did_not_let_happen_comes_again(
     await scheduler.tick(clockwork.minute(0))
     monkeypatch.undo()
     assert await clockwork.outcomes() == ["started"]
+
+
+@pytest.mark.parametrize(("other", "rests"), [("0", [2.0]), ("~", [])])
+async def test_of_several_servers_the_first_has_a_head_start(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch, other: str, rests: list[float]
+) -> None:
+    scheduler, seen = clockwork.server.scheduler, []
+
+    async def rest(_event: asyncio.Event, seconds: float) -> None:
+        seen.append(seconds)
+
+    await register(clockwork.server.parts.database, IDENTITY, id=other, kind="scheduler")
+    monkeypatch.setattr(scheduler, "_rest", rest)
+    await scheduler._tick_until_done()
+    assert seen == rests
 
 
 async def test_a_server_that_is_not_to_schedule_is_not_listed(clockwork: Clockwork) -> None:
