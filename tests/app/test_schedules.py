@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -334,7 +335,7 @@ async def test_a_run_that_is_being_restarted_is_not_restarted_again(clockwork: C
 
 
 def _stubborn() -> str:
-    return "maxCleanUpTimeSec: 2\nsteps: [{name: a, command: \"trap '' TERM; sleep 60 & while true; do wait; done\"}]\n"
+    return "maxCleanUpTimeSec: 2\nsteps: [{name: a, command: \"trap '' TERM; sleep 30\"}]\n"
 
 
 async def test_a_restart_whose_run_was_removed_is_given_up(clockwork: Clockwork) -> None:
@@ -696,15 +697,20 @@ async def test_a_tick_that_the_database_did_not_let_happen_comes_again(
 
     async def fail_once(work: Any, *, durable: bool = True) -> Any:
         if faults:
-            raise DatabaseUnavailable(faults.pop())
+            faults.clear()
+            raise DatabaseUnavailable("the cable is out")
         return await write(work, durable=durable)
 
     monkeypatch.setattr(database, "write", fail_once)
     with pytest.raises(DatabaseUnavailable):
         await scheduler.tick(clockwork.minute(0))
-    await scheduler.tick(clockwork.minute(0))
-    monkeypatch.undo()
-    assert await clockwork.outcomes() == ["started"]
+
+    async def look() -> bool:
+        with suppress(DatabaseUnavailable):  # the recorder, too, has to notice that the database is back
+            await scheduler.tick(clockwork.minute(0))
+        return await clockwork.outcomes() == ["started"]
+
+    await come_true(look)
 
 
 @pytest.mark.parametrize(("other", "rests"), [("0", [2.0]), ("~", [])])
