@@ -11,7 +11,7 @@ from alembic import op
 from app.db.revision import revise
 
 revision = "0010"
-down_revision: str | None = "0006"
+down_revision: str | None = "0008"
 branch_labels: str | None = None
 depends_on: str | None = None
 
