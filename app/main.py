@@ -149,12 +149,12 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
-        if settings.scheduler_enabled and kind == _SERVER:
-            await server.scheduler.start()
         if kind == _SERVER:
             server.audit_sealer.start()
         server.parts.feed.start()
         server.forgetting.start()
+        if settings.scheduler_enabled and kind == _SERVER:
+            await server.scheduler.start()
         try:
             yield server
         finally:

@@ -54,7 +54,6 @@ Head = Annotated[int | None, QueryParameter(name="head", schema_extra=_FROM_ONE)
 Offset = Annotated[int | None, QueryParameter(name="offset", schema_extra=_FROM_ONE)]
 MostComing = Annotated[int, QueryParameter(name="limit", schema_extra={"minimum": 1, "maximum": 1000})]
 Until = Annotated[int | None, QueryParameter(name="until")]
-OfDag = Annotated[str | None, QueryParameter(name="dag")]
 Limit = Annotated[int | None, QueryParameter(name="limit", schema_extra={"minimum": 1, "maximum": 10000})]
 Code = Annotated[str, QueryParameter(name="code")]
 LoginState = Annotated[str, QueryParameter(name="state")]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
+from app.auth.origin import Action, Origin, dag_deed
 from app.clock import Clock
-from app.db.database import Database
-from app.db.repositories import schedules
+from app.db.database import Database, WriteConnection
+from app.db.repositories import audit, schedules
 from app.db.repositories.reading import Row
 from app.errors import BadRequestError
 
@@ -37,11 +40,19 @@ class SettingsOfDags:
             return DagSettings()
         return DagSettings(catchup=row["catchup"], catchup_window_seconds=row["catchup_window_seconds"])
 
-    async def put(self, dag: Row, wanted: DagSettings, actor: str | None) -> None:
+    async def put(self, dag: Row, wanted: DagSettings, origin: Origin) -> None:
         """Set it anew; raises BadRequestError."""
         _check(wanted)
-        row = msgspec.structs.asdict(wanted) | {"dag_id": dag["id"], "updated_at": self._now(), "updated_by": actor}
-        await self._database.write(lambda connection: schedules.put_setting(connection, row))
+        now, after = self._now(), msgspec.structs.asdict(wanted)
+        row = after | {"dag_id": dag["id"], "updated_at": now, "updated_by": origin.label}
+        before = msgspec.structs.asdict(await self.get(dag))
+        entry = origin.entry(dag_deed(Action.DAG_SETTINGS, dag["file_name"], before, after), now)
+        await self._database.write(lambda connection: _put(connection, row, entry))
+
+
+def _put(connection: WriteConnection, row: dict[str, Any], entry: Row) -> None:
+    schedules.put_setting(connection, row)
+    audit.add(connection, entry)
 
 
 def _check(wanted: DagSettings) -> None:

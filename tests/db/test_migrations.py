@@ -131,10 +131,10 @@ def add_packed(connection: WriteConnection, text: str) -> None:
         add_chunk(connection, run_id, seq, text="", packed=pack(text))
 
 
-async def test_slots_and_settings_go_with_0010_and_nothing_else(empty_url: str) -> None:
+async def test_slots_and_settings_go_with_0011_and_nothing_else(empty_url: str) -> None:
     await upgrade(empty_url)
     await run_in(empty_url, add_slots)
-    await downgrade(empty_url, "0006")
+    await downgrade(empty_url, "0010")
     async with open_for_migration(empty_url, writes=False) as connection:
         assert (await connection.exec_driver_sql("SELECT count(*) FROM dags")).scalar() == 1
     await upgrade(empty_url)

@@ -20,6 +20,7 @@ from app.api.run_search import read_instant
 from app.api.schemas.common import or_unset
 from app.api.schemas.schedules import DagSettings, ShownDagSettings, Slot, Slots, Upcoming, UpcomingList
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import dags, schedules
@@ -99,7 +100,13 @@ async def get_settings(file_name: params.FileName, parts: NamedDependency[Parts]
     return await _shown(parts, await require_dag(parts, file_name))
 
 
-@put(_SETTINGS, operation_id="putDAGSettings", needs=Needs.WRITE, responses=errors(404))
+@put(
+    _SETTINGS,
+    operation_id="putDAGSettings",
+    needs=Needs.WRITE,
+    audits=Action.DAG_SETTINGS,
+    responses=errors(404),
+)
 async def put_settings(
     file_name: params.FileName,
     data: JSONBody[DagSettings],
@@ -110,7 +117,7 @@ async def put_settings(
     row = await require_dag(parts, file_name)
     seconds = settings.DEFAULT_WINDOW_SECONDS if data.catchup_window_sec is UNSET else data.catchup_window_sec
     wanted = settings.DagSettings(catchup=data.catchup, catchup_window_seconds=seconds)
-    await parts.dag_settings.put(row, wanted, caller.actor)
+    await parts.dag_settings.put(row, wanted, caller.origin)
     return await _shown(parts, row)
 
 

@@ -1,6 +1,6 @@
 """Times of schedules, each of which is seen to once, and what is set for a DAG beside its definition.
 
-Revision ID: 0010
+Revision ID: 0011
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from app.db.revision import revise
 
-revision = "0010"
-down_revision: str | None = "0008"
+revision = "0011"
+down_revision: str | None = "0010"
 branch_labels: str | None = None
 depends_on: str | None = None
 
@@ -25,7 +25,7 @@ _IS_RESTARTING = sa.text("outcome = 'restarting'")
 
 
 def upgrade() -> None:
-    with revise(op.get_bind(), triggers="0003"):
+    with revise(op.get_bind(), triggers="0009"):
         _create_slots()
         op.create_table(
             "schedule_marks",
@@ -80,6 +80,6 @@ def _create_slots() -> None:
 
 
 def downgrade() -> None:
-    with revise(op.get_bind(), triggers="0003"):
+    with revise(op.get_bind(), triggers="0009"):
         for name in ("dag_settings", "schedule_marks", "schedule_slots"):
             op.drop_table(name)
