@@ -32,6 +32,7 @@ from app.api.controllers import (
     revisions,
     run_events,
     runs,
+    schedules,
     schemas,
     services,
     sub_runs,
@@ -60,6 +61,8 @@ from app.db.database import Database
 from app.definitions.revisions import Revisions
 from app.definitions.save import Definitions
 from app.definitions.search import Search
+from app.definitions.settings import SettingsOfDags
+from app.definitions.timetable import Timetable
 from app.engine.admission import Queues
 from app.people.access import asks_who_calls, find_provider, make_access, with_users
 from app.people.oidc import Oidc
@@ -73,6 +76,9 @@ from app.runs.rerun import Reruns
 from app.runs.sealing import Sealer
 from app.runs.supervisor import Supervisor, identify
 from app.runs.sweep import Sweep
+from app.runs.timely import TimelyRuns
+from app.scheduling.scheduler import Scheduler
+from app.scheduling.tick import Ticker
 from app.settings import Settings, SettingsError
 from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
@@ -94,6 +100,7 @@ _DAG_HANDLERS = [
     *revisions.HANDLERS,
     schemas.get_schema,
 ]
+_SCHEDULE_HANDLERS = schedules.HANDLERS
 _SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *events.HANDLERS, *services.HANDLERS, *audit.HANDLERS]
 _RUN_HANDLERS = [
     *runs.HANDLERS,
@@ -115,6 +122,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Nodes
     audit_sealer: AuditSealer
     forgetting: Forgetting
+    scheduler: Scheduler
 
 
 def check_exposure(settings: Settings) -> None:
@@ -153,9 +161,12 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
             server.audit_sealer.start()
         server.parts.feed.start()
         server.forgetting.start()
+        if settings.scheduler_enabled and kind == _SERVER:
+            await server.scheduler.start()
         try:
             yield server
         finally:
+            await server.scheduler.stop()
             await server.dispatcher.stop()
             await server.parts.resources.stop()
             try:
@@ -196,6 +207,8 @@ def build(
     supervisor = Supervisor(database, recorder, sweep, library, ground)
     launcher = Launcher(database, library, ground, supervisor)
     definitions = Definitions(database, library, now)
+    timetable = Timetable(database, settings.tz)
+    timely = TimelyRuns(database, launcher, supervisor, now)
     parts = Parts(
         database=database,
         library=library,
@@ -209,6 +222,8 @@ def build(
         queues=ground.queues,
         totals=Totals(database),
         next_runs=NextRuns(settings.tz),
+        timetable=timetable,
+        dag_settings=SettingsOfDags(database, now),
         metrics_page=MetricsPage(registry),
         resources=_resources(settings),
         access=make_access(settings, database, local_token, provider),
@@ -228,6 +243,7 @@ def build(
         nodes=nodes,
         audit_sealer=AuditSealer(database, ground.sealer, now),
         forgetting=Forgetting(database, settings.changes_retention_seconds, now),
+        scheduler=Scheduler(database, Ticker(database, timetable, timely, now), timely, identity, now),
     )
 
 
@@ -274,7 +290,7 @@ def _application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffi
 
 
 def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Litestar:
-    handed_on = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS]
+    handed_on = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS, *_SCHEDULE_HANDLERS]
     return Litestar(
         [
             Router(

@@ -16,6 +16,8 @@ from app.db.database import Database
 from app.definitions.revisions import Revisions
 from app.definitions.save import Definitions
 from app.definitions.search import Search
+from app.definitions.settings import SettingsOfDags
+from app.definitions.timetable import Timetable
 from app.engine.admission import Queues
 from app.people.access import Access
 from app.queue.dequeue import Waiting
@@ -57,6 +59,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     queues: Queues
     totals: Totals
     next_runs: NextRuns
+    timetable: Timetable
+    dag_settings: SettingsOfDags
     metrics_page: MetricsPage
     resources: ResourceSampler
     access: Access

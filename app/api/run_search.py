@@ -141,10 +141,10 @@ def provide_run_filter(
     dag_run_id: params.RunIdPart = None,
 ) -> RunFilter:
     """Gather what a list of runs is narrowed to; without dates, to those created since 00:00 UTC today."""
-    since = _instant("fromDate", from_date)
+    since = read_instant("fromDate", from_date)
     if from_date is None and to_date is None:
         since = run_page.since or _midnight(parts.now())
-    return RunFilter(status=status, since=since, before=_instant("toDate", to_date), run_id_part=dag_run_id)
+    return RunFilter(status=status, since=since, before=read_instant("toDate", to_date), run_id_part=dag_run_id)
 
 
 def _midnight(now: datetime) -> datetime:
@@ -164,7 +164,8 @@ def provide_run_search(
     return RunSearch(replace(run_filter, **more), replace(run_page.page, bounded=True))
 
 
-def _instant(field: str, seconds: int | None) -> datetime | None:
+def read_instant(field: str, seconds: int | None) -> datetime | None:
+    """Read a Unix time in seconds; raises BadRequestError."""
     if seconds is None:
         return None
     if not 0 <= seconds <= _LATEST_SECONDS:

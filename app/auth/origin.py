@@ -27,6 +27,7 @@ class Action(StrEnum):
     DAG_REDACT = "dag.redact"
     DAG_RENAME = "dag.rename"
     DAG_SUSPEND = "dag.suspend"
+    DAG_SETTINGS = "dag.settings"
     DAG_DELETE = "dag.delete"
     RUN_START = "run.start"
     RUN_ENQUEUE = "run.enqueue"

@@ -30,7 +30,7 @@ from app.runs import stored
 from app.runs.accept import Start, Wanted
 from app.runs.files import RunFiles
 from app.runs.ground import Ground
-from app.runs.guard import Refusal
+from app.runs.guard import SLOT_TAKEN, Refusal
 from app.runs.inputs import Place, evaluate_again, evaluate_inputs
 from app.runs.recorder import RunRefusedError
 from app.runs.rerun import gone
@@ -38,6 +38,11 @@ from app.runs.run import OwnedRun
 from app.runs.stored import DefinitionGoneError, StoredRun
 from app.spec.library import Library
 from app.spec.load import Loaded
+from app.spec.model import Definition
+
+
+class SlotTakenError(Exception):
+    """Another server has seen to this time of a schedule."""
 
 
 class Drivers(Protocol):
@@ -86,6 +91,15 @@ class Launcher:
     async def enqueue_stored(self, file_name: str, start: Start) -> str:
         """Let a stored DAG wait in its queue, and return the run's id; raises AppError."""
         return await self._enqueue(await self._stored(file_name, start))
+
+    async def start_due(self, file_name: str, start: Start) -> str:
+        """Start a stored DAG for its schedule, or let it wait for the worker that it asks for.
+
+        Raises SlotTakenError beside what ``start_stored`` does.
+        """
+        text = await self._stored(file_name, start)
+        waits = bool(text.loaded.definition.dag.worker_selector) and self._ground.queues.enabled
+        return await (self._enqueue(text) if waits else self._start(text))
 
     def _text(self, spec: str, name: str, start: Start) -> _Text:
         if not spec.strip():
@@ -154,6 +168,8 @@ class Launcher:
         try:
             await stored
         except RunRefusedError as error:
+            if error.refusal.code == SLOT_TAKEN:
+                raise SlotTakenError(error.refusal.message) from error
             raise _as_app_error(error.refusal) from error
 
     async def reschedule(self, run: Row, start: Start) -> str:
@@ -161,6 +177,11 @@ class Launcher:
 
         Its text, params and environment are the other run's; dotenv files are read again.
         """
+        wanted = msgspec.structs.replace(start, singleton=True, action=Action.RUN_RESCHEDULE)
+        return await self.start_again(run, wanted)
+
+    async def start_again(self, run: Row, start: Start) -> str:
+        """Do the same within the limits that ``start`` names; raises SlotTakenError, too."""
         name = start.dag_name.strip()
         if name:
             check_dag_name(name, "dagName")
@@ -183,10 +204,14 @@ class Launcher:
             last_seq=1,
             queue=dag.queue or name,
         )
-        start = _again(start, source.run)
+        start = msgspec.structs.replace(start, revision=source.run["dag_revision"])
         wanted = Wanted(spec=source.spec, base=source.base, file_name=source.run["file_name"], start=start)
         await self._accept(self._drivers.accept(wanted, owned))
         return run_id
+
+    async def definition_of(self, run: Row) -> Definition:
+        """Return what a run works from; raises AppError when that is gone."""
+        return (await self._source(run)).loaded.definition
 
     async def _source(self, run: Row) -> StoredRun:
         try:
@@ -233,10 +258,6 @@ class Launcher:
             except DatabaseUnavailable as error:
                 errors.append(f"run {run_id!r} could not be asked to stop: {error}")
         return errors
-
-
-def _again(start: Start, run: Row) -> Start:
-    return msgspec.structs.replace(start, singleton=True, revision=run["dag_revision"], action=Action.RUN_RESCHEDULE)
 
 
 def _ask_to_stop(connection: WriteConnection, run: Row, actor: str | None, entry: Row) -> StopRequest:

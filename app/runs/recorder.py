@@ -17,11 +17,11 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import audit, changes, queue, transitions
+from app.db.repositories import audit, changes, queue, schedules, transitions
 from app.db.repositories.transitions import Activity, Claim, NewAttempt, NewRun, Transition
 from app.engine.admission import Entry, Queues, admit
 from app.runs.accept import queued
-from app.runs.guard import NOT_NEXT, Refusal, guard_again, guard_claim, is_crowded_out
+from app.runs.guard import NOT_NEXT, Refusal, guard_again, guard_claim, guard_slot, is_crowded_out
 
 _log = logging.getLogger(__name__)
 _GROUP_LOG_BYTES = 1024 * 1024
@@ -215,6 +215,7 @@ class Recorder:
         accepted += self._admit(connection, [(item, run) for item, run in new if not run.is_child], failed)
         if accepted:
             transitions.add_runs(connection, accepted)
+            schedules.settle(connection, [_settled(run, run.slot) for run in accepted if run.slot is not None])
             transitions.apply(connection, [run.first for run in accepted if run.first is not None])
         return accepted
 
@@ -226,10 +227,11 @@ class Recorder:
             return []
         used = transitions.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
         crowds = _Crowds(connection, [run for _, run in new])
+        slots = _Slots(connection, [run for _, run in new])
         accepted = []
         for item, run in new:
             activity = crowds.around(run)
-            refusal = self._guard(run, (run.dag_name, run.run_id) in used, activity)
+            refusal = slots.refuse(run) or self._guard(run, (run.dag_name, run.run_id) in used, activity)
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
                 continue
@@ -237,6 +239,7 @@ class Recorder:
             admitted = queued(run) if run.entry is None and is_crowded_out(run, activity) else run
             item.queued = admitted.entry is not None
             crowds.add(admitted)
+            slots.add(admitted)
             accepted.append(admitted)
         return accepted
 
@@ -346,6 +349,26 @@ class _Crowds:
             live=activity.live + (not waits), queued=activity.queued + waits
         )
         self._live[run.queue] = activity.crowd + (not waits)
+
+
+class _Slots:
+    """What has become of the times of schedules that new runs are started for."""
+
+    def __init__(self, connection: ReadConnection, new: Sequence[NewRun]) -> None:
+        wanted = [run.slot.key for run in new if run.slot is not None]
+        self._outcomes = schedules.find_outcomes(connection, wanted) if wanted else {}
+
+    def refuse(self, run: NewRun) -> Refusal | None:
+        return None if run.slot is None else guard_slot(run.slot, self._outcomes.get(run.slot.key))
+
+    def add(self, run: NewRun) -> None:
+        if run.slot is not None:
+            self._outcomes[run.slot.key] = schedules.STARTED
+
+
+def _settled(run: NewRun, slot: schedules.Slot) -> schedules.Settled:
+    outcome = schedules.QUEUED if run.entry is not None else schedules.STARTED
+    return schedules.Settled(slot, schedules.RESTARTED if slot.pending else outcome, run.run["created_at"], run=run.key)
 
 
 def _turns(work: _Work) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     detach_lease_seconds: float
     queues: Mapping[str, int]
     queues_enabled: bool
+    scheduler_enabled: bool
     monitoring_interval_seconds: float
     monitoring_retention_seconds: float
     event_streams: int

@@ -23,6 +23,7 @@ from app.db.models import (
     RunAttempt,
     RunEvent,
     RunRequest,
+    ScheduleSlot,
     Service,
     Token,
     User,
@@ -212,6 +213,19 @@ def add_seal(connection: WriteConnection, number: int, first: int, last: int, **
         "sealed_at": NOW,
     }
     add(connection, AuditSeal, **(row | values))
+
+
+def add_slot(connection: WriteConnection, dag_id: int, **values: Any) -> None:
+    row = {
+        "dag_id": dag_id,
+        "kind": "start",
+        "minute": NOW.replace(second=0, microsecond=0),
+        "file_name": "etl",
+        "outcome": "started",
+        "made_up": False,
+        "settled_at": NOW,
+    }
+    add(connection, ScheduleSlot, **(row | values))
 
 
 def add_whole_run(connection: WriteConnection, **values: Any) -> int:

@@ -74,9 +74,10 @@ def node(run: dict[str, Any], step: str) -> dict[str, Any]:
 class Program:
     """``python -m app serve`` with a home and a database, started and ended as a test wants it."""
 
-    def __init__(self, home: Path, database_url: str = "", *, log: Path | None = None) -> None:
+    def __init__(self, home: Path, database_url: str = "", *, log: Path | None = None, schedules: bool = True) -> None:
         self.home = home
         self.database_url = database_url or f"sqlite:///{home}/dagbook.sqlite3"
+        self._schedules = schedules
         self.output = log or home.with_name(f"{home.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
         self._api: Api | None = None
@@ -117,7 +118,7 @@ class Program:
     def _environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("DAGBOOK_")}
         own |= {"DAGBOOK_HOME": str(self.home), "DAGBOOK_DATABASE_URL": self.database_url, "DAGBOOK_PORT": "0"}
-        return own | {"SHELL": "/bin/sh"}
+        return own | {"SHELL": "/bin/sh", "DAGBOOK_SCHEDULER_ENABLED": str(self._schedules).lower()}
 
     def _address(self, begin: int) -> str | None:
         assert self._process is not None

@@ -9,6 +9,7 @@ from app.db.models.log import LogChunk
 from app.db.models.node import Node
 from app.db.models.queue import QueueEntry
 from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
+from app.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from app.db.models.search import RunError, RunParam, RunTag
 from app.db.models.service import Service
 from app.db.models.user import Token, User
@@ -19,6 +20,7 @@ __all__ = [
     "Change",
     "Dag",
     "DagRevision",
+    "DagSetting",
     "Definition",
     "LogChunk",
     "Node",
@@ -31,6 +33,8 @@ __all__ = [
     "RunParam",
     "RunRequest",
     "RunTag",
+    "ScheduleMark",
+    "ScheduleSlot",
     "Service",
     "Token",
     "User",

@@ -21,6 +21,7 @@ from app.db.models.queue import QueueEntry
 from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.prepared import Prepared
 from app.db.repositories import search
+from app.db.repositories.schedules import Slot
 
 Row = dict[str, Any]
 
@@ -65,6 +66,10 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     may_wait: bool = False  # whether it is queued where there is no room, instead of refused
     entry: Row | None = None  # its place in the queue, if it is to wait there
     limited: bool = True  # whether the limit of active runs applies to waiting, too
+    patient: bool = (
+        False  # whether it waits where the limit of active runs is reached, if that does not apply to waiting
+    )
+    slot: Slot | None = None  # the time of a schedule that it is started for, which is settled in the same commit
     is_child: bool = False  # called by another run: limits of its DAG do not count
     audit: Row | None = None  # the entry about who wanted it, if somebody did
     first: Transition | None = None  # what its driver did with it at once, stored in the same commit
