@@ -14,21 +14,28 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
+from prometheus_client import CollectorRegistry
 
 from app import __version__
 from app.api import errors
 from app.api.controllers import (
+    audit,
     auth,
     dag_history,
     dag_list,
+    dag_outlook,
     dags,
+    events,
     health,
+    log_search,
     monitoring,
     oidc,
     queues,
     reruns,
     revisions,
+    run_events,
     runs,
+    schedules,
     schemas,
     services,
     sub_runs,
@@ -36,10 +43,18 @@ from app.api.controllers import (
     users,
 )
 from app.api.deps import Parts
-from app.api.guards import find_needs, make_guard
+from app.api.envelope import Envelope
+from app.api.feed import Feed
+from app.api.forwarding import make_forward
+from app.api.guards import find_actions, find_needs, make_guard
 from app.api.imports import hidden
+from app.api.log_search import LogSearch
+from app.api.methods import make_options
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
+from app.api.proxies import TrustedProxies
+from app.api.refusals import make_refusal_hook
+from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
 from app.api.totals import Totals
@@ -49,6 +64,8 @@ from app.db.database import Database
 from app.definitions.revisions import Revisions
 from app.definitions.save import Definitions
 from app.definitions.search import Search
+from app.definitions.settings import SettingsOfDags
+from app.definitions.timetable import Timetable
 from app.engine.admission import Queues
 from app.people.access import asks_who_calls, find_provider, make_access, with_users
 from app.people.oidc import Oidc
@@ -62,18 +79,41 @@ from app.runs.rerun import Reruns
 from app.runs.sealing import Sealer
 from app.runs.supervisor import Supervisor, identify
 from app.runs.sweep import Sweep
+from app.runs.timely import TimelyRuns
+from app.scheduling.scheduler import Scheduler
+from app.scheduling.tick import Ticker
 from app.settings import Settings, SettingsError
 from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
+from app.telemetry.run_figures import RunFigures
+from app.telemetry.traffic import Traffic
+from app.upkeep.audit_pruning import AuditPruning
+from app.upkeep.audit_sealing import AuditSealer
+from app.upkeep.changes import Forgetting
 from app.web import pages
 
 API_PATH = "/api/v2"
 _SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
-_DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
-_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
-_RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
+_DAG_HANDLERS = [
+    *dags.HANDLERS,
+    *dag_list.HANDLERS,
+    *dag_history.HANDLERS,
+    *dag_outlook.HANDLERS,
+    *revisions.HANDLERS,
+    schemas.get_schema,
+]
+_SCHEDULE_HANDLERS = schedules.HANDLERS
+_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *events.HANDLERS, *services.HANDLERS, *audit.HANDLERS]
+_RUN_HANDLERS = [
+    *runs.HANDLERS,
+    *queues.HANDLERS,
+    *reruns.HANDLERS,
+    *run_events.HANDLERS,
+    *log_search.HANDLERS,
+    *sub_runs.HANDLERS,
+]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +123,10 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     parts: Parts
     supervisor: Supervisor
     dispatcher: Dispatcher
+    nodes: Nodes
+    audit_sealer: AuditSealer
+    forgetting: Forgetting
+    scheduler: Scheduler
 
 
 def check_exposure(settings: Settings) -> None:
@@ -113,15 +157,29 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
     database = await Database.open(settings.database_url)
     try:
         server = build(settings, database, identify(kind, address, __version__), local_token, provider)
+        await server.forgetting.begin()
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
+        if kind == _SERVER:
+            server.audit_sealer.start()
+        server.parts.feed.start()
+        server.forgetting.start()
+        if settings.scheduler_enabled and kind == _SERVER:
+            await server.scheduler.start()
         try:
             yield server
         finally:
+            await server.scheduler.stop()
             await server.dispatcher.stop()
             await server.parts.resources.stop()
-            await server.supervisor.stop()
+            try:
+                await server.supervisor.stop()
+            finally:
+                await server.parts.feed.stop()
+                await server.forgetting.stop()
+                await server.audit_sealer.stop()
+                await server.nodes.close()
     finally:
         await database.close()
 
@@ -146,12 +204,15 @@ def build(
 ) -> Server:
     """Wire the parts of a server; nothing is started."""
     library = Library()
-    ground = _ground(settings, identity)
+    registry = CollectorRegistry()
+    ground = _ground(settings, identity, RunFigures(registry))
     recorder = Recorder(database, identity.id, guard, ground.queues)
     sweep = Sweep(database, library, ground)
     supervisor = Supervisor(database, recorder, sweep, library, ground)
     launcher = Launcher(database, library, ground, supervisor)
     definitions = Definitions(database, library, now)
+    timetable = Timetable(database, settings.tz)
+    timely = TimelyRuns(database, launcher, supervisor, now)
     parts = Parts(
         database=database,
         library=library,
@@ -161,18 +222,33 @@ def build(
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),
         waiting=Waiting(database, supervisor.changed, ground.queues, now),
+        audit_pruning=AuditPruning(database, now),
         queues=ground.queues,
         totals=Totals(database),
         next_runs=NextRuns(settings.tz),
-        metrics_page=MetricsPage(),
+        timetable=timetable,
+        dag_settings=SettingsOfDags(database, now),
+        metrics_page=MetricsPage(registry),
         resources=_resources(settings),
         access=make_access(settings, database, local_token, provider),
+        feed=Feed(database, settings.event_streams),
+        log_search=LogSearch(database),
         zone=settings.tz,
         now=now,
         version=__version__,
     )
     dispatcher = Dispatcher(database, supervisor, supervisor.changed, ground.queues)
-    return Server(app=_application(settings, parts), parts=parts, supervisor=supervisor, dispatcher=dispatcher)
+    nodes = Nodes(settings.remote_nodes)
+    return Server(
+        app=_application(settings, parts, nodes, Traffic(registry)),
+        parts=parts,
+        supervisor=supervisor,
+        dispatcher=dispatcher,
+        nodes=nodes,
+        audit_sealer=AuditSealer(database, ground.sealer, now),
+        forgetting=Forgetting(database, settings.changes_retention_seconds, now),
+        scheduler=Scheduler(database, Ticker(database, timetable, timely, now), timely, identity, now),
+    )
 
 
 def _resources(settings: Settings) -> ResourceSampler:
@@ -181,7 +257,7 @@ def _resources(settings: Settings) -> ResourceSampler:
     )
 
 
-def _ground(settings: Settings, identity: Identity) -> Ground:
+def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Ground:
     for directory in (settings.spool_dir, settings.work_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Ground(
@@ -200,26 +276,37 @@ def _ground(settings: Settings, identity: Identity) -> Ground:
         zone=settings.tz,
         now=now,
         sealer=Sealer(settings.secret_key, settings.home),
+        figures=figures,
     )
 
 
-def _application(settings: Settings, parts: Parts) -> ASGIApp:
+def _application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffic) -> ASGIApp:
     path = settings.base_path + API_PATH
     # Litestar loads pydantic when it is there: 8 MiB and 40 ms for nothing, for every schema here is a msgspec struct.
     with hidden("pydantic"):
-        app = _litestar(settings, parts, path)
+        app = _litestar(settings, parts, nodes, path)
     find_needs(app)
+    find_actions(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
-    return Gatekeeper(app, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
+    kept = Gatekeeper(app, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
+    whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
+    return TrustedProxies(whole, settings.trusted_proxies) if settings.trusted_proxies else whole
 
 
-def _litestar(settings: Settings, parts: Parts, path: str) -> Litestar:
+def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Litestar:
+    handed_on = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS, *_SCHEDULE_HANDLERS]
     return Litestar(
         [
-            Router(path, route_handlers=[*_SYSTEM_HANDLERS, *_PEOPLE_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS]),
+            Router(
+                path,
+                route_handlers=[make_options(handed_on), *handed_on],
+                before_request=make_forward(nodes, path),
+            ),
+            Router(path, route_handlers=[make_options(_PEOPLE_HANDLERS), *_PEOPLE_HANDLERS]),
             Router(settings.base_path or "/", route_handlers=_page_handlers(settings), include_in_schema=False),
         ],
         guards=[make_guard(parts.access)],
+        after_exception=[make_refusal_hook(parts.access.refusals)],
         dependencies=make_providers(parts),
         exception_handlers={**errors.HANDLERS, NotFoundException: _missing_page(settings, path)},
         openapi_config=_openapi(path),
@@ -277,7 +364,15 @@ def _cors(settings: Settings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=["Content-Type", "Authorization", "Content-Encoding", "Accept", "If-Match"],
-        expose_headers=["ETag"],
+        allow_headers=[
+            "Content-Type",
+            "Authorization",
+            "Content-Encoding",
+            "Accept",
+            "If-Match",
+            "Last-Event-ID",
+            "X-Request-Id",
+        ],
+        expose_headers=["ETag", "X-Request-Id", "Retry-After"],
         max_age=300,
     )

@@ -15,6 +15,7 @@ _RUN_ID = re.compile(r"[-A-Za-z0-9_]+")
 LONGEST_NAME, LONGEST_RUN_ID = 40, 64
 _LONGEST_QUEUE = 128
 LATEST = "latest"
+_LONGEST_PATH, _LONGEST_PART = 4095, 255  # bytes, as the kernel has them
 _SUFFIXES = (".yaml", ".yml")
 _SHOWN = 60
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -51,6 +52,14 @@ def check_dag_name(text: str, field: str) -> str:
         raise BadRequestError(
             f"{field}: {shorten(text)} is no DAG name: use 1 to {LONGEST_NAME} letters, digits, '-', '_' or '.'"
         )
+    return text
+
+
+def check_directory(text: str, field: str) -> str:
+    """Return the path of a directory given by a client if it can be one; raises BadRequestError."""
+    longest = max(len(part.encode()) for part in text.split("/"))
+    if not text.startswith("/") or "\0" in text or longest > _LONGEST_PART or len(text.encode()) > _LONGEST_PATH:
+        raise BadRequestError(f"{field}: {shorten(text)} cannot be a directory; give its absolute path")
     return text
 
 

@@ -32,7 +32,7 @@ from sqlalchemy import bindparam, insert, update
 from app.db.database import Database, WriteConnection
 from app.db.models import Node, Run, RunAttempt, RunEvent, RunInput
 from app.db.prepared import Prepared
-from app.db.repositories import dags, transitions
+from app.db.repositories import dags, search, transitions
 from app.db.repositories.dags import DagFilter
 from app.db.upgrade import upgrade
 from app.settings import read
@@ -162,6 +162,7 @@ class Seeder:
         new = [run for run in runs if (run.name, run.dag_run_id) not in used]
         made = [Rows(run, self._definition(connection, run)) for run in new]
         RUN_INSERTS.store(connection, [rows.run for rows in made])
+        search.add(connection, [rows.run for rows in made])
         ATTEMPT_INSERTS.store(connection, [rows.attempt for rows in made])
         INPUT_INSERTS.store(connection, [rows.inputs for rows in made])
         NODE_INSERTS.store(connection, [node for rows in made for node in rows.nodes])

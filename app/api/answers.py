@@ -26,3 +26,8 @@ def errors(*statuses: int) -> dict[int, ResponseSpec]:
         status: ResponseSpec(Error, generate_examples=False, description=_DESCRIPTIONS[status])
         for status in sorted({*_ALWAYS, *statuses})
     }
+
+
+def nothing_or(*statuses: int) -> dict[int, ResponseSpec]:
+    """Document that a 200 has no body; the framework would document a JSON ``null``."""
+    return {200: ResponseSpec(None, description="It is done"), **errors(*statuses)}

@@ -12,6 +12,7 @@ from litestar import Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 
+from app.auth.caller import Caller
 from app.errors import BadRequestError
 from app.people.oidc import Oidc
 
@@ -51,20 +52,27 @@ def send_away(connection: Connection, oidc: Oidc, back_to: str) -> Response[None
     _check_own(back_to)
     state, nonce = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     values = {_STATE: state, _NONCE: nonce, _ORIGIN: quote(back_to, safe="")}
-    cookies = [_cookie(connection, name, value, _STEPS_SECONDS) for name, value in values.items()]
+    secure = _is_secure(connection, oidc)
+    cookies = [_cookie(name, value, _STEPS_SECONDS, secure=secure) for name, value in values.items()]
     return _redirect(oidc.login_url(state, nonce), cookies)
 
 
-async def take_back(connection: Connection, oidc: Oidc, code: str, state: str) -> Response[None]:
-    """Let a browser in that comes from the provider; raises BadRequestError, ForbiddenError, ProviderError."""
+async def take_back(connection: Connection, oidc: Oidc, code: str, state: str) -> tuple[Response[None], Caller]:
+    """Let a browser in that comes from the provider, and tell who it is.
+
+    Raises BadRequestError, ForbiddenError, ProviderError.
+    """
     expected, nonce = _require(connection, _STATE), _require(connection, _NONCE)
     back_to = unquote(_require(connection, _ORIGIN))
     if not hmac.compare_digest(expected.encode(), state.encode()) or not code:
         raise BadRequestError("this login was not begun here, or is too old; begin again")
     _check_own(back_to)
     token, seconds = await oidc.admit(code, nonce)
-    gone = [_cookie(connection, name, "", 0) for name in (_STATE, _NONCE, _ORIGIN)]
-    return _redirect(back_to, [_cookie(connection, COOKIE, token, seconds or _SHORTEST_SECONDS), *gone])
+    secure = _is_secure(connection, oidc)
+    gone = [_cookie(name, "", 0, secure=secure) for name in (_STATE, _NONCE, _ORIGIN)]
+    answer = _redirect(back_to, [_cookie(COOKIE, token, seconds or _SHORTEST_SECONDS, secure=secure), *gone])
+    caller = await oidc.identify(token, connection.client.host if connection.client else "")
+    return answer, caller or Caller(via="oidc")
 
 
 def _check_own(url: str) -> None:
@@ -84,11 +92,10 @@ def _redirect(url: str, cookies: list[Cookie]) -> Response[None]:
     return Response(None, status_code=302, headers=headers, cookies=cookies, media_type="text/plain")
 
 
-def _cookie(connection: Connection, name: str, value: str, seconds: int) -> Cookie:
-    return Cookie(
-        key=name, value=value, max_age=seconds, path="/", httponly=True, samesite="lax", secure=_is_secure(connection)
-    )
+def _cookie(name: str, value: str, seconds: int, *, secure: bool) -> Cookie:
+    return Cookie(key=name, value=value, max_age=seconds, path="/", httponly=True, samesite="lax", secure=secure)
 
 
-def _is_secure(connection: Connection) -> bool:
-    return connection.url.scheme == "https" or connection.headers.get("x-forwarded-proto", "") == "https"
+def _is_secure(connection: Connection, oidc: Oidc) -> bool:
+    """Whether the browser is here over TLS; behind a proxy that is not listed only the settings know."""
+    return connection.scope["scheme"] == "https" or oidc.is_over_tls

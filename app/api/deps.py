@@ -8,12 +8,16 @@ from datetime import datetime, tzinfo
 
 import msgspec
 
+from app.api.feed import Feed
+from app.api.log_search import LogSearch
 from app.api.next_runs import NextRuns
 from app.api.totals import Totals
 from app.db.database import Database
 from app.definitions.revisions import Revisions
 from app.definitions.save import Definitions
 from app.definitions.search import Search
+from app.definitions.settings import SettingsOfDags
+from app.definitions.timetable import Timetable
 from app.engine.admission import Queues
 from app.people.access import Access
 from app.queue.dequeue import Waiting
@@ -22,6 +26,7 @@ from app.runs.rerun import Reruns
 from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler
+from app.upkeep.audit_pruning import AuditPruning
 
 
 class PageNumber(msgspec.Struct, frozen=True):
@@ -50,12 +55,17 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     revisions: Revisions
     search: Search
     waiting: Waiting
+    audit_pruning: AuditPruning
     queues: Queues
     totals: Totals
     next_runs: NextRuns
+    timetable: Timetable
+    dag_settings: SettingsOfDags
     metrics_page: MetricsPage
     resources: ResourceSampler
     access: Access
+    feed: Feed
+    log_search: LogSearch
     zone: tzinfo
     now: Callable[[], datetime]
     version: str

@@ -21,17 +21,18 @@ _LIMIT_SECONDS = 5.0
 
 
 async def gather(parts: Parts) -> Figures:
-    """Count everything; a count that fails or takes too long is left out, for the others are still worth telling."""
-    active = await _try(parts.database.glance(counting.count_active))
-    ended = await _try(parts.totals.read())
+    """Count everything; a count that fails or comes too late is left out, for the others are still worth telling."""
+    until = asyncio.get_running_loop().time() + _LIMIT_SECONDS
+    active = await _try(parts.database.glance(counting.count_active), until)
+    ended = await _try(parts.totals.read(), until)
     return Figures(
         version=parts.version,
         uptime_seconds=parts.uptime_seconds(),
         running=None if active is None else active.get(RunStatus.RUNNING, 0),
         queued=None if active is None else active.get(RunStatus.QUEUED, 0),
         runs=None if active is None or ended is None else _by_label(ended, active),
-        dags=await _try(parts.database.glance(counting.count_dags)),
-        schedulers=await _try(parts.database.glance(lambda connection: _schedulers(connection, parts))),
+        dags=await _try(parts.database.glance(counting.count_dags), until),
+        schedulers=await _try(parts.database.glance(lambda connection: _schedulers(connection, parts)), until),
     )
 
 
@@ -45,9 +46,9 @@ def _schedulers(connection: ReadConnection, parts: Parts) -> int:
     return sum(row["lease_until"] >= now for row in services.find(connection, services.SCHEDULER, now))
 
 
-async def _try(count: Awaitable[T]) -> T | None:
+async def _try(count: Awaitable[T], until: float) -> T | None:
     try:
-        async with asyncio.timeout(_LIMIT_SECONDS):
+        async with asyncio.timeout_at(until):
             return await count
     except (DatabaseUnavailable, TimeoutError) as error:
         _log.warning("a metric is left out: %s", error or "counting took too long")

@@ -12,8 +12,11 @@ from litestar import Litestar
 from litestar.handlers.base import BaseRouteHandler
 
 from app.api.browser_login import CLEARED, COOKIE, Connection, LoginNeededError
+from app.api.forwarding import asked_node
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs, is_public, refusal
+from app.db.failure import DatabaseUnavailable
 from app.errors import ForbiddenError, UnauthorizedError
 from app.people.access import Access
 from app.people.callers import Credentials
@@ -22,6 +25,8 @@ Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 NO_USERS = "users are not managed here; set auth_mode to builtin for that"
 _OPTIONS = "OPTIONS"
+_LOOKS = frozenset({"GET", "HEAD", _OPTIONS})
+_CHANGING = frozenset({Needs.RUN, Needs.RUN_TEXT, Needs.WRITE, Needs.REDACT})
 
 
 class UnguardedRouteError(Exception):
@@ -36,7 +41,7 @@ def make_guard(access: Access) -> Guard:
         if connection.scope.get("method") == _OPTIONS:
             return  # the framework's own handler tells the methods and does nothing
         needs = needs_of(handler)
-        if is_public(needs, switches):
+        if is_public(needs, switches) and not asked_node(connection.scope):
             connection.scope["user"] = Caller(via="none", address=_address(connection))
             return
         if needs is Needs.PAGE and access.oidc is None:
@@ -44,15 +49,15 @@ def make_guard(access: Access) -> Guard:
         caller = await _identify(access, connection, needs)
         if needs in (Needs.OWN, Needs.ADMIN) and caller.role is None:
             raise UnauthorizedError(NO_USERS)
+        connection.scope["user"] = caller
         if reason := refusal(needs, caller.role, switches):
             raise ForbiddenError(reason)
-        connection.scope["user"] = caller
 
     return guard
 
 
 async def _identify(access: Access, connection: Connection, needs: Needs) -> Caller:
-    credentials = _credentials(connection)
+    credentials = credentials_of(connection)
     try:
         return await access.callers.identify(credentials)
     except UnauthorizedError as error:
@@ -63,7 +68,21 @@ async def _identify(access: Access, connection: Connection, needs: Needs) -> Cal
         raise
 
 
-def _credentials(connection: Connection) -> Credentials:
+async def still_may(access: Access, credentials: Credentials, needs: Needs) -> bool:
+    """Whether who was let in with these credentials would be let in again; so it is while nobody can be asked."""
+    if is_public(needs, access.switches):
+        return True
+    try:
+        caller = await access.callers.identify(credentials)
+    except UnauthorizedError:
+        return False
+    except DatabaseUnavailable:
+        return True
+    return not refusal(needs, caller.role, access.switches)
+
+
+def credentials_of(connection: Connection) -> Credentials:
+    """Return what a request brings along to say who sends it."""
     given = connection.headers.getall("authorization", [])
     return Credentials(
         # Two of them would leave it to chance which one counts.
@@ -94,6 +113,29 @@ def find_needs(app: Litestar) -> dict[tuple[str, str], Needs]:
         for method in methods
         if method != _OPTIONS
     }
+
+
+def action_of(handler: BaseRouteHandler) -> Action | None:
+    """Return what the audit calls that which a route does, as ``audits=…`` beside its path; None for one that looks."""
+    action = handler.opt.get("audits")
+    return action if isinstance(action, Action) else None
+
+
+def find_actions(app: Litestar) -> dict[tuple[str, str], Action]:
+    """Return what every changing route does, by method and path; raises UnguardedRouteError for one that hides it."""
+    found = {}
+    for route in app.routes:
+        for handler, methods in _handlers(route):
+            for method in methods - {_OPTIONS}:
+                if action := action_of(handler):
+                    found[method, route.path] = action
+                elif _changes(method, needs_of(handler)):
+                    raise UnguardedRouteError(f"{method} {route.path} has no audits=Action.…, so nobody notes its use")
+    return found
+
+
+def _changes(method: str, needs: Needs) -> bool:
+    return needs in _CHANGING or (method not in _LOOKS and needs is not Needs.READ)
 
 
 def _handlers(route: Any) -> Iterator[tuple[BaseRouteHandler, set[str]]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime, tzinfo
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from app.spec import cron
 from app.spec.load import load
@@ -12,11 +15,46 @@ from app.spec.load import load
 _MOST = 50_000  # schedules and texts that are remembered; beyond it everything is worked out anew
 
 
+class Start(msgspec.Struct, frozen=True):
+    """An instant, in the zone of the schedule that gives it."""
+
+    at: datetime
+    expression: str
+
+
+def next_starts(expressions: Sequence[str], now: datetime, zone: tzinfo, count: int) -> list[Start]:
+    """Give the next starts after now by any of the schedules, in order; those of one instant are one."""
+    waiting = [start for text in dict.fromkeys(expressions) if (start := _start_after(text, now, zone)) is not None]
+    heap = [(start.at.astimezone(UTC), place, start) for place, start in enumerate(waiting)]
+    heapq.heapify(heap)
+    found: list[Start] = []
+    while heap and len(found) < count:
+        instant, place, start = heap[0]
+        if not found or found[-1].at != start.at:
+            found.append(start)
+        after = _start_after(start.expression, instant, zone)
+        if after is None:
+            heapq.heappop(heap)
+        else:
+            heapq.heapreplace(heap, (after.at.astimezone(UTC), place, after))
+    return found
+
+
+def _start_after(expression: str, instant: datetime, zone: tzinfo) -> Start | None:
+    known = _zone(zone)
+    fired = _next_after(expression, instant, known)
+    return None if fired is None else Start(fired.astimezone(cron.parse(expression).zone or known), expression)
+
+
+def _zone(zone: tzinfo) -> ZoneInfo:
+    return zone if isinstance(zone, ZoneInfo) else ZoneInfo("UTC")
+
+
 class NextRuns:
     """Remembers what texts say about their schedules, and when each schedule comes next."""
 
     def __init__(self, zone: tzinfo) -> None:
-        self._zone = zone if isinstance(zone, ZoneInfo) else ZoneInfo("UTC")
+        self._zone = _zone(zone)
         self._schedules: dict[str, tuple[str, ...]] = {}  # by hash
         self._instants: dict[str, datetime | None] = {}  # by expression
 

@@ -36,7 +36,7 @@ def window(request: PageRequest, total: int) -> Window:
         return Window(max(total - count + 1, 1), count)
     if request.head and request.head > 0:
         return Window(1, min(request.head, _MOST_LINES))
-    first = request.offset if request.offset and request.offset > 0 else 1
+    first = min(request.offset, total + 1) if request.offset and request.offset > 0 else 1
     wanted = request.limit if request.limit and request.limit > 0 else _DEFAULT_LINES
     return Window(first, min(wanted, _MOST_LINES))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -12,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from app.api.schemas import dags as dag_schemas
 from app.api.schemas import runs as run_schemas
 from app.api.schemas.common import Pagination, or_unset
+from app.api.times import times_in
 from app.engine.event import ABORT, EXIT, FAILURE, SUCCESS
 from app.engine.status import NodeStatus, RunStatus
 from app.spec import params
@@ -22,11 +24,9 @@ Row = Mapping[str, Any]
 _NOTHING: Row = {}
 
 
-def time_text(instant: datetime | None, zone: tzinfo, missing: str = "") -> str:
-    """Write an instant as RFC 3339 with whole seconds in the server's zone."""
-    if instant is None:
-        return missing
-    return instant.astimezone(zone).isoformat(timespec="seconds").replace("+00:00", "Z")
+def time_text(instant: datetime | int | None, zone: tzinfo, missing: str = "") -> str:
+    """Write an instant, or whole seconds since 1970, as RFC 3339 with whole seconds in the server's zone."""
+    return times_in(zone).text(instant, missing)
 
 
 def pagination(total: int, page: int, per_page: int) -> Pagination:
@@ -103,6 +103,7 @@ def _handlers(handlers: Handlers) -> dag_schemas.HandlerOn | UnsetType:
 def step(item: Step) -> run_schemas.Step:
     """Show a step; members that say nothing are left out, but a command's empty arguments are shown."""
     has_line = bool(item.command) and not item.call
+    args = list(item.args) if has_line or item.args else UNSET
     return run_schemas.Step(
         name=item.name,
         id=or_unset(item.id),
@@ -114,7 +115,8 @@ def step(item: Step) -> run_schemas.Step:
         stdout=or_unset(item.stdout),
         stderr=or_unset(item.stderr),
         output=or_unset(item.output),
-        args=list(item.args) if has_line or item.args else UNSET,
+        args=args,
+        commands=_commands(item.command, args) if has_line else UNSET,
         call=or_unset(item.call.name) if item.call else UNSET,
         params=or_unset(item.call.params) if item.call else UNSET,
         parallel=_parallel(item.parallel),
@@ -124,6 +126,10 @@ def step(item: Step) -> run_schemas.Step:
         preconditions=or_unset(conditions(item.preconditions)),
         timeout_sec=or_unset(item.timeout_seconds),
     )
+
+
+def _commands(command: str, args: list[str] | UnsetType) -> list[run_schemas.StepCommand]:
+    return [run_schemas.StepCommand(command=command, args=args or UNSET)]
 
 
 def _parallel(parallel: Parallel | None) -> run_schemas.Parallel | UnsetType:
@@ -199,16 +205,62 @@ def run_summary(run: Row, zone: tzinfo) -> run_schemas.DAGRunSummary:
     return run_schemas.DAGRunSummary(**_run_fields(run, zone))
 
 
+_LABELS = {int(status): (status, status.label) for status in RunStatus}
+
+
+def listed_run(run: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary:
+    """Show a run, given by the values of ``Listed``, as lists do."""
+    _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *above = run
+    status, label = _LABELS[number]
+    times = times_in(zone)
+    root_name, root_id = above[:2] if above and above[0] else (name, run_id)
+    log = f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if above and above[0] else f"db:/{name}/{run_id}.log"
+    shown = run_schemas.DAGRunSummary(
+        root_dag_run_name=root_name,
+        root_dag_run_id=root_id,
+        dag_run_id=run_id,
+        name=name,
+        status=status,
+        status_label=label,  # type: ignore[arg-type]  # the labels are the contract's words
+        started_at=times.text(started_at),
+        finished_at=times.text(finished_at),
+        log=log,
+        queued_at=times.text(queued_at) or UNSET,
+        params=params_text or UNSET,
+        revision=revision or UNSET,
+    )
+    if above and above[2]:
+        shown.parent_dag_run_name, shown.parent_dag_run_id = above[2:]
+    return shown
+
+
+class Steps:
+    """The steps of a definition as its runs show them, made once for all these runs."""
+
+    def __init__(self, dag: Dag) -> None:
+        self.dag = dag
+        self._made: dict[int, tuple[Step | None, run_schemas.Step]] = {}
+
+    def of(self, position: int, name: str) -> tuple[Step | None, run_schemas.Step]:
+        """Give the definition of a node, and how it is shown, which is not to be changed."""
+        if position not in self._made:
+            definition = _definition_of(position, self.dag)
+            made = run_schemas.Step(name=name) if definition is None else step(definition)
+            self._made[position] = (definition, made)
+        return self._made[position]
+
+
 def run_details(
-    run: Row, attempt: Row | None, nodes: Sequence[Row], dag: Dag, zone: tzinfo
+    run: Row, attempt: Row | None, nodes: Sequence[Row], of: Dag | Steps, zone: tzinfo
 ) -> run_schemas.DAGRunDetails:
     """Show a run with its nodes and those handlers that its DAG defines."""
+    steps = of if isinstance(of, Steps) else Steps(of)
     began = run["started_at"] is not None
     errors = ((attempt or {}).get("state") or {}).get("conditions", ())
-    shown = {row["position"]: node(run, row, dag, zone, began=began) for row in nodes}
+    shown = {row["position"]: node(run, row, steps, zone, began=began) for row in nodes}
     return run_schemas.DAGRunDetails(
         **_run_fields(run, zone),
-        preconditions=conditions(dag.preconditions, errors),
+        preconditions=conditions(steps.dag.preconditions, errors),
         nodes=[shown[key] for key in sorted(shown) if key >= 0],
         on_success=shown.get(SUCCESS, UNSET),
         on_failure=shown.get(FAILURE, UNSET),
@@ -227,20 +279,23 @@ def millis(at: datetime | None) -> int | UnsetType:
     return UNSET if at is None else int(at.timestamp() * 1000)
 
 
-def node(run: Row, row: Row, dag: Dag, zone: tzinfo, *, began: bool) -> run_schemas.Node:
+_NODE_LABELS = {int(status): (status, status.label) for status in NodeStatus}
+
+
+def node(run: Row, row: Row, steps: Steps, zone: tzinfo, *, began: bool) -> run_schemas.Node:
     """Show a step in a run."""
-    status = NodeStatus(row["status"])
+    status, label = _NODE_LABELS[row["status"]]
     missing = "" if began else _NEVER
     log = f"{_log_base(run)}/{row['name']}" if row["started_at"] else ""
     called = row.get("sub_runs") or {}
     return run_schemas.Node(
-        step=_step_in_run(row, dag),
+        step=_step_in_run(row, steps),
         stdout=log and f"{log}.out",
         stderr=log and f"{log}.err",
         started_at=time_text(row["started_at"], zone, missing),
         finished_at=time_text(row["finished_at"], zone, missing),
         status=status,
-        status_label=status.label,  # type: ignore[arg-type]  # the labels are the contract's words
+        status_label=label,  # type: ignore[arg-type]  # the labels are the contract's words
         retry_count=row["retry_count"],
         done_count=row["done_count"],
         sub_runs=or_unset(_called(called.get("current", ()))),
@@ -277,15 +332,17 @@ def _sub_run(called: Row, run: Row, zone: tzinfo) -> run_schemas.SubDAGRunDetail
     )
 
 
-def _step_in_run(row: Row, dag: Dag) -> run_schemas.Step:
-    definition = _definition_of(row["position"], dag)
-    if definition is None:
-        return run_schemas.Step(name=row["name"])
-    shown = step(definition)
-    evaluated = row["shown"] or {}
+def _step_in_run(row: Row, steps: Steps) -> run_schemas.Step:
+    definition, plain = steps.of(row["position"], row["name"])
+    evaluated = row["shown"]
+    if definition is None or not (evaluated or definition.preconditions):
+        return plain
+    shown = copy(plain)
     for name in ("command", "args"):
-        if name in evaluated:
+        if name in (evaluated or ()):
             setattr(shown, name, evaluated[name])
+    if shown.commands and shown.command:
+        shown.commands = _commands(shown.command, shown.args)
     errors = (row["detail"] or {}).get("conditions", ())
     if definition.preconditions:
         shown.preconditions = conditions(definition.preconditions, errors)

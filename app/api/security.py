@@ -15,7 +15,7 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from app.api.schemas.common import Error
+from app.api.schemas.common import Error, ErrorCode
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEQUEUE = "/dequeue"  # the one GET that changes something
@@ -40,8 +40,16 @@ def is_unspecified(host: str) -> bool:
         return False
 
 
+def name_of_host(host: str) -> str:
+    """Return the name in a Host header, without its port; empty when it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
 class Gatekeeper:
-    """Refuses foreign hosts and requests that another site's page has caused; redirects trailing slashes."""
+    """Refuses foreign hosts, requests that another site's page has caused and packed bodies; redirects slashes."""
 
     def __init__(self, app: ASGIApp, *, allowed_hosts: Iterable[str], allowed_origins: Iterable[str]) -> None:
         self._app = app
@@ -56,7 +64,11 @@ class Gatekeeper:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         reason = self._refusal(scope["method"], scope["path"], headers)
         if reason:
-            await _refuse(send, reason)
+            await _refuse(send, 403, "forbidden", reason)
+        elif (coding := headers.get(b"content-encoding", "identity").strip().lower()) != "identity":
+            await _refuse(
+                send, 415, "bad_request", f"Content-Encoding {coding!r} is not read here; send the body as it is"
+            )
         elif scope["path"] != "/" and scope["path"].endswith("/"):
             await _redirect(send, scope)
         else:
@@ -76,17 +88,18 @@ class Gatekeeper:
         return ""
 
     def _knows_host(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or "" if host else ""
+        name = name_of_host(host)
         return is_loopback(name) or name in self._hosts or host.lower() in self._hosts
 
     def _knows_origin(self, origin: str, host: str) -> bool:
-        return urlsplit(origin).netloc.lower() == host.lower() != "" or origin.rstrip("/").lower() in self._origins
+        own = origin.partition("://")[2].lower() == host.lower() != ""
+        return own or origin.rstrip("/").lower() in self._origins
 
 
-async def _refuse(send: Send, reason: str) -> None:
-    body = msgspec.json.encode(Error(code="forbidden", message=reason))
+async def _refuse(send: Send, status: int, code: ErrorCode, reason: str) -> None:
+    body = msgspec.json.encode(Error(code=code, message=reason))
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from app.auth.origin import Origin
 from app.auth.roles import Role
 
 Via = Literal["none", "local", "basic", "token", "oidc", "login", "personal"]
@@ -28,6 +29,18 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
 
     @property
+    def origin(self) -> Origin:
+        """The caller as histories and the audit name it; only the command line uses a server's own token."""
+        return Origin(
+            via="cli" if self.via == "local" else self.via,
+            actor=self.name,
+            user_id=self.user_id,
+            token_id=self.token_id,
+            token_name=self.token_name,
+            address=self.address,
+        )
+
+    @property
     def actor(self) -> str | None:
         """The caller as histories name it."""
-        return f"{self.name} (token {self.token_name})" if self.token_name is not None else self.name
+        return self.origin.label

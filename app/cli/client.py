@@ -12,6 +12,7 @@ import httpx
 
 from app.auth.tokens import new_local_token
 from app.cli.serve import own_database
+from app.cli.tls import trusting
 from app.db.owner import DatabaseOwned
 from app.db.upgrade import upgrade
 from app.main import API_PATH, Server, open_server
@@ -52,15 +53,19 @@ async def open_api(settings: Settings, command: str, opener: Opener | None = Non
     except DatabaseOwned as error:
         if not error.owner.address.startswith("http"):
             raise click.ClickException(str(error)) from error
-        async with _client(error.owner.address + API_PATH, error.owner.token) as client:
+        owner = error.owner
+        async with _client(owner.address + API_PATH, owner.token, certificate=owner.certificate) as client:
             yield Api(client, inside=False)
 
 
-def _client(base: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+def _client(
+    base: str, token: str, transport: httpx.AsyncBaseTransport | None = None, certificate: str = ""
+) -> httpx.AsyncClient:
     # The address is one of this machine, where no proxy belongs in between, least of all one that sees the token.
     headers = {"Authorization": f"Bearer {token}"}
+    verify = trusting(certificate) if certificate else True
     return httpx.AsyncClient(
-        base_url=base, headers=headers, timeout=_LIMIT_SECONDS, transport=transport, trust_env=False
+        base_url=base, headers=headers, timeout=_LIMIT_SECONDS, transport=transport, verify=verify, trust_env=False
     )
 
 

@@ -1,9 +1,10 @@
-"""``dagbook dag``: the history of a stored DAG."""
+"""``dagbook dag``: the history of a stored DAG, and what is set for it beside its definition."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -13,10 +14,12 @@ from app.cli.client import body_of, open_api
 from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
+from app.definitions.settings import CATCHUPS
 from app.main import open_idle
 from app.names import is_name, shorten, strip_suffix
 from app.people.access import without_authentication
 from app.settings import Settings
+from app.spec.duration import duration_seconds
 from app.telemetry.logging import configure
 
 Work = Callable[[httpx.AsyncClient], Awaitable[int]]
@@ -29,7 +32,10 @@ class _DagGroup(GlobalOptions, click.Group):
 
 @click.group(cls=_DagGroup)
 def dag() -> None:
-    """Look at the history of a stored DAG, or go back in it, through the server if one is running."""
+    """Look at the history of a stored DAG, go back in it, or set what its text cannot say.
+
+    All this goes through the server if one is running.
+    """
 
 
 @dag.command(cls=GlobalOptions)
@@ -114,6 +120,44 @@ def restore(*, name: str, number: int, note: str) -> int:
     return _with_dags(work)
 
 
+@dag.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.option("--catchup", type=click.Choice(CATCHUPS), help="Which of its missed starts are made up.")
+@click.option("--catchup-window", "window", metavar="TIME", help="How long ago these may be, as 30m, 6h or 48h.")
+@settings_options("database_url")
+@said_plainly
+def settings(*, name: str, catchup: str | None, window: str | None) -> int:
+    """Print what is set for the DAG NAME beside its definition, after changing what is given."""
+    path = f"{_dag_path(name)}/settings"
+    changed = {"catchup": catchup, "catchupWindowSec": None if window is None else _seconds(window)}
+
+    async def work(client: httpx.AsyncClient) -> int:
+        found = body_of(await client.get(path))
+        wanted = {key: value for key, value in changed.items() if value is not None}
+        if wanted:
+            kept = {key: found[key] for key in changed}
+            found = body_of(await client.put(path, json=kept | wanted))
+        click.echo(_told(found))
+        return 0
+
+    return _with_dags(work)
+
+
+def _seconds(text: str) -> int:
+    seconds = duration_seconds(text)
+    if seconds is None or seconds != int(seconds):
+        raise click.ClickException(f"--catchup-window: {shorten(text)} is no time such as 30m, 6h or 48h")
+    return int(seconds)
+
+
+def _told(found: dict[str, Any]) -> str:
+    if found["catchup"] == "none":
+        return "catchup: none (starts that were missed stay so)"
+    ago = timedelta(seconds=found["catchupWindowSec"])
+    most = 1 if found["catchup"] == "latest" else found["catchupMostStarts"]
+    return f"catchup: {found['catchup']} (at most {most:,}, missed at most {ago} ago)"
+
+
 def _with_dags(work: Work) -> int:
     settings = current_settings()
     configure(settings.log_format, "warning")
@@ -132,10 +176,14 @@ async def _newest(client: httpx.AsyncClient, name: str) -> int:
 
 
 def _path(name: str) -> str:
+    return f"{_dag_path(name)}/revisions"
+
+
+def _dag_path(name: str) -> str:
     file_name = strip_suffix(name)
     if not is_name(file_name):
         raise click.ClickException(f"{shorten(name)} is no name of a DAG; give the one that it is stored under")
-    return f"/dags/{file_name}/revisions"
+    return f"/dags/{file_name}"
 
 
 def _row(revision: dict[str, Any]) -> tuple[str, ...]:

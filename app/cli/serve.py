@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from app.api.security import is_unspecified
 from app.auth.tokens import new_local_token
 from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.tls import Tls, load_tls
 from app.db.owner import OwnerLock, claim
 from app.db.upgrade import upgrade
 from app.db.url import hide_password, sqlite_path
@@ -39,21 +41,26 @@ def serve() -> None:
     settings = choose_mode(current_settings())
     check_exposure(settings)
     check_authentication(settings)
+    tls = load_tls(settings)
     configure(settings.log_format, settings.log_level)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it tells of its own start and end, we tell
     _warn(settings)
-    uvloop.run(_serve(settings))
+    uvloop.run(_serve(settings, tls))
 
 
-async def _serve(settings: Settings) -> None:
-    token = new_local_token()
-    with _listen(settings) as listener, own_database(settings, address := _address(settings, listener), token):
+async def _serve(settings: Settings, tls: Tls | None) -> None:
+    token, certificate = new_local_token(), tls.certificate if tls else ""
+    with (
+        _listen(settings) as listener,
+        own_database(settings, address := _address(settings, listener), token, certificate),
+    ):
         await upgrade(settings.database_url)
         async with open_server(settings, "server", address, token) as server:
             await _make_first_admin(settings, server)
             _spare_the_collector()
             listener.listen(_BACKLOG)  # who reads the next line may call at once, before the loop accepts
             click.echo(f"Dagbook serves {address} on {hide_password(settings.database_url)}", err=True)
-            await _answer(server, listener)
+            await _answer(server, listener, tls)
 
 
 def _warn(settings: Settings) -> None:
@@ -96,20 +103,21 @@ def _listen(settings: Settings) -> socket.socket:
 def _address(settings: Settings, listener: socket.socket) -> str:
     host = LOOPBACK if is_unspecified(settings.host) else settings.host
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{listener.getsockname()[1]}{settings.base_path}"
+    scheme = "http" if settings.tls_cert_file is None else "https"
+    return f"{scheme}://{host}:{listener.getsockname()[1]}{settings.base_path}"
 
 
 @contextmanager
-def own_database(settings: Settings, address: str, token: str = "") -> Iterator[None]:
+def own_database(settings: Settings, address: str, token: str = "", certificate: str = "") -> Iterator[None]:
     """Hold the lock of a SQLite file; raises DatabaseOwned when another server holds it.
 
-    Whoever can read the lock file finds the address and the token there.
+    Whoever can read the lock file finds the address, the token and the certificate there.
     """
     path = sqlite_path(settings.database_url)
     lock: OwnerLock | None = None
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = claim(path, address, token)
+        lock = claim(path, address, token, certificate)
     try:
         yield
     finally:
@@ -133,7 +141,7 @@ def _spare_the_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-async def _answer(server: Server, listener: socket.socket) -> None:
+async def _answer(server: Server, listener: socket.socket, tls: Tls | None) -> None:
     config = uvicorn.Config(
         server.app,
         access_log=False,
@@ -144,9 +152,15 @@ async def _answer(server: Server, listener: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=120,
+        ssl_context_factory=(lambda _config, _default: tls.context) if tls else None,
     )
     web = _QuietServer(config)
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        web.should_exit = True
+        server.parts.feed.close()  # its answers would never end
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: setattr(web, "should_exit", True))
+        loop.add_signal_handler(number, stop)
     await web.serve(sockets=[listener])

@@ -14,15 +14,20 @@ from typing import Any, NewType, Protocol, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 from app.db.failure import telling_unavailable
 from app.db.url import parse_url
+from app.db.wakeups import Wakeups
 
 # A write connection may be read through; a read connection may not be written through.
 ReadConnection = NewType("ReadConnection", Connection)
 WriteConnection = NewType("WriteConnection", ReadConnection)
+
+# What a transaction tells of, for those of this process who wait for it: changes for everybody, output of steps.
+VISIBLE, OUTPUT = "visible", "output"
+_TOLD = "told"
 
 T = TypeVar("T")
 Read = Callable[[ReadConnection], T]
@@ -52,6 +57,11 @@ class Database:
     def __init__(self, engines: _Engines) -> None:
         self._engines = engines
         self._writes: set[asyncio.Task[Any]] = set()
+        self._listeners: list[Callable[[set[str]], None]] = []
+
+    def on_commit(self, listener: Callable[[set[str]], None]) -> None:
+        """Call ``listener`` after each commit that tells of something (``note_told``), with what it tells of."""
+        self._listeners.append(listener)
 
     @classmethod
     async def open(cls, url: str, *, application: str = "dagbook", pool_size: int = _POOL_SIZE) -> Database:
@@ -71,6 +81,10 @@ class Database:
             await database.close()
             raise
         return database
+
+    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None:
+        """Return the way to the other servers on this database, who call ``heard``; None where there can be none."""
+        return self._engines.wakeups(heard)
 
     @property
     def dialect(self) -> str:
@@ -105,13 +119,28 @@ class Database:
         return await asyncio.shield(task)
 
     async def _write(self, work: Write[T], *, durable: bool) -> T:
+        told: set[str] = set()
+
+        def noted(connection: WriteConnection) -> T:
+            connection.info[_TOLD] = told
+            return work(connection)
+
         with telling_unavailable(self.dialect):
-            return await self._engines.write(work, durable=durable)
+            done = await self._engines.write(noted, durable=durable)
+        if told:
+            for listener in self._listeners:
+                listener(told)
+        return done
 
     async def close(self) -> None:
         """Finish the writes that were asked for, then close all connections; harmless when repeated."""
         await asyncio.gather(*self._writes, return_exceptions=True)
         await self._engines.close()
+
+
+def note_told(connection: WriteConnection, what: str) -> None:
+    """Note that this transaction tells of something: ``VISIBLE`` or ``OUTPUT``."""
+    connection.info.setdefault(_TOLD, set()).add(what)
 
 
 class _Engines(Protocol):
@@ -122,6 +151,8 @@ class _Engines(Protocol):
     async def glance(self, work: Read[T]) -> T: ...
 
     async def write(self, work: Write[T], *, durable: bool) -> T: ...
+
+    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None: ...
 
     async def close(self) -> None: ...
 
@@ -167,6 +198,9 @@ class _Sqlite:
         done = await asyncio.get_running_loop().run_in_executor(self._thread, whole)
         self._checkpointer.note(_PAGES if durable else _BULK_PAGES)
         return done
+
+    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None:  # noqa: ARG002 - a file has one server
+        return None
 
     async def close(self) -> None:
         if self._closed:
@@ -257,6 +291,7 @@ class _Postgres:
     def __init__(self, url: URL, application: str, pool_size: int) -> None:
         arguments = postgres_arguments(application) | {"command_timeout": _COMMAND_SECONDS}
         arguments["server_settings"] |= {"idle_in_transaction_session_timeout": _ASLEEP_MILLISECONDS}
+        self._arguments = arguments
         self._engine = create_async_engine(
             url,
             isolation_level="READ COMMITTED",
@@ -277,6 +312,9 @@ class _Postgres:
     async def write(self, work: Write[T], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
         async with self._engine.begin() as connection:
             return await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
+
+    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None:
+        return Wakeups(create_async_engine(self._engine.url, poolclass=NullPool, connect_args=self._arguments), heard)
 
     async def close(self) -> None:
         await self._engine.dispose()

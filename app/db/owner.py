@@ -17,14 +17,16 @@ import msgspec
 # Somebody who asks who the owner is holds the lock for an instant; a claim must not mistake that for an owner.
 _CLAIM_TRIES = 20
 _CLAIM_PAUSE_SECONDS = 0.01
+_LONGEST = 65_536
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """The server that works on a database file."""
+    """The server that works on a database file, and its certificate as PEM, if it has one."""
 
     address: str
     pid: int
     token: str = ""
+    certificate: str = ""
 
 
 class DatabaseOwned(Exception):  # noqa: N818  # a state of the world, not a mistake
@@ -52,7 +54,7 @@ class OwnerLock:
             self._descriptor = None
 
 
-def claim(path: str | Path, address: str, token: str = "") -> OwnerLock:
+def claim(path: str | Path, address: str, token: str = "", certificate: str = "") -> OwnerLock:
     """Become the owner of the database file, or raise ``DatabaseOwned``."""
     descriptor = os.open(_lock_path(path), os.O_RDWR | os.O_CREAT, 0o600)
     if not _lock(descriptor):
@@ -61,7 +63,8 @@ def claim(path: str | Path, address: str, token: str = "") -> OwnerLock:
         raise DatabaseOwned(Path(path), owner)
     os.fchmod(descriptor, 0o600)
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, msgspec.json.encode(Owner(address=address, pid=os.getpid(), token=token)), 0)
+    owner = Owner(address=address, pid=os.getpid(), token=token, certificate=certificate)
+    os.pwrite(descriptor, msgspec.json.encode(owner), 0)
     return OwnerLock(descriptor)
 
 
@@ -97,6 +100,6 @@ def _lock(descriptor: int) -> bool:
 
 def _read(descriptor: int) -> Owner:
     try:
-        return msgspec.json.decode(os.pread(descriptor, 4096, 0), type=Owner)
+        return msgspec.json.decode(os.pread(descriptor, _LONGEST, 0), type=Owner)
     except msgspec.DecodeError:
         return Owner(address="an address it has not told yet", pid=0)

@@ -7,6 +7,7 @@ inside one process. Between processes they take turns by themselves.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +27,10 @@ from app.db.database import postgres_arguments, prepare_sqlite
 from app.db.failure import telling_unavailable
 from app.db.revision import migrations_directory
 from app.db.url import parse_url, sqlite_path
+
+_log = logging.getLogger(__name__)
+# It tells of every connection which kind it is; of a migration we tell ourselves.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 # Any number will do, as long as all versions of Dagbook agree on it.
 _ADVISORY_LOCK = 0x44616762
@@ -141,6 +146,7 @@ async def _walk(url: str, step: Step, move: Callable[[Config, str], None]) -> No
                     await asyncio.to_thread(_copy, path, here or "base")
                     copied = True
                 await connection.run_sync(_move, move, target)
+            _log.info("the database is at revision %s now", target)
 
 
 def _take_turn(connection: Connection) -> None:

@@ -10,6 +10,9 @@ import json
 import re
 import signal
 import sys
+from typing import Any
+
+Span = tuple[int, int, int, int]
 
 _CLASSES = {
     "alnum": "0-9A-Za-z",
@@ -45,21 +48,57 @@ def _members(found: re.Match[str]) -> str:
 
 def hits(expression: re.Pattern[str], text: str) -> list[int]:
     """Tell the numbers, from 1, of the lines that match."""
-    return [number for number, line in enumerate(split_lines(text), 1) if expression.search(line)]
+    return [number for number, *_ in find_spans(expression, text)]
 
 
-def main() -> None:
-    """Answer a request on stdin: within so many seconds of computing, or the system ends this process."""
-    request = json.load(sys.stdin)
-    signal.setitimer(signal.ITIMER_PROF, request["seconds"])
+def find_spans(expression: re.Pattern[str], text: str, most: int = sys.maxsize) -> list[Span]:
+    """Find the lines that match: number from 1, where the line begins in the text, and of its first match both ends."""
+    found: list[Span] = []
+    lines, begin = text.split("\n"), 0
+    if lines[-1] == "":
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        if match := expression.search(line.removesuffix("\r")):
+            found.append((number, begin, match.start(), match.end()))
+            if len(found) == most:
+                break
+        begin += len(line) + 1
+    return found
+
+
+def find_words(words: str, text: str, most: int = sys.maxsize) -> list[Span]:
+    """Find the lines that hold words without a line end, whatever their case, many times faster than line by line."""
+    expression = re.compile(re.escape(words), re.IGNORECASE)
+    found: list[Span] = []
+    number, begin, place = 1, 0, 0
+    while place >= 0 and len(found) < most and (match := expression.search(text, place)):
+        before, begin = begin, text.rfind("\n", 0, match.start()) + 1
+        number += text.count("\n", before, begin)
+        found.append((number, begin, match.start() - begin, match.end() - begin))
+        place = text.find("\n", match.end())
+    return found
+
+
+def answer(request: dict[str, Any]) -> dict[str, object]:
+    """Find what a request wants in each of its texts."""
+    most = request.get("most", sys.maxsize)
+    if request.get("words"):
+        return {"spans": [find_words(request["words"], text, most) for text in request["texts"]]}
     try:
         expression = compile_expression(request["expression"])
     except ValueError as error:
-        answer: dict[str, object] = {"problem": str(error)}
-    else:
-        answer = {"lines": [hits(expression, text) for text in request["texts"]]}
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    json.dump(answer, sys.stdout)
+        return {"problem": str(error)}
+    return {"spans": [find_spans(expression, text, most) for text in request["texts"]]}
+
+
+def main() -> None:
+    """Answer requests, one a line: each within so many seconds of computing, or the system ends this process."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, request["seconds"])
+        found = answer(request)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        print(json.dumps(found), flush=True)  # noqa: T201 - it is what this program is for
 
 
 if __name__ == "__main__":

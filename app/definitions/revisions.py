@@ -8,8 +8,9 @@ from datetime import datetime
 
 import msgspec
 
+from app.auth.origin import Action, Origin, dag_deed
 from app.db.database import Database, WriteConnection
-from app.db.repositories import revisions
+from app.db.repositories import audit, changes, revisions
 from app.db.repositories.reading import Row
 from app.definitions.difference import unified
 from app.definitions.save import By, Definitions, Saved
@@ -45,10 +46,10 @@ class Revisions:
     async def restore(self, dag: Row, number: int, by: By) -> Saved:
         """Save the text of an earlier revision again; raises NotFoundError and what a save raises."""
         row = await self.get(dag, number)
-        by = msgspec.structs.replace(by, note=by.note or f"restores revision {number}")
+        by = msgspec.structs.replace(by, note=by.note or f"restores revision {number}", restores=number)
         return await self._definitions.save(dag["file_name"], _text_of(dag, row), by)
 
-    async def redact(self, dag: Row, number: int, actor: str | None) -> Row:
+    async def redact(self, dag: Row, number: int, origin: Origin) -> Row:
         """Remove a text wherever it is kept as a definition, once and for ever; harmless when repeated.
 
         Raises NotFoundError, BadRequestError while a stored DAG has this text now, and NotRunningError while a run
@@ -59,8 +60,15 @@ class Revisions:
         if text is None:
             return row
         hashes = await self._database.read(lambda connection: revisions.find_same_text(connection, text))
-        by, at = actor or _NOBODY, self._now()
-        await self._database.write(lambda connection: _redact(connection, hashes, by, at))
+        after = {"revision": number, "hashes": sorted(hashes)}
+        entry = origin.entry(dag_deed(Action.DAG_REDACT, dag["file_name"], after=after), self._now())
+
+        def work(connection: WriteConnection) -> None:
+            _redact(connection, hashes, origin.label or _NOBODY, entry)
+            named = {"file_name": dag["file_name"], "revision": number}
+            changes.tell_dag(connection, dag["dag_name"], "redacted", **named)
+
+        await self._database.write(work)
         self._library.forget(hashes)
         return await self.get(dag, number)
 
@@ -75,9 +83,9 @@ class Revisions:
         return found
 
 
-def _redact(connection: WriteConnection, hashes: Collection[str], by: str, at: datetime) -> None:
+def _redact(connection: WriteConnection, hashes: Collection[str], by: str, entry: Row) -> None:
     # First the change, whose lock lets no save take up the text; then the look at who has it.
-    revisions.redact(connection, hashes, by, at)
+    revisions.redact(connection, hashes, by, entry["at"])
     if user := revisions.find_user(connection, hashes):
         raise BadRequestError(f"DAG {shorten(user)} has this text now; save one without the secret first")
     if run := revisions.find_run_under_way(connection, hashes):
@@ -85,6 +93,7 @@ def _redact(connection: WriteConnection, hashes: Collection[str], by: str, at: d
             f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])} works from this text; "
             "stop it, or wait until it is over"
         )
+    audit.add(connection, entry)
 
 
 def _text_of(dag: Row, row: Row) -> str:

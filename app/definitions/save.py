@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
+from app.auth.origin import NOBODY, Action, Origin, dag_deed
 from app.db.database import Database, WriteConnection
-from app.db.repositories import dags, runs
+from app.db.repositories import audit, dags, runs
 from app.db.repositories.reading import Row
 from app.errors import (
     AlreadyExistsError,
@@ -28,11 +30,15 @@ _LONGEST_NOTE = 1_000
 
 
 class By(msgspec.Struct, frozen=True, kw_only=True):
-    """Who saves, what is to be noted of it, and over which revisions it may be; None for over any."""
+    """Who saves, what is to be noted of it, and over which revisions it may be; None for over any.
 
-    author: str | None = None
+    ``restores`` is the number of the revision that is saved again.
+    """
+
+    origin: Origin = NOBODY
     note: str = ""
     expected: Collection[int] | None = None
+    restores: int | None = None
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -59,7 +65,7 @@ class Definitions:
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
         save = self._save(file_name, text, loaded, by)
-        if not await self._database.write(lambda connection: _add(connection, save)):
+        if not await self._database.write(lambda connection: _add(connection, save, by)):
             raise _taken(file_name)
 
     async def save(self, file_name: str, spec: str, by: By) -> Saved:
@@ -75,14 +81,15 @@ class Definitions:
         if loaded.problems:
             return Saved(problems=[str(problem) for problem in loaded.problems])
         save = self._save(file_name, spec, loaded, by)
-        return Saved(await self._database.write(lambda connection: _replace(connection, save)))
+        return Saved(await self._database.write(lambda connection: _replace(connection, save, by)))
 
-    async def delete(self, file_name: str) -> None:
+    async def delete(self, file_name: str, origin: Origin) -> None:
         """Remove a DAG; its runs, queued and running ones too, are untouched. Raises NotFoundError."""
-        if not await self._database.write(lambda connection: dags.remove(connection, file_name)):
+        now = self._now()
+        if not await self._database.write(lambda connection: _remove(connection, file_name, origin, now)):
             raise _unknown(file_name)
 
-    async def rename(self, file_name: str, new_name: str) -> None:
+    async def rename(self, file_name: str, new_name: str, origin: Origin) -> None:
         """Give a DAG another file name, and another DAG name where its text says none.
 
         Raises, in this order, NotFoundError, BadRequestError, NotRunningError while a run of it is under way, and
@@ -93,17 +100,21 @@ class Definitions:
             row = await self._require(file_name)
             check_file_name(new_name, "newFileName")
             dag_name = self._library.read(row["spec"] or "", name=new_name).definition.dag.name or new_name
-            renamed = await self._rename(row, new_name, dag_name)
+            renamed = await self._rename(row, new_name, dag_name, origin)
 
-    async def _rename(self, row: Row, new_name: str, dag_name: str) -> bool:
+    async def _rename(self, row: Row, new_name: str, dag_name: str, origin: Origin) -> bool:
+        names = {"fileName": new_name, "dagName": dag_name}
+        entry = origin.entry(dag_deed(Action.DAG_RENAME, row["file_name"], _names(row), names), self._now())
         try:
-            return await self._database.write(lambda connection: _rename(connection, row, new_name, dag_name))
+            return await self._database.write(lambda connection: _rename(connection, row, names, entry))
         except IntegrityError as error:  # somebody else has just taken the name
             raise _taken(new_name) from error
 
-    async def suspend(self, file_name: str, *, suspended: bool) -> None:
+    async def suspend(self, file_name: str, origin: Origin, *, suspended: bool) -> None:
         """Let the schedules of a DAG rest, or wake them; harmless when repeated. Raises NotFoundError."""
-        if not await self._database.write(lambda connection: dags.suspend(connection, file_name, suspended=suspended)):
+        deed = dag_deed(Action.DAG_SUSPEND, file_name, {"suspended": not suspended}, {"suspended": suspended})
+        entry = origin.entry(deed, self._now())
+        if not await self._database.write(lambda connection: _suspend(connection, file_name, suspended, entry)):
             raise _unknown(file_name)
 
     async def _require(self, file_name: str) -> Row:
@@ -120,31 +131,69 @@ class Definitions:
             dag_name=dag.name or file_name,
             tags=dag.tags,
             definition=definition_row(text, "", now),
-            author=by.author,
+            author=by.origin.label,
             note=by.note or None,
             expected=by.expected,
             at=now,
         )
 
 
-def _add(connection: WriteConnection, save: dags.Save) -> bool:
+def _add(connection: WriteConnection, save: dags.Save, by: By) -> bool:
     try:
-        return dags.add(connection, save)
+        added = dags.add(connection, save)
     except dags.TextRedactedError as error:
         raise _redacted() from error
+    if added:
+        deed = dag_deed(Action.DAG_CREATE, save.file_name, after=_revision(1, save.definition["hash"]))
+        audit.add(connection, by.origin.entry(deed, save.at))
+    return added
 
 
-def _replace(connection: WriteConnection, save: dags.Save) -> int:
+def _replace(connection: WriteConnection, save: dags.Save, by: By) -> int:
     try:
         number = dags.replace(connection, save)
     except dags.TextRedactedError as error:
         raise _redacted() from error
     if number is not None:
+        _note_save(connection, save, number, by)
         return number
     now = dags.get_revision(connection, save.file_name)
     if now is None:
         raise _unknown(save.file_name)
     raise _outdated(save.file_name, now)
+
+
+def _note_save(connection: WriteConnection, save: dags.Save, number: int, by: By) -> None:
+    before = _revision(number - 1, dags.get_hash(connection, save.file_name, number - 1))
+    after = _revision(number, save.definition["hash"])
+    action = Action.DAG_UPDATE if by.restores is None else Action.DAG_RESTORE
+    if by.restores is not None:
+        after["restores"] = by.restores
+    audit.add(connection, by.origin.entry(dag_deed(action, save.file_name, before, after), save.at))
+
+
+def _revision(number: int, content_hash: str | None) -> dict[str, Any]:
+    return {"revision": number, "hash": content_hash}
+
+
+def _names(row: Row) -> dict[str, str]:
+    return {"fileName": row["file_name"], "dagName": row["dag_name"]}
+
+
+def _remove(connection: WriteConnection, file_name: str, origin: Origin, at: datetime) -> bool:
+    row = dags.remove(connection, file_name)
+    if row is None:
+        return False
+    before = {"dagName": row["dag_name"], **_revision(row["revision"], row["definition_hash"])}
+    audit.add(connection, origin.entry(dag_deed(Action.DAG_DELETE, file_name, before), at))
+    return True
+
+
+def _suspend(connection: WriteConnection, file_name: str, suspended: bool, entry: Row) -> bool:
+    before = dags.suspend(connection, file_name, suspended=suspended)
+    if before is not None and before != suspended:
+        audit.add(connection, entry)
+    return before is not None
 
 
 def _check_expected(file_name: str, revision: int, expected: Collection[int] | None) -> None:
@@ -157,14 +206,17 @@ def _check_note(note: str) -> None:
         raise BadRequestError(f"note: must be a text of at most {_LONGEST_NOTE:,} characters, none of them NUL")
 
 
-def _rename(connection: WriteConnection, row: Row, new_name: str, dag_name: str) -> bool:
+def _rename(connection: WriteConnection, row: Row, names: Mapping[str, str], entry: Row) -> bool:
     if runs.find_live(connection, row["dag_name"]):
         raise NotRunningError(
             f"DAG {shorten(row['file_name'])} is running; rename it when its runs are over, or stop them first"
         )
-    if dags.get_dag_name(connection, new_name) is not None:
-        raise _taken(new_name)
-    return dags.rename(connection, row, new_name, dag_name)
+    if dags.get_dag_name(connection, names["fileName"]) is not None:
+        raise _taken(names["fileName"])
+    renamed = dags.rename(connection, row, names["fileName"], names["dagName"])
+    if renamed:
+        audit.add(connection, entry)
+    return renamed
 
 
 def _taken(file_name: str) -> AlreadyExistsError:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import signal
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -16,12 +12,11 @@ from app.db.database import Database
 from app.db.repositories import dags
 from app.db.repositories.reading import Row
 from app.definitions import grep
-from app.errors import BadRequestError, UnavailableError
+from app.definitions.matching import ExpressionError, matching
+from app.errors import BadRequestError
 
 _SPECIAL = frozenset(r".^$*+?{}[]\|()")
 _AROUND = 2
-_LIMIT_SECONDS = 0.7  # of computing
-_PATIENCE_SECONDS = 10.0  # of waiting for a machine that is busy with other things
 _BREATH = 100  # how many texts are looked through before others get a turn
 
 
@@ -83,35 +78,14 @@ class Search:
     async def _find_expression(self, expression: str) -> Found:
         rows = await self._database.read(lambda connection: dags.find_holding(connection, ""))
         texts = [row["spec"] or "" for row in rows]
-        answer = await _ask({"expression": expression, "texts": texts, "seconds": _LIMIT_SECONDS})
-        if answer is None:
-            return Found(problem="q: this expression takes too long; write it without repetitions inside repetitions")
-        if "problem" in answer:
-            return Found(problem=f"q: is no regular expression: {answer['problem']}")
-        lines = zip(rows, texts, answer["lines"], strict=True)
-        return Found([Hit(row, blocks(text, numbers)) for row, text, numbers in lines if numbers])
-
-
-async def _ask(request: dict[str, Any]) -> dict[str, Any] | None:
-    """Let a process of its own answer; None when it was ended for taking too long."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-S", "-W", "ignore", grep.__file__, stdin=PIPE, stdout=PIPE, stderr=PIPE
-    )
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            answer, trouble = await process.communicate(msgspec.json.encode(request))
-    except TimeoutError:
-        return None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode == -signal.SIGPROF:
-        return None
-    if process.returncode:
-        raise UnavailableError(f"the search ended with {process.returncode}: {trouble.decode(errors='replace')[-200:]}")
-    found: dict[str, Any] = msgspec.json.decode(answer)
-    return found
+        try:
+            async with matching() as matcher:
+                found = await matcher.find(texts, expression=expression)
+        except ExpressionError as error:
+            return Found(problem=f"q: {error}")
+        lines = [[number for number, *_ in spans] for spans in found]
+        hits = zip(rows, texts, lines, strict=True)
+        return Found([Hit(row, blocks(text, numbers)) for row, text, numbers in hits if numbers])
 
 
 def blocks(text: str, numbers: Sequence[int]) -> list[Block]:

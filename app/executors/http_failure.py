@@ -30,16 +30,21 @@ def explain(error: Exception, host: str) -> str:
     """Say what went wrong with a request to a host."""
     if isinstance(error, httpx.TooManyRedirects):
         return f"http: {host}: more than 10 redirects followed one another"
-    reason = _network_reason(error) or next((text for kind, text in _PLAIN.items() if isinstance(error, kind)), "")
-    return f"http: {host}: {reason or f'the request failed ({type(error).__name__})'}"
+    return f"http: {host}: {reason_of(error, 'skipTLSVerify')}"
 
 
-def _network_reason(error: Exception) -> str:
+def reason_of(error: Exception, unverified: str) -> str:
+    """Say why there is no answer; ``unverified`` is the field that lets a certificate go unverified."""
+    plain = next((text for kind, text in _PLAIN.items() if isinstance(error, kind)), "")
+    return _network_reason(error, unverified) or plain or f"the request failed ({type(error).__name__})"
+
+
+def _network_reason(error: Exception, field: str) -> str:
     """Look below what the client says for what the system said."""
     if unverified := _find(error, ssl.SSLCertVerificationError):
         return (
             f"its certificate could not be verified ({shorten(unverified.verify_message)}); "
-            "trust its authority with SSL_CERT_FILE, or set skipTLSVerify"
+            f"trust its authority with SSL_CERT_FILE, or set {field}"
         )
     if failed := _find(error, ssl.SSLError):
         return f"TLS failed ({failed.reason or 'the connection ended'}); is it an https address?"

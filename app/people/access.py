@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import time
 from collections.abc import Iterator
 
 import msgspec
 
 from app.auth.caller import Caller
+from app.auth.origin import own_name
 from app.auth.passwords import Hasher
 from app.auth.roles import Role, Switches
 from app.auth.throttle import Limits, Throttle
@@ -19,6 +18,7 @@ from app.db.database import Database
 from app.people.callers import BasicWay, Callers, LoginWay, TokenWay, Way
 from app.people.logins import Logins
 from app.people.oidc import Client, Oidc, OidcWay, ProviderError
+from app.people.refusals import Refusals
 from app.people.tokens import PersonalTokens
 from app.people.users import Users
 from app.settings import Settings, SettingsError
@@ -35,6 +35,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     logins: Logins
     tokens: PersonalTokens
     callers: Callers
+    refusals: Refusals
     oidc: Oidc | None
     switches: Switches
     has_users: bool
@@ -47,14 +48,15 @@ def make_access(settings: Settings, database: Database, local_token: str, oidc: 
     """
     hasher = Hasher(settings.auth_bcrypt_cost)
     signer = Signer(settings.auth_token_secret, settings.auth_token_ttl_seconds)
-    personal = PersonalTokens(database, now)
+    personal, refusals = PersonalTokens(database, now), Refusals(database, now)
     has_users = settings.auth_mode == _BUILTIN
     ways: list[Way] = [LoginWay(database, signer, personal, now)] if has_users else _fixed_ways(settings, oidc)
     return Access(
         users=Users(database, hasher, now),
-        logins=Logins(database, hasher, signer, _throttle(settings), now),
+        logins=Logins(database, hasher, signer, _throttle(settings), refusals, now),
         tokens=personal,
         callers=_callers(settings, [*_local_way(settings, local_token), *ways]),
+        refusals=refusals,
         oidc=oidc,
         switches=_switches(settings),
         has_users=has_users,
@@ -167,14 +169,7 @@ def _local_way(settings: Settings, token: str) -> list[Way]:
     if not token:
         return []
     role = Role.ADMIN if settings.auth_mode == _BUILTIN else None
-    return [TokenWay(token, Caller(via="local", name=_own_name(), role=role))]
-
-
-def _own_name() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+    return [TokenWay(token, Caller(via="local", name=own_name(), role=role))]
 
 
 def _callers(settings: Settings, ways: list[Way]) -> Callers:

@@ -10,13 +10,15 @@ from typing import Any
 import msgspec
 
 from app.auth.caller import Caller
+from app.auth.origin import Action, Origin, user_deed
 from app.auth.passwords import Hasher
 from app.auth.throttle import Throttle
 from app.auth.tokens import Claims, Signer
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
-from app.db.repositories import tokens, users
+from app.db.repositories import audit, tokens, users
 from app.errors import UnauthorizedError
+from app.people.refusals import Refusals
 from app.people.users import User, check_password
 
 _log = logging.getLogger(__name__)
@@ -33,8 +35,11 @@ class Login(msgspec.Struct, frozen=True):
 class Logins:
     """Logins with name and password. Wrong guesses are slowed down: TooManyAttemptsError."""
 
-    def __init__(self, database: Database, hasher: Hasher, signer: Signer, throttle: Throttle, now: Clock) -> None:
+    def __init__(
+        self, database: Database, hasher: Hasher, signer: Signer, throttle: Throttle, refusals: Refusals, now: Clock
+    ) -> None:
         self._database = database
+        self._refusals = refusals
         self._hasher = hasher
         self._signer = signer
         self._throttle = throttle
@@ -45,8 +50,10 @@ class Logins:
         user = await self._database.glance(lambda connection: users.get_by_name(connection, username))
         if not await self._fits(username, password, user, address) or user is None:
             _log.warning("a login as %r from %s has failed", username, address)
+            deed = user_deed(Action.LOGIN_FAILURE, username)
+            await self._refusals.note(_through("login", address), msgspec.structs.replace(deed, outcome="failed"))
             raise UnauthorizedError("user name or password is wrong")
-        await self._renew_hash(user, password)
+        await self._note_login(user, password, address)
         return self._admit(user)
 
     async def _fits(self, username: str, password: str, user: User | None, address: str) -> bool:
@@ -56,11 +63,23 @@ class Logins:
             self._throttle.succeed(username, address)
         return fits
 
-    async def _renew_hash(self, user: User, password: str) -> None:
+    async def _note_login(self, user: User, password: str, address: str) -> None:
         before = user["password_hash"]
-        if self._hasher.is_outdated(before):
-            after = await self._hasher.hash(password)
-            await self._database.write(lambda connection: users.rehash(connection, user["id"], before, after))
+        after = await self._hasher.hash(password) if self._hasher.is_outdated(before) else before
+        origin = _through("login", address, user["username"], user["id"])
+        entry = origin.entry(user_deed(Action.LOGIN_SUCCESS, user["username"]), self._now())
+
+        def work(connection: WriteConnection) -> None:
+            if after != before:
+                users.rehash(connection, user["id"], before, after)
+            audit.add(connection, entry)
+
+        await self._database.write(work)
+
+    async def note_provider_login(self, caller: Caller) -> None:
+        """Write down that somebody has logged in at the provider."""
+        entry = caller.origin.entry(user_deed(Action.LOGIN_SUCCESS, caller.name or ""), self._now())
+        await self._database.write(lambda connection: audit.add(connection, entry))
 
     def _admit(self, user: User) -> Login:
         now = self._now()
@@ -84,6 +103,8 @@ class Logins:
         """
         user = await self.require_user(caller)
         if not await self._fits(user["username"], current, user, caller.address):
+            deed = user_deed(Action.USER_PASSWORD_CHANGE, user["username"])
+            await self._refusals.note(caller.origin, msgspec.structs.replace(deed, outcome="failed"))
             raise UnauthorizedError("the current password is wrong")
         check_password(new, "newPassword")
         hashed = await self._hasher.hash(new)
@@ -96,6 +117,7 @@ class Logins:
             at = max(self._now(), now["updated_at"])
             users.set_password(connection, user["id"], hashed, caller.credential, at)
             tokens.revoke_all(connection, user["id"], at, spared=caller.credential)
+            audit.add(connection, caller.origin.entry(user_deed(Action.USER_PASSWORD_CHANGE, user["username"]), at))
             return True
 
         if not await self._database.write(work):
@@ -111,3 +133,7 @@ class Logins:
         if user is None:
             raise UnauthorizedError("this user was removed")
         return user
+
+
+def _through(via: str, address: str, actor: str | None = None, user_id: str | None = None) -> Origin:
+    return Origin(via=via, actor=actor, user_id=user_id, address=address)

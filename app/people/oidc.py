@@ -85,6 +85,11 @@ class Oidc:
         await oidc._read_keys()
         return oidc
 
+    @property
+    def is_over_tls(self) -> bool:
+        """Whether browsers reach this server by https, as the settings have it."""
+        return self._client.redirect_uri.startswith("https:")
+
     def login_url(self, state: str, nonce: str) -> str:
         """Say where a browser is sent to log in."""
         query = {

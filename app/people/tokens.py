@@ -11,12 +11,13 @@ from uuid import uuid4
 import msgspec
 
 from app.auth.caller import Caller
+from app.auth.origin import Action, Deed
 from app.auth.roles import Role, lesser
 from app.auth.tokens import hash_of, make_personal
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import tokens, users
+from app.db.repositories import audit, tokens, users
 from app.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError, UnauthorizedError
 from app.names import shorten
 
@@ -90,6 +91,8 @@ class PersonalTokens:
                 )
             row = self._row(token, wish, user)
             tokens.add(connection, row)
+            deed = _deed(Action.TOKEN_CREATE, user["username"], row)
+            audit.add(connection, caller.origin.entry(deed, row["created_at"]))
             return {**row, "username": user["username"], "user_role": user["role"]}
 
         return token, await self._database.write(work)
@@ -117,9 +120,19 @@ class PersonalTokens:
             row = tokens.get(connection, token_id)
             if row is None or (caller.role is not Role.ADMIN and row["user_id"] != caller.user_id):
                 raise NotFoundError(f"you have no token with the id {shorten(token_id)}")
-            tokens.revoke(connection, token_id, max(self._now(), row["created_at"]))
+            at = max(self._now(), row["created_at"])
+            if tokens.revoke(connection, token_id, at):
+                audit.add(connection, caller.origin.entry(_deed(Action.TOKEN_DELETE, row["username"], row), at))
 
         await self._database.write(work)
+
+
+def _deed(action: Action, username: str, row: Row) -> Deed:
+    """Say what was done to a token: never which one it is, only how it is called."""
+    until = row["expires_at"].isoformat() if row["expires_at"] else None
+    about = {"id": row["id"], "role": row["role"], "expiresAt": until}
+    was, now = (None, about) if action is Action.TOKEN_CREATE else (about, None)
+    return Deed(action=action, kind="token", name=f"{username}/{row['name']}", before=was, after=now)
 
 
 def _check(wish: Wish, now: datetime) -> None:

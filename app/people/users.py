@@ -8,11 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 from app.auth.caller import Caller
+from app.auth.origin import Action, Origin, of_this_process, user_deed
 from app.auth.passwords import Hasher, make_up, what_is_wrong_with
 from app.auth.roles import Role
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
-from app.db.repositories import tokens, users
+from app.db.repositories import audit, tokens, users
 from app.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
 from app.names import shorten
 
@@ -40,7 +41,8 @@ class Users:
         check_name(username, "auth_admin_username")
         chosen = check_password(password, "auth_admin_password") if password else make_up()
         row = await self._new(username, chosen, Role.ADMIN)
-        made = await self._database.write(lambda connection: _add_first(connection, row))
+        entry = _made(row, of_this_process())
+        made = await self._database.write(lambda connection: _add_first(connection, row, entry))
         return chosen if made and not password else None
 
     async def create(self, username: str, password: str, role: Role, caller: Caller) -> User:
@@ -48,7 +50,8 @@ class Users:
         check_password(password)
         check_name(username)
         row = await self._new(username, password, role)
-        await self._database.write(lambda connection: _add(connection, row))
+        entry = _made(row, caller.origin)
+        await self._database.write(lambda connection: _add(connection, row, entry))
         _log.info("user %r, %s, was made by %r", username, role, caller.actor)
         return row
 
@@ -83,6 +86,10 @@ class Users:
                 _refuse_taken(connection, username)
             values = {**changes, "updated_at": max(self._now(), user["updated_at"])}
             users.change(connection, user_id, **values)
+            was, now = ({name: one[name] for name in ("username", "role")} for one in (user, {**user, **values}))
+            deed = user_deed(Action.USER_UPDATE, user["username"], was, now)
+            if was != now:
+                audit.add(connection, caller.origin.entry(deed, values["updated_at"]))
             return {**user, **values}
 
         changed = await self._database.write(work)
@@ -99,6 +106,8 @@ class Users:
             user = _require(connection, user_id)
             _keep_an_admin(connection, user, None, removed=True)
             users.remove(connection, user_id)
+            deed = user_deed(Action.USER_DELETE, user["username"], {"id": user_id, "role": user["role"]})
+            audit.add(connection, caller.origin.entry(deed, self._now()))
             return str(user["username"])
 
         _log.info("user %r was removed by %r", await self._database.write(work), caller.actor)
@@ -116,6 +125,7 @@ class Users:
             at = max(self._now(), user["updated_at"])
             users.set_password(connection, user_id, hashed, None, at)
             tokens.revoke_all(connection, user_id, at)
+            audit.add(connection, caller.origin.entry(user_deed(Action.USER_PASSWORD_RESET, user["username"]), at))
             return str(user["username"])
 
         _log.info("the password of user %r was reset by %r", await self._database.write(work), caller.actor)
@@ -157,15 +167,22 @@ def _refuse_taken(connection: WriteConnection, username: str) -> None:
         raise AlreadyExistsError(f"a user named {shorten(username)} exists already")
 
 
-def _add(connection: WriteConnection, row: dict[str, Any]) -> None:
+def _made(row: User, origin: Origin) -> dict[str, Any]:
+    deed = user_deed(Action.USER_CREATE, row["username"], after={"id": row["id"], "role": row["role"]})
+    return origin.entry(deed, row["created_at"])
+
+
+def _add(connection: WriteConnection, row: dict[str, Any], entry: dict[str, Any]) -> None:
     users.take_turn(connection)
     _refuse_taken(connection, row["username"])
     users.add(connection, row)
+    audit.add(connection, entry)
 
 
-def _add_first(connection: WriteConnection, row: dict[str, Any]) -> bool:
+def _add_first(connection: WriteConnection, row: dict[str, Any], entry: dict[str, Any]) -> bool:
     users.take_turn(connection)
     if users.count(connection):
         return False  # another server was faster
     users.add(connection, row)
+    audit.add(connection, entry)
     return True

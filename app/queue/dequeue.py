@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from app.auth.origin import Action, Origin, run_deed
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
-from app.db.repositories import queue, runs, transitions
+from app.db.repositories import audit, changes, queue, runs, transitions
 from app.db.repositories.reading import Row
 from app.engine.admission import Queues
 from app.engine.status import RunStatus
@@ -25,7 +26,7 @@ class Waiting:
         self._queues = queues
         self._now = now
 
-    async def dequeue(self, run: Row, actor: str | None) -> None:
+    async def dequeue(self, run: Row, origin: Origin) -> None:
         """Take a run out of its queue: one that never ran vanishes, one that was retried is as before that.
 
         Raises BadRequestError when the run does not wait.
@@ -37,18 +38,23 @@ class Waiting:
         if status is not RunStatus.QUEUED:
             raise BadRequestError(f"{named} is not queued, it is {status.label}")
         now = self._now()
-        if not await self._database.write(lambda connection: _dequeue(connection, run, actor, now)):
+        if not await self._database.write(lambda connection: _dequeue(connection, run, origin, now)):
             raise BadRequestError(f"{named} is not queued any more, it has begun just now")
         self._signal.tell(run["queue"])
 
 
-def _dequeue(connection: WriteConnection, run: Row, actor: str | None, at: datetime) -> bool:
+def _dequeue(connection: WriteConnection, run: Row, origin: Origin, at: datetime) -> bool:
     if not transitions.lock_waiting(connection, {run["id"]}) or not queue.take(connection, {run["id"]}):
         return False
+    was = {"queue": run["queue"], "attempt": run["attempt"]}
+    audit.add(connection, origin.entry(run_deed(Action.RUN_DEQUEUE, run, was), at))
+    changes.tell_queues(connection, [run["queue"]])
     if run["attempt"] == 1:
         queue.remove_run(connection, run["id"])
         return True
     queue.take_back(connection, run["id"], run["attempt"])
     last = runs.last_seq(connection, run["id"])
-    queue.add_event(connection, rows.dequeued_event(run["id"], at, seq=last + 1, attempt=run["attempt"], actor=actor))
+    told = rows.dequeued_event(run["id"], at, seq=last + 1, attempt=run["attempt"], actor=origin.label)
+    queue.add_event(connection, told)
+    changes.tell_runs(connection, [run["id"]])
     return True

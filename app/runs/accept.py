@@ -6,6 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from app.auth.origin import Action, Origin, run_deed
+from app.db.repositories.schedules import Slot
 from app.db.repositories.transitions import NewRun
 from app.engine.admission import Entry, Queues
 from app.engine.event import HANDLER_NAMES
@@ -20,6 +22,7 @@ from app.spec.library import hash_of
 from app.spec.model import Dag
 
 _FIRST = 1
+_UNLIMITED = -1
 _LOW = 1  # nothing uses the other priority yet (runtime 22.2)
 
 
@@ -32,9 +35,18 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = ""
     singleton: bool = False
     trigger: str = "api"
-    actor: str | None = None
+    origin: Origin | None = None  # of the person who wants it; None for what starts by itself
+    action: Action = Action.RUN_START
     source_directory: str | None = None
     revision: int | None = None
+    slot: Slot | None = None  # the time of a schedule that it is started for
+    patient: bool = False  # whether it waits where the limit of its DAG is reached, instead of being refused
+    limited: bool = True  # whether the limit of its DAG applies
+
+    @property
+    def actor(self) -> str | None:
+        """Who wants it, as histories name it."""
+        return self.origin.label if self.origin is not None else None
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +61,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
     """Make the rows of a run's first attempt, owned by this server from its first moment; raises SealError."""
     now = ground.now()
-    dag = owned.definition.dag
+    dag, start = owned.definition.dag, wanted.start
     queue = _queue_of(owned)
     definition: rows.Row = {
         "hash": hash_of(wanted.spec, wanted.base),
@@ -70,23 +82,30 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
         key=owned.key,
         dag_name=owned.dag_name,
         run_id=owned.run_id,
-        singleton=wanted.start.singleton,
-        max_active_runs=dag.max_active_runs,
+        singleton=start.singleton,
+        max_active_runs=dag.max_active_runs if start.limited else _UNLIMITED,
         definition=definition,
         run=_run_row(wanted, owned, definition["hash"], now),
         attempt=attempt,
         queue=queue,
-        limited=queue != owned.dag_name and dag.max_active_runs > 1,
+        limited=start.limited and queue != owned.dag_name and dag.max_active_runs > 1,
+        patient=start.patient,
+        slot=start.slot,
         is_child=owned.parentage is not None,
         inputs={"run_id": owned.key, **input_row(owned, ground.sealer)},
         nodes=_node_rows(owned.key, dag),
-        events=[rows.accepted_event(owned.key, now, wanted.start.trigger, wanted.start.actor)],
+        events=[rows.accepted_event(owned.key, now, start.trigger, start.actor)],
+        audit=_entry(wanted, owned, definition["hash"], now),
     )
 
 
 def with_room(new: NewRun, queues: Queues) -> NewRun:
-    """Say how much room there is for a run that is to be started at once: its queue may be full of other DAGs' runs."""
-    if new.max_active_runs < 0 or (new.queue == new.dag_name and new.queue not in queues.limits):
+    """Say how much room there is for a run that is to be started at once: its queue may be full of other DAGs' runs.
+
+    In the queue of its own DAG there are no others; only one that would rather wait is told of the room there.
+    """
+    alone = new.queue == new.dag_name and new.queue not in queues.limits
+    if new.max_active_runs < 0 or (alone and not new.patient):
         return new
     room = queues.limit(Entry(new.key, new.queue, new.max_active_runs))
     return msgspec.structs.replace(new, room=room or 0, may_wait=queues.enabled and not new.singleton)
@@ -97,14 +116,27 @@ def queued(new: NewRun) -> NewRun:
     at = new.run["created_at"]
     status = int(RunStatus.QUEUED)
     accepted = new.events[0]
+    entry = new.audit
     return msgspec.structs.replace(
         new,
+        audit=entry and entry | {"after": entry["after"] | {"queue": new.queue}},
         run=new.run | {"status": status, "queued_at": at},
         attempt=new.attempt | {"status": status, "owner": None, "token": 0, "host": None},
         events=[accepted | {"data": accepted["data"] | {"queue": new.queue}}],
         entry={"run_id": new.key, "queue": new.queue, "priority": _LOW, "queued_at": at},
         first=None,
     )
+
+
+def _entry(wanted: Wanted, owned: OwnedRun, definition_hash: str, now: datetime) -> rows.Row | None:
+    """Tell of a start that a person wanted; the params stand in the run, masked."""
+    start = wanted.start
+    if start.origin is None:
+        return None
+    after = {"trigger": start.trigger, "dag": wanted.file_name, "revision": start.revision, "hash": definition_hash}
+    run = {"dag_name": owned.dag_name, "run_id": owned.run_id}
+    known = {name: value for name, value in after.items() if value is not None}
+    return start.origin.entry(run_deed(start.action, run, after=known), now)
 
 
 def _queue_of(owned: OwnedRun) -> str:

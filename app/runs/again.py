@@ -6,10 +6,12 @@ Works by the run's key and knows no request, so that a retried call of another D
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
+from app.auth.origin import Action, Origin, run_deed
 from app.db.database import Database
 from app.db.repositories import runs
 from app.db.repositories.reading import Row
@@ -44,7 +46,12 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     step: int | None = None  # the only step to run, by its key; else what failed and what lies below it
     counted: bool = True  # whether the limit of active runs applies
     attempt: int | None = None  # the number that the new attempt has to have; else it is refused
-    actor: str | None = None
+    origin: Origin | None = None  # of the person who wants it; None for what begins by itself
+
+    @property
+    def actor(self) -> str | None:
+        """Who wants it, as histories name it."""
+        return self.origin.label if self.origin is not None else None
 
 
 class MakeRunner(Protocol):
@@ -171,7 +178,16 @@ class Retries:
                     owned.key, now, seq=owned.last_seq, attempt=owned.attempt, actor=retry.actor, step=step
                 )
             ],
+            audit=_entry(before.run, owned.attempt, step, retry.origin, now),
         )
+
+
+def _entry(run: Row, attempt: int, step: str | None, origin: Origin | None, now: datetime) -> rows.Row | None:
+    if origin is None:
+        return None
+    was = {"attempt": run["attempt"], "status": RunStatus(run["status"]).label}
+    after = {"attempt": attempt, **({"step": step} if step is not None else {})}
+    return origin.entry(run_deed(Action.RUN_RETRY, run, was, after), now)
 
 
 def node_rows(before: Sequence[Row], state: RunState, attempt: int) -> list[rows.Row]:

@@ -13,6 +13,7 @@ from app.engine.admission import Queues
 from app.runs.evaluation import Substitute
 from app.runs.sealing import Sealer
 from app.spec.scope import without_own_settings
+from app.telemetry.run_figures import RunFigures
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +74,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     zone: tzinfo
     now: Callable[[], datetime]
     sealer: Sealer
+    figures: RunFigures
 
     def base_text(self) -> str:
         """Read the base configuration as it is now; empty when there is none."""

@@ -6,10 +6,12 @@ from collections.abc import Collection
 
 import msgspec
 
+from app.db.repositories.schedules import RESTARTING, Slot
 from app.db.repositories.transitions import Activity, Claim, NewAttempt, NewRun, Standing
 
 CHANGED = "changed"  # never told to a client: what was read has to be read again
 NOT_NEXT = "not_next"  # nor this: others go first
+SLOT_TAKEN = "slot_taken"  # nor this: another server was faster
 _LIMIT = "max_run_reached"
 
 
@@ -28,10 +30,20 @@ def guard(run: NewRun, used: bool, activity: Activity) -> Refusal | None:
         return _full(run.dag_name, run.max_active_runs, activity) if run.limited else None
     if activity.live and (run.singleton or run.max_active_runs == 1):
         return Refusal(_LIMIT, f"DAG {run.dag_name!r} is running already and allows one run at a time")
-    refusal = _full(run.dag_name, run.max_active_runs, activity)
+    waits = run.patient and run.may_wait and not run.limited
+    refusal = None if waits else _full(run.dag_name, run.max_active_runs, activity)
     if refusal is None and is_crowded_out(run, activity) and not run.may_wait:
         return Refusal(_LIMIT, f"queue {run.queue!r} has {activity.crowd} of at most {run.room} runs under way")
     return refusal
+
+
+def guard_slot(slot: Slot, outcome: str | None) -> Refusal | None:
+    """Say why a time of a schedule must not be settled; ``outcome`` is what has become of it so far."""
+    if outcome == (RESTARTING if slot.pending else None):
+        return None
+    return Refusal(
+        SLOT_TAKEN, f"the {slot.key.kind} of {slot.file_name} at {slot.key.minute:%H:%M} UTC has been seen to"
+    )
 
 
 def is_crowded_out(run: NewRun, activity: Activity) -> bool:

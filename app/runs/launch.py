@@ -10,9 +10,10 @@ from typing import Protocol
 
 import msgspec
 
-from app.db.database import Database
+from app.auth.origin import Action, Origin, run_deed
+from app.db.database import Database, WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import dags, runs
+from app.db.repositories import audit, dags, runs
 from app.db.repositories.reading import Row
 from app.db.repositories.runs import StopRequest
 from app.engine.status import RunStatus
@@ -29,7 +30,7 @@ from app.runs import stored
 from app.runs.accept import Start, Wanted
 from app.runs.files import RunFiles
 from app.runs.ground import Ground
-from app.runs.guard import Refusal
+from app.runs.guard import SLOT_TAKEN, Refusal
 from app.runs.inputs import Place, evaluate_again, evaluate_inputs
 from app.runs.recorder import RunRefusedError
 from app.runs.rerun import gone
@@ -37,6 +38,11 @@ from app.runs.run import OwnedRun
 from app.runs.stored import DefinitionGoneError, StoredRun
 from app.spec.library import Library
 from app.spec.load import Loaded
+from app.spec.model import Definition
+
+
+class SlotTakenError(Exception):
+    """Another server has seen to this time of a schedule."""
 
 
 class Drivers(Protocol):
@@ -86,6 +92,15 @@ class Launcher:
         """Let a stored DAG wait in its queue, and return the run's id; raises AppError."""
         return await self._enqueue(await self._stored(file_name, start))
 
+    async def start_due(self, file_name: str, start: Start) -> str:
+        """Start a stored DAG for its schedule, or let it wait for the worker that it asks for.
+
+        Raises SlotTakenError beside what ``start_stored`` does.
+        """
+        text = await self._stored(file_name, start)
+        waits = bool(text.loaded.definition.dag.worker_selector) and self._ground.queues.enabled
+        return await (self._enqueue(text) if waits else self._start(text))
+
     def _text(self, spec: str, name: str, start: Start) -> _Text:
         if not spec.strip():
             raise BadRequestError("spec: is empty; give the definition to run as YAML text")
@@ -123,6 +138,7 @@ class Launcher:
         if not self._ground.queues.enabled:
             raise BadRequestError("queues are switched off here; start the run, or set queues_enabled")
         check_queue(text.start.queue)
+        text = msgspec.structs.replace(text, start=msgspec.structs.replace(text.start, action=Action.RUN_ENQUEUE))
         wanted, owned = await self._prepare(text)
         await self._accept(self._drivers.enqueue(wanted, owned))
         return owned.run_id
@@ -152,6 +168,8 @@ class Launcher:
         try:
             await stored
         except RunRefusedError as error:
+            if error.refusal.code == SLOT_TAKEN:
+                raise SlotTakenError(error.refusal.message) from error
             raise _as_app_error(error.refusal) from error
 
     async def reschedule(self, run: Row, start: Start) -> str:
@@ -159,6 +177,11 @@ class Launcher:
 
         Its text, params and environment are the other run's; dotenv files are read again.
         """
+        wanted = msgspec.structs.replace(start, singleton=True, action=Action.RUN_RESCHEDULE)
+        return await self.start_again(run, wanted)
+
+    async def start_again(self, run: Row, start: Start) -> str:
+        """Do the same within the limits that ``start`` names; raises SlotTakenError, too."""
         name = start.dag_name.strip()
         if name:
             check_dag_name(name, "dagName")
@@ -181,10 +204,14 @@ class Launcher:
             last_seq=1,
             queue=dag.queue or name,
         )
-        start = msgspec.structs.replace(start, singleton=True, revision=source.run["dag_revision"])
+        start = msgspec.structs.replace(start, revision=source.run["dag_revision"])
         wanted = Wanted(spec=source.spec, base=source.base, file_name=source.run["file_name"], start=start)
         await self._accept(self._drivers.accept(wanted, owned))
         return run_id
+
+    async def definition_of(self, run: Row) -> Definition:
+        """Return what a run works from; raises AppError when that is gone."""
+        return (await self._source(run)).loaded.definition
 
     async def _source(self, run: Row) -> StoredRun:
         try:
@@ -204,7 +231,7 @@ class Launcher:
             limit_seconds=ground.evaluation_limit_seconds,
         )
 
-    async def stop(self, dag_name: str, run_id: str, actor: str | None) -> None:
+    async def stop(self, dag_name: str, run_id: str, origin: Origin) -> None:
         """Ask a run to stop; raises NotFoundError or NotRunningError. The run ends later."""
         run = await self._database.glance(lambda connection: runs.get(connection, dag_name, run_id))
         if run is None:
@@ -212,13 +239,12 @@ class Launcher:
         status = RunStatus(run["status"])
         if status not in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
             raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {status.label}")
-        now = self._ground.now()
-        request = await self._database.write(
-            lambda connection: runs.add_stop_request(connection, run["id"], actor, now)
-        )
+        deed = run_deed(Action.RUN_STOP, run, before={"status": status.label})
+        entry = origin.entry(deed, self._ground.now())
+        request = await self._database.write(lambda connection: _ask_to_stop(connection, run, origin.label, entry))
         self._drivers.tell_stop(request)
 
-    async def stop_all(self, file_name: str, actor: str | None) -> list[str]:
+    async def stop_all(self, file_name: str, origin: Origin) -> list[str]:
         """Ask all running runs of a stored DAG to stop; returns a message for each that could not be asked."""
         row = await self._database.glance(lambda connection: dags.get(connection, file_name))
         if row is None:
@@ -226,12 +252,18 @@ class Launcher:
         errors = []
         for run_id in await self._database.read(lambda connection: runs.find_live(connection, row["dag_name"])):
             try:
-                await self.stop(row["dag_name"], run_id, actor)
+                await self.stop(row["dag_name"], run_id, origin)
             except (NotRunningError, NotFoundError):
                 continue  # it ended in between, which is what was wanted
             except DatabaseUnavailable as error:
                 errors.append(f"run {run_id!r} could not be asked to stop: {error}")
         return errors
+
+
+def _ask_to_stop(connection: WriteConnection, run: Row, actor: str | None, entry: Row) -> StopRequest:
+    request = runs.add_stop_request(connection, run["id"], actor, entry["at"])
+    audit.add(connection, entry)
+    return request
 
 
 def _refuse_nul(start: Start) -> None:

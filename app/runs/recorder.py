@@ -17,11 +17,11 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import queue, transitions
+from app.db.repositories import audit, changes, queue, schedules, transitions
 from app.db.repositories.transitions import Activity, Claim, NewAttempt, NewRun, Transition
 from app.engine.admission import Entry, Queues, admit
 from app.runs.accept import queued
-from app.runs.guard import NOT_NEXT, Refusal, guard_again, guard_claim, is_crowded_out
+from app.runs.guard import NOT_NEXT, Refusal, guard_again, guard_claim, guard_slot, is_crowded_out
 
 _log = logging.getLogger(__name__)
 _GROUP_LOG_BYTES = 1024 * 1024
@@ -197,19 +197,27 @@ class Recorder:
     def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
         failed: dict[int, Exception] = {}
         transitions.take_turns(connection, {name for item in group for name in _turns(item.work)})
-        self._apply_new(connection, group, failed)
-        self._apply_again(connection, group, failed)
+        accepted: list[NewRun | NewAttempt] = [
+            *self._apply_new(connection, group, failed),
+            *self._apply_again(connection, group, failed),
+        ]
+        audit.add(connection, *(work.audit for work in accepted if work.audit is not None))
         self._apply_claims(connection, group, failed)
         self._apply_transitions(connection, group, failed)
+        _tell(connection, [item for item in group if id(item) not in failed])
         return failed
 
-    def _apply_new(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
+    def _apply_new(
+        self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
+    ) -> list[NewRun]:
         new = [(item, item.work) for item in group if isinstance(item.work, NewRun)]
         accepted = [run for _, run in new if run.is_child]
         accepted += self._admit(connection, [(item, run) for item, run in new if not run.is_child], failed)
         if accepted:
             transitions.add_runs(connection, accepted)
+            schedules.settle(connection, [_settled(run, run.slot) for run in accepted if run.slot is not None])
             transitions.apply(connection, [run.first for run in accepted if run.first is not None])
+        return accepted
 
     def _admit(
         self, connection: WriteConnection, new: Sequence[tuple[_Item, NewRun]], failed: dict[int, Exception]
@@ -219,10 +227,11 @@ class Recorder:
             return []
         used = transitions.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
         crowds = _Crowds(connection, [run for _, run in new])
+        slots = _Slots(connection, [run for _, run in new])
         accepted = []
         for item, run in new:
             activity = crowds.around(run)
-            refusal = self._guard(run, (run.dag_name, run.run_id) in used, activity)
+            refusal = slots.refuse(run) or self._guard(run, (run.dag_name, run.run_id) in used, activity)
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
                 continue
@@ -230,13 +239,16 @@ class Recorder:
             admitted = queued(run) if run.entry is None and is_crowded_out(run, activity) else run
             item.queued = admitted.entry is not None
             crowds.add(admitted)
+            slots.add(admitted)
             accepted.append(admitted)
         return accepted
 
-    def _apply_again(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
+    def _apply_again(
+        self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
+    ) -> list[NewAttempt]:
         again = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]
         if not again:
-            return
+            return []
         names = {attempt.dag_name for _, attempt in again if attempt.counted}
         over = transitions.lock_over(connection, {attempt.key for _, attempt in again})
         active = transitions.count_active(connection, names)
@@ -254,6 +266,7 @@ class Recorder:
         if accepted:
             transitions.add_attempts(connection, accepted)
             transitions.apply(connection, [attempt.first for attempt in accepted if attempt.first is not None])
+        return accepted
 
     def _apply_claims(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
         """Let those go whose turn it really is: others may have been faster, or may have taken the room."""
@@ -338,6 +351,26 @@ class _Crowds:
         self._live[run.queue] = activity.crowd + (not waits)
 
 
+class _Slots:
+    """What has become of the times of schedules that new runs are started for."""
+
+    def __init__(self, connection: ReadConnection, new: Sequence[NewRun]) -> None:
+        wanted = [run.slot.key for run in new if run.slot is not None]
+        self._outcomes = schedules.find_outcomes(connection, wanted) if wanted else {}
+
+    def refuse(self, run: NewRun) -> Refusal | None:
+        return None if run.slot is None else guard_slot(run.slot, self._outcomes.get(run.slot.key))
+
+    def add(self, run: NewRun) -> None:
+        if run.slot is not None:
+            self._outcomes[run.slot.key] = schedules.STARTED
+
+
+def _settled(run: NewRun, slot: schedules.Slot) -> schedules.Settled:
+    outcome = schedules.QUEUED if run.entry is not None else schedules.STARTED
+    return schedules.Settled(slot, schedules.RESTARTED if slot.pending else outcome, run.run["created_at"], run=run.key)
+
+
 def _turns(work: _Work) -> tuple[str, ...]:
     """Name what has to be counted before the work can be done: runs of a DAG, runs in a queue."""
     match work:
@@ -348,6 +381,28 @@ def _turns(work: _Work) -> tuple[str, ...]:
         case Claim():
             return (f"queue {work.queue}",)
     return ()
+
+
+def _tell(connection: WriteConnection, stored: Sequence[_Item]) -> None:
+    """Tell the live feed of what was stored: each run once, and only this process of output that still grows."""
+    changes.tell_runs(connection, {_key(item.work) for item in stored if not _is_output(item.work)})
+    changes.tell_queues(connection, {name for item in stored if (name := _changed_queue(item))})
+    if any(isinstance(item.work, Transition) and item.work.chunks for item in stored):
+        changes.tell_output(connection)
+
+
+def _changed_queue(item: _Item) -> str:
+    """Name the queue that somebody has come into or gone from."""
+    match item.work:
+        case Claim(queue=queue):
+            return queue
+        case NewRun(queue=queue) if item.queued:
+            return queue
+    return ""
+
+
+def _key(work: _Work) -> int:
+    return work.key if isinstance(work, NewRun | NewAttempt) else work.fence.run
 
 
 def _log_bytes(work: _Work) -> int:

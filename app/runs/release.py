@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.repositories import queue, runs, transitions
+from app.db.repositories import changes, queue, runs, transitions
 from app.db.repositories.reading import Row
 from app.db.repositories.transitions import Claim, Fence
 from app.errors import InvalidSpecError
@@ -50,7 +51,7 @@ class Releases:
         """
         tries = 1
         while True:
-            runner, claim = await self._prepare(key)
+            runner, claim, queued_at = await self._prepare(key)
             try:
                 await self._recorder.claim(claim)
             except RunRefusedError as error:
@@ -59,9 +60,11 @@ class Releases:
                     raise
                 tries += 1
             else:
+                waited = (self._ground.now() - queued_at).total_seconds()
+                self._ground.figures.note_wait(runner.run.dag_name, max(waited, 0.0))
                 return runner
 
-    async def _prepare(self, key: int) -> tuple[Runner, Claim]:
+    async def _prepare(self, key: int) -> tuple[Runner, Claim, datetime]:
         found, events = await self._database.glance(lambda connection: self._read(connection, key))
         if found.loaded.problems:
             raise InvalidSpecError(found.loaded.problems)
@@ -79,7 +82,7 @@ class Releases:
             inputs=input_row(owned, self._ground.sealer),
             first=runner.begin(events, problem),
         )
-        return runner, claim
+        return runner, claim, found.run["queued_at"]
 
     def _read(self, connection: ReadConnection, key: int) -> tuple[StoredRun, Sequence[Row]]:
         found = stored.load(connection, self._library, self._ground.sealer, key)
@@ -118,5 +121,6 @@ class Releases:
         run = runs.get_whole(connection, key) if transitions.lock_waiting(connection, {key}) else None
         if run is None or not queue.take(connection, {key}):
             return False
+        changes.tell_queues(connection, [run["queue"]])
         end_as_failed(connection, Fence(key, run["attempt"], 0), reason, self._ground.now())
         return True

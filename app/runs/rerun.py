@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from app.auth.origin import Action, Origin, run_deed
 from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.repositories import edits, runs
+from app.db.repositories import audit, edits, runs
 from app.db.repositories.edits import StepEdit
 from app.db.repositories.reading import Row
 from app.engine.status import NodeStatus, RunStatus
@@ -36,7 +37,7 @@ class Reruns:
         self._drivers = drivers
         self._now = now
 
-    async def retry(self, run: Row, step: str | None, actor: str | None) -> None:
+    async def retry(self, run: Row, step: str | None, origin: Origin) -> None:
         """Try a run again, or one step of it; raises AppError. Returns when the new attempt is stored."""
         key = None
         if step is not None:
@@ -44,16 +45,16 @@ class Reruns:
         if not RunStatus(run["status"]).is_final:
             raise MaxRunReachedError(f"{_named(run)} is {_status(run)}; it can be retried when it is over")
         try:
-            await self._drivers.retry(run["id"], Retry(step=key, actor=actor))
+            await self._drivers.retry(run["id"], Retry(step=key, origin=origin))
         except RunRefusedError as error:
             raise MaxRunReachedError(error.refusal.message) from error
         except DefinitionGoneError as error:
             raise gone(run) from error
 
-    async def set_step_status(self, run: Row, step: str, status: NodeStatus, actor: str | None) -> None:
+    async def set_step_status(self, run: Row, step: str, status: NodeStatus, origin: Origin) -> None:
         """Set the status of a step, and nothing else, for a retry to go by; raises AppError."""
-        edit = StepEdit(step=step, status=int(status), actor=actor or _NOBODY, at=self._now())
-        await self._database.write(lambda connection: _edit(connection, run, edit))
+        edit = StepEdit(step=step, status=int(status), actor=origin.label or _NOBODY, at=self._now())
+        await self._database.write(lambda connection: _edit(connection, run, edit, origin))
 
 
 def gone(run: Row) -> BadRequestError:
@@ -61,14 +62,18 @@ def gone(run: Row) -> BadRequestError:
     return BadRequestError(f"the definition of {_named(run)} was redacted; start its DAG as it is now instead")
 
 
-def _edit(connection: WriteConnection, run: Row, edit: StepEdit) -> None:
+def _edit(connection: WriteConnection, run: Row, edit: StepEdit, origin: Origin) -> None:
     standing = edits.lock_run(connection, run["id"])
     if standing is None:
         raise NotFoundError(f"there is no run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}")
     if RunStatus(standing["status"]) in _DRIVEN:
         raise BadRequestError(f"{_named(run)} is running; set the status of a step when it is over")
-    if "\0" in edit.step or not edits.edit_step(connection, run["id"], standing["attempt"], edit):
+    before = None if "\0" in edit.step else edits.edit_step(connection, run["id"], standing["attempt"], edit)
+    if before is None:
         raise no_step(run, edit.step)
+    if before != edit.status:
+        was, now = ({"step": edit.step, "status": NodeStatus(one).label} for one in (before, edit.status))
+        audit.add(connection, origin.entry(run_deed(Action.RUN_STEP_STATUS, run, was, now), edit.at))
 
 
 def _step_key(connection: ReadConnection, run: Row, step: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from app.db.lookup import error_text
 from app.engine.history import Change
 from app.engine.state import NodeState, RunState
 from app.engine.status import NodeStatus, RunStatus
@@ -90,6 +91,12 @@ def run_row(state: RunState) -> Row:
         "finished_at": state.finished_at,
         "error": state.error or None,
     }
+
+
+def errors_of(state: RunState) -> str:
+    """Give what went wrong in an attempt that is over; empty when nothing did."""
+    nodes = (*state.steps, *state.handlers.values())
+    return error_text(state.error, [node.error for node in nodes])
 
 
 def event_rows(run: int, attempt: int, last_seq: int, changes: Sequence[Change], at: datetime) -> list[Row]:

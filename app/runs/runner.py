@@ -30,6 +30,7 @@ from app.runs.spool import Chunk, Position
 from app.runs.work import StepWork
 from app.runs.workshop import Workshop
 from app.telemetry.logging import log_masking
+from app.telemetry.request import request_id
 
 _log = logging.getLogger(__name__)
 _LAZY_SECONDS = 0.25  # how long the beginning of a process may wait for another commit to go with
@@ -151,6 +152,7 @@ class Runner:
     async def drive(self) -> None:
         """Drive the run until it is closed or let go of; raises FenceLostError, and whatever else ended it."""
         log_masking.set(self.run.masker.mask)  # of what this task and those it begins tell the server's log
+        request_id.set("")  # the request that began the run has its answer; this task outlives it
         try:
             await self._take_up()
             while self._state.phase is not Phase.CLOSED and not self._detached:
@@ -272,6 +274,7 @@ class Runner:
             run=rows.run_row(self._state) if run_changed else None,
             attempt=rows.attempt_row(self._state, self._closed_at()) if run_changed else None,
             requests_handled_at=now if asked else None,
+            errors=rows.errors_of(self._state) if run_changed and self._state.phase is Phase.CLOSED else None,
         )
         self._stored, self._last_seq = self._state, self._last_seq + len(events)
         self._dirty = set()

@@ -243,10 +243,17 @@ class Supervisor:
             self._exchange.ends.tell(run.key)
             if run.parentage is None:
                 self.changed.tell(run.queue)
+                self._count(runner)
         if isinstance(error, FenceLostError):
             _log.warning("run %s/%s has another owner now", run.dag_name, run.run_id)
         if error is not None and not isinstance(error, DatabaseUnavailable):
             self._given_up.append(Casualty(runner.fence, error, runner.run.masker))
+
+    def _count(self, runner: Runner) -> None:
+        state = runner.state
+        if state.started_at is not None and state.finished_at is not None:
+            seconds = (state.finished_at - state.started_at).total_seconds()
+            self._ground.figures.note_end(runner.run.dag_name, seconds)
 
     def _workshop(self, run: OwnedRun, dag: Dag) -> Workshop:
         ground = self._ground

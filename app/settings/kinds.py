@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 Raw = str | list[str]
-Plain = str | int | float | list[str]
+Plain = str | int | float | list[str] | list[dict[str, str | float]]
+Text = Callable[[str], object]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 HIDDEN = "***"
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
@@ -31,6 +34,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     read: Callable[[Raw, Path], object]
     map: bool = False  # whether a file may write it as a map, which comes as a list of key=value
+    records: bool = False  # whether a file writes it as a list of maps, each of which comes as a JSON text
     plain: Callable[[Any], Plain] = str
     is_secret: bool = False
     is_switch: bool = False
@@ -52,6 +56,14 @@ def under(folder: Path, text: str) -> Path:
         return (folder / Path(text).expanduser()).absolute()
     except RuntimeError:
         raise ValueError(f"the home directory in {text!r} is not known here; write an absolute path") from None
+
+
+def _file(raw: Raw, folder: Path) -> Path | None:
+    return _path(raw, folder) if _text(raw) else None
+
+
+def _shown_file(path: Path | None) -> Plain:
+    return str(path or "")
 
 
 def _path(raw: Raw, folder: Path) -> Path:
@@ -93,6 +105,20 @@ def _host_names(raw: Raw, _folder: Path) -> tuple[str, ...]:
         if not _HOST_NAME.fullmatch(item):
             raise ValueError(f"{item!r} is not a host name; write names without scheme, port or wildcard")
     return tuple(item.lower() for item in _items(raw))
+
+
+def _networks(raw: Raw, _folder: Path) -> tuple[Network, ...]:
+    found: list[Network] = []
+    for item in _items(raw):
+        try:
+            found.append(ipaddress.ip_network(item))
+        except ValueError:
+            raise ValueError(f"{item!r} is no address; write one such as 10.0.0.7 or a network as 10.0.0.0/8") from None
+    return tuple(found)
+
+
+def _written_networks(networks: tuple[Network, ...]) -> list[str]:
+    return [str(one.network_address) if one.num_addresses == 1 else str(one) for one in networks]
 
 
 def _origins(raw: Raw, _folder: Path) -> tuple[str, ...]:
@@ -205,10 +231,12 @@ def _key(raw: Raw, folder: Path) -> Hidden:
 
 TEXT = Kind(name="text", read=_as_written)
 PATH = Kind(name="path", read=_path)
+FILE = Kind(name="file", read=_file, plain=_shown_file)
 HOST = Kind(name="host name or address", read=_host)
 BASE_PATH = Kind(name="path prefix", read=_base_path)
 ZONE = Kind(name="IANA time zone", read=_zone)
 HOST_NAMES = Kind(name="list of host names", read=_host_names, plain=list)
+NETWORKS = Kind(name="list of addresses and networks", read=_networks, plain=_written_networks)
 ORIGINS = Kind(name="list of origins", read=_origins, plain=list)
 WORDS = Kind(name="list", read=_words, plain=list)
 URL = Kind(name="URL", read=_url)

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from app.settings.kinds import Network
+from app.settings.nodes import RemoteNode
 from app.settings.problem import SettingsError
 from app.settings.sources import Given, from_environment, from_file, from_flags
 from app.settings.table import FILE_NAME, HOME, SYSTEM_ZONE, TABLE, Setting
@@ -27,9 +29,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     work_dir: Path
     log_format: str
     log_level: str
+    request_log: str
     default_shell: str
     allowed_hosts: tuple[str, ...]
     cors_origins: tuple[str, ...]
+    tls_cert_file: Path | None
+    tls_key_file: Path | None
+    tls_key_password: str
+    trusted_proxies: tuple[Network, ...]
+    remote_nodes: tuple[RemoteNode, ...]
     base_config: Path
     spool_dir: Path
     secret_key: str
@@ -40,8 +48,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     detach_lease_seconds: float
     queues: Mapping[str, int]
     queues_enabled: bool
+    scheduler_enabled: bool
     monitoring_interval_seconds: float
     monitoring_retention_seconds: float
+    event_streams: int
+    changes_retention_seconds: float
     evaluation_timeout_seconds: float
     auth_mode: str
     auth_token_secret: str

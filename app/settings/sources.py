@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from app.settings.problem import SettingsError
 from app.settings.table import OTHER_VARIABLES, PREFIX, TABLE, TEST_PREFIX
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_TWICE = "{}: is there twice in one item; keep one"
 _BY_NAME = {setting.name: setting for setting in TABLE}
 _BY_VARIABLE = {setting.variable: setting for setting in TABLE}
 
@@ -99,11 +101,26 @@ def _parse(path: Path) -> yaml.Node | None:
 
 
 def _read_node(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> Raw:
+    if isinstance(node, yaml.SequenceNode) and _BY_NAME[name].kind.records:
+        return [_read_record(item, name, origin, environ) for item in node.value]
     if isinstance(node, yaml.SequenceNode):
         return [_read_scalar(item, name, origin, environ) for item in node.value]
     if isinstance(node, yaml.MappingNode) and _BY_NAME[name].kind.map:
         return [f"{key.value}={_read_scalar(value, name, origin, environ)}" for key, value in node.value]
     return _read_scalar(node, name, origin, environ)
+
+
+def _read_record(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> str:
+    if not isinstance(node, yaml.MappingNode):
+        raise SettingsError(name, origin, "is a list of maps; write each item as lines such as `name: …`")
+    record: dict[str, str] = {}
+    for key, value in node.value:
+        if key.value in record:
+            raise SettingsError(
+                name, f"{origin.rpartition(':')[0]}:{key.start_mark.line + 1}", _TWICE.format(key.value)
+            )
+        record[str(key.value)] = _read_scalar(value, name, origin, environ)
+    return json.dumps(record)
 
 
 def _read_scalar(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> str:

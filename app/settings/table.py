@@ -7,9 +7,11 @@ from typing import NamedTuple
 from app.settings.address import DATABASE_URL
 from app.settings.kinds import (
     BASE_PATH,
+    FILE,
     HOST,
     HOST_NAMES,
     KEY,
+    NETWORKS,
     ORIGINS,
     PATH,
     QUEUES,
@@ -24,6 +26,7 @@ from app.settings.kinds import (
     choice,
     whole,
 )
+from app.settings.nodes import REMOTE_NODES
 
 PREFIX = "DAGBOOK_"
 FILE_NAME = "dagbook.yaml"
@@ -60,9 +63,17 @@ TABLE = (
     Setting("work_dir", PATH, f"{HOME}/work", "Where a step works when neither it nor its DAG says so."),
     Setting("log_format", choice("text", "json"), "text", "Form of the server's own log."),
     Setting("log_level", choice("debug", "info", "warning", "error"), "info", "Least severity that is logged."),
+    Setting(
+        "request_log", choice("on", "off", "all"), "on", "Whether requests are logged; on leaves out checks of health."
+    ),
     Setting("default_shell", TEXT, "", "Shell of steps that name none; empty chooses one of the machine."),
     Setting("allowed_hosts", HOST_NAMES, "", "Names that a request may address besides those of this machine itself."),
     Setting("cors_origins", ORIGINS, "", "Web pages of other origins that may use the API."),
+    Setting("tls_cert_file", FILE, "", "Certificate of the server and those that vouch for it, in PEM, for https."),
+    Setting("tls_key_file", FILE, "", "Private key of that certificate, in PEM."),
+    Setting("tls_key_password", SECRET, "", "Password of that key, where it is encrypted."),
+    Setting("trusted_proxies", NETWORKS, "", "Proxies whose X-Forwarded-For, -Proto and -Host are believed."),
+    Setting("remote_nodes", REMOTE_NODES, "", "Other servers that requests are handed on to; see Operations."),
     Setting("base_config", PATH, f"{HOME}/base.yaml", "YAML file whose fields every DAG inherits."),
     Setting("spool_dir", PATH, f"{HOME}/spool", "Where the output of steps lies until it is stored."),
     Setting("secret_key", KEY, "", "Encrypts what is kept of secrets; empty takes the file secret.key in the home."),
@@ -73,8 +84,11 @@ TABLE = (
     Setting("detach_lease_seconds", SECONDS, "900", "The same after an orderly stop, while steps go on."),
     Setting("queues", QUEUES, "", "Queues with limits of their own: NAME=RUNS, so many runs at a time."),
     Setting("queues_enabled", TRUTH, "true", "Whether runs may wait in queues and are started from them."),
+    Setting("scheduler_enabled", TRUTH, "true", "Whether this server starts DAGs by their schedules."),
     Setting("monitoring_interval_seconds", SECONDS, "5", "How often the machine's load is looked at."),
     Setting("monitoring_retention_seconds", SECONDS, "86400", "How long that is remembered."),
+    Setting("event_streams", whole(0, 100_000), "256", "Most live feeds that are served at a time."),
+    Setting("changes_retention_seconds", SECONDS, "86400", "How long a live feed that broke off can be resumed."),
     Setting("evaluation_timeout_seconds", SECONDS, "10", "Most time for the commands in parameters and environment."),
     Setting("auth_mode", choice("none", "builtin", "oidc"), "none", "Who says who people are; see Authentication."),
     Setting("auth_token_secret", SECRET, "", "Key of the tokens of logins, 32 random characters or more."),

@@ -99,6 +99,12 @@ def next_after(cron: Cron, instant: datetime, default_zone: ZoneInfo) -> datetim
     return fired if fired and fired < turn else _first_from(cron, turn, zone)
 
 
+def fires_at(cron: Cron, minute: datetime, default_zone: ZoneInfo) -> bool:
+    """Tell whether an expression fires in the minute that begins at an aware instant."""
+    wall = minute.astimezone(cron.zone or default_zone)
+    return wall.minute in cron.minutes and wall.hour in cron.hours and cron.allows_day(wall.date())
+
+
 def _first_from(cron: Cron, start: datetime, zone: ZoneInfo) -> datetime | None:
     """Find the first firing from an instant on, in the order of wall-clock times."""
     wall = _next_wall(cron, start.astimezone(zone).replace(tzinfo=None, fold=0))

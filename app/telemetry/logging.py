@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
 
+from app.telemetry.request import request_id
+
 # What hides the secrets of the run that a task works for; a record is written in the task that tells it.
 log_masking: ContextVar[Callable[[str], str] | None] = ContextVar("log_masking", default=None)
 
@@ -71,6 +73,8 @@ def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str
         "logger": record.name,
         "message": record.getMessage(),
     }
+    if number := request_id.get():
+        fields["request_id"] = number
     fields |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
     if record.exc_info:
         fields["exception"] = formatter.formatException(record.exc_info)

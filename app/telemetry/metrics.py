@@ -28,8 +28,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 class MetricsPage:
     """Writes the page; figures of the process are gathered at the moment of writing."""
 
-    def __init__(self) -> None:
-        self._own = CollectorRegistry()
+    def __init__(self, own: CollectorRegistry) -> None:
+        """``own`` holds what the parts of this process count themselves; that of the process goes with it."""
+        self._own = own
         for kind in (ProcessCollector, PlatformCollector, GCCollector):
             kind(registry=self._own)
 

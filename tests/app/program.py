@@ -30,6 +30,7 @@ class CommandLine:
         self.home = home
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DAGBOOK_")}
         self._env = {**kept, "DAGBOOK_HOME": str(home), "DAGBOOK_DEFAULT_SHELL": "/bin/sh", "PYTHONPATH": str(ROOT)}
+        self._env["DAGBOOK_REQUEST_LOG"] = "off"  # nobody reads the pipe of a server, and it would fill up
         self._env.update({f"DAGBOOK_{name.upper()}": text for name, text in settings.items()})
         if database_url:
             self._env["DAGBOOK_DATABASE_URL"] = database_url

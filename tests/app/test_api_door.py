@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import AsyncIterator
@@ -99,6 +100,73 @@ async def test_settings_open_the_door_for_a_name_and_an_origin(open_client: http
     assert _error(refused) == (403, "forbidden")
 
 
+def _preflight(origin: str, *headers: str, method: str = "POST") -> dict[str, str]:
+    asked = {"Access-Control-Request-Headers": ", ".join(headers)} if headers else {}
+    return {"Origin": origin, "Access-Control-Request-Method": method, **asked}
+
+
+async def test_a_page_of_a_listed_origin_may_ask_before_it_asks(open_client: httpx.AsyncClient) -> None:
+    asking = _preflight("https://ui.example", "content-type", "authorization", "if-match", "x-request-id")
+    answer = await open_client.options("/dag-runs", headers=asking)
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == "https://ui.example"
+    assert {"POST", "PUT", "PATCH", "DELETE"} <= set(answer.headers["access-control-allow-methods"].split(", "))
+    assert answer.headers["access-control-max-age"] == "300"
+    assert "Origin" in answer.headers["vary"]
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        _preflight("https://other.example"),
+        _preflight("http://ui.example"),
+        _preflight("https://ui.example:8443"),
+        _preflight("null"),
+        _preflight("https://ui.example", "x-other"),
+        _preflight("https://ui.example", method="TRACE"),
+    ],
+    ids=str,
+)
+async def test_a_page_that_asks_for_more_is_invited_to_nothing(
+    open_client: httpx.AsyncClient, asking: dict[str, str]
+) -> None:
+    answer = await open_client.options("/dag-runs", headers=asking)
+    assert answer.status_code == 400
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_an_error_can_be_read_by_a_page_of_a_listed_origin(open_client: httpx.AsyncClient) -> None:
+    answer = await open_client.get("/dags/nothing", headers={"Origin": "https://ui.example"})
+    assert answer.status_code == 404
+    assert answer.headers["access-control-allow-origin"] == "https://ui.example"
+    assert {"ETag", "X-Request-Id"} <= set(answer.headers["access-control-expose-headers"].split(", "))
+
+
+async def test_answers_differ_with_the_page_that_asks_and_say_so(open_client: httpx.AsyncClient) -> None:
+    for headers in ({}, {"Origin": "https://ui.example"}, {"Origin": "https://other.example"}):
+        answer = await open_client.get("/dags", headers={**headers, "Cookie": "a=b"})
+        assert answer.headers.get_list("vary") == ["Origin"]
+        assert "access-control-allow-credentials" not in answer.headers
+        allowed = answer.headers.get("access-control-allow-origin")
+        assert allowed == (headers.get("Origin") if headers.get("Origin") == "https://ui.example" else None)
+
+
+async def test_a_packed_body_is_refused_with_the_reason(client: httpx.AsyncClient) -> None:
+    packed = gzip.compress(json.dumps(START).encode())
+    answer = await client.post("/dag-runs", content=packed, headers={"Content-Encoding": "gzip"})
+    assert _error(answer) == (415, "bad_request")
+    plain = await client.post("/dags/validate", json={"spec": SPEC}, headers={"Content-Encoding": "identity"})
+    assert plain.status_code == 200
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "a]", "[x]:1"])
+async def test_a_host_that_cannot_be_read_is_refused(client: httpx.AsyncClient, host: str) -> None:
+    assert _error(await client.get("/health", headers={"Host": host})) == (403, "forbidden")
+    headers = {"Origin": f"http://{host}"}
+    assert _error(await client.post("/dag-runs", json=START, headers=headers)) == (403, "forbidden")
+
+
 async def test_a_body_over_the_limit_is_refused(open_client: httpx.AsyncClient) -> None:
     answer = await open_client.post("/dag-runs", json={"spec": "#" * 3000, "name": "x"})
     assert _error(answer) == (413, "bad_request")
@@ -170,6 +238,23 @@ async def test_a_method_that_is_not_there_is_refused_with_those_that_are(
     head = await client.head(path)
     assert head.status_code == 405
     assert set(head.headers["allow"].split(", ")) - {"OPTIONS"} == allow
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/dags", {"GET", "POST"}),
+        ("/dags/x", {"GET", "DELETE"}),
+        ("/dags/x/spec", {"GET", "PUT"}),
+        ("/users", {"GET", "POST"}),
+        ("/users/x", {"GET", "PATCH", "PUT", "DELETE"}),
+        ("/openapi.json", {"GET"}),
+    ],
+)
+async def test_options_tell_all_methods_of_a_path(client: httpx.AsyncClient, path: str, allow: set[str]) -> None:
+    answer = await client.options(path)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert set(answer.headers["allow"].split(", ")) == allow | {"OPTIONS"}
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH"])

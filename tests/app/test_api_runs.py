@@ -152,6 +152,7 @@ async def test_runs_are_listed_newest_first_and_narrowed_as_asked(dagbook: Dagbo
     assert await _ids(client, "/dag-runs", name=name.upper()) == []
     assert await _ids(client, path, status=2) == ["two-x"]
     assert await _ids(client, path, status=9) == []
+    assert await _ids(client, path, status=9**99) == []
     assert await _ids(client, path, dagRunId="-x") == ["two-x", "one-x"]
     assert await _ids(client, path, dagRunId="%") == []
     assert await _ids(client, path, dagRunId="-X") == []
@@ -195,6 +196,7 @@ async def test_details_of_a_finished_run_are_complete(dagbook: Dagbook) -> None:
 async def test_a_command_is_shown_as_it_was_evaluated(dagbook: Dagbook) -> None:
     step = (await dagbook.run("params: A=1\nsteps: [{name: a, command: echo $A x}]\n")).nodes["a"]["step"]
     assert (step["command"], step["args"], step["cmdWithArgs"]) == ("echo", ["1", "x"], "echo $A x")
+    assert step["commands"] == [{"command": "echo", "args": ["1", "x"]}]
 
 
 async def test_latest_is_the_newest_run_of_a_name(dagbook: Dagbook) -> None:
@@ -284,3 +286,10 @@ async def test_a_nul_anywhere_is_refused_or_carried_but_never_an_error_of_the_se
     if answer.status_code == 200:
         ended = await dagbook.finished(answer.json()["dagRunId"])
         assert "internal error" not in str(ended.details)
+
+
+@pytest.mark.parametrize("directory", ["tmp", "../tmp", "/a\0b", "/" + "x" * 256, "/x" * 2048])
+async def test_a_directory_that_cannot_be_one_is_refused(dagbook: Dagbook, directory: str) -> None:
+    body = {"name": dagbook.name, "spec": QUICK, "sourceDirectory": directory}
+    answer = await dagbook.client.post("/dag-runs", json=body)
+    assert (answer.status_code, answer.json()["message"].split(":")[0]) == (400, "sourceDirectory")

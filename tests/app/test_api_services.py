@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
@@ -17,11 +20,22 @@ from app.db.database import Database, WriteConnection
 from app.db.repositories import figures, services
 from app.engine.status import RunStatus
 from app.main import Server
-from tests.app.dagbook import Dagbook
+from app.telemetry.run_figures import MOST_NAMES, OTHERS, RunFigures
+from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.test_statements import recorded
 from tests.db.rows import NOW, add_attempt, add_definition, add_run, bring_run_to, run_sql
 from tests.runs.scene import IDENTITY, register
+from tests.waiting import come_true
 
+GAUGES = (
+    "dagu_info",
+    "dagu_uptime_seconds",
+    "dagu_dag_runs_currently_running",
+    "dagu_dag_runs_queued_total",
+    "dagu_dags_total",
+    "dagu_scheduler_running",
+)
+HISTOGRAMS = ("dagu_dag_run_duration_seconds", "dagu_queue_wait_seconds", "dagbook_http_request_duration_seconds")
 Samples = dict[str, dict[tuple[str, ...], float]]
 
 
@@ -64,6 +78,68 @@ async def test_what_has_happened_is_counted(dagbook: Dagbook, server: Server) ->
     running = after["dagu_dag_runs_currently_running"][()]
     assert running == before["dagu_dag_runs_currently_running"][()] + 1 == after["dagu_dag_runs_total"]["running",]
     await dagbook.stop(run_id)
+
+
+@pytest.fixture
+async def fresh(database_url: str, tmp_path: Path, name: str) -> AsyncIterator[Dagbook]:
+    """A server that has counted nothing yet: on the shared one there may be a hundred names already."""
+    async with serving(database_url, tmp_path) as server, client_of(server) as client:
+        yield Dagbook(client, name)
+
+
+async def test_how_long_runs_took_is_told_by_the_name_of_their_dag(fresh: Dagbook) -> None:
+    for _ in range(2):
+        await fresh.run("steps: [{name: a, command: 'true'}]\n")
+
+    async def look() -> Samples | None:
+        found = await _metrics(fresh.client)
+        return found if found.get("dagu_dag_run_duration_seconds_count", {}).get((fresh.name,)) == 2 else None
+
+    found = await come_true(look)  # a run is counted when its driver has left, a little after its end is stored
+    assert found["dagu_dag_run_duration_seconds_bucket"][fresh.name, "+Inf"] == 2
+    assert 0 <= found["dagu_dag_run_duration_seconds_sum"][fresh.name,] < 60
+    assert (fresh.name,) not in found.get("dagu_queue_wait_seconds_count", {})
+
+
+async def test_how_long_a_run_waited_in_its_queue_is_told(fresh: Dagbook) -> None:
+    body = {"spec": "steps: []\n", "name": fresh.name}
+    run_id = (await fresh.client.post("/dag-runs/enqueue", json=body)).json()["dagRunId"]
+    await fresh.finished(run_id)
+    found = await _metrics(fresh.client)
+    assert found["dagu_queue_wait_seconds_count"][fresh.name,] == 1
+    assert 0 <= found["dagu_queue_wait_seconds_sum"][fresh.name,] < 60
+
+
+async def test_sub_runs_are_not_counted(fresh: Dagbook) -> None:
+    spec = f"steps: [{{name: a, call: {fresh.name}-child}}]\n---\nname: {fresh.name}-child\nsteps: []\n"
+    ended = await fresh.run(spec)
+    assert ended.status == "succeeded"
+
+    async def is_counted() -> bool:
+        return (fresh.name,) in (await _metrics(fresh.client)).get("dagu_dag_run_duration_seconds_count", {})
+
+    await come_true(is_counted)
+    counted = (await _metrics(fresh.client))["dagu_dag_run_duration_seconds_count"]
+    assert (f"{fresh.name}-child",) not in counted
+
+
+def test_names_of_dags_beyond_the_first_hundred_are_one_label() -> None:
+    registry = CollectorRegistry()
+    counted = RunFigures(registry)
+    for number in range(MOST_NAMES + 50):
+        counted.note_end(f"d{number}", 1)
+        counted.note_wait("d0", 1)
+    of_others = {"dag": OTHERS}
+    assert registry.get_sample_value("dagu_dag_run_duration_seconds_count", of_others) == 50
+    assert registry.get_sample_value("dagu_queue_wait_seconds_count", {"dag": "d0"}) == MOST_NAMES + 50
+
+
+async def test_the_page_tells_the_kinds_that_dashboards_expect(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/metrics")).text
+    kinds = dict(line.split()[2:] for line in page.splitlines() if line.startswith("# TYPE "))
+    assert kinds["dagu_dag_runs_total"] == "counter"
+    assert {kinds[name] for name in GAUGES} == {"gauge"}
+    assert {kinds[name] for name in HISTOGRAMS} == {"histogram"}
 
 
 async def test_totals_are_counted_again_only_after_a_rest(database: Database) -> None:

@@ -13,6 +13,8 @@ from app import __version__
 from app.cli import COMMANDS, run
 from app.settings import TABLE
 
+NODES = '[{"name": "east", "url": "http://east.example/api/v2", "auth": "token", "token": "topsecret"}]'
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -70,11 +72,11 @@ def test_config_hides_every_secret(
 ) -> None:
     secrets = [setting for setting in TABLE if setting.kind.is_secret]
     for setting in secrets:
-        monkeypatch.setenv(setting.variable, "topsecret" * 4)
+        monkeypatch.setenv(setting.variable, NODES if setting.kind.records else "topsecret" * 4)
     assert run(["config", *form]) == 0
     output = capsys.readouterr().out
     assert "topsecret" not in output
-    assert output.count("***") == len(secrets) == 6
+    assert output.count("***") == len(secrets) == 8
 
 
 def test_secrets_are_not_given_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

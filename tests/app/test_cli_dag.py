@@ -127,3 +127,30 @@ async def test_beside_a_server_the_history_is_the_servers(tmp_path: Path) -> Non
         assert (await line.run("dag", "restore", "etl", "2")).status == 0
         assert (await client.get("/dags/etl/spec")).json()["spec"] == TEXTS[1]
         assert (await line.run("dag", "show", "etl")).out == TEXTS[1]
+
+
+def test_what_is_set_for_a_dag_is_printed(stored: Command) -> None:
+    said = stored("dag", "settings", "etl")
+    assert (said.status, said.out) == (0, "catchup: none (starts that were missed stay so)\n")
+
+
+def test_what_is_set_for_a_dag_is_changed_one_thing_at_a_time(stored: Command) -> None:
+    said = stored("dag", "settings", "etl.yaml", "--catchup", "all", "--catchup-window", "6h")
+    assert said.out == "catchup: all (at most 1,000, missed at most 6:00:00 ago)\n"
+    stored("dag", "settings", "etl", "--catchup", "latest")
+    assert stored("dag", "settings", "etl").out == "catchup: latest (at most 1, missed at most 6:00:00 ago)\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("etl", "--catchup-window", "soon"), "--catchup-window: 'soon' is no time such as 30m, 6h or 48h"),
+        (("etl", "--catchup-window", "1s"), "catchupWindowSec"),
+        (("nobody",), "there is no DAG named 'nobody'"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_in_one_line(
+    stored: Command, arguments: tuple[str, ...], told: str
+) -> None:
+    said = stored("dag", "settings", *arguments)
+    assert (said.status, said.out, told in said.err) == (1, "", True)

@@ -13,7 +13,8 @@ import pytest
 from app.cli import run
 from app.cli.serve import _address
 from app.settings import read
-from tests.app.program import CommandLine, Said
+from tests.app.program import CommandLine, Said, end
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "dags.example"])  # noqa: S104 - refused
@@ -24,6 +25,23 @@ def test_a_host_that_others_can_reach_is_refused(tmp_path: Path, capsys: pytest.
     assert host in said
     assert "authentication" in said
     assert not list(tmp_path.iterdir())
+
+
+async def test_a_start_tells_what_it_does_and_nothing_of_its_libraries(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    for first in (True, False):
+        process = await line.begin("serve", "--port", "0")
+        assert process.stderr is not None
+        lines: list[str] = []
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not lines or not lines[-1].startswith("Dagbook serves"):
+                lines.append((await process.stderr.readline()).decode())
+                assert lines[-1]
+        process.terminate()
+        lines += (await end(process)).err.splitlines()
+        told = [text for text in lines if not text.startswith("Dagbook serves")]
+        assert bool(told) is first
+        assert all("logger=app.db.upgrade" in text and "the database is at revision" in text for text in told)
 
 
 async def test_a_second_server_on_one_file_is_refused_with_the_address_of_the_first(tmp_path: Path) -> None:

@@ -142,9 +142,22 @@ async def test_a_browser_is_sent_to_the_provider_with_state_and_nonce(
         assert not cookie["secure"]
 
 
-async def test_behind_tls_the_cookies_are_for_tls_only(client: httpx.AsyncClient) -> None:
-    answer = await client.get("http://localhost/oidc-login", headers={"X-Forwarded-Proto": "https"})
+async def test_over_tls_the_cookies_are_for_tls_only(client: httpx.AsyncClient) -> None:
+    answer = await client.get("https://localhost/oidc-login")
     assert all(cookie["secure"] for cookie in cookies_of(answer).values())
+
+
+async def test_where_the_settings_say_tls_the_cookies_are_for_tls_only(
+    url: str, tmp_path: Path, provider: Provider
+) -> None:
+    async with opened(url, tmp_path, provider, auth_oidc_client_url="https://localhost") as client:
+        answer = await client.get("http://localhost/oidc-login")
+    assert all(cookie["secure"] for cookie in cookies_of(answer).values())
+
+
+async def test_what_a_proxy_that_is_not_listed_says_of_tls_does_not_count(client: httpx.AsyncClient) -> None:
+    answer = await client.get("http://localhost/oidc-login", headers={"X-Forwarded-Proto": "https"})
+    assert not any(cookie["secure"] for cookie in cookies_of(answer).values())
 
 
 async def test_who_comes_back_is_let_in_and_sent_where_they_wanted_to_go(client: httpx.AsyncClient) -> None:
@@ -156,6 +169,12 @@ async def test_who_comes_back_is_let_in_and_sent_where_they_wanted_to_go(client:
     assert {name for name, cookie in cookies.items() if cookie["max-age"] == "0"} == {"state", "nonce", "originalURL"}
     assert (await client.get("/dags")).status_code == 200
     assert set(client.cookies) == {COOKIE}
+
+
+async def test_a_login_at_the_provider_is_an_entry_of_the_audit(client: httpx.AsyncClient) -> None:
+    await log_in(client)
+    newest = (await client.get("/audit", params={"action": "login.success", "limit": 1})).json()["entries"][0]
+    assert (newest["actor"], newest["via"], newest["outcome"]) == ("ann@example.org", "oidc", "done")
 
 
 async def test_who_came_in_may_do_everything_but_manage_users(client: httpx.AsyncClient, name: str) -> None:

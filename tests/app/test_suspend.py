@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.auth.origin import Origin
 from app.db.failure import DatabaseUnavailable
 from app.main import Server
 from tests.app.dagbook import Dagbook
@@ -93,10 +94,10 @@ async def test_runs_that_could_not_be_asked_to_stop_are_told_and_the_others_are_
     launcher = server.parts.launcher
     stop = launcher.stop
 
-    async def fail_once(dag_name: str, run_id: str, actor: str | None) -> None:
+    async def fail_once(dag_name: str, run_id: str, origin: Origin) -> None:
         if run_id == "r1":
             raise DatabaseUnavailable("the cable is out")
-        await stop(dag_name, run_id, actor)
+        await stop(dag_name, run_id, origin)
 
     monkeypatch.setattr(launcher, "stop", fail_once)
     (error,) = (await stored.client.post(f"/dags/{stored.name}/stop-all")).json()["errors"]

@@ -44,6 +44,17 @@ async def test_every_error_that_is_documented_has_the_error_body(operations: lis
             assert schema == ("Health" if health else "Error"), (method, path, status)
 
 
+async def test_what_answers_without_a_body_documents_none(operations: list[tuple[str, str, Operation]]) -> None:
+    bodiless = {
+        operation["operationId"]
+        for _, _, operation in operations
+        if any("content" not in answer for status, answer in operation["responses"].items() if status < "300")
+    }
+    removals = {"deleteDAG", "deleteUser", "revokeToken"}
+    runs = {"dequeueDAGRun", "retryDAGRun", "terminateDAGRun", "updateDAGRunStepStatus", "updateSubDAGRunStepStatus"}
+    assert bodiless == removals | runs | {"renameDAG", "updateDAGSuspensionState"}
+
+
 async def test_what_a_path_names_is_documented_as_missing(operations: list[tuple[str, str, Operation]]) -> None:
     lists = {"listDAGRunsByName"}  # a name without runs has an empty list
     for method, path, operation in operations:

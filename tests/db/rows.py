@@ -12,6 +12,8 @@ from sqlalchemy import Table, insert, text
 from app.db.base import Base, UtcDateTime
 from app.db.database import Database, WriteConnection
 from app.db.models import (
+    AuditEntry,
+    AuditSeal,
     Dag,
     DagRevision,
     Definition,
@@ -21,6 +23,7 @@ from app.db.models import (
     RunAttempt,
     RunEvent,
     RunRequest,
+    ScheduleSlot,
     Service,
     Token,
     User,
@@ -181,6 +184,50 @@ def add_token(connection: WriteConnection, **values: Any) -> str:
     return str(add(connection, Token, **(row | values)))
 
 
+def add_entry(connection: WriteConnection, **values: Any) -> int:
+    row = {
+        "at": NOW,
+        "actor": "ann",
+        "via": "login",
+        "address": "192.0.2.1",
+        "request_id": "q1",
+        "action": "dag.create",
+        "kind": "dag",
+        "name": "etl",
+        "after": {"revision": 1},
+        "outcome": "done",
+    }
+    return int(add(connection, AuditEntry, **(row | values)))
+
+
+def add_seal(connection: WriteConnection, number: int, first: int, last: int, **values: Any) -> None:
+    row = {
+        "number": number,
+        "first_id": first,
+        "last_id": last,
+        "entries": last - first + 1,
+        "digest": "d" * 64,
+        "hash": "e" * 64,
+        "signature": b"signed",
+        "marks": b"marks",
+        "sealed_at": NOW,
+    }
+    add(connection, AuditSeal, **(row | values))
+
+
+def add_slot(connection: WriteConnection, dag_id: int, **values: Any) -> None:
+    row = {
+        "dag_id": dag_id,
+        "kind": "start",
+        "minute": NOW.replace(second=0, microsecond=0),
+        "file_name": "etl",
+        "outcome": "started",
+        "made_up": False,
+        "settled_at": NOW,
+    }
+    add(connection, ScheduleSlot, **(row | values))
+
+
 def add_whole_run(connection: WriteConnection, **values: Any) -> int:
     """Insert a definition, a running run, its attempt and its node."""
     add_definition(connection)
@@ -243,6 +290,19 @@ def fill(connection: WriteConnection) -> None:
     add_chunk(connection, run_id, 0)
     add_user(connection)
     add_token(connection)
+    entry = add_entry(connection)
+    add_seal(connection, 1, entry, entry)
 
 
-FILLED = {"definitions", "runs", "run_attempts", "nodes", "run_events", "log_chunks", "users", "tokens"}
+FILLED = {
+    "definitions",
+    "runs",
+    "run_attempts",
+    "nodes",
+    "run_events",
+    "log_chunks",
+    "users",
+    "tokens",
+    "audit",
+    "audit_seals",
+}

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from app.db.base import Base
 from app.db.check import _describe_postgresql, _describe_sqlite, check, split_definition
 from app.db.database import Database, WriteConnection
+from app.db.models import DagSetting, ScheduleMark
 from app.db.packing import pack
 from app.db.upgrade import UnknownRevision, current, downgrade, head, open_for_migration, upgrade
 from app.db.url import sqlite_path
@@ -22,10 +23,13 @@ from app.engine.status import NodeStatus, RunStatus
 from tests.conftest import ROOT
 from tests.db.rows import (
     NOW,
+    add,
     add_attempt,
     add_chunk,
+    add_dag,
     add_node,
     add_run_in,
+    add_slot,
     add_whole_run,
     bring_node_to,
     fill,
@@ -125,6 +129,26 @@ def add_packed(connection: WriteConnection, text: str) -> None:
     run_id = add_whole_run(connection)
     for seq in range(20):
         add_chunk(connection, run_id, seq, text="", packed=pack(text))
+
+
+async def test_slots_and_settings_go_with_0011_and_nothing_else(empty_url: str) -> None:
+    await upgrade(empty_url)
+    await run_in(empty_url, add_slots)
+    await downgrade(empty_url, "0010")
+    async with open_for_migration(empty_url, writes=False) as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM dags")).scalar() == 1
+    await upgrade(empty_url)
+    async with open_for_migration(empty_url, writes=False) as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM schedule_slots")).scalar() == 0
+    assert await check(empty_url) == []
+
+
+def add_slots(connection: WriteConnection) -> None:
+    run_id = add_whole_run(connection)
+    dag_id = add_dag(connection)
+    add_slot(connection, dag_id, run_id=run_id)
+    add(connection, ScheduleMark, id=1, minute=NOW)
+    add(connection, DagSetting, dag_id=dag_id, catchup="all", catchup_window_seconds=60, updated_at=NOW)
 
 
 def add_edited_node(connection: WriteConnection) -> None:

@@ -36,8 +36,7 @@ def copy_runs(connection: Connection) -> None:
 
 def copy_runs_but_indexes(connection: Connection) -> None:
     operations = Operations(MigrationContext.configure(connection))
-    operations.drop_index("ix_runs_created_at", "runs")
-    operations.drop_index("ix_runs_dag_name", "runs")
+    operations.drop_index("ix_runs_root", "runs")
     operations.drop_index("ix_runs_status", "runs")
     with operations.batch_alter_table("runs", recreate="always"):
         pass
@@ -61,7 +60,7 @@ def lose_definitions(connection: Connection) -> None:
 
 async def migrate(url: str, change: Change, loses_rows: Collection[str] = ()) -> None:
     def work(connection: Connection) -> None:
-        with revise(connection, triggers="0003", loses_rows=loses_rows):
+        with revise(connection, triggers="0009", loses_rows=loses_rows):
             change(connection)
 
     async with open_for_migration(url) as connection, connection.begin():
@@ -105,7 +104,7 @@ async def test_rows_are_lost_only_where_the_migration_says_so(filled: Database, 
     [
         (lose_chunks, "table log_chunks had 1 rows and would have 0"),
         (lose_definitions, "a row of table runs would refer to a row of definitions"),
-        (copy_runs, "index ix_runs_created_at would no longer be what it was"),
+        (copy_runs, "index ix_runs_root would no longer be what it was"),
         (copy_runs_but_indexes, "numbering of table runs would no longer be what it was"),
     ],
 )

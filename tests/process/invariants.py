@@ -65,6 +65,12 @@ QUERIES = {
         SELECT r.id, r.status FROM runs r JOIN queue_entries q ON q.run_id = r.id WHERE r.status <> 5""",
     "a run is queued and has an owner": """
         SELECT run_id FROM run_attempts WHERE status = 5 AND owner IS NOT NULL""",
+    "a scheduled run belongs to no time of a schedule": """
+        SELECT r.id FROM runs r LEFT JOIN schedule_slots s ON s.run_id = r.id
+        WHERE r.trigger = 'schedule' AND s.run_id IS NULL""",
+    "a time of a schedule has begun a run that is not there": """
+        SELECT dag_id, kind, minute FROM schedule_slots
+        WHERE outcome IN ('started', 'queued', 'restarted') AND run_id IS NULL""",
     "a stop was asked of a run that is over and is still waiting": """
         SELECT q.id FROM run_requests q JOIN runs r ON r.id = q.run_id
         WHERE q.handled_at IS NULL AND r.status IN (2, 3, 4, 6) AND q.asked_at < r.finished_at""",

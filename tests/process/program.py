@@ -81,11 +81,13 @@ class Program:
         database_url: str = "",
         *,
         log: Path | None = None,
+        schedules: bool = True,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home
         self._settings = {f"DAGBOOK_{name.upper()}": value for name, value in (settings or {}).items()}
         self.database_url = database_url or f"sqlite:///{home}/dagbook.sqlite3"
+        self._schedules = schedules
         self.output = log or home.with_name(f"{home.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
         self._api: Api | None = None
@@ -126,7 +128,8 @@ class Program:
     def _environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("DAGBOOK_")}
         own |= {"DAGBOOK_HOME": str(self.home), "DAGBOOK_DATABASE_URL": self.database_url, "DAGBOOK_PORT": "0"}
-        return own | self._settings | {"SHELL": "/bin/sh"}
+        own |= {"SHELL": "/bin/sh", "DAGBOOK_SCHEDULER_ENABLED": str(self._schedules).lower()}
+        return own | self._settings
 
     def _address(self, begin: int) -> str | None:
         assert self._process is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from app.db.database import Database, ReadConnection
 from app.db.repositories import runs, services
@@ -19,6 +20,7 @@ from app.runs.ground import Ground, Identity, Machine
 from app.runs.run import OwnedRun, RunInputs
 from app.runs.sealing import Sealer
 from app.spec.load import load
+from app.telemetry.run_figures import RunFigures
 
 IDENTITY = Identity(
     id="me",
@@ -53,6 +55,7 @@ def ground_of(directory: Path, identity: Identity = IDENTITY) -> Ground:
         zone=UTC,
         now=now,
         sealer=Sealer("k" * 32, directory),
+        figures=RunFigures(CollectorRegistry()),
     )
 
 

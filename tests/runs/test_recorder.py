@@ -8,11 +8,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError
 
+from app.auth.origin import NOBODY
 from app.db.database import Database, Write
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import edits, logs, queue, runs
+from app.db.repositories import audit, edits, logs, queue, runs
+from app.db.repositories.audit import AuditFilter
 from app.db.repositories.edits import StepEdit
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.transitions import Claim, Fence, NewRun
@@ -85,6 +88,45 @@ async def test_what_waits_when_the_writer_is_free_is_one_write(recorder: Recorde
     faulty.held.set()
     await waiting
     assert faulty.writes == before + 1
+
+
+async def test_who_started_the_runs_of_a_group_is_noted_by_one_statement_in_its_write(
+    recorder: Recorder, faulty: FaultyDatabase
+) -> None:
+    statements: list[tuple[str, bool]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, _parameters: Any, _context: Any, many: bool) -> None:
+        statements.append((statement, many))
+
+    runs = [new_run(origin=NOBODY) for _ in range(10)] + [new_run() for _ in range(3)]
+    faulty.held.clear()
+    waiting = asyncio.gather(*(recorder.accept(run) for run in runs))
+    await asyncio.sleep(0)
+    before = faulty.writes
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        faulty.held.set()
+        await waiting
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert faulty.writes == before + 1
+    assert [many for statement, many in statements if statement.startswith("INSERT INTO audit")] == [True]
+    found = await faulty.read(lambda connection: audit.find(connection, AuditFilter(actions=["run.start"]), 100))
+    assert {row["name"] for row in found} == {f"{run.dag_name}/{run.run_id}" for run in runs[:10]}
+
+
+async def test_a_start_that_the_guard_refuses_is_no_entry(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    run = new_run(origin=NOBODY)
+    await recorder.accept(run)
+    with pytest.raises(RunRefusedError):
+        await recorder.accept(new_run(run.dag_name, origin=NOBODY))
+    assert len(await faulty.read(lambda connection: audit.find(connection, AuditFilter(), 100))) == 1
+
+
+async def test_a_run_that_is_crowded_out_is_noted_with_its_queue(recorder: Recorder, faulty: FaultyDatabase) -> None:
+    await recorder.accept(queued(new_run(origin=NOBODY)))
+    (entry,) = await faulty.read(lambda connection: audit.find(connection, AuditFilter(), 100))
+    assert entry["after"]["queue"] == entry["name"].partition("/")[0]
 
 
 async def test_transitions_of_one_run_keep_their_order_in_a_group(recorder: Recorder, faulty: FaultyDatabase) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from app.db.database import Database
-from app.db.repositories import history, runs
+from app.db.repositories import history, run_list, runs
+from app.db.repositories.run_filter import RunFilter
 from app.engine.history import Change, fold
 from app.engine.state import NodeState, Phase, RunState
 from app.engine.status import NodeStatus, RunStatus
@@ -64,7 +65,11 @@ async def test_runs_are_there_with_their_steps_and_nothing_is_wrong_with_them(
 
 async def test_a_history_leads_to_what_is_in_the_rows(database_url: str, database: Database, file: Path) -> None:
     await _seed(database_url, file)
-    (run,) = [run for run in await database.read(lambda c: runs.find(c, runs.RunFilter())) if run["run_id"] == "r2"]
+    (name,) = [
+        run.dag_name for run in await database.read(lambda c: run_list.find(c, RunFilter())) if run.run_id == "r2"
+    ]
+    run = await database.read(lambda connection: runs.get(connection, name, "r2"))
+    assert run is not None
     events = await database.read(lambda connection: runs.get_events(connection, run["id"]))
     changes = [Change(event["position"], event["data"]) for event in events[1:]]
     state = fold(RunState(steps=(NodeState(), NodeState())), changes)

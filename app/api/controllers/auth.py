@@ -18,11 +18,19 @@ from app.api.schemas.people import (
     UserResponse,
 )
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.errors import UnauthorizedError
 
 
-@post("/auth/login", operation_id="login", status_code=200, needs=Needs.PUBLIC, responses=errors(429))
+@post(
+    "/auth/login",
+    operation_id="login",
+    status_code=200,
+    needs=Needs.PUBLIC,
+    audits=Action.LOGIN_SUCCESS,
+    responses=errors(429),
+)
 async def login(
     data: JSONBody[LoginRequest], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> LoginResponse:
@@ -40,7 +48,14 @@ async def get_me(parts: NamedDependency[Parts], caller: NamedDependency[Caller])
     return UserResponse(user=user_body({**row, "role": caller.role}))
 
 
-@post("/auth/change-password", operation_id="changePassword", status_code=200, needs=Needs.OWN, responses=errors(429))
+@post(
+    "/auth/change-password",
+    operation_id="changePassword",
+    status_code=200,
+    needs=Needs.OWN,
+    audits=Action.USER_PASSWORD_CHANGE,
+    responses=errors(429),
+)
 async def change_password(
     data: JSONBody[ChangePasswordRequest], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> SuccessResponse:

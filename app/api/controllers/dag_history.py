@@ -11,7 +11,7 @@ from app.api.controllers.dags import latest_details, load, require_dag
 from app.api.controllers.runs import dags_of, read_details
 from app.api.deps import Parts
 from app.api.grid import grid
-from app.api.present import run_details
+from app.api.present import Steps, run_details
 from app.api.schemas.dags import DAGHistory, DAGRunOfDAG
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
@@ -29,8 +29,8 @@ async def get_history(file_name: params.FileName, parts: NamedDependency[Parts])
     if "\0" in name:
         return DAGHistory(dag_runs=[], grid_data=[])
     found, nodes = await parts.database.glance(lambda connection: _read_history(connection, name))
-    definitions = await dags_of(parts, found)
-    shown = [run_details(run, run, nodes[run["id"]], definitions[run["definition_hash"]], parts.zone) for run in found]
+    steps = {content_hash: Steps(dag) for content_hash, dag in (await dags_of(parts, found)).items()}
+    shown = [run_details(run, run, nodes[run["id"]], steps[run["definition_hash"]], parts.zone) for run in found]
     return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run["id"]] for run in found]))
 
 

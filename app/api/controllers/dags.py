@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from app.api import params
-from app.api.answers import errors
+from app.api.answers import errors, nothing_or
 from app.api.controllers.runs import dag_of, empty, read_newest
 from app.api.deps import Parts
 from app.api.etags import etag, expected_revisions
@@ -33,6 +33,7 @@ from app.api.schemas.dags import (
 )
 from app.api.schemas.runs import DAGRunDetails, StartedRun
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import dags, history
@@ -44,12 +45,19 @@ from app.spec.load import Loaded
 from app.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag
 
 
-@post("/dags", operation_id="createNewDAG", needs=Needs.WRITE, status_code=201, responses=errors(409))
+@post(
+    "/dags",
+    operation_id="createNewDAG",
+    needs=Needs.WRITE,
+    audits=Action.DAG_CREATE,
+    status_code=201,
+    responses=errors(409),
+)
 async def create_dag(
     data: JSONBody[NewDAG], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> CreatedDAG:
     """Store a new DAG, with a first step of its own when no text is given."""
-    await parts.definitions.create(data.name, data.spec or None, By(author=caller.actor, note=data.note or ""))
+    await parts.definitions.create(data.name, data.spec or None, By(origin=caller.origin, note=data.note or ""))
     return CreatedDAG(name=data.name)
 
 
@@ -111,11 +119,20 @@ def _read_latest(connection: ReadConnection, file_name: str) -> tuple[Any, Any, 
     return None if run is None else read_newest(connection, run)
 
 
-@delete("/dags/{fileName:str}", operation_id="deleteDAG", needs=Needs.WRITE, status_code=204, responses=errors(404))
-async def delete_dag(file_name: params.FileName, parts: NamedDependency[Parts]) -> None:
+@delete(
+    "/dags/{fileName:str}",
+    operation_id="deleteDAG",
+    needs=Needs.WRITE,
+    audits=Action.DAG_DELETE,
+    status_code=204,
+    responses=errors(404),
+)
+async def delete_dag(
+    file_name: params.FileName, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> None:
     """Remove a stored DAG; its runs stay."""
     row = await require_dag(parts, file_name)
-    await parts.definitions.delete(row["file_name"])
+    await parts.definitions.delete(row["file_name"], caller.origin)
 
 
 @get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", needs=Needs.READ, responses=errors(404))
@@ -135,7 +152,13 @@ async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) ->
     return Response(shown, headers=etag(row["revision"]))
 
 
-@put("/dags/{fileName:str}/spec", operation_id="updateDAGSpec", needs=Needs.WRITE, responses=errors(404, 412))
+@put(
+    "/dags/{fileName:str}/spec",
+    operation_id="updateDAGSpec",
+    needs=Needs.WRITE,
+    audits=Action.DAG_UPDATE,
+    responses=errors(404, 412),
+)
 async def put_spec(
     file_name: params.FileName,
     data: JSONBody[SpecUpdate],
@@ -148,7 +171,7 @@ async def put_spec(
     With If-Match it is saved over that revision only. The ETag of the answer is the number of the new one.
     """
     row = await require_dag(parts, file_name)
-    by = By(author=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
+    by = By(origin=caller.origin, note=data.note or "", expected=expected_revisions(if_match))
     saved = await parts.definitions.save(row["file_name"], data.spec, by)
     return Response(SpecErrors(errors=saved.problems), headers=etag(saved.revision))
 
@@ -157,6 +180,7 @@ async def put_spec(
     "/dags/{fileName:str}/start",
     operation_id="executeDAG",
     needs=Needs.RUN,
+    audits=Action.RUN_START,
     status_code=200,
     responses=errors(404, 409),
 )
@@ -172,7 +196,7 @@ async def start_dag(
         run_id=data.dag_run_id or "",
         dag_name=data.dag_name or "",
         singleton=bool(data.singleton),
-        actor=caller.actor,
+        origin=caller.origin,
     )
     row = await require_dag(parts, file_name)
     return StartedRun(dag_run_id=await parts.launcher.start_stored(row["file_name"], start))
@@ -182,6 +206,7 @@ async def start_dag(
     "/dags/{fileName:str}/stop-all",
     operation_id="stopAllDAGRuns",
     needs=Needs.RUN,
+    audits=Action.RUN_STOP,
     status_code=200,
     responses=errors(404),
 )
@@ -190,22 +215,26 @@ async def stop_all(
 ) -> StoppedAll:
     """Ask all running runs of a stored DAG to stop."""
     row = await require_dag(parts, file_name)
-    return StoppedAll(errors=await parts.launcher.stop_all(row["file_name"], caller.actor))
+    return StoppedAll(errors=await parts.launcher.stop_all(row["file_name"], caller.origin))
 
 
 @post(
     "/dags/{fileName:str}/rename",
     operation_id="renameDAG",
     needs=Needs.WRITE,
+    audits=Action.DAG_RENAME,
     status_code=200,
-    responses=errors(404, 409),
+    responses=nothing_or(404, 409),
 )
 async def rename(
-    file_name: params.FileName, data: JSONBody[NewFileName], parts: NamedDependency[Parts]
+    file_name: params.FileName,
+    data: JSONBody[NewFileName],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Give a DAG another file name; its runs stay under the DAG name they were started with."""
     row = await require_dag(parts, file_name)
-    await parts.definitions.rename(row["file_name"], data.new_file_name)
+    await parts.definitions.rename(row["file_name"], data.new_file_name, caller.origin)
     return empty()
 
 
@@ -213,15 +242,19 @@ async def rename(
     "/dags/{fileName:str}/suspend",
     operation_id="updateDAGSuspensionState",
     needs=Needs.RUN,
+    audits=Action.DAG_SUSPEND,
     status_code=200,
-    responses=errors(404),
+    responses=nothing_or(404),
 )
 async def suspend(
-    file_name: params.FileName, data: JSONBody[Suspension], parts: NamedDependency[Parts]
+    file_name: params.FileName,
+    data: JSONBody[Suspension],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Let the DAG's schedules rest, or wake them; starts by hand are not affected."""
     row = await require_dag(parts, file_name)
-    await parts.definitions.suspend(row["file_name"], suspended=data.suspend)
+    await parts.definitions.suspend(row["file_name"], caller.origin, suspended=data.suspend)
     return empty()
 
 
@@ -234,10 +267,18 @@ async def get_dag_of_fixed_name(parts: NamedDependency[Parts]) -> DAGFileDetails
     return await _details("validate", parts)
 
 
-@delete(["/dags/validate", "/dags/search", "/dags/tags"], needs=Needs.WRITE, include_in_schema=False, status_code=204)
-async def delete_dag_of_fixed_name(request: ApiRequest, parts: NamedDependency[Parts]) -> None:
+@delete(
+    ["/dags/validate", "/dags/search", "/dags/tags"],
+    needs=Needs.WRITE,
+    audits=Action.DAG_DELETE,
+    include_in_schema=False,
+    status_code=204,
+)
+async def delete_dag_of_fixed_name(
+    request: ApiRequest, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> None:
     """Remove the DAG called like the path."""
-    await parts.definitions.delete(request.url.path.rpartition("/")[2])
+    await parts.definitions.delete(request.url.path.rpartition("/")[2], caller.origin)
 
 
 HANDLERS = [

@@ -30,7 +30,7 @@ async def get_health(parts: NamedDependency[Parts]) -> Response[Health]:
     """Tell whether the server can reach its database: 503 and ``unhealthy`` when it cannot."""
     try:
         async with asyncio.timeout(_LIMIT_SECONDS):
-            await parts.database.read(_ask)
+            await parts.database.glance(_ask)
         healthy = True
     except (DatabaseUnavailable, TimeoutError):
         healthy = False

@@ -9,6 +9,7 @@ from app.api import params
 from app.api.browser_login import send_away, take_back
 from app.api.deps import Parts
 from app.api.requests import ApiRequest
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.errors import NotFoundError
 from app.people.access import CALLBACK
@@ -26,12 +27,14 @@ async def log_in(
     return send_away(request, _require_oidc(parts), original_url or front_page)
 
 
-@get(CALLBACK, needs=Needs.PUBLIC)
+@get(CALLBACK, needs=Needs.PUBLIC, audits=Action.LOGIN_SUCCESS)
 async def come_back(
     request: ApiRequest, parts: NamedDependency[Parts], code: params.Code = "", login_state: params.LoginState = ""
 ) -> Response[None]:
     """Let the browser in that comes from the provider, and send it where it wanted to go."""
-    return await take_back(request, _require_oidc(parts), code, login_state)
+    answer, caller = await take_back(request, _require_oidc(parts), code, login_state)
+    await parts.access.logins.note_provider_login(caller)
+    return answer
 
 
 def _require_oidc(parts: Parts) -> Oidc:

@@ -9,18 +9,20 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from app.api import params
-from app.api.answers import errors
+from app.api.answers import errors, nothing_or
 from app.api.controllers.dags import require_dag
 from app.api.controllers.runs import empty, find_exactly, list_named
 from app.api.deps import Parts
 from app.api.present import run_summary
 from app.api.queues import Group, groups, summarize
+from app.api.run_search import REPEATED, RunSearch
 from app.api.schemas.queues import EnqueueDAG, EnqueueInline, Queue, QueuesResponse
 from app.api.schemas.runs import DAGRuns, StartedRun
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
-from app.db.repositories import queue, runs
+from app.db.repositories import queue
 from app.db.repositories.reading import Row
 from app.runs.accept import Start
 
@@ -29,6 +31,7 @@ from app.runs.accept import Start
     "/dags/{fileName:str}/enqueue",
     operation_id="enqueueDAGDAGRun",
     needs=Needs.RUN,
+    audits=Action.RUN_ENQUEUE,
     status_code=200,
     responses=errors(404, 409),
 )
@@ -44,7 +47,7 @@ async def enqueue_dag(
         run_id=data.dag_run_id or "",
         dag_name=data.dag_name or "",
         queue=(data.queue or "").strip(),
-        actor=caller.actor,
+        origin=caller.origin,
     )
     row = await require_dag(parts, file_name)
     return StartedRun(dag_run_id=await parts.launcher.enqueue_stored(row["file_name"], start))
@@ -54,6 +57,7 @@ async def enqueue_dag(
     "/dag-runs/enqueue",
     operation_id="enqueueDAGRunFromSpec",
     needs=Needs.RUN_TEXT,
+    audits=Action.RUN_ENQUEUE,
     status_code=200,
     responses=errors(409),
 )
@@ -65,25 +69,26 @@ async def enqueue_text(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         queue=(data.queue or "").strip(),
-        actor=caller.actor,
+        origin=caller.origin,
     )
     run_id = await parts.launcher.enqueue_text(data.spec, (data.name or "").strip(), start)
     return StartedRun(dag_run_id=run_id)
 
 
-@get("/dag-runs/enqueue", needs=Needs.READ, include_in_schema=False)
+@get("/dag-runs/enqueue", needs=Needs.READ, repeated=REPEATED, include_in_schema=False)
 async def list_runs_of_dag_called_enqueue(
-    parts: NamedDependency[Parts], run_filter: NamedDependency[runs.RunFilter]
+    parts: NamedDependency[Parts], run_search: NamedDependency[RunSearch]
 ) -> DAGRuns:
     """List the runs of a DAG that is called like the path, which hides them."""
-    return await list_named(parts, "enqueue", run_filter)
+    return await list_named(parts, "enqueue", run_search)
 
 
 @get(
     "/dag-runs/{name:str}/{dagRunId:str}/dequeue",
     operation_id="dequeueDAGRun",
     needs=Needs.RUN,
-    responses=errors(404),
+    audits=Action.RUN_DEQUEUE,
+    responses=nothing_or(404),
 )
 async def dequeue_run(
     name: params.DagName,
@@ -93,7 +98,7 @@ async def dequeue_run(
 ) -> Response[None]:
     """Take a run out of its queue. The contract has this as a GET; it changes things all the same."""
     run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
-    await parts.waiting.dequeue(run, caller.actor)
+    await parts.waiting.dequeue(run, caller.origin)
     answer = empty()
     answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -7,11 +7,12 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from app.api import params
-from app.api.answers import errors
+from app.api.answers import errors, nothing_or
 from app.api.controllers.runs import empty, find_exactly
 from app.api.deps import Parts
 from app.api.schemas.runs import Reschedule, RescheduledRun, Retry, StepStatus
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.engine.status import NodeStatus
 from app.errors import BadRequestError
@@ -25,8 +26,9 @@ _SETTABLE = ", ".join(f"{int(status)} ({status.label})" for status in NodeStatus
     "/dag-runs/{name:str}/{dagRunId:str}/retry",
     operation_id="retryDAGRun",
     needs=Needs.RUN,
+    audits=Action.RUN_RETRY,
     status_code=200,
-    responses=errors(404, 409),
+    responses=nothing_or(404, 409),
 )
 async def retry_run(
     name: params.DagName,
@@ -39,7 +41,7 @@ async def retry_run(
     run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
     if data.dag_run_id != dag_run_id:
         raise BadRequestError(f"dagRunId: {shorten(data.dag_run_id)} is not the run of the path, {shorten(dag_run_id)}")
-    await parts.reruns.retry(run, data.step_name or None, caller.actor)
+    await parts.reruns.retry(run, data.step_name or None, caller.origin)
     return empty()
 
 
@@ -47,6 +49,7 @@ async def retry_run(
     "/dag-runs/{name:str}/{dagRunId:str}/reschedule",
     operation_id="rescheduleDAGRun",
     needs=Needs.RUN,
+    audits=Action.RUN_RESCHEDULE,
     status_code=200,
     responses=errors(404, 409),
 )
@@ -64,7 +67,7 @@ async def reschedule_run(
         run_id=wanted.dag_run_id or "",
         dag_name=wanted.dag_name or "",
         trigger="reschedule",
-        actor=caller.actor,
+        origin=caller.origin,
     )
     return RescheduledRun(dag_run_id=await parts.launcher.reschedule(run, start), queued=False)
 
@@ -73,7 +76,8 @@ async def reschedule_run(
     "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/status",
     operation_id="updateDAGRunStepStatus",
     needs=Needs.RUN,
-    responses=errors(404),
+    audits=Action.RUN_STEP_STATUS,
+    responses=nothing_or(404),
 )
 async def set_step_status(
     name: params.DagName,
@@ -86,7 +90,7 @@ async def set_step_status(
     """Set the status of a step by hand, for a retry to go by."""
     check_settable(data.status)
     run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
-    await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
+    await parts.reruns.set_step_status(run, step_name, data.status, caller.origin)
     return empty()
 
 

@@ -19,6 +19,7 @@ from app.api.present import pagination, time_text
 from app.api.schemas.common import or_unset
 from app.api.schemas.revisions import Restore, Restored, Revision, RevisionDiff, Revisions, RevisionText
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.repositories import revisions
 from app.definitions.save import By
@@ -68,6 +69,7 @@ async def compare(
     f"{_PATH}/{{number:str}}/restore",
     operation_id="restoreDAGRevision",
     needs=Needs.WRITE,
+    audits=Action.DAG_RESTORE,
     status_code=200,
     responses=errors(404, 412),
 )
@@ -81,7 +83,7 @@ async def restore(
 ) -> Response[Restored]:
     """Save the text of a revision again, as the newest one; if it has problems by now, they are returned instead."""
     dag = await require_dag(parts, file_name)
-    by = By(author=caller.actor, note=(data.note if data else None) or "", expected=expected_revisions(if_match))
+    by = By(origin=caller.origin, note=(data.note if data else None) or "", expected=expected_revisions(if_match))
     saved = await parts.revisions.restore(dag, _read_number(number), by)
     shown = Restored(errors=saved.problems, revision=or_unset(saved.revision))
     return Response(shown, status_code=200, headers=etag(saved.revision))
@@ -91,6 +93,7 @@ async def restore(
     f"{_PATH}/{{number:str}}/redact",
     operation_id="redactDAGRevision",
     needs=Needs.REDACT,
+    audits=Action.DAG_REDACT,
     status_code=200,
     responses=errors(404),
 )
@@ -105,7 +108,7 @@ async def redact(
     Such runs are still shown but cannot be tried again. What they have printed stays.
     """
     dag = await require_dag(parts, file_name)
-    return _with_text(await parts.revisions.redact(dag, _read_number(number), caller.actor), parts.zone)
+    return _with_text(await parts.revisions.redact(dag, _read_number(number), caller.origin), parts.zone)
 
 
 def _read_number(text: str) -> int:

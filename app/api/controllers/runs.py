@@ -12,20 +12,23 @@ from litestar.response import Stream
 from msgspec.structs import replace
 
 from app.api import params
-from app.api.answers import errors
+from app.api.answers import errors, nothing_or
 from app.api.deps import Parts
 from app.api.download import TEXT_FILE, file_name, send_log
 from app.api.pages import PageRequest, cut_lines, is_part, page, window
-from app.api.present import run_details, run_summary
+from app.api.present import listed_run, run_details
+from app.api.run_search import REPEATED, RunSearch, is_possible, is_short
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, Log, StartedRun, StartInline
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
-from app.db.repositories import history, logs, runs
+from app.db.repositories import history, logs, run_list, runs
 from app.db.repositories.logs import StreamKey
+from app.db.repositories.run_filter import RunFilter
 from app.engine.status import RunStatus
 from app.errors import NotFoundError
-from app.names import LATEST, shorten
+from app.names import LATEST, check_directory, shorten
 from app.runs.accept import Start
 from app.runs.log import render_log
 from app.runs.rerun import no_step
@@ -36,7 +39,14 @@ from app.spec.model import Dag
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 
 
-@post("/dag-runs", operation_id="executeDAGRunFromSpec", needs=Needs.RUN_TEXT, status_code=200, responses=errors(409))
+@post(
+    "/dag-runs",
+    operation_id="executeDAGRunFromSpec",
+    needs=Needs.RUN_TEXT,
+    audits=Action.RUN_START,
+    status_code=200,
+    responses=errors(409),
+)
 async def start_text(
     data: JSONBody[StartInline], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> StartedRun:
@@ -45,45 +55,55 @@ async def start_text(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         singleton=bool(data.singleton),
-        source_directory=data.source_directory or None,
-        actor=caller.actor,
+        source_directory=check_directory(data.source_directory, "sourceDirectory") if data.source_directory else None,
+        origin=caller.origin,
     )
     run_id = await parts.launcher.start_text(data.spec, (data.name or "").strip(), start)
     return StartedRun(dag_run_id=run_id)
 
 
-@get("/dag-runs", operation_id="listDAGRuns", needs=Needs.READ, responses=errors())
+@get("/dag-runs", operation_id="listDAGRuns", needs=Needs.READ, repeated=REPEATED, responses=errors())
 async def list_runs(
     parts: NamedDependency[Parts],
-    run_filter: NamedDependency[runs.RunFilter],
+    run_search: NamedDependency[RunSearch],
     name: params.Text = None,
 ) -> DAGRuns:
-    """List root runs, newest first, at most 1000; without dates those created since 00:00 UTC today."""
-    return await _list(parts, replace(run_filter, name_part=name))
+    """List runs, newest first, at most 1000; without dates those created since 00:00 UTC today.
+
+    Without ``subRuns`` these are root runs. ``nextCursor`` of the answer, given as ``cursor``, continues the list; a
+    page may have fewer runs than ``limit``, or none, and yet be continued: looking on took too long for one answer.
+    """
+    return await _list(parts, run_search, replace(run_search.filter, name_part=name))
 
 
-@get("/dag-runs/{name:str}", operation_id="listDAGRunsByName", needs=Needs.READ, responses=errors())
+@get(
+    "/dag-runs/{name:str}",
+    operation_id="listDAGRunsByName",
+    needs=Needs.READ,
+    repeated=REPEATED,
+    responses=errors(),
+)
 async def list_runs_of_name(
     name: params.AnyDagName,
     parts: NamedDependency[Parts],
-    run_filter: NamedDependency[runs.RunFilter],
+    run_search: NamedDependency[RunSearch],
 ) -> DAGRuns:
-    """List root runs of one DAG name, which need not exist any more."""
-    return await list_named(parts, name, run_filter)
+    """List runs of one DAG name, which need not exist any more, as listDAGRuns does."""
+    return await list_named(parts, name, run_search)
 
 
-async def list_named(parts: Parts, name: str, run_filter: runs.RunFilter) -> DAGRuns:
-    """List root runs of one DAG name."""
-    if "\0" in name:
+async def list_named(parts: Parts, name: str, search: RunSearch) -> DAGRuns:
+    """List runs of one DAG name."""
+    return await _list(parts, search, replace(search.filter, name=name))
+
+
+async def _list(parts: Parts, search: RunSearch, wanted: RunFilter) -> DAGRuns:
+    if not is_possible(wanted):
         return DAGRuns(dag_runs=[])
-    return await _list(parts, replace(run_filter, name=name))
-
-
-async def _list(parts: Parts, wanted: runs.RunFilter) -> DAGRuns:
-    if "\0" in (wanted.name_part or "") + (wanted.run_id_part or ""):
-        return DAGRuns(dag_runs=[])
-    found = await parts.database.read(lambda connection: runs.find(connection, wanted))
-    return DAGRuns(dag_runs=[run_summary(run, parts.zone) for run in found])
+    read = parts.database.glance if is_short(wanted) else parts.database.read
+    found = await read(lambda connection: run_list.find_page(connection, wanted, search.page))
+    shown = [listed_run(run, parts.zone) for run in found.runs]
+    return DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next))
 
 
 @get("/dag-runs/{name:str}/{dagRunId:str}", operation_id="getDAGRunDetails", needs=Needs.READ, responses=errors(404))
@@ -148,8 +168,9 @@ async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str,
     "/dag-runs/{name:str}/{dagRunId:str}/stop",
     operation_id="terminateDAGRun",
     needs=Needs.RUN,
+    audits=Action.RUN_STOP,
     status_code=200,
-    responses=errors(404),
+    responses=nothing_or(404),
 )
 async def stop_run(
     name: params.DagName,
@@ -160,7 +181,7 @@ async def stop_run(
     """Ask a run to stop; it ends later."""
     if "\0" in name + dag_run_id:
         raise NotFoundError(f"there is no run {shorten(dag_run_id)} of DAG {shorten(name)}")
-    await parts.launcher.stop(name, dag_run_id, caller.actor)
+    await parts.launcher.stop(name, dag_run_id, caller.origin)
     return empty()
 
 

@@ -11,7 +11,7 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 
 from app.api import params
-from app.api.answers import errors
+from app.api.answers import errors, nothing_or
 from app.api.controllers.reruns import check_settable
 from app.api.controllers.runs import (
     dag_of,
@@ -29,6 +29,7 @@ from app.api.pages import PageRequest
 from app.api.present import run_details, sub_runs
 from app.api.schemas.runs import DAGRunAnswer, Log, StepStatus, SubDAGRuns
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import runs
@@ -52,7 +53,7 @@ async def list_sub_runs(
     def read(connection: ReadConnection) -> SubDAGRuns:
         run = find_run(connection, name, dag_run_id)
         if parent_sub_run_id:
-            run = _find_below(connection, run, parent_sub_run_id)
+            run = find_below(connection, run, parent_sub_run_id)
         nodes = runs.get_nodes(connection, run["id"], run["attempt"])
         return SubDAGRuns(sub_runs=sub_runs(nodes, runs.find_called(connection, run["id"]), parts.zone))
 
@@ -117,7 +118,8 @@ async def download_sub_run_step_log(
     _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/status",
     operation_id="updateSubDAGRunStepStatus",
     needs=Needs.RUN,
-    responses=errors(404),
+    audits=Action.RUN_STEP_STATUS,
+    responses=nothing_or(404),
 )
 async def set_sub_run_step_status(
     sub_run_key: NamedDependency[SubRunKey],
@@ -129,17 +131,18 @@ async def set_sub_run_step_status(
     """Set the status of a sub-run's step by hand; its root and its caller stay as they are."""
     check_settable(data.status)
     run = await _sub_run(parts, sub_run_key, find_exactly)
-    await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
+    await parts.reruns.set_step_status(run, step_name, data.status, caller.origin)
     return empty()
 
 
 async def _sub_run(parts: Parts, key: SubRunKey, find: _Find = find_run) -> _Run:
     return await parts.database.glance(
-        lambda connection: _find_below(connection, find(connection, key.name, key.root), key.sub_run)
+        lambda connection: find_below(connection, find(connection, key.name, key.root), key.sub_run)
     )
 
 
-def _find_below(connection: ReadConnection, root: _Run, run_id: str) -> _Run:
+def find_below(connection: ReadConnection, root: _Run, run_id: str) -> _Run:
+    """Return the summary of a run below a root; raises NotFoundError."""
     run = None if "\0" in run_id else runs.get_below(connection, root["id"], run_id)
     if run is None:
         raise NotFoundError(

@@ -12,6 +12,7 @@ from app.api.deps import Parts
 from app.api.present_people import token_body
 from app.api.schemas.people import CreatedToken, CreateTokenRequest, Tokens
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.errors import BadRequestError
 from app.people.tokens import Wish
@@ -26,7 +27,14 @@ async def list_tokens(
     return Tokens(tokens=[token_body(row) for row in rows])
 
 
-@post("/tokens", operation_id="createToken", status_code=201, needs=Needs.OWN, responses=errors(404, 409))
+@post(
+    "/tokens",
+    operation_id="createToken",
+    status_code=201,
+    needs=Needs.OWN,
+    audits=Action.TOKEN_CREATE,
+    responses=errors(404, 409),
+)
 async def create_token(
     data: JSONBody[CreateTokenRequest], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> CreatedToken:
@@ -38,7 +46,14 @@ async def create_token(
     return CreatedToken(token=made, details=token_body(row))
 
 
-@delete("/tokens/{tokenId:str}", operation_id="revokeToken", status_code=204, needs=Needs.OWN, responses=errors(404))
+@delete(
+    "/tokens/{tokenId:str}",
+    operation_id="revokeToken",
+    status_code=204,
+    needs=Needs.OWN,
+    audits=Action.TOKEN_DELETE,
+    responses=errors(404),
+)
 async def revoke_token(
     token_id: params.TokenId, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> None:

@@ -19,6 +19,7 @@ from app.api.schemas.people import (
     UsersListResponse,
 )
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.repositories import users
 from app.errors import NotFoundError
@@ -32,7 +33,14 @@ async def list_users(parts: NamedDependency[Parts]) -> UsersListResponse:
     return UsersListResponse(users=[user_body(row) for row in rows])
 
 
-@post("/users", operation_id="createUser", status_code=201, needs=Needs.ADMIN, responses=errors(409))
+@post(
+    "/users",
+    operation_id="createUser",
+    status_code=201,
+    needs=Needs.ADMIN,
+    audits=Action.USER_CREATE,
+    responses=errors(409),
+)
 async def create_user(
     data: JSONBody[CreateUserRequest], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> UserResponse:
@@ -50,7 +58,13 @@ async def get_user(user_id: params.UserId, parts: NamedDependency[Parts]) -> Use
     return UserResponse(user=user_body(row))
 
 
-@patch("/users/{userId:str}", operation_id="updateUser", needs=Needs.ADMIN, responses=errors(404, 409))
+@patch(
+    "/users/{userId:str}",
+    operation_id="updateUser",
+    needs=Needs.ADMIN,
+    audits=Action.USER_UPDATE,
+    responses=errors(404, 409),
+)
 async def update_user(
     user_id: params.UserId,
     data: JSONBody[UpdateUserRequest],
@@ -66,7 +80,14 @@ async def _update(user_id: str, data: UpdateUserRequest, parts: Parts, caller: C
     return UserResponse(user=user_body(row))
 
 
-@delete("/users/{userId:str}", operation_id="deleteUser", status_code=204, needs=Needs.ADMIN, responses=errors(404))
+@delete(
+    "/users/{userId:str}",
+    operation_id="deleteUser",
+    status_code=204,
+    needs=Needs.ADMIN,
+    audits=Action.USER_DELETE,
+    responses=errors(404),
+)
 async def delete_user(user_id: params.UserId, parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> None:
     """Remove a user with all its tokens."""
     await parts.access.users.remove(user_id, caller)
@@ -77,6 +98,7 @@ async def delete_user(user_id: params.UserId, parts: NamedDependency[Parts], cal
     operation_id="resetUserPassword",
     status_code=200,
     needs=Needs.ADMIN,
+    audits=Action.USER_PASSWORD_RESET,
     responses=errors(404),
 )
 async def reset_password(
@@ -95,7 +117,7 @@ async def _reset(user_id: str, data: ResetPasswordRequest, parts: Parts, caller:
 
 
 # What the reference implementation's web UI calls, though no description has it (api-behaviour 3.1, operation 10).
-@put("/users/{userId:str}", needs=Needs.ADMIN, include_in_schema=False)
+@put("/users/{userId:str}", needs=Needs.ADMIN, audits=Action.USER_UPDATE, include_in_schema=False)
 async def put_user(
     user_id: params.UserId,
     data: JSONBody[UpdateUserRequest],
@@ -106,7 +128,7 @@ async def put_user(
     return await _update(user_id, data, parts, caller)
 
 
-@put("/users/{userId:str}/password", needs=Needs.ADMIN, include_in_schema=False)
+@put("/users/{userId:str}/password", needs=Needs.ADMIN, audits=Action.USER_PASSWORD_RESET, include_in_schema=False)
 async def put_password(
     user_id: params.UserId,
     data: JSONBody[ResetPasswordRequest],

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.common import Pagination, Schema
-from app.api.schemas.runs import Condition, DAGRunDetails, DAGRunSummary, Step
-from app.engine.status import NodeStatus
+from app.api.schemas.runs import Condition, DAGRunDetails, DAGRunSummary, RunLabel, Step
+from app.engine.status import NodeStatus, RunStatus
 
 
 class Schedule(Schema, kw_only=True):
@@ -230,3 +230,45 @@ class StoppedAll(Schema, kw_only=True):
 
 SortField = Literal["name", "nextRun"]
 SortOrder = Literal["asc", "desc"]
+
+
+class EndedRun(Schema, kw_only=True):
+    """A run that is over, and how long it took if it had started."""
+
+    dag_run_id: str
+    status: RunStatus
+    status_label: RunLabel
+    started_at: str
+    duration_seconds: float | UnsetType = UNSET
+
+
+class DAGStatistics(Schema, kw_only=True):
+    """How the newest runs of a DAG that are over have ended, and how long those took that succeeded.
+
+    ``truncated`` says that more of the wanted days were left out.
+    """
+
+    dag_name: str
+    runs: int
+    truncated: bool
+    succeeded: int
+    partially_succeeded: int
+    failed: int
+    aborted: int
+    last_runs: list[EndedRun]
+    p50_seconds: float | UnsetType = UNSET
+    p95_seconds: float | UnsetType = UNSET
+
+
+class NextStart(Schema, kw_only=True):
+    """When a schedule starts a run."""
+
+    at: str
+    expression: str
+
+
+class NextStarts(Schema, kw_only=True):
+    """When a DAG starts next; ``suspended`` says that its schedules rest."""
+
+    suspended: bool
+    starts: list[NextStart]

@@ -43,6 +43,13 @@ class Parallel(Schema, kw_only=True):
     max_concurrent: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
+class StepCommand(Schema, kw_only=True):
+    """A command of a step."""
+
+    command: str
+    args: list[str] | UnsetType = UNSET
+
+
 class Step(Schema, kw_only=True):
     """One step of a definition."""
 
@@ -57,6 +64,7 @@ class Step(Schema, kw_only=True):
     stderr: str | UnsetType = UNSET
     output: str | UnsetType = UNSET
     args: list[str] | UnsetType = UNSET
+    commands: list[StepCommand] | UnsetType = UNSET  # ours: what web UIs later than the contract show
     call: str | UnsetType = UNSET
     params: str | UnsetType = UNSET
     parallel: Parallel | UnsetType = UNSET
@@ -129,9 +137,10 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
 
 
 class DAGRuns(Schema, kw_only=True):
-    """A list of runs."""
+    """A list of runs, and where it goes on."""
 
     dag_runs: list[DAGRunSummary]
+    next_cursor: str | UnsetType = UNSET  # ours
 
 
 class DAGRunAnswer(Schema, kw_only=True):

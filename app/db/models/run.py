@@ -17,6 +17,8 @@ _HAS_PARENT = text("parent_id IS NOT NULL")
 # numbers neither database sees that the index covers it.
 IS_ACTIVE = text("runs.status IN (0, 1, 5) AND runs.root_id IS NULL")
 _IS_ACTIVE = text("status IN (0, 1, 5) AND root_id IS NULL")
+_HAS_ACTOR = text("actor IS NOT NULL")
+_HAS_REVISION = text("dag_revision IS NOT NULL")
 _IS_OPEN = text("closed_at IS NULL")
 
 
@@ -38,8 +40,9 @@ class Run(Base):
         Index("uq_runs_root", "dag_name", "run_id", unique=True, sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT),
         Index("uq_runs_child", "root_id", "run_id", unique=True, sqlite_where=_IS_CHILD, postgresql_where=_IS_CHILD),
         Index("ix_runs_parent_id", "parent_id", sqlite_where=_HAS_PARENT, postgresql_where=_HAS_PARENT),
-        Index("ix_runs_created_at", text("created_at DESC"), "run_id"),
-        Index("ix_runs_dag_name", "dag_name", text("created_at DESC")),
+        Index("ix_runs_root", text("created_at DESC"), "run_id", sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT),
+        Index("ix_runs_root_name", "dag_name", "created_at", sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT),
+        Index("ix_runs_child", "created_at", sqlite_where=_IS_CHILD, postgresql_where=_IS_CHILD),
         Index(
             "ix_runs_active_name", "dag_name", "status", "queue", sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE
         ),
@@ -53,6 +56,16 @@ class Run(Base):
             postgresql_where=_IS_ROOT,
         ),
         Index("ix_runs_definition_hash", "definition_hash"),
+        Index("ix_runs_trigger", "trigger", "created_at"),
+        Index("ix_runs_actor", "actor", "created_at", sqlite_where=_HAS_ACTOR, postgresql_where=_HAS_ACTOR),
+        Index(
+            "ix_runs_revision",
+            "dag_name",
+            "dag_revision",
+            "created_at",
+            sqlite_where=_HAS_REVISION,
+            postgresql_where=_HAS_REVISION,
+        ),
         {"sqlite_autoincrement": True},
     )
 

@@ -12,6 +12,7 @@ from sqlalchemy import Text, insert, select, type_coerce, update
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.node import Node
 from app.db.models.run import Run, RunAttempt, RunEvent, RunRequest
+from app.db.repositories import changes, search
 from app.db.repositories.transitions import Fence
 
 _RUNNING = 1
@@ -71,3 +72,5 @@ def end(
         .where(RunRequest.run_id == fence.run, RunRequest.handled_at.is_(None))
         .values(handled_at=run["finished_at"])
     )
+    search.read_errors(connection, fence.run, fence.attempt)
+    changes.tell_runs(connection, [fence.run])

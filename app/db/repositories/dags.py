@@ -26,6 +26,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Dag, DagRevision, Definition
+from app.db.repositories import changes
 from app.db.repositories.reading import Row, all_rows, first_row
 
 _columns = (
@@ -157,6 +158,7 @@ def add(connection: WriteConnection, save: Save) -> bool:
     if dag_id is None:
         return False
     _add_revision(connection, dag_id, 1, save)
+    changes.tell_dag(connection, save.dag_name, "created", file_name=save.file_name, revision=1)
     return True
 
 
@@ -182,6 +184,7 @@ def replace(connection: WriteConnection, save: Save) -> int | None:
     if row is None:
         return None
     _add_revision(connection, row.id, row.revision, save)
+    changes.tell_dag(connection, save.dag_name, "saved", file_name=save.file_name, revision=row.revision)
     return int(row.revision)
 
 
@@ -190,21 +193,41 @@ def get_revision(connection: ReadConnection, file_name: str) -> int | None:
     return connection.execute(select(Dag.revision).where(Dag.file_name == file_name)).scalar()
 
 
-def remove(connection: WriteConnection, file_name: str) -> bool:
-    """Remove a DAG and its revisions; its runs stay. False when there is none of this name."""
-    return bool(connection.execute(delete(Dag).where(Dag.file_name == file_name)).rowcount)
+def get_hash(connection: ReadConnection, file_name: str, number: int) -> str | None:
+    """Return the hash of the definition that a revision of a DAG is."""
+    statement = select(DagRevision.definition_hash).join(Dag, Dag.id == DagRevision.dag_id)
+    return connection.execute(statement.where(Dag.file_name == file_name, DagRevision.number == number)).scalar()
+
+
+def remove(connection: WriteConnection, file_name: str) -> Row | None:
+    """Remove a DAG and its revisions, and return what it was; its runs stay. None when there is none of this name."""
+    what = (Dag.dag_name, Dag.revision, Dag.definition_hash)
+    removed = first_row(connection, delete(Dag).where(Dag.file_name == file_name).returning(*what))
+    if removed is not None:
+        changes.tell_dag(connection, removed["dag_name"], "deleted", file_name=file_name)
+    return removed
 
 
 def rename(connection: WriteConnection, dag: Row, new_name: str, dag_name: str) -> bool:
     """Give a DAG another file name, which must be free; False when it is no more as ``dag`` was read."""
     same = (Dag.file_name == dag["file_name"], Dag.definition_hash == dag["definition_hash"])
     renamed = connection.execute(update(Dag).where(*same).values(file_name=new_name, dag_name=dag_name))
+    if renamed.rowcount:
+        changes.tell_dag(connection, dag_name, "renamed", file_name=dag["file_name"], new_file_name=new_name)
     return bool(renamed.rowcount)
 
 
-def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> bool:
-    """Say whether the schedules of a DAG rest; False when there is none of this name."""
-    return bool(connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended)).rowcount)
+def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> bool | None:
+    """Say whether the schedules of a DAG rest, and tell whether they did; None when there is none of this name."""
+    locked = select(Dag.dag_name, Dag.suspended).where(Dag.file_name == file_name).with_for_update()
+    before = first_row(connection, locked)
+    if before is None:
+        return None
+    if before["suspended"] != suspended:
+        connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended))
+        what = "suspended" if suspended else "resumed"
+        changes.tell_dag(connection, before["dag_name"], what, file_name=file_name)
+    return bool(before["suspended"])
 
 
 def add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, select, update
 from app.db.database import WriteConnection
 from app.db.models.node import Node
 from app.db.models.run import Run, RunEvent
+from app.db.repositories import changes
 from app.db.repositories.reading import Row, first_row
 
 _LEAST = timedelta(microseconds=1)
@@ -31,14 +32,18 @@ def lock_run(connection: WriteConnection, run: int) -> Row | None:
     return first_row(connection, statement)
 
 
-def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdit) -> bool:
-    """Give a step of a locked run another status and append that to the run's history; False when there is none."""
+def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdit) -> int | None:
+    """Give a step of a locked run another status and append that to the run's history.
+
+    Returns the status it had, None when there is no such step.
+    """
     of_step = (Node.run_id == run, Node.attempt == attempt, Node.name == edit.step, Node.handler.is_(False))
     node = connection.execute(select(Node.position, Node.status, Node.edited_at).where(*of_step)).first()
     if node is None:
-        return False
-    if node.status == edit.status:
-        return True
+        return None
+    before = int(node.status)
+    if before == edit.status:
+        return before
     # Each edit has a time of its own, whatever the clock says: the database takes an old one for none.
     at = edit.at if node.edited_at is None else max(edit.at, node.edited_at + _LEAST)
     connection.execute(update(Node).where(*of_step).values(status=edit.status, edited_at=at, edited_by=edit.actor))
@@ -46,4 +51,5 @@ def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdi
     last = connection.execute(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run)).scalar() or 0
     event = {"run_id": run, "seq": last + 1, "attempt": attempt, "at": at, "position": node.position, "data": data}
     connection.execute(insert(RunEvent), [event])
-    return True
+    changes.tell_runs(connection, [run])
+    return before

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import BigInteger, Float, and_, bindparam, cast, func, literal_column, select, type_coerce
 
 from app.db.database import ReadConnection
 from app.db.models.definition import Dag, Definition
 from app.db.models.node import Node
-from app.db.models.run import IS_ACTIVE, Run, RunAttempt
-from app.db.repositories.reading import Row, all_rows
+from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
+from app.db.repositories.reading import Row, all_rows, seconds
 from app.db.repositories.runs import SUMMARY
 
 _RUNNING = 1
@@ -20,8 +22,6 @@ _shown_of_node = (
     Node.position,
     Node.name,
     Node.status,
-    Node.started_at,
-    Node.finished_at,
     Node.retry_count,
     Node.done_count,
     Node.error,
@@ -37,12 +37,22 @@ _find_newest = (
     .order_by(Run.created_at.desc(), Run.run_id.desc())
     .limit(bindparam("most"))
 )
-_find_nodes = (
-    select(*_shown_of_node)
+_find_nodes = {
+    dialect: select(
+        *_shown_of_node,
+        seconds(dialect, Node.started_at).label("started_at"),
+        seconds(dialect, Node.finished_at).label("finished_at"),
+    )
     .join(Run, _IN_RUN)
     .where(Run.id.in_(bindparam("runs", expanding=True)))
     .order_by(Node.run_id, Node.position)
-)
+    for dialect in ("sqlite", "postgresql")
+}
+_lasted = {
+    "sqlite": (type_coerce(Run.finished_at, BigInteger) - type_coerce(Run.started_at, BigInteger))
+    * literal_column("1e-6"),
+    "postgresql": cast(func.extract("epoch", Run.finished_at - Run.started_at), Float(53)),
+}
 _find_specs = select(Definition.hash, Definition.spec, Definition.base).where(
     Definition.hash.in_(bindparam("hashes", expanding=True))
 )
@@ -58,15 +68,36 @@ _find_latest = select(*SUMMARY).where(
 )
 
 
+class Ended(NamedTuple):
+    """A root run that is over: when it started, in whole seconds since 1970, and how long it took, if it started."""
+
+    run_id: str
+    status: int
+    started_at: int | None
+    seconds: float | None
+
+
+def find_ended(connection: ReadConnection, dag_name: str, most: int, since: datetime | None) -> list[Ended]:
+    """Return the newest root runs of a name that are over, of those created since a time."""
+    dialect = connection.dialect.name
+    statement = select(
+        Run.run_id, Run.status, seconds(dialect, Run.started_at), type_coerce(_lasted[dialect], Float)
+    ).where(Run.dag_name == dag_name, Run.root_id.is_(None), Run.finished_at.is_not(None))
+    if since is not None:
+        statement = statement.where(Run.created_at >= since)
+    found = connection.execute(statement.order_by(Run.created_at.desc(), Run.run_id).limit(most))
+    return [Ended(*row) for row in found]
+
+
 def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequence[Row]:
     """Return the newest root runs of a DAG name, with the state of their attempts; ties by run id descending."""
     return all_rows(connection, _find_newest, name=dag_name, most=most)
 
 
 def find_nodes(connection: ReadConnection, runs: Iterable[int]) -> dict[int, list[Row]]:
-    """Return, by run, what is shown of the nodes of its newest attempt, by position."""
+    """Return, by run, what is shown of the nodes of its newest attempt, by position; times in whole seconds."""
     found: dict[int, list[Row]] = {key: [] for key in runs}
-    for row in all_rows(connection, _find_nodes, runs=list(found)):
+    for row in all_rows(connection, _find_nodes[connection.dialect.name], runs=list(found)):
         found[row["run_id"]].append(row)
     return found
 
@@ -80,3 +111,22 @@ def find_specs(connection: ReadConnection, hashes: Iterable[str]) -> dict[str, t
 def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, Row]:
     """Return, by DAG name, the newest running root run of stored DAGs, or else the newest of all."""
     return {row["dag_name"]: row for row in all_rows(connection, _find_latest, files=list(files))}
+
+
+def find_events(connection: ReadConnection, run: int, after: int, most: int) -> Sequence[Row]:
+    """Return events of a run behind a number, in order."""
+    statement = (
+        select(RunEvent.seq, RunEvent.attempt, RunEvent.at, RunEvent.position, RunEvent.data)
+        .where(RunEvent.run_id == run, RunEvent.seq > after)
+        .order_by(RunEvent.seq)
+        .limit(most)
+    )
+    return all_rows(connection, statement)
+
+
+def find_node_names(connection: ReadConnection, run: int, attempts: Iterable[int]) -> dict[tuple[int, int], str]:
+    """Return, by attempt and position, the names of a run's steps and handlers."""
+    statement = select(Node.attempt, Node.position, Node.name).where(
+        Node.run_id == run, Node.attempt.in_(set(attempts))
+    )
+    return {(row.attempt, row.position): row.name for row in connection.execute(statement)}

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, literal, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.db.database import ReadConnection
 from app.db.models.log import LogChunk
+from app.db.models.node import Node
+from app.db.models.run import Run
 from app.db.packing import unpack
 from app.db.repositories.reading import Row, all_rows
 
 MOST_CHUNKS = 64  # 16 MiB: what a page of very long lines may take
+STRETCH_BYTES = 1024 * 1024  # of a log that is read from end to end
+_MOST_IN_STRETCH = 4096
 
 
 class StreamKey(msgspec.Struct, frozen=True):
@@ -89,6 +94,41 @@ def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str
     return [unpack(*row) for row in connection.execute(statement)]
 
 
+def _begin(key: StreamKey, line: int) -> ScalarSelect[int]:
+    """Find the number of a chunk that begins before a line does; none, or -1, for the first ones."""
+    at_or_before = select(func.max(LogChunk.first_line)).where(*_of(key), LogChunk.first_line <= line).scalar_subquery()
+    # The chunk before may end inside this line, and a long line may fill several chunks.
+    return select(func.min(LogChunk.seq) - 1).where(*_of(key), LogChunk.first_line == at_or_before).scalar_subquery()
+
+
+def find_streams(connection: ReadConnection, run: int) -> dict[StreamKey, int]:
+    """Return the number of the last chunk of every stream of a run that has any, in all attempts."""
+    of = (LogChunk.attempt, LogChunk.position, LogChunk.stream)
+    statement = select(*of, func.max(LogChunk.seq)).where(LogChunk.run_id == run).group_by(*of)
+    return {StreamKey(run, *row[:3]): row[3] for row in connection.execute(statement)}
+
+
+def find_first(connection: ReadConnection, key: StreamKey, line: int) -> int:
+    """Return the number of a chunk to read from for all of a line (from 1) and what comes behind it."""
+    return max(connection.execute(select(_begin(key, line))).scalar() or 0, 0)
+
+
+def find_stretch(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence[Row]:
+    """Return chunks from number ``seq`` on, in order: so many that they are little more than ``STRETCH_BYTES``."""
+    begin = select(LogChunk.byte_offset + STRETCH_BYTES).where(*_of(key), LogChunk.seq == seq).scalar_subquery()
+    statement = (
+        select(LogChunk.seq, LogChunk.first_line, LogChunk.text, LogChunk.packed)
+        .where(*_of(key), LogChunk.seq >= seq, LogChunk.byte_offset < begin)
+        .order_by(LogChunk.seq)
+        .limit(_MOST_IN_STRETCH)
+    )
+    return _unpacked(all_rows(connection, statement))
+
+
+def _unpacked(rows: Sequence[Row]) -> list[Row]:
+    return [{**row, "text": unpack(row["text"], row["packed"])} for row in rows]
+
+
 def find_lines(
     connection: ReadConnection, key: StreamKey, first: int, count: int, *, from_end: bool = False
 ) -> Sequence[Row]:
@@ -96,19 +136,66 @@ def find_lines(
 
     At most ``MOST_CHUNKS`` of them: the first ones, or with ``from_end`` the last ones.
     """
-    at_or_before = (
-        select(func.max(LogChunk.first_line)).where(*_of(key), LogChunk.first_line <= first).scalar_subquery()
-    )
-    # The chunk before may end inside this line, and a long line may fill several chunks.
-    begin = select(func.min(LogChunk.seq) - 1).where(*_of(key), LogChunk.first_line == at_or_before).scalar_subquery()
     statement = (
         select(LogChunk.first_line, LogChunk.line_count, LogChunk.text, LogChunk.packed)
-        .where(*_of(key), LogChunk.seq >= func.coalesce(begin, 0), LogChunk.first_line < first + count)
+        .where(*_of(key), LogChunk.seq >= func.coalesce(_begin(key, first), 0), LogChunk.first_line < first + count)
         .order_by(LogChunk.seq.desc() if from_end else LogChunk.seq)
         .limit(MOST_CHUNKS)
     )
-    rows = [{**row, "text": unpack(row["text"], row["packed"])} for row in all_rows(connection, statement)]
+    rows = _unpacked(all_rows(connection, statement))
     return rows[::-1] if from_end else rows
+
+
+def _end_of(stream: int, *columns: InstrumentedAttribute[int]) -> ScalarSelect[int]:
+    """Add up columns of the last chunk of a node's stream."""
+    return (
+        select(sum(columns[1:], start=columns[0] + 0))
+        .where(
+            LogChunk.run_id == Node.run_id,
+            LogChunk.attempt == Node.attempt,
+            LogChunk.position == Node.position,
+            LogChunk.stream == stream,
+        )
+        .order_by(LogChunk.seq.desc())
+        .limit(1)
+        .correlate(Node)
+        .scalar_subquery()
+    )
+
+
+_RUNNING = 1
+_MOST_GROWING = 200
+_followed = union_all(
+    select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(Run.id == bindparam("run")),
+    select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(
+        Run.root_id == bindparam("run"), Run.status == _RUNNING
+    ),
+).subquery()
+_growing = [
+    select(
+        _followed.c.dag_name,
+        _followed.c.run_id,
+        _followed.c.root_id,
+        _followed.c.attempt,
+        Node.name,
+        literal(stream).label("stream"),
+        (_end_of(stream, LogChunk.first_line, LogChunk.line_count) - 1).label("lines"),
+        _end_of(stream, LogChunk.byte_offset, LogChunk.byte_count).label("bytes"),
+    )
+    .join_from(_followed, Node, (Node.run_id == _followed.c.id) & (Node.attempt == _followed.c.attempt))
+    .where(Node.status == _RUNNING)
+    for stream in (1, 2)
+]
+_find_growing = union_all(*_growing).limit(_MOST_GROWING)
+
+
+def find_growing(connection: ReadConnection, run: int) -> Sequence[Row]:
+    """Tell how far the output of running steps is stored, of a run and of those running below it.
+
+    Of each stream that has any: names of run and step, full lines and bytes; of very many steps some.
+    """
+    rows = all_rows(connection, _find_growing, run=run)
+    return [row for row in rows if row["bytes"]]
 
 
 def count_bytes(connection: ReadConnection, run: int, attempt: int, stream: int) -> dict[int, int]:

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.queue import QueueEntry
 from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
+from app.db.repositories import changes
 from app.db.repositories.reading import Row, all_rows, first_row
 from app.db.repositories.runs import SUMMARY
 
@@ -74,7 +75,8 @@ def take(connection: WriteConnection, runs: Iterable[int]) -> set[int]:
 
 def note_reason(connection: WriteConnection, entry: int, reason: str) -> None:
     """Note why an entry waits."""
-    connection.execute(update(QueueEntry).where(QueueEntry.id == entry).values(reason=reason))
+    noted = update(QueueEntry).where(QueueEntry.id == entry).values(reason=reason).returning(QueueEntry.queue)
+    changes.tell_queues(connection, list(connection.execute(noted).scalars()))
 
 
 def add_event(connection: WriteConnection, event: dict[str, Any]) -> None:
@@ -84,6 +86,7 @@ def add_event(connection: WriteConnection, event: dict[str, Any]) -> None:
 
 def remove_run(connection: WriteConnection, run: int) -> None:
     """Remove a run that never began, with all that belongs to it."""
+    changes.tell_removed(connection, [run])
     connection.execute(delete(Run).where(Run.id == run))
 
 

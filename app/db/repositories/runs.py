@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select, text, update
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy import and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy.orm import aliased
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Definition
@@ -16,7 +16,6 @@ from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, Ru
 from app.db.models.service import Service
 from app.db.repositories.reading import Row, all_rows, first_row
 
-MOST_RUNS = 1000
 _RUNNING, _QUEUED = 1, 5
 _KILL = "kill"
 _INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed"})
@@ -40,17 +39,6 @@ SUMMARY = (
     Run.trigger,
     Run.actor,
 )
-
-
-class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list of runs is narrowed to; ``since`` is inclusive, ``before`` is not."""
-
-    name: str | None = None
-    name_part: str | None = None
-    run_id_part: str | None = None
-    status: int | None = None
-    since: datetime | None = None
-    before: datetime | None = None
 
 
 _OF_NAME = (Run.dag_name == bindparam("name"), Run.root_id.is_(None))
@@ -132,34 +120,9 @@ def find_called(connection: ReadConnection, parent: int) -> dict[str, Row]:
     return {row["run_id"]: row for row in rows}
 
 
-def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) -> Sequence[Row]:
-    """Return summaries of root runs, newest first, ties by run id."""
-    statement = select(*SUMMARY).where(Run.root_id.is_(None))
-    if wanted.name is not None:
-        statement = statement.where(Run.dag_name == wanted.name)
-    if wanted.name_part:
-        statement = statement.where(_contains(connection, Run.dag_name, wanted.name_part))
-    if wanted.run_id_part:
-        statement = statement.where(_contains(connection, Run.run_id, wanted.run_id_part))
-    if wanted.status is not None:
-        statement = statement.where(Run.status == wanted.status)
-    if wanted.since is not None:
-        statement = statement.where(Run.created_at >= wanted.since)
-    if wanted.before is not None:
-        statement = statement.where(Run.created_at < wanted.before)
-    statement = statement.order_by(Run.created_at.desc(), Run.run_id).limit(limit)
-    return all_rows(connection, statement)
-
-
 def find_live(connection: ReadConnection, dag_name: str) -> list[str]:
     """Return the ids of all root runs of a name that are under way, however many, in any order."""
     return [row.run_id for row in connection.execute(_find_live, {"name": dag_name})]
-
-
-def _contains(connection: ReadConnection, column: InstrumentedAttribute[str], part: str) -> ColumnElement[bool]:
-    """Look for a part with its case; SQLite's LIKE would not mind the case."""
-    position = func.strpos if connection.dialect.name == "postgresql" else func.instr
-    return position(column, part) > 0
 
 
 def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[Row]:

@@ -54,9 +54,10 @@ def add(connection: WriteConnection, row: dict[str, Any]) -> None:
     connection.execute(insert(Token).values(**row))
 
 
-def revoke(connection: WriteConnection, token_id: str, at: datetime) -> None:
-    """Let a token not count any more; the first time is kept."""
-    connection.execute(update(Token).where(Token.id == token_id, Token.revoked_at.is_(None)).values(revoked_at=at))
+def revoke(connection: WriteConnection, token_id: str, at: datetime) -> bool:
+    """Let a token not count any more; the first time is kept. False when it did not count before."""
+    statement = update(Token).where(Token.id == token_id, Token.revoked_at.is_(None)).values(revoked_at=at)
+    return bool(connection.execute(statement).rowcount)
 
 
 def revoke_all(connection: WriteConnection, user_id: str, at: datetime, spared: str | None = None) -> None:

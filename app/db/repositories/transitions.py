@@ -20,6 +20,8 @@ from app.db.models.node import Node
 from app.db.models.queue import QueueEntry
 from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.prepared import Prepared
+from app.db.repositories import search
+from app.db.repositories.schedules import Slot
 
 Row = dict[str, Any]
 
@@ -42,6 +44,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     run: Row | None = None
     attempt: Row | None = None
     requests_handled_at: Any = None
+    errors: str | None = None  # of an attempt that is over: what went wrong in it, empty for nothing
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +66,12 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     may_wait: bool = False  # whether it is queued where there is no room, instead of refused
     entry: Row | None = None  # its place in the queue, if it is to wait there
     limited: bool = True  # whether the limit of active runs applies to waiting, too
+    patient: bool = (
+        False  # whether it waits where the limit of active runs is reached, if that does not apply to waiting
+    )
+    slot: Slot | None = None  # the time of a schedule that it is started for, which is settled in the same commit
     is_child: bool = False  # called by another run: limits of its DAG do not count
+    audit: Row | None = None  # the entry about who wanted it, if somebody did
     first: Transition | None = None  # what its driver did with it at once, stored in the same commit
 
 
@@ -103,6 +111,7 @@ class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Row
     nodes: Sequence[Row]
     events: Sequence[Row]
+    audit: Row | None = None  # as of a new run
     first: Transition | None = None  # as of a new run
 
 
@@ -283,6 +292,7 @@ def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
     by_hash = {run.definition["hash"]: run.definition for run in runs}
     _add_definitions.store(connection, [by_hash[content_hash] for content_hash in sorted(by_hash)])
     _add_runs.store(connection, [run.run for run in runs])
+    search.add(connection, [run.run for run in runs])
     _add_attempts.store(connection, [run.attempt for run in runs])
     _add_nodes.store(connection, [node for run in runs for node in run.nodes])
     _add_inputs.store(connection, [run.inputs for run in runs])
@@ -314,6 +324,7 @@ def claim(connection: WriteConnection, claims: Sequence[Claim]) -> None:
     ]
     _own_attempts.store(connection, owned)
     _tell_runs.store(connection, [{"b_id": claim.fence.run, **claim.run} for claim in claims])
+    search.tell_params(connection, {claim.fence.run: claim.run["params"] for claim in claims})
     _reopen_inputs.store(connection, [{"b_run_id": claim.fence.run, **claim.inputs} for claim in claims])
     apply(connection, [claim.first for claim in claims if claim.first is not None])
 
@@ -331,6 +342,7 @@ def lock_over(connection: WriteConnection, runs: Iterable[int]) -> dict[int, Sta
 def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) -> None:
     """Open the next attempts of runs that were locked; what was asked of the attempts before is settled."""
     _reopen_runs.store(connection, [{"b_id": attempt.key, **attempt.run} for attempt in attempts])
+    search.tell_params(connection, {attempt.key: attempt.run["params"] for attempt in attempts})
     _add_attempts.store(connection, [attempt.attempt for attempt in attempts])
     _add_nodes.store(connection, [node for attempt in attempts for node in attempt.nodes])
     _reopen_inputs.store(connection, [{"b_run_id": attempt.key, **attempt.inputs} for attempt in attempts])
@@ -382,6 +394,9 @@ def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> Non
     _handle_requests.store(
         connection, [{"b_run_id": t.fence.run, "b_handled_at": t.requests_handled_at} for t in handled]
     )
+    over = {t.fence: t.errors for t in transitions if t.errors is not None}
+    search.forget_errors(connection, [fence.run for fence in over if fence.attempt > 1])
+    search.add_errors(connection, {fence.run: text for fence, text in over.items()})
 
 
 def _node_parameters(node: Row) -> Row:

@@ -1,0 +1,67 @@
+"""The live feed (extension of the contract): what changes, as server-sent events."""
+
+from __future__ import annotations
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+
+from app.api import params
+from app.api.answers import errors
+from app.api.deps import Parts
+from app.api.event_stream import EVENT_STREAM, EventStream, tell
+from app.api.frames import read_place
+from app.api.guards import credentials_of, still_may
+from app.api.requests import ApiRequest
+from app.api.subscription import Wanted
+from app.auth.roles import Needs
+from app.errors import BadRequestError
+from app.names import LATEST, shorten
+
+_TEXT = ResponseSpec(
+    str,
+    generate_examples=False,
+    media_type=EVENT_STREAM,
+    description="Events: ready or reset first, then run, dag, queue and log; see docs/api-extensions.md",
+)
+
+
+@get(
+    "/events",
+    operation_id="streamEvents",
+    needs=Needs.READ,
+    media_type=EVENT_STREAM,
+    responses={200: _TEXT, **errors()},
+)
+async def stream_events(
+    request: ApiRequest,
+    parts: NamedDependency[Parts],
+    after: params.After = None,
+    last_event_id: params.LastEventId = None,
+    dag: params.OfDag = None,
+    run: params.OfRun = None,
+) -> EventStream:
+    """Tell what changes, as it does: all, or what has to do with one DAG or one run.
+
+    ``Last-Event-ID``, else ``after``, resumes behind an event; an event ``reset`` says that some of what came after
+    it is not kept any more, so that all has to be read anew.
+    """
+    wanted = Wanted(dag=dag or None, run=_read_run(run) if run else None)
+    field, number = ("Last-Event-ID", last_event_id) if last_event_id else ("after", after)
+    place = read_place(number, field) if number else None
+    subscription = await parts.feed.subscribe(wanted, place)
+    credentials = credentials_of(request)
+    events = tell(parts.feed, subscription, lambda: still_may(parts.access, credentials, Needs.READ))
+    return EventStream(events, lambda: parts.feed.leave(subscription))
+
+
+def _read_run(text: str) -> tuple[str, str]:
+    name, slash, run_id = text.partition("/")
+    if not name or not slash or not run_id or "\0" in text:
+        raise BadRequestError(f"run: {shorten(text)} names no run; write DAG name, slash and run id")
+    if run_id == LATEST:
+        raise BadRequestError("run: 'latest' is another run every time; give the id of one, or dag for all of a DAG")
+    return name, run_id
+
+
+HANDLERS = [stream_events]

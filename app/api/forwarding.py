@@ -1,0 +1,103 @@
+"""``remoteNode``: requests that are meant for another server (api-behaviour 5).
+
+A request is handed on after its caller was let in here for the same operation, so the node's stored credentials give
+nobody a right that they lack; and before its parameters are read, which is up to the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote_plus
+
+import msgspec
+from litestar import Request
+from litestar.response import Response, Stream
+
+from app.api.remote_nodes import Asked, Nodes, Told
+from app.errors import BadRequestError
+from app.names import shorten
+from app.telemetry.request import request_id
+
+PARAMETER = "remoteNode"
+_HERE = ("", "local")
+_VIA, _OWN_VIA = "via", "1.1 dagbook"
+# All else stays here: the caller's credentials and cookies, and what is said about this connection alone.
+_HANDED_ON = ("accept", "accept-language", "if-match")
+Forward = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any] | Stream | None]]
+
+
+def asked_node(scope: Mapping[str, Any]) -> str:
+    """Return the name of the node that a request is meant for; empty for this server. Raises BadRequestError."""
+    query: bytes = scope["query_string"]
+    if PARAMETER.encode() not in query and b"%" not in query:
+        return ""
+    names = [value for key, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True) if key == PARAMETER]
+    if len(names) > 1:
+        raise BadRequestError(f"{PARAMETER}: is given more than once")
+    return names[0] if names and names[0] not in _HERE else ""
+
+
+def make_forward(nodes: Nodes, prefix: str) -> Forward:
+    """Make the hook that comes before handlers; ``prefix`` is the path of the API."""
+
+    async def forward(request: Request[Any, Any, Any]) -> Response[Any] | Stream | None:
+        name = asked_node(request.scope)
+        if not name or request.method == "OPTIONS":  # which nobody is let in for: it only tells the methods
+            return None
+        if name not in nodes:
+            raise BadRequestError(f"{PARAMETER}: there is no node named {shorten(name)}")
+        request.scope["remote_node"] = name  # type: ignore[typeddict-unknown-key]  # for the line in the log
+        return _response(await nodes.ask(name, await _asked(request, prefix)))
+
+    return forward
+
+
+async def _asked(request: Request[Any, Any, Any], prefix: str) -> Asked:
+    via = request.headers.get(_VIA, "")
+    if any(hop.strip() == _OWN_VIA for hop in via.split(",")):
+        raise BadRequestError(f"{PARAMETER}: this request was handed on once already; ask the node itself")
+    headers = {name: value for name in _HANDED_ON if (value := request.headers.get(name)) is not None}
+    body = await _body(request)
+    return Asked(
+        method=request.method,
+        path=_path(request.scope["path"].removeprefix(prefix)),
+        query=_query(request.scope["query_string"]),
+        headers={
+            **headers,
+            **({"content-type": "application/json"} if body else {}),
+            _VIA: f"{via}, {_OWN_VIA}" if via else _OWN_VIA,
+            "x-request-id": request_id.get(),
+        },
+        body=body,
+    )
+
+
+async def _body(request: Request[Any, Any, Any]) -> bytes:
+    body = await request.body()
+    if body:
+        try:
+            msgspec.json.decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise BadRequestError(f"the request body is no valid JSON: {error}") from error
+    return body
+
+
+def _path(path: str) -> str:
+    """Write the path anew from what the guard has seen, so that the node cannot read another one in it."""
+    if any(segment in (".", "..") for segment in path.split("/")):
+        raise BadRequestError(f"{PARAMETER}: . and .. name nothing, and a path with them is not handed on")
+    return quote(path, safe="/")
+
+
+def _query(query: bytes) -> str:
+    parts = query.decode("latin-1").split("&")
+    return "&".join(part for part in parts if part and unquote_plus(part.partition("=")[0]) != PARAMETER)
+
+
+def _response(told: Told) -> Response[Any] | Stream:
+    headers = {name: value for name, value in told.headers.items() if name != "content-type"}
+    kind = told.headers.get("content-type", "text/plain")
+    if isinstance(told.body, bytes):
+        return Response(told.body or None, status_code=told.status, headers=headers, media_type=kind)
+    return Stream(told.body, status_code=told.status, headers=headers, media_type=kind)

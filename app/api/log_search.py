@@ -1,0 +1,248 @@
+"""Looking for words or an expression in what the steps of a run wrote, in bounded memory and time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from time import monotonic
+from typing import Literal
+
+import msgspec
+
+from app.api.schemas.log_search import LogHit, LogHits
+from app.db.database import Database
+from app.db.repositories import logs
+from app.db.repositories.logs import StreamKey
+from app.db.repositories.reading import Row
+from app.definitions.grep import Span
+from app.definitions.matching import ExpressionError, Matcher, matching
+from app.errors import BadRequestError
+from app.names import shorten
+
+_AT_ONCE = 2  # searches of one server: each takes a core
+_MOST_COUNTED = 10_000
+_PATIENCE_SECONDS = 20.0  # then what was found is told, and where to go on
+_LONGEST_QUERY = 1000
+_LONGEST_LINE = 1024 * 1024  # a longer one is looked through in pieces
+_OVERLAP = 4096  # of such pieces: so long may a match across them be
+_BEFORE, _SHOWN = 100, 400  # characters of a line that are shown, and of those before the match
+_NAMES: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
+
+
+class Spot(msgspec.Struct, frozen=True, order=True):
+    """A line of a run's logs, in the order of the search: number of the step, handlers last, then stream and line."""
+
+    step: int
+    stream: int
+    line: int
+
+    def __str__(self) -> str:
+        """Write it as clients are given it."""
+        return f"{self.step}.{self.stream}.{self.line}"
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked for and where."""
+
+    text: str
+    is_expression: bool = False
+    limit: int = 100
+    after: Spot | None = None
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One stream of a step that has written to it: the step's place in the order and its name."""
+
+    order: int
+    step: str
+    key: StreamKey
+    last: int  # number of its last chunk
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Whole lines of a stream, or a part of a very long one, of which ``skipped`` characters came before."""
+
+    line: int
+    text: str
+    skipped: int = 0
+
+    @property
+    def last(self) -> int:
+        """The number of its last line."""
+        return self.line + max(self.text.count("\n") - 1, 0)
+
+    def behind(self, line: int) -> Piece:
+        """Leave out what belongs to this line and those before it."""
+        begin = 0
+        for _ in range(self.line, line + 1):
+            begin = self.text.find("\n", begin) + 1
+            if not begin:
+                return Piece(line + 1, "")
+        return Piece(line + 1, self.text[begin:]) if begin else self
+
+
+def read_spot(text: str) -> Spot:
+    """Read where a search is to go on; raises BadRequestError."""
+    parts = text.split(".")
+    if len(parts) == 3 and all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):  # noqa: PLR2004
+        return Spot(*map(int, parts))
+    raise BadRequestError(f"after: {shorten(text)} is no place in a search; send what the page before has as next")
+
+
+def check_query(text: str) -> None:
+    """Check what is looked for; raises BadRequestError."""
+    if not text:
+        raise BadRequestError("q: is empty; give words to look for, or a regular expression with regex=true")
+    if len(text) > _LONGEST_QUERY:
+        raise BadRequestError(f"q: has {len(text)} characters; give at most {_LONGEST_QUERY}")
+    if "\n" in text or "\0" in text:
+        raise BadRequestError("q: holds a line end or a NUL character, which no line has; give what is in one line")
+
+
+def sources(nodes: Sequence[Row], known: Mapping[StreamKey, int], streams: Sequence[int]) -> list[Source]:
+    """Name the streams of nodes, steps first; ``known`` are those of the run with their last chunks. Pure."""
+    ordered = sorted(nodes, key=lambda node: (node["position"] < 0, abs(node["position"])))
+    found = [
+        (
+            order,
+            node["name"],
+            StreamKey(node["run_id"], node["log_attempt"] or node["attempt"], node["position"], stream),
+        )
+        for order, node in enumerate(ordered)
+        for stream in streams
+    ]
+    return [Source(order, name, key, known[key]) for order, name, key in found if key in known]
+
+
+class LogSearch:
+    """Searches logs, a few at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def find(self, found_in: Sequence[Source], query: Query) -> LogHits:
+        """Find a page of hits; raises BadRequestError for an expression that is none or takes too long."""
+        async with self._turns, matching() as matcher:
+            search = _Search(self._database, matcher, query)
+            try:
+                if query.is_expression:
+                    await matcher.find([], expression=query.text)  # a mistake is told where there is no log, too
+                return await search.run(found_in)
+            except ExpressionError as error:
+                raise BadRequestError(f"q: {error}") from error
+
+
+class _Search:
+    """One search under way."""
+
+    def __init__(self, database: Database, matcher: Matcher, query: Query) -> None:
+        self._database = database
+        self._matcher = matcher
+        self._query = query
+        self._until = monotonic() + _PATIENCE_SECONDS
+        self._most = query.limit + 1 if query.after else max(_MOST_COUNTED, query.limit + 1)
+        self._count = 0
+        self._hits: list[LogHit] = []
+        self._last: Spot | None = query.after  # of the hits on the page, or where nothing was found up to
+
+    async def run(self, found_in: Sequence[Source]) -> LogHits:
+        """Look through the streams until there is enough, or time is over."""
+        done = True
+        for source in found_in:
+            if done and not self._is_before(source):
+                done = await self._look_through(source)
+        page = LogHits(hits=self._hits)
+        if self._query.after is None:
+            page.total = self._count
+            page.is_estimate = not done
+        if self._last is not None and (not done or self._count > len(self._hits)):
+            page.next = str(self._last)
+        return page
+
+    def _is_before(self, source: Source) -> bool:
+        after = self._query.after
+        return after is not None and (source.order, source.key.stream) < (after.step, after.stream)
+
+    async def _look_through(self, source: Source) -> bool:
+        """Look through one stream; tells whether it came to its end."""
+        begin = seen = self._seen_of(source)
+        async for piece in pieces(self._database, source, seen + 1):
+            rest = piece.behind(seen)
+            for span in await self._spans(rest):
+                seen = rest.line + span[0] - 1
+                self._take(source, rest, span)
+            if self._count >= self._most:
+                return False
+            if piece.last > begin and monotonic() > self._until:
+                self._give_up(source, piece)
+                return False
+        return True
+
+    def _seen_of(self, source: Source) -> int:
+        after = self._query.after
+        if after is None or (source.order, source.key.stream) != (after.step, after.stream):
+            return 0
+        return after.line
+
+    async def _spans(self, piece: Piece) -> list[Span]:
+        query = self._query
+        most = self._most - self._count
+        words, expression = ("", query.text) if query.is_expression else (query.text, "")
+        (found,) = await self._matcher.find([piece.text], words=words, expression=expression, most=most)
+        return found
+
+    def _take(self, source: Source, piece: Piece, span: Span) -> None:
+        self._count += 1
+        if len(self._hits) < self._query.limit:
+            line = piece.line + span[0] - 1
+            self._hits.append(hit(source, line, piece, span))
+            self._last = Spot(source.order, source.key.stream, line)
+
+    def _give_up(self, source: Source, piece: Piece) -> None:
+        """Note how far it came, unless the page is full and goes on behind its last hit."""
+        if len(self._hits) < self._query.limit:
+            self._last = Spot(source.order, source.key.stream, piece.last)
+
+
+async def pieces(database: Database, source: Source, line: int) -> AsyncIterator[Piece]:
+    """Read a stream from a line on, or a little before it, in pieces of whole lines."""
+    key, seq = source.key, 0
+    if line > 1:
+        seq = await database.read(lambda connection: logs.find_first(connection, key, line))
+    rest, number, skipped = "", 0, 0
+    while seq <= source.last:
+        rows = await database.read(lambda connection, seq=seq: logs.find_stretch(connection, key, seq))  # type: ignore[misc]
+        if not rows:
+            return  # the run was removed
+        number = number or rows[0]["first_line"]
+        text = rest + "".join(row["text"] for row in rows)
+        seq = rows[-1]["seq"] + 1
+        end = text.rfind("\n") + 1
+        if not end and len(text) < _LONGEST_LINE:
+            rest = text
+            continue
+        yield Piece(number, text[:end] or text, skipped)
+        rest = text[end:] if end else text[-_OVERLAP:]
+        skipped = 0 if end else skipped + len(text) - len(rest)
+        number += text.count("\n")
+    if rest:
+        yield Piece(number, rest, skipped)
+
+
+def hit(source: Source, line: int, piece: Piece, span: Span) -> LogHit:
+    """Show a hit, of a long line the part around it. Pure."""
+    number, begin, start, end = span
+    finish = piece.text.find("\n", begin)
+    text = piece.text[begin : finish if finish >= 0 else len(piece.text)].removesuffix("\r")
+    first = max(start - _BEFORE, 0) if len(text) > _SHOWN else 0
+    shown = text[first : first + _SHOWN]
+    return LogHit(
+        step=source.step,
+        stream=_NAMES[source.key.stream],
+        line=line,
+        column=first + 1 + (piece.skipped if number == 1 else 0),
+        text=shown,
+        start=start - first,
+        end=min(end - first, len(shown)),
+    )

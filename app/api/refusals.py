@@ -1,0 +1,54 @@
+"""What the audit notes of requests that were refused: who wanted to do what."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from litestar.types import Scope
+
+from app.api.guards import action_of
+from app.auth.caller import Caller
+from app.auth.origin import Action, Deed
+from app.errors import ForbiddenError
+from app.people.refusals import Refusals
+
+Hook = Callable[[Exception, Scope], Awaitable[None]]
+
+
+def make_refusal_hook(refusals: Refusals) -> Hook:
+    """Make what is called with every error of a request, before it is answered."""
+
+    async def note(error: Exception, scope: Scope) -> None:
+        if isinstance(error, ForbiddenError):
+            await refusals.note(_caller(scope).origin, _deed(scope))
+
+    return note
+
+
+def _caller(scope: Scope) -> Caller:
+    found = scope.get("user")
+    client = scope.get("client")
+    return found if isinstance(found, Caller) else Caller(via="none", address=client[0] if client else "")
+
+
+def _deed(scope: Scope) -> Deed:
+    handler = scope.get("route_handler")
+    action = (action_of(handler) if handler else None) or Action.REQUEST_REFUSE
+    kind, name = _object(scope.get("path_params", {}), scope["path"])
+    if action is Action.LOGIN_SUCCESS:  # what it would have been
+        action = Action.LOGIN_FAILURE
+    return Deed(action=action, kind=kind, name=name, outcome="refused")
+
+
+def _object(path: Mapping[str, Any], whole: str) -> tuple[str, str]:
+    match path:
+        case {"fileName": name}:
+            return "dag", str(name)
+        case {"name": name, "dagRunId": run}:
+            return "run", f"{name}/{run}"
+        case {"userId": user}:
+            return "user", str(user)
+        case {"tokenId": token}:
+            return "token", str(token)
+    return "path", whole

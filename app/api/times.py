@@ -1,0 +1,46 @@
+"""Many instants as text: a list of runs has thousands."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime, timedelta, tzinfo
+
+_QUARTER = 900  # seconds; no zone's offset changes within a quarter of an hour
+_MOST = 20_000
+_IN_HOUR = tuple(f"{second // 60:02}:{second % 60:02}" for second in range(3600))
+
+
+_EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
+
+
+@functools.lru_cache
+def times_in(zone: tzinfo) -> Times:
+    """Return the writer of a zone's times."""
+    return Times(zone)
+
+
+class Times:
+    """Writes instants in one zone as RFC 3339 with whole seconds, and remembers what many of them have in common."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._quarters: dict[int, tuple[str, int, str]] = {}
+
+    def text(self, instant: datetime | int | None, missing: str = "") -> str:
+        """Write an instant, or whole seconds since 1970."""
+        if instant is None:
+            return missing
+        seconds = instant if isinstance(instant, int) else (instant - _EPOCH) // _SECOND
+        number = seconds // _QUARTER
+        begin, in_hour, end = self._quarters.get(number) or self._learn(number)
+        return f"{begin}{_IN_HOUR[in_hour + seconds % _QUARTER]}{end}"
+
+    def _learn(self, number: int) -> tuple[str, int, str]:
+        """Work out date and hour, the place in the hour where a quarter begins, and the offset."""
+        if len(self._quarters) >= _MOST:
+            self._quarters.clear()
+        local = datetime.fromtimestamp(number * _QUARTER, UTC).astimezone(self._zone)
+        offset = local.isoformat(timespec="seconds")[len("2000-01-01T00:00:00") :]
+        known = (f"{local:%Y-%m-%dT%H:}", local.minute * 60 + local.second, "Z" if offset == "+00:00" else offset)
+        self._quarters[number] = known
+        return known

@@ -1,0 +1,94 @@
+"""TLS of the server: what its settings name, read and checked before it serves; and how its own commands trust it."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from app.settings import Settings, SettingsError
+
+_CERT, _KEY = "tls_cert_file", "tls_key_file"
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_LONGEST_PASSWORD = 1024
+# OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python has no name.
+_NO_CHECK_TIME = 0x200000
+
+
+class Tls:
+    """The certificate that the server shows: the context to serve with, and the certificate itself as PEM."""
+
+    def __init__(self, context: ssl.SSLContext, certificate: str) -> None:
+        self.context = context
+        self.certificate = certificate
+
+
+def load_tls(settings: Settings) -> Tls | None:
+    """Read certificate and key; None where there are none. Raises SettingsError, which names the file at fault."""
+    certificate, key = settings.tls_cert_file, settings.tls_key_file
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        missing, given = (_CERT, _KEY) if certificate is None else (_KEY, _CERT)
+        raise _wrong(settings, missing, f"is missing, while {given} is given; give both or none")
+    text = _read(settings, _CERT, certificate, _BEGIN)
+    _read(settings, _KEY, key, "-----BEGIN ")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load_chain(settings, context, certificate, key)
+    return Tls(context, _own_certificate(text))
+
+
+def _read(settings: Settings, name: str, path: Path, mark: str) -> str:
+    try:
+        text = path.read_text(encoding="latin-1")
+    except OSError as error:
+        raise _wrong(settings, name, f"{path} cannot be read: {error.strerror}") from error
+    if mark not in text:
+        raise _wrong(settings, name, f"{path} is not PEM: no line in it begins with {mark.strip()}")
+    return text
+
+
+def _load_chain(settings: Settings, context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    # With a password at hand, even an empty one, OpenSSL does not ask for it in the terminal.
+    password = settings.tls_key_password[:_LONGEST_PASSWORD]
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise _wrong(settings, _KEY, f"{key} is not the key of the certificate in {certificate}") from error
+        raise _wrong(settings, *_what_is_unusable(certificate, key, password)) from error
+
+
+def _what_is_unusable(certificate: Path, key: Path, password: str) -> tuple[str, str]:
+    """Find out which of the two OpenSSL has stumbled over: it does not say."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)
+    except ssl.SSLError:
+        return _CERT, f"{certificate} holds no certificate that can be used"
+    if "ENCRYPTED" not in key.read_text(encoding="latin-1"):
+        return _KEY, f"{key} holds no private key that can be used"
+    if password:
+        return "tls_key_password", f"is not the password of {key}"
+    return "tls_key_password", f"is missing, and {key} is encrypted"
+
+
+def _own_certificate(text: str) -> str:
+    """Return the first certificate of a chain, which is the server's own."""
+    start = text.index(_BEGIN)
+    return text[start : text.index(_END, start) + len(_END)] + "\n"
+
+
+def _wrong(settings: Settings, name: str, problem: str) -> SettingsError:
+    return SettingsError(name, settings.origins[name], problem)
+
+
+def trusting(certificate: str) -> ssl.SSLContext:
+    """Make the context of a client that trusts the holder of this certificate and nobody else.
+
+    It was found where only the server's own user can write, so names, authorities and days say nothing more.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(cadata=certificate)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
+    return context

@@ -1,0 +1,190 @@
+"""What lists of runs are narrowed to, and how: by an index, or by a look at each run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Interval,
+    and_,
+    func,
+    literal,
+    literal_column,
+    select,
+    type_coerce,
+)
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.db.lookup import as_key
+from app.db.models.run import Run
+from app.db.models.search import RunError, RunParam, RunTag
+
+MOST_RUNS = 1000
+SubRuns = Literal["exclude", "include", "only"]
+_Condition = ColumnElement[bool]
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of runs is narrowed to; ``since`` is inclusive, ``before`` is not.
+
+    A run has all the ``tags`` and all the ``params`` (name and value). ``error`` is a part, in any case, of what went
+    wrong in a run that is over; a duration is that of such a run, in seconds, both bounds included.
+    """
+
+    name: str | None = None
+    name_part: str | None = None
+    run_id_part: str | None = None
+    status: int | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    tags: tuple[str, ...] = ()
+    params: tuple[tuple[str, str], ...] = ()
+    trigger: str | None = None
+    actor: str | None = None
+    revision: int | None = None
+    shortest_seconds: float | None = None
+    longest_seconds: float | None = None
+    error: str = ""
+    sub_runs: SubRuns = "exclude"
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """A place in a list, behind which it goes on: behind a run, or without one behind all of a moment."""
+
+    created_at: datetime
+    run_id: str | None = None
+    key: int | None = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a list is wanted; a bounded one may end early, with a place to go on."""
+
+    limit: int = MOST_RUNS
+    after: Place | None = None
+    bounded: bool = False
+
+
+class Lead(msgspec.Struct, frozen=True):
+    """An index to go by: what it has to hold, and its columns of time and run."""
+
+    conditions: tuple[_Condition, ...] = ()
+    at: Any = Run.created_at
+    key: Any = Run.id
+
+    def within(self, wanted: RunFilter, page: Page) -> list[_Condition]:
+        """Narrow it to the wanted times, and to what may come behind a place."""
+        bounds = [*self.conditions]
+        if wanted.since is not None:
+            bounds.append(self.at >= wanted.since)
+        if wanted.before is not None:
+            bounds.append(self.at < wanted.before)
+        if page.after is not None:
+            whole = page.after.run_id is None
+            bounds.append(self.at < page.after.created_at if whole else self.at <= page.after.created_at)
+        return bounds
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a filter: how each run is looked at, which no index must answer, and the index that could."""
+
+    look: _Condition
+    lead: Lead | None = None
+
+    @property
+    def plain(self) -> _Condition:
+        """The same for the database to choose how."""
+        return self.look if self.lead is None or self.lead.key is not Run.id else and_(*self.lead.conditions)
+
+
+def all_of(wanted: RunFilter) -> Lead:
+    """Give the index of all root runs, or that of all sub-runs."""
+    return Lead((Run.root_id.is_(None) if wanted.sub_runs == "exclude" else Run.root_id.is_not(None),))
+
+
+def parts(dialect: str, wanted: RunFilter, names: Sequence[str] = ()) -> list[Part]:
+    """Take a filter apart; ``names`` are those of the DAGs that a part of a name means."""
+    return [*_of_dag(wanted, names), *_equalities(wanted), *_beside(dialect, wanted), *_of_own(dialect, wanted)]
+
+
+def _of_dag(wanted: RunFilter, names: Sequence[str]) -> Iterator[Part]:
+    if wanted.name is not None and wanted.revision is not None:
+        revision = and_(_bare(Run.dag_name) == wanted.name, _bare(Run.dag_revision) == wanted.revision)
+        yield Part(revision, Lead((Run.dag_name == wanted.name, Run.dag_revision == wanted.revision)))
+    elif wanted.name is not None:
+        yield _equal_of_root(Run.dag_name, wanted.name, wanted)
+    elif wanted.revision is not None:
+        yield Part(Run.dag_revision == wanted.revision)
+    if names:
+        yield Part(_bare(Run.dag_name).in_(names))
+
+
+def _equalities(wanted: RunFilter) -> Iterator[Part]:
+    if wanted.trigger is not None:
+        yield Part(_bare(Run.trigger) == wanted.trigger, Lead((Run.trigger == wanted.trigger,)))
+    if wanted.actor is not None:
+        yield Part(_bare(Run.actor) == wanted.actor, Lead((Run.actor == wanted.actor,)))
+    if wanted.status is not None:
+        yield _equal_of_root(Run.status, wanted.status, wanted)
+
+
+def _equal_of_root(column: InstrumentedAttribute[Any], value: object, wanted: RunFilter) -> Part:
+    """Sub-runs have no index by such a column."""
+    look = _bare(column) == value
+    return Part(look, Lead((column == value, *all_of(wanted).conditions)) if wanted.sub_runs == "exclude" else None)
+
+
+def _bare(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    """Give a column so that no index of it serves: which one is gone by was decided by counting."""
+    if column.type.python_type is int:
+        return column + literal_column("0")
+    return column.op("||")(literal_column("''"))
+
+
+def _beside(dialect: str, wanted: RunFilter) -> Iterator[Part]:
+    """Give the parts that other tables answer."""
+    for tag in wanted.tags:
+        given = RunTag.tag == as_key(tag)
+        yield Part(_has(RunTag.run_id, given), Lead((given,), RunTag.created_at, RunTag.run_id))
+    for name, value in wanted.params:
+        given = and_(RunParam.name == as_key(name), RunParam.value == as_key(value))
+        yield Part(_has(RunParam.run_id, given), Lead((given,), RunParam.created_at, RunParam.run_id))
+    if wanted.error:
+        given = position(dialect, func.lower(RunError.text), wanted.error.lower()) > 0
+        yield Part(and_(_has(RunError.run_id, given), Run.finished_at.is_not(None)))
+
+
+def _has(key: InstrumentedAttribute[int], given: _Condition) -> _Condition:
+    """Look for a row beside a run. PostgreSQL would make a join of EXISTS, and read that whole table."""
+    return select(literal(1)).where(key == Run.id, given).limit(1).correlate(Run).scalar_subquery().is_not(None)
+
+
+def _of_own(dialect: str, wanted: RunFilter) -> Iterator[Part]:
+    """Give the parts that only a look at a run's own row answers."""
+    for column, part in ((Run.dag_name, wanted.name_part), (Run.run_id, wanted.run_id_part)):
+        if part:
+            yield Part(position(dialect, column, part) > 0)
+    if wanted.shortest_seconds is not None:
+        yield Part(_duration(dialect) >= _length(dialect, wanted.shortest_seconds))
+    if wanted.longest_seconds is not None:
+        yield Part(_duration(dialect) <= _length(dialect, wanted.longest_seconds))
+
+
+def position(dialect: str, column: ColumnElement[str] | InstrumentedAttribute[str], part: str) -> ColumnElement[int]:
+    """Look for a part with its case; SQLite's LIKE would not mind the case."""
+    find: ColumnElement[int] = (func.strpos if dialect == "postgresql" else func.instr)(column, part)
+    return find
+
+
+def _duration(dialect: str) -> ColumnElement[Any]:
+    kind = Interval if dialect == "postgresql" else BigInteger
+    return type_coerce(type_coerce(Run.finished_at, kind) - type_coerce(Run.started_at, kind), kind)
+
+
+def _length(dialect: str, seconds: float) -> Any:
+    length = timedelta(seconds=seconds)
+    return length if dialect == "postgresql" else length // timedelta(microseconds=1)

@@ -1,0 +1,245 @@
+"""Lists of runs, newest first: narrowed by whatever they are looked for by, and page by page.
+
+A bounded page goes by one index, that of what narrows it most, from the newest run on, and looks at each run for the
+rest. It is over when it has looked at ``MOST_LOOKED_AT`` runs, however few of them it lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Select,
+    and_,
+    func,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+)
+from sqlalchemy.orm import aliased
+
+from app.db.base import UtcDateTime
+from app.db.database import ReadConnection
+from app.db.models.run import Run
+from app.db.models.search import RunError
+from app.db.repositories.reading import seconds
+from app.db.repositories.run_filter import (
+    MOST_RUNS,
+    Lead,
+    Page,
+    Part,
+    Place,
+    RunFilter,
+    SubRuns,
+    all_of,
+    parts,
+    position,
+)
+
+MOST_LOOKED_AT = 20_000
+_FEW_NAMES = 20
+_LAST = datetime.max.replace(tzinfo=UTC)
+_Select = Select[*tuple[Any, ...]]
+_Runs = Sequence[Sequence[Any]]
+_Conditions = Sequence[ColumnElement[bool]]
+_ERRORS = Lead((), RunError.created_at, RunError.run_id)
+
+
+class Listed(NamedTuple):
+    """What lists show of a run; times in whole seconds since 1970. The last four are those of a sub-run."""
+
+    key: int
+    created_at: Any  # as it is stored, for the place behind the run
+    dag_name: str
+    run_id: str
+    status: int
+    params_text: str
+    queued_at: int | None
+    started_at: int | None
+    finished_at: int | None
+    revision: int | None
+    root_name: str | None = None
+    root_run_id: str | None = None
+    parent_name: str | None = None
+    parent_run_id: str | None = None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A page of runs, each with the values of ``Listed``, and where the next page begins, if there is more to see."""
+
+    runs: Sequence[Sequence[Any]]
+    next: Place | None = None
+
+
+_root, _parent = aliased(Run), aliased(Run)
+_ABOVE = (_root.dag_name, _root.run_id, _parent.dag_name, _parent.run_id)
+_first_name = select(func.min(Run.dag_name).label("name")).where(Run.root_id.is_(None)).cte("names", recursive=True)
+_next_name = select(func.min(Run.dag_name)).where(Run.dag_name > _first_name.c.name, Run.root_id.is_(None))
+# From each name to the one after it: there may be thousands of runs between two.
+_names = _first_name.union_all(select(_next_name.scalar_subquery()).where(_first_name.c.name.is_not(None)))
+
+
+def _shown(dialect: str) -> tuple[Any, ...]:
+    """Give the columns of ``Listed``, of types that the driver gives as they are: that is half of a long list."""
+    times = (seconds(dialect, column) for column in (Run.queued_at, Run.started_at, Run.finished_at))
+    created_at = type_coerce(Run.created_at, DateTime(timezone=True) if dialect == "postgresql" else BigInteger)
+    return (Run.id, created_at, Run.dag_name, Run.run_id, Run.status, Run.params_text, *times, Run.dag_revision)
+
+
+_SHOWN = {dialect: _shown(dialect) for dialect in ("sqlite", "postgresql")}
+
+
+def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) -> list[Listed]:
+    """Return runs, newest first, ties by run id."""
+    return [Listed(*run) for run in find_page(connection, wanted, Page(limit=limit)).runs]
+
+
+def find_page(connection: ReadConnection, wanted: RunFilter, page: Page) -> Found:
+    """Return a page of runs, newest first, ties by run id."""
+    dialect = connection.dialect.name
+    if wanted.sub_runs == "include":
+        return _merge(connection, [find_page(connection, one, page) for one in _apart(wanted)], page)
+    if not wanted.name_part or wanted.sub_runs == "only":
+        return _find(connection, wanted, page, parts(dialect, wanted))
+    names = find_names(connection, wanted.name_part)
+    whole = msgspec.structs.replace(wanted, name_part=None)
+    match names:
+        case []:
+            return Found([])
+        case [name]:
+            whole = msgspec.structs.replace(whole, name=name)
+            return _find(connection, whole, page, parts(dialect, whole))
+    if page.bounded or len(names) > _FEW_NAMES:
+        return _find(connection, whole, page, parts(dialect, whole, names))
+    return _cut(connection, _rows_of(connection, names, whole, page), page)
+
+
+def _apart(wanted: RunFilter) -> Iterator[RunFilter]:
+    """Ask for root runs and for sub-runs, which have indexes of their own."""
+    yield msgspec.structs.replace(wanted, sub_runs="exclude")
+    yield msgspec.structs.replace(wanted, sub_runs="only")
+
+
+def _merge(connection: ReadConnection, pages: Sequence[Found], page: Page) -> Found:
+    """Make one list of two, as far as both are known."""
+    places = sorted((one.next for one in pages if one.next is not None), key=_order)
+    runs = sorted((run for one in pages for run in one.runs), key=lambda run: _order(_place(connection, run)))
+    if places:
+        runs = [run for run in runs if _order(_place(connection, run)) <= _order(places[0])]
+    if len(runs) > page.limit:
+        return Found(runs[: page.limit], _place(connection, runs[page.limit - 1]))
+    return Found(runs, places[0] if places else None)
+
+
+def _order(place: Place) -> tuple[timedelta, bool, str, int]:
+    """Sort places as lists have them; one without a run is behind all runs of its moment."""
+    return _LAST - place.created_at, place.run_id is None, place.run_id or "", place.key or 0
+
+
+def _place(connection: ReadConnection, run: Sequence[Any]) -> Place:
+    listed = Listed(*run)
+    created_at = UtcDateTime().process_result_value(listed.created_at, connection.dialect)
+    assert created_at is not None  # noqa: S101 - every run has one
+    return Place(created_at, listed.run_id, listed.key)
+
+
+def find_names(connection: ReadConnection, part: str) -> list[str]:
+    """Return the DAG names of root runs that hold a text."""
+    statement = select(_names.c.name).where(position(connection.dialect.name, _names.c.name, part) > 0)
+    return [row.name for row in connection.execute(statement)]
+
+
+def _find(connection: ReadConnection, wanted: RunFilter, page: Page, found: Sequence[Part]) -> Found:
+    if not page.bounded:
+        if wanted.run_id_part and len(found) == 1:
+            return _cut(connection, _rows_of_ids(connection, wanted, page, found[0].look), page)
+        looks = [part.plain for part in found]
+        return _cut(connection, _rows(connection, wanted, page, all_of(wanted), looks), page)
+    lead, capped = _choose(connection, [part.lead for part in found if part.lead is not None], wanted, page)
+    horizon = _find_horizon(connection, lead, wanted, page) if capped else None
+    looks = [part.look for part in found if part.lead is not lead]
+    if horizon is not None:
+        looks.append(lead.at >= horizon)
+    return _cut(connection, _rows(connection, wanted, page, lead, looks), page, horizon)
+
+
+def _rows_of_ids(connection: ReadConnection, wanted: RunFilter, page: Page, look: ColumnElement[bool]) -> _Runs:
+    """Look for parts of ids in the index alone: the rows themselves are ten times as much to read."""
+    within = all_of(wanted).within(wanted, page)
+    found = _ordered(select(Run.created_at, Run.run_id).where(*within, look)).limit(page.limit + 1).subquery()
+    same = and_(Run.created_at == found.c.created_at, Run.run_id == found.c.run_id)
+    statement = _select(connection.dialect.name, wanted.sub_runs).join(found, same)
+    return connection.execute(_ordered(statement, found.c.created_at).limit(page.limit + 1)).all()
+
+
+def _cut(connection: ReadConnection, runs: _Runs, page: Page, horizon: datetime | None = None) -> Found:
+    if len(runs) <= page.limit:
+        return Found(runs, None if horizon is None else Place(horizon))
+    return Found(runs[: page.limit], _place(connection, runs[page.limit - 1]))
+
+
+def _rows_of(connection: ReadConnection, names: Sequence[str], wanted: RunFilter, page: Page) -> _Runs:
+    """Look at the runs of a few DAGs, each by the index of names."""
+    looks = [part.plain for part in parts(connection.dialect.name, wanted)]
+    of_each = [
+        _ordered(select(Run.id).where(Run.dag_name == name, *all_of(wanted).within(wanted, page), *looks))
+        .limit(page.limit + 1)
+        .subquery()
+        for name in names
+    ]
+    keys = union_all(*[select(some.c.id) for some in of_each])
+    return _rows(connection, RunFilter(), page, Lead(), [Run.id.in_(keys)])
+
+
+def _rows(connection: ReadConnection, wanted: RunFilter, page: Page, lead: Lead, looks: _Conditions) -> _Runs:
+    statement = _select(connection.dialect.name, wanted.sub_runs)
+    if lead.key is not Run.id:
+        statement = statement.join(lead.key.class_, lead.key == Run.id)
+    statement = statement.where(*lead.within(wanted, page), *looks)
+    if page.after is not None and page.after.run_id is not None:
+        statement = statement.where(_behind(page.after, lead))
+    return connection.execute(_ordered(statement, lead.at).limit(page.limit + 1)).all()
+
+
+def _ordered(statement: _Select, at: Any = Run.created_at) -> _Select:
+    return statement.order_by(at.desc(), Run.run_id, Run.id)
+
+
+def _select(dialect: str, sub_runs: SubRuns) -> _Select:
+    if sub_runs == "exclude":
+        return select(*_SHOWN[dialect]).where(Run.root_id.is_(None))
+    statement = select(*_SHOWN[dialect], *_ABOVE).select_from(Run).where(Run.root_id.is_not(None))
+    return statement.join(_root, _root.id == Run.root_id).join(_parent, _parent.id == Run.parent_id)
+
+
+def _behind(place: Place, lead: Lead) -> ColumnElement[bool]:
+    after_run = and_(Run.run_id == place.run_id, Run.id > place.key)
+    return or_(lead.at < place.created_at, Run.run_id > place.run_id, after_run)
+
+
+def _choose(connection: ReadConnection, leads: Sequence[Lead], wanted: RunFilter, page: Page) -> tuple[Lead, bool]:
+    """Give the index that holds the fewest runs, and whether these are too many to look at all of them."""
+    possible = [*leads, _ERRORS] if wanted.error else leads
+    if not possible:
+        return all_of(wanted), True
+    counts = list(connection.execute(select(*[_count(lead, wanted, page) for lead in possible])).one())
+    fewest = min(counts)
+    return possible[counts.index(fewest)], fewest > MOST_LOOKED_AT
+
+
+def _count(lead: Lead, wanted: RunFilter, page: Page) -> Any:
+    some = select(lead.at).where(*lead.within(wanted, page)).limit(MOST_LOOKED_AT + 1).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
+
+
+def _find_horizon(connection: ReadConnection, lead: Lead, wanted: RunFilter, page: Page) -> datetime | None:
+    """Give the time of the last run that this page looks at; None when the list ends before it."""
+    statement = select(lead.at).where(*lead.within(wanted, page))
+    return connection.execute(statement.order_by(lead.at.desc()).offset(MOST_LOOKED_AT).limit(1)).scalar()

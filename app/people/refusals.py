@@ -1,0 +1,57 @@
+"""Notes in the audit of what was refused. Their number is bounded: whoever is refused may try as often as he likes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from app.auth.origin import Deed, Origin
+from app.clock import Clock
+from app.db.database import Database
+from app.db.failure import DatabaseUnavailable
+from app.db.repositories import audit
+
+_log = logging.getLogger(__name__)
+_MOST, _SECONDS = 100, 60.0
+
+
+class Refusals:
+    """Writes down what was refused, ``most`` things in a minute; the next note says how many were left out."""
+
+    def __init__(
+        self, database: Database, now: Clock, seconds: Callable[[], float] = time.monotonic, most: int = _MOST
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._seconds = seconds
+        self._most = most
+        self._noted: deque[float] = deque()
+        self._left_out = 0
+
+    async def note(self, origin: Origin, deed: Deed) -> None:
+        """Write one down. An answer that is a refusal anyway does not fail because the database is away."""
+        if not self._has_room():
+            self._left_out += 1
+            return
+        left_out, self._left_out = self._left_out, 0
+        if left_out:
+            deed = msgspec.structs.replace(deed, after={**(deed.after or {}), "leftOutBefore": left_out})
+        entry = origin.entry(deed, self._now())
+        try:
+            await self._database.write(lambda connection: audit.add(connection, entry))
+        except DatabaseUnavailable as error:
+            self._left_out += left_out + 1
+            _log.warning("what was refused could not be noted in the audit: %s", error)
+
+    def _has_room(self) -> bool:
+        now = self._seconds()
+        while self._noted and now - self._noted[0] >= _SECONDS:
+            self._noted.popleft()
+        if len(self._noted) >= self._most:
+            return False
+        self._noted.append(now)
+        return True

@@ -1,0 +1,35 @@
+"""How many requests came, how they ended, and how long their answers took to begin."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+# Of methods and routes there are as many as the program has; whatever else a client makes up goes by this name.
+UNKNOWN = "(none)"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Traffic:
+    """Counts the requests of this process since it began."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("method", "route", "status")
+        self._requests = Counter("dagbook_http_requests", "Requests that were answered.", labels, registry=registry)
+        self._seconds = Histogram(
+            "dagbook_http_request_duration_seconds",
+            "Seconds from a request to the beginning of its answer.",
+            labels[:2],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request: its route as the template of the path, ``UNKNOWN`` where there is none."""
+        key = (method if method in _METHODS else UNKNOWN, route, status)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._requests.labels(*key), self._seconds.labels(*key[:2])
+        found[0].inc()
+        found[1].observe(seconds)

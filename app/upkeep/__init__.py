@@ -1,0 +1,1 @@
+"""Housekeeping: use cases that keep what is stored in order."""

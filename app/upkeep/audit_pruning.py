@@ -1,0 +1,64 @@
+"""Use case: remove old entries of the audit. Only what is sealed goes, from the oldest on, and its seals stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from app.auth.origin import Action, Deed, Origin
+from app.clock import Clock
+from app.db.database import Database, WriteConnection
+from app.db.repositories import audit
+from app.db.repositories.reading import Row
+
+_MOST_SEALS, _MOST_ENTRIES = 500, 5_000  # of one commit, which others wait for
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    """How many entries went, or would, and the id of the last one."""
+
+    entries: int
+    up_to: int
+
+
+class AuditPruning:
+    """Removes old entries of the audit."""
+
+    def __init__(self, database: Database, now: Clock) -> None:
+        self._database = database
+        self._now = now
+
+    async def look(self, before: datetime) -> Pruned:
+        """Tell what would go: the entries under seals that were made before a time."""
+        return Pruned(*await self._database.read(lambda connection: audit.sum_prunable(connection, before)))
+
+    async def prune(self, before: datetime, origin: Origin) -> Pruned:
+        """Remove these entries, and tell which went. That is an entry itself, stored with the first that go."""
+        planned = await self.look(before)
+        if not planned.entries:
+            return planned
+        after = {"before": before.isoformat(), "entries": planned.entries, "upTo": planned.up_to}
+        deed = Deed(action=Action.AUDIT_PRUNE, kind="audit", name=str(planned.up_to), after=after)
+        notes = [origin.entry(deed, self._now())]
+        while seals := await self._next(before, planned.up_to):
+            await self._remove(seals, notes)
+            notes = []
+        return planned
+
+    async def _next(self, before: datetime, up_to: int) -> list[Row]:
+        found = await self._database.read(lambda connection: audit.find_prunable(connection, before, _MOST_SEALS))
+        chosen: list[Row] = []
+        for seal in found:
+            if seal["last_id"] > up_to or (chosen and sum(one["entries"] for one in chosen) > _MOST_ENTRIES):
+                break
+            chosen.append(seal)
+        return chosen
+
+    async def _remove(self, seals: Sequence[Row], notes: Sequence[Row]) -> None:
+        def work(connection: WriteConnection) -> None:
+            audit.prune(connection, [seal["number"] for seal in seals], seals[-1]["last_id"], self._now())
+            audit.add(connection, *notes)
+
+        await self._database.write(work)

@@ -1,0 +1,740 @@
+"""What schedules start, stop and restart (runtime 23); the time is told to the scheduler, nobody waits for a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.db.database import WriteConnection
+from app.db.failure import DatabaseUnavailable
+from app.db.repositories import runs, schedules
+from app.main import Server
+from app.scheduling.due import MINUTE, cut
+from app.scheduling.scheduler import Scheduler
+from app.scheduling.tick import Ticker
+from tests.app.dagbook import Dagbook, client_of, serving
+from tests.db.rows import add_dag, add_definition, run_sql
+from tests.runs.scene import IDENTITY, register
+from tests.waiting import come_true
+
+QUICK = "steps: [{name: a, command: 'true'}]\n"
+LONG = "steps: [{name: a, command: sleep 60}]\n"
+EVERY_MINUTE = "schedule: '* * * * *'\n"
+
+
+class Clockwork:
+    """A scheduler of a server of its own, and the DAG that the test is about."""
+
+    def __init__(self, server: Server, client: httpx.AsyncClient, name: str) -> None:
+        self.server = server
+        self.dagbook = Dagbook(client, name)
+        self.client = client
+        self.name = name
+        # Ahead of the real clock, by which runs are dated: none seems to have begun in a minute that is told.
+        self.start = cut(datetime.now(UTC)) + timedelta(hours=1)
+
+    def minute(self, number: int) -> datetime:
+        return self.start + number * MINUTE
+
+    async def store(self, spec: str, name: str = "") -> None:
+        answer = await self.client.post("/dags", json={"name": name or self.name, "spec": spec})
+        assert answer.status_code == 201, answer.text
+
+    async def save(self, spec: str) -> None:
+        answer = await self.client.put(f"/dags/{self.name}/spec", json={"spec": spec})
+        assert answer.json() == {"errors": []}
+
+    async def tick(self, number: int) -> None:
+        await self.server.scheduler.tick(self.minute(number))
+
+    async def runs(self, name: str = "") -> list[dict[str, Any]]:
+        """All runs of the DAG, oldest first."""
+        answer = await self.client.get(f"/dag-runs/{name or self.name}")
+        found: list[dict[str, Any]] = answer.json()["dagRuns"]
+        return found[::-1]
+
+    async def settled(self) -> None:
+        """Wait until no run is under way."""
+
+        async def look() -> bool:
+            return all(run["statusLabel"] not in ("running", "queued", "not_started") for run in await self.runs())
+
+        await come_true(look)
+
+    async def slots(self, name: str = "") -> list[dict[str, Any]]:
+        """What became of the DAG's minutes, oldest first."""
+        answer = await self.client.get("/schedules/slots", params={"dag": name or self.name})
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["slots"]
+        return found[::-1]
+
+    async def outcomes(self) -> list[str]:
+        return [slot["outcome"] for slot in await self.slots()]
+
+    def another(self) -> Scheduler:
+        """Another server's scheduler, which knows nothing of what this one has done."""
+        scheduler, parts = self.server.scheduler, self.server.parts
+        ticker = Ticker(parts.database, parts.timetable, scheduler._timely, parts.now)
+        return Scheduler(parts.database, ticker, scheduler._timely, scheduler._identity, parts.now)
+
+
+@pytest.fixture
+async def clockwork(database_url: str, tmp_path: Path, name: str) -> AsyncIterator[Clockwork]:
+    async with serving(database_url, tmp_path / "home") as server, client_of(server) as client:
+        clockwork = Clockwork(server, client, name)
+        yield clockwork
+        for run in (await client.get("/dag-runs", params={"status": 1})).json()["dagRuns"]:
+            await client.post(f"/dag-runs/{run['name']}/{run['dagRunId']}/stop")
+        await clockwork.settled()
+
+
+# -- start -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_dag_is_started_at_its_minute_and_at_no_other(clockwork: Clockwork) -> None:
+    due = clockwork.minute(2)
+    await clockwork.store(f"schedule: '{due.minute} {due.hour} * * *'\n{QUICK}")
+    for number in range(5):
+        await clockwork.tick(number)
+    (slot,) = await clockwork.slots()
+    assert (slot["scheduledAt"], slot["outcome"]) == (due.strftime("%Y-%m-%dT%H:%M:%SZ"), "started")
+    (run,) = await clockwork.runs()
+    assert run["dagRunId"] == slot["dagRunId"]
+
+
+async def test_a_scheduled_run_says_so_and_has_nobody_s_name_and_default_params(clockwork: Clockwork) -> None:
+    await clockwork.store(f"{EVERY_MINUTE}params: A=1\n{QUICK}")
+    await clockwork.tick(0)
+    (shown,) = await clockwork.runs()
+    parts = clockwork.server.parts
+    key = await parts.database.read(lambda connection: runs.get(connection, clockwork.name, shown["dagRunId"]))
+    assert key is not None
+    row = await parts.database.read(lambda connection: runs.get_whole(connection, key["id"]))
+    assert row is not None
+    assert (row["trigger"], row["actor"], row["params_text"], row["dag_revision"]) == ("schedule", None, "A=1", 1)
+
+
+async def test_a_minute_is_seen_to_once_whoever_looks_at_it(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    others = [clockwork.another() for _ in range(4)]
+    await asyncio.gather(*(one.tick(clockwork.minute(0)) for one in (clockwork.server.scheduler, *others)))
+    await clockwork.another().tick(clockwork.minute(0))
+    assert len(await clockwork.runs()) == 1
+    assert await clockwork.outcomes() == ["started"]
+
+
+async def test_a_minute_that_was_begun_twice_at_the_same_instant_is_refused_by_its_row(clockwork: Clockwork) -> None:
+    """Both have read that nobody has seen to it: the row decides, in the commit that accepts the run."""
+    await clockwork.store(f"{EVERY_MINUTE}maxActiveRuns: 100\n{QUICK}")
+    timed = (await clockwork.server.parts.timetable.read())[0]
+    key = schedules.SlotKey(timed.dag["id"], "start", clockwork.minute(0))
+    slot = schedules.Slot(key=key, file_name=clockwork.name)
+    timely = clockwork.server.scheduler._timely
+    done = await asyncio.gather(*(timely.start(slot) for _ in range(8)), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in done) == ["NoneType", *["SlotTakenError"] * 7]
+    assert len(await clockwork.runs()) == 1
+
+
+async def test_a_clock_that_was_set_back_starts_nothing_twice(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    for number in (0, 1, 2, 1, 0, -1, 2, 3):
+        await clockwork.tick(number)
+        await clockwork.settled()
+    minutes = [slot["scheduledAt"] for slot in await clockwork.slots()]
+    assert len(minutes) == len(set(minutes)) == 5
+    assert len(await clockwork.runs()) == 5
+
+
+async def test_a_dag_whose_newest_run_still_runs_is_not_started(clockwork: Clockwork) -> None:
+    await clockwork.store(f"{EVERY_MINUTE}maxActiveRuns: 5\n{LONG}")
+    await clockwork.tick(0)
+    await clockwork.tick(1)
+    assert await clockwork.outcomes() == ["started", "skipped"]
+    assert (await clockwork.slots())[1]["reason"] == "its newest run is still running"
+
+
+async def test_a_start_by_hand_in_the_same_minute_counts(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    run_id = (await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})).json()["dagRunId"]
+    await clockwork.dagbook.finished(run_id)
+    now = datetime.now(UTC)
+    await clockwork.server.scheduler.tick(now)
+    found = await clockwork.slots()
+    assert [slot["outcome"] for slot in found] == ["skipped"]
+    assert found[0]["reason"].startswith("its newest run began in this minute")
+
+
+async def test_where_the_limit_of_the_dag_is_reached_a_scheduled_run_waits(clockwork: Clockwork) -> None:
+    await clockwork.store(f"{EVERY_MINUTE}maxActiveRuns: 2\n{QUICK}")
+    for _ in range(2):
+        answer = await clockwork.client.post(
+            "/dag-runs", json={"name": clockwork.name, "spec": f"maxActiveRuns: 2\n{LONG}"}
+        )
+        assert answer.status_code == 200
+    await _outdate_newest(clockwork)
+    await clockwork.tick(0)
+    assert await clockwork.outcomes() == ["queued"]
+    assert [run["statusLabel"] for run in await clockwork.runs()].count("queued") == 1
+
+
+async def _outdate_newest(clockwork: Clockwork) -> None:
+    """Let a run that is over be the newest one of the DAG, while others run."""
+    quick = await clockwork.client.post("/dag-runs", json={"name": f"{clockwork.name}-b", "spec": QUICK})
+    await clockwork.dagbook.finished(quick.json()["dagRunId"], f"{clockwork.name}-b")
+    await clockwork.server.parts.database.write(
+        lambda connection: run_sql(
+            connection, "UPDATE runs SET dag_name = :name WHERE dag_name = :other",
+            name=clockwork.name, other=f"{clockwork.name}-b",
+        )
+    )  # fmt: skip
+
+
+async def test_where_waiting_is_limited_too_a_scheduled_start_is_skipped_with_the_reason(clockwork: Clockwork) -> None:
+    spec = "maxActiveRuns: 2\nqueue: shared\n"
+    await clockwork.store(EVERY_MINUTE + spec + QUICK)
+    for _ in range(2):
+        await clockwork.client.post("/dag-runs", json={"name": clockwork.name, "spec": spec + LONG})
+    await _outdate_newest(clockwork)
+    await clockwork.tick(0)
+    (slot,) = await clockwork.slots()
+    assert (slot["outcome"], "limit of 2 active runs" in slot["reason"]) == ("skipped", True)
+
+
+async def test_a_dag_that_asks_for_a_worker_is_enqueued(clockwork: Clockwork) -> None:
+    await clockwork.store(f"{EVERY_MINUTE}workerSelector: {{gpu: 'yes'}}\n{QUICK}")
+    await clockwork.tick(0)
+    assert await clockwork.outcomes() == ["queued"]
+
+
+async def test_several_expressions_for_one_minute_start_one_run(clockwork: Clockwork) -> None:
+    await clockwork.store(f"schedule: ['* * * * *', '*/1 * * * *', '* * * * *']\nmaxActiveRuns: 9\n{QUICK}")
+    await clockwork.tick(0)
+    assert await clockwork.outcomes() == ["started"]
+
+
+async def test_each_expression_goes_by_its_own_zone(clockwork: Clockwork) -> None:
+    due = clockwork.minute(1)
+    tokyo = due + timedelta(hours=9)
+    await clockwork.store(f"schedule: 'CRON_TZ=Asia/Tokyo {tokyo.minute} {tokyo.hour} * * *'\n{QUICK}")
+    await clockwork.tick(0)
+    assert await clockwork.slots() == []
+    await clockwork.tick(1)
+    assert await clockwork.outcomes() == ["started"]
+
+
+# -- skipIfSuccessful ------------------------------------------------------------------------------------------------
+
+
+async def test_a_success_since_the_time_before_makes_the_next_start_skip(clockwork: Clockwork) -> None:
+    clockwork.start = cut(datetime.now(UTC)) + MINUTE
+    hour_ago = clockwork.start - timedelta(minutes=30)
+    await clockwork.store(
+        f"schedule: '{clockwork.start.minute},{hour_ago.minute} * * * *'\nskipIfSuccessful: true\n{QUICK}"
+    )
+    run_id = (await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})).json()["dagRunId"]
+    await clockwork.dagbook.finished(run_id)
+    await clockwork.tick(0)
+    (slot,) = await clockwork.slots()
+    assert (slot["outcome"], "skipIfSuccessful" in slot["reason"]) == ("skipped", True)
+
+
+async def test_the_run_of_the_time_before_itself_does_not_count_as_success(clockwork: Clockwork) -> None:
+    clockwork.start = cut(datetime.now(UTC))
+    await clockwork.store(f"{EVERY_MINUTE}skipIfSuccessful: true\n{QUICK}")
+    await clockwork.tick(0)
+    await clockwork.settled()
+    await clockwork.tick(1)
+    assert await clockwork.outcomes() == ["started", "started"]
+
+
+# -- stop and restart ------------------------------------------------------------------------------------------------
+
+
+async def test_a_stop_schedule_stops_all_running_runs_of_the_dag(clockwork: Clockwork) -> None:
+    await clockwork.store(f"schedule: {{stop: '* * * * *'}}\nmaxActiveRuns: 5\n{LONG}")
+    for _ in range(2):
+        assert (await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})).status_code == 200
+    await clockwork.tick(0)
+    await clockwork.settled()
+    assert [run["statusLabel"] for run in await clockwork.runs()] == ["aborted"] * 2
+    (slot,) = await clockwork.slots()
+    assert (slot["kind"], slot["outcome"], slot["reason"]) == ("stop", "stopped", "2 running")
+
+
+async def test_a_stop_without_a_running_run_is_noted(clockwork: Clockwork) -> None:
+    await clockwork.store(f"schedule: {{stop: '* * * * *'}}\n{QUICK}")
+    await clockwork.tick(0)
+    (slot,) = await clockwork.slots()
+    assert (slot["outcome"], slot["reason"]) == ("skipped", "its newest run is not running")
+
+
+async def test_a_restart_schedule_stops_the_newest_run_and_starts_another_with_its_params(
+    clockwork: Clockwork,
+) -> None:
+    await clockwork.store(f"schedule: {{restart: '* * * * *'}}\nparams: A=1\n{LONG}")
+    await clockwork.client.post(f"/dags/{clockwork.name}/start", json={"params": "A=2"})
+    await clockwork.tick(0)
+    assert await clockwork.outcomes() == ["restarting"]
+    await _finish_restart(clockwork)
+    assert await clockwork.outcomes() == ["restarted"]
+    first, second = await clockwork.runs()
+    assert [first["statusLabel"], second["statusLabel"]] == ["aborted", "running"]
+    assert first["params"] == second["params"] == "A=2"
+    assert (await clockwork.slots())[0]["dagRunId"] == second["dagRunId"]
+
+
+async def _finish_restart(clockwork: Clockwork) -> None:
+    async def look() -> bool:
+        await clockwork.another().follow()
+        return "restarting" not in await clockwork.outcomes()
+
+    await come_true(look)
+
+
+async def test_several_servers_follow_a_restarted_run_with_one(clockwork: Clockwork) -> None:
+    await clockwork.store(f"schedule: {{restart: '* * * * *'}}\nmaxActiveRuns: 9\n{LONG}")
+    await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})
+    await asyncio.gather(*(clockwork.another().tick(clockwork.minute(0)) for _ in range(3)))
+    await clockwork.settled()
+    await asyncio.gather(*(clockwork.another().follow() for _ in range(5)))
+    assert len(await clockwork.runs()) == 2
+
+
+async def test_a_restart_waits_as_long_as_the_dag_wants(clockwork: Clockwork) -> None:
+    await clockwork.store(f"schedule: {{restart: '* * * * *'}}\nrestartWaitSec: 3600\n{LONG}")
+    await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})
+    await clockwork.tick(0)
+    await clockwork.settled()
+    await clockwork.server.scheduler.follow()
+    assert await clockwork.outcomes() == ["restarting"]
+    assert len(await clockwork.runs()) == 1
+
+
+async def test_a_restart_without_a_running_run_does_nothing(clockwork: Clockwork) -> None:
+    await clockwork.store(f"schedule: {{restart: '* * * * *'}}\n{QUICK}")
+    await clockwork.tick(0)
+    assert await clockwork.outcomes() == ["skipped"]
+    assert await clockwork.runs() == []
+
+
+async def test_a_run_that_is_being_restarted_is_not_restarted_again(clockwork: Clockwork) -> None:
+    await clockwork.store(f"schedule: {{restart: '* * * * *'}}\n{_stubborn()}")
+    await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})
+    await clockwork.tick(0)
+    await clockwork.tick(1)
+    assert [slot["outcome"] for slot in await clockwork.slots()] == ["restarting", "skipped"]
+    assert (await clockwork.slots())[1]["reason"] == "it is being restarted already"
+
+
+def _stubborn() -> str:
+    return "maxCleanUpTimeSec: 2\nsteps: [{name: a, command: \"trap '' TERM; sleep 30\"}]\n"
+
+
+async def test_a_restart_whose_run_was_removed_is_given_up(clockwork: Clockwork) -> None:
+    await clockwork.store(f"schedule: {{restart: '* * * * *'}}\n{LONG}")
+    await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})
+    await clockwork.tick(0)
+    await clockwork.settled()
+    await clockwork.server.parts.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
+    await clockwork.server.scheduler.follow()
+    (slot,) = await clockwork.slots()
+    assert (slot["outcome"], slot["reason"]) == ("failed", "the run to be restarted was removed")
+
+
+# -- changes between the ticks ---------------------------------------------------------------------------------------
+
+
+async def test_a_suspended_dag_is_left_alone_and_that_is_noted(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await clockwork.client.post(f"/dags/{clockwork.name}/suspend", json={"suspend": True})
+    await clockwork.tick(0)
+    await clockwork.client.post(f"/dags/{clockwork.name}/suspend", json={"suspend": False})
+    await clockwork.tick(1)
+    assert await clockwork.outcomes() == ["suspended", "started"]
+
+
+async def test_a_changed_schedule_counts_at_the_next_tick(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await clockwork.tick(0)
+    await clockwork.save(QUICK)
+    await clockwork.tick(1)
+    await clockwork.save(EVERY_MINUTE + QUICK)
+    await clockwork.tick(2)
+    assert len(await clockwork.slots()) == 2
+
+
+async def test_a_deleted_dag_is_not_started_and_keeps_its_history(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await clockwork.tick(0)
+    await clockwork.client.delete(f"/dags/{clockwork.name}")
+    await clockwork.tick(1)
+    assert await clockwork.outcomes() == ["started"]
+
+
+async def test_a_renamed_dag_goes_on_under_its_new_name(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await clockwork.tick(0)
+    await clockwork.settled()
+    new_name = f"{clockwork.name}-new"
+    answer = await clockwork.client.post(f"/dags/{clockwork.name}/rename", json={"newFileName": new_name})
+    assert answer.status_code == 200, answer.text
+    await clockwork.another().tick(clockwork.minute(0))
+    await clockwork.tick(1)
+    assert [slot["fileName"] for slot in await clockwork.slots(new_name)] == [clockwork.name, new_name]
+    assert len(await clockwork.runs(new_name)) == 1
+
+
+async def test_a_text_that_cannot_be_read_any_more_leaves_the_schedule_of_the_last_that_could(
+    clockwork: Clockwork,
+) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await clockwork.server.parts.database.write(lambda connection: _break(connection, clockwork.name))
+    await clockwork.tick(0)
+    (slot,) = await clockwork.slots()
+    assert (slot["outcome"], "steps" in slot["reason"]) == ("failed", True)
+
+
+def _break(connection: WriteConnection, name: str) -> None:
+    """Store a text as only a version that can read less would find it."""
+    broken = f"schedule: '* * * * *'\nsteps: 7\nunheard: {name}\n"
+    run_sql(
+        connection,
+        "INSERT INTO definitions (hash, spec, created_at) SELECT :hash, :spec, created_at FROM definitions LIMIT 1",
+        hash="f" * 64,
+        spec=broken,
+    )
+    run_sql(connection, "UPDATE dags SET definition_hash = :hash WHERE file_name = :name", hash="f" * 64, name=name)
+
+
+async def test_one_dag_that_cannot_be_started_does_not_keep_the_others_from_it(clockwork: Clockwork) -> None:
+    await clockwork.store(f"{EVERY_MINUTE}params: 'A=`exit 3`'\n{QUICK}")
+    other = f"{clockwork.name}-b"
+    await clockwork.store(EVERY_MINUTE + QUICK, other)
+    await clockwork.tick(0)
+    assert await clockwork.outcomes() == ["failed"]
+    assert [slot["outcome"] for slot in await clockwork.slots(other)] == ["started"]
+
+
+# -- missed times ----------------------------------------------------------------------------------------------------
+
+
+async def _set(clockwork: Clockwork, catchup: str, **more: int) -> None:
+    answer = await clockwork.client.put(f"/dags/{clockwork.name}/settings", json={"catchup": catchup, **more})
+    assert answer.status_code == 200, answer.text
+
+
+async def test_missed_starts_are_not_made_up_by_default_and_the_last_is_named(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await clockwork.tick(0)
+    await clockwork.settled()
+    await clockwork.another().tick(clockwork.minute(10))
+    assert await clockwork.outcomes() == ["started", "missed", "started"]
+    assert (await clockwork.slots())[1]["scheduledAt"] == _text(clockwork.minute(9))
+
+
+def _text(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def test_the_latest_missed_start_is_made_up_where_that_is_set(clockwork: Clockwork) -> None:
+    due = clockwork.minute(5)
+    await clockwork.store(f"schedule: '{clockwork.minute(3).minute},{due.minute} * * * *'\n{QUICK}")
+    await _set(clockwork, "latest")
+    await clockwork.tick(0)
+    await clockwork.another().tick(clockwork.minute(10))
+    (slot,) = await clockwork.slots()
+    assert (slot["scheduledAt"], slot["outcome"], slot["madeUp"]) == (_text(due), "queued", True)
+
+
+async def test_all_missed_starts_are_made_up_in_order_one_after_the_other(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await _set(clockwork, "all")
+    await clockwork.tick(0)
+    await clockwork.settled()
+    await clockwork.another().tick(clockwork.minute(5))
+    assert await clockwork.outcomes() == ["started", *["queued"] * 5]
+    await clockwork.settled()
+    assert [run["statusLabel"] for run in await clockwork.runs()] == ["succeeded"] * 6
+    of_slots = [slot["dagRunId"] for slot in await clockwork.slots()]
+    assert of_slots == [run["dagRunId"] for run in await clockwork.runs()]
+
+
+async def test_what_was_missed_before_the_window_stays_missed(clockwork: Clockwork) -> None:
+    await clockwork.store(f"{EVERY_MINUTE}maxActiveRuns: 9\n{QUICK}")
+    await _set(clockwork, "all", catchupWindowSec=180)
+    await clockwork.tick(0)
+    await clockwork.another().tick(clockwork.minute(30))
+    made_up = [slot["scheduledAt"] for slot in await clockwork.slots() if slot.get("madeUp")]
+    assert made_up == [_text(clockwork.minute(number)) for number in (27, 28, 29, 30)]
+
+
+async def test_what_a_suspended_dag_has_missed_is_not_made_up(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await _set(clockwork, "all")
+    await clockwork.client.post(f"/dags/{clockwork.name}/suspend", json={"suspend": True})
+    await clockwork.tick(0)
+    await clockwork.another().tick(clockwork.minute(10))
+    await clockwork.client.post(f"/dags/{clockwork.name}/suspend", json={"suspend": False})
+    await clockwork.another().tick(clockwork.minute(11))
+    assert await clockwork.outcomes() == ["suspended", "suspended", "started"]
+
+
+async def test_several_servers_make_up_each_missed_start_once(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await _set(clockwork, "all")
+    await clockwork.tick(0)
+    await asyncio.gather(*(clockwork.another().tick(clockwork.minute(8)) for _ in range(3)))
+    await clockwork.settled()
+    assert len(await clockwork.runs()) == len(await clockwork.slots()) == 9
+
+
+async def test_a_schedule_has_missed_nothing_from_before_it_was_saved(clockwork: Clockwork) -> None:
+    await clockwork.store(QUICK)
+    await clockwork.server.scheduler.tick(datetime.now(UTC) - timedelta(hours=3))
+    await clockwork.save(EVERY_MINUTE + QUICK)
+    await _set(clockwork, "all")
+    await clockwork.another().tick(datetime.now(UTC))
+    assert await clockwork.outcomes() == ["started"]
+
+
+async def test_a_server_that_was_asleep_starts_a_dag_once_for_the_last_time_that_passed(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await clockwork.tick(0)
+    await clockwork.settled()
+    await clockwork.tick(60)
+    assert [slot["scheduledAt"] for slot in await clockwork.slots()] == [
+        _text(clockwork.minute(number)) for number in (0, 60)
+    ]
+
+
+# -- what is shown ---------------------------------------------------------------------------------------------------
+
+
+async def test_what_comes_next_is_listed_in_order_with_zone_and_kind(clockwork: Clockwork) -> None:
+    await clockwork.store(f"schedule: {{start: 'TZ=Asia/Tokyo 0 12 * * *', stop: '30 3 * * *'}}\n{QUICK}")
+    await clockwork.client.post(f"/dags/{clockwork.name}/suspend", json={"suspend": True})
+    await clockwork.store(f"schedule: '0 */12 * * *'\n{QUICK}", "other")
+    answer = await clockwork.client.get("/schedules/upcoming", params={"limit": 6})
+    found = answer.json()["upcoming"]
+    assert [one["at"] for one in found] == sorted(one["at"] for one in found)
+    assert {(one["fileName"], one["kind"], one["zone"], one["at"][11:16], one["suspended"]) for one in found} == {
+        (clockwork.name, "start", "Asia/Tokyo", "03:00", True),
+        (clockwork.name, "stop", "UTC", "03:30", True),
+        ("other", "start", "UTC", "00:00", False),
+        ("other", "start", "UTC", "12:00", False),
+    }
+    assert len(found) == 6
+
+
+async def test_what_comes_later_than_asked_for_is_left_out(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    until = int(datetime.now(UTC).timestamp()) + 180
+    found = (await clockwork.client.get("/schedules/upcoming", params={"until": until})).json()["upcoming"]
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"until": -1}, "until")]
+)
+async def test_what_cannot_be_asked_for_is_refused(
+    client: httpx.AsyncClient, query: dict[str, int], field: str
+) -> None:
+    answer = await client.get("/schedules/upcoming", params=query)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert answer.json()["message"].startswith(f"{field}: ")
+
+
+async def test_the_history_of_an_unknown_dag_is_not_found(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/schedules/slots", params={"dag": "nobody"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_the_history_comes_in_pages_the_newest_first(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + LONG)
+    for number in range(5):
+        await clockwork.tick(number)
+    answer = (await clockwork.client.get("/schedules/slots", params={"perPage": 2, "page": 2})).json()
+    assert [slot["scheduledAt"] for slot in answer["slots"]] == [_text(clockwork.minute(n)) for n in (2, 1)]
+    assert (answer["pagination"]["totalRecords"], answer["pagination"]["totalPages"]) == (5, 3)
+
+
+async def test_the_history_outlives_the_runs(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await clockwork.tick(0)
+    await clockwork.settled()
+    await clockwork.server.parts.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
+    (slot,) = await clockwork.slots()
+    assert (slot["outcome"], "dagRunId" in slot) == ("started", False)
+
+
+async def test_old_slots_are_forgotten(clockwork: Clockwork) -> None:
+    clockwork.start = clockwork.start.replace(minute=59)
+    await clockwork.store(EVERY_MINUTE + LONG)
+    await clockwork.tick(0)
+    await clockwork.server.scheduler.tick(clockwork.minute(1) + timedelta(days=91))
+    assert len(await clockwork.slots()) == 1
+
+
+# -- settings of a DAG -----------------------------------------------------------------------------------------------
+
+
+async def test_by_default_nothing_is_made_up(dagbook: Dagbook) -> None:
+    await dagbook.client.post("/dags", json={"name": dagbook.name})
+    answer = await dagbook.client.get(f"/dags/{dagbook.name}/settings")
+    assert answer.json() == {"catchup": "none", "catchupWindowSec": 86400, "catchupMostStarts": 1000}
+
+
+async def test_what_is_set_is_kept_also_after_a_rename(dagbook: Dagbook) -> None:
+    await dagbook.client.post("/dags", json={"name": dagbook.name})
+    wanted = {"catchup": "all", "catchupWindowSec": 21600}
+    for _ in range(2):
+        answer = await dagbook.client.put(f"/dags/{dagbook.name}/settings", json=wanted)
+        assert answer.json() == {**wanted, "catchupMostStarts": 1000}
+    await dagbook.client.post(f"/dags/{dagbook.name}/rename", json={"newFileName": f"{dagbook.name}-b"})
+    answer = await dagbook.client.get(f"/dags/{dagbook.name}-b/settings")
+    assert answer.json() == {**wanted, "catchupMostStarts": 1000}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"catchup": "some"},
+        {"catchup": "all", "catchupWindowSec": 59},
+        {"catchup": "all", "catchupWindowSec": 2_678_401},
+        {"catchup": "all", "catchupWindowSec": "6h"},
+    ],
+)
+async def test_a_setting_that_makes_no_sense_is_refused_with_its_field(dagbook: Dagbook, body: dict[str, Any]) -> None:
+    await dagbook.client.post("/dags", json={"name": dagbook.name})
+    answer = await dagbook.client.put(f"/dags/{dagbook.name}/settings", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert "catchup" in answer.json()["message"]
+
+
+async def test_settings_of_a_dag_that_is_not_there_are_not_found(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/dags/nobody/settings")).status_code == 404
+    assert (await client.put("/dags/nobody/settings", json={"catchup": "all"})).status_code == 404
+
+
+# -- the scheduler itself --------------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_schedules_is_listed_as_active_and_leaves_the_list_when_it_stops(
+    clockwork: Clockwork,
+) -> None:
+    scheduler = clockwork.server.scheduler
+    await scheduler.start()
+    await scheduler.start()
+    (shown,) = (await clockwork.client.get("/services/scheduler")).json()["schedulers"]
+    assert shown["status"] == "active"
+    assert "dagu_scheduler_running 1.0" in (await clockwork.client.get("/metrics")).text
+    await scheduler.stop()
+    await scheduler.stop()
+    assert (await clockwork.client.get("/services/scheduler")).json() == {"schedulers": []}
+
+
+async def test_the_minute_that_it_is_is_seen_to_at_once(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + LONG)
+    await clockwork.server.scheduler.start()
+
+    async def look() -> bool:
+        return bool(await clockwork.slots()) if await clockwork.runs() else False
+
+    await come_true(look)
+    await clockwork.server.scheduler.stop()
+    first = (await clockwork.slots())[0]
+    assert (first["outcome"], first["scheduledAt"]) == (
+        "started",
+        _text(cut(datetime.fromisoformat(first["settledAt"]))),
+    )
+
+
+async def test_a_tick_over_a_thousand_dags_costs_less_than_a_second_and_reads_no_text_again(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await clockwork.server.parts.database.write(lambda connection: _add_dags(connection, 1000))
+    await clockwork.tick(0)
+    monkeypatch.delattr("app.definitions.timetable.read_timing")
+    begin = time.process_time()
+    await clockwork.tick(1)
+    assert time.process_time() - begin < 1
+    assert len(await clockwork.server.parts.timetable.read()) == 1000
+
+
+def _add_dags(connection: WriteConnection, count: int) -> None:
+    spec = "schedule: '0 0 1 1 *'\nsteps: []\n"
+    for number in range(count):
+        add_definition(connection, hash=f"{number:064}", spec=spec)
+        add_dag(connection, file_name=f"d{number}", dag_name=f"d{number}", definition_hash=f"{number:064}")
+
+
+async def test_after_a_clock_was_set_back_the_next_minute_is_ticked_all_the_same(clockwork: Clockwork) -> None:
+    """The library has planned the next tick by the clock as it was, an hour ahead."""
+    scheduler = clockwork.server.scheduler
+    await scheduler.start()
+    scheduler._job.modify(next_run_time=datetime.now(UTC) + timedelta(hours=1))
+    await scheduler._look_around()
+    assert scheduler._job.next_run_time <= datetime.now(UTC) + MINUTE
+    await scheduler.stop()
+
+
+async def test_a_tick_that_the_database_did_not_let_happen_comes_again(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is away for one statement only cannot be had, so the write of a slot is made to fail."""
+    await clockwork.store(EVERY_MINUTE + LONG)
+    scheduler, database = clockwork.server.scheduler, clockwork.server.parts.database
+    write, faults = database.write, ["the cable is out"]
+
+    async def fail_once(work: Any, *, durable: bool = True) -> Any:
+        if faults:
+            faults.clear()
+            raise DatabaseUnavailable("the cable is out")
+        return await write(work, durable=durable)
+
+    monkeypatch.setattr(database, "write", fail_once)
+    with pytest.raises(DatabaseUnavailable):
+        await scheduler.tick(clockwork.minute(0))
+
+    async def look() -> bool:
+        with suppress(DatabaseUnavailable):  # the recorder, too, has to notice that the database is back
+            await scheduler.tick(clockwork.minute(0))
+        return await clockwork.outcomes() == ["started"]
+
+    await come_true(look)
+
+
+@pytest.mark.parametrize(("other", "rests"), [("0", [2.0]), ("~", [])])
+async def test_of_several_servers_the_first_has_a_head_start(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch, other: str, rests: list[float]
+) -> None:
+    scheduler, seen = clockwork.server.scheduler, []
+
+    async def rest(_event: asyncio.Event, seconds: float) -> None:
+        seen.append(seconds)
+
+    await register(clockwork.server.parts.database, IDENTITY, id=other, kind="scheduler")
+    monkeypatch.setattr(scheduler, "_rest", rest)
+    await scheduler._tick_until_done()
+    assert seen == rests
+
+
+async def test_a_server_that_is_not_to_schedule_is_not_listed(clockwork: Clockwork) -> None:
+    assert (await clockwork.client.get("/services/scheduler")).json() == {"schedulers": []}
+
+
+async def test_who_has_changed_a_setting_stands_in_the_audit(dagbook: Dagbook) -> None:
+    await dagbook.client.post("/dags", json={"name": dagbook.name})
+    await dagbook.client.put(f"/dags/{dagbook.name}/settings", json={"catchup": "latest"})
+    answer = await dagbook.client.get("/audit", params={"object": dagbook.name, "action": "dag.settings"})
+    (entry,) = answer.json()["entries"]
+    assert (entry["before"]["catchup"], entry["after"]["catchup"]) == ("none", "latest")

@@ -1,0 +1,225 @@
+"""Sealing the audit, and finding what somebody has changed in it by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+
+from app.auth.origin import Action, dag_deed
+from app.db.database import Database
+from app.db.models import AuditEntry
+from app.db.repositories import audit
+from app.runs.sealing import Sealer
+from app.upkeep import audit_sealing
+from app.upkeep.audit_sealing import AuditSealer
+from app.upkeep.audit_verification import KnownSeal
+from tests.db.audit_scene import ANN, Audit, numbers
+from tests.db.rows import NOW, add_entry
+from tests.waiting import come_true
+
+
+@pytest.fixture
+def scene(database: Database, tmp_path: Path) -> Audit:
+    return Audit(database, tmp_path)
+
+
+async def test_an_audit_that_nobody_touched_is_in_order(scene: Audit) -> None:
+    await scene.seal(3, 1, 5)
+    await scene.note(2)
+    found = await scene.verify()
+    assert (found.broken, found.entries, found.sealed_up_to, found.unsealed) == ("", 11, 9, 2)
+
+
+async def test_an_empty_audit_is_in_order(scene: Audit) -> None:
+    assert await scene.sealer.run_once() == 0
+    found = await scene.verify()
+    assert (found.broken, found.entries, found.sealed_up_to, found.seal) == ("", 0, 0, None)
+
+
+async def test_what_is_sealed_is_not_sealed_again(scene: Audit) -> None:
+    await scene.seal(3)
+    assert await scene.sealer.run_once() == 0
+    assert (await scene.verify()).seal is not None
+
+
+async def test_many_entries_make_several_seals(scene: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_sealing, "_MOST_ENTRIES", 4)
+    await scene.note(9)
+    assert await scene.sealer.run_once() == 9
+    seals = await scene.database.read(lambda connection: audit.find_seals(connection, 0, 9))
+    assert numbers(seals, "last_id") == [4, 8, 9]
+    assert await scene.broken() == ""
+
+
+async def test_seals_are_not_made_before_the_last_one_when_the_clock_is_set_back(scene: Audit) -> None:
+    await scene.seal(1)
+    scene.time = NOW.replace(year=2020)
+    await scene.seal(1)
+    seals = await scene.database.read(lambda connection: audit.find_seals(connection, 0, 9))
+    assert [seal["sealed_at"] for seal in seals] == [NOW, NOW]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (["UPDATE audit SET actor = 'bob' WHERE id = 5"], "entry 5 was changed"),
+        (["UPDATE audit SET actor = NULL WHERE id = 5"], "entry 5 was changed"),
+        (["UPDATE audit SET after = '{}' WHERE id = 5"], "entry 5 was changed"),
+        (["UPDATE audit SET outcome = 'refused' WHERE id = 9"], "entry 9 was changed"),
+        (["DELETE FROM audit WHERE id = 5"], "entry 5 is missing"),
+        (["DELETE FROM audit WHERE id = 1"], "entry 1 is missing"),
+        (["DELETE FROM audit WHERE id = 6"], "entry 6 is missing"),  # the last that a seal covers
+        (["DELETE FROM audit WHERE id > 6"], "entry 7 is missing"),
+        (["DELETE FROM audit"], "entry 1 is missing"),
+        (
+            [
+                "UPDATE audit SET id = -1 WHERE id = 4",
+                "UPDATE audit SET id = 4 WHERE id = 5",
+                "UPDATE audit SET id = 5 WHERE id = -1",
+            ],
+            "entry 4 was changed",
+        ),
+        (["DELETE FROM audit WHERE id = 4", "UPDATE audit SET id = 4 WHERE id = 5"], "entry 4 was changed"),
+        (["DELETE FROM audit_seals WHERE number = 2"], "seal 2 is missing"),
+        (["DELETE FROM audit_seals WHERE number = 1"], "seal 1 is missing"),
+        (["UPDATE audit_seals SET entries = 2 WHERE number = 2"], "seal 2 was changed"),
+        (["UPDATE audit_seals SET digest = hash WHERE number = 1"], "seal 1 was changed"),
+        (["UPDATE audit_seals SET last_id = 8 WHERE number = 2"], "seal 2 was changed"),
+        (["UPDATE audit_seals SET hash = digest WHERE number = 2"], "seal 2 was changed"),
+        (["UPDATE audit_seals SET signature = marks WHERE number = 3"], "seal 3 was not signed with the key"),
+        (["UPDATE audit_seals SET pruned_at = sealed_at, marks = NULL WHERE number = 1"], "entry 1 is there, but seal"),
+    ],
+)
+async def test_a_change_by_hand_is_found_and_named(scene: Audit, changes: list[str], says: str) -> None:
+    await scene.seal(3, 3, 3)
+    await scene.tamper(*changes)
+    assert (await scene.broken()).startswith(says)
+
+
+async def test_an_entry_that_was_added_behind_the_back_of_a_seal_is_named(scene: Audit) -> None:
+    await scene.seal(3)
+    await scene.database.write(lambda connection: add_entry(connection, id=7))  # as if a commit had failed
+    await scene.sealer.run_once()
+    await scene.database.write(lambda connection: add_entry(connection, id=5))
+    assert await scene.broken() == "entry 5 was not there when it was sealed"
+
+
+async def test_whoever_changes_an_entry_and_seals_it_again_breaks_the_next_seal(scene: Audit) -> None:
+    await scene.seal(3, 3, 3)
+    await scene.tamper("UPDATE audit SET actor = 'bob' WHERE id = 5")
+    await scene.seal_again(2)
+    assert (await scene.broken()).startswith("seal 3 was changed, or the one before it")
+
+
+async def test_whoever_changes_an_old_entry_and_seals_only_the_last_ones_again_is_found(scene: Audit) -> None:
+    await scene.seal(3, 3, 3)
+    await scene.tamper("UPDATE audit SET actor = 'bob' WHERE id = 2")
+    await scene.seal_again(3)
+    assert await scene.broken() == "entry 2 was changed"
+
+
+async def test_whoever_seals_everything_again_lacks_the_key(scene: Audit) -> None:
+    await scene.seal(3, 3)
+    await scene.tamper("UPDATE audit SET actor = 'bob' WHERE id = 2")
+    await scene.seal_again(1)
+    await scene.seal_again(2)
+    assert await scene.broken() == "seal 2 is not the one that was signed"
+
+
+async def test_without_marks_the_range_is_named(scene: Audit) -> None:
+    """Whoever changes an entry may change what the seal remembers of it too."""
+    await scene.seal(3, 3)
+    fitting = (await scene.database.read(lambda connection: audit.find_seals(connection, 0, 1)))[0]
+    await scene.tamper("UPDATE audit SET actor = 'bob' WHERE id = 2")
+    await scene.seal_again(1)
+    restored = "UPDATE audit_seals SET hash = :hash, digest = :digest WHERE number = 1"
+    await scene.tamper(restored, hash=fitting["hash"], digest=fitting["digest"])
+    assert await scene.broken() == "the entries 1 to 3 are not what seal 1 covers"
+
+
+async def test_the_end_cut_off_is_found_by_who_has_noted_a_seal(scene: Audit) -> None:
+    await scene.seal(3, 3)
+    known = (await scene.verify()).seal
+    assert known is not None
+    await scene.tamper("DELETE FROM audit_seals WHERE number = 2", "DELETE FROM audit WHERE id > 3")
+    assert await scene.broken() == ""
+    assert (await scene.verify(known)).broken == "seal 2 is missing, which was noted elsewhere"
+    await scene.seal(3)
+    assert (await scene.verify(known)).broken == "seal 2 is not the one that was noted elsewhere"
+    assert (await scene.verify(KnownSeal(9, known.hash))).broken == "seal 9 is missing, which was noted elsewhere"
+
+
+async def test_a_seal_of_another_key_is_named(scene: Audit, tmp_path: Path) -> None:
+    await scene.seal(3)
+    scene.signer = Sealer("another key that is long enough, too", tmp_path)
+    assert (await scene.broken()).startswith("seal 1 was not signed with the key of this place")
+
+
+async def test_two_servers_seal_each_entry_once(scene: Audit, database_url: str) -> None:
+    if scene.database.dialect == "sqlite":
+        pytest.skip("a SQLite database has one server")
+    other = await Database.open(database_url)
+    sealers = [AuditSealer(one, scene.signer, scene.now) for one in (scene.database, other) * 3]
+    for _ in range(5):
+        await scene.note(4)
+        sealed = await asyncio.gather(*(sealer.run_once() for sealer in sealers))
+        assert sum(sealed) == 4
+    await other.close()
+    found = await scene.verify()
+    assert (found.broken, found.sealed_up_to) == ("", 20)
+
+
+async def test_an_entry_that_is_committed_late_is_not_overtaken_by_its_seal(
+    scene: Audit, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if scene.database.dialect == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    monkeypatch.setattr(audit_sealing, "_WRITERS_SECONDS", 0.2)
+    slow = await Database.open(database_url)
+    async with slow._engines._engine.connect() as late:  # type: ignore[attr-defined]  # a transaction that stays open
+        entry = ANN.entry(dag_deed(Action.DAG_DELETE, "late"), NOW)
+        await late.execute(insert(AuditEntry).values(**entry))
+        await scene.note(2)
+        assert await scene.sealer.run_once() == 0  # entry 1 may yet come
+        monkeypatch.setattr(audit_sealing, "_WRITERS_SECONDS", 30.0)
+        sealing = asyncio.create_task(scene.sealer.run_once())
+        await scene.note(1)  # nobody waits for the sealer
+        await late.commit()
+    assert await sealing >= 3
+    await slow.close()
+    await scene.sealer.run_once()
+    found = await scene.verify()
+    assert (found.broken, found.sealed_up_to, found.entries) == ("", 4, 4)
+
+
+async def test_the_sealer_seals_what_there_is_when_it_is_stopped(scene: Audit) -> None:
+    scene.sealer.start()
+    scene.sealer.start()
+    await scene.note(3)
+    await scene.sealer.stop()
+    await scene.sealer.stop()
+    assert (await scene.verify()).sealed_up_to == 3
+
+
+async def test_the_sealer_seals_from_time_to_time(scene: Audit) -> None:
+    sealer = AuditSealer(scene.database, scene.signer, scene.now, every_seconds=0.01)
+    sealer.start()
+    await scene.note(3)
+
+    async def look() -> bool:
+        return (await scene.verify()).sealed_up_to == 3
+
+    await come_true(look)
+    await sealer.stop()
+
+
+async def test_nothing_is_sealed_while_the_key_cannot_be_read(scene: Audit, tmp_path: Path) -> None:
+    (tmp_path / "secret.key").mkdir()
+    sealer = AuditSealer(scene.database, Sealer("", tmp_path), scene.now)
+    sealer.start()
+    await scene.note(1)
+    await sealer.stop()
+    assert (await scene.verify()).sealed_up_to == 0

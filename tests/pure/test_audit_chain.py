@@ -1,0 +1,70 @@
+"""What seals are made of must be the same in every version, or old ones could not be verified any more."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app.auth.origin import NOBODY, Action, Origin, dag_deed
+from app.upkeep.audit_chain import entry_hash, make_seal, mark_of, read_marks, seal_hash
+from tests.conftest import ROOT
+
+AT = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
+ORIGIN = Origin(
+    via="personal",
+    actor="ann",
+    user_id="u1",
+    token_id="t1",  # noqa: S106 - it names one
+    token_name="ci",  # noqa: S106 - it names one
+    address="::1",
+    request_id="q",
+)
+
+
+def entry(key: int, **values: Any) -> dict[str, Any]:
+    return {"id": key, **ORIGIN.entry(dag_deed(Action.DAG_CREATE, "étl"), AT), "after": '{"revision":1}', **values}
+
+
+def test_an_entry_has_the_hash_that_it_always_had() -> None:
+    assert entry_hash(entry(7)).hex() == "8f3c2a09dc0b33e6efc2cb2f09db0dd6465b0c07dd42cf1ebcb041162b61ddc1"
+
+
+def test_a_seal_has_the_hash_that_it_always_had() -> None:
+    seal = make_seal(2, [entry(7), entry(9)], "a" * 64, AT)
+    assert (seal["first_id"], seal["last_id"], seal["entries"]) == (7, 9, 2)
+    assert seal["digest"] == "6d3a49a1406769ce84a1373451f92f34e7e6ba1d74b4520122040e36584d40bb"
+    assert seal["hash"] == "cf5a99e1dc3f7b40e58ce000c3d807728e434df0ee1d7ee14c03ffef22cfc088"
+
+
+@pytest.mark.parametrize("name", [name for name in entry(7) if name != "id"])
+def test_every_column_counts(name: str) -> None:
+    other = datetime(2027, 1, 1, tzinfo=UTC) if name == "at" else "other"
+    assert entry_hash(entry(7, **{name: other})) != entry_hash(entry(7))
+
+
+def test_values_do_not_run_into_each_other() -> None:
+    assert entry_hash(entry(7, kind="ab", name="c")) != entry_hash(entry(7, kind="a", name="bc"))
+    assert entry_hash(entry(7, actor=None)) != entry_hash(entry(7, actor=""))
+
+
+@pytest.mark.parametrize("name", ["number", "first_id", "last_id", "entries", "digest", "sealed_at"])
+def test_all_that_a_seal_says_counts(name: str) -> None:
+    seal = make_seal(1, [entry(7)], "", AT)
+    assert seal_hash({**seal, name: "other"}, "") != seal["hash"]
+    assert seal_hash(seal, "a" * 64) != seal["hash"]
+
+
+def test_a_seal_remembers_its_entries() -> None:
+    rows = [entry(7), entry(2**62)]
+    assert read_marks(make_seal(1, rows, "", AT)["marks"]) == [mark_of(row) for row in rows]
+
+
+@pytest.mark.parametrize("action", Action)
+def test_every_action_is_in_the_guide(action: Action) -> None:
+    assert f"`{action}`" in (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+
+
+def test_nobody_does_not_remember_a_request() -> None:
+    assert (NOBODY.request_id, NOBODY.label) == ("", None)

@@ -1,0 +1,276 @@
+"""What is due when, and what of it is done: tables, and random schedules around the changes of clocks (promise R10)."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.definitions.settings import MOST_MADE_UP
+from app.scheduling.due import (
+    MINUTE,
+    Catchup,
+    Firing,
+    Latest,
+    Stretch,
+    cut,
+    due,
+    newest,
+    plan,
+    stretch,
+    why_not,
+)
+from app.spec.timing import NEVER, Timing, read_timing
+from tests.pure import clocks
+
+CASES = int(os.environ.get("DAGBOOK_TEST_SCHEDULE_CASES", "2000"))  # 100,000 is the full size, see scripts/torture
+SPAN = timedelta(hours=10)
+UTC_ZONE = ZoneInfo("UTC")
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def timing(schedule: str, more: str = "") -> Timing:
+    found = read_timing(f"schedule: {schedule}\n{more}steps: []\n")
+    assert found is not None
+    return found
+
+
+def at(text: str) -> datetime:
+    """Read a time of the day of NOON."""
+    hour, minute = text.split(":")
+    return NOON.replace(hour=int(hour), minute=int(minute))
+
+
+def shown(firings: list[Firing]) -> list[str]:
+    marks = {(False, False): "", (True, False): " made up", (False, True): " missed"}
+    return [f"{firing.minute:%H:%M} {firing.kind}{marks[firing.made_up, firing.missed]}" for firing in firings]
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_text_that_says_nothing_of_schedules_is_never_due() -> None:
+    assert read_timing("steps: []\n") is NEVER
+
+
+@pytest.mark.parametrize("text", ["schedule: [", "schedule: '61 * * * *'\n", "schedule: 7\n", "# schedule\n"])
+def test_a_text_that_cannot_be_read_has_no_timing(text: str) -> None:
+    assert read_timing(text) is None
+
+
+def test_the_main_document_alone_is_scheduled() -> None:
+    found = read_timing("steps: []\n---\nname: b\nschedule: '* * * * *'\nsteps: []\n")
+    assert found is not None
+    assert found.is_empty
+
+
+# -- what is due -----------------------------------------------------------------------------------------------------
+
+
+def test_of_one_minute_everything_is_due_stops_first() -> None:
+    every = timing("{start: '* * * * *', stop: '0 * * * *', restart: ['*/5 * * * *', '0 * * * *']}")
+    assert shown(due(every, NOON - MINUTE, NOON, UTC_ZONE)) == ["12:00 stop", "12:00 restart", "12:00 start"]
+
+
+def test_a_stretch_ends_with_its_last_minute_and_begins_after_its_first() -> None:
+    assert shown(due(timing("'*/5 * * * *'"), NOON, at("12:10"), UTC_ZONE)) == ["12:05 start", "12:10 start"]
+
+
+def test_each_expression_goes_by_its_own_zone() -> None:
+    both = timing("['0 13 * * *', 'TZ=Asia/Tokyo 30 21 * * *']")
+    assert shown(due(both, at("11:00"), at("23:00"), UTC_ZONE)) == ["12:30 start", "13:00 start"]
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, ["12:00"]), (3, ["10:00", "11:00", "12:00"]), (99, 13)])
+def test_the_newest_minutes_are_found_from_the_end(most: int, expected: list[str] | int) -> None:
+    hourly = timing("'0 * * * *'").start
+    found = newest(hourly, at("0:00") - MINUTE, NOON, UTC_ZONE, most)
+    assert (len(found) if isinstance(expected, int) else [f"{minute:%H:%M}" for minute in found]) == expected
+
+
+def test_a_year_without_a_server_is_not_walked_through_for_the_newest_minute() -> None:
+    minutely = timing("'* * * * *'").start
+
+    class Counted(msgspec.Struct, frozen=True):
+        asked: list[datetime]
+
+        def next(self, instant: datetime, zone: ZoneInfo) -> datetime | None:
+            self.asked.append(instant)
+            return minutely[0].next(instant, zone)
+
+    counted = Counted([])
+    found = newest([counted], NOON - timedelta(days=365), NOON, UTC_ZONE)  # type: ignore[list-item]
+    assert (found, len(counted.asked) < 100) == ([NOON], True)
+
+
+# -- what has passed -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("last", "mark", "expected"),
+    [
+        (None, None, ("11:59", False)),
+        (None, "11:50", ("11:50", False)),
+        (None, "12:00", ("11:59", False)),
+        (None, "12:30", ("11:59", False)),
+        ("11:59", "11:30", ("11:59", True)),
+        ("11:50", "11:58", ("11:50", True)),
+        ("12:30", None, ("11:59", True)),
+        ("12:00", None, None),
+    ],
+)
+def test_what_has_passed_goes_from_the_last_look_to_now(
+    last: str | None, mark: str | None, expected: tuple[str, bool] | None
+) -> None:
+    passed = stretch(at(last) if last else None, at(mark) if mark else None, NOON + timedelta(seconds=42))
+    found = None if passed is None else (f"{passed.after:%H:%M}", passed.alive)
+    assert found == expected
+    assert passed is None or passed.until == NOON
+
+
+# -- what is done of it ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policy", "alive", "expected"),
+    [
+        ("none", True, ["11:50 stop", "12:00 start"]),
+        ("none", False, ["11:40 start missed", "12:00 start"]),
+        ("latest", True, ["11:50 stop", "12:00 start"]),
+        ("latest", False, ["12:00 start"]),
+        ("all", True, ["11:20 start made up", "11:40 start made up", "11:50 stop", "12:00 start made up"]),
+        ("all", False, ["11:20 start made up", "11:40 start made up", "12:00 start made up"]),
+    ],
+)
+def test_what_is_done_after_a_pause(policy: str, alive: bool, expected: list[str]) -> None:
+    both = timing("{start: '*/20 * * * *', stop: '10,50 * * * *'}")
+    passed = Stretch(after=at("11:00"), until=NOON, alive=alive)
+    assert shown(plan(both, Catchup(policy=policy, window=timedelta(hours=6)), passed, UTC_ZONE)) == expected
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("none", ["11:40 start missed"]), ("latest", ["11:40 start made up"])]
+)
+def test_what_is_done_when_nothing_is_due_now(policy: str, expected: list[str]) -> None:
+    passed = Stretch(after=at("11:00"), until=at("11:50"), alive=False)
+    catchup = Catchup(policy=policy, window=timedelta(hours=6))
+    assert shown(plan(timing("'*/20 * * * *'"), catchup, passed, UTC_ZONE)) == expected
+
+
+def test_what_is_too_long_ago_or_from_before_the_schedule_is_not_made_up() -> None:
+    every = timing("'*/10 * * * *'")
+    passed = Stretch(after=at("9:00"), until=at("11:55"), alive=False)
+    catchup = Catchup(policy="all", window=timedelta(minutes=30))
+    assert shown(plan(every, catchup, passed, UTC_ZONE))[0] == "11:30 start made up"
+    catchup = Catchup(policy="all", window=timedelta(hours=9), since=at("11:40") + timedelta(seconds=5))
+    assert shown(plan(every, catchup, passed, UTC_ZONE)) == ["11:50 start made up"]
+
+
+def test_no_more_starts_are_made_up_than_the_limit_the_newest_of_them() -> None:
+    passed = Stretch(after=NOON - timedelta(days=2), until=NOON, alive=False)
+    found = plan(timing("'* * * * *'"), Catchup(policy="all", window=timedelta(days=31)), passed, UTC_ZONE)
+    assert (len(found), found[-1].minute) == (MOST_MADE_UP, NOON)
+
+
+def test_a_stop_that_was_missed_without_a_server_is_not_made_up() -> None:
+    passed = Stretch(after=at("11:00"), until=at("11:55"), alive=False)
+    both = timing("{stop: '30 * * * *', restart: '40 * * * *'}")
+    assert plan(both, Catchup(policy="all", window=timedelta(hours=9)), passed, UTC_ZONE) == []
+
+
+# -- why a start is skipped ------------------------------------------------------------------------------------------
+
+
+def latest(began: str, *, running: bool = False, succeeded: bool = True, started_for: str = "") -> Latest:
+    own = at(started_for) if started_for else None
+    return Latest(running=running, succeeded=succeeded, began=at(began) + timedelta(seconds=9), started_for=own)
+
+
+@pytest.mark.parametrize(
+    ("newest_run", "reason"),
+    [
+        (None, ""),
+        (latest("11:30", running=True), "still running"),
+        (latest("12:00"), "in this minute"),
+        (latest("12:05"), ""),  # its clock was ahead
+        (latest("11:59", succeeded=False), ""),
+        (latest("11:59"), "skipIfSuccessful"),
+        (latest("11:00"), "skipIfSuccessful"),
+        (latest("10:59"), ""),
+        (latest("11:00", started_for="11:00"), ""),
+        (latest("11:30", started_for="10:00"), "skipIfSuccessful"),
+    ],
+)
+def test_a_start_is_skipped_for_a_reason(newest_run: Latest | None, reason: str) -> None:
+    hourly = timing("'0 * * * *'", "skipIfSuccessful: true\n")
+    told = why_not(hourly, NOON, newest_run, NOON + timedelta(seconds=30), UTC_ZONE)
+    assert (told == "") if not reason else (reason in told)
+
+
+def test_without_skip_if_successful_a_success_is_no_reason() -> None:
+    assert why_not(timing("'0 * * * *'"), NOON, latest("11:30"), NOON, UTC_ZONE) == ""
+
+
+def test_when_two_expressions_meet_the_shorter_distance_decides() -> None:
+    both = timing("['0 * * * *', '*/10 * * * *']", "skipIfSuccessful: true\n")
+    assert why_not(both, NOON, latest("11:30"), NOON, UTC_ZONE) == ""
+    assert why_not(both, NOON, latest("11:55"), NOON, UTC_ZONE) != ""
+
+
+# -- around the changes of clocks ------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(60 + CASES)
+@settings(max_examples=CASES, deadline=None)
+@given(
+    expressions=st.lists(clocks.EXPRESSIONS, min_size=1, max_size=2),
+    change=clocks.CHANGES,
+    hours=st.integers(-9, 1),
+    cuts=st.lists(st.integers(1, SPAN // MINUTE - 1), max_size=3, unique=True),
+)
+def test_everything_is_due_exactly_when_its_wall_clock_shows_it(
+    expressions: list[str], change: clocks.Change, hours: int, cuts: list[int]
+) -> None:
+    """In one look or in several: the same, each once, as a walk over all minutes with a matcher of its own finds."""
+    zone, begin = ZoneInfo(change.zone), change.at + timedelta(hours=hours)
+    end = begin + SPAN
+    every = timing(msgspec.json.encode(expressions).decode())
+    borders = [begin, *sorted(begin + minutes * MINUTE for minutes in cuts), end]
+    found = [firing.minute for after, until in pairwise(borders) for firing in due(every, after, until, zone)]
+    assert found == clocks.walk(expressions, change.zone, begin, end)
+
+
+@pytest.mark.timeout(60 + CASES)
+@settings(max_examples=max(CASES // 10, 50), deadline=None)
+@given(
+    expression=clocks.EXPRESSIONS,
+    change=clocks.CHANGES,
+    steps=st.lists(st.sampled_from([1] * 8 + [60, -60, -1, 0]), min_size=30, max_size=90),
+)
+def test_a_clock_that_jumps_never_makes_a_minute_due_twice(
+    expression: str, change: clocks.Change, steps: list[int]
+) -> None:
+    """As the server does it: what has its row is left out, and every minute that was looked at had its chance."""
+    zone, every = ZoneInfo(change.zone), timing(msgspec.json.encode([expression]).decode())
+    fired: Counter[datetime] = Counter()
+    now, last, looked_at = change.at - 30 * MINUTE, None, set()
+    for step in steps:
+        now += step * MINUTE
+        passed = stretch(last, None, now)
+        if passed is None:
+            continue
+        handled = set(fired)
+        found = plan(every, Catchup(), passed, zone)
+        fired.update(firing.minute for firing in found if firing.minute not in handled)
+        last = passed.until
+        looked_at.add(cut(now))
+    assert set(fired.values()) <= {1}
+    matching = set(clocks.walk([expression], change.zone, min(looked_at) - MINUTE, max(looked_at)))
+    assert looked_at & matching <= fired.keys() <= matching
