@@ -103,6 +103,7 @@ class Nodes:
         response = await client.send(request, stream=True)
         pieces = response.aiter_raw()
         try:
+            _check_head(node, response)
             held, is_whole = await _hold(pieces)
             _check(node, response, held, is_whole=is_whole)
         except BaseException:
@@ -165,19 +166,30 @@ async def _rest(
         await response.aclose()
 
 
+def _check_head(node: RemoteNode, response: httpx.Response) -> None:
+    """Raise NodeFailedError for a success that is none of the API's, before its body, which may go on for ever."""
+    if not response.is_success:
+        return
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise NodeFailedError(f"node {node.name!r} answered with a packed body that was not asked for")
+    kind = _kind(response)
+    if kind and kind not in _KINDS:
+        raise NodeFailedError(f"node {node.name!r} answered with {kind}, no answer of the API; check its url")
+
+
 def _check(node: RemoteNode, response: httpx.Response, held: bytes, *, is_whole: bool) -> None:
     """Raise NodeFailedError unless this is a success whose body is one of the API's (api-behaviour 5)."""
     if not response.is_success:
         raise _failure(node, response, held)
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise NodeFailedError(f"node {node.name!r} answered with a packed body that was not asked for")
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if held and kind not in _KINDS:
-        raise NodeFailedError(
-            f"node {node.name!r} answered with {kind or 'no type'}, no answer of the API; check its url"
-        )
+    kind = _kind(response)
+    if held and not kind:
+        raise NodeFailedError(f"node {node.name!r} answered with a body of no type; check its url")
     if held and is_whole and kind.endswith("json") and not _is_json(held):
         raise NodeFailedError(f"node {node.name!r} answered with something that is no JSON")
+
+
+def _kind(response: httpx.Response) -> str:
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
 def _failure(node: RemoteNode, response: httpx.Response, held: bytes) -> NodeFailedError:

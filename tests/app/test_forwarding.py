@@ -23,6 +23,7 @@ from tests.app.people import People, Person, code_of, serving_people
 from tests.app.test_matrix import MATRIX
 from tests.conftest import Copies
 from tests.executors.web import Web, make_certificate, plain
+from tests.waiting import PATIENCE_SECONDS
 
 SPEC = "steps: [{command: 'true'}]\n"
 ON = {PARAMETER: "far"}
@@ -308,6 +309,21 @@ async def test_an_answer_that_is_none_of_the_api_is_refused(
     answer = await near.get("/dags", params={PARAMETER: "web"})
     assert code_of(answer) == (502, "bad_gateway")
     assert message in answer.json()["message"]
+
+
+async def test_a_stream_without_an_end_is_refused_and_let_go_of_at_once(near: httpx.AsyncClient, pair: Pair) -> None:
+    gone = asyncio.Event()
+
+    async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: x\n\n")
+        await reader.read()
+        gone.set()
+
+    pair.web.answers["/api/dags"] = stream
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        answer = await near.get("/dags", params={PARAMETER: "web"})
+        await gone.wait()
+    assert code_of(answer) == (502, "bad_gateway")
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000])
