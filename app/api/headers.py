@@ -6,12 +6,6 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 # What the API answers is data: a browser that is made to show it as a page runs nothing of it and frames it nowhere.
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-# For pages of our own: everything comes from files of this server, nothing stands inside the page.
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
 POLICY = "Content-Security-Policy"
 
 # An answer that has one of them already keeps its own.

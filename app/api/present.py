@@ -274,9 +274,12 @@ def run_details(
     )
 
 
-def millis(at: datetime | None) -> int | UnsetType:
-    """Give a time in milliseconds since 1970: the contract's texts end at the second."""
-    return UNSET if at is None else int(at.timestamp() * 1000)
+def millis(at: datetime | int | None) -> int | UnsetType:
+    """Give a time in milliseconds since 1970: the contract's texts end at the second.
+
+    Histories of a DAG read whole seconds, for many runs at a time; they have none.
+    """
+    return int(at.timestamp() * 1000) if isinstance(at, datetime) else UNSET
 
 
 _NODE_LABELS = {int(status): (status, status.label) for status in NodeStatus}

@@ -14,11 +14,12 @@ from litestar.types import Receive, Scope, Send
 from prometheus_client import CollectorRegistry
 
 from app.api.envelope import Envelope
-from app.api.headers import API_POLICY, PAGE_POLICY
+from app.api.headers import API_POLICY
 from app.main import API_PATH, Server
 from app.telemetry.logging import configure
 from app.telemetry.request import request_id
 from app.telemetry.traffic import UNKNOWN, Traffic
+from app.web import pages
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People
 from tests.waiting import come_true
@@ -95,7 +96,7 @@ async def test_every_answer_has_a_number_and_the_headers_for_browsers(
 
 
 def test_no_policy_lets_what_stands_inside_a_page_run() -> None:
-    for policy in (API_POLICY, PAGE_POLICY):
+    for policy in (API_POLICY, pages.POLICY):
         assert "unsafe" not in policy
         assert policy.startswith("default-src 'none'; ")
         assert "frame-ancestors 'none'" in policy
@@ -134,12 +135,12 @@ async def test_a_failure_outside_of_the_framework_is_an_answer_all_the_same(log:
 
 async def test_a_page_keeps_a_policy_of_its_own() -> None:
     async def page(_scope: Scope, _receive: Receive, send: Send) -> None:
-        headers = [(b"Content-Security-Policy", PAGE_POLICY.encode())]
+        headers = [(b"Content-Security-Policy", pages.POLICY.encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     answer = await _ask(page)
-    assert answer.headers.get_list("content-security-policy") == [PAGE_POLICY]
+    assert answer.headers.get_list("content-security-policy") == [pages.POLICY]
     assert "vary" not in answer.headers
     assert (await _ask(page, varies=True)).headers["vary"] == "Origin"
 

@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "../vendor/core.js";
 import { get } from "../lib/api.js";
 import { useLoad } from "../lib/load.js";
 import { query, setQuery } from "../lib/router.js";
+import { may } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Empty, Loaded, Time } from "../parts/basic.js";
 import { attempt } from "../parts/notice.js";
@@ -19,7 +20,7 @@ export default function Audit() {
   useTitle("Audit");
   const filters = Object.fromEntries(query.value);
   const key = JSON.stringify(filters);
-  const loaded = useLoad("audit", { ...filters, limit: 100 });
+  const loaded = useLoad(may("admin") ? "audit" : null, { ...filters, limit: 100 });
   const [older, setOlder] = useState({ entries: [], next: undefined });
   useEffect(() => setOlder({ entries: [], next: undefined }), [key]);
   const more = (before) =>
@@ -31,6 +32,7 @@ export default function Audit() {
     event.preventDefault();
     setQuery(Object.fromEntries(new FormData(event.target)), { replace: false });
   };
+  if (!may("admin")) return html`<h1>Audit</h1><${Empty} title="Only admins see the audit"><p>It says who changed what.</p><//>`;
   return html`<h1>Audit</h1>
     <form class="filters" key=${key} role="search" aria-label="Narrow the audit" onSubmit=${submit}>
       ${FIELDS.map(([name, label, hint]) => html`<label key=${name}>${label}<input name=${name} value=${filters[name] ?? ""} placeholder=${hint} size="14" /></label>`)}

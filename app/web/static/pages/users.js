@@ -3,7 +3,8 @@
 import { html, useState } from "../vendor/core.js";
 import { ask, post } from "../lib/api.js";
 import { useLoad } from "../lib/load.js";
-import { hasUsers, user as me } from "../lib/session.js";
+import { href } from "../lib/router.js";
+import { hasUsers, may, user as me } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Act, Confirm, Empty, Loaded, Time } from "../parts/basic.js";
 import { FormDialog, NewPassword } from "../parts/form.js";
@@ -17,11 +18,12 @@ const ROLES = [
 
 export default function Users() {
   useTitle("Users");
-  const list = useLoad(hasUsers ? "users" : null);
+  const list = useLoad(hasUsers && may("admin") ? "users" : null);
   const [asked, setAsked] = useState(null);
   if (!hasUsers) {
     return html`<h1>Users</h1><${Empty} title="Users are not managed here"><p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
   }
+  if (!may("admin")) return html`<h1>Users</h1><${Empty} title="Only admins see the users"><p><a href=${href("/account")}>Your own account</a></p><//>`;
   const close = () => setAsked(null);
   return html`<div class="row"><h1>Users</h1><span class="grow"></span><${Act} right="admin" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add user<//></div>
     <${Loaded} from=${list} what="users">${({ users }) => html`<div class="scroll"><table class="stack">
