@@ -103,7 +103,7 @@ function Overview({ name, details, concerns }) {
 }
 
 function Numbers({ numbers }) {
-  const { runs, succeeded, failed, p50, p95 } = numbers;
+  const { runs, succeeded, failed, p50Seconds: p50, p95Seconds: p95 } = numbers;
   if (!runs) return html`<p class="faint">No run has ended yet.</p>`;
   return html`<dl class="facts"><dt>Half of the runs take up to</dt><dd class="number">${duration(p50)}</dd><dt>95 % take up to</dt><dd class="number">${duration(p95)}</dd>
     <dt>Of the last ${runs}</dt><dd>${plural(succeeded ?? 0, "success", "successes")}, ${plural(failed ?? 0, "failure")}</dd></dl>`;

@@ -106,8 +106,8 @@ function startedBy({ trigger, actor }) {
 }
 
 function usualText(statistics) {
-  if (!statistics?.p50 && statistics?.p50 !== 0) return "";
-  return `, usually ${duration(statistics.p50)} (95 % under ${duration(statistics.p95)})`;
+  if (statistics?.p50Seconds === undefined) return "";
+  return `, usually ${duration(statistics.p50Seconds)} (95 % under ${duration(statistics.p95Seconds)})`;
 }
 
 function Output({ address, root, step, node, run, reload, steps }) {
