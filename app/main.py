@@ -50,7 +50,7 @@ from app.api.methods import make_options
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
 from app.api.proxies import TrustedProxies
-from app.api.refusals import make_refusal_hook
+from app.api.refusals import make_note_of_handing_on, make_refusal_hook
 from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
@@ -296,7 +296,7 @@ def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Lite
             Router(
                 path,
                 route_handlers=[make_options(handed_on), *handed_on],
-                before_request=make_forward(nodes, path),
+                before_request=make_forward(nodes, path, make_note_of_handing_on(parts.access.refusals)),
             ),
             Router(path, route_handlers=[make_options(_PEOPLE_HANDLERS), *_PEOPLE_HANDLERS]),
             Router(settings.base_path or "/", route_handlers=oidc.HANDLERS, include_in_schema=False),

@@ -307,7 +307,7 @@ async def scene(people: People, name: str) -> AsyncIterator[Scene]:
 
 
 def actions(server: Server) -> dict[Route, Action]:
-    found = find_actions(server.app._app)  # type: ignore[attr-defined]
+    found = find_actions(server.app._app._app)  # type: ignore[attr-defined]
     return {
         (method, path.removeprefix(API_PATH).replace(":str", "")): action for (method, path), action in found.items()
     }
