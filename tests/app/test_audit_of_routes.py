@@ -131,6 +131,13 @@ async def suspend(scene: Scene) -> str:
     return scene.name
 
 
+@case(("PUT", "/dags/{fileName}/settings"))
+async def put_settings(scene: Scene) -> str:
+    await scene.store()
+    await scene.do("PUT", f"/dags/{scene.name}/settings", catchup="all")
+    return scene.name
+
+
 @case(("POST", "/dags/{fileName}/revisions/{number}/restore"))
 async def restore(scene: Scene) -> str:
     await scene.store()
