@@ -30,6 +30,7 @@ from app.api.controllers import (
     services,
     sub_runs,
     tokens,
+    upkeep,
     users,
 )
 from app.api.deps import Parts
@@ -63,12 +64,13 @@ from app.settings import Settings, SettingsError
 from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
+from app.upkeep.doctor import Doctor
 
 API_PATH = "/api/v2"
 _SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
-_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS]
+_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS, *upkeep.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
 
@@ -163,6 +165,7 @@ def build(
         metrics_page=MetricsPage(),
         resources=_resources(settings),
         access=make_access(settings, database, local_token, provider),
+        doctor=Doctor(database, settings.orphan_grace_seconds, now),
         zone=settings.tz,
         now=now,
         version=__version__,

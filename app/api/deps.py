@@ -22,6 +22,7 @@ from app.runs.rerun import Reruns
 from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler
+from app.upkeep.doctor import Doctor
 
 
 class PageNumber(msgspec.Struct, frozen=True):
@@ -56,6 +57,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     metrics_page: MetricsPage
     resources: ResourceSampler
     access: Access
+    doctor: Doctor
     zone: tzinfo
     now: Callable[[], datetime]
     version: str

@@ -38,6 +38,7 @@ class Needs(Enum):
     REDACT = "to be an admin, and the right to change definitions"
     OWN = "to be a user"
     ADMIN = "to be an admin"
+    UPKEEP = "to be an admin, where there are users"
 
 
 class Switches(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +87,7 @@ def _permission(needs: Needs, switches: Switches) -> Permission:
             return Permission(Role.OPERATOR, runs=True)
         case Needs.WRITE:
             return Permission(Role.MANAGER, writes=True)
-        case Needs.REDACT | Needs.ADMIN:
+        case Needs.REDACT | Needs.ADMIN | Needs.UPKEEP:
             return Permission(Role.ADMIN, writes=needs is Needs.REDACT)
         case _:
             assert_never(needs)

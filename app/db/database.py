@@ -6,14 +6,15 @@ All work is a synchronous function of a connection, run inside one transaction.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, NewType, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, select
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, select
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
@@ -91,6 +92,14 @@ class Database:
         with telling_unavailable(self.dialect):
             return await self._engines.glance(work)
 
+    async def snapshot(self, work: Read[T]) -> T:
+        """Run work that only reads, takes as long as it takes, and sees one state of the database throughout.
+
+        What others commit meanwhile is kept twice until the end.
+        """
+        with telling_unavailable(self.dialect):
+            return await self._engines.snapshot(work)
+
     async def write(self, work: Write[T], *, durable: bool = True) -> T:
         """Run work in a transaction that is committed when it returns and rolled back when it raises.
 
@@ -120,6 +129,8 @@ class _Engines(Protocol):
     async def read(self, work: Read[T]) -> T: ...
 
     async def glance(self, work: Read[T]) -> T: ...
+
+    async def snapshot(self, work: Read[T]) -> T: ...
 
     async def write(self, work: Write[T], *, durable: bool) -> T: ...
 
@@ -158,6 +169,9 @@ class _Sqlite:
 
     async def glance(self, work: Read[T]) -> T:
         return self._glancer.run(lambda plain: work(ReadConnection(plain)))
+
+    async def snapshot(self, work: Read[T]) -> T:
+        return await self.read(work)  # every transaction of SQLite sees one state
 
     async def write(self, work: Write[T], *, durable: bool) -> T:
         def whole() -> T:
@@ -256,6 +270,7 @@ class _Postgres:
 
     def __init__(self, url: URL, application: str, pool_size: int) -> None:
         arguments = postgres_arguments(application) | {"command_timeout": _COMMAND_SECONDS}
+        self._url, self._application = url, application
         arguments["server_settings"] |= {"idle_in_transaction_session_timeout": _ASLEEP_MILLISECONDS}
         self._engine = create_async_engine(
             url,
@@ -273,6 +288,21 @@ class _Postgres:
 
     async def glance(self, work: Read[T]) -> T:
         return await self.read(work)
+
+    async def snapshot(self, work: Read[T]) -> T:
+        async with self._open_apart("REPEATABLE READ", postgresql_readonly=True) as connection:
+            return await connection.run_sync(lambda plain: work(ReadConnection(plain)))
+
+    @asynccontextmanager
+    async def _open_apart(self, isolation: str, **options: Any) -> AsyncIterator[AsyncConnection]:
+        """Open a connection beside the pool, without limits of time."""
+        arguments = postgres_arguments(self._application)
+        engine = create_async_engine(self._url, poolclass=NullPool, isolation_level=isolation, connect_args=arguments)
+        try:
+            async with engine.execution_options(**options).connect() as connection:
+                yield connection
+        finally:
+            await engine.dispose()
 
     async def write(self, work: Write[T], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
         async with self._engine.begin() as connection:

@@ -35,6 +35,7 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/workers"): (USERS, ""),
     ("GET", "/services/resources/history"): (USERS, ""),
     ("GET", "/services/scheduler"): (USERS, ""),
+    ("GET", "/doctor"): (ADMINS, ""),
     ("GET", "/services/coordinator"): (USERS, ""),
     ("POST", "/auth/login"): (EVERYBODY, ""),
     ("GET", "/auth/me"): (USERS, ""),

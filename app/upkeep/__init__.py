@@ -1,0 +1,1 @@
+"""Upkeep of the database: what must hold in it, and what may go from it."""
