@@ -24,6 +24,7 @@ from app.api.controllers import (
     oidc,
     queues,
     reruns,
+    retention,
     revisions,
     runs,
     schemas,
@@ -40,7 +41,7 @@ from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
-from app.api.totals import Totals
+from app.api.totals import Totals as RunTotals
 from app.auth.roles import Needs
 from app.clock import now
 from app.db.database import Database
@@ -65,12 +66,16 @@ from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
 from app.upkeep.doctor import Doctor
+from app.upkeep.limits import Said, Totals
+from app.upkeep.policies import Defaults, Policies
+from app.upkeep.retention import Retention
+from app.upkeep.set_limits import DagLimits
 
 API_PATH = "/api/v2"
 _SERVER = "server"
 _PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
 _DAG_HANDLERS = [*dags.HANDLERS, *dag_list.HANDLERS, *dag_history.HANDLERS, *revisions.HANDLERS, schemas.get_schema]
-_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS, *upkeep.HANDLERS]
+_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *services.HANDLERS, *upkeep.HANDLERS, *retention.HANDLERS]
 _RUN_HANDLERS = [*runs.HANDLERS, *queues.HANDLERS, *reruns.HANDLERS, *sub_runs.HANDLERS]
 
 
@@ -114,9 +119,12 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
+        if kind == _SERVER:
+            server.parts.retention.start()
         try:
             yield server
         finally:
+            await server.parts.retention.stop()
             await server.dispatcher.stop()
             await server.parts.resources.stop()
             await server.supervisor.stop()
@@ -160,18 +168,28 @@ def build(
         search=Search(database),
         waiting=Waiting(database, supervisor.changed, ground.queues, now),
         queues=ground.queues,
-        totals=Totals(database),
+        totals=RunTotals(database),
         next_runs=NextRuns(settings.tz),
         metrics_page=MetricsPage(),
         resources=_resources(settings),
         access=make_access(settings, database, local_token, provider),
         doctor=Doctor(database, settings.orphan_grace_seconds, now),
+        retention=_retention(settings, database, library, ground),
+        dag_limits=DagLimits(database, now),
         zone=settings.tz,
         now=now,
         version=__version__,
     )
     dispatcher = Dispatcher(database, supervisor, supervisor.changed, ground.queues)
     return Server(app=_application(settings, parts), parts=parts, supervisor=supervisor, dispatcher=dispatcher)
+
+
+def _retention(settings: Settings, database: Database, library: Library, ground: Ground) -> Retention:
+    said = Said(days=settings.retention_days, runs=settings.retention_runs, log_bytes=settings.retention_bytes)
+    totals = Said(runs=settings.retention_total_runs, log_bytes=settings.retention_total_bytes).limits
+    defaults = Defaults(said=said, totals=Totals(runs=totals.runs, log_bytes=totals.log_bytes))
+    policies = Policies(database, library, ground.base_text, defaults)
+    return Retention(database, policies, now, settings.retention_interval_seconds)
 
 
 def _resources(settings: Settings) -> ResourceSampler:

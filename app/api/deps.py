@@ -23,6 +23,8 @@ from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler
 from app.upkeep.doctor import Doctor
+from app.upkeep.retention import Retention
+from app.upkeep.set_limits import DagLimits
 
 
 class PageNumber(msgspec.Struct, frozen=True):
@@ -58,6 +60,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     resources: ResourceSampler
     access: Access
     doctor: Doctor
+    retention: Retention
+    dag_limits: DagLimits
     zone: tzinfo
     now: Callable[[], datetime]
     version: str

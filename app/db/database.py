@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 from typing import Any, NewType, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, select
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, func, select
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -117,6 +117,16 @@ class Database:
         with telling_unavailable(self.dialect):
             return await self._engines.write(work, durable=durable)
 
+    @asynccontextmanager
+    async def alone(self, purpose: str) -> AsyncIterator[bool]:
+        """Tell whether nobody else does the same on this database for as long as the block lasts.
+
+        Whoever dies, or loses the connection to PostgreSQL, is not alone any more: what is done must bear that.
+        """
+        with telling_unavailable(self.dialect):
+            async with self._engines.alone(purpose) as is_alone:
+                yield is_alone
+
     async def close(self) -> None:
         """Finish the writes that were asked for, then close all connections; harmless when repeated."""
         await asyncio.gather(*self._writes, return_exceptions=True)
@@ -133,6 +143,8 @@ class _Engines(Protocol):
     async def snapshot(self, work: Read[T]) -> T: ...
 
     async def write(self, work: Write[T], *, durable: bool) -> T: ...
+
+    def alone(self, purpose: str) -> AbstractAsyncContextManager[bool]: ...
 
     async def close(self) -> None: ...
 
@@ -157,6 +169,7 @@ class _Sqlite:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._checkpointer = Checkpointer(url.database or "")
         self._closed = False
+        self._purposes: set[str] = set()
 
     async def read(self, work: Read[T]) -> T:
         # Cancelled inside a statement, aiosqlite's connection would keep its snapshot until it is collected,
@@ -181,6 +194,16 @@ class _Sqlite:
         done = await asyncio.get_running_loop().run_in_executor(self._thread, whole)
         self._checkpointer.note(_PAGES if durable else _BULK_PAGES)
         return done
+
+    @asynccontextmanager
+    async def alone(self, purpose: str) -> AsyncIterator[bool]:
+        is_first = purpose not in self._purposes
+        self._purposes.add(purpose)
+        try:
+            yield is_first  # the file has one server
+        finally:
+            if is_first:
+                self._purposes.discard(purpose)
 
     async def close(self) -> None:
         if self._closed:
@@ -307,6 +330,12 @@ class _Postgres:
     async def write(self, work: Write[T], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
         async with self._engine.begin() as connection:
             return await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
+
+    @asynccontextmanager
+    async def alone(self, purpose: str) -> AsyncIterator[bool]:
+        # The lock goes with its connection, which is closed and not given back to a pool.
+        async with self._open_apart("AUTOCOMMIT") as connection:
+            yield bool(await connection.scalar(select(func.pg_try_advisory_lock(func.hashtext(purpose)))))
 
     async def close(self) -> None:
         await self._engine.dispose()

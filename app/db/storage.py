@@ -8,9 +8,10 @@ import msgspec
 from sqlalchemy import func, select, text
 
 from app.db.base import Base
-from app.db.database import ReadConnection
+from app.db.database import ReadConnection, WriteConnection
 
 _MOST_COMPLAINTS = 20
+_INCREMENTAL = 2  # of the pragma auto_vacuum
 _SQLITE_BYTES = text(
     "SELECT m.tbl_name, SUM(d.pgsize) FROM dbstat AS d JOIN sqlite_schema AS m ON m.name = d.name GROUP BY m.tbl_name"
 )
@@ -76,3 +77,19 @@ def find_damage(connection: ReadConnection, *, quick: bool) -> list[str]:
     pragma = "quick_check" if quick else "integrity_check"
     said = connection.exec_driver_sql(f"PRAGMA {pragma}({_MOST_COMPLAINTS})").scalars()
     return [line for line in said if line != "ok"]
+
+
+def count_free_pages(connection: ReadConnection) -> int:
+    """Count the pages that SQLite keeps for new rows and could give back to the disk; PostgreSQL sees to its own."""
+    if connection.dialect.name != "sqlite" or connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() != _INCREMENTAL:
+        return 0
+    return int(connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0)
+
+
+def give_back(connection: WriteConnection, pages: int) -> None:
+    """Give free pages of a SQLite file back to the disk, at most so many."""
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101 - it is in a transaction
+    # Whatever number the pragma is given, Python's driver leaves it after the first page: it has no columns to fetch.
+    for _ in range(pages):
+        driver.execute("PRAGMA incremental_vacuum(1)")

@@ -42,6 +42,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queues_enabled: bool
     monitoring_interval_seconds: float
     monitoring_retention_seconds: float
+    retention_days: int
+    retention_runs: int
+    retention_bytes: int
+    retention_total_runs: int
+    retention_total_bytes: int
+    retention_interval_seconds: float
     evaluation_timeout_seconds: float
     auth_mode: str
     auth_token_secret: str

@@ -48,6 +48,7 @@ BREAKS: dict[str, Sequence[str]] = {
     ],
     "sub-run-in-its-callers-tree": ["UPDATE runs SET root_id = :over WHERE id = :called"],
     "sub-run-ends-with-its-caller": ["UPDATE runs SET parent_id = :over, root_id = :over WHERE id = :called"],
+    "only-what-is-over-goes": ["INSERT INTO removals (run_id, begun_at) VALUES (:runs, :late)"],
     "stop-answered-before-the-end": [
         "INSERT INTO run_requests (run_id, kind, asked_at) VALUES (:over, 'stop', :early)"
     ],
@@ -118,6 +119,16 @@ async def test_what_was_broken_by_hand_is_named(shared_database: Database, name:
             for statement in BREAKS[name]:
                 run_lawlessly(connection, statement)
         assert name in _found(connection)
+
+    await rehearse(shared_database, look)
+
+
+async def test_the_logs_of_a_run_that_is_being_removed_need_not_be_whole(shared_database: Database) -> None:
+    def look(connection: WriteConnection) -> None:
+        furnish(connection)
+        run_lawlessly(connection, "INSERT INTO removals (run_id, begun_at) VALUES (:over, :late)")
+        run_lawlessly(connection, "DELETE FROM log_chunks WHERE run_id = :over AND stream = 1 AND seq = 1")
+        assert _found(connection) == {}
 
     await rehearse(shared_database, look)
 

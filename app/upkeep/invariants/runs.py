@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import aliased
 
-from app.db.models import Definition, Run, RunAttempt, RunInput, RunRequest, Service
+from app.db.models import Definition, Removal, Run, RunAttempt, RunInput, RunRequest, Service
 from app.upkeep.invariants.check import (
     ATTEMPT,
     IS_OVER,
@@ -147,6 +147,13 @@ CHECKS = (
         broken=select(*RUN, _caller.dag_name.label("caller"), _caller.run_id.label("caller_run_id"))
         .join(_caller, _caller.id == Run.parent_id)
         .where(IS_UNDER_WAY, _caller.status.in_(OVER), _caller.finished_at < ago("hour_ago")),
+    ),
+    Check(
+        name="only-what-is-over-goes",
+        holds="A run that is being removed piece by piece is a root run that is over.",
+        broken=select(*RUN, Run.status)
+        .join(Removal, Removal.run_id == Run.id)
+        .where(or_(IS_UNDER_WAY, Run.root_id.is_not(None))),
     ),
     Check(
         name="stop-answered-before-the-end",
