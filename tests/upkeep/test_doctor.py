@@ -10,6 +10,7 @@ import pytest
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.upkeep.doctor import Finding, find_broken
 from app.upkeep.invariants import CHECKS
+from tests.conftest import ROOT
 from tests.db.rows import rehearse, run_sql
 from tests.upkeep.scene import (
     LATER,
@@ -101,6 +102,11 @@ def test_there_are_at_least_twenty_five_checks_and_each_is_broken_here() -> None
     names = [check.name for check in CHECKS]
     assert len(set(names)) == len(names) >= 25
     assert set(names) == set(BREAKS)
+
+
+def test_the_page_of_the_doctor_has_the_line_of_every_check() -> None:
+    page = (ROOT / "docs" / "doctor.md").read_text().splitlines()
+    assert [check.name for check in CHECKS if f"| `{check.name}` | {check.holds} |" not in page] == []
 
 
 async def test_nothing_is_found_where_nothing_is_wrong(shared_database: Database) -> None:
