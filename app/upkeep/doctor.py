@@ -15,7 +15,7 @@ from app.db.repositories.reading import all_rows
 from app.db.storage import Storage, find_damage, measure
 from app.upkeep.invariants import CHECKS, Check
 
-Shown = dict[str, str | int | float | bool | None]
+Shown = dict[str, str | int | float | bool]  # without what is null
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -95,8 +95,8 @@ def _make(connection: ReadConnection, check: Check, moments: Mapping[str, dateti
 
 
 def _show(row: Mapping[str, Any]) -> Shown:
-    return {name: _plain(value) for name, value in row.items() if name != "number_of_rows"}
+    return {name: _plain(value) for name, value in row.items() if name != "number_of_rows" and value is not None}
 
 
-def _plain(value: Any) -> str | int | float | bool | None:
-    return value if value is None or isinstance(value, str | int | float) else str(value)
+def _plain(value: Any) -> str | int | float | bool:
+    return value if isinstance(value, str | int | float) else str(value)

@@ -13,7 +13,7 @@ class DoctorFinding(Schema, kw_only=True):
     name: str
     holds: str
     count: int
-    rows: list[dict[str, str | int | float | bool | None]]
+    rows: list[dict[str, str | int | float | bool]]
 
 
 class TableStorage(Schema, kw_only=True):
