@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -13,6 +14,7 @@ from app.spec.library import Library
 from app.upkeep.limits import NO_LIMIT, Limits, Said, Totals, most_lenient
 
 _GROUP = 100
+_FIELD = "histRetentionDays"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +57,7 @@ class Policies:
         base = self._base_text()
         found = []
         for name in names:
+            await asyncio.sleep(0)
             rows = [row for row in stored if row["dag_name"] == name]
             each = [self.explain(row["spec"], Said.of(row), base)[1] for row in rows]
             said = most_lenient(each) if each else self._last(last.get(name))
@@ -68,8 +71,8 @@ class Policies:
 
     def written_days(self, spec: str | None, base: str) -> int | None:
         """Read ``histRetentionDays`` of a text; for ever where nobody can tell what it says."""
-        if not spec:
-            return None
+        if not spec or (_FIELD not in spec and _FIELD not in base):
+            return None  # most texts: parsing thousands would hold up everything else
         loaded = self._library.read(spec, base=base)
         days = loaded.definition.dag.history_retention_days
         return NO_LIMIT if days is None and loaded.problems else days

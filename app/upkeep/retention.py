@@ -172,12 +172,17 @@ class Retention:
         return cleaned
 
     async def _slice(self, policies: Sequence[Policy], totals: Totals, moment: Moment) -> Cleaned:
-        end = time.monotonic() + _SLICE_SECONDS
-        remover = Remover(self._database, lambda: time.monotonic() < end and not self._stopping.is_set())
-        await remover.finish(moment.at)
         choice = Choice(self._database, moment, _MOST_AT_ONCE)
         await choice.of_dags(policies)
         await choice.of_all(totals)
+        end = time.monotonic() + _SLICE_SECONDS
+
+        def may_go_on() -> bool:
+            """Let something go in each slice, however slow the machine is: else the rounds would come to nothing."""
+            return not self._stopping.is_set() and (time.monotonic() < end or remover.gone == Gone())
+
+        remover = Remover(self._database, may_go_on)
+        await remover.finish(moment.at)
         await remover.remove(list(choice.doomed), moment.at, moment.until)
         if not choice.is_full:
             await remover.remove_unused_definitions()

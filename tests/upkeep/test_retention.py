@@ -16,6 +16,7 @@ from app.db.repositories.removal import Bound
 from app.db.url import sqlite_path
 from app.errors import UnavailableError
 from app.spec.library import Library
+from app.upkeep import retention as retention_module
 from app.upkeep.choice import Choice, Moment, Reason
 from app.upkeep.doctor import find_broken
 from app.upkeep.limits import Limits, Said, Totals
@@ -361,6 +362,15 @@ async def test_old_runs_go_in_the_background_and_that_is_logged(
         await retention.stop()
     assert "removed 1 runs with 0 bytes of logs" in caplog.text
     assert retention.total.runs == 1
+
+
+async def test_a_round_goes_on_however_long_it_takes_to_choose(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _add(database, *(Past(key=key, days_ago=40) for key in range(1, 31)))
+    monkeypatch.setattr(retention_module, "_MOST_AT_ONCE", 10)
+    monkeypatch.setattr(retention_module, "_SLICE_SECONDS", 0.005)
+    assert (await _retention(database).run_once()).runs == 30
 
 
 async def test_a_round_that_fails_does_not_end_the_rounds(

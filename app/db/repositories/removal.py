@@ -30,8 +30,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
     """The most that one transaction removes."""
 
-    rows: int = 1_000
-    log_bytes: int = 4 * 1024 * 1024
+    rows: int = 300
+    log_bytes: int = 2 * 1024 * 1024
 
 
 _keys: BindParameter[list[int]] = bindparam("keys", expanding=True)
