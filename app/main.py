@@ -29,6 +29,7 @@ from app.api.controllers import (
     oidc,
     queues,
     reruns,
+    retention,
     revisions,
     run_events,
     runs,
@@ -37,6 +38,7 @@ from app.api.controllers import (
     services,
     sub_runs,
     tokens,
+    upkeep,
     users,
 )
 from app.api.deps import Parts
@@ -54,7 +56,7 @@ from app.api.refusals import make_note_of_handing_on, make_refusal_hook
 from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
-from app.api.totals import Totals
+from app.api.totals import Totals as RunTotals
 from app.auth.roles import Needs
 from app.clock import now
 from app.db.database import Database
@@ -88,6 +90,11 @@ from app.telemetry.traffic import Traffic
 from app.upkeep.audit_pruning import AuditPruning
 from app.upkeep.audit_sealing import AuditSealer
 from app.upkeep.changes import Forgetting
+from app.upkeep.doctor import Doctor
+from app.upkeep.limits import Said, Totals
+from app.upkeep.policies import Defaults, Policies
+from app.upkeep.retention import Retention
+from app.upkeep.set_limits import DagLimits
 
 API_PATH = "/api/v2"
 _SERVER = "server"
@@ -101,7 +108,15 @@ _DAG_HANDLERS = [
     schemas.get_schema,
 ]
 _SCHEDULE_HANDLERS = schedules.HANDLERS
-_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *events.HANDLERS, *services.HANDLERS, *audit.HANDLERS]
+_SYSTEM_HANDLERS = [
+    health.get_health,
+    *monitoring.HANDLERS,
+    *events.HANDLERS,
+    *services.HANDLERS,
+    *audit.HANDLERS,
+    *upkeep.HANDLERS,
+    *retention.HANDLERS,
+]
 _RUN_HANDLERS = [
     *runs.HANDLERS,
     *queues.HANDLERS,
@@ -159,6 +174,7 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
         server.dispatcher.start()
         if kind == _SERVER:
             server.audit_sealer.start()
+            server.parts.retention.start()
         server.parts.feed.start()
         server.forgetting.start()
         if settings.scheduler_enabled and kind == _SERVER:
@@ -167,6 +183,7 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
             yield server
         finally:
             await server.scheduler.stop()
+            await server.parts.retention.stop()
             await server.dispatcher.stop()
             await server.parts.resources.stop()
             try:
@@ -220,7 +237,7 @@ def build(
         waiting=Waiting(database, supervisor.changed, ground.queues, now),
         audit_pruning=AuditPruning(database, now),
         queues=ground.queues,
-        totals=Totals(database),
+        totals=RunTotals(database),
         next_runs=NextRuns(settings.tz),
         timetable=timetable,
         dag_settings=SettingsOfDags(database, now),
@@ -229,6 +246,9 @@ def build(
         access=make_access(settings, database, local_token, provider),
         feed=Feed(database, settings.event_streams),
         log_search=LogSearch(database),
+        doctor=Doctor(database, settings.orphan_grace_seconds, now),
+        retention=_retention(settings, database, library, ground),
+        dag_limits=DagLimits(database, now),
         zone=settings.tz,
         now=now,
         version=__version__,
@@ -245,6 +265,14 @@ def build(
         forgetting=Forgetting(database, settings.changes_retention_seconds, now),
         scheduler=Scheduler(database, Ticker(database, timetable, timely, now), timely, identity, now),
     )
+
+
+def _retention(settings: Settings, database: Database, library: Library, ground: Ground) -> Retention:
+    said = Said(days=settings.retention_days, runs=settings.retention_runs, log_bytes=settings.retention_bytes)
+    totals = Said(runs=settings.retention_total_runs, log_bytes=settings.retention_total_bytes).limits
+    defaults = Defaults(said=said, totals=Totals(runs=totals.runs, log_bytes=totals.log_bytes))
+    policies = Policies(database, library, ground.base_text, defaults)
+    return Retention(database, policies, now, settings.retention_interval_seconds)
 
 
 def _resources(settings: Settings) -> ResourceSampler:

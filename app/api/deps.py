@@ -27,6 +27,9 @@ from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler
 from app.upkeep.audit_pruning import AuditPruning
+from app.upkeep.doctor import Doctor
+from app.upkeep.retention import Retention
+from app.upkeep.set_limits import DagLimits
 
 
 class PageNumber(msgspec.Struct, frozen=True):
@@ -66,6 +69,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     access: Access
     feed: Feed
     log_search: LogSearch
+    doctor: Doctor
+    retention: Retention
+    dag_limits: DagLimits
     zone: tzinfo
     now: Callable[[], datetime]
     version: str

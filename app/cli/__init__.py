@@ -28,6 +28,8 @@ COMMANDS = {
     "dag": Entry("app.cli.dag:dag", "Look at the history of a stored DAG, or go back in it."),
     "audit": Entry("app.cli.audit:audit", "See who did what, verify that nobody changed it, remove what is old."),
     "schema": Entry("app.cli.schema:schema", "Print the JSON Schema of definitions, for editors."),
+    "cleanup": Entry("app.cli.cleanup:cleanup", "Remove runs that are not to be kept, or show which."),
+    "doctor": Entry("app.cli.doctor:doctor", "Check everything that must hold in the database."),
     "db": Entry("app.cli.db:db", "Upgrade the database, or see how it stands."),
     "config": Entry("app.cli.config:config", "Print every setting, its value and where that came from."),
     "version": Entry("app.cli.version:version", "Print the version."),

@@ -52,10 +52,11 @@ def is_crowded_out(run: NewRun, activity: Activity) -> bool:
 
 
 def guard_again(attempt: NewAttempt, standing: Standing | None, activity: Activity) -> Refusal | None:
-    """Say why a run must not be tried again now (runtime 21.3); ``standing`` is None while the run is not over."""
+    """Say why a run must not be tried again now (runtime 21.3); ``standing`` is None while it is not over, or goes."""
     if standing is None or standing.attempt != attempt.previous:
         return Refusal(
-            _LIMIT, f"run {attempt.run_id!r} of DAG {attempt.dag_name!r} is not over, or was retried just now"
+            _LIMIT,
+            f"run {attempt.run_id!r} of DAG {attempt.dag_name!r} is not over, was retried just now or is going",
         )
     if standing.last_seq != attempt.last_seq:
         return Refusal(CHANGED, f"run {attempt.run_id!r} of DAG {attempt.dag_name!r} was changed just now; try again")

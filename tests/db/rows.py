@@ -85,8 +85,9 @@ def add_dag(connection: WriteConnection, **values: Any) -> int:
     return int(add(connection, Dag, **(row | values)))
 
 
-def add_revision(connection: WriteConnection, dag_id: int, number: int) -> None:
-    add(connection, DagRevision, dag_id=dag_id, number=number, definition_hash="a" * 64, saved_at=NOW)
+def add_revision(connection: WriteConnection, dag_id: int, number: int, **values: Any) -> None:
+    row = {"dag_id": dag_id, "number": number, "definition_hash": "a" * 64, "saved_at": NOW}
+    add(connection, DagRevision, **(row | values))
 
 
 def add_run(connection: WriteConnection, **values: Any) -> int:

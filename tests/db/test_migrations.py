@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from app.db.base import Base
 from app.db.check import _describe_postgresql, _describe_sqlite, check, split_definition
 from app.db.database import Database, WriteConnection
-from app.db.models import DagSetting, ScheduleMark
+from app.db.models import DagRetention, DagSetting, ScheduleMark
 from app.db.packing import pack
 from app.db.upgrade import UnknownRevision, current, downgrade, head, open_for_migration, upgrade
 from app.db.url import sqlite_path
@@ -123,6 +123,26 @@ async def test_packed_logs_are_texts_again_before_0007(empty_url: str) -> None:
         assert [row[0] for row in rows] == [text] * 20
     await upgrade(empty_url)
     assert await check(empty_url) == []
+
+
+async def test_what_is_set_for_dags_and_marked_to_go_goes_with_0012_and_no_run(empty_url: str) -> None:
+    await upgrade(empty_url)
+    await run_in(empty_url, add_limits)
+    await downgrade(empty_url, "0007")
+    await upgrade(empty_url)
+    async with open_for_migration(empty_url, writes=False) as connection:
+        counts = [
+            (await connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar()  # noqa: S608  # its own tables
+            for table in ("runs", "log_chunks", "dags", "dag_retention", "removals")
+        ]
+    assert counts == [1, 1, 1, 0, 0]
+    assert await check(empty_url) == []
+
+
+def add_limits(connection: WriteConnection) -> None:
+    fill(connection)
+    add(connection, DagRetention, dag_id=add_dag(connection), days=-1, set_at=NOW)
+    run_sql(connection, "INSERT INTO removals (run_id, begun_at) SELECT id, created_at FROM runs")
 
 
 def add_packed(connection: WriteConnection, text: str) -> None:

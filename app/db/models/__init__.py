@@ -8,6 +8,7 @@ from app.db.models.definition import Dag, DagRevision, Definition
 from app.db.models.log import LogChunk
 from app.db.models.node import Node
 from app.db.models.queue import QueueEntry
+from app.db.models.retention import DagRetention, Removal
 from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from app.db.models.search import RunError, RunParam, RunTag
@@ -19,12 +20,14 @@ __all__ = [
     "AuditSeal",
     "Change",
     "Dag",
+    "DagRetention",
     "DagRevision",
     "DagSetting",
     "Definition",
     "LogChunk",
     "Node",
     "QueueEntry",
+    "Removal",
     "Run",
     "RunAttempt",
     "RunError",

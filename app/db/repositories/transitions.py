@@ -18,6 +18,7 @@ from app.db.models.definition import Definition
 from app.db.models.log import LogChunk
 from app.db.models.node import Node
 from app.db.models.queue import QueueEntry
+from app.db.models.retention import Removal
 from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.prepared import Prepared
 from app.db.repositories import search
@@ -199,10 +200,14 @@ _lock_fence = Prepared(
     .where(RunAttempt.run_id == bindparam("run"), RunAttempt.owner == bindparam("me"), RunAttempt.closed_at.is_(None))
     .with_for_update()
 )
-# Others may refer to the row meanwhile, so its key is not locked.
+# Others may refer to the row meanwhile, so its key is not locked. Of a run that is being removed some is gone.
 _lock_over = (
     select(Run.id, Run.attempt)
-    .where(Run.id.in_(bindparam("runs", expanding=True)), Run.status.in_(_OVER))
+    .where(
+        Run.id.in_(bindparam("runs", expanding=True)),
+        Run.status.in_(_OVER),
+        Run.id.not_in(select(Removal.run_id)),
+    )
     .order_by(Run.id)
     .with_for_update(key_share=True)
 )
