@@ -98,7 +98,8 @@ from app.upkeep.set_limits import DagLimits
 
 API_PATH = "/api/v2"
 _SERVER = "server"
-_PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
+# A stream is looked at again and again, whether it may go on, and no other node knows who listens here.
+_OWN_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS, *events.HANDLERS]
 _DAG_HANDLERS = [
     *dags.HANDLERS,
     *dag_list.HANDLERS,
@@ -111,7 +112,6 @@ _SCHEDULE_HANDLERS = schedules.HANDLERS
 _SYSTEM_HANDLERS = [
     health.get_health,
     *monitoring.HANDLERS,
-    *events.HANDLERS,
     *services.HANDLERS,
     *audit.HANDLERS,
     *upkeep.HANDLERS,
@@ -326,7 +326,7 @@ def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Lite
                 route_handlers=[make_options(handed_on), *handed_on],
                 before_request=make_forward(nodes, path, make_note_of_handing_on(parts.access.refusals)),
             ),
-            Router(path, route_handlers=[make_options(_PEOPLE_HANDLERS), *_PEOPLE_HANDLERS]),
+            Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             Router(settings.base_path or "/", route_handlers=oidc.HANDLERS, include_in_schema=False),
         ],
         guards=[make_guard(parts.access)],

@@ -149,8 +149,10 @@ class Attacker:
         }  # fmt: skip
         sent: list[dict[str, Any]] = []
 
+        messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
+            return next(messages, {"type": "http.disconnect"})  # who hangs up ends a stream that would have no end
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)

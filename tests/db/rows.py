@@ -28,6 +28,7 @@ from app.db.models import (
     Token,
     User,
 )
+from app.db.repositories import changes
 from app.engine.status import NodeStatus, RunStatus
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -293,6 +294,7 @@ def fill(connection: WriteConnection) -> None:
     add_token(connection)
     entry = add_entry(connection)
     add_seal(connection, 1, entry, entry)
+    changes.tell_runs(connection, [run_id])
 
 
 FILLED = {
@@ -306,4 +308,5 @@ FILLED = {
     "tokens",
     "audit",
     "audit_seals",
+    "changes",
 }
