@@ -53,7 +53,7 @@ def fields(server: Server, document: Mapping[str, Any]) -> list[Field]:
 
 
 def _routes(server: Server) -> list[HTTPRoute]:
-    return [route for route in server.app._app.routes if isinstance(route, HTTPRoute)]  # type: ignore[attr-defined]
+    return [route for route in server.app._app._app.routes if isinstance(route, HTTPRoute)]  # type: ignore[attr-defined]
 
 
 def _methods(route: HTTPRoute) -> list[str]:
