@@ -11,7 +11,7 @@ from alembic import op
 from app.db.revision import revise
 
 revision = "0012"
-down_revision: str | None = "0007"
+down_revision: str | None = "0011"
 branch_labels: str | None = None
 depends_on: str | None = None
 
@@ -20,7 +20,7 @@ INSTANT = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 
 
 def upgrade() -> None:
-    with revise(op.get_bind(), triggers="0003"):
+    with revise(op.get_bind(), triggers="0009"):
         op.create_table(
             "dag_retention",
             sa.Column("dag_id", KEY, autoincrement=False, nullable=False),
@@ -45,6 +45,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with revise(op.get_bind(), triggers="0003"):
+    with revise(op.get_bind(), triggers="0009"):
         op.drop_table("removals")
         op.drop_table("dag_retention")

@@ -5,7 +5,7 @@ Each counts on one state of the database, seen in one transaction: what a commit
 
 from __future__ import annotations
 
-from app.upkeep.invariants import definitions, history, logs, nodes, queues, references, runs
+from app.upkeep.invariants import definitions, history, logs, nodes, queues, references, runs, schedules
 from app.upkeep.invariants.check import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -14,6 +14,7 @@ CHECKS: tuple[Check, ...] = (
     *history.CHECKS,
     *logs.CHECKS,
     *queues.CHECKS,
+    *schedules.CHECKS,
     *definitions.CHECKS,
     *references.CHECKS,
 )
