@@ -27,6 +27,7 @@ from app.api.controllers import (
     log_search,
     monitoring,
     oidc,
+    queue_order,
     queues,
     reruns,
     retention,
@@ -68,8 +69,10 @@ from app.definitions.timetable import Timetable
 from app.engine.admission import Queues
 from app.people.access import asks_who_calls, find_provider, make_access, with_users
 from app.people.oidc import Oidc
+from app.queue.bell import Bell
 from app.queue.dequeue import Waiting
 from app.queue.dispatcher import Dispatcher
+from app.queue.order import Order
 from app.runs.ground import Ground, Identity, Machine
 from app.runs.guard import guard
 from app.runs.launch import Launcher
@@ -98,6 +101,7 @@ from app.upkeep.set_limits import DagLimits
 
 API_PATH = "/api/v2"
 _SERVER = "server"
+_CLERK = "clerk"  # lets runs wait, and begins none
 # A stream is looked at again and again, whether it may go on, and no other node knows who listens here.
 _OWN_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS, *events.HANDLERS]
 _DAG_HANDLERS = [
@@ -120,6 +124,7 @@ _SYSTEM_HANDLERS = [
 _RUN_HANDLERS = [
     *runs.HANDLERS,
     *queues.HANDLERS,
+    *queue_order.HANDLERS,
     *reruns.HANDLERS,
     *run_events.HANDLERS,
     *log_search.HANDLERS,
@@ -138,6 +143,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     audit_sealer: AuditSealer
     forgetting: Forgetting
     scheduler: Scheduler
+    bell: Bell
+    recorder: Recorder
 
 
 def check_exposure(settings: Settings) -> None:
@@ -172,6 +179,7 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
+        server.bell.start()
         if kind == _SERVER:
             server.audit_sealer.start()
             server.parts.retention.start()
@@ -184,10 +192,12 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
         finally:
             await server.scheduler.stop()
             await server.parts.retention.stop()
+            await server.bell.stop()
             await server.dispatcher.stop()
             await server.parts.resources.stop()
             try:
                 await server.supervisor.stop()
+                await server.bell.ring()
             finally:
                 await server.parts.feed.stop()
                 await server.forgetting.stop()
@@ -205,6 +215,18 @@ async def open_idle(settings: Settings, kind: str, local_token: str) -> AsyncIte
         yield build(settings, database, identify(kind, "", __version__), local_token)
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def open_clerk(settings: Settings, local_token: str) -> AsyncIterator[Server]:
+    """Open the database to let runs wait in queues and to change these: none is taken up or begun here."""
+    async with open_idle(settings, _CLERK, local_token) as server:
+        server.recorder.start()
+        try:
+            yield server
+        finally:
+            await server.recorder.stop()
+            await server.bell.ring()
 
 
 def open_for_people(settings: Settings, local_token: str) -> AbstractAsyncContextManager[Server]:
@@ -236,6 +258,7 @@ def build(
         search=Search(database),
         waiting=Waiting(database, supervisor.changed, ground.queues, now),
         audit_pruning=AuditPruning(database, now),
+        order=Order(database, supervisor.changed, now),
         queues=ground.queues,
         totals=RunTotals(database),
         next_runs=NextRuns(settings.tz),
@@ -253,13 +276,14 @@ def build(
         now=now,
         version=__version__,
     )
-    dispatcher = Dispatcher(database, supervisor, supervisor.changed, ground.queues)
     nodes = Nodes(settings.remote_nodes)
     return Server(
         app=_application(settings, parts, nodes, Traffic(registry)),
         parts=parts,
         supervisor=supervisor,
-        dispatcher=dispatcher,
+        dispatcher=Dispatcher(database, supervisor, supervisor.changed, ground.queues),
+        bell=Bell(database, settings.database_url, supervisor.changed, ground.queues),
+        recorder=recorder,
         nodes=nodes,
         audit_sealer=AuditSealer(database, ground.sealer, now),
         forgetting=Forgetting(database, settings.changes_retention_seconds, now),
@@ -296,7 +320,7 @@ def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Grou
         detached_lease_seconds=settings.detach_lease_seconds,
         orphan_grace_seconds=settings.orphan_grace_seconds,
         # A process that runs one file serves no queue, so nothing may wait there.
-        queues=Queues(enabled=settings.queues_enabled and identity.kind == _SERVER, limits=settings.queues),
+        queues=Queues(enabled=settings.queues_enabled and identity.kind in (_SERVER, _CLERK), limits=settings.queues),
         zone=settings.tz,
         now=now,
         sealer=Sealer(settings.secret_key, settings.home),

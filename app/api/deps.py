@@ -21,6 +21,7 @@ from app.definitions.timetable import Timetable
 from app.engine.admission import Queues
 from app.people.access import Access
 from app.queue.dequeue import Waiting
+from app.queue.order import Order
 from app.runs.launch import Launcher
 from app.runs.rerun import Reruns
 from app.spec.library import Library
@@ -59,6 +60,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     search: Search
     waiting: Waiting
     audit_pruning: AuditPruning
+    order: Order
     queues: Queues
     totals: Totals
     next_runs: NextRuns

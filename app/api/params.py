@@ -22,6 +22,8 @@ SubRunId = Annotated[str, PathParameter(name="subDAGRunId")]
 RevisionNumber = Annotated[str, PathParameter(name="number", schema_extra={"pattern": "^[1-9][0-9]*$"})]
 StepName = Annotated[str, PathParameter(name="stepName")]
 UserId = Annotated[str, PathParameter(name="userId", schema_extra={"minLength": 1})]
+QueueName = Annotated[str, PathParameter(name="name")]
+QueueItem = Annotated[str, PathParameter(name="itemId", schema_extra={"pattern": "^[1-9][0-9]*$"})]
 TokenId = Annotated[str, PathParameter(name="tokenId")]
 
 RemoteNode = Annotated[str, QueryParameter(name="remoteNode")]

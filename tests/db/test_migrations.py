@@ -27,7 +27,9 @@ from tests.db.rows import (
     add_attempt,
     add_chunk,
     add_dag,
+    add_definition,
     add_node,
+    add_run,
     add_run_in,
     add_slot,
     add_whole_run,
@@ -149,6 +151,34 @@ def add_packed(connection: WriteConnection, text: str) -> None:
     run_id = add_whole_run(connection)
     for seq in range(20):
         add_chunk(connection, run_id, seq, text="", packed=pack(text))
+
+
+async def test_the_order_of_a_queue_outlives_0012(empty_url: str) -> None:
+    await upgrade(empty_url, "0011")
+    await run_in(empty_url, lambda connection: add_waiting(connection, "low", priority=1))
+    await run_in(empty_url, lambda connection: add_waiting(connection, "high", priority=0))
+    await upgrade(empty_url)
+    await run_in(empty_url, lambda connection: add_waiting(connection, "higher", priority=7))
+    assert await waiting(empty_url, "ORDER BY priority DESC, place, q.id") == [("higher", 7), ("high", 1), ("low", 0)]
+    await downgrade(empty_url, "0011")
+    assert await waiting(empty_url, "ORDER BY priority, q.id") == [("high", 0), ("higher", 0), ("low", 1)]
+    await upgrade(empty_url)
+    assert await check(empty_url) == []
+
+
+def add_waiting(connection: WriteConnection, run_id: str, priority: int) -> None:
+    if run_id == "low":
+        add_definition(connection)
+    key = add_run(connection, run_id=run_id, status=5)
+    add_attempt(connection, key, status=5)
+    statement = "INSERT INTO queue_entries (run_id, queue, priority, queued_at) VALUES (:run, 'q', :priority, :at)"
+    run_sql(connection, statement, run=key, priority=priority, at=stored(connection, NOW))
+
+
+async def waiting(url: str, order: str) -> list[tuple[str, int]]:
+    statement = f"SELECT r.run_id, q.priority FROM queue_entries q JOIN runs r ON r.id = q.run_id {order}"  # noqa: S608 - of this file
+    async with open_for_migration(url, writes=False) as connection:
+        return [(row.run_id, row.priority) for row in await connection.exec_driver_sql(statement)]
 
 
 async def test_slots_and_settings_go_with_0011_and_nothing_else(empty_url: str) -> None:

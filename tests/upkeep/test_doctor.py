@@ -27,7 +27,11 @@ GRACE = timedelta(minutes=3)
 
 # What somebody does by hand, past all guards, and the check that has to name it.
 BREAKS: dict[str, Sequence[str]] = {
-    "scheduled-run-has-its-slot": ["UPDATE runs SET trigger = 'schedule' WHERE id = :over"],
+    "scheduled-run-has-its-slot": [
+        """INSERT INTO schedule_slots (dag_id, kind, minute, file_name, outcome, made_up, settled_at)
+        VALUES (1, 'start', :early, 'gone', 'skipped', FALSE, :early)""",
+        "UPDATE runs SET trigger = 'schedule' WHERE id = :over",
+    ],
     "over-run-closed-attempt": ["UPDATE run_attempts SET closed_at = NULL WHERE run_id = :over"],
     "open-run-open-attempt": ["UPDATE run_attempts SET closed_at = :late WHERE run_id = :runs"],
     "run-has-its-attempt": ["UPDATE runs SET attempt = 2 WHERE id = :over"],
