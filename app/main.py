@@ -30,8 +30,10 @@ from app.api.controllers import (
     log_search,
     monitoring,
     oidc,
+    queue_order,
     queues,
     reruns,
+    retention,
     revisions,
     run_events,
     runs,
@@ -40,6 +42,7 @@ from app.api.controllers import (
     services,
     sub_runs,
     tokens,
+    upkeep,
     users,
 )
 from app.api.deps import Parts
@@ -53,11 +56,11 @@ from app.api.methods import make_options
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
 from app.api.proxies import TrustedProxies
-from app.api.refusals import make_refusal_hook
+from app.api.refusals import make_note_of_handing_on, make_refusal_hook
 from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
-from app.api.totals import Totals
+from app.api.totals import Totals as RunTotals
 from app.auth.roles import Needs
 from app.clock import now
 from app.db.database import Database
@@ -69,8 +72,10 @@ from app.definitions.timetable import Timetable
 from app.engine.admission import Queues
 from app.people.access import asks_who_calls, find_provider, make_access, with_users
 from app.people.oidc import Oidc
+from app.queue.bell import Bell
 from app.queue.dequeue import Waiting
 from app.queue.dispatcher import Dispatcher
+from app.queue.order import Order
 from app.runs.ground import Ground, Identity, Machine
 from app.runs.guard import guard
 from app.runs.launch import Launcher
@@ -91,11 +96,18 @@ from app.telemetry.traffic import Traffic
 from app.upkeep.audit_pruning import AuditPruning
 from app.upkeep.audit_sealing import AuditSealer
 from app.upkeep.changes import Forgetting
+from app.upkeep.doctor import Doctor
+from app.upkeep.limits import Said, Totals
+from app.upkeep.policies import Defaults, Policies
+from app.upkeep.retention import Retention
+from app.upkeep.set_limits import DagLimits
 from app.web import pages
 
 API_PATH = "/api/v2"
 _SERVER = "server"
-_PEOPLE_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS]
+_CLERK = "clerk"  # lets runs wait, and begins none
+# A stream is looked at again and again, whether it may go on, and no other node knows who listens here.
+_OWN_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS, *events.HANDLERS]
 _DAG_HANDLERS = [
     *dags.HANDLERS,
     *dag_list.HANDLERS,
@@ -105,10 +117,18 @@ _DAG_HANDLERS = [
     schemas.get_schema,
 ]
 _SCHEDULE_HANDLERS = schedules.HANDLERS
-_SYSTEM_HANDLERS = [health.get_health, *monitoring.HANDLERS, *events.HANDLERS, *services.HANDLERS, *audit.HANDLERS]
+_SYSTEM_HANDLERS = [
+    health.get_health,
+    *monitoring.HANDLERS,
+    *services.HANDLERS,
+    *audit.HANDLERS,
+    *upkeep.HANDLERS,
+    *retention.HANDLERS,
+]
 _RUN_HANDLERS = [
     *runs.HANDLERS,
     *queues.HANDLERS,
+    *queue_order.HANDLERS,
     *reruns.HANDLERS,
     *run_events.HANDLERS,
     *log_search.HANDLERS,
@@ -127,6 +147,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     audit_sealer: AuditSealer
     forgetting: Forgetting
     scheduler: Scheduler
+    bell: Bell
+    recorder: Recorder
 
 
 def check_exposure(settings: Settings) -> None:
@@ -161,8 +183,10 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
+        server.bell.start()
         if kind == _SERVER:
             server.audit_sealer.start()
+            server.parts.retention.start()
         server.parts.feed.start()
         server.forgetting.start()
         if settings.scheduler_enabled and kind == _SERVER:
@@ -171,10 +195,13 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
             yield server
         finally:
             await server.scheduler.stop()
+            await server.parts.retention.stop()
+            await server.bell.stop()
             await server.dispatcher.stop()
             await server.parts.resources.stop()
             try:
                 await server.supervisor.stop()
+                await server.bell.ring()
             finally:
                 await server.parts.feed.stop()
                 await server.forgetting.stop()
@@ -192,6 +219,18 @@ async def open_idle(settings: Settings, kind: str, local_token: str) -> AsyncIte
         yield build(settings, database, identify(kind, "", __version__), local_token)
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def open_clerk(settings: Settings, local_token: str) -> AsyncIterator[Server]:
+    """Open the database to let runs wait in queues and to change these: none is taken up or begun here."""
+    async with open_idle(settings, _CLERK, local_token) as server:
+        server.recorder.start()
+        try:
+            yield server
+        finally:
+            await server.recorder.stop()
+            await server.bell.ring()
 
 
 def open_for_people(settings: Settings, local_token: str) -> AbstractAsyncContextManager[Server]:
@@ -223,8 +262,9 @@ def build(
         search=Search(database),
         waiting=Waiting(database, supervisor.changed, ground.queues, now),
         audit_pruning=AuditPruning(database, now),
+        order=Order(database, supervisor.changed, now),
         queues=ground.queues,
-        totals=Totals(database),
+        totals=RunTotals(database),
         next_runs=NextRuns(settings.tz),
         timetable=timetable,
         dag_settings=SettingsOfDags(database, now),
@@ -233,22 +273,34 @@ def build(
         access=make_access(settings, database, local_token, provider),
         feed=Feed(database, settings.event_streams),
         log_search=LogSearch(database),
+        doctor=Doctor(database, settings.orphan_grace_seconds, now),
+        retention=_retention(settings, database, library, ground),
+        dag_limits=DagLimits(database, now),
         zone=settings.tz,
         now=now,
         version=__version__,
     )
-    dispatcher = Dispatcher(database, supervisor, supervisor.changed, ground.queues)
     nodes = Nodes(settings.remote_nodes)
     return Server(
         app=_application(settings, parts, nodes, Traffic(registry)),
         parts=parts,
         supervisor=supervisor,
-        dispatcher=dispatcher,
+        dispatcher=Dispatcher(database, supervisor, supervisor.changed, ground.queues),
+        bell=Bell(database, settings.database_url, supervisor.changed, ground.queues),
+        recorder=recorder,
         nodes=nodes,
         audit_sealer=AuditSealer(database, ground.sealer, now),
         forgetting=Forgetting(database, settings.changes_retention_seconds, now),
         scheduler=Scheduler(database, Ticker(database, timetable, timely, now), timely, identity, now),
     )
+
+
+def _retention(settings: Settings, database: Database, library: Library, ground: Ground) -> Retention:
+    said = Said(days=settings.retention_days, runs=settings.retention_runs, log_bytes=settings.retention_bytes)
+    totals = Said(runs=settings.retention_total_runs, log_bytes=settings.retention_total_bytes).limits
+    defaults = Defaults(said=said, totals=Totals(runs=totals.runs, log_bytes=totals.log_bytes))
+    policies = Policies(database, library, ground.base_text, defaults)
+    return Retention(database, policies, now, settings.retention_interval_seconds)
 
 
 def _resources(settings: Settings) -> ResourceSampler:
@@ -272,7 +324,7 @@ def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Grou
         detached_lease_seconds=settings.detach_lease_seconds,
         orphan_grace_seconds=settings.orphan_grace_seconds,
         # A process that runs one file serves no queue, so nothing may wait there.
-        queues=Queues(enabled=settings.queues_enabled and identity.kind == _SERVER, limits=settings.queues),
+        queues=Queues(enabled=settings.queues_enabled and identity.kind in (_SERVER, _CLERK), limits=settings.queues),
         zone=settings.tz,
         now=now,
         sealer=Sealer(settings.secret_key, settings.home),
@@ -300,9 +352,9 @@ def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Lite
             Router(
                 path,
                 route_handlers=[make_options(handed_on), *handed_on],
-                before_request=make_forward(nodes, path),
+                before_request=make_forward(nodes, path, make_note_of_handing_on(parts.access.refusals)),
             ),
-            Router(path, route_handlers=[make_options(_PEOPLE_HANDLERS), *_PEOPLE_HANDLERS]),
+            Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             Router(settings.base_path or "/", route_handlers=_page_handlers(settings), include_in_schema=False),
         ],
         guards=[make_guard(parts.access)],

@@ -21,12 +21,16 @@ from app.definitions.timetable import Timetable
 from app.engine.admission import Queues
 from app.people.access import Access
 from app.queue.dequeue import Waiting
+from app.queue.order import Order
 from app.runs.launch import Launcher
 from app.runs.rerun import Reruns
 from app.spec.library import Library
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler
 from app.upkeep.audit_pruning import AuditPruning
+from app.upkeep.doctor import Doctor
+from app.upkeep.retention import Retention
+from app.upkeep.set_limits import DagLimits
 
 
 class PageNumber(msgspec.Struct, frozen=True):
@@ -56,6 +60,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     search: Search
     waiting: Waiting
     audit_pruning: AuditPruning
+    order: Order
     queues: Queues
     totals: Totals
     next_runs: NextRuns
@@ -66,6 +71,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     access: Access
     feed: Feed
     log_search: LogSearch
+    doctor: Doctor
+    retention: Retention
+    dag_limits: DagLimits
     zone: tzinfo
     now: Callable[[], datetime]
     version: str

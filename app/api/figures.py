@@ -32,6 +32,8 @@ async def gather(parts: Parts) -> Figures:
         queued=None if active is None else active.get(RunStatus.QUEUED, 0),
         runs=None if active is None or ended is None else _by_label(ended, active),
         dags=await _try(parts.database.glance(counting.count_dags), until),
+        removed_runs=parts.retention.total.runs,
+        removed_log_bytes=parts.retention.total.log_bytes,
         schedulers=await _try(parts.database.glance(lambda connection: _schedulers(connection, parts)), until),
     )
 

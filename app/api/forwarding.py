@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote_plus
 import msgspec
 from litestar import Request
 from litestar.response import Response, Stream
+from litestar.types import Scope
 
 from app.api.remote_nodes import Asked, Nodes, Told
 from app.errors import BadRequestError
@@ -24,6 +25,8 @@ _HERE = ("", "local")
 _VIA, _OWN_VIA = "via", "1.1 dagbook"
 # All else stays here: the caller's credentials and cookies, and what is said about this connection alone.
 _HANDED_ON = ("accept", "accept-language", "if-match")
+_ERRORS = 400  # where statuses of errors begin
+Note = Callable[[Scope, str], Awaitable[None]]
 Forward = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any] | Stream | None]]
 
 
@@ -38,8 +41,8 @@ def asked_node(scope: Mapping[str, Any]) -> str:
     return names[0] if names and names[0] not in _HERE else ""
 
 
-def make_forward(nodes: Nodes, prefix: str) -> Forward:
-    """Make the hook that comes before handlers; ``prefix`` is the path of the API."""
+def make_forward(nodes: Nodes, prefix: str, note: Note) -> Forward:
+    """Make the hook that comes before handlers; ``prefix`` is the path of the API, ``note`` hears of what was done."""
 
     async def forward(request: Request[Any, Any, Any]) -> Response[Any] | Stream | None:
         name = asked_node(request.scope)
@@ -48,7 +51,10 @@ def make_forward(nodes: Nodes, prefix: str) -> Forward:
         if name not in nodes:
             raise BadRequestError(f"{PARAMETER}: there is no node named {shorten(name)}")
         request.scope["remote_node"] = name  # type: ignore[typeddict-unknown-key]  # for the line in the log
-        return _response(await nodes.ask(name, await _asked(request, prefix)))
+        told = await nodes.ask(name, await _asked(request, prefix))
+        if told.status < _ERRORS:
+            await note(request.scope, name)
+        return _response(told)
 
     return forward
 

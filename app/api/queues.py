@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import tzinfo
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from app.api.schemas.queues import Queue, QueuesSummary
+from app.api.present import run_summary, time_text
+from app.api.schemas.common import or_unset
+from app.api.schemas.queues import Paused, Queue, QueuesSummary
+from app.api.schemas.runs import DAGRunSummary, PlaceHolder, WaitingFor
 from app.db.repositories.reading import Row
-from app.engine.admission import Queues
+from app.engine.admission import Pause, Queues, Scene, Wait
+from app.queue.reasons import Standing, heads_of, standing
+
+_MOST_HOLDERS = 20
 
 
 class Group(msgspec.Struct, kw_only=True):
@@ -22,10 +29,10 @@ class Group(msgspec.Struct, kw_only=True):
     waiting: list[Row] = []
 
 
-def groups(queues: Queues, live: Sequence[Row], waiting: Sequence[Row]) -> list[Group]:
+def groups(queues: Queues, live: Sequence[Row], waiting: Sequence[Row], paused: Sequence[str] = ()) -> list[Group]:
     """Sort runs into their queues: configured ones first and in their order, the others by name.
 
-    A queue that is not configured has the limit of the first run in it.
+    A queue that is not configured has the limit of the first run in it; it is there because of a run, or a pause.
     """
     configured = queues.limits if queues.enabled else {}
     found = {name: Group(name=name, configured=True, limit=limit) for name, limit in configured.items()}
@@ -33,6 +40,8 @@ def groups(queues: Queues, live: Sequence[Row], waiting: Sequence[Row]) -> list[
         _group_of(run, found).live.append(run)
     for run in waiting:
         _group_of(run, found).waiting.append(run)
+    for name in paused:
+        found.setdefault(name, Group(name=name))
     others = sorted(found.keys() - configured.keys())
     return [found[name] for name in (*configured, *others)]
 
@@ -42,6 +51,64 @@ def _group_of(run: Row, found: dict[str, Group]) -> Group:
     if name not in found:
         found[name] = Group(name=name, limit=run["max_active_runs"])
     return found[name]
+
+
+def show_queue(group: Group, scene: Scene, queues: Queues, zone: tzinfo) -> Queue:
+    """Show a queue with all runs in it."""
+    return Queue(
+        name=group.name,
+        type="global" if group.configured else "dag-based",
+        max_concurrency=group.limit if group.limit > 0 else UNSET,
+        running=[run_summary(run, zone) for run in group.live],
+        queued=show_waiting(group.waiting, group.waiting[:1], scene, queues, zone),
+        paused=show_pause(scene.pause, zone),
+    )
+
+
+def show_waiting(
+    runs: Sequence[Row], first: Sequence[Row], scene: Scene, queues: Queues, zone: tzinfo, before: int = 0
+) -> list[DAGRunSummary]:
+    """Show runs that wait in one queue, of which ``first`` is the first, with so many before these."""
+    heads = heads_of(queues, first, {row["queue"]: scene for row in first})
+    shown = []
+    for position, run in enumerate(runs, before + 1):
+        summary = run_summary(run, zone)
+        if head := heads.get(run["queue"]):
+            summary.waiting_for = waiting_for(standing(run["item"], run["priority"], position, head), zone)
+        shown.append(summary)
+    return shown
+
+
+def waiting_for(found: Standing, zone: tzinfo) -> WaitingFor:
+    """Show how a run stands in its queue."""
+    wait = found.wait
+    limited = wait.limit is not None
+    return WaitingFor(
+        queue=wait.queue,
+        item=found.item,
+        priority=found.priority,
+        position=found.position,
+        reason=wait.cause.value,
+        message=wait.text,
+        limit=wait.limit if wait.limit is not None else UNSET,
+        running=wait.live if limited else UNSET,
+        held_by=_holders(wait, zone) if limited else UNSET,
+        since=time_text(wait.pause.since, zone) if wait.pause else UNSET,
+        by=or_unset(wait.pause.actor or "") if wait.pause else UNSET,
+        selector=dict(wait.selector) if wait.selector else UNSET,
+    )
+
+
+def _holders(wait: Wait, zone: tzinfo) -> list[PlaceHolder]:
+    return [
+        PlaceHolder(name=one.dag_name, dag_run_id=one.run_id, started_at=time_text(one.since, zone))
+        for one in wait.holders[:_MOST_HOLDERS]
+    ]
+
+
+def show_pause(pause: Pause | None, zone: tzinfo) -> Paused | UnsetType:
+    """Show the pause of a queue, if it has one."""
+    return UNSET if pause is None else Paused(since=time_text(pause.since, zone), by=or_unset(pause.actor or ""))
 
 
 def summarize(queues: Sequence[Queue]) -> QueuesSummary:

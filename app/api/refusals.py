@@ -1,4 +1,4 @@
-"""What the audit notes of requests that were refused: who wanted to do what."""
+"""What the audit notes of requests that no use case here carries out: those that were refused, or handed on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from litestar.types import Scope
+from msgspec.structs import replace
 
 from app.api.guards import action_of
 from app.auth.caller import Caller
@@ -14,6 +15,7 @@ from app.errors import ForbiddenError
 from app.people.refusals import Refusals
 
 Hook = Callable[[Exception, Scope], Awaitable[None]]
+Note = Callable[[Scope, str], Awaitable[None]]
 
 
 def make_refusal_hook(refusals: Refusals) -> Hook:
@@ -22,6 +24,18 @@ def make_refusal_hook(refusals: Refusals) -> Hook:
     async def note(error: Exception, scope: Scope) -> None:
         if isinstance(error, ForbiddenError):
             await refusals.note(_caller(scope).origin, _deed(scope))
+
+    return note
+
+
+def make_note_of_handing_on(refusals: Refusals) -> Note:
+    """Make what is called when another server has done what was asked; its own audit knows it by the same request."""
+
+    async def note(scope: Scope, node: str) -> None:
+        handler = scope.get("route_handler")
+        if handler and action_of(handler):
+            deed = replace(_deed(scope), outcome="done", after={"remoteNode": node})
+            await refusals.note_elsewhere(_caller(scope).origin, deed)
 
     return note
 

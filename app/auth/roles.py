@@ -39,6 +39,7 @@ class Needs(Enum):
     OWN = "to be a user"
     ADMIN = "to be an admin"
     AUDIT = "to be an admin where there are users"
+    UPKEEP = "to be an admin, where there are users"
 
 
 class Switches(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +88,7 @@ def _permission(needs: Needs, switches: Switches) -> Permission:
             return Permission(Role.OPERATOR, runs=True)
         case Needs.WRITE:
             return Permission(Role.MANAGER, writes=True)
-        case Needs.REDACT | Needs.ADMIN | Needs.AUDIT:
+        case Needs.REDACT | Needs.ADMIN | Needs.AUDIT | Needs.UPKEEP:
             return Permission(Role.ADMIN, writes=needs is Needs.REDACT)
         case _:
             assert_never(needs)

@@ -33,7 +33,7 @@ def run(*, file: Path, words: tuple[str, ...], params: str, name: str, run_id: s
     settings = current_settings()
     configure(settings.log_format, "warning")
     request = {
-        "spec": _read(file),
+        "spec": read_file(file),
         "name": name or file.stem,
         "params": params_text(params, words),
         "sourceDirectory": str(file.resolve().parent),
@@ -43,7 +43,8 @@ def run(*, file: Path, words: tuple[str, ...], params: str, name: str, run_id: s
     return uvloop.run(_run(settings, request))
 
 
-def _read(file: Path) -> str:
+def read_file(file: Path) -> str:
+    """Return the text of a definition; one that cannot be run ends the command."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

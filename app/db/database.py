@@ -6,15 +6,16 @@ All work is a synchronous function of a connection, run inside one transaction.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 from typing import Any, NewType, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, select
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, func, select
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 from app.db.failure import telling_unavailable
@@ -105,6 +106,14 @@ class Database:
         with telling_unavailable(self.dialect):
             return await self._engines.glance(work)
 
+    async def snapshot(self, work: Read[T]) -> T:
+        """Run work that only reads, takes as long as it takes, and sees one state of the database throughout.
+
+        What others commit meanwhile is kept twice until the end.
+        """
+        with telling_unavailable(self.dialect):
+            return await self._engines.snapshot(work)
+
     async def write(self, work: Write[T], *, durable: bool = True) -> T:
         """Run work in a transaction that is committed when it returns and rolled back when it raises.
 
@@ -132,6 +141,16 @@ class Database:
                 listener(told)
         return done
 
+    @asynccontextmanager
+    async def alone(self, purpose: str) -> AsyncIterator[bool]:
+        """Tell whether nobody else does the same on this database for as long as the block lasts.
+
+        Whoever dies, or loses the connection to PostgreSQL, is not alone any more: what is done must bear that.
+        """
+        with telling_unavailable(self.dialect):
+            async with self._engines.alone(purpose) as is_alone:
+                yield is_alone
+
     async def close(self) -> None:
         """Finish the writes that were asked for, then close all connections; harmless when repeated."""
         await asyncio.gather(*self._writes, return_exceptions=True)
@@ -150,9 +169,13 @@ class _Engines(Protocol):
 
     async def glance(self, work: Read[T]) -> T: ...
 
+    async def snapshot(self, work: Read[T]) -> T: ...
+
     async def write(self, work: Write[T], *, durable: bool) -> T: ...
 
     def wakeups(self, heard: Callable[[], None]) -> Wakeups | None: ...
+
+    def alone(self, purpose: str) -> AbstractAsyncContextManager[bool]: ...
 
     async def close(self) -> None: ...
 
@@ -177,6 +200,7 @@ class _Sqlite:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._checkpointer = Checkpointer(url.database or "")
         self._closed = False
+        self._purposes: set[str] = set()
 
     async def read(self, work: Read[T]) -> T:
         # Cancelled inside a statement, aiosqlite's connection would keep its snapshot until it is collected,
@@ -190,6 +214,9 @@ class _Sqlite:
     async def glance(self, work: Read[T]) -> T:
         return self._glancer.run(lambda plain: work(ReadConnection(plain)))
 
+    async def snapshot(self, work: Read[T]) -> T:
+        return await self.read(work)  # every transaction of SQLite sees one state
+
     async def write(self, work: Write[T], *, durable: bool) -> T:
         def whole() -> T:
             self._writer.sync("FULL" if durable else "NORMAL")
@@ -201,6 +228,16 @@ class _Sqlite:
 
     def wakeups(self, heard: Callable[[], None]) -> Wakeups | None:  # noqa: ARG002 - a file has one server
         return None
+
+    @asynccontextmanager
+    async def alone(self, purpose: str) -> AsyncIterator[bool]:
+        is_first = purpose not in self._purposes
+        self._purposes.add(purpose)
+        try:
+            yield is_first  # the file has one server
+        finally:
+            if is_first:
+                self._purposes.discard(purpose)
 
     async def close(self) -> None:
         if self._closed:
@@ -290,6 +327,7 @@ class _Postgres:
 
     def __init__(self, url: URL, application: str, pool_size: int) -> None:
         arguments = postgres_arguments(application) | {"command_timeout": _COMMAND_SECONDS}
+        self._url, self._application = url, application
         arguments["server_settings"] |= {"idle_in_transaction_session_timeout": _ASLEEP_MILLISECONDS}
         self._arguments = arguments
         self._engine = create_async_engine(
@@ -309,12 +347,33 @@ class _Postgres:
     async def glance(self, work: Read[T]) -> T:
         return await self.read(work)
 
+    async def snapshot(self, work: Read[T]) -> T:
+        async with self._open_apart("REPEATABLE READ", postgresql_readonly=True) as connection:
+            return await connection.run_sync(lambda plain: work(ReadConnection(plain)))
+
+    @asynccontextmanager
+    async def _open_apart(self, isolation: str, **options: Any) -> AsyncIterator[AsyncConnection]:
+        """Open a connection beside the pool, without limits of time."""
+        arguments = postgres_arguments(self._application)
+        engine = create_async_engine(self._url, poolclass=NullPool, isolation_level=isolation, connect_args=arguments)
+        try:
+            async with engine.execution_options(**options).connect() as connection:
+                yield connection
+        finally:
+            await engine.dispose()
+
     async def write(self, work: Write[T], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
         async with self._engine.begin() as connection:
             return await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
 
     def wakeups(self, heard: Callable[[], None]) -> Wakeups | None:
         return Wakeups(create_async_engine(self._engine.url, poolclass=NullPool, connect_args=self._arguments), heard)
+
+    @asynccontextmanager
+    async def alone(self, purpose: str) -> AsyncIterator[bool]:
+        # The lock goes with its connection, which is closed and not given back to a pool.
+        async with self._open_apart("AUTOCOMMIT") as connection:
+            yield bool(await connection.scalar(select(func.pg_try_advisory_lock(func.hashtext(purpose)))))
 
     async def close(self) -> None:
         await self._engine.dispose()

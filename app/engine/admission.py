@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import assert_never
 
 import msgspec
 
+Labels = Mapping[str, str]
+_MOST_NAMED = 3
+
 
 class Entry(msgspec.Struct, frozen=True):
-    """A run that waits: its key, its queue, and how many active runs its DAG allows."""
+    """A run that waits: its key and queue, how many active runs its DAG allows, what labels a worker has to have."""
 
     run: int
     queue: str
     max_active_runs: int
+    selector: Labels = {}
 
 
 class Queues(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,40 +38,163 @@ class Queues(msgspec.Struct, frozen=True, kw_only=True):
         return None if entry.max_active_runs < 0 else max(entry.max_active_runs, 1)
 
 
+class Holder(msgspec.Struct, frozen=True):
+    """A run that holds a place, and since when; not known while its first step has not begun."""
+
+    dag_name: str
+    run_id: str
+    since: datetime | None = None
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Since when a queue is paused, and by whom."""
+
+    since: datetime
+    actor: str | None = None
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes on around those that wait in one queue.
+
+    ``live`` counts the runs under way, of which ``holders`` names the first. ``workers`` has the labels of the workers
+    that are alive; None where runs are not sent to workers, and selectors do not count.
+    """
+
+    live: int = 0
+    holders: Sequence[Holder] = ()
+    pause: Pause | None = None
+    workers: Sequence[Labels] | None = None
+
+
+class Cause(StrEnum):
+    """What a run waits for."""
+
+    OFF = "queuesOff"
+    PAUSED = "paused"
+    LIMIT = "limit"
+    WORKER = "noWorker"
+    TURN = "turn"  # nothing but the moment until it is begun
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run waits: how many go before it, and what the first of them, or else it, waits for."""
+
+    cause: Cause
+    queue: str
+    before: int = 0
+    limit: int | None = None
+    is_limit_of_queue: bool = False  # else it is the maxActiveRuns of the DAG
+    live: int = 0
+    holders: Sequence[Holder] = ()
+    pause: Pause | None = None
+    selector: Labels = {}
+
+    @property
+    def text(self) -> str:
+        """Say it in a sentence."""
+        if not self.before:
+            return self._cause
+        before = f"{self.before} before it in queue {self.queue!r}"
+        return f"{before}, whose turn has come" if self.cause is Cause.TURN else f"{before}; {self._cause}"
+
+    @property
+    def _cause(self) -> str:
+        match self.cause:
+            case Cause.OFF:
+                return "queues are switched off (queues_enabled)"
+            case Cause.PAUSED:
+                return f"queue {self.queue!r} is paused{_told(self.pause)}"
+            case Cause.LIMIT:
+                whose = "the limit of the queue" if self.is_limit_of_queue else "maxActiveRuns of the DAG"
+                taken = f"queue {self.queue!r} has {self.live} of at most {self.limit} runs under way ({whose})"
+                return taken + _named(self.holders, self.live)
+            case Cause.WORKER:
+                wanted = ", ".join(f"{name}={value}" for name, value in sorted(self.selector.items()))
+                return f"no worker has the labels {wanted}"
+            case Cause.TURN:
+                return "its turn has come"
+            case _:
+                assert_never(self.cause)
+
+
 class Admission(msgspec.Struct, frozen=True):
     """The runs that may go, in the order of their turns, and why each of the others waits."""
 
     released: tuple[int, ...]
-    waiting: Mapping[int, str]
+    waiting: Mapping[int, Wait]
 
 
-def admit(entries: Sequence[Entry], live: Mapping[str, int], queues: Queues) -> Admission:
-    """Say who may go now; ``entries`` come in the order in which they are served, ``live`` counts runs by queue.
+def admit(entries: Sequence[Entry], scenes: Mapping[str, Scene], queues: Queues) -> Admission:
+    """Say who may go now; ``entries`` come in the order in which they are served, ``scenes`` by queue.
 
     A queue is served strictly in order: one that has to wait holds up all behind it.
     """
     released: list[int] = []
-    waiting: dict[int, str] = {}
-    busy = dict(live)
-    held_up: dict[str, int] = {}
+    waiting: dict[int, Wait] = {}
+    now = dict(scenes)
+    heads: dict[str, Wait] = {}
     for entry in entries:
-        reason = _reason(entry, busy.get(entry.queue, 0), held_up.get(entry.queue, 0), queues)
-        if reason:
-            waiting[entry.run] = reason
-            held_up[entry.queue] = held_up.get(entry.queue, 0) + 1
-        else:
+        scene = now.get(entry.queue, Scene())
+        wait = heads.get(entry.queue) or wait_of(entry, scene, queues)
+        if wait is None:
             released.append(entry.run)
-            busy[entry.queue] = busy.get(entry.queue, 0) + 1
+            now[entry.queue] = msgspec.structs.replace(scene, live=scene.live + 1)
+        else:
+            waiting[entry.run] = wait
+            heads[entry.queue] = behind(wait, wait.before + 1)
     return Admission(tuple(released), waiting)
 
 
-def _reason(entry: Entry, busy: int, before: int, queues: Queues) -> str:
-    """Say why an entry has to wait; empty when it need not."""
+def wait_of(entry: Entry, scene: Scene, queues: Queues) -> Wait | None:
+    """Say why an entry has to wait although nobody is before it; None when it need not."""
     if not queues.enabled:
-        return "queues are switched off (queues_enabled)"
-    if before:
-        return f"{before} before it in queue {entry.queue!r}"
+        return Wait(cause=Cause.OFF, queue=entry.queue)
+    if scene.pause is not None:
+        return Wait(cause=Cause.PAUSED, queue=entry.queue, pause=scene.pause)
     limit = queues.limit(entry)
-    if limit is None or busy < limit:
+    if limit is not None and scene.live >= limit:
+        return Wait(
+            cause=Cause.LIMIT,
+            queue=entry.queue,
+            limit=limit,
+            is_limit_of_queue=entry.queue in queues.limits,
+            live=scene.live,
+            holders=scene.holders,
+        )
+    if entry.selector and scene.workers is not None and not any(fits(entry.selector, own) for own in scene.workers):
+        return Wait(cause=Cause.WORKER, queue=entry.queue, selector=entry.selector)
+    return None
+
+
+def fits(selector: Labels, labels: Labels) -> bool:
+    """Whether a worker has all the labels that are asked for."""
+    return all(labels.get(name) == value for name, value in selector.items())
+
+
+def behind(head: Wait, before: int) -> Wait:
+    """Say why a run waits that has so many before it, of which the first waits as ``head`` says."""
+    return msgspec.structs.replace(head, before=before)
+
+
+def turn(queue: str) -> Wait:
+    """Say of a run that it may go, and has not yet."""
+    return Wait(cause=Cause.TURN, queue=queue)
+
+
+def _told(pause: Pause | None) -> str:
+    if pause is None:
         return ""
-    return f"queue {entry.queue!r} has {busy} of at most {limit} runs under way"
+    return f" since {_moment(pause.since)}" + (f" by {pause.actor}" if pause.actor else "")
+
+
+def _named(holders: Sequence[Holder], live: int) -> str:
+    named = [
+        f"{one.dag_name}/{one.run_id}" + (f" since {_moment(one.since)}" if one.since else "")
+        for one in holders[:_MOST_NAMED]
+    ]
+    more = [f"{live - len(named)} more"] if named and live > len(named) else []
+    return f": {', '.join([*named, *more])}" if named else ""
+
+
+def _moment(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

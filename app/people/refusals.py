@@ -1,4 +1,7 @@
-"""Notes in the audit of what was refused. Their number is bounded: whoever is refused may try as often as he likes."""
+"""Notes in the audit of what changed nothing here.
+
+The number of those of refusals is bounded: whoever is refused may try as often as he likes.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,10 @@ class Refusals:
         self._noted: deque[float] = deque()
         self._left_out = 0
 
+    async def note_elsewhere(self, origin: Origin, deed: Deed) -> None:
+        """Write down what was done on another server, which cannot be one commit; the answer comes all the same."""
+        await self._write(origin, deed)
+
     async def note(self, origin: Origin, deed: Deed) -> None:
         """Write one down. An answer that is a refusal anyway does not fail because the database is away."""
         if not self._has_room():
@@ -40,12 +47,17 @@ class Refusals:
         left_out, self._left_out = self._left_out, 0
         if left_out:
             deed = msgspec.structs.replace(deed, after={**(deed.after or {}), "leftOutBefore": left_out})
+        if not await self._write(origin, deed):
+            self._left_out += left_out + 1
+
+    async def _write(self, origin: Origin, deed: Deed) -> bool:
         entry = origin.entry(deed, self._now())
         try:
             await self._database.write(lambda connection: audit.add(connection, entry))
         except DatabaseUnavailable as error:
-            self._left_out += left_out + 1
-            _log.warning("what was refused could not be noted in the audit: %s", error)
+            _log.warning("%s of %s %r could not be noted in the audit: %s", deed.action, deed.kind, deed.name, error)
+            return False
+        return True
 
     def _has_room(self) -> bool:
         now = self._seconds()

@@ -1,7 +1,9 @@
-"""Use case: take a run out of its queue (api-behaviour op 35, runtime 22.6)."""
+"""Use cases: take a run out of its queue, or all that wait in one (api-behaviour op 35, runtime 22.6)."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from datetime import datetime
 
 from app.auth.origin import Action, Origin, run_deed
@@ -15,6 +17,9 @@ from app.errors import BadRequestError
 from app.names import shorten
 from app.runs import rows
 from app.runs.signal import QueueSignal
+
+_log = logging.getLogger(__name__)
+_BATCH = 100  # runs that are taken out in one commit
 
 
 class Waiting:
@@ -31,30 +36,63 @@ class Waiting:
 
         Raises BadRequestError when the run does not wait.
         """
-        if not self._queues.enabled:
-            raise BadRequestError("queues are switched off here; set queues_enabled to serve them")
+        self._require_served()
         named = f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}"
         status = RunStatus(run["status"])
         if status is not RunStatus.QUEUED:
             raise BadRequestError(f"{named} is not queued, it is {status.label}")
         now = self._now()
-        if not await self._database.write(lambda connection: _dequeue(connection, run, origin, now)):
+        if not await self._database.write(lambda connection: _take_out(connection, [run], origin, now)):
             raise BadRequestError(f"{named} is not queued any more, it has begun just now")
         self._signal.tell(run["queue"])
 
+    async def clear(self, name: str, typed: str, origin: Origin) -> int:
+        """Take all those out of a queue that wait there now, and tell how many there were.
 
-def _dequeue(connection: WriteConnection, run: Row, origin: Origin, at: datetime) -> bool:
-    if not transitions.lock_waiting(connection, {run["id"]}) or not queue.take(connection, {run["id"]}):
-        return False
-    was = {"queue": run["queue"], "attempt": run["attempt"]}
-    audit.add(connection, origin.entry(run_deed(Action.RUN_DEQUEUE, run, was), at))
-    changes.tell_queues(connection, [run["queue"]])
-    if run["attempt"] == 1:
-        queue.remove_run(connection, run["id"])
-        return True
-    queue.take_back(connection, run["id"], run["attempt"])
+        Some at a time, so that nobody has to wait for all; those that come meanwhile stay. Raises BadRequestError
+        unless ``typed`` is the queue's name.
+        """
+        self._require_served()
+        if typed != name:
+            raise BadRequestError(
+                f"name: {shorten(typed)} is not the queue of the path; type {shorten(name)} to clear it"
+            )
+        last = await self._database.glance(lambda connection: queue.last_item(connection, name))
+        removed = 0
+        while batch := await self._database.glance(
+            lambda connection: queue.find_batch(connection, name, last=last, most=_BATCH)
+        ):
+            now = self._now()
+            removed += await self._database.write(lambda connection: _take_out(connection, batch, origin, now))  # noqa: B023 - awaited at once
+        self._signal.tell(name)
+        _log.info("queue %s was cleared by %s: %d runs taken out", shorten(name), origin.label or "somebody", removed)
+        return removed
+
+    def _require_served(self) -> None:
+        if not self._queues.enabled:
+            raise BadRequestError("queues are switched off here; set queues_enabled to serve them")
+
+
+def _take_out(connection: WriteConnection, found: Sequence[Row], origin: Origin, at: datetime) -> int:
+    """Take runs out of their queues that wait there still, and tell how many did."""
+    keys = transitions.lock_waiting(connection, [run["id"] for run in found])
+    taken = queue.take(connection, keys)
+    gone = [run for run in found if run["id"] in taken]
+    audit.add(connection, *(origin.entry(run_deed(Action.RUN_DEQUEUE, run, _place(run)), at) for run in gone))
+    changes.tell_queues(connection, {run["queue"] for run in gone})
+    queue.remove_runs(connection, [run["id"] for run in gone if run["attempt"] == 1])
+    back = [run for run in gone if run["attempt"] > 1]
+    for run in back:
+        _take_back(connection, run, origin.label, at)
+    changes.tell_runs(connection, [run["id"] for run in back])
+    return len(gone)
+
+
+def _place(run: Row) -> Row:
+    return {"queue": run["queue"], "attempt": run["attempt"]}
+
+
+def _take_back(connection: WriteConnection, run: Row, actor: str | None, at: datetime) -> None:
+    queue.take_back(connection, run["id"], run["attempt"], run["queued_at"])
     last = runs.last_seq(connection, run["id"])
-    told = rows.dequeued_event(run["id"], at, seq=last + 1, attempt=run["attempt"], actor=origin.label)
-    queue.add_event(connection, told)
-    changes.tell_runs(connection, [run["id"]])
-    return True
+    queue.add_event(connection, rows.dequeued_event(run["id"], at, seq=last + 1, attempt=run["attempt"], actor=actor))

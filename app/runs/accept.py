@@ -8,7 +8,7 @@ import msgspec
 
 from app.auth.origin import Action, Origin, run_deed
 from app.db.repositories.schedules import Slot
-from app.db.repositories.transitions import NewRun
+from app.db.repositories.transitions import NewAttempt, NewRun
 from app.engine.admission import Entry, Queues
 from app.engine.event import HANDLER_NAMES
 from app.engine.plan import Plan
@@ -23,7 +23,6 @@ from app.spec.model import Dag
 
 _FIRST = 1
 _UNLIMITED = -1
-_LOW = 1  # nothing uses the other priority yet (runtime 22.2)
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +33,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     dag_name: str = ""
     queue: str = ""
     singleton: bool = False
+    may_queue: bool = False  # whether it waits where its queue has no room, although it is a singleton
+    priority: int = 0  # among those that wait in its queue, the highest first
     trigger: str = "api"
     origin: Origin | None = None  # of the person who wants it; None for what starts by itself
     action: Action = Action.RUN_START
@@ -91,6 +92,9 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
         limited=start.limited and queue != owned.dag_name and dag.max_active_runs > 1,
         patient=start.patient,
         slot=start.slot,
+        may_wait=start.may_queue or not start.singleton,
+        priority=start.priority,
+        selector=dag.worker_selector or None,
         is_child=owned.parentage is not None,
         inputs={"run_id": owned.key, **input_row(owned, ground.sealer)},
         nodes=_node_rows(owned.key, dag),
@@ -99,16 +103,24 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
     )
 
 
-def with_room(new: NewRun, queues: Queues) -> NewRun:
-    """Say how much room there is for a run that is to be started at once: its queue may be full of other DAGs' runs.
+def room_in(queues: Queues, queue: str, dag_name: str, max_active_runs: int, *, patient: bool = False) -> int:
+    """Say how many runs may be under way in a queue for one more to begin at once; 0 for any number.
 
-    In the queue of its own DAG there are no others; only one that would rather wait is told of the room there.
+    In the queue of its own DAG there are no others, and the limit of the DAG says it all; only one that would rather
+    wait (``patient``) is told of the room there.
     """
-    alone = new.queue == new.dag_name and new.queue not in queues.limits
-    if new.max_active_runs < 0 or (alone and not new.patient):
+    alone = queue == dag_name and queue not in queues.limits
+    if max_active_runs < 0 or (alone and not patient):
+        return 0
+    return queues.limit(Entry(0, queue, max_active_runs)) or 0
+
+
+def with_room(new: NewRun, queues: Queues) -> NewRun:
+    """Say how much room there is for a run that is to be started at once: its queue may be full of other DAGs' runs."""
+    room = room_in(queues, new.queue, new.dag_name, new.max_active_runs, patient=new.patient)
+    if not room:
         return new
-    room = queues.limit(Entry(new.key, new.queue, new.max_active_runs))
-    return msgspec.structs.replace(new, room=room or 0, may_wait=queues.enabled and not new.singleton)
+    return msgspec.structs.replace(new, room=room, may_wait=queues.enabled and new.may_wait, in_turn=queues.enabled)
 
 
 def queued(new: NewRun) -> NewRun:
@@ -123,9 +135,36 @@ def queued(new: NewRun) -> NewRun:
         run=new.run | {"status": status, "queued_at": at},
         attempt=new.attempt | {"status": status, "owner": None, "token": 0, "host": None},
         events=[accepted | {"data": accepted["data"] | {"queue": new.queue}}],
-        entry={"run_id": new.key, "queue": new.queue, "priority": _LOW, "queued_at": at},
+        entry=entry_row(new, at),
         first=None,
     )
+
+
+def queued_again(attempt: NewAttempt) -> NewAttempt:
+    """Make of an attempt that would begin one that waits in its run's queue, owned by nobody."""
+    at = attempt.attempt["opened_at"]
+    status = int(RunStatus.QUEUED)
+    opened, entry = attempt.events[0], attempt.audit
+    return msgspec.structs.replace(
+        attempt,
+        audit=entry and entry | {"after": entry["after"] | {"queue": attempt.queue}},
+        run=attempt.run | {"status": status, "queued_at": attempt.run["queued_at"] or at},
+        attempt=attempt.attempt | {"status": status, "owner": None, "token": 0, "host": None},
+        events=[opened | {"data": opened["data"] | {"queue": attempt.queue}}],
+        entry=entry_row(attempt, at),
+        first=None,
+    )
+
+
+def entry_row(waits: NewRun | NewAttempt, at: datetime) -> rows.Row:
+    """Make the row of one that waits in its queue."""
+    return {
+        "run_id": waits.key,
+        "queue": waits.queue,
+        "priority": waits.priority,
+        "queued_at": at,
+        "selector": waits.selector,
+    }
 
 
 def _entry(wanted: Wanted, owned: OwnedRun, definition_hash: str, now: datetime) -> rows.Row | None:

@@ -7,36 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
 
 import msgspec
 
 from app.auth.origin import Action, Origin, run_deed
-from app.db.database import Database
-from app.db.repositories import runs
 from app.db.repositories.reading import Row
 from app.db.repositories.transitions import NewAttempt
 from app.engine.plan import Plan, retried
 from app.engine.state import NodeState, RunState
 from app.engine.status import RunStatus
-from app.errors import InvalidSpecError
-from app.runs import rows, stored
-from app.runs.concealment import input_row, mask_inputs, read_facts
-from app.runs.files import RunFiles
-from app.runs.ground import Ground
-from app.runs.guard import CHANGED
-from app.runs.inputs import Place, evaluate_again
-from app.runs.log import is_read_by
-from app.runs.recorder import Recorder, RunRefusedError
+from app.runs import rows
+from app.runs.accept import room_in
+from app.runs.beginning import Beginnings, until_unchanged
+from app.runs.concealment import input_row, mask_inputs
 from app.runs.run import OwnedRun
 from app.runs.runner import Runner
-from app.runs.secrets import unlock
 from app.runs.stored import StoredRun
 from app.spec import params
-from app.spec.library import Library
-from app.spec.model import Dag
 
-_MOST_TRIES = 5
 _TOKEN = 1
 
 
@@ -54,103 +42,53 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         return self.origin.label if self.origin is not None else None
 
 
-class MakeRunner(Protocol):
-    """Makes the driver of a run that is about to be stored."""
-
-    def __call__(self, run: OwnedRun, dag: Dag, state: RunState, facts: dict[int, rows.NodeFacts]) -> Runner:
-        """Make it."""
-
-
 class Retries:
     """Opens the next attempts of runs that are over."""
 
-    def __init__(
-        self, database: Database, recorder: Recorder, library: Library, ground: Ground, make_runner: MakeRunner
-    ) -> None:
-        self._database = database
-        self._recorder = recorder
-        self._library = library
-        self._ground = ground
-        self._make_runner = make_runner
+    def __init__(self, beginnings: Beginnings) -> None:
+        self._beginnings = beginnings
+        self._ground = beginnings.ground
 
-    async def reopen(self, key: int, retry: Retry) -> Runner:
+    async def reopen(self, key: int, retry: Retry) -> Runner | None:
         """Store the next attempt of a run with the first thing its driver does, and return the driver.
 
-        Raises RunRefusedError, DefinitionGoneError when the text was redacted, InvalidSpecError when it cannot be
-        read any more, BadRequestError when its dotenv files cannot be evaluated, and SealError when its secrets
-        cannot be read here.
+        None when the attempt waits, because there is no room in its queue. Raises RunRefusedError,
+        DefinitionGoneError when the text was redacted, InvalidSpecError when it cannot be read any more,
+        BadRequestError when its dotenv files cannot be evaluated, and SealError when its secrets cannot be read here.
         """
-        tries = 1
-        while True:
-            new, runner = await self._prepare(key, retry)
-            try:
-                await self._recorder.accept_again(new)
-            except RunRefusedError as error:
-                # Somebody set the status of a step by hand after we had read it; that has to count.
-                if error.refusal.code != CHANGED or tries == _MOST_TRIES:
-                    raise
-                tries += 1
-            else:
-                return runner
+        return await until_unchanged(lambda: self._reopen(key, retry))
+
+    async def _reopen(self, key: int, retry: Retry) -> Runner | None:
+        new, runner = await self._prepare(key, retry)
+        waits = await self._beginnings.recorder.accept_again(new)
+        return None if waits else runner
 
     async def _prepare(self, key: int, retry: Retry) -> tuple[NewAttempt, Runner]:
-        before = await self._database.read(
-            lambda connection: stored.load(connection, self._library, self._ground.sealer, key)
-        )
-        if before.loaded.problems:
-            raise InvalidSpecError(before.loaded.problems)
-        owned, problem = await unlock(
-            await self._own(before, retry.attempt or before.run["attempt"] + 1), self._ground.machine
+        before = await self._beginnings.load(key)
+        owned, problem = await self._beginnings.own(
+            before,
+            attempt=retry.attempt or before.run["attempt"] + 1,
+            token=_TOKEN,
+            last_seq=before.last_seq + 1,
         )
         state = retried(Plan.of(owned.definition.dag), before.state, retry.step)
         nodes = node_rows(before.nodes, state, owned.attempt)
         new = self._new_attempt(before, owned, state, nodes, retry)
-        facts = {row["position"]: read_facts(row, self._ground.sealer) for row in nodes}
-        runner = self._make_runner(owned, owned.definition.dag, state, facts)
-        history = await self._history(owned)
+        runner = self._beginnings.runner(owned, state, nodes)
+        history = await self._beginnings.history(owned)
         return msgspec.structs.replace(new, first=runner.begin([*history, *new.events], problem)), runner
-
-    async def _history(self, run: OwnedRun) -> Sequence[Row]:
-        """Give what happened so far to a run whose steps read its log; their file of it went with the attempt."""
-        if not is_read_by(run.definition.dag):
-            return ()
-        return await self._database.read(lambda connection: runs.get_events(connection, run.key))
-
-    async def _own(self, before: StoredRun, number: int) -> OwnedRun:
-        run, definition = before.run, before.loaded.definition
-        place = self._place(before, number)
-        return OwnedRun(
-            key=run["id"],
-            dag_name=run["dag_name"],
-            run_id=run["run_id"],
-            attempt=number,
-            token=_TOKEN,
-            definition=definition,
-            inputs=await evaluate_again(definition.dag, before.inputs, place),
-            last_seq=before.last_seq + 1,
-            queue=run["queue"],
-            parentage=before.parentage,
-        )
-
-    def _place(self, before: StoredRun, number: int) -> Place:
-        ground = self._ground
-        return Place(
-            source_directory=before.inputs.source_directory,
-            own_directory=RunFiles(ground.spool, before.run["id"], number).work,
-            work_dir=ground.work_dir,
-            machine=ground.machine.seen_from(before.inputs.base_environment),
-            limit_seconds=ground.evaluation_limit_seconds,
-        )
 
     def _new_attempt(
         self, before: StoredRun, owned: OwnedRun, state: RunState, nodes: Sequence[rows.Row], retry: Retry
     ) -> NewAttempt:
         now = self._ground.now()
-        identity = self._ground.identity
+        identity, queues = self._ground.identity, self._ground.queues
+        most = before.run["max_active_runs"]
+        room = room_in(queues, owned.queue, owned.dag_name, most) if retry.counted else 0
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
         shown = mask_inputs(owned.inputs, owned.masker)
         told = {"params": shown.params, "params_text": params.show(shown.params)}
-        blank = {"started_at": None, "finished_at": None, "error": None}
+        blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": before.run["queued_at"]}
         asked = {"stop_requested_at": None, "stop_requested_by": None}
         return NewAttempt(
             key=owned.key,
@@ -159,8 +97,12 @@ class Retries:
             previous=owned.attempt - 1,
             last_seq=before.last_seq,
             queue=owned.queue,
-            max_active_runs=before.run["max_active_runs"],
+            max_active_runs=most,
             counted=retry.counted,
+            room=room,
+            in_turn=queues.enabled,
+            may_wait=queues.enabled,
+            selector=owned.definition.dag.worker_selector or None,
             run={"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, **told, **blank, **asked},
             attempt={
                 "run_id": owned.key,

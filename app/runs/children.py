@@ -42,7 +42,7 @@ _SUFFIXES = ("", ".yaml", ".yml")
 class Drivers(Protocol):
     """Those who drive runs, seen from here."""
 
-    async def accept(self, wanted: Wanted, run: OwnedRun) -> None:
+    async def accept(self, wanted: Wanted, run: OwnedRun) -> bool:
         """Store a new run and drive it."""
 
     async def reopen(self, key: int, *, attempt: int) -> None:

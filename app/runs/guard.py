@@ -32,9 +32,7 @@ def guard(run: NewRun, used: bool, activity: Activity) -> Refusal | None:
         return Refusal(_LIMIT, f"DAG {run.dag_name!r} is running already and allows one run at a time")
     waits = run.patient and run.may_wait and not run.limited
     refusal = None if waits else _full(run.dag_name, run.max_active_runs, activity)
-    if refusal is None and is_crowded_out(run, activity) and not run.may_wait:
-        return Refusal(_LIMIT, f"queue {run.queue!r} has {activity.crowd} of at most {run.room} runs under way")
-    return refusal
+    return refusal or _crowded_out(run, activity)
 
 
 def guard_slot(slot: Slot, outcome: str | None) -> Refusal | None:
@@ -46,20 +44,31 @@ def guard_slot(slot: Slot, outcome: str | None) -> Refusal | None:
     )
 
 
-def is_crowded_out(run: NewRun, activity: Activity) -> bool:
-    """Whether there is no room for a run in its queue."""
-    return 0 < run.room <= activity.crowd
+def is_crowded_out(run: NewRun | NewAttempt, activity: Activity) -> bool:
+    """Whether there is no room for a run in its queue, or others wait there before it."""
+    return run.room > 0 and (run.room <= activity.crowd or (run.in_turn and activity.held))
+
+
+def _crowded_out(run: NewRun | NewAttempt, activity: Activity) -> Refusal | None:
+    if run.may_wait or not is_crowded_out(run, activity):
+        return None
+    if run.room <= activity.crowd:
+        return Refusal(_LIMIT, f"queue {run.queue!r} has {activity.crowd} of at most {run.room} runs under way")
+    return Refusal(_LIMIT, f"queue {run.queue!r} is paused, or other runs wait in it already")
 
 
 def guard_again(attempt: NewAttempt, standing: Standing | None, activity: Activity) -> Refusal | None:
-    """Say why a run must not be tried again now (runtime 21.3); ``standing`` is None while the run is not over."""
+    """Say why a run must not be tried again now (runtime 21.3); ``standing`` is None while it is not over, or goes."""
     if standing is None or standing.attempt != attempt.previous:
         return Refusal(
-            _LIMIT, f"run {attempt.run_id!r} of DAG {attempt.dag_name!r} is not over, or was retried just now"
+            _LIMIT,
+            f"run {attempt.run_id!r} of DAG {attempt.dag_name!r} is not over, was retried just now or is going",
         )
     if standing.last_seq != attempt.last_seq:
         return Refusal(CHANGED, f"run {attempt.run_id!r} of DAG {attempt.dag_name!r} was changed just now; try again")
-    return _full(attempt.dag_name, attempt.max_active_runs, activity) if attempt.counted else None
+    if not attempt.counted:
+        return None
+    return _full(attempt.dag_name, attempt.max_active_runs, activity) or _crowded_out(attempt, activity)
 
 
 def guard_claim(claim: Claim, released: Collection[int], last_seq: int | None) -> Refusal | None:

@@ -6,7 +6,7 @@ Behaviour: api-behaviour 3.4 and 3.6, runtime 21.6 and 21.7.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -45,11 +45,14 @@ class SlotTakenError(Exception):
     """Another server has seen to this time of a schedule."""
 
 
+T = TypeVar("T")
+
+
 class Drivers(Protocol):
     """Those who drive runs, seen from here."""
 
-    async def accept(self, wanted: Wanted, run: OwnedRun) -> None:
-        """Store a new run and drive it; raises RunRefusedError."""
+    async def accept(self, wanted: Wanted, run: OwnedRun) -> bool:
+        """Store a new run and drive it, unless it has to wait: then return True. Raises RunRefusedError."""
 
     async def enqueue(self, wanted: Wanted, run: OwnedRun) -> None:
         """Store a new run that waits in its queue; raises RunRefusedError."""
@@ -164,23 +167,23 @@ class Launcher:
         )
         return wanted, owned
 
-    async def _accept(self, stored: Awaitable[None]) -> None:
+    async def _accept(self, stored: Awaitable[T]) -> T:
         try:
-            await stored
+            return await stored
         except RunRefusedError as error:
             if error.refusal.code == SLOT_TAKEN:
                 raise SlotTakenError(error.refusal.message) from error
             raise _as_app_error(error.refusal) from error
 
-    async def reschedule(self, run: Row, start: Start) -> str:
-        """Start a run from what another one worked from, and return its id; raises AppError.
+    async def reschedule(self, run: Row, start: Start) -> tuple[str, bool]:
+        """Start a run from what another one worked from; return its id, and whether it waits. Raises AppError.
 
         Its text, params and environment are the other run's; dotenv files are read again.
         """
-        wanted = msgspec.structs.replace(start, singleton=True, action=Action.RUN_RESCHEDULE)
+        wanted = msgspec.structs.replace(start, singleton=True, may_queue=True, action=Action.RUN_RESCHEDULE)
         return await self.start_again(run, wanted)
 
-    async def start_again(self, run: Row, start: Start) -> str:
+    async def start_again(self, run: Row, start: Start) -> tuple[str, bool]:
         """Do the same within the limits that ``start`` names; raises SlotTakenError, too."""
         name = start.dag_name.strip()
         if name:
@@ -206,8 +209,7 @@ class Launcher:
         )
         start = msgspec.structs.replace(start, revision=source.run["dag_revision"])
         wanted = Wanted(spec=source.spec, base=source.base, file_name=source.run["file_name"], start=start)
-        await self._accept(self._drivers.accept(wanted, owned))
-        return run_id
+        return run_id, await self._accept(self._drivers.accept(wanted, owned))
 
     async def definition_of(self, run: Row) -> Definition:
         """Return what a run works from; raises AppError when that is gone."""

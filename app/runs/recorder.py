@@ -19,9 +19,11 @@ from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import audit, changes, queue, schedules, transitions
 from app.db.repositories.transitions import Activity, Claim, NewAttempt, NewRun, Transition
-from app.engine.admission import Entry, Queues, admit
-from app.runs.accept import queued
+from app.engine.admission import Queues
+from app.runs.accept import queued, queued_again
+from app.runs.crowds import Crowds
 from app.runs.guard import NOT_NEXT, Refusal, guard_again, guard_claim, guard_slot, is_crowded_out
+from app.runs.turns import look
 
 _log = logging.getLogger(__name__)
 _GROUP_LOG_BYTES = 1024 * 1024
@@ -96,9 +98,9 @@ class Recorder:
         """
         return await self._put_new(run)
 
-    async def accept_again(self, attempt: NewAttempt) -> None:
-        """Store the next attempt of a run; raises as ``accept`` does."""
-        await self._put_new(attempt)
+    async def accept_again(self, attempt: NewAttempt) -> bool:
+        """Store the next attempt of a run, and tell whether it waits in its queue; raises as ``accept`` does."""
+        return await self._put_new(attempt)
 
     async def claim(self, claim: Claim) -> None:
         """Take a run out of its queue and store what its driver did with it at once; raises as ``accept`` does."""
@@ -226,7 +228,7 @@ class Recorder:
         if not new:
             return []
         used = transitions.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
-        crowds = _Crowds(connection, [run for _, run in new])
+        crowds = Crowds(connection, [run for _, run in new])
         slots = _Slots(connection, [run for _, run in new])
         accepted = []
         for item, run in new:
@@ -249,20 +251,20 @@ class Recorder:
         again = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]
         if not again:
             return []
-        names = {attempt.dag_name for _, attempt in again if attempt.counted}
         over = transitions.lock_over(connection, {attempt.key for _, attempt in again})
-        active = transitions.count_active(connection, names)
+        crowds = Crowds(connection, [attempt for _, attempt in again])
         accepted = []
         for item, attempt in again:
-            place = (attempt.dag_name, attempt.queue)
-            activity = active.get(place, Activity())
+            activity = crowds.around(attempt)
             refusal = guard_again(attempt, over.get(attempt.key), activity)
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
                 continue
             del over[attempt.key]  # it is not over any more
-            active[place] = msgspec.structs.replace(activity, live=activity.live + 1)
-            accepted.append(attempt)
+            admitted = queued_again(attempt) if is_crowded_out(attempt, activity) else attempt
+            item.queued = admitted.entry is not None
+            crowds.add(admitted)
+            accepted.append(admitted)
         if accepted:
             transitions.add_attempts(connection, accepted)
             transitions.apply(connection, [attempt.first for attempt in accepted if attempt.first is not None])
@@ -291,9 +293,8 @@ class Recorder:
 
     def _released(self, connection: WriteConnection, claims: Sequence[Claim]) -> set[int]:
         names = sorted({claim.queue for claim in claims})
-        rows = [row for name in names for row in queue.find_next(connection, name, len(claims))]
-        entries = [Entry(row["run_id"], row["queue"], row["max_active_runs"]) for row in rows]
-        return set(admit(entries, queue.count_live(connection, names), self._queues).released)
+        looks = [look(connection, name, self._queues, len(claims)) for name in names]
+        return {run for seen in looks for run in seen.admission.released}
 
     def _apply_transitions(
         self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
@@ -330,27 +331,6 @@ def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int
     return False
 
 
-class _Crowds:
-    """What is active around new runs, those that were admitted before them included."""
-
-    def __init__(self, connection: ReadConnection, new: Sequence[NewRun]) -> None:
-        names = {run.dag_name for run in new if run.entry is None or run.limited}
-        self._active = transitions.count_active(connection, names) if names else {}
-        crowded = {run.queue for run in new if run.room}
-        self._live = queue.count_live(connection, crowded) if crowded else {}
-
-    def around(self, run: NewRun) -> Activity:
-        activity = self._active.get((run.dag_name, run.queue), Activity())
-        return msgspec.structs.replace(activity, crowd=self._live.get(run.queue, 0))
-
-    def add(self, run: NewRun) -> None:
-        activity, waits = self.around(run), run.entry is not None
-        self._active[run.dag_name, run.queue] = Activity(
-            live=activity.live + (not waits), queued=activity.queued + waits
-        )
-        self._live[run.queue] = activity.crowd + (not waits)
-
-
 class _Slots:
     """What has become of the times of schedules that new runs are started for."""
 
@@ -374,10 +354,10 @@ def _settled(run: NewRun, slot: schedules.Slot) -> schedules.Settled:
 def _turns(work: _Work) -> tuple[str, ...]:
     """Name what has to be counted before the work can be done: runs of a DAG, runs in a queue."""
     match work:
-        case NewRun(room=room) if room:
-            return (work.dag_name, f"queue {work.queue}")
         case NewRun() | NewAttempt(counted=True):
-            return (work.dag_name,)
+            # Entries get their numbers in the order in which they are committed: nobody sees a later one earlier.
+            in_queue = work.room or work.entry is not None
+            return (work.dag_name, f"queue {work.queue}") if in_queue else (work.dag_name,)
         case Claim():
             return (f"queue {work.queue}",)
     return ()

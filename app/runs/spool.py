@@ -140,7 +140,7 @@ class StreamFollower:
         at = self.position
         text = self._stored_text(length, shown)
         lines = text.count("\n")
-        stored = at.byte_offset < self._limit
+        stored = at.byte_offset <= self._limit  # what comes behind the very last byte that fits is marked, too
         self.position = Position(
             seq=at.seq + stored,
             first_line=at.first_line + lines,
@@ -164,7 +164,7 @@ class StreamFollower:
         room = self._limit - self.position.byte_offset
         if room >= length:
             return read_text(shown)
-        if room > 0:
+        if room >= 0:
             return read_text(shown[:room]) + f"\n[dagbook: the log limit of {self._limit} bytes is reached]\n"
         return ""
 

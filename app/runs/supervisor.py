@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -20,6 +21,7 @@ from app.executors import proc
 from app.executors.blanks import Blanks
 from app.runs.accept import Wanted, new_run, queued, with_room
 from app.runs.again import Retries, Retry
+from app.runs.beginning import Beginnings
 from app.runs.casualties import Casualties, Casualty
 from app.runs.children import Exchange
 from app.runs.environment import RunEnvironment
@@ -61,8 +63,9 @@ class Supervisor:
         self._beat: asyncio.Task[None] | None = None
         self._notifier = Notifier(database, ground.zone)
         self._exchange = Exchange(database, library, ground, self)
-        self._retries = Retries(database, recorder, library, ground, self._runner)
-        self._releases = Releases(database, recorder, library, ground, self._runner)
+        beginnings = Beginnings(database, recorder, library, ground, self._runner)
+        self._retries = Retries(beginnings)
+        self._releases = Releases(beginnings)
         self._casualties = Casualties(database, ground)
         self._given_up: list[Casualty] = []
         self._stopping = asyncio.Event()
@@ -168,11 +171,11 @@ class Supervisor:
 
     # -- runs ------------------------------------------------------------------------------------------------
 
-    async def accept(self, wanted: Wanted, run: OwnedRun) -> None:
+    async def accept(self, wanted: Wanted, run: OwnedRun) -> bool:
         """Store a new run with the first thing its driver does, and drive it.
 
-        Where its queue has no room for it, it waits there instead. Raises RunRefusedError, and SealError when its
-        secrets cannot be kept.
+        Where its queue has no room for it, it waits there instead, and this returns True. Raises RunRefusedError, and
+        SealError when its secrets cannot be kept.
         """
         run, problem = await unlock(run, self._ground.machine)
         dag = run.definition.dag
@@ -183,6 +186,7 @@ class Supervisor:
             self.changed.tell(run.queue)
         else:
             self.drive(runner)
+        return waits
 
     async def enqueue(self, wanted: Wanted, run: OwnedRun) -> None:
         """Store a new run that waits in its queue; raises as ``accept`` does.
@@ -193,17 +197,28 @@ class Supervisor:
         await self._recorder.accept(queued(new_run(wanted, run, self._ground)))
         self.changed.tell(run.queue)
 
-    async def release(self, key: int) -> None:
-        """Take a run out of its queue and drive it; raises what ``Releases.release`` does."""
-        self.drive(await self._releases.release(key))
+    async def release(self, keys: Sequence[int]) -> list[BaseException | None]:
+        """Take runs out of their queue and drive them; returns for each why not, as ``Releases.release`` does."""
+        begun = await self._releases.release(keys)
+        for runner in begun:
+            if isinstance(runner, Runner):
+                self.drive(runner)
+        return [None if isinstance(one, Runner) else one for one in begun]
 
     async def give_up(self, key: int, reason: str) -> None:
         """End a run that waits and cannot be begun as failed."""
         await self._releases.give_up(key, reason)
 
     async def retry(self, key: int, retry: Retry) -> None:
-        """Begin the next attempt of a run that is over, and drive it; raises what ``Retries.reopen`` does."""
-        self.drive(await self._retries.reopen(key, retry))
+        """Begin the next attempt of a run that is over, and drive it; raises what ``Retries.reopen`` does.
+
+        Where the run's queue has no room for it, it waits there instead.
+        """
+        runner = await self._retries.reopen(key, retry)
+        if runner is None:
+            self.changed.tell()
+        else:
+            self.drive(runner)
 
     async def reopen(self, key: int, *, attempt: int) -> None:
         """Begin attempt ``attempt`` of a sub-run that is over, whatever limits its DAG has, and drive it."""

@@ -53,6 +53,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     monitoring_retention_seconds: float
     event_streams: int
     changes_retention_seconds: float
+    retention_days: int
+    retention_runs: int
+    retention_bytes: int
+    retention_total_runs: int
+    retention_total_bytes: int
+    retention_interval_seconds: float
     evaluation_timeout_seconds: float
     auth_mode: str
     auth_token_secret: str

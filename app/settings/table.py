@@ -78,7 +78,12 @@ TABLE = (
     Setting("spool_dir", PATH, f"{HOME}/spool", "Where the output of steps lies until it is stored."),
     Setting("secret_key", KEY, "", "Encrypts what is kept of secrets; empty takes the file secret.key in the home."),
     Setting("max_body_bytes", whole(1024, 2**40), "4194304", "Longest request body that is read."),
-    Setting("log_limit_bytes", whole(1024, 2**50), "1073741824", "Most output of one step that is stored."),
+    Setting(
+        "log_limit_bytes",
+        whole(1024, 2**50),
+        "1073741824",
+        "Most output of one step that is stored, of stdout and stderr each.",
+    ),
     Setting("orphan_grace_seconds", SECONDS, "180", "How long the runs of another machine's lost server wait for it."),
     Setting("lease_seconds", SECONDS, "10", "How long a server owns a run without renewing that."),
     Setting("detach_lease_seconds", SECONDS, "900", "The same after an orderly stop, while steps go on."),
@@ -89,6 +94,14 @@ TABLE = (
     Setting("monitoring_retention_seconds", SECONDS, "86400", "How long that is remembered."),
     Setting("event_streams", whole(0, 100_000), "256", "Most live feeds that are served at a time."),
     Setting("changes_retention_seconds", SECONDS, "86400", "How long a live feed that broke off can be resumed."),
+    Setting(
+        "retention_days", whole(-1, 36_500), "30", "Days that runs of DAGs that do not say it are kept; -1: for ever."
+    ),
+    Setting("retention_runs", whole(-1, 10**9), "-1", "Runs that are kept of each DAG, the newest; -1: all."),
+    Setting("retention_bytes", whole(-1, 2**50), "-1", "Bytes of logs that are kept of each DAG; -1: all."),
+    Setting("retention_total_runs", whole(-1, 10**9), "-1", "Runs that are kept of all DAGs together; -1: all."),
+    Setting("retention_total_bytes", whole(-1, 2**50), "-1", "Bytes of logs that are kept of all DAGs; -1: all."),
+    Setting("retention_interval_seconds", SECONDS, "3600", "How often runs are removed that are kept no longer."),
     Setting("evaluation_timeout_seconds", SECONDS, "10", "Most time for the commands in parameters and environment."),
     Setting("auth_mode", choice("none", "builtin", "oidc"), "none", "Who says who people are; see Authentication."),
     Setting("auth_token_secret", SECRET, "", "Key of the tokens of logins, 32 random characters or more."),

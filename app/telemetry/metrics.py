@@ -23,6 +23,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     runs: Mapping[str, int] | None = None  # by the label of the status
     dags: int | None = None
     schedulers: int | None = None
+    removed_runs: int = 0
+    removed_log_bytes: int = 0
 
 
 class MetricsPage:
@@ -52,6 +54,9 @@ class _Collector(Collector):
         info.add_metric([figures.version, platform.python_version()], 1)
         yield info
         yield _gauge("dagu_uptime_seconds", "Seconds since the server started.", figures.uptime_seconds)
+        yield _counter("dagbook_retention_removed_runs", "Runs that this server has removed.", figures.removed_runs)
+        meaning = "Bytes of logs that this server has removed."
+        yield _counter("dagbook_retention_removed_log_bytes", meaning, figures.removed_log_bytes)
         if figures.running is not None:
             yield _gauge("dagu_dag_runs_currently_running", "Runs that are under way.", figures.running)
         if figures.queued is not None:
@@ -63,6 +68,10 @@ class _Collector(Collector):
         if figures.schedulers is not None:
             running = int(figures.schedulers > 0)
             yield _gauge("dagu_scheduler_running", "Whether a scheduler is active.", running)
+
+
+def _counter(name: str, meaning: str, value: float) -> Metric:
+    return CounterMetricFamily(name, meaning, value)
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:

@@ -1,1 +1,1 @@
-"""Housekeeping: use cases that keep what is stored in order."""
+"""Upkeep of the database: what must hold in it, and what may go from it."""

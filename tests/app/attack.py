@@ -53,7 +53,7 @@ def fields(server: Server, document: Mapping[str, Any]) -> list[Field]:
 
 
 def _routes(server: Server) -> list[HTTPRoute]:
-    return [route for route in server.app._app.routes if isinstance(route, HTTPRoute)]  # type: ignore[attr-defined]
+    return [route for route in server.app._app._app.routes if isinstance(route, HTTPRoute)]  # type: ignore[attr-defined]
 
 
 def _methods(route: HTTPRoute) -> list[str]:
@@ -149,8 +149,10 @@ class Attacker:
         }  # fmt: skip
         sent: list[dict[str, Any]] = []
 
+        messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
+            return next(messages, {"type": "http.disconnect"})  # who hangs up ends a stream that would have no end
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)

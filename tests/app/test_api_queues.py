@@ -306,7 +306,7 @@ async def test_of_taking_out_and_starting_one_wins(dagbook: Dagbook, tmp_path: P
 
 
 async def test_a_queued_retry_that_is_taken_out_leaves_the_run_as_it_was(dagbook: Dagbook, server: Server) -> None:
-    """No operation queues a retry yet, so its rows are made by hand."""
+    """Its rows are made by hand, so that it waits in a queue that nobody serves."""
     ended = await dagbook.run("steps: [{name: a, command: 'false'}]\n", dagRunId="r1")
 
     def queue_again(connection: Any) -> None:
@@ -409,7 +409,8 @@ async def test_the_one_that_is_next_is_noted_with_why_it_waits(
     await beside.running(ids[0], "a", "ready")
     await configured.dispatcher.run_once({"narrow"})
     (entry,) = await configured.parts.database.read(lambda connection: queue.find_next(connection, "narrow", 9))
-    assert entry["reason"] == "queue 'narrow' has 1 of at most 1 runs under way"
+    full = "queue 'narrow' has 1 of at most 1 runs under way (the limit of the queue)"
+    assert entry["reason"].startswith(f"{full}: {beside.name}/{ids[0]} since 2")
     (tmp_path / "gate").touch()
     for run_id in ids:
         await beside.finished(run_id)

@@ -18,7 +18,6 @@ from app.db.database import Database, WriteConnection
 from app.db.models import AuditEntry
 from app.main import Server
 from app.people.refusals import Refusals
-from app.telemetry.request import request_id
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import PASSWORD, People, Person, code_of
 from tests.db.rows import NOW
@@ -123,9 +122,8 @@ async def test_through_which_token_is_told(people: People, admin: Person, name: 
 
 async def test_in_which_request_is_told(client: httpx.AsyncClient, name: str) -> None:
     number = secrets.token_hex(8)
-    token = request_id.set(number)  # as the server's middleware does for each request
-    await store(client, name)
-    request_id.reset(token)
+    spec = {"name": name, "spec": SPEC}
+    await client.post("/dags", json=spec, headers={"X-Request-Id": number})
     await store(client, f"{name}-b")
     assert [entry["object"] for entry in await entries(client, requestId=number)] == [name]
 

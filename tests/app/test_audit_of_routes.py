@@ -131,6 +131,13 @@ async def suspend(scene: Scene) -> str:
     return scene.name
 
 
+@case(("PUT", "/dags/{fileName}/settings"))
+async def put_settings(scene: Scene) -> str:
+    await scene.store()
+    await scene.do("PUT", f"/dags/{scene.name}/settings", catchup="all")
+    return scene.name
+
+
 @case(("POST", "/dags/{fileName}/revisions/{number}/restore"))
 async def restore(scene: Scene) -> str:
     await scene.store()
@@ -307,7 +314,7 @@ async def scene(people: People, name: str) -> AsyncIterator[Scene]:
 
 
 def actions(server: Server) -> dict[Route, Action]:
-    found = find_actions(server.app._app)  # type: ignore[attr-defined]
+    found = find_actions(server.app._app._app)  # type: ignore[attr-defined]
     return {
         (method, path.removeprefix(API_PATH).replace(":str", "")): action for (method, path), action in found.items()
     }

@@ -148,6 +148,7 @@ async def test_a_number_of_another_database_says_so_too(door: Door, after: str) 
         ("run=etl/latest", "run"),
         ("run=a%00/b", "run"),
         ("dag=a&dag=b", "dag"),
+        ("remoteNode=web", "remoteNode"),  # who listens is looked at again and again, here
     ],
 )
 async def test_what_makes_no_sense_is_refused_by_name(client: httpx.AsyncClient, query: str, field: str) -> None:

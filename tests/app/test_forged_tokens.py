@@ -61,6 +61,14 @@ def tampered(**values: Any) -> Forge:
     return forge
 
 
+def doubled(token: str) -> str:
+    """Add members to the claims that come after the true ones, under the true signature."""
+    head, claims, signature = token.split(".")
+    true = base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))
+    raised = part(true[:-1] + b',"role":"admin","username":"admin"}')
+    return f"{head}.{raised}.{signature}"
+
+
 FORGERIES: dict[str, Forge] = {
     "alg none": unsigned("none"),
     "alg None": unsigned("None"),
@@ -73,6 +81,10 @@ FORGERIES: dict[str, Forge] = {
     "HS384": lambda claims, _: sign(header(alg="HS384"), claims, digest="sha384"),
     "HS512": lambda claims, _: sign(header(alg="HS512"), claims, digest="sha512"),
     "RS256": lambda claims, _: jwt.encode(claims, KEY, algorithm="RS256"),
+    "two algs, the last one none": lambda claims, _: sign(b'{"alg":"HS256","alg":"none"}', claims),
+    "two algs, the first one none": lambda claims, _: part(b'{"alg":"none","alg":"HS256"}') + f".{part(claims)}.",
+    "hs256 in small letters": lambda claims, _: sign(header(alg="hs256"), claims),
+    "ES256 signed by HMAC": lambda claims, _: sign(header(alg="ES256"), claims),
     "a public key as secret": lambda claims, _: sign(header(), claims, PUBLIC),
     "RS256 signed by HMAC": lambda claims, _: sign(header(alg="RS256"), claims, PUBLIC),
     "another secret": lambda claims, _: sign(header(), claims, "another secret that is long enough too"),
@@ -108,6 +120,8 @@ FORGERIES: dict[str, Forge] = {
     "uid as a list": claiming(uid=["x"]),
     "another generation": claiming(gen=2),
     "generation 0": claiming(gen=0),
+    "exp infinite": lambda claims, _: sign(header(), json.dumps(claims)[:-1].encode() + b',"exp":1e999}'),
+    "role raised in a second claim": lambda _, token: doubled(token),
     "role raised": tampered(role="admin"),
     "user raised": tampered(username="admin"),
     "claims that are a list": lambda claims, _: sign(header(), [claims]),

@@ -103,6 +103,22 @@ async def test_a_dag_is_made_read_run_and_removed_at_the_node(
     assert (await far.get(f"/dags/{name}")).status_code == 404
 
 
+async def test_what_a_node_has_done_is_an_entry_at_both_servers_under_one_request(
+    near: httpx.AsyncClient, pair: Pair, name: str
+) -> None:
+    made = await near.post("/dags", params=ON, json={"name": name, "spec": SPEC})
+    await near.get(f"/dags/{name}", params=ON)
+    await near.post("/dags", params=ON, json={"name": name, "spec": SPEC})  # it is there already
+    query = {"requestId": made.headers["x-request-id"]}
+    (here,) = (await near.get("/audit", params=query)).json()["entries"]
+    admin = await pair.far.add(Role.ADMIN)
+    async with pair.far.client(admin.token) as client:
+        (there,) = (await client.get("/audit", params=query)).json()["entries"]
+    assert (here["action"], here["after"], there["action"]) == ("dag.create", {"remoteNode": "far"}, "dag.create")
+    assert (here["actor"] != there["actor"], there["actor"], there["object"]) == (True, pair.person.name, name)
+    assert len((await near.get("/audit", params={"actor": here["actor"], "action": "dag."})).json()["entries"]) == 1
+
+
 async def test_the_query_is_handed_on_without_the_node(near: httpx.AsyncClient, pair: Pair) -> None:
     pair.web.answers["/api/dags"] = plain(200, "{}", JSON)
     query = "name=a%20b&tag=%C3%A4&remoteNode=web&page=2"

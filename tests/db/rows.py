@@ -28,6 +28,7 @@ from app.db.models import (
     Token,
     User,
 )
+from app.db.repositories import changes
 from app.engine.status import NodeStatus, RunStatus
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -85,8 +86,9 @@ def add_dag(connection: WriteConnection, **values: Any) -> int:
     return int(add(connection, Dag, **(row | values)))
 
 
-def add_revision(connection: WriteConnection, dag_id: int, number: int) -> None:
-    add(connection, DagRevision, dag_id=dag_id, number=number, definition_hash="a" * 64, saved_at=NOW)
+def add_revision(connection: WriteConnection, dag_id: int, number: int, **values: Any) -> None:
+    row = {"dag_id": dag_id, "number": number, "definition_hash": "a" * 64, "saved_at": NOW}
+    add(connection, DagRevision, **(row | values))
 
 
 def add_run(connection: WriteConnection, **values: Any) -> int:
@@ -292,6 +294,7 @@ def fill(connection: WriteConnection) -> None:
     add_token(connection)
     entry = add_entry(connection)
     add_seal(connection, 1, entry, entry)
+    changes.tell_runs(connection, [run_id])
 
 
 FILLED = {
@@ -305,4 +308,5 @@ FILLED = {
     "tokens",
     "audit",
     "audit_seals",
+    "changes",
 }

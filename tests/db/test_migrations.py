@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from app.db.base import Base
 from app.db.check import _describe_postgresql, _describe_sqlite, check, split_definition
 from app.db.database import Database, WriteConnection
-from app.db.models import DagSetting, ScheduleMark
+from app.db.models import DagRetention, DagSetting, ScheduleMark
 from app.db.packing import pack
 from app.db.upgrade import UnknownRevision, current, downgrade, head, open_for_migration, upgrade
 from app.db.url import sqlite_path
@@ -27,7 +27,9 @@ from tests.db.rows import (
     add_attempt,
     add_chunk,
     add_dag,
+    add_definition,
     add_node,
+    add_run,
     add_run_in,
     add_slot,
     add_whole_run,
@@ -125,10 +127,58 @@ async def test_packed_logs_are_texts_again_before_0007(empty_url: str) -> None:
     assert await check(empty_url) == []
 
 
+async def test_what_is_set_for_dags_and_marked_to_go_goes_with_0012_and_no_run(empty_url: str) -> None:
+    await upgrade(empty_url)
+    await run_in(empty_url, add_limits)
+    await downgrade(empty_url, "0007")
+    await upgrade(empty_url)
+    async with open_for_migration(empty_url, writes=False) as connection:
+        counts = [
+            (await connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar()  # noqa: S608  # its own tables
+            for table in ("runs", "log_chunks", "dags", "dag_retention", "removals")
+        ]
+    assert counts == [1, 1, 1, 0, 0]
+    assert await check(empty_url) == []
+
+
+def add_limits(connection: WriteConnection) -> None:
+    fill(connection)
+    add(connection, DagRetention, dag_id=add_dag(connection), days=-1, set_at=NOW)
+    run_sql(connection, "INSERT INTO removals (run_id, begun_at) SELECT id, created_at FROM runs")
+
+
 def add_packed(connection: WriteConnection, text: str) -> None:
     run_id = add_whole_run(connection)
     for seq in range(20):
         add_chunk(connection, run_id, seq, text="", packed=pack(text))
+
+
+async def test_the_order_of_a_queue_outlives_0012(empty_url: str) -> None:
+    await upgrade(empty_url, "0011")
+    await run_in(empty_url, lambda connection: add_waiting(connection, "low", priority=1))
+    await run_in(empty_url, lambda connection: add_waiting(connection, "high", priority=0))
+    await upgrade(empty_url)
+    await run_in(empty_url, lambda connection: add_waiting(connection, "higher", priority=7))
+    assert await waiting(empty_url, "ORDER BY priority DESC, place, q.id") == [("higher", 7), ("high", 1), ("low", 0)]
+    await downgrade(empty_url, "0011")
+    assert await waiting(empty_url, "ORDER BY priority, q.id") == [("high", 0), ("higher", 0), ("low", 1)]
+    await upgrade(empty_url)
+    assert await check(empty_url) == []
+
+
+def add_waiting(connection: WriteConnection, run_id: str, priority: int) -> None:
+    if run_id == "low":
+        add_definition(connection)
+    key = add_run(connection, run_id=run_id, status=5)
+    add_attempt(connection, key, status=5)
+    statement = "INSERT INTO queue_entries (run_id, queue, priority, queued_at) VALUES (:run, 'q', :priority, :at)"
+    run_sql(connection, statement, run=key, priority=priority, at=stored(connection, NOW))
+
+
+async def waiting(url: str, order: str) -> list[tuple[str, int]]:
+    statement = f"SELECT r.run_id, q.priority FROM queue_entries q JOIN runs r ON r.id = q.run_id {order}"  # noqa: S608 - of this file
+    async with open_for_migration(url, writes=False) as connection:
+        return [(row.run_id, row.priority) for row in await connection.exec_driver_sql(statement)]
 
 
 async def test_slots_and_settings_go_with_0011_and_nothing_else(empty_url: str) -> None:

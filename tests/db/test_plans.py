@@ -113,8 +113,15 @@ def searched(wanted: RunFilter) -> _Work:
         lambda connection: history.find_ended(connection, "etl", 100, NOW),
         *(searched(wanted) for wanted in SEARCHES),
         lambda connection: transitions.count_active(connection, ["etl"]),
-        queue.find_queues,
         queue.find_live,
+        queue.find_pauses,
+        lambda connection: queue.find_held(connection, ["etl"]),
+        lambda connection: queue.find_items(connection, "etl", 0, 9),
+        lambda connection: queue.count_items(connection, "etl"),
+        lambda connection: queue.find_holders(connection, ["etl"]),
+        lambda connection: queue.find_batch(connection, "etl", last=9, most=9),
+        lambda connection: queue.last_item(connection, "etl"),
+        lambda connection: queue.find_front(connection, "etl", 0),
         queue.find_waiting,
         lambda connection: queue.find_next(connection, "etl", 9),
         lambda connection: queue.count_live(connection, ["etl"]),
@@ -161,6 +168,21 @@ async def test_what_is_active_or_of_a_status_is_found_without_a_look_at_the_rest
         if connection.dialect.name == "postgresql":
             pytest.skip("PostgreSQL chooses among indexes by statistics, which so few rows do not give")
         assert index in (plan := plans(connection, work)), plan
+
+    await rehearse(shared_database, look)
+
+
+@pytest.mark.parametrize(
+    ("work", "own"),
+    [(queue.find_queues, "names"), (lambda connection: queue.find_places(connection, ["etl"], [1]), "anon_1")],
+)
+async def test_a_statement_goes_through_nothing_but_what_it_has_found_itself(
+    shared_database: Database, work: _Work, own: str
+) -> None:
+    def look(connection: WriteConnection) -> None:
+        _fill(connection)
+        plan = plans(connection, work)
+        assert scanned(plan) <= {own}, plan
 
     await rehearse(shared_database, look)
 

@@ -18,7 +18,7 @@ from app.db.url import parse_url
 T = TypeVar("T")
 
 
-def _with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
+def with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
     async def opened() -> T:
         database = await Database.open(url, application="test", pool_size=1)
         try:
@@ -31,14 +31,14 @@ def _with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
 
 def query(url: str, statement: str, **values: Any) -> Sequence[Any]:
     """Return the rows of a statement."""
-    return _with_database(
+    return with_database(
         url, lambda database: database.read(lambda connection: connection.execute(text(statement), values).all())
     )
 
 
 def query_all(url: str, statements: Mapping[str, str]) -> dict[str, Sequence[Any]]:
     """Return the rows of many statements by their names, over one connection."""
-    return _with_database(
+    return with_database(
         url,
         lambda database: database.read(
             lambda connection: {name: connection.execute(text(one)).all() for name, one in statements.items()}
@@ -60,7 +60,7 @@ def everything(url: str, home: Path) -> bytes:
 
 def write(url: str, work: Callable[[WriteConnection], T]) -> T:
     """Change rows in one transaction."""
-    return _with_database(url, lambda database: database.write(work))
+    return with_database(url, lambda database: database.write(work))
 
 
 def migrate(url: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import conftest, processes
+from tests.process import conftest, invariants, processes
 from tests.process.program import Program
 from tests.process.waiting import wait_for
 
@@ -25,6 +25,7 @@ def server(tmp_path: Path) -> Iterator[Program]:
         yield program.start()
     finally:
         conftest.end(program)
+    assert invariants.find_violations(program.database_url) == []
 
 
 def test_an_idle_server_and_fifty_steps_at_once_stay_small(server: Program) -> None:

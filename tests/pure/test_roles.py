@@ -19,6 +19,7 @@ ON = Switches()
         (Needs.WRITE, Role.MANAGER),
         (Needs.REDACT, Role.ADMIN),
         (Needs.ADMIN, Role.ADMIN),
+        (Needs.UPKEEP, Role.ADMIN),
     ],
 )
 def test_a_role_may_do_what_it_needs_and_all_that_takes_less(needs: Needs, least: Role) -> None:

@@ -105,7 +105,7 @@ def ended(run: NewRun, seq: int, *, attempt: int = 1) -> Transition:
 def again(run: NewRun, last_seq: int, *, previous: int = 1, counted: bool = True) -> NewAttempt:
     """Make the next attempt of a run that was read when it had ``last_seq`` events."""
     moment, number = now(), previous + 1
-    blank = {"started_at": None, "finished_at": None, "error": None}
+    blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": None}
     kept = {name: run.run[name] for name in ("params", "params_text")}
     inputs = {name: value for name, value in run.inputs.items() if name != "run_id"}
     return NewAttempt(

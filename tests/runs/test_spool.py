@@ -151,6 +151,18 @@ def test_a_server_that_takes_over_behind_the_limit_stores_no_more(tmp_path: Path
     assert _rest(again) == []
 
 
+def test_output_that_goes_on_behind_the_last_byte_that_fits_is_marked(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_bytes(b"0123456789\n")
+    follower = _follow(path, limit=11)
+    assert [shown(chunk) for chunk in _rest(follower)] == ["0123456789\n"]
+    for _ in range(2):
+        with path.open("ab") as file:
+            file.write(b"more\n")
+    marks = [shown(chunk) for chunk in _rest(follower)]
+    assert [mark.count("limit of 11 bytes") for mark in marks] == [1]
+
+
 # -- redirects -------------------------------------------------------------------------------------------------------
 
 

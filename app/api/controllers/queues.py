@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
@@ -13,10 +13,9 @@ from app.api.answers import errors, nothing_or
 from app.api.controllers.dags import require_dag
 from app.api.controllers.runs import empty, find_exactly, list_named
 from app.api.deps import Parts
-from app.api.present import run_summary
-from app.api.queues import Group, groups, summarize
+from app.api.queues import groups, show_queue, summarize
 from app.api.run_search import REPEATED, RunSearch
-from app.api.schemas.queues import EnqueueDAG, EnqueueInline, Queue, QueuesResponse
+from app.api.schemas.queues import EnqueueDAG, EnqueueInline, QueuesResponse
 from app.api.schemas.runs import DAGRuns, StartedRun
 from app.auth.caller import Caller
 from app.auth.origin import Action
@@ -24,6 +23,8 @@ from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import queue
 from app.db.repositories.reading import Row
+from app.queue.order import check_priority
+from app.queue.reasons import make_scenes
 from app.runs.accept import Start
 
 
@@ -47,6 +48,7 @@ async def enqueue_dag(
         run_id=data.dag_run_id or "",
         dag_name=data.dag_name or "",
         queue=(data.queue or "").strip(),
+        priority=check_priority(data.priority or 0),
         origin=caller.origin,
     )
     row = await require_dag(parts, file_name)
@@ -69,6 +71,8 @@ async def enqueue_text(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         queue=(data.queue or "").strip(),
+        priority=check_priority(data.priority or 0),
+        source_directory=data.source_directory or None,
         origin=caller.origin,
     )
     run_id = await parts.launcher.enqueue_text(data.spec, (data.name or "").strip(), start)
@@ -107,25 +111,15 @@ async def dequeue_run(
 @get("/queues", operation_id="listQueues", needs=Needs.READ, responses=errors())
 async def list_queues(parts: NamedDependency[Parts]) -> QueuesResponse:
     """List the queues that are configured, and all others in which something goes on."""
-    live, waiting = await parts.database.read(_read_queues)
-    shown = [_queue(group, parts) for group in groups(parts.queues, live, waiting)]
+    live, waiting, pauses = await parts.database.read(_read_queues)
+    found = groups(parts.queues, live, waiting, list(pauses))
+    scenes = make_scenes([group.name for group in found], live, pauses)
+    shown = [show_queue(group, scenes[group.name], parts.queues, parts.zone) for group in found]
     return QueuesResponse(queues=shown, summary=summarize(shown))
 
 
-def _read_queues(connection: ReadConnection) -> tuple[Sequence[Row], Sequence[Row]]:
-    return queue.find_live(connection), queue.find_waiting(connection)
-
-
-def _queue(group: Group, parts: Parts) -> Queue:
-    shown = Queue(
-        name=group.name,
-        type="global" if group.configured else "dag-based",
-        running=[run_summary(run, parts.zone) for run in group.live],
-        queued=[run_summary(run, parts.zone) for run in group.waiting],
-    )
-    if group.limit > 0:
-        shown.max_concurrency = group.limit
-    return shown
+def _read_queues(connection: ReadConnection) -> tuple[Sequence[Row], Sequence[Row], Mapping[str, Row]]:
+    return queue.find_live(connection), queue.find_waiting(connection), queue.find_pauses(connection)
 
 
 HANDLERS = [enqueue_dag, enqueue_text, list_runs_of_dag_called_enqueue, dequeue_run, list_queues]

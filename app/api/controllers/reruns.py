@@ -69,7 +69,8 @@ async def reschedule_run(
         trigger="reschedule",
         origin=caller.origin,
     )
-    return RescheduledRun(dag_run_id=await parts.launcher.reschedule(run, start), queued=False)
+    run_id, waits = await parts.launcher.reschedule(run, start)
+    return RescheduledRun(dag_run_id=run_id, queued=waits)
 
 
 @patch(

@@ -17,8 +17,9 @@ from app.api.deps import Parts
 from app.api.download import TEXT_FILE, file_name, send_log
 from app.api.pages import PageRequest, cut_lines, is_part, page, window
 from app.api.present import listed_run, run_details
+from app.api.queues import waiting_for
 from app.api.run_search import REPEATED, RunSearch, is_possible, is_short
-from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, Log, StartedRun, StartInline
+from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, DAGRunSummary, Log, StartedRun, StartInline
 from app.auth.caller import Caller
 from app.auth.origin import Action
 from app.auth.roles import Needs
@@ -29,6 +30,7 @@ from app.db.repositories.run_filter import RunFilter
 from app.engine.status import RunStatus
 from app.errors import NotFoundError
 from app.names import LATEST, check_directory, shorten
+from app.queue.reasons import explain
 from app.runs.accept import Start
 from app.runs.log import render_log
 from app.runs.rerun import no_step
@@ -103,7 +105,17 @@ async def _list(parts: Parts, search: RunSearch, wanted: RunFilter) -> DAGRuns:
     read = parts.database.glance if is_short(wanted) else parts.database.read
     found = await read(lambda connection: run_list.find_page(connection, wanted, search.page))
     shown = [listed_run(run, parts.zone) for run in found.runs]
+    await explain_waiting(parts, shown, [run[0] for run in found.runs])
     return DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next))
+
+
+async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
+    """Add to shown runs, given with their keys, what those that wait are waiting for."""
+    waiting = {key: run for key, run in zip(keys, shown, strict=True) if run.status is RunStatus.QUEUED}
+    if waiting:
+        standings = await parts.database.read(lambda connection: explain(connection, parts.queues, waiting))
+        for key, found in standings.items():
+            waiting[key].waiting_for = waiting_for(found, parts.zone)
 
 
 @get("/dag-runs/{name:str}/{dagRunId:str}", operation_id="getDAGRunDetails", needs=Needs.READ, responses=errors(404))
@@ -117,7 +129,9 @@ async def read_details(parts: Parts, name: str, run_id: str) -> DAGRunDetails:
     run, attempt, nodes = await parts.database.glance(
         lambda connection: read_newest(connection, find_run(connection, name, run_id))
     )
-    return run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone)
+    shown = run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone)
+    await explain_waiting(parts, [shown], [run["id"]])
+    return shown
 
 
 def read_newest(connection: ReadConnection, run: Mapping[str, Any]) -> tuple[Any, Any, Any]:

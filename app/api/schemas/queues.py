@@ -6,10 +6,17 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from app.api.schemas.common import Schema
+from app.api.schemas.common import Pagination, Schema
 from app.api.schemas.runs import DAGRunSummary
 
 _Count = Annotated[int, Meta(ge=0)]
+
+
+class Paused(Schema, kw_only=True):
+    """Since when a queue is paused, and by whom."""
+
+    since: str
+    by: str | UnsetType = UNSET
 
 
 class Queue(Schema, kw_only=True):
@@ -20,6 +27,45 @@ class Queue(Schema, kw_only=True):
     max_concurrency: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
     running: list[DAGRunSummary]
     queued: list[DAGRunSummary]
+    paused: Paused | UnsetType = UNSET
+
+
+class QueueItems(Schema, kw_only=True):
+    """A queue with a page of the runs that wait in it, in order."""
+
+    name: str
+    type: Literal["global", "dag-based"]
+    max_concurrency: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    paused: Paused | UnsetType = UNSET
+    running: list[DAGRunSummary]
+    items: list[DAGRunSummary]
+    pagination: Pagination
+
+
+class QueueState(Schema, kw_only=True):
+    """A queue that was paused or resumed."""
+
+    name: str
+    paused: Paused | UnsetType = UNSET
+
+
+class QueueMove(Schema, kw_only=True):
+    """Where a run that waits is to stand from now on."""
+
+    priority: int | UnsetType | None = UNSET
+    to_front: bool | UnsetType | None = UNSET
+
+
+class ClearQueue(Schema, kw_only=True):
+    """The name of the queue that is to be cleared, typed once more."""
+
+    name: str
+
+
+class ClearedQueue(Schema, kw_only=True):
+    """How many runs were taken out."""
+
+    removed: _Count
 
 
 class QueuesSummary(Schema, kw_only=True):
@@ -46,6 +92,7 @@ class EnqueueDAG(Schema, kw_only=True):
     dag_run_id: str | UnsetType | None = UNSET
     dag_name: str | UnsetType | None = UNSET
     queue: str | UnsetType | None = UNSET
+    priority: int | UnsetType | None = UNSET
 
 
 class EnqueueInline(Schema, kw_only=True):
@@ -56,3 +103,5 @@ class EnqueueInline(Schema, kw_only=True):
     params: str | UnsetType | None = UNSET
     dag_run_id: str | UnsetType | None = UNSET
     queue: str | UnsetType | None = UNSET
+    priority: int | UnsetType | None = UNSET  # ours, as the next
+    source_directory: str | UnsetType | None = UNSET  # where a file lies that a terminal enqueues

@@ -101,6 +101,35 @@ class Node(Schema, kw_only=True):
     finished_at_millis: int | UnsetType = UNSET
 
 
+class PlaceHolder(Schema, kw_only=True):
+    """A run that holds a place in a queue."""
+
+    name: str
+    dag_run_id: str
+    started_at: str
+
+
+class WaitingFor(Schema, kw_only=True):
+    """How a run stands in its queue, and what the first one there waits for: an extension of the contract.
+
+    ``message`` says it all in a sentence; ``heldBy`` names at most 20 of the runs under way, ``since`` and ``by`` tell
+    of a pause.
+    """
+
+    queue: str
+    item: int
+    priority: int
+    position: int
+    reason: Literal["limit", "paused", "noWorker", "queuesOff", "turn"]
+    message: str
+    limit: int | UnsetType = UNSET
+    running: int | UnsetType = UNSET
+    held_by: list[PlaceHolder] | UnsetType = UNSET
+    since: str | UnsetType = UNSET
+    by: str | UnsetType = UNSET
+    selector: dict[str, str] | UnsetType = UNSET
+
+
 class DAGRunSummary(Schema, kw_only=True):
     """A run in a list."""
 
@@ -118,6 +147,7 @@ class DAGRunSummary(Schema, kw_only=True):
     queued_at: str | UnsetType = UNSET
     params: str | UnsetType = UNSET
     revision: int | UnsetType = UNSET
+    waiting_for: WaitingFor | UnsetType = UNSET
 
 
 class DAGRunDetails(DAGRunSummary, kw_only=True):

@@ -7,7 +7,8 @@ from app.db.models.change import Change
 from app.db.models.definition import Dag, DagRevision, Definition
 from app.db.models.log import LogChunk
 from app.db.models.node import Node
-from app.db.models.queue import QueueEntry
+from app.db.models.queue import QueueEntry, QueuePause
+from app.db.models.retention import DagRetention, Removal
 from app.db.models.run import Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from app.db.models.search import RunError, RunParam, RunTag
@@ -19,12 +20,15 @@ __all__ = [
     "AuditSeal",
     "Change",
     "Dag",
+    "DagRetention",
     "DagRevision",
     "DagSetting",
     "Definition",
     "LogChunk",
     "Node",
     "QueueEntry",
+    "QueuePause",
+    "Removal",
     "Run",
     "RunAttempt",
     "RunError",

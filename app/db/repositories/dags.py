@@ -233,10 +233,15 @@ def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> 
 def add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:
     """Store a definition; harmless when it is stored already."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(make(Definition).values(**definition).on_conflict_do_nothing())
+    add_it = make(Definition).values(**definition).on_conflict_do_nothing()
     # The lock makes a redaction of this text wait until it can see who uses it.
     kept = select(Definition.redacted_at).where(Definition.hash == definition["hash"]).with_for_update(read=True)
-    if connection.execute(kept).scalar() is not None:
+    connection.execute(add_it)
+    row = connection.execute(kept).first()
+    if row is None:  # nobody else used it, and it was removed just now
+        connection.execute(add_it)
+        row = connection.execute(kept).first()
+    if row is not None and row.redacted_at is not None:
         raise TextRedactedError
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.database import ReadConnection, WriteConnection
-from app.db.models.queue import QueueEntry
+from app.db.models.queue import QueueEntry, QueuePause
 from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
 from app.db.repositories import changes
 from app.db.repositories.reading import Row, all_rows, first_row
@@ -16,13 +18,31 @@ from app.db.repositories.runs import SUMMARY
 
 _QUEUED = 5
 _LIVE = (0, 1)
-_ORDER = (QueueEntry.priority, QueueEntry.id)
+_ORDER = (QueueEntry.priority.desc(), QueueEntry.place, QueueEntry.id)
+_OF_QUEUE = QueueEntry.queue == bindparam("queue")
+_ENTRY = (
+    QueueEntry.id,
+    QueueEntry.run_id,
+    QueueEntry.queue,
+    QueueEntry.priority,
+    QueueEntry.selector,
+    QueueEntry.reason,
+    Run.max_active_runs,
+)
+_PAUSE = (QueuePause.paused_at, QueuePause.paused_by)
+_ITEM = (QueueEntry.id.label("item"), QueueEntry.priority, QueueEntry.selector, Run.max_active_runs)
 
-_find_queues = select(QueueEntry.queue).distinct().order_by(QueueEntry.queue)
+# From one name to the next by the index, past however many entries of each.
+_names = select(func.min(QueueEntry.queue).label("name")).cte("names", recursive=True)
+_next_name = select(func.min(QueueEntry.queue)).where(QueueEntry.queue > _names.c.name).scalar_subquery()
+_names = _names.union_all(select(_next_name).where(_names.c.name.is_not(None)))
+_find_queues = select(_names.c.name).where(_names.c.name.is_not(None))
+_find_queues_of = select(QueueEntry.queue).where(QueueEntry.run_id.in_(bindparam("runs", expanding=True))).distinct()
 _find_next = (
-    select(QueueEntry.id, QueueEntry.run_id, QueueEntry.queue, QueueEntry.reason, Run.max_active_runs)
+    select(*_ENTRY, *_PAUSE)
     .join(Run, Run.id == QueueEntry.run_id)
-    .where(QueueEntry.queue == bindparam("queue"), Run.status == _QUEUED)
+    .outerjoin(QueuePause, QueuePause.queue == QueueEntry.queue)
+    .where(_OF_QUEUE, Run.status == _QUEUED)
     .order_by(*_ORDER)
     .limit(bindparam("most"))
 )
@@ -31,25 +51,68 @@ _count_live = (
     .where(Run.queue.in_(bindparam("queues", expanding=True)), Run.status.in_(_LIVE), IS_ACTIVE)
     .group_by(Run.queue)
 )
+_is_held = select(or_(exists().where(_OF_QUEUE), exists().where(QueuePause.queue == bindparam("queue"))))
 _find_waiting = (
-    select(*SUMMARY, Run.max_active_runs)
+    select(*SUMMARY, *_ITEM)
     .join(QueueEntry, QueueEntry.run_id == Run.id)
     .where(Run.status == _QUEUED, IS_ACTIVE)
     .order_by(QueueEntry.queue, *_ORDER)
 )
+_find_items = (
+    select(*SUMMARY, *_ITEM)
+    .join(QueueEntry, QueueEntry.run_id == Run.id)
+    .where(_OF_QUEUE, Run.status == _QUEUED)
+    .order_by(*_ORDER)
+    .offset(bindparam("offset"))
+    .limit(bindparam("most"))
+)
+_count_items = select(func.count()).where(_OF_QUEUE)
+_ranked = (
+    select(
+        QueueEntry.id,
+        func.row_number().over(partition_by=QueueEntry.queue, order_by=_ORDER).label("position"),
+    )
+    .where(QueueEntry.queue.in_(bindparam("queues", expanding=True)))
+    .subquery()
+)
+_find_places = (
+    select(*_ENTRY, _ranked.c.position)
+    .select_from(_ranked)
+    .join(QueueEntry, QueueEntry.id == _ranked.c.id)
+    .join(Run, Run.id == QueueEntry.run_id)
+    .where(or_(_ranked.c.position == 1, QueueEntry.run_id.in_(bindparam("runs", expanding=True))))
+)
 _find_live = (
     select(*SUMMARY, Run.max_active_runs).where(Run.status.in_(_LIVE), IS_ACTIVE).order_by(Run.created_at, Run.run_id)
 )
+_find_holders = (
+    select(Run.dag_name, Run.run_id, Run.queue, Run.started_at)
+    .where(Run.queue.in_(bindparam("queues", expanding=True)), Run.status.in_(_LIVE), IS_ACTIVE)
+    .order_by(Run.created_at, Run.run_id)
+)
+_find_pauses = select(QueuePause.queue, *_PAUSE).order_by(QueuePause.queue)
 _take = delete(QueueEntry).where(QueueEntry.run_id.in_(bindparam("runs", expanding=True))).returning(QueueEntry.run_id)
+_find_batch = (
+    select(Run.id, Run.dag_name, Run.run_id, Run.queue, Run.attempt, Run.queued_at)
+    .join(QueueEntry, QueueEntry.run_id == Run.id)
+    .where(_OF_QUEUE, Run.status == _QUEUED, QueueEntry.id <= bindparam("last"))
+    .order_by(*_ORDER)
+    .limit(bindparam("most"))
+)
 
 
 def find_queues(connection: ReadConnection) -> list[str]:
     """Name the queues in which somebody waits."""
-    return [row.queue for row in connection.execute(_find_queues)]
+    return [row.name for row in connection.execute(_find_queues)]
+
+
+def find_queues_of(connection: ReadConnection, runs: Iterable[int]) -> set[str]:
+    """Name the queues in which these runs wait."""
+    return set(connection.scalars(_find_queues_of, {"runs": list(runs)}))
 
 
 def find_next(connection: ReadConnection, queue: str, most: int) -> Sequence[Row]:
-    """Return the entries of a queue that are served next, in order."""
+    """Return the entries of a queue that are served next, in order, with the queue's pause."""
     return all_rows(connection, _find_next, queue=queue, most=most)
 
 
@@ -58,9 +121,32 @@ def count_live(connection: ReadConnection, queues: Iterable[str]) -> dict[str, i
     return {row[0]: row[1] for row in connection.execute(_count_live, {"queues": list(queues)})}
 
 
+def find_held(connection: ReadConnection, queues: Iterable[str]) -> set[str]:
+    """Tell in which of the queues somebody waits, or which are paused."""
+    return {name for name in queues if connection.execute(_is_held, {"queue": name}).scalar()}
+
+
 def find_waiting(connection: ReadConnection) -> Sequence[Row]:
     """Return summaries of all runs that wait, by queue, in the order in which they are served."""
     return all_rows(connection, _find_waiting)
+
+
+def find_items(connection: ReadConnection, queue: str, offset: int, most: int) -> Sequence[Row]:
+    """Return summaries of the runs that wait in a queue in the order in which they are served, from the offset on."""
+    return all_rows(connection, _find_items, queue=queue, offset=offset, most=most)
+
+
+def count_items(connection: ReadConnection, queue: str) -> int:
+    """Count those that wait in a queue."""
+    return connection.execute(_count_items, {"queue": queue}).scalar() or 0
+
+
+def find_places(connection: ReadConnection, queues: Iterable[str], runs: Iterable[int]) -> Sequence[Row]:
+    """Return the entries of runs that wait in these queues, and the first of each queue, with their positions from 1.
+
+    Goes through the index of all entries of the queues.
+    """
+    return all_rows(connection, _find_places, queues=list(queues), runs=list(runs))
 
 
 def find_live(connection: ReadConnection) -> Sequence[Row]:
@@ -68,15 +154,23 @@ def find_live(connection: ReadConnection) -> Sequence[Row]:
     return all_rows(connection, _find_live)
 
 
+def find_holders(connection: ReadConnection, queues: Iterable[str]) -> Sequence[Row]:
+    """Name the root runs that are under way in these queues, oldest first."""
+    return all_rows(connection, _find_holders, queues=list(queues))
+
+
 def take(connection: WriteConnection, runs: Iterable[int]) -> set[int]:
     """Remove the entries of runs, and tell which there were: whoever removes one decides about its run."""
     return {row.run_id for row in connection.execute(_take, {"runs": sorted(runs)})}
 
 
-def note_reason(connection: WriteConnection, entry: int, reason: str) -> None:
-    """Note why an entry waits."""
-    noted = update(QueueEntry).where(QueueEntry.id == entry).values(reason=reason).returning(QueueEntry.queue)
-    changes.tell_queues(connection, list(connection.execute(noted).scalars()))
+def note_reasons(connection: WriteConnection, reasons: Mapping[int, str]) -> None:
+    """Note why entries wait."""
+    told: set[str] = set()
+    for entry, reason in sorted(reasons.items()):
+        noted = update(QueueEntry).where(QueueEntry.id == entry).values(reason=reason).returning(QueueEntry.queue)
+        told.update(connection.execute(noted).scalars())
+    changes.tell_queues(connection, told)
 
 
 def add_event(connection: WriteConnection, event: dict[str, Any]) -> None:
@@ -84,27 +178,82 @@ def add_event(connection: WriteConnection, event: dict[str, Any]) -> None:
     connection.execute(insert(RunEvent), [event])
 
 
-def remove_run(connection: WriteConnection, run: int) -> None:
-    """Remove a run that never began, with all that belongs to it."""
-    changes.tell_removed(connection, [run])
-    connection.execute(delete(Run).where(Run.id == run))
+# -- taken out without having run --------------------------------------------------------------------------------------
 
 
-def take_back(connection: WriteConnection, run: int, attempt: int) -> None:
-    """Remove the last attempt of a run, one that never began; the one before it is the current one again."""
-    before = first_row(
-        connection,
-        select(RunAttempt.status, RunAttempt.opened_at, RunAttempt.closed_at).where(
-            RunAttempt.run_id == run, RunAttempt.number == attempt - 1
-        ),
-    )
-    assert before is not None  # noqa: S101 - attempts are numbered without gaps
+def last_item(connection: ReadConnection, queue: str) -> int:
+    """Tell the number of the entry that came last into a queue; 0 when nobody waits."""
+    return connection.execute(select(func.max(QueueEntry.id)).where(QueueEntry.queue == queue)).scalar() or 0
+
+
+def find_batch(connection: ReadConnection, queue: str, *, last: int, most: int) -> Sequence[Row]:
+    """Return some of the runs that wait in a queue and came no later than entry ``last``."""
+    return all_rows(connection, _find_batch, queue=queue, last=last, most=most)
+
+
+def remove_runs(connection: WriteConnection, runs: Sequence[int]) -> None:
+    """Remove runs that never began, with all that belongs to them."""
+    changes.tell_removed(connection, runs)
+    connection.execute(delete(Run).where(Run.id.in_(runs)))
+
+
+def take_back(connection: WriteConnection, run: int, attempt: int, queued_at: datetime | None) -> None:
+    """Remove the last attempt of a run, one that never began; the one before it is the current one again.
+
+    ``queued_at`` is what the run keeps of when it was queued.
+    """
+    last, before = (_get_attempt(connection, run, number) for number in (attempt, attempt - 1))
     # When it was opened and closed is the closest that is kept of when the attempt began and ended.
     values: dict[str, Any] = {
         "attempt": attempt - 1,
         "status": before["status"],
         "started_at": before["opened_at"],
         "finished_at": before["closed_at"],
+        "queued_at": None if queued_at == last["opened_at"] else queued_at,
     }
     connection.execute(update(Run).where(Run.id == run).values(**values))
     connection.execute(delete(RunAttempt).where(RunAttempt.run_id == run, RunAttempt.number == attempt))
+
+
+def _get_attempt(connection: ReadConnection, run: int, number: int) -> Row:
+    columns = (RunAttempt.status, RunAttempt.opened_at, RunAttempt.closed_at)
+    found = first_row(connection, select(*columns).where(RunAttempt.run_id == run, RunAttempt.number == number))
+    assert found is not None  # noqa: S101 - attempts are numbered without gaps
+    return found
+
+
+# -- the order, and pauses ---------------------------------------------------------------------------------------------
+
+
+def get_item(connection: ReadConnection, queue: str, item: int) -> Row | None:
+    """Return an entry of a queue."""
+    statement = select(QueueEntry.id, QueueEntry.run_id, QueueEntry.priority, QueueEntry.place)
+    return first_row(connection, statement.where(QueueEntry.queue == queue, QueueEntry.id == item))
+
+
+def find_front(connection: ReadConnection, queue: str, priority: int) -> int | None:
+    """Tell the place of the first of those with a priority; None when there is none."""
+    of_priority = (QueueEntry.queue == queue, QueueEntry.priority == priority)
+    return connection.execute(select(func.min(QueueEntry.place)).where(*of_priority)).scalar()
+
+
+def move(connection: WriteConnection, item: int, *, priority: int, place: int) -> None:
+    """Give an entry another place in the order of its queue."""
+    connection.execute(update(QueueEntry).where(QueueEntry.id == item).values(priority=priority, place=place))
+
+
+def find_pauses(connection: ReadConnection) -> dict[str, Row]:
+    """Return the pauses of all queues that have one, by the queue's name."""
+    return {row["queue"]: row for row in all_rows(connection, _find_pauses)}
+
+
+def pause(connection: WriteConnection, queue: str, at: datetime, actor: str | None) -> None:
+    """Pause a queue; one that is paused already stays so since when it was."""
+    chosen = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = {"queue": queue, "paused_at": at, "paused_by": actor}
+    connection.execute(chosen.insert(QueuePause).values(row).on_conflict_do_nothing())
+
+
+def resume(connection: WriteConnection, queue: str) -> None:
+    """End the pause of a queue, if it has one."""
+    connection.execute(delete(QueuePause).where(QueuePause.queue == queue))

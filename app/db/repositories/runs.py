@@ -78,6 +78,13 @@ _get_nodes = (
     .where(Node.run_id == bindparam("run"), Node.attempt == bindparam("number"))
     .order_by(Node.position)
 )
+_get_spec = select(Definition.spec, Definition.base).where(Definition.hash == bindparam("hash"))
+_get_whole = (
+    select(*Run.__table__.columns, *(column for column in RunInput.__table__.columns if column.name in _INPUTS))
+    .join(RunInput, RunInput.run_id == Run.id)
+    .where(Run.id == bindparam("run"))
+)
+_last_seq = select(func.max(RunEvent.seq)).where(RunEvent.run_id == bindparam("run"))
 _get_attempt = select(*RunAttempt.__table__.columns).where(
     RunAttempt.run_id == bindparam("run"), RunAttempt.number == bindparam("number")
 )
@@ -137,7 +144,7 @@ def get_attempt(connection: ReadConnection, run: int, number: int) -> Row | None
 
 def get_spec(connection: ReadConnection, definition_hash: str) -> tuple[str | None, str | None] | None:
     """Return YAML text and base text of a definition; the texts are None when they were redacted."""
-    row = connection.execute(select(Definition.spec, Definition.base).where(Definition.hash == definition_hash)).first()
+    row = connection.execute(_get_spec, {"hash": definition_hash}).first()
     return None if row is None else (row.spec, row.base)
 
 
@@ -159,12 +166,7 @@ def get_level(connection: ReadConnection, run: int) -> int:
 
 def get_whole(connection: ReadConnection, run: int) -> Row | None:
     """Return a run with its inputs, as its driver needs it."""
-    return first_row(
-        connection,
-        select(*Run.__table__.columns, *(column for column in RunInput.__table__.columns if column.name in _INPUTS))
-        .join(RunInput, RunInput.run_id == Run.id)
-        .where(Run.id == run),
-    )
+    return first_row(connection, _get_whole, run=run)
 
 
 def find_over(connection: ReadConnection, keys: Iterable[int]) -> dict[int, int]:
@@ -185,7 +187,7 @@ def get_events(connection: ReadConnection, run: int) -> Sequence[Row]:
 
 def last_seq(connection: ReadConnection, run: int) -> int:
     """Return the number of a run's last event; 0 when it has none."""
-    return connection.execute(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run)).scalar() or 0
+    return connection.execute(_last_seq, {"run": run}).scalar() or 0
 
 
 class StopRequest(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from app.db.models.definition import Definition
 from app.db.models.log import LogChunk
 from app.db.models.node import Node
 from app.db.models.queue import QueueEntry
+from app.db.models.retention import Removal
 from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.prepared import Prepared
 from app.db.repositories import search
@@ -63,7 +64,10 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     events: Sequence[Row]
     queue: str = ""
     room: int = 0  # so many runs may be under way in its queue, whatever their DAGs; 0: any number
+    in_turn: bool = False  # whether there is no room either while others wait in its queue, or that is paused
     may_wait: bool = False  # whether it is queued where there is no room, instead of refused
+    priority: int = 0
+    selector: Any = None
     entry: Row | None = None  # its place in the queue, if it is to wait there
     limited: bool = True  # whether the limit of active runs applies to waiting, too
     patient: bool = (
@@ -106,6 +110,12 @@ class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     max_active_runs: int
     counted: bool  # whether the limit of active runs applies
+    room: int = 0  # these are as of a new run
+    in_turn: bool = False
+    may_wait: bool = False
+    priority: int = 0
+    selector: Any = None
+    entry: Row | None = None
     run: Row
     attempt: Row
     inputs: Row
@@ -123,11 +133,15 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Activity(msgspec.Struct, frozen=True):
-    """How many runs of a DAG are live in a queue and how many wait there, and how many of all DAGs are live there."""
+    """How many runs of a DAG are live in a queue and how many wait there, and how many of all DAGs are live there.
+
+    ``held`` says that others wait in the queue, whatever their DAGs, or that it is paused.
+    """
 
     live: int = 0
     queued: int = 0
     crowd: int = 0
+    held: bool = False
 
 
 _NODE_KEYS = ("run_id", "attempt", "position")
@@ -164,6 +178,7 @@ _REOPENED_RUN = (
     "attempt",
     "params",
     "params_text",
+    "queued_at",
     "started_at",
     "finished_at",
     "stop_requested_at",
@@ -199,10 +214,14 @@ _lock_fence = Prepared(
     .where(RunAttempt.run_id == bindparam("run"), RunAttempt.owner == bindparam("me"), RunAttempt.closed_at.is_(None))
     .with_for_update()
 )
-# Others may refer to the row meanwhile, so its key is not locked.
+# Others may refer to the row meanwhile, so its key is not locked. Of a run that is being removed some is gone.
 _lock_over = (
     select(Run.id, Run.attempt)
-    .where(Run.id.in_(bindparam("runs", expanding=True)), Run.status.in_(_OVER))
+    .where(
+        Run.id.in_(bindparam("runs", expanding=True)),
+        Run.status.in_(_OVER),
+        Run.id.not_in(select(Removal.run_id)),
+    )
     .order_by(Run.id)
     .with_for_update(key_share=True)
 )
@@ -347,6 +366,7 @@ def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) ->
     _add_nodes.store(connection, [node for attempt in attempts for node in attempt.nodes])
     _reopen_inputs.store(connection, [{"b_run_id": attempt.key, **attempt.inputs} for attempt in attempts])
     _add_events.store(connection, [event for attempt in attempts for event in attempt.events])
+    _add_entries.store(connection, [attempt.entry for attempt in attempts if attempt.entry is not None])
     opened = [{"b_run_id": attempt.key, "b_handled_at": attempt.attempt["opened_at"]} for attempt in attempts]
     _handle_requests.store(connection, opened)
 

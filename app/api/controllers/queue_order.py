@@ -1,0 +1,168 @@
+"""One queue: what waits in it, in which order; paused, resumed, cleared (extensions of the contract, tag queues)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+from litestar import Response, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import UNSET
+
+from app.api import params
+from app.api.answers import errors, nothing_or
+from app.api.controllers.runs import empty
+from app.api.deps import PageNumber, Parts
+from app.api.present import pagination, run_summary
+from app.api.queues import groups, show_pause, show_waiting
+from app.api.schemas.queues import ClearedQueue, ClearQueue, QueueItems, QueueMove, QueueState
+from app.auth.caller import Caller
+from app.auth.origin import Action
+from app.auth.roles import Needs
+from app.db.database import ReadConnection
+from app.db.repositories import queue
+from app.db.repositories.reading import Row
+from app.engine.admission import Scene
+from app.errors import NotFoundError
+from app.names import shorten
+from app.queue.order import check_priority
+from app.queue.reasons import make_scenes
+from app.runs.turns import pause_of
+
+_ITEM = re.compile(r"[1-9][0-9]{0,17}")  # no row has a longer number
+
+
+class _Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to show of a queue."""
+
+    live: Sequence[Row]
+    first: Sequence[Row]
+    items: Sequence[Row]
+    total: int
+    scene: Scene
+
+
+@get("/queues/{name:str}/items", operation_id="listQueueItems", needs=Needs.READ, responses=errors(404))
+async def list_items(
+    name: params.QueueName, parts: NamedDependency[Parts], page_number: NamedDependency[PageNumber]
+) -> QueueItems:
+    """List the runs that wait in a queue, in the order of their turns, each with why it waits."""
+    _require_name(name)
+    before = (page_number.number - 1) * page_number.size
+    page = await parts.database.read(lambda connection: _read_page(connection, name, before, page_number.size))
+    paused = [name] if page.scene.pause else []
+    group = next((one for one in groups(parts.queues, page.live, page.first, paused) if one.name == name), None)
+    if group is None:
+        raise NotFoundError(f"nothing goes on in a queue named {shorten(name)}, and none is configured")
+    return QueueItems(
+        name=name,
+        type="global" if group.configured else "dag-based",
+        max_concurrency=group.limit if group.limit > 0 else UNSET,
+        paused=show_pause(page.scene.pause, parts.zone),
+        running=[run_summary(run, parts.zone) for run in page.live],
+        items=show_waiting(page.items, page.first, page.scene, parts.queues, parts.zone, before),
+        pagination=pagination(page.total, page_number.number, page_number.size),
+    )
+
+
+def _read_page(connection: ReadConnection, name: str, before: int, size: int) -> _Page:
+    live = [run for run in queue.find_live(connection) if run["queue"] == name]
+    items = queue.find_items(connection, name, before, size)
+    return _Page(
+        live=live,
+        first=items[:1] if before == 0 else queue.find_items(connection, name, 0, 1),
+        items=items,
+        total=queue.count_items(connection, name),
+        scene=make_scenes([name], live, queue.find_pauses(connection))[name],
+    )
+
+
+@patch(
+    "/queues/{name:str}/items/{itemId:str}",
+    operation_id="moveQueueItem",
+    needs=Needs.RUN,
+    audits=Action.QUEUE_MOVE,
+    responses=nothing_or(404),
+)
+async def move_item(
+    name: params.QueueName,
+    item_id: params.QueueItem,
+    data: JSONBody[QueueMove],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+) -> Response[None]:
+    """Give a run that waits another priority, or move it before all others."""
+    _require_name(name)
+    if not _ITEM.fullmatch(item_id):
+        raise NotFoundError(f"there is no entry {shorten(item_id)} in queue {shorten(name)}")
+    priority = None if data.priority is UNSET or data.priority is None else check_priority(data.priority)
+    await parts.order.move(name, int(item_id), priority=priority, to_front=bool(data.to_front), origin=caller.origin)
+    return empty()
+
+
+@post(
+    "/queues/{name:str}/pause",
+    operation_id="pauseQueue",
+    needs=Needs.RUN,
+    audits=Action.QUEUE_PAUSE,
+    status_code=200,
+    responses=errors(404),
+)
+async def pause_queue(
+    name: params.QueueName, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> QueueState:
+    """Let nobody leave a queue until it is resumed; runs that are under way go on."""
+    _require_name(name)
+    await parts.order.pause(name, caller.origin)
+    return await _state(parts, name)
+
+
+@post(
+    "/queues/{name:str}/resume",
+    operation_id="resumeQueue",
+    needs=Needs.RUN,
+    audits=Action.QUEUE_RESUME,
+    status_code=200,
+    responses=errors(404),
+)
+async def resume_queue(
+    name: params.QueueName, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> QueueState:
+    """Let those leave a queue again who may."""
+    _require_name(name)
+    await parts.order.resume(name, caller.origin)
+    return await _state(parts, name)
+
+
+async def _state(parts: Parts, name: str) -> QueueState:
+    pauses = await parts.database.glance(queue.find_pauses)
+    return QueueState(name=name, paused=show_pause(pause_of(pauses.get(name)), parts.zone))
+
+
+@post(
+    "/queues/{name:str}/clear",
+    operation_id="clearQueue",
+    needs=Needs.RUN,
+    audits=Action.RUN_DEQUEUE,
+    status_code=200,
+    responses=errors(404),
+)
+async def clear_queue(
+    name: params.QueueName,
+    data: JSONBody[ClearQueue],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+) -> ClearedQueue:
+    """Take all runs out of a queue that wait in it now, as if each were dequeued."""
+    _require_name(name)
+    return ClearedQueue(removed=await parts.waiting.clear(name, data.name, caller.origin))
+
+
+def _require_name(name: str) -> None:
+    if "\0" in name:
+        raise NotFoundError(f"there is no queue named {shorten(name)}")
+
+
+HANDLERS = [list_items, move_item, pause_queue, resume_queue, clear_queue]

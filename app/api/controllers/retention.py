@@ -1,0 +1,135 @@
+"""How long runs are kept, and removing those that are not to be kept. An extension of the contract."""
+
+from __future__ import annotations
+
+from litestar import get, post, put
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import UNSET
+
+from app.api import params
+from app.api.answers import errors
+from app.api.controllers.dags import require_dag
+from app.api.deps import Parts
+from app.api.present import time_text
+from app.api.schemas.common import or_unset
+from app.api.schemas.upkeep import (
+    CleanedUp,
+    CleanUp,
+    DAGRetention,
+    GoingRuns,
+    RetentionLimits,
+    RetentionPreview,
+    SetRetention,
+)
+from app.auth.caller import Caller
+from app.auth.roles import Needs
+from app.db.repositories import retention
+from app.db.repositories.reading import Row
+from app.errors import BadRequestError
+from app.names import check_dag_name
+from app.upkeep.limits import DAY_SECONDS, NO_LIMIT, Limits, Said
+from app.upkeep.retention import Going, Preview, Wish
+
+_PATH = "/dags/{fileName:str}/retention"
+
+
+@get(_PATH, operation_id="getDAGRetention", needs=Needs.READ, responses=errors(404))
+async def get_retention(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGRetention:
+    """Return how long the runs of a DAG are kept."""
+    dag = await require_dag(parts, file_name)
+    found = await parts.database.glance(lambda connection: retention.get_set(connection, dag["id"]))
+    return _shown(parts, dag, found)
+
+
+@put(_PATH, operation_id="setDAGRetention", needs=Needs.WRITE, status_code=200, responses=errors(404))
+async def put_retention(
+    file_name: params.FileName,
+    data: JSONBody[SetRetention],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+) -> DAGRetention:
+    """Set how long the runs of a DAG are kept, whatever its text and the settings say."""
+    dag = await require_dag(parts, file_name)
+    said = Said(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
+    return _shown(parts, dag, await parts.dag_limits.put(dag["file_name"], said, caller.actor))
+
+
+@get("/retention/preview", operation_id="previewRetention", needs=Needs.READ, responses=errors())
+async def preview(parts: NamedDependency[Parts], dag_name: params.OnlyDag = None) -> RetentionPreview:
+    """Tell what would be removed now, of one DAG or of all."""
+    if dag_name:
+        check_dag_name(dag_name, "dagName")
+    found = await parts.retention.preview(Wish(name=dag_name or None))
+    runs, log_bytes = _sum(found)
+    return RetentionPreview(runs=runs, log_bytes=log_bytes, more=found.more, dags=_going(found))
+
+
+@post("/retention/cleanup", operation_id="cleanUp", needs=Needs.UPKEEP, status_code=200, responses=errors())
+async def clean_up(
+    data: JSONBody[CleanUp],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],  # noqa: ARG001  # every change knows who makes it
+) -> CleanedUp:
+    """Remove runs for some seconds and tell what went; who wants all of it asks again while there is more."""
+    wish = _wish(data)
+    if data.dry_run:
+        found = await parts.retention.preview(wish)
+        runs, log_bytes = _sum(found)
+        return CleanedUp(runs=runs, log_bytes=log_bytes, more=found.more, dags=_going(found))
+    cleaned = await parts.retention.clean(wish)
+    return CleanedUp(runs=cleaned.gone.runs, log_bytes=cleaned.gone.log_bytes, more=cleaned.more)
+
+
+def _wish(data: CleanUp) -> Wish:
+    if data.dag_name is not None:
+        check_dag_name(data.dag_name, "dagName")
+    said = {"olderThanSeconds": data.older_than_seconds, "keep": data.keep, "logBytes": data.log_bytes}
+    for field, value in said.items():
+        if value is not None and not 0 <= value <= 2**50:
+            raise BadRequestError(f"{field}: {value} does not fit; write a whole number from 0 on")
+    if all(value is None for value in said.values()):
+        return Wish(name=data.dag_name)
+    limits = Limits(seconds=data.older_than_seconds, runs=data.keep, log_bytes=data.log_bytes, newest=True)
+    return Wish(name=data.dag_name, limits=limits)
+
+
+def _shown(parts: Parts, dag: Row, row: Row | None) -> DAGRetention:
+    said = Said() if row is None else Said.of(row)
+    written, effective = parts.retention.policies.explain(dag["spec"], said)
+    return DAGRetention(
+        set=SetRetention(days=said.days, runs=said.runs, log_bytes=said.log_bytes),
+        set_at=UNSET if row is None else time_text(row["set_at"], parts.zone),
+        set_by=UNSET if row is None else or_unset(row["set_by"]),
+        hist_retention_days=UNSET if written is None else written,
+        effective=_limits(effective.limits),
+    )
+
+
+def _limits(limits: Limits) -> RetentionLimits:
+    return RetentionLimits(
+        days=NO_LIMIT if limits.seconds is None else limits.seconds / DAY_SECONDS,
+        runs=NO_LIMIT if limits.runs is None else limits.runs,
+        log_bytes=NO_LIMIT if limits.log_bytes is None else limits.log_bytes,
+    )
+
+
+def _sum(found: Preview) -> tuple[int, int]:
+    return sum(going.runs for going in found.going), sum(going.log_bytes for going in found.going)
+
+
+def _going(found: Preview) -> list[GoingRuns]:
+    return [_going_runs(going) for going in found.going]
+
+
+def _going_runs(going: Going) -> GoingRuns:
+    return GoingRuns(
+        name=going.policy.name,
+        limits=_limits(going.policy.limits),
+        runs=going.runs,
+        log_bytes=going.log_bytes,
+        reasons={str(reason): count for reason, count in sorted(going.reasons.items())},
+    )
+
+
+HANDLERS = [get_retention, put_retention, preview, clean_up]

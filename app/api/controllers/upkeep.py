@@ -1,0 +1,50 @@
+"""Upkeep of the database, for admins. An extension of the contract."""
+
+from __future__ import annotations
+
+from datetime import UTC, tzinfo
+
+from litestar import get
+from litestar.di import NamedDependency
+from msgspec import UNSET
+
+from app.api import params
+from app.api.answers import errors
+from app.api.deps import Parts
+from app.api.present import time_text
+from app.api.schemas.upkeep import DatabaseStorage, DoctorFinding, DoctorReport, TableStorage
+from app.auth.roles import Needs
+from app.db.storage import Storage
+from app.upkeep.doctor import Examination, Report
+
+
+@get("/doctor", operation_id="examineDatabase", needs=Needs.UPKEEP, responses=errors())
+async def examine(parts: NamedDependency[Parts], integrity: params.Integrity = False) -> DoctorReport:
+    """Check everything that must hold in the database; with ``integrity`` it also checks its own files."""
+    return doctor_report(await parts.doctor.examine(Examination(damage=integrity)), parts.zone)
+
+
+def doctor_report(report: Report, zone: tzinfo = UTC) -> DoctorReport:
+    """Show what the doctor has seen."""
+    found = [
+        DoctorFinding(name=finding.name, holds=finding.holds, count=finding.count, rows=list(finding.rows))
+        for finding in report.findings
+    ]
+    return DoctorReport(
+        healthy=report.is_healthy,
+        at=time_text(report.at, zone),
+        findings=found,
+        damage=UNSET if report.damage is None else list(report.damage),
+        storage=_storage(report.storage),
+    )
+
+
+def _storage(storage: Storage) -> DatabaseStorage:
+    return DatabaseStorage(
+        bytes=storage.size,
+        free_bytes=UNSET if storage.free is None else storage.free,
+        tables=[TableStorage(name=use.name, rows=use.rows, bytes=use.size) for use in storage.tables],
+    )
+
+
+HANDLERS = [examine]

@@ -1,0 +1,44 @@
+"""Wakes the servers of other processes when a place may have become free: by NOTIFY, on PostgreSQL.
+
+Whoever frees a place fills it, so nobody rings who serves queues. A terminal's run serves none, and a server that is
+being stopped no more: they ring when they leave.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from app.db.database import Database
+from app.db.failure import DatabaseUnavailable
+from app.db.listener import Listener, tell
+from app.engine.admission import Queues
+from app.runs.signal import QueueSignal
+
+_log = logging.getLogger(__name__)
+_CHANNEL = "dagbook_queues"
+
+
+class Bell:
+    """Tells of queues between processes; a bell that is not heard costs half a minute, until everybody looks anyway."""
+
+    def __init__(self, database: Database, url: str, signal: QueueSignal, queues: Queues) -> None:
+        self._database = database
+        shared = database.dialect == "postgresql"
+        self._listener = Listener(url, _CHANNEL, signal.tell) if shared and queues.enabled else None
+
+    def start(self) -> None:
+        """Begin to hear others, where queues are served; starting twice is harmless."""
+        if self._listener is not None:
+            self._listener.start()
+
+    async def stop(self) -> None:
+        """Hear nobody any more; stopping without a start is harmless."""
+        if self._listener is not None:
+            await self._listener.stop()
+
+    async def ring(self) -> None:
+        """Wake all others that serve queues of this database."""
+        try:
+            await self._database.write(lambda connection: tell(connection, _CHANNEL))
+        except DatabaseUnavailable as error:
+            _log.warning("other servers were not told that places may be free: %s", error)

@@ -1,0 +1,48 @@
+"""What is active around runs that are about to be accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from app.db.database import ReadConnection
+from app.db.repositories import queue, transitions
+from app.db.repositories.transitions import Activity, NewAttempt, NewRun
+
+Newcomer = NewRun | NewAttempt
+
+
+class Crowds:
+    """Counts runs by DAG and queue, those that were admitted in the same commit included."""
+
+    def __init__(self, connection: ReadConnection, newcomers: Iterable[Newcomer]) -> None:
+        arrived = list(newcomers)
+        names = {one.dag_name for one in arrived if _is_limited(one)}
+        self._active = transitions.count_active(connection, names) if names else {}
+        crowded = {one.queue for one in arrived if one.room}
+        self._live = queue.count_live(connection, crowded) if crowded else {}
+        self._held = queue.find_held(connection, crowded)
+
+    def around(self, one: Newcomer) -> Activity:
+        """Tell what is active around one that wants to come in."""
+        activity = self._active.get((one.dag_name, one.queue), Activity())
+        return msgspec.structs.replace(
+            activity, crowd=self._live.get(one.queue, 0), held=one.queue in self._held and one.room > 0
+        )
+
+    def add(self, one: Newcomer) -> None:
+        """Count one that has come in; those after it have it around them."""
+        activity, waits = self.around(one), one.entry is not None
+        self._active[one.dag_name, one.queue] = Activity(
+            live=activity.live + (not waits), queued=activity.queued + waits
+        )
+        self._live[one.queue] = activity.crowd + (not waits)
+        if waits:
+            self._held.add(one.queue)
+
+
+def _is_limited(one: Newcomer) -> bool:
+    if isinstance(one, NewAttempt):
+        return one.counted
+    return one.entry is None or one.limited

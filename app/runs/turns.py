@@ -1,0 +1,50 @@
+"""Whose turn it is in a queue, as the rows say: read by those who serve queues, and by the commit that begins a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from app.db.database import ReadConnection
+from app.db.repositories import queue
+from app.db.repositories.reading import Row
+from app.engine.admission import Admission, Entry, Holder, Pause, Queues, Scene, admit, wait_of
+
+_NOBODY = Admission((), {})
+
+
+class Look(msgspec.Struct, frozen=True):
+    """The entries of a queue that had to be looked at, and who of them may go."""
+
+    rows: Sequence[Row] = ()
+    admission: Admission = _NOBODY
+
+
+def look(connection: ReadConnection, name: str, queues: Queues, most: int) -> Look:
+    """See who may go now, reading no more entries than there are free places, and no more than ``most``."""
+    head = queue.find_next(connection, name, 1)
+    if not head:  # as after most ends of runs
+        return Look()
+    entry = entry_of(head[0])
+    scene = Scene(live=queue.count_live(connection, [name]).get(name, 0), pause=pause_of(head[0]))
+    limit = queues.limit(entry)
+    room = most if limit is None else min(limit - scene.live, most)
+    if room > 1 and wait_of(entry, scene, queues) is None:
+        head = queue.find_next(connection, name, room)
+    return Look(head, admit([entry_of(row) for row in head], {name: scene}, queues))
+
+
+def entry_of(row: Row) -> Entry:
+    """Give an entry as the engine takes it."""
+    return Entry(row["run_id"], row["queue"], row["max_active_runs"], row["selector"] or {})
+
+
+def pause_of(row: Row | None) -> Pause | None:
+    """Give the pause that comes with a row, if there is one."""
+    return None if row is None or row["paused_at"] is None else Pause(row["paused_at"], row["paused_by"])
+
+
+def holder_of(run: Row) -> Holder:
+    """Give a run that is under way as the engine takes it."""
+    return Holder(run["dag_name"], run["run_id"], run["started_at"])

@@ -1,0 +1,22 @@
+"""What must hold in the database at every moment, as queries that find nothing while it does.
+
+Each counts on one state of the database, seen in one transaction: what a commit changes together never disagrees.
+"""
+
+from __future__ import annotations
+
+from app.upkeep.invariants import definitions, history, logs, nodes, queues, references, runs, schedules
+from app.upkeep.invariants.check import Check
+
+CHECKS: tuple[Check, ...] = (
+    *runs.CHECKS,
+    *nodes.CHECKS,
+    *history.CHECKS,
+    *logs.CHECKS,
+    *queues.CHECKS,
+    *schedules.CHECKS,
+    *definitions.CHECKS,
+    *references.CHECKS,
+)
+
+__all__ = ["CHECKS", "Check"]

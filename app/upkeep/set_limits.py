@@ -1,0 +1,52 @@
+"""Use case: what somebody sets for the runs of a stored DAG."""
+
+from __future__ import annotations
+
+from app.clock import Clock
+from app.db.database import Database, WriteConnection
+from app.db.repositories import dags, retention
+from app.db.repositories.reading import Row
+from app.errors import BadRequestError, NotFoundError
+from app.names import shorten
+from app.upkeep.limits import NO_LIMIT, Said
+
+_MOST = {"days": 36_500, "runs": 10**9, "log_bytes": 2**50}
+_FIELDS = {"log_bytes": "logBytes"}
+
+
+def check_limits(said: Said) -> None:
+    """Refuse what is no limit; raises BadRequestError."""
+    for name, most in _MOST.items():
+        value = getattr(said, name)
+        if value is not None and not NO_LIMIT <= value <= most:
+            field = _FIELDS.get(name, name)
+            raise BadRequestError(f"{field}: {value} does not fit; write 0 to {most}, or {NO_LIMIT} for no limit")
+
+
+class DagLimits:
+    """Sets what counts for the runs of a DAG, whatever its text and the settings say."""
+
+    def __init__(self, database: Database, now: Clock) -> None:
+        self._database = database
+        self._now = now
+
+    async def put(self, file_name: str, said: Said, actor: str | None) -> Row | None:
+        """Set limits in place of those that were set; all of them None set nothing any more, and None is returned.
+
+        Raises BadRequestError, and NotFoundError when there is no such DAG.
+        """
+        check_limits(said)
+        now = self._now()
+
+        def work(connection: WriteConnection) -> Row | None:
+            dag = dags.get(connection, file_name)
+            if dag is None:
+                raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
+            if said == Said():
+                retention.remove_set(connection, dag["id"])
+                return None
+            limits = {"days": said.days, "runs": said.runs, "log_bytes": said.log_bytes}
+            retention.put_set(connection, {"dag_id": dag["id"], **limits, "set_at": now, "set_by": actor})
+            return retention.get_set(connection, dag["id"])
+
+        return await self._database.write(work)

@@ -1,0 +1,106 @@
+"""What was published against a server of this kind in 2026 must not be possible here (promises, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.auth.roles import Role
+from app.main import Server, check_exposure
+from app.settings import SettingsError, read
+from tests.app.attack import PATH, Attacker, fields
+from tests.app.dagbook import client_of, serving
+from tests.app.people import People, serving_people
+from tests.app.test_matrix import EVERYBODY, MATRIX, ask, refusal_of, routes
+
+TOUCH = "steps:\n  - name: a\n    command: touch {}\n"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "dags.example"])  # noqa: S104 - what is refused
+def test_ghsa_6qr9_without_a_login_no_other_machine_is_served(tmp_path: Path, host: str) -> None:
+    with pytest.raises(SettingsError, match="without authentication"):
+        check_exposure(read({"host": host}, {}, tmp_path))
+
+
+async def test_ghsa_6qr9_nobody_unknown_runs_a_text_that_they_send(people: People, tmp_path: Path) -> None:
+    file = tmp_path / "made"
+    async with people.client() as client:
+        for path in ("/dag-runs", "/dag-runs/enqueue"):
+            answer = await client.post(path, json={"name": "x", "spec": TOUCH.format(file)})
+            assert answer.status_code == 401
+    assert not file.exists()
+
+
+async def test_ghsa_6qr9_running_what_one_sends_is_another_right_than_running_what_exists(
+    database_url: str, tmp_path: Path, name: str
+) -> None:
+    spec = "steps:\n  - name: a\n    command: 'true'\n"
+    async with serving_people(database_url, tmp_path, inline_runs_need_write="true") as people:
+        async with people.client((await people.add(Role.ADMIN)).token) as admin:
+            assert (await admin.post("/dags", json={"name": name, "spec": spec})).status_code == 201
+        async with people.client((await people.add(Role.OPERATOR)).token) as operator:
+            assert (await operator.post(f"/dags/{name}/start", json={})).status_code == 200
+            for path in ("/dag-runs", "/dag-runs/enqueue"):
+                assert (await operator.post(path, json={"name": name, "spec": spec})).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["../escaped", "../../escaped", "/tmp/escaped", "a/../../escaped", "..\\escaped"])
+async def test_cve_2026_27598_a_name_is_no_path(
+    client: httpx.AsyncClient, tmp_path_factory: pytest.TempPathFactory, path: str
+) -> None:
+    for body in ({"name": path}, {"name": path, "spec": TOUCH.format("x")}):
+        answer = await client.post("/dags", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert not [*tmp_path_factory.getbasetemp().rglob("escaped*"), *Path("/tmp").glob("escaped*")]
+
+
+async def test_ghsa_ph8x_an_encoded_slash_leads_nowhere_on_any_route(server: Server) -> None:
+    attacker = Attacker(server, "", {})
+    found = {}
+    for field in fields(server, {"paths": {}}):
+        if field.where != PATH or field.name not in ("fileName", "name", "dagRunId"):
+            continue
+        for value in (
+            "..%2f..%2fetc%2fpasswd",
+            "%2e%2e%2fquick",
+            "..%5cquick",
+            "%252e%252e%252fquick",
+            "quick%2f..%2fx",
+        ):
+            answer = await attacker.try_field(field, value, raw=True)
+            if answer.status not in (400, 404, 405) and b'"dagRuns":[]' not in answer.content:
+                found[f"{field} {value}"] = answer.status
+    assert found == {}
+
+
+@pytest.mark.parametrize("run_id", ["..", ".", "../x", "a/../..", "..\\..", "%2e%2e", "x/y"])
+async def test_cve_2026_31886_an_id_of_a_run_is_no_path_that_is_cleaned_up(
+    server: Server, client: httpx.AsyncClient, name: str, run_id: str
+) -> None:
+    home = server.supervisor._ground.work_dir.parent
+    before = {path.name for path in home.iterdir()}
+    for path in ("/dag-runs", "/dag-runs/enqueue"):
+        body = {"name": name, "spec": "steps:\n  - name: a\n    command: 'true'\n", "dagRunId": run_id}
+        answer = await client.post(path, json=body)
+        assert (answer.status_code, answer.json()["message"].split(":")[0]) == (400, "dagRunId")
+    assert {path.name for path in home.iterdir()} >= before
+
+
+@pytest.fixture
+async def guarded(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
+    pair = {"auth_basic_username": "ann", "auth_basic_password": "pass:word"}
+    async with serving(database_url, tmp_path, **pair) as server:
+        yield server
+
+
+async def test_cve_2026_31882_no_route_forgets_to_ask_who_calls(guarded: Server) -> None:
+    async with client_of(guarded) as client:
+        opened = {route for route in routes(guarded) if refusal_of(await ask(client, route)) is None}
+        live = [
+            await client.get(path, headers={"Accept": "text/event-stream"}) for path in ("/events/dags", "/dags/events")
+        ]
+    assert opened == {route for route, (least, _) in MATRIX.items() if least == EVERYBODY}
+    assert {answer.status_code for answer in live} <= {401, 404}

@@ -1,0 +1,71 @@
+"""Servers hear of places that other processes free; without that they would look after half a minute."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.db.database import Database
+from app.db.listener import Listener, tell
+from tests.app.dagbook import Dagbook
+from tests.app.program import CommandLine, end
+from tests.conftest import PostgresCopies
+from tests.waiting import come_true, until_written
+
+GATED = (
+    "queue: shared\nsteps: [{{name: a, command: 'echo on > {0}/on; while [ ! -e {0}/gate ]; do sleep 0.01; done'}}]\n"
+)
+
+
+@pytest.fixture
+async def url(postgres_url: str) -> AsyncIterator[str]:
+    """Address of a database that several processes can work on."""
+    copies = PostgresCopies(postgres_url)
+    await copies.prepare()
+    async for address in copies.copy():
+        yield address
+    await copies.remove()
+
+
+async def test_a_server_fills_the_place_that_a_run_in_a_terminal_leaves(url: str, tmp_path: Path) -> None:
+    (tmp_path / "held.yaml").write_text(GATED.format(tmp_path))
+    line = CommandLine(tmp_path, url, queues="shared=1")
+    async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
+        terminal = await line.begin("run", tmp_path / "held.yaml")
+        await until_written(tmp_path / "on")
+        body = {"name": "flow", "spec": "queue: shared\nsteps: [{name: a, command: 'true'}]\n"}
+        run_id = (await client.post("/dag-runs/enqueue", json=body)).json()["dagRunId"]
+        flow = Dagbook(client, "flow")
+        assert (await flow.get(run_id))["waitingFor"]["heldBy"][0]["name"] == "held"
+        (tmp_path / "gate").touch()
+        assert (await end(terminal)).status == 0
+        assert (await flow.finished(run_id)).status == "succeeded"
+
+
+async def test_a_listener_whose_connection_is_lost_listens_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.db.listener._AGAIN_SECONDS", 0.01)
+    heard: list[bool] = []
+    database, listener = await Database.open(url), Listener(url, "somewhere", lambda: heard.append(True))
+    listener.start()
+
+    async def hear(times: int) -> None:
+        async def look() -> bool:
+            return len(heard) >= times
+
+        await come_true(look)
+
+    await hear(1)
+    await database.write(
+        lambda connection: connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'dagbook listener' AND datname = current_database()"
+        )
+    )
+    await hear(2)
+    await database.write(lambda connection: tell(connection, "somewhere"))
+    await hear(3)
+    await listener.stop()
+    await database.close()
