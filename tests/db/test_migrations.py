@@ -153,14 +153,14 @@ def add_packed(connection: WriteConnection, text: str) -> None:
         add_chunk(connection, run_id, seq, text="", packed=pack(text))
 
 
-async def test_the_order_of_a_queue_outlives_0012(empty_url: str) -> None:
-    await upgrade(empty_url, "0011")
+async def test_the_order_of_a_queue_outlives_0013(empty_url: str) -> None:
+    await upgrade(empty_url, "0012")
     await run_in(empty_url, lambda connection: add_waiting(connection, "low", priority=1))
     await run_in(empty_url, lambda connection: add_waiting(connection, "high", priority=0))
     await upgrade(empty_url)
     await run_in(empty_url, lambda connection: add_waiting(connection, "higher", priority=7))
     assert await waiting(empty_url, "ORDER BY priority DESC, place, q.id") == [("higher", 7), ("high", 1), ("low", 0)]
-    await downgrade(empty_url, "0011")
+    await downgrade(empty_url, "0012")
     assert await waiting(empty_url, "ORDER BY priority, q.id") == [("high", 0), ("higher", 0), ("low", 1)]
     await upgrade(empty_url)
     assert await check(empty_url) == []
