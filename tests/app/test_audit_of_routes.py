@@ -138,6 +138,20 @@ async def put_settings(scene: Scene) -> str:
     return scene.name
 
 
+@case(("PUT", "/dags/{fileName}/retention"))
+async def put_retention(scene: Scene) -> str:
+    await scene.store()
+    await scene.do("PUT", f"/dags/{scene.name}/retention", runs=10)
+    return scene.name
+
+
+@case(("POST", "/retention/cleanup"))
+async def clean_up(scene: Scene) -> str:
+    await scene.store()
+    await scene.do("POST", "/retention/cleanup", dagName=scene.name, keep=1)
+    return scene.name
+
+
 @case(("POST", "/dags/{fileName}/revisions/{number}/restore"))
 async def restore(scene: Scene) -> str:
     await scene.store()
