@@ -43,9 +43,12 @@ class SettingsOfDags:
     async def put(self, dag: Row, wanted: DagSettings, origin: Origin) -> None:
         """Set it anew; raises BadRequestError."""
         _check(wanted)
-        now, after = self._now(), msgspec.structs.asdict(wanted)
+        found = await self.get(dag)
+        if found == wanted:
+            return
+        before, after = msgspec.structs.asdict(found), msgspec.structs.asdict(wanted)
+        now = self._now()
         row = after | {"dag_id": dag["id"], "updated_at": now, "updated_by": origin.label}
-        before = msgspec.structs.asdict(await self.get(dag))
         entry = origin.entry(dag_deed(Action.DAG_SETTINGS, dag["file_name"], before, after), now)
         await self._database.write(lambda connection: _put(connection, dag, row, entry))
 
