@@ -9,7 +9,7 @@ import msgspec
 from app.auth.origin import Action, Origin, dag_deed
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
-from app.db.repositories import audit, schedules
+from app.db.repositories import audit, changes, schedules
 from app.db.repositories.reading import Row
 from app.errors import BadRequestError
 
@@ -43,15 +43,19 @@ class SettingsOfDags:
     async def put(self, dag: Row, wanted: DagSettings, origin: Origin) -> None:
         """Set it anew; raises BadRequestError."""
         _check(wanted)
-        now, after = self._now(), msgspec.structs.asdict(wanted)
+        found = await self.get(dag)
+        if found == wanted:
+            return
+        before, after = msgspec.structs.asdict(found), msgspec.structs.asdict(wanted)
+        now = self._now()
         row = after | {"dag_id": dag["id"], "updated_at": now, "updated_by": origin.label}
-        before = msgspec.structs.asdict(await self.get(dag))
         entry = origin.entry(dag_deed(Action.DAG_SETTINGS, dag["file_name"], before, after), now)
-        await self._database.write(lambda connection: _put(connection, row, entry))
+        await self._database.write(lambda connection: _put(connection, dag, row, entry))
 
 
-def _put(connection: WriteConnection, row: dict[str, Any], entry: Row) -> None:
+def _put(connection: WriteConnection, dag: Row, row: dict[str, Any], entry: Row) -> None:
     schedules.put_setting(connection, row)
+    changes.tell_dag(connection, dag["dag_name"], "configured", file_name=dag["file_name"])
     audit.add(connection, entry)
 
 

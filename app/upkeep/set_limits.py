@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from app.auth.origin import Action, Origin, dag_deed
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
-from app.db.repositories import dags, retention
+from app.db.repositories import audit, dags, retention
 from app.db.repositories.reading import Row
 from app.errors import BadRequestError, NotFoundError
 from app.names import shorten
@@ -30,7 +31,7 @@ class DagLimits:
         self._database = database
         self._now = now
 
-    async def put(self, file_name: str, said: Said, actor: str | None) -> Row | None:
+    async def put(self, file_name: str, said: Said, origin: Origin) -> Row | None:
         """Set limits in place of those that were set; all of them None set nothing any more, and None is returned.
 
         Raises BadRequestError, and NotFoundError when there is no such DAG.
@@ -42,11 +43,15 @@ class DagLimits:
             dag = dags.get(connection, file_name)
             if dag is None:
                 raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
+            before = retention.get_set(connection, dag["id"])
+            old = None if before is None else {name: before[name] for name in _MOST}
+            limits = {name: getattr(said, name) for name in _MOST}
+            deed = dag_deed(Action.DAG_RETENTION, file_name, old, None if said == Said() else limits)
+            audit.add(connection, origin.entry(deed, now))
             if said == Said():
                 retention.remove_set(connection, dag["id"])
                 return None
-            limits = {"days": said.days, "runs": said.runs, "log_bytes": said.log_bytes}
-            retention.put_set(connection, {"dag_id": dag["id"], **limits, "set_at": now, "set_by": actor})
+            retention.put_set(connection, {"dag_id": dag["id"], **limits, "set_at": now, "set_by": origin.label})
             return retention.get_set(connection, dag["id"])
 
         return await self._database.write(work)

@@ -138,6 +138,56 @@ async def put_settings(scene: Scene) -> str:
     return scene.name
 
 
+@case(("POST", "/queues/{name}/pause"))
+async def pause_queue(scene: Scene) -> str:
+    await scene.do("POST", f"/queues/{scene.name}/pause")
+    return scene.name
+
+
+@case(("POST", "/queues/{name}/resume"))
+async def resume_queue(scene: Scene) -> str:
+    await scene.ok("POST", f"/queues/{scene.name}/pause")
+    await scene.do("POST", f"/queues/{scene.name}/resume")
+    return scene.name
+
+
+async def waiting(scene: Scene) -> int:
+    """Let a run wait in a paused queue, and return the number of its place."""
+    await scene.store()
+    await scene.ok("POST", f"/queues/{scene.name}/pause")
+    await scene.ok("POST", f"/dags/{scene.name}/enqueue", dagRunId="r1")
+    items = (await scene.ok("GET", f"/queues/{scene.name}/items"))["items"]
+    return int(items[0]["waitingFor"]["item"])
+
+
+@case(("POST", "/queues/{name}/clear"))
+async def clear_queue(scene: Scene) -> str:
+    await waiting(scene)
+    await scene.do("POST", f"/queues/{scene.name}/clear", name=scene.name)
+    return f"{scene.name}/r1"
+
+
+@case(("PATCH", "/queues/{name}/items/{itemId}"))
+async def move_in_queue(scene: Scene) -> str:
+    item = await waiting(scene)
+    await scene.do("PATCH", f"/queues/{scene.name}/items/{item}", priority=5)
+    return scene.name
+
+
+@case(("PUT", "/dags/{fileName}/retention"))
+async def put_retention(scene: Scene) -> str:
+    await scene.store()
+    await scene.do("PUT", f"/dags/{scene.name}/retention", runs=10)
+    return scene.name
+
+
+@case(("POST", "/retention/cleanup"))
+async def clean_up(scene: Scene) -> str:
+    await scene.store()
+    await scene.do("POST", "/retention/cleanup", dagName=scene.name, keep=1)
+    return scene.name
+
+
 @case(("POST", "/dags/{fileName}/revisions/{number}/restore"))
 async def restore(scene: Scene) -> str:
     await scene.store()

@@ -17,6 +17,7 @@ import pytest
 from app import main
 from app.api import event_stream
 from app.auth.roles import Role
+from app.db.repositories import changes
 from app.main import Server
 from app.people.tokens import Wish
 from app.runs import supervisor
@@ -181,6 +182,7 @@ async def test_what_happens_to_a_stored_dag_is_told(door: Door) -> None:
         await client.post("/dags/one/suspend", json={"suspend": True})
         await client.post("/dags/one/suspend", json={"suspend": False})
         await client.post("/dags/one/rename", json={"newFileName": "two"})
+        await client.put("/dags/two/settings", json={"catchup": "none"})
         await client.post("/dags/two/revisions/1/redact")
         await client.delete("/dags/two")
         await listener.until(lambda event: event.data.get("what") == "deleted")
@@ -191,6 +193,7 @@ async def test_what_happens_to_a_stored_dag_is_told(door: Door) -> None:
         ("suspended", "one"),
         ("resumed", "one"),
         ("renamed", "one"),
+        ("configured", "two"),
         ("redacted", "two"),
         ("deleted", "two"),
     ]
@@ -265,6 +268,27 @@ async def test_a_stream_more_than_the_limit_is_refused_until_one_goes(database_u
 
 async def _clients(server: Server, count: int) -> bool:
     return server.parts.feed.clients == count
+
+
+async def test_a_client_that_takes_nothing_is_let_go_with_its_place(
+    lone: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "_STALL_SECONDS", 0.2)
+    database = lone.parts.database
+    async with listening(lone) as door, door.listen() as other:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.client.base_url.port, limit=1024)
+        writer.write(f"GET {door.client.base_url.path}events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await reader.readuntil(b"event: ready")
+        await come_true(lambda: _clients(lone, 2))
+        names = [f"{number:0100}" for number in range(2000)]
+        rounds = 0
+        while lone.parts.feed.clients > 1:
+            await database.write(lambda connection: changes.tell_queues(connection, names))
+            await other.until(lambda event: event.data["queue"] == names[-1])
+            rounds += 1
+            assert rounds < 100
+        writer.close()
+    assert len(other.seen) == 1 + rounds * len(names)  # who takes what comes gets all of it
 
 
 async def test_streams_end_when_the_server_stops(lone: Server) -> None:

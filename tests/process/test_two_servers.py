@@ -185,7 +185,8 @@ def _end_all_runs(connection: WriteConnection) -> None:
     for statement in (
         "UPDATE nodes SET status = 2, finished_at = started_at WHERE status = 1",
         """INSERT INTO run_events (run_id, seq, attempt, at, position, data)
-           SELECT id, (SELECT MAX(seq) + 1 FROM run_events), 1, created_at, NULL, '{"status":2}' FROM runs""",
+           SELECT id, (SELECT MAX(seq) + 1 FROM run_events), 1, created_at, NULL, '{"status":2,"phase":"closed"}'
+           FROM runs""",
         "UPDATE runs SET status = 2, finished_at = started_at",
         "UPDATE run_attempts SET status = 2, closed_at = opened_at, token = token + 1",
     ):

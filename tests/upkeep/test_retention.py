@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
+from app.auth.origin import NOBODY
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.models import DagRetention, Definition, Node, QueueEntry, Run
-from app.db.repositories import removal, transitions
+from app.db.repositories import changes, removal, transitions
 from app.db.repositories.removal import Bound
 from app.db.url import sqlite_path
 from app.errors import UnavailableError
@@ -59,6 +60,13 @@ async def test_runs_that_ended_longer_ago_go_even_if_their_dag_never_runs_again(
     await _add(database, Past(key=1, days_ago=31), Past(key=2, days_ago=29), Past(key=3, name="gone", days_ago=400))
     gone = await _retention(database).run_once()
     assert (gone.runs, await database.read(left)) == (2, [2])
+
+
+async def test_the_live_feed_tells_of_runs_that_go(database: Database) -> None:
+    await _add(database, Past(key=1, days_ago=31), Past(key=2, days_ago=29))
+    await _retention(database).run_once()
+    batch = await database.read(lambda connection: changes.find_after(connection, changes.Place(), 10))
+    assert [(told.kind, told.dag_name, told.data) for told in batch.changes] == [("run", "etl", {"what": "removed"})]
 
 
 async def test_what_is_to_be_kept_for_ever_is_kept(database: Database) -> None:
@@ -214,7 +222,7 @@ async def test_a_run_that_ended_just_now_stays_unless_somebody_asks(database: Da
     retention = _retention(database, Said(days=-1, runs=0), Totals(runs=0))
     await retention.run_once()
     assert await database.read(left) == [1]
-    await retention.clean(Wish(name="etl", limits=Limits(seconds=0, newest=True)))
+    await retention.clean(Wish(name="etl", limits=Limits(seconds=0, newest=True)), NOBODY)
     assert await database.read(left) == []
 
 
@@ -411,7 +419,7 @@ async def test_one_server_at_a_time_removes_runs(two: Sequence[Database]) -> Non
         retention = _retention(first)
         assert await retention.run_once() == Gone()
         with pytest.raises(UnavailableError, match="another server"):
-            await retention.clean(Wish())
+            await retention.clean(Wish(), NOBODY)
     assert (await retention.run_once()).runs == 1
 
 

@@ -23,6 +23,7 @@ from app.api.schemas.upkeep import (
     SetRetention,
 )
 from app.auth.caller import Caller
+from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.repositories import retention
 from app.db.repositories.reading import Row
@@ -42,7 +43,14 @@ async def get_retention(file_name: params.FileName, parts: NamedDependency[Parts
     return _shown(parts, dag, found)
 
 
-@put(_PATH, operation_id="setDAGRetention", needs=Needs.WRITE, status_code=200, responses=errors(404))
+@put(
+    _PATH,
+    operation_id="setDAGRetention",
+    needs=Needs.WRITE,
+    audits=Action.DAG_RETENTION,
+    status_code=200,
+    responses=errors(404),
+)
 async def put_retention(
     file_name: params.FileName,
     data: JSONBody[SetRetention],
@@ -52,7 +60,7 @@ async def put_retention(
     """Set how long the runs of a DAG are kept, whatever its text and the settings say."""
     dag = await require_dag(parts, file_name)
     said = Said(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
-    return _shown(parts, dag, await parts.dag_limits.put(dag["file_name"], said, caller.actor))
+    return _shown(parts, dag, await parts.dag_limits.put(dag["file_name"], said, caller.origin))
 
 
 @get("/retention/preview", operation_id="previewRetention", needs=Needs.READ, responses=errors())
@@ -65,11 +73,18 @@ async def preview(parts: NamedDependency[Parts], dag_name: params.OnlyDag = None
     return RetentionPreview(runs=runs, log_bytes=log_bytes, more=found.more, dags=_going(found))
 
 
-@post("/retention/cleanup", operation_id="cleanUp", needs=Needs.UPKEEP, status_code=200, responses=errors())
+@post(
+    "/retention/cleanup",
+    operation_id="cleanUp",
+    needs=Needs.UPKEEP,
+    audits=Action.RUN_CLEANUP,
+    status_code=200,
+    responses=errors(),
+)
 async def clean_up(
     data: JSONBody[CleanUp],
     parts: NamedDependency[Parts],
-    caller: NamedDependency[Caller],  # noqa: ARG001  # every change knows who makes it
+    caller: NamedDependency[Caller],
 ) -> CleanedUp:
     """Remove runs for some seconds and tell what went; who wants all of it asks again while there is more."""
     wish = _wish(data)
@@ -77,7 +92,7 @@ async def clean_up(
         found = await parts.retention.preview(wish)
         runs, log_bytes = _sum(found)
         return CleanedUp(runs=runs, log_bytes=log_bytes, more=found.more, dags=_going(found))
-    cleaned = await parts.retention.clean(wish)
+    cleaned = await parts.retention.clean(wish, caller.origin)
     return CleanedUp(runs=cleaned.gone.runs, log_bytes=cleaned.gone.log_bytes, more=cleaned.more)
 
 

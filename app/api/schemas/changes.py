@@ -44,7 +44,7 @@ class DAGChange(Schema, kw_only=True):
     at: str
     name: str
     file_name: str
-    what: Literal["created", "saved", "renamed", "deleted", "suspended", "resumed", "redacted"]
+    what: Literal["created", "saved", "renamed", "deleted", "suspended", "resumed", "redacted", "configured"]
     new_file_name: str | UnsetType = UNSET
     revision: int | UnsetType = UNSET
 

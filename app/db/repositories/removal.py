@@ -15,6 +15,7 @@ from app.db.models.log import LogChunk
 from app.db.models.node import Node
 from app.db.models.retention import Removal
 from app.db.models.run import Run, RunAttempt, RunEvent
+from app.db.repositories import changes
 from app.db.repositories.retention import MAY_GO
 
 
@@ -105,6 +106,7 @@ def lock(connection: WriteConnection, keys: Collection[int], until: datetime) ->
 
 def remove(connection: WriteConnection, keys: Collection[int]) -> None:
     """Remove runs with all that belongs to them and all that they called."""
+    changes.tell_removed(connection, keys)
     connection.execute(delete(Run).where(Run.id.in_(list(keys))))
 
 
