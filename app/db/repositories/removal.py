@@ -15,6 +15,7 @@ from app.db.models.log import LogChunk
 from app.db.models.node import Node
 from app.db.models.retention import Removal
 from app.db.models.run import Run, RunAttempt, RunEvent
+from app.db.models.search import RunError, RunParam, RunTag
 from app.db.repositories import changes
 from app.db.repositories.retention import MAY_GO
 
@@ -43,7 +44,7 @@ _tree = union_all(
 _count_runs = select(_tree.c.root, func.count()).group_by(_tree.c.root)
 _count_rows = tuple(
     select(_tree.c.root, func.count()).join(model, model.run_id == _tree.c.run).group_by(_tree.c.root)
-    for model in (RunAttempt, RunEvent, Node)
+    for model in (RunAttempt, RunEvent, Node, RunTag, RunParam, RunError)
 )
 _count_chunks = (
     select(_tree.c.root, func.count(), func.sum(LogChunk.byte_count))
