@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, get_args
 from urllib.parse import quote, unquote
 
 import msgspec
+from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from app.main import API_PATH, Server
@@ -53,7 +54,10 @@ def fields(server: Server, document: Mapping[str, Any]) -> list[Field]:
 
 
 def _routes(server: Server) -> list[HTTPRoute]:
-    return [route for route in server.app._app.routes if isinstance(route, HTTPRoute)]  # type: ignore[attr-defined]
+    app: Any = server.app
+    while not isinstance(app, Litestar):  # behind what looks at every request
+        app = app._app
+    return [route for route in app.routes if isinstance(route, HTTPRoute)]
 
 
 def _methods(route: HTTPRoute) -> list[str]:
@@ -148,9 +152,10 @@ class Attacker:
             "server": ("localhost", 80), "client": ("127.0.0.1", 1),
         }  # fmt: skip
         sent: list[dict[str, Any]] = []
+        coming = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
+            return coming.pop() if coming else {"type": "http.disconnect"}  # which ends a stream of events
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
