@@ -167,7 +167,7 @@ class Feed:
 
     async def run_once(self) -> None:
         """Read what is new and hand it to those who want it; nothing is read while there is nobody."""
-        while self._subscriptions and await self._read_changes():
+        while self._subscriptions and await self._read_changes():  # noqa: ASYNC110 - it waits for nothing to come true
             await asyncio.sleep(_PACE_SECONDS)  # for the clients to take what waits for them
         if self._output and monotonic() >= self._next_output:
             self._output, self._next_output = False, monotonic() + _OUTPUT_SECONDS

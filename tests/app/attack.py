@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, get_args
 from urllib.parse import quote, unquote
 
 import msgspec
+from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from app.main import API_PATH, Server
@@ -53,7 +54,10 @@ def fields(server: Server, document: Mapping[str, Any]) -> list[Field]:
 
 
 def _routes(server: Server) -> list[HTTPRoute]:
-    return [route for route in server.app._app._app.routes if isinstance(route, HTTPRoute)]  # type: ignore[attr-defined]
+    app: Any = server.app
+    while not isinstance(app, Litestar):  # behind what looks at every request
+        app = app._app
+    return [route for route in app.routes if isinstance(route, HTTPRoute)]
 
 
 def _methods(route: HTTPRoute) -> list[str]:
@@ -148,7 +152,6 @@ class Attacker:
             "server": ("localhost", 80), "client": ("127.0.0.1", 1),
         }  # fmt: skip
         sent: list[dict[str, Any]] = []
-
         messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
         async def receive() -> dict[str, Any]:
