@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from app.api.schemas import dags as dag_schemas
 from app.api.schemas import runs as run_schemas
 from app.api.schemas.common import Pagination, or_unset
-from app.api.times import times_in
+from app.api.times import Times, times_in
 from app.engine.event import ABORT, EXIT, FAILURE, SUCCESS
 from app.engine.status import NodeStatus, RunStatus
 from app.spec import params
@@ -174,8 +174,9 @@ def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[r
 
 
 def _run_fields(run: Row, zone: tzinfo) -> dict[str, Any]:
-    status = RunStatus(run["status"])
+    status, label = _LABELS[run["status"]]
     above = run if "root_name" in run else _NOTHING  # a row is slow to say that it lacks a column
+    times = times_in(zone)
     return {
         "root_dag_run_name": above.get("root_name", run["dag_name"]),
         "root_dag_run_id": above.get("root_run_id", run["run_id"]),
@@ -184,14 +185,17 @@ def _run_fields(run: Row, zone: tzinfo) -> dict[str, Any]:
         "dag_run_id": run["run_id"],
         "name": run["dag_name"],
         "status": status,
-        "status_label": status.label,
-        "queued_at": or_unset(time_text(run["queued_at"], zone)),
-        "started_at": time_text(run["started_at"], zone),
-        "finished_at": time_text(run["finished_at"], zone),
+        "status_label": label,
+        "queued_at": or_unset(times.text(run["queued_at"])),
+        "started_at": times.text(run["started_at"]),
+        "finished_at": times.text(run["finished_at"]),
         "log": f"{_log_base(run)}.log",
         "params": or_unset(run["params_text"]),
         "revision": or_unset(run.get("dag_revision")),
     }
+
+
+_LABELS = {int(status): (status, status.label) for status in RunStatus}
 
 
 def _log_base(run: Row) -> str:
@@ -203,9 +207,6 @@ def _log_base(run: Row) -> str:
 def run_summary(run: Row, zone: tzinfo) -> run_schemas.DAGRunSummary:
     """Show a run as lists do."""
     return run_schemas.DAGRunSummary(**_run_fields(run, zone))
-
-
-_LABELS = {int(status): (status, status.label) for status in RunStatus}
 
 
 def listed_run(run: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary:
@@ -255,9 +256,9 @@ def run_details(
 ) -> run_schemas.DAGRunDetails:
     """Show a run with its nodes and those handlers that its DAG defines."""
     steps = of if isinstance(of, Steps) else Steps(of)
-    began = run["started_at"] is not None
+    place = _Place(_log_base(run), times_in(zone), _NEVER if run["started_at"] is None else "")
     errors = ((attempt or {}).get("state") or {}).get("conditions", ())
-    shown = {row["position"]: node(run, row, steps, zone, began=began) for row in nodes}
+    shown = {row["position"]: _node(row, steps, place) for row in nodes}
     return run_schemas.DAGRunDetails(
         **_run_fields(run, zone),
         preconditions=conditions(steps.dag.preconditions, errors),
@@ -285,28 +286,36 @@ def millis(at: datetime | int | None) -> int | UnsetType:
 _NODE_LABELS = {int(status): (status, status.label) for status in NodeStatus}
 
 
-def node(run: Row, row: Row, steps: Steps, zone: tzinfo, *, began: bool) -> run_schemas.Node:
-    """Show a step in a run."""
+class _Place(NamedTuple):
+    """What all nodes of a run have in common: where its logs are, and how times are written."""
+
+    log_base: str
+    times: Times
+    missing: str
+
+
+def _node(row: Row, steps: Steps, place: _Place) -> run_schemas.Node:
     status, label = _NODE_LABELS[row["status"]]
-    missing = "" if began else _NEVER
-    log = f"{_log_base(run)}/{row['name']}" if row["started_at"] else ""
-    called = row.get("sub_runs") or {}
-    return run_schemas.Node(
+    started_at = row["started_at"]
+    log = f"{place.log_base}/{row['name']}" if started_at else ""
+    shown = run_schemas.Node(
         step=_step_in_run(row, steps),
         stdout=log and f"{log}.out",
         stderr=log and f"{log}.err",
-        started_at=time_text(row["started_at"], zone, missing),
-        finished_at=time_text(row["finished_at"], zone, missing),
+        started_at=place.times.text(started_at, place.missing),
+        finished_at=place.times.text(row["finished_at"], place.missing),
         status=status,
         status_label=label,  # type: ignore[arg-type]  # the labels are the contract's words
         retry_count=row["retry_count"],
         done_count=row["done_count"],
-        sub_runs=or_unset(_called(called.get("current", ()))),
-        sub_runs_repeated=or_unset(_called(called.get("earlier", ()))),
-        error=or_unset(row["error"]),
+        error=row["error"] or UNSET,
         started_at_millis=millis(row["started_at"]),
         finished_at_millis=millis(row["finished_at"]),
     )
+    if called := row["sub_runs"]:
+        shown.sub_runs = or_unset(_called(called.get("current", ())))
+        shown.sub_runs_repeated = or_unset(_called(called.get("earlier", ())))
+    return shown
 
 
 def _called(found: Sequence[Row]) -> list[run_schemas.SubDAGRun]:
@@ -415,4 +424,5 @@ def _blank_node(position: int, name: str) -> Row:
         "error": "",
         "shown": None,
         "detail": None,
+        "sub_runs": None,
     }

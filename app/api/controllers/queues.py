@@ -21,11 +21,13 @@ from app.auth.caller import Caller
 from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
-from app.db.repositories import queue
+from app.db.repositories import figures, queue
 from app.db.repositories.reading import Row
 from app.queue.order import check_priority
 from app.queue.reasons import make_scenes
 from app.runs.accept import Start
+
+_FEW = 50
 
 
 @post(
@@ -111,7 +113,9 @@ async def dequeue_run(
 @get("/queues", operation_id="listQueues", needs=Needs.READ, responses=errors())
 async def list_queues(parts: NamedDependency[Parts]) -> QueuesResponse:
     """List the queues that are configured, and all others in which something goes on."""
-    live, waiting, pauses = await parts.database.read(_read_queues)
+    active = await parts.database.glance(figures.count_active)
+    read = parts.database.glance if sum(active.values()) <= _FEW else parts.database.read
+    live, waiting, pauses = await read(_read_queues)
     found = groups(parts.queues, live, waiting, list(pauses))
     scenes = make_scenes([group.name for group in found], live, pauses)
     shown = [show_queue(group, scenes[group.name], parts.queues, parts.zone) for group in found]
