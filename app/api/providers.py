@@ -17,6 +17,7 @@ from app.errors import BadRequestError
 from app.names import shorten
 
 _PER_PAGE, _MOST_PER_PAGE = 50, 1000
+_LAST_PAGE = 10**12  # what comes before it can still be counted by a database
 
 
 def make_providers(parts: Parts) -> dict[str, Provide]:
@@ -75,7 +76,7 @@ def provide_page_number(page: params.Page = 1, per_page: params.PerPage = 50) ->
     """Read which page is wanted, leniently (api-behaviour 1.7)."""
     if per_page < 0:
         raise BadRequestError("perPage: must not be negative")
-    return PageNumber(max(page, 1), min(per_page or _PER_PAGE, _MOST_PER_PAGE))
+    return PageNumber(min(max(page, 1), _LAST_PAGE), min(per_page or _PER_PAGE, _MOST_PER_PAGE))
 
 
 # The framework's description of the API knows a path's parameters inside a dependency by the path's own names only.

@@ -561,6 +561,7 @@ async def test_the_history_comes_in_pages_the_newest_first(clockwork: Clockwork)
     await clockwork.store(EVERY_MINUTE + LONG)
     for number in range(5):
         await clockwork.tick(number)
+    assert (await clockwork.client.get("/schedules/slots", params={"page": 2**63})).json()["slots"] == []
     answer = (await clockwork.client.get("/schedules/slots", params={"perPage": 2, "page": 2})).json()
     assert [slot["scheduledAt"] for slot in answer["slots"]] == [_text(clockwork.minute(n)) for n in (2, 1)]
     assert (answer["pagination"]["totalRecords"], answer["pagination"]["totalPages"]) == (5, 3)
