@@ -107,3 +107,17 @@ async def test_neither_an_unknown_dag_nor_an_unknown_run_is_found(dagbook: Dagbo
     for path in (f"/dags/{dagbook.name}/dag-runs/nobody", "/dags/nobody/dag-runs/r1", "/dags/nobody/dag-runs/latest"):
         answer = await dagbook.client.get(path)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_a_list_of_dags_tells_the_newest_runs_of_each_when_asked(
+    dagbook: Dagbook, client: httpx.AsyncClient
+) -> None:
+    spec = f"name: {dagbook.name}\nsteps: [{{name: a, command: 'true'}}]\n"
+    await client.post("/dags", json={"name": dagbook.name, "spec": spec})
+    for number in range(4):
+        await dagbook.run(spec, dagRunId=f"r{number}")
+    plain = (await client.get("/dags", params={"name": dagbook.name})).json()["dags"][0]
+    asked = (await client.get("/dags", params={"name": dagbook.name, "recent": 3})).json()["dags"][0]
+    assert "recentRuns" not in plain
+    assert [run["dagRunId"] for run in asked["recentRuns"]] == ["r3", "r2", "r1"]
+    assert all(run["finishedAtMillis"] >= run["startedAtMillis"] for run in asked["recentRuns"])

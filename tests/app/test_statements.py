@@ -55,6 +55,7 @@ def recorded() -> Iterator[list[str]]:
         ("/dags/{name}/dag-runs/r1", 4),
         ("/dags/{name}/dag-runs/latest", 4),
         ("/dags?name={name}", 3),
+        ("/dags?name={name}&recent=10", 4),
         ("/dags?name={name}&sort=nextRun", 4),
         ("/dags/search?q={name}", 1),
         ("/dags/search?q={name}.", 1),

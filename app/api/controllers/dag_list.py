@@ -16,14 +16,23 @@ from app.api import params
 from app.api.answers import errors
 from app.api.controllers.dags import load
 from app.api.deps import PageNumber, Parts
-from app.api.present import dag_in_list, never_run_summary, pagination, run_summary
-from app.api.schemas.dags import DAGFile, DAGFiles, SearchDAGsMatchItem, SearchResultItem, SearchResults, Tags
+from app.api.present import dag_in_list, millis, never_run_summary, pagination, run_summary
+from app.api.schemas.dags import (
+    DAGFile,
+    DAGFiles,
+    RecentRun,
+    SearchDAGsMatchItem,
+    SearchResultItem,
+    SearchResults,
+    Tags,
+)
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import dags, history
 from app.db.repositories.dags import DagFilter
 from app.db.repositories.reading import Row
 from app.definitions.search import Hit
+from app.engine.status import RunStatus
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _MOST_OFFSET = 2**62
@@ -53,8 +62,9 @@ async def list_dags(
     tag: params.Tag = None,
     sort: params.Sort = "name",
     order: params.Order = "asc",
+    recent: params.Recent = 0,
 ) -> DAGFiles:
-    """List stored DAGs, broken ones included, with the latest run of each."""
+    """List stored DAGs, broken ones included, with the latest run of each, and with as many more as ``recent`` says."""
     number, size = page_number.number, page_number.size
     wanted = _Page(
         filter=DagFilter(name_part=(name or "").casefold(), tag=(tag or "").strip().casefold()),
@@ -69,10 +79,26 @@ async def list_dags(
         total, rows, latest = await _page_by_next_run(parts, wanted)
     else:
         total, rows, latest = await parts.database.read(lambda connection: _read_page(connection, wanted))
-    return DAGFiles(
-        dags=[_dag_file(row, latest, parts) for row in rows],
-        errors=[],
-        pagination=pagination(total, number, size),
+    files = [_dag_file(row, latest, parts) for row in rows]
+    if recent:
+        await _add_recent(parts, rows, files, recent)
+    return DAGFiles(dags=files, errors=[], pagination=pagination(total, number, size))
+
+
+async def _add_recent(parts: Parts, rows: Sequence[Row], files: Sequence[DAGFile], most: int) -> None:
+    names = [row["dag_name"] for row in rows]
+    found = await parts.database.read(lambda connection: history.find_recent(connection, names, most))
+    for row, file in zip(rows, files, strict=True):
+        file.recent_runs = [_recent(run) for run in found.get(row["dag_name"], ())]
+
+
+def _recent(run: Row) -> RecentRun:
+    return RecentRun(
+        name=run["dag_name"],
+        dag_run_id=run["run_id"],
+        status=RunStatus(run["status"]),
+        started_at_millis=millis(run["started_at"]),
+        finished_at_millis=millis(run["finished_at"]),
     )
 
 

@@ -70,6 +70,16 @@ class LocalDag(Schema, kw_only=True):
     dag: DAGDetails | UnsetType = UNSET
 
 
+class RecentRun(Schema, kw_only=True):
+    """One of the newest runs of a DAG, for a list that shows many."""
+
+    name: str
+    dag_run_id: str
+    status: RunStatus
+    started_at_millis: int | UnsetType = UNSET
+    finished_at_millis: int | UnsetType = UNSET
+
+
 class DAGFile(Schema, kw_only=True):
     """A stored DAG with its latest run."""
 
@@ -78,6 +88,7 @@ class DAGFile(Schema, kw_only=True):
     latest_dag_run: DAGRunSummary = msgspec.field(name="latestDAGRun")
     suspended: bool
     errors: list[str]
+    recent_runs: list[RecentRun] | UnsetType = UNSET  # ours, when ``recent`` asks for them
 
 
 class DAGFiles(Schema, kw_only=True):

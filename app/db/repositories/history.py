@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Float, and_, bindparam, cast, func, literal_column, select, type_coerce
+from sqlalchemy import BigInteger, Float, and_, bindparam, cast, func, literal_column, select, true, type_coerce
+from sqlalchemy.orm import aliased
 
 from app.db.database import ReadConnection
 from app.db.models.definition import Dag, Definition
@@ -111,6 +112,29 @@ def find_specs(connection: ReadConnection, hashes: Iterable[str]) -> dict[str, t
 def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, Row]:
     """Return, by DAG name, the newest running root run of stored DAGs, or else the newest of all."""
     return {row["dag_name"]: row for row in all_rows(connection, _find_latest, files=list(files))}
+
+
+def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> dict[str, list[Row]]:
+    """Return, by DAG name, the newest root runs of stored DAGs, at most so many of each, the newest first."""
+    newest = (
+        select(Run.id)
+        .where(Run.dag_name == Dag.dag_name, Run.root_id.is_(None))
+        .order_by(Run.created_at.desc())
+        .limit(most)
+        .correlate(Dag)
+    )
+    shown = aliased(Run)
+    columns = (shown.dag_name, shown.run_id, shown.status, shown.created_at, shown.started_at, shown.finished_at)
+    if connection.dialect.name == "sqlite":  # which has no LATERAL, and looks each of them up by its key
+        found = select(*columns).select_from(Dag).join(shown, shown.id.in_(newest.scalar_subquery()))
+    else:
+        each = newest.lateral()
+        found = select(*columns).select_from(Dag).join(each, true()).join(shown, shown.id == each.c.id)
+    found = found.where(Dag.dag_name.in_(names)).order_by(shown.created_at.desc())
+    recent: dict[str, list[Row]] = {}
+    for row in all_rows(connection, found):
+        recent.setdefault(row["dag_name"], []).append(row)
+    return recent
 
 
 def find_events(connection: ReadConnection, run: int, after: int, most: int) -> Sequence[Row]:
