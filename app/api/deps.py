@@ -33,6 +33,13 @@ from app.upkeep.retention import Retention
 from app.upkeep.set_limits import DagLimits
 
 
+class DagOrder(msgspec.Struct, frozen=True):
+    """How a list of DAGs is sorted."""
+
+    by: str
+    direction: str
+
+
 class PageNumber(msgspec.Struct, frozen=True):
     """Which page is wanted, from 1, and how many rows are on one."""
 

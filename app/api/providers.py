@@ -9,7 +9,7 @@ from litestar.di import Provide
 from app.api import params, run_search
 from app.api.audit_filter import provide_audit_filter
 from app.api.controllers.log_search import provide_log_wish
-from app.api.deps import PageNumber, Parts, SubRunKey
+from app.api.deps import DagOrder, PageNumber, Parts, SubRunKey
 from app.api.pages import PageRequest
 from app.api.requests import ApiRequest
 from app.auth.caller import Caller
@@ -26,6 +26,7 @@ def make_providers(parts: Parts) -> dict[str, Provide]:
         "parts": Provide(_parts_provider(parts), sync_to_thread=False),
         "caller": Provide(provide_caller, sync_to_thread=False),
         "page_request": Provide(provide_page_request, sync_to_thread=False),
+        "dag_order": Provide(provide_dag_order, sync_to_thread=False),
         "page_number": Provide(provide_page_number, sync_to_thread=False),
         "sub_run_key": Provide(provide_sub_run_key, sync_to_thread=False),
         "run_filter": Provide(run_search.provide_run_filter, sync_to_thread=False),
@@ -70,6 +71,11 @@ def provide_page_request(
 ) -> PageRequest:
     """Gather what says which lines of a log are wanted."""
     return PageRequest(tail=tail, head=head, offset=offset, limit=limit)
+
+
+def provide_dag_order(sort: params.Sort = "name", order: params.Order = "asc") -> DagOrder:
+    """Gather how a list of DAGs is sorted."""
+    return DagOrder(sort, order)
 
 
 def provide_page_number(page: params.Page = 1, per_page: params.PerPage = 50) -> PageNumber:

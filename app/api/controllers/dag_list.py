@@ -15,7 +15,7 @@ from litestar.di import NamedDependency
 from app.api import params
 from app.api.answers import errors
 from app.api.controllers.dags import load
-from app.api.deps import PageNumber, Parts
+from app.api.deps import DagOrder, PageNumber, Parts
 from app.api.present import dag_in_list, millis, never_run_summary, pagination, run_summary
 from app.api.schemas.dags import (
     DAGFile,
@@ -58,18 +58,17 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
 async def list_dags(
     parts: NamedDependency[Parts],
     page_number: NamedDependency[PageNumber],
+    dag_order: NamedDependency[DagOrder],
     name: params.Text = None,
     tag: params.Tag = None,
-    sort: params.Sort = "name",
-    order: params.Order = "asc",
     recent: params.Recent = 0,
 ) -> DAGFiles:
     """List stored DAGs, broken ones included, with the latest run of each, and with as many more as ``recent`` says."""
     number, size = page_number.number, page_number.size
     wanted = _Page(
         filter=DagFilter(name_part=(name or "").casefold(), tag=(tag or "").strip().casefold()),
-        by_next_run=sort == "nextRun",
-        descending=order == "desc",
+        by_next_run=dag_order.by == "nextRun",
+        descending=dag_order.direction == "desc",
         number=number,
         size=size,
     )
