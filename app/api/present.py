@@ -267,9 +267,9 @@ def run_details(
         on_failure=shown.get(FAILURE, UNSET),
         on_cancel=shown.get(ABORT, UNSET),
         on_exit=shown.get(EXIT, UNSET),
-        trigger=run["trigger"],
+        trigger=or_unset(run["trigger"]),
         actor=or_unset(run["actor"]),
-        attempt=run["attempt"],
+        attempt=or_unset(run["attempt"]),
         started_at_millis=millis(run["started_at"]),
         finished_at_millis=millis(run["finished_at"]),
     )
@@ -399,6 +399,9 @@ def _blank_run(dag: Dag) -> Row:
         "started_at": None,
         "finished_at": None,
         "params_text": params.show(dag.params),
+        "trigger": None,
+        "actor": None,
+        "attempt": None,
     }
 
 
