@@ -376,7 +376,7 @@ def _changed_queue(item: _Item) -> str:
     match item.work:
         case Claim(queue=queue):
             return queue
-        case NewRun(queue=queue) if item.queued:
+        case NewRun(queue=queue) | NewAttempt(queue=queue) if item.queued:
             return queue
     return ""
 

@@ -132,7 +132,7 @@ async def test_what_is_not_there_or_makes_no_sense_is_said(client: httpx.AsyncCl
         assert answer.json()["message"].startswith(path.rpartition("?")[2].partition("=")[0])
 
 
-async def test_the_history_of_a_run_whose_text_was_redacted_is_still_told(dagbook: Dagbook) -> None:
+async def test_history_and_log_of_a_run_whose_text_was_redacted_are_still_told(dagbook: Dagbook) -> None:
     client, name = dagbook.client, dagbook.name
     await client.post("/dags", json={"name": name, "spec": "steps: [{name: a, command: 'true'}]\n"})
     run_id = (await client.post(f"/dags/{name}/start", json={})).json()["dagRunId"]
@@ -140,3 +140,4 @@ async def test_the_history_of_a_run_whose_text_was_redacted_is_still_told(dagboo
     await client.put(f"/dags/{name}/spec", json={"spec": "steps: []\n"})
     assert (await client.post(f"/dags/{name}/revisions/1/redact")).status_code == 200
     assert "a" in {event.get("step") for event in (await events_of(client, run.path))["events"]}
+    assert "step=#1" in (await client.get(f"{run.path}/log")).json()["content"].replace('"', "")

@@ -12,10 +12,10 @@ from sqlalchemy import Engine, event
 from app.db.database import OUTPUT, VISIBLE, Database
 from app.db.repositories import changes
 from app.db.repositories.changes import Place, Told
-from app.runs.accept import queued
+from app.runs.accept import queued, queued_again
 from app.runs.guard import guard
 from app.runs.recorder import Recorder
-from tests.runs.scene import IDENTITY, ended, new_run, register, told, written
+from tests.runs.scene import IDENTITY, again, ended, new_run, register, told, written
 
 
 @pytest.fixture
@@ -95,6 +95,16 @@ async def test_output_that_grows_has_no_row_and_wakes_this_process_alone(
     await recorder.record(told(run, 2))
     assert heard == [{OUTPUT}, {VISIBLE}]
     assert len(await read(database)) == 2
+
+
+async def test_a_retry_that_waits_changes_its_queue(recorder: Recorder, database: Database) -> None:
+    run = new_run()
+    await recorder.accept(run)
+    await recorder.record(ended(run, 2))
+    before = len(await read(database))
+    await recorder.accept_again(queued_again(again(run, 2)))
+    found = (await read(database))[before:]
+    assert [(told.kind, told.attempt, told.status) for told in found] == [("run", 2, 5), ("queue", None, None)]
 
 
 async def test_who_comes_into_a_queue_changes_it(recorder: Recorder, database: Database) -> None:
