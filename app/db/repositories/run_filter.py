@@ -70,11 +70,15 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lead(msgspec.Struct, frozen=True):
-    """An index to go by: what it has to hold, and its columns of time and run."""
+    """An index to go by: what it has to hold, and its columns of time and run.
+
+    One that is ``whole`` leads to root runs alone, or to sub-runs alone, as it is wanted.
+    """
 
     conditions: tuple[_Condition, ...] = ()
     at: Any = Run.created_at
     key: Any = Run.id
+    whole: bool = False
 
     def within(self, wanted: RunFilter, page: Page) -> list[_Condition]:
         """Narrow it to the wanted times, and to what may come behind a place."""
@@ -103,7 +107,8 @@ class Part(msgspec.Struct, frozen=True):
 
 def all_of(wanted: RunFilter) -> Lead:
     """Give the index of all root runs, or that of all sub-runs."""
-    return Lead((Run.root_id.is_(None) if wanted.sub_runs == "exclude" else Run.root_id.is_not(None),))
+    family = Run.root_id.is_(None) if wanted.sub_runs == "exclude" else Run.root_id.is_not(None)
+    return Lead((family,), whole=True)
 
 
 def parts(dialect: str, wanted: RunFilter, names: Sequence[str] = ()) -> list[Part]:
@@ -135,7 +140,9 @@ def _equalities(wanted: RunFilter) -> Iterator[Part]:
 def _equal_of_root(column: InstrumentedAttribute[Any], value: object, wanted: RunFilter) -> Part:
     """Sub-runs have no index by such a column."""
     look = _bare(column) == value
-    return Part(look, Lead((column == value, *all_of(wanted).conditions)) if wanted.sub_runs == "exclude" else None)
+    if wanted.sub_runs != "exclude":
+        return Part(look)
+    return Part(look, Lead((column == value, *all_of(wanted).conditions), whole=True))
 
 
 def _bare(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:

@@ -163,8 +163,10 @@ def _find(connection: ReadConnection, wanted: RunFilter, page: Page, found: Sequ
         looks = [part.plain for part in found]
         return _cut(connection, _rows(connection, wanted, page, all_of(wanted), looks), page)
     lead, capped = _choose(connection, [part.lead for part in found if part.lead is not None], wanted, page)
-    horizon = _find_horizon(connection, lead, wanted, page) if capped else None
     looks = [part.look for part in found if part.lead is not lead]
+    horizon = None
+    if capped and (looks or not lead.whole):
+        horizon = _find_horizon(connection, lead, wanted, page)
     if horizon is not None:
         looks.append(lead.at >= horizon)
     return _cut(connection, _rows(connection, wanted, page, lead, looks), page, horizon)
@@ -225,10 +227,10 @@ def _behind(place: Place, lead: Lead) -> ColumnElement[bool]:
 
 
 def _choose(connection: ReadConnection, leads: Sequence[Lead], wanted: RunFilter, page: Page) -> tuple[Lead, bool]:
-    """Give the index that holds the fewest runs, and whether these are too many to look at all of them."""
+    """Give the index that holds the fewest runs, and whether these may be too many to look at all of them."""
     possible = [*leads, _ERRORS] if wanted.error else leads
-    if not possible:
-        return all_of(wanted), True
+    if len(possible) < 2:  # noqa: PLR2004 - there is nothing to compare
+        return next(iter(possible), all_of(wanted)), True
     counts = list(connection.execute(select(*[_count(lead, wanted, page) for lead in possible])).one())
     fewest = min(counts)
     return possible[counts.index(fewest)], fewest > MOST_LOOKED_AT
