@@ -52,7 +52,7 @@ async def test_what_answers_without_a_body_documents_none(operations: list[tuple
     }
     removals = {"deleteDAG", "deleteUser", "revokeToken"}
     runs = {"dequeueDAGRun", "retryDAGRun", "terminateDAGRun", "updateDAGRunStepStatus", "updateSubDAGRunStepStatus"}
-    assert bodiless == removals | runs | {"renameDAG", "updateDAGSuspensionState"}
+    assert bodiless == removals | runs | {"renameDAG", "updateDAGSuspensionState", "moveQueueItem"}
 
 
 async def test_what_a_path_names_is_documented_as_missing(operations: list[tuple[str, str, Operation]]) -> None:
