@@ -61,7 +61,8 @@ async def test_ghsa_ph8x_an_encoded_slash_leads_nowhere_on_any_route(server: Ser
     attacker = Attacker(server, "", {})
     found = {}
     for field in fields(server, {"paths": {}}):
-        if field.where != PATH or field.name not in ("fileName", "name", "dagRunId"):
+        # A queue may be called anything that can be printed; its name is a key and nothing else.
+        if field.where != PATH or field.name not in ("fileName", "name", "dagRunId") or "/queues/" in field.route:
             continue
         for value in (
             "..%2f..%2fetc%2fpasswd",
