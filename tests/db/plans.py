@@ -18,8 +18,9 @@ _Noted = tuple[str, Any]
 def _noted() -> Iterator[list[_Noted]]:
     noted: list[_Noted] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        noted.append((statement, parameters))
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
+        is_of_many = more[-1]
+        noted.append((statement, parameters[0] if is_of_many else parameters))
 
     event.listen(Engine, "before_cursor_execute", note)
     try:

@@ -17,6 +17,7 @@ from tests.db.rows import table_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+_TELLING = {"changes", "audit"}
 SPEC = "steps:\n  - echo hello\n"
 
 
@@ -156,9 +157,10 @@ def left(connection: ReadConnection) -> list[int]:
 
 
 def count_rows(connection: ReadConnection) -> dict[str, int]:
-    """Count the rows of every table that has any."""
+    """Count the rows of every table that has any, but for those that tell of changes."""
     counts = {
         str(table.name): connection.scalar(select(func.count()).select_from(table)) or 0
         for table in Base.metadata.sorted_tables
+        if table.name not in _TELLING
     }
     return {name: count for name, count in counts.items() if count}

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 
 from app.auth.origin import NOBODY
 from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.models import DagRetention, Definition, Node, QueueEntry, Run
+from app.db.models import DagRetention, Definition, Node, QueueEntry, Run, RunTag
 from app.db.repositories import changes, removal, transitions
 from app.db.repositories.removal import Bound
 from app.db.url import sqlite_path
@@ -260,6 +260,16 @@ async def test_nothing_is_wrong_in_what_is_left(database: Database) -> None:
     await _retention(database).run_once()
     findings = await database.read(lambda connection: find_broken(connection, NOW, DAY))
     assert [finding for finding in findings if finding.count] == []
+
+
+async def test_all_rows_that_go_with_a_run_are_counted_before(database: Database) -> None:
+    await _add(database, Past(key=1, log_bytes=100), Past(key=2, root=1))
+    await _write(database, insert(RunTag).values(run_id=1, tag="nightly", created_at=NOW))
+    before = await database.read(count_rows)
+    sizes = await database.read(lambda connection: removal.measure(connection, [1]))
+    await database.write(lambda connection: removal.remove(connection, [1]))
+    after = await database.read(count_rows)
+    assert sum(before.values()) - sum(after.values()) == sizes[1].rows + sizes[1].chunks
 
 
 # -- in pieces, so that nothing waits --------------------------------------------------------------------------------
