@@ -47,11 +47,19 @@ async def test_the_newest_run_comes_first_in_runs_and_grid(dagbook: Dagbook) -> 
     ]
 
 
+def _without_millis(shown: Any) -> Any:
+    """Leave out the finer times, for a history reads whole seconds."""
+    if isinstance(shown, dict):
+        return {name: _without_millis(value) for name, value in shown.items() if not name.endswith("Millis")}
+    return [_without_millis(one) for one in shown] if isinstance(shown, list) else shown
+
+
 async def test_each_run_is_shown_with_its_nodes_as_it_is_alone(dagbook: Dagbook) -> None:
     await _create(dagbook)
     await _run(dagbook, "r1")
     (run,) = (await _history(dagbook.client, dagbook.name))["dagRuns"]
-    assert run == await dagbook.get("r1")
+    alone = await dagbook.get("r1")
+    assert _without_millis(run) == _without_millis(alone)
 
 
 async def test_each_run_is_shown_with_the_definition_it_worked_from(dagbook: Dagbook) -> None:
