@@ -8,6 +8,7 @@ from datetime import datetime
 
 from app.db.database import WriteConnection
 from app.db.repositories import changes, queue, runs, transitions
+from app.db.repositories.services import WORKER
 from app.db.repositories.transitions import Claim, Fence
 from app.runs.beginning import Beginnings, until_unchanged
 from app.runs.casualties import end_as_failed
@@ -70,6 +71,7 @@ class Releases:
             run={"params": shown.params, "params_text": params.show(shown.params)},
             inputs=input_row(owned, self._ground.sealer),
             first=runner.begin(await self._beginnings.history(owned), problem),
+            carried=identity.kind == WORKER,
         )
         return runner, claim, attempt["opened_at"]
 

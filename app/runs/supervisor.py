@@ -169,6 +169,11 @@ class Supervisor:
                 self.changed.tell()
             del self._given_up[0]
 
+    @property
+    def load(self) -> int:
+        """How many runs this process drives that no other run of its own has called."""
+        return sum(runner.run.parentage is None for runner in self._runners.values())
+
     # -- runs ------------------------------------------------------------------------------------------------
 
     async def accept(self, wanted: Wanted, run: OwnedRun) -> bool:
@@ -177,6 +182,9 @@ class Supervisor:
         Where its queue has no room for it, it waits there instead, and this returns True. Raises RunRefusedError, and
         SealError when its secrets cannot be kept.
         """
+        if self._is_for_worker(run):
+            await self.enqueue(wanted, run)
+            return True
         run, problem = await unlock(run, self._ground.machine)
         dag = run.definition.dag
         runner = self._runner(run, dag, fresh(Plan.of(dag)), {})
@@ -187,6 +195,9 @@ class Supervisor:
         else:
             self.drive(runner)
         return waits
+
+    def _is_for_worker(self, run: OwnedRun) -> bool:
+        return bool(run.definition.dag.worker_selector) and self._ground.queues.enabled and run.parentage is None
 
     async def enqueue(self, wanted: Wanted, run: OwnedRun) -> None:
         """Store a new run that waits in its queue; raises as ``accept`` does.

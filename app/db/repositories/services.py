@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import aliased
 
 from app.db.database import ReadConnection, WriteConnection
@@ -14,13 +14,17 @@ from app.db.models.run import Run, RunAttempt
 from app.db.models.service import Service
 from app.db.repositories.reading import Row, all_rows
 
-SCHEDULER, COORDINATOR, WORKER = "scheduler", "coordinator", "worker"
+SERVER, SCHEDULER, WORKER = "server", "scheduler", "worker"
 _FORGOTTEN = timedelta(seconds=30)  # api-behaviour ops 11, 47 and 48
 
 _find = (
     select(*Service.__table__.columns)
     .where(Service.kind == bindparam("kind"), Service.stopped_at.is_(None), Service.heartbeat_at >= bindparam("since"))
     .order_by(Service.id)
+)
+# By the clock of the database: the machines that ask may differ.
+_find_labels = select(Service.labels).where(
+    Service.kind == WORKER, Service.stopped_at.is_(None), Service.lease_until >= func.now()
 )
 _root, _parent = aliased(Run), aliased(Run)
 _find_tasks = (
@@ -67,3 +71,10 @@ def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[Row]:
 def find_tasks(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Row]:
     """Return the runs that processes are driving, with names and ids of root and caller."""
     return all_rows(connection, _find_tasks, owners=list(owners))
+
+
+def find_worker_labels(connection: ReadConnection) -> list[dict[str, str]] | None:
+    """Return the labels of the workers that are alive; None where there can be none: one process owns a SQLite file."""
+    if connection.dialect.name != "postgresql":
+        return None
+    return [labels or {} for labels in connection.scalars(_find_labels)]
