@@ -79,7 +79,7 @@ from app.queue.carrier import Carrier
 from app.queue.dequeue import Waiting
 from app.queue.dispatcher import Dispatcher
 from app.queue.order import Order
-from app.queue.pickup import Pickup
+from app.queue.pickup import OFFERS, Pickup
 from app.queue.remote import CHANNEL, make_carrier
 from app.runs.ground import Ground, Identity, Machine
 from app.runs.guard import guard
@@ -235,11 +235,10 @@ async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]
         identity = msgspec.structs.replace(identify(WORKER, "", __version__), **msgspec.structs.asdict(traits))
         supervisor, bell = _drivers_of_worker(settings, database, identity)
         pickup = Pickup(carrier, supervisor, supervisor.changed, bell, traits.labels, traits.capacity)
-        ear = Listener(settings.database_url, CHANNEL, supervisor.changed.tell)
+        ear = Listener(settings.database_url, CHANNEL, lambda: supervisor.changed.tell(OFFERS))
         await supervisor.start()
         pickup.start()
         ear.start()
-        await bell.ring()  # somebody may wait for a worker like this
         try:
             yield
         finally:

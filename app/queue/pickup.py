@@ -13,9 +13,10 @@ from app.queue.bell import Bell
 from app.queue.carrier import Carrier
 from app.queue.dispatcher import Drivers
 from app.runs.recorder import RunRefusedError
-from app.runs.signal import EVERY, QueueSignal
+from app.runs.signal import QueueSignal
 
 _log = logging.getLogger(__name__)
+OFFERS = "\0offers"  # what the signal is told when something is offered; no queue is called like this
 _FALLBACK_SECONDS = 5.0  # an offer of a worker that died is nobody's news
 _OUTAGE_SECONDS = 1.0
 
@@ -59,9 +60,8 @@ class Pickup:
 
     async def _run(self) -> None:
         while not self._stopping:
-            ended = await self._signal.wait(_FALLBACK_SECONDS) - {EVERY}
-            if ended and not self._stopping:
-                await self._bell.ring()  # who serves queues has to hear that there is room in one
+            if await self._signal.wait(_FALLBACK_SECONDS) - {OFFERS} and not self._stopping:
+                await self._bell.ring()  # who serves queues has to hear that somebody has come, gone or ended
             await self._take_all()
 
     async def _take_all(self) -> None:

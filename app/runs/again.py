@@ -60,7 +60,7 @@ class Retries:
 
     async def _reopen(self, key: int, retry: Retry) -> Runner | None:
         new, runner = await self._prepare(key, retry)
-        if retry.counted and new.may_wait and new.selector:
+        if new.may_wait and new.selector and (retry.counted or self._beginnings.database.dialect == "postgresql"):
             new = queued_again(new)
         waits = await self._beginnings.recorder.accept_again(new)
         return None if waits else runner

@@ -145,3 +145,61 @@ def test_a_retry_goes_to_a_worker_again(server: Program, make_worker: Make, tmp_
     server.api.client.post(f"/dag-runs/flow/{run_id}/retry", json={"dagRunId": run_id}).raise_for_status()
     assert server.api.ended(run_id, seconds=60)["statusLabel"] == "succeeded"
     assert _owner_kind(server, run_id) == "workerworker"
+
+
+_CALL = """
+steps:
+  - name: here
+    command: echo here
+  - name: there
+    call: child
+    params: "GO={directory}/go"
+    output: RESULT
+  - name: after
+    command: echo "${{RESULT.outputs.SEEN}}"
+---
+name: child
+workerSelector: {{gpu: "true"}}
+params: GO
+steps:
+  - name: only
+    command: |
+      while [ ! -e $GO ]; do sleep 0.05; done
+      echo seen
+    output: SEEN
+"""
+
+
+def _sub_run(server: Program, run_id: str) -> dict[str, Any] | None:
+    """Return the only sub-run of a run, once it is there."""
+    found = server.api.client.get(f"/dag-runs/flow/{run_id}/sub-dag-runs").json()["subRuns"]
+    if not found or not found[0].get("dagRunId"):
+        return None
+    answer = server.api.client.get(f"/dag-runs/flow/{run_id}/sub-dag-runs/{found[0]['dagRunId']}")
+    details: dict[str, Any] | None = answer.json()["dagRunDetails"] if answer.is_success else None
+    return details
+
+
+def test_a_called_dag_that_asks_for_a_worker_runs_there_and_its_caller_here(
+    server: Program, make_worker: Make, tmp_path: Path
+) -> None:
+    run_id = server.api.start(_CALL.format(directory=tmp_path))
+    waiting = wait_for("the sub-run", lambda: _sub_run(server, run_id), seconds=60)
+    assert waiting["waitingFor"]["message"] == "no worker has the labels gpu=true"
+    (tmp_path / "go").touch()
+    make_worker("gpu=true")
+    ended = server.api.ended(run_id, seconds=60)
+    assert ended["statusLabel"] == "succeeded"
+    assert server.api.log(run_id, "after") == "seen"
+    assert _owner_kind(server, run_id) == "server"
+    assert _owner_kind(server, waiting["dagRunId"]) == "worker"
+
+
+def test_a_called_run_that_waits_for_a_worker_ends_with_its_caller(server: Program, tmp_path: Path) -> None:
+    run_id = server.api.start(_CALL.format(directory=tmp_path))
+    wait_for("the sub-run", lambda: _sub_run(server, run_id), seconds=60)
+    server.api.stop(run_id)
+    assert server.api.ended(run_id, seconds=60)["statusLabel"] == "aborted"
+    ended = _sub_run(server, run_id)
+    assert ended is not None
+    assert ended["statusLabel"] == "aborted"

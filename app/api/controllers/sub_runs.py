@@ -16,6 +16,7 @@ from app.api.controllers.reruns import check_settable
 from app.api.controllers.runs import (
     dag_of,
     empty,
+    explain_waiting,
     find_exactly,
     find_run,
     find_step_log,
@@ -65,7 +66,9 @@ async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDepen
     """Return a sub-run with its nodes."""
     found = await _sub_run(parts, sub_run_key)
     run, attempt, nodes = await parts.database.glance(lambda connection: read_newest(connection, found))
-    return DAGRunAnswer(dag_run_details=run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone))
+    shown = run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone)
+    await explain_waiting(parts, [shown], [run["id"]])
+    return DAGRunAnswer(dag_run_details=shown)
 
 
 @get(_PATH + "/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", needs=Needs.READ, responses=errors(404))
