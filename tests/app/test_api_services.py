@@ -269,3 +269,27 @@ async def test_a_worker_is_listed_with_the_runs_it_drives(
     (task,) = found["runningTasks"]
     await server.parts.database.write(lambda connection: _close(connection, keys[0]))
     assert (task["dagName"], task["rootDagRunName"], task["parentDagRunId"]) == (name, "", "")
+
+
+@pytest.mark.parametrize(("lease", "lost"), [(-1, True), (60, False)], ids=["over", "holds"])
+async def test_a_run_whose_owner_has_fallen_silent_says_since_when(
+    client: httpx.AsyncClient, server: Server, registered: Any, name: str, lease: int, lost: bool
+) -> None:
+    keys = []
+
+    def work(connection: WriteConnection) -> None:
+        definition = add_definition(connection, hash=name)
+        key = add_run(connection, dag_name=name, run_id="r1", definition_hash=definition)
+        add_attempt(connection, key, owner=f"o-{name}")
+        bring_run_to(connection, key, RunStatus.RUNNING)
+        keys.append(key)
+
+    beat = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
+    until = datetime.now(UTC) + timedelta(seconds=lease)
+    await registered("server", f"o-{name}", host="elsewhere", heartbeat_at=beat, lease_until=until)
+    await server.parts.database.write(work)
+    run = (await client.get(f"/dag-runs/{name}/r1")).json()["dagRunDetails"]
+    await server.parts.database.write(lambda connection: _close(connection, keys[0]))
+    told = f"owner lost since 2026-03-01T12:30:15Z (o-{name}); "
+    assert run["statusLabel"] == "running"
+    assert run.get("reason", "").startswith(told) if lost else "reason" not in run

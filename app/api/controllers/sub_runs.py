@@ -14,20 +14,19 @@ from app.api import params
 from app.api.answers import errors, nothing_or
 from app.api.controllers.reruns import check_settable
 from app.api.controllers.runs import (
-    dag_of,
     empty,
-    explain_waiting,
     find_exactly,
     find_run,
     find_step_log,
     read_newest,
     read_run_log,
     read_step_log,
+    show_details,
 )
 from app.api.deps import Parts, SubRunKey
 from app.api.download import TEXT_FILE, file_name, send_log
 from app.api.pages import PageRequest
-from app.api.present import run_details, sub_runs
+from app.api.present import sub_runs
 from app.api.schemas.runs import DAGRunAnswer, Log, StepStatus, SubDAGRuns
 from app.auth.caller import Caller
 from app.auth.origin import Action
@@ -66,9 +65,7 @@ async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDepen
     """Return a sub-run with its nodes."""
     found = await _sub_run(parts, sub_run_key)
     run, attempt, nodes = await parts.database.glance(lambda connection: read_newest(connection, found))
-    shown = run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone)
-    await explain_waiting(parts, [shown], [run["id"]])
-    return DAGRunAnswer(dag_run_details=shown)
+    return DAGRunAnswer(dag_run_details=await show_details(parts, run, attempt, nodes))
 
 
 @get(_PATH + "/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", needs=Needs.READ, responses=errors(404))

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import aliased
 
+from app.db.base import UtcDateTime
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.run import Run, RunAttempt
 from app.db.models.service import Service
@@ -25,6 +26,9 @@ _find = (
 # By the clock of the database: the machines that ask may differ.
 _find_labels = select(Service.labels).where(
     Service.kind == WORKER, Service.stopped_at.is_(None), Service.lease_until >= func.now()
+)
+_find_silence = select(Service.heartbeat_at).where(
+    Service.id == bindparam("service"), Service.lease_until < bindparam("now", type_=UtcDateTime)
 )
 _root, _parent = aliased(Run), aliased(Run)
 _find_tasks = (
@@ -66,6 +70,11 @@ def stop(connection: WriteConnection, service: str, at: datetime, lease_until: d
 def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[Row]:
     """Return the processes of a kind that have neither stopped nor been silent for long, by id."""
     return all_rows(connection, _find, kind=kind, since=now - _FORGOTTEN)
+
+
+def find_silence(connection: ReadConnection, service: str, now: datetime) -> datetime | None:
+    """Tell since when a process is silent that has not renewed its lease in time; None while the lease holds."""
+    return connection.execute(_find_silence, {"service": service, "now": now}).scalar()
 
 
 def find_tasks(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Row]:
