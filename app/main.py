@@ -64,18 +64,23 @@ from app.api.totals import Totals as RunTotals
 from app.auth.roles import Needs
 from app.clock import now
 from app.db.database import Database
+from app.db.listener import Listener
+from app.db.repositories.services import SERVER, WORKER
 from app.definitions.revisions import Revisions
 from app.definitions.save import Definitions
 from app.definitions.search import Search
 from app.definitions.settings import SettingsOfDags
 from app.definitions.timetable import Timetable
-from app.engine.admission import Queues
+from app.engine.admission import Labels, Queues
 from app.people.access import asks_who_calls, find_provider, make_access, with_users
 from app.people.oidc import Oidc
 from app.queue.bell import Bell
+from app.queue.carrier import Carrier
 from app.queue.dequeue import Waiting
 from app.queue.dispatcher import Dispatcher
 from app.queue.order import Order
+from app.queue.pickup import OFFERS, Pickup
+from app.queue.remote import CHANNEL, make_carrier
 from app.runs.ground import Ground, Identity, Machine
 from app.runs.guard import guard
 from app.runs.launch import Launcher
@@ -104,7 +109,7 @@ from app.upkeep.set_limits import DagLimits
 from app.web import pages
 
 API_PATH = "/api/v2"
-_SERVER = "server"
+_SERVER = SERVER
 _CLERK = "clerk"  # lets runs wait, and begins none
 # A stream is looked at again and again, whether it may go on, and no other node knows who listens here.
 _OWN_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS, *events.HANDLERS]
@@ -149,6 +154,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     scheduler: Scheduler
     bell: Bell
     recorder: Recorder
+    carrier: Carrier
 
 
 def check_exposure(settings: Settings) -> None:
@@ -207,8 +213,50 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
                 await server.forgetting.stop()
                 await server.audit_sealer.stop()
                 await server.nodes.close()
+                await server.carrier.close()
     finally:
         await database.close()
+
+
+class Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is: what it is called, its labels, and how many runs it takes at a time."""
+
+    name: str
+    labels: Labels
+    capacity: int
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]:
+    """Take up runs that servers offer to workers; on leaving, let go of everything in order."""
+    database = await Database.open(settings.database_url)
+    carrier = make_carrier(settings.database_url)
+    try:
+        identity = msgspec.structs.replace(identify(WORKER, "", __version__), **msgspec.structs.asdict(traits))
+        supervisor, bell = _drivers_of_worker(settings, database, identity)
+        pickup = Pickup(carrier, supervisor, supervisor.changed, bell, traits.labels, traits.capacity)
+        ear = Listener(settings.database_url, CHANNEL, lambda: supervisor.changed.tell(OFFERS))
+        await supervisor.start()
+        pickup.start()
+        ear.start()
+        try:
+            yield
+        finally:
+            await ear.stop()
+            await pickup.stop()
+            await supervisor.stop()
+            await bell.ring()
+    finally:
+        await carrier.close()
+        await database.close()
+
+
+def _drivers_of_worker(settings: Settings, database: Database, identity: Identity) -> tuple[Supervisor, Bell]:
+    library = Library()
+    ground = _ground(settings, identity, RunFigures(CollectorRegistry()))
+    recorder = Recorder(database, identity.id, guard, ground.queues)
+    supervisor = Supervisor(database, recorder, Sweep(database, library, ground), library, ground)
+    return supervisor, Bell(database, settings.database_url, supervisor.changed, ground.queues)
 
 
 @asynccontextmanager
@@ -281,13 +329,15 @@ def build(
         version=__version__,
     )
     nodes = Nodes(settings.remote_nodes)
+    carrier = make_carrier(settings.database_url)
     return Server(
         app=_application(settings, parts, nodes, Traffic(registry)),
         parts=parts,
         supervisor=supervisor,
-        dispatcher=Dispatcher(database, supervisor, supervisor.changed, ground.queues),
+        dispatcher=Dispatcher(database, supervisor, supervisor.changed, ground.queues, carrier),
         bell=Bell(database, settings.database_url, supervisor.changed, ground.queues),
         recorder=recorder,
+        carrier=carrier,
         nodes=nodes,
         audit_sealer=AuditSealer(database, ground.sealer, now),
         forgetting=Forgetting(database, settings.changes_retention_seconds, now),
@@ -324,7 +374,9 @@ def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Grou
         detached_lease_seconds=settings.detach_lease_seconds,
         orphan_grace_seconds=settings.orphan_grace_seconds,
         # A process that runs one file serves no queue, so nothing may wait there.
-        queues=Queues(enabled=settings.queues_enabled and identity.kind in (_SERVER, _CLERK), limits=settings.queues),
+        queues=Queues(
+            enabled=settings.queues_enabled and identity.kind in (_SERVER, _CLERK, WORKER), limits=settings.queues
+        ),
         zone=settings.tz,
         now=now,
         sealer=Sealer(settings.secret_key, settings.home),

@@ -16,6 +16,7 @@ from app.settings import SettingsError
 # what another one needs.
 COMMANDS = {
     "serve": Entry("app.cli.serve:serve", "Serve the API."),
+    "worker": Entry("app.cli.worker:worker", "Drive runs that ask for this machine's labels."),
     "run": Entry("app.cli.run:run", "Run a definition in this terminal."),
     "start": Entry("app.cli.run:run", "The same as run."),
     "runs": Entry("app.cli.runs:runs", "List runs, and look for some."),

@@ -14,17 +14,17 @@ from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import queue
 from app.engine.admission import Queues
+from app.queue.carrier import Carrier
 from app.queue.reasons import note_reasons
 from app.runs.recorder import RunRefusedError
 from app.runs.signal import EVERY, QueueSignal
-from app.runs.turns import Look, look
+from app.runs.turns import MOST_RELEASED, Look, look
 
 _log = logging.getLogger(__name__)
 _FALLBACK_SECONDS = 30.0  # whoever should have woken us may have died, and a configuration may have changed
 _OUTAGE_SECONDS = 1.0
 _LATER_SECONDS = 1.0  # a reason that does not last so long is not written down
 _NOTES = "\0"  # no queue is called like this
-_MOST = 64  # runs of one queue that are begun in one go
 _MOST_LOOKS = 8  # at a time
 _MOST_REFUSALS = 3
 
@@ -45,9 +45,12 @@ class Drivers(Protocol):
 class Dispatcher:
     """Serves the queues of the database; any number of servers may do so."""
 
-    def __init__(self, database: Database, drivers: Drivers, signal: QueueSignal, queues: Queues) -> None:
+    def __init__(
+        self, database: Database, drivers: Drivers, signal: QueueSignal, queues: Queues, carrier: Carrier
+    ) -> None:
         self._database = database
         self._drivers = drivers
+        self._carrier = carrier
         self._signal = signal
         self._queues = queues
         self._stopping = False
@@ -123,7 +126,8 @@ class Dispatcher:
         refusals = 0
         while not self._stopping:
             seen = await self._see(name)
-            released = seen.admission.released
+            await self._carrier.offer(seen.carried)
+            released = [run for run in seen.admission.released if run not in seen.carried]
             if not released:
                 self._keep_in_mind(name, seen)
                 return
@@ -135,7 +139,7 @@ class Dispatcher:
 
     async def _see(self, name: str) -> Look:
         async with self._looks:
-            return await self._database.glance(lambda connection: look(connection, name, self._queues, _MOST))
+            return await self._database.glance(lambda connection: look(connection, name, self._queues, MOST_RELEASED))
 
     async def _release(self, keys: Sequence[int]) -> bool:
         """Let runs go; False when it was the turn of none of them any more."""

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from app.db.database import Database, ReadConnection
-from app.db.repositories import queue
+from app.db.repositories import queue, services
 from app.db.repositories.reading import Row
-from app.engine.admission import Entry, Holder, Queues, Scene, Wait, behind, turn, wait_of
+from app.engine.admission import Entry, Holder, Labels, Queues, Scene, Wait, behind, turn, wait_of
 from app.runs.turns import holder_of, pause_of
 
 
@@ -57,16 +57,24 @@ def _head_of(queues: Queues, row: Row, scene: Scene) -> Wait:
 
 def read_scenes(connection: ReadConnection, names: Collection[str]) -> dict[str, Scene]:
     """Read what goes on in queues."""
-    return make_scenes(names, queue.find_holders(connection, names), queue.find_pauses(connection))
+    live, pauses = queue.find_holders(connection, names), queue.find_pauses(connection)
+    return make_scenes(names, live, pauses, services.find_worker_labels(connection))
 
 
-def make_scenes(names: Iterable[str], live: Sequence[Row], pauses: Mapping[str, Row]) -> dict[str, Scene]:
-    """Make of runs under way and pauses what goes on in each queue."""
+def make_scenes(
+    names: Iterable[str], live: Sequence[Row], pauses: Mapping[str, Row], workers: Sequence[Labels] | None
+) -> dict[str, Scene]:
+    """Make of runs under way, pauses and the labels of workers what goes on in and around each queue."""
     holders: dict[str, list[Holder]] = {}
     for run in live:
         holders.setdefault(run["queue"], []).append(holder_of(run))
     return {
-        name: Scene(live=len(holders.get(name, ())), holders=holders.get(name, ()), pause=pause_of(pauses.get(name)))
+        name: Scene(
+            live=len(holders.get(name, ())),
+            holders=holders.get(name, ()),
+            pause=pause_of(pauses.get(name)),
+            workers=workers,
+        )
         for name in names
     }
 

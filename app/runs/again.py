@@ -17,7 +17,7 @@ from app.engine.plan import Plan, retried
 from app.engine.state import NodeState, RunState
 from app.engine.status import RunStatus
 from app.runs import rows
-from app.runs.accept import room_in
+from app.runs.accept import queued_again, room_in
 from app.runs.beginning import Beginnings, until_unchanged
 from app.runs.concealment import input_row, mask_inputs
 from app.runs.run import OwnedRun
@@ -60,6 +60,8 @@ class Retries:
 
     async def _reopen(self, key: int, retry: Retry) -> Runner | None:
         new, runner = await self._prepare(key, retry)
+        if new.may_wait and new.selector and (retry.counted or self._beginnings.database.dialect == "postgresql"):
+            new = queued_again(new)
         waits = await self._beginnings.recorder.accept_again(new)
         return None if waits else runner
 

@@ -81,11 +81,16 @@ class Casualties:
 
 def end_as_failed(connection: WriteConnection, fence: Fence, reason: str, now: datetime) -> None:
     """End a run as failed, and whatever of it is running; nobody else may be writing to it."""
+    end_undriven(connection, fence, RunStatus.FAILED, reason, now)
+
+
+def end_undriven(connection: WriteConnection, fence: Fence, status: RunStatus, reason: str, now: datetime) -> None:
+    """End a run that nobody drives in a status, and as failed whatever of it is running."""
     open_run = breakdown.read_open(connection, fence)
     end = max([now, *open_run.times])
     nodes = {"status": int(NodeStatus.FAILED), "finished_at": end, "error": reason}
-    run = {"status": int(RunStatus.FAILED), "finished_at": end, "error": reason}
-    closed = {"phase": "closed", "outcome": int(RunStatus.FAILED)}
+    run = {"status": int(status), "finished_at": end, **({"error": reason} if reason else {})}
+    closed = {"phase": "closed", "outcome": int(status)}
     changes = [Change(position, _told(nodes)) for position in open_run.running]
     changes.append(Change(None, _told(run | closed)))
     breakdown.end(

@@ -51,6 +51,9 @@ class Drivers(Protocol):
     def tell_stop(self, request: StopRequest) -> None:
         """Tell a run that it was asked to stop, if it is driven here."""
 
+    async def withdraw(self, key: int) -> None:
+        """End a run that waits for a worker as aborted."""
+
 
 class Callee(msgspec.Struct, frozen=True, kw_only=True):
     """A DAG that is called: its text, and where that came from."""
@@ -285,3 +288,4 @@ class SubRuns:
             lambda connection: runs.add_stop_request(connection, key, None, now, at_once=at_once)
         )
         exchange.drivers.tell_stop(request)
+        await exchange.drivers.withdraw(key)

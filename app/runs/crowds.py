@@ -45,4 +45,4 @@ class Crowds:
 def _is_limited(one: Newcomer) -> bool:
     if isinstance(one, NewAttempt):
         return one.counted
-    return one.entry is None or one.limited
+    return one.entry is None or one.limited or one.singleton

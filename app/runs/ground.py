@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.engine.admission import Queues
+from app.engine.admission import Labels, Queues
 from app.runs.evaluation import Substitute
 from app.runs.sealing import Sealer
 from app.spec.scope import without_own_settings
@@ -28,6 +28,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     pid_started: int
     address: str
     version: str
+    name: str | None = None  # what a worker is called, its labels, and how many runs it takes at a time
+    labels: Labels | None = None
+    capacity: int | None = None
 
     @property
     def place(self) -> str:

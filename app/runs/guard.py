@@ -26,10 +26,10 @@ def guard(run: NewRun, used: bool, activity: Activity) -> Refusal | None:
     """Say why a run must not be started now, in the order that clients rely on (api-behaviour 3.4)."""
     if used:
         return Refusal("already_exists", f"run {run.run_id!r} of DAG {run.dag_name!r} exists already")
+    if activity.live and (run.singleton or (run.max_active_runs == 1 and run.entry is None)):
+        return Refusal(_LIMIT, f"DAG {run.dag_name!r} is running already and allows one run at a time")
     if run.entry is not None:
         return _full(run.dag_name, run.max_active_runs, activity) if run.limited else None
-    if activity.live and (run.singleton or run.max_active_runs == 1):
-        return Refusal(_LIMIT, f"DAG {run.dag_name!r} is running already and allows one run at a time")
     waits = run.patient and run.may_wait and not run.limited
     refusal = None if waits else _full(run.dag_name, run.max_active_runs, activity)
     return refusal or _crowded_out(run, activity)

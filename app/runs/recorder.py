@@ -23,7 +23,7 @@ from app.engine.admission import Queues
 from app.runs.accept import queued, queued_again
 from app.runs.crowds import Crowds
 from app.runs.guard import NOT_NEXT, Refusal, guard_again, guard_claim, guard_slot, is_crowded_out
-from app.runs.turns import look
+from app.runs.turns import MOST_RELEASED, look
 
 _log = logging.getLogger(__name__)
 _GROUP_LOG_BYTES = 1024 * 1024
@@ -293,7 +293,8 @@ class Recorder:
 
     def _released(self, connection: WriteConnection, claims: Sequence[Claim]) -> set[int]:
         names = sorted({claim.queue for claim in claims})
-        looks = [look(connection, name, self._queues, len(claims)) for name in names]
+        most = MOST_RELEASED if any(claim.carried for claim in claims) else len(claims)
+        looks = [look(connection, name, self._queues, most) for name in names]
         return {run for seen in looks for run in seen.admission.released}
 
     def _apply_transitions(

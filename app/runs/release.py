@@ -8,9 +8,11 @@ from datetime import datetime
 
 from app.db.database import WriteConnection
 from app.db.repositories import changes, queue, runs, transitions
+from app.db.repositories.services import WORKER
 from app.db.repositories.transitions import Claim, Fence
+from app.engine.status import RunStatus
 from app.runs.beginning import Beginnings, until_unchanged
-from app.runs.casualties import end_as_failed
+from app.runs.casualties import end_undriven
 from app.runs.concealment import input_row, mask_inputs
 from app.runs.runner import Runner
 from app.spec import params
@@ -70,17 +72,27 @@ class Releases:
             run={"params": shown.params, "params_text": params.show(shown.params)},
             inputs=input_row(owned, self._ground.sealer),
             first=runner.begin(await self._beginnings.history(owned), problem),
+            carried=identity.kind == WORKER,
         )
         return runner, claim, attempt["opened_at"]
 
     async def give_up(self, key: int, reason: str) -> bool:
         """End a run that waits and cannot be begun as failed; False when it does not wait any more."""
-        return await self._beginnings.database.write(lambda connection: self._give_up(connection, key, reason))
+        return await self._end(key, RunStatus.FAILED, reason)
 
-    def _give_up(self, connection: WriteConnection, key: int, reason: str) -> bool:
+    async def withdraw(self, key: int) -> bool:
+        """End a run that waits and was asked to stop as aborted; False when it does not wait any more."""
+        return await self._end(key, RunStatus.ABORTED, "")
+
+    async def _end(self, key: int, status: RunStatus, reason: str) -> bool:
+        return await self._beginnings.database.write(
+            lambda connection: self._end_waiting(connection, key, status, reason)
+        )
+
+    def _end_waiting(self, connection: WriteConnection, key: int, status: RunStatus, reason: str) -> bool:
         run = runs.get_whole(connection, key) if transitions.lock_waiting(connection, {key}) else None
         if run is None or not queue.take(connection, {key}):
             return False
         changes.tell_queues(connection, [run["queue"]])
-        end_as_failed(connection, Fence(key, run["attempt"], 0), reason, self._ground.now())
+        end_undriven(connection, Fence(key, run["attempt"], 0), status, reason, self._ground.now())
         return True

@@ -14,6 +14,7 @@ from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.runs import OpenAttempt
 from app.db.repositories.transitions import Fence
+from app.engine.admission import fits
 from app.engine.plan import Plan, rebuild_ready
 from app.engine.state import RunState
 from app.executors import proc
@@ -32,6 +33,7 @@ from app.spec.model import Dag
 _log = logging.getLogger(__name__)
 _RESTARTED = "the machine was restarted while the step ran"
 _LOST_MACHINE = "the machine that ran the step is lost"
+_HEAD_START = timedelta(seconds=15)
 _ACCEPTING = timedelta(seconds=10)  # a run that was accepted just now is about to get its driver
 
 
@@ -68,12 +70,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 def lost_reason(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> str | None:
     """Say why an attempt may be taken over; None while its owner may live. Pure but for a look at /proc."""
     if attempt.owner is None or attempt.owner_pid is None:
-        return "no owner"
+        return "no owner" if me.labels is None else None
     if attempt.owner == me.id:
         return "nobody drives it" if attempt.opened_at + _ACCEPTING < now else None
     if attempt.owner_host != me.host:
-        lease = attempt.lease_until
-        return "owner on another machine is lost" if lease is None or lease + grace < now else None
+        return _far_reason(attempt, me, now, grace)
     if attempt.owner_boot_id != me.boot_id:
         return "machine restarted"
     if attempt.owner_pid_namespace != me.pid_namespace:
@@ -81,6 +82,24 @@ def lost_reason(attempt: OpenAttempt, me: Identity, now: datetime, grace: timede
         return "owner in another container is lost" if lease is None or lease < now else None
     owner = ProcessId(attempt.owner_pid, attempt.owner_pid_started or 0)
     return None if attempt.stopped_at is None and proc.is_alive(owner) else "owner process gone"
+
+
+def _far_reason(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> str | None:
+    """Say why the run of another machine may be taken over.
+
+    What a worker drove is for a worker that has all its labels, so that what is left of the run has what it asked for;
+    a server takes it when there is none. What a server drove is for servers.
+    """
+    if attempt.owner_labels is None:
+        waits = grace if me.labels is None else None
+    elif me.labels is None:
+        waits = grace + _HEAD_START
+    else:
+        waits = grace if fits(attempt.owner_labels, me.labels) else None
+    if waits is None:
+        return None
+    lease = attempt.lease_until
+    return "owner on another machine is lost" if lease is None or lease + waits < now else None
 
 
 class Sweep:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from app.db.database import ReadConnection
-from app.db.repositories import queue
+from app.db.repositories import queue, services
 from app.db.repositories.reading import Row
-from app.engine.admission import Admission, Entry, Holder, Pause, Queues, Scene, admit, wait_of
+from app.engine.admission import Admission, Entry, Holder, Labels, Pause, Queues, Scene, admit, wait_of
 
+MOST_RELEASED = 64  # runs of one queue that are begun in one go
 _NOBODY = Admission((), {})
 
 
 class Look(msgspec.Struct, frozen=True):
-    """The entries of a queue that had to be looked at, and who of them may go."""
+    """The entries of a queue that had to be looked at, and who of them may go.
+
+    ``carried`` are those of them that are for workers, with the labels that these must have.
+    """
 
     rows: Sequence[Row] = ()
     admission: Admission = _NOBODY
+    carried: Mapping[int, Labels] = {}
 
 
 def look(connection: ReadConnection, name: str, queues: Queues, most: int) -> Look:
@@ -27,12 +32,25 @@ def look(connection: ReadConnection, name: str, queues: Queues, most: int) -> Lo
     if not head:  # as after most ends of runs
         return Look()
     entry = entry_of(head[0])
-    scene = Scene(live=queue.count_live(connection, [name]).get(name, 0), pause=pause_of(head[0]))
+    live = queue.count_live(connection, [name]).get(name, 0)
+    scene = Scene(live=live, pause=pause_of(head[0]), workers=_workers(connection, head))
     limit = queues.limit(entry)
     room = most if limit is None else min(limit - scene.live, most)
     if room > 1 and wait_of(entry, scene, queues) is None:
         head = queue.find_next(connection, name, room)
-    return Look(head, admit([entry_of(row) for row in head], {name: scene}, queues))
+        scene = msgspec.structs.replace(scene, workers=_workers(connection, head))
+    admission = admit([entry_of(row) for row in head], {name: scene}, queues)
+    return Look(head, admission, {} if scene.workers is None else _carried(head, admission))
+
+
+def _workers(connection: ReadConnection, rows: Sequence[Row]) -> Sequence[Labels] | None:
+    """Give the labels of workers that are alive, if any of the entries asks for one."""
+    return services.find_worker_labels(connection) if any(row["selector"] for row in rows) else None
+
+
+def _carried(rows: Sequence[Row], admission: Admission) -> dict[int, Labels]:
+    wanted = {row["run_id"]: row["selector"] for row in rows if row["selector"]}
+    return {run: wanted[run] for run in admission.released if run in wanted}
 
 
 def entry_of(row: Row) -> Entry:

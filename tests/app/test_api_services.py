@@ -192,7 +192,6 @@ async def test_the_load_is_told_since_then_or_for_an_hour(
 
 async def test_nobody_is_listed_where_nobody_is_registered(client: httpx.AsyncClient) -> None:
     assert (await client.get("/services/scheduler")).json() == {"schedulers": []}
-    assert (await client.get("/services/coordinator")).json() == {"coordinators": []}
     assert (await client.get("/workers")).json() == {"workers": [], "errors": []}
 
 
@@ -208,9 +207,9 @@ async def registered(server: Server) -> Any:
     """Register processes with the server that all tests share, and strike them off again."""
     names: list[str] = []
 
-    async def register_as(kind: str, name: str, **values: Any) -> None:
-        names.append(name)
-        await register(server.parts.database, IDENTITY, id=name, kind=kind, **values)
+    async def register_as(kind: str, key: str, /, **values: Any) -> None:
+        names.append(key)
+        await register(server.parts.database, IDENTITY, id=key, kind=kind, **values)
 
     yield register_as
     now = datetime.now(UTC)
@@ -233,10 +232,16 @@ async def test_a_scheduler_is_active_while_its_lease_holds(client: httpx.AsyncCl
     assert (await _metrics(client))["dagu_scheduler_running"] == {(): 1}
 
 
-async def test_a_coordinator_is_named_by_its_address(client: httpx.AsyncClient, registered: Any) -> None:
-    await registered("coordinator", "c1", address="http://10.0.0.7:50055")
-    (found,) = (await client.get("/services/coordinator")).json()["coordinators"]
-    assert (found["instanceId"], found["host"], found["port"]) == ("10.0.0.7@50055", "10.0.0.7", 50055)
+async def test_a_server_that_hands_out_is_named_by_its_address(
+    client: httpx.AsyncClient, server: Server, registered: Any
+) -> None:
+    shared = server.parts.database.dialect == "postgresql"
+    await registered("server", "c1", address="http://10.0.0.7:50055")
+    listed = (await client.get("/services/coordinator")).json()["coordinators"]
+    addressed = [one for one in listed if one["host"] == "10.0.0.7"]
+    assert len(addressed) == shared  # nobody hands out the runs of a file, whose server drives them all
+    for found in addressed:
+        assert (found["instanceId"], found["host"], found["port"]) == ("10.0.0.7@50055", "10.0.0.7", 50055)
 
 
 async def test_a_worker_is_listed_with_the_runs_it_drives(
@@ -252,10 +257,39 @@ async def test_a_worker_is_listed_with_the_runs_it_drives(
         keys.append(key)
 
     beat = datetime.now(UTC) - timedelta(seconds=7)
-    await registered("worker", f"w-{name}", heartbeat_at=beat)
+    known = {"name": name, "labels": {"gpu": "true"}, "capacity": 3}
+    await registered(
+        "worker", f"old-{name}", heartbeat_at=beat, **known | {"capacity": 9}, started_at=beat - timedelta(1)
+    )
+    await registered("worker", f"w-{name}", heartbeat_at=beat, started_at=beat, **known)
     await server.parts.database.write(work)
     (found,) = (await client.get("/workers")).json()["workers"]
-    assert (found["healthStatus"], found["labels"], found["busyPollers"]) == ("warning", {}, 1)
+    assert (found["id"], found["healthStatus"], found["labels"]) == (name, "warning", {"gpu": "true"})
+    assert (found["totalPollers"], found["busyPollers"]) == (3, 1)
     (task,) = found["runningTasks"]
     await server.parts.database.write(lambda connection: _close(connection, keys[0]))
     assert (task["dagName"], task["rootDagRunName"], task["parentDagRunId"]) == (name, "", "")
+
+
+@pytest.mark.parametrize(("lease", "lost"), [(-1, True), (60, False)], ids=["over", "holds"])
+async def test_a_run_whose_owner_has_fallen_silent_says_since_when(
+    client: httpx.AsyncClient, server: Server, registered: Any, name: str, lease: int, lost: bool
+) -> None:
+    keys = []
+
+    def work(connection: WriteConnection) -> None:
+        definition = add_definition(connection, hash=name)
+        key = add_run(connection, dag_name=name, run_id="r1", definition_hash=definition)
+        add_attempt(connection, key, owner=f"o-{name}")
+        bring_run_to(connection, key, RunStatus.RUNNING)
+        keys.append(key)
+
+    beat = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
+    until = datetime.now(UTC) + timedelta(seconds=lease)
+    await registered("server", f"o-{name}", host="elsewhere", heartbeat_at=beat, lease_until=until)
+    await server.parts.database.write(work)
+    run = (await client.get(f"/dag-runs/{name}/r1")).json()["dagRunDetails"]
+    await server.parts.database.write(lambda connection: _close(connection, keys[0]))
+    told = f"owner lost since 2026-03-01T12:30:15Z (o-{name}); "
+    assert run["statusLabel"] == "running"
+    assert run.get("reason", "").startswith(told) if lost else "reason" not in run

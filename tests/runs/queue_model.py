@@ -23,6 +23,7 @@ from app.db.repositories import queue, runs
 from app.db.repositories.transitions import Claim, Fence, NewRun
 from app.engine.admission import Cause, Queues
 from app.errors import BadRequestError
+from app.queue.carrier import NoCarrier
 from app.queue.dequeue import Waiting
 from app.queue.dispatcher import Dispatcher
 from app.queue.order import Order
@@ -202,7 +203,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.known: dict[int, NewRun] = {}
         signal = QueueSignal()
         self.dispatcher = Dispatcher(
-            self.database, Drivers(self.database, self.recorder, self.known), signal, self.settings
+            self.database, Drivers(self.database, self.recorder, self.known), signal, self.settings, NoCarrier()
         )
         self.people = Waiting(self.database, signal, self.settings, now)
         self.order = Order(self.database, signal, now)

@@ -70,6 +70,31 @@ def test_a_run_may_be_taken_over_once_nobody_can_be_driving_it(values: dict[str,
     assert (reason is not None) == lost
 
 
+GPU = {"gpu": "true"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "values", "lost"),
+    [
+        (GPU, {**AFAR, "lease_until": _ago(190), "owner_labels": GPU}, True),
+        (GPU | {"zone": "a"}, {**AFAR, "lease_until": _ago(190), "owner_labels": GPU}, True),
+        (GPU, {**AFAR, "lease_until": _ago(999), "owner_labels": GPU | {"zone": "a"}}, False),
+        (GPU, {**AFAR, "lease_until": _ago(999)}, False),  # a server drove it
+        (GPU, {"owner": None, "owner_pid": None}, False),
+        (GPU, DEAD, True),
+        (None, {**AFAR, "lease_until": _ago(190), "owner_labels": GPU}, False),  # a worker may be about to take it
+        (None, {**AFAR, "lease_until": _ago(200), "owner_labels": GPU}, True),
+    ],
+    ids=range(8),
+)
+def test_what_a_lost_worker_drove_elsewhere_is_for_a_worker_with_all_its_labels_first(
+    labels: dict[str, str] | None, values: dict[str, Any], lost: bool
+) -> None:
+    me = msgspec.structs.replace(IDENTITY, labels=labels)
+    reason = lost_reason(_attempt(**values), me, NOW, timedelta(seconds=180))
+    assert (reason is not None) == lost
+
+
 def test_a_number_that_was_given_out_again_is_not_the_owner() -> None:
     attempt = msgspec.structs.replace(_attempt(), owner_pid_started=None)
     assert lost_reason(attempt, IDENTITY, NOW, timedelta()) is not None

@@ -22,7 +22,7 @@ from app.auth.caller import Caller
 from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
-from app.db.repositories import queue
+from app.db.repositories import queue, services
 from app.db.repositories.reading import Row
 from app.engine.admission import Scene
 from app.errors import NotFoundError
@@ -75,7 +75,7 @@ def _read_page(connection: ReadConnection, name: str, before: int, size: int) ->
         first=items[:1] if before == 0 else queue.find_items(connection, name, 0, 1),
         items=items,
         total=queue.count_items(connection, name),
-        scene=make_scenes([name], live, queue.find_pauses(connection))[name],
+        scene=make_scenes([name], live, queue.find_pauses(connection), services.find_worker_labels(connection))[name],
     )
 
 

@@ -21,8 +21,9 @@ from app.auth.caller import Caller
 from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
-from app.db.repositories import figures, queue
+from app.db.repositories import figures, queue, services
 from app.db.repositories.reading import Row
+from app.engine.admission import Labels
 from app.queue.order import check_priority
 from app.queue.reasons import make_scenes
 from app.runs.accept import Start
@@ -115,15 +116,18 @@ async def list_queues(parts: NamedDependency[Parts]) -> QueuesResponse:
     """List the queues that are configured, and all others in which something goes on."""
     active = await parts.database.glance(figures.count_active)
     read = parts.database.glance if sum(active.values()) <= _FEW else parts.database.read
-    live, waiting, pauses = await read(_read_queues)
+    live, waiting, pauses, workers = await read(_read_queues)
     found = groups(parts.queues, live, waiting, list(pauses))
-    scenes = make_scenes([group.name for group in found], live, pauses)
+    scenes = make_scenes([group.name for group in found], live, pauses, workers)
     shown = [show_queue(group, scenes[group.name], parts.queues, parts.zone) for group in found]
     return QueuesResponse(queues=shown, summary=summarize(shown))
 
 
-def _read_queues(connection: ReadConnection) -> tuple[Sequence[Row], Sequence[Row], Mapping[str, Row]]:
-    return queue.find_live(connection), queue.find_waiting(connection), queue.find_pauses(connection)
+def _read_queues(
+    connection: ReadConnection,
+) -> tuple[Sequence[Row], Sequence[Row], Mapping[str, Row], Sequence[Labels] | None]:
+    live, waiting = queue.find_live(connection), queue.find_waiting(connection)
+    return live, waiting, queue.find_pauses(connection), services.find_worker_labels(connection)
 
 
 HANDLERS = [enqueue_dag, enqueue_text, list_runs_of_dag_called_enqueue, dequeue_run, list_queues]

@@ -9,6 +9,7 @@ from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.response import Stream
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from app.api import params
@@ -16,7 +17,7 @@ from app.api.answers import errors, nothing_or
 from app.api.deps import Parts
 from app.api.download import TEXT_FILE, file_name, send_log
 from app.api.pages import PageRequest, cut_lines, is_part, page, window
-from app.api.present import listed_run, run_details
+from app.api.present import listed_run, run_details, time_text
 from app.api.queues import waiting_for
 from app.api.run_search import REPEATED, RunSearch, is_possible, is_short
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, DAGRunSummary, Log, StartedRun, StartInline
@@ -24,8 +25,9 @@ from app.auth.caller import Caller
 from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
-from app.db.repositories import history, logs, run_list, runs
+from app.db.repositories import history, logs, run_list, runs, services
 from app.db.repositories.logs import StreamKey
+from app.db.repositories.reading import Row
 from app.db.repositories.run_filter import RunFilter
 from app.engine.status import RunStatus
 from app.errors import NotFoundError
@@ -129,9 +131,26 @@ async def read_details(parts: Parts, name: str, run_id: str) -> DAGRunDetails:
     run, attempt, nodes = await parts.database.glance(
         lambda connection: read_newest(connection, find_run(connection, name, run_id))
     )
+    return await show_details(parts, run, attempt, nodes)
+
+
+async def show_details(parts: Parts, run: Row, attempt: Row, nodes: Sequence[Row]) -> DAGRunDetails:
+    """Show a run with its nodes, and what it waits for, if for anything."""
     shown = run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone)
     await explain_waiting(parts, [shown], [run["id"]])
+    if shown.status is RunStatus.RUNNING and attempt["owner"] is not None:
+        shown.reason = await _explain_silence(parts, attempt["owner"])
     return shown
+
+
+async def _explain_silence(parts: Parts, owner: str) -> str | UnsetType:
+    """Say since when nothing was heard of who drives a run; the sweep of another server will see to it."""
+    now = parts.now()
+    since = await parts.database.glance(lambda connection: services.find_silence(connection, owner, now))
+    if since is None:
+        return UNSET
+    told = "another server of its machine takes the run over, or else it fails"
+    return f"owner lost since {time_text(since, parts.zone)} ({owner}); {told}"
 
 
 def read_newest(connection: ReadConnection, run: Mapping[str, Any]) -> tuple[Any, Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,9 +44,14 @@ async def list_schedulers(parts: NamedDependency[Parts]) -> SchedulerStatusRespo
 
 @get("/services/coordinator", operation_id="getCoordinatorStatus", needs=Needs.READ, responses=errors())
 async def list_coordinators(parts: NamedDependency[Parts]) -> CoordinatorStatusResponse:
-    """List the processes that hand work to workers."""
+    """List the processes that hand work to workers: all servers of a PostgreSQL database."""
     now = parts.now()
-    rows = await parts.database.glance(lambda connection: services.find(connection, services.COORDINATOR, now))
+    shared = parts.database.dialect == "postgresql"
+    rows = (
+        await parts.database.glance(lambda connection: services.find(connection, services.SERVER, now))
+        if shared
+        else ()
+    )
     return CoordinatorStatusResponse(coordinators=[_coordinator(row, parts, now) for row in rows])
 
 
@@ -53,8 +59,10 @@ async def list_coordinators(parts: NamedDependency[Parts]) -> CoordinatorStatusR
 async def list_workers(parts: NamedDependency[Parts]) -> WorkersListResponse:
     """List the processes that runs are handed to, with the runs they drive."""
     now = parts.now()
-    rows, tasks = await parts.database.glance(lambda connection: _read_workers(connection, now))
-    shown = [_worker(row, [task for task in tasks if task["owner"] == row["id"]], parts, now) for row in rows]
+    found, tasks = await parts.database.glance(lambda connection: _read_workers(connection, now))
+    # A worker that was started again under its name takes the place of the one that died.
+    rows = {row["name"] or row["id"]: row for row in sorted(found, key=itemgetter("started_at"))}
+    shown = [_worker(row, [task for task in tasks if task["owner"] == row["id"]], parts, now) for row in rows.values()]
     return WorkersListResponse(workers=shown, errors=[])
 
 
@@ -84,10 +92,10 @@ def _coordinator(row: Row, parts: Parts, now: datetime) -> CoordinatorInstance:
 
 def _worker(row: Row, tasks: Sequence[Row], parts: Parts, now: datetime) -> Worker:
     return Worker(
-        id=row["id"],
-        labels={},
-        total_pollers=len(tasks),  # a worker's row does not say how many runs it would take
-        busy_pollers=len(tasks),
+        id=row["name"] or row["id"],
+        labels=row["labels"] or {},
+        total_pollers=row["capacity"],
+        busy_pollers=min(len(tasks), row["capacity"]),
         running_tasks=[_task(task, parts) for task in tasks],
         last_heartbeat_at=time_text(row["heartbeat_at"], parts.zone),
         health_status=health(now - row["heartbeat_at"]),

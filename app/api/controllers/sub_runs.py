@@ -14,7 +14,6 @@ from app.api import params
 from app.api.answers import errors, nothing_or
 from app.api.controllers.reruns import check_settable
 from app.api.controllers.runs import (
-    dag_of,
     empty,
     find_exactly,
     find_run,
@@ -22,11 +21,12 @@ from app.api.controllers.runs import (
     read_newest,
     read_run_log,
     read_step_log,
+    show_details,
 )
 from app.api.deps import Parts, SubRunKey
 from app.api.download import TEXT_FILE, file_name, send_log
 from app.api.pages import PageRequest
-from app.api.present import run_details, sub_runs
+from app.api.present import sub_runs
 from app.api.schemas.runs import DAGRunAnswer, Log, StepStatus, SubDAGRuns
 from app.auth.caller import Caller
 from app.auth.origin import Action
@@ -65,7 +65,7 @@ async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDepen
     """Return a sub-run with its nodes."""
     found = await _sub_run(parts, sub_run_key)
     run, attempt, nodes = await parts.database.glance(lambda connection: read_newest(connection, found))
-    return DAGRunAnswer(dag_run_details=run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone))
+    return DAGRunAnswer(dag_run_details=await show_details(parts, run, attempt, nodes))
 
 
 @get(_PATH + "/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", needs=Needs.READ, responses=errors(404))

@@ -151,8 +151,9 @@ class DAGRunSummary(Schema, kw_only=True):
 
 
 class DAGRunDetails(DAGRunSummary, kw_only=True):
-    """A run with its nodes."""
+    """A run with its nodes; ``reason`` says why one that is under way does not go on: an extension of the contract."""
 
+    reason: str | UnsetType = UNSET
     preconditions: list[Condition]
     nodes: list[Node]
     on_success: Node | UnsetType = UNSET

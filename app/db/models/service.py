@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base import Base, UtcDateTime
+from app.db.base import Base, OrderedJson, UtcDateTime
 
 
 class Service(Base):
-    """One process that works on this database, with the lease of all attempts it owns."""
+    """One process that works on this database, with the lease of all attempts it owns.
+
+    Workers have a ``name`` that they are shown by, ``labels``, and a ``capacity``: how many runs they take at a time.
+    """
 
     __tablename__ = "services"
 
@@ -28,3 +32,6 @@ class Service(Base):
     heartbeat_at: Mapped[datetime] = mapped_column(UtcDateTime)
     lease_until: Mapped[datetime] = mapped_column(UtcDateTime)
     stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    name: Mapped[str | None] = mapped_column(Text)
+    labels: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    capacity: Mapped[int | None]

@@ -239,6 +239,7 @@ class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):
     owner_pid_started: int | None
     lease_until: datetime | None
     stopped_at: datetime | None
+    owner_labels: dict[str, str] | None = None  # None unless the owner is a worker
 
 
 def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
@@ -257,6 +258,7 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
             Service.pid_started,
             Service.lease_until,
             Service.stopped_at,
+            Service.labels,
         )
         .outerjoin(Service, Service.id == RunAttempt.owner)
         .where(RunAttempt.closed_at.is_(None), or_(RunAttempt.status != _QUEUED, RunAttempt.owner.is_not(None)))

@@ -6,21 +6,29 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import aliased
 
+from app.db.base import UtcDateTime
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.run import Run, RunAttempt
 from app.db.models.service import Service
 from app.db.repositories.reading import Row, all_rows
 
-SCHEDULER, COORDINATOR, WORKER = "scheduler", "coordinator", "worker"
+SERVER, SCHEDULER, WORKER = "server", "scheduler", "worker"
 _FORGOTTEN = timedelta(seconds=30)  # api-behaviour ops 11, 47 and 48
 
 _find = (
     select(*Service.__table__.columns)
     .where(Service.kind == bindparam("kind"), Service.stopped_at.is_(None), Service.heartbeat_at >= bindparam("since"))
     .order_by(Service.id)
+)
+# By the clock of the database: the machines that ask may differ.
+_find_labels = select(Service.labels).where(
+    Service.kind == WORKER, Service.stopped_at.is_(None), Service.lease_until >= func.now()
+)
+_find_silence = select(Service.heartbeat_at).where(
+    Service.id == bindparam("service"), Service.lease_until < bindparam("now", type_=UtcDateTime)
 )
 _root, _parent = aliased(Run), aliased(Run)
 _find_tasks = (
@@ -64,6 +72,18 @@ def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[Row]:
     return all_rows(connection, _find, kind=kind, since=now - _FORGOTTEN)
 
 
+def find_silence(connection: ReadConnection, service: str, now: datetime) -> datetime | None:
+    """Tell since when a process is silent that has not renewed its lease in time; None while the lease holds."""
+    return connection.execute(_find_silence, {"service": service, "now": now}).scalar()
+
+
 def find_tasks(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Row]:
     """Return the runs that processes are driving, with names and ids of root and caller."""
     return all_rows(connection, _find_tasks, owners=list(owners))
+
+
+def find_worker_labels(connection: ReadConnection) -> list[dict[str, str]] | None:
+    """Return the labels of the workers that are alive; None where there can be none: one process owns a SQLite file."""
+    if connection.dialect.name != "postgresql":
+        return None
+    return [labels or {} for labels in connection.scalars(_find_labels)]

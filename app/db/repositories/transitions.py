@@ -94,6 +94,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     run: Row
     inputs: Row
     first: Transition | None
+    carried: bool = False  # whether it was offered to workers, several of which take up what may go at one time
 
 
 class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,97 @@
+"""``dagbook worker``: drives runs that ask for this machine's labels, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+
+import click
+import uvloop
+
+from app.cli.failures import said_plainly
+from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.db.upgrade import current, head
+from app.db.url import hide_password, sqlite_path
+from app.main import Traits, open_worker
+from app.queue.remote import is_installed
+from app.settings import Settings
+from app.telemetry.logging import configure
+
+_MOST_RUNS = 100  # runtime 25.3
+_LONGEST_NAME = 100
+
+
+@click.command(cls=GlobalOptions)
+@click.option("-l", "--label", "labels", metavar="NAME=VALUE", multiple=True, help="A label; may be given many times.")
+@click.option(
+    "-m",
+    "--max-active-runs",
+    "capacity",
+    type=click.IntRange(1, 10_000),
+    default=_MOST_RUNS,
+    show_default=True,
+    help="How many runs are driven at a time.",
+)
+@click.option(
+    "-w", "--id", "name", default="", help="What it is called; this machine's name and its process otherwise."
+)
+@settings_options("database_url", "work_dir", "spool_dir", "log_format", "log_level")
+@said_plainly
+def worker(*, labels: tuple[str, ...], capacity: int, name: str) -> None:
+    """Drive runs that ask for this machine's labels, until SIGINT or SIGTERM; then running steps go on.
+
+    It serves no HTTP and starts nothing by itself: servers of the same PostgreSQL database hand out what is queued.
+    """
+    settings = current_settings()
+    traits = Traits(name=_read_name(name), labels=_read_labels(labels), capacity=capacity)
+    _check_database(settings)
+    configure(settings.log_format, settings.log_level)
+    uvloop.run(_work(settings, traits))
+
+
+def _read_labels(labels: tuple[str, ...]) -> dict[str, str]:
+    """Read labels; several may stand in one word, separated by commas."""
+    read: dict[str, str] = {}
+    for text in (part for label in labels for part in label.split(",")):
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not (name and sign and value):
+            raise click.ClickException(f"--label: {text!r} is no label; write it as NAME=VALUE, for example gpu=true")
+        if read.setdefault(name, value) != value:
+            raise click.ClickException(f"--label: {name} is given as {read[name]!r} and as {value!r}; choose one")
+    return read
+
+
+def _read_name(name: str) -> str:
+    name = name.strip() or f"{socket.gethostname()}@{os.getpid()}"
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise click.ClickException(f"--id: give at most {_LONGEST_NAME} printable characters")
+    return name
+
+
+def _check_database(settings: Settings) -> None:
+    if sqlite_path(settings.database_url) is not None:
+        raise click.ClickException(
+            "a worker shares a PostgreSQL database with servers, and a SQLite file has one process that works on it; "
+            "set database_url to the database of the servers"
+        )
+    if not is_installed():
+        raise click.ClickException("a worker needs PgQueuer; pip install 'dagbook[distributed]'")
+
+
+async def _work(settings: Settings, traits: Traits) -> None:
+    here, wanted = await current(settings.database_url), head()
+    if here != wanted:
+        raise click.ClickException(
+            f"the database is at revision {here or 'none'}, this version of Dagbook works with {wanted}; "
+            "start a server of this version first, or run dagbook db upgrade"
+        )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with open_worker(settings, traits):
+        shown = ", ".join(f"{name}={value}" for name, value in sorted(traits.labels.items())) or "no labels"
+        click.echo(f"Worker {traits.name} ({shown}) works on {hide_password(settings.database_url)}", err=True)
+        await stop.wait()

@@ -1,0 +1,205 @@
+"""Servers that hand runs to workers, on one PostgreSQL database: who fits takes them up, and a dead one loses none."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.process import conftest, invariants, store
+from tests.process.postgres import Cluster
+from tests.process.program import Program, node
+from tests.process.waiting import wait_for
+from tests.process.workers import WorkerProgram
+
+Make = Callable[..., WorkerProgram]
+_FAST = "maxActiveRuns: 100\nworkerSelector: {gpu: 'true'}\nsteps:\n  - name: only\n    command: echo \"by $PPID\"\n"
+
+
+def _long(directory: Path) -> str:
+    return f"""
+maxActiveRuns: 100
+workerSelector: {{gpu: "true"}}
+steps:
+  - name: first
+    command: |
+      echo "$DAG_RUN_ID first" >>{directory}/witness
+      while [ ! -e {directory}/go ]; do sleep 0.05; done
+      echo ended
+  - name: second
+    command: echo "$DAG_RUN_ID second" >>{directory}/witness
+"""
+
+
+def _witness(directory: Path) -> list[str]:
+    path = directory / "witness"
+    return sorted(path.read_text().splitlines()) if path.exists() else []
+
+
+@pytest.fixture
+def server(tmp_path: Path, cluster: Cluster) -> Iterator[Program]:
+    program = Program(tmp_path / "home", store.make_database(cluster.url), log=tmp_path / "server.log")
+    try:
+        yield program.start()
+    finally:
+        conftest.end(program)
+    assert invariants.find_violations(program.database_url) == []
+
+
+@pytest.fixture
+def make_worker(server: Program, tmp_path: Path) -> Iterator[Make]:
+    made: list[WorkerProgram] = []
+
+    def make(*labels: str, home: Path | None = None, **more: Any) -> WorkerProgram:
+        log = tmp_path / f"worker-{len(made)}.log"
+        made.append(WorkerProgram(home or server.home, server.database_url, *labels, log=log, **more))
+        return made[-1].start()
+
+    yield make
+    for worker in made:
+        conftest.end(worker)
+
+
+def _owner_kind(server: Program, run_id: str) -> str:
+    statement = (
+        "SELECT s.kind FROM runs r JOIN run_attempts a ON a.run_id = r.id JOIN services s ON s.id = a.owner "
+        "WHERE r.run_id = :run"
+    )
+    return "".join(row[0] for row in store.query(server.database_url, statement, run=run_id))
+
+
+def _workers(server: Program) -> list[dict[str, Any]]:
+    answer = server.api.client.get("/workers").json()
+    assert answer["errors"] == []
+    return list(answer["workers"])
+
+
+def test_a_run_waits_with_the_reason_until_a_worker_fits_which_then_drives_it(
+    server: Program, make_worker: Make
+) -> None:
+    run_id = server.api.start(_FAST)
+    make_worker("gpu=false", name="wrong")
+    wait_for("the wrong worker", lambda: [one["id"] for one in _workers(server)] == ["wrong"])
+    run = server.api.run(run_id)
+    assert run["statusLabel"] == "queued"
+    assert run["waitingFor"]["reason"] == "noWorker"
+    assert run["waitingFor"]["message"] == "no worker has the labels gpu=true"
+    make_worker("gpu=true", "zone=a", name="right")
+    ended = server.api.ended(run_id, seconds=60)
+    assert ended["statusLabel"] == "succeeded"
+    assert _owner_kind(server, run_id) == "worker"
+    assert server.api.log(run_id, "only").startswith("by ")
+
+
+def test_workers_are_listed_with_their_labels_room_and_runs(server: Program, make_worker: Make, tmp_path: Path) -> None:
+    make_worker("gpu=true", name="one", capacity=2)
+    run_ids = sorted(server.api.start(_long(tmp_path)) for _ in range(3))
+    wait_for("two runs", lambda: len(_witness(tmp_path)) == 2, seconds=60)
+    (worker,) = _workers(server)
+    assert worker["labels"] == {"gpu": "true"}
+    assert (worker["totalPollers"], worker["busyPollers"]) == (2, 2)
+    assert worker["healthStatus"] == "healthy"
+    assert {task["dagRunId"] for task in worker["runningTasks"]} < set(run_ids)
+    (coordinator,) = server.api.client.get("/services/coordinator").json()["coordinators"]
+    assert coordinator["status"] == "active"
+    (tmp_path / "go").touch()
+    assert {server.api.ended(run_id, seconds=60)["statusLabel"] for run_id in run_ids} == {"succeeded"}
+    assert len(_witness(tmp_path)) == 6
+
+
+def test_a_stop_reaches_the_run_of_a_worker(server: Program, make_worker: Make, tmp_path: Path) -> None:
+    make_worker("gpu=true")
+    run_id = server.api.start(_long(tmp_path))
+    wait_for("the first step", lambda: len(_witness(tmp_path)) == 1, seconds=60)
+    server.api.stop(run_id)
+    ended = server.api.ended(run_id, seconds=60)
+    assert ended["statusLabel"] == "aborted"
+    assert node(ended, "first")["statusLabel"] == "aborted"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_the_runs_of_a_worker_that_ends_are_taken_over_on_its_machine(
+    how: signal.Signals, server: Program, make_worker: Make, tmp_path: Path
+) -> None:
+    first = make_worker("gpu=true")
+    run_id = server.api.start(_long(tmp_path))
+    wait_for("the first step", lambda: len(_witness(tmp_path)) == 1, seconds=60)
+    make_worker("gpu=true")
+    first.end(how, seconds=60)
+    fence = "SELECT max(token) FROM run_attempts"
+    wait_for("another owner", lambda: store.query(server.database_url, fence)[0][0] > 1, seconds=30)
+    (tmp_path / "go").touch()
+    assert server.api.ended(run_id, seconds=60)["statusLabel"] == "succeeded"
+    assert _witness(tmp_path) == [f"{run_id} first", f"{run_id} second"]
+
+
+def test_a_retry_goes_to_a_worker_again(server: Program, make_worker: Make, tmp_path: Path) -> None:
+    make_worker("gpu=true")
+    spec = f"workerSelector: {{gpu: 'true'}}\nsteps:\n  - name: only\n    command: test -e {tmp_path}/go\n"
+    run_id = server.api.start(spec)
+    assert server.api.ended(run_id, seconds=60)["statusLabel"] == "failed"
+    (tmp_path / "go").touch()
+    server.api.client.post(f"/dag-runs/flow/{run_id}/retry", json={"dagRunId": run_id}).raise_for_status()
+    assert server.api.ended(run_id, seconds=60)["statusLabel"] == "succeeded"
+    assert _owner_kind(server, run_id) == "workerworker"
+
+
+_CALL = """
+steps:
+  - name: here
+    command: echo here
+  - name: there
+    call: child
+    params: "GO={directory}/go"
+    output: RESULT
+  - name: after
+    command: echo "${{RESULT.outputs.SEEN}}"
+---
+name: child
+workerSelector: {{gpu: "true"}}
+params: GO
+steps:
+  - name: only
+    command: |
+      while [ ! -e $GO ]; do sleep 0.05; done
+      echo seen
+    output: SEEN
+"""
+
+
+def _sub_run(server: Program, run_id: str) -> dict[str, Any] | None:
+    """Return the only sub-run of a run, once it is there."""
+    found = server.api.client.get(f"/dag-runs/flow/{run_id}/sub-dag-runs").json()["subRuns"]
+    if not found or not found[0].get("dagRunId"):
+        return None
+    answer = server.api.client.get(f"/dag-runs/flow/{run_id}/sub-dag-runs/{found[0]['dagRunId']}")
+    details: dict[str, Any] | None = answer.json()["dagRunDetails"] if answer.is_success else None
+    return details
+
+
+def test_a_called_dag_that_asks_for_a_worker_runs_there_and_its_caller_here(
+    server: Program, make_worker: Make, tmp_path: Path
+) -> None:
+    run_id = server.api.start(_CALL.format(directory=tmp_path))
+    waiting = wait_for("the sub-run", lambda: _sub_run(server, run_id), seconds=60)
+    assert waiting["waitingFor"]["message"] == "no worker has the labels gpu=true"
+    (tmp_path / "go").touch()
+    make_worker("gpu=true")
+    ended = server.api.ended(run_id, seconds=60)
+    assert ended["statusLabel"] == "succeeded"
+    assert server.api.log(run_id, "after") == "seen"
+    assert _owner_kind(server, run_id) == "server"
+    assert _owner_kind(server, waiting["dagRunId"]) == "worker"
+
+
+def test_a_called_run_that_waits_for_a_worker_ends_with_its_caller(server: Program, tmp_path: Path) -> None:
+    run_id = server.api.start(_CALL.format(directory=tmp_path))
+    wait_for("the sub-run", lambda: _sub_run(server, run_id), seconds=60)
+    server.api.stop(run_id)
+    assert server.api.ended(run_id, seconds=60)["statusLabel"] == "aborted"
+    ended = _sub_run(server, run_id)
+    assert ended is not None
+    assert ended["statusLabel"] == "aborted"
