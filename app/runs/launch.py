@@ -25,7 +25,7 @@ from app.errors import (
     NotFoundError,
     NotRunningError,
 )
-from app.names import check_dag_name, check_queue, check_run_id, new_key, new_run_id, shorten
+from app.names import check_dag_name, check_directory, check_queue, check_run_id, new_key, new_run_id, shorten
 from app.runs import stored
 from app.runs.accept import Start, Wanted
 from app.runs.files import RunFiles
@@ -109,6 +109,8 @@ class Launcher:
             raise BadRequestError("spec: is empty; give the definition to run as YAML text")
         if name:
             check_dag_name(name, "name")
+        if start.source_directory:
+            check_directory(start.source_directory, "sourceDirectory")
         loaded = self._read(spec, name=name)
         if not loaded.definition.dag.name and not loaded.problems:
             raise BadRequestError("name: is missing; give it in the request or as 'name:' in the definition")

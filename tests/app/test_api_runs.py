@@ -289,7 +289,8 @@ async def test_a_nul_anywhere_is_refused_or_carried_but_never_an_error_of_the_se
 
 
 @pytest.mark.parametrize("directory", ["tmp", "../tmp", "/a\0b", "/" + "x" * 256, "/x" * 2048])
-async def test_a_directory_that_cannot_be_one_is_refused(dagbook: Dagbook, directory: str) -> None:
+@pytest.mark.parametrize("path", ["/dag-runs", "/dag-runs/enqueue"])
+async def test_a_directory_that_cannot_be_one_is_refused(dagbook: Dagbook, directory: str, path: str) -> None:
     body = {"name": dagbook.name, "spec": QUICK, "sourceDirectory": directory}
-    answer = await dagbook.client.post("/dag-runs", json=body)
+    answer = await dagbook.client.post(path, json=body)
     assert (answer.status_code, answer.json()["message"].split(":")[0]) == (400, "sourceDirectory")

@@ -31,7 +31,7 @@ from app.db.repositories.reading import Row
 from app.db.repositories.run_filter import RunFilter
 from app.engine.status import RunStatus
 from app.errors import NotFoundError
-from app.names import LATEST, check_directory, shorten
+from app.names import LATEST, shorten
 from app.queue.reasons import explain
 from app.runs.accept import Start
 from app.runs.log import render_log
@@ -59,7 +59,7 @@ async def start_text(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         singleton=bool(data.singleton),
-        source_directory=check_directory(data.source_directory, "sourceDirectory") if data.source_directory else None,
+        source_directory=data.source_directory or None,
         origin=caller.origin,
     )
     run_id = await parts.launcher.start_text(data.spec, (data.name or "").strip(), start)
