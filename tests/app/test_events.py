@@ -182,7 +182,7 @@ async def test_what_happens_to_a_stored_dag_is_told(door: Door) -> None:
         await client.post("/dags/one/suspend", json={"suspend": True})
         await client.post("/dags/one/suspend", json={"suspend": False})
         await client.post("/dags/one/rename", json={"newFileName": "two"})
-        await client.put("/dags/two/settings", json={"catchup": "none"})
+        await client.put("/dags/two/settings", json={"catchup": "all"})
         await client.post("/dags/two/revisions/1/redact")
         await client.delete("/dags/two")
         await listener.until(lambda event: event.data.get("what") == "deleted")
