@@ -15,11 +15,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from asyncpg import InternalClientError  # type: ignore[import-untyped]  # asyncpg brings no types
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db.database import postgres_arguments
-from app.db.failure import telling_unavailable
+from app.db.failure import DatabaseUnavailable, telling_unavailable
 from app.db.url import parse_url, sqlite_path
 from app.engine.admission import Labels, fits
 from app.queue.carrier import Carrier, NoCarrier, Offer
@@ -99,11 +100,16 @@ class PgQueuerCarrier:
             try:
                 with telling_unavailable("postgresql"):
                     return await work(await self._queries())
+            except InternalClientError as error:  # what asyncpg says of a connection that is just being lost
+                self._drop()
+                raise DatabaseUnavailable("the connection to PostgreSQL was lost") from error
             except BaseException:
                 self._drop()
                 raise
 
     async def _queries(self) -> Queries:
+        if self._raw is not None and self._raw.driver_connection.is_closed():
+            self._drop()
         if self._raw is None:
             self._raw = await self._engine.raw_connection()
         return _make_queries(self._raw.driver_connection)

@@ -115,7 +115,7 @@ class Program:
         begin = self.output.stat().st_size if self.output.exists() else 0
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"],
+                self._command(),
                 cwd=ROOT,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
@@ -124,6 +124,9 @@ class Program:
                 start_new_session=True,
             )
         return begin
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "app", "serve"]
 
     def _environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("DAGBOOK_")}
@@ -164,6 +167,12 @@ class Program:
         assert self._process is not None
         self._process.send_signal(how)
         self._close_client()
+        return self._process.wait(seconds)
+
+    def leave(self, seconds: float = 40) -> int:
+        """Ask the server to end in order while others still use its client, and return its exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
         return self._process.wait(seconds)
 
     def terminate(self) -> int:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import conftest
+from tests.process import conftest, store
+from tests.process.crowd import Crowd, CrowdTorture
+from tests.process.postgres import Cluster
 from tests.process.torture import Size, Torture
 
 
@@ -20,4 +22,14 @@ def test_servers_killed_at_random_lose_nothing_and_begin_nothing_twice(
         assert torture.run() == []
     finally:
         conftest.end(torture.program)
+    assert torture.hit > 0, "no kill met a running step: the test has shown nothing"
+
+
+@pytest.mark.timeout(400)
+def test_servers_and_workers_ended_one_at_a_time_lose_nothing_and_begin_nothing_twice(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    size = Size(kills=5, runs=8, seed=20_261_124, longest_life=1.5)
+    torture = CrowdTorture(tmp_path, store.make_database(cluster.url), size, Crowd(servers=3, workers=2))
+    assert torture.run() == []
     assert torture.hit > 0, "no kill met a running step: the test has shown nothing"

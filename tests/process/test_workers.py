@@ -13,7 +13,7 @@ from tests.process import conftest, invariants, store
 from tests.process.postgres import Cluster
 from tests.process.program import Program, node
 from tests.process.waiting import wait_for
-from tests.process.workers import WorkerProgram
+from tests.process.workers import WorkerProgram, may_be_elsewhere
 
 Make = Callable[..., WorkerProgram]
 _FAST = "maxActiveRuns: 100\nworkerSelector: {gpu: 'true'}\nsteps:\n  - name: only\n    command: echo \"by $PPID\"\n"
@@ -40,8 +40,15 @@ def _witness(directory: Path) -> list[str]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, cluster: Cluster) -> Iterator[Program]:
-    program = Program(tmp_path / "home", store.make_database(cluster.url), log=tmp_path / "server.log")
+def settings() -> dict[str, str]:
+    """What server and workers are told beside where they are."""
+    return {}
+
+
+@pytest.fixture
+def server(tmp_path: Path, cluster: Cluster, settings: dict[str, str]) -> Iterator[Program]:
+    url = store.make_database(cluster.url)
+    program = Program(tmp_path / "home", url, log=tmp_path / "server.log", settings=settings)
     try:
         yield program.start()
     finally:
@@ -50,12 +57,17 @@ def server(tmp_path: Path, cluster: Cluster) -> Iterator[Program]:
 
 
 @pytest.fixture
-def make_worker(server: Program, tmp_path: Path) -> Iterator[Make]:
+def make_worker(server: Program, tmp_path: Path, settings: dict[str, str]) -> Iterator[Make]:
     made: list[WorkerProgram] = []
 
-    def make(*labels: str, home: Path | None = None, **more: Any) -> WorkerProgram:
+    def make(
+        *labels: str, home: Path | None = None, name: str = "", capacity: int = 10, host: str = ""
+    ) -> WorkerProgram:
         log = tmp_path / f"worker-{len(made)}.log"
-        made.append(WorkerProgram(home or server.home, server.database_url, *labels, log=log, **more))
+        words = [*(f"--label={label}" for label in labels), f"--max-active-runs={capacity}"]
+        words += [f"--id={name}"] if name else []
+        url = server.database_url
+        made.append(WorkerProgram(home or server.home, url, words, log=log, host=host, settings=settings))
         return made[-1].start()
 
     yield make
@@ -203,3 +215,65 @@ def test_a_called_run_that_waits_for_a_worker_ends_with_its_caller(server: Progr
     ended = _sub_run(server, run_id)
     assert ended is not None
     assert ended["statusLabel"] == "aborted"
+
+
+elsewhere = pytest.mark.skipif(not may_be_elsewhere(), reason="no process may call its machine something else here")
+IMPATIENT = {"lease_seconds": "4", "orphan_grace_seconds": "4"}
+PATIENT = {"lease_seconds": "4", "orphan_grace_seconds": "600"}
+
+
+def _reason(server: Program, run_id: str) -> str:
+    return str(server.api.run(run_id).get("reason", ""))
+
+
+@elsewhere
+@pytest.mark.parametrize("settings", [IMPATIENT])
+def test_the_run_of_a_worker_lost_with_its_machine_says_so_and_then_fails(
+    server: Program, make_worker: Make, tmp_path: Path
+) -> None:
+    worker = make_worker("gpu=true", home=tmp_path / "far", host="far")
+    run_id = server.api.start(_long(tmp_path))
+    wait_for("the first step", lambda: len(_witness(tmp_path)) == 1, seconds=60)
+    worker.kill()
+    wait_for("the reason", lambda: _reason(server, run_id).startswith("owner lost since "), seconds=30)
+    ended = server.api.ended(run_id, seconds=90)
+    assert ended["statusLabel"] == "failed"
+    assert node(ended, "first")["error"] == "the machine that ran the step is lost"
+    assert node(ended, "second")["statusLabel"] == "aborted"
+
+
+@elsewhere
+@pytest.mark.parametrize("settings", [PATIENT])
+def test_the_run_of_a_worker_that_only_slept_goes_on_unharmed(
+    server: Program, make_worker: Make, tmp_path: Path
+) -> None:
+    worker = make_worker("gpu=true", home=tmp_path / "far", host="far")
+    run_id = server.api.start(_long(tmp_path))
+    wait_for("the first step", lambda: len(_witness(tmp_path)) == 1, seconds=60)
+    worker.send(signal.SIGSTOP)
+    wait_for("the reason", lambda: _reason(server, run_id).startswith("owner lost since "), seconds=30)
+    worker.send(signal.SIGCONT)
+    wait_for("a sign of life", lambda: not _reason(server, run_id), seconds=30)
+    (tmp_path / "go").touch()
+    ended = server.api.ended(run_id, seconds=60)
+    assert ended["statusLabel"] == "succeeded"
+    assert _witness(tmp_path) == [f"{run_id} first", f"{run_id} second"]
+
+
+@elsewhere
+@pytest.mark.parametrize("settings", [IMPATIENT])
+def test_a_worker_that_was_fenced_off_while_it_slept_ends_its_step_and_writes_nothing_more(
+    server: Program, make_worker: Make, tmp_path: Path
+) -> None:
+    worker = make_worker("gpu=true", home=tmp_path / "far", host="far")
+    run_id = server.api.start(_long(tmp_path))
+    wait_for("the first step", lambda: len(_witness(tmp_path)) == 1, seconds=60)
+    worker.send(signal.SIGSTOP)
+    ended = server.api.ended(run_id, seconds=90)
+    events = store.query(server.database_url, "SELECT * FROM run_events ORDER BY seq")
+    worker.send(signal.SIGCONT)
+    wait_for("the worker to notice", lambda: "has another owner now" in worker.told(), seconds=30)
+    wait_for("the end of its step", lambda: not worker.shims(), seconds=30)
+    assert ended["statusLabel"] == "failed"
+    assert store.query(server.database_url, "SELECT * FROM run_events ORDER BY seq") == events
+    assert _witness(tmp_path) == [f"{run_id} first"]

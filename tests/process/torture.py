@@ -178,9 +178,13 @@ class Torture:
         self.program.kill()
 
     def _post(self, flow: Flow, delay: float) -> httpx.Response:
-        api = self.program.api
+        api = self._server().api
         time.sleep(delay)
         return api.post_run(self._spec(flow), name=NAME, run_id=flow.run_id)
+
+    def _server(self) -> Program:
+        """Choose who is asked."""
+        return self.program
 
     def _note(self, flow: Flow, answer: Future[httpx.Response]) -> bool:
         """Tell whether a run is known to be accepted; one whose answer was lost is posted again."""

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.process.program import ROOT, Program
+from tests.process.program import Program
 from tests.process.waiting import wait_for
 
 _READY = "Worker "
+_ELSEWHERE = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"']
+
+
+def may_be_elsewhere() -> bool:
+    """Whether a process may be given another name of its machine here."""
+    try:
+        return subprocess.run([*_ELSEWHERE, "elsewhere", "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 class WorkerProgram(Program):
-    """``python -m app worker``; what it has in common with a server is how it is started and ended."""
+    """``python -m app worker``, ready once it says so; with a host, it takes itself to be on a machine of that name."""
 
     def __init__(
-        self, home: Path, database_url: str, *labels: str, name: str = "", log: Path, capacity: int = 10, host: str = ""
+        self,
+        home: Path,
+        database_url: str,
+        words: Sequence[str],
+        *,
+        log: Path,
+        host: str = "",
+        settings: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(home, database_url, log=log)
-        self._words = [f"--label={label}" for label in labels] + [f"--max-active-runs={capacity}"]
-        self._words += [f"--id={name}"] if name else []
-        self._host = host
+        super().__init__(home, database_url, log=log, settings=settings)
+        self._words = words
+        self._prefix = [*_ELSEWHERE, host] if host else []
 
     def start(self) -> WorkerProgram:
         """Start and wait until it says that it works."""
@@ -30,22 +45,8 @@ class WorkerProgram(Program):
         wait_for("the worker", lambda: self._works(begin), seconds=60)
         return self
 
-    def launch(self) -> int:
-        begin = self.output.stat().st_size if self.output.exists() else 0
-        with self.output.open("ab") as output:
-            self._process = subprocess.Popen(
-                self._command(),
-                cwd=ROOT,
-                env=self._environment() | {"PATH": os.environ["PATH"]},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        return begin
-
     def _command(self) -> list[str]:
-        return [sys.executable, "-m", "app", "worker", *self._words]
+        return [*self._prefix, sys.executable, "-m", "app", "worker", *self._words]
 
     def _works(self, begin: int) -> bool:
         assert self._process is not None
