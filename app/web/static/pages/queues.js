@@ -15,10 +15,23 @@ const concerns = (change) => change.kind === "queue" || (change.kind === "run" &
 export default function Queues() {
   useTitle("Queues");
   const loaded = useLoad("queues", {}, concerns);
-  return html`<h1>Queues</h1>
+  return html`<div class="row"><h1>Queues</h1><span class="grow"></span><${All} queues=${loaded.data?.queues ?? []} reload=${loaded.reload} /></div>
     <${Loaded} from=${loaded} what="queues">${({ queues, summary }) => html`
       <p class="faint">${plural(summary.totalRunning, "run")} under way, ${summary.totalQueued} waiting</p>
       ${queues.length ? queues.map((queue) => html`<${Queue} key=${queue.name} queue=${queue} reload=${loaded.reload} />`) : html`<${Empty} title="Nothing runs and nothing waits"><p>Runs show here while they are under way or wait for a place. Limits: <code>queues</code> in <code>dagbook.yaml</code>, <code>maxActiveRuns</code> in a DAG.</p><//>`}`}<//>`;
+}
+
+/** For maintenance: every queue that shows, at one click, and back. */
+function All({ queues, reload }) {
+  if (queues.length < 2) return null;
+  const going = queues.filter(({ paused }) => !paused);
+  const [way, those] = going.length ? ["pause", going] : ["resume", queues];
+  const turn = async () => {
+    for (const { name } of those) await post(["queues", name, way]);
+    await reload();
+  };
+  const done = `${plural(those.length, "queue")} ${way === "pause" ? "paused" : "resumed"}.`;
+  return html`<${Act} right="run" onClick=${() => attempt(turn, done)}>${way === "pause" ? "Pause all" : "Resume all"}<//>`;
 }
 
 function Queue({ queue, reload }) {

@@ -10,6 +10,7 @@ import { useTitle } from "../lib/title.js";
 import { Chart } from "../parts/chart.js";
 import { Empty, Loaded } from "../parts/basic.js";
 import { Doctor } from "../parts/doctor.js";
+import { Retention } from "../parts/retention.js";
 
 const SPANS = [
   ["1h", "last hour"],
@@ -39,5 +40,6 @@ export default function System() {
       SERIES.some(([name]) => series[name]?.length)
         ? html`<div class="charts">${SERIES.map(([name, title, unit, most]) => series[name]?.length > 0 && html`<${Chart} key=${`${name} ${span}`} title=${title} points=${series[name]} unit=${unit} most=${most} />`)}</div>`
         : html`<${Empty} title="No samples yet"><p>The first ones come a few seconds after the server's start.</p><//>`}<//>
+    <${Retention} />
     ${may("admin") && html`<${Doctor} />`}`;
 }

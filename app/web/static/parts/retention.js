@@ -1,0 +1,53 @@
+// How much space could be freed now, by the limits that count anyway, and the button that frees it.
+
+import { html, useState } from "../vendor/core.js";
+import { get, post } from "../lib/api.js";
+import { bytes, plural } from "../lib/format.js";
+import { Act, Confirm, Failure } from "./basic.js";
+import { notify } from "./notice.js";
+
+const WORD = "clean up";
+const REASONS = { age: "too old", runs: "more than are kept of it", logBytes: "its logs are too long", totalRuns: "more than are kept in all", totalLogBytes: "all logs together are too long" };
+
+export function Retention() {
+  const [state, setState] = useState({ preview: null, failure: null, busy: false });
+  const [asked, setAsked] = useState(false);
+  const look = async () => {
+    setState({ preview: null, failure: null, busy: true });
+    try {
+      setState({ preview: await get("retention/preview"), failure: null, busy: false });
+    } catch (failure) {
+      setState({ preview: null, failure, busy: false });
+    }
+  };
+  const { preview, failure, busy } = state;
+  return html`<section aria-label="Space"><div class="row"><h2>Space</h2><span class="grow"></span><button type="button" disabled=${busy} onClick=${look}>${busy ? "Looking…" : "Preview clean-up"}</button></div>
+    <p class="faint">Runs that are kept no longer are removed by themselves, from time to time. How long they are kept: <code>histRetentionDays</code> in a DAG, <code>retention_days</code> in <code>dagbook.yaml</code>.</p>
+    ${failure && html`<${Failure} error=${failure} />`}
+    ${preview && html`<${Going} preview=${preview} onClean=${() => setAsked(true)} />`}
+    ${asked && html`<${Confirm} title="Remove these runs?" action="Remove them" typed=${WORD} onClose=${() => setAsked(false)} onConfirm=${() => clean().then(look)}>
+      <p>${sum(preview)} go for ever, with their history and their logs.</p><//>`}
+  </section>`;
+}
+
+function Going({ preview, onClean }) {
+  if (!preview.runs) return html`<p class="good">Nothing has to go: every run is within its limits.</p>`;
+  return html`<div class="row"><strong>${sum(preview)} would go now.</strong><span class="grow"></span><${Act} right="admin" class="danger" onClick=${onClean}>Clean up<//></div>
+    <table class="stack"><thead><tr><th>DAG</th><th>Runs</th><th>Logs</th><th>Why</th></tr></thead>
+      <tbody>${preview.dags.map((one) => html`<tr key=${one.name}><td class="wide-text">${one.name}</td><td data-label="runs" class="number">${one.runs.toLocaleString("en")}</td><td data-label="logs" class="number">${bytes(one.logBytes)}</td>
+        <td>${Object.entries(one.reasons).map(([reason, count]) => `${REASONS[reason] ?? reason}: ${count}`).join(", ")}</td></tr>`)}</tbody></table>`;
+}
+
+const sum = ({ runs, logBytes, more }) => `${more ? "More than " : ""}${plural(runs, "run")} with ${bytes(logBytes)} of logs`;
+
+/** The server works for some seconds at a time and says whether there is more. */
+async function clean() {
+  const gone = { runs: 0, logBytes: 0 };
+  for (let more = true; more; ) {
+    const answer = await post("retention/cleanup");
+    gone.runs += answer.runs;
+    gone.logBytes += answer.logBytes;
+    more = answer.more && answer.runs > 0;
+  }
+  notify(`${sum(gone)} removed.`);
+}

@@ -1,0 +1,19 @@
+"""Runs of long ago, which no server under test could have made in time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from app.db.database import Database
+from tests.upkeep.history import Past, add_past
+from tests.web.site import Site
+
+
+async def add_old_runs(site: Site, name: str, keys: list[int], *, days_ago: float) -> None:
+    """Store runs that ended so many days ago, with logs, beside the running server."""
+    runs = [Past(key=key, name=name, days_ago=days_ago, log_bytes=50_000, now=datetime.now(UTC)) for key in keys]
+    database = await Database.open(site.program.database_url)
+    try:
+        await database.write(lambda connection: add_past(connection, runs))
+    finally:
+        await database.close()
