@@ -41,7 +41,7 @@ def is_installed() -> bool:
 
 def make_carrier(url: str) -> Carrier:
     """Give what carries offers through this database, as far as anything does."""
-    return PgQueuerCarrier(url) if is_installed() and sqlite_path(url) is None else NoCarrier()
+    return PgQueuerCarrier(url) if sqlite_path(url) is None and is_installed() else NoCarrier()
 
 
 class PgQueuerCarrier:

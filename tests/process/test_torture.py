@@ -9,8 +9,11 @@ import pytest
 
 from tests.process import conftest, store
 from tests.process.crowd import Crowd, CrowdTorture
+from tests.process.detection import Detection
 from tests.process.postgres import Cluster
 from tests.process.torture import Size, Torture
+
+_MOST_SECONDS = 20  # promise R6
 
 
 @pytest.mark.timeout(120)
@@ -33,3 +36,10 @@ def test_servers_and_workers_ended_one_at_a_time_lose_nothing_and_begin_nothing_
     torture = CrowdTorture(tmp_path, store.make_database(cluster.url), size, Crowd(servers=3, workers=2))
     assert torture.run() == []
     assert torture.hit > 0, "no kill met a running step: the test has shown nothing"
+
+
+@pytest.mark.timeout(400)
+def test_the_runs_of_a_killed_server_have_another_owner_within_seconds(tmp_path: Path, cluster: Cluster) -> None:
+    detection = Detection(tmp_path, store.make_database(cluster.url), servers=3, rounds=2, seed=7)
+    assert detection.run() == []
+    assert max(detection.seconds) < _MOST_SECONDS
