@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from app.db.database import Database, ReadConnection
-from app.db.repositories import queue, services
+from app.db.repositories import queue
 from app.db.repositories.reading import Row
 from app.engine.admission import Entry, Holder, Labels, Queues, Scene, Wait, behind, turn, wait_of
-from app.runs.turns import holder_of, pause_of
+from app.runs.turns import holder_of, pause_of, workers_for
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,8 @@ def explain(connection: ReadConnection, queues: Queues, runs: Collection[int]) -
     if not names:
         return {}
     places = queue.find_places(connection, names, runs)
-    heads = heads_of(queues, [row for row in places if row["position"] == 1], read_scenes(connection, names))
+    first = [row for row in places if row["position"] == 1]
+    heads = heads_of(queues, first, read_scenes(connection, names, first))
     return {
         row["run_id"]: standing(row["id"], row["priority"], row["position"], heads[row["queue"]])
         for row in places
@@ -55,10 +56,10 @@ def _head_of(queues: Queues, row: Row, scene: Scene) -> Wait:
     return wait_of(entry, scene, queues) or turn(entry.queue)
 
 
-def read_scenes(connection: ReadConnection, names: Collection[str]) -> dict[str, Scene]:
-    """Read what goes on in queues."""
+def read_scenes(connection: ReadConnection, names: Collection[str], rows: Iterable[Row]) -> dict[str, Scene]:
+    """Read what goes on in queues, of which ``rows`` has the first entries."""
     live, pauses = queue.find_holders(connection, names), queue.find_pauses(connection)
-    return make_scenes(names, live, pauses, services.find_worker_labels(connection))
+    return make_scenes(names, live, pauses, workers_for(connection, rows))
 
 
 def make_scenes(
@@ -84,7 +85,7 @@ async def note_reasons(database: Database, queues: Queues, names: Collection[str
 
     def find_changed(connection: ReadConnection) -> dict[int, str]:
         rows = [row for name in sorted(names) for row in queue.find_next(connection, name, 1)]
-        waits = heads_of(queues, rows, read_scenes(connection, names))
+        waits = heads_of(queues, rows, read_scenes(connection, names, rows))
         return {row["id"]: waits[row["queue"]].text for row in rows if row["reason"] != waits[row["queue"]].text}
 
     changed = await database.read(find_changed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -33,18 +33,18 @@ def look(connection: ReadConnection, name: str, queues: Queues, most: int) -> Lo
         return Look()
     entry = entry_of(head[0])
     live = queue.count_live(connection, [name]).get(name, 0)
-    scene = Scene(live=live, pause=pause_of(head[0]), workers=_workers(connection, head))
+    scene = Scene(live=live, pause=pause_of(head[0]), workers=workers_for(connection, head))
     limit = queues.limit(entry)
     room = most if limit is None else min(limit - scene.live, most)
     if room > 1 and wait_of(entry, scene, queues) is None:
         head = queue.find_next(connection, name, room)
-        scene = msgspec.structs.replace(scene, workers=_workers(connection, head))
+        scene = msgspec.structs.replace(scene, workers=workers_for(connection, head))
     admission = admit([entry_of(row) for row in head], {name: scene}, queues)
     return Look(head, admission, {} if scene.workers is None else _carried(head, admission))
 
 
-def _workers(connection: ReadConnection, rows: Sequence[Row]) -> Sequence[Labels] | None:
-    """Give the labels of workers that are alive, if any of the entries asks for one."""
+def workers_for(connection: ReadConnection, rows: Iterable[Row]) -> Sequence[Labels] | None:
+    """Give the labels of the workers that are alive, if any of the entries asks for one."""
     return services.find_worker_labels(connection) if any(row["selector"] for row in rows) else None
 
 

@@ -91,6 +91,8 @@ async def clockwork(database_url: str, tmp_path: Path, name: str) -> AsyncIterat
     async with serving(database_url, tmp_path / "home") as server, client_of(server) as client:
         clockwork = Clockwork(server, client, name)
         yield clockwork
+        for run in (await client.get("/dag-runs", params={"status": 5})).json()["dagRuns"]:  # for a worker, for ever
+            await client.get(f"/dag-runs/{run['name']}/{run['dagRunId']}/dequeue")
         for run in (await client.get("/dag-runs", params={"status": 1})).json()["dagRuns"]:
             await client.post(f"/dag-runs/{run['name']}/{run['dagRunId']}/stop")
         await clockwork.settled()

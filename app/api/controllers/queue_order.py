@@ -22,14 +22,14 @@ from app.auth.caller import Caller
 from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
-from app.db.repositories import queue, services
+from app.db.repositories import queue
 from app.db.repositories.reading import Row
 from app.engine.admission import Scene
 from app.errors import NotFoundError
 from app.names import shorten
 from app.queue.order import check_priority
 from app.queue.reasons import make_scenes
-from app.runs.turns import pause_of
+from app.runs.turns import pause_of, workers_for
 
 _ITEM = re.compile(r"[1-9][0-9]{0,17}")  # no row has a longer number
 
@@ -70,12 +70,14 @@ async def list_items(
 def _read_page(connection: ReadConnection, name: str, before: int, size: int) -> _Page:
     live = [run for run in queue.find_live(connection) if run["queue"] == name]
     items = queue.find_items(connection, name, before, size)
+    first = items[:1] if before == 0 else queue.find_items(connection, name, 0, 1)
+    workers = workers_for(connection, first)
     return _Page(
         live=live,
-        first=items[:1] if before == 0 else queue.find_items(connection, name, 0, 1),
+        first=first,
         items=items,
         total=queue.count_items(connection, name),
-        scene=make_scenes([name], live, queue.find_pauses(connection), services.find_worker_labels(connection))[name],
+        scene=make_scenes([name], live, queue.find_pauses(connection), workers)[name],
     )
 
 

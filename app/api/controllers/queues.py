@@ -21,12 +21,13 @@ from app.auth.caller import Caller
 from app.auth.origin import Action
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
-from app.db.repositories import figures, queue, services
+from app.db.repositories import figures, queue
 from app.db.repositories.reading import Row
 from app.engine.admission import Labels
 from app.queue.order import check_priority
 from app.queue.reasons import make_scenes
 from app.runs.accept import Start
+from app.runs.turns import workers_for
 
 _FEW = 50
 
@@ -127,7 +128,7 @@ def _read_queues(
     connection: ReadConnection,
 ) -> tuple[Sequence[Row], Sequence[Row], Mapping[str, Row], Sequence[Labels] | None]:
     live, waiting = queue.find_live(connection), queue.find_waiting(connection)
-    return live, waiting, queue.find_pauses(connection), services.find_worker_labels(connection)
+    return live, waiting, queue.find_pauses(connection), workers_for(connection, waiting)
 
 
 HANDLERS = [enqueue_dag, enqueue_text, list_runs_of_dag_called_enqueue, dequeue_run, list_queues]
