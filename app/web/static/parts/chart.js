@@ -11,7 +11,7 @@ export function Chart({ title, points, unit = "", most }) {
     let gone = false;
     let observer = null;
     import("../vendor/chart.js").then(({ uPlot }) => {
-      if (gone) return;
+      if (gone || !element.current) return; // the page was left meanwhile
       const style = getComputedStyle(document.documentElement);
       const ink = style.getPropertyValue("--faint");
       const axis = { stroke: ink, grid: { stroke: style.getPropertyValue("--line"), width: 1 }, ticks: { stroke: ink, width: 1 } };
@@ -27,7 +27,7 @@ export function Chart({ title, points, unit = "", most }) {
         data,
         element.current,
       );
-      observer = new ResizeObserver(() => chart.current.setSize({ width: element.current.clientWidth, height: 160 }));
+      observer = new ResizeObserver(() => element.current && chart.current?.setSize({ width: element.current.clientWidth, height: 160 }));
       observer.observe(element.current);
     });
     return () => {
