@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
 
 SCREENSHOTS = Path(__file__).parent.parent.parent / ".screenshots"
 WIDTHS = {1440: 900, 390: 844}
 PATIENCE_MILLISECONDS = 45_000
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 _QUIET = [
     "--no-sandbox",
     "--disable-gpu",

@@ -89,7 +89,10 @@ def fill(site: Site) -> None:
     site.send("PUT", "/dags/good/spec", {"spec": "tags: [nightly]\nsteps:\n  - name: one\n    command: seq 3000\n"})
     for name in ("hostile", "etl", "good", "good", "caller"):
         site.run(name)
-    site.start("sleeper")
+    sleeping = site.start("sleeper")
+    wait_for(
+        "a run that sleeps", lambda: site.status("sleeper", sleeping) == "running"
+    )  # so that nothing changes later
     site.send("POST", "/dags/sleeper/enqueue", {})
 
 

@@ -64,12 +64,15 @@ async def test_a_run_is_started_with_parameters(walk: Walk, site: Site) -> None:
 
 
 async def test_the_dashboard_tells_what_runs_next(walk: Walk, site: Site) -> None:
-    site.save("soon", "schedule: '* * * * *'\nskipIfSuccessful: true\nsteps:\n  - {name: one, command: 'true'}\n")
-    site.send("POST", "/dags/soon/suspend", {"suspend": True})
+    site.save("busy", "schedule: '* * * * *'\nsteps:\n  - {name: one, command: 'true'}\n")
+    site.send("POST", "/dags/busy/suspend", {"suspend": True})
     starts = walk.region("Next starts")
-    await walk.see(starts.get_by_role("link", name="soon"))
+    await walk.see(starts.get_by_role("link", name="busy"))
+    await expect(starts.get_by_role("link", name="busy")).to_have_count(1)
+    await walk.see(starts.get_by_role("row").filter(has_text="etl").get_by_role("time"))
     await walk.follow("All schedules", starts)
-    await walk.see(walk.page.get_by_role("row").filter(has_text="etl").filter(has_text="0 3 * * *"))
+    await walk.see(walk.page.get_by_role("row").filter(has_text="busy").filter(has_text="* * * * *"))
+    site.send("DELETE", "/dags/busy")
 
 
 async def test_all_runs_that_failed_with_an_error_are_found(walk: Walk, site: Site) -> None:
@@ -166,10 +169,19 @@ async def test_everything_rests_for_maintenance(walk: Walk, site: Site) -> None:
     await walk.see(walk.page.get_by_role("button", name="Resume etl"))
     assert site.send("GET", "/dags/etl")["suspended"]
     site.send("POST", "/dags/etl/suspend", {"suspend": False})
-    site.send("POST", f"/dag-runs/crowd/{waiting}/dequeue", {})
+    site.send("GET", f"/dag-runs/crowd/{waiting}/dequeue")
     site.send("POST", f"/dag-runs/crowd/{running}/stop", {})
     for queue in site.send("GET", "/queues")["queues"]:
         site.send("POST", f"/queues/{queue['name']}/resume", {})
+
+
+async def test_a_run_is_taken_out_of_its_queue(walk: Walk, site: Site) -> None:
+    site.save("second", "queue: small\nsteps:\n  - {name: one, command: 'true'}\n")
+    run_id = site.send("POST", "/dags/second/enqueue", {})["dagRunId"]
+    await walk.turn_to("Queues")
+    await walk.press("Take second out of the queue")
+    await walk.see_text("Taken out of the queue.")
+    assert site.client.get(f"/dag-runs/second/{run_id}").status_code == 404
 
 
 async def test_a_user_with_a_role_is_added(walk: Walk, site: Site) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.web.browser import PATIENCE_MILLISECONDS, Visitor
+from tests.web.browser import Visitor
 
 MOST_CLICKS = 5
 
@@ -44,7 +44,7 @@ class Walk:
 
     async def see(self, what: Locator) -> None:
         """Wait until it is in sight."""
-        await expect(what.first).to_be_visible(timeout=PATIENCE_MILLISECONDS)
+        await expect(what.first).to_be_visible()
 
     async def see_text(self, text: str, within: Locator | None = None) -> None:
         await self.see((within or self.page).get_by_text(text))

@@ -1,6 +1,6 @@
 // What one can ask of a run, and how its answers read. The API's addresses of runs and sub-runs are here only.
 
-import { ask, post } from "./api.js";
+import { ask, get, post } from "./api.js";
 import { withDescendants } from "./graph.js";
 
 const HANDLERS = ["onSuccess", "onFailure", "onCancel", "onExit"];
@@ -44,7 +44,7 @@ export function concernsRun({ name, runId }, change) {
 }
 
 export const stop = (address) => post([...pathOf(address), "stop"]);
-export const dequeue = (address) => post([...pathOf(address), "dequeue"]);
+export const dequeue = (address) => get([...pathOf(address), "dequeue"]); // GET in the contract, though it changes something
 export const retry = (address, stepName) => post([...pathOf(address), "retry"], { dagRunId: address.runId, ...(stepName ? { stepName } : {}) });
 export const reschedule = (address, body) => post([...pathOf(address), "reschedule"], body);
 

@@ -15,7 +15,16 @@ const DAY = 86400;
 const SEEN = "dagbook.seen";
 const MOST = 500;
 
+const NEXT = 12; // DAGs whose next start is shown
+
 const onRun = (change) => change.kind === "run" && !change.root;
+
+/** The next start of each DAG: one that starts every minute does not push out the others. */
+function firstOfEach(starts) {
+  const first = new Map();
+  for (const one of starts) if (!first.has(one.fileName)) first.set(one.fileName, one);
+  return [...first.values()].slice(0, NEXT);
+}
 
 /** When the failures were last marked as seen, in milliseconds. */
 function seenAt() {
@@ -31,7 +40,7 @@ export default function Dashboard() {
   const [since] = useState(Math.floor(Date.now() / 60000) * 60 - DAY);
   const runs = useLoad("dag-runs", { fromDate: since, limit: MOST }, onRun);
   const queues = useLoad("queues", {}, (change) => change.kind === "queue" || onRun(change));
-  const upcoming = useLoad("schedules/upcoming", { limit: 12 }, (change) => change.kind === "dag");
+  const upcoming = useLoad("schedules/upcoming", { limit: 300 }, (change) => change.kind === "dag");
   const schedulers = useLoad("services/scheduler");
   return html`<h1>Dashboard</h1>
     <${Loaded} from=${runs} what="runs">${({ dagRuns, nextCursor }) => html`
@@ -39,7 +48,7 @@ export default function Dashboard() {
       <section aria-label="The last 24 hours"><h2>The last 24 hours</h2><${Counts} runs=${dagRuns} more=${Boolean(nextCursor)} /><${Strip} runs=${dagRuns} since=${since * 1000} /></section>`}<//>
     <section aria-label="Next starts"><h2>Next starts</h2>
       <${Loaded} from=${upcoming} what="next starts">${({ upcoming: list }) => (list.length
-        ? html`<table class="stack"><tbody>${list.map((one, index) => html`<tr key=${index}><td><${Time} at=${one.at} zone=${one.zone} /></td><td><a class="wide-text" href=${href(["dags", one.fileName])}>${one.dagName}</a></td><td class="faint">${one.kind}${one.suspended ? ", suspended" : ""}</td></tr>`)}</tbody></table><p><a href=${href("/schedules")}>All schedules</a></p>`
+        ? html`<table class="stack"><tbody>${firstOfEach(list).map((one, index) => html`<tr key=${index}><td><${Time} at=${one.at} zone=${one.zone} /></td><td><a class="wide-text" href=${href(["dags", one.fileName])}>${one.dagName}</a></td><td class="faint">${one.kind}${one.suspended ? ", suspended" : ""}</td></tr>`)}</tbody></table><p><a href=${href("/schedules")}>All schedules</a></p>`
         : html`<p class="faint">Nothing is scheduled.</p>`)}<//></section>`;
 }
 

@@ -2,6 +2,16 @@
 
 import { html, useEffect, useRef } from "../vendor/core.js";
 
+const SHORTEST = 60; // seconds, so that a single point has an axis around it
+
+/** A variable of the style sheet as a canvas takes it: the colour of the theme that counts. */
+function colour(element, name) {
+  element.style.color = `var(${name})`;
+  const { color } = getComputedStyle(element);
+  element.style.color = "";
+  return color;
+}
+
 /** @param points [{timestamp, value}] in seconds; @param unit written behind the values */
 export function Chart({ title, points, unit = "", most }) {
   const element = useRef();
@@ -11,23 +21,22 @@ export function Chart({ title, points, unit = "", most }) {
     let gone = false;
     let observer = null;
     import("../vendor/chart.js").then(({ uPlot }) => {
-      if (gone) return;
-      const style = getComputedStyle(document.documentElement);
-      const ink = style.getPropertyValue("--faint");
-      const axis = { stroke: ink, grid: { stroke: style.getPropertyValue("--line"), width: 1 }, ticks: { stroke: ink, width: 1 } };
+      if (gone || !element.current) return; // the page was left meanwhile
+      const [ink, line, accent] = ["--faint", "--line", "--accent"].map((name) => colour(element.current, name));
+      const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
       chart.current = new uPlot(
         {
           width: element.current.clientWidth,
           height: 160,
           legend: { show: false },
-          scales: { y: { range: (_, __, highest) => [0, most ?? Math.max(1, highest * 1.1)] } },
-          series: [{}, { label: title, stroke: style.getPropertyValue("--accent"), width: 1.5, fill: "rgb(47 91 208 / 12%)" }],
+          scales: { x: { range: (_, from, to) => [Math.min(from, to - SHORTEST), to] }, y: { range: (_, __, highest) => [0, most ?? Math.max(1, highest * 1.1)] } },
+          series: [{}, { label: title, stroke: accent, width: 1.5, fill: "rgb(47 91 208 / 12%)" }],
           axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => `${tick}${unit}`) }],
         },
         data,
         element.current,
       );
-      observer = new ResizeObserver(() => chart.current.setSize({ width: element.current.clientWidth, height: 160 }));
+      observer = new ResizeObserver(() => element.current && chart.current?.setSize({ width: element.current.clientWidth, height: 160 }));
       observer.observe(element.current);
     });
     return () => {

@@ -1,6 +1,6 @@
 // A step's output: exact line numbers, only the lines in sight in the document, however many there are.
 
-import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/core.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/core.js";
 import { get, headers, url } from "../lib/api.js";
 import { pieces } from "../lib/ansi.js";
 import { plural } from "../lib/format.js";
@@ -63,32 +63,29 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
     measure();
     return () => observer.disconnect();
   }, []);
-  const scale = Math.max(1, (total * HEIGHT) / TALLEST);
-  const place = useCallback(
-    (line) => {
-      setTop(line);
-      const element = box.current;
-      if (element) element.scrollTop = ((line - 1) * HEIGHT) / scale;
-    },
-    [scale],
-  );
+  const height = Math.min(Math.max(total * HEIGHT, 1), TALLEST);
+  // Pixels of a line in the scroll bar: in one that is squeezed the last line must still be at its very end.
+  const pitch = () => (total * HEIGHT <= TALLEST ? HEIGHT : (height - box.current.clientHeight) / Math.max(1, last - 1));
   useLayoutEffect(() => {
-    const wanted = ((first - 1) * HEIGHT) / scale;
-    if (Math.abs(box.current.scrollTop - wanted) > HEIGHT / scale / 2 + 1) box.current.scrollTop = wanted;
-  }, [first, scale, total]);
+    const wanted = (first - 1) * pitch();
+    // Within a line it is where somebody scrolls just now, and to set it would stop them.
+    if (Math.abs(box.current.scrollTop - wanted) > pitch() + 1) box.current.scrollTop = wanted;
+  }, [first, height, total]);
 
   const scrolled = () => {
     const element = box.current;
-    const line = Math.floor((element.scrollTop * scale) / HEIGHT) + 1;
+    const moved = Math.abs(element.scrollTop - (first - 1) * pitch());
     const atEnd = element.scrollTop + element.clientHeight >= element.scrollHeight - 2;
-    if (Math.abs(line - first) < 1) return;
+    const line = atEnd ? last : Math.floor(element.scrollTop / pitch()) + 1;
+    // Browsers round to pixels, which are many lines of a very long log: that is no scrolling.
+    if (moved < 1.5 || Math.abs(line - first) < 1) return;
     setTop(line);
     setFollow(active && atEnd);
   };
   const go = (line) => {
     setFollow(false);
     setHash(`L${line}`);
-    place(Math.max(1, Math.min(last, line - Math.floor(rows / 3))));
+    setTop(Math.max(1, Math.min(last, line - Math.floor(rows / 3))));
   };
 
   const numbers = [];
@@ -109,7 +106,7 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
     </div>
     ${lines.error && html`<${Failure} error=${lines.error} retry=${() => lines.want(shownFrom, shownTo)} />`}
     <div class="log-scroll" ref=${box} tabindex="0" role="region" aria-label="Log lines" onScroll=${scrolled}>
-      <div class="log-height" style=${{ height: `${Math.max(total * HEIGHT, 1) / scale}px` }}>
+      <div class="log-height" style=${{ height: `${height}px` }}>
         <div class=${wrap ? "log-lines wrap" : "log-lines"}>
           ${numbers.map((number) => html`<${Line} key=${number} number=${number} text=${lines.line(number)} linked=${number === linked} hit=${number === hit} pattern=${search.pattern} onLink=${go} />`)}
         </div>

@@ -13,7 +13,7 @@ export function Retention() {
   const [state, setState] = useState({ preview: null, failure: null, busy: false });
   const [asked, setAsked] = useState(false);
   const look = async () => {
-    setState({ preview: null, failure: null, busy: true });
+    setState((before) => ({ ...before, failure: null, busy: true }));
     try {
       setState({ preview: await get("retention/preview"), failure: null, busy: false });
     } catch (failure) {

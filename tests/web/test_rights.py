@@ -1,0 +1,86 @@
+"""What a role may not do has no button, or one that is off and says why."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Browser, Locator, expect
+
+from tests.web.browser import visiting
+from tests.web.site import Site
+
+RUN = r"Start|Stop|Retry|Reschedule|Edit status|Resume|Suspend|Pause|Take|To the front|Move|Clear$|Mark run"
+WRITE = r"Save|Rename|Delete|New DAG|Restore"
+ADMIN = r"Add user|Clean up|Examine|Reset the password|Remove"
+FORBIDDEN = {"viewer": f"^({RUN}|{WRITE}|{ADMIN})", "operator": f"^({WRITE}|{ADMIN})", "manager": f"^({ADMIN})"}
+PAGES = (
+    "/",
+    "/dags",
+    "/dags/etl",
+    "/dags/etl/spec",
+    "/dags/good/revisions",
+    "/dags/etl/schedule",
+    "/dag-runs",
+    "/dag-runs/etl/latest",
+    "/dag-runs/sleeper/latest",
+    "/queues",
+    "/system",
+    "/users",
+    "/audit",
+)
+
+
+def _named(page: Locator, pattern: str) -> Locator:
+    return page.get_by_role("button", name=re.compile(pattern))
+
+
+@pytest.mark.parametrize("role", FORBIDDEN)
+async def test_no_button_is_on_that_the_role_may_not_use(browser: Browser, site: Site, role: str) -> None:
+    async with visiting(browser, site.address, token=site.tokens[role]) as visitor:
+        running = site.send("GET", "/dag-runs?name=sleeper&status=1")["dagRuns"][0]["dagRunId"]
+        for path in (*PAGES, f"/dag-runs/sleeper/{running}"):
+            page = await visitor.open(path)
+            for button in await _named(page.get_by_role("main"), FORBIDDEN[role]).all():
+                name = await button.inner_text()
+                assert await button.is_disabled(), f"{path}: {name} is on for a {role}"
+                title = await button.get_attribute("title") or ""
+                assert re.match(r"Only (operators|managers|admins) and above", title), f"{path}: {name}: {title!r}"
+        assert visitor.complaints == []
+
+
+async def test_the_pattern_of_buttons_finds_those_of_an_admin(browser: Browser, site: Site) -> None:
+    """So that a renamed button does not make the test above look at nothing."""
+    running = site.send("GET", "/dag-runs?name=sleeper&status=1")["dagRuns"][0]["dagRunId"]
+    wanted = {
+        "/dags": ["New DAG", "Start etl", "Suspend etl"],
+        "/dags/etl": ["Start", "Stop all", "Rename", "Delete"],
+        "/dag-runs/etl/latest": ["Retry", "Reschedule", "Edit status"],
+        "/dag-runs/sleeper/latest": ["Take out of the queue"],
+        f"/dag-runs/sleeper/{running}": ["Stop"],
+        "/queues": ["Pause", "Clear"],
+        "/users": ["Add user"],
+    }
+    async with visiting(browser, site.address, token=site.tokens["admin"]) as visitor:
+        for path, names in wanted.items():
+            page = await visitor.open(path)
+            for name in names:
+                button = page.get_by_role("main").get_by_role("button", name=name, exact=True).first
+                await expect(button).to_be_enabled()
+                assert re.match(FORBIDDEN["viewer"], name)
+
+
+async def test_an_operator_starts_runs_but_writes_nothing(browser: Browser, site: Site) -> None:
+    async with visiting(browser, site.address, token=site.tokens["operator"]) as visitor:
+        page = await visitor.open("/dags/etl")
+        await expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
+        await expect(page.get_by_role("button", name="Rename")).to_be_disabled()
+
+
+@pytest.mark.parametrize("path", ["/users", "/audit"])
+async def test_a_page_for_admins_tells_others_so(browser: Browser, site: Site, path: str) -> None:
+    async with visiting(browser, site.address, token=site.tokens["manager"]) as visitor:
+        page = await visitor.open(path)
+        await expect(page.get_by_text(re.compile("Only admins see"))).to_be_visible()
+        await expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Users")).to_have_count(0)
+        assert visitor.complaints == []
