@@ -64,7 +64,7 @@ def recorded() -> Iterator[list[str]]:
         ("/dags/{name}/revisions/1", 2),
         ("/dags/{name}/revisions/diff?from=1&to=1", 2),
         ("/metrics", 5),
-        ("/queues", 5),
+        ("/queues", 4),
     ],
 )
 async def test_a_request_costs_few_statements_however_many_runs_there_are(
