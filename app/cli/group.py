@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from app.api.imports import hidden
 from app.cli.options import GlobalOptions
 
 
@@ -36,7 +37,9 @@ class LazyGroup(GlobalOptions, click.Group):
         if cmd_name not in self.entries:
             return None
         module, _, name = self.entries[cmd_name].target.partition(":")
-        command: click.Command = getattr(import_module(module), name)
+        # Where they are installed, httpx loads them for a command line of its own: 5 MiB that a server keeps for ever.
+        with hidden("rich"), hidden("pygments"):
+            command: click.Command = getattr(import_module(module), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -25,6 +25,7 @@ from app.runs.timely import TimelyRuns
 from app.scheduling.tick import Ticker
 
 _log = logging.getLogger(__name__)
+logging.getLogger("apscheduler").setLevel(logging.WARNING)  # each minute would be two lines
 _OUTAGE_SECONDS = 1.0
 _BEAT_SECONDS, _LEASE_SECONDS = 10.0, 30.0
 _FOLLOW_SECONDS = 1.0  # how often is looked for runs that are over, and are to be followed by others

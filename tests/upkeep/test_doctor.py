@@ -48,8 +48,9 @@ BREAKS: dict[str, Sequence[str]] = {
     "run-has-owner": ["UPDATE run_attempts SET owner = NULL WHERE run_id = :runs"],
     "queued-run-has-no-owner": ["UPDATE run_attempts SET owner = 'server' WHERE run_id = :waits"],
     "owner-lives": [
-        """INSERT INTO services SELECT 'dead', kind, host, boot_id, pid_namespace, pid, pid_started, address, version,
-        started_at, :early, :early, NULL FROM services""",
+        """INSERT INTO services (id, kind, host, boot_id, pid_namespace, pid, pid_started, address, version, started_at,
+        heartbeat_at, lease_until) SELECT 'dead', kind, host, boot_id, pid_namespace, pid, pid_started, address,
+        version, started_at, :early, :early FROM services""",
         "UPDATE run_attempts SET owner = 'dead' WHERE run_id = :runs",
     ],
     "sub-run-in-its-callers-tree": ["UPDATE runs SET root_id = :over WHERE id = :called"],

@@ -28,7 +28,7 @@ from app.db.repositories.reading import Row
 from app.definitions import settings
 from app.definitions.timetable import Coming
 from app.errors import BadRequestError, NotFoundError
-from app.names import shorten, strip_suffix
+from app.names import check_dag_name, shorten, strip_suffix
 
 _SETTINGS = "/dags/{fileName:str}/settings"
 _USUAL_UPCOMING, _MOST_UPCOMING = 50, 1000
@@ -64,6 +64,8 @@ async def list_slots(
 ) -> Slots:
     """Return when schedules were due and what became of it, the newest first; of one DAG, also of a deleted one."""
     number, size = page_number.number, page_number.size
+    if dag is not None:
+        check_dag_name(strip_suffix(dag), "dag")
     name = None if dag is None else strip_suffix(dag)
     total, rows = await parts.database.read(
         lambda connection: _read_slots(connection, name, offset=(number - 1) * size, limit=size)
