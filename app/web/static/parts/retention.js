@@ -25,7 +25,7 @@ export function Retention() {
     <p class="faint">Runs that are kept no longer are removed by themselves, from time to time. How long they are kept: <code>histRetentionDays</code> in a DAG, <code>retention_days</code> in <code>dagbook.yaml</code>.</p>
     ${failure && html`<${Failure} error=${failure} />`}
     ${preview && html`<${Going} preview=${preview} onClean=${() => setAsked(true)} />`}
-    ${asked && html`<${Confirm} title="Remove these runs?" action="Remove them" typed=${WORD} onClose=${() => setAsked(false)} onConfirm=${() => clean().then(look)}>
+    ${asked && preview && html`<${Confirm} title="Remove these runs?" action="Remove them" typed=${WORD} onClose=${() => setAsked(false)} onConfirm=${() => clean().then(look)}>
       <p>${sum(preview)} go for ever, with their history and their logs.</p><//>`}
   </section>`;
 }
