@@ -51,10 +51,10 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """Run the command that the process was started with, and end the process."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:]))
 
 
-def run(arguments: Sequence[str]) -> int:
+def execute(arguments: Sequence[str]) -> int:
     """Run a command; returns its exit status, 1 for every error, after saying on stderr what it was."""
     # --quiet replaces both streams; leaving these blocks puts back what was there.
     with redirect_stdout(sys.stdout), redirect_stderr(sys.stderr):

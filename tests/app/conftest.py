@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cli import run
+from app.cli import execute as run
 from app.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People, serving_people

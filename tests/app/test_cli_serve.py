@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cli import run
+from app.cli import execute as run
 from app.cli.serve import _address
 from app.settings import read
 from tests.app.program import CommandLine, Said, end

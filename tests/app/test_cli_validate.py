@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import run
+from app.cli import execute as run
 
 GOOD = "steps:\n  - command: 'true'\n"
 BAD = "schedule: nonsense\nsteps:\n  - {name: a, comand: x}\n  - {name: b, command: x, depends: no}\n"

@@ -20,7 +20,7 @@ def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
 
 
 def _said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    assert cli.run(["worker", *words]) == 1
+    assert cli.execute(["worker", *words]) == 1
     return capsys.readouterr().err
 
 
