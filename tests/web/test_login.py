@@ -13,7 +13,7 @@ from tests.process.program import Program
 from tests.web.browser import visiting
 from tests.web.site import ADMIN, PASSWORD, SETTINGS, Site
 
-PREFIX = "/work/flows"
+PREFIX = "/teams/flows"
 
 
 @pytest.fixture(scope="module")
