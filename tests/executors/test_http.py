@@ -235,6 +235,7 @@ async def test_an_answer_without_a_body_may_call_it_gzip(web: Web, files: Execut
 @pytest.mark.parametrize(
     ("body", "fault"),
     [(b"not gzip", "said to be gzip and is not"), (gzip.compress(b"body")[:-3], "ended before it was complete")],
+    ids=["no gzip at all", "cut short"],  # bytes as names differ by the second in which the file is read
 )
 async def test_broken_gzip_fails_the_step(web: Web, files: ExecutionFiles, body: bytes, fault: str) -> None:
     web.answers["/"] = plain(200, body, "Content-Encoding: gzip")
