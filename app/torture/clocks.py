@@ -38,6 +38,8 @@ FIELDS = (
 )
 _YEARS = range(2018, 2028)
 _MINUTE = timedelta(minutes=1)
+_HOUR = timedelta(hours=1)
+_HALF_DAY = timedelta(hours=12)
 _SUNDAY_FIRST = 1
 _MOST_REMEMBERED = 100_000
 
@@ -55,11 +57,16 @@ def changes(zone_name: str) -> list[Change]:
     zone, found = ZoneInfo(zone_name), []
     instant, end = datetime(_YEARS[0], 1, 1, tzinfo=UTC), datetime(_YEARS[-1] + 1, 1, 1, tzinfo=UTC)
     while instant < end:
-        following = instant + timedelta(hours=1)
-        if instant.astimezone(zone).utcoffset() != following.astimezone(zone).utcoffset():
-            found.append(Change(zone_name, following))
+        following = instant + _HALF_DAY
+        if _offset(instant, zone) != _offset(following, zone):
+            hours = (instant + number * _HOUR for number in range(1, _HALF_DAY // _HOUR + 1))
+            found += [Change(zone_name, hour) for hour in hours if _offset(hour - _HOUR, zone) != _offset(hour, zone)]
         instant = following
     return found or [Change(zone_name, end)]
+
+
+def _offset(instant: datetime, zone: ZoneInfo) -> timedelta | None:
+    return instant.astimezone(zone).utcoffset()
 
 
 _NAMES = {
@@ -72,6 +79,7 @@ _NAMES = {
 }
 
 
+@lru_cache(_MOST_REMEMBERED)
 def _holds(field: str, value: int, lowest: int, highest: int) -> bool:
     """Say whether a field allows a value, by trying it on each of its parts."""
     return any(_part_holds(part.upper(), value, lowest, highest) for part in field.split(","))

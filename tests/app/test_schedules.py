@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -543,8 +544,24 @@ async def test_what_comes_later_than_asked_for_is_left_out(clockwork: Clockwork)
     assert len(found) == 3
 
 
+async def test_a_dag_that_is_due_every_minute_hides_no_other(clockwork: Clockwork) -> None:
+    every = "{start: ['* * * * *', '*/2 * * * *'], stop: '* * * * *'}"
+    await clockwork.store(f"schedule: {every}\n{QUICK}")
+    await clockwork.store(f"schedule: '0 0 1 1 *'\n{QUICK}", "yearly")
+    answer = await clockwork.client.get("/schedules/upcoming", params={"limit": 7, "perDag": 2})
+    found = [(one["fileName"], one["kind"]) for one in answer.json()["upcoming"]]
+    assert Counter(found) == {(clockwork.name, "start"): 2, (clockwork.name, "stop"): 2, ("yearly", "start"): 2}
+
+
 @pytest.mark.parametrize(
-    ("query", "field"), [({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"until": -1}, "until")]
+    ("query", "field"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 1001}, "limit"),
+        ({"perDag": 0}, "perDag"),
+        ({"perDag": 1001}, "perDag"),
+        ({"until": -1}, "until"),
+    ],
 )
 async def test_what_cannot_be_asked_for_is_refused(
     client: httpx.AsyncClient, query: dict[str, int], field: str
