@@ -17,7 +17,7 @@ from app.torture.witness import NOTE, Witness
 
 MOST_SECONDS = 10
 _BEFORE, _AFTER = 0.8, 0.3  # seconds around the minute within which a server is killed
-_SETTLE_SECONDS = 45
+_SETTLE_SECONDS = 120
 _OWNERS = """
 SELECT s.pid, count(*) AS runs FROM schedule_slots o JOIN run_attempts a ON a.run_id = o.run_id
 JOIN services s ON s.id = a.owner WHERE o.outcome = 'started' AND o.minute = :minute GROUP BY s.pid

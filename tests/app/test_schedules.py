@@ -16,7 +16,7 @@ import pytest
 
 from app.db.database import WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import runs, schedules
+from app.db.repositories import dags, runs, schedules
 from app.main import Server
 from app.scheduling.due import MINUTE, cut
 from app.scheduling.scheduler import Scheduler
@@ -141,7 +141,9 @@ async def test_a_minute_that_was_begun_twice_at_the_same_instant_is_refused_by_i
     key = schedules.SlotKey(timed.dag["id"], "start", clockwork.minute(0))
     slot = schedules.Slot(key=key, file_name=clockwork.name)
     timely = clockwork.server.scheduler._timely
-    done = await asyncio.gather(*(timely.start(slot) for _ in range(8)), return_exceptions=True)
+    dag = await clockwork.server.parts.database.read(lambda connection: dags.get(connection, clockwork.name))
+    assert dag is not None
+    done = await asyncio.gather(*(timely.start(slot, dag) for _ in range(8)), return_exceptions=True)
     assert sorted(type(one).__name__ for one in done) == ["NoneType", *["SlotTakenError"] * 7]
     assert len(await clockwork.runs()) == 1
 
