@@ -13,6 +13,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 import msgspec
@@ -45,30 +46,48 @@ def _split_environment(env: Mapping[str, str]) -> tuple[dict[str, str], list[str
     return plain, odd
 
 
+class Waiting:
+    """A shim in a session of its own that has run nothing yet; it ends without doing so when this server does."""
+
+    def __init__(self, command: Command, files: ExecutionFiles, blanks: Blanks) -> None:
+        """Start it; raises SetupError."""
+        self._files = files
+        self._blanks = blanks
+        waiting, going = os.pipe()
+        self._gate = FileIO(going, "w")
+        try:
+            self._popen = _start_shim(command, files, waiting, blanks)
+        except BaseException:
+            self._gate.close()
+            raise
+        finally:
+            os.close(waiting)
+
+    def go(self) -> OwnProcess:
+        """Make the execution the shim's and let it go, or end it; raises SetupError."""
+        try:
+            self._blanks.create(self._files.started, _ROOM_FOR_CODE + proc.read_stat(self._popen.pid))
+        except OSError as error:
+            self.drop()
+            if isinstance(error, FileExistsError):
+                raise SetupError("the execution was begun before") from error
+            raise SetupError(f"the spool could not be written: {error}") from error
+        with suppress(BrokenPipeError):  # killed by somebody already: its end will be told
+            self._gate.write(b"go\n")
+        self._gate.close()
+        return OwnProcess(self._popen, self._files)
+
+    def drop(self) -> None:
+        """End it, unless it was let go or ended before."""
+        if not self._gate.closed:
+            self._gate.close()
+            self._popen.kill()
+            self._popen.wait()
+
+
 def spawn(command: Command, files: ExecutionFiles, blanks: Blanks) -> OwnProcess:
     """Start the shim in a session of its own, make the execution ours and let it go; raises SetupError."""
-    waiting, going = os.pipe()
-    try:
-        popen = _start_shim(command, files, waiting, blanks)
-        _own(popen, files, blanks)
-        with suppress(BrokenPipeError):  # killed by somebody already: its end will be told
-            os.write(going, b"go\n")
-    finally:
-        os.close(waiting)
-        os.close(going)
-    return OwnProcess(popen, files)
-
-
-def _own(popen: subprocess.Popen[bytes], files: ExecutionFiles, blanks: Blanks) -> None:
-    """Say that the execution is the shim's, or end the shim, which has run nothing yet."""
-    try:
-        blanks.create(files.started, _ROOM_FOR_CODE + proc.read_stat(popen.pid))
-    except OSError as error:
-        popen.kill()
-        popen.wait()
-        if isinstance(error, FileExistsError):
-            raise SetupError("the execution was begun before") from error
-        raise SetupError(f"the spool could not be written: {error}") from error
+    return Waiting(command, files, blanks).go()
 
 
 def _start_shim(command: Command, files: ExecutionFiles, waiting: int, blanks: Blanks) -> subprocess.Popen[bytes]:

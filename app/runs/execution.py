@@ -120,13 +120,13 @@ def left_behind(files: ExecutionFiles, reason: str) -> Outcome:
     return Outcome(exit_code=None, error=reason) if code is None else process.outcome_of(code)
 
 
-def begin(
+def prepare(
     node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place, blanks: Blanks
-) -> Execution:
-    """Begin the execution of a command; raises SetupError."""
+) -> process.Waiting:
+    """Prepare the execution of a command up to where it only has to be let go; raises SetupError."""
     _note_offset(node, files)
     command = shell.build(texts, cwd=place.cwd, env=place.env, files=files)
-    return process.spawn(command, files, blanks)
+    return process.Waiting(command, files, blanks)
 
 
 def begin_job(node: NodeWork, job: Job, files: ExecutionFiles, blanks: Blanks) -> Execution:

@@ -211,9 +211,22 @@ class Runner:
             orders += more
         if orders or not _may_wait(messages):
             self._name_spools(orders)
+            stored = asyncio.Event()
+            orders = self._prepare(orders, stored)
             await self._commit(messages)
+            stored.set()
         for order in orders:
             self._perform(order)
+
+    def _prepare(self, orders: list[action.Action], stored: asyncio.Event) -> list[action.Action]:
+        """Let steps be prepared while their beginning is being stored; give the orders that have to wait for that."""
+        left: list[action.Action] = []
+        for order in orders:
+            if isinstance(order, action.StartStep) and self._work.may_prepare(order.key):
+                self._spawn(self._work.execute(order.key, order.execution, stored))
+            else:
+                left.append(order)
+        return left
 
     async def _turn_last(self) -> None:
         """Store what is known already; what follows from it is up to whoever takes over."""

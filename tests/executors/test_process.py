@@ -95,6 +95,23 @@ def _let_nobody_go(files: ExecutionFiles, started: str | bytes | None) -> subpro
     return shim
 
 
+async def test_a_shim_runs_nothing_before_it_is_let_go(files: ExecutionFiles) -> None:
+    command = Command(argv=("/bin/sh", "-c", "echo ran"), cwd=files.directory, env=ENV)
+    waiting = process.Waiting(command, files, Blanks(files.directory))
+    assert (Path(files.started).exists(), files.stdout.read_text()) == (False, "")
+    assert await waiting.go().wait() == Outcome(exit_code=0)
+    assert files.stdout.read_text() == "ran\n"
+
+
+async def test_a_shim_that_is_dropped_leaves_the_execution_to_others(files: ExecutionFiles) -> None:
+    command = Command(argv=("/bin/sh", "-c", "echo ran"), cwd=files.directory, env=ENV)
+    waiting = process.Waiting(command, files, Blanks(files.directory))
+    waiting.drop()
+    waiting.drop()
+    assert (Path(files.started).exists(), files.stdout.read_text()) == (False, "")
+    assert await _sh(files, "echo ran").wait() == Outcome(exit_code=0)
+
+
 async def test_a_shim_that_is_not_let_go_runs_nothing_and_says_so(files: ExecutionFiles) -> None:
     shim = _let_nobody_go(files, "its own")
     owner = process.read_started(files)
