@@ -60,6 +60,7 @@ from app.api.refusals import make_note_of_handing_on, make_refusal_hook
 from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
+from app.api.slashes import SlashesInNames, restore
 from app.api.totals import Totals as RunTotals
 from app.auth.roles import Needs
 from app.clock import now
@@ -392,7 +393,8 @@ def _application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffi
     find_needs(app)
     find_actions(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
-    kept = Gatekeeper(app, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
+    routed = SlashesInNames(app, path)
+    kept = Gatekeeper(routed, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
     whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
     return TrustedProxies(whole, settings.trusted_proxies) if settings.trusted_proxies else whole
 
@@ -409,6 +411,7 @@ def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Lite
             Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             Router(settings.base_path or "/", route_handlers=_page_handlers(settings), include_in_schema=False),
         ],
+        middleware=[restore],
         guards=[make_guard(parts.access)],
         after_exception=[make_refusal_hook(parts.access.refusals)],
         dependencies=make_providers(parts),
