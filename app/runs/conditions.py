@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 import msgspec
 
 from app.executors.capture import CaptureError, capture
+from app.executors.contract import EXIT_NOT_FOUND
 from app.runs.evaluation import Surroundings, evaluate
 from app.spec import conditions
 from app.spec.expand import ExpansionError, Mode
@@ -38,7 +39,7 @@ async def check(
     for condition in wanted:
         try:
             errors.append(await _unmet(condition, expand, surroundings, mask))
-        except (ExpansionError, CaptureError) as error:
+        except ExpansionError as error:
             problem = problem or f"the condition could not be evaluated: {error}"
             errors.append(str(error))
     return Verdict(conditions.with_others(errors), problem)
@@ -51,5 +52,8 @@ async def _unmet(condition: Condition, expand: Expand, surroundings: Surrounding
         return conditions.judge_value(condition, value, mask(value))
     command = await evaluate(expand(condition.condition, Mode.VARS), surroundings)
     argv = (*surroundings.shell, "-c", command)
-    captured = await capture(argv, env=surroundings.env, cwd=surroundings.cwd, limit_seconds=None)
+    try:
+        captured = await capture(argv, env=surroundings.env, cwd=surroundings.cwd, limit_seconds=None)
+    except CaptureError:
+        return conditions.judge_exit(condition, EXIT_NOT_FOUND)
     return conditions.judge_exit(condition, captured.exit_code)

@@ -109,10 +109,9 @@ class StepReader:
     async def _read(self, key: int, step: Step, moment: Moment, facts: list[Fact]) -> None:
         environment, held = self._environment, self._held
         cwd = environment.directory_of(step)
-        plain = environment.scope(step.name, moment, cwd=cwd)
-        await self._read_conditions(key, step.preconditions, plain, moment, facts)
         env = held.hide_credentials(await environment.evaluate_step_env(step, moment, cwd))
         scope = environment.scope(step.name, moment, cwd=cwd, step_env=env)
+        await self._read_conditions(key, step.preconditions, scope, moment, facts)
         kind = step.executor.type
         texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
         if kind in registry.CALL_TYPES:
