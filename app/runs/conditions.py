@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 import msgspec
 
 from app.executors.capture import CaptureError, capture
+from app.executors.contract import EXIT_NOT_FOUND
 from app.executors.shell import DIRECT
 from app.runs.evaluation import Surroundings, evaluate
 from app.spec import conditions, words
@@ -48,7 +49,7 @@ async def check(wanted: Sequence[Condition], ways: Ways, mask: Callable[[str], s
     for condition in wanted:
         try:
             errors.append(await _unmet(condition, ways, mask))
-        except (ExpansionError, CaptureError, ValueError) as error:
+        except (ExpansionError, ValueError) as error:
             problem = problem or f"the condition could not be evaluated: {error}"
             errors.append(str(error))
     return Verdict(conditions.with_others(errors), problem)
@@ -63,7 +64,10 @@ async def _unmet(condition: Condition, ways: Ways, mask: Callable[[str], str]) -
     argv = _argv(ways.shell, await evaluate(ways.expand(condition.condition, Mode.VARS), around))
     if not argv:  # an empty command succeeds
         return conditions.judge_exit(condition, 0)
-    captured = await capture(argv, env=around.env, cwd=around.cwd, limit_seconds=None)
+    try:
+        captured = await capture(argv, env=around.env, cwd=around.cwd, limit_seconds=None)
+    except CaptureError:
+        return conditions.judge_exit(condition, EXIT_NOT_FOUND)
     return conditions.judge_exit(condition, captured.exit_code)
 
 

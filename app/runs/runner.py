@@ -23,6 +23,7 @@ from app.engine.state import Phase, RunState
 from app.engine.status import RunStatus
 from app.runs import rows
 from app.runs.concealment import conceal_node, mask_fact
+from app.runs.inputs import open_directory
 from app.runs.node import NodeWork
 from app.runs.recorder import Recorder
 from app.runs.run import OwnedRun
@@ -137,9 +138,10 @@ class Runner:
     def begin(self, accepted: Iterable[Mapping[str, Any]], problem: str = "") -> Transition | None:
         """Begin a run that is being accepted; what this returns belongs into the commit that accepts it.
 
-        With a problem the run fails in that commit.
+        With a problem the run fails in that commit; that its directory cannot be made is one.
         """
         self._untold = list(accepted)
+        problem = problem or self.run.masker.mask(open_directory(self.run.inputs))
         began = event.Begin(problem=problem)
         self._state, self._orders = advance(self._workshop.plan, self._state, began, self._workshop.now())
         if self._state.phase is Phase.CLOSED and not problem:

@@ -83,7 +83,7 @@ class StepWork:
         try:
             await work
         except SetupError as error:
-            self._fail(node, number, str(error))
+            self._fail(node, number, str(error), exit_code=error.exit_code)
         except ExpansionError as error:
             self._fail(node, number, f"a text of the step could not be evaluated: {error}")
         except OutputFileError as error:
@@ -108,9 +108,9 @@ class StepWork:
             running.kill()
             await running.wait()
 
-    def _fail(self, node: NodeWork, number: int, error: str, *, prepared: bool = True) -> None:
+    def _fail(self, node: NodeWork, number: int, error: str, *, exit_code: int = 0, prepared: bool = True) -> None:
         fact = event.StepExited(
-            key=node.key, execution=number, exit_code=0, retry_code=1, error=error, prepared=prepared
+            key=node.key, execution=number, exit_code=exit_code, retry_code=1, error=error, prepared=prepared
         )
         self._desk.post(fact, node)
 
