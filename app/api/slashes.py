@@ -1,7 +1,8 @@
 """Slashes inside of names in paths: a step or a queue may be called ``x/y``, which clients write as ``x%2Fy``.
 
 Servers decode paths before they are routed, so such a name would fall into two segments. Only these two nouns have
-names that are free texts; everywhere else an encoded slash stays what it was, and so names nothing (api-behaviour 1.5, 5).
+names that are free texts; everywhere else an encoded slash stays what it was, and so names nothing (api-behaviour 1.5
+and 5).
 """
 
 from __future__ import annotations
