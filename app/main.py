@@ -65,7 +65,6 @@ from app.api.totals import Totals as RunTotals
 from app.auth.roles import Needs
 from app.clock import now
 from app.db.database import Database
-from app.db.listener import Listener
 from app.db.repositories.services import SERVER, WORKER
 from app.definitions.revisions import Revisions
 from app.definitions.save import Definitions
@@ -236,14 +235,15 @@ async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]
         identity = msgspec.structs.replace(identify(WORKER, "", __version__), **msgspec.structs.asdict(traits))
         supervisor, bell = _drivers_of_worker(settings, database, identity)
         pickup = Pickup(carrier, supervisor, supervisor.changed, bell, traits.labels, traits.capacity)
-        ear = Listener(settings.database_url, CHANNEL, lambda: supervisor.changed.tell(OFFERS))
         await supervisor.start()
         pickup.start()
-        ear.start()
+        if database.wakeups is not None:
+            database.wakeups.hear(CHANNEL, lambda: supervisor.changed.tell(OFFERS))
         try:
             yield
         finally:
-            await ear.stop()
+            if database.wakeups is not None:
+                await database.wakeups.leave(CHANNEL)
             await pickup.stop()
             await supervisor.stop()
             await bell.ring()
@@ -257,7 +257,7 @@ def _drivers_of_worker(settings: Settings, database: Database, identity: Identit
     ground = _ground(settings, identity, RunFigures(CollectorRegistry()))
     recorder = Recorder(database, identity.id, guard, ground.queues)
     supervisor = Supervisor(database, recorder, Sweep(database, library, ground), library, ground)
-    return supervisor, Bell(database, settings.database_url, supervisor.changed, ground.queues)
+    return supervisor, Bell(database, supervisor.changed, ground.queues)
 
 
 @asynccontextmanager
@@ -336,7 +336,7 @@ def build(
         parts=parts,
         supervisor=supervisor,
         dispatcher=Dispatcher(database, supervisor, supervisor.changed, ground.queues, carrier),
-        bell=Bell(database, settings.database_url, supervisor.changed, ground.queues),
+        bell=Bell(database, supervisor.changed, ground.queues),
         recorder=recorder,
         carrier=carrier,
         nodes=nodes,

@@ -22,6 +22,7 @@ from app.errors import UnavailableError
 
 _log = logging.getLogger(__name__)
 _BATCH = 500
+_CHANNEL = "dagbook_changes"
 _PACE_SECONDS = 0.02  # between two reads: what is committed meanwhile goes together
 _LOOK_SECONDS = 2.0  # between two looks that nobody asked for
 _OUTPUT_SECONDS = 0.25  # between two looks at the output of runs that are followed
@@ -37,7 +38,7 @@ class Feed:
     def __init__(self, database: Database, limit: int) -> None:
         self._database = database
         self._limit = limit
-        self._wakeups = database.wakeups(self.wake)
+        self._wakeups = database.wakeups
         self._subscriptions: set[Subscription] = set()
         self._arriving = 0
         self._head = Place()
@@ -53,7 +54,7 @@ class Feed:
             self._closed = False
             self._database.on_commit(self._committed)
             if self._wakeups:
-                self._wakeups.start()
+                self._wakeups.hear(_CHANNEL, self.wake)
             self._task = asyncio.create_task(self._run(), name="feed")
 
     def close(self) -> None:
@@ -70,7 +71,7 @@ class Feed:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
             if self._wakeups:
-                await self._wakeups.stop()
+                await self._wakeups.leave(_CHANNEL)
 
     def wake(self) -> None:
         """Look now for what is new."""
@@ -78,7 +79,7 @@ class Feed:
 
     def _committed(self, told: set[str]) -> None:
         if VISIBLE in told and self._wakeups:
-            self._wakeups.tell()
+            self._wakeups.tell(_CHANNEL)
         if OUTPUT in told:
             self._output = True
         self._woken.set()

@@ -59,6 +59,7 @@ Tail = Annotated[int | None, QueryParameter(name="tail", schema_extra=_FROM_ONE)
 Head = Annotated[int | None, QueryParameter(name="head", schema_extra=_FROM_ONE)]
 Offset = Annotated[int | None, QueryParameter(name="offset", schema_extra=_FROM_ONE)]
 MostComing = Annotated[int, QueryParameter(name="limit", schema_extra={"minimum": 1, "maximum": 1000})]
+MostComingOfDag = Annotated[int | None, QueryParameter(name="perDag", schema_extra={"minimum": 1, "maximum": 1000})]
 Until = Annotated[int | None, QueryParameter(name="until")]
 Limit = Annotated[int | None, QueryParameter(name="limit", schema_extra={"minimum": 1, "maximum": 10000})]
 Code = Annotated[str, QueryParameter(name="code")]

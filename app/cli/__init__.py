@@ -34,6 +34,7 @@ COMMANDS = {
     "schema": Entry("app.cli.schema:schema", "Print the JSON Schema of definitions, for editors."),
     "cleanup": Entry("app.cli.cleanup:cleanup", "Remove runs that are not to be kept, or show which."),
     "doctor": Entry("app.cli.doctor:doctor", "Check everything that must hold in the database."),
+    "torture": Entry("app.cli.torture:torture", "Kill servers of its own, and see what becomes of their runs."),
     "db": Entry("app.cli.db:db", "Upgrade the database, or see how it stands."),
     "config": Entry("app.cli.config:config", "Print every setting, its value and where that came from."),
     "version": Entry("app.cli.version:version", "Print the version."),

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cached_property
 from time import monotonic
 from typing import Any, NewType, Protocol, TypeVar
 
@@ -83,9 +84,10 @@ class Database:
             raise
         return database
 
-    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None:
-        """Return the way to the other servers on this database, who call ``heard``; None where there can be none."""
-        return self._engines.wakeups(heard)
+    @property
+    def wakeups(self) -> Wakeups | None:
+        """The way to the other processes on this database; None where there can be none."""
+        return self._engines.wakeups
 
     @property
     def dialect(self) -> str:
@@ -173,7 +175,8 @@ class _Engines(Protocol):
 
     async def write(self, work: Write[T], *, durable: bool) -> T: ...
 
-    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None: ...
+    @property
+    def wakeups(self) -> Wakeups | None: ...
 
     def alone(self, purpose: str) -> AbstractAsyncContextManager[bool]: ...
 
@@ -226,8 +229,9 @@ class _Sqlite:
         self._checkpointer.note(_PAGES if durable else _BULK_PAGES)
         return done
 
-    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None:  # noqa: ARG002 - a file has one server
-        return None
+    @property
+    def wakeups(self) -> Wakeups | None:
+        return None  # a file has one server
 
     @asynccontextmanager
     async def alone(self, purpose: str) -> AsyncIterator[bool]:
@@ -366,8 +370,9 @@ class _Postgres:
         async with self._engine.begin() as connection:
             return await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
 
-    def wakeups(self, heard: Callable[[], None]) -> Wakeups | None:
-        return Wakeups(create_async_engine(self._engine.url, poolclass=NullPool, connect_args=self._arguments), heard)
+    @cached_property
+    def wakeups(self) -> Wakeups:
+        return Wakeups(create_async_engine(self._engine.url, poolclass=NullPool, connect_args=self._arguments))
 
     @asynccontextmanager
     async def alone(self, purpose: str) -> AsyncIterator[bool]:

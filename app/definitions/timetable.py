@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -33,6 +34,14 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
     expression: str
     zone: str
     dag: Row
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of what comes: up to an instant, at most so much, and of each kind of each DAG at most so much."""
+
+    until: datetime | None = None
+    limit: int
+    per_dag: int | None = None
 
 
 class Timetable:
@@ -72,9 +81,10 @@ class Timetable:
         read = (read_timing(text) for text in await self._database.read(work))
         return next((timing for timing in read if timing is not None), NEVER)
 
-    async def upcoming(self, now: datetime, until: datetime | None, limit: int) -> list[Coming]:
-        """Return what comes next after an instant, up to another one, at most so much."""
-        return await asyncio.to_thread(_first, upcoming(await self.read(), now, self.zone), until, limit)
+    async def upcoming(self, now: datetime, wanted: Wanted) -> list[Coming]:
+        """Return what comes next after an instant, in order."""
+        coming = upcoming(await self.read(), now, self.zone, wanted.per_dag)
+        return await asyncio.to_thread(_first, coming, wanted)
 
 
 def _read_all(texts: Mapping[str, str]) -> dict[str, Timing | None]:
@@ -82,17 +92,18 @@ def _read_all(texts: Mapping[str, str]) -> dict[str, Timing | None]:
     return {key: read_timing(text) if text else None for key, text in texts.items()}
 
 
-def _first(coming: Iterator[Coming], until: datetime | None, limit: int) -> list[Coming]:
+def _first(coming: Iterator[Coming], wanted: Wanted) -> list[Coming]:
     found: list[Coming] = []
     for one in coming:
-        if len(found) == limit or (until is not None and one.at > until):
+        if len(found) == wanted.limit or (wanted.until is not None and one.at > wanted.until):
             break
         found.append(one)
     return found
 
 
-def upcoming(dags: Iterable[Timed], now: datetime, zone: ZoneInfo) -> Iterator[Coming]:
-    """Give what comes after an instant, in order, without an end; ties by file name. Pure."""
+def upcoming(dags: Iterable[Timed], now: datetime, zone: ZoneInfo, per_dag: int | None = None) -> Iterator[Coming]:
+    """Give what comes after an instant, in order, of each kind of each DAG at most so much; ties by file name. Pure."""
+    given: Counter[tuple[str, str]] = Counter()
     # The number keeps two expressions of one DAG apart, so that nothing behind it is ever compared.
     waiting: list[tuple[datetime, str, int, Entry, str, Row]] = []
     for timed in dags:
@@ -100,7 +111,10 @@ def upcoming(dags: Iterable[Timed], now: datetime, zone: ZoneInfo) -> Iterator[C
             _push(waiting, (now, timed.dag["file_name"], number, entry, kind, timed.dag), zone)
     while waiting:
         first = heapq.heappop(waiting)
-        at, _, _, entry, kind, dag = first
+        at, name, _, entry, kind, dag = first
+        if given[name, kind] == per_dag:
+            continue
+        given[name, kind] += 1
         yield Coming(at=at, kind=kind, expression=entry.expression, zone=(entry.cron.zone or zone).key, dag=dag)
         _push(waiting, first, zone)
 

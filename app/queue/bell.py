@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 
-from app.db.database import Database
+from sqlalchemy import func, select
+
+from app.db.database import Database, WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.listener import Listener, tell
 from app.engine.admission import Queues
 from app.runs.signal import QueueSignal
 
@@ -21,24 +22,30 @@ _CHANNEL = "dagbook_queues"
 class Bell:
     """Tells of queues between processes; a bell that is not heard costs half a minute, until everybody looks anyway."""
 
-    def __init__(self, database: Database, url: str, signal: QueueSignal, queues: Queues) -> None:
+    def __init__(self, database: Database, signal: QueueSignal, queues: Queues) -> None:
         self._database = database
-        shared = database.dialect == "postgresql"
-        self._listener = Listener(url, _CHANNEL, signal.tell) if shared and queues.enabled else None
+        self._signal = signal
+        self._wakeups = database.wakeups if queues.enabled else None
 
     def start(self) -> None:
         """Begin to hear others, where queues are served; starting twice is harmless."""
-        if self._listener is not None:
-            self._listener.start()
+        if self._wakeups is not None:
+            self._wakeups.hear(_CHANNEL, self._signal.tell)
 
     async def stop(self) -> None:
         """Hear nobody any more; stopping without a start is harmless."""
-        if self._listener is not None:
-            await self._listener.stop()
+        if self._wakeups is not None:
+            await self._wakeups.leave(_CHANNEL)
 
     async def ring(self) -> None:
         """Wake all others that serve queues of this database."""
         try:
-            await self._database.write(lambda connection: tell(connection, _CHANNEL))
+            await self._database.write(_tell)
         except DatabaseUnavailable as error:
             _log.warning("other servers were not told that places may be free: %s", error)
+
+
+def _tell(connection: WriteConnection) -> None:
+    """Tell within a commit: whoever rings may be about to end, and listen to nobody. A file has nobody else."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_notify(_CHANNEL, "")))

@@ -27,6 +27,7 @@ _LATER_SECONDS = 1.0  # a reason that does not last so long is not written down
 _NOTES = "\0"  # no queue is called like this
 _MOST_LOOKS = 8  # at a time
 _MOST_REFUSALS = 3
+_MANY = 4
 
 
 class Drivers(Protocol):
@@ -85,9 +86,19 @@ class Dispatcher:
 
     async def _run(self) -> None:
         while not self._stopping:
-            for name in await self._signal.wait(_FALLBACK_SECONDS) or {EVERY}:
+            for name in await self._worth_a_look(await self._signal.wait(_FALLBACK_SECONDS) or {EVERY}):
                 self._begin(name)
         await asyncio.gather(*self._lanes.values())
+
+    async def _worth_a_look(self, names: set[str]) -> set[str]:
+        """Leave out queues in which nobody waits, where runs of many have ended at once: one look for all of them."""
+        if len(names) < _MANY:
+            return names
+        try:
+            waiting = await self._database.glance(lambda connection: queue.find_used(connection, names))
+        except DatabaseUnavailable:
+            return names  # each of them will say so
+        return waiting | (names & {EVERY})
 
     # -- lanes -----------------------------------------------------------------------------------------------
 

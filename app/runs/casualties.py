@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from app.db.repositories import breakdown, runs, transitions
 from app.db.repositories.transitions import Fence
 from app.engine.history import Change
 from app.engine.status import NodeStatus, RunStatus
+from app.executors import process
+from app.executors.contract import ExecutionFiles
 from app.runs import rows
 from app.runs.ground import Ground
 from app.runs.masking import Masker
@@ -75,8 +78,17 @@ class Casualties:
         """Give every row of the run a lawful end; False when somebody else owns it by now."""
         if fence not in transitions.lock_fences(connection, self._owner, {fence}):
             return False
+        spools = breakdown.find_spools(connection, fence)
         end_as_failed(connection, fence, reason, self._now())
+        for spool in spools:
+            _claim(spool)
         return True
+
+
+def _claim(spool: str) -> None:
+    """See to it that an execution which has not begun never does: a sleeping server may be about to begin it."""
+    with suppress(OSError):  # as of a spool on another machine
+        process.claim(ExecutionFiles(spool, Path(spool), Path(spool)))
 
 
 def end_as_failed(connection: WriteConnection, fence: Fence, reason: str, now: datetime) -> None:

@@ -95,12 +95,12 @@ class Launcher:
         """Let a stored DAG wait in its queue, and return the run's id; raises AppError."""
         return await self._enqueue(await self._stored(file_name, start))
 
-    async def start_due(self, file_name: str, start: Start) -> str:
-        """Start a stored DAG for its schedule, or let it wait for the worker that it asks for.
+    async def start_due(self, dag: Row, start: Start) -> str:
+        """Start a stored DAG, as it was read, for its schedule, or let it wait for the worker that it asks for.
 
         Raises SlotTakenError beside what ``start_stored`` does.
         """
-        text = await self._stored(file_name, start)
+        text = self._stored_text(dag, start)
         waits = bool(text.loaded.definition.dag.worker_selector) and self._ground.queues.enabled
         return await (self._enqueue(text) if waits else self._start(text))
 
@@ -120,7 +120,10 @@ class Launcher:
         row = await self._database.glance(lambda connection: dags.get(connection, file_name))
         if row is None:
             raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
-        override = start.dag_name.strip()
+        return self._stored_text(row, start)
+
+    def _stored_text(self, row: Row, start: Start) -> _Text:
+        file_name, override = row["file_name"], start.dag_name.strip()
         loaded = self._read(row["spec"] or "", name=file_name)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)

@@ -41,6 +41,7 @@ class _Message(msgspec.Struct, frozen=True):
     event: event.Event
     node: NodeWork | None = None
     chunks: list[Chunk] = []
+    request: int = 0  # the request that it answers
 
 
 class Runner:
@@ -87,7 +88,8 @@ class Runner:
         """Tell the run that somebody asked it to stop; a request counts once, whoever tells of it."""
         if request.id not in self._asked:
             self._asked.add(request.id)
-            self.post(event.StopAsked(at_once=request.at_once))
+            self._inbox.append(_Message(event.StopAsked(at_once=request.at_once), request=request.id))
+            self._wake.set()
 
     def detach(self) -> None:
         """Let go of the run: its steps go on without this server, and another one takes it over."""
@@ -275,8 +277,8 @@ class Runner:
         changes = history.changes(self._stored, self._state)
         chunks = [row for m in messages if m.node for row in self._chunk_rows(m.node, m.chunks, _execution(m.event))]
         keys = {change.key for change in changes if change.key is not None} | self._dirty
-        asked = any(isinstance(m.event, event.StopAsked) for m in messages)
-        if not (keys or changes or chunks or asked):
+        requests = [message.request for message in messages if message.request]
+        if not (keys or changes or chunks or requests):
             self._stored = self._state
             return None
         events = rows.event_rows(self.run.key, self.run.attempt, self._last_seq, changes, now)
@@ -288,7 +290,8 @@ class Runner:
             chunks=chunks,
             run=rows.run_row(self._state) if run_changed else None,
             attempt=rows.attempt_row(self._state, self._closed_at()) if run_changed else None,
-            requests_handled_at=now if asked else None,
+            requests=requests,
+            requests_handled_at=now,
             errors=rows.errors_of(self._state) if run_changed and self._state.phase is Phase.CLOSED else None,
         )
         self._stored, self._last_seq = self._state, self._last_seq + len(events)

@@ -51,9 +51,9 @@ class TimelyRuns:
         self._drivers = drivers
         self._now = now
 
-    async def start(self, slot: Slot) -> None:
+    async def start(self, slot: Slot, dag: Row) -> None:
         """Start a stored DAG, or let the run wait for room; raises AppError, and SlotTakenError."""
-        await self._launcher.start_due(slot.file_name, Start(trigger=TRIGGER, patient=True, slot=slot))
+        await self._launcher.start_due(dag, Start(trigger=TRIGGER, patient=True, slot=slot))
 
     async def make_up(self, slot: Slot) -> None:
         """Let a missed start wait in its queue, behind what waits there; raises as ``start`` does."""

@@ -8,12 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.db.database import Database
-from app.db.listener import Listener, tell
 from tests.app.dagbook import Dagbook
 from tests.app.program import CommandLine, end
 from tests.conftest import PostgresCopies
-from tests.waiting import come_true, until_written
+from tests.waiting import until_written
 
 GATED = (
     "queue: shared\nsteps: [{{name: a, command: 'echo on > {0}/on; while [ ! -e {0}/gate ]; do sleep 0.01; done'}}]\n"
@@ -43,29 +41,3 @@ async def test_a_server_fills_the_place_that_a_run_in_a_terminal_leaves(url: str
         (tmp_path / "gate").touch()
         assert (await end(terminal)).status == 0
         assert (await flow.finished(run_id)).status == "succeeded"
-
-
-async def test_a_listener_whose_connection_is_lost_listens_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.db.listener._AGAIN_SECONDS", 0.01)
-    heard: list[bool] = []
-    database, listener = await Database.open(url), Listener(url, "somewhere", lambda: heard.append(True))
-    listener.start()
-
-    async def hear(times: int) -> None:
-        async def look() -> bool:
-            return len(heard) >= times
-
-        await come_true(look)
-
-    await hear(1)
-    await database.write(
-        lambda connection: connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'dagbook listener' AND datname = current_database()"
-        )
-    )
-    await hear(2)
-    await database.write(lambda connection: tell(connection, "somewhere"))
-    await hear(3)
-    await listener.stop()
-    await database.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ import pytest
 
 from app.db.database import WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import runs, schedules
+from app.db.repositories import dags, runs, schedules
 from app.main import Server
 from app.scheduling.due import MINUTE, cut
 from app.scheduling.scheduler import Scheduler
@@ -140,7 +141,9 @@ async def test_a_minute_that_was_begun_twice_at_the_same_instant_is_refused_by_i
     key = schedules.SlotKey(timed.dag["id"], "start", clockwork.minute(0))
     slot = schedules.Slot(key=key, file_name=clockwork.name)
     timely = clockwork.server.scheduler._timely
-    done = await asyncio.gather(*(timely.start(slot) for _ in range(8)), return_exceptions=True)
+    dag = await clockwork.server.parts.database.read(lambda connection: dags.get(connection, clockwork.name))
+    assert dag is not None
+    done = await asyncio.gather(*(timely.start(slot, dag) for _ in range(8)), return_exceptions=True)
     assert sorted(type(one).__name__ for one in done) == ["NoneType", *["SlotTakenError"] * 7]
     assert len(await clockwork.runs()) == 1
 
@@ -543,8 +546,24 @@ async def test_what_comes_later_than_asked_for_is_left_out(clockwork: Clockwork)
     assert len(found) == 3
 
 
+async def test_a_dag_that_is_due_every_minute_hides_no_other(clockwork: Clockwork) -> None:
+    every = "{start: ['* * * * *', '*/2 * * * *'], stop: '* * * * *'}"
+    await clockwork.store(f"schedule: {every}\n{QUICK}")
+    await clockwork.store(f"schedule: '0 0 1 1 *'\n{QUICK}", "yearly")
+    answer = await clockwork.client.get("/schedules/upcoming", params={"limit": 7, "perDag": 2})
+    found = [(one["fileName"], one["kind"]) for one in answer.json()["upcoming"]]
+    assert Counter(found) == {(clockwork.name, "start"): 2, (clockwork.name, "stop"): 2, ("yearly", "start"): 2}
+
+
 @pytest.mark.parametrize(
-    ("query", "field"), [({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"until": -1}, "until")]
+    ("query", "field"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 1001}, "limit"),
+        ({"perDag": 0}, "perDag"),
+        ({"perDag": 1001}, "perDag"),
+        ({"until": -1}, "until"),
+    ],
 )
 async def test_what_cannot_be_asked_for_is_refused(
     client: httpx.AsyncClient, query: dict[str, int], field: str

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from app.clock import now
+from app.db.database import WriteConnection
 from app.db.models.run import Run, RunRequest
+from app.db.repositories import runs
 from app.db.repositories.runs import StopRequest
 from app.main import Server
 from tests.app.dagbook import Dagbook
@@ -135,3 +138,24 @@ handlerOn:
     (tmp_path / "go").touch()
     ended = await dagbook.finished(run_id)
     assert ended.details["onCancel"]["statusLabel"] == "succeeded"
+
+
+async def test_a_request_that_nobody_has_told_of_yet_is_not_settled_by_another_ones_answer(
+    dagbook: Dagbook, server: Server
+) -> None:
+    """As when two servers are asked to end one run, and its owner has heard of the first request only."""
+    run_id = await dagbook.start(
+        "maxCleanUpTimeSec: 600\nsteps:\n"
+        """  - {name: a, shell: sh, command: "trap '' TERM; echo ready; while :; do sleep 0.05; done"}\n"""
+    )
+    await dagbook.running(run_id, "a", "ready")
+
+    def ask_twice(connection: WriteConnection) -> StopRequest:
+        run = connection.execute(select(Run.id).where(Run.run_id == run_id)).scalar_one()
+        first = runs.add_stop_request(connection, run, None, now())
+        runs.add_stop_request(connection, run, None, now(), at_once=True)
+        return first
+
+    server.supervisor.tell_stop(await server.parts.database.write(ask_twice))
+    ended = await dagbook.finished(run_id)
+    assert ended.status == "aborted"

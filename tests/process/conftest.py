@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import invariants, processes, store
+from tests.process import invariants, store
 from tests.process.postgres import Cluster
 from tests.process.program import Program
 
@@ -45,5 +45,4 @@ def program(tmp_path: Path, make_url: Callable[[Path], str]) -> Iterator[Program
 
 def end(server: Program) -> None:
     """Leave neither a server nor a step of it behind."""
-    server.kill()
-    processes.kill_sessions(str(server.home / "spool"))
+    server.clear()

@@ -2,19 +2,6 @@
 
 from __future__ import annotations
 
-from app.clock import now
-from app.db.database import Database
-from app.upkeep.doctor import Doctor, Examination
-from tests.process import store
+from app.torture.store import find_violations
 
-_GRACE_SECONDS = 180.0  # as servers have it that were told nothing else
-
-
-def find_violations(url: str) -> list[str]:
-    """Examine a database, which servers may be working on, and return a sentence for each row found."""
-
-    async def examine(database: Database) -> list[str]:
-        report = await Doctor(database, _GRACE_SECONDS, now).examine(Examination())
-        return [*(report.damage or ()), *(sentence for finding in report.findings for sentence in finding.sentences)]
-
-    return store.with_database(url, examine)
+__all__ = ["find_violations"]

@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-from collections.abc import Iterator
-from pathlib import Path
+from app.executors.proc import identify
+from app.torture.processes import kill, kill_sessions, leads_session, read, with_argument, with_variable
 
-from app.executors.proc import identify, session_members
-
-_PROC = Path("/proc")
-_SHARE = "Pss:"
-
-
-def _numbers() -> Iterator[int]:
-    return (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
-
-
-def _read(pid: int, name: str) -> bytes:
-    try:
-        return (_PROC / str(pid) / name).read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return b""
-
-
-def with_variable(name: str, value: str) -> list[int]:
-    """Return the processes that were started with a variable in their environment."""
-    wanted = f"{name}={value}".encode()
-    return [pid for pid in _numbers() if wanted in _read(pid, "environ").split(b"\0")]
-
-
-def with_argument(text: str) -> list[int]:
-    """Return the processes that have a text in their command line."""
-    return [pid for pid in _numbers() if text.encode() in _read(pid, "cmdline")]
+__all__ = [
+    "is_alive",
+    "is_shim",
+    "kill",
+    "kill_sessions",
+    "leads_session",
+    "peak_bytes",
+    "proportional_bytes",
+    "resident_bytes",
+    "with_argument",
+    "with_variable",
+]
 
 
 def is_shim(pid: int) -> bool:
     """Whether a process is the one that stands between a server and a step's command."""
-    return b"/shim.sh" in _read(pid, "cmdline")
+    return b"/shim.sh" in read(pid, "cmdline")
 
 
 def is_alive(pid: int) -> bool:
@@ -46,42 +29,21 @@ def is_alive(pid: int) -> bool:
     return identify(pid) is not None
 
 
-def kill(pid: int) -> None:
-    """End a process; harmless when it has ended."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def leads_session(pid: int) -> bool:
-    """Whether a process leads its session, as the shim of a step does."""
-    try:
-        return os.getsid(pid) == pid
-    except ProcessLookupError:
-        return False
-
-
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process."""
-    return _kilobytes(_read(pid, "status"), "VmRSS:")
+    return _kilobytes(read(pid, "status"), "VmRSS:")
 
 
 def peak_bytes(pid: int) -> int:
     """Return the most resident memory that a process ever had."""
-    return _kilobytes(_read(pid, "status"), "VmHWM:")
+    return _kilobytes(read(pid, "status"), "VmHWM:")
 
 
 def proportional_bytes(pids: list[int]) -> int:
     """Return the memory of processes, what they share with others counted in part."""
-    return sum(_kilobytes(_read(pid, "smaps_rollup"), _SHARE) for pid in pids)
+    return sum(_kilobytes(read(pid, "smaps_rollup"), "Pss:") for pid in pids)
 
 
 def _kilobytes(text: bytes, label: str) -> int:
     lines = (line for line in text.decode().splitlines() if line.startswith(label))
     return sum(int(line.split()[1]) * 1024 for line in lines)
-
-
-def kill_sessions(text: str) -> None:
-    """Kill the processes with a text in their command line, and all of their sessions."""
-    for leader in with_argument(text):
-        for pid in (*session_members(leader), leader):
-            kill(pid)

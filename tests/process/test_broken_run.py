@@ -17,6 +17,8 @@ from app.db.database import WriteConnection
 from app.db.models.run import RunAttempt
 from tests.process import conftest, invariants, store
 from tests.process.program import Program, node
+from tests.process.scene import SPEC as SCENE
+from tests.process.scene import Scene
 from tests.process.waiting import wait_for
 
 SPEC = """
@@ -46,6 +48,7 @@ BROKEN = {
         "out of range",
     ),
 }
+REDACTED = "UPDATE definitions SET spec = NULL, redacted_at = created_at, redacted_by = 'somebody'"
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _PATIENCE = 60
 
@@ -121,3 +124,22 @@ def test_other_runs_are_driven_meanwhile(broken: Broken) -> None:
 def test_each_failure_is_logged_once(count: int, broken: Broken) -> None:
     assert broken.program.told().count(f"failed ({count} of 3)") == len(BROKEN)
     assert broken.program.told().count("is ended as failed") == len(BROKEN)
+
+
+def test_a_step_of_it_that_was_about_to_begin_never_does(tmp_path: Path, make_url: Callable[[Path], str]) -> None:
+    """The server that was thought dead may only have slept between its commit and the step's process."""
+    program = Program(tmp_path / "home", make_url(tmp_path / "home"))
+    try:
+        run_id = program.start().api.start(SCENE.format(directory=tmp_path))
+        wait_for("the step", (tmp_path / "witness").exists)
+        program.kill()
+        scene = Scene(tmp_path, program.database_url, run_id)
+        scene.never_begin()
+        store.write(program.database_url, lambda connection: connection.exec_driver_sql(REDACTED))
+        program.start()
+        assert program.api.ended(run_id, seconds=_PATIENCE)["statusLabel"] == "failed"
+        with pytest.raises(FileExistsError):
+            Path(scene.files.started).touch(exist_ok=False)
+    finally:
+        conftest.end(program)
+    assert invariants.find_violations(program.database_url) == []

@@ -2,19 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import TypeVar
+from app.torture.waiting import wait_for
 
-T = TypeVar("T")
-_LOOK_SECONDS = 0.02
-
-
-def wait_for(what: str, look: Callable[[], T | None], *, seconds: float = 45) -> T:
-    """Return what ``look`` gives as soon as it is true; AssertionError after the bound."""
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        if time.monotonic() > end:
-            raise AssertionError(f"{what}: did not happen within {seconds:g} seconds")
-        time.sleep(_LOOK_SECONDS)
-    return found
+__all__ = ["wait_for"]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from app.torture.server import Worker
 from tests.process.program import Program
-from tests.process.waiting import wait_for
 
-_READY = "Worker "
 _ELSEWHERE = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"']
 
 
@@ -22,8 +20,8 @@ def may_be_elsewhere() -> bool:
         return False
 
 
-class WorkerProgram(Program):
-    """``python -m app worker``, ready once it says so; with a host, it takes itself to be on a machine of that name."""
+class WorkerProgram(Worker, Program):
+    """``dagbook worker``; with a host, it takes itself to be on a machine of that name."""
 
     def __init__(
         self,
@@ -35,21 +33,8 @@ class WorkerProgram(Program):
         host: str = "",
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(home, database_url, log=log, settings=settings)
-        self._words = words
+        super().__init__(home, database_url, words, log=log, settings=settings)
         self._prefix = [*_ELSEWHERE, host] if host else []
 
-    def start(self) -> WorkerProgram:
-        """Start and wait until it says that it works."""
-        begin = self.launch()
-        wait_for("the worker", lambda: self._works(begin), seconds=60)
-        return self
-
     def _command(self) -> list[str]:
-        return [*self._prefix, sys.executable, "-m", "app", "worker", *self._words]
-
-    def _works(self, begin: int) -> bool:
-        assert self._process is not None
-        told = self.output.read_bytes()[begin:].decode(errors="replace")
-        assert self._process.poll() is None, f"the worker ended:\n{told}"
-        return any(line.startswith(_READY) for line in told.splitlines())
+        return [*self._prefix, *super()._command()]

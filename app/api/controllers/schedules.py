@@ -26,7 +26,7 @@ from app.db.database import ReadConnection
 from app.db.repositories import dags, schedules
 from app.db.repositories.reading import Row
 from app.definitions import settings
-from app.definitions.timetable import Coming
+from app.definitions.timetable import Coming, Wanted
 from app.errors import BadRequestError, NotFoundError
 from app.names import check_dag_name, shorten, strip_suffix
 
@@ -36,13 +36,20 @@ _USUAL_UPCOMING, _MOST_UPCOMING = 50, 1000
 
 @get("/schedules/upcoming", operation_id="listUpcomingSchedules", needs=Needs.READ, responses=errors())
 async def list_upcoming(
-    parts: NamedDependency[Parts], limit: params.MostComing = _USUAL_UPCOMING, until: params.Until = None
+    parts: NamedDependency[Parts],
+    limit: params.MostComing = _USUAL_UPCOMING,
+    per_dag: params.MostComingOfDag = None,
+    until: params.Until = None,
 ) -> UpcomingList:
-    """Return what schedules want next, of all DAGs, in order: what is to be started, stopped and restarted."""
-    if not 1 <= limit <= _MOST_UPCOMING:
-        raise BadRequestError(f"limit: must be from 1 to {_MOST_UPCOMING}")
-    last = read_instant("until", until)
-    found = await parts.timetable.upcoming(parts.now().astimezone(UTC), last, limit)
+    """Return what schedules want next, of all DAGs, in order: what is to be started, stopped and restarted.
+
+    ``perDag`` is the most starts, stops and restarts of one DAG each: one that is due every minute hides no other then.
+    """
+    for name, most in (("limit", limit), ("perDag", _MOST_UPCOMING if per_dag is None else per_dag)):
+        if not 1 <= most <= _MOST_UPCOMING:
+            raise BadRequestError(f"{name}: must be from 1 to {_MOST_UPCOMING}")
+    wanted = Wanted(until=read_instant("until", until), limit=limit, per_dag=per_dag)
+    found = await parts.timetable.upcoming(parts.now().astimezone(UTC), wanted)
     return UpcomingList(upcoming=[_upcoming(one, parts.zone) for one in found])
 
 

@@ -45,6 +45,14 @@ def read_open(connection: ReadConnection, fence: Fence) -> OpenRun:
     )
 
 
+def find_spools(connection: ReadConnection, fence: Fence) -> list[str]:
+    """Tell where the executions of an attempt's running nodes have their files."""
+    spools = select(Node.spool).where(
+        Node.run_id == fence.run, Node.attempt == fence.attempt, Node.status == _RUNNING, Node.spool.is_not(None)
+    )
+    return [spool for spool in connection.execute(spools.order_by(Node.position)).scalars() if spool]
+
+
 def end(
     connection: WriteConnection,
     fence: Fence,

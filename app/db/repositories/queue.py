@@ -37,6 +37,7 @@ _names = select(func.min(QueueEntry.queue).label("name")).cte("names", recursive
 _next_name = select(func.min(QueueEntry.queue)).where(QueueEntry.queue > _names.c.name).scalar_subquery()
 _names = _names.union_all(select(_next_name).where(_names.c.name.is_not(None)))
 _find_queues = select(_names.c.name).where(_names.c.name.is_not(None))
+_find_used = select(QueueEntry.queue).where(QueueEntry.queue.in_(bindparam("names", expanding=True))).distinct()
 _find_queues_of = select(QueueEntry.queue).where(QueueEntry.run_id.in_(bindparam("runs", expanding=True))).distinct()
 _find_next = (
     select(*_ENTRY, *_PAUSE)
@@ -104,6 +105,11 @@ _find_batch = (
 def find_queues(connection: ReadConnection) -> list[str]:
     """Name the queues in which somebody waits."""
     return [row.name for row in connection.execute(_find_queues)]
+
+
+def find_used(connection: ReadConnection, names: Iterable[str]) -> set[str]:
+    """Say in which of these queues somebody waits."""
+    return set(connection.scalars(_find_used, {"names": list(names)}))
 
 
 def find_queues_of(connection: ReadConnection, runs: Iterable[int]) -> set[str]:

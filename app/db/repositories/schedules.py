@@ -72,7 +72,6 @@ _timed = (
     DagSetting.catchup_window_seconds,
 )
 _find_dags = select(*_timed).outerjoin(DagSetting, DagSetting.dag_id == Dag.id).order_by(Dag.id)
-_get_dag = select(Dag.file_name, Dag.dag_name).where(Dag.id == bindparam("dag"))
 _find_texts = select(Definition.hash, Definition.spec).where(Definition.hash.in_(bindparam("hashes", expanding=True)))
 _find_earlier = (
     select(Definition.hash, Definition.spec)
@@ -115,11 +114,6 @@ _finish = Prepared(
 def find_dags(connection: ReadConnection) -> Sequence[Row]:
     """Return all stored DAGs with what is set for them, without their texts."""
     return all_rows(connection, _find_dags)
-
-
-def get_dag(connection: ReadConnection, dag: int) -> Row | None:
-    """Return the names that a stored DAG has now."""
-    return first_row(connection, _get_dag, dag=dag)
 
 
 def find_texts(connection: ReadConnection, hashes: Sequence[str]) -> dict[str, str]:

@@ -44,6 +44,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     chunks: Sequence[Row] = ()
     run: Row | None = None
     attempt: Row | None = None
+    requests: Sequence[int] = ()  # that were handled, by their numbers: others may have been asked since
     requests_handled_at: Any = None
     errors: str | None = None  # of an attempt that is over: what went wrong in it, empty for nothing
 
@@ -277,6 +278,11 @@ _reopen_inputs = Prepared(
 )
 _handle_requests = Prepared(
     update(RunRequest)
+    .where(RunRequest.id == bindparam("b_id"), RunRequest.handled_at.is_(None))
+    .values(handled_at=bindparam("b_handled_at"))
+)
+_drop_requests = Prepared(
+    update(RunRequest)
     .where(RunRequest.run_id == bindparam("b_run_id"), RunRequest.handled_at.is_(None))
     .values(handled_at=bindparam("b_handled_at"))
 )
@@ -369,7 +375,7 @@ def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) ->
     _add_events.store(connection, [event for attempt in attempts for event in attempt.events])
     _add_entries.store(connection, [attempt.entry for attempt in attempts if attempt.entry is not None])
     opened = [{"b_run_id": attempt.key, "b_handled_at": attempt.attempt["opened_at"]} for attempt in attempts]
-    _handle_requests.store(connection, opened)
+    _drop_requests.store(connection, opened)
 
 
 def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:
@@ -411,10 +417,8 @@ def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> Non
     _update_runs.store(connection, [{"b_id": t.fence.run, **t.run} for t in transitions if t.run is not None])
     attempts = [_attempt_parameters(t.fence, t.attempt) for t in transitions if t.attempt is not None]
     _update_attempts.store(connection, attempts)
-    handled = [t for t in transitions if t.requests_handled_at]
-    _handle_requests.store(
-        connection, [{"b_run_id": t.fence.run, "b_handled_at": t.requests_handled_at} for t in handled]
-    )
+    handled = [{"b_id": key, "b_handled_at": t.requests_handled_at} for t in transitions for key in t.requests]
+    _handle_requests.store(connection, handled)
     over = {t.fence: t.errors for t in transitions if t.errors is not None}
     search.forget_errors(connection, [fence.run for fence in over if fence.attempt > 1])
     search.add_errors(connection, {fence.run: text for fence, text in over.items()})

@@ -25,7 +25,7 @@ export default function Dags() {
   useTitle("DAGs", tag || name);
   const concerns = (change) => change.kind === "dag" || (change.kind === "run" && !change.root);
   const list = useLoad("dags", { name, tag, page, perPage: PAGE, sort, recent: 10 }, concerns);
-  const upcoming = useLoad("schedules/upcoming", { limit: 1000 }, (change) => change.kind === "dag");
+  const upcoming = useLoad("schedules/upcoming", { limit: 1000, perDag: 1 }, (change) => change.kind === "dag");
   const next = new Map();
   for (const one of upcoming.data?.upcoming ?? []) if (one.kind === "start" && !next.has(one.fileName)) next.set(one.fileName, one);
   return html`<div class="row"><h1>DAGs</h1><span class="grow"></span><${Act} right="write" class="primary" onClick=${() => setAsked(true)}>New DAG<//></div>

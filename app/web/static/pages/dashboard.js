@@ -40,7 +40,7 @@ export default function Dashboard() {
   const [since] = useState(Math.floor(Date.now() / 60000) * 60 - DAY);
   const runs = useLoad("dag-runs", { fromDate: since, limit: MOST }, onRun);
   const queues = useLoad("queues", {}, (change) => change.kind === "queue" || onRun(change));
-  const upcoming = useLoad("schedules/upcoming", { limit: 300 }, (change) => change.kind === "dag");
+  const upcoming = useLoad("schedules/upcoming", { limit: 300, perDag: 1 }, (change) => change.kind === "dag");
   const schedulers = useLoad("services/scheduler");
   return html`<h1>Dashboard</h1>
     <${Loaded} from=${runs} what="runs">${({ dagRuns, nextCursor }) => html`

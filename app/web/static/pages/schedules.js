@@ -22,7 +22,7 @@ export default function Schedules() {
 }
 
 function Next() {
-  const loaded = useLoad("schedules/upcoming", { limit: 100 }, (change) => change.kind === "dag");
+  const loaded = useLoad("schedules/upcoming", { limit: 100, perDag: 3 }, (change) => change.kind === "dag");
   return html`<${Loaded} from=${loaded} what="schedules">${({ upcoming }) =>
     upcoming.length
       ? html`<div class="scroll"><table class="stack"><thead><tr><th>When</th><th>DAG</th><th>What</th><th>Expression</th><th>Zone</th></tr></thead><tbody>

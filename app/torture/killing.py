@@ -1,26 +1,28 @@
-"""Kills the real server at random moments while runs are posted, and looks at what is left in the end.
+"""Kills the real server at random moments while runs are posted, and looks at what is left (promises R1, R4).
 
-Each step appends ``run step execution pid`` to a witness file that no server knows of; steps of called runs under
-the id of the run that calls. One step fails at first and is tried again, one calls a DAG for several items.
+Each step appends ``run step execution pid uptime`` to a witness file that no server knows of; steps of called runs
+under the id of the run that calls. One step fails at first and is tried again, one calls a DAG for several items.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 
-from tests.process import invariants, processes, store
-from tests.process.program import FINAL, Program
-from tests.process.waiting import wait_for
+from app.torture import processes, store
+from app.torture.server import FINAL, Server
+from app.torture.trial import Ground, Progress, spread
+from app.torture.waiting import NotInTimeError, wait_for
+from app.torture.witness import NOTE, Witness
 
 STEPS = ("a", "b", "c", "d", "calls", "retried", "e")
 ITEMS = ("one", "two", "three")
@@ -29,14 +31,16 @@ CALLED = tuple(f"called-{item}" for item in ITEMS)
 NAME = "torture"
 _SHORTEST_LIFE = 0.05
 _SETTLE_SECONDS = 60
+_CLOCK_SECONDS = 0.1  # between two ways to tell the time
 _WHILE_STARTING = 6  # every so many kills one hits a server that does not answer yet
 
 # The execution is told by the shim's own arguments.
-_STEP = r"""
+_STEP = rf"""
 started=$(tr '\0' '\n' </proc/$PPID/cmdline | sed -n 3p)
-execution=${started%.started}
-run=${CALLER:-$DAG_RUN_ID} step=$DAG_RUN_STEP_NAME${ITEM:+-$ITEM}
-printf '%s %s %s %s\n' "$run" "$step" "${execution##*.}" $$ >>"$WITNESS"
+execution=${{started%.started}}
+run=${{CALLER:-$DAG_RUN_ID}} step=$DAG_RUN_STEP_NAME${{ITEM:+-$ITEM}}
+{NOTE}
+printf '%s %s %s %s %s\n' "$run" "$step" "${{execution##*.}}" $$ "$uptime" >>"$WITNESS"
 line=1
 while [ $line -le "$1" ]; do
   echo "$run $step $line $TOKEN"
@@ -45,7 +49,7 @@ while [ $line -le "$1" ]; do
   sleep "$2"
 done
 if [ "$step" = e ]; then printf '%s' "$FIRST"; fi
-case $step-${execution##*.} in retried-1|retried-1-*) exit 9 ;; esac  # 1-2: begun again under another name
+case $step-${{execution##*.}} in retried-1|retried-1-*) exit 9 ;; esac  # 1-2: begun again under another name
 """
 
 
@@ -67,6 +71,7 @@ class Flow(NamedTuple):
     in_a_row: bool
 
     def depends(self, step: str) -> list[str]:
+        """Give the steps that have to end before a step begins."""
         number = STEPS.index(step)
         if self.in_a_row:
             return list(STEPS[max(number - 1, 0) : number])
@@ -80,18 +85,29 @@ class Flow(NamedTuple):
         yield self.run_id, "retried", "2"
 
     def expected(self, step: str, *, aside: bool = False) -> str:
+        """Give what a step has to have printed, on stderr if ``aside``."""
         own = [f"{self.run_id} {step} {line} {MASK}{' aside' * aside}" for line in range(1, self.lines[step] + 1)]
         own *= 2 if step == "retried" else 1
         return "\n".join([*own, self.expected("a")] if step == "e" and not aside else own)
 
 
-class Torture:
-    """One torture of one database in a folder of its own."""
+class Begun(NamedTuple):
+    """A line of the witness."""
 
-    def __init__(self, directory: Path, database_url: str, size: Size) -> None:
+    run_id: str
+    step: str
+    execution: str
+    pid: str
+
+
+class Killing:
+    """One server, killed and started again while runs are posted."""
+
+    def __init__(self, ground: Ground, size: Size, tell: Callable[[str], None] = lambda _: None) -> None:
+        directory = ground.directory
         self.size = size
-        self.program = Program(directory / "home", database_url)
-        self.witness = directory / "witness"
+        self.server = Server(directory / "home", ground.url)
+        self.witness = Witness(directory / "witness")
         self.answered: set[str] = set()
         self.restarts: list[float] = []
         self.hit = 0
@@ -105,19 +121,19 @@ class Torture:
         self._flows = {flow.run_id: flow for flow in self._make_flows()}
         self._waiting = list(self._flows.values())
         self._refusals: list[str] = []
+        self._progress = Progress(tell)
 
     def _make_flows(self) -> Iterator[Flow]:
         for number in range(self.size.runs):
             lines = {step: self._luck.randint(2, 6) for step in STEPS}
             pauses = {step: self._luck.uniform(0.025, 0.05) for step in STEPS}
-            yield Flow(f"run-{number}", lines, pauses, in_a_row=self._luck.random() < 0.5)
+            yield Flow(f"run-{number}", lines, pauses, in_a_row=self._luck.choice((True, False)))
 
     def _spec(self, flow: Flow) -> str:
-        head = (
-            f"type: graph\nmaxActiveRuns: {self.size.runs}\nenv:\n  - WITNESS: {self.witness}\n  - MARK: {self._mark}\n"
-        )
+        env = f"env:\n  - WITNESS: {self.witness.path}\n  - MARK: {self._mark}\n"
+        head = f"type: graph\nmaxActiveRuns: {self.size.runs}\n{env}"
         head += f"secrets:\n  - {{name: TOKEN, provider: file, key: {self._secret_file}}}\n"
-        called = f"---\nname: called\nenv:\n  - WITNESS: {self.witness}\n  - MARK: {self._mark}\n"
+        called = f"---\nname: called\n{env}"
         called += "  - TOKEN: ${TOKEN}\nsteps:\n"
         called += f"  - name: called\n    command: '{self._command(flow, 'calls')}'\n"
         return f"{head}steps:\n" + "".join(self._step(flow, step) for step in STEPS) + called
@@ -143,26 +159,41 @@ class Torture:
     # -- what is done ----------------------------------------------------------------------------------------
 
     def run(self) -> list[str]:
-        """Kill and start again as often as wanted; returns what is wrong in the end."""
+        """Kill and start again as often as wanted; returns what is wrong in the end. Raises TortureError."""
         try:
             for life in range(self.size.kills):
                 self._live(life)
+                self._tell(life)
             self._start()
             self._post_all()
             return [*self._wait(), *self._look()]
         finally:
-            self.program.kill()
+            self.server.clear()
+
+    def figures(self) -> Mapping[str, str]:
+        """Give what was counted and measured."""
+        return {
+            "runs answered": str(len(self.answered)),
+            "steps begun": str(len(self.witness.lines())),
+            "kills": str(self.size.kills),
+            "steps running when their server was killed": str(self.hit),
+            "seconds until a server was back, median, p95, most": spread(self.restarts),
+        }
+
+    def _tell(self, life: int) -> None:
+        met = f"which met {self.hit} running steps"
+        self._progress(f"{life + 1} of {self.size.kills} kills, {met}; {len(self.answered)} of {self.size.runs} runs")
 
     def _start(self) -> None:
         begin = time.monotonic()
-        self.program.start()
+        self.server.start()
         self.restarts.append(time.monotonic() - begin)
 
     def _live(self, life: int) -> None:
         if life % _WHILE_STARTING == _WHILE_STARTING - 1:
-            self.program.launch()
+            self.server.launch()
             time.sleep(self._luck.uniform(0.2, 1.0))
-            self.program.kill()
+            self.server.kill()
             return
         self._start()
         share = -(-len(self._waiting) // (self.size.kills - life))
@@ -172,19 +203,19 @@ class Torture:
         with ThreadPoolExecutor(max(share, 1)) as threads:
             answers = [(flow, threads.submit(self._post, flow, self._luck.uniform(0, span))) for flow in posted]
             time.sleep(max(end - time.monotonic(), 0))
-            self.program.crash()
+            self.server.crash()
             self.hit += len(self._steps_alive())
             self._waiting += [flow for flow, answer in answers if not self._note(flow, answer)]
-        self.program.kill()
+        self.server.kill()
 
     def _post(self, flow: Flow, delay: float) -> httpx.Response:
-        api = self._server().api
+        api = self._choose().api
         time.sleep(delay)
         return api.post_run(self._spec(flow), name=NAME, run_id=flow.run_id)
 
-    def _server(self) -> Program:
+    def _choose(self) -> Server:
         """Choose who is asked."""
-        return self.program
+        return self.server
 
     def _note(self, flow: Flow, answer: Future[httpx.Response]) -> bool:
         """Tell whether a run is known to be accepted; one whose answer was lost is posted again."""
@@ -210,9 +241,10 @@ class Torture:
     # -- what is looked at -----------------------------------------------------------------------------------
 
     def _wait(self) -> list[str]:
+        self._progress.now(f"all kills are done; all runs have to end within {_SETTLE_SECONDS} seconds")
         try:
             wait_for("the end of all runs", lambda: not self._open(), seconds=_SETTLE_SECONDS)
-        except AssertionError:
+        except NotInTimeError:
             return [f"stuck: {run_id} is {label}" for run_id, label in self._open().items()]
         return []
 
@@ -221,10 +253,11 @@ class Torture:
         return {run_id: label for run_id, label in labels.items() if label not in FINAL}
 
     def _labels(self) -> dict[str, str]:
-        listed = self.program.api.client.get(f"/dag-runs/{NAME}").json()["dagRuns"]
+        listed = self.server.api.client.get(f"/dag-runs/{NAME}").json()["dagRuns"]
         return {run["dagRunId"]: run["statusLabel"] for run in listed}
 
     def _look(self) -> list[str]:
+        self._progress.now("now what is left is looked at: runs, output, processes, files, the database")
         labels = self._labels()
         found = [*self._refusals]
         found += [f"lost: {run_id} was answered and is not there" for run_id in self.answered - labels.keys()]
@@ -233,25 +266,31 @@ class Torture:
         for run_id in labels:
             found += self._look_at_output(self._flows[run_id])
         found += [f"left over: process {pid}" for pid in processes.with_variable("MARK", self._mark)]
-        found += invariants.find_violations(self.program.database_url)
-        if self._secret.encode() in store.everything(self.program.database_url, self.program.home):
+        found += store.find_violations(self.server.database_url)
+        if self._secret.encode() in store.everything(self.server.database_url, self.server.home):
             found.append("unmasked in the database")
-        if self._secret in self.program.told():
+        if self._secret in self.server.told():
             found.append("unmasked in what the servers logged")
-        self.program.terminate()
-        found += [f"left over: {path}" for path in self.program.spooled()]
+        self.server.terminate()
+        found += [f"left over: {path}" for path in self.server.spooled()]
         return found
 
     def _look_at_witness(self, labels: dict[str, str]) -> Iterator[str]:
-        begun = [line.split() for line in self.witness.read_text().splitlines()]
-        counts = Counter((run_id, step, execution.partition("-")[0]) for run_id, step, execution, _ in begun)
+        lines = self.witness.timed()
+        begun = [Begun(*words) for words, _ in lines]
+        counts = Counter((one.run_id, one.step, one.execution.partition("-")[0]) for one in begun)
         wanted = {key for run_id in labels for key in self._flows[run_id].begun()}
         yield from (f"begun {counts[key]} times: {key}" for key in sorted(wanted | counts.keys()) if counts[key] != 1)
-        order = {(run_id, step): number for number, (run_id, step, _, _) in enumerate(begun)}
+        order = {(one.run_id, one.step): number for number, one in enumerate(begun)}
         for (run_id, step), number in order.items():
             for above in self._flows[run_id].depends(step) if step in STEPS else ():
                 if order.get((run_id, above), 0) > number:
                     yield f"{run_id}: {step} began before {above}"
+        ends = store.find_ends(self.server.database_url, NAME)
+        for one, (_, at) in zip(begun, lines, strict=True):
+            late = at - ends.get(one.run_id, math.inf)
+            if late > _CLOCK_SECONDS:
+                yield f"late: {one.step} of {one.run_id} began {late:.2f} s after the end of the run"
 
     def _look_at_output(self, flow: Flow) -> Iterator[str]:
         for step in STEPS:
@@ -260,11 +299,11 @@ class Torture:
                 continue
             for stream, aside in (("stdout", False), ("stderr", True)):
                 query = f"/dag-runs/{NAME}/{flow.run_id}/steps/{step}/log"
-                answer = self.program.api.client.get(query, params={"stream": stream}).json()
+                answer = self.server.api.client.get(query, params={"stream": stream}).json()
                 if answer.get("content") != flow.expected(step, aside=aside):
                     yield f"output of {flow.run_id} {step} {stream} is not whole: {answer}"
 
     def _look_at_calls(self, flow: Flow) -> Iterator[str]:
-        result = self.program.api.log(flow.run_id, "calls", name=NAME)
+        result = self.server.api.log(flow.run_id, "calls", name=NAME)
         if json.loads(result)["summary"] != {"total": len(ITEMS), "succeeded": len(ITEMS), "failed": 0}:
             yield f"calls of {flow.run_id}: {result}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
-from tests.process import conftest, store
-from tests.process.program import FINAL, Program
-from tests.process.waiting import wait_for
+from app.torture import store
+from app.torture.server import FINAL, make_servers
+from app.torture.trial import Ground, Progress, spread
+from app.torture.waiting import wait_for
 
 _RUNS = 3
 _MOST_SECONDS = 60
@@ -21,26 +22,37 @@ WHERE r.status = 1 AND s.pid = :pid
 class Detection:
     """So many rounds with several servers on one machine, of which one is killed in each while it drives runs."""
 
-    def __init__(self, directory: Path, url: str, *, servers: int, rounds: int, seed: int) -> None:
+    def __init__(
+        self, ground: Ground, *, servers: int, rounds: int, seed: int, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.seconds: list[float] = []
-        self._url = url
+        self._url = ground.url
         self._rounds = rounds
         self._luck = random.Random(seed)  # noqa: S311 - a seed is what makes it repeatable
-        self._directory = directory
-        home = directory / "home"
-        self._servers = [Program(home, url, log=directory / f"server-{n}.log") for n in range(servers)]
+        self._directory = ground.directory
+        self._servers = make_servers(ground, servers)
+        self._progress = Progress(tell)
 
     def run(self) -> list[str]:
-        """Do it; returns what is wrong in the end."""
+        """Do it; returns what is wrong in the end. Raises TortureError."""
         try:
             for server in self._servers:
                 server.start()
-            return [sentence for number in range(self._rounds) for sentence in self._round(number)]
+            found = [sentence for number in range(self._rounds) for sentence in self._round(number)]
+            return [*found, *store.find_violations(self._url)]
         finally:
             for server in self._servers:
-                conftest.end(server)
+                server.clear()
+
+    def figures(self) -> Mapping[str, str]:
+        """Give what was measured."""
+        return {
+            "rounds": str(len(self.seconds)),
+            "seconds until taken over, median, p95, most": spread(self.seconds),
+        }
 
     def _round(self, number: int) -> list[str]:
+        self._progress(f"{number} of {self._rounds} rounds; seconds until taken over: {spread(self.seconds)}")
         gate = self._directory / f"gate-{number}"
         spec = f"maxActiveRuns: 100\nsteps:\n  - name: a\n    command: while [ ! -e {gate} ]; do sleep 0.1; done\n"
         victim, witness = self._luck.sample(self._servers, 2)

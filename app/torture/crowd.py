@@ -1,16 +1,15 @@
-"""The torture for several servers and workers on one PostgreSQL database, of which one is ended at a time."""
+"""Kills for several servers and workers on one PostgreSQL database, of which one is ended at a time (promise R2)."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
-from tests.process import conftest
-from tests.process.program import Program
-from tests.process.torture import Flow, Size, Torture
-from tests.process.workers import WorkerProgram
+from app.torture.killing import Flow, Killing, Size
+from app.torture.server import Server, Worker, make_servers
+from app.torture.trial import Ground
 
 _LABEL = "torture=yes"
 _SELECTOR = 'workerSelector: {torture: "yes"}\n'
@@ -24,48 +23,60 @@ class Crowd(NamedTuple):
     workers: int
 
 
-class CrowdTorture(Torture):
-    """One torture of one database by many, on one machine.
+class CrowdKilling(Killing):
+    """Many on one database and one machine.
 
     With workers, every other run asks for one, and of the others every other calls a DAG that does.
     """
 
-    def __init__(self, directory: Path, database_url: str, size: Size, crowd: Crowd) -> None:
-        super().__init__(directory, database_url, size)
-        home = directory / "home"
-        self.servers = [Program(home, database_url, log=directory / f"server-{n}.log") for n in range(crowd.servers)]
+    def __init__(self, ground: Ground, size: Size, crowd: Crowd, tell: Callable[[str], None] = lambda _: None) -> None:
+        super().__init__(ground, size, tell)
+        home = ground.directory / "home"
+        self.servers = make_servers(ground, crowd.servers)
         self.workers = [
-            WorkerProgram(home, database_url, [f"--label={_LABEL}"], log=directory / f"worker-{n}.log")
-            for n in range(crowd.workers)
+            Worker(home, ground.url, [f"--label={_LABEL}"], log=ground.directory / f"worker-{number}.log")
+            for number in range(crowd.workers)
         ]
-        self.program = self.servers[0]
+        self.server = self.servers[0]
         self.ends = [0, 0]  # of servers and of workers
 
     def run(self) -> list[str]:
-        """End one and start it again as often as wanted; returns what is wrong in the end."""
+        """End one and start it again as often as wanted; returns what is wrong in the end. Raises TortureError."""
         try:
-            for program in self._all():
-                program.start()
+            for server in self._all():
+                server.start()
             for life in range(self.size.kills):
                 self._live(life)
+                self._tell(life)
             self._post_all()
             return [*self._wait(), *self._look()]
         finally:
-            for program in self._all():
-                conftest.end(program)
+            for server in self._all():
+                server.clear()
 
-    def _all(self) -> list[Program]:
+    def figures(self) -> Mapping[str, str]:
+        """Give what was counted and measured."""
+        servers, workers = self.ends
+        return {**super().figures(), "kills": f"{servers} of servers, {workers} of workers; every fourth in order"}
+
+    def _all(self) -> list[Server]:
         return [*self.servers, *self.workers]
 
-    def _server(self) -> Program:
+    def _choose(self) -> Server:
         return self._luck.choice(self.servers)
 
     def _spec(self, flow: Flow) -> str:
         spec = super()._spec(flow)
         number = int(flow.run_id.rpartition("-")[2])
-        if not self.workers or number % 4 == 1:
+        if not self.workers:
             return spec
-        return spec.replace("---\n", f"---\n{_SELECTOR}") if number % 4 == 3 else _SELECTOR + spec
+        match number % 4:
+            case 1:
+                return spec
+            case 3:
+                return spec.replace("---\n", f"---\n{_SELECTOR}")
+            case _:
+                return _SELECTOR + spec
 
     def _live(self, life: int) -> None:
         share = -(-len(self._waiting) // (self.size.kills - life))
@@ -83,7 +94,7 @@ class CrowdTorture(Torture):
         victim.start()
         self.restarts.append(time.monotonic() - begin)
 
-    def _end(self, victim: Program, *, orderly: bool) -> None:
+    def _end(self, victim: Server, *, orderly: bool) -> None:
         self.ends[victim in self.workers] += 1
         if orderly:
             victim.leave()
@@ -93,6 +104,6 @@ class CrowdTorture(Torture):
 
     def _look(self) -> list[str]:
         found = [f"unmasked in what {one.output.name} holds" for one in self._all() if self._secret in one.told()]
-        for program in self._all()[1:]:
-            program.terminate()
+        for server in self._all()[1:]:
+            server.terminate()
         return [*super()._look(), *found]

@@ -1,0 +1,157 @@
+"""Two schedulers on one database: one is killed around a full minute, and the other must not miss it (promise R11)."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from app.torture import store
+from app.torture.server import Server, make_servers
+from app.torture.trial import Ground, Progress, TortureError, spread
+from app.torture.waiting import wait_for
+from app.torture.witness import NOTE, Witness
+
+MOST_SECONDS = 10
+_BEFORE, _AFTER = 0.8, 0.3  # seconds around the minute within which a server is killed
+_SETTLE_SECONDS = 120
+_OWNERS = """
+SELECT s.pid, count(*) AS runs FROM schedule_slots o JOIN run_attempts a ON a.run_id = o.run_id
+JOIN services s ON s.id = a.owner WHERE o.outcome = 'started' AND o.minute = :minute GROUP BY s.pid
+"""
+
+
+class Lateness(NamedTuple):
+    """How late the slots of one minute were settled, and how late their steps began, in seconds."""
+
+    minute: datetime
+    seconds: list[float]
+    steps: list[float]
+
+
+class Plan(NamedTuple):
+    """How many rounds, a minute each, with how many DAGs that are due every minute.
+
+    Every other round's victim is killed at a random moment around the minute. In the others, and in all of them with
+    ``always_within``, it is the one that has begun to start what is due, and it is killed when it has started a part.
+    """
+
+    rounds: int
+    dags: int
+    seed: int
+    always_within: bool = False
+
+
+class Failover:
+    """Rounds of it on a PostgreSQL database."""
+
+    def __init__(self, ground: Ground, plan: Plan, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.url = ground.url
+        self.found: list[Lateness] = []
+        self.within = 0  # kills that met a minute half done
+        self._plan = plan
+        self._luck = random.Random(plan.seed)  # noqa: S311 - a seed is what makes it repeatable
+        self._witness = Witness(ground.directory / "witness")
+        self.servers = make_servers(ground, 2)
+        self._progress = Progress(tell)
+
+    def run(self) -> list[str]:
+        """Do it; returns what is wrong in the end. Raises TortureError."""
+        try:
+            for server in self.servers:
+                server.start()
+            self._store()
+            for number in range(self._plan.rounds):
+                self._round(number)
+            return list(self._look())
+        finally:
+            for server in self.servers:
+                server.clear()
+
+    def figures(self) -> Mapping[str, str]:
+        """Give what was counted and measured."""
+        return {
+            "slots": str(sum(len(late.seconds) for late in self.found)),
+            "kills that met a minute half done": f"{self.within} of {len(self.found)}",
+            "seconds until the last slot of a minute, median, p95, most": spread(self._latest(steps=False)),
+            "seconds until its last step began, median, p95, most": spread(self._latest(steps=True)),
+        }
+
+    def _latest(self, *, steps: bool) -> list[float]:
+        return [max(late.steps if steps else late.seconds) for late in self.found]
+
+    def _store(self) -> None:
+        self._progress.now(f"{self._plan.dags} DAGs are stored")
+        for number in range(self._plan.dags):
+            command = f"{NOTE}; echo $DAG_RUN_ID $uptime >>{self._witness.path}"
+            self.servers[0].api.store(
+                f"minutely-{number}", f"schedule: '* * * * *'\nsteps: [{{name: a, shell: sh, command: '{command}'}}]\n"
+            )
+
+    def _round(self, number: int) -> None:
+        minute = (datetime.now(UTC) + timedelta(minutes=1)).replace(second=0, microsecond=0)
+        if (minute - datetime.now(UTC)).total_seconds() < _BEFORE + 1:
+            minute += timedelta(minutes=1)
+        late = spread(self._latest(steps=False))
+        self._progress(f"{number} of {self._plan.rounds} minutes; seconds until their last slots: {late}")
+        if number % 2 or self._plan.always_within:
+            victim = self._kill_within(minute)
+        else:
+            victim = self.servers[number // 2 % 2]
+            _sleep_until(minute + timedelta(seconds=self._luck.uniform(-_BEFORE, _AFTER)))
+            victim.kill()
+        wait_for("all slots of the minute", lambda: self._is_whole(minute), seconds=_SETTLE_SECONDS)
+        wait_for("the end of all runs", lambda: not self._open(), seconds=_SETTLE_SECONDS)
+        self.found.append(Lateness(minute, self._late(minute), self._steps_late(minute)))
+        if not next(server for server in self.servers if server is not victim).api.health():
+            raise TortureError("the server that was left alone does not answer")
+        victim.start()
+
+    def _kill_within(self, minute: datetime) -> Server:
+        """Kill the server that starts what is due, when it has started the first ones or more; returns it."""
+        _sleep_until(minute)
+        time.sleep(self._luck.uniform(0, 0.1))
+        rows = wait_for(
+            "the first slots", lambda: store.query(self.url, _OWNERS, minute=minute), seconds=_SETTLE_SECONDS
+        )
+        pid = max(rows, key=lambda row: row.runs).pid
+        victim = next(server for server in self.servers if server.pid == pid)
+        victim.kill()
+        self.within += len(self._late(minute)) < self._plan.dags
+        return victim
+
+    def _late(self, minute: datetime) -> list[float]:
+        begun = "SELECT settled_at FROM schedule_slots WHERE outcome = 'started' AND minute = :minute"
+        return [(row.settled_at - minute).total_seconds() for row in store.query(self.url, begun, minute=minute)]
+
+    def _steps_late(self, minute: datetime) -> list[float]:
+        begun = "SELECT r.run_id FROM schedule_slots o JOIN runs r ON r.id = o.run_id WHERE o.minute = :minute"
+        runs = {row.run_id for row in store.query(self.url, begun, minute=minute)}
+        return [at - minute.timestamp() for (run_id,), at in self._witness.timed() if run_id in runs]
+
+    def _is_whole(self, minute: datetime) -> bool:
+        return len(self._late(minute)) == self._plan.dags
+
+    def _look(self) -> Iterator[str]:
+        for late in self.found:
+            if max(late.seconds) > MOST_SECONDS:
+                yield f"{late.minute:%H:%M} was {max(late.seconds):.1f} s late"
+        wait_for("the end of all runs", lambda: not self._open(), seconds=_SETTLE_SECONDS)
+        ran = Counter(run_id for (run_id,) in self._witness.lines())
+        yield from (f"run {run_id} ran {count} times" for run_id, count in ran.items() if count != 1)
+        runs = {row.run_id for row in store.query(self.url, "SELECT run_id FROM runs")}
+        yield from (f"run {run_id} did not run" for run_id in runs - ran.keys())
+        begun = store.query(self.url, "SELECT minute FROM schedule_slots WHERE outcome = 'started'")
+        if len(begun) != len(runs):
+            yield f"{len(runs)} runs for {len(begun)} slots"
+        yield from store.find_violations(self.url)
+
+    def _open(self) -> bool:
+        return bool(store.query(self.url, "SELECT id FROM runs WHERE status IN (0, 1, 5)"))
+
+
+def _sleep_until(moment: datetime) -> None:
+    time.sleep(max((moment - datetime.now(UTC)).total_seconds(), 0))  # the minute itself is what is tried
