@@ -52,6 +52,7 @@ from app.api.forwarding import make_forward
 from app.api.guards import find_actions, find_needs, make_guard
 from app.api.imports import hidden
 from app.api.log_search import LogSearch
+from app.api.memory import Memory
 from app.api.methods import make_options
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
@@ -393,7 +394,9 @@ def _application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffi
     find_needs(app)
     find_actions(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
-    routed = SlashesInNames(app, path)
+    # Inside: it tells answers apart by their paths, in which a name's slash is not one between segments any more.
+    remembering = Memory(app, parts.database, parts.access, parts.now)
+    routed = SlashesInNames(remembering, path)
     kept = Gatekeeper(routed, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
     whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
     return TrustedProxies(whole, settings.trusted_proxies) if settings.trusted_proxies else whole
