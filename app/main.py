@@ -52,6 +52,7 @@ from app.api.forwarding import make_forward
 from app.api.guards import find_actions, find_needs, make_guard
 from app.api.imports import hidden
 from app.api.log_search import LogSearch
+from app.api.memory import Memory
 from app.api.methods import make_options
 from app.api.next_runs import NextRuns
 from app.api.providers import make_providers
@@ -60,6 +61,7 @@ from app.api.refusals import make_note_of_handing_on, make_refusal_hook
 from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_loopback, is_unspecified
+from app.api.slashes import SlashesInNames, restore
 from app.api.totals import Totals as RunTotals
 from app.auth.roles import Needs
 from app.clock import now
@@ -394,7 +396,10 @@ def _application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffi
     find_needs(app)
     find_actions(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
-    kept = Gatekeeper(app, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
+    # Inside: it tells answers apart by their paths, in which a name's slash is not one between segments any more.
+    remembering = Memory(app, parts.database, parts.access, parts.now)
+    routed = SlashesInNames(remembering, path)
+    kept = Gatekeeper(routed, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
     whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
     return TrustedProxies(whole, settings.trusted_proxies) if settings.trusted_proxies else whole
 
@@ -411,6 +416,7 @@ def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Lite
             Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             Router(settings.base_path or "/", route_handlers=_page_handlers(settings), include_in_schema=False),
         ],
+        middleware=[restore],
         guards=[make_guard(parts.access)],
         after_exception=[make_refusal_hook(parts.access.refusals)],
         dependencies=make_providers(parts),

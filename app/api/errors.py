@@ -20,6 +20,8 @@ from msgspec import UNSET
 
 from app.api.browser_login import LoginNeededError, let_log_in
 from app.api.schemas.common import Error, ErrorCode
+from app.api.slashes import shown
+from app.api.wording import reword
 from app.db.failure import DatabaseUnavailable
 from app.errors import AppError
 from app.spec.problem import SpecError
@@ -64,9 +66,10 @@ def _validation_error(_: AnyRequest, error: ValidationException) -> Response[Err
 def _problem(item: dict[str, Any]) -> dict[str, str]:
     """Name the field as clients do: the framework says what our functions call it."""
     key, message = str(item.get("key", "data")), str(item["message"])
-    if key != "data":
-        return {"field": _camelize(key), "message": message}
-    return {"field": "body", "message": "is missing; send a JSON object" if message == _NO_BODY else message}
+    if message == _NO_BODY:
+        return {"field": "body", "message": "is missing; send a JSON object"}
+    field, told = reword("body" if key == "data" else _camelize(key), message)
+    return {"field": field, "message": told}
 
 
 def _camelize(name: str) -> str:
@@ -77,7 +80,7 @@ def http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
     """Answer what the framework refuses."""
     match error:
         case NotFoundException():
-            return _answer(404, "not_found", f"there is nothing at {request.url.path}")
+            return _answer(404, "not_found", f"there is nothing at {shown(request.url.path)}")
         case MethodNotAllowedException():
             allow = {"Allow": (error.headers or {}).get("allow", "")}
             return _answer(405, "bad_request", f"{request.method} is not possible here", headers=allow)

@@ -67,7 +67,7 @@ async def _asked(request: Request[Any, Any, Any], prefix: str) -> Asked:
     body = await _body(request)
     return Asked(
         method=request.method,
-        path=_path(request.scope["path"].removeprefix(prefix)),
+        path=_path(request.scope, prefix),
         query=_query(request.scope["query_string"]),
         headers={
             **headers,
@@ -84,16 +84,18 @@ async def _body(request: Request[Any, Any, Any]) -> bytes:
     if body:
         try:
             msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise BadRequestError(f"the request body is no valid JSON: {error}") from error
     return body
 
 
-def _path(path: str) -> str:
-    """Write the path anew from what the guard has seen, so that the node cannot read another one in it."""
-    if any(segment in (".", "..") for segment in path.split("/")):
+def _path(scope: Scope, prefix: str) -> str:
+    """Write the path anew from the route that the guard has seen, so that the node cannot read another one in it."""
+    names: Mapping[str, str] = scope["path_params"]
+    if any(part in (".", "..") for name in names.values() for part in name.split("/")):
         raise BadRequestError(f"{PARAMETER}: . and .. name nothing, and a path with them is not handed on")
-    return quote(path, safe="/")
+    template = scope["path_template"].removeprefix(prefix)
+    return template.format_map({key: quote(name, safe="") for key, name in names.items()})
 
 
 def _query(query: bytes) -> str:

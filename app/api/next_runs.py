@@ -11,6 +11,7 @@ import msgspec
 
 from app.spec import cron
 from app.spec.load import load
+from app.spec.timing import may_schedule
 
 _MOST = 50_000  # schedules and texts that are remembered; beyond it everything is worked out anew
 
@@ -68,8 +69,7 @@ class NextRuns:
             self._schedules.clear()
             self._instants.clear()
         for content_hash, text in texts.items():
-            # Most texts have none, which can be seen without reading them.
-            dag = load(text, metadata_only=True).definition.dag if "schedule" in text else None
+            dag = load(text, metadata_only=True).definition.dag if may_schedule(text) else None
             self._schedules[content_hash] = dag.schedule.start if dag else ()
 
     def of(self, content_hash: str, now: datetime) -> datetime | None:

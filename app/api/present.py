@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.api.schemas import dags as dag_schemas
@@ -17,7 +16,8 @@ from app.api.times import Times, times_in
 from app.engine.event import ABORT, EXIT, FAILURE, SUCCESS
 from app.engine.status import NodeStatus, RunStatus
 from app.spec import params
-from app.spec.model import Condition, Dag, Handlers, Parallel, Repeat, Step
+from app.spec.items import map_text
+from app.spec.model import Condition, Dag, Handlers, Pair, Parallel, Repeat, Step
 
 _NEVER = "-"
 Row = Mapping[str, Any]
@@ -78,7 +78,7 @@ def dag_details(dag: Dag, *, default_retention_days: int | None = None) -> dag_s
     retention = dag.history_retention_days
     return dag_schemas.DAGDetails(
         **_dag_fields(dag),
-        env=or_unset([f"{pair.name}={pair.value}" for pair in dag.env]),
+        env=or_unset([f"{name}={value}" for name, value in _last_of_each(dag.env).items()]),
         log_dir=or_unset(dag.log_dir),
         handler_on=_handlers(dag.handlers),
         steps=or_unset([step(item) for item in dag.steps]),
@@ -87,6 +87,11 @@ def dag_details(dag: Dag, *, default_retention_days: int | None = None) -> dag_s
         preconditions=or_unset(conditions(dag.preconditions)),
         max_active_steps=or_unset(dag.max_active_steps),
     )
+
+
+def _last_of_each(pairs: Iterable[Pair]) -> dict[str, str]:
+    """Give the value that counts for each name: the last one."""
+    return {pair.name: pair.value for pair in pairs}
 
 
 def _handlers(handlers: Handlers) -> dag_schemas.HandlerOn | UnsetType:
@@ -135,11 +140,10 @@ def _commands(command: str, args: list[str] | UnsetType) -> list[run_schemas.Ste
 def _parallel(parallel: Parallel | None) -> run_schemas.Parallel | UnsetType:
     if parallel is None:
         return UNSET
-    items: list[str] | str = parallel.variable or [
-        item if isinstance(item, str) else msgspec.json.encode({pair.name: pair.value for pair in item}).decode()
-        for item in parallel.items
+    shown: list[str] | str = parallel.variable or [
+        item if isinstance(item, str) else map_text(item) for item in parallel.items
     ]
-    return run_schemas.Parallel(items=items, max_concurrent=parallel.max_concurrent)
+    return run_schemas.Parallel(items=shown, max_concurrent=parallel.max_concurrent)
 
 
 def _repeat(repeat: Repeat | None) -> run_schemas.RepeatPolicy | UnsetType:

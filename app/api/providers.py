@@ -13,6 +13,7 @@ from app.api.deps import DagOrder, PageNumber, Parts, SubRunKey
 from app.api.pages import PageRequest
 from app.api.requests import ApiRequest
 from app.auth.caller import Caller
+from app.db.repositories.dags import DagFilter
 from app.errors import BadRequestError
 from app.names import shorten
 
@@ -26,6 +27,7 @@ def make_providers(parts: Parts) -> dict[str, Provide]:
         "parts": Provide(_parts_provider(parts), sync_to_thread=False),
         "caller": Provide(provide_caller, sync_to_thread=False),
         "page_request": Provide(provide_page_request, sync_to_thread=False),
+        "dag_filter": Provide(provide_dag_filter, sync_to_thread=False),
         "dag_order": Provide(provide_dag_order, sync_to_thread=False),
         "page_number": Provide(provide_page_number, sync_to_thread=False),
         "sub_run_key": Provide(provide_sub_run_key, sync_to_thread=False),
@@ -71,6 +73,11 @@ def provide_page_request(
 ) -> PageRequest:
     """Gather what says which lines of a log are wanted."""
     return PageRequest(tail=tail, head=head, offset=offset, limit=limit)
+
+
+def provide_dag_filter(name: params.Text = None, tag: params.Tag = None) -> DagFilter:
+    """Gather what a list of DAGs is narrowed to."""
+    return DagFilter(name_part=(name or "").casefold(), tag=(tag or "").strip().casefold())
 
 
 def provide_dag_order(sort: params.Sort = "name", order: params.Order = "asc") -> DagOrder:

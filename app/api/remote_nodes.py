@@ -204,13 +204,13 @@ def _failure(node: RemoteNode, response: httpx.Response, held: bytes) -> NodeFai
 def _message(held: bytes) -> str:
     try:
         return msgspec.json.decode(held, type=_Message).message[:_LONGEST_MESSAGE]
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return ""
 
 
 def _is_json(held: bytes) -> bool:
     try:
         msgspec.json.decode(held)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return False
     return True

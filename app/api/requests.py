@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request
 from litestar.exceptions import NotFoundException, ValidationException
 
+from app.api.wording import add_choices, choices_of
 from app.errors import BadRequestError
 
 DOCUMENT = "/openapi.json"
@@ -22,13 +23,16 @@ class ApiRequest(Request[Any, Any, Any]):
             body = await super().json()
         except RecursionError as error:
             raise BadRequestError("the request body is nested too deeply") from error
+        except UnicodeDecodeError as error:
+            raise BadRequestError("the request body is no valid JSON: it is not encoded in UTF-8") from error
         wanted = self.route_handler.parsed_fn_signature.parameters["data"].annotation
         try:
             return msgspec.convert({} if body is None else body, wanted)
         except msgspec.ValidationError as error:
             message, _, path = str(error).partition(" - at `$")
             key = path.strip(".`") or "data"
-            raise ValidationException(extra=[{"key": key, "message": message}]) from error
+            told = add_choices(message, choices_of(wanted, key))
+            raise ValidationException(extra=[{"key": key, "message": told}]) from error
 
 
 def only_document(request: Request[Any, Any, Any]) -> None:

@@ -183,4 +183,6 @@ def is_possible(wanted: RunFilter) -> bool:
 
 def is_short(wanted: RunFilter) -> bool:
     """Whether an index leads from one run that is wanted to the next, so that none is looked at in vain."""
-    return wanted == RunFilter(name=wanted.name, since=wanted.since, before=wanted.before)
+    return wanted == RunFilter(name=wanted.name, status=wanted.status, since=wanted.since, before=wanted.before) and (
+        wanted.name is None or wanted.status is None
+    )

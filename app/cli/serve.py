@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 
 from app.api.security import is_unspecified
+from app.api.wire import OneWriteProtocol
 from app.auth.tokens import new_local_token
 from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions, current_settings, settings_options
@@ -148,6 +149,7 @@ async def _answer(server: Server, listener: socket.socket, tls: Tls | None) -> N
         log_config=None,
         lifespan="off",
         ws="none",
+        http=OneWriteProtocol,
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -28,6 +28,9 @@ def _validate(file: Path) -> int:
         return 1
     loaded = load(text, name=file.stem)
     complain(file, loaded.problems)
+    if loaded.empty:
+        click.echo(f"{file}: the file holds no definition; write at least steps", err=True)
+        return 1
     for warning in loaded.definition.warnings:
         click.echo(f"{file}: warning: {warning}", err=True)
     if not loaded.problems:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import copy_context
 from functools import cached_property
 from time import monotonic
 from typing import Any, NewType, Protocol, TypeVar
@@ -20,6 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 from app.db.failure import telling_unavailable
+from app.db.shared import Shared
 from app.db.url import parse_url
 from app.db.wakeups import Wakeups
 
@@ -30,6 +32,9 @@ WriteConnection = NewType("WriteConnection", ReadConnection)
 # What a transaction tells of, for those of this process who wait for it: changes for everybody, output of steps.
 VISIBLE, OUTPUT = "visible", "output"
 _TOLD = "told"
+
+# Equal to another one only if no commit came between them.
+Stamp = tuple[object, ...]
 
 T = TypeVar("T")
 Read = Callable[[ReadConnection], T]
@@ -108,6 +113,14 @@ class Database:
         with telling_unavailable(self.dialect):
             return await self._engines.glance(work)
 
+    async def stamp(self) -> Stamp:
+        """Return what is different after every commit of anybody: what is read later is at least as new.
+
+        On SQLite it costs next to nothing, on PostgreSQL one round trip for all who ask at the same time.
+        """
+        with telling_unavailable(self.dialect):
+            return await self._engines.stamp()
+
     async def snapshot(self, work: Read[T]) -> T:
         """Run work that only reads, takes as long as it takes, and sees one state of the database throughout.
 
@@ -171,6 +184,8 @@ class _Engines(Protocol):
 
     async def glance(self, work: Read[T]) -> T: ...
 
+    async def stamp(self) -> Stamp: ...
+
     async def snapshot(self, work: Read[T]) -> T: ...
 
     async def write(self, work: Write[T], *, durable: bool) -> T: ...
@@ -184,20 +199,20 @@ class _Engines(Protocol):
 
 
 class _Sqlite:
-    """Three ways into one file, because the async driver costs five to ten times what the statement does.
+    """Three ways into one file, all synchronous: the async driver costs five to ten times what the statement does.
 
-    One writer thread with the synchronous driver: its queue is the turn-taking, so that no
-    two transactions of this process ever wait for each other inside SQLite (with the busy
-    timeout alone the worst of twenty writers waited 842 ms, taking turns 53 ms). A
-    synchronous connection in the loop's thread for glances. aiosqlite for long reads.
+    One writer thread: its queue is the turn-taking, so that no two transactions of this
+    process ever wait for each other inside SQLite (with the busy timeout alone the worst of
+    twenty writers waited 842 ms, taking turns 53 ms). A connection in the loop's thread for
+    glances. A few threads for long reads: the async driver goes to its own four times for
+    each statement.
     """
 
     dialect = "sqlite"
 
     def __init__(self, url: URL) -> None:
         plain = url.set(drivername="sqlite")
-        self._readers = create_async_engine(url, pool_size=_SQLITE_READERS, max_overflow=0)
-        prepare_sqlite(self._readers.sync_engine, writes=False)
+        self._readers = _Readers(plain)
         self._glancer = _SteadyConnection(create_engine(plain), writes=False, busy=_GLANCE_BUSY_MILLISECONDS)
         self._writer = _SteadyConnection(create_engine(plain), writes=True, busy=_BUSY_MILLISECONDS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
@@ -206,16 +221,14 @@ class _Sqlite:
         self._purposes: set[str] = set()
 
     async def read(self, work: Read[T]) -> T:
-        # Cancelled inside a statement, aiosqlite's connection would keep its snapshot until it is collected,
-        # and the log could not be checkpointed: let it finish.
-        return await asyncio.shield(asyncio.ensure_future(self._read(work)))
-
-    async def _read(self, work: Read[T]) -> T:
-        async with self._readers.connect() as connection:
-            return await connection.run_sync(lambda plain: work(ReadConnection(plain)))
+        return await self._readers.run(lambda plain: work(ReadConnection(plain)))
 
     async def glance(self, work: Read[T]) -> T:
         return self._glancer.run(lambda plain: work(ReadConnection(plain)))
+
+    async def stamp(self) -> Stamp:
+        driver = self._glancer.driver  # it changes nothing itself, so it sees the commits of all others
+        return driver, driver.execute("PRAGMA data_version").fetchone()
 
     async def snapshot(self, work: Read[T]) -> T:
         return await self.read(work)  # every transaction of SQLite sees one state
@@ -247,15 +260,43 @@ class _Sqlite:
         if self._closed:
             return
         self._closed = True
-        await self._readers.dispose()
+        await self._readers.close()
         self._glancer.close()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.close)
         self._thread.shutdown()
         await self._checkpointer.close()
 
 
+class _Readers:
+    """Threads for long reads, and as many connections, of which those used last are used next."""
+
+    def __init__(self, url: URL) -> None:
+        self._threads = ThreadPoolExecutor(_SQLITE_READERS, thread_name_prefix="sqlite-reader")
+        self._all = [
+            _SteadyConnection(create_engine(url), writes=False, busy=_BUSY_MILLISECONDS) for _ in range(_SQLITE_READERS)
+        ]
+        self._free = list(self._all)
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run work in a thread, which finishes it even when nobody waits any more."""
+        context = copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, self._run, work)
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        connection = self._free.pop()
+        try:
+            return connection.run(work)
+        finally:
+            self._free.append(connection)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+        for connection in self._all:
+            connection.close()
+
+
 class _SteadyConnection:
-    """One connection that stays open, used by one thread only; opened again after it failed to open."""
+    """One connection that stays open, used by one thread at a time; opened again after it failed to open."""
 
     def __init__(self, engine: Engine, *, writes: bool, busy: int) -> None:
         prepare_sqlite(engine, writes=writes, busy=busy)
@@ -276,10 +317,13 @@ class _SteadyConnection:
     def sync(self, level: str) -> None:
         """Say how safe the following transactions are when they are committed."""
         if level != self._synchronous:
-            driver = self._open().connection.driver_connection
-            assert driver is not None  # noqa: S101 - it is open
-            driver.execute(f"PRAGMA synchronous = {level}")
+            self.driver.execute(f"PRAGMA synchronous = {level}")
             self._synchronous = level
+
+    @property
+    def driver(self) -> Any:
+        """The driver's own connection."""
+        return self._open().connection.driver_connection
 
     def close(self) -> None:
         if self._connection is not None:
@@ -324,6 +368,10 @@ def _pragmas(*, writes: bool, busy: int) -> dict[str, str | int]:
     }
 
 
+# Which transactions can be seen says what can be seen, as long as the server is the same.
+_STAMP = "SELECT pg_current_snapshot()::text, pg_postmaster_start_time()"
+
+
 class _Postgres:
     """A pool of asyncpg connections; reads and writes differ by the kind of transaction."""
 
@@ -342,6 +390,8 @@ class _Postgres:
             connect_args=arguments,
         )
         self._readers: AsyncEngine = self._engine.execution_options(postgresql_readonly=True)
+        self._outside: AsyncEngine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._stamp = Shared(self._read_stamp)
         _notice_lost_connections(self._engine.sync_engine)
 
     async def read(self, work: Read[T]) -> T:
@@ -350,6 +400,13 @@ class _Postgres:
 
     async def glance(self, work: Read[T]) -> T:
         return await self.read(work)
+
+    async def stamp(self) -> Stamp:
+        return await self._stamp.get()
+
+    async def _read_stamp(self) -> Stamp:
+        async with self._outside.connect() as connection:
+            return tuple((await connection.exec_driver_sql(_STAMP)).one())
 
     async def snapshot(self, work: Read[T]) -> T:
         async with self._open_apart("REPEATABLE READ", postgresql_readonly=True) as connection:

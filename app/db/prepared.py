@@ -52,16 +52,21 @@ class Prepared:
 class _Ready(NamedTuple):
     text: str
     slots: Sequence[tuple[str, Callable[[Any], Any] | None]]
+    constants: Values  # that the statement brings along
 
     def arguments(self, values: Values) -> tuple[Any, ...]:
+        if self.constants:
+            values = {**self.constants, **values}
         return tuple([values[name] if convert is None else convert(values[name]) for name, convert in self.slots])
 
 
 def _make_ready(statement: ClauseElement, dialect: Dialect, names: Sequence[str]) -> _Ready:
     compiled = statement.compile(dialect=dialect, column_keys=list(names))
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - statements that change no tables are compiled by it
-    slots = []
+    slots, constants = [], {}
     for name in compiled.positiontup or ():
-        kind = compiled.binds[name].type.dialect_impl(dialect)
-        slots.append((name, kind.bind_processor(dialect)))
-    return _Ready(str(compiled), slots)
+        bind = compiled.binds[name]
+        slots.append((name, bind.type.dialect_impl(dialect).bind_processor(dialect)))
+        if name not in names and not bind.required:
+            constants[name] = bind.effective_value
+    return _Ready(str(compiled), slots, constants)

@@ -17,6 +17,7 @@ from app.spec.model import Repeat, Step
 
 TIMEOUT_EXIT_CODE = 124
 UPSTREAM_FAILED = "not run: a step it depends on failed"
+RUN_LIMIT_REACHED = "the time limit of the run was reached"
 UPSTREAM_SKIPPED = "not run: a step it depends on was skipped"
 _GOOD = frozenset({NodeStatus.SUCCEEDED, NodeStatus.PARTIALLY_SUCCEEDED})
 _ENDED_WELL = _GOOD | {NodeStatus.SKIPPED}

@@ -36,6 +36,15 @@ def pick(turn: Turn) -> None:
     turn.ready = turn.ready[taken:]
 
 
+def drop_ready(turn: Turn) -> None:
+    """Settle what would have begun now in a run that is out of time, and what depends on it."""
+    waiting, turn.ready = turn.ready, []
+    for key in waiting:
+        turn.put(key, turn.steps[key], status=NodeStatus.ABORTED, error=rules.RUN_LIMIT_REACHED)
+        if turn.run.only is None:
+            _spread(turn, key)
+
+
 def _may_pick(turn: Turn) -> bool:
     limit, pause = turn.plan.dag.max_active_steps, turn.run.next_pick_at
     return (limit <= 0 or len(turn.running) < limit) and (pause is None or pause <= turn.now)
@@ -236,6 +245,9 @@ def _examine(turn: Turn, key: int, settled: int | None = None) -> bool:
     if turn.steps[key].status is not NodeStatus.NOT_STARTED:
         return False
     if rules.all_satisfied(steps, above, turn.steps):
+        if turn.run.timed_out:
+            turn.put(key, turn.steps[key], status=NodeStatus.ABORTED, error=rules.RUN_LIMIT_REACHED)
+            return True
         turn.ready.append(key)
         return False
     if settled is not None and rules.is_satisfied(steps[settled], turn.steps[settled]):

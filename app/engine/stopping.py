@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from app.engine import handlers, outlook, steps
+from app.engine import handlers, outlook, rules, steps
 from app.engine.action import CloseRun, KillStep, SignalStep
 from app.engine.state import Kill, NodeState, Phase
 from app.engine.status import NodeStatus, RunStatus
 from app.engine.turn import Turn
 
 TERM = "SIGTERM"
-RUN_LIMIT_REACHED = "the time limit of the run was reached"
 
 
 def ask_stop(turn: Turn, *, at_once: bool = False) -> None:
@@ -74,17 +73,19 @@ def come(turn: Turn) -> None:
 
 
 def limit_run(turn: Turn) -> None:
-    """End all steps, begun or not, once the run has used up its time."""
+    """End all steps, begun or not, once the run has used up its time.
+
+    Those that wait for a running one are settled by its end, as ever: it may fail for a limit of its own.
+    """
     limit = outlook.run_limit(turn.plan, turn.run)
     if limit is None or limit > turn.now:
         return
     turn.change(timed_out=True)
     if not turn.run.error:
-        turn.blame(None, RUN_LIMIT_REACHED)
-    for key in range(len(turn.steps)) if turn.run.only is None else turn.ready:
-        if turn.steps[key].status is NodeStatus.NOT_STARTED:
-            turn.put(key, turn.steps[key], status=NodeStatus.ABORTED)
-    turn.ready = []
+        turn.blame(None, rules.RUN_LIMIT_REACHED)
+    if turn.run.phase is Phase.PRECONDITIONS:
+        steps.open_steps(turn)
+    steps.drop_ready(turn)
     for key, node in _running(turn):
         _kill_or_end(turn, key, node, Kill.RUN_TIMEOUT)
 
@@ -138,4 +139,4 @@ def _end_wait(turn: Turn, key: int, node: NodeState, *, keep_result: bool = True
     elif keep_result:
         steps.settle_by_verdict(turn, key, node)
     else:
-        steps.settle(turn, key, NodeStatus.ABORTED)
+        steps.settle(turn, key, NodeStatus.ABORTED, error=node.error or rules.RUN_LIMIT_REACHED)

@@ -18,6 +18,14 @@ EXIT_NOT_FOUND = 127
 class SetupError(Exception):
     """An execution could not be set up; recorded with exit code 0, counted as 1 by retry rules (runtime 12)."""
 
+    exit_code = 0
+
+
+class StartError(SetupError):
+    """The program of an execution could not be started; recorded with exit code 1 (runtime 12)."""
+
+    exit_code = 1
+
 
 class StepError(Exception):
     """What an execution was about went wrong; the sentence becomes the step's error."""

@@ -9,22 +9,26 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 import msgspec
 
 from app.executors import proc
 from app.executors.blanks import Blanks
-from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError
+from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
 from app.executors.proc import ProcessId
 
 _SHIM = Path(__file__).with_name("shim.sh")
 _CODE_LENGTH = 4  # three digits and a line end, before the shim's line of /proc
 _ROOM_FOR_CODE = b"   \n"
+_LINES_WITHOUT_WORDS = 2
+_SIGNALLED = 128  # a shell adds it to the number of the signal that ended a command
 _NEVER_RAN = b"---\n"  # in the place of the code
 _CLAIMED = "claimed"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -45,33 +49,52 @@ def _split_environment(env: Mapping[str, str]) -> tuple[dict[str, str], list[str
     return plain, odd
 
 
+class Waiting:
+    """A shim in a session of its own that has run nothing yet; it ends without doing so when this server does."""
+
+    def __init__(self, command: Command, files: ExecutionFiles, blanks: Blanks) -> None:
+        """Start it; raises SetupError."""
+        self._files = files
+        self._blanks = blanks
+        waiting, going = os.pipe()
+        self._gate = FileIO(going, "w")
+        try:
+            self._popen = _start_shim(command, files, waiting, blanks)
+        except BaseException:
+            self._gate.close()
+            raise
+        finally:
+            os.close(waiting)
+
+    def go(self) -> OwnProcess:
+        """Make the execution the shim's and let it go, or end it; raises SetupError."""
+        try:
+            self._blanks.create(self._files.started, _ROOM_FOR_CODE + proc.read_stat(self._popen.pid))
+        except OSError as error:
+            self.drop()
+            if isinstance(error, FileExistsError):
+                raise SetupError("the execution was begun before") from error
+            raise SetupError(f"the spool could not be written: {error}") from error
+        with suppress(BrokenPipeError):  # killed by somebody already: its end will be told
+            self._gate.write(b"go\n")
+        self._gate.close()
+        return OwnProcess(self._popen, self._files)
+
+    def drop(self) -> None:
+        """End it, unless it was let go or ended before."""
+        if not self._gate.closed:
+            self._gate.close()
+            self._popen.kill()
+            self._popen.wait()
+
+
 def spawn(command: Command, files: ExecutionFiles, blanks: Blanks) -> OwnProcess:
     """Start the shim in a session of its own, make the execution ours and let it go; raises SetupError."""
-    waiting, going = os.pipe()
-    try:
-        popen = _start_shim(command, files, waiting, blanks)
-        _own(popen, files, blanks)
-        with suppress(BrokenPipeError):  # killed by somebody already: its end will be told
-            os.write(going, b"go\n")
-    finally:
-        os.close(waiting)
-        os.close(going)
-    return OwnProcess(popen, files)
-
-
-def _own(popen: subprocess.Popen[bytes], files: ExecutionFiles, blanks: Blanks) -> None:
-    """Say that the execution is the shim's, or end the shim, which has run nothing yet."""
-    try:
-        blanks.create(files.started, _ROOM_FOR_CODE + proc.read_stat(popen.pid))
-    except OSError as error:
-        popen.kill()
-        popen.wait()
-        if isinstance(error, FileExistsError):
-            raise SetupError("the execution was begun before") from error
-        raise SetupError(f"the spool could not be written: {error}") from error
+    return Waiting(command, files, blanks).go()
 
 
 def _start_shim(command: Command, files: ExecutionFiles, waiting: int, blanks: Blanks) -> subprocess.Popen[bytes]:
+    _require_program(command)
     env, odd = _split_environment(command.env)
     prefix = ["env", "--", *odd] if odd else []
     argv = ["/bin/sh", str(_SHIM), files.started, *prefix, *command.argv]
@@ -88,10 +111,21 @@ def _start_shim(command: Command, files: ExecutionFiles, waiting: int, blanks: B
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise SetupError(f"the command could not be started: {error}") from error
+        raise StartError(f"the command could not be started: {error}") from error
     finally:
         os.close(out)
         os.close(err)
+
+
+def _require_program(command: Command) -> None:
+    """Find the program as the shim would; raises StartError. The shim could only say it in the step's own stderr."""
+    program, path = command.argv[0], command.env.get("PATH")
+    if "/" not in program and path is None:
+        return  # the shim's shell knows where it would look
+    places = [str(command.cwd / place) for place in (path or "").split(os.pathsep)]
+    wanted = str(command.cwd / program) if "/" in program else program
+    if shutil.which(wanted, path=os.pathsep.join(places)) is None:
+        raise StartError(f"the program {program!r} could not be started: there is no such executable file")
 
 
 def read_exit(files: ExecutionFiles) -> int | None:
@@ -101,6 +135,12 @@ def read_exit(files: ExecutionFiles) -> int | None:
     except FileNotFoundError:
         return None
     return int(text[:3]) if len(text) > _CODE_LENGTH and text[:3].isdigit() else None
+
+
+def read_outcome(files: ExecutionFiles) -> Outcome | None:
+    """Read how an execution ended; None while its exit code is missing or short."""
+    code = read_exit(files)
+    return None if code is None else _outcome_with_words(code, files)
 
 
 def has_never_run(files: ExecutionFiles) -> bool:
@@ -114,7 +154,7 @@ def has_never_run(files: ExecutionFiles) -> bool:
 def read_started(files: ExecutionFiles) -> ProcessId | None:
     """Read who owns the execution; None when the file is not there or not whole."""
     try:
-        return proc.parse_stat(Path(files.started).read_text(errors="replace").partition("\n")[2])
+        return proc.parse_stat(Path(files.started).read_text(errors="replace").partition("\n")[2].partition("\n")[0])
     except FileNotFoundError:
         return None
 
@@ -240,9 +280,7 @@ class OwnProcess(_SessionProcess):
         self._end_stragglers()
         code = self._popen.wait()
         await self._wait_for_writers()
-        if code < 0:
-            return Outcome(exit_code=-1, error=f"signal: {signal.Signals(-code).name}")
-        return outcome_of(code)
+        return _ended_by(-code) if code < 0 else _outcome_with_words(code, self._files)
 
     def detach(self) -> None:
         """Leave the child to init: the interpreter must not warn that it still runs."""
@@ -261,9 +299,8 @@ class AdoptedProcess(_SessionProcess):
         await wait_for_exit(self.pid, self._process)
         self._end_stragglers()
         await self._wait_for_writers()
-        code = read_exit(self._files)
-        if code is not None:
-            return outcome_of(code)
+        if outcome := read_outcome(self._files):
+            return outcome
         return NEVER_RAN if has_never_run(self._files) and not self._ending else LOST
 
 
@@ -274,3 +311,28 @@ LOST = Outcome(exit_code=None, error="ended without an exit status")
 def outcome_of(code: int) -> Outcome:
     """Say what an exit code means."""
     return Outcome(exit_code=code, error=f"exit status {code}" if code else "")
+
+
+def _outcome_with_words(code: int, files: ExecutionFiles) -> Outcome:
+    """Say what an exit code of the shim means: words behind its identity tell of a signal (runtime 12)."""
+    if code > _SIGNALLED and _has_words(files):
+        return _ended_by(code - _SIGNALLED)
+    return outcome_of(code)
+
+
+def _has_words(files: ExecutionFiles) -> bool:
+    try:
+        return Path(files.started).read_bytes().count(b"\n") > _LINES_WITHOUT_WORDS
+    except FileNotFoundError:
+        return False
+
+
+def _ended_by(number: int) -> Outcome:
+    return Outcome(exit_code=-1, error=f"signal: {_name_of(number)}")
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return str(number)

@@ -13,6 +13,7 @@ import msgspec
 from app.executors.contract import Command, ExecutionFiles, SetupError
 from app.spec import words
 
+DIRECT = "direct"  # in place of a shell: what is to be run is run by none
 _POSIX_SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "ash", "dash"})
 _POWER_SHELLS = frozenset({"pwsh", "powershell"})
 _SUFFIXES = {"pwsh": ".ps1", "powershell": ".ps1", "cmd": ".bat"}
@@ -35,7 +36,7 @@ class ShellTexts(msgspec.Struct, frozen=True, kw_only=True):
 def program_of(texts: ShellTexts, script_file: str | None) -> tuple[str, ...]:
     """Choose program and arguments; raises SetupError when there is nothing to run."""
     name = _shell_name(texts)
-    if name == "direct" or (texts.program and script_file):
+    if name == DIRECT or (texts.program and script_file):
         return _direct(texts, script_file)
     if not texts.shell:
         return _direct(texts, script_file)

@@ -15,8 +15,9 @@ _dagbook_started=$1
 shift
 # Caught, not ignored: the command gets the defaults back, and this shell lives on to write the exit code.
 trap : HUP INT QUIT ILL TRAP ABRT BUS FPE USR1 SEGV USR2 PIPE ALRM TERM XCPU XFSZ VTALRM PROF IO SYS TSTP TTIN TTOU
-# This shell's own words ("Terminated") stay out of the step's stderr; the subshell becomes the command.
-exec 3>&2 2>/dev/null
+# This shell's own words ("Killed") stay out of the step's stderr. They go to the end of STARTED, where they tell that
+# a signal ended the command: its exit status alone could be one that the command chose. The subshell becomes it.
+exec 3>&2 2>>"$_dagbook_started"
 (exec "$@" 2>&3 3>&- </dev/null)
 _dagbook_code=$?
 printf '%03d\n' "$_dagbook_code" 1<>"$_dagbook_started"

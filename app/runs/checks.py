@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import msgspec
 
 from app.engine import event
 from app.executors import shell
-from app.runs import conditions
+from app.runs.conditions import Verdict, check
+from app.runs.environment import Moment
 from app.runs.nodes import RunNodes
 from app.runs.run import OwnedRun
 from app.runs.workshop import Desk, Workshop
+from app.spec.expand import ExpansionError
+from app.spec.model import Condition, Step
 
 
 class StepChecks:
@@ -25,16 +31,14 @@ class StepChecks:
     async def conditions(self, key: int | None) -> None:
         """Look at the preconditions of the DAG or of a node and tell the run."""
         if key is None:
-            wanted, expander = self._plan.dag.preconditions, self._environment.dag_expander()
-            around = self._environment.surroundings(self._environment.shell)
+            ways = self._environment.ways_of_dag()
+            shell.make_directory(ways.surroundings.cwd)
+            verdict = await check(self._plan.dag.preconditions, ways, self._run.masker.mask)
         else:
             step = self._plan.step(key)
-            moment = self._nodes.moment(key)
-            scope = self._environment.scope(step.name, moment, cwd=self._environment.directory_of(step))
-            wanted, expander = step.preconditions, self._environment.expander(scope, moment)
-            around = self._environment.surroundings(step.shell or self._environment.shell)
-        shell.make_directory(around.cwd)
-        verdict = await conditions.check(wanted, expander, around, self._run.masker.mask)
+            # The files of its output are named when it begins (DAG format 5.9).
+            moment = msgspec.structs.replace(self._nodes.moment(key), log_files={})
+            verdict = await self._look(step, step.preconditions, moment)
         self._desk.post(event.ConditionsChecked(key=key, errors=verdict.errors, problem=verdict.problem))
 
     async def repeat(self, key: int, number: int) -> None:
@@ -48,11 +52,16 @@ class StepChecks:
             if facts.output_name and facts.output_value is not None:
                 outputs = {**moment.outputs, facts.output_name: facts.output_value}
                 moment = msgspec.structs.replace(moment, outputs=outputs)
-            environment = self._environment
-            scope = environment.scope(step.name, moment, cwd=environment.directory_of(step))
-            around = environment.surroundings(step.shell or environment.shell)
-            verdict = await conditions.check(
-                (condition,), environment.expander(scope, moment), around, self._run.masker.mask
-            )
+            verdict = await self._look(step, (condition,), moment)
             met = None if verdict.problem else verdict.met
         self._desk.post(event.RepeatChecked(key=key, execution=number, met=met))
+
+    async def _look(self, step: Step, wanted: Sequence[Condition], moment: Moment) -> Verdict:
+        """Look at conditions of a step."""
+        shell.make_directory(Path(self._environment.work_dir))  # commands inside its variables work there, too
+        try:
+            ways = await self._environment.ways_of_step(step, moment)
+        except ExpansionError as error:
+            problem = f"the shell of the step could not be evaluated: {error}"
+            return Verdict((problem,) * len(wanted), problem)
+        return await check(wanted, ways, self._run.masker.mask)

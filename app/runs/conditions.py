@@ -7,8 +7,10 @@ from collections.abc import Callable, Generator, Sequence
 import msgspec
 
 from app.executors.capture import CaptureError, capture
+from app.executors.contract import EXIT_NOT_FOUND
+from app.executors.shell import DIRECT
 from app.runs.evaluation import Surroundings, evaluate
-from app.spec import conditions
+from app.spec import conditions, words
 from app.spec.expand import ExpansionError, Mode
 from app.spec.model import Condition
 
@@ -27,9 +29,18 @@ class Verdict(msgspec.Struct, frozen=True):
         return not any(self.errors)
 
 
-async def check(
-    wanted: Sequence[Condition], expand: Expand, surroundings: Surroundings, mask: Callable[[str], str]
-) -> Verdict:
+class Ways(msgspec.Struct, frozen=True):
+    """How texts of conditions are expanded, and the shell of those that are commands.
+
+    Commands in backticks, inside any of them, are not run by that shell, but by that of the surroundings.
+    """
+
+    expand: Expand
+    shell: tuple[str, ...]
+    surroundings: Surroundings
+
+
+async def check(wanted: Sequence[Condition], ways: Ways, mask: Callable[[str], str]) -> Verdict:
     """Look at every condition, one after the other; all are looked at even when one fails.
 
     Values are masked before they become part of a message, which may cut them.
@@ -37,19 +48,31 @@ async def check(
     errors, problem = [], ""
     for condition in wanted:
         try:
-            errors.append(await _unmet(condition, expand, surroundings, mask))
-        except (ExpansionError, CaptureError) as error:
+            errors.append(await _unmet(condition, ways, mask))
+        except (ExpansionError, ValueError) as error:
             problem = problem or f"the condition could not be evaluated: {error}"
             errors.append(str(error))
     return Verdict(conditions.with_others(errors), problem)
 
 
-async def _unmet(condition: Condition, expand: Expand, surroundings: Surroundings, mask: Callable[[str], str]) -> str:
+async def _unmet(condition: Condition, ways: Ways, mask: Callable[[str], str]) -> str:
     """Say why a condition does not hold; empty when it does."""
+    around = ways.surroundings
     if condition.expected:
-        value = await evaluate(expand(condition.condition, Mode.FULL), surroundings)
+        value = await evaluate(ways.expand(condition.condition, Mode.FULL), around)
         return conditions.judge_value(condition, value, mask(value))
-    command = await evaluate(expand(condition.condition, Mode.VARS), surroundings)
-    argv = (*surroundings.shell, "-c", command)
-    captured = await capture(argv, env=surroundings.env, cwd=surroundings.cwd, limit_seconds=None)
+    argv = _argv(ways.shell, await evaluate(ways.expand(condition.condition, Mode.VARS), around))
+    if not argv:  # an empty command succeeds
+        return conditions.judge_exit(condition, 0)
+    try:
+        captured = await capture(argv, env=around.env, cwd=around.cwd, limit_seconds=None)
+    except CaptureError:
+        return conditions.judge_exit(condition, EXIT_NOT_FOUND)
     return conditions.judge_exit(condition, captured.exit_code)
+
+
+def _argv(shell: Sequence[str], command: str) -> tuple[str, ...]:
+    """Give the words that run a command: by the shell, or as they are where there is none (DAG format 3.4)."""
+    if shell[0] != DIRECT:
+        return (*shell, "-c", command)
+    return tuple(words.split(command)) if command.strip() else ()

@@ -10,8 +10,8 @@ import msgspec
 
 from app.executors.contract import SetupError, Site
 from app.executors.registry import COMMAND_TYPES
-from app.executors.shell import ShellTexts
-from app.runs.conditions import Expand
+from app.executors.shell import DIRECT, ShellTexts
+from app.runs.conditions import Expand, Ways
 from app.runs.evaluation import Surroundings, evaluate
 from app.runs.ground import Machine
 from app.runs.run import OwnedRun
@@ -64,10 +64,10 @@ class RunEnvironment:
         inherited = {**filter_environment(self._environ), **self._env, **self._dotenv, **self._params, **self._own}
         return {**inherited, **self._secrets}
 
-    def surroundings(self, shell: tuple[str, ...] | None = None) -> Surroundings:
-        """Where conditions and backticks of this run are run."""
+    def surroundings(self) -> Surroundings:
+        """Where conditions and backticks of this run are run, and what runs backticks."""
         return Surroundings(
-            shell=shell or self._default_shell,
+            shell=self._default_shell,
             env=self._process,
             cwd=Path(self.work_dir),
             substitute=self._substitute,
@@ -131,6 +131,25 @@ class RunEnvironment:
         )
         return await evaluate(evaluation, self.surroundings())
 
+    def ways_of_dag(self) -> Ways:
+        """Tell how the conditions of the DAG itself are looked at."""
+        return Ways(self.dag_expander(), self.shell, self.surroundings())
+
+    async def ways_of_step(self, step: Step, moment: Moment) -> Ways:
+        """Tell how the conditions of a step are looked at: they see its own variables, too (runtime 7).
+
+        Raises ExpansionError when its shell cannot be evaluated.
+        """
+        cwd = self.directory_of(step)
+        env = await self.evaluate_step_env(step, moment, cwd)
+        expander = self.expander(self.scope(step.name, moment, cwd=cwd, step_env=env), moment)
+        return Ways(expander, await self._evaluate_shell(step, expander) or self.shell, self.surroundings())
+
+    async def _evaluate_shell(self, step: Step, expander: Expand) -> tuple[str, ...]:
+        """Evaluate the shell of a step; empty when it has none of its own."""
+        around = self.surroundings()
+        return tuple([await evaluate(expander(word, Mode.FULL), around) for word in step.shell])
+
     async def evaluate_number(self, text: int | str, field: str) -> int:
         """Evaluate a number of a retry policy, which sees only DAG env and the environment; raises SetupError."""
         if isinstance(text, int):
@@ -144,9 +163,9 @@ class RunEnvironment:
     async def evaluate_texts(self, step: Step, expander: Expand) -> ShellTexts:
         """Evaluate command, script and shell of a step; raises ExpansionError."""
         around = self.surroundings()
-        own = tuple([await evaluate(expander(word, Mode.FULL), around) for word in step.shell])
+        own = await self._evaluate_shell(step, expander)
         shell = own or self.shell
-        direct = not shell or shell[0] == "direct" or step.executor.type not in COMMAND_TYPES
+        direct = not shell or shell[0] == DIRECT or step.executor.type not in COMMAND_TYPES
         mode = Mode.FULL if direct else Mode.COMMAND
         if step.executor.type == "jq":  # its program is full of dollar signs of its own
             script = await evaluate(expander(step.script, Mode.FULL), around)

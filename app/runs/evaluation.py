@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +14,8 @@ from app.executors.capture import CaptureError, capture
 from app.spec.expand import ExpansionError
 
 T = TypeVar("T")
+# Set in the task of a step that is prepared while its beginning is being stored: nothing of it may be run before.
+is_stored: ContextVar[asyncio.Event | None] = ContextVar("is_stored", default=None)
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +48,14 @@ async def evaluate(evaluation: Generator[str, str, T], surroundings: Surrounding
         return result
 
 
+async def wait_until_stored() -> None:
+    """Return when what the task belongs to is stored: at once, unless the task was begun early."""
+    if (stored := is_stored.get()) is not None:
+        await stored.wait()
+
+
 async def _substitute(command: str, surroundings: Surroundings) -> str:
+    await wait_until_stored()
     argv = (*surroundings.shell, "-c", command)
     try:
         captured = await capture(

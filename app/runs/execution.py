@@ -91,8 +91,8 @@ async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
     """
     if files is None:
         return None
-    if (code := process.read_exit(files)) is not None:
-        return process.outcome_of(code)
+    if (outcome := process.read_outcome(files)) is not None:
+        return outcome
     if process.has_never_run(files):
         return None
     try:
@@ -116,17 +116,16 @@ async def _look_again(files: ExecutionFiles) -> Execution | Outcome:
 
 def left_behind(files: ExecutionFiles, reason: str) -> Outcome:
     """Read how an execution ended whose processes cannot be alive any more."""
-    code = process.read_exit(files)
-    return Outcome(exit_code=None, error=reason) if code is None else process.outcome_of(code)
+    return process.read_outcome(files) or Outcome(exit_code=None, error=reason)
 
 
-def begin(
+def prepare(
     node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place, blanks: Blanks
-) -> Execution:
-    """Begin the execution of a command; raises SetupError."""
+) -> process.Waiting:
+    """Prepare the execution of a command up to where it only has to be let go; raises SetupError."""
     _note_offset(node, files)
     command = shell.build(texts, cwd=place.cwd, env=place.env, files=files)
-    return process.spawn(command, files, blanks)
+    return process.Waiting(command, files, blanks)
 
 
 def begin_job(node: NodeWork, job: Job, files: ExecutionFiles, blanks: Blanks) -> Execution:
@@ -164,9 +163,10 @@ def _own_offset(files: ExecutionFiles) -> int:
 
 def exit_event(node: NodeWork, execution: int, outcome: Outcome, files: ExecutionFiles, limit: int) -> StepExited:
     """Turn an outcome into the engine's event, the captured output taken into the node's facts."""
-    error = outcome.error
+    error, uncaught = outcome.error, ""
     if node.step.output:
-        error = _capture(node, files, limit) or error
+        uncaught = _capture(node, files, limit)
+        error = uncaught or error
     if error and (tail := node.stderr_tail()):
         error = f"{error}\nlast of stderr:\n{tail}"
     code = -1 if outcome.exit_code is None else outcome.exit_code
@@ -174,6 +174,7 @@ def exit_event(node: NodeWork, execution: int, outcome: Outcome, files: Executio
         key=node.key,
         execution=execution,
         exit_code=code,
+        retry_code=1 if uncaught else None,
         error=error,
         partial=outcome.partial,
         output_matched=bool(error) and _matches_output(node.step, node),

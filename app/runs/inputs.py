@@ -61,6 +61,18 @@ async def evaluate_again(dag: Dag, kept: RunInputs, place: Place) -> RunInputs:
     return msgspec.structs.replace(kept, dotenv=variables, work_dir=work_dir or str(place.own_directory))
 
 
+def open_directory(inputs: RunInputs) -> str:
+    """Make the directory that a run was told to work in (DAG format 2.4); returns what is wrong, or nothing."""
+    directory = Path(inputs.work_dir)
+    if not inputs.keep_dir or directory.is_dir():
+        return ""
+    try:
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        return f"workingDir: {directory} could not be made: {error.strerror}"
+    return ""
+
+
 def _base(place: Place) -> Path:
     return Path(place.source_directory) if place.source_directory else place.work_dir
 

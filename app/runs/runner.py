@@ -23,6 +23,7 @@ from app.engine.state import Phase, RunState
 from app.engine.status import RunStatus
 from app.runs import rows
 from app.runs.concealment import conceal_node, mask_fact
+from app.runs.inputs import open_directory
 from app.runs.node import NodeWork
 from app.runs.recorder import Recorder
 from app.runs.run import OwnedRun
@@ -139,9 +140,10 @@ class Runner:
     def begin(self, accepted: Iterable[Mapping[str, Any]], problem: str = "") -> Transition | None:
         """Begin a run that is being accepted; what this returns belongs into the commit that accepts it.
 
-        With a problem the run fails in that commit.
+        With a problem the run fails in that commit; that its directory cannot be made is one.
         """
         self._untold = list(accepted)
+        problem = problem or self.run.masker.mask(open_directory(self.run.inputs))
         began = event.Begin(problem=problem)
         self._state, self._orders = advance(self._workshop.plan, self._state, began, self._workshop.now())
         if self._state.phase is Phase.CLOSED and not problem:
@@ -213,9 +215,22 @@ class Runner:
             orders += more
         if orders or not _may_wait(messages):
             self._name_spools(orders)
+            stored = asyncio.Event()
+            orders = self._prepare(orders, stored)
             await self._commit(messages)
+            stored.set()
         for order in orders:
             self._perform(order)
+
+    def _prepare(self, orders: list[action.Action], stored: asyncio.Event) -> list[action.Action]:
+        """Let steps be prepared while their beginning is being stored; give the orders that have to wait for that."""
+        left: list[action.Action] = []
+        for order in orders:
+            if isinstance(order, action.StartStep) and self._work.may_prepare(order.key):
+                self._spawn(self._work.execute(order.key, order.execution, stored))
+            else:
+                left.append(order)
+        return left
 
     async def _turn_last(self) -> None:
         """Store what is known already; what follows from it is up to whoever takes over."""

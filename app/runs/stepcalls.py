@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -36,6 +37,7 @@ class StepCalls:
             seen = msgspec.structs.replace(scope, extra=extra)
             return await evaluate(environment.expander(seen, moment)(text, Mode.FULL), environment.surroundings())
 
+        self._require_directory(node)
         name, params = await calling.evaluate_calls(node.step, evaluated)
         caller = self._caller(node)
         callee = await self._exchange.find_callee(name, caller)
@@ -50,6 +52,11 @@ class StepCalls:
         attempts = await self._exchange.find_attempts(caller, [run.id for run in record.current])
         node.facts.sub_runs = msgspec.to_builtins(calling.after(record, attempts))
         return SubRuns(self._exchange, caller, name, callee)
+
+    def _require_directory(self, node: NodeWork) -> None:
+        directory = self._environment.directory_of(node.step)
+        if node.step.working_dir and not Path(directory).is_dir():
+            raise SetupError(f"workingDir: there is no directory {directory}, which the called DAG would work in")
 
     def take_up(self, node: NodeWork, number: int) -> SubRuns | None:
         """Go on with what another server planned for an execution; None when it had not come to that."""

@@ -17,6 +17,7 @@ from app.runs import execution
 from app.runs.checks import StepChecks
 from app.runs.children import SubRuns
 from app.runs.environment import Moment
+from app.runs.evaluation import is_stored, wait_until_stored
 from app.runs.node import NodeWork
 from app.runs.nodes import RunNodes
 from app.runs.places import Places
@@ -61,8 +62,14 @@ class StepWork:
 
     # -- executions ------------------------------------------------------------------------------------------
 
-    async def execute(self, key: int, number: int) -> None:
-        """Carry out an execution from its texts to its end and tell the run."""
+    def may_prepare(self, key: int) -> bool:
+        """Whether an execution may be prepared while its beginning is being stored: nobody sees anything of that."""
+        step = self.nodes.get(key).step
+        return step.executor.type in registry.COMMAND_TYPES and not (step.script or step.stdout or step.stderr)
+
+    async def execute(self, key: int, number: int, stored: asyncio.Event | None = None) -> None:
+        """Carry out an execution from its texts to its end and tell the run; nothing runs before it is ``stored``."""
+        is_stored.set(stored)
         node = self.nodes.get(key)
         await self._guarded(node, number, self._execute(node, number, node.files(number)))
 
@@ -76,7 +83,7 @@ class StepWork:
         try:
             await work
         except SetupError as error:
-            self._fail(node, number, str(error))
+            self._fail(node, number, str(error), exit_code=error.exit_code)
         except ExpansionError as error:
             self._fail(node, number, f"a text of the step could not be evaluated: {error}")
         except OutputFileError as error:
@@ -101,9 +108,9 @@ class StepWork:
             running.kill()
             await running.wait()
 
-    def _fail(self, node: NodeWork, number: int, error: str, *, prepared: bool = True) -> None:
+    def _fail(self, node: NodeWork, number: int, error: str, *, exit_code: int = 0, prepared: bool = True) -> None:
         fact = event.StepExited(
-            key=node.key, execution=number, exit_code=0, retry_code=1, error=error, prepared=prepared
+            key=node.key, execution=number, exit_code=exit_code, retry_code=1, error=error, prepared=prepared
         )
         self._desk.post(fact, node)
 
@@ -125,9 +132,7 @@ class StepWork:
             return
         place = process.Place(Path(cwd), scope.process_environment())
         if step.executor.type in registry.COMMAND_TYPES:
-            running = self._begin(
-                node, lambda: execution.begin(node, node.texts or shell.ShellTexts(), files, place, self._shop.blanks)
-            )
+            running = await self._begin_command(node, files, place)
         else:
             config = await environment.evaluate_config(step.executor.config, scope, moment)
             job = await self._job(node, number, config, place)
@@ -137,6 +142,15 @@ class StepWork:
                 self._inside[node.key] = asyncio.Event()
         self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
         await self._finish(node, number, files, running)
+
+    async def _begin_command(self, node: NodeWork, files: ExecutionFiles, place: process.Place) -> Execution:
+        waiting = execution.prepare(node, node.texts or shell.ShellTexts(), files, place, self._shop.blanks)
+        try:
+            await wait_until_stored()
+            return self._begin(node, waiting.go)
+        except BaseException:
+            waiting.drop()
+            raise
 
     async def _job(self, node: NodeWork, number: int, config: Mapping[str, Any], place: process.Place) -> Job:
         texts = node.texts or shell.ShellTexts()

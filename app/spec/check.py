@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from app.spec.build.field import Field
+from app.spec.build.hints import near
 from app.spec.build.step import Draft
 from app.spec.model import Step
 from app.spec.problem import show
@@ -20,6 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]*")
 _ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 _COMMAND_TYPES = frozenset({"", "command", "shell"})
 _LONGEST_CYCLE_SHOWN = 10
+_MOST_COMPARED = 200  # names that a wrong one is held against: with thousands of both it would take minutes
 
 
 def name_fault(name: str) -> str:
@@ -116,10 +118,20 @@ def _check_dependencies(steps: Sequence[Step], drafts: Sequence[Draft]) -> None:
     for step in steps:
         for name in step.depends:
             if name not in places:
-                places[step.name].refuse(f"the step {show(step.name)} depends on {show(name)}, which is no step here")
+                message = f"the step {show(step.name)} depends on {show(name)}, which is no step here"
+                places[step.name].refuse(message + _meant(name, places))
     # Of steps with one name nobody can tell which of them is meant.
     if len(places) == len(steps):
         _check_cycles(steps, places)
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    """Say which steps somebody may have meant who named one that is not there."""
+    parts = [part.strip() for part in name.split(",")]
+    if len(parts) > 1 and all(part in known for part in parts):
+        return f"; write a list: [{', '.join(parts)}]"
+    found = near(name.strip(), known) if len(known) <= _MOST_COMPARED else ""
+    return f"; did you mean {show(found)}?" if found else ""
 
 
 def _check_cycles(steps: Sequence[Step], places: Mapping[str, Field]) -> None:

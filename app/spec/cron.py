@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
@@ -21,6 +22,15 @@ _DECEMBER = 12
 _PREFIX = re.compile(r"(?:CRON_TZ|TZ)=(\S*)\s+")
 _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
+_SHORTHANDS = {
+    "@yearly": '"0 0 1 1 *"',
+    "@annually": '"0 0 1 1 *"',
+    "@monthly": '"0 0 1 * *"',
+    "@weekly": '"0 0 * * 0"',
+    "@daily": '"0 0 * * *"',
+    "@midnight": '"0 0 * * *"',
+    "@hourly": '"0 * * * *"',
+}
 _WEEKDAYS = {"SUN": 0, "MON": 1, "TUE": 2, "WED": 3, "THU": 4, "FRI": 5, "SAT": 6}
 
 
@@ -31,14 +41,21 @@ class _Field(msgspec.Struct, frozen=True):
     lowest: int
     highest: int
     names: dict[str, int] = {}
+    beyond: str = ""  # what to write for the number after the highest, which others count in
+
+    @property
+    def values(self) -> str:
+        """Say what a value may be."""
+        names = list(self.names)
+        return f"{self.lowest} to {self.highest}" + (f" or {names[0]} to {names[-1]}" if names else "")
 
 
 _FIELDS = (
     _Field("minute", 0, 59),
-    _Field("hour", 0, 23),
+    _Field("hour", 0, 23, beyond="0 for midnight"),
     _Field("day of month", 1, 31),
     _Field("month", 1, 12, _MONTHS),
-    _Field("day of week", 0, 6, _WEEKDAYS),
+    _Field("day of week", 0, 6, _WEEKDAYS, "0 for Sunday"),
 )
 
 
@@ -69,10 +86,13 @@ def parse(expression: str) -> Cron:
     """Read an expression, with or without a zone prefix. ValueError says what is wrong with it."""
     zone, fields = _split_zone(expression.strip())
     if fields.startswith("@"):
-        raise ValueError(f"{fields.split()[0]} is not supported: write five fields")
+        word = fields.split()[0]
+        raise ValueError(f"{word} is not supported; write {_SHORTHANDS.get(word.lower(), 'five fields')}")
     parts = fields.split()
     if len(parts) != len(_FIELDS):
-        raise ValueError(f"{len(_FIELDS)} fields are needed (minute, hour, day, month, weekday), not {len(parts)}")
+        seconds = "; leave out the seconds" if len(parts) == len(_FIELDS) + 1 else ""
+        needed = f"{len(_FIELDS)} fields are needed (minute, hour, day, month, weekday), not {len(parts)}"
+        raise ValueError(needed + seconds)
     values = [_parse_field(part, field) for part, field in zip(parts, _FIELDS, strict=True)]
     minutes, hours, days, months, weekdays = values
     return Cron(
@@ -128,7 +148,18 @@ def _split_zone(text: str) -> tuple[ZoneInfo | None, str]:
     try:
         return ZoneInfo(prefix[1]), text[prefix.end() :]
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"time zone {prefix[1]!r} is not known") from error
+        raise ValueError(f"time zone {prefix[1]!r} is not known; write {_near_zone(prefix[1])}") from error
+
+
+def _near_zone(name: str) -> str:
+    """Give the zone that ends as a name does, or an example of a zone."""
+    wanted = name.lower().replace(" ", "_")
+    return next((zone for zone in _zones() if zone.lower().rpartition("/")[2] == wanted), "a name such as Asia/Tokyo")
+
+
+@cache
+def _zones() -> list[str]:
+    return sorted(available_timezones())
 
 
 def _parse_field(text: str, field: _Field) -> frozenset[int]:
@@ -161,10 +192,11 @@ def _parse_value(text: str, field: _Field) -> int:
     if text.upper() in field.names:
         return field.names[text.upper()]
     if not _is_number(text):
-        raise ValueError(f"{field.title} {text!r} is not a value cron knows")
+        raise ValueError(f"{field.title} {text!r} is not a value cron knows; write {field.values}")
     value = int(text)
     if not field.lowest <= value <= field.highest:
-        raise ValueError(f"{field.title} {value} is outside {field.lowest} to {field.highest}")
+        instead = f"; write {field.beyond}" if field.beyond and value == field.highest + 1 else ""
+        raise ValueError(f"{field.title} {value} is outside {field.lowest} to {field.highest}{instead}")
     return value
 
 

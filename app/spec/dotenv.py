@@ -10,7 +10,7 @@ from app.spec.problem import ExpansionError
 from app.spec.substitution import replace_each
 
 _SKIPPED = re.compile(r"(?:\s|#[^\n]*)*")
-_KEY = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*")
+_KEY = re.compile(r"(?:export[ \t]+)?([A-Za-z0-9_.-]+)[ \t]*[=:][ \t]*")
 _SINGLE = re.compile(r"'([^']*)'")
 _DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _BARE = re.compile(r"[^\n]*")
@@ -21,7 +21,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def parse(text: str) -> tuple[Pair, ...]:
-    """Read ``KEY=value`` lines. ValueError names the line that cannot be read."""
+    """Read ``KEY=value`` lines, or ``KEY: value``. ValueError names the line that cannot be read."""
     known: dict[str, str] = {}
     pairs = []
     text = text.removeprefix("\ufeff")

@@ -173,9 +173,9 @@ class Container(_Frozen, frozen=True, kw_only=True):
     network: str = ""
     ports: tuple[str, ...] = ()
     keep_container: bool = False
-    startup: str = "keepalive"
+    startup: str = ""  # empty: keepalive; a default here would win over what the base configuration says
     command: tuple[str, ...] = ()
-    wait_for: str = "running"
+    wait_for: str = ""  # empty: running
     log_pattern: str = ""
     restart_policy: str = ""
 

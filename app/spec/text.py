@@ -14,6 +14,7 @@ import yaml
 
 from app.spec.problem import MAX_PROBLEMS, Problem, SpecError, shorten, show
 from app.spec.scalar import TAG_PREFIX, Scalar, resolve_plain, resolve_tagged
+from app.spec.values import render
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
@@ -27,6 +28,14 @@ _HINTS = {
     "with a special character",
     "mapping values are not allowed in this context": "check the indentation, and quote a text that holds a colon",
     "did not find expected key": "check the indentation",
+    "did not find expected '-' indicator": "check the indentation: the items of a list begin in one column, and so do "
+    "the keys of an item",
+    "could not find expected ':'": "put a colon and a blank behind the key, and close the quotes that are open",
+    "block sequence entries are not allowed in this context": "put a list on a line of its own below its key",
+    "did not find expected alphabetic or numeric character": "quote a text that begins with * or &",
+    "found unknown escape character": "write two backslashes, or single quotes around the text",
+    "did not find expected <document start>": "check the indentation; another document begins with ---",
+    "found invalid Unicode character escape code": "write \\U and eight hexadecimal digits of a character",
     "found unexpected end of stream": "close the quotes or brackets that are open",
     "did not find expected node content": "close the brackets that are open, and put a value here",
     "did not find expected ',' or ']'": "close the list with ]",
@@ -298,14 +307,19 @@ def _mark(event: Any) -> Mark:
 
 
 def _key_text(value: object) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "null" if value is None else render(value)
 
 
 def _explain(error: yaml.MarkedYAMLError) -> Problem:
-    said = f"{error.problem} ({error.context})" if error.context else error.problem
+    said = f"{error.problem} ({error.context}{_began(error)})" if error.context else error.problem
     if error.problem in _HINTS:
         said = f"{said}; {_HINTS[error.problem]}"
     mark = error.problem_mark or error.context_mark
     return Problem("", f"this is not valid YAML: {said}", *((mark.line + 1, mark.column + 1) if mark else (0, 0)))
+
+
+def _began(error: yaml.MarkedYAMLError) -> str:
+    """Say where it began what could not be read, if not where the reading ended."""
+    if not error.context_mark or not error.problem_mark or error.context_mark.line == error.problem_mark.line:
+        return ""
+    return f" that began on line {error.context_mark.line + 1}"

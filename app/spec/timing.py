@@ -50,10 +50,15 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 NEVER = Timing()
 
 
+def may_schedule(text: str) -> bool:
+    """Whether a text can have schedules at all, which most have not; seen without reading it, keys in any case."""
+    return "schedule" in text.lower()
+
+
 def read_timing(text: str) -> Timing | None:
     """Read what a text says about its schedules; None when it cannot be read."""
-    if "schedule" not in text:
-        return NEVER  # most say nothing, which can be seen without reading them
+    if not may_schedule(text):
+        return NEVER
     loaded = load(text, name="dag", metadata_only=True)
     if loaded.problems or loaded.empty:
         return None

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, get_args
 from urllib.parse import quote, unquote
 
 import msgspec
-from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from app.main import API_PATH, Server
+from tests.app.dagbook import routes_of
 
 PATH, QUERY, BODY = "path", "query", "body"
 EXISTING = {
@@ -54,10 +54,7 @@ def fields(server: Server, document: Mapping[str, Any]) -> list[Field]:
 
 
 def _routes(server: Server) -> list[HTTPRoute]:
-    app: Any = server.app
-    while not isinstance(app, Litestar):  # behind what looks at every request
-        app = app._app
-    return [route for route in app.routes if isinstance(route, HTTPRoute)]
+    return [route for route in routes_of(server).routes if isinstance(route, HTTPRoute)]
 
 
 def _methods(route: HTTPRoute) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from litestar import Litestar
 
 from app.engine.status import RunStatus
 from app.main import API_PATH, Server, open_server
@@ -103,3 +104,11 @@ async def serving(database_url: str, home: Path, **settings: str) -> AsyncIterat
 def client_of(server: Server) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(server.app)  # type: ignore[arg-type]  # one ASGI, two spellings of its types
     return httpx.AsyncClient(transport=transport, base_url=f"http://localhost{API_PATH}")
+
+
+def routes_of(server: Server) -> Litestar:
+    """Return the application that knows the routes, behind all that is wrapped around it."""
+    app: Any = server.app
+    while not isinstance(app, Litestar):
+        app = app._app
+    return app

@@ -101,6 +101,17 @@ async def test_validation_needs_a_text(client: httpx.AsyncClient, body: object) 
     assert _error(await client.post("/dags/validate", json=body)) == (400, "bad_request")
 
 
+async def test_of_a_variable_that_is_named_twice_the_value_that_counts_is_shown(client: httpx.AsyncClient) -> None:
+    found = (await client.post("/dags/validate", json={"spec": "env: [A=1, 'B=${A}', A=2]\n"})).json()
+    assert found["dag"]["env"] == ["A=2", "B=${A}"]
+
+
+async def test_an_item_that_is_a_map_is_shown_as_the_called_run_gets_it(client: httpx.AsyncClient) -> None:
+    spec = "steps: [{call: kid, parallel: [{B: 1, A: true}, text]}]\n"
+    found = (await client.post("/dags/validate", json={"spec": spec})).json()
+    assert found["dag"]["steps"][0]["parallel"]["items"] == ['{"A":"true","B":"1"}', "text"]
+
+
 # -- details ---------------------------------------------------------------------------------------------------------
 
 

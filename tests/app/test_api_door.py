@@ -192,6 +192,7 @@ async def test_a_body_at_the_limit_is_read(open_client: httpx.AsyncClient) -> No
         b"{",
         b"\xff",
         b'{"spec": "\\ud800", "name": "x"}',
+        b'{"spec": "\xff", "name": "x"}',
         b'{"spec": "a", }',
         b"NaN",
         b"[" * 100_000,
@@ -201,6 +202,29 @@ async def test_a_body_at_the_limit_is_read(open_client: httpx.AsyncClient) -> No
 )
 async def test_a_body_that_is_no_json_object_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
     assert _error(await client.post("/dag-runs", content=content)) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "message"),
+    [
+        ("POST", "/dags/validate", {"spec": 1}, "spec: must be a text, not a whole number"),
+        ("POST", "/dags/validate", {"spec": "", "name": []}, "name: must be a text, not a list"),
+        ("POST", "/dags/validate", {"name": "x"}, "spec: is missing"),
+        ("POST", "/dags/validate", [], "body: must be an object, not a list"),
+        ("PATCH", "/dag-runs/a/b/steps/c/status", {"status": "4"}, "status: must be a whole number, not a text"),
+        ("PATCH", "/dag-runs/a/b/steps/c/status", {"status": 9}, "status: must be one of 0, 1, 2, 3, 4, 5, 6, not 9"),
+        ("POST", "/dags/a/start", {"singleton": 1}, "singleton: must be true or false, not a whole number"),
+        ("GET", "/dags?page=x", None, "page: must be a whole number, not a text"),
+        ("GET", "/dag-runs?subRuns=all", None, "subRuns: must be one of exclude, include, only, not 'all'"),
+        ("GET", "/dags?recent=21", None, "recent: must be at most 20"),
+    ],
+)
+async def test_a_value_that_does_not_fit_is_named_with_what_would(
+    client: httpx.AsyncClient, method: str, path: str, body: Any, message: str
+) -> None:
+    answer = await client.request(method, path, json=body)
+    assert _error(answer) == (400, "bad_request")
+    assert answer.json()["message"] == message
 
 
 @pytest.mark.parametrize(

@@ -100,9 +100,31 @@ async def test_handlers_have_logs_under_their_names(numbers: Ended) -> None:
     assert (await numbers.client.get(f"{numbers.path}/steps/onFailure/log")).status_code == 404
 
 
-async def test_a_step_name_may_hold_what_a_path_may_not(dagbook: Dagbook) -> None:
-    ended = await dagbook.run("steps: [{name: 'a b%?ä', command: echo here}]\n")
-    assert await ended.log("a%20b%25%3F%C3%A4") == "here"
+@pytest.mark.parametrize(
+    ("step", "written"),
+    [("a b%?ä", "a%20b%25%3F%C3%A4"), ("a/b//c", "a%2Fb%2f%2Fc"), ("a%2Fb", "a%252Fb"), ("/", "%2F")],
+)
+async def test_a_step_name_may_hold_what_a_path_may_not(dagbook: Dagbook, step: str, written: str) -> None:
+    ended = await dagbook.run(f"steps: [{{name: '{step}', command: echo here}}]\n")
+    assert await ended.log(written) == "here"
+
+
+async def test_a_step_of_a_called_run_may_hold_a_slash_in_its_name_too(dagbook: Dagbook) -> None:
+    called = "name: child\nsteps: [{name: a/b, command: echo here}]\n"
+    ended = await dagbook.run(f"steps: [{{name: c, call: child}}]\n---\n{called}")
+    below = f"{ended.path}/sub-dag-runs/{ended.nodes['c']['subRuns'][0]['dagRunId']}"
+    assert (await dagbook.client.get(f"{below}/steps/a%2Fb/log")).json()["content"] == "here"
+    assert (await dagbook.client.patch(f"{below}/steps/a%2Fb/status", json={"status": 2})).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["steps/a%2Fb/nothing", "steps/a%2Fc/log", "steps/a/b/log", "steps%2Fa%2Fb/nothing"])
+async def test_a_path_with_an_encoded_slash_that_names_nothing_is_told_as_it_was_asked(
+    dagbook: Dagbook, path: str
+) -> None:
+    ended = await dagbook.run("steps: [{name: a/b, command: echo here}]\n")
+    answer = await dagbook.client.get(f"{ended.path}/{path}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "a/" in answer.json()["message"]
 
 
 # -- the run's own log -----------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from app.db.repositories.audit import AuditFilter
 from app.db.repositories.reading import Row
 from app.main import API_PATH, Server
 from app.names import sub_run_id
-from tests.app.dagbook import Dagbook
+from tests.app.dagbook import Dagbook, routes_of
 from tests.app.people import PASSWORD, People, Person
 
 QUICK = "steps: [{name: a, command: 'true'}]\n"
@@ -364,7 +364,7 @@ async def scene(people: People, name: str) -> AsyncIterator[Scene]:
 
 
 def actions(server: Server) -> dict[Route, Action]:
-    found = find_actions(server.app._app._app)  # type: ignore[attr-defined]
+    found = find_actions(routes_of(server))
     return {
         (method, path.removeprefix(API_PATH).replace(":str", "")): action for (method, path), action in found.items()
     }

@@ -45,6 +45,13 @@ steps:
     }
 
 
+async def test_a_call_from_a_directory_that_is_not_there_fails_and_runs_nothing(dagbook: Dagbook) -> None:
+    spec = "steps: [{name: go, call: kid, workingDir: none}]\n---\nname: kid\nsteps: [{command: pwd}]\n"
+    ended = await dagbook.run(spec)
+    assert (ended.status, "subRuns" in ended.nodes["go"]) == ("failed", False)
+    assert "workingDir" in ended.nodes["go"]["error"]
+
+
 async def test_the_result_is_the_output_of_the_step(dagbook: Dagbook) -> None:
     spec = """
 steps:

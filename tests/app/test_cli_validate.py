@@ -52,6 +52,17 @@ def test_what_cannot_be_read_is_told_in_a_sentence(
     assert capsys.readouterr().err.startswith(f"{path}:")
 
 
+@pytest.mark.parametrize("content", ["", "# nothing yet\n", "{}", "---\n---\nsteps: [echo]\n"])
+def test_a_file_without_a_definition_is_not_valid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    path = tmp_path / "empty.yaml"
+    path.write_text(content)
+    assert run(["validate", str(path)]) == 1
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", f"{path}: the file holds no definition; write at least steps\n")
+
+
 def test_without_a_file_there_is_nothing_to_validate(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["validate"]) == 1
     assert "FILE" in capsys.readouterr().err

@@ -53,12 +53,33 @@ async def test_a_script_is_gone_after_the_step(dagbook: Dagbook, tmp_path: Path)
     [
         ("exit 5", "exit status 5"),
         ("no-such-program-here", "exit status 127"),
-        ("kill -KILL $$", "exit status 137"),
+        ("kill -KILL $$", "signal: SIGKILL"),
     ],
 )
 async def test_an_error_tells_how_the_command_ended(dagbook: Dagbook, command: str, error: str) -> None:
     ended = await dagbook.run(f"steps:\n  - {{name: a, command: {command}}}\n")
     assert ended.nodes["a"]["error"].startswith(error)
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        ("command: kill -KILL $$", "-1"),
+        ("command: exit 137", "137"),
+        ("command: no-such-program-here", "127"),
+        ("{shell: direct, command: no-such-program-here}", "1"),
+        ("{command: no-such-program-here, script: text}", "1"),
+        ("{shell: /no/such/shell, command: echo}", "1"),
+        ("{command: echo, workingDir: /proc/no/such}", "0"),
+        ("call: no-such-dag", "0"),
+    ],
+)
+async def test_later_steps_see_how_a_failed_one_ended(dagbook: Dagbook, step: str, code: str) -> None:
+    first = step.strip("{}")
+    ended = await dagbook.run(
+        f"steps:\n  - {{id: a, continueOn: failed, {first}}}\n  - {{name: b, command: 'echo ${{a.exitCode}}'}}\n"
+    )
+    assert await ended.log("b") == code
 
 
 async def test_a_stream_is_copied_to_the_file_that_the_step_names(dagbook: Dagbook, tmp_path: Path) -> None:

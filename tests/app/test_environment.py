@@ -124,6 +124,19 @@ async def test_a_directory_that_cannot_be_made_fails_the_step(dagbook: Dagbook) 
     assert "working directory" in ended.nodes["a"]["error"]
 
 
+async def test_a_directory_of_the_dag_that_cannot_be_made_fails_the_run_before_anything_runs(dagbook: Dagbook) -> None:
+    spec = """
+workingDir: /proc/no/such
+handlerOn: {failure: {command: pwd}, exit: {command: pwd}}
+steps: [{name: a, command: pwd}]
+"""
+    ended = await dagbook.run(spec)
+    handlers = [ended.details[name]["statusLabel"] for name in ("onFailure", "onExit")]
+    assert (ended.status, ended.statuses, handlers) == ("failed", ["not_started"], ["not_started"] * 2)
+    log = await dagbook.client.get(f"{ended.path}/log")
+    assert "/proc/no/such" in log.json()["content"]
+
+
 @pytest.mark.parametrize(
     ("spec", "field"),
     [

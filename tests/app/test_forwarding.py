@@ -128,15 +128,19 @@ async def test_the_query_is_handed_on_without_the_node(near: httpx.AsyncClient, 
     assert pair.web.asked[-1].target == "/api/dags"
 
 
-async def test_names_in_the_path_arrive_as_they_were_written(near: httpx.AsyncClient, pair: Pair) -> None:
-    path = "/dag-runs/a/b/steps/say%20hello%3F%25/log"
+@pytest.mark.parametrize("step", ["say%20hello%3F%25", "build%2Ftest", "%7Bx%7D"])
+async def test_names_in_the_path_arrive_as_they_were_written(near: httpx.AsyncClient, pair: Pair, step: str) -> None:
+    path = f"/dag-runs/a/b/steps/{step}/log"
     pair.web.answers["/api" + path] = plain(200, "{}", JSON)
     answer = await near.get(httpx.URL(f"http://localhost{API_PATH}{path}?remoteNode=web&stream=stderr"))
     assert answer.status_code == 200
     assert pair.web.asked[-1].target == f"/api{path}?stream=stderr"
 
 
-@pytest.mark.parametrize("path", ["/dag-runs/%2e%2e/users", "/dags/%2e%2e", "/dags/%2E/spec"])
+@pytest.mark.parametrize(
+    "path",
+    ["/dag-runs/%2e%2e/users", "/dags/%2e%2e", "/dags/%2E/spec", "/dag-runs/a/b/steps/x%2F..%2F..%2Fstop/log"],
+)
 async def test_no_path_leads_around_the_guard(near: httpx.AsyncClient, pair: Pair, path: str) -> None:
     before = len(pair.web.asked)
     raw = f"{API_PATH}{path}?remoteNode=web".encode()
@@ -343,7 +347,16 @@ async def test_a_stream_without_an_end_is_refused_and_let_go_of_at_once(near: ht
     assert code_of(answer) == (502, "bad_gateway")
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000])
+async def test_an_answer_in_another_encoding_is_refused(near: httpx.AsyncClient, pair: Pair) -> None:
+    async def answer_badly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n"\xff"')
+
+    pair.web.answers["/api/dags"] = answer_badly
+    answer = await near.get("/dags", params={PARAMETER: "web"})
+    assert code_of(answer) == (502, "bad_gateway")
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b'{"spec": "\xff"}', b"[" * 100_000])
 async def test_a_body_that_is_no_json_does_not_leave_this_server(
     near: httpx.AsyncClient, pair: Pair, content: bytes
 ) -> None:

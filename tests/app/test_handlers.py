@@ -94,6 +94,52 @@ async def test_a_step_runs_only_when_its_precondition_holds(dagbook: Dagbook, co
     assert bool(node["step"]["preconditions"][0].get("error")) == (not met)
 
 
+@pytest.mark.parametrize(
+    ("fields", "condition"),
+    [
+        ("env: [MINE: own]", "'test \"$MINE\" = own'"),
+        ("env: [MINE: own]", "{condition: '$MINE', expected: own}"),
+        ("env: [{BAD: '`exit 1`'}, {MINE: own}]", "{condition: '${MINE}', expected: own}"),
+        ("env: [MINE: '`pwd`']", "{condition: '$MINE', expected: 're:.'}"),
+        ("shell: bash", "'[[ a == a ]]'"),
+        ("shell: '${SHELL_NAME}'", "'[[ a == a ]]'"),
+        ("shell: python3", "'import sys; sys.exit(0)'"),
+        ("shell: python3", "{condition: '`echo 1`', expected: '1'}"),
+        ("shell: direct", "'test a = a'"),
+        ("shell: direct", "''"),
+        ("shell: direct", "{condition: 'test a = b', negate: true}"),
+        ("workingDir: elsewhere", '{condition: \'test "$(pwd -P)" = "$PWD"\', negate: true}'),
+        ("env: []", "{condition: '[$DAG_RUN_STEP_STDOUT_FILE]', expected: '[]'}"),
+    ],
+)
+async def test_a_condition_sees_the_variables_and_the_shell_of_its_step(
+    dagbook: Dagbook, fields: str, condition: str
+) -> None:
+    command = "print(1)" if "python3" in fields else "echo"
+    spec = f"""
+params: SHELL_NAME=bash
+steps:
+  - name: a
+    command: {command}
+    {fields}
+    preconditions: [{condition}]
+"""
+    assert (await dagbook.run(spec)).statuses == ["succeeded"]
+
+
+async def test_backticks_of_conditions_of_a_dag_are_run_by_the_default_shell(dagbook: Dagbook) -> None:
+    spec = "shell: python3\npreconditions: [{condition: '`echo 1`', expected: '1'}]\nsteps: [print(1)]\n"
+    assert (await dagbook.run(spec)).status == "succeeded"
+
+
+async def test_a_shell_that_cannot_be_evaluated_skips_the_step_and_says_why(dagbook: Dagbook) -> None:
+    ended = await dagbook.run("steps: [{name: a, command: x, shell: '`exit 4`', preconditions: ['true']}]\n")
+    node = ended.nodes["a"]
+    assert node["statusLabel"] == "skipped"
+    assert "shell" in node["error"]
+    assert "exit status 4" in node["step"]["preconditions"][0]["error"]
+
+
 async def test_a_handler_whose_precondition_does_not_hold_changes_nothing(dagbook: Dagbook) -> None:
     spec = "steps: [{command: 'true'}]\nhandlerOn:\n  exit: {command: exit 1, precondition: 'false'}\n"
     ended = await dagbook.run(spec)

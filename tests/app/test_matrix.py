@@ -23,7 +23,7 @@ from app.db.models import Token
 from app.main import API_PATH, Server
 from app.people.tokens import Wish
 from app.web import pages
-from tests.app.dagbook import client_of, serving
+from tests.app.dagbook import client_of, routes_of, serving
 from tests.app.people import ROOT, SECRET, People, serving_people
 from tests.conftest import Copies
 
@@ -155,7 +155,7 @@ UNKNOWN = [who for who, may in MAY.items() if may == {EVERYBODY}]
 
 def routes(server: Server) -> set[tuple[str, str]]:
     """All routes of a server, paths as the contract writes them."""
-    found = find_needs(server.app._app._app)  # type: ignore[attr-defined]
+    found = find_needs(routes_of(server))
     return {(method, _short(path).replace(":str", "")) for method, path in found}
 
 

@@ -76,6 +76,7 @@ steps:
         ("{repeat: until, limit: 2, exitCode: [0], intervalSec: 0}", "1", 2, "failed"),
         ("{repeat: until, condition: 'echo $X', expected: v3, intervalSec: 0}", "0", 3, "succeeded"),
         ("{repeat: while, condition: 'test $X != v2', intervalSec: 0}", "0", 2, "succeeded"),
+        ("{repeat: until, condition: 'test $X = $WANTED', intervalSec: 0}", "0", 3, "succeeded"),
     ],
 )
 async def test_a_step_is_repeated_as_its_policy_says(
@@ -87,6 +88,7 @@ steps:
   - name: a
     command: {COUNT.format(tmp_path)} echo v$n; exit {code}
     output: X
+    env: [WANTED: v3]
     repeatPolicy: {policy}
 """
     ended = await dagbook.run(spec)

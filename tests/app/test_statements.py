@@ -14,6 +14,8 @@ from sqlalchemy import Engine, event
 from tests.app.dagbook import Dagbook
 
 # What a request reads is read in its own context; the supervisor and the dispatcher, which work beside it, have others.
+# The stamp of PostgreSQL is asked for once for all who ask at the same time, and not by those who are answered without.
+_NOT_OWN = ("BEGIN", "PRAGMA", "SELECT pg_current_snapshot")
 _recording: ContextVar[list[str] | None] = ContextVar("recording", default=None)
 
 
@@ -23,7 +25,7 @@ def recorded() -> Iterator[list[str]]:
     statements: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if _recording.get() is statements and not statement.startswith(("BEGIN", "PRAGMA")):
+        if _recording.get() is statements and not statement.startswith(_NOT_OWN):
             statements.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)

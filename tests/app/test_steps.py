@@ -110,6 +110,52 @@ steps:
     assert (ended.status, ended.statuses) == ("succeeded", statuses)
 
 
+@pytest.mark.parametrize(
+    "condition",
+    ["test $OWN = here", "{condition: '${OWN}', expected: here}", "'test \"${OWN}\" = here'"],
+)
+async def test_conditions_of_a_step_see_its_own_variables(dagbook: Dagbook, condition: str) -> None:
+    spec = f"""
+env: [PLACE: here]
+steps:
+  - name: a
+    env: [OWN: "${{PLACE}}"]
+    command: "true"
+    preconditions: [{condition}]
+    repeatPolicy: {{repeat: while, condition: '${{OWN}}', expected: here, limit: 2, intervalSec: 0}}
+"""
+    ended = await dagbook.run(spec)
+    assert (ended.statuses, ended.nodes["a"]["doneCount"]) == (["succeeded"], 2)
+
+
+@pytest.mark.parametrize(
+    ("shell", "status"),
+    [("'${KIND}'", "succeeded"), ("direct", "succeeded"), ("/no/such/shell", "skipped"), ("'`exit 3`'", "skipped")],
+)
+async def test_conditions_of_a_step_are_run_by_its_own_shell(dagbook: Dagbook, shell: str, status: str) -> None:
+    spec = f"""
+env: [KIND: bash]
+steps:
+  - {{name: a, shell: {shell}, command: "true", preconditions: ["test -n x"]}}
+"""
+    assert (await dagbook.run(spec)).statuses == [status]
+
+
+@pytest.mark.parametrize(("codes", "printed"), [("[1]", "x\nx"), ("[3]", "x")])
+async def test_an_output_that_is_too_long_is_tried_again_like_exit_code_1(
+    dagbook: Dagbook, codes: str, printed: str
+) -> None:
+    spec = f"""
+maxOutputSize: 1
+steps:
+  - name: a
+    command: echo x; exit 3
+    output: X
+    retryPolicy: {{limit: 1, intervalSec: 0, exitCode: {codes}}}
+"""
+    assert await (await dagbook.run(spec)).log("a") == printed
+
+
 async def test_an_output_reaches_the_steps_below_it_without_the_space_around_it(dagbook: Dagbook) -> None:
     spec = """
 steps:

@@ -12,7 +12,7 @@ import pytest
 
 from app.executors import proc, process
 from app.executors.blanks import Blanks
-from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError
+from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
 from app.executors.process import AdoptedProcess, OwnProcess
 from tests.waiting import until_gone, until_written
 
@@ -33,9 +33,7 @@ def _sh(files: ExecutionFiles, text: str, **env: str) -> OwnProcess:
 # -- what the shim does ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "code"), [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
-)
+@pytest.mark.parametrize(("text", "code"), [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("exit 137", 137)])
 async def test_the_exit_code_is_told_to_the_parent_and_left_in_the_file(
     files: ExecutionFiles, text: str, code: int
 ) -> None:
@@ -44,10 +42,38 @@ async def test_the_exit_code_is_told_to_the_parent_and_left_in_the_file(
     assert outcome.error == (f"exit status {code}" if code else "")
 
 
-async def test_a_program_that_is_not_there_ends_with_127(files: ExecutionFiles) -> None:
-    outcome = await _spawn(files, "/no/such/program").wait()
-    assert outcome.exit_code == 127
-    assert "/no/such/program" in files.stderr.read_text()
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGABRT", "SIGUSR1"])
+async def test_a_signal_that_ended_the_command_is_told_from_an_exit_code(files: ExecutionFiles, name: str) -> None:
+    outcome = await _sh(files, f"kill -{name.removeprefix('SIG')} $$").wait()
+    assert outcome == process.read_outcome(files) == Outcome(exit_code=-1, error=f"signal: {name}")
+    assert process.read_started(files) is not None  # the shell's words are behind it
+
+
+async def test_a_signal_that_ended_only_a_child_is_the_command_s_own_exit_code(files: ExecutionFiles) -> None:
+    assert (await _sh(files, "sh -c 'kill -9 $$'; exit $?").wait()).exit_code == 137
+
+
+@pytest.mark.parametrize("program", ["/no/such/program", "no-such-program", "./sub", "sub/plain"])
+def test_a_program_that_is_not_there_is_not_begun(files: ExecutionFiles, program: str) -> None:
+    (files.directory / "sub").mkdir()
+    (files.directory / "sub" / "plain").touch(mode=0o600)
+    with pytest.raises(StartError, match=program):
+        _spawn(files, program)
+    assert not Path(files.started).exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "env"),
+    [("./tool", {}), ("tool", {"PATH": "."}), ("tool", {"PATH": "/none:bin/.."})],
+)
+async def test_a_program_is_found_from_the_directory_of_the_step(
+    files: ExecutionFiles, program: str, env: dict[str, str]
+) -> None:
+    (files.directory / "bin").mkdir()
+    tool = files.directory / "tool"
+    tool.write_text("#!/bin/sh\nexit 4\n")
+    tool.chmod(0o700)
+    assert (await _spawn(files, program, env=env).wait()).exit_code == 4
 
 
 async def test_output_goes_to_files_that_only_the_owner_reads(files: ExecutionFiles) -> None:
@@ -93,6 +119,23 @@ def _let_nobody_go(files: ExecutionFiles, started: str | bytes | None) -> subpro
         Path(files.started).write_text(str(text))
     shim.communicate()
     return shim
+
+
+async def test_a_shim_runs_nothing_before_it_is_let_go(files: ExecutionFiles) -> None:
+    command = Command(argv=("/bin/sh", "-c", "echo ran"), cwd=files.directory, env=ENV)
+    waiting = process.Waiting(command, files, Blanks(files.directory))
+    assert (Path(files.started).exists(), files.stdout.read_text()) == (False, "")
+    assert await waiting.go().wait() == Outcome(exit_code=0)
+    assert files.stdout.read_text() == "ran\n"
+
+
+async def test_a_shim_that_is_dropped_leaves_the_execution_to_others(files: ExecutionFiles) -> None:
+    command = Command(argv=("/bin/sh", "-c", "echo ran"), cwd=files.directory, env=ENV)
+    waiting = process.Waiting(command, files, Blanks(files.directory))
+    waiting.drop()
+    waiting.drop()
+    assert (Path(files.started).exists(), files.stdout.read_text()) == (False, "")
+    assert await _sh(files, "echo ran").wait() == Outcome(exit_code=0)
 
 
 async def test_a_shim_that_is_not_let_go_runs_nothing_and_says_so(files: ExecutionFiles) -> None:
@@ -196,8 +239,9 @@ async def test_a_signal_reaches_every_process_but_the_shim(files: ExecutionFiles
     await until_written(files.stdout, "ready")
     running.signal(name)
     outcome = await running.wait()
-    assert outcome.exit_code == 128 + signal.Signals[name]
-    assert process.read_exit(files) == outcome.exit_code
+    assert process.read_exit(files) == 128 + signal.Signals[name]
+    silent = name == "SIGINT"  # of which shells say nothing: it stays an exit code
+    assert outcome.exit_code == (130 if silent else -1)
 
 
 async def test_a_command_may_end_in_its_own_way_on_a_signal(files: ExecutionFiles) -> None:

@@ -63,6 +63,13 @@ def test_a_text_that_cannot_be_read_has_no_timing(text: str) -> None:
     assert read_timing(text) is None
 
 
+@pytest.mark.parametrize("key", ["schedule", "Schedule", "SCHEDULE"])
+def test_a_schedule_counts_in_any_case_of_its_key(key: str) -> None:
+    found = read_timing(f"{key}: '* * * * *'\nsteps: []\n")
+    assert found is not None
+    assert [entry.expression for entry in found.start] == ["* * * * *"]
+
+
 def test_the_main_document_alone_is_scheduled() -> None:
     found = read_timing("steps: []\n---\nname: b\nschedule: '* * * * *'\nsteps: []\n")
     assert found is not None

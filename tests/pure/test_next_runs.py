@@ -24,6 +24,7 @@ def _learned(zone: str = "UTC", **texts: str) -> NextRuns:
     [
         ("steps: []", None),
         ('schedule: "45 12 * * *"', "12:45"),
+        ('SCHEDULE: "45 12 * * *"', "12:45"),
         ('schedule: ["0 14 * * *", "0 13 * * *"]', "13:00"),
         ('schedule: {start: "0 15 * * *", stop: "40 12 * * *"}', "15:00"),
         ('schedule: "no cron"', None),

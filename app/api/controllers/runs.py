@@ -16,9 +16,11 @@ from app.api import params
 from app.api.answers import errors, nothing_or
 from app.api.deps import Parts
 from app.api.download import TEXT_FILE, file_name, send_log
+from app.api.memory import remember
 from app.api.pages import PageRequest, cut_lines, is_part, page, window
 from app.api.present import listed_run, run_details, time_text
 from app.api.queues import waiting_for
+from app.api.requests import ApiRequest
 from app.api.run_search import REPEATED, RunSearch, is_possible, is_short
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, DAGRunSummary, Log, StartedRun, StartInline
 from app.auth.caller import Caller
@@ -68,6 +70,7 @@ async def start_text(
 
 @get("/dag-runs", operation_id="listDAGRuns", needs=Needs.READ, repeated=REPEATED, responses=errors())
 async def list_runs(
+    request: ApiRequest,
     parts: NamedDependency[Parts],
     run_search: NamedDependency[RunSearch],
     name: params.Text = None,
@@ -77,7 +80,7 @@ async def list_runs(
     Without ``subRuns`` these are root runs. ``nextCursor`` of the answer, given as ``cursor``, continues the list; a
     page may have fewer runs than ``limit``, or none, and yet be continued: looking on took too long for one answer.
     """
-    return await _list(parts, run_search, replace(run_search.filter, name_part=name))
+    return await _list(request, parts, run_search, replace(run_search.filter, name_part=name))
 
 
 @get(
@@ -88,42 +91,50 @@ async def list_runs(
     responses=errors(),
 )
 async def list_runs_of_name(
+    request: ApiRequest,
     name: params.AnyDagName,
     parts: NamedDependency[Parts],
     run_search: NamedDependency[RunSearch],
 ) -> DAGRuns:
     """List runs of one DAG name, which need not exist any more, as listDAGRuns does."""
-    return await list_named(parts, name, run_search)
+    return await list_named(request, parts, name, run_search)
 
 
-async def list_named(parts: Parts, name: str, search: RunSearch) -> DAGRuns:
+async def list_named(request: ApiRequest, parts: Parts, name: str, search: RunSearch) -> DAGRuns:
     """List runs of one DAG name."""
-    return await _list(parts, search, replace(search.filter, name=name))
+    return await _list(request, parts, search, replace(search.filter, name=name))
 
 
-async def _list(parts: Parts, search: RunSearch, wanted: RunFilter) -> DAGRuns:
+async def _list(request: ApiRequest, parts: Parts, search: RunSearch, wanted: RunFilter) -> DAGRuns:
     if not is_possible(wanted):
         return DAGRuns(dag_runs=[])
     read = parts.database.glance if is_short(wanted) else parts.database.read
     found = await read(lambda connection: run_list.find_page(connection, wanted, search.page))
     shown = [listed_run(run, parts.zone) for run in found.runs]
-    await explain_waiting(parts, shown, [run[0] for run in found.runs])
+    if not await explain_waiting(parts, shown, [run[0] for run in found.runs]):
+        remember(request.scope)  # what a run waits for may change with time alone
     return DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next))
 
 
-async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
-    """Add to shown runs, given with their keys, what those that wait are waiting for."""
+async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Sequence[int]) -> bool:
+    """Add to shown runs, given with their keys, what those that wait are waiting for; tell whether any does."""
     waiting = {key: run for key, run in zip(keys, shown, strict=True) if run.status is RunStatus.QUEUED}
     if waiting:
         standings = await parts.database.read(lambda connection: explain(connection, parts.queues, waiting))
         for key, found in standings.items():
             waiting[key].waiting_for = waiting_for(found, parts.zone)
+    return bool(waiting)
 
 
 @get("/dag-runs/{name:str}/{dagRunId:str}", operation_id="getDAGRunDetails", needs=Needs.READ, responses=errors(404))
-async def get_run(name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]) -> DAGRunAnswer:
+async def get_run(
+    request: ApiRequest, name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]
+) -> DAGRunAnswer:
     """Return a run with its nodes; ``latest`` is the newest one."""
-    return DAGRunAnswer(dag_run_details=await read_details(parts, name, dag_run_id))
+    details = await read_details(parts, name, dag_run_id)
+    if details.status.is_final:
+        remember(request.scope)
+    return DAGRunAnswer(dag_run_details=details)
 
 
 async def read_details(parts: Parts, name: str, run_id: str) -> DAGRunDetails:

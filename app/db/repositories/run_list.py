@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,8 +16,10 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     DateTime,
+    Integer,
     Select,
     and_,
+    bindparam,
     func,
     or_,
     select,
@@ -29,12 +32,12 @@ from app.db.base import UtcDateTime
 from app.db.database import ReadConnection
 from app.db.models.run import Run
 from app.db.models.search import RunError
+from app.db.prepared import Prepared
 from app.db.repositories.reading import seconds
 from app.db.repositories.run_filter import (
     MOST_RUNS,
     Lead,
     Page,
-    Part,
     Place,
     RunFilter,
     SubRuns,
@@ -94,6 +97,19 @@ def _shown(dialect: str) -> tuple[Any, ...]:
 
 
 _SHOWN = {dialect: _shown(dialect) for dialect in ("sqlite", "postgresql")}
+# What lists are mostly narrowed to, if to anything.
+_USUAL: dict[str, ColumnElement[bool]] = {
+    "name": Run.dag_name == bindparam("name"),
+    "status": Run.status == bindparam("status"),
+    "since": Run.created_at >= bindparam("since"),
+    "before": Run.created_at < bindparam("before"),
+}
+
+
+@cache
+def _usual(dialect: str, narrowed: tuple[str, ...]) -> Prepared:
+    statement = _select(dialect, "exclude").where(*[_USUAL[name] for name in narrowed])
+    return Prepared(_ordered(statement).limit(bindparam("most", type_=Integer)))
 
 
 def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) -> list[Listed]:
@@ -103,21 +119,19 @@ def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) 
 
 def find_page(connection: ReadConnection, wanted: RunFilter, page: Page) -> Found:
     """Return a page of runs, newest first, ties by run id."""
-    dialect = connection.dialect.name
     if wanted.sub_runs == "include":
         return _merge(connection, [find_page(connection, one, page) for one in _apart(wanted)], page)
     if not wanted.name_part or wanted.sub_runs == "only":
-        return _find(connection, wanted, page, parts(dialect, wanted))
+        return _find(connection, wanted, page)
     names = find_names(connection, wanted.name_part)
     whole = msgspec.structs.replace(wanted, name_part=None)
     match names:
         case []:
             return Found([])
         case [name]:
-            whole = msgspec.structs.replace(whole, name=name)
-            return _find(connection, whole, page, parts(dialect, whole))
+            return _find(connection, msgspec.structs.replace(whole, name=name), page)
     if page.bounded or len(names) > _FEW_NAMES:
-        return _find(connection, whole, page, parts(dialect, whole, names))
+        return _find(connection, whole, page, names)
     return _cut(connection, _rows_of(connection, names, whole, page), page)
 
 
@@ -156,7 +170,12 @@ def find_names(connection: ReadConnection, part: str) -> list[str]:
     return [row.name for row in connection.execute(statement)]
 
 
-def _find(connection: ReadConnection, wanted: RunFilter, page: Page, found: Sequence[Part]) -> Found:
+def _find(connection: ReadConnection, wanted: RunFilter, page: Page, names: Sequence[str] = ()) -> Found:
+    usual = {name: value for name in _USUAL if (value := getattr(wanted, name)) is not None}
+    if not page.bounded and not names and wanted == RunFilter(**usual):
+        statement = _usual(connection.dialect.name, tuple(usual))
+        return _cut(connection, statement.find(connection, {**usual, "most": page.limit + 1}), page)
+    found = parts(connection.dialect.name, wanted, names)
     if not page.bounded:
         if wanted.run_id_part and len(found) == 1:
             return _cut(connection, _rows_of_ids(connection, wanted, page, found[0].look), page)

@@ -44,7 +44,7 @@ async def provide(docker: Docker, wanted: Container, site: Site) -> str:
         async with asyncio.timeout(_READY_SECONDS):
             await _await_ready(docker, container, wanted, pattern)
     except TimeoutError as error:
-        what = f"write {wanted.log_pattern!r}" if pattern else "become " + wanted.wait_for
+        what = f"write {wanted.log_pattern!r}" if pattern else "become " + (wanted.wait_for or _WAITS[0])
         raise StepError(f"the container of the run did not {what} within {_READY_SECONDS:g} seconds") from error
     return container
 

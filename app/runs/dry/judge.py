@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from app.runs.conditions import Expand
+from app.runs.conditions import Ways
 from app.runs.dry.held import Held
 from app.runs.dry.policies import say_condition
-from app.runs.evaluation import Surroundings, evaluate
+from app.runs.evaluation import evaluate
 from app.spec import conditions
 from app.spec.expand import ExpansionError, Mode
 from app.spec.model import Condition
@@ -20,12 +20,12 @@ class Verdict(msgspec.Struct, frozen=True):
     unmet: str = ""
 
 
-async def judge(condition: Condition, expand: Expand, around: Surroundings, held: Held) -> Verdict:
+async def judge(condition: Condition, ways: Ways, held: Held) -> Verdict:
     """Look at a condition as far as that is possible."""
     try:
         if not condition.expected:
-            return await _name_command(condition, expand, around, held)
-        value = await evaluate(expand(condition.condition, Mode.FULL), around)
+            return await _name_command(condition, ways, held)
+        value = await evaluate(ways.expand(condition.condition, Mode.FULL), ways.surroundings)
     except ExpansionError as error:
         return Verdict(f"cannot be evaluated: {held.show(str(error))}", held.show(str(error)))
     if held.is_in(value):
@@ -36,7 +36,7 @@ async def judge(condition: Condition, expand: Expand, around: Surroundings, held
     return Verdict(unmet or f"holds: {said}", unmet)
 
 
-async def _name_command(condition: Condition, expand: Expand, around: Surroundings, held: Held) -> Verdict:
-    command = held.show(await evaluate(expand(condition.condition, Mode.VARS), around))
+async def _name_command(condition: Condition, ways: Ways, held: Held) -> Verdict:
+    command = held.show(await evaluate(ways.expand(condition.condition, Mode.VARS), ways.surroundings))
     wanted = "has to fail" if condition.negate else "has to succeed"
     return Verdict(f"would be checked by running `{command}`, which {wanted}")

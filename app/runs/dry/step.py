@@ -23,7 +23,7 @@ from app.runs.environment import Moment, RunEnvironment
 from app.runs.evaluation import evaluate
 from app.spec import references, words
 from app.spec.expand import ExpansionError, Mode, StepFacts
-from app.spec.model import Condition, Pair, Step
+from app.spec.model import Pair, Step
 from app.spec.params import describe
 from app.spec.scope import StepScope
 
@@ -58,10 +58,8 @@ class StepReader:
 
     async def read_dag_conditions(self) -> list[Fact]:
         """Look at the preconditions of the DAG itself."""
-        environment = self._environment
-        around = environment.surroundings(environment.shell)
-        expand = environment.dag_expander()
-        verdicts = [await judge(condition, expand, around, self._held) for condition in self._plan.dag.preconditions]
+        ways = self._environment.ways_of_dag()
+        verdicts = [await judge(condition, ways, self._held) for condition in self._plan.dag.preconditions]
         self.unmet[None] = tuple(verdict.unmet for verdict in verdicts)
         return [Fact("precondition", verdict.text) for verdict in verdicts]
 
@@ -109,8 +107,7 @@ class StepReader:
     async def _read(self, key: int, step: Step, moment: Moment, facts: list[Fact]) -> None:
         environment, held = self._environment, self._held
         cwd = environment.directory_of(step)
-        plain = environment.scope(step.name, moment, cwd=cwd)
-        await self._read_conditions(key, step.preconditions, plain, moment, facts)
+        await self._read_conditions(key, step, moment, facts)
         env = held.hide_credentials(await environment.evaluate_step_env(step, moment, cwd))
         scope = environment.scope(step.name, moment, cwd=cwd, step_env=env)
         kind = step.executor.type
@@ -133,12 +130,11 @@ class StepReader:
     def _tell(self, facts: list[Fact], *more: Fact) -> None:
         facts += [Fact(fact.label, self._held.show(fact.text)) for fact in more if fact.text]
 
-    async def _read_conditions(
-        self, key: int, wanted: tuple[Condition, ...], scope: StepScope, moment: Moment, facts: list[Fact]
-    ) -> None:
-        environment = self._environment
-        expand, around = environment.expander(scope, moment), environment.surroundings(environment.shell)
-        verdicts = [await judge(condition, expand, around, self._held) for condition in wanted]
+    async def _read_conditions(self, key: int, step: Step, moment: Moment, facts: list[Fact]) -> None:
+        if not step.preconditions:
+            return
+        ways = await self._environment.ways_of_step(step, moment)
+        verdicts = [await judge(condition, ways, self._held) for condition in step.preconditions]
         if any(verdict.unmet for verdict in verdicts):
             self.unmet[key] = tuple(verdict.unmet for verdict in verdicts)
         facts += [Fact("precondition", verdict.text) for verdict in verdicts]

@@ -6,20 +6,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.spec.build.field import Field, plain
+from app.spec.build.hints import meant_key, near
 from app.spec.build.scalars import integer as any_integer
 from app.spec.build.scalars import is_number, trimmed
-from app.spec.build.shape import unknown_key
+from app.spec.build.shape import refuse_unknown, warn_of_unknown
 from app.spec.model import Executor, Pair, Parallel
+from app.spec.problem import show
 from app.spec.values import render
 
 EXECUTOR_KEYS = ("type", "config")
+PARALLEL_KEYS = ("items", "maxConcurrent")
+# fmt: off
+EXECUTOR_TYPES = frozenset({
+    "", "command", "shell", "dag", "subworkflow", "parallel", "docker", "container", "ssh", "http", "jq", "mail",
+    "archive", "gha", "github_action", "github-action",
+})
+# fmt: on
 
 
 def executor(field: Field) -> Executor | None:
     """Read an executor: its type, or a map of type and config."""
     match field.value:
         case str():
-            return Executor(type=field.value.strip())
+            return Executor(type=_type(field) or "")
         case dict():
             return _executor_map(field)
         case _:
@@ -32,14 +41,15 @@ def parallel(field: Field) -> Parallel | None:
     if not isinstance(field.value, dict):
         items = _items(field, "a text, a list or a map with items")
         return None if items is None else Parallel(**items)
+    warn_of_unknown(field, PARALLEL_KEYS)
     fields: dict[str, Any] = {}
     for key, entry in field.entries():
-        if key == "items" and entry.value is not None:
+        if key == "items":
             found = _items(entry, "a text or a list")
             if found is None:
                 return None
             fields |= found
-        elif key == "maxConcurrent" and entry.value is not None:
+        elif key == "maxConcurrent":
             fields |= _max_concurrent(entry)
     return Parallel(**fields)
 
@@ -59,12 +69,22 @@ def _executor_map(field: Field) -> Executor | None:
     found: dict[str, Any] = {}
     for key, entry in field.entries():
         if key not in EXECUTOR_KEYS:
-            field.refuse_key(key, unknown_key(key, list(EXECUTOR_KEYS), field))
+            refuse_unknown(field, key, EXECUTOR_KEYS, "" if meant_key(key, EXECUTOR_KEYS) else "config")
         elif key == "config":
             found[key] = _config(entry)
-        elif entry.value is not None:
-            found[key] = trimmed(entry)
+        else:
+            found[key] = _type(entry)
     return None if None in found.values() else Executor(**found)
+
+
+def _type(field: Field) -> str | None:
+    """Read the type; one that nobody knows fails the step when it runs, but not the definition (3.6)."""
+    kind = trimmed(field)
+    if kind and kind not in EXECUTOR_TYPES:
+        meant = near(kind, EXECUTOR_TYPES)
+        hint = f"; did you mean {meant}?" if meant else ""
+        field.warn(f"there is no executor {show(kind)}, so the step would fail{hint}")
+    return kind
 
 
 def _config(field: Field) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.spec.build.field import Field
 from app.spec.build.scalars import boolean, text
-from app.spec.build.shape import Reader, unknown_key
+from app.spec.build.shape import Reader, refuse_unknown
 from app.spec.model import Condition
 
 CONDITION: dict[str, Reader] = {"condition": text, "command": text, "expected": text, "negate": boolean}
@@ -39,8 +39,8 @@ def _map_condition(field: Field) -> Iterator[Condition]:
     for key, entry in field.entries():
         reader = CONDITION.get(key.lower())
         if reader is None:
-            field.refuse_key(key, unknown_key(key, list(CONDITION), field))
-        elif entry.value is not None:
+            sound = refuse_unknown(field, key, list(CONDITION)) not in ("condition", "command") and sound
+        else:
             found[key.lower()] = value = reader(entry)
             sound = sound and value is not None
     asked = found.get("condition") or found.get("command")

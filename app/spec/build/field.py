@@ -79,9 +79,9 @@ class Field:
         """Refuse an entry of a map because of its key."""
         self.report.add(join(self.path, key), message, self.node.marks.get(key, self.mark))
 
-    def expect(self, wanted: str) -> None:
-        """Refuse a value for what it is."""
-        self.refuse(f"must be {wanted}, not {describe(self.value)}")
+    def expect(self, wanted: str, hint: str = "") -> None:
+        """Refuse a value for what it is; ``hint`` says how to mend it."""
+        self.refuse(f"must be {wanted}, not {describe(self.value)}{hint}")
 
     def warn(self, message: str) -> None:
         """Note that the value works, but should be changed."""

@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 from app.spec.build.field import Field, describe
+from app.spec.build.hints import listed
 from app.spec.build.scalars import boolean, integer, integers, is_number, natural, text, text_or_texts
-from app.spec.build.shape import Reader, Said, Shape, ignored
+from app.spec.build.shape import Reader, Said, Shape, ignored, warn_of_unknown
 from app.spec.model import Condition, ContinueOn, Repeat, Retry
 
 DEFAULT_BACKOFF = 2.0
@@ -25,10 +26,11 @@ def continue_on(field: Field) -> ContinueOn | None:
                 field.refuse(f"must be failed or skipped, not {describe(field.value)}")
             return found
         case dict():
+            warn_of_unknown(field, CONTINUE_ON)
             read = {key: CONTINUE_ON[key][1](entry) for key, entry in field.entries() if key in CONTINUE_ON}
             return ContinueOn(**{CONTINUE_ON[key][0]: value for key, value in read.items() if value is not None})
         case _:
-            field.expect("a text or a map")
+            field.expect(f"failed, skipped or a map with {listed(list(CONTINUE_ON))}")
             return None
 
 
@@ -38,7 +40,7 @@ def retry(field: Field) -> Retry | None:
     if said is None:
         return None
     for key, name in (("limit", "limit"), ("intervalSec", "interval_seconds")):
-        if name not in said.places:
+        if name not in said.places and not said.refused(name):
             field.refuse(f"a retry policy needs {key}; add it")
     complete = "limit" in said.fields and "interval_seconds" in said.fields
     return Retry(**said.fields) if complete else None

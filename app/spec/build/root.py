@@ -14,7 +14,7 @@ from app.spec.build.scalars import boolean, integer, non_zero, text, text_map, t
 from app.spec.build.schedules import schedule
 from app.spec.build.secrets import secrets
 from app.spec.build.shape import Said, Shape, any_list, any_map, ignored, object_of
-from app.spec.build.step import build_step, read_step
+from app.spec.build.step import STEP, build_step, read_step
 from app.spec.build.steps import read_steps
 from app.spec.build.tracing import otel
 from app.spec.check import name_fault
@@ -107,8 +107,12 @@ def _name(field: Field) -> str | None:
 
 def _type(field: Field) -> str | None:
     word = trimmed(field)
-    if not word or word in DAG_TYPES:
-        return word or None
+    if word is None:
+        return None
+    if not word:
+        return DAG_TYPES[0]
+    if word in DAG_TYPES:
+        return word
     if word == "agent":
         field.refuse('the type "agent" is reserved and not supported; write graph or chain')
     else:
@@ -176,6 +180,7 @@ ROOT = Shape(
         "otel": ("otel", otel),
         "runConfig": ("run_config", object_of(RUN_CONFIG, RunConfig)),
     },
+    elsewhere=dict.fromkeys(set(STEP.keys) - {"dir"}, "a step") | dict.fromkeys(_HANDLER_NAMES, "handlerOn"),
 )
 _METADATA = ROOT.replace(
     dict.fromkeys(("handlerOn", "container", "ssh", "smtp", "errorMail", "infoMail"), any_map)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from app.spec.build import hints
 from app.spec.build.field import Field
 from app.spec.values import render
 
@@ -14,7 +15,7 @@ def text(field: Field) -> str | None:
     """Read a text as it is written."""
     if isinstance(field.value, str):
         return field.value
-    field.expect("text")
+    field.expect("text", hints.for_text(field.value))
     return None
 
 
@@ -34,7 +35,7 @@ def boolean(field: Field) -> bool | None:
     """Read true or false."""
     if isinstance(field.value, bool):
         return field.value
-    field.expect("true or false")
+    field.expect("true or false", hints.for_flag(field.value))
     return None
 
 
@@ -43,7 +44,9 @@ def integer(field: Field) -> int | None:
     value = field.value
     if is_number(value) and math.isfinite(value) and -_FIRST_TOO_LARGE <= value < _FIRST_TOO_LARGE:
         return int(value)
-    field.expect("a whole number" + (" within 64 bits" if is_number(value) else ""))
+    seconds = field.path.endswith("Sec")
+    wanted = "a whole number" + (" within 64 bits" if is_number(value) else " of seconds" if seconds else "")
+    field.expect(wanted, hints.for_number(value, seconds=seconds))
     return None
 
 
@@ -70,7 +73,7 @@ def non_zero(field: Field) -> int | None:
 def integers(field: Field) -> tuple[int, ...] | None:
     """Read a list of whole numbers."""
     if not isinstance(field.value, list):
-        field.expect("a list of whole numbers")
+        field.expect("a list of whole numbers", hints.for_list(field.value))
         return None
     numbers = [integer(item) for item in field.items()]
     return tuple(number for number in numbers if number is not None)
@@ -79,7 +82,7 @@ def integers(field: Field) -> tuple[int, ...] | None:
 def texts(field: Field) -> tuple[str, ...] | None:
     """Read a list of texts."""
     if not isinstance(field.value, list):
-        field.expect("a list of texts")
+        field.expect("a list of texts", hints.for_list(field.value))
         return None
     found = [text(item) for item in field.items()]
     return tuple(entry for entry in found if entry is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.spec.build.field import Field
-from app.spec.build.shape import unknown_key
+from app.spec.build.shape import refuse_unknown
 from app.spec.cron import parse
 from app.spec.model import Schedule
 from app.spec.problem import show
@@ -27,7 +27,7 @@ def _by_action(field: Field) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for key, entry in field.entries():
         if key not in ACTIONS:
-            field.refuse_key(key, unknown_key(key, list(ACTIONS), field))
+            refuse_unknown(field, key, ACTIONS)
         elif isinstance(entry.value, str | list):
             found[key] = _expressions(entry)
     return found

@@ -22,7 +22,7 @@ _REQUIRED = ("name", "provider", "key")
 def secrets(field: Field) -> tuple[Secret, ...] | None:
     """Read the list; each entry must be complete, and its name its own."""
     if not isinstance(field.value, list):
-        field.expect("a list of maps")
+        field.expect("a list of maps with name, provider and key")
         return None
     found: dict[str, Secret] = {}
     for item in field.items():

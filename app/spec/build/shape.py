@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from app.spec.build.field import Field
+from app.spec.build.hints import listed, meant_key
 from app.spec.problem import show
 from app.spec.text import Node
 
 # A reader gives None for what it refused; what it refused it has said.
 Reader = Callable[[Field], Any]
+_NOTHING: Mapping[str, str] = {}
+_FEW = 8  # keys that are named to somebody who gave no map, or a key that nobody knows
 
 
 class Said(msgspec.Struct):
@@ -29,10 +31,22 @@ class Said(msgspec.Struct):
 
 
 class Shape:
-    """The keys of an object, in any case of letters, each with the name of what it becomes and its reader."""
+    """The keys of an object, in any case of letters, each with the name of what it becomes and its reader.
 
-    def __init__(self, keys: Mapping[str, tuple[str, Reader]]) -> None:
+    ``wanted`` says what the object is to somebody who gave none; ``elsewhere`` leads from keys of other objects to
+    what these are.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, tuple[str, Reader]],
+        *,
+        wanted: str = "",
+        elsewhere: Mapping[str, str] = _NOTHING,
+    ) -> None:
         self._keys = {key.lower(): (key, name, reader) for key, (name, reader) in keys.items()}
+        self._wanted = wanted or ("a map with " + listed(list(keys)) if len(keys) <= _FEW else "a map")
+        self._elsewhere = {key.lower(): what for key, what in elsewhere.items()}
 
     @property
     def keys(self) -> list[str]:
@@ -46,19 +60,20 @@ class Shape:
 
     def replace(self, keys: Mapping[str, Reader]) -> Shape:
         """Make a shape of the same keys with other readers for some."""
-        return Shape({key: (name, keys.get(key, reader)) for key, name, reader in self._keys.values()})
+        changed = {key: (name, keys.get(key, reader)) for key, name, reader in self._keys.values()}
+        return Shape(changed, wanted=self._wanted, elsewhere=self._elsewhere)
 
     def read(self, field: Field) -> Said | None:
         """Read an object; None when it is none."""
         if not isinstance(field.value, dict):
-            field.expect("a map")
+            field.expect(self._wanted)
             return None
         said = Said()
         seen: dict[str, str] = {}
         for key, node in field.value.items():
             lower = key.lower()
             if lower not in self._keys:
-                field.refuse_key(key, self._unknown(key, field))
+                self._refuse(said, field, key)
             elif lower in seen:
                 field.refuse_key(key, f"is already given as {show(seen[lower])}")
             else:
@@ -77,18 +92,37 @@ class Shape:
         else:
             said.fields[name] = value
 
-    def _unknown(self, key: str, field: Field) -> str:
-        return unknown_key(key, self.keys, field)
+    def _refuse(self, said: Said, field: Field, key: str) -> None:
+        """Refuse an unknown key; what it seems to stand for counts as given, so that nobody is told to add it."""
+        meant = refuse_unknown(field, key, self.keys, self._elsewhere.get(key.lower(), ""))
+        if meant:
+            said.unread.add(self._keys[meant.lower()][1])
 
 
-def unknown_key(key: str, known: list[str], field: Field) -> str:
-    """Say that a key is not known, and which is nearest to it."""
+def refuse_unknown(field: Field, key: str, known: Sequence[str], owner: str = "") -> str:
+    """Say that a key is not known, and which one may be meant, which is given back; ``owner`` is what else has it."""
     message = f"the key {show(key)} is not known"
     if field.report.full:
-        return message
-    spellings = {name.lower(): name for name in known}
-    near = get_close_matches(key.lower(), spellings, n=1, cutoff=0.7)
-    return f"{message}; did you mean {spellings[near[0]]}?" if near else f"{message} here"
+        return ""
+    if owner:
+        field.refuse_key(key, f"{message} here; it belongs to {owner}, so check the indentation")
+        return ""
+    meant = meant_key(key, known)
+    if meant:
+        field.refuse_key(key, f"{message}; did you mean {meant}?")
+    elif len(known) <= _FEW:
+        field.refuse_key(key, f"{message} here; known are {listed(known)}")
+    else:
+        field.refuse_key(key, f"{message} here")
+    return meant
+
+
+def warn_of_unknown(field: Field, known: Collection[str]) -> None:
+    """Warn of the keys of a map that say nothing, in parts of the format where that is no error."""
+    for key, entry in field.entries():
+        if key not in known:
+            meant = meant_key(key, list(known))
+            entry.warn("is ignored: the key is not known" + (f"; did you mean {meant}?" if meant else ""))
 
 
 def object_of(shape: Shape, make: Callable[..., object]) -> Reader:

@@ -10,6 +10,7 @@ from app.spec.build.calls import call, deprecated_call, executor, parallel
 from app.spec.build.commands import command, shell
 from app.spec.build.conditions import preconditions
 from app.spec.build.field import Field, describe
+from app.spec.build.hints import near
 from app.spec.build.pairs import env, params
 from app.spec.build.policies import continue_on, repeat, retry
 from app.spec.build.scalars import boolean, non_negative, text, text_map, text_or_texts, texts, trimmed
@@ -86,7 +87,9 @@ def _signal(field: Field) -> str | None:
     name = text(field)
     if name is None or name in SIGNALS:
         return name
-    field.refuse(f"must be the name of a signal such as SIGINT, not {describe(name)}")
+    meant = near(f"SIG{name.strip().upper().removeprefix('SIG')}", SIGNALS)
+    hint = f"; did you mean {meant}?" if meant else ""
+    field.refuse(f"must be the name of a signal such as SIGINT, not {describe(name)}{hint}")
     return None
 
 
@@ -126,4 +129,5 @@ STEP = Shape(
         "env": ("env", env),
         "timeoutSec": ("timeout_seconds", non_negative),
     },
+    wanted="a step such as {command: echo hello}",
 )

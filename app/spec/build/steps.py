@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from app.spec.build.field import Field, describe
+from app.spec.build.hints import for_list
 from app.spec.build.step import Draft, build_step, name_prefix, read_step
 from app.spec.check import check_steps
 from app.spec.model import Executor, Step
@@ -46,7 +47,7 @@ def _read_items(field: Field, inherited: Executor) -> list[Item]:
         case dict():
             return list(_read_map(field, inherited))
         case _:
-            field.expect("a list or a map of steps")
+            field.expect("a list or a map of steps", for_list(field.value))
             return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.spec.build.field import Field, plain
+from app.spec.build.shape import warn_of_unknown
 from app.spec.duration import duration_seconds
 from app.spec.model import Otel
 from app.spec.problem import show
@@ -13,6 +14,7 @@ def otel(field: Field) -> Otel | None:
     if not isinstance(field.value, dict):
         field.expect("a map")
         return None
+    warn_of_unknown(field, (*KINDS, "timeout"))
     value = plain(field.node)
     fields = {key: value[key] for key, kind in KINDS.items() if isinstance(value.get(key), kind)}
     if "headers" in fields:

@@ -49,6 +49,8 @@ PARTS: dict[str, tuple[Mapping[str, Reader], Mapping[str, str], Collection[str]]
     "repeatPolicy": (REPEAT.readers, texts.REPEAT, ()),
     "condition": (CONDITION, texts.CONDITION, ()),
 }
+# Objects in which a null is not the same as nothing (DAG format 1.4).
+_NOT_NULLABLE = frozenset({"condition"})
 
 
 @cache
@@ -72,7 +74,8 @@ def _object(name: str, readers: Mapping[str, Reader], meanings: Mapping[str, str
     properties = {}
     for key, reader in readers.items():
         value = OF_FIELD[name, key] if (name, key) in OF_FIELD else _value(name, reader)
-        properties[key] = {"description": meanings[key]} | (value if key in required or not value else nullable(value))
+        is_said = key in required or name in _NOT_NULLABLE or not value
+        properties[key] = {"description": meanings[key]} | (value if is_said else nullable(value))
     spellings = {f"^{any_case(key)}$": {"$ref": f"#/$defs/{name}/properties/{key}"} for key in readers}
     made: Json = {
         "type": "object",

@@ -96,7 +96,7 @@ _parallel = any_of(
         "properties": {
             "items": {"description": "What to call it for, each item once."} | _items,
             "maxConcurrent": {"description": "How many run at once; 10 when it is not said."}
-            | nullable({"type": "number", "minimum": 1}),
+            | {"type": "number", "minimum": 1},
         },
         "required": ["items"],
     },
@@ -105,7 +105,7 @@ _with_schema: Json = {
     "if": {"required": ["schema"], "properties": {"schema": TEXT}},
     "then": {"properties": {"values": nullable(_params)}},
 }
-_executor_values = {"type": nullable(TEXT), "config": MAP}
+_executor_values = {"type": TEXT, "config": MAP}
 _executor = any_of(TEXT, _known(EXECUTOR, EXECUTOR_KEYS, _executor_values, others=False))
 _continue_on_values = {
     "failure": FLAG,

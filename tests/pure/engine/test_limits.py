@@ -6,7 +6,7 @@ import pytest
 
 from app.engine.action import CheckConditions, KillStep
 from app.engine.event import TimeCame
-from app.engine.stopping import RUN_LIMIT_REACHED
+from app.engine.rules import RUN_LIMIT_REACHED, UPSTREAM_FAILED
 from app.spec.model import Condition, ContinueOn, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import LETTERS, Outcome, World, dag, fails, lasts, step
 
@@ -79,6 +79,29 @@ def test_a_step_with_a_limit_of_its_own_fails_when_the_run_is_out_of_time() -> N
     assert node.error == "ended after 3.000 s: the step's time limit is 9 s"
 
 
+@pytest.mark.parametrize(
+    ("tolerant", "letters", "errors"),
+    [
+        (ContinueOn(), "FAA", [UPSTREAM_FAILED, ""]),
+        (ContinueOn(failure=True), "FAA", [RUN_LIMIT_REACHED, ""]),
+    ],
+    ids=["failed", "tolerated"],
+)
+def test_what_waits_for_a_step_that_failed_with_the_run_s_limit_says_so(
+    tolerant: ContinueOn, letters: str, errors: list[str]
+) -> None:
+    first = step("a", timeout_seconds=9, continue_on=tolerant)
+    world = World(dag(first, step("b", "a"), step("c", "b"), timeout_seconds=3), {"a": [LONG]}).run()
+    assert (world.letters, world.label) == (letters, "failed")
+    assert [world.node("b").error, world.node("c").error] == errors
+
+
+def test_what_would_have_begun_and_what_waits_for_it_ends_with_the_run() -> None:
+    steps = (step("a"), step("b"), step("c", "b"))
+    world = World(dag(*steps, max_active_steps=1, timeout_seconds=3), {"a": [LONG]}).run()
+    assert [world.letters, world.node("b").error, world.node("c").error] == ["AAA", RUN_LIMIT_REACHED, ""]
+
+
 def test_a_tolerated_failure_does_not_save_a_run_out_of_time() -> None:
     steps = (step("a", continue_on=ContinueOn(failure=True)), step("b", "a"), step("c", "b"))
     world = World(dag(*steps, timeout_seconds=3), {"a": [fails()], "c": [LONG]}).run()
@@ -96,6 +119,11 @@ def test_a_tolerated_failure_does_not_save_a_run_out_of_time() -> None:
 def test_waits_end_with_the_run(waiting: Step) -> None:
     world = World(dag(waiting, timeout_seconds=3), {"a": [fails()]}).run()
     assert (world.letters, world.label, world.elapsed) == ("A", "failed", 3)
+
+
+def test_a_wait_after_a_success_ends_with_the_run_and_says_why() -> None:
+    world = World(dag(step("a", repeat=Repeat(mode="while", interval_seconds=60)), timeout_seconds=3)).run()
+    assert (world.letters, world.node("a").error, world.node("a").done_count) == ("A", RUN_LIMIT_REACHED, 1)
 
 
 def test_a_run_out_of_time_does_not_wait_for_preconditions() -> None:

@@ -73,6 +73,11 @@ def test_each_kind_of_value_has_its_rule(base: str, own: str, field: str, value:
             {"container.image": "b", "container.volumes": ("v", "w"), "container.command": ("d",)},
         ),
         (
+            "container: {image: a, startup: entrypoint, waitFor: healthy}",
+            "container: {image: b}",
+            {"container.startup": "entrypoint", "container.wait_for": "healthy"},
+        ),
+        (
             "container: {image: a, pullPolicy: never}",
             "container: {image: b}",
             {"container.pull_policy": "missing"},

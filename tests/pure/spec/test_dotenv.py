@@ -20,6 +20,8 @@ from app.spec import dotenv
         ("A=1\nA=${A}2", [("A", "1"), ("A", "12")]),
         ("A=\nB=it's", [("A", ""), ("B", "it's")]),
         ("a.b-c=1", [("a.b-c", "1")]),
+        ("A: 1\nB:x:y\nC=a: b\n", [("A", "1"), ("B", "x:y"), ("C", "a: b")]),
+        ("1ST=1", [("1ST", "1")]),
     ],
 )
 def test_a_file_is_read_as_pairs(text: str, expected: list[tuple[str, str]]) -> None:

@@ -69,7 +69,7 @@ ROOT = [
     ("dotenv: 5", "dotenv", 1, "a text or a list of texts"),
     ("dotenv: [a, 5]", "dotenv[1]", 1, "must be text"),
     ("handlerOn: []", "handlerOn", 1, "must be a map"),
-    ("handlerOn: {exit: echo x}", "handlerOn.exit", 1, "must be a map"),
+    ("handlerOn: {exit: echo x}", "handlerOn.exit", 1, "must be a step such as"),
     ("handlerOn: {finally: {command: a}}", "handlerOn.finally", 1, "not known"),
     ("handlerOn: {abort: {command: a}, cancel: {command: b}}", "handlerOn.cancel", 1, "only abort"),
     ("handlerOn: {exit: {command: ''}}", "handlerOn.exit.command", 1, "is empty"),
@@ -82,8 +82,8 @@ ROOT = [
     ("otel: {timeout: soon}", "otel.timeout", 1, '"soon" is not a duration'),
     ("preconditions: 5", "preconditions", 1, "a text, a map or a list"),
     ("steps: echo", "steps", 1, "a list or a map of steps"),
-    ("timeoutSec: '5'", "timeoutSec", 1, 'must be a whole number, not the text "5"'),
-    ("timeoutSec: true", "timeoutSec", 1, "must be a whole number, not true"),
+    ("timeoutSec: '5'", "timeoutSec", 1, 'must be a whole number of seconds, not the text "5"'),
+    ("maxOutputSize: true", "maxOutputSize", 1, "must be a whole number, not true"),
     ("delaySec: .inf", "delaySec", 1, "within 64 bits"),
     ("maxActiveRuns: 9223372036854775808", "maxActiveRuns", 1, "within 64 bits"),
     ("skipIfSuccessful: yes", "skipIfSuccessful", 1, 'must be true or false, not the text "yes"'),
@@ -95,7 +95,7 @@ STEP = [
     ("steps: [null]", "steps[0]", 1, "not null"),
     ("steps: [5]", "steps[0]", 1, "not the number 5"),
     ("steps: [[[echo]]]", "steps[0][0]", 1, "list within a list"),
-    ("steps: {a: echo}", "steps.a", 1, "must be a map"),
+    ("steps: {a: echo}", "steps.a", 1, "must be a step such as"),
     (in_step("comand: x"), "steps[0].comand", 4, "did you mean command?"),
     ("steps: [{command: ''}]", "steps[0].command", 1, "is empty"),
     ("steps:\n  - ' '\n", "steps[0].command", 2, "is empty"),
@@ -104,6 +104,7 @@ STEP = [
     (in_step("shell: {a: b}"), "steps[0].shell", 4, "a text or a list"),
     (in_step("executor: 5"), "steps[0].executor", 4, "a text or a map"),
     (in_step("executor: {type: 5}"), "steps[0].executor.type", 4, "must be text"),
+    (in_step("executor: {type: null}"), "steps[0].executor.type", 4, "must be text, not null"),
     (in_step("executor: {config: null}"), "steps[0].executor.config", 4, "must be a map, not null"),
     (in_step("executor: {options: {}}"), "steps[0].executor.options", 4, "not known"),
     (in_step("params: true"), "steps[0].params", 4, "a text, a list or a map"),
@@ -115,6 +116,8 @@ STEP = [
     ("steps: [{call: x, parallel: {items: [[a]]}}]", "steps[0].parallel.items[0]", 1, "not a list"),
     ("steps: [{call: x, parallel: [{K: [a]}]}]", "steps[0].parallel[0].K", 1, "not a list"),
     ("steps: [{call: x, parallel: [{K: null}]}]", "steps[0].parallel[0].K", 1, "not null"),
+    ("steps: [{call: x, parallel: {items: null}}]", "steps[0].parallel.items", 1, "not null"),
+    ("steps: [{call: x, parallel: {items: a, maxConcurrent: null}}]", "steps[0].parallel.maxConcurrent", 1, "not null"),
     ("steps: [{call: x, parallel: {items: 5}}]", "steps[0].parallel.items", 1, "a text or a list"),
     (
         "steps: [{call: x, parallel: {items: a, maxConcurrent: '2'}}]",
@@ -123,7 +126,7 @@ STEP = [
         "must be a whole number",
     ),
     (in_step("continueOn: failure"), "steps[0].continueOn", 4, "failed or skipped"),
-    (in_step("continueOn: true"), "steps[0].continueOn", 4, "a text or a map"),
+    (in_step("continueOn: true"), "steps[0].continueOn", 4, "failed, skipped or a map"),
     (in_step("continueOn: {failure: 'yes'}"), "steps[0].continueOn.failure", 4, "true or false"),
     (in_step("continueOn: {skipped: null}"), "steps[0].continueOn.skipped", 4, "true or false, not null"),
     (in_step("continueOn: {markSuccess: 1}"), "steps[0].continueOn.markSuccess", 4, "true or false"),
@@ -136,6 +139,9 @@ STEP = [
     (in_step("preconditions: {condition: 5}"), "steps[0].preconditions.condition", 4, "must be text"),
     (in_step("preconditions: {command: [a]}"), "steps[0].preconditions.command", 4, "must be text"),
     (in_step("preconditions: {condition: a, expected: 1}"), "steps[0].preconditions.expected", 4, "must be text"),
+    (in_step("preconditions: {condition: null}"), "steps[0].preconditions.condition", 4, "must be text, not null"),
+    (in_step("preconditions: {condition: a, expected: null}"), "steps[0].preconditions.expected", 4, "not null"),
+    (in_step("preconditions: {condition: a, negate: null}"), "steps[0].preconditions.negate", 4, "not null"),
     (in_step("preconditions: {condition: a, negate: 'no'}"), "steps[0].preconditions.negate", 4, "true or false"),
     (in_step("preconditions: {condition: a, expect: b}"), "steps[0].preconditions.expect", 4, "expected"),
     (in_step("preconditions: {expected: a}"), "steps[0].preconditions", 4, "no condition"),
@@ -279,7 +285,7 @@ def test_no_more_problems_are_gathered_than_anybody_reads() -> None:
 def test_a_problem_reads_as_place_dag_path_and_message() -> None:
     (problem,) = problems_of("name: a\n---\nname: sub\nqueue: 5\n")
 
-    assert str(problem) == "[4:8] sub: queue: must be text, not the number 5"
+    assert str(problem) == "[4:8] sub: queue: must be text, not the number 5; put it in quotes"
 
 
 def test_a_definition_with_problems_cannot_be_required() -> None:

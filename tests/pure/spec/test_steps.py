@@ -93,6 +93,10 @@ class TestChain:
 
         assert links(f"steps: [{before}, {{name: c, command: x, depends: {depends}}}]")["c"] == expected
 
+    @pytest.mark.parametrize("kind", ["''", "' '", "null", "chain", "' chain '"])
+    def test_a_chain_is_what_a_dag_is_that_names_no_other_type(self, kind: str) -> None:
+        assert links(f"type: {kind}\nsteps: [a, b]") == {"cmd_1": (), "cmd_2": ("cmd_1",)}
+
     def test_an_empty_group_cuts_the_chain(self) -> None:
         assert links("steps: [a, [], b]") == {"cmd_1": (), "cmd_3": ()}
 

@@ -43,6 +43,7 @@ class TestValues:
             ('{\n\t"a": 1\n}', {"a": 1}),
             ("a: 'yes'\nb: \"5\"\nc: |\n  x\n  y\n", {"a": "yes", "b": "5", "c": "x\ny\n"}),
             ("1: a\ntrue: b\n1.5: c\n~: d", {"1": "a", "true": "b", "1.5": "c", "null": "d"}),
+            ("0x1F: a\n1.0: b\n.inf: c\n1000000.0: d", {"31": "a", "1": "b", "+Inf": "c", "1e+06": "d"}),
             ("%YAML 1.2\n---\na: 1\n...\n", {"a": 1}),
             ("\ufeffa: 1", {"a": 1}),
             ("a: !!str 1\nb: !!int '5'\nc: !!seq [x]", {"a": "1", "b": 5, "c": ["x"]}),

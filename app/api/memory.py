@@ -1,0 +1,161 @@
+"""Answers given again while nothing that they follow from has changed.
+
+Pages of a browser ask the same every few seconds, many of them at once, and mostly nothing has happened meanwhile. An
+answer that follows from the database alone is remembered together with the database's stamp, which was read before the
+answer was made, and given again while the stamp is still the same: whoever asks sees every change that was committed
+before, on whichever server. Who may ask is found out anew each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.guards import credentials_of, needs_of
+from app.auth.roles import Needs, refusal
+from app.db.database import Database, Stamp
+from app.db.failure import DatabaseUnavailable
+from app.errors import UnauthorizedError
+from app.people.access import Access
+from app.people.callers import Credentials
+
+MOST_BYTES = 8 * 1024 * 1024
+_MOST_OF_ONE = MOST_BYTES // 8
+_OWN_BYTES = 1024  # about what an answer takes beside its body
+_MEMORABLE = "memorable"
+_OK = 200
+# An answer to a page of another site says whose page may read it.
+_ASKED_ELSEWHERE = b"origin"
+_CREDENTIALS = frozenset({b"authorization", b"cookie"})
+
+Moment = tuple[Stamp, date]
+_Key = tuple[str, bytes]
+
+
+def remember(scope: Any) -> None:
+    """Say that the answer to a request follows from its path and query, the database and today's date (UTC) alone."""
+    scope[_MEMORABLE] = True
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What was answered, by which route, and what that needs."""
+
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    route: str
+    needs: Needs
+
+    def size(self) -> int:
+        return len(self.body) + _OWN_BYTES
+
+
+class Memory:
+    """Stands before the application: answers from memory, or lets it answer and remembers."""
+
+    def __init__(self, app: ASGIApp, database: Database, access: Access, now: Callable[[], datetime]) -> None:
+        self._app = app
+        self._database = database
+        self._access = access
+        self._now = now
+        self._moment: Moment | None = None
+        self._answers: dict[_Key, _Answer] = {}
+        self._bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or let the application answer."""
+        moment = await self._read_moment() if _may_be_known(scope) else None
+        if moment is None:
+            await self._app(scope, receive, send)
+            return
+        if moment != self._moment:
+            self._forget(moment)
+        key = (scope["path"], scope["query_string"])
+        known = self._answers.get(key)
+        if known is not None and await self._lets_in(scope, known):
+            await _send(known, send)
+            return
+        heard = _Listener(send)
+        await self._app(scope, receive, heard.send)
+        answer = heard.answer(scope)
+        if answer is not None and moment == self._moment:
+            self._keep(key, answer)
+
+    async def _read_moment(self) -> Moment | None:
+        try:
+            return await self._database.stamp(), self._now().astimezone(UTC).date()
+        except DatabaseUnavailable:
+            return None  # the application says so in its own way
+
+    def _forget(self, moment: Moment) -> None:
+        self._moment = moment
+        self._answers.clear()
+        self._bytes = 0
+
+    async def _lets_in(self, scope: Any, known: _Answer) -> bool:
+        """Find out who asks, as the guard does; whoever is not let in hears of it from the guard."""
+        try:
+            caller = await self._access.callers.identify(_credentials(scope))
+        except (UnauthorizedError, DatabaseUnavailable):
+            return False
+        scope["user"] = caller
+        scope["path_template"] = known.route
+        return not refusal(known.needs, caller.role, self._access.switches)
+
+    def _keep(self, key: _Key, answer: _Answer) -> None:
+        if answer.size() > _MOST_OF_ONE or key in self._answers:
+            return
+        self._answers[key] = answer
+        self._bytes += answer.size()
+        while self._bytes > MOST_BYTES:
+            oldest = next(iter(self._answers))
+            self._bytes -= self._answers.pop(oldest).size()
+
+
+class _Listener:
+    """Hears what is sent."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._headers: list[tuple[bytes, bytes]] | None = None
+        self._body: bytes | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            if message["status"] == _OK:
+                self._headers = list(message["headers"])
+        elif message["type"] == "http.response.body":
+            whole = self._body is None and not message["more_body"]
+            self._body = message["body"] if whole else b""
+        await self._send(message)
+
+    def answer(self, scope: Any) -> _Answer | None:
+        """Return what is to be remembered: an answer in one piece that says that it may be."""
+        if not scope.get(_MEMORABLE) or self._headers is None or not self._body:
+            return None
+        return _Answer(self._headers, self._body, scope["path_template"], needs_of(scope["route_handler"]))
+
+
+def _may_be_known(scope: Any) -> bool:
+    return (
+        scope["type"] == ScopeType.HTTP
+        and scope["method"] == "GET"
+        and all(name != _ASKED_ELSEWHERE for name, _ in scope["headers"])
+    )
+
+
+def _credentials(scope: Any) -> Credentials:
+    if any(name in _CREDENTIALS for name, _ in scope["headers"]):
+        return credentials_of(ASGIConnection(scope))
+    client = scope.get("client")
+    return Credentials(address=client[0] if client else "")
+
+
+async def _send(known: _Answer, send: Send) -> None:
+    await send({"type": "http.response.start", "status": _OK, "headers": known.headers})
+    await send({"type": "http.response.body", "body": known.body, "more_body": False})

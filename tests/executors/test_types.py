@@ -1,0 +1,12 @@
+"""The types of steps that a definition may name, and what carries them out."""
+
+from __future__ import annotations
+
+from app.executors import registry
+from app.spec.build.calls import EXECUTOR_TYPES
+
+
+def test_the_format_knows_the_types_that_something_carries_out_or_names() -> None:
+    known = registry.COMMAND_TYPES | registry.CALL_TYPES | registry._NOT_YET | set(registry._KINDS)
+
+    assert known == EXECUTOR_TYPES
