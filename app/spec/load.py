@@ -85,7 +85,7 @@ class _Loading:
         self._read = read
         self._base = base
         self._base_handlers = base_handlers
-        self._steps = 0
+        self._report: Report | None = None  # of the document before
         self._names: set[str] = set()
         self.dags: list[Dag] = []
         self.problems: list[Problem] = []
@@ -106,7 +106,7 @@ class _Loading:
 
     def later(self, number: int, node: Node) -> None:
         """Read a local sub-DAG, which needs a name of its own; without one it is of no use."""
-        report = Report(_label(node) or f"document {number}", self._steps)
+        report = Report(_label(node) or f"document {number}", self._report)
         fields = self._read(node, report)
         name = fields.get("name") or self._base.get("name", "")
         refused = any(problem.path in ("", "name") for problem in report.problems)
@@ -122,7 +122,7 @@ class _Loading:
     def _add(self, fields: dict[str, Any], name: str, report: Report, *, handlers: bool, keep: bool = True) -> None:
         if keep:
             self.dags.append(Dag(**(merge(self._base, fields, handlers=handlers) | {"name": name})))
-        self._steps = report.steps
+        self._report = report
         self.problems += report.problems
         self.warnings += report.warnings
 
