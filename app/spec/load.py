@@ -16,6 +16,7 @@ from app.spec.problem import MAX_PROBLEMS, Problem, SpecError, shorten, show
 from app.spec.text import Node, read_text
 
 BASE = "base configuration"
+NO_DOCUMENT = "there is no definition in this text; write at least steps"
 
 _Read = Callable[[Node, Report], dict[str, Any]]
 
@@ -52,7 +53,8 @@ def load(
 
     ``name`` fills a missing name of the first document, ``override`` replaces it (DAG format 1.1). ``base`` is the
     text of the base configuration (1.10), whose handlers a sub-DAG's run goes without. ``metadata_only`` reads what
-    a list shows (1.6). A text without any document loads as an empty DAG, marked ``empty``.
+    a list shows (1.6). A text without any document loads as an empty DAG, marked ``empty``: it is valid, but nothing
+    that could be run (1.7).
     """
     read = read_metadata if metadata_only else read_document
     base_fields, base_problems = _read_base(base, read)
