@@ -343,7 +343,9 @@ def build(
         nodes=nodes,
         audit_sealer=AuditSealer(database, ground.sealer, now),
         forgetting=Forgetting(database, settings.changes_retention_seconds, now),
-        scheduler=Scheduler(database, Ticker(database, timetable, timely, now), timely, identity, now),
+        scheduler=Scheduler(
+            database, Ticker(database, timetable, timely, now), timely, identity, now, supervisor.hurry
+        ),
     )
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
@@ -69,6 +70,7 @@ class Supervisor:
         self._casualties = Casualties(database, ground)
         self._given_up: list[Casualty] = []
         self._stopping = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._settling = False
         self.changed = QueueSignal()  # tells of runs that come, go or end
         self._blanks = Blanks(ground.spool)
@@ -93,6 +95,7 @@ class Supervisor:
         """Let go of all runs in order: their steps go on, and whoever comes next takes them over."""
         await self._settle()
         self._stopping.set()
+        self._hurried.set()
         if self._beat is not None:
             await self._beat
             self._beat = None
@@ -122,11 +125,16 @@ class Supervisor:
 
     async def _beat_on(self) -> None:
         while not self._stopping.is_set():
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_BEAT_SECONDS):
-                    await self._stopping.wait()
-            except TimeoutError:
+                    await self._hurried.wait()
+            self._hurried.clear()
+            if not self._stopping.is_set():
                 await self._beat_once()
+
+    def hurry(self) -> None:
+        """Look now for runs that nobody drives: somebody knows that a server has died."""
+        self._hurried.set()
 
     async def _beat_once(self) -> None:
         try:

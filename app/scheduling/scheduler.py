@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -22,6 +23,7 @@ from app.db.failure import DatabaseUnavailable
 from app.db.repositories import services
 from app.runs.ground import Identity
 from app.runs.timely import TimelyRuns
+from app.scheduling.colleagues import ahead_of, may_live
 from app.scheduling.tick import Ticker
 
 _log = logging.getLogger(__name__)
@@ -30,18 +32,28 @@ _OUTAGE_SECONDS = 1.0
 _BEAT_SECONDS, _LEASE_SECONDS = 10.0, 30.0
 _FOLLOW_SECONDS = 1.0  # how often is looked for runs that are over, and are to be followed by others
 _HEAD_START_SECONDS = 2.0
+_GLIMPSE_SECONDS = 0.1
 _FAR = timedelta(seconds=61)
 
 
 class Scheduler:
     """Ticks for one server."""
 
-    def __init__(self, database: Database, ticker: Ticker, timely: TimelyRuns, identity: Identity, now: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        ticker: Ticker,
+        timely: TimelyRuns,
+        identity: Identity,
+        now: Clock,
+        lost: Callable[[], None],
+    ) -> None:
         self._database = database
         self._ticker = ticker
         self._timely = timely
         self._identity = identity
         self._now = now
+        self._lost = lost  # called when another scheduler of this machine was found dead
         self._clock = AsyncIOScheduler(timezone=UTC)
         self._job: Any = None
         self._turn = asyncio.Lock()
@@ -120,12 +132,17 @@ class Scheduler:
         """Give the first of several servers a head start.
 
         The rows of the slots decide all the same; but without it every server would run the commands in the params of
-        each DAG, for one run.
+        each DAG, for one run. One that dies meanwhile needs none any more.
         """
         now = self._now()
         found = await self._database.read(lambda connection: services.find(connection, services.SCHEDULER, now))
-        if any(row["id"] < self._id and row["lease_until"] >= now for row in found):
-            await self._rest(self._stopping, _HEAD_START_SECONDS)
+        ahead = ahead_of(self._id, found, now)
+        end = monotonic() + _HEAD_START_SECONDS
+        while ahead and monotonic() < end and not self._stopping.is_set():
+            if not any(may_live(row, self._identity) for row in ahead):
+                self._lost()
+                return
+            await self._rest(self._stopping, _GLIMPSE_SECONDS)
 
     # -- between the ticks -----------------------------------------------------------------------------------
 

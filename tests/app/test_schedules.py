@@ -17,6 +17,7 @@ import pytest
 from app.db.database import WriteConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import dags, runs, schedules
+from app.executors import proc
 from app.main import Server
 from app.scheduling.due import MINUTE, cut
 from app.scheduling.scheduler import Scheduler
@@ -24,7 +25,7 @@ from app.scheduling.tick import Ticker
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.db.rows import add_dag, add_definition, run_sql
 from tests.runs.scene import IDENTITY, register
-from tests.waiting import come_true
+from tests.waiting import PATIENCE_SECONDS, come_true
 
 QUICK = "steps: [{name: a, command: 'true'}]\n"
 LONG = "steps: [{name: a, command: sleep 60}]\n"
@@ -84,7 +85,7 @@ class Clockwork:
         """Another server's scheduler, which knows nothing of what this one has done."""
         scheduler, parts = self.server.scheduler, self.server.parts
         ticker = Ticker(parts.database, parts.timetable, scheduler._timely, parts.now)
-        return Scheduler(parts.database, ticker, scheduler._timely, scheduler._identity, parts.now)
+        return Scheduler(parts.database, ticker, scheduler._timely, scheduler._identity, parts.now, lambda: None)
 
 
 @pytest.fixture
@@ -132,6 +133,54 @@ async def test_a_minute_is_seen_to_once_whoever_looks_at_it(clockwork: Clockwork
     await clockwork.another().tick(clockwork.minute(0))
     assert len(await clockwork.runs()) == 1
     assert await clockwork.outcomes() == ["started"]
+
+
+async def test_a_scheduler_waits_for_those_ahead_of_it_while_they_live(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others' processes are on this machine: when they are dead, there is nothing to wait for."""
+    monkeypatch.setattr("app.scheduling.scheduler._HEAD_START_SECONDS", 600.0)
+    scheduler, told = clockwork.server.scheduler, asyncio.Event()
+    monkeypatch.setattr(scheduler, "_lost", told.set)
+    other = await asyncio.create_subprocess_exec("sleep", "600")
+    identity = proc.identify(other.pid)
+    assert identity is not None
+    row = {"id": "", "kind": "scheduler", "pid": other.pid, "pid_started": identity.started}
+    await register(clockwork.server.parts.database, scheduler._identity, **row)
+    try:
+        waiting = asyncio.create_task(scheduler._let_others_go_first())
+        done, _ = await asyncio.wait([waiting], timeout=0.3)
+        assert not done
+    finally:
+        other.kill()
+        await other.wait()
+        await asyncio.wait_for(told.wait(), PATIENCE_SECONDS)
+        await waiting
+        await clockwork.server.parts.database.write(
+            lambda connection: run_sql(connection, "DELETE FROM services WHERE id = ''")
+        )
+
+
+async def test_a_server_that_hears_of_anothers_death_looks_for_its_runs_at_once(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.runs.supervisor._BEAT_SECONDS", 600.0)
+    async with serving(database_url, tmp_path / "home") as server:
+        looks = 0
+        look = server.supervisor.run_once
+
+        async def counted() -> None:
+            nonlocal looks
+            await look()
+            looks += 1
+
+        monkeypatch.setattr(server.supervisor, "run_once", counted)
+        server.scheduler._lost()
+
+        async def seen() -> bool:
+            return looks == 1
+
+        await come_true(seen)
 
 
 async def test_a_minute_that_was_begun_twice_at_the_same_instant_is_refused_by_its_row(clockwork: Clockwork) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.torture.failover import MOST_SECONDS, Failover, Plan
+from app.torture.failover import Failover, Plan
 from app.torture.trial import Ground
 from tests.process import conftest, invariants, processes, store
 from tests.process.postgres import Cluster
@@ -122,8 +122,7 @@ def test_when_the_scheduler_that_starts_what_is_due_is_killed_the_other_misses_a
     tmp_path: Path, cluster: Cluster
 ) -> None:
     """The one test that waits for a real minute."""
-    plan = Plan(rounds=1, dags=60, seed=11, always_within=True)
+    plan = Plan(rounds=1, dags=120, seed=11, always_within=True, most_seconds=45)  # of a machine with other work
     failover = Failover(Ground(tmp_path, store.make_database(cluster.url)), plan)
     assert failover.run() == []
-    assert max(failover.found[0].seconds) < MOST_SECONDS
     assert failover.within == 1, "the kill did not meet a minute half done: the test has shown nothing"
