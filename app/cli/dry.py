@@ -19,7 +19,7 @@ from app.runs.dry.plan import plan_runs
 from app.runs.ground import Machine
 from app.runs.inputs import Place
 from app.settings import Settings
-from app.spec.load import load
+from app.spec.load import NO_DOCUMENT, load
 
 _WIDTH = 80
 _LABEL = 16
@@ -47,6 +47,8 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
     if loaded.problems:
         complain(file, loaded.problems)
         return 1
+    if loaded.empty:
+        raise click.ClickException(f"{file}: {NO_DOCUMENT}")
     held = Held()
     try:
         runs = asyncio.run(plan_runs(loaded.definition, params_text(params, words), _place(file, settings), held))

@@ -13,7 +13,7 @@ from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.params import params_text
 from app.cli.progress import watch
 from app.settings import Settings
-from app.spec.load import load
+from app.spec.load import NO_DOCUMENT, load
 from app.telemetry.logging import configure
 
 
@@ -49,9 +49,10 @@ def read_file(file: Path) -> str:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{file}: {error.strerror if isinstance(error, OSError) else error}") from error
-    problems = load(text, name=file.stem).problems
-    if problems:
-        raise click.ClickException("\n".join(f"{file}: {problem}" for problem in problems))
+    loaded = load(text, name=file.stem)
+    wrong = loaded.problems or ((NO_DOCUMENT,) if loaded.empty else ())
+    if wrong:
+        raise click.ClickException("\n".join(f"{file}: {problem}" for problem in wrong))
     return text
 
 

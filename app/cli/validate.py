@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from app.cli.options import GlobalOptions
-from app.spec.load import load
+from app.spec.load import NO_DOCUMENT, load
 from app.spec.problem import Problem
 
 
@@ -29,7 +29,7 @@ def _validate(file: Path) -> int:
     loaded = load(text, name=file.stem)
     complain(file, loaded.problems)
     if loaded.empty:
-        click.echo(f"{file}: the file holds no definition; write at least steps", err=True)
+        click.echo(f"{file}: {NO_DOCUMENT}", err=True)
         return 1
     for warning in loaded.definition.warnings:
         click.echo(f"{file}: warning: {warning}", err=True)

@@ -9,13 +9,15 @@ import msgspec
 
 from app.engine import event
 from app.executors import shell
+from app.executors.contract import SetupError
 from app.runs.conditions import Verdict, check
 from app.runs.environment import Moment
+from app.runs.node import NodeWork
 from app.runs.nodes import RunNodes
 from app.runs.run import OwnedRun
 from app.runs.workshop import Desk, Workshop
 from app.spec.expand import ExpansionError
-from app.spec.model import Condition, Step
+from app.spec.model import Condition
 
 
 class StepChecks:
@@ -31,37 +33,39 @@ class StepChecks:
     async def conditions(self, key: int | None) -> None:
         """Look at the preconditions of the DAG or of a node and tell the run."""
         if key is None:
-            ways = self._environment.ways_of_dag()
-            shell.make_directory(ways.surroundings.cwd)
-            verdict = await check(self._plan.dag.preconditions, ways, self._run.masker.mask)
+            verdict = await self._look(None, self._plan.dag.preconditions, Moment())
         else:
-            step = self._plan.step(key)
+            node = self._nodes.get(key)
             # The files of its output are named when it begins (DAG format 5.9).
             moment = msgspec.structs.replace(self._nodes.moment(key), log_files={})
-            verdict = await self._look(step, step.preconditions, moment)
+            verdict = await self._look(node, node.step.preconditions, moment)
         self._desk.post(event.ConditionsChecked(key=key, errors=verdict.errors, problem=verdict.problem))
 
     async def repeat(self, key: int, number: int) -> None:
         """Look at the repeat condition of a node and tell the run."""
-        step = self._plan.step(key)
-        condition = step.repeat.condition if step.repeat else None
+        node = self._nodes.get(key)
+        condition = node.step.repeat.condition if node.step.repeat else None
         met: bool | None = None
         if condition is not None:
-            moment = self._nodes.moment(key)
-            facts = self._nodes.get(key).facts
+            moment, facts = self._nodes.moment(key), node.facts
             if facts.output_name and facts.output_value is not None:
                 outputs = {**moment.outputs, facts.output_name: facts.output_value}
                 moment = msgspec.structs.replace(moment, outputs=outputs)
-            verdict = await self._look(step, (condition,), moment)
+            verdict = await self._look(node, (condition,), moment)
             met = None if verdict.problem else verdict.met
         self._desk.post(event.RepeatChecked(key=key, execution=number, met=met))
 
-    async def _look(self, step: Step, wanted: Sequence[Condition], moment: Moment) -> Verdict:
-        """Look at conditions of a step."""
-        shell.make_directory(Path(self._environment.work_dir))  # commands inside its variables work there, too
+    async def _look(self, node: NodeWork | None, wanted: Sequence[Condition], moment: Moment) -> Verdict:
+        """Look at conditions of the DAG, where there is no node, or of a step."""
+        environment = self._environment
         try:
-            ways = await self._environment.ways_of_step(step, moment)
-        except ExpansionError as error:
-            problem = f"the shell of the step could not be evaluated: {error}"
+            shell.make_directory(Path(environment.work_dir))  # they are run there, and commands inside their texts
+            if node is None:
+                ways = environment.ways_of_dag()
+            else:
+                env = await self._nodes.evaluate_env(node, self._nodes.moment(node.key))
+                ways = await environment.ways_of_step(node.step, moment, env)
+        except (SetupError, ExpansionError) as error:
+            problem = f"the conditions could not be looked at: {error}"
             return Verdict((problem,) * len(wanted), problem)
         return await check(wanted, ways, self._run.masker.mask)

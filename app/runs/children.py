@@ -31,7 +31,7 @@ from app.runs.sealing import SealError
 from app.runs.stored import DefinitionGoneError
 from app.spec import paths
 from app.spec.library import Library
-from app.spec.load import Loaded
+from app.spec.load import NO_DOCUMENT, Loaded
 from app.spec.model import Definition
 
 MOST_LEVELS = 100
@@ -150,6 +150,8 @@ def _candidates(name: str, directory: str) -> list[Path]:
 def _sound(loaded: Loaded, name: str) -> Definition:
     if loaded.problems:
         raise SetupError(f"the called DAG {shorten(name)} is invalid: {loaded.problems[0]}")
+    if loaded.empty:
+        raise SetupError(f"the called DAG {shorten(name)} is invalid: {NO_DOCUMENT}")
     return loaded.definition
 
 

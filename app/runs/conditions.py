@@ -66,7 +66,7 @@ async def _unmet(condition: Condition, ways: Ways, mask: Callable[[str], str]) -
         return conditions.judge_exit(condition, 0)
     try:
         captured = await capture(argv, env=around.env, cwd=around.cwd, limit_seconds=None)
-    except CaptureError:
+    except CaptureError:  # a program that is not there fails, as it does in a shell
         return conditions.judge_exit(condition, EXIT_NOT_FOUND)
     return conditions.judge_exit(condition, captured.exit_code)
 

@@ -135,14 +135,13 @@ class RunEnvironment:
         """Tell how the conditions of the DAG itself are looked at."""
         return Ways(self.dag_expander(), self.shell, self.surroundings())
 
-    async def ways_of_step(self, step: Step, moment: Moment) -> Ways:
-        """Tell how the conditions of a step are looked at: they see its own variables, too (runtime 7).
+    async def ways_of_step(self, step: Step, moment: Moment, env: Iterable[Pair]) -> Ways:
+        """Tell how the conditions of a step are looked at: they see its own variables, ``env``, too (runtime 7).
 
         Raises ExpansionError when its shell cannot be evaluated.
         """
-        cwd = self.directory_of(step)
-        env = await self.evaluate_step_env(step, moment, cwd)
-        expander = self.expander(self.scope(step.name, moment, cwd=cwd, step_env=env), moment)
+        scope = self.scope(step.name, moment, cwd=self.directory_of(step), step_env=env)
+        expander = self.expander(scope, moment)
         return Ways(expander, await self._evaluate_shell(step, expander) or self.shell, self.surroundings())
 
     async def _evaluate_shell(self, step: Step, expander: Expand) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ from app.runs.rerun import gone
 from app.runs.run import OwnedRun
 from app.runs.stored import DefinitionGoneError, StoredRun
 from app.spec.library import Library
-from app.spec.load import Loaded
+from app.spec.load import NO_DOCUMENT, Loaded
 from app.spec.model import Definition
 
 
@@ -154,6 +154,8 @@ class Launcher:
     async def _prepare(self, text: _Text) -> tuple[Wanted, OwnedRun]:
         if text.loaded.problems:
             raise InvalidSpecError(text.loaded.problems)
+        if text.loaded.empty:
+            raise BadRequestError(f"spec: {NO_DOCUMENT}")
         start, definition = text.start, text.loaded.definition
         wanted = Wanted(spec=text.spec, base=self._ground.base_text(), file_name=text.file_name, start=start)
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()

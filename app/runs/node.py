@@ -16,7 +16,7 @@ from app.runs.files import RunFiles
 from app.runs.masking import Masker
 from app.runs.rows import NodeFacts
 from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower
-from app.spec.model import Step
+from app.spec.model import Pair, Step
 
 _STDERR_TAIL_BYTES = 1024
 
@@ -30,6 +30,7 @@ class NodeWork:
         self.facts = facts
         self._masker = masker
         self.texts: ShellTexts | None = None  # evaluated once, reused by retries and repetitions
+        self.env: tuple[Pair, ...] | None = None  # the step's own variables; conditions see them too
         self.positions = {STDOUT: Position(), STDERR: Position()}
         self.ordinal = 0
         self.follower: Follower | None = None

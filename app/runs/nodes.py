@@ -13,6 +13,7 @@ from app.runs.run import OwnedRun
 from app.runs.workshop import Desk, Workshop
 from app.spec import references
 from app.spec.expand import StepFacts
+from app.spec.model import Pair
 
 
 class RunNodes:
@@ -22,6 +23,7 @@ class RunNodes:
         self._run = run
         self._desk = desk
         self._plan = workshop.plan
+        self._environment = workshop.environment
         self._files = workshop.files
         self._facts = facts
         self._nodes: dict[int, NodeWork] = {}
@@ -34,6 +36,13 @@ class RunNodes:
             facts = self._facts.get(key) or NodeFacts()
             self._nodes[key] = NodeWork(key, self._plan.step(key), self._files, facts, self._run.masker)
         return self._nodes[key]
+
+    async def evaluate_env(self, node: NodeWork, moment: Moment) -> tuple[Pair, ...]:
+        """Evaluate a node's own variables, once for its conditions and all its executions."""
+        if node.env is None:
+            cwd = self._environment.directory_of(node.step)
+            node.env = await self._environment.evaluate_step_env(node.step, moment, cwd)
+        return node.env
 
     def state(self, key: int) -> NodeState:
         """Return the engine's state of a node."""

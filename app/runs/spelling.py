@@ -12,6 +12,7 @@ from itertools import groupby, islice, product
 Unit = tuple[bytes, ...]  # the spellings of one piece of a value; none of them begins another one
 
 _LEAST_BYTES = 4  # of a value whose encoded forms are looked for
+_LEAST_OF_LINE, _MOST_LINES = 8, 256  # of a value with several: which of them are looked for alone
 _MOST_LOOKED_FOR = 16  # bytes of the beginning of a form
 _MOST_ANCHORS = 16
 _MOST_GROUPS = 8
@@ -23,6 +24,7 @@ _URL_SAFE = {"+": b"+-", "/": b"/_"}
 _JSON_SHORT = {"\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", '"': '"', "\\": "\\", "/": "/", "'": "'"}
 _JSON_ALWAYS = '"\\'  # and what is below the space
 _JSON_SOMETIMES = "/'<>&+`="
+_SHELL_QUOTES = dict.fromkeys(map(ord, "\"'\\"))
 _PERCENT_NEVER = "-._"
 _PERCENT_OWN: dict[str, Unit] = {
     " ": (b"+", b"%20"),
@@ -81,7 +83,22 @@ def forms_of(value: str) -> list[Form]:
     if len(data) < _LEAST_BYTES:
         return [_text_form(value, _raw)]
     forms = [_text_form(value, spell) for spell in (_raw, _percent, _json, _shell)]
+    forms += [_text_form(text, _raw) for text in (*_unquoted(value), *_lines(value))]
     return [*dict.fromkeys(forms), *(_base64_form(data, offset) for offset in range(3))]
+
+
+def _unquoted(value: str) -> Iterator[str]:
+    """Give what a shell makes of a value that stands in a command's text: a param there loses its quotes."""
+    bare = value.translate(_SHELL_QUOTES).strip()
+    if bare != value and len(bare.encode()) >= _LEAST_BYTES:
+        yield bare
+
+
+def _lines(value: str) -> list[str]:
+    """Give the lines of a value with several, for programs that read or show it line by line; not the short ones."""
+    lines = {line.strip() for line in value.splitlines()} - {value}
+    long = sorted((line for line in lines if len(line.encode()) >= _LEAST_OF_LINE), key=len, reverse=True)
+    return long[:_MOST_LINES]
 
 
 def _form(size: int, units: tuple[Unit, ...], anchors: Unit, *, wraps: bool) -> Form:

@@ -122,7 +122,7 @@ class StepWork:
         await self._plan_retry(node)
         moment = self.nodes.moment(node.key)
         cwd = environment.directory_of(step)
-        env = await environment.evaluate_step_env(step, moment, cwd)
+        env = await self.nodes.evaluate_env(node, moment)
         scope = environment.scope(step.name, moment, cwd=cwd, step_env=env)
         if node.texts is None or step.script:
             node.texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
@@ -278,6 +278,8 @@ class StepWork:
             self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
 
     async def _open(self, node: NodeWork) -> None:
+        if node.follower is not None:
+            return  # executions after the first write to the same files
         step, environment = node.step, self._shop.environment
         try:
             redirects = {

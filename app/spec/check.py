@@ -119,7 +119,8 @@ def _check_dependencies(steps: Sequence[Step], drafts: Sequence[Draft]) -> None:
         for name in step.depends:
             if name not in places:
                 message = f"the step {show(step.name)} depends on {show(name)}, which is no step here"
-                places[step.name].refuse(message + _meant(name, places))
+                where = places[step.name]
+                where.refuse(message + (_meant(name, places) if where.report.may_hint() else ""))
     # Of steps with one name nobody can tell which of them is meant.
     if len(places) == len(steps):
         _check_cycles(steps, places)

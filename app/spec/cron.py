@@ -153,13 +153,12 @@ def _split_zone(text: str) -> tuple[ZoneInfo | None, str]:
 
 def _near_zone(name: str) -> str:
     """Give the zone that ends as a name does, or an example of a zone."""
-    wanted = name.lower().replace(" ", "_")
-    return next((zone for zone in _zones() if zone.lower().rpartition("/")[2] == wanted), "a name such as Asia/Tokyo")
+    return _zones_by_city().get(name.lower(), "a name such as Asia/Tokyo")
 
 
 @cache
-def _zones() -> list[str]:
-    return sorted(available_timezones())
+def _zones_by_city() -> dict[str, str]:
+    return {zone.lower().rpartition("/")[2]: zone for zone in sorted(available_timezones(), reverse=True)}
 
 
 def _parse_field(text: str, field: _Field) -> frozenset[int]:

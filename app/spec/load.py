@@ -16,6 +16,7 @@ from app.spec.problem import MAX_PROBLEMS, Problem, SpecError, shorten, show
 from app.spec.text import Node, read_text
 
 BASE = "base configuration"
+NO_DOCUMENT = "there is no definition in this text; write at least steps"
 
 _Read = Callable[[Node, Report], dict[str, Any]]
 
@@ -52,7 +53,8 @@ def load(
 
     ``name`` fills a missing name of the first document, ``override`` replaces it (DAG format 1.1). ``base`` is the
     text of the base configuration (1.10), whose handlers a sub-DAG's run goes without. ``metadata_only`` reads what
-    a list shows (1.6). A text without any document loads as an empty DAG, marked ``empty``.
+    a list shows (1.6). A text without any document loads as an empty DAG, marked ``empty``: it is valid, but nothing
+    that could be run (1.7).
     """
     read = read_metadata if metadata_only else read_document
     base_fields, base_problems = _read_base(base, read)
@@ -85,7 +87,7 @@ class _Loading:
         self._read = read
         self._base = base
         self._base_handlers = base_handlers
-        self._steps = 0
+        self._report: Report | None = None  # of the document before
         self._names: set[str] = set()
         self.dags: list[Dag] = []
         self.problems: list[Problem] = []
@@ -106,7 +108,7 @@ class _Loading:
 
     def later(self, number: int, node: Node) -> None:
         """Read a local sub-DAG, which needs a name of its own; without one it is of no use."""
-        report = Report(_label(node) or f"document {number}", self._steps)
+        report = Report(_label(node) or f"document {number}", self._report)
         fields = self._read(node, report)
         name = fields.get("name") or self._base.get("name", "")
         refused = any(problem.path in ("", "name") for problem in report.problems)
@@ -122,7 +124,7 @@ class _Loading:
     def _add(self, fields: dict[str, Any], name: str, report: Report, *, handlers: bool, keep: bool = True) -> None:
         if keep:
             self.dags.append(Dag(**(merge(self._base, fields, handlers=handlers) | {"name": name})))
-        self._steps = report.steps
+        self._report = report
         self.problems += report.problems
         self.warnings += report.warnings
 

@@ -288,6 +288,21 @@ async def test_a_nul_anywhere_is_refused_or_carried_but_never_an_error_of_the_se
         assert "internal error" not in str(ended.details)
 
 
+@pytest.mark.parametrize("spec", ["# nothing yet", "{}", "---\n---\n" + QUICK])
+async def test_a_text_without_a_definition_cannot_be_run(dagbook: Dagbook, spec: str) -> None:
+    for path in ("/dag-runs", "/dag-runs/enqueue"):
+        assert await _refused(dagbook.client, path, {"name": dagbook.name, "spec": spec}) == (400, "bad_request")
+    await dagbook.client.post("/dags", json={"name": dagbook.name, "spec": spec})
+    for verb in ("start", "enqueue"):
+        assert await _refused(dagbook.client, f"/dags/{dagbook.name}/{verb}", {}) == (400, "bad_request")
+
+
+async def test_a_called_dag_without_a_definition_fails_the_step(dagbook: Dagbook) -> None:
+    await dagbook.client.post("/dags", json={"name": dagbook.name, "spec": "# nothing yet"})
+    ended = await dagbook.run(f"steps: [{{name: a, call: {dagbook.name}}}]\n")
+    assert "is invalid" in ended.nodes["a"]["error"]
+
+
 @pytest.mark.parametrize("directory", ["tmp", "../tmp", "/a\0b", "/" + "x" * 256, "/x" * 2048])
 @pytest.mark.parametrize("path", ["/dag-runs", "/dag-runs/enqueue"])
 async def test_a_directory_that_cannot_be_one_is_refused(dagbook: Dagbook, directory: str, path: str) -> None:

@@ -87,7 +87,7 @@ async def test_name_and_id_may_be_given_and_an_id_counts_once(line: CommandLine)
     assert "mine" in again.err
 
 
-@pytest.mark.parametrize("text", ["steps: [", "steps: [{comand: x}]", "steps: [{command: x, depends: no}]"])
+@pytest.mark.parametrize("text", ["steps: [", "steps: [{comand: x}]", "steps: [{command: x, depends: no}]", "# c"])
 def test_a_broken_file_is_told_before_anything_is_opened(command: Command, tmp_path: Path, text: str) -> None:
     path = _write(tmp_path, text)
     said = command("run", path)

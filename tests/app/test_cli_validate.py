@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import execute as run
+from app.spec.load import NO_DOCUMENT
 
 GOOD = "steps:\n  - command: 'true'\n"
 BAD = "schedule: nonsense\nsteps:\n  - {name: a, comand: x}\n  - {name: b, command: x, depends: no}\n"
@@ -60,7 +61,7 @@ def test_a_file_without_a_definition_is_not_valid(
     path.write_text(content)
     assert run(["validate", str(path)]) == 1
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", f"{path}: the file holds no definition; write at least steps\n")
+    assert (captured.out, captured.err) == ("", f"{path}: {NO_DOCUMENT}\n")
 
 
 def test_without_a_file_there_is_nothing_to_validate(capsys: pytest.CaptureFixture[str]) -> None:

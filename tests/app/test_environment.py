@@ -118,6 +118,36 @@ steps:
     assert folders == [f"{tmp_path}/new", f"{tmp_path}/new/deep/er", str(tmp_path)]
 
 
+async def test_what_a_step_s_variables_and_file_names_run_is_run_once(dagbook: Dagbook, tmp_path: Path) -> None:
+    (tmp_path / "count").write_text("")
+    spec = f"""
+workingDir: {tmp_path}
+steps:
+  - name: a
+    env: [N: '`echo env >> count; wc -l < count`']
+    stdout: '`echo file >> count; echo out`'
+    command: printenv N; exit 1
+    preconditions: ['test $N -eq 1']
+    retryPolicy: {{limit: 1, intervalSec: 0}}
+    repeatPolicy: {{repeat: until, condition: 'test $N -ne 1', limit: 2, intervalSec: 0}}
+"""
+    ended = await dagbook.run(spec)
+    assert await ended.log("a") == "1\n1\n1"
+    assert (tmp_path / "count").read_text() == "env\nfile\n"
+
+
+async def test_conditions_whose_directory_is_gone_skip_the_step_and_say_why(dagbook: Dagbook, tmp_path: Path) -> None:
+    spec = f"""
+workingDir: {tmp_path}/new
+steps:
+  - {{name: a, command: rmdir $PWD && touch $PWD}}
+  - {{name: b, command: pwd, preconditions: ["true"]}}
+"""
+    ended = await dagbook.run(spec)
+    assert ended.statuses == ["succeeded", "skipped"]
+    assert "working directory" in ended.nodes["b"]["error"]
+
+
 async def test_a_directory_that_cannot_be_made_fails_the_step(dagbook: Dagbook) -> None:
     ended = await dagbook.run("steps:\n  - {name: a, command: pwd, workingDir: /proc/no/such}\n")
     assert ended.status == "failed"

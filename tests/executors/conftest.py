@@ -29,4 +29,4 @@ def files(tmp_path: Path) -> ExecutionFiles:
 async def docker(files: ExecutionFiles, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     """A stand-in for the Docker daemon, and the files of an execution."""
     async with standing_in(tmp_path_factory.mktemp("docker")) as daemon:
-        yield Scene(daemon, files)
+        yield Scene.of(daemon, files)

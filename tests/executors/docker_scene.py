@@ -1,4 +1,4 @@
-"""Steps in containers of a stand-in, as the tests of the executor begin them."""
+"""Steps in containers of a daemon, as the tests of the executor begin them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tests.executors.docker_stand_in import StandIn
 SH = ("sh", "-c")
 
 
-class Scene(msgspec.Struct, frozen=True):
-    """A daemon and the files of one execution."""
+class Steps(msgspec.Struct, frozen=True, kw_only=True):
+    """The address of a daemon and the files of one execution."""
 
-    daemon: StandIn
+    address: str
     files: ExecutionFiles
 
     def site(self, container: Container | None = None, **more: Any) -> Site:
         directory = str(self.files.directory)
-        host = {"DOCKER_HOST": self.daemon.address}
+        host = {"DOCKER_HOST": self.address}
         told = {"docker": host, "home": directory, "work_dir": directory, **more}
         return Site(container=container, run="7-1", run_note=f"{directory}/7_1_container.note", **told)
 
@@ -62,6 +62,16 @@ class Scene(msgspec.Struct, frozen=True):
     @property
     def err(self) -> str:
         return self.files.stderr.read_text()
+
+
+class Scene(Steps, frozen=True, kw_only=True):
+    """Steps in containers of a stand-in."""
+
+    daemon: StandIn
+
+    @classmethod
+    def of(cls, daemon: StandIn, files: ExecutionFiles) -> Scene:
+        return cls(address=daemon.address, files=files, daemon=daemon)
 
 
 def body_of(scene: Scene) -> dict[str, Any]:

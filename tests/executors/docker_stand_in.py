@@ -1,9 +1,9 @@
 """A stand-in for the Docker daemon: its HTTP API (1.43) on a unix socket, with local processes for containers.
 
-It exists because no container engine can run where these tests run: there is no daemon, and the machine allows none
-(no cgroups, no mounts). What can be real is real: commands run, write and are killed by signals; the protocol, its
-multiplexed streams and the wording of its refusals follow the published API. What cannot be is only kept and shown:
-users, networks, ports, volumes, limits and platforms. As a program it serves until it is killed:
+It exists because most machines that run these tests have no daemon, or may not start one; ``test_docker_daemon.py``
+asks a real one where there is one. What can be real is real: commands run, write and are killed by signals; the
+protocol, its multiplexed streams and the wording of its refusals are those of Docker 26. What cannot be is only kept
+and shown: users, networks, ports, volumes, limits and platforms. As a program it serves until it is killed:
 ``python -m tests.executors.docker_stand_in SOCKET``.
 """
 
@@ -33,6 +33,7 @@ _VERSION = "1.43"
 _NUMBERS = frozenset({"memory", "memoryswap", "nanocpus", "cpushares", "pidslimit", "shmsize", "stoptimeout"})
 _FLAGS = frozenset({"autoremove", "privileged", "init", "tty", "readonlyrootfs", "publishallports"})
 _LISTS = frozenset({"env", "cmd", "entrypoint", "binds", "capadd", "dns"})
+CANNOT = 126
 _MODES = frozenset({"ro", "rw", "z", "Z"})
 
 
@@ -248,19 +249,27 @@ class Exec(Command):
             container.work_dir(where),
         )
         self.id, self.container, self.body = ident, container, body
+        self.heard: int | None = None  # how many pieces whoever listened had got when they went
 
     async def start(self) -> None:
         try:
             await super().start()
-        except RefusedError as error:
-            self.output.add(1, f"OCI runtime exec failed: {error}\r\n".encode())
+        except RefusedError:
+            self.exit_code = CANNOT
+            reason = f'unable to start container process: exec: "{self.argv[0]}": executable file not found in $PATH'
+            self.output.add(1, f"OCI runtime exec failed: exec failed: {reason}: unknown\r\n".encode())
             self.output.close()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the command has ended and has written something since whoever listened went."""
+        return self.exit_code is not None and self.heard is not None and self.heard < len(self.output.pieces)
 
     def shown(self) -> dict[str, Any]:
         return {
             "ID": self.id,
             "Running": self.running,
-            "ExitCode": self.exit_code,
+            "ExitCode": CANNOT if self.lost else self.exit_code,
             "Pid": self.pid,
             "ContainerID": self.container.id,
             "ProcessConfig": {
@@ -280,6 +289,9 @@ class StandIn:
         self.images: dict[str, Image] = {"busybox:latest": Image(Cmd=["sh"])}
         self.containers: dict[str, Container] = {}
         self.execs: dict[str, Exec] = {}
+        self.hidden: set[str] = set()  # those that it shows no more
+        self.tells_ends = True  # in its events
+        self.words = ""  # what it says in place of its own words when it cannot pull
         self.pulls: list[dict[str, Any]] = []
         self.removed: list[Container] = []
         # What a test waits for, and what lets the daemon wait for a test.
@@ -339,6 +351,7 @@ class StandIn:
             web.post(base + "/containers/{id}/exec", self._create_exec),
             web.post(base + "/exec/{id}/start", self._start_exec),
             web.get(base + "/exec/{id}/json", self._show_exec),
+            web.get(base + "/events", self._events),
         ]
 
     def _new_id(self) -> str:
@@ -369,9 +382,8 @@ class StandIn:
         self.pulls.append({"image": name, "platform": platform, "auth": auth, "from": request.query["fromImage"]})
         image = self.registry.get(name)
         if image is None:
-            raise RefusedError(
-                404, f"pull access denied for {name}, repository does not exist or may require 'docker login'"
-            )
+            denied = f"pull access denied for {name}, repository does not exist or may require 'docker login'"
+            raise RefusedError(404, self.words or denied)
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
         await answer.prepare(request)
         await answer.write(b'{"status":"Pulling"}\r\n')
@@ -502,7 +514,7 @@ class StandIn:
 
     def _find_exec(self, request: web.Request) -> Exec:
         found = self.execs.get(request.match_info["id"])
-        if found is None:
+        if found is None or found.id in self.hidden:
             raise RefusedError(404, f"No such exec instance: {request.match_info['id']}")
         return found
 
@@ -524,10 +536,29 @@ class StandIn:
         upgrade = {"Connection": "Upgrade", "Upgrade": "tcp"}
         answer = web.StreamResponse(status=101, headers=upgrade)
         await answer.prepare(request)
-        with contextlib.suppress(ConnectionError):  # whoever listens may go; the command does not mind
+        heard = 0
+        try:
             async for stream, data in found.output.follow():
                 await answer.write(_framed(stream, data, raw=bool(found.body.get("Tty"))))
+                heard += 1
+        except (ConnectionError, asyncio.CancelledError):  # whoever listens may go; the command does not mind
+            found.heard = heard
+            raise
         answer.force_close()
+        return answer
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Tell what has ended so far, and nothing more, until whoever asks goes."""
+        wanted = json.loads(request.query["filters"])
+        assert wanted["event"] == ["exec_die"]
+        answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await answer.prepare(request)
+        for ended in self.execs.values() if self.tells_ends else ():
+            if ended.exit_code is not None and ended.pid and ended.container.id in wanted["container"]:
+                told = {"execID": ended.id, "exitCode": str(ended.exit_code)}
+                event = {"Type": "container", "Action": "exec_die", "Actor": {"Attributes": told}}
+                await answer.write(json.dumps(event).encode() + b"\n")
+        await asyncio.Event().wait()
         return answer
 
 

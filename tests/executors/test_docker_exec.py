@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.executors.contract import Outcome, SetupError
+from app.executors.docker import engine
 from tests.executors.docker_scene import SH, Scene
 from tests.executors.docker_stand_in import Exec
 from tests.waiting import until_gone, until_written
@@ -69,9 +70,18 @@ async def test_much_output_arrives_whole(inner: Scene) -> None:
     assert len(inner.out) == 3_000_000
 
 
-async def test_a_command_that_is_not_there_ends_with_127(inner: Scene) -> None:
-    assert (await inner.end(MINE, "no-such-program")).exit_code == 127
-    assert "OCI runtime exec failed" in inner.out
+async def test_a_command_that_is_not_there_is_told_in_the_daemons_words(inner: Scene) -> None:
+    outcome = await inner.end(MINE, "no-such-program")
+    words = "OCI runtime exec failed: exec failed: unable to start container process"
+    assert outcome == Outcome(
+        exit_code=126,
+        error=f"the command could not be begun in the container: {words}: "
+        'exec: "no-such-program": executable file not found in $PATH: unknown',
+    )
+
+
+async def test_an_exit_code_of_126_is_that_of_the_command(inner: Scene) -> None:
+    assert await inner.end(MINE, *SH, "exit 126") == Outcome(exit_code=126, error="exit status 126")
 
 
 async def test_a_step_without_a_command_says_so(inner: Scene) -> None:
@@ -117,7 +127,7 @@ async def test_a_stop_reaches_the_command_and_leaves_the_container_alone(inner: 
 
 async def test_a_stop_reaches_no_other_command_of_the_container(inner: Scene, tmp_path: Path) -> None:
     # The name of the one is the beginning of the other's.
-    other = Scene(inner.daemon, inner.files.__class__(f"{tmp_path}/b", tmp_path / "b.out", tmp_path / "b.err"))
+    other = Scene.of(inner.daemon, inner.files.__class__(f"{tmp_path}/b", tmp_path / "b.out", tmp_path / "b.err"))
     running, spared = inner.begin(MINE, *SH, WAITING), other.begin(MINE, *SH, WAITING, job_id="7-1-0-12")
     await until_written(inner.files.stdout)
     await until_written(other.files.stdout)
@@ -190,14 +200,52 @@ async def test_a_command_that_was_made_and_not_begun_is_begun_by_the_next_server
     assert (await inner.adopt().wait(), inner.out, inner.err) == (Outcome(exit_code=0), "once\n", "")
 
 
-async def test_a_command_that_the_daemon_has_forgotten_has_an_unknown_end(inner: Scene) -> None:
+async def test_a_command_that_the_daemon_has_forgotten_has_an_unknown_end(
+    inner: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = inner.begin(MINE, *SH, WAITING)
     await until_written(inner.files.stdout)
     await detach(first)
     await inner.daemon.remove_all()
     inner.daemon.execs.clear()
+    monkeypatch.setattr(engine, "_EVENTS_SECONDS", 0.1)
     outcome = await inner.adopt().wait()
-    assert outcome.error.startswith("how the command in the container ended is not known any more: No such exec")
+    assert outcome == Outcome(exit_code=1, error="how the command in the container ended is not known any more")
+
+
+async def test_the_end_of_a_command_that_the_daemon_does_not_show_any_more_is_in_its_events(inner: Scene) -> None:
+    first = inner.begin(MINE, *SH, "echo on; read wait || exit 4")
+    await until_written(inner.files.stdout)
+    await detach(first)
+    instance = the_exec(inner)
+    await instance.ended.wait()
+    inner.daemon.hidden.add(instance.id)
+    assert (await inner.adopt().wait()).exit_code == 4
+
+
+async def test_a_command_that_podman_shows_as_if_it_had_ended_well_is_begun(
+    inner: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = Exec.shown
+    monkeypatch.setattr(Exec, "shown", lambda self: {**shown(self), "Pid": 0, "ExitCode": self.exit_code or 0})
+    inner.daemon.before_exec.clear()
+    first = inner.begin(MINE, *SH, "echo once")
+    await inner.daemon.beginning.wait()
+    await detach(first)
+    inner.daemon.before_exec.set()
+    assert (await inner.adopt().wait(), inner.out) == (Outcome(exit_code=0), "once\n")
+
+
+async def test_a_command_that_has_ended_is_not_begun_again_for_what_podman_shows(
+    inner: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = inner.begin(MINE, *SH, "echo once")
+    await until_written(inner.files.stdout)
+    await detach(first)
+    await the_exec(inner).ended.wait()
+    shown = Exec.shown
+    monkeypatch.setattr(Exec, "shown", lambda self: {**shown(self), "Pid": 0})
+    assert (await inner.adopt().wait(), inner.out) == (Outcome(exit_code=0), "once\n")
 
 
 async def test_an_end_without_an_exit_code_is_no_success(inner: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +253,8 @@ async def test_an_end_without_an_exit_code_is_no_success(inner: Scene, monkeypat
     await until_written(inner.files.stdout)
     instance = the_exec(inner)
     monkeypatch.setattr(instance, "shown", lambda: {**Exec.shown(instance), "ExitCode": None})
+    monkeypatch.setattr(engine, "_EVENTS_SECONDS", 0.1)
+    inner.daemon.tells_ends = False
     instance.kill_all()
     assert await running.wait() == Outcome(
         exit_code=1, error="how the command in the container ended is not known any more"

@@ -233,6 +233,29 @@ async def test_an_address_without_a_known_scheme_is_told(docker: Scene) -> None:
         await docker.end(BUSYBOX, "true", site=docker.site(docker={"DOCKER_HOST": "ssh://box"}))
 
 
+@pytest.mark.parametrize("address", ["tcp://", "unix://", "tcp://box:port", "tcp://:2375"])
+async def test_an_address_that_leads_nowhere_is_told(docker: Scene, address: str) -> None:
+    with pytest.raises(SetupError, match=f"DOCKER_HOST: '{address}' is no address of a Docker daemon"):
+        await docker.end(BUSYBOX, "true", site=docker.site(docker={"DOCKER_HOST": address}))
+
+
+async def test_a_password_in_the_address_is_not_told(docker: Scene) -> None:
+    site = docker.site(docker={"DOCKER_HOST": "tcp://me:hush@127.0.0.1:1"})
+    error = (await docker.end(BUSYBOX, "true", site=site)).error
+    assert error.startswith("no Docker daemon answers at tcp://127.0.0.1:1; start it")
+
+
+async def test_an_image_of_another_platform_is_told_with_the_platform(docker: Scene) -> None:
+    outcome = await docker.end({**BUSYBOX, "platform": "linux/arm64", "pull": "never"}, "true")
+    assert outcome.error == "image 'busybox' is not here for linux/arm64, and may not be pulled (pull policy: never)"
+
+
+async def test_a_refusal_in_podmans_form_is_told_in_its_words(docker: Scene) -> None:
+    docker.daemon.words = '{"message": "lookup registry.example: no such host"}'
+    outcome = await docker.end({"image": "registry.example/tool:2"}, "true")
+    assert outcome.error == "image 'registry.example/tool:2' could not be pulled: lookup registry.example: no such host"
+
+
 async def test_certificates_that_are_not_there_are_told(docker: Scene, tmp_path: Path) -> None:
     variables = {"DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tmp_path)}
     with pytest.raises(SetupError, match=r"DOCKER_CERT_PATH: ca\.pem, cert\.pem and key\.pem in"):
@@ -253,7 +276,7 @@ async def test_a_daemon_that_does_not_come_back_leaves_the_step_failed(
 ) -> None:
     monkeypatch.setattr("app.executors.docker.own._PATIENCE_SECONDS", 0)
     async with standing_in(tmp_path_factory.mktemp("gone")) as daemon:
-        scene = Scene(daemon, docker.files)
+        scene = Scene.of(daemon, docker.files)
         running = scene.begin(BUSYBOX, *SH, "echo on; sleep 60")
         await until_written(docker.files.stdout)
         await daemon.stop()

@@ -23,7 +23,7 @@ def again(docker: Scene, name: str) -> Scene:
     """The same daemon for another step of the run."""
     directory = docker.files.directory
     files = ExecutionFiles(f"{directory}/{name}", directory / f"{name}.out", directory / f"{name}.err")
-    return Scene(docker.daemon, files)
+    return Scene.of(docker.daemon, files)
 
 
 async def end(docker: Scene, container: Container, *command: str, **site: Any) -> Outcome:

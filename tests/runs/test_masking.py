@@ -109,6 +109,30 @@ def test_a_very_short_value_is_only_masked_as_it_is(value: str, text: str, shown
     assert Masker([value]).mask(text) == shown
 
 
+def test_the_lines_of_a_value_are_masked_alone() -> None:
+    numbered = "".join(f"{number}: {line}\n" for number, line in enumerate(PEM.splitlines()))
+    assert Masker([PEM]).mask(numbered) == "".join(f"{number}: *******\n" for number in range(4))
+
+
+def test_short_lines_of_a_value_are_not_masked_alone() -> None:
+    assert Masker(["{\nhunter2+\nseven77\n}"]).mask("{}, seven77, hunter2+") == "{}, seven77, *******"
+
+
+def test_a_value_of_several_lines_is_masked_as_one_where_it_is_whole() -> None:
+    assert Masker([PEM]).mask(f"a {PEM} b") == "a *******\n b"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [('pass"word"', "password"), ("it's\\$me", "its$me"), ("'quoted'", "quoted")]
+)
+def test_a_value_that_has_lost_its_quotes_in_a_shell_is_masked(value: str, shown: str) -> None:
+    assert Masker([value]).mask(f"say {shown}!") == "say *******!"
+
+
+def test_what_little_is_left_of_a_value_of_quotes_is_not_masked() -> None:
+    assert Masker(["\"'abc'\""]).mask("abc") == "abc"
+
+
 def test_the_longer_of_two_values_counts() -> None:
     masker = Masker(["hunter", "hunter2", "2-more"])
     assert masker.mask("hunter hunter2 hunter2-more") == "******* ******* *******-more"

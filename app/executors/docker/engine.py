@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import ssl
 import struct
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 from aiodocker import Docker, DockerError
 
 from app.executors.contract import SetupError, StepError
@@ -21,9 +24,23 @@ GONE, CONFLICT, UNREACHABLE = 404, 409, 900  # the last is the library's own
 STDOUT = 1  # the number of the stream in the daemon's frames
 _DEFAULT = "unix:///var/run/docker.sock"
 _SCHEMES = ("unix://", "tcp://", "http://", "https://")
+_CREDENTIALS = re.compile(r"(?<=://)[^/]*@")
 _CONNECT_SECONDS = 10.0
 _FRAME = struct.Struct(">BxxxL")
 _PIECE_BYTES = 64 * 1024
+_EVENTS_SECONDS = 2.0
+
+
+class _Actor(msgspec.Struct, rename="pascal"):
+    attributes: dict[str, str] = {}
+
+
+class _Refusal(msgspec.Struct):
+    message: str
+
+
+class _Event(msgspec.Struct, rename="pascal"):
+    actor: _Actor
 
 
 @asynccontextmanager
@@ -33,16 +50,32 @@ async def connect(variables: Mapping[str, str]) -> AsyncIterator[Docker]:
     Within the block every refusal that nobody else has explained becomes a sentence.
     """
     address = variables.get("DOCKER_HOST") or _DEFAULT
-    if not address.startswith(_SCHEMES):
-        raise SetupError(
-            f"DOCKER_HOST: {address!r} is no address of a Docker daemon; begin it with {', '.join(_SCHEMES)}"
-        )
+    shown = _show(address)
     docker = _open(address, variables)
     try:
-        with explained(f"the Docker daemon at {address} refused", address):
+        with explained(f"the Docker daemon at {shown} refused", shown):
             yield docker
     finally:
         await docker.close()
+
+
+def _show(address: str) -> str:
+    """Check an address and give it without what may be a password; raises SetupError."""
+    shown = _CREDENTIALS.sub("", address)
+    if address.startswith(_SCHEMES) and _leads_somewhere(address):
+        return shown
+    raise SetupError(
+        f"DOCKER_HOST: {shown!r} is no address of a Docker daemon; begin it with {', '.join(_SCHEMES)}, "
+        "and go on with a path or with host:port"
+    )
+
+
+def _leads_somewhere(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.path.strip("/") if parts.scheme == "unix" else parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
 
 
 def _open(address: str, variables: Mapping[str, str]) -> Docker:
@@ -79,8 +112,11 @@ def explained(what: str, address: str = "") -> Iterator[None]:
 
 
 def reason(error: DockerError) -> str:
-    """Give the daemon's own words in one line."""
-    return " ".join(str(error.message).split())
+    """Give the daemon's own words in one line, out of the JSON in which Podman leaves some of them."""
+    words = str(error.message)
+    with contextlib.suppress(msgspec.DecodeError):
+        words = msgspec.json.decode(words, type=_Refusal).message
+    return " ".join(words.split())
 
 
 async def create(docker: Docker, body: Mapping[str, Any], *, name: str, platform: str) -> str:
@@ -104,6 +140,27 @@ async def remove(docker: Docker, container: str) -> None:
     except DockerError as error:
         if error.status not in (GONE, CONFLICT):  # the latter: its removal is under way
             raise
+
+
+async def find_exec_end(docker: Docker, container: str, instance: str) -> int | None:
+    """Find the exit code of an exec instance in the daemon's recent events, a few hundred; raises DockerError."""
+    filters = json.dumps({"container": [container], "event": ["exec_die"]})
+    async with docker._query("events", params={"since": "1", "filters": filters}) as response:  # noqa: SLF001
+        # The events go on: nothing says which of them is the last so far.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_EVENTS_SECONDS), contextlib.aclosing(_attributes(response)) as events:
+                async for told in events:
+                    if told.get("execID") == instance:
+                        return int(told["exitCode"])
+    return None
+
+
+async def _attributes(response: aiohttp.ClientResponse) -> AsyncGenerator[Mapping[str, str]]:
+    try:
+        async for line in response.content:
+            yield msgspec.json.decode(line, type=_Event).actor.attributes
+    finally:
+        response.close()
 
 
 async def read_log(

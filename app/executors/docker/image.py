@@ -23,7 +23,8 @@ async def provide(docker: Docker, image: Image, site: Site) -> None:
     if image.pull != "always" and await _is_here(docker, image):
         return
     if image.pull == "never":
-        raise StepError(f"image {image.name!r} is not here, and may not be pulled (pull policy: never)")
+        where = f"here for {image.platform}" if image.platform else "here"
+        raise StepError(f"image {image.name!r} is not {where}, and may not be pulled (pull policy: never)")
     await _pull(docker, image, site)
 
 

@@ -107,8 +107,9 @@ class StepReader:
     async def _read(self, key: int, step: Step, moment: Moment, facts: list[Fact]) -> None:
         environment, held = self._environment, self._held
         cwd = environment.directory_of(step)
-        await self._read_conditions(key, step, moment, facts)
-        env = held.hide_credentials(await environment.evaluate_step_env(step, moment, cwd))
+        env = await environment.evaluate_step_env(step, moment, cwd)
+        await self._read_conditions(key, step, moment, env, facts)
+        env = held.hide_credentials(env)
         scope = environment.scope(step.name, moment, cwd=cwd, step_env=env)
         kind = step.executor.type
         texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
@@ -130,10 +131,12 @@ class StepReader:
     def _tell(self, facts: list[Fact], *more: Fact) -> None:
         facts += [Fact(fact.label, self._held.show(fact.text)) for fact in more if fact.text]
 
-    async def _read_conditions(self, key: int, step: Step, moment: Moment, facts: list[Fact]) -> None:
+    async def _read_conditions(
+        self, key: int, step: Step, moment: Moment, env: tuple[Pair, ...], facts: list[Fact]
+    ) -> None:
         if not step.preconditions:
             return
-        ways = await self._environment.ways_of_step(step, moment)
+        ways = await self._environment.ways_of_step(step, moment, env)
         verdicts = [await judge(condition, ways, self._held) for condition in step.preconditions]
         if any(verdict.unmet for verdict in verdicts):
             self.unmet[key] = tuple(verdict.unmet for verdict in verdicts)

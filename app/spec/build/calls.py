@@ -81,7 +81,7 @@ def _type(field: Field) -> str | None:
     """Read the type; one that nobody knows fails the step when it runs, but not the definition (3.6)."""
     kind = trimmed(field)
     if kind and kind not in EXECUTOR_TYPES:
-        meant = near(kind, EXECUTOR_TYPES)
+        meant = near(kind, EXECUTOR_TYPES) if field.report.may_hint() else ""
         hint = f"; did you mean {meant}?" if meant else ""
         field.warn(f"there is no executor {show(kind)}, so the step would fail{hint}")
     return kind

@@ -9,15 +9,17 @@ from typing import Any
 from app.spec.problem import MAX_PROBLEMS, Problem, shorten, show
 from app.spec.text import Mark, Node
 
+_MOST_HINTS = 200
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 class Report:
     """Gathers what is wrong with one document, and what is merely to be warned of."""
 
-    def __init__(self, dag: str = "", steps: int = 0) -> None:
+    def __init__(self, dag: str = "", before: Report | None = None) -> None:
         self.dag = dag
-        self.steps = steps  # how many the text holds up to here
+        self.steps: int = before.steps if before else 0  # how many the text holds up to here
+        self.hints: Iterator[int] = before.hints if before else iter(range(_MOST_HINTS))  # one for each that is left
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 
@@ -25,6 +27,10 @@ class Report:
     def full(self) -> bool:
         """Whether more problems are gathered than anybody reads."""
         return len(self.problems) >= MAX_PROBLEMS
+
+    def may_hint(self) -> bool:
+        """Whether to look for what somebody may have meant, which takes its time and is done so often in a text."""
+        return next(self.hints, None) is not None
 
     def add(self, path: str, message: str, mark: Mark = (0, 0)) -> None:
         """Note a problem, unless there are too many."""

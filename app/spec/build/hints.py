@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from app.spec.duration import duration_seconds
-from app.spec.problem import show
+from app.spec.problem import LONGEST_SHOWN, show
 
 _LIKE_ENOUGH = 0.7
 # What other formats call a thing, without case, dashes and underscores; the first that is known in a place counts.
@@ -74,6 +74,8 @@ _FLAGS |= {"false": "false", "1": "true", "0": "false"}
 
 def near(text: str, known: Iterable[str]) -> str:
     """Give the nearest of the known words, in any case of letters; an empty text when none is near."""
+    if len(text) > LONGEST_SHOWN:
+        return ""
     spellings = {word.lower(): word for word in known}
     found = get_close_matches(text.lower(), spellings, n=1, cutoff=_LIKE_ENOUGH)
     return spellings[found[0]] if found else ""

@@ -26,7 +26,7 @@ def continue_on(field: Field) -> ContinueOn | None:
                 field.refuse(f"must be failed or skipped, not {describe(field.value)}")
             return found
         case dict():
-            warn_of_unknown(field, CONTINUE_ON)
+            warn_of_unknown(field, list(CONTINUE_ON))
             read = {key: CONTINUE_ON[key][1](entry) for key, entry in field.entries() if key in CONTINUE_ON}
             return ContinueOn(**{CONTINUE_ON[key][0]: value for key, value in read.items() if value is not None})
         case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -102,12 +102,10 @@ class Shape:
 def refuse_unknown(field: Field, key: str, known: Sequence[str], owner: str = "") -> str:
     """Say that a key is not known, and which one may be meant, which is given back; ``owner`` is what else has it."""
     message = f"the key {show(key)} is not known"
-    if field.report.full:
-        return ""
     if owner:
         field.refuse_key(key, f"{message} here; it belongs to {owner}, so check the indentation")
         return ""
-    meant = meant_key(key, known)
+    meant = meant_key(key, known) if field.report.may_hint() else ""
     if meant:
         field.refuse_key(key, f"{message}; did you mean {meant}?")
     elif len(known) <= _FEW:
@@ -117,11 +115,11 @@ def refuse_unknown(field: Field, key: str, known: Sequence[str], owner: str = ""
     return meant
 
 
-def warn_of_unknown(field: Field, known: Collection[str]) -> None:
+def warn_of_unknown(field: Field, known: Sequence[str]) -> None:
     """Warn of the keys of a map that say nothing, in parts of the format where that is no error."""
     for key, entry in field.entries():
         if key not in known:
-            meant = meant_key(key, list(known))
+            meant = meant_key(key, known) if field.report.may_hint() else ""
             entry.warn("is ignored: the key is not known" + (f"; did you mean {meant}?" if meant else ""))
 
 

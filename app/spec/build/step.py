@@ -87,7 +87,7 @@ def _signal(field: Field) -> str | None:
     name = text(field)
     if name is None or name in SIGNALS:
         return name
-    meant = near(f"SIG{name.strip().upper().removeprefix('SIG')}", SIGNALS)
+    meant = near(f"SIG{name.strip().upper().removeprefix('SIG')}", SIGNALS) if field.report.may_hint() else ""
     hint = f"; did you mean {meant}?" if meant else ""
     field.refuse(f"must be the name of a signal such as SIGINT, not {describe(name)}{hint}")
     return None

@@ -118,13 +118,33 @@ def test_a_text_that_is_no_yaml_is_told_what_to_look_at(text: str, line: int, wo
     assert words in problem.message
 
 
-def test_names_are_not_compared_without_end() -> None:
-    steps = ", ".join(f"{{name: s{number}, command: x, depends: t{number}}}" for number in range(MAX_PROBLEMS))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "steps: [{name: build, command: x}, {command: x, depends: ["
+        + ", ".join(map("build{}".format, range(500)))
+        + "]}]",
+        "".join(f"name: d{number}\nstepz: []\n---\n" for number in range(500)),
+        "steps: [" + ", ".join(["{command: x, signalOnStop: INT}"] * 500) + "]",
+    ],
+    ids=["depends", "documents", "signals"],
+)
+def test_what_may_be_meant_is_looked_for_so_often_in_a_text(text: str) -> None:
+    hinted = ["did you mean" in problem.message for problem in problems_of(text)]
 
-    problems = problems_of(f"type: graph\nsteps: [{steps}]")
+    assert hinted == [True] * 200 + [False] * 300
 
-    assert len(problems) == MAX_PROBLEMS
-    assert "did you mean" not in problems[0].message
+
+def test_the_names_of_many_steps_are_not_compared() -> None:
+    steps = ", ".join(f"{{name: s{number}, command: x}}" for number in range(201))
+
+    assert "did you mean" not in problem_of(f"steps: [{steps}, {{command: x, depends: s_1}}]").message
+
+
+def test_of_many_wrong_schedules_the_first_thousand_are_told() -> None:
+    schedules = ", ".join(f"'TZ=Nowhere{number} * * * * *'" for number in range(MAX_PROBLEMS + 5))
+
+    assert len(problems_of(f"schedule: [{schedules}]")) == MAX_PROBLEMS
 
 
 @pytest.mark.parametrize(
