@@ -101,7 +101,8 @@ async def test_handlers_have_logs_under_their_names(numbers: Ended) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "written"), [("a b%?ä", "a%20b%25%3F%C3%A4"), ("a/b//c", "a%2Fb%2f%2Fc"), ("a%2Fb", "a%252Fb"), ("/", "%2F")]
+    ("step", "written"),
+    [("a b%?ä", "a%20b%25%3F%C3%A4"), ("a/b//c", "a%2Fb%2f%2Fc"), ("a%2Fb", "a%252Fb"), ("/", "%2F")],
 )
 async def test_a_step_name_may_hold_what_a_path_may_not(dagbook: Dagbook, step: str, written: str) -> None:
     ended = await dagbook.run(f"steps: [{{name: '{step}', command: echo here}}]\n")
