@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -81,10 +82,20 @@ def torture(*, seed: int | None, **said: object) -> int:
     options = Options(seed=secrets.randbits(32) if seed is None else seed, **said)  # type: ignore[arg-type]
     _check(options)
     try:
-        with nullcontext(None) if options.schedules else _ground(options) as ground:
+        with _interrupted_by_sigterm(), nullcontext(None) if options.schedules else _ground(options) as ground:
             return _report(_choose(options, ground), options)
     except TortureError as error:
         raise click.ClickException(f"the torture cannot go on: {error}") from error
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the torture as SIGINT does: with its servers, their steps, its folder and its database."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check(options: Options) -> None:

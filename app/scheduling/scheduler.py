@@ -94,10 +94,10 @@ class Scheduler:
         with suppress(DatabaseUnavailable):
             await self._database.write(lambda connection: services.stop(connection, self._id, now, now))
 
-    async def tick(self, at: datetime | None = None) -> None:
+    async def tick(self, at: datetime | None = None, *, from_end: bool = False) -> None:
         """See to everything that is due up to an instant, by default now; raises DatabaseUnavailable."""
         async with self._turn:
-            await self._ticker.tick(at)
+            await self._ticker.tick(at, from_end=from_end)
         if self._ticker.restarting:
             self._hurry.set()
 
@@ -117,8 +117,8 @@ class Scheduler:
     async def _tick_until_done(self) -> None:
         while not self._stopping.is_set():
             try:
-                await self._let_others_go_first()
-                await self.tick()
+                is_second = await self._let_others_go_first()
+                await self.tick(from_end=is_second)
             except DatabaseUnavailable as error:
                 _log.warning("schedules have to wait: %s", error)
                 await self._rest(self._stopping, _OUTAGE_SECONDS)
@@ -128,8 +128,8 @@ class Scheduler:
             else:
                 return
 
-    async def _let_others_go_first(self) -> None:
-        """Give the first of several servers a head start.
+    async def _let_others_go_first(self) -> bool:
+        """Give the first of several servers a head start; returns whether there is one.
 
         The rows of the slots decide all the same; but without it every server would run the commands in the params of
         each DAG, for one run. One that dies meanwhile needs none any more.
@@ -137,12 +137,14 @@ class Scheduler:
         now = self._now()
         found = await self._database.read(lambda connection: services.find(connection, services.SCHEDULER, now))
         ahead = ahead_of(self._id, found, now)
-        end = monotonic() + _HEAD_START_SECONDS
-        while ahead and monotonic() < end and not self._stopping.is_set():
+        for _ in range(round(_HEAD_START_SECONDS / _GLIMPSE_SECONDS) if ahead else 0):
+            if self._stopping.is_set():
+                break
             if not any(may_live(row, self._identity) for row in ahead):
                 self._lost()
-                return
+                break
             await self._rest(self._stopping, _GLIMPSE_SECONDS)
+        return bool(ahead)
 
     # -- between the ticks -----------------------------------------------------------------------------------
 

@@ -54,16 +54,18 @@ class Ticker:
         self._free = asyncio.Semaphore(_AT_ONCE)
         self.restarting = True  # whether runs may be waited for, which others may follow
 
-    async def tick(self, at: datetime | None = None) -> None:
+    async def tick(self, at: datetime | None = None, *, from_end: bool = False) -> None:
         """See to everything that is due up to an instant, by default now; raises DatabaseUnavailable.
 
+        Of two servers that do so at once one begins ``from_end``, so that they share the work and do not both do all.
         What could not be seen to before that comes again with the next tick, however late.
         """
         now = at or self._now()
         passed = stretch(self._last, await self._mark(), now)
         if passed is None:
             return
-        notes = await self._see_to(await self._find_work(passed), now)
+        found = await self._find_work(passed)
+        notes = await self._see_to(found[::-1] if from_end else found, now)
         await self._database.write(lambda connection: _finish(connection, notes, passed.until))
         self._last = passed.until
 
@@ -128,7 +130,7 @@ class Ticker:
     async def _try(self, timed: Timed, firing: Firing, now: datetime) -> Settled | None:
         seen = await self._database.glance(lambda connection: _look(connection, _slot(timed, firing).key))
         if seen is None:
-            return None  # it was deleted just now
+            return None  # it was deleted just now, or another server was faster
         dag_name = seen.dag["dag_name"]
         slot = msgspec.structs.replace(_slot(timed, firing), file_name=seen.dag["file_name"])
         match firing.kind:
@@ -169,7 +171,7 @@ def _catchup(dag: Row) -> Catchup:
 def _look(connection: ReadConnection, key: SlotKey) -> _Seen | None:
     """Read all that decides about a DAG in one transaction: with 500 of them due at once, each one counts."""
     dag = dags.get_by_key(connection, key.dag)
-    if dag is None:
+    if dag is None or schedules.is_handled(connection, key):
         return None
     return _Seen(dag, _read_latest(connection, dag["dag_name"], key) if key.kind == schedules.START else None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,10 +12,12 @@ from sqlalchemy import select, text
 
 from app.clock import now
 from app.db.database import Database
+from app.db.failure import DatabaseUnavailable
 from app.db.models.run import Run
 from app.upkeep.doctor import Doctor, Examination
 
 T = TypeVar("T")
+_PATIENCE_SECONDS, _AGAIN_SECONDS = 60.0, 0.5
 _GRACE_SECONDS = 180.0  # as servers have it that were told nothing else
 
 
@@ -31,16 +34,28 @@ def with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
     return asyncio.run(opened())
 
 
+def look(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Look at a database; on a machine that is busy with servers it may take more than one try to get a connection."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return with_database(url, work)
+        except DatabaseUnavailable:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_AGAIN_SECONDS)
+
+
 def query(url: str, statement: str, **values: Any) -> Sequence[Any]:
-    """Return the rows of a statement."""
-    return with_database(
+    """Return the rows of a statement that only reads."""
+    return look(
         url, lambda database: database.read(lambda connection: connection.execute(text(statement), values).all())
     )
 
 
 def query_all(url: str, statements: Mapping[str, str]) -> dict[str, Sequence[Any]]:
     """Return the rows of many statements by their names, over one connection."""
-    return with_database(
+    return look(
         url,
         lambda database: database.read(
             lambda connection: {name: connection.execute(text(one)).all() for name, one in statements.items()}
@@ -67,11 +82,11 @@ def find_violations(url: str) -> list[str]:
         report = await Doctor(database, _GRACE_SECONDS, now).examine(Examination())
         return [*(report.damage or ()), *(sentence for finding in report.findings for sentence in finding.sentences)]
 
-    return with_database(url, examine)
+    return look(url, examine)
 
 
 def find_ends(url: str, dag_name: str) -> dict[str, float]:
     """Return when the runs of a DAG that are over ended, in seconds since 1970, by their ids."""
     ended = select(Run.run_id, Run.finished_at).where(Run.dag_name == dag_name, Run.finished_at.is_not(None))
-    rows = with_database(url, lambda database: database.read(lambda connection: connection.execute(ended).all()))
+    rows = look(url, lambda database: database.read(lambda connection: connection.execute(ended).all()))
     return {row.run_id: row.finished_at.timestamp() for row in rows}

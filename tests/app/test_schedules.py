@@ -19,7 +19,7 @@ from app.db.failure import DatabaseUnavailable
 from app.db.repositories import dags, runs, schedules
 from app.executors import proc
 from app.main import Server
-from app.scheduling.due import MINUTE, cut
+from app.scheduling.due import MINUTE, cut, stretch
 from app.scheduling.scheduler import Scheduler
 from app.scheduling.tick import Ticker
 from tests.app.dagbook import Dagbook, client_of, serving
@@ -133,6 +133,32 @@ async def test_a_minute_is_seen_to_once_whoever_looks_at_it(clockwork: Clockwork
     await clockwork.another().tick(clockwork.minute(0))
     assert len(await clockwork.runs()) == 1
     assert await clockwork.outcomes() == ["started"]
+
+
+async def test_what_another_server_has_begun_meanwhile_is_not_even_evaluated(
+    clockwork: Clockwork, tmp_path: Path
+) -> None:
+    if clockwork.server.parts.database.dialect == "sqlite":
+        pytest.skip("a SQLite file has one server")
+    noted = f"params: 'A=`echo x >>{tmp_path}/evaluated`'\n"
+    for number in range(3):
+        await clockwork.store(f"{EVERY_MINUTE}{noted}{QUICK}", f"{clockwork.name}{number}")
+    slow = clockwork.another()._ticker
+    passed = stretch(None, clockwork.minute(-1), clockwork.minute(0))
+    assert passed is not None
+    work = await slow._find_work(passed)
+    await clockwork.tick(0)
+    assert await slow._see_to(work, clockwork.minute(0)) == []
+    assert (tmp_path / "evaluated").read_text() == "x\n" * 3
+
+
+async def test_two_servers_that_begin_at_both_ends_do_everything_once(clockwork: Clockwork) -> None:
+    names = [f"{clockwork.name}{number}" for number in range(8)]
+    for name in names:
+        await clockwork.store(EVERY_MINUTE + QUICK, name)
+    one, two = clockwork.server.scheduler, clockwork.another()
+    await asyncio.gather(one.tick(clockwork.minute(0)), two.tick(clockwork.minute(0), from_end=True))
+    assert [len(await clockwork.runs(name)) for name in names] == [1] * 8
 
 
 async def test_a_scheduler_waits_for_those_ahead_of_it_while_they_live(
@@ -784,7 +810,7 @@ async def test_a_tick_that_the_database_did_not_let_happen_comes_again(
     await come_true(look)
 
 
-@pytest.mark.parametrize(("other", "rests"), [("0", [2.0]), ("~", [])])
+@pytest.mark.parametrize(("other", "rests"), [("0", [0.1] * 20), ("~", [])])
 async def test_of_several_servers_the_first_has_a_head_start(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch, other: str, rests: list[float]
 ) -> None:

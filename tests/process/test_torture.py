@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +16,10 @@ from app.torture.detection import Detection
 from app.torture.killing import Killing, Size
 from app.torture.sleeping import Sleeping
 from app.torture.trial import Ground
-from tests.process import store
+from tests.process import processes, store
 from tests.process.postgres import Cluster
+from tests.process.program import ROOT
+from tests.process.waiting import wait_for
 
 _MOST_SECONDS = 20  # promise R6
 
@@ -49,3 +55,21 @@ def test_the_runs_of_a_killed_server_have_another_owner_within_seconds(tmp_path:
 def test_no_step_fails_for_a_server_that_sleeps_longer_than_its_lease(tmp_path: Path, cluster: Cluster) -> None:
     sleeping = Sleeping(Ground(tmp_path, store.make_database(cluster.url)), rounds=1, seconds=12, seed=3)
     assert sleeping.run() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_torture_that_is_interrupted_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "app", "torture", "--kills", "1000", "--runs", "1000", "--seed", "1"]
+    torture = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        wait_for("a step", lambda: [*tmp_path.glob("dagbook-torture-*/witness")])
+        torture.send_signal(number)
+        _, told = torture.communicate(timeout=60)
+    finally:
+        torture.kill()
+        torture.wait()
+    assert (torture.returncode, told.decode().splitlines()[-1]) == (1, "Error: interrupted")
+    assert [*tmp_path.iterdir()] == []
+    assert processes.with_argument(str(tmp_path)) == []

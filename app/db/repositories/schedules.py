@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import Select, bindparam, delete, func, insert, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.database import ReadConnection, WriteConnection
@@ -86,6 +86,7 @@ _find_outcomes = select(*_SLOT_KEY, ScheduleSlot.outcome).where(
 _find_handled = select(*_SLOT_KEY).where(
     ScheduleSlot.minute > bindparam("after"), ScheduleSlot.minute <= bindparam("until")
 )
+_is_handled = select(literal(1)).where(*_IS_SLOT)
 _get_starter = select(*_SLOT_KEY).where(ScheduleSlot.run_id == bindparam("run"))
 _find_restarting = (
     select(*_SLOT_KEY, ScheduleSlot.file_name, ScheduleSlot.restarts)
@@ -147,6 +148,14 @@ def find_handled(connection: ReadConnection, after: datetime, until: datetime) -
     """Return the slots of a stretch of time that somebody has seen to."""
     rows = connection.execute(_find_handled, {"after": after, "until": until})
     return {SlotKey(dag, kind, minute) for dag, kind, minute in rows}
+
+
+def is_handled(connection: ReadConnection, key: SlotKey) -> bool:
+    """Say whether somebody has seen to a slot, on PostgreSQL: a SQLite file has nobody else."""
+    if connection.dialect.name != "postgresql":
+        return False
+    slot = {"b_dag": key.dag, "b_kind": key.kind, "b_minute": key.minute}
+    return connection.execute(_is_handled, slot).first() is not None
 
 
 def get_starter(connection: ReadConnection, run: int) -> SlotKey | None:
