@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useRef, useState } from "../vendor/core.js";
 import { get } from "./api.js";
-import { listen } from "./feed.js";
+import { listen, liveness } from "./feed.js";
 
 const SETTLE = 150; // milliseconds: a burst of changes is one reload
 
@@ -37,6 +37,11 @@ export function useLoad(path, query = {}, concerns = null) {
     return () => control.current?.abort();
   }, [reload]);
   useChanges(concerns, reload);
+  const unanswered = state.key === key && state.error?.status === 0;
+  const live = liveness.value === "live";
+  useEffect(() => {
+    if (live && unanswered) reload(); // the server is back
+  }, [live, unanswered]);
 
   const fresh = state.key === key;
   return { data: fresh ? state.data : null, error: fresh ? state.error : null, loading: !fresh, reload };
