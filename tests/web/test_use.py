@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Dialog, Locator, expect
+from playwright.async_api import Browser, Dialog, Locator, Route, expect
 
 from tests.process.conftest import end
 from tests.process.program import Program
@@ -252,6 +253,33 @@ async def test_a_server_that_is_gone_is_said_and_one_that_is_back_is_noticed(bro
     finally:
         own.client.close()
         end(own.program)
+
+
+async def test_a_page_is_renewed_also_while_changes_never_cease(visitor: Visitor, site: Site) -> None:
+    site.save("restless", ONE)
+    page = await visitor.open("/dags/restless")
+    await expect(page.get_by_role("img", name="Live")).to_be_visible()
+    done = asyncio.Event()
+
+    async def slowly(route: Route) -> None:
+        await asyncio.sleep(3)  # the next changes come sooner, however busy the machine is
+        await route.continue_()
+
+    async def change() -> None:
+        for number in count():
+            if done.is_set():
+                return
+            await asyncio.to_thread(site.send, "POST", "/dags/restless/suspend", {"suspend": number % 2 == 0})
+
+    await page.route("**/api/v2/dags/restless", slowly)
+    changing = asyncio.create_task(change())
+    try:
+        for _ in range(2):
+            await page.wait_for_event("response", lambda answer: answer.url.endswith("/api/v2/dags/restless"))
+    finally:
+        done.set()
+        await changing
+        await page.unroute_all(behavior="wait")
 
 
 async def test_whoever_fills_a_log_with_failures_is_one_row_on_the_dashboard(visitor: Visitor, site: Site) -> None:

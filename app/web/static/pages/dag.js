@@ -54,6 +54,9 @@ export default function DagPage({ params }) {
 function Header({ name, details, reload }) {
   const [asked, setAsked] = useState(query.peek().get("start") ? "start" : null);
   const close = () => setAsked(null);
+  useEffect(() => {
+    if (query.peek().has("start")) setQuery({ start: null }); // once: not again on a reload, or on the way back
+  }, []);
   const { dag, suspended } = details;
   const path = ["dags", name];
   const toggle = () => attempt(() => post([...path, "suspend"], { suspend: !suspended }).then(reload), suspended ? `${name} starts by its schedule again.` : `${name} is suspended: its schedule starts nothing.`);

@@ -53,11 +53,13 @@ export default function RunPage({ params }) {
 }
 
 function Run({ address, run, reload }) {
-  const view = query.value.get("view") ?? "steps";
+  const asked = query.value.get("view");
+  const view = VIEWS.some(({ id }) => id === asked) ? asked : "steps";
   const first = telling(run);
   const chosen = query.value.get("step") ?? first?.step.name;
   const inside = query.value.get("in"); // a sub-run whose step is chosen
   const node = nodesOf(run).find((one) => one.step.name === chosen);
+  const known = inside || node;
   const choose = (step, sub = null) => setQuery({ step, in: sub, stream: null }, { replace: false });
   const steps = stepsOf(run.nodes);
   const active = isActive(run.status);
@@ -73,7 +75,8 @@ function Run({ address, run, reload }) {
         ${view === "spec" && html`<${RunSpec} run=${run} />`}
         ${["steps", "graph", "gantt"].includes(view) && html`<${Tally} run=${run} />`}
       </section>
-      ${chosen && html`<${Output} address=${inside ? { ...address, subRunId: inside } : address} root=${address} step=${chosen} node=${inside ? null : node} run=${run} reload=${reload} steps=${steps} />`}
+      ${chosen && !known && html`<section class="run-right" aria-label="Step"><${Empty} title="This run has no such step">It has none called <code>${chosen}</code>: choose one of its steps.<//></section>`}
+      ${chosen && known && html`<${Output} address=${inside ? { ...address, subRunId: inside } : address} root=${address} step=${chosen} node=${inside ? null : node} run=${run} reload=${reload} steps=${steps} />`}
     </div>`;
 }
 
@@ -91,7 +94,7 @@ function Header({ address, run, reload, steps, chosen, onChoose }) {
   const params = partsOf(run.params);
   return html`<header class="run-header">
     <div class="row">
-      <h1><a href=${href(["dags", run.name])}>${run.name}</a></h1>
+      <h1>${address.subRunId && !run.revision ? run.name : html`<a href=${href(["dags", run.name])}>${run.name}</a>`}</h1>
       <span role="status"><${Status} of=${run.status} /></span>
       <${Id} of=${run.dagRunId} />
       <span class="grow"></span>
@@ -130,8 +133,8 @@ function parentPage(run) {
 }
 
 function startedBy({ trigger, actor }) {
-  if (!trigger) return "";
-  const ways = { api: "the API", call: "another DAG", reschedule: "a reschedule" };
+  if (!trigger || trigger === "subdag") return ""; // "called by" says it
+  const ways = { api: "the API", reschedule: "a reschedule" };
   return [ways[trigger] ?? trigger, actor].filter(Boolean).join(", ");
 }
 

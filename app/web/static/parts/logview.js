@@ -172,9 +172,10 @@ function seen({ front, back, inverse }) {
   return inverse ? { front: back ?? (front ? "black" : null), back: front } : { front, back };
 }
 
+/** Whether dark letters read better on a colour than white ones (relative luminance, WCAG). */
 function isLight(color) {
-  const [red, green, blue] = color.match(/\d+/g).map(Number);
-  return red * 0.3 + green * 0.6 + blue * 0.1 > 140;
+  const [red, green, blue] = color.match(/\d+/g).map((part) => (Number(part) / 255) ** 2.2);
+  return red * 0.2126 + green * 0.7152 + blue * 0.0722 > 0.179;
 }
 
 /** The parts of a text, with what is searched for marked. */

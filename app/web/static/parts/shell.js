@@ -84,7 +84,18 @@ function Stale() {
   return html`<div role="status">${late && html`<p class="stale"><${Icon} name="wait" />The server does not answer. What shows here may be old; it is tried again by itself.</p>`}</div>`;
 }
 
+/** On a phone the pages are a strip: the one that is shown is in sight. */
+function useInSight(place) {
+  const strip = useRef();
+  useEffect(() => {
+    const here = strip.current?.querySelector("[aria-current]");
+    if (here) strip.current.scrollLeft = here.offsetLeft - (strip.current.clientWidth - here.clientWidth) / 2;
+  }, [place]);
+  return strip;
+}
+
 export function Shell({ children }) {
+  const strip = useInSight(path.value);
   const places = [...PLACES, ...(hasUsers && may("admin") ? ADMIN_PLACES : [])];
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
@@ -95,7 +106,7 @@ export function Shell({ children }) {
       <${ThemeChoice} />
       <${Person} />
     </header>
-    <nav aria-label="Pages">
+    <nav aria-label="Pages" ref=${strip}>
       ${places.map(([to, name, icon]) => html`<${Place} key=${to} to=${to} name=${name} icon=${icon} />`)}
       <span class="version faint">${facts.version}</span>
     </nav>

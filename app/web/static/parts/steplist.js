@@ -79,20 +79,20 @@ function Called({ address, called, known, inside, picked, onChoose }) {
   const first = ordered.find(failed)?.dagRunId;
   return html`<ol class="called">
     ${called.length > 1 && known.size > 0 && html`<li class="faint small">${plural(called.length, "run")}: ${sumUp(called, known)}</li>`}
-    ${ordered.slice(0, most).map(({ dagRunId, params }) => html`<${SubRun} key=${dagRunId} address=${address} id=${dagRunId} params=${params} sub=${known.get(dagRunId)}
+    ${ordered.slice(0, most).map(({ dagRunId, params }) => html`<${SubRun} key=${dagRunId} address=${address} id=${dagRunId} params=${params} sub=${known.get(dagRunId)} alone=${called.length === 1}
       startOpen=${dagRunId === inside || dagRunId === first} inside=${inside} picked=${picked} onChoose=${onChoose} />`)}
     ${called.length > most && html`<li><button type="button" onClick=${() => setMost(most + 500)}>Show ${Math.min(500, called.length - most)} more of ${called.length}</button></li>`}
   </ol>`;
 }
 
-function SubRun({ address, id, params, sub, startOpen, inside, picked, onChoose }) {
+function SubRun({ address, id, params, sub, alone, startOpen, inside, picked, onChoose }) {
   const [turned, setOpen] = useState(null); // by hand
   const open = turned ?? startOpen;
   const own = { ...address, subRunId: id };
   return html`<li>
     <div class="step">
       <button type="button" class="quiet" aria-expanded=${open} aria-label=${`Steps of run ${id}`} onClick=${() => setOpen(!open)}><${Icon} name=${open ? "shut" : "open"} /></button>
-      <a href=${href(pageOf(own))} title=${id}>${short(id)}</a>
+      <a href=${href(pageOf(own))} title=${id}>${alone && sub?.name ? sub.name : short(id)}</a>
       ${sub && html`<${Status} of=${sub.status} />`}
       <span class="faint cut" title=${params}>${params}</span>
     </div>
