@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -39,7 +39,13 @@ from app.settings import read
 from app.spec.library import Library, definition_row
 from app.spec.model import Dag
 
-BATCH = 2000
+# How many runs go together. What a transaction of SQLite writes is written once only while it fits into the cache; keys
+# go with time, so runs of many days side by side share pages only when there are many of them. PostgreSQL gives up
+# transactions that stand still for long, as one does while its rows are made.
+BATCHES = {"sqlite": 8000, "postgresql": 2000}
+CACHE_KIB = 400_000
+LOOKED_UP = 1000  # by one statement
+T = TypeVar("T")
 RUNNING, SUCCEEDED, PARTLY = 1, 4, 6
 RUN_FINAL, NODE_FINAL = frozenset({2, 3, 4, 6}), frozenset({0, 2, 3, 4, 5, 6})
 Seconds = Annotated[float, Meta(ge=0, le=253_402_300_799)]
@@ -142,7 +148,9 @@ class Seeder:
         self._known: dict[tuple[str, tuple[str, ...]], Known] = {}
 
     async def learn(self) -> None:
-        """Find out which DAGs are stored."""
+        """Find out which DAGs are stored, and make room for many rows at a time."""
+        if self._database.dialect == "sqlite":
+            await self._database.write(lambda connection: connection.exec_driver_sql(f"PRAGMA cache_size=-{CACHE_KIB}"))
         for row in await self._database.read(lambda connection: dags.find_hashes(connection, DagFilter())):
             await self._learn(row["file_name"])
 
@@ -158,8 +166,9 @@ class Seeder:
         return await self._database.write(lambda connection: self._store(connection, runs))
 
     def _store(self, connection: WriteConnection, runs: Sequence[SeededRun]) -> int:
-        used = transitions.find_used(connection, {(run.name, run.dag_run_id) for run in runs})
+        used = {pair for some in in_batches(runs, LOOKED_UP) for pair in _find_used(connection, some)}
         new = [run for run in runs if (run.name, run.dag_run_id) not in used]
+        new.sort(key=lambda run: run.started_at)
         made = [Rows(run, self._definition(connection, run)) for run in new]
         RUN_INSERTS.store(connection, [rows.run for rows in made])
         search.add(connection, [rows.run for rows in made])
@@ -168,8 +177,8 @@ class Seeder:
         NODE_INSERTS.store(connection, [node for rows in made for node in rows.nodes])
         EVENT_INSERTS.store(connection, [event for rows in made for event in rows.events])
         # The database knows no way from begun to succeeded in one step. A time says which steps ended at all.
-        keys = {"keys": [rows.key for rows in made]}
-        if made:
+        for some in in_batches(made, LOOKED_UP):
+            keys = {"keys": [rows.key for rows in some]}
             connection.execute(NODE_BEGINS, keys)
             connection.execute(RUN_BEGINS, keys)
         NODE_ENDS.store(connection, [end for rows in made for end in rows.node_ends])
@@ -285,10 +294,14 @@ def _spec(run: SeededRun) -> str:
     return msgspec.json.encode({"name": run.name, "steps": steps}).decode() + "\n"  # JSON is YAML
 
 
-def in_batches(runs: Iterable[SeededRun]) -> Iterator[list[SeededRun]]:
-    """Cut runs into lists of at most so many."""
-    iterator = iter(runs)
-    while batch := list(islice(iterator, BATCH)):
+def _find_used(connection: WriteConnection, runs: Iterable[SeededRun]) -> set[tuple[str, str]]:
+    return transitions.find_used(connection, {(run.name, run.dag_run_id) for run in runs})
+
+
+def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Cut what there is into lists of at most so many."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
         yield batch
 
 
@@ -301,7 +314,7 @@ async def seed(file: Path) -> int:
     try:
         seeder = Seeder(database)
         await seeder.learn()
-        for batch in in_batches(read_runs(file)):
+        for batch in in_batches(read_runs(file), BATCHES[database.dialect]):
             stored += await seeder.store(batch)
     except (LineError, OSError) as error:
         print(f"{error}; {stored} runs are stored", file=sys.stderr)

@@ -1,8 +1,7 @@
 """Slashes inside of names in paths: a step or a queue may be called ``x/y``, which clients write as ``x%2Fy``.
 
 Servers decode paths before they are routed, so such a name would fall into two segments. Only these two nouns have
-names that are free texts; everywhere else an encoded slash stays what it was, and so names nothing (api-behaviour 1.5
-and 5).
+names that are free texts; everywhere else an encoded slash stays what it was (api-behaviour 1.5, 5).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _SEGMENT = "(?:(?!%2[fF])[^/])+"
 
 
 class SlashesInNames:
-    """Keeps encoded slashes of a step's or a queue's name out of the routing; ``restore`` puts them back behind it."""
+    """Keeps the encoded slashes of a step's or a queue's name out of the routing; ``restore`` puts them back."""
 
     def __init__(self, app: ASGIApp, api_path: str) -> None:
         run = f"dag-runs/{_SEGMENT}/{_SEGMENT}(?:/sub-dag-runs/{_SEGMENT})?"

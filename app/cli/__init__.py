@@ -16,13 +16,16 @@ from app.settings import SettingsError
 # what another one needs.
 COMMANDS = {
     "serve": Entry("app.cli.serve:serve", "Serve the API."),
+    "server": Entry("app.cli.serve:serve", "The same as serve."),
+    "start-all": Entry("app.cli.serve:serve", "The same as serve."),
     "worker": Entry("app.cli.worker:worker", "Drive runs that ask for this machine's labels."),
-    "run": Entry("app.cli.run:run", "Run a definition in this terminal."),
+    "run": Entry("app.cli.run:run", "Run a definition, or a stored DAG, in this terminal."),
     "start": Entry("app.cli.run:run", "The same as run."),
     "runs": Entry("app.cli.runs:runs", "List runs, and look for some."),
     "enqueue": Entry("app.cli.enqueue:enqueue", "Let a definition wait in its queue until there is room."),
     "dequeue": Entry("app.cli.enqueue:dequeue", "Take a run out of its queue."),
     "queue": Entry("app.cli.queue:queue", "Look at queues, pause, resume, reorder or clear them."),
+    "status": Entry("app.cli.status:status", "Show how a run stands, step by step."),
     "retry": Entry("app.cli.retry:retry", "Try a run again: what failed, or one step."),
     "stop": Entry("app.cli.stop:stop", "Stop a run, or all runs of a DAG."),
     "dry": Entry("app.cli.dry:dry", "Show what a run would do, and run nothing."),
@@ -39,9 +42,10 @@ COMMANDS = {
     "config": Entry("app.cli.config:config", "Print every setting, its value and where that came from."),
     "version": Entry("app.cli.version:version", "Print the version."),
 }
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
-@click.group(cls=LazyGroup, entries=COMMANDS, invoke_without_command=True)
+@click.group(cls=LazyGroup, entries=COMMANDS, invoke_without_command=True, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="dagbook", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:

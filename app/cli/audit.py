@@ -13,6 +13,7 @@ import msgspec
 
 from app.cli.client import body_of, open_api
 from app.cli.failures import said_plainly
+from app.cli.group import CommandGroup
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
 from app.db.database import Database
@@ -28,10 +29,6 @@ from app.upkeep.audit_verification import KnownSeal, Verified, verify
 Work = Callable[[httpx.AsyncClient], Awaitable[None]]
 _HASH_DIGITS = 64
 _HEAD = ("ENTRY", "TIME", "ACTOR", "VIA", "ACTION", "OBJECT", "OUTCOME")
-
-
-class _AuditGroup(GlobalOptions, click.Group):
-    """The group of commands about the audit."""
 
 
 class _Time(click.ParamType[datetime]):
@@ -60,7 +57,7 @@ class _Seal(click.ParamType[KnownSeal]):
         return KnownSeal(int(number), hashed.lower())
 
 
-@click.group(cls=_AuditGroup)
+@click.group(cls=CommandGroup)
 def audit() -> None:
     """See who did what, prove that nobody has changed that since, and remove what is old."""
 

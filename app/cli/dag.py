@@ -12,6 +12,7 @@ import httpx
 
 from app.cli.client import body_of, open_api
 from app.cli.failures import said_plainly
+from app.cli.group import CommandGroup
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
 from app.definitions.settings import CATCHUPS
@@ -26,11 +27,7 @@ Work = Callable[[httpx.AsyncClient], Awaitable[int]]
 _number = click.IntRange(min=1)
 
 
-class _DagGroup(GlobalOptions, click.Group):
-    """The group of commands about stored DAGs."""
-
-
-@click.group(cls=_DagGroup)
+@click.group(cls=CommandGroup)
 def dag() -> None:
     """Look at the history of a stored DAG, go back in it, or set what its text cannot say.
 

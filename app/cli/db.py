@@ -7,6 +7,7 @@ import asyncio
 import click
 
 from app.cli.failures import said_plainly
+from app.cli.group import CommandGroup
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.serve import own_database
 from app.db.check import check as check_schema
@@ -16,11 +17,7 @@ from app.db.upgrade import upgrade as upgrade_schema
 from app.db.url import hide_password
 
 
-class _DbGroup(GlobalOptions, click.Group):
-    """The group of commands about the schema."""
-
-
-@click.group(cls=_DbGroup)
+@click.group(cls=CommandGroup)
 def db() -> None:
     """Upgrade the database, or see how it stands."""
 

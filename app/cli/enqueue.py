@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,8 +12,8 @@ from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions, settings_options
 from app.cli.params import params_text
 from app.cli.queue import items_path, with_queues
-from app.cli.run import read_file
-from app.names import is_name, shorten, strip_suffix
+from app.cli.run import find_source, require_stored
+from app.names import shorten
 
 
 @click.command(cls=GlobalOptions)
@@ -34,18 +33,13 @@ def enqueue(  # noqa: PLR0913 - one for each option
 
     Where no server works on the database, it waits until there is one.
     """
-    body = {"params": params_text(params, words), "dagRunId": run_id, "queue": queue, "priority": priority}
-    file = Path(what)
-    if file.is_file():
-        given = {"spec": read_file(file), "name": name or file.stem, "sourceDirectory": str(file.resolve().parent)}
-        path, body = "/dag-runs/enqueue", body | given
-    elif is_name(what):
-        path, body = f"/dags/{strip_suffix(what)}/enqueue", body | {"dagName": name}
-    else:
-        raise click.ClickException(f"there is no file {shorten(what)}, and no DAG can have that name")
+    source = find_source(what, name)
+    wanted = {"params": params_text(params, words), "dagRunId": run_id, "queue": queue, "priority": priority}
 
     async def work(api: Api) -> None:
-        run = body_of(await api.client.post(path, json=body))["dagRunId"]
+        if not source.name:
+            await require_stored(api, source)
+        run = body_of(await api.client.post(f"{source.path}/enqueue", json=source.body | wanted))["dagRunId"]
         click.echo(f"run {run} waits in its queue" + (", until a server begins it" if api.inside else ""))
 
     with_queues("enqueue", work)

@@ -1,4 +1,4 @@
-"""Errors of the database, said in a terminal as one sentence."""
+"""Errors of the database and of files, said in a terminal as one sentence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def said_plainly(command: Callable[P, T]) -> Callable[P, T]:
-    """Let a command end with a sentence where the database cannot be used."""
+    """Let a command end with a sentence where the database, or a file or folder that it needs, cannot be used."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -26,5 +26,9 @@ def said_plainly(command: Callable[P, T]) -> Callable[P, T]:
             raise click.ClickException(str(error)) from error
         except DatabaseUnavailable as error:
             raise click.ClickException(f"the database is unavailable: {error}") from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
     return wrapped

@@ -1,8 +1,9 @@
-"""A group of commands that are imported when they are used."""
+"""Groups of commands: one whose commands are imported when they are used, and those below it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ import click
 
 from app.api.imports import hidden
 from app.cli.options import GlobalOptions
+
+_LONGEST_SUMMARY = 1000  # characters; more than any
 
 
 class Entry(NamedTuple):
@@ -19,7 +22,29 @@ class Entry(NamedTuple):
     summary: str
 
 
-class LazyGroup(GlobalOptions, click.Group):
+class CommandGroup(GlobalOptions, click.Group):
+    """A group that tells which command may have been meant, and the whole first sentence of each."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and (close := get_close_matches(name, self.list_commands(ctx), n=1)):
+            ctx.fail(f"No such command {name!r}. Did you mean {close[0]!r}?")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table into the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._summary(ctx, name)) for name in self.list_commands(ctx)])
+
+    def _summary(self, ctx: click.Context, name: str) -> str:
+        command = self.get_command(ctx, name)
+        return "" if command is None else command.get_short_help_str(_LONGEST_SUMMARY)
+
+
+class LazyGroup(CommandGroup):
     """A group that knows its commands by a table and imports none of them for its own help."""
 
     def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
@@ -42,8 +67,6 @@ class LazyGroup(GlobalOptions, click.Group):
             command: click.Command = getattr(import_module(module), name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table into the help."""
+    def _summary(self, ctx: click.Context, name: str) -> str:
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])
+        return self.entries[name].summary

@@ -23,7 +23,7 @@ _MARKS = {
     NodeStatus.PARTIALLY_SUCCEEDED: ("✓", "yellow"),
 }
 _LOOK_SECONDS = 0.1
-_HANDLERS = ("onSuccess", "onFailure", "onCancel", "onExit")
+HANDLERS = ("onSuccess", "onFailure", "onCancel", "onExit")
 
 
 class Progress:
@@ -46,7 +46,7 @@ class Progress:
             click.secho(f"{run['name']}  {run['dagRunId']}", bold=True)
         self._run = run
         steps = (node for node in run["nodes"] if node["step"]["name"] not in self._hidden)
-        for node in [*steps, *(run[name] for name in _HANDLERS if name in run)]:
+        for node in [*steps, *(run[name] for name in HANDLERS if name in run)]:
             await self._show(node)
         return RunStatus(run["status"])
 

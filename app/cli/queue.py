@@ -11,6 +11,7 @@ import click
 
 from app.cli.client import Api, body_of, open_api, run_path
 from app.cli.failures import said_plainly
+from app.cli.group import CommandGroup
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
 from app.main import open_clerk
@@ -43,11 +44,7 @@ def _path(queue: str) -> str:
     return f"/queues/{quote(queue, safe='')}"
 
 
-class _QueueGroup(GlobalOptions, click.Group):
-    """The group of commands about queues."""
-
-
-@click.group(cls=_QueueGroup)
+@click.group(cls=CommandGroup)
 def queue() -> None:
     """Look at queues, pause, resume, reorder or clear them, through the server if one is running."""
 

@@ -20,18 +20,21 @@ _KEPT = frozenset({NodeStatus.SUCCEEDED, NodeStatus.PARTIALLY_SUCCEEDED, NodeSta
 
 @click.command(cls=GlobalOptions)
 @click.argument("name", metavar="NAME")
-@click.argument("run_id", metavar="RUN_ID")
+@click.argument("run_id", required=False, default="", metavar="RUN_ID")
+@click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @click.option("--step", default="", metavar="STEP", help="Run this step alone, and nothing that depends on it.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
 @said_plainly
-def retry(*, name: str, run_id: str, step: str) -> int:
+def retry(*, name: str, run_id: str, given: str, step: str) -> int:
     """Run again what failed in run RUN_ID of the DAG NAME, and all that depends on it.
 
     The exit status is that of ``run``: 0 when the run succeeds or is stopped, 1 otherwise.
     """
+    if not (run_id or given):
+        raise click.UsageError("Missing argument 'RUN_ID'.")
     settings = current_settings()
     configure(settings.log_format, "warning")
-    return uvloop.run(_retry(settings, name, run_id, step))
+    return uvloop.run(_retry(settings, name, run_id or given, step))
 
 
 async def _retry(settings: Settings, name: str, run_id: str, step: str) -> int:

@@ -82,10 +82,11 @@ async def _gather(client: httpx.AsyncClient, path: str, query: dict[str, Any], l
 
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
-    return run["startedAt"] or "-", run["name"], run["dagRunId"], run["statusLabel"].replace("_", " "), _duration(run)
+    return run["startedAt"] or "-", run["name"], run["dagRunId"], run["statusLabel"].replace("_", " "), duration(run)
 
 
-def _duration(run: dict[str, Any]) -> str:
-    if not run["startedAt"] or not run["finishedAt"]:
+def duration(run: dict[str, Any]) -> str:
+    """Say how long a run or a step took; a dash while it is not over."""
+    if {run["startedAt"], run["finishedAt"]} & {"", "-"}:
         return "-"
     return str(datetime.fromisoformat(run["finishedAt"]) - datetime.fromisoformat(run["startedAt"]))

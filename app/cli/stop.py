@@ -18,9 +18,10 @@ from app.telemetry.logging import configure
 @click.command(cls=GlobalOptions)
 @click.argument("name", metavar="NAME")
 @click.argument("run_id", required=False, default="", metavar="[RUN_ID]")
+@click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
 @said_plainly
-def stop(*, name: str, run_id: str) -> None:
+def stop(*, name: str, run_id: str, given: str) -> None:
     """Ask run RUN_ID of the DAG NAME to stop; without RUN_ID, all its running runs.
 
     The request is answered at once and the run ends a little later. When no server works on the database, the
@@ -28,7 +29,7 @@ def stop(*, name: str, run_id: str) -> None:
     """
     settings = current_settings()
     configure(settings.log_format, "warning")
-    uvloop.run(_stop(settings, name, run_id))
+    uvloop.run(_stop(settings, name, run_id or given))
 
 
 async def _stop(settings: Settings, name: str, run_id: str) -> None:

@@ -10,15 +10,12 @@ import httpx
 from app.auth.roles import Role
 from app.cli.client import body_of
 from app.cli.failures import said_plainly
+from app.cli.group import CommandGroup
 from app.cli.options import GlobalOptions, settings_options
 from app.cli.people import print_table, with_people
 
 
-class _TokensGroup(GlobalOptions, click.Group):
-    """The group of commands about personal tokens."""
-
-
-@click.group(cls=_TokensGroup)
+@click.group(cls=CommandGroup)
 def tokens() -> None:
     """Make and revoke personal API tokens, through the server if one is running; its auth_mode has to be builtin."""
 

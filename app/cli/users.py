@@ -8,17 +8,14 @@ import httpx
 from app.auth.roles import Role
 from app.cli.client import body_of
 from app.cli.failures import said_plainly
+from app.cli.group import CommandGroup
 from app.cli.options import GlobalOptions, settings_options
 from app.cli.people import ask_password, find_user, print_table, with_people
 
 _ROLE = click.Choice([role.value for role in Role])
 
 
-class _UsersGroup(GlobalOptions, click.Group):
-    """The group of commands about users."""
-
-
-@click.group(cls=_UsersGroup)
+@click.group(cls=CommandGroup)
 def users() -> None:
     """Make, change and remove users, through the server if one is running; its auth_mode has to be builtin."""
 

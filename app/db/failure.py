@@ -17,6 +17,7 @@ _SQLITE_REASONS = {
     sqlite3.SQLITE_IOERR: "the database file cannot be read or written",
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
+    sqlite3.SQLITE_NOTADB: "the file is no SQLite database",
 }
 # Classes and codes of SQLSTATE; the longest that fits is taken.
 _POSTGRES_REASONS = {

@@ -41,6 +41,8 @@ async def run(job: Job, streams: Streams) -> int:
 def read_letter(job: Job) -> Letter:
     """Make the letter of a step, files included; raises SetupError."""
     config = Config(job.config, "mail")
+    if not isinstance(config.value("to"), str | list | tuple | None):
+        raise config.error("to", "expected an address, or a list of them")
     to = tuple(filter(None, (text.strip() for text in config.texts("to"))))
     if not to:
         raise config.error("to", "is missing; write an address, or a list of them")

@@ -65,7 +65,12 @@ class StepChecks:
             else:
                 env = await self._nodes.evaluate_env(node, self._nodes.moment(node.key))
                 ways = await environment.ways_of_step(node.step, moment, env)
-        except (SetupError, ExpansionError) as error:
-            problem = f"the conditions could not be looked at: {error}"
-            return Verdict((problem,) * len(wanted), problem)
+        except SetupError as error:
+            return _undecided(wanted, f"the conditions could not be looked at: {error}")
+        except ExpansionError as error:
+            return _undecided(wanted, f"the shell of the step could not be evaluated: {error}")
         return await check(wanted, ways, self._run.masker.mask)
+
+
+def _undecided(wanted: Sequence[Condition], problem: str) -> Verdict:
+    return Verdict((problem,) * len(wanted), problem)

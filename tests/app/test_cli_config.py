@@ -152,6 +152,33 @@ def test_every_command_of_the_table_can_be_loaded(name: str, capsys: pytest.Capt
     assert f"Usage: dagbook {name}" in capsys.readouterr().out
 
 
+def test_dash_h_is_help_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["-h"], ["config", "-h"], ["db", "check", "-h"]):
+        assert run(arguments) == 0
+        assert capsys.readouterr().out.startswith("Usage: dagbook ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["confg"], "No such command 'confg'. Did you mean 'config'?"),
+        (["db", "chek"], "No such command 'chek'. Did you mean 'check'?"),
+        (["xyz"], "No such command 'xyz'."),
+    ],
+)
+def test_a_mistyped_command_is_told_which_was_meant(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 1
+    assert capsys.readouterr().err.endswith(f"Error: {told}\n")
+
+
+@pytest.mark.parametrize("name", ["audit", "dag", "db", "queue", "tokens", "users"])
+def test_the_help_of_a_group_says_whole_sentences(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
 def test_python_dash_m_app_is_dagbook() -> None:
     done = subprocess.run([sys.executable, "-m", "app", "version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"{__version__}\n"

@@ -154,3 +154,34 @@ def test_a_setting_that_makes_no_sense_is_refused_in_one_line(
 ) -> None:
     said = stored("dag", "settings", *arguments)
     assert (said.status, said.out, told in said.err) == (1, "", True)
+
+
+def test_a_stored_dag_is_run_by_its_name(stored: Command) -> None:
+    said = stored("start", "etl", "-r", "r1")
+    assert (said.status, said.err) == (0, "")
+    assert "  three\n" in said.out
+
+
+def test_a_stored_dag_may_be_run_under_another_name(stored: Command) -> None:
+    assert stored("run", "etl.yaml", "-N", "renamed", "-r", "r2").out.startswith("renamed  r2\n")
+
+
+def test_a_file_goes_before_a_stored_dag_of_its_name(
+    stored: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "etl").write_text("steps: [{name: a, command: echo file}]\n")
+    assert "  file\n" in stored("run", "etl").out
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("nosuch", "there is no file and no stored DAG named 'nosuch'"),
+        ("no/such", "there is no file 'no/such', and no DAG can have that name"),
+        (".", ". is no file"),
+    ],
+)
+def test_what_is_neither_a_file_nor_stored_is_not_run(command: Command, what: str, told: str) -> None:
+    said = command("run", what)
+    assert (said.status, said.out, said.err) == (1, "", f"Error: {told}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,19 @@ def test_a_database_that_is_not_there_is_told(on: Command) -> None:
     said = on("postgresql://nobody@127.0.0.1:1/none", "current")
     assert said.status == 1
     assert "unavailable" in said.err
+
+
+@pytest.mark.parametrize("arguments", [("runs",), ("db", "current"), ("serve", "--port", "0")], ids=" ".join)
+def test_a_file_that_is_no_database_is_told_in_a_sentence(
+    command: Command, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "dagbook.sqlite3").write_text("a letter to somebody\n" * 100)
+    said = command(*arguments)
+    assert (said.status, said.out) == (1, "")
+    assert said.err == "Error: the database is unavailable: the file is no SQLite database\n"
+
+
+def test_a_home_that_cannot_be_made_is_told_in_a_sentence(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = command("runs", "--home", tmp_path / "file" / "home")
+    assert (said.status, said.out, said.err) == (1, "", f"Error: {tmp_path / 'file' / 'home'}: Not a directory\n")

@@ -55,7 +55,7 @@ def test_runs_are_taken_out_by_name_or_as_they_stand(command: Command, file: Pat
         (("dequeue", "shared", "-d", "flow:r9"), "there is no run 'r9' of DAG 'flow'"),
         (("dequeue", "other", "-d", "flow:r1"), "run flow:r1 waits in queue 'shared', not in 'other'"),
         (("enqueue", "no/such"), "there is no file 'no/such', and no DAG can have that name"),
-        (("enqueue", "nosuch"), "there is no DAG named 'nosuch'"),
+        (("enqueue", "nosuch"), "there is no file and no stored DAG named 'nosuch'"),
         (("enqueue", "{file}", "-r", "r1"), "run 'r1' of DAG 'flow' exists already"),
         (("queue", "show", "nothing"), "nothing goes on in a queue named 'nothing', and none is configured"),
         (("queue", "clear", "shared", "--confirm", "share"), "name: 'share' is not the queue of the path"),

@@ -57,6 +57,7 @@ def test_one_step_may_be_retried_alone(command: Command, mark: Path) -> None:
     ("arguments", "told"),
     [
         (("flow", "nobody"), "nobody"),
+        (("flow", "-r", "nobody"), "nobody"),
         (("nobody", "r1"), "nobody"),
         (("flow", "r1", "--step", "nobody"), "nobody"),
         (("flow",), "RUN_ID"),

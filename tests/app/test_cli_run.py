@@ -127,3 +127,10 @@ def test_a_quiet_run_prints_nothing_and_its_status_tells(command: Command, tmp_p
     path = _write(tmp_path, "steps:\n  - command: echo hello; exit 1\n")
     said = command("run", path, "--quiet")
     assert (said.status, said.out) == (1, "")
+
+
+def test_a_file_that_is_no_text_is_told_in_a_sentence(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "flow.yaml"
+    path.write_bytes(b"\xff\xfe")
+    said = command("run", path)
+    assert (said.status, said.err) == (1, f"Error: {path}: is not UTF-8 text\n")

@@ -27,7 +27,9 @@ async def _is_over(client: httpx.AsyncClient, run_id: str) -> str | None:
     return None if run["statusLabel"] == "running" else str(run["statusLabel"])
 
 
-@pytest.mark.parametrize(("arguments", "stopped"), [(("one",), ["one"]), ((), ["one", "two"])])
+@pytest.mark.parametrize(
+    ("arguments", "stopped"), [(("one",), ["one"]), (("-r", "two"), ["two"]), ((), ["one", "two"])]
+)
 async def test_one_run_or_all_runs_of_a_dag_are_stopped(
     tmp_path: Path, arguments: tuple[str, ...], stopped: list[str]
 ) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.runs.masking import Masker
@@ -76,6 +76,7 @@ def test_a_value_is_masked_inside_base64(value: str, encode: Encode, before: str
     assert value not in base64.urlsafe_b64decode(head[: len(head) // 4 * 4]).decode(errors="replace")
 
 
+@settings(deadline=None)
 @given(value=st.text(min_size=4).filter(lambda text: len(text.strip()) > 3), before=st.binary(), behind=st.binary())
 def test_no_text_around_a_value_hides_it_in_base64(value: str, before: bytes, behind: bytes) -> None:
     data = value.strip().encode("utf-8", "replace")
@@ -170,6 +171,7 @@ LETTERS = st.one_of(st.text("ab", min_size=2, max_size=4), st.text("ab/\n", min_
 TEXTS = st.lists(st.sampled_from(["a", "b", "ab", "ba\n", "/a", "%2F", "b\n", "\\/"]), min_size=4, max_size=16)
 
 
+@settings(deadline=None)
 @given(values=st.lists(LETTERS, min_size=1, max_size=4), pieces=TEXTS, whole_lines=st.booleans())
 def test_where_the_pieces_of_a_stream_end_makes_no_difference(
     values: list[str], pieces: list[str], whole_lines: bool
@@ -180,6 +182,7 @@ def test_where_the_pieces_of_a_stream_end_makes_no_difference(
     assert masked_in_pieces(masker, written, whole_lines=whole_lines) == whole
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(VALUES),
     st.sampled_from([*ENCODINGS.values(), b64, url_safe, wrapped]),

@@ -207,15 +207,25 @@ def _cut(connection: ReadConnection, runs: _Runs, page: Page, horizon: datetime 
 
 
 def _rows_of(connection: ReadConnection, names: Sequence[str], wanted: RunFilter, page: Page) -> _Runs:
-    """Look at the runs of a few DAGs, each by the index of names."""
-    looks = [part.plain for part in parts(connection.dialect.name, wanted)]
-    of_each = [
-        _ordered(select(Run.id).where(Run.dag_name == name, *all_of(wanted).within(wanted, page), *looks))
+    """Look at the runs of a few DAGs, each by the index of names, which knows their times: so few rows are read."""
+    conditions = [
+        *all_of(wanted).within(wanted, page),
+        *(part.plain for part in parts(connection.dialect.name, wanted)),
+    ]
+    times = [
+        select(Run.created_at)
+        .where(Run.dag_name == name, *conditions)
+        .order_by(Run.created_at.desc())
         .limit(page.limit + 1)
         .subquery()
         for name in names
     ]
-    keys = union_all(*[select(some.c.id) for some in of_each])
+    newest = union_all(*[select(some.c.created_at) for some in times]).subquery()
+    last = select(newest.c.created_at).order_by(newest.c.created_at.desc()).offset(page.limit).limit(1)
+    since = connection.execute(last).scalar()
+    if since is not None:
+        conditions.append(Run.created_at >= since)
+    keys = union_all(*[select(Run.id).where(Run.dag_name == name, *conditions) for name in names])
     return _rows(connection, RunFilter(), page, Lead(), [Run.id.in_(keys)])
 
 

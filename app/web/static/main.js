@@ -1,11 +1,11 @@
 // Starts the UI: who is here, which page, and the frame around it.
 
-import { html, render, useEffect, useState } from "./vendor/core.js";
+import { html, render, useEffect, useRef, useState } from "./vendor/core.js";
 import { Failure } from "./parts/basic.js";
 import { Shell } from "./parts/shell.js";
 import { get } from "./lib/api.js";
 import { go, path, route, start } from "./lib/router.js";
-import { hasUsers, needsLogin, token, user } from "./lib/session.js";
+import { hasUsers, needsLogin, onOtherTab, token, user } from "./lib/session.js";
 import { applyTheme } from "./lib/theme.js";
 
 function App() {
@@ -21,10 +21,23 @@ function App() {
       current = false;
     };
   }, [load]);
-  const body = page.error
-    ? html`<${Failure} error=${page.error} />`
-    : page.Page && html`<${page.Page} key=${path.value} params=${page.load === load ? params : {}} />`;
-  return path.value === "/login" ? body : html`<${Shell}>${page.load === load && body}<//>`;
+  const { tab, ...thing } = params; // views of one thing are one page
+  const key = JSON.stringify(thing);
+  const ready = page.load === load;
+  useFocus(ready && page.Page, key);
+  const body = page.error ? html`<${Failure} error=${page.error} />` : page.Page && html`<${page.Page} key=${key} params=${params} />`;
+  return path.value === "/login" ? ready && body : html`<${Shell}>${ready && body}<//>`;
+}
+
+/** Who goes to another page goes on from its beginning, not from behind the link that led there. */
+function useFocus(shown, key) {
+  const before = useRef(null);
+  useEffect(() => {
+    if (!shown) return;
+    const main = document.querySelector("main");
+    if (before.current && !main?.contains(document.activeElement)) main?.focus({ preventScroll: true });
+    before.current = shown;
+  }, [shown, key]);
 }
 
 async function identify() {
@@ -44,5 +57,6 @@ async function identify() {
 
 applyTheme();
 start();
+onOtherTab(() => window.location.reload());
 await identify();
 render(html`<${App} />`, document.getElementById("app"));

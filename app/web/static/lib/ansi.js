@@ -2,21 +2,54 @@
 
 const SEQUENCE = /\x1b\[([0-9;:]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\^_]/g;
 const NAMES = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
-const PLAIN = { bold: false, faint: false, italic: false, underline: false, front: null, back: null };
+const PLAIN = { bold: false, faint: false, italic: false, underline: false, struck: false, inverse: false, front: null, back: null };
+const SWITCHES = {
+  1: { bold: true },
+  2: { faint: true },
+  3: { italic: true },
+  4: { underline: true },
+  7: { inverse: true },
+  9: { struck: true },
+  21: { underline: true },
+  22: { bold: false, faint: false },
+  23: { italic: false },
+  24: { underline: false },
+  27: { inverse: false },
+  29: { struck: false },
+};
 
-/** Split a line into {text, style}; a line without colours is one piece with style null. */
-export function pieces(line) {
-  if (!line.includes("\x1b")) return [{ text: line, style: null }];
+/**
+ * Split a line into {text, style}; a line without colours is one piece with style null.
+ * @param style what the lines before it have left, see carry
+ */
+export function pieces(line, style = PLAIN) {
+  if (!line.includes("\x1b")) return [{ text: line, style: style === PLAIN ? null : style }];
   const found = [];
-  let style = PLAIN;
   let done = 0;
   for (const match of line.matchAll(SEQUENCE)) {
     add(found, line.slice(done, match.index), style);
     done = match.index + match[0].length;
-    if (match[2] === "m") style = change(style, match[1].split(/[;:]/).map(Number));
+    if (match[2] === "m") style = change(style, match[1]);
   }
   add(found, line.slice(done), style);
   return found;
+}
+
+/** The style that each of some lines begins with: a colour lasts until it is ended, on whatever line that is. */
+export function carry(lines) {
+  let style = PLAIN;
+  return lines.map((line) => {
+    const begin = style;
+    if (line.includes("\x1b")) for (const match of line.matchAll(SEQUENCE)) if (match[2] === "m") style = change(style, match[1]);
+    return begin;
+  });
+}
+
+/** What a terminal shows of a line in which a program went back to the beginning, as progress bars do: the last state. */
+export function settled(line) {
+  if (!line.includes("\r")) return line;
+  const states = line.split("\r").filter((state) => bare(state) !== "");
+  return states.at(-1) ?? "";
 }
 
 /** A line without its sequences, as it is searched and copied. */
@@ -26,25 +59,27 @@ function add(found, text, style) {
   if (text) found.push({ text, style: style === PLAIN ? null : style });
 }
 
-function change(style, codes) {
-  let next = { ...style };
-  for (let at = 0; at < codes.length; at += 1) {
-    const code = codes[at];
+function change(style, parameters) {
+  const groups = parameters.split(";");
+  let next = style;
+  for (let at = 0; at < groups.length; at += 1) {
+    const parts = groups[at].split(":").map(Number);
+    const [code] = parts;
     if (code === 0) next = PLAIN;
-    else if (code === 1) next = { ...next, bold: true };
-    else if (code === 2) next = { ...next, faint: true };
-    else if (code === 3) next = { ...next, italic: true };
-    else if (code === 4) next = { ...next, underline: true };
-    else if (code === 22) next = { ...next, bold: false, faint: false };
-    else if (code === 23) next = { ...next, italic: false };
-    else if (code === 24) next = { ...next, underline: false };
     else if (code === 38 || code === 48) {
-      const [color, length] = extended(codes, at + 1);
+      // "38:2::R:G:B" is one parameter, "38;2;R;G;B" are five of them
+      const [color, length] = parts.length > 1 ? [whole(parts), 0] : extended(groups.map(Number), at + 1);
       next = { ...next, [code === 38 ? "front" : "back"]: color };
       at += length;
-    } else next = basic(next, code);
+    } else if (code === 4 && parts[1] === 0) next = { ...next, underline: false };
+    else next = SWITCHES[code] ? { ...next, ...SWITCHES[code] } : basic(next, code);
   }
   return next;
+}
+
+function whole([, kind, ...rest]) {
+  if (kind === 5) return indexed(rest[0] ?? 0);
+  return kind === 2 ? `rgb(${rest.slice(-3).map((part) => part || 0).join(" ")})` : null;
 }
 
 function basic(style, code) {

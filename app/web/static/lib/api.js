@@ -68,10 +68,14 @@ async function decode(response) {
 }
 
 function refuse(response, answer) {
-  if (response.status === 401 && needsLogin && currentPath.peek() !== "/login") {
-    const next = window.location.pathname + window.location.search + window.location.hash;
-    keep(null);
-    go("/login", { search: { next }, replace: true });
-  }
+  if (response.status === 401) askToLogIn();
   return new ApiError(response.status, answer);
+}
+
+/** A token that is void leads to the login, and from there back to this page. */
+export function askToLogIn() {
+  if (!needsLogin || token.peek() === null || currentPath.peek() === "/login") return;
+  const next = window.location.pathname + window.location.search + window.location.hash;
+  keep(null);
+  go("/login", { search: { next }, replace: true });
 }

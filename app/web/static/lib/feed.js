@@ -1,7 +1,7 @@
 // What changes on the server, as it happens: one stream per tab for all who want to know.
 
 import { signal } from "../vendor/core.js";
-import { headers, url } from "./api.js";
+import { askToLogIn, headers, url } from "./api.js";
 
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 30000;
@@ -54,6 +54,7 @@ async function connect(abort) {
     const response = await fetch(target, { headers: { ...headers(), Accept: "text/event-stream" }, signal: abort });
     if (response.status === 401 || response.status === 403 || response.status === 404) {
       liveness.value = "off";
+      if (response.status === 401) askToLogIn();
       return false;
     }
     if (response.ok) await read(response.body.pipeThrough(new TextDecoderStream()).getReader());

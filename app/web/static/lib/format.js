@@ -27,6 +27,12 @@ export function duration(seconds) {
   return `${Math.floor(whole / UNITS[first][1])} ${UNITS[first][0]} ${pad(Math.floor(rest / UNITS[second][1]))} ${UNITS[second][0]}`;
 }
 
+/** Seconds whose ends are known to the second only: "2 s", "under 1 s". */
+export function roughly(seconds) {
+  if (seconds === null || seconds === undefined || seconds >= 60) return duration(seconds);
+  return seconds < 1 ? "under 1 s" : `${Math.round(seconds)} s`;
+}
+
 function pad(number) {
   return String(number).padStart(2, "0");
 }
@@ -69,6 +75,11 @@ export function clock(time, now = new Date()) {
   const today = time.toDateString() === now.toDateString();
   const options = today ? {} : { month: "short", day: "numeric" };
   return new Intl.DateTimeFormat(undefined, { ...options, hour: "2-digit", minute: "2-digit" }).format(time);
+}
+
+/** "14:32:05.123" in the viewer's zone. */
+export function moment(time) {
+  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 }).format(time);
 }
 
 /** Bytes as "12 B", "3.4 kB", "1.2 GB". */

@@ -2,14 +2,34 @@
 
 import { useEffect, useState } from "../vendor/core.js";
 
+const clocks = new Map(); // seconds between ticks -> {timer, watchers}
+
 /** The time in milliseconds, renewed every so often; `active` false stops it. */
 export function useNow(everySeconds = 15, active = true) {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
     if (!active) return undefined;
     setNow(Date.now());
-    const timer = setInterval(() => setNow(Date.now()), everySeconds * 1000);
-    return () => clearInterval(timer);
+    return watch(everySeconds, setNow);
   }, [everySeconds, active]);
   return now;
+}
+
+function watch(everySeconds, watcher) {
+  if (!clocks.has(everySeconds)) {
+    const watchers = new Set();
+    const tick = () => {
+      const now = Date.now();
+      for (const tell of watchers) tell(now);
+    };
+    clocks.set(everySeconds, { watchers, timer: setInterval(tick, everySeconds * 1000) });
+  }
+  const { watchers, timer } = clocks.get(everySeconds);
+  watchers.add(watcher);
+  return () => {
+    watchers.delete(watcher);
+    if (watchers.size) return;
+    clearInterval(timer);
+    clocks.delete(everySeconds);
+  };
 }

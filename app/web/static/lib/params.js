@@ -10,9 +10,11 @@ export function fieldsOf(params = []) {
   });
 }
 
+export const isNumber = (value) => /^-?\d+(\.\d+)?$/.test(value);
+
 function kindOf(value) {
   if (value === "true" || value === "false") return "truth";
-  if (value !== "" && /^-?\d+(\.\d+)?$/.test(value)) return "number";
+  if (isNumber(value)) return "number";
   if (/^\d{4}-\d{2}-\d{2}$/.test(value)) return "date";
   return value.includes("\n") || value.length > 60 ? "lines" : "text";
 }
@@ -25,6 +27,9 @@ function unquote(text) {
     return text.slice(1, -1);
   }
 }
+
+/** The single parameters of a run's text, as they stand in it. */
+export const partsOf = (text) => (text ?? "").match(/(?:"(?:[^"\\]|\\.)*"|[^\s"])+/g) ?? [];
 
 /** The text of parameters; every value is quoted, so that blanks in it do not end it. */
 export function textOf(fields, values) {

@@ -29,8 +29,33 @@ export function href(to, search) {
 /** Go to a path of the UI, or to an href. */
 export function go(to, { search, replace = false } = {}) {
   const target = typeof to === "string" && to.startsWith(prefix + "/") && prefix ? to : href(to, search);
-  window.history[replace ? "replaceState" : "pushState"](null, "", target);
+  visit(new URL(target, base), { replace });
+}
+
+/** Show another address; the top of another page, unless somebody rather stays where they are. */
+function visit(url, { replace = false } = {}) {
+  const elsewhere = url.pathname !== window.location.pathname;
+  if (elsewhere && !mayLeave()) return;
+  if (url.href !== window.location.href) window.history[replace ? "replaceState" : "pushState"](null, "", url.href);
   address.value = read();
+  if (elsewhere) window.scrollTo(0, 0);
+}
+
+const unsaved = new Set();
+
+/** Ask before the page is left while `isUnsaved` says so; returns how to end that. */
+export function guard(isUnsaved) {
+  const warn = (event) => isUnsaved() && event.preventDefault();
+  unsaved.add(isUnsaved);
+  window.addEventListener("beforeunload", warn);
+  return () => {
+    unsaved.delete(isUnsaved);
+    window.removeEventListener("beforeunload", warn);
+  };
+}
+
+function mayLeave() {
+  return ![...unsaved].some((isUnsaved) => isUnsaved()) || window.confirm("What you have changed here is not saved. Leave it?");
 }
 
 /** Change parts of the query; null and "" remove one. */
@@ -60,15 +85,20 @@ function follow(event) {
   const url = new URL(link.href);
   if (url.origin !== base.origin || !(url.pathname + "/").startsWith(prefix + "/")) return;
   event.preventDefault();
-  if (url.href !== window.location.href) window.history.pushState(null, "", url.href);
-  address.value = read();
-  if (url.pathname !== window.location.pathname) window.scrollTo(0, 0);
+  visit(url);
 }
 
 /** Begin to follow links and the back button. */
 export function start() {
   document.addEventListener("click", follow);
   window.addEventListener("popstate", () => {
-    address.value = read();
+    const before = address.peek();
+    const after = read();
+    if (after.path !== before.path && !mayLeave()) {
+      // The browser has gone already: put its address back in front of where it went.
+      window.history.pushState(null, "", prefix + before.path + before.search + before.hash);
+      return;
+    }
+    address.value = after;
   });
 }

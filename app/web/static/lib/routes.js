@@ -1,15 +1,18 @@
 // Every address of the UI, and the module that shows it. app/web/pages.py serves the same ones.
 
+const dag = () => import("../pages/dag.js"); // the same for all views of one, so that a switch does not load it anew
+const run = () => import("../pages/run.js");
+
 const ROUTES = [
   ["/", () => import("../pages/dashboard.js")],
   ["/login", () => import("../pages/login.js")],
   ["/account", () => import("../pages/account.js")],
   ["/dags", () => import("../pages/dags.js")],
-  ["/dags/:name", () => import("../pages/dag.js")],
-  ["/dags/:name/:tab", () => import("../pages/dag.js")],
+  ["/dags/:name", dag],
+  ["/dags/:name/:tab", dag],
   ["/dag-runs", () => import("../pages/runs.js")],
-  ["/dag-runs/:name/:runId", () => import("../pages/run.js")],
-  ["/dag-runs/:name/:runId/:subRunId", () => import("../pages/run.js")],
+  ["/dag-runs/:name/:runId", run],
+  ["/dag-runs/:name/:runId/:subRunId", run],
   ["/queues", () => import("../pages/queues.js")],
   ["/schedules", () => import("../pages/schedules.js")],
   ["/workers", () => import("../pages/workers.js")],

@@ -1,6 +1,7 @@
 // What one can ask of a run, and how its answers read. The API's addresses of runs and sub-runs are here only.
 
 import { ask, get, post } from "./api.js";
+import { clock, short } from "./format.js";
 import { withDescendants } from "./graph.js";
 
 const HANDLERS = ["onSuccess", "onFailure", "onCancel", "onExit"];
@@ -27,14 +28,21 @@ export function telling(run) {
   return nodes.find((node) => node.status === 2) ?? nodes.find((node) => node.status === 1) ?? nodes.find((node) => node.status === 3 && node.startedAt !== "-") ?? nodes[0];
 }
 
-/** Why a run is as it is, in one line; empty when it went well. */
+/** Why a run is as it is: {step, text}; null when it went well. */
 export function reasonOf(run) {
-  if (run.waitingFor?.message) return run.waitingFor.message;
+  if (run.waitingFor?.message) return { step: null, text: waitText(run.waitingFor) };
   const failed = nodesOf(run).find((node) => node.status === 2);
-  if (!failed) return "";
-  const lines = (failed.error ?? "failed").trim().split("\n");
+  if (!failed) return null;
+  const lines = (failed.error || "failed").trim().split("\n");
   const last = lines.at(-1);
-  return `${failed.step.name}: ${lines[0]}${lines.length > 1 && last !== lines[0] ? ` – ${last}` : ""}`;
+  return { step: failed.step.name, text: lines.length > 1 && last !== lines[0] ? `${lines[0]} – ${last}` : lines[0] };
+}
+
+/** Why a run waits, in the server's words, with short ids and the viewer's time of day. */
+export function waitText({ message }) {
+  return message
+    .replace(/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, short)
+    .replace(/\b\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)/g, (text) => clock(new Date(text)));
 }
 
 /** Whether a change of the feed may have changed what is shown of a run. */

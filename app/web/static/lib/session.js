@@ -35,6 +35,11 @@ export function keep(value) {
   }
 }
 
+/** Tell when somebody logs in or out in another tab. */
+export function onOtherTab(react) {
+  window.addEventListener("storage", ({ key, newValue }) => key === KEY && newValue !== token.peek() && react());
+}
+
 function hasRank(least) {
   return !hasUsers || RANKS.indexOf(role.value) >= RANKS.indexOf(least);
 }

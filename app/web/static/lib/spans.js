@@ -1,6 +1,6 @@
 // From when to when something ran, in milliseconds. Pure.
 
-import { instant } from "./format.js";
+import { duration, instant, roughly } from "./format.js";
 
 /** The span of a run or node, to now while it goes on; null when it has not begun. */
 export function spanOf({ startedAt, finishedAt, startedAtMillis, finishedAtMillis }, now = Date.now()) {
@@ -8,6 +8,12 @@ export function spanOf({ startedAt, finishedAt, startedAtMillis, finishedAtMilli
   if (from === undefined) return null;
   const to = finishedAtMillis ?? instant(finishedAt)?.getTime() ?? now;
   return { from, to: Math.max(from, to) };
+}
+
+/** How long something took, as exactly as its ends are known. */
+export function tookText(thing, now) {
+  const exactly = thing.startedAtMillis !== undefined && thing.finishedAtMillis !== undefined;
+  return (exactly ? duration : roughly)(secondsOf(thing, now));
 }
 
 /** Seconds of a span, or null. */

@@ -15,6 +15,12 @@ function load() {
   }
 }
 
+window.addEventListener("storage", ({ key }) => {
+  if (key !== KEY) return; // chosen in another tab
+  theme.value = load();
+  applyTheme();
+});
+
 /** Show the chosen theme. */
 export function applyTheme() {
   if (theme.value === "system") delete document.documentElement.dataset.theme;

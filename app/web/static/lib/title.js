@@ -1,4 +1,4 @@
-// The browser's title says what the page is.
+// The browser's title says what the page is, and its icon how it fares.
 
 import { useEffect } from "../vendor/core.js";
 
@@ -8,4 +8,20 @@ export function useTitle(...parts) {
   useEffect(() => {
     document.title = text ? `${text} – Dagbook` : "Dagbook";
   }, [text]);
+}
+
+const COLOURS = { good: "#1f7a4d", bad: "#c62828", busy: "#1f5fbf", wait: "#c98a00", mixed: "#8a9600", off: "#6b6f78", idle: "#6b6f78" };
+const icon = document.querySelector('link[rel="icon"]');
+const usual = icon?.href;
+
+/** Show a state beside the title, while the page is open; null shows the usual icon. */
+export function useStateIcon(tone) {
+  useEffect(() => {
+    if (!icon || !tone) return undefined;
+    const drawing = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${COLOURS[tone]}"/></svg>`;
+    icon.href = `data:image/svg+xml,${encodeURIComponent(drawing)}`;
+    return () => {
+      icon.href = usual;
+    };
+  }, [tone]);
 }

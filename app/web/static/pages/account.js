@@ -17,7 +17,7 @@ export default function Account() {
     await post("auth/change-password", body);
     notify("The password is changed. All other logins and tokens are void.");
   };
-  return html`<div class="row"><h1>${user.value?.username ?? "Account"}</h1><span class="tag">${user.value?.role}</span><span class="grow"></span>
+  return html`<div class="row"><h1>${user.value?.username ?? "Account"}</h1>${user.value && html`<span class="tag">role ${user.value.role}</span>`}<span class="grow"></span>
       <button type="button" onClick=${() => setAsked(true)}>Change password</button></div>
     <${TokenList} />
     ${asked && html`<${FormDialog} title="Change your password" action="Change" onClose=${() => setAsked(false)} onSave=${change}>

@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "../vendor/core.js";
 import { get } from "../lib/api.js";
 import { useLoad } from "../lib/load.js";
-import { query, setQuery } from "../lib/router.js";
+import { href, query, setQuery } from "../lib/router.js";
 import { may } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Empty, Loaded, Time } from "../parts/basic.js";
@@ -43,7 +43,7 @@ export default function Audit() {
       const next = older.next === undefined ? page.nextBefore : older.next;
       if (!entries.length) return html`<${Empty} title="No entries"><p>${query.value.size ? "None fits these filters." : "Whatever people change shows here."}</p><//>`;
       return html`<p class="faint">Sealed up to entry ${page.sealedUpTo}. <code>dagbook audit verify</code> checks that nothing before it was changed.</p>
-        <div class="scroll"><table class="stack"><thead><tr><th>No.</th><th>When</th><th>Who</th><th>What</th><th>To what</th><th>Outcome</th><th>Change</th></tr></thead>
+        <div class="scroll"><table class="stack"><thead><tr><th class="number">No.</th><th>When</th><th>Who</th><th>What</th><th>To what</th><th>Outcome</th><th>Change</th></tr></thead>
           <tbody>${entries.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}</tbody></table></div>
         ${next && html`<p><button type="button" onClick=${() => more(next)}>Show older entries</button></p>`}`;
     }}<//>`;
@@ -51,15 +51,24 @@ export default function Audit() {
 
 function Entry({ entry }) {
   const who = [entry.actor ?? "nobody known", entry.tokenName && `token ${entry.tokenName}`].filter(Boolean).join(", ");
+  const page = placeOf(entry);
   return html`<tr>
     <td class="number">${entry.id}</td>
     <td><${Time} at=${entry.at} /></td>
     <td class="wide-text" title=${[entry.address, entry.via].filter(Boolean).join(", ")}>${who}</td>
     <td>${entry.action}</td>
-    <td class="wide-text">${entry.object}</td>
+    <td class="wide-text">${page ? html`<a href=${page}>${entry.object}</a>` : entry.object}</td>
     <td class=${entry.outcome === "success" || entry.outcome === "done" ? "" : "bad"}>${entry.outcome}</td>
     <td>${(entry.before || entry.after) && html`<details><summary>Show</summary><${Difference} before=${entry.before} after=${entry.after} /></details>`}</td>
   </tr>`;
+}
+
+/** Where the page lies of what was acted on; it may be gone by now, and then says so. */
+function placeOf({ action, object, outcome }) {
+  if (outcome === "refused" || !object) return null;
+  if (action === "run.cleanup") return null;
+  if (action.startsWith("run.")) return object.includes("/") ? href(["dag-runs", ...object.split("/").slice(0, 3)]) : null;
+  return action.startsWith("dag.") && !object.includes("/") ? href(["dags", object]) : null;
 }
 
 function Difference({ before = {}, after = {} }) {

@@ -5,12 +5,12 @@ import { ask, post } from "../lib/api.js";
 import { duration, plural } from "../lib/format.js";
 import { stepsOf } from "../lib/graph.js";
 import { useLoad } from "../lib/load.js";
-import { go, href, query, setQuery } from "../lib/router.js";
+import { go, guard, href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { may } from "../lib/session.js";
 import { runStatus } from "../lib/status.js";
-import { useTitle } from "../lib/title.js";
-import { Act, Confirm, Dialog, Empty, Failure, Loaded, Loading, Status, Tabs, Time } from "../parts/basic.js";
+import { useStateIcon, useTitle } from "../lib/title.js";
+import { Act, Confirm, Dialog, Empty, Failure, Loaded, Loading, NotThere, Status, Tabs, Time } from "../parts/basic.js";
 import { Diff } from "../parts/diff.js";
 import { Editor, placesOf } from "../parts/editor.js";
 import { FormDialog } from "../parts/form.js";
@@ -36,8 +36,10 @@ export default function DagPage({ params }) {
   const loaded = useLoad(path, {}, concerns);
   const known = TABS.find(({ id }) => id === tab);
   const latest = loaded.data?.latestDAGRun;
-  useTitle(name, tab === "overview" ? latest?.dagRunId && runStatus(latest.status).word : known?.title);
-  return html`<${Loaded} from=${loaded} what="DAG">${(details) => html`
+  useStateIcon(latest?.dagRunId && runStatus(latest.status).tone);
+  const missing = (error) => html`<${NotThere} title="There is no such DAG" error=${error}><a href=${href("/dags")}>All DAGs</a> · <a href=${href("/dag-runs", { name })}>Runs of ${name}</a><//>`;
+  useTitle(name, loaded.error?.status === 404 && "not found", tab === "overview" ? latest?.dagRunId && runStatus(latest.status).word : known?.title);
+  return html`<${Loaded} from=${loaded} what="DAG" missing=${missing}>${(details) => html`
     <${Header} name=${name} details=${details} reload=${loaded.reload} />
     ${details.errors.map((error) => html`<p class="bad wide-text" key=${error}>${error}</p>`)}
     <${Tabs} label="Views of the DAG" tabs=${TABS} chosen=${tab} onChoose=${(id) => go(href(id === "overview" ? path : [...path, id]))} />
@@ -52,6 +54,9 @@ export default function DagPage({ params }) {
 function Header({ name, details, reload }) {
   const [asked, setAsked] = useState(query.peek().get("start") ? "start" : null);
   const close = () => setAsked(null);
+  useEffect(() => {
+    if (query.peek().has("start")) setQuery({ start: null }); // once: not again on a reload, or on the way back
+  }, []);
   const { dag, suspended } = details;
   const path = ["dags", name];
   const toggle = () => attempt(() => post([...path, "suspend"], { suspend: !suspended }).then(reload), suspended ? `${name} starts by its schedule again.` : `${name} is suspended: its schedule starts nothing.`);
@@ -99,14 +104,16 @@ function Overview({ name, details, concerns }) {
       <section class="card" aria-label="Next start"><h2>Next start</h2><${NextStarts} name=${name} dag=${dag} suspended=${details.suspended} count=${1} /></section>
     </div>
     <h2>Steps in the latest runs</h2>
-    <${Loaded} from=${history} what="history">${({ dagRuns }) => (dagRuns.length ? html`<${RunGrid} runs=${dagRuns} />` : html`<${Empty} title="No runs yet"><p>Start it, and each run becomes a column here.</p><//>`)}<//>`;
+    <${Loaded} from=${history} what="history">${({ dagRuns }) => (dagRuns.length ? html`<div class="card grid-card"><${RunGrid} runs=${dagRuns} /></div>` : html`<${Empty} title="No runs yet"><p>Start it, and each run becomes a column here.</p><//>`)}<//>`;
 }
 
 function Numbers({ numbers }) {
   const { runs, succeeded, failed, p50Seconds: p50, p95Seconds: p95 } = numbers;
   if (!runs) return html`<p class="faint">No run has ended yet.</p>`;
-  return html`<dl class="facts"><dt>Half of the runs take up to</dt><dd class="number">${duration(p50)}</dd><dt>95 % take up to</dt><dd class="number">${duration(p95)}</dd>
-    <dt>Of the last ${runs}</dt><dd>${plural(succeeded ?? 0, "success", "successes")}, ${plural(failed ?? 0, "failure")}</dd></dl>`;
+  const known = p50 !== undefined && p50 !== null;
+  return html`<dl class="facts">${known && html`<dt>Half take up to</dt><dd class="number">${duration(p50)}</dd><dt>95 % take up to</dt><dd class="number">${duration(p95)}</dd>`}
+    <dt>Of the last ${runs}</dt><dd>${succeeded ?? 0} succeeded, ${failed ?? 0} failed</dd></dl>
+    ${!known && html`<p class="faint">What is usual shows once a run has succeeded.</p>`}`;
 }
 
 function NextStarts({ name, dag, suspended, count }) {
@@ -150,6 +157,7 @@ function Workbench({ name, stored, etag, onSaved }) {
   const [text, setText] = useState(stored);
   const [checked, setChecked] = useState({ errors: [], dag: null });
   const [saving, setSaving] = useState(false);
+  const [place, setPlace] = useState(() => (Number(query.peek().get("line")) > 0 ? { line: Number(query.peek().get("line")) } : null));
   const changed = text !== stored;
   useEffect(() => {
     const timer = setTimeout(async () => {
@@ -161,11 +169,7 @@ function Workbench({ name, stored, etag, onSaved }) {
     }, CHECK_AFTER);
     return () => clearTimeout(timer);
   }, [text]);
-  useEffect(() => {
-    const warn = (event) => changed && event.preventDefault();
-    window.addEventListener("beforeunload", warn);
-    return () => window.removeEventListener("beforeunload", warn);
-  }, [changed]);
+  useEffect(() => guard(() => changed), [changed]);
   const problems = useMemo(() => placesOf(checked.errors ?? []), [checked]);
   const steps = stepsOf((checked.dag?.steps ?? []).map((step) => ({ step })));
   return html`<div class="workbench">
@@ -173,11 +177,11 @@ function Workbench({ name, stored, etag, onSaved }) {
       <div class="row"><span class="faint">${changed ? "Not saved" : "Saved"}</span><span class="grow"></span>
         <button type="button" disabled=${!changed} onClick=${() => onSaved()}>Discard</button>
         <${Act} right="write" class="primary" disabled=${!changed || problems.length > 0} title=${problems.length ? "The text has problems" : ""} onClick=${() => setSaving(true)}>Save<//></div>
-      <${Editor} value=${stored} onChange=${setText} problems=${problems} readOnly=${!may("write")} label=${`Definition of ${name}`} />
+      <${Editor} value=${stored} onChange=${setText} problems=${problems} place=${place} readOnly=${!may("write")} label=${`Definition of ${name}`} />
     </section>
     <section aria-label="What the text says">
       <h2>${problems.length ? plural(problems.length, "problem") : "No problems"}</h2>
-      <ul class="plain problems">${problems.map((problem, index) => html`<li key=${index} class="bad wide-text"><span class="number">line ${problem.line}</span>: ${problem.message}</li>`)}</ul>
+      <ul class="plain problems">${problems.map((problem, index) => html`<li key=${index}><button type="button" class="quiet wide-text" title="Go to this line" onClick=${() => setPlace({ line: problem.line, column: problem.column })}><span><span class="number">line ${problem.line}</span>: ${problem.message}</span></button></li>`)}</ul>
       ${steps.length > 0 && html`<${DagGraph} steps=${steps} />`}
     </section>
     ${saving && html`<${Save} name=${name} text=${text} etag=${etag} onClose=${() => setSaving(false)} onSaved=${onSaved} />`}
@@ -191,14 +195,16 @@ function Save({ name, text, etag, onClose, onSaved }) {
       const { errors } = await ask(["dags", name, "spec"], { method: "PUT", body: { spec: text, ...(note && { note }) }, etag: newer ? null : etag });
       if (errors?.length) throw new Error(errors.join("\n"));
     } catch (error) {
-      if (error.status === 412) setNewer(true);
-      throw error;
+      if (error.status !== 412) throw error;
+      setNewer(true);
+      return false;
     }
     notify(`${name} is saved.`);
     onSaved();
+    return true;
   };
   return html`<${FormDialog} title=${`Save ${name}`} action=${newer ? "Save over the newer revision" : "Save"} onSave=${save} onClose=${onClose}>
-    ${newer && html`<p class="bad">Somebody saved another revision since you opened this one. <a href=${href(["dags", name, "revisions"])}>Look at it</a> before you save over it.</p>`}
+    ${newer && html`<p class="bad" role="alert">Somebody saved another revision since you opened this one. <a href=${href(["dags", name, "revisions"])} target="_blank">Look at it</a> before you save over it.</p>`}
     <label>Note<input name="note" maxlength="1000" placeholder="what changed, and why" /></label>
   <//>`;
 }
@@ -210,9 +216,9 @@ function Revisions({ name, concerns }) {
   const chosen = query.value.get("number");
   const close = () => setAsked(null);
   return html`<${Loaded} from=${loaded} what="revisions">${({ revisions, pagination }) => html`
-    <div class="scroll"><table class="stack"><thead><tr><th>No.</th><th>Saved</th><th>By</th><th>Note</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
+    <div class="scroll"><table class="stack"><thead><tr><th class="number">No.</th><th>Saved</th><th>By</th><th>Note</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
       <tbody>${revisions.map((revision, index) => html`<tr key=${revision.number} aria-current=${String(revision.number) === chosen ? "true" : null}>
-        <td class="number">${revision.number}${index === 0 && page === 1 ? html` <span class="tag">now</span>` : ""}</td>
+        <td class="number">${index === 0 && page === 1 ? html`<span class="tag">now</span> ` : ""}${revision.number}</td>
         <td><${Time} at=${revision.savedAt} /></td><td>${revision.author ?? html`<span class="faint">nobody known</span>`}</td><td class="wide-text">${revision.redactedAt ? "redacted" : revision.note}</td>
         <td class="actions">
           <button type="button" aria-label=${`Show revision ${revision.number}`} onClick=${() => setAsked({ kind: "show", revision })}>Show</button>

@@ -6,14 +6,15 @@ import { duration, exact, instant, plural } from "../lib/format.js";
 import { useLoad } from "../lib/load.js";
 import { go, href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
-import { secondsOf } from "../lib/spans.js";
+import { secondsOf, tookText } from "../lib/spans.js";
 import { runStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { Act, Empty, Loaded, Status, Time } from "../parts/basic.js";
+import { Act, Cut, Empty, Loaded, Status, Time } from "../parts/basic.js";
 import { FormDialog } from "../parts/form.js";
 import { attempt } from "../parts/notice.js";
 
 const PAGE = 50;
+const TAGS = 3; // shown of a DAG, the others on hover
 const TYPING = 250; // milliseconds without a key, before it is searched
 const EXAMPLE = "steps:\n  - name: hello\n    command: echo hello\n";
 
@@ -31,6 +32,7 @@ export default function Dags() {
   return html`<div class="row"><h1>DAGs</h1><span class="grow"></span><${Act} right="write" class="primary" onClick=${() => setAsked(true)}>New DAG<//></div>
     <${Filters} />
     <${Loaded} from=${list} what="DAGs">${({ dags, errors, pagination }) => html`
+      ${pagination && html`<p class="faint" role="status">${plural(pagination.totalRecords, "DAG")}${name || tag ? " fit" : ""}</p>`}
       ${errors.map((error) => html`<p class="bad wide-text" key=${error}>${error}</p>`)}
       ${dags.length ? html`<${Table} dags=${dags} next=${next} reload=${list.reload} />` : html`<${Nothing} narrowed=${name || tag} onNew=${() => setAsked(true)} />`}
       <${Pages} page=${page} pagination=${pagination} />`}<//>
@@ -61,7 +63,7 @@ function Nothing({ narrowed, onNew }) {
 }
 
 function Table({ dags, next, reload }) {
-  return html`<div class="scroll"><table class="stack dags"><thead><tr><th>Name</th><th>Latest run</th><th>Last ten</th><th>Took</th><th>Next start</th><th>Tags</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
+  return html`<div class="scroll"><table class="stack dags"><thead><tr><th>Name</th><th>Latest run</th><th>When</th><th>Last ten</th><th class="number">Took</th><th>Next start</th><th>Tags</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
     <tbody>${dags.map((file) => html`<${Row} key=${file.fileName} file=${file} next=${next.get(file.fileName)} reload=${reload} />`)}</tbody></table></div>`;
 }
 
@@ -70,17 +72,29 @@ function Row({ file, next, reload }) {
   const page = href(["dags", fileName]);
   const toggle = () => attempt(() => post(["dags", fileName, "suspend"], { suspend: !suspended }).then(reload));
   return html`<tr>
-    <td><a class="wide-text" href=${page}>${dag.name}</a>${errors?.length > 0 && html` <span class="bad" title=${errors.join("\n")}>broken</span>`}${dag.description && html`<div class="faint cut what" title=${dag.description}>${dag.description}</div>`}</td>
-    <td>${run.dagRunId ? html`<a class="plain" href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}><${Status} of=${run.status} /></a> <span class="faint"><${Time} at=${run.startedAt || run.queuedAt} /></span>` : html`<span class="faint">never ran</span>`}</td>
+    <td class="whole"><div class="named"><a href=${page}>${dag.name}</a>${errors?.length > 0 && html`<span class="bad" title=${errors.join("\n")}>broken</span>`}${dag.description && html`<${Cut} class="faint what" text=${dag.description} />`}</div></td>
+    <td>${run.dagRunId ? html`<a class="plain" href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}><${Status} of=${run.status} /></a>` : html`<span class="faint">never ran</span>`}</td>
+    <td>${run.dagRunId && html`<${Time} at=${run.startedAt || run.queuedAt} />`}</td>
     <td><${Recent} runs=${file.recentRuns ?? []} /></td>
-    <td data-label="took" class="number">${run.dagRunId ? duration(secondsOf(run)) : ""}</td>
-    <td data-label="next">${suspended ? html`<span class="wait">suspended</span>` : next ? html`<${Time} at=${next.at} zone=${next.zone} />` : html`<span class="faint">–</span>`}</td>
-    <td>${(dag.tags ?? []).map((tag) => html`<button type="button" class="tag" key=${tag} onClick=${() => setQuery({ tag, page: null })}>${tag}</button> `)}</td>
+    <td data-label="took" class="number">${run.dagRunId ? took(run, file.recentRuns?.[0]) : ""}</td>
+    <td data-label="next">${suspended ? html`<span class="wait">suspended</span>` : next ? html`<${Time} at=${next.at} zone=${next.zone} />` : ""}</td>
+    <td class="tags"><${Tags} tags=${dag.tags ?? []} /></td>
     <td class="actions">
       <${Act} right="run" aria-label=${`Start ${dag.name}`} onClick=${() => go(["dags", fileName], { search: { start: 1 } })}>Start<//>
       <${Act} right="run" aria-label=${`${suspended ? "Resume" : "Suspend"} ${dag.name}`} onClick=${toggle}>${suspended ? "Resume" : "Suspend"}<//>
     </td>
   </tr>`;
+}
+
+/** How long the latest run took; the list of the newest ones knows it to the millisecond. */
+function took(run, newest) {
+  return tookText(newest?.dagRunId === run.dagRunId ? newest : run);
+}
+
+function Tags({ tags }) {
+  const more = tags.slice(TAGS);
+  return html`${tags.slice(0, TAGS).map((tag) => html`<button type="button" class="tag" key=${tag} onClick=${() => setQuery({ tag, page: null })}>${tag}</button> `)}
+    ${more.length > 0 && html`<span class="faint small" title=${more.join(", ")}>${more.length} more</span>`}`;
 }
 
 /** The latest runs as small bars, the newest on the right. */
@@ -97,7 +111,7 @@ function Recent({ runs }) {
 function Pages({ page, pagination }) {
   if (!pagination || pagination.totalPages <= 1) return null;
   return html`<p class="row"><button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Back</button>
-    <span>Page ${page} of ${pagination.totalPages}, ${plural(pagination.totalRecords, "DAG")}</span>
+    <span>Page ${page} of ${pagination.totalPages}</span>
     <button type="button" disabled=${page >= pagination.totalPages} onClick=${() => setQuery({ page: page + 1 })}>Next</button></p>`;
 }
 

@@ -5,6 +5,7 @@ import { go, query } from "../lib/router.js";
 import { hasUsers, keep, user } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Failure } from "../parts/basic.js";
+import { Icon } from "../parts/icon.js";
 
 async function enter(fields) {
   if (hasUsers) {
@@ -42,7 +43,7 @@ export default function Login() {
     }
   };
   return html`<main class="login">
-    <h1>Dagbook</h1>
+    <h1><${Icon} name="mark" />Dagbook</h1>
     <form onSubmit=${submit}>
       ${hasUsers
         ? html`<label>Name<input name="username" autocomplete="username" required autofocus /></label>
@@ -50,7 +51,7 @@ export default function Login() {
         : html`<label>Token<input name="token" type="password" autocomplete="off" required autofocus /></label>
             <p class="faint">The token of this server, as set by auth_token.</p>`}
       ${failure && html`<${Failure} error=${failure} />`}
-      <button type="submit" class="primary" disabled=${busy}>Log in</button>
+      <button type="submit" class="primary" disabled=${busy}>${busy ? "Logging in…" : "Log in"}</button>
     </form>
   </main>`;
 }

@@ -5,7 +5,7 @@ import { ask, post } from "../lib/api.js";
 import { plural } from "../lib/format.js";
 import { useLoad } from "../lib/load.js";
 import { href } from "../lib/router.js";
-import { dequeue, pageOf } from "../lib/runs.js";
+import { dequeue, pageOf, waitText } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
 import { Act, Confirm, Empty, Loaded, Time } from "../parts/basic.js";
 import { attempt } from "../parts/notice.js";
@@ -51,7 +51,7 @@ function Queue({ queue, reload }) {
     <div class="row"><span>${limit ? `${queue.running.length} of ${limit} places taken` : plural(queue.running.length, "run") + " under way"}</span>
       ${limit > 0 && html`<meter min="0" max=${limit} value=${queue.running.length} aria-label=${`Places taken in ${queue.name}`}></meter>`}</div>
     ${queue.running.length > 0 && html`<ul class="plain">${queue.running.map((run) => html`<li key=${run.dagRunId}><a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}</a> <span class="faint">holds a place since <${Time} at=${run.startedAt || run.queuedAt} /></span></li>`)}</ul>`}
-    ${queue.queued.length > 0 && html`<div class="scroll"><table class="stack"><thead><tr><th>Place</th><th>DAG</th><th>Waits since</th><th>Why</th><th>Priority</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
+    ${queue.queued.length > 0 && html`<div class="scroll"><table class="stack"><thead><tr><th class="number">Place</th><th>DAG</th><th>Waits since</th><th>Why</th><th class="number">Priority</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
       <tbody>${queue.queued.map((run, index) => html`<${Waiting} key=${run.dagRunId} run=${run} index=${index} queue=${queue} reload=${reload} />`)}</tbody></table></div>`}
     ${asked && html`<${Confirm} title=${`Clear queue ${queue.name}?`} action="Take all out" typed=${queue.name} onClose=${() => setAsked(false)} onConfirm=${() => post([...path, "clear"], { name: queue.name }).then(reload)}>
       <p>${plural(queue.queued.length, "waiting run")} will not start. Runs under way go on.</p><//>`}
@@ -66,7 +66,7 @@ function Waiting({ run, index, queue, reload }) {
     <td data-label="place" class="number">${waits?.position ?? index + 1}</td>
     <td><a class="wide-text" href=${href(pageOf(address))}>${run.name}</a></td>
     <td data-label="waits since"><${Time} at=${run.queuedAt} /></td>
-    <td class="wide-text">${waits?.message}</td>
+    <td class="whole">${waits && html`<span title=${waits.message}>${waitText(waits)}</span>`}</td>
     <td data-label="priority" class="number">${waits?.priority ?? 0}</td>
     <td class="actions">
       ${waits && html`<${Act} right="run" aria-label=${`Move ${run.name} to the front`} disabled=${index === 0} onClick=${() => move({ toFront: true })}>To the front<//>`}

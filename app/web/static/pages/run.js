@@ -5,14 +5,15 @@ import { duration, plural } from "../lib/format.js";
 import { focusOn } from "../lib/feed.js";
 import { useLoad } from "../lib/load.js";
 import { useNow } from "../lib/now.js";
-import { href, query, setQuery } from "../lib/router.js";
+import { go, hash, href, query, setQuery } from "../lib/router.js";
 import { concernsRun, nodesOf, pageOf, pathOf, reasonOf, telling } from "../lib/runs.js";
 import { secondsOf } from "../lib/spans.js";
-import { isActive, isOver, runStatus } from "../lib/status.js";
-import { stepsOf } from "../lib/graph.js";
+import { isActive, isOver, nodeStatus, runStatus } from "../lib/status.js";
+import { stepsOf, tally } from "../lib/graph.js";
 import { clock, instant } from "../lib/format.js";
-import { useTitle } from "../lib/title.js";
-import { Empty, Id, Loaded, Status, Tabs, Time } from "../parts/basic.js";
+import { partsOf } from "../lib/params.js";
+import { useStateIcon, useTitle } from "../lib/title.js";
+import { Empty, Id, Loaded, Loading, NotThere, Status, Tabs, Time } from "../parts/basic.js";
 import { Gantt } from "../parts/gantt.js";
 import { DagGraph } from "../parts/graph.js";
 import { LogView } from "../parts/logview.js";
@@ -28,31 +29,42 @@ const VIEWS = [
   { id: "spec", title: "Definition" },
 ];
 
+const PARAMS = 8; // of a run, before one asks for the others
+
 export default function RunPage({ params }) {
   const address = { name: params.name, runId: params.runId, subRunId: params.subRunId };
   const root = `${address.name}/${address.runId}`;
+  const newest = address.runId === "latest";
   useEffect(() => {
-    focusOn(address.runId === "latest" ? null : root);
+    if (!newest) focusOn(root);
     return () => focusOn(null);
   }, [root]);
   const loaded = useLoad(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
   const run = loaded.data?.dagRunDetails;
+  useEffect(() => {
+    // Which run is the latest changes: the address names the one that is shown.
+    if (newest && run) go(href(pageOf({ name: run.name, runId: run.dagRunId }), Object.fromEntries(query.peek())) + hash.peek(), { replace: true });
+  }, [newest, run]);
   const begun = instant(run?.startedAt);
-  useTitle(run?.name ?? address.name, run && runStatus(run.status).word, begun && clock(begun));
-  return html`<${Loaded} from=${loaded} what="run">${({ dagRunDetails }) => html`<${Run} address=${address} run=${dagRunDetails} reload=${loaded.reload} />`}<//>`;
+  useTitle(run?.name ?? address.name, run ? runStatus(run.status).word : loaded.error?.status === 404 && "not found", begun && clock(begun));
+  useStateIcon(run && runStatus(run.status).tone);
+  const missing = (error) => html`<${NotThere} title="There is no such run" error=${error}><a href=${href("/dag-runs", { name: address.name })}>Runs of ${address.name}</a> · <a href=${href("/dag-runs")}>All runs</a><//>`;
+  return html`<${Loaded} from=${loaded} what="run" missing=${missing}>${({ dagRunDetails }) => newest ? html`<${Loading} what="run" />` : html`<${Run} address=${address} run=${dagRunDetails} reload=${loaded.reload} />`}<//>`;
 }
 
 function Run({ address, run, reload }) {
-  const view = query.value.get("view") ?? "steps";
+  const asked = query.value.get("view");
+  const view = VIEWS.some(({ id }) => id === asked) ? asked : "steps";
   const first = telling(run);
   const chosen = query.value.get("step") ?? first?.step.name;
   const inside = query.value.get("in"); // a sub-run whose step is chosen
   const node = nodesOf(run).find((one) => one.step.name === chosen);
+  const known = inside || node;
   const choose = (step, sub = null) => setQuery({ step, in: sub, stream: null }, { replace: false });
   const steps = stepsOf(run.nodes);
   const active = isActive(run.status);
   return html`
-    <${Header} address=${address} run=${run} reload=${reload} steps=${steps} />
+    <${Header} address=${address} run=${run} reload=${reload} steps=${steps} chosen=${inside ? null : chosen} onChoose=${choose} />
     <div class="run-panes">
       <section class="run-left" aria-label="Steps of the run">
         <${Tabs} label="Views of the run" tabs=${VIEWS} chosen=${view} onChoose=${(id) => setQuery({ view: id === "steps" ? null : id })} />
@@ -61,37 +73,58 @@ function Run({ address, run, reload }) {
         ${view === "gantt" && html`<${Gantt} run=${run} nodes=${nodesOf(run)} chosen=${chosen} onChoose=${choose} active=${active} />`}
         ${view === "events" && html`<${RunEvents} address=${address} run=${run} />`}
         ${view === "spec" && html`<${RunSpec} run=${run} />`}
+        ${["steps", "graph", "gantt"].includes(view) && html`<${Tally} run=${run} />`}
       </section>
-      ${chosen && html`<${Output} address=${inside ? { ...address, subRunId: inside } : address} root=${address} step=${chosen} node=${inside ? null : node} run=${run} reload=${reload} steps=${steps} />`}
+      ${chosen && !known && html`<section class="run-right" aria-label="Step"><${Empty} title="This run has no such step">It has none called <code>${chosen}</code>: choose one of its steps.<//></section>`}
+      ${chosen && known && html`<${Output} address=${inside ? { ...address, subRunId: inside } : address} root=${address} step=${chosen} node=${inside ? null : node} run=${run} reload=${reload} steps=${steps} />`}
     </div>`;
 }
 
-function Header({ address, run, reload, steps }) {
+/** How many steps are in which state: "4 succeeded · 1 failed". */
+function Tally({ run }) {
+  const words = tally(nodesOf(run)).map(([status, count]) => `${count} ${nodeStatus(status).word}`);
+  return html`<p class="tally">${words.map((text) => html`<span key=${text}>${text}</span>`)}</p>`;
+}
+
+function Header({ address, run, reload, steps, chosen, onChoose }) {
   const active = isActive(run.status);
   const now = useNow(1, active);
   const usual = useLoad(run.rootDAGRunId === run.dagRunId && !address.subRunId ? ["dags", run.name, "statistics"] : null, {});
   const reason = reasonOf(run);
-  const { tone } = runStatus(run.status);
-  return html`<header class="run-header ${tone}">
+  const params = partsOf(run.params);
+  return html`<header class="run-header">
     <div class="row">
-      <h1><a href=${href(["dags", run.name])}>${run.name}</a></h1>
-      <${Status} of=${run.status} />
+      <h1>${address.subRunId && !run.revision ? run.name : html`<a href=${href(["dags", run.name])}>${run.name}</a>`}</h1>
+      <span role="status"><${Status} of=${run.status} /></span>
       <${Id} of=${run.dagRunId} />
       <span class="grow"></span>
       <${RunActions} address=${address} run=${run} reload=${reload} steps=${steps} />
     </div>
-    ${reason && html`<p class="reason wide-text ${tone}">${reason}</p>`}
-    <p class="row faint">
-      <span>${startedBy(run)}</span>
-      ${run.startedAt && run.startedAt !== "-" && html`<span>started <${Time} at=${run.startedAt} /></span>`}
-      ${run.queuedAt && html`<span>queued <${Time} at=${run.queuedAt} /></span>`}
-      <span>${isOver(run.status) ? "took" : "so far"} <strong class="number">${duration(secondsOf(run, now))}</strong>${usualText(usual.data)}</span>
-      ${run.attempt > 1 && html`<span>attempt ${run.attempt}</span>`}
-      ${run.revision && html`<span>revision <a href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a></span>`}
-      ${run.parentDAGRunId && html`<span>called by <a href=${href(parentPage(run))}>${run.parentDAGRunName}</a></span>`}
-    </p>
-    ${run.params && html`<details class="params"><summary>Parameters</summary><pre>${run.params}</pre></details>`}
+    <dl>
+      ${instant(run.startedAt) && html`<${Fact} name="started"><${Time} at=${run.startedAt} words=${false} /> <span class="faint"><${Time} at=${run.startedAt} /></span><//>`}
+      ${run.queuedAt && html`<${Fact} name="queued"><${Time} at=${run.queuedAt} /><//>`}
+      ${instant(run.startedAt) && html`<${Fact} name=${isOver(run.status) ? "took" : "so far"}><strong class="number">${duration(secondsOf(run, now))}</strong><span class="faint">${usualText(usual.data)}</span><//>`}
+      ${startedBy(run) && html`<${Fact} name="by">${startedBy(run)}<//>`}
+      ${run.attempt > 1 && html`<${Fact} name="attempt">${run.attempt}<//>`}
+      ${run.revision && html`<${Fact} name="revision"><a href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a><//>`}
+      ${run.parentDAGRunId && html`<${Fact} name="called by"><a href=${href(parentPage(run))}>${run.parentDAGRunName}</a><//>`}
+      ${params.length > 0 && html`<${Fact} name="params"><${Params} all=${params} /><//>`}
+    </dl>
+    ${reason && html`<p class="why ${reason.step ? "bad" : "wait"}">
+      ${reason.step && html`<strong>${reason.step}</strong>`}<span title=${reason.text}>${reason.text}</span>
+      ${reason.step && reason.step !== chosen && html`<button type="button" class="quiet" onClick=${() => onChoose(reason.step)}>Show its output</button>`}</p>`}
   </header>`;
+}
+
+function Fact({ name, children }) {
+  return html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
+}
+
+function Params({ all }) {
+  const [whole, setWhole] = useState(false);
+  const shown = whole ? all : all.slice(0, PARAMS);
+  return html`<span class="chips">${shown.map((text, index) => html`<span class="chip" key=${index} title=${text}>${text}</span>`)}
+    ${all.length > PARAMS && html`<button type="button" class="tag" aria-expanded=${whole} onClick=${() => setWhole(!whole)}>${whole ? "fewer" : `${all.length - PARAMS} more`}</button>`}</span>`;
 }
 
 function parentPage(run) {
@@ -100,14 +133,14 @@ function parentPage(run) {
 }
 
 function startedBy({ trigger, actor }) {
-  if (!trigger) return "";
-  const ways = { manual: "started by hand", scheduler: "started by its schedule", subdag: "called by another DAG", retry: "retried", api: "started over the API" };
-  return `${ways[trigger] ?? `started by ${trigger}`}${actor ? `, by ${actor}` : ""}`;
+  if (!trigger || trigger === "subdag") return ""; // "called by" says it
+  const ways = { api: "the API", reschedule: "a reschedule" };
+  return [ways[trigger] ?? trigger, actor].filter(Boolean).join(", ");
 }
 
 function usualText(statistics) {
   if (statistics?.p50Seconds === undefined) return "";
-  return `, usually ${duration(statistics.p50Seconds)} (95 % under ${duration(statistics.p95Seconds)})`;
+  return `, usually ${duration(statistics.p50Seconds)}, 95 % under ${duration(statistics.p95Seconds)}`;
 }
 
 function Output({ address, root, step, node, run, reload, steps }) {
@@ -122,11 +155,18 @@ function Output({ address, root, step, node, run, reload, steps }) {
       <span class="grow"></span>
       ${node && html`<${StepActions} address=${address} run=${run} node=${node} reload=${reload} steps=${steps} />`}
     </div>
-    ${node?.step.description && html`<p class="faint">${node.step.description}</p>`}
-    ${node?.error && html`<pre class="step-error bad">${node.error}</pre>`}
+    ${node?.step.description && html`<p class="faint step-about">${node.step.description}</p>`}
+    ${node?.error && html`<${StepError} text=${node.error} tone=${node.status === 2 ? "bad" : "off"} />`}
     ${node && !instant(node.startedAt) ? html`<${Waiting} node=${node} />` : html`<${LogView} path=${path} run=${pathOf(address)} step=${step} stream=${stream} onStream=${(name) => setQuery({ stream: name })}
-      active=${active} concerns=${(change) => concernsRun(root, change)} atError=${node?.status === 2} />`}
+      active=${active} concerns=${(change) => concernsRun(root, change)} atError=${node?.status === 2 && !node.subRuns?.length} />`}
   </section>`;
+}
+
+/** The first line says what happened; the rest is there for who wants it, and mostly in the log below as well. */
+function StepError({ text, tone }) {
+  const [first, ...rest] = text.trim().split("\n");
+  if (!rest.length && first.length < 160) return html`<p class=${`step-error wide-text ${tone}`}>${first}</p>`;
+  return html`<details class=${`step-error ${tone}`}><summary>${first.slice(0, 160)}</summary><pre>${rest.length ? rest.join("\n") : text}</pre></details>`;
 }
 
 function Waiting({ node }) {

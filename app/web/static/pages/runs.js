@@ -6,11 +6,11 @@ import { duration, plural } from "../lib/format.js";
 import { useLoad } from "../lib/load.js";
 import { useNow } from "../lib/now.js";
 import { href, query, setQuery } from "../lib/router.js";
-import { dequeue, pageOf, retry, stop } from "../lib/runs.js";
-import { secondsOf } from "../lib/spans.js";
+import { dequeue, pageOf, retry, stop, waitText } from "../lib/runs.js";
+import { secondsOf, tookText } from "../lib/spans.js";
 import { isActive, isOver, RUN_STATUSES } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { Act, Confirm, Empty, Id, Loaded, Status, Time } from "../parts/basic.js";
+import { Act, Confirm, Cut, Empty, Id, Loaded, Status, Time } from "../parts/basic.js";
 import { attempt, notify } from "../parts/notice.js";
 
 const PAGE = 100;
@@ -22,7 +22,7 @@ const TEXTS = [
   ["error", "Error", "text of an error"],
   ["minDuration", "At least", "90s, 5m"],
 ];
-const TRIGGERS = ["manual", "api", "scheduler", "webhook", "subdag", "retry", "reschedule"];
+const TRIGGERS = ["api", "reschedule", "schedule"];
 const SPANS = [
   ["", "any time"],
   ["3600", "last hour"],
@@ -35,7 +35,8 @@ const SPANS = [
 function wanted() {
   const values = Object.fromEntries(query.value);
   const { within, ...rest } = values;
-  const fromDate = within ? Math.floor(Date.now() / 1000 / 60) * 60 - Number(within) : rest.fromDate;
+  // Without a date the API shows the runs of today only.
+  const fromDate = within ? Math.floor(Date.now() / 1000 / 60) * 60 - Number(within) : (rest.fromDate ?? 0);
   return { ...rest, fromDate, limit: PAGE };
 }
 
@@ -59,8 +60,8 @@ export default function Runs() {
       const first = new Set(page.dagRuns.map(keyOf));
       const runs = [...page.dagRuns, ...more.runs.filter((run) => !first.has(keyOf(run)))];
       const next = more.next === undefined ? page.nextCursor : more.next;
-      if (!runs.length) return html`<${Nothing} />`;
-      return html`<${Table} runs=${runs} reload=${loaded.reload} />
+      if (!runs.length && !next) return html`<${Nothing} />`;
+      return html`${runs.length ? html`<${Table} runs=${runs} reload=${loaded.reload} />` : html`<p class="faint">None of the newest runs fits; older ones have not been looked at.</p>`}
         ${next && html`<p><button type="button" onClick=${() => extend(next)}>Show older runs</button></p>`}`;
     }}<//>`;
 }
@@ -112,12 +113,13 @@ function Table({ runs, reload }) {
   return html`
     <div class="row bulk">
       <span class="faint">${picked.length ? plural(picked.length, "run") + " chosen" : plural(runs.length, "run") + " shown"}</span>
-      ${picked.length > 0 && Object.keys(BULK).map((name) => html`<${Act} key=${name} right="run" class=${BULK[name].danger ? "danger" : ""} onClick=${() => setAsked(name)}>${BULK[name].title}<//>`)}
+      ${picked.length > 0 && Object.keys(BULK).map((name) => html`<${Act} key=${name} right="run" class=${BULK[name].danger ? "danger" : ""} disabled=${!picked.some(BULK[name].fits)}
+        title=${picked.some(BULK[name].fits) ? "" : `None of them is ${name === "stop" ? "under way" : "over"}`} onClick=${() => setAsked(name)}>${BULK[name].title}<//>`)}
     </div>
     <div class="scroll"><table class="stack runs">
       <thead><tr>
         <th><input type="checkbox" aria-label="Choose all runs shown" checked=${picked.length === runs.length} onChange=${all} /></th>
-        <th>DAG</th><th>Status</th><th>Run</th><th>Started</th><th>Took</th><th>Why</th><th>Parameters</th>
+        <th>DAG</th><th>Status</th><th>Run</th><th>Started</th><th class="number">Took</th><th>Parameters, or why it waits</th>
       </tr></thead>
       <tbody>${runs.map((run) => html`<${Row} key=${keyOf(run)} run=${run} now=${now} chosen=${chosen.has(keyOf(run))} onToggle=${toggle} />`)}</tbody>
     </table></div>
@@ -129,15 +131,17 @@ function Table({ runs, reload }) {
 
 function Row({ run, now, chosen, onToggle }) {
   const page = href(pageOf({ name: run.name, runId: run.dagRunId }));
+  const by = [run.trigger, run.actor].filter(Boolean).join(", ");
+  const waits = Boolean(run.waitingFor);
+  const about = waits ? waitText(run.waitingFor) : run.params;
   return html`<tr>
     <td><input type="checkbox" aria-label=${`Choose run ${run.dagRunId}`} checked=${chosen} onChange=${() => onToggle(keyOf(run))} /></td>
-    <td><a class="wide-text" href=${href(["dags", run.name])}>${run.name}</a></td>
+    <td><a class="wide-text" href=${href(["dags", run.name])}>${run.name}</a>${by && html`<div class="sub">${by}</div>`}</td>
     <td><${Status} of=${run.status} /></td>
     <td><${Id} of=${run.dagRunId} page=${page} /></td>
     <td data-label="started"><${Time} at=${run.startedAt || run.queuedAt} /></td>
-    <td data-label="took" class="number">${duration(secondsOf(run, now))}</td>
-    <td class="faint">${run.waitingFor?.message ?? [run.trigger, run.actor].filter(Boolean).join(", ")}</td>
-    <td class="cut params" title=${run.params}>${run.params}</td>
+    <td data-label="took" class="number">${isActive(run.status) ? duration(secondsOf(run, now)) : tookText(run)}</td>
+    <td class=${waits ? "about" : "about params"}>${about && html`<${Cut} text=${about} />`}</td>
   </tr>`;
 }
 

@@ -6,7 +6,7 @@ import { useLoad } from "../lib/load.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Loaded, Status, Time } from "../parts/basic.js";
+import { Empty, Failure, Loaded, Status, Time } from "../parts/basic.js";
 
 export default function Search() {
   const text = query.value.get("q") ?? "";
@@ -32,14 +32,19 @@ export default function Search() {
 function Found({ text }) {
   const names = useLoad("dags", { name: text, perPage: 20 });
   const definitions = useLoad("dags/search", { q: text });
-  const errors = useLoad("dag-runs", { error: text, limit: 20 });
+  const errors = useLoad("dag-runs", { error: text, limit: 20, fromDate: 0 }); // without a date it would be today's only
+  const empty = names.data && !names.data.dags.length && definitions.data && !definitions.data.results.length && !definitions.data.errors.length && errors.data && !errors.data.dagRuns.length && !errors.data.nextCursor;
+  if (empty) {
+    return html`<${Empty} title="Nothing has that"><p>No name of a DAG, no line of a definition and no error of a run does. Fewer words find more.</p>
+      <p>What steps have written is searched on the page of their <a href=${href("/dag-runs")}>run</a>.</p><//>`;
+  }
   return html`
     <section aria-label="DAGs"><h2>DAGs ${names.data && html`<span class="faint">${names.data.pagination?.totalRecords ?? names.data.dags.length}</span>`}</h2>
       <${Loaded} from=${names} what="DAGs">${({ dags }) => (dags.length ? html`<ul class="plain">${dags.map(({ fileName, dag }) => html`<li key=${fileName}><a class="wide-text" href=${href(["dags", fileName])}><${Marked} text=${dag.name} of=${text} /></a> <span class="faint">${dag.description}</span></li>`)}</ul>` : html`<p class="faint">No DAG has that in its name.</p>`)}<//>
     </section>
     <section aria-label="Definitions"><h2>Definitions ${definitions.data && html`<span class="faint">${plural(definitions.data.results.length, "DAG")}</span>`}</h2>
       <${Loaded} from=${definitions} what="definitions">${({ results, errors: problems }) => html`
-        ${problems.map((problem) => html`<p class="bad" key=${problem}>${problem}</p>`)}
+        ${problems.map((problem) => html`<${Failure} key=${problem} error=${{ message: problem }} />`)}
         ${results.length ? results.map((result) => html`<${Definition} key=${result.name} result=${result} text=${text} />`) : html`<p class="faint">No definition has a line like that.</p>`}`}<//>
     </section>
     <section aria-label="Runs by error"><h2>Runs that failed with it</h2>
@@ -51,9 +56,22 @@ function Found({ text }) {
 }
 
 function Definition({ result, text }) {
-  return html`<article class="card found"><h3><a class="wide-text" href=${href(["dags", result.name, "spec"])}>${result.dag.name}</a></h3>
-    ${result.matches.map((match) => html`<pre key=${match.lineNumber} tabindex="0">${match.line.split("\n").map((line, index) => html`<span class="faint number">${match.startLine + index}  </span><${Marked} text=${line} of=${text} />${"\n"}`)}</pre>`)}
+  return html`<article class="card found"><h3><a class="wide-text" href=${href(["dags", result.name, "spec"], { line: result.matches[0]?.lineNumber })}>${result.dag.name}</a></h3>
+    ${merged(result.matches).map((match) => html`<pre key=${match.lineNumber} tabindex="0">${match.line.split("\n").map((line, index) => html`<a class="faint number" href=${href(["dags", result.name, "spec"], { line: match.startLine + index })} aria-label=${`Open line ${match.startLine + index} of ${result.dag.name}`}>${String(match.startLine + index).padStart(4)}</a>  <${Marked} text=${line} of=${text} />${"\n"}`)}</pre>`)}
   </article>`;
+}
+
+/** Matches whose lines overlap are one piece of the text. */
+function merged(matches) {
+  const pieces = [];
+  for (const match of [...matches].sort((one, other) => one.startLine - other.startLine)) {
+    const last = pieces.at(-1);
+    const lines = match.line.split("\n");
+    const end = last && last.startLine + last.line.split("\n").length;
+    if (last && match.startLine <= end) last.line = [last.line, ...lines.slice(end - match.startLine)].join("\n");
+    else pieces.push({ ...match });
+  }
+  return pieces;
 }
 
 function Marked({ text, of }) {

@@ -5,7 +5,7 @@ import { facts } from "../lib/facts.js";
 import { useLoad } from "../lib/load.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { hasUsers, may } from "../lib/session.js";
-import { duration } from "../lib/format.js";
+import { roughly } from "../lib/format.js";
 import { useTitle } from "../lib/title.js";
 import { Chart } from "../parts/chart.js";
 import { Empty, Loaded } from "../parts/basic.js";
@@ -30,9 +30,9 @@ export default function System() {
   const health = useLoad("health");
   const history = useLoad("services/resources/history", { duration: span });
   return html`<h1>System</h1>
-    <${Loaded} from=${health} what="health">${(state) => html`<dl class="facts">
+    <${Loaded} from=${health} what="health">${(state) => html`<dl class="facts card">
       <dt>State</dt><dd class=${state.status === "healthy" ? "good" : "bad"}>${state.status}</dd>
-      <dt>Version</dt><dd>${state.version}</dd><dt>Up for</dt><dd>${duration(state.uptime)}</dd><dt>Time zone</dt><dd>${facts.zone}</dd></dl>`}<//>
+      <dt>Version</dt><dd>${state.version}</dd><dt>Up for</dt><dd>${roughly(state.uptime)}</dd><dt>Time zone</dt><dd>${facts.zone}</dd></dl>`}<//>
     ${hasUsers && html`<p><a href=${href("/account")}>Your tokens</a></p>`}
     <div class="row"><h2>Machine</h2><span class="grow"></span>
       <label class="inline">Span<select value=${span} onChange=${(event) => setQuery({ span: event.target.value })}>${SPANS.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}</select></label></div>

@@ -5,6 +5,7 @@ import { ago, between, duration, exact, instant, short } from "../lib/format.js"
 import { useNow } from "../lib/now.js";
 import { may, whyNot } from "../lib/session.js";
 import { nodeStatus, runStatus } from "../lib/status.js";
+import { copyText } from "../lib/clipboard.js";
 import { Icon } from "./icon.js";
 
 /** A status as icon and word. */
@@ -29,16 +30,21 @@ export function Duration({ from, to, active = false }) {
   return html`<span class="number">${duration(between(from, active ? null : to, now))}</span>`;
 }
 
+/** A text that may be long: cut to the room there is, whole on hover. */
+export function Cut({ text, class: more = "" }) {
+  return html`<div class=${`cut ${more}`} title=${text}>${text}</div>`;
+}
+
 /** A short id that can be copied whole, and leads to a page when it has one. */
 export function Id({ of, page }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(of);
+    if (!(await copyText(of))) return;
     setCopied(true);
     setTimeout(() => setCopied(false), 1500);
   };
   return html`<span class="id">${page ? html`<a href=${page}><code title=${of}>${short(of)}</code></a>` : html`<code title=${of}>${short(of)}</code>`}
-    <button type="button" class="quiet" aria-label=${`Copy id ${of}`} onClick=${copy}><${Icon} name=${copied ? "check" : "copy"} /></button>
+    <button type="button" class="quiet" title="Copy the whole id" aria-label=${`Copy id ${of}`} onClick=${copy}><${Icon} name=${copied ? "check" : "copy"} /></button>
   </span>`;
 }
 
@@ -47,13 +53,29 @@ export function Empty({ title, children }) {
   return html`<div class="empty"><h2>${title}</h2><div>${children}</div></div>`;
 }
 
+const WRONG = {
+  0: "No answer",
+  401: "Not logged in",
+  403: "Not allowed",
+  404: "Not found",
+  409: "Not possible now",
+  412: "Somebody was faster",
+  413: "Too large",
+  429: "Too often",
+};
+
 /** What went wrong, in the server's words, and a way to try again. */
 export function Failure({ error, retry }) {
   return html`<div class="failure" role="alert">
-    <strong>${error.status === 404 ? "Not found" : "That did not work"}</strong>
+    <strong>${WRONG[error.status] ?? (error.status >= 500 ? "The server failed" : "That did not work")}</strong>
     <p>${error.message}</p>
     ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
   </div>`;
+}
+
+/** What a page shows whose DAG or run is not there: a heading, the server's words, and where to go on. */
+export function NotThere({ title, error, children }) {
+  return html`<h1>Not found</h1><${Empty} title=${title}><p>${error.message}. It may have been renamed or removed.</p><p>${children}</p><//>`;
 }
 
 /** Lines that stand for what is being loaded, shown only when it takes long enough to be noticed. */
@@ -61,8 +83,12 @@ export function Loading({ what = "" }) {
   return html`<div class="loading" role="status"><span class="visually-hidden">Loading ${what}…</span></div>`;
 }
 
-/** Data that were loaded by useLoad: the children get them. */
-export function Loaded({ from, what, children }) {
+/**
+ * Data that were loaded by useLoad: the children get them.
+ * @param missing what to show where the server knows no such thing
+ */
+export function Loaded({ from, what, missing, children }) {
+  if (missing && from.error?.status === 404) return missing(from.error);
   if (from.error && !from.data) return html`<${Failure} error=${from.error} retry=${from.reload} />`;
   if (!from.data) return html`<${Loading} what=${what} />`;
   return html`${from.error && html`<${Failure} error=${from.error} retry=${from.reload} />`}${children(from.data)}`;
@@ -76,6 +102,15 @@ export function Act({ right, children, disabled = false, title, ...rest }) {
   </button>`;
 }
 
+const GONE_AFTER = 700; // milliseconds
+
+/** Focus what had it before; what was just done may take that away, as the stop of a run does with its button. */
+function giveBack(before) {
+  const main = document.querySelector("main");
+  (before?.isConnected && before !== document.body ? before : main)?.focus();
+  setTimeout(() => document.activeElement === document.body && main?.isConnected && main.focus({ preventScroll: true }), GONE_AFTER);
+}
+
 /** A dialog over the page; Escape and the backdrop close it, focus returns where it was. */
 export function Dialog({ title, onClose, children, wide = false }) {
   const element = useRef();
@@ -83,10 +118,14 @@ export function Dialog({ title, onClose, children, wide = false }) {
   useEffect(() => {
     const before = document.activeElement;
     element.current.showModal();
-    return () => before?.focus?.();
+    const field = element.current.querySelector(".body :is(input, select, textarea):enabled");
+    (field ?? element.current.querySelector("footer button"))?.focus();
+    return () => giveBack(before);
   }, []);
-  const closeOutside = (event) => event.target === element.current && onClose();
-  return html`<dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby=${name} onCancel=${onClose} onClick=${closeOutside}>
+  const pressed = useRef(null);
+  // A press that began inside, as when text is marked, is not meant for the backdrop.
+  const closeOutside = (event) => event.target === element.current && pressed.current === element.current && onClose();
+  return html`<dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby=${name} onCancel=${onClose} onPointerDown=${(event) => (pressed.current = event.target)} onClick=${closeOutside}>
     <header>
       <h2 id=${name}>${title}</h2>
       <button type="button" class="quiet" aria-label="Close" onClick=${onClose}><${Icon} name="close" /></button>
@@ -119,11 +158,11 @@ export function Confirm({ title, children, action, onConfirm, onClose, typed, da
     <form onSubmit=${submit}>
       <div class="body">
         ${children}
-        ${typed && html`<label>Type <code>${typed}</code> to go on
+        ${typed && html`<label><span>Type <code>${typed}</code> to go on</span>
           <input value=${text} onInput=${(event) => setText(event.target.value)} autocomplete="off" /></label>`}
-        ${failure && html`<${Failure} error=${failure} />`}
       </div>
       <footer>
+        ${failure && html`<${Failure} error=${failure} />`}
         <button type="button" onClick=${onClose}>Cancel</button>
         <button type="submit" class=${danger ? "danger" : "primary"} disabled=${busy || (typed && text !== typed)}>${action}</button>
       </footer>

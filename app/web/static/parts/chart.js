@@ -12,6 +12,12 @@ function colour(element, name) {
   return color;
 }
 
+/** A tick of the axis, as exact as the ticks are far apart. */
+function timeText(tick, step) {
+  const options = step < 60 ? { second: "2-digit" } : {};
+  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...options }).format(new Date(tick * 1000));
+}
+
 /** @param points [{timestamp, value}] in seconds; @param unit written behind the values */
 export function Chart({ title, points, unit = "", most }) {
   const element = useRef();
@@ -22,7 +28,7 @@ export function Chart({ title, points, unit = "", most }) {
     let observer = null;
     import("../vendor/chart.js").then(({ uPlot }) => {
       if (gone || !element.current) return; // the page was left meanwhile
-      const [ink, line, accent] = ["--faint", "--line", "--accent"].map((name) => colour(element.current, name));
+      const [ink, line, accent, soft] = ["--faint", "--line", "--accent", "--accent-soft"].map((name) => colour(element.current, name));
       const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
       chart.current = new uPlot(
         {
@@ -30,8 +36,8 @@ export function Chart({ title, points, unit = "", most }) {
           height: 160,
           legend: { show: false },
           scales: { x: { range: (_, from, to) => [Math.min(from, to - SHORTEST), to] }, y: { range: (_, __, highest) => [0, most ?? Math.max(1, highest * 1.1)] } },
-          series: [{}, { label: title, stroke: accent, width: 1.5, fill: "rgb(47 91 208 / 12%)" }],
-          axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => `${tick}${unit}`) }],
+          series: [{}, { label: title, stroke: accent, width: 1.5, fill: soft }],
+          axes: [{ ...axis, space: 90, values: (_, ticks, __, ___, step) => ticks.map((tick) => timeText(tick, step)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => `${tick}${unit}`) }],
         },
         data,
         element.current,

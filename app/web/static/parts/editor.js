@@ -9,19 +9,21 @@ const loadSchema = () => (schema ??= get("schemas/dag").catch(() => null));
 
 /**
  * @param value text at first; @param onChange called with each new text; @param problems [{line, column, message}]
+ * @param place {line, column} to go to, whenever it is another object
  * A shadow root keeps the library's styles apart, and within the page's policy.
  */
-export function Editor({ value, onChange, problems, readOnly = false, label }) {
+export function Editor({ value, onChange, problems, place = null, readOnly = false, label }) {
   const host = useRef();
   const editor = useRef(null);
-  const latest = useRef({ onChange, problems });
-  latest.current = { onChange, problems };
+  const latest = useRef({ onChange, problems, place });
+  latest.current = { onChange, problems, place };
   useEffect(() => {
     let gone = false;
     Promise.all([import("../vendor/editor.js"), loadSchema()]).then(([library, known]) => {
       if (gone) return;
       editor.current = { library, view: make(library, host.current, { value, readOnly, label, known, latest }) };
       mark(editor.current, latest.current.problems);
+      goTo(editor.current, latest.current.place);
     });
     return () => {
       gone = true;
@@ -31,6 +33,9 @@ export function Editor({ value, onChange, problems, readOnly = false, label }) {
   useEffect(() => {
     if (editor.current) mark(editor.current, problems);
   }, [problems]);
+  useEffect(() => {
+    if (editor.current) goTo(editor.current, place);
+  }, [place]);
   return html`<div class="editor" ref=${host}></div>`;
 }
 
@@ -120,12 +125,21 @@ function explainer(known) {
 
 function mark({ library, view }, problems) {
   const { doc } = view.state;
-  const diagnostics = problems.map(({ line, column, message }) => {
-    const at = doc.line(Math.min(Math.max(line, 1), doc.lines));
-    const from = Math.min(at.from + Math.max(column - 1, 0), at.to);
-    return { from, to: Math.max(from, at.to), severity: "error", message };
-  });
+  const diagnostics = problems.map((problem) => ({ ...positionOf(doc, problem), severity: "error", message: problem.message }));
   view.dispatch(library.setDiagnostics(view.state, diagnostics));
+}
+
+function goTo({ library, view }, place) {
+  if (!place) return;
+  const at = positionOf(view.state.doc, place);
+  view.dispatch({ selection: { anchor: at.from }, effects: library.EditorView.scrollIntoView(at.from, { y: "center" }) });
+  view.focus();
+}
+
+/** Where a line and a column are in a text, at its end when it has no such line. */
+function positionOf(doc, { line, column = 1 }) {
+  const at = doc.line(Math.min(Math.max(line, 1), doc.lines));
+  return { from: Math.min(at.from + Math.max(column - 1, 0), at.to), to: at.to };
 }
 
 /** Problems as the server words them, "[3:5] steps[0].name: …", with their places. */

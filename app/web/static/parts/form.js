@@ -3,7 +3,7 @@
 import { html, useState } from "../vendor/core.js";
 import { Dialog, Failure } from "./basic.js";
 
-/** @param onSave called with the form's values; the dialog closes when it resolves */
+/** @param onSave called with the form's values; the dialog closes when it resolves, but not to false */
 export function FormDialog({ title, action, onSave, onClose, children, wide }) {
   const [failure, setFailure] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -12,8 +12,8 @@ export function FormDialog({ title, action, onSave, onClose, children, wide }) {
     setBusy(true);
     setFailure(null);
     try {
-      await onSave(Object.fromEntries(new FormData(event.target)));
-      onClose();
+      if ((await onSave(Object.fromEntries(new FormData(event.target)))) === false) setBusy(false);
+      else onClose();
     } catch (error) {
       setFailure(error);
       setBusy(false);
@@ -21,8 +21,9 @@ export function FormDialog({ title, action, onSave, onClose, children, wide }) {
   };
   return html`<${Dialog} title=${title} onClose=${onClose} wide=${wide}>
     <form onSubmit=${submit}>
-      <div class="body">${children}${failure && html`<${Failure} error=${failure} />`}</div>
+      <div class="body">${children}</div>
       <footer>
+        ${failure && html`<${Failure} error=${failure} />`}
         <button type="button" onClick=${onClose}>Cancel</button>
         <button type="submit" class="primary" disabled=${busy}>${action}</button>
       </footer>

@@ -47,6 +47,14 @@ function Canvas({ graph, placed, chosen, onChoose, onUnfold, folded, onTurn }) {
     const box = frame.current.getBoundingClientRect();
     setView((before) => around(before, event.deltaY < 0 ? ZOOM : 1 / ZOOM, event.clientX - box.left, event.clientY - box.top));
   };
+  // Zooming and dragging move the drawing as it is: hundreds of boxes are not made anew for each frame.
+  const drawing = useMemo(
+    () => html`
+      ${placed.lines.map(({ from, to, points }) => html`<path key=${`${from}>${to}`} class="edge" d=${curve(points)} />`)}
+      ${graph.nodes.filter(({ id }) => placed.places[id]).map((node) => html`<${Box} key=${node.id} node=${node} at=${placed.places[node.id]}
+        chosen=${node.step?.name === chosen} onChoose=${onChoose} onUnfold=${onUnfold} />`)}`,
+    [graph, placed, chosen],
+  );
   return html`<div class="graph">
     <div class="graph-bar">
       <button type="button" class="quiet" aria-label="Zoom in" onClick=${() => zoom(ZOOM)}>+</button>
@@ -58,10 +66,7 @@ function Canvas({ graph, placed, chosen, onChoose, onUnfold, folded, onTurn }) {
     <div class="graph-frame" ref=${frame} onPointerDown=${drag} onWheel=${wheel} onKeyDown=${(event) => walk(event, graph, placed)}>
       <svg role="group" aria-label="Graph of the steps" width="100%" height="100%">
         ${view && html`<g transform=${`translate(${view.x} ${view.y}) scale(${view.scale})`}>
-          ${placed.lines.map(({ from, to, points }) => html`<path key=${`${from}>${to}`} class="edge" d=${curve(points)} />`)}
-          ${graph.nodes.filter(({ id }) => placed.places[id]).map((node) => html`<${Box} key=${node.id} node=${node} at=${placed.places[node.id]}
-            chosen=${node.step?.name === chosen} onChoose=${onChoose} onUnfold=${onUnfold} />`)}
-        </g>`}
+${drawing}</g>`}
       </svg>
     </div>
   </div>`;

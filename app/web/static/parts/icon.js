@@ -14,6 +14,7 @@ const PATHS = {
   users: "M8 2a3 3 0 1 1 0 6 3 3 0 0 1 0-6zM2 14c0-3 3-4 6-4s6 1 6 4",
   audit: "M4 2h8v12H4zM6 5h4M6 8h4M6 11h2",
   tokens: "M10 2a4 4 0 1 1-3 6.7L2 13v1h3v-2h2l1-1",
+  mark: "M3 3h4.5v4.5H3zM8.5 8.5H13V13H8.5z",
   close: "M4 4l8 8M12 4l-8 8",
   copy: "M5 5h8v9H5zM3 11V2h8",
   check: "M3 8.5l3.5 3.5L13 4.5",

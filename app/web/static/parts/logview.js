@@ -1,18 +1,20 @@
 // A step's output: exact line numbers, only the lines in sight in the document, however many there are.
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/core.js";
-import { get, headers, url } from "../lib/api.js";
-import { pieces } from "../lib/ansi.js";
+import { headers, url } from "../lib/api.js";
+import { pieces, settled } from "../lib/ansi.js";
 import { plural } from "../lib/format.js";
 import { BLOCK, LogLines } from "../lib/loglines.js";
 import { useChanges } from "../lib/load.js";
 import { hash, setHash } from "../lib/router.js";
 import { Empty, Failure } from "./basic.js";
 import { Icon } from "./icon.js";
+import { SearchBar, useSearch } from "./logsearch.js";
 import { attempt } from "./notice.js";
 
 const HEIGHT = 20; // pixels of a line that is not wrapped
 const TALLEST = 15_000_000; // pixels: more than that browsers do not draw
+const LONGEST = 4000; // characters of a line, before one asks for the others
 
 /**
  * The log of a step.
@@ -91,27 +93,32 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
   const numbers = [];
   for (let number = shownFrom; number <= shownTo; number += 1) numbers.push(number);
   const hit = search.current?.line;
+  const other = stream === "stdout" ? "stderr" : "stdout";
   return html`<section class="log" aria-label=${`Output of ${step}`}>
     <div class="log-bar">
       <div class="switch" role="group" aria-label="Stream">
         ${["stdout", "stderr"].map((name) => html`<button type="button" key=${name} aria-pressed=${stream === name} onClick=${() => onStream(name)}>${name}</button>`)}
       </div>
       <${SearchBar} search=${search} onGo=${go} />
-      <span class="grow"></span>
-      <span class="faint number">${plural(total, "line")}</span>
-      ${active && html`<label class="inline"><input type="checkbox" checked=${follow} onChange=${(event) => setFollow(event.target.checked)} />Follow</label>`}
+      ${active && html`<label class="inline" title="Stay at the end while lines come; scrolling up pauses it"><input type="checkbox" checked=${follow} onChange=${(event) => setFollow(event.target.checked)} />Follow</label>`}
       <label class="inline"><input type="checkbox" checked=${wrap} onChange=${(event) => setWrap(event.target.checked)} />Wrap</label>
-      <${GoTo} total=${total} onGo=${go} />
-      <button type="button" class="quiet" title="Download" aria-label="Download this log" onClick=${() => attempt(() => download(path, stream, step))}><${Icon} name="down" /></button>
+      <button type="button" class="quiet" title="Download the whole log" aria-label="Download this log" onClick=${() => attempt(() => download(path, stream, step))}><${Icon} name="down" /></button>
     </div>
     ${lines.error && html`<${Failure} error=${lines.error} retry=${() => lines.want(shownFrom, shownTo)} />`}
     <div class="log-scroll" ref=${box} tabindex="0" role="region" aria-label="Log lines" onScroll=${scrolled}>
       <div class="log-height" style=${{ height: `${height}px` }}>
         <div class=${wrap ? "log-lines wrap" : "log-lines"}>
-          ${numbers.map((number) => html`<${Line} key=${number} number=${number} text=${lines.line(number)} linked=${number === linked} hit=${number === hit} pattern=${search.pattern} onLink=${go} />`)}
+          ${numbers.map((number) => html`<${Line} key=${number} number=${number} text=${lines.line(number)} style=${lines.styleOf(number)} linked=${number === linked} hit=${number === hit} pattern=${search.pattern} onLink=${go} />`)}
         </div>
       </div>
-      ${lines.total === 0 && html`<${Empty} title=${active ? "Nothing written yet" : `Nothing on ${stream}`}>${active ? "Lines show here as the step writes them." : "The step wrote nothing to this stream."}<//>`}
+      ${lines.total === 0 && html`<${Empty} title=${active ? "Nothing written yet" : `Nothing on ${stream}`}><p>${active ? "Lines show here as the step writes them." : html`The step wrote nothing to it. <button type="button" onClick=${() => onStream(other)}>Look at ${other}</button>`}</p><//>`}
+    </div>
+    <div class="log-foot">
+      <span class="number">${plural(total, "line")}</span>
+      ${total > 0 && html`<span class="number">${shownFrom.toLocaleString("en")} to ${Math.min(total, shownFrom + rows - 1).toLocaleString("en")} in sight</span>`}
+      ${active && !follow && total > 0 && html`<span>Following is paused</span>`}
+      <span class="grow"></span>
+      <${GoTo} total=${total} onGo=${go} />
     </div>
   </section>`;
 }
@@ -126,30 +133,49 @@ function lineOf(fragment) {
   return match ? Number(match[1]) : null;
 }
 
-function Line({ number, text, linked, hit, pattern, onLink }) {
+function Line({ number, text, style, linked, hit, pattern, onLink }) {
+  const [whole, setWhole] = useState(false);
   const classes = ["log-line", linked && "linked", hit && "hit"].filter(Boolean).join(" ");
+  const state = whole || text === undefined ? text : settled(text);
+  const shown = whole || text === undefined ? text : state.slice(0, LONGEST);
+  const hidden = text === undefined ? 0 : text.length - shown.length;
   return html`<div class=${classes}>
     <a class="log-number" href=${`#L${number}`} aria-label=${`Link to line ${number}`} onClick=${(event) => {
       event.preventDefault();
       onLink(number);
     }}>${number}</a>
-    <span class="log-text">${text === undefined ? html`<span class="faint">…</span>` : pieces(text).map(({ text: part, style }, index) => html`<span key=${index} class=${classesOf(style)} style=${styleOf(style)}>${marked(part, pattern)}</span>`)}${"\n"}</span>
+    <span class=${whole ? "log-text whole" : "log-text"}>${text === undefined ? html`<span class="faint">…</span>` : pieces(shown, style).map(({ text: part, style: own }, index) => html`<span key=${index} class=${classesOf(own)} style=${styleOf(own)}>${marked(part, pattern)}</span>`)}${hidden > 0 && html` <button type="button" title=${state === text ? "" : "The program wrote over this line; show all that it wrote"} onClick=${() => setWhole(true)}>${hidden.toLocaleString("en")} more ${hidden === 1 ? "character" : "characters"}</button>`}${"\n"}</span>
   </div>`;
 }
 
 function classesOf(style) {
   if (!style) return "";
+  const { front, back } = seen(style);
   const named = (color, kind) => (color && !color.startsWith("rgb") ? `${kind}-${color}` : "");
-  return [style.bold && "b", style.faint && "f", style.italic && "i", style.underline && "u", named(style.front, "fg"), named(style.back, "bg")]
+  return [style.bold && "b", style.faint && "f", style.italic && "i", style.underline && "u", style.struck && "s", style.inverse && "inv", named(front, "fg"), named(back, "bg")]
     .filter(Boolean)
     .join(" ");
 }
 
 function styleOf(style) {
+  if (!style) return {};
+  const { front, back } = seen(style);
   const found = {};
-  if (style?.front?.startsWith("rgb")) found.color = style.front;
-  if (style?.back?.startsWith("rgb")) found.backgroundColor = style.back;
+  if (front?.startsWith("rgb")) found.color = front;
+  if (back?.startsWith("rgb")) found.backgroundColor = back;
+  if (back?.startsWith("rgb") && !front) found.color = isLight(back) ? "#17191d" : "#ffffff";
   return found;
+}
+
+/** Colours as they are seen: inverse ones change places. */
+function seen({ front, back, inverse }) {
+  return inverse ? { front: back ?? (front ? "black" : null), back: front } : { front, back };
+}
+
+/** Whether dark letters read better on a colour than white ones (relative luminance, WCAG). */
+function isLight(color) {
+  const [red, green, blue] = color.match(/\d+/g).map((part) => (Number(part) / 255) ** 2.2);
+  return red * 0.2126 + green * 0.7152 + blue * 0.0722 > 0.179;
 }
 
 /** The parts of a text, with what is searched for marked. */
@@ -172,69 +198,6 @@ function GoTo({ total, onGo }) {
     if (line >= 1) onGo(Math.min(total, line));
   };
   return html`<form onSubmit=${submit}><input class="goto" name="line" inputmode="numeric" pattern="[0-9]*" placeholder="line" aria-label="Go to line" /></form>`;
-}
-
-function useSearch(run, step, stream) {
-  const [state, setState] = useState({ text: "", regex: false, hits: [], total: 0, at: -1, error: null, busy: false });
-  useEffect(() => {
-    setState((before) => ({ ...before, hits: [], total: 0, at: -1, error: null }));
-  }, [JSON.stringify(run), step, stream]);
-  const find = async () => {
-    if (!state.text) return null;
-    setState((before) => ({ ...before, busy: true }));
-    try {
-      const query = { q: state.text, step, stream, regex: state.regex || null, limit: 1000 };
-      const found = await get([...run, "log", "search"], query);
-      const next = { ...state, hits: found.hits, total: found.total, at: found.hits.length ? 0 : -1, error: null, busy: false };
-      setState(next);
-      return next.hits[0] ?? null;
-    } catch (error) {
-      setState((before) => ({ ...before, hits: [], total: 0, at: -1, error, busy: false }));
-      return null;
-    }
-  };
-  const move = (step_) => {
-    if (!state.hits.length) return null;
-    const at = (state.at + step_ + state.hits.length) % state.hits.length;
-    setState({ ...state, at });
-    return state.hits[at];
-  };
-  return { ...state, setState, find, move, current: state.hits[state.at] ?? null, pattern: state.hits.length ? patternOf(state) : null };
-}
-
-function patternOf({ text, regex }) {
-  try {
-    return new RegExp(regex ? text : text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gi");
-  } catch {
-    return null; // the server's regular expressions are not quite the browser's
-  }
-}
-
-function SearchBar({ search, onGo }) {
-  const submit = async (event) => {
-    event.preventDefault();
-    const hit = search.hits.length ? search.move(1) : await search.find();
-    if (hit) onGo(hit.line);
-  };
-  const change = (changes) => search.setState((before) => ({ ...before, ...changes, hits: [], total: 0, at: -1, error: null }));
-  const move = (step) => {
-    const hit = search.move(step);
-    if (hit) onGo(hit.line);
-  };
-  return html`<form class="log-search" role="search" onSubmit=${submit}>
-    <input type="search" aria-label="Search this log" placeholder="Search this log" value=${search.text} onInput=${(event) => change({ text: event.target.value })} />
-    <label class="inline" title="Regular expression"><input type="checkbox" checked=${search.regex} onChange=${(event) => change({ regex: event.target.checked })} />.*</label>
-    <button type="button" class="quiet" aria-label="Previous hit" disabled=${!search.hits.length} onClick=${() => move(-1)}>↑</button>
-    <button type="button" class="quiet" aria-label="Next hit" disabled=${!search.hits.length} onClick=${() => move(1)}>↓</button>
-    <span class="faint number" role="status">${outcome(search)}</span>
-  </form>`;
-}
-
-function outcome({ text, hits, total, at, error, busy }) {
-  if (busy) return "searching…";
-  if (error) return error.message;
-  if (hits.length) return `${at + 1} of ${total}${total > hits.length ? "+" : ""}`;
-  return text ? "" : "";
 }
 
 async function download(path, stream, step) {

@@ -2,6 +2,8 @@
 
 import { html, useState } from "../vendor/core.js";
 import { get } from "../lib/api.js";
+import { eventsOf } from "../lib/events.js";
+import { exact, instant, moment } from "../lib/format.js";
 import { useLoad } from "../lib/load.js";
 import { href } from "../lib/router.js";
 import { concernsRun, pathOf } from "../lib/runs.js";
@@ -25,7 +27,13 @@ export function RunEvents({ address }) {
   return html`<${Loaded} from=${loaded} what="events">${(page) => html`
     ${page.totalLines > page.lineCount && !older.text && html`<button type="button" onClick=${() => more(page)}>Show earlier ones</button>`}
     ${older.failure && html`<${Failure} error=${older.failure} />`}
-    <pre class="events" tabindex="0">${older.text && `${older.text}\n`}${page.content}</pre>`}<//>`;
+    <ol class="happened" tabindex="0" aria-label="Events">${eventsOf(`${older.text && `${older.text}\n`}${page.content}`).map((event, index) => html`<${Happened} key=${index} event=${event} />`)}</ol>`}<//>`;
+}
+
+function Happened({ event: { at, level, text, rest } }) {
+  const time = instant(at);
+  return html`<li>${time ? html`<time datetime=${at} title=${exact(time)}>${moment(time)}</time>` : html`<span></span>`}
+    <span class="wide-text"><span class=${level === "ERROR" ? "bad" : ""}>${text}</span>${rest.map(([name, value]) => html` <span class="faint">${name}=</span>${value}`)}</span></li>`;
 }
 
 /** The text of the revision that the run works from. */

@@ -2,7 +2,7 @@
 
 import { html, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
-import { fieldsOf, textOf, valuesOf } from "../lib/params.js";
+import { fieldsOf, isNumber, textOf, valuesOf } from "../lib/params.js";
 import { go } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { FormDialog } from "./form.js";
@@ -43,5 +43,6 @@ function Field({ field, value, onChange, disabled }) {
   }
   if (field.kind === "lines") return html`<label>${label}<textarea rows="4" value=${value} disabled=${disabled} onInput=${input}></textarea></label>`;
   const mode = field.kind === "number" ? "decimal" : "text";
-  return html`<label>${label}<input type=${field.kind === "date" ? "date" : "text"} inputmode=${mode} value=${value} disabled=${disabled} onInput=${input} /></label>`;
+  const odd = field.kind === "number" && !isNumber(value);
+  return html`<label>${label}<input type=${field.kind === "date" ? "date" : "text"} inputmode=${mode} value=${value} disabled=${disabled} onInput=${input} />${odd && html`<small role="status">Usually a number, as ${field.value}.</small>`}</label>`;
 }

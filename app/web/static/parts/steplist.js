@@ -1,22 +1,23 @@
 // The steps of a run in order: state, how long against the longest, tries; runs that a step has called open in place.
 
 import { html, useState } from "../vendor/core.js";
-import { duration, short } from "../lib/format.js";
+import { duration, plural, short } from "../lib/format.js";
+import { tally } from "../lib/graph.js";
 import { useLoad } from "../lib/load.js";
 import { useNow } from "../lib/now.js";
 import { href } from "../lib/router.js";
 import { concernsRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
-import { secondsOf } from "../lib/spans.js";
-import { isActive } from "../lib/status.js";
+import { secondsOf, spanOf } from "../lib/spans.js";
+import { isActive, nodeStatus, runStatus } from "../lib/status.js";
 import { Loaded, Status } from "./basic.js";
 import { Icon } from "./icon.js";
 
 const SHOWN = 50; // sub-runs of a step, before one asks for more
+const FAILED = 2;
 
 export function StepList({ address, run, chosen, inside, onChoose }) {
   const now = useNow(1, isActive(run.status));
   const nodes = nodesOf(run);
-  const longest = Math.max(0.001, ...nodes.map((node) => secondsOf(node, now) ?? 0));
   const called = nodes.some((node) => node.subRuns?.length);
   const path = called && !address.subRunId ? [...pathOf(address), "sub-dag-runs"] : null;
   const subRuns = useLoad(path, {}, (change) => change.kind === "run" && concernsRun(address, change));
@@ -28,16 +29,22 @@ export function StepList({ address, run, chosen, inside, onChoose }) {
     const names = [...event.currentTarget.querySelectorAll(".step-name")];
     names[names.indexOf(event.target) + step]?.focus();
   };
-  return html`<ol class="steps" onKeyDown=${move}>
-    ${nodes.map((node) => html`<${StepRow} key=${node.step.name} address=${address} node=${node} longest=${longest} now=${now} known=${known}
+  return html`<ol class=${called ? "steps" : "steps flat"} onKeyDown=${move}>
+    ${nodes.map((node) => html`<${StepRow} key=${node.step.name} address=${address} node=${node} whole=${wholeOf(run, now)} now=${now} known=${known}
       chosen=${!inside && node.step.name === chosen} inside=${inside} picked=${chosen} onChoose=${onChoose} />`)}
   </ol>`;
 }
 
-function StepRow({ address, node, longest, now, known, chosen, inside, picked, onChoose }) {
+/** From when to when the run's attempt went on; what has kept the result of an earlier one ran before it. */
+function wholeOf(run, now) {
+  const span = spanOf(run, now);
+  return span && { from: span.from, length: Math.max(1, span.to - span.from) };
+}
+
+function StepRow({ address, node, whole, now, known, chosen, inside, picked, onChoose }) {
   const seconds = secondsOf(node, now);
   const called = [...(node.subRuns ?? []), ...(node.subRunsRepeated ?? [])];
-  const [open, setOpen] = useState(called.some(({ dagRunId }) => dagRunId === inside));
+  const [open, setOpen] = useState(called.length > 0 && (node.status === FAILED || called.some(({ dagRunId }) => dagRunId === inside)));
   return html`<li>
     <div class=${chosen ? "step chosen" : "step"}>
       ${called.length
@@ -45,29 +52,47 @@ function StepRow({ address, node, longest, now, known, chosen, inside, picked, o
         : html`<span></span>`}
       <button type="button" class="step-name quiet" aria-current=${chosen ? "true" : null} title=${node.step.name} onClick=${() => onChoose(node.step.name)}>${node.step.name}</button>
       <${Status} of=${node.status} node />
-      <span class="step-bar" aria-hidden="true"><span style=${{ width: `${((seconds ?? 0) / longest) * 100}%` }}></span></span>
-      <span class="number faint">${seconds === null ? "" : duration(seconds)}${node.retryCount ? ` ↻${node.retryCount}` : ""}</span>
+      <${Bar} node=${node} whole=${whole} now=${now} />
+      <span class="number" title=${node.retryCount ? plural(node.retryCount, "retry", "retries") : null}>${node.retryCount ? `↻${node.retryCount} ` : ""}${seconds === null ? "" : duration(seconds)}</span>
     </div>
     ${open && html`<${Called} address=${address} called=${called} known=${known} inside=${inside} picked=${picked} onChoose=${onChoose} />`}
   </li>`;
 }
 
+/** When the step ran within the run. */
+function Bar({ node, whole, now }) {
+  const span = spanOf(node, now);
+  const style = span && whole && span.to > whole.from - 1000 && { left: `${((span.from - whole.from) / whole.length) * 100}%`, width: `${((span.to - span.from) / whole.length) * 100}%` };
+  return html`<span class="step-bar" aria-hidden="true">${style && html`<span class=${nodeStatus(node.status).tone} style=${style}></span>`}</span>`;
+}
+
+/** How the called runs fare, in numbers. */
+function sumUp(called, known) {
+  const counts = tally(called.map(({ dagRunId }) => ({ status: known.get(dagRunId)?.status })));
+  return counts.filter(([status]) => status !== undefined).map(([status, count]) => `${count} ${runStatus(status).word}`).join(", ");
+}
+
 function Called({ address, called, known, inside, picked, onChoose }) {
   const [most, setMost] = useState(SHOWN);
+  const failed = ({ dagRunId }) => known.get(dagRunId)?.status === FAILED;
+  const ordered = [...called.filter(failed), ...called.filter((one) => !failed(one))]; // what somebody has come for is on top
+  const first = ordered.find(failed)?.dagRunId;
   return html`<ol class="called">
-    ${called.slice(0, most).map(({ dagRunId, params }) => html`<${SubRun} key=${dagRunId} address=${address} id=${dagRunId} params=${params} sub=${known.get(dagRunId)}
-      startOpen=${dagRunId === inside} inside=${inside} picked=${picked} onChoose=${onChoose} />`)}
+    ${called.length > 1 && known.size > 0 && html`<li class="faint small">${plural(called.length, "run")}: ${sumUp(called, known)}</li>`}
+    ${ordered.slice(0, most).map(({ dagRunId, params }) => html`<${SubRun} key=${dagRunId} address=${address} id=${dagRunId} params=${params} sub=${known.get(dagRunId)} alone=${called.length === 1}
+      startOpen=${dagRunId === inside || dagRunId === first} inside=${inside} picked=${picked} onChoose=${onChoose} />`)}
     ${called.length > most && html`<li><button type="button" onClick=${() => setMost(most + 500)}>Show ${Math.min(500, called.length - most)} more of ${called.length}</button></li>`}
   </ol>`;
 }
 
-function SubRun({ address, id, params, sub, startOpen, inside, picked, onChoose }) {
-  const [open, setOpen] = useState(startOpen);
+function SubRun({ address, id, params, sub, alone, startOpen, inside, picked, onChoose }) {
+  const [turned, setOpen] = useState(null); // by hand
+  const open = turned ?? startOpen;
   const own = { ...address, subRunId: id };
   return html`<li>
     <div class="step">
       <button type="button" class="quiet" aria-expanded=${open} aria-label=${`Steps of run ${id}`} onClick=${() => setOpen(!open)}><${Icon} name=${open ? "shut" : "open"} /></button>
-      <a href=${href(pageOf(own))} title=${id}>${short(id)}</a>
+      <a href=${href(pageOf(own))} title=${id}>${alone && sub?.name ? sub.name : short(id)}</a>
       ${sub && html`<${Status} of=${sub.status} />`}
       <span class="faint cut" title=${params}>${params}</span>
     </div>

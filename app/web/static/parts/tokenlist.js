@@ -2,6 +2,7 @@
 
 import { html, useState } from "../vendor/core.js";
 import { ask, post } from "../lib/api.js";
+import { copyText } from "../lib/clipboard.js";
 import { useLoad } from "../lib/load.js";
 import { user } from "../lib/session.js";
 import { Confirm, Dialog, Empty, Loaded, Time } from "./basic.js";
@@ -34,12 +35,17 @@ export function TokenList() {
     ${asked?.kind === "made" && html`<${Dialog} title=${`Token ${asked.name}`} onClose=${close}><div class="body">
       <p>This is the only time that it is shown. Send it as <code>Authorization: Bearer …</code></p>
       <pre class="events" tabindex="0">${asked.token}</pre></div>
-      <footer><button type="button" onClick=${() => navigator.clipboard.writeText(asked.token)}>Copy</button><button type="button" class="primary" onClick=${close}>Done</button></footer>
+      <footer><${Copy} text=${asked.token} /><button type="button" class="primary" onClick=${close}>Done</button></footer>
     <//>`}
     ${asked?.kind === "revoke" && html`<${Confirm} title=${`Revoke token ${asked.token.name}?`} action="Revoke" onClose=${close} onConfirm=${async () => {
       await ask(["tokens", asked.token.id], { method: "DELETE" });
       await list.reload();
     }}><p>Whatever uses it is refused from now on.</p><//>`}`;
+}
+
+function Copy({ text }) {
+  const [word, setWord] = useState("Copy");
+  return html`<button type="button" onClick=${async () => setWord((await copyText(text)) ? "Copied" : "Mark it and copy it by hand")}>${word}</button>`;
 }
 
 function Row({ token, onRevoke }) {

@@ -1,0 +1,22 @@
+// Texts for other programs.
+
+/** Put a text into the clipboard; returns whether that went well: browsers refuse it on pages without HTTPS. */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copyOld(text);
+  }
+}
+
+function copyOld(text) {
+  const area = document.createElement("textarea");
+  area.value = text;
+  const host = document.querySelector("dialog[open]") ?? document.body;
+  host.append(area);
+  area.select();
+  const done = document.execCommand("copy"); // deprecated, and the only way over plain HTTP
+  area.remove();
+  return done;
+}

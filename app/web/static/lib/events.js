@@ -1,0 +1,26 @@
+// A run's own log, "time=… level=… msg=… name=value", as rows to be read. Pure.
+
+const FIELD = /([A-Za-z_][\w.-]*)=("(?:[^"\\]|\\.)*"|\S*)/g;
+const SAME = new Set(["dag", "dagRunId", "run-id"]); // of every line of one run
+
+/** Rows {at, level, text, rest: [[name, value]]}; a line that is none of these is its text. */
+export function eventsOf(text) {
+  return text.split("\n").filter(Boolean).map(eventOf);
+}
+
+function eventOf(line) {
+  const fields = [...line.matchAll(FIELD)].map(([, name, value]) => [name, bare(value)]);
+  const known = new Map(fields);
+  if (!known.has("time") || !known.has("msg")) return { at: null, level: "", text: line, rest: [] };
+  const rest = fields.filter(([name]) => !["time", "level", "msg"].includes(name) && !SAME.has(name));
+  return { at: known.get("time"), level: known.get("level") ?? "", text: known.get("msg"), rest };
+}
+
+function bare(value) {
+  if (!value.startsWith('"')) return value;
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value.slice(1, -1);
+  }
+}

@@ -1,0 +1,190 @@
+"""The log of a step as people read it: colours, long and rewritten lines, the search, following, links to lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, Locator, expect
+
+from tests.process.waiting import wait_for
+from tests.web.browser import Visitor, visiting
+from tests.web.site import Site
+
+SHOWN = 4000  # characters of a line
+LONG = 1 << 20
+PAINTED = """\
+steps:
+  - name: paint
+    script: |
+      #!/usr/bin/env python3
+      E = "\\x1b["
+      print(f"{E}31mred {E}1mbold{E}22m{E}0m plain")
+      print(f"{E}38;5;208mindexed{E}0m {E}38;2;10;200;30mtrue{E}0m {E}38:2::30:40:250mcolons{E}0m")
+      print(f"{E}7minverse{E}27m {E}9mstruck{E}29m")
+      print(f"{E}32mgreen begins")
+      print(f"and goes on{E}0m")
+      print("loading 10%\\rloading 55%\\rloading 100%")
+      print("x" * (1 << 20))
+      print("<b>the end</b>")
+"""
+
+
+@pytest.fixture(scope="module")
+def painted(site: Site) -> str:
+    site.save("painted", PAINTED)
+    return site.run("painted")
+
+
+@pytest.fixture
+async def visitor(browser: Browser, site: Site) -> AsyncIterator[Visitor]:
+    async with visiting(browser, site.address, token=site.tokens["operator"]) as opened:
+        yield opened
+        assert [text for text in opened.complaints if "status of 400" not in text] == []
+
+
+def _lines(visitor: Visitor) -> Locator:
+    return visitor.page.get_by_role("region", name="Log lines")
+
+
+async def _style(piece: Locator, name: str) -> str:
+    return str(await piece.evaluate("(element, name) => getComputedStyle(element)[name]", name))
+
+
+async def test_colours_of_terminals_show(visitor: Visitor, painted: str) -> None:
+    await visitor.open(f"/dag-runs/painted/{painted}")
+    lines = _lines(visitor)
+    plain = await _style(lines.get_by_text("plain"), "color")
+    assert await _style(lines.get_by_text("red"), "color") != plain
+    assert await _style(lines.get_by_text("bold"), "fontWeight") == "700"
+    assert await _style(lines.get_by_text("indexed"), "color") == "rgb(255, 135, 0)"
+    assert await _style(lines.get_by_text("true", exact=True), "color") == "rgb(10, 200, 30)"
+    assert await _style(lines.get_by_text("colons"), "color") == "rgb(30, 40, 250)"
+    assert await _style(lines.get_by_text("inverse"), "backgroundColor") == plain
+    assert "line-through" in await _style(lines.get_by_text("struck"), "textDecorationLine")
+
+
+async def test_a_colour_lasts_until_it_is_ended_on_whatever_line(visitor: Visitor, painted: str) -> None:
+    await visitor.open(f"/dag-runs/painted/{painted}")
+    lines = _lines(visitor)
+    begun = await _style(lines.get_by_text("green begins"), "color")
+    assert await _style(lines.get_by_text("and goes on"), "color") == begun
+    assert begun != await _style(lines.get_by_text("<b>the end</b>"), "color")
+
+
+async def test_a_progress_bar_shows_its_last_state_and_the_others_when_asked(visitor: Visitor, painted: str) -> None:
+    await visitor.open(f"/dag-runs/painted/{painted}")
+    line = _lines(visitor).locator(".log-line").filter(has_text="loading")
+    await expect(line).to_contain_text("loading 100%")
+    await expect(line).not_to_contain_text("loading 10%")
+    await line.get_by_role("button").click()
+    await expect(line).to_contain_text("loading 10%")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_a_line_of_a_mebibyte_is_cut_until_it_is_asked_for(visitor: Visitor, painted: str, wrapped: bool) -> None:
+    page = await visitor.open(f"/dag-runs/painted/{painted}")
+    await page.get_by_label("Wrap").set_checked(wrapped)
+    lines = _lines(visitor)
+    await lines.press("End")
+    await expect(lines.get_by_text("<b>the end</b>")).to_be_in_viewport()
+    more = lines.get_by_role("button", name=f"{LONG - SHOWN:,} more characters")
+    await more.click()
+    await expect(more).to_have_count(0)
+    assert len(await lines.locator(".log-text.whole").inner_text()) >= LONG
+
+
+async def test_lines_that_were_written_one_by_one_all_show(visitor: Visitor, site: Site) -> None:
+    """The server answers with fewer lines than were asked for then, and those behind were never fetched."""
+    site.save("ticking", "steps:\n  - {name: tick, command: \"sh -c 'while :; do echo tick; sleep 0.1; done'\"}\n")
+    run_id = site.start("ticking")
+    path = f"/dag-runs/ticking/{run_id}"
+
+    def comes_in_pieces() -> bool:
+        answer = site.client.get(f"{path}/steps/tick/log?offset=1&limit=500").json()
+        return bool(0 < answer.get("lineCount", 0) < answer.get("totalLines", 0))
+
+    wait_for("an answer that is not whole", comes_in_pieces)
+    site.send("POST", f"{path}/stop", {})
+    wait_for("its end", lambda: site.status("ticking", run_id) == "aborted")
+    total = site.send("GET", f"{path}/steps/tick/log?tail=1")["totalLines"]
+    await visitor.open(path)
+    await _lines(visitor).press("End")
+    last = _lines(visitor).locator(".log-line").last
+    await expect(last).to_have_text(f"{total}tick")
+
+
+async def test_a_search_counts_its_hits_and_goes_from_one_to_the_next(visitor: Visitor, site: Site) -> None:
+    site.save("counting", "steps:\n  - {name: count, command: seq 5000}\n")
+    page = await visitor.open(f"/dag-runs/counting/{site.run('counting')}")
+    box = page.get_by_role("searchbox", name="Search this log")
+    said = page.get_by_role("region", name="Output of count").get_by_role("status")
+    hit = _lines(visitor).locator(".hit .log-number")
+    await box.fill("777")
+    await box.press("Enter")
+    await expect(said).to_have_text("1 of 5")
+    await expect(hit).to_have_text("777")
+    await box.press("Enter")
+    await expect(said).to_have_text("2 of 5")
+    await expect(hit).to_have_text("1777")
+    await expect(hit).to_be_in_viewport()
+    await box.press("Shift+Enter")
+    await expect(hit).to_have_text("777")
+    await box.fill("no such number")
+    await box.press("Enter")
+    await expect(said).to_have_text("no hits")
+    await page.get_by_label(".*", exact=True).check()
+    await box.fill("^4.9$")
+    await box.press("Enter")
+    await expect(said).to_have_text("1 of 10")
+    await box.fill("((")
+    await box.press("Enter")
+    await expect(said).to_contain_text("is no regular expression")
+
+
+async def test_following_pauses_when_somebody_scrolls(visitor: Visitor, site: Site) -> None:
+    writes = "sh -c 'seq 300; while :; do echo more; sleep 0.2; done'"
+    site.save("chatting", f'steps:\n  - {{name: talk, command: "{writes}"}}\n')
+    run_id = site.start("chatting")
+    wait_for("its start", lambda: site.status("chatting", run_id) == "running")
+    page = await visitor.open(f"/dag-runs/chatting/{run_id}")
+    follow = page.get_by_label("Follow")
+    await expect(follow).to_be_checked()
+    await expect(_lines(visitor).get_by_text("more").first).to_be_in_viewport()
+    await _lines(visitor).press("Home")
+    await expect(follow).not_to_be_checked()
+    await expect(page.get_by_text("Following is paused")).to_be_visible()
+    foot = page.locator(".log-foot").get_by_text(re.compile(r"\d+ lines"))
+    before = await foot.inner_text()
+    await expect(foot).not_to_have_text(before)  # more has come …
+    await expect(_lines(visitor).get_by_role("link", name="Link to line 1", exact=True)).to_be_in_viewport()  # … below
+    await follow.check()
+    await expect(_lines(visitor).get_by_text("more").first).to_be_in_viewport()
+    site.send("POST", f"/dag-runs/chatting/{run_id}/stop", {})
+
+
+async def test_a_link_to_a_line_leads_there_also_after_a_reload(visitor: Visitor, site: Site) -> None:
+    site.save("linked", "steps:\n  - {name: count, command: seq 9000}\n")
+    page = await visitor.open(f"/dag-runs/linked/{site.run('linked')}#L6000")
+    number = _lines(visitor).get_by_role("link", name="Link to line 6000", exact=True)
+    await expect(number).to_be_in_viewport()
+    await page.reload()
+    await expect(number).to_be_in_viewport()
+    await expect(_lines(visitor).locator(".linked .log-number")).to_have_text("6000")
+
+
+async def test_an_empty_stream_leads_to_the_other(visitor: Visitor, site: Site) -> None:
+    site.save("whisper", "steps:\n  - {name: hush, command: \"sh -c 'echo only here >&2'\"}\n")
+    page = await visitor.open(f"/dag-runs/whisper/{site.run('whisper')}")
+    await page.get_by_role("button", name="Look at stderr").click()
+    await expect(_lines(visitor).get_by_text("only here")).to_be_visible()
+
+
+async def test_a_log_is_downloaded_whole(visitor: Visitor, site: Site, painted: str) -> None:
+    page = await visitor.open(f"/dag-runs/painted/{painted}")
+    async with page.expect_download() as caught:
+        await page.get_by_role("button", name="Download this log").click()
+    got = (await (await caught.value).path()).read_bytes()
+    assert got == site.client.get(f"/dag-runs/painted/{painted}/steps/paint/log/download?stream=stdout").content
+    assert len(got) > LONG
