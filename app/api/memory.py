@@ -46,13 +46,14 @@ def remember(scope: Any) -> None:
 class _Answer(msgspec.Struct, frozen=True):
     """What was answered, by which route, and what that needs."""
 
+    key: _Key
     headers: list[tuple[bytes, bytes]]
     body: bytes
     route: str
     needs: Needs
 
     def size(self) -> int:
-        return len(self.body) + _OWN_BYTES
+        return len(self.body) + sum(map(len, self.key)) + _OWN_BYTES
 
 
 class Memory:
@@ -82,9 +83,9 @@ class Memory:
             return
         heard = _Listener(send)
         await self._app(scope, receive, heard.send)
-        answer = heard.answer(scope)
+        answer = heard.answer(key, scope)
         if answer is not None and moment == self._moment:
-            self._keep(key, answer)
+            self._keep(answer)
 
     async def _read_moment(self) -> Moment | None:
         try:
@@ -107,10 +108,10 @@ class Memory:
         scope["path_template"] = known.route
         return not refusal(known.needs, caller.role, self._access.switches)
 
-    def _keep(self, key: _Key, answer: _Answer) -> None:
-        if answer.size() > _MOST_OF_ONE or key in self._answers:
+    def _keep(self, answer: _Answer) -> None:
+        if answer.size() > _MOST_OF_ONE or answer.key in self._answers:
             return
-        self._answers[key] = answer
+        self._answers[answer.key] = answer
         self._bytes += answer.size()
         while self._bytes > MOST_BYTES:
             oldest = next(iter(self._answers))
@@ -134,11 +135,11 @@ class _Listener:
             self._body = message["body"] if whole else b""
         await self._send(message)
 
-    def answer(self, scope: Any) -> _Answer | None:
+    def answer(self, key: _Key, scope: Any) -> _Answer | None:
         """Return what is to be remembered: an answer in one piece that says that it may be."""
         if not scope.get(_MEMORABLE) or self._headers is None or not self._body:
             return None
-        return _Answer(self._headers, self._body, scope["path_template"], needs_of(scope["route_handler"]))
+        return _Answer(key, self._headers, self._body, scope["path_template"], needs_of(scope["route_handler"]))
 
 
 def _may_be_known(scope: Any) -> bool:

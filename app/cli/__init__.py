@@ -69,8 +69,10 @@ def execute(arguments: Sequence[str]) -> int:
             error.show(sys.stderr)
         except SettingsError as error:
             click.echo(f"Error: {error}", err=True)
-        except click.Abort:
-            click.echo("Error: interrupted", err=True)
+        except click.Abort as error:
+            nobody = isinstance(error.__context__, EOFError)
+            told = "nobody answers here; --help tells how to say it beforehand" if nobody else "interrupted"
+            click.echo(f"\nError: {told}", err=True)
         else:
             return status if isinstance(status, int) else 0
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,3 +97,14 @@ async def test_what_waited_without_a_server_is_begun_by_the_next_one(tmp_path: P
         said = await line.run("enqueue", "stored", "-r", run_id, "-u", "elsewhere", "-p", "N=2")
         assert (said.status, said.out) == (0, f"run {run_id} waits in its queue\n"), said.err
         assert (await flow.finished(run_id)).details["params"] == "N=2"
+
+
+def test_a_question_that_nobody_answers_is_told_and_changes_nothing(
+    command: Command, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("enqueue", str(file), "-r", "r1")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    said = command("queue", "clear", "shared")
+    assert said.status == 1
+    assert said.err.endswith("\nError: nobody answers here; --help tells how to say it beforehand\n")
+    assert [run_id for *_, run_id in _waiting(command)] == ["r1"]

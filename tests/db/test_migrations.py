@@ -181,6 +181,28 @@ async def waiting(url: str, order: str) -> list[tuple[str, int]]:
         return [(row.run_id, row.priority) for row in await connection.exec_driver_sql(statement)]
 
 
+async def test_the_index_of_names_knows_the_status_since_0015_and_no_run_is_lost(empty_url: str) -> None:
+    await upgrade(empty_url, "0014")
+    await run_in(empty_url, fill)
+    assert "status" not in await index_of_names(empty_url)
+    await upgrade(empty_url)
+    assert "created_at, status" in await index_of_names(empty_url)
+    assert await check(empty_url) == []
+    await downgrade(empty_url, "0014")
+    assert "status" not in await index_of_names(empty_url)
+
+
+async def index_of_names(url: str) -> str:
+    catalogue = (
+        "SELECT sql FROM sqlite_master WHERE name"
+        if sqlite_path(url)
+        else "SELECT indexdef FROM pg_indexes WHERE indexname"
+    )
+    async with open_for_migration(url, writes=False) as connection:
+        found = await connection.exec_driver_sql(f"{catalogue} = 'ix_runs_root_name'")
+        return str(found.scalar_one())
+
+
 async def test_slots_and_settings_go_with_0011_and_nothing_else(empty_url: str) -> None:
     await upgrade(empty_url)
     await run_in(empty_url, add_slots)

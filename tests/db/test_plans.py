@@ -156,6 +156,8 @@ async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -
         (lambda connection: queue.find_next(connection, "etl", 9), "ix_queue_entries_queue"),
         (lambda connection: run_list.find(connection, RunFilter(since=NOW)), "ix_runs_root"),
         (lambda connection: run_list.find(connection, RunFilter(name="etl")), "ix_runs_root_name"),
+        (lambda connection: run_list.find(connection, RunFilter(name="etl", status=2)), "ix_runs_root_name"),
+        (lambda connection: run_list.find(connection, RunFilter(name_part="etl", status=2)), "ix_runs_root_name"),
         (lambda connection: history.find_ended(connection, "etl", 100, None), "ix_runs_root_name"),
         *((searched(wanted), index) for wanted, index in zip(SEARCHES, LEADS, strict=True)),
     ],

@@ -41,7 +41,10 @@ class Run(Base):
         Index("uq_runs_child", "root_id", "run_id", unique=True, sqlite_where=_IS_CHILD, postgresql_where=_IS_CHILD),
         Index("ix_runs_parent_id", "parent_id", sqlite_where=_HAS_PARENT, postgresql_where=_HAS_PARENT),
         Index("ix_runs_root", text("created_at DESC"), "run_id", sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT),
-        Index("ix_runs_root_name", "dag_name", "created_at", sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT),
+        # Its status is looked at in the index: of a DAG's runs few may have the one that is wanted.
+        Index(
+            "ix_runs_root_name", "dag_name", "created_at", "status", sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT
+        ),
         Index("ix_runs_child", "created_at", sqlite_where=_IS_CHILD, postgresql_where=_IS_CHILD),
         Index(
             "ix_runs_active_name", "dag_name", "status", "queue", sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE
