@@ -24,14 +24,13 @@ from app.db.repositories import services
 from app.runs.ground import Identity
 from app.runs.timely import TimelyRuns
 from app.scheduling.colleagues import ahead_of, may_live
-from app.scheduling.tick import Ticker
+from app.scheduling.tick import HEAD_START_SECONDS, Ticker
 
 _log = logging.getLogger(__name__)
 logging.getLogger("apscheduler").setLevel(logging.WARNING)  # each minute would be two lines
 _OUTAGE_SECONDS = 1.0
 _BEAT_SECONDS, _LEASE_SECONDS = 10.0, 30.0
 _FOLLOW_SECONDS = 1.0  # how often is looked for runs that are over, and are to be followed by others
-_HEAD_START_SECONDS = 2.0
 _GLIMPSE_SECONDS = 0.1
 _FAR = timedelta(seconds=61)
 
@@ -137,7 +136,7 @@ class Scheduler:
         now = self._now()
         found = await self._database.read(lambda connection: services.find(connection, services.SCHEDULER, now))
         ahead = ahead_of(self._id, found, now)
-        for _ in range(round(_HEAD_START_SECONDS / _GLIMPSE_SECONDS) if ahead else 0):
+        for _ in range(round(HEAD_START_SECONDS / _GLIMPSE_SECONDS) if ahead else 0):
             if self._stopping.is_set():
                 break
             if not any(may_live(row, self._identity) for row in ahead):

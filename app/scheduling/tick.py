@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 
 import msgspec
 
@@ -23,6 +24,7 @@ from app.runs.timely import TimelyRuns, began_at
 from app.scheduling.due import Catchup, Firing, Latest, Stretch, cut, plan, stretch, why_not
 
 _log = logging.getLogger(__name__)
+HEAD_START_SECONDS = 2.0  # of the first of several servers
 _AT_ONCE = 32  # DAGs that are seen to at a time; one of them may run commands for its params
 _KEPT = timedelta(days=90)
 _MISSED = "no server ran then; see the catchup setting of the DAG"
@@ -51,6 +53,7 @@ class Ticker:
         self._timely = timely
         self._now = now
         self._last: datetime | None = None
+        self._alone_until = 0.0  # by the monotonic clock: before it no other server does the same
         self._free = asyncio.Semaphore(_AT_ONCE)
         self.restarting = True  # whether runs may be waited for, which others may follow
 
@@ -60,6 +63,7 @@ class Ticker:
         Of two servers that do so at once one begins ``from_end``, so that they share the work and do not both do all.
         What could not be seen to before that comes again with the next tick, however late.
         """
+        self._alone_until = 0.0 if from_end else monotonic() + HEAD_START_SECONDS
         now = at or self._now()
         passed = stretch(self._last, await self._mark(), now)
         if passed is None:
@@ -128,7 +132,10 @@ class Ticker:
             return self._note(timed, firing, FAILED, f"it could not be done: {error}")
 
     async def _try(self, timed: Timed, firing: Firing, now: datetime) -> Settled | None:
-        seen = await self._database.glance(lambda connection: _look(connection, _slot(timed, firing).key))
+        shared = monotonic() >= self._alone_until
+        seen = await self._database.glance(
+            lambda connection: _look(connection, _slot(timed, firing).key, shared=shared)
+        )
         if seen is None:
             return None  # it was deleted just now, or another server was faster
         dag_name = seen.dag["dag_name"]
@@ -168,10 +175,10 @@ def _catchup(dag: Row) -> Catchup:
     return Catchup(policy=policy, window=window, since=dag["updated_at"])
 
 
-def _look(connection: ReadConnection, key: SlotKey) -> _Seen | None:
+def _look(connection: ReadConnection, key: SlotKey, *, shared: bool) -> _Seen | None:
     """Read all that decides about a DAG in one transaction: with 500 of them due at once, each one counts."""
     dag = dags.get_by_key(connection, key.dag)
-    if dag is None or schedules.is_handled(connection, key):
+    if dag is None or (shared and schedules.is_handled(connection, key)):
         return None
     return _Seen(dag, _read_latest(connection, dag["dag_name"], key) if key.kind == schedules.START else None)
 

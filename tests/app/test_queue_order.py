@@ -13,6 +13,7 @@ import pytest
 
 from app.db.repositories import queue
 from app.main import Server
+from app.runs.signal import EVERY
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People
 from tests.conftest import Copies
@@ -362,3 +363,21 @@ async def test_a_run_that_is_started_anew_says_that_it_waits(beside: Dagbook) ->
     assert (await beside.get("r2"))["statusLabel"] == "queued"
     await _post(beside.client, "/queues/four/resume")
     assert (await beside.finished("r2")).status == "succeeded"
+
+
+async def test_when_runs_of_many_queues_end_at_once_those_that_wait_there_go(
+    copies: Copies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Queues in which nobody waits are left out by one look at all of them; without it nobody else would wake these."""
+    monkeypatch.setattr("app.queue.dispatcher._FALLBACK_SECONDS", 600.0)
+    async for url in copies.copy():
+        async with serving(url, tmp_path / "home") as server, client_of(server) as client:
+            dags = [Dagbook(client, f"many{number}") for number in range(8)]
+            for dag in dags:
+                await dag.start(_gated(tmp_path, f"queue: {dag.name}"))
+            waiting = [await _enqueue(dag, _gated(tmp_path, f"queue: {dag.name}")) for dag in dags[::2]]
+            worth = await server.dispatcher._worth_a_look({EVERY, *(dag.name for dag in dags)})
+            assert worth == {EVERY, *(dag.name for dag in dags[::2])}
+            (tmp_path / "gate").touch()
+            for dag, run_id in zip(dags[::2], waiting, strict=True):
+                assert (await dag.finished(run_id)).status == "succeeded"

@@ -165,7 +165,7 @@ async def test_a_scheduler_waits_for_those_ahead_of_it_while_they_live(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others' processes are on this machine: when they are dead, there is nothing to wait for."""
-    monkeypatch.setattr("app.scheduling.scheduler._HEAD_START_SECONDS", 600.0)
+    monkeypatch.setattr("app.scheduling.scheduler.HEAD_START_SECONDS", 600.0)
     scheduler, told = clockwork.server.scheduler, asyncio.Event()
     monkeypatch.setattr(scheduler, "_lost", told.set)
     other = await asyncio.create_subprocess_exec("sleep", "600")
