@@ -98,6 +98,7 @@ function Header({ address, run, reload, steps, chosen, onChoose }) {
       <span role="status"><${Status} of=${run.status} /></span>
       <${Id} of=${run.dagRunId} />
       <span class="grow"></span>
+      ${run.startedAt && html`<a class="button" href=${href("/compare", { run: pageOf(address).slice(1).join("/") })}>Compare</a>`}
       <${RunActions} address=${address} run=${run} reload=${reload} steps=${steps} />
     </div>
     <dl>

@@ -113,6 +113,7 @@ function Table({ runs, reload }) {
   return html`
     <div class="row bulk">
       <span class="faint">${picked.length ? plural(picked.length, "run") + " chosen" : plural(runs.length, "run") + " shown"}</span>
+      ${picked.length === 2 && html`<a class="button" href=${href("/compare", { run: keyOf(picked[0]), with: keyOf(picked[1]) })}>Compare</a>`}
       ${picked.length > 0 && Object.keys(BULK).map((name) => html`<${Act} key=${name} right="run" class=${BULK[name].danger ? "danger" : ""} disabled=${!picked.some(BULK[name].fits)}
         title=${picked.some(BULK[name].fits) ? "" : `None of them is ${name === "stop" ? "under way" : "over"}`} onClick=${() => setAsked(name)}>${BULK[name].title}<//>`)}
     </div>
