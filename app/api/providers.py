@@ -8,6 +8,7 @@ from litestar.di import Provide
 
 from app.api import params, run_search
 from app.api.audit_filter import provide_audit_filter
+from app.api.controllers.log_pieces import provide_log_span
 from app.api.controllers.log_search import provide_log_wish
 from app.api.deps import DagOrder, PageNumber, Parts, SubRunKey
 from app.api.pages import PageRequest
@@ -38,6 +39,7 @@ def make_providers(parts: Parts) -> dict[str, Provide]:
         "run_page": Provide(run_search.provide_run_page, sync_to_thread=False),
         "run_search": Provide(run_search.provide_run_search, sync_to_thread=False),
         "audit_filter": Provide(provide_audit_filter, sync_to_thread=False),
+        "log_span": Provide(provide_log_span, sync_to_thread=False),
         "log_wish": Provide(provide_log_wish, sync_to_thread=False),
     }
 
