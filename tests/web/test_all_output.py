@@ -59,7 +59,7 @@ async def test_the_end_of_much_output_is_one_click_away_and_the_way_back_has_eve
         "([box, height]) => box.scrollHeight > height", arg=[await lines(visitor).element_handle(), before]
     )
     shown = [
-        int(text) for text in await lines(visitor).locator(".log-text").all_inner_texts() if text.strip().isdigit()
+        int(text) for text in await lines(visitor).locator(".all-text").all_inner_texts() if text.strip().isdigit()
     ]
     assert shown == list(range(shown[0], shown[0] + len(shown)))
     assert 0 < len(shown) <= MOST_IN_DOCUMENT

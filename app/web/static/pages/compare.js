@@ -100,10 +100,10 @@ function Comparison({ addresses, runs }) {
   const row = rows.find(({ name }) => name === chosen);
   return html`
     <div class="pair">${runs.map((run, side) => html`<${Card} key=${side} run=${run} address=${addresses[side]} label=${side ? "This run" : "Compared with"} />`)}</div>
-    <section aria-label="Parameters"><h2>Parameters</h2><${Params} runs=${runs} /></section>
+    <div class="compared"><section aria-label="Parameters"><h2>Parameters</h2><${Params} runs=${runs} /></section>
     <section aria-label="Definition"><h2>Definition</h2><${Definitions} runs=${runs} /></section>
     <section aria-label="Steps"><h2>Steps</h2><${Steps} rows=${rows} chosen=${chosen} /></section>
-    ${row && html`<section aria-label="Output"><h2 class="wide-text">Output of ${row.name}</h2><${LogDifference} key=${row.name} addresses=${addresses} row=${row} /></section>`}`;
+    ${row && html`<section aria-label="Output"><h2 class="wide-text">Output of ${row.name}</h2><${LogDifference} key=${row.name} addresses=${addresses} row=${row} /></section>`}</div>`;
 }
 
 function Card({ run, address, label }) {
@@ -177,5 +177,5 @@ function StepRow({ row, chosen, longest }) {
 function Side({ node, seconds, longest }) {
   if (!node) return html`<span class="faint">not a step of it</span>`;
   return html`<span class="side"><${Status} of=${node.status} node /><span class="number">${seconds === null ? "" : duration(seconds)}</span>
-    <span class="step-bar" aria-hidden="true"><span style=${{ width: `${((seconds ?? 0) / longest) * 100}%` }}></span></span></span>`;
+    <span class="side-bar" aria-hidden="true"><span style=${{ width: `${((seconds ?? 0) / longest) * 100}%` }}></span></span></span>`;
 }

@@ -52,8 +52,8 @@ export function AllOutput({ address, active, atEnd, concerns, onBack }) {
   };
   const first = Math.max(0, Math.min(rows.length - 1, Math.floor(top / HEIGHT) - 10));
   const shown = rows.slice(first, first + Math.ceil(height / HEIGHT) + 20);
-  return html`<section class="log all-output" aria-label="Output of all steps">
-    <div class="log-bar">
+  return html`<section class="all-output" aria-label="Output of all steps">
+    <div class="all-bar">
       <button type="button" onClick=${onBack}>One step</button>
       <strong>All steps, in the order of time</strong><span class="grow"></span>
       <span class="faint number">${log.hasEarlier || log.hasMore ? "part: " : ""}${plural(rows.length, "line")}</span>
@@ -63,7 +63,7 @@ export function AllOutput({ address, active, atEnd, concerns, onBack }) {
     </div>
     ${log.error && html`<${Failure} error=${log.error} retry=${() => begin(atEnd)} />`}
     ${!log.pieces && !log.error && html`<${Loading} what="output" />`}
-    <div class="log-scroll" ref=${box} tabindex="0" role="region" aria-label="Lines of all steps" onScroll=${scrolled}>
+    <div class="all-scroll" ref=${box} tabindex="0" role="region" aria-label="Lines of all steps" onScroll=${scrolled}>
       <div style=${{ height: `${rows.length * HEIGHT}px`, paddingTop: `${first * HEIGHT}px` }}>
         ${shown.map((row, index) => html`<${Line} key=${first + index} row=${row} above=${rows[first + index - 1]} address=${address} />`)}
       </div>
@@ -101,6 +101,6 @@ function Line({ row, above, address }) {
     <time class="faint" datetime=${row.at} title=${exact(time)}>${above?.at === row.at ? "" : moment.format(time)}</time>
     <a class="all-step" href=${page} title=${`${row.step}, ${row.stream}, line ${row.number}`} aria-label=${`${row.step}, ${row.stream}, line ${row.number}`}>${row.step}</a>
     <span class=${row.stream === "stderr" ? "all-stream wait" : "all-stream"}>${row.stream === "stderr" ? "err" : ""}</span>
-    <span class="log-text">${bare(row.text).replace(/\r$/, "")}${"\n"}</span>
+    <span class="all-text">${bare(row.text).replace(/\r$/, "")}${"\n"}</span>
   </div>`;
 }

@@ -57,8 +57,8 @@ function Lines({ side, differing, address, step, stream, label }) {
   const page = (line) => `${href(pageOf(address), { step, stream })}#L${line}`;
   return html`<section class="difference" aria-label=${`${label}: lines around the first that differs`}>
     <h3>${label} <span class="faint number">${plural(side.total, "line")}</span></h3>
-    <div class="lines" tabindex="0">${side.lines.map(({ number, text }) => html`<div key=${number} class=${number === differing ? "log-line linked" : "log-line"}>
-      <a class="log-number" href=${page(number)} aria-label=${`Line ${number} in the log`}>${number}</a><span class="log-text">${bare(text)}${"\n"}</span></div>`)}
+    <div class="lines" tabindex="0">${side.lines.map(({ number, text }) => html`<div key=${number} class=${number === differing ? "difference-line first" : "difference-line"}>
+      <a href=${page(number)} aria-label=${`Line ${number} in the log`}>${number}</a><span>${bare(text)}${"\n"}</span></div>`)}
       ${side.lines.every(({ number }) => number < differing) && html`<p class="faint">Its output ends here.</p>`}</div>
   </section>`;
 }
