@@ -52,6 +52,7 @@ async def test_a_failure_is_compared_with_the_last_success_before_it(visitor: Vi
     await expect(visitor.page).to_have_url(re.compile(f"run=compared%2F{runs.bad}&with=compared%2F{runs.good}"))
     await expect(visitor.page.get_by_role("region", name="Compared with")).to_contain_text("succeeded")
     await expect(visitor.page.get_by_role("region", name="This run")).to_contain_text("failed")
+    await expect(visitor.page.get_by_role("region", name="This run")).to_contain_text("send: exit status 1")
 
 
 async def test_parameters_and_revisions_that_differ_are_told(visitor: Visitor, runs: Runs) -> None:

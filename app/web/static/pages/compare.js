@@ -114,7 +114,7 @@ function Card({ run, address, label }) {
     <div class="row"><${Status} of=${run.status} /><span class="number">${isActive(run.status) ? "so far" : "took"} ${duration(secondsOf(run))}</span>
       <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></div>
     <p class="faint">${[run.trigger, run.actor, run.attempt > 1 && `attempt ${run.attempt}`, run.revision && `revision ${run.revision}`].filter(Boolean).join(" · ")}</p>
-    ${reason && html`<p class="wide-text ${tone}">${reason}</p>`}
+    ${reason && html`<p class="wide-text ${tone}">${reason.step && html`<strong>${reason.step}</strong>: `}${reason.text}</p>`}
   </section>`;
 }
 
