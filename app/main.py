@@ -27,6 +27,7 @@ from app.api.controllers import (
     dags,
     events,
     health,
+    log_pieces,
     log_search,
     monitoring,
     oidc,
@@ -137,6 +138,7 @@ _RUN_HANDLERS = [
     *queue_order.HANDLERS,
     *reruns.HANDLERS,
     *run_events.HANDLERS,
+    *log_pieces.HANDLERS,
     *log_search.HANDLERS,
     *sub_runs.HANDLERS,
 ]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
+from app.api.next_runs import Start
 from app.api.schemas import dags as dag_schemas
 from app.api.schemas import runs as run_schemas
 from app.api.schemas.common import Pagination, or_unset
@@ -27,6 +28,12 @@ _NOTHING: Row = {}
 def time_text(instant: datetime | int | None, zone: tzinfo, missing: str = "") -> str:
     """Write an instant, or whole seconds since 1970, as RFC 3339 with whole seconds in the server's zone."""
     return times_in(zone).text(instant, missing)
+
+
+def next_start(start: Start) -> dag_schemas.NextStart:
+    """Show when a schedule starts a run, in the schedule's own zone."""
+    at = start.at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return dag_schemas.NextStart(at=at, expression=start.expression)
 
 
 def pagination(total: int, page: int, per_page: int) -> Pagination:

@@ -24,7 +24,7 @@ def run_event(row: Mapping[str, Any], names: Mapping[tuple[int, int], str], zone
     """Show one row; ``names`` are those of steps by attempt and position."""
     data: dict[str, Any] = row["data"]
     position = row["position"]
-    shown = RunEvent(number=row["seq"], at=_time(row["at"], zone), attempt=row["attempt"], **_fields(data, zone))
+    shown = RunEvent(number=row["seq"], at=precise_time(row["at"], zone), attempt=row["attempt"], **_fields(data, zone))
     if position is not None:
         shown.step = names.get((row["attempt"], position), UNSET)
     if "status" in data:
@@ -35,7 +35,9 @@ def run_event(row: Mapping[str, Any], names: Mapping[tuple[int, int], str], zone
 
 def _fields(data: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:
     found = {name: data[name] for name in _SAME if data.get(name) is not None}
-    found |= {told: _time(datetime.fromisoformat(data[name]), zone) for name, told in _TIMES.items() if data.get(name)}
+    found |= {
+        told: precise_time(datetime.fromisoformat(data[name]), zone) for name, told in _TIMES.items() if data.get(name)
+    }
     told = {
         "trigger": data.get("accepted"),
         "retried_step": data.get("step"),
@@ -47,5 +49,6 @@ def _fields(data: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:
     return found | {name: value for name, value in told.items() if value}
 
 
-def _time(instant: datetime, zone: tzinfo) -> str:
+def precise_time(instant: datetime, zone: tzinfo) -> str:
+    """Write an instant as RFC 3339 with milliseconds."""
     return instant.astimezone(zone).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,6 +8,7 @@ from litestar.di import Provide
 
 from app.api import params, run_search
 from app.api.audit_filter import provide_audit_filter
+from app.api.controllers.log_pieces import provide_log_span
 from app.api.controllers.log_search import provide_log_wish
 from app.api.deps import DagOrder, PageNumber, Parts, SubRunKey
 from app.api.pages import PageRequest
@@ -30,6 +31,7 @@ def make_providers(parts: Parts) -> dict[str, Provide]:
         "dag_filter": Provide(provide_dag_filter, sync_to_thread=False),
         "dag_order": Provide(provide_dag_order, sync_to_thread=False),
         "page_number": Provide(provide_page_number, sync_to_thread=False),
+        "step_name": Provide(provide_step_name, sync_to_thread=False),
         "sub_run_key": Provide(provide_sub_run_key, sync_to_thread=False),
         "run_filter": Provide(run_search.provide_run_filter, sync_to_thread=False),
         "run_marks": Provide(run_search.provide_run_marks, sync_to_thread=False),
@@ -37,6 +39,7 @@ def make_providers(parts: Parts) -> dict[str, Provide]:
         "run_page": Provide(run_search.provide_run_page, sync_to_thread=False),
         "run_search": Provide(run_search.provide_run_search, sync_to_thread=False),
         "audit_filter": Provide(provide_audit_filter, sync_to_thread=False),
+        "log_span": Provide(provide_log_span, sync_to_thread=False),
         "log_wish": Provide(provide_log_wish, sync_to_thread=False),
     }
 
@@ -78,6 +81,14 @@ def provide_page_request(
 def provide_dag_filter(name: params.Text = None, tag: params.Tag = None) -> DagFilter:
     """Gather what a list of DAGs is narrowed to."""
     return DagFilter(name_part=(name or "").casefold(), tag=(tag or "").strip().casefold())
+
+
+def provide_step_name(written: params.StepName) -> str:
+    """Return the name of a step, trimmed as in a definition.
+
+    Browsers take ``..`` for the way up, escaped or not; with a blank before it they leave it alone.
+    """
+    return written.strip()
 
 
 def provide_dag_order(sort: params.Sort = "name", order: params.Order = "asc") -> DagOrder:

@@ -16,7 +16,7 @@ from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.params import params_text
 from app.cli.progress import watch
-from app.names import is_name, shorten, strip_suffix
+from app.names import is_name, strip_suffix
 from app.settings import Settings
 from app.spec.load import NO_DOCUMENT, load
 from app.telemetry.logging import configure
@@ -63,7 +63,7 @@ def find_source(what: str, name: str) -> Source:
     if file.exists():
         raise click.ClickException(f"{file} is no file")
     if not is_name(strip_suffix(what)):
-        raise click.ClickException(f"there is no file {shorten(what)}, and no DAG can have that name")
+        raise click.ClickException(f"there is no file {what}, and no DAG can have that name")
     return Source(f"/dags/{strip_suffix(what)}", {"dagName": name})
 
 

@@ -6,6 +6,8 @@ import logging
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from app.auth.origin import Action, Deed, Origin
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
@@ -17,6 +19,15 @@ from app.runs.signal import QueueSignal
 
 _log = logging.getLogger(__name__)
 HIGHEST_PRIORITY = 1000
+_MOST_ITEM = 2**63
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one that waits is to stand: behind all others of a priority, before all, or right behind another one."""
+
+    priority: int | None = None
+    to_front: bool = False
+    after: int | None = None
 
 
 class Order:
@@ -54,20 +65,20 @@ class Order:
         self._signal.tell(name)
         _log.info("queue %s was resumed by %s", shorten(name), origin.label or "somebody")
 
-    async def move(self, name: str, item: int, *, priority: int | None, to_front: bool, origin: Origin) -> None:
-        """Give one that waits another priority, behind those that have it already, or move it before all others.
+    async def move(self, name: str, item: int, wanted: Move, origin: Origin) -> None:
+        """Give one that waits another priority, behind those that have it already, or another place.
 
-        At the front it has the priority of the one that was first, if that is higher. Raises NotFoundError when it
-        does not wait there.
+        At the front it has the priority of the one that was first, if that is higher; behind another one it has that
+        one's. Raises NotFoundError when it, or that other one, does not wait there.
         """
-        if priority is None and not to_front:
-            raise BadRequestError("priority: is missing; give a priority, or toFront: true")
+        _check(wanted)
         now = self._now()
 
         def work(connection: WriteConnection) -> None:
-            wanted = {"item": item, "priority": priority, "toFront": to_front}
-            _move(connection, name, item, priority=priority, to_front=to_front)
-            _tell(connection, Action.QUEUE_MOVE, name, origin, now, wanted)
+            _move(connection, name, item, wanted)
+            told = {"item": item, "priority": wanted.priority, "toFront": wanted.to_front}
+            told |= {} if wanted.after is None else {"after": wanted.after}
+            _tell(connection, Action.QUEUE_MOVE, name, origin, now, told)
 
         await self._database.write(work)
         self._signal.tell(name)
@@ -81,16 +92,43 @@ def check_priority(priority: int) -> int:
     return priority
 
 
-def _move(connection: WriteConnection, name: str, item: int, *, priority: int | None, to_front: bool) -> None:
+def _check(wanted: Move) -> None:
+    if wanted.after is not None:
+        if wanted.priority is not None or wanted.to_front:
+            raise BadRequestError("after: is given together with another place; give one of them")
+        if not 0 < wanted.after < _MOST_ITEM:
+            raise BadRequestError(f"after: {wanted.after} is no number of an entry")
+    elif wanted.priority is None and not wanted.to_front:
+        raise BadRequestError(
+            "priority: is missing; give a priority, or toFront: true, or after: the number of an entry"
+        )
+
+
+def _move(connection: WriteConnection, name: str, item: int, wanted: Move) -> None:
     _take_turn(connection, name)
+    entry = _require(connection, name, item)
+    priority = entry["priority"] if wanted.priority is None else wanted.priority
+    if wanted.after is not None:
+        _move_behind(connection, name, entry, _require(connection, name, wanted.after))
+    elif wanted.to_front:
+        _move_to_front(connection, name, entry, priority)
+    elif priority != entry["priority"]:
+        queue.move(connection, item, priority=priority, place=0)
+
+
+def _require(connection: WriteConnection, name: str, item: int) -> Row:
     entry = queue.get_item(connection, name, item)
     if entry is None:
         raise NotFoundError(f"there is no entry {item} in queue {shorten(name)}; it may have begun just now")
-    wanted = entry["priority"] if priority is None else priority
-    if to_front:
-        _move_to_front(connection, name, entry, wanted)
-    elif wanted != entry["priority"]:
-        queue.move(connection, item, priority=wanted, place=0)
+    return entry
+
+
+def _move_behind(connection: WriteConnection, name: str, entry: Row, other: Row) -> None:
+    """Make room behind another one: places are whole numbers, and who comes later gets the highest, 0."""
+    if entry["id"] == other["id"]:
+        raise BadRequestError("after: names the entry itself")
+    queue.shift_up_to(connection, name, other, by=-2)
+    queue.move(connection, entry["id"], priority=other["priority"], place=other["place"] - 1)
 
 
 def _move_to_front(connection: WriteConnection, name: str, entry: Row, priority: int) -> None:

@@ -29,6 +29,7 @@ PATHS = (
     "/dag-runs",
     "/dag-runs/{name:str}/{run_id:str}",
     "/dag-runs/{name:str}/{run_id:str}/{sub_run_id:str}",
+    "/compare",
     "/queues",
     "/schedules",
     "/workers",

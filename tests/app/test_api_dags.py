@@ -89,6 +89,13 @@ async def test_a_valid_text_is_shown_by_its_name(client: httpx.AsyncClient, body
     assert (found["valid"], found["errors"], found["dag"]["name"]) == (True, [], name)
 
 
+async def test_validation_tells_when_a_text_would_start(client: httpx.AsyncClient) -> None:
+    spec = f"schedule: ['TZ=Asia/Tokyo 30 4 * * *', '0 25 * * *']\n{SPEC}"
+    found = (await client.post("/dags/validate", json={"spec": spec})).json()
+    assert [start["at"][11:] for start in found["nextStarts"]] == ["04:30:00+09:00"] * 5
+    assert "nextStarts" not in (await client.post("/dags/validate", json={"spec": SPEC})).json()
+
+
 async def test_validation_answers_200_for_a_name_that_is_none_and_for_no_yaml(client: httpx.AsyncClient) -> None:
     for body in ({"spec": SPEC, "name": "a b"}, {"spec": "steps: ["}, {"spec": "- 1"}):
         answer = await client.post("/dags/validate", json=body)

@@ -128,7 +128,7 @@ async def test_the_query_is_handed_on_without_the_node(near: httpx.AsyncClient, 
     assert pair.web.asked[-1].target == "/api/dags"
 
 
-@pytest.mark.parametrize("step", ["say%20hello%3F%25", "build%2Ftest", "%7Bx%7D"])
+@pytest.mark.parametrize("step", ["say%20hello%3F%25", "build%2Ftest", "%7Bx%7D", "%20.."])
 async def test_names_in_the_path_arrive_as_they_were_written(near: httpx.AsyncClient, pair: Pair, step: str) -> None:
     path = f"/dag-runs/a/b/steps/{step}/log"
     pair.web.answers["/api" + path] = plain(200, "{}", JSON)

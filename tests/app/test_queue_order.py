@@ -218,9 +218,35 @@ async def test_a_run_is_moved_to_the_front_and_by_priority(beside: Dagbook) -> N
     await _post(beside.client, f"/queues/{name}/clear", {"name": name})
 
 
+async def test_a_run_is_moved_right_behind_another_one(beside: Dagbook) -> None:
+    name = await _paused(beside)
+    runs = [await _enqueue(beside, QUICK % "/dev/null", queue=name, priority=n) for n in (1, 0, 0, 0, 0)]
+    a, b, c, d, e = runs
+    item = {run: (await beside.get(run))["waitingFor"]["item"] for run in runs}
+    for run, other, order in (
+        (e, b, [a, b, e, c, d]),
+        (b, d, [a, e, c, d, b]),
+        (c, a, [a, c, e, d, b]),  # and has its priority
+        (a, b, [c, e, d, b, a]),
+        (a, e, [c, e, a, d, b]),
+    ):
+        assert (await _move(beside, run, {"after": item[other]})).status_code == 200
+        assert await _order(beside.client, name) == order
+    assert (await beside.get(c))["waitingFor"]["priority"] == 1
+    last = await _enqueue(beside, QUICK % "/dev/null", queue=name)
+    assert await _order(beside.client, name) == [c, e, a, d, b, last]
+    assert (await _move(beside, b, {"after": item[b]})).status_code == 400
+    assert (await _move(beside, b, {"after": 10**12})).status_code == 404
+    await _post(beside.client, f"/queues/{name}/clear", {"name": name})
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
+        ({"after": 1, "toFront": True}, "after"),
+        ({"after": -1}, "after"),
+        ({"after": "first"}, "after"),
+        ({"after": 2**63}, "after"),
         ({}, "priority"),
         ({"priority": 1001}, "priority"),
         ({"priority": "high"}, "priority"),

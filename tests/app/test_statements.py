@@ -53,6 +53,7 @@ def recorded() -> Iterator[list[str]]:
         ("/dag-runs/{name}/r1/log", 2),
         ("/dag-runs/{name}/r1/events", 3),
         ("/dag-runs/{name}/r1/log/search?q=true", 3),
+        ("/dag-runs/{name}/r1/log/pieces", 3),
         ("/dags/{name}/dag-runs", 3),
         ("/dags/{name}/dag-runs/r1", 4),
         ("/dags/{name}/dag-runs/latest", 4),

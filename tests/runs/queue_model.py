@@ -26,7 +26,7 @@ from app.errors import BadRequestError
 from app.queue.carrier import NoCarrier
 from app.queue.dequeue import Waiting
 from app.queue.dispatcher import Dispatcher
-from app.queue.order import Order
+from app.queue.order import Move, Order
 from app.queue.reasons import Standing, explain
 from app.runs.accept import queued, room_in, with_room
 from app.runs.guard import guard
@@ -136,6 +136,17 @@ class Model:
             return
         run.priority = max(other.priority for other in others)
         run.place = min(0, *(other.place for other in others if other.priority == run.priority)) - 1
+
+    def behind(self, key: str, other: str) -> None:
+        """Move one right behind another: that one and those before it make room."""
+        run, above = self.runs[key], self.runs[other]
+        order = [name for name in self.waiting(run.queue) if self.runs[name].priority == above.priority]
+        place = above.place - 1
+        for name in order[: order.index(other) + 1]:
+            self.runs[name].place -= 2
+        run.priority, run.place = above.priority, place
+        whole = self.waiting(run.queue)
+        assert whole.index(key) == whole.index(other) + 1
 
     def cause(self, name: str) -> Cause:
         """Say what the first one in a queue waits for."""
@@ -316,6 +327,16 @@ class QueueMachine(RuleBasedStateMachine):
         self._move(key, to_front=True)
         self.model.to_front(key)
 
+    @precondition(lambda self: self._some(QUEUED))
+    @rule(data=st.data())
+    def move_behind(self, data: st.DataObject) -> None:
+        key = self._choose(data, QUEUED)
+        others = [name for name in self.model.waiting(self.model.runs[key].queue) if name != key]
+        if others:
+            other = data.draw(st.sampled_from(others))
+            self._move(key, after=self._item(other))
+            self.model.behind(key, other)
+
     # -- what has to be the same -------------------------------------------------------------------------------------
 
     @invariant()
@@ -361,11 +382,14 @@ class QueueMachine(RuleBasedStateMachine):
         except RunRefusedError as error:
             return error.refusal.code
 
-    def _move(self, key: str, *, priority: int | None = None, to_front: bool = False) -> None:
+    def _move(self, key: str, **wanted: Any) -> None:
+        self._do(self.order.move(self._real(key).queue, self._item(key), Move(**wanted), NOBODY))
+
+    def _item(self, key: str) -> int:
         run = self._real(key)
         rows = self._do(self.database.read(lambda connection: queue.find_places(connection, [run.queue], [run.key])))
         (item,) = [row["id"] for row in rows if row["run_id"] == run.key]
-        self._do(self.order.move(run.queue, item, priority=priority, to_front=to_front, origin=NOBODY))
+        return int(item)
 
     def _some(self, status: str) -> bool:
         return any(run.status == status for run in self.model.runs.values())

@@ -12,7 +12,17 @@ from tests.process.waiting import wait_for
 
 ADMIN, PASSWORD = "admin", "correct horse battery"
 ROLES = ("admin", "manager", "operator", "viewer")
-HOSTILE = ("end", "graph", "quote \" and ' quote", "<script>alert(1)</script>", "emoji 😀 step", "x" * 40)
+HOSTILE = (
+    "end",
+    "graph",
+    "quote \" and ' quote",
+    "<script>alert(1)</script>",
+    "emoji 😀 step",
+    "x" * 40,
+    "in/out //",
+    "what? #1 at 100%2F",
+    "..",
+)
 SETTINGS = {
     "auth_mode": "builtin",
     "auth_token_secret": "a secret of the tests that is long enough",

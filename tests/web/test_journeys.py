@@ -103,6 +103,20 @@ async def test_a_slow_run_shows_what_is_usual(walk: Walk, site: Site) -> None:
     assert usual.endswith("ms") or float(usual.split()[0]) < 3
 
 
+async def test_a_slow_run_is_compared_with_a_normal_one(walk: Walk, site: Site) -> None:
+    site.save(
+        "slowing", "params: S=0\nsteps:\n  - {name: read, command: 'true'}\n  - {name: count, command: 'sleep ${S}'}\n"
+    )
+    for seconds in ("0", "2"):
+        site.run("slowing", params=f"S={seconds}")
+    await walk.turn_to("Runs")
+    row = walk.page.get_by_role("row").filter(has_text="slowing").first
+    await walk.click(row.get_by_role("link").last)
+    await walk.follow("Compare")
+    await walk.see(walk.region("Steps").get_by_role("row").filter(has_text="count").filter(has_text="slower"))
+    await walk.see(walk.region("Parameters").get_by_role("row").filter(has_text="differs"))
+
+
 async def _edit(walk: Walk) -> None:
     await walk.turn_to("DAGs")
     await walk.follow("draft")

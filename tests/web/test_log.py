@@ -110,6 +110,7 @@ async def test_lines_that_were_written_one_by_one_all_show(visitor: Visitor, sit
     wait_for("its end", lambda: site.status("ticking", run_id) == "aborted")
     total = site.send("GET", f"{path}/steps/tick/log?tail=1")["totalLines"]
     await visitor.open(path)
+    await expect(_lines(visitor).get_by_text("tick").first).to_be_visible()
     await _lines(visitor).press("End")
     last = _lines(visitor).locator(".log-line").last
     await expect(last).to_have_text(f"{total}tick")

@@ -42,6 +42,9 @@ PAGES = {
     "runs": "/dag-runs",
     "runs-filtered": "/dag-runs?status=2&name=etl",
     "runs-none": "/dag-runs?name=nothing-of-that-name",
+    "compare": "/compare?run=good/latest",
+    "compare-none": "/compare?run=etl/latest",
+    "compare-what": "/compare",
     "missing": "/nothing/here",
 }
 # A page that is not there is a real 404, which browsers put into their console.

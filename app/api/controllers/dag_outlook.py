@@ -13,7 +13,8 @@ from app.api.answers import errors
 from app.api.controllers.dags import load, require_dag
 from app.api.deps import Parts
 from app.api.next_runs import next_starts
-from app.api.schemas.dags import DAGStatistics, NextStart, NextStarts
+from app.api.present import next_start
+from app.api.schemas.dags import DAGStatistics, NextStarts
 from app.api.statistics import statistics
 from app.auth.roles import Needs
 from app.db.repositories import history
@@ -51,11 +52,7 @@ async def get_next_starts(
     row = await require_dag(parts, file_name)
     expressions = load(parts, row).definition.dag.schedule.start
     starts = await asyncio.to_thread(next_starts, expressions, parts.now(), parts.zone, count)
-    shown = [
-        NextStart(at=start.at.isoformat(timespec="seconds").replace("+00:00", "Z"), expression=start.expression)
-        for start in starts
-    ]
-    return NextStarts(suspended=row["suspended"], starts=shown)
+    return NextStarts(suspended=row["suspended"], starts=[next_start(start) for start in starts])
 
 
 def _check(field: str, number: int | None, most: int) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
+from msgspec import UNSET
 
 from app.api import params
 from app.api.answers import errors, nothing_or
 from app.api.controllers.runs import dag_of, empty, read_newest
 from app.api.deps import Parts
 from app.api.etags import etag, expected_revisions
-from app.api.present import dag_details, never_run, run_details
+from app.api.next_runs import next_starts
+from app.api.present import dag_details, never_run, next_start, run_details
 from app.api.requests import ApiRequest
 from app.api.schemas.dags import (
     CreatedDAG,
@@ -44,6 +47,8 @@ from app.runs.accept import Start
 from app.spec.load import Loaded
 from app.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag
 
+_STARTS = 5  # that are shown of a text
+
 
 @post(
     "/dags",
@@ -66,7 +71,14 @@ async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[Parts]
     """Say everything that is wrong with a text, and what could be read of it; nothing is stored."""
     loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
     errors = [str(problem) for problem in loaded.problems]
-    return Validation(valid=not errors, errors=errors, dag=dag_details(loaded.definition.dag))
+    dag = loaded.definition.dag
+    starts = await asyncio.to_thread(next_starts, dag.schedule.start, parts.now(), parts.zone, _STARTS)
+    return Validation(
+        valid=not errors,
+        errors=errors,
+        dag=dag_details(dag),
+        next_starts=[next_start(start) for start in starts] if starts else UNSET,
+    )
 
 
 def load(parts: Parts, row: Mapping[str, Any]) -> Loaded:

@@ -27,7 +27,7 @@ from app.db.repositories.reading import Row
 from app.engine.admission import Scene
 from app.errors import NotFoundError
 from app.names import shorten
-from app.queue.order import check_priority
+from app.queue.order import Move, check_priority
 from app.queue.reasons import make_scenes
 from app.runs.turns import pause_of, workers_for
 
@@ -95,12 +95,13 @@ async def move_item(
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
-    """Give a run that waits another priority, or move it before all others."""
+    """Give a run that waits another priority, or move it before all others, or right behind one of them."""
     _require_name(name)
     if not _ITEM.fullmatch(item_id):
         raise NotFoundError(f"there is no entry {shorten(item_id)} in queue {shorten(name)}")
     priority = None if data.priority is UNSET or data.priority is None else check_priority(data.priority)
-    await parts.order.move(name, int(item_id), priority=priority, to_front=bool(data.to_front), origin=caller.origin)
+    wanted = Move(priority=priority, to_front=bool(data.to_front), after=data.after or None)
+    await parts.order.move(name, int(item_id), wanted, caller.origin)
     return empty()
 
 

@@ -83,7 +83,7 @@ async def reschedule_run(
 async def set_step_status(
     name: params.DagName,
     dag_run_id: params.DagRunId,
-    step_name: params.StepName,
+    step_name: NamedDependency[str],
     data: JSONBody[StepStatus],
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],

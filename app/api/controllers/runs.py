@@ -266,7 +266,7 @@ async def read_run_log(parts: Parts, run: Mapping[str, Any], page_request: PageR
 async def get_step_log(
     name: params.DagName,
     dag_run_id: params.DagRunId,
-    step_name: params.StepName,
+    step_name: NamedDependency[str],
     parts: NamedDependency[Parts],
     page_request: NamedDependency[PageRequest],
     stream: params.Stream = "stdout",
@@ -305,7 +305,7 @@ async def find_step_log(parts: Parts, run: Mapping[str, Any], step: str, stream:
 async def download_step_log(
     name: params.DagName,
     dag_run_id: params.DagRunId,
-    step_name: params.StepName,
+    step_name: NamedDependency[str],
     parts: NamedDependency[Parts],
     stream: params.Stream = "stdout",
 ) -> Stream:

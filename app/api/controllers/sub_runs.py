@@ -87,7 +87,7 @@ async def get_sub_run_log(
 )
 async def get_sub_run_step_log(
     sub_run_key: NamedDependency[SubRunKey],
-    step_name: params.StepName,
+    step_name: NamedDependency[str],
     parts: NamedDependency[Parts],
     page_request: NamedDependency[PageRequest],
     stream: params.Stream = "stdout",
@@ -105,7 +105,7 @@ async def get_sub_run_step_log(
 )
 async def download_sub_run_step_log(
     sub_run_key: NamedDependency[SubRunKey],
-    step_name: params.StepName,
+    step_name: NamedDependency[str],
     parts: NamedDependency[Parts],
     stream: params.Stream = "stdout",
 ) -> Stream:
@@ -123,7 +123,7 @@ async def download_sub_run_step_log(
 )
 async def set_sub_run_step_status(
     sub_run_key: NamedDependency[SubRunKey],
-    step_name: params.StepName,
+    step_name: NamedDependency[str],
     data: JSONBody[StepStatus],
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],

@@ -134,11 +134,12 @@ class SpecToValidate(Schema, kw_only=True):
 
 
 class Validation(Schema, kw_only=True):
-    """What is wrong with a definition."""
+    """What is wrong with a definition; ``nextStarts`` says when its schedules would start it."""
 
     valid: bool
     errors: list[str]
     dag: DAGDetails | UnsetType = UNSET
+    next_starts: list[NextStart] | UnsetType = UNSET  # ours
 
 
 class Spec(Schema, kw_only=True):

@@ -50,10 +50,11 @@ class QueueState(Schema, kw_only=True):
 
 
 class QueueMove(Schema, kw_only=True):
-    """Where a run that waits is to stand from now on."""
+    """Where a run that waits is to stand from now on; ``after`` is the item of another one there."""
 
     priority: int | UnsetType | None = UNSET
     to_front: bool | UnsetType | None = UNSET
+    after: int | UnsetType | None = UNSET
 
 
 class ClearQueue(Schema, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.database import ReadConnection, WriteConnection
@@ -246,6 +246,13 @@ def find_front(connection: ReadConnection, queue: str, priority: int) -> int | N
 def move(connection: WriteConnection, item: int, *, priority: int, place: int) -> None:
     """Give an entry another place in the order of its queue."""
     connection.execute(update(QueueEntry).where(QueueEntry.id == item).values(priority=priority, place=place))
+
+
+def shift_up_to(connection: WriteConnection, queue: str, last: Row, *, by: int) -> None:
+    """Move an entry and all before it that have its priority to other places; their order stays."""
+    of_priority = (QueueEntry.queue == queue, QueueEntry.priority == last["priority"])
+    up_to = tuple_(QueueEntry.place, QueueEntry.id) <= tuple_(literal(last["place"]), literal(last["id"]))
+    connection.execute(update(QueueEntry).where(*of_priority, up_to).values(place=QueueEntry.place + by))
 
 
 def find_pauses(connection: ReadConnection) -> dict[str, Row]:

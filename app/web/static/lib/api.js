@@ -15,12 +15,17 @@ export class ApiError extends Error {
 
 /** Build the URL of an operation; parts of a list are escaped, empty query values left out. */
 export function url(path, query = {}) {
-  const target = new URL(Array.isArray(path) ? path.map(encodeURIComponent).join("/") : path, apiBase);
+  const target = new URL(Array.isArray(path) ? path.map(segment).join("/") : path, apiBase);
   for (const [name, value] of Object.entries(query)) {
     if (value === null || value === undefined || value === "") continue;
     for (const one of Array.isArray(value) ? value : [value]) target.searchParams.append(name, one);
   }
   return target;
+}
+
+/** Browsers go up for a step that is called "..", escaped or not; the API trims names, so a blank keeps it in its place. */
+function segment(part) {
+  return encodeURIComponent(part === "." || part === ".." ? ` ${part}` : part);
 }
 
 export function headers() {

@@ -36,12 +36,23 @@ export function textOf(fields, values) {
   return fields.map(({ key, name }) => (name ? `${name}=${JSON.stringify(values[key] ?? "")}` : JSON.stringify(values[key] ?? ""))).join(" ");
 }
 
+/**
+ * The parameters in the text of a run, "A=1 B=two words": [{name, value}]; positional ones come first and have no name.
+ * Values are written there without quotes, so one goes on to the next name.
+ */
+export function written(text = "") {
+  const names = [...text.matchAll(/(?:^|\s)([A-Za-z_][A-Za-z0-9_]*)=/g)];
+  const first = text.slice(0, names[0]?.index).match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
+  const named = names.map((match, at) => ({ name: match[1], value: unquote(text.slice(match.index + match[0].length, names[at + 1]?.index)) }));
+  return [...first.map((value) => ({ name: "", value: unquote(value) })), ...named];
+}
+
 /** The values of an earlier run's parameters, where they can be told from its text. */
 export function valuesOf(fields, text) {
   const found = {};
-  for (const match of (text ?? "").matchAll(/(?:([A-Za-z_][A-Za-z0-9_]*)=)?("(?:[^"\\]|\\.)*"|\S+)/g)) {
-    const field = match[1] ? fields.find(({ name }) => name === match[1]) : fields.find(({ key, name }) => !name && !(key in found));
-    if (field) found[field.key] = unquote(match[2]);
+  for (const { name: given, value } of written(text)) {
+    const field = given ? fields.find(({ name }) => name === given) : fields.find(({ key, name }) => !name && !(key in found));
+    if (field) found[field.key] = value;
   }
   return found;
 }

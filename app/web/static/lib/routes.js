@@ -13,6 +13,7 @@ const ROUTES = [
   ["/dag-runs", () => import("../pages/runs.js")],
   ["/dag-runs/:name/:runId", run],
   ["/dag-runs/:name/:runId/:subRunId", run],
+  ["/compare", () => import("../pages/compare.js")],
   ["/queues", () => import("../pages/queues.js")],
   ["/schedules", () => import("../pages/schedules.js")],
   ["/workers", () => import("../pages/workers.js")],

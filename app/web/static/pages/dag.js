@@ -2,6 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "../vendor/core.js";
 import { ask, post } from "../lib/api.js";
+import { useDraft } from "../lib/drafts.js";
 import { duration, plural } from "../lib/format.js";
 import { stepsOf } from "../lib/graph.js";
 import { useLoad } from "../lib/load.js";
@@ -12,6 +13,7 @@ import { runStatus } from "../lib/status.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { Act, Confirm, Dialog, Empty, Failure, Loaded, Loading, NotThere, Status, Tabs, Time } from "../parts/basic.js";
 import { Diff } from "../parts/diff.js";
+import { DraftOffer, NextOfText } from "../parts/draft.js";
 import { Editor, placesOf } from "../parts/editor.js";
 import { FormDialog } from "../parts/form.js";
 import { DagGraph } from "../parts/graph.js";
@@ -159,6 +161,12 @@ function Workbench({ name, stored, etag, onSaved }) {
   const [saving, setSaving] = useState(false);
   const [place, setPlace] = useState(() => (Number(query.peek().get("line")) > 0 ? { line: Number(query.peek().get("line")) } : null));
   const changed = text !== stored;
+  const draft = useDraft(name, { text, stored, etag });
+  const [begun, setBegun] = useState({ text: stored, count: 0 }); // what the editor began with
+  const restart = (from) => {
+    setText(from);
+    setBegun({ text: from, count: begun.count + 1 });
+  };
   useEffect(() => {
     const timer = setTimeout(async () => {
       try {
@@ -175,13 +183,15 @@ function Workbench({ name, stored, etag, onSaved }) {
   return html`<div class="workbench">
     <section aria-label="Text of the definition">
       <div class="row"><span class="faint">${changed ? "Not saved" : "Saved"}</span><span class="grow"></span>
-        <button type="button" disabled=${!changed} onClick=${() => onSaved()}>Discard</button>
+        <button type="button" disabled=${!changed} onClick=${() => restart(stored)}>Discard</button>
         <${Act} right="write" class="primary" disabled=${!changed || problems.length > 0} title=${problems.length ? "The text has problems" : ""} onClick=${() => setSaving(true)}>Save<//></div>
-      <${Editor} value=${stored} onChange=${setText} problems=${problems} place=${place} readOnly=${!may("write")} label=${`Definition of ${name}`} />
+      ${draft.offered && may("write") && html`<${DraftOffer} draft=${draft.offered} etag=${etag} onTake=${() => restart(draft.take().text)} onDrop=${draft.drop} />`}
+      <${Editor} key=${begun.count} value=${begun.text} onChange=${setText} problems=${problems} place=${place} readOnly=${!may("write")} label=${`Definition of ${name}`} />
     </section>
     <section aria-label="What the text says">
       <h2>${problems.length ? plural(problems.length, "problem") : "No problems"}</h2>
       <ul class="plain problems">${problems.map((problem, index) => html`<li key=${index}><button type="button" class="quiet wide-text" title="Go to this line" onClick=${() => setPlace({ line: problem.line, column: problem.column })}><span><span class="number">line ${problem.line}</span>: ${problem.message}</span></button></li>`)}</ul>
+      <${NextOfText} starts=${checked.nextStarts} />
       ${steps.length > 0 && html`<${DagGraph} steps=${steps} />`}
     </section>
     ${saving && html`<${Save} name=${name} text=${text} etag=${etag} onClose=${() => setSaving(false)} onSaved=${onSaved} />`}

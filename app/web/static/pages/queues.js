@@ -9,6 +9,7 @@ import { dequeue, pageOf, waitText } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
 import { Act, Confirm, Empty, Loaded, Time } from "../parts/basic.js";
 import { attempt } from "../parts/notice.js";
+import { dragProps, MoveButtons } from "../parts/reorder.js";
 
 const concerns = (change) => change.kind === "queue" || (change.kind === "run" && !change.root);
 
@@ -62,13 +63,14 @@ function Waiting({ run, index, queue, reload }) {
   const waits = run.waitingFor;
   const address = { name: run.name, runId: run.dagRunId };
   const move = (body) => attempt(() => ask(["queues", queue.name, "items", String(waits.item)], { method: "PATCH", body }).then(reload));
-  return html`<tr>
+  return html`<tr ...${dragProps(queue, index, reload)}>
     <td data-label="place" class="number">${waits?.position ?? index + 1}</td>
     <td><a class="wide-text" href=${href(pageOf(address))}>${run.name}</a></td>
     <td data-label="waits since"><${Time} at=${run.queuedAt} /></td>
     <td class="whole">${waits && html`<span title=${waits.message}>${waitText(waits)}</span>`}</td>
     <td data-label="priority" class="number">${waits?.priority ?? 0}</td>
     <td class="actions">
+      <${MoveButtons} queue=${queue} index=${index} reload=${reload} />
       ${waits && html`<${Act} right="run" aria-label=${`Move ${run.name} to the front`} disabled=${index === 0} onClick=${() => move({ toFront: true })}>To the front<//>`}
       <${Act} right="run" class="danger" aria-label=${`Take ${run.name} out of the queue`} onClick=${() => attempt(() => dequeue(address).then(reload), "Taken out of the queue.")}>Take out<//>
     </td>

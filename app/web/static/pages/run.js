@@ -14,6 +14,7 @@ import { clock, instant } from "../lib/format.js";
 import { partsOf } from "../lib/params.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { Empty, Id, Loaded, Loading, NotThere, Status, Tabs, Time } from "../parts/basic.js";
+import { AllOutput } from "../parts/alloutput.js";
 import { Gantt } from "../parts/gantt.js";
 import { DagGraph } from "../parts/graph.js";
 import { LogView } from "../parts/logview.js";
@@ -60,7 +61,8 @@ function Run({ address, run, reload }) {
   const inside = query.value.get("in"); // a sub-run whose step is chosen
   const node = nodesOf(run).find((one) => one.step.name === chosen);
   const known = inside || node;
-  const choose = (step, sub = null) => setQuery({ step, in: sub, stream: null }, { replace: false });
+  const all = query.value.get("output") === "all";
+  const choose = (step, sub = null) => setQuery({ step, in: sub, stream: null, output: null }, { replace: false });
   const steps = stepsOf(run.nodes);
   const active = isActive(run.status);
   return html`
@@ -75,8 +77,9 @@ function Run({ address, run, reload }) {
         ${view === "spec" && html`<${RunSpec} run=${run} />`}
         ${["steps", "graph", "gantt"].includes(view) && html`<${Tally} run=${run} />`}
       </section>
-      ${chosen && !known && html`<section class="run-right" aria-label="Step"><${Empty} title="This run has no such step">It has none called <code>${chosen}</code>: choose one of its steps.<//></section>`}
-      ${chosen && known && html`<${Output} address=${inside ? { ...address, subRunId: inside } : address} root=${address} step=${chosen} node=${inside ? null : node} run=${run} reload=${reload} steps=${steps} />`}
+      ${all && html`<${AllOutput} address=${address} active=${active} atEnd=${active || run.status === 2} concerns=${(change) => concernsRun(address, change)} onBack=${() => setQuery({ output: null })} />`}
+      ${!all && chosen && !known && html`<section class="run-right" aria-label="Step"><${Empty} title="This run has no such step">It has none called <code>${chosen}</code>: choose one of its steps.<//></section>`}
+      ${!all && chosen && known && html`<${Output} address=${inside ? { ...address, subRunId: inside } : address} root=${address} step=${chosen} node=${inside ? null : node} run=${run} reload=${reload} steps=${steps} />`}
     </div>`;
 }
 
@@ -98,6 +101,7 @@ function Header({ address, run, reload, steps, chosen, onChoose }) {
       <span role="status"><${Status} of=${run.status} /></span>
       <${Id} of=${run.dagRunId} />
       <span class="grow"></span>
+      ${run.startedAt && html`<a class="button" href=${href("/compare", { run: pageOf(address).slice(1).join("/") })}>Compare</a>`}
       <${RunActions} address=${address} run=${run} reload=${reload} steps=${steps} />
     </div>
     <dl>
@@ -153,6 +157,7 @@ function Output({ address, root, step, node, run, reload, steps }) {
       ${node && html`<${Status} of=${node.status} node />`}
       ${node?.retryCount > 0 && html`<span class="faint">${plural(node.retryCount, "retry", "retries")}</span>`}
       <span class="grow"></span>
+      <button type="button" onClick=${() => setQuery({ output: "all" })}>All steps</button>
       ${node && html`<${StepActions} address=${address} run=${run} node=${node} reload=${reload} steps=${steps} />`}
     </div>
     ${node?.step.description && html`<p class="faint step-about">${node.step.description}</p>`}

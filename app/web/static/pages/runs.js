@@ -12,6 +12,7 @@ import { isActive, isOver, RUN_STATUSES } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { Act, Confirm, Cut, Empty, Id, Loaded, Status, Time } from "../parts/basic.js";
 import { attempt, notify } from "../parts/notice.js";
+import { ExtraCells, ExtraHeads, RunViews } from "../parts/runviews.js";
 
 const PAGE = 100;
 const TEXTS = [
@@ -34,7 +35,7 @@ const SPANS = [
 /** The filters of the address bar as the API takes them. */
 function wanted() {
   const values = Object.fromEntries(query.value);
-  const { within, ...rest } = values;
+  const { within, columns: _, ...rest } = values;
   // Without a date the API shows the runs of today only.
   const fromDate = within ? Math.floor(Date.now() / 1000 / 60) * 60 - Number(within) : (rest.fromDate ?? 0);
   return { ...rest, fromDate, limit: PAGE };
@@ -56,6 +57,7 @@ export default function Runs() {
     });
   return html`<h1>Runs</h1>
     <${Filters} key=${filters} />
+    <${RunViews} />
     <${Loaded} from=${loaded} what="runs">${(page) => {
       const first = new Set(page.dagRuns.map(keyOf));
       const runs = [...page.dagRuns, ...more.runs.filter((run) => !first.has(keyOf(run)))];
@@ -113,13 +115,14 @@ function Table({ runs, reload }) {
   return html`
     <div class="row bulk">
       <span class="faint">${picked.length ? plural(picked.length, "run") + " chosen" : plural(runs.length, "run") + " shown"}</span>
+      ${picked.length === 2 && html`<a class="button" href=${href("/compare", { run: keyOf(picked[0]), with: keyOf(picked[1]) })}>Compare</a>`}
       ${picked.length > 0 && Object.keys(BULK).map((name) => html`<${Act} key=${name} right="run" class=${BULK[name].danger ? "danger" : ""} disabled=${!picked.some(BULK[name].fits)}
         title=${picked.some(BULK[name].fits) ? "" : `None of them is ${name === "stop" ? "under way" : "over"}`} onClick=${() => setAsked(name)}>${BULK[name].title}<//>`)}
     </div>
     <div class="scroll"><table class="stack runs">
       <thead><tr>
         <th><input type="checkbox" aria-label="Choose all runs shown" checked=${picked.length === runs.length} onChange=${all} /></th>
-        <th>DAG</th><th>Status</th><th>Run</th><th>Started</th><th class="number">Took</th><th>Parameters, or why it waits</th>
+        <th>DAG</th><th>Status</th><th>Run</th><th>Started</th><th class="number">Took</th><th>Parameters, or why it waits</th><${ExtraHeads} />
       </tr></thead>
       <tbody>${runs.map((run) => html`<${Row} key=${keyOf(run)} run=${run} now=${now} chosen=${chosen.has(keyOf(run))} onToggle=${toggle} />`)}</tbody>
     </table></div>
@@ -142,6 +145,7 @@ function Row({ run, now, chosen, onToggle }) {
     <td data-label="started"><${Time} at=${run.startedAt || run.queuedAt} /></td>
     <td data-label="took" class="number">${isActive(run.status) ? duration(secondsOf(run, now)) : tookText(run)}</td>
     <td class=${waits ? "about" : "about params"}>${about && html`<${Cut} text=${about} />`}</td>
+    <${ExtraCells} run=${run} />
   </tr>`;
 }
 

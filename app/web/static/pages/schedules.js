@@ -6,6 +6,7 @@ import { href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
 import { Empty, Loaded, Tabs, Time } from "../parts/basic.js";
+import { UpcomingTable } from "../parts/upcoming.js";
 
 const TABS = [
   { id: "next", title: "Next" },
@@ -18,18 +19,7 @@ export default function Schedules() {
   useTitle("Schedules", tab === "past" ? "past" : "");
   return html`<h1>Schedules</h1>
     <${Tabs} label="Schedules" tabs=${TABS} chosen=${tab} onChoose=${(id) => setQuery({ tab: id === "next" ? null : id })} />
-    ${tab === "past" ? html`<${Past} />` : html`<${Next} />`}`;
-}
-
-function Next() {
-  const loaded = useLoad("schedules/upcoming", { limit: 100, perDag: 3 }, (change) => change.kind === "dag");
-  return html`<${Loaded} from=${loaded} what="schedules">${({ upcoming }) =>
-    upcoming.length
-      ? html`<div class="scroll"><table class="stack"><thead><tr><th>When</th><th>DAG</th><th>What</th><th>Expression</th><th>Zone</th></tr></thead><tbody>
-          ${upcoming.map((one, index) => html`<tr key=${index} class=${one.suspended ? "faint" : ""}>
-            <td><${Time} at=${one.at} zone=${one.zone} /></td><td><a class="wide-text" href=${href(["dags", one.fileName])}>${one.dagName}</a></td>
-            <td>${one.kind}${one.suspended ? " (suspended: it will not)" : ""}</td><td><code>${one.expression}</code></td><td>${one.zone}</td></tr>`)}</tbody></table></div>`
-      : html`<${Empty} title="Nothing is scheduled"><p>Give a <a href=${href("/dags")}>DAG</a> a line such as <code>schedule: "0 3 * * *"</code>.</p><//>`}<//>`;
+    ${tab === "past" ? html`<${Past} />` : html`<${UpcomingTable} />`}`;
 }
 
 function Past() {

@@ -87,7 +87,8 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
   const go = (line) => {
     setFollow(false);
     setHash(`L${line}`);
-    setTop(Math.max(1, Math.min(last, line - Math.floor(rows / 3))));
+    // A search may be answered before the log itself: then it begins at the line of the address.
+    setTop(lines.total === null ? null : Math.max(1, Math.min(last, line - Math.floor(rows / 3))));
   };
 
   const numbers = [];

@@ -1,0 +1,121 @@
+"""What all steps of a run wrote, in the order in which it came (extension of the contract)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Literal
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+
+from app.api import params
+from app.api.answers import errors
+from app.api.controllers.runs import find_run
+from app.api.controllers.sub_runs import find_below
+from app.api.deps import Parts, SubRunKey
+from app.api.present_events import precise_time
+from app.api.schemas.log_pieces import LogPiece, LogPieces
+from app.auth.roles import Needs
+from app.db.database import ReadConnection
+from app.db.repositories import log_order
+from app.db.repositories.log_order import Place
+from app.db.repositories.reading import Row
+from app.errors import BadRequestError
+from app.names import shorten
+
+_RUN = "/dag-runs/{name:str}/{dagRunId:str}"
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_PLACE = re.compile(r"([0-9]{1,16})\.(-?[0-9]{1,9})\.([0-9]{1,9})")  # microseconds, position, ordinal
+_END = "end"
+_NAMES: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
+
+
+class LogSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """Which pieces are wanted: behind a place, or the last ones, above a place perhaps."""
+
+    limit: int
+    after: Place | None = None
+    before: Place | None = None
+    from_end: bool = False
+
+
+def provide_log_span(
+    after: params.After = None, before: params.BeforePlace = None, limit: params.PageLimit = 200
+) -> LogSpan:
+    """Read which pieces are wanted; raises BadRequestError."""
+    if after and before:
+        raise BadRequestError("before: is given together with after; give one of them")
+    place = None if before in (None, "", _END) else read_place("before", before)
+    return LogSpan(
+        limit=limit, after=read_place("after", after) if after else None, before=place, from_end=bool(before)
+    )
+
+
+@get(_RUN + "/log/pieces", operation_id="listDAGRunLogPieces", needs=Needs.READ, responses=errors(404))
+async def list_log_pieces(
+    name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts], log_span: NamedDependency[LogSpan]
+) -> LogPieces:
+    """Return what all steps and handlers of a run wrote, to both streams, in the order in which it came."""
+
+    def read(connection: ReadConnection) -> LogPieces:
+        return _read(connection, find_run(connection, name, dag_run_id), log_span, parts.zone)
+
+    return await parts.database.read(read)
+
+
+@get(
+    _RUN + "/sub-dag-runs/{subDAGRunId:str}/log/pieces",
+    operation_id="listSubDAGRunLogPieces",
+    needs=Needs.READ,
+    responses=errors(404),
+)
+async def list_sub_run_log_pieces(
+    sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[Parts], log_span: NamedDependency[LogSpan]
+) -> LogPieces:
+    """Return what all steps of a sub-run wrote, as of other runs."""
+    key = sub_run_key
+
+    def read(connection: ReadConnection) -> LogPieces:
+        root = find_run(connection, key.name, key.root)
+        return _read(connection, find_below(connection, root, key.sub_run), log_span, parts.zone)
+
+    return await parts.database.read(read)
+
+
+def _read(connection: ReadConnection, run: Row, span: LogSpan, zone: tzinfo) -> LogPieces:
+    if span.from_end:
+        found = log_order.find_last(connection, run["id"], run["attempt"], span.limit, span.before)
+        earlier, more = found.more, span.before is not None
+    else:
+        found = log_order.find_first(connection, run["id"], run["attempt"], span.limit, span.after)
+        earlier, more = span.after is not None, found.more
+    return LogPieces(pieces=[_piece(row, zone) for row in found.rows], has_earlier=earlier, has_more=more)
+
+
+def _piece(row: Row, zone: tzinfo) -> LogPiece:
+    return LogPiece(
+        at=precise_time(row["received_at"], zone),
+        step=row["name"],
+        stream=_NAMES[row["stream"]],
+        line=row["first_line"],
+        text=row["text"],
+        place=_write_place(row),
+    )
+
+
+def _write_place(row: Row) -> str:
+    microseconds = (row["received_at"] - _EPOCH) // timedelta(microseconds=1)
+    return f"{microseconds}.{row['position']}.{row['ordinal']}"
+
+
+def read_place(field: str, text: str | None) -> Place:
+    """Read where a piece stands; raises BadRequestError."""
+    if text and (match := _PLACE.fullmatch(text)):
+        microseconds, position, ordinal = map(int, match.groups())
+        return Place(_EPOCH + timedelta(microseconds=microseconds), position, ordinal)
+    raise BadRequestError(f"{field}: {shorten(text or '')} is no place in a log; send the place of a piece")
+
+
+HANDLERS = [list_log_pieces, list_sub_run_log_pieces]

@@ -1,0 +1,24 @@
+// How often a cron expression comes, in words, where it is one of the usual ones. Pure.
+
+const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const NUMBER = /^\d+$/;
+
+/** "every 5 minutes", "every day at 03:00"; empty for what has no short name. Times are those of the schedule's zone. */
+export function often(expression) {
+  const parts = expression.replace(/^(CRON_)?TZ=\S+\s+/, "").trim().split(/\s+/);
+  if (parts.length !== 5) return "";
+  const [minute, hour, day, month, weekday] = parts;
+  if (day !== "*" || month !== "*") return "";
+  if (hour === "*") return weekday === "*" ? withinHour(minute) : "";
+  if (!NUMBER.test(minute) || !NUMBER.test(hour)) return "";
+  const at = `at ${hour.padStart(2, "0")}:${minute.padStart(2, "0")}`;
+  if (weekday === "*") return `every day ${at}`;
+  return NUMBER.test(weekday) && DAYS[weekday] ? `every ${DAYS[weekday]} ${at}` : "";
+}
+
+function withinHour(minute) {
+  if (minute === "*") return "every minute";
+  if (NUMBER.test(minute)) return `every hour at :${minute.padStart(2, "0")}`;
+  const step = /^\*\/(\d+)$/.exec(minute)?.[1];
+  return step > 1 && 60 % step === 0 ? `every ${step} minutes` : "";
+}

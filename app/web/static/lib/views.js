@@ -1,0 +1,32 @@
+// Views of a list that somebody gave a name to, kept in this browser. A view is a query of the address bar.
+
+import { signal } from "../vendor/core.js";
+
+const MOST = 50;
+
+/** The views of a list: {list, save, remove}; `list` is a signal of [{name, search}] by name. */
+export function viewsOf(key) {
+  const list = signal(load(key));
+  const keep = (views) => {
+    list.value = views.sort((one, other) => one.name.localeCompare(other.name)).slice(0, MOST);
+    try {
+      window.localStorage.setItem(key, JSON.stringify(list.value));
+    } catch {
+      // storage is switched off or full: they last as long as the tab
+    }
+  };
+  return {
+    list,
+    save: (name, search) => keep([...list.value.filter((view) => view.name !== name), { name, search }]),
+    remove: (name) => keep(list.value.filter((view) => view.name !== name)),
+  };
+}
+
+function load(key) {
+  try {
+    const kept = JSON.parse(window.localStorage.getItem(key) ?? "[]");
+    return kept.filter(({ name, search }) => typeof name === "string" && typeof search === "string").slice(0, MOST);
+  } catch {
+    return []; // nothing, or not what this version writes
+  }
+}

@@ -1,0 +1,100 @@
+"""The output of all steps of a run in one stream, in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Locator, expect
+
+from tests.web.browser import WIDTHS, Visitor, visiting
+from tests.web.site import Site
+
+SPEC = (
+    "steps:\n"
+    "  - {name: in/out, command: \"sh -c 'echo begin; echo careful >&2'\"}\n"
+    "  - {name: count, command: seq 300000}\n"
+    "  - {name: last, command: echo the end}\n"
+)
+MOST_IN_DOCUMENT = 200
+
+
+@pytest.fixture(scope="module")
+def path(site: Site) -> str:
+    site.save("talker", SPEC)
+    return f"/dag-runs/talker/{site.run('talker')}?output=all"
+
+
+@pytest.fixture
+async def visitor(browser: Browser, site: Site) -> AsyncIterator[Visitor]:
+    async with visiting(browser, site.address, token=site.tokens["viewer"]) as opened:
+        yield opened
+        assert opened.complaints == []
+
+
+def lines(visitor: Visitor) -> Locator:
+    return visitor.page.get_by_role("region", name="Lines of all steps")
+
+
+async def test_it_is_one_click_from_the_output_of_a_step(visitor: Visitor, path: str) -> None:
+    page = await visitor.open(path.partition("?")[0])
+    await page.get_by_role("button", name="All steps").click()
+    await expect(lines(visitor).locator(".all-line").nth(0)).to_contain_text("in/outbegin")
+    await expect(lines(visitor).locator(".all-line").nth(1)).to_contain_text("in/outerrcareful")
+    await page.get_by_role("button", name="One step").click()
+    await expect(page.get_by_role("region", name="Log lines")).to_be_visible()
+
+
+async def test_the_end_of_much_output_is_one_click_away_and_the_way_back_has_every_line(
+    visitor: Visitor, path: str
+) -> None:
+    page = await visitor.open(path)
+    await page.get_by_role("button", name="End").click()
+    await expect(lines(visitor).get_by_text("the end")).to_be_in_viewport()
+    await expect(lines(visitor).get_by_text("300000", exact=True)).to_be_in_viewport()
+    before = await lines(visitor).evaluate("box => box.scrollHeight")
+    await lines(visitor).press("Home")  # the first of the lines that are here, which brings those before them
+    await page.wait_for_function(
+        "([box, height]) => box.scrollHeight > height", arg=[await lines(visitor).element_handle(), before]
+    )
+    shown = [
+        int(text) for text in await lines(visitor).locator(".all-text").all_inner_texts() if text.strip().isdigit()
+    ]
+    assert shown == list(range(shown[0], shown[0] + len(shown)))
+    assert 0 < len(shown) <= MOST_IN_DOCUMENT
+
+
+async def test_a_line_leads_to_itself_in_the_output_of_its_step(visitor: Visitor, path: str) -> None:
+    page = await visitor.open(path)
+    await lines(visitor).get_by_role("link", name="in/out, stderr, line 1", exact=True).click()
+    await expect(page.get_by_role("region", name="Log lines").locator(".linked")).to_contain_text("careful")
+
+
+async def test_lines_of_a_run_under_way_come_as_they_are_written(visitor: Visitor, site: Site, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    site.save(
+        "steady",
+        f"steps:\n  - {{name: wait, command: \"sh -c 'echo ready; until test -e {go}; do sleep 0.1; done'\"}}\n"
+        "  - {name: after, command: echo at last}\n",
+    )
+    run_id = site.start("steady")
+    await visitor.open(f"/dag-runs/steady/{run_id}?output=all")
+    await expect(lines(visitor).get_by_text("ready")).to_be_visible()
+    go.touch()
+    await expect(lines(visitor).get_by_text("at last")).to_be_visible()
+    await expect(lines(visitor).get_by_text("ready")).to_have_count(1)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_it_can_be_used_by_everybody(browser: Browser, site: Site, path: str, width: int) -> None:
+    async with visiting(browser, site.address, token=site.tokens["viewer"], width=width) as visitor:
+        page = await visitor.open(path)
+        await expect(lines(visitor).get_by_text("careful")).to_be_visible()
+        await visitor.shoot(f"all-output-{width}")
+        assert len(visitor.asked()) == len(set(visitor.asked())), "a request is sent twice"
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert await visitor.find_barriers() == []
+        await page.emulate_media(color_scheme="dark")
+        await visitor.shoot(f"all-output-dark-{width}")
+        assert await visitor.find_barriers() == []

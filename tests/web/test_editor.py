@@ -1,0 +1,114 @@
+"""The editor of definitions: a text that was not saved is not lost, and one sees when it would start."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.web.browser import WIDTHS, Visitor, visiting
+from tests.web.site import Site
+
+SPEC = "steps:\n  - {name: one, command: 'true'}\n"
+
+
+@pytest.fixture
+def drafted(site: Site) -> Iterator[Site]:
+    site.save("drafted", SPEC)
+    yield site
+    site.send("DELETE", "/dags/drafted")
+
+
+@pytest.fixture
+async def visitor(browser: Browser, drafted: Site) -> AsyncIterator[Visitor]:
+    async with visiting(browser, drafted.address, token=drafted.tokens["manager"]) as opened:
+        opened.page.on("dialog", lambda dialog: dialog.accept())  # a page with changes asks before it goes
+        yield opened
+        assert opened.complaints == []
+
+
+def editor(page: Page) -> Locator:
+    return page.get_by_role("textbox", name="Definition of drafted")
+
+
+async def type_more(page: Page, text: str) -> None:
+    await editor(page).click()
+    await page.keyboard.press("Control+End")
+    await page.keyboard.type(text)
+
+
+async def leave_with(visitor: Visitor, text: str) -> Page:
+    """Type something that is kept, and come back."""
+    page = await visitor.open("/dags/drafted/spec")
+    await type_more(page, text)
+    await page.wait_for_function(
+        "text => (localStorage.getItem('dagbook.draft.drafted') ?? '').includes(text)", arg=text
+    )
+    return await visitor.open("/dags/drafted/spec")
+
+
+async def test_a_text_with_mistakes_is_offered_again(visitor: Visitor) -> None:
+    page = await leave_with(visitor, "broken: [")
+    await expect(editor(page)).not_to_contain_text("broken: [")
+    await page.get_by_role("button", name="Go on with it").click()
+    await expect(editor(page)).to_contain_text("broken: [")
+    await expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()
+    await page.get_by_role("button", name="Discard").click()
+    await expect(editor(page)).not_to_contain_text("broken: [")
+    await page.wait_for_function("() => localStorage.getItem('dagbook.draft.drafted') === null")
+
+
+async def test_a_draft_that_is_thrown_away_does_not_come_back(visitor: Visitor) -> None:
+    page = await leave_with(visitor, "description: x")
+    await page.get_by_role("button", name="Throw it away").click()
+    await page.wait_for_function("() => localStorage.getItem('dagbook.draft.drafted') === null")
+    await visitor.open("/dags/drafted/spec")
+    await expect(editor(page)).to_be_visible()
+    await expect(page.get_by_role("button", name="Throw it away")).to_have_count(0)
+
+
+async def test_a_draft_tells_that_another_revision_was_saved_since(visitor: Visitor, drafted: Site) -> None:
+    await leave_with(visitor, "description: mine")
+    drafted.send("PUT", "/dags/drafted/spec", {"spec": SPEC + "description: theirs\n"})
+    page = await visitor.open("/dags/drafted/spec")
+    await expect(page.get_by_text("Another revision was saved since.")).to_be_visible()
+
+
+async def test_who_saves_over_a_newer_revision_is_warned_first(visitor: Visitor, drafted: Site) -> None:
+    page = await visitor.open("/dags/drafted/spec")
+    await type_more(page, "description: mine")
+    drafted.send("PUT", "/dags/drafted/spec", {"spec": SPEC + "description: theirs\n"})
+    await page.get_by_role("button", name="Save", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Save", exact=True).click()
+    await expect(dialog.get_by_text("Somebody saved another revision")).to_be_visible()
+    assert drafted.send("GET", "/dags/drafted/spec")["spec"].endswith("theirs\n")
+    # what the browser says of the refusal is no complaint
+    visitor.complaints[:] = [text for text in visitor.complaints if "412" not in text]
+
+
+async def test_the_next_five_starts_show_while_one_types(visitor: Visitor) -> None:
+    page = await visitor.open("/dags/drafted/spec")
+    starts = page.get_by_role("region", name="Next starts of this text")
+    await expect(starts).to_have_count(0)
+    await type_more(page, "schedule: '0 3 * * *'")
+    await expect(starts.get_by_role("listitem")).to_have_count(5)
+    await expect(starts.get_by_role("listitem").first).to_contain_text("03:00:00")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_it_can_be_used_by_everybody(browser: Browser, drafted: Site, width: int) -> None:
+    async with visiting(browser, drafted.address, token=drafted.tokens["manager"], width=width) as visitor:
+        visitor.page.on("dialog", lambda dialog: dialog.accept())
+        page = await leave_with(visitor, "schedule: '0 3 * * *'")
+        await expect(page.get_by_role("button", name="Go on with it")).to_be_visible()
+        await visitor.shoot(f"draft-{width}")
+        assert await visitor.find_barriers() == []
+        await page.get_by_role("button", name="Go on with it").click()
+        await expect(page.get_by_role("region", name="Next starts of this text")).to_be_visible()
+        await visitor.shoot(f"draft-taken-{width}")
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        await page.emulate_media(color_scheme="dark")
+        await visitor.shoot(f"draft-dark-{width}")
+        assert await visitor.find_barriers() == []
