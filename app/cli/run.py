@@ -63,7 +63,7 @@ def find_source(what: str, name: str) -> Source:
     if file.exists():
         raise click.ClickException(f"{file} is no file")
     if not is_name(strip_suffix(what)):
-        raise click.ClickException(f"there is no file {what}, and no DAG can have that name")
+        raise click.ClickException(f"there is no file {what!r}, and no DAG can have that name")
     return Source(f"/dags/{strip_suffix(what)}", {"dagName": name})
 
 

@@ -64,7 +64,8 @@ async def evaluate_again(dag: Dag, kept: RunInputs, place: Place) -> RunInputs:
 def open_directory(inputs: RunInputs) -> str:
     """Make the directory that a run was told to work in (DAG format 2.4); returns what is wrong, or nothing."""
     directory = Path(inputs.work_dir)
-    if not inputs.keep_dir or directory.is_dir():
+    told = inputs.keep_dir and inputs.work_dir != inputs.source_directory  # a file's own folder is there, or never was
+    if not told or directory.is_dir():
         return ""
     try:
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)

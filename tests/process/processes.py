@@ -13,6 +13,7 @@ __all__ = [
     "leads_session",
     "peak_bytes",
     "proportional_bytes",
+    "read",
     "resident_bytes",
     "with_argument",
     "with_variable",

@@ -13,9 +13,10 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 class Program(Server):
-    def shims(self) -> list[int]:
-        """Return the processes that stand before its steps, those left by servers before it included."""
-        return [pid for pid in processes.with_argument(f"{self.home}/spool") if processes.is_shim(pid)]
+    def shims(self, step: str = "") -> list[int]:
+        """Return the processes that stand before its steps, or before one, those left by servers before it included."""
+        found = [pid for pid in processes.with_argument(f"{self.home}/spool") if processes.is_shim(pid)]
+        return [pid for pid in found if f"-{step}.".encode() in processes.read(pid, "cmdline")] if step else found
 
 
 def node(run: dict[str, Any], step: str) -> dict[str, Any]:

@@ -81,7 +81,7 @@ steps:
     assert refused.json()["code"] == "internal_error"
     assert "disk is full" in refused.json()["message"]
     go.touch()
-    wait_for("the end of the step", lambda: not server.shims())
+    wait_for("the end of the step", lambda: not server.shims("first"))
     assert server.api.run(run_id)["statusLabel"] == "running"
 
     (disk / "ballast").unlink()
