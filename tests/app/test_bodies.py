@@ -49,6 +49,7 @@ async def _send(door: Door, head: str, *, chunked: bool) -> tuple[int, int]:
         for sent in range(1, PIECES + 1):  # noqa: B007 - wanted after the loop
             writer.write(b"100000\r\n" + PIECE + b"\r\n" if chunked else PIECE)
             await writer.drain()
+            await asyncio.sleep(0)  # while there is room, draining lets nobody read
             if reader._buffer:  # type: ignore[attr-defined]  # the answer is here already
                 break
     line = await reader.readline()

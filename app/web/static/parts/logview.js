@@ -87,8 +87,10 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
   const go = (line) => {
     setFollow(false);
     setHash(`L${line}`);
-    // A search may be answered before the log itself: then it begins at the line of the address.
-    setTop(lines.total === null ? null : Math.max(1, Math.min(last, line - Math.floor(rows / 3))));
+    // A search may be answered before the log itself: then it begins at the line of the address. Or the log came while
+    // the search went on, which knows only how many lines there were before.
+    const end = (lines.total ?? 0) - rows + 1;
+    setTop(lines.total === null ? null : Math.max(1, Math.min(end, line - Math.floor(rows / 3))));
   };
 
   const numbers = [];
