@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from app.torture import store
-from app.torture.server import FINAL, make_servers
+from app.torture.server import FINAL, all_running, make_servers
 from app.torture.trial import Ground, Progress, spread
 from app.torture.waiting import wait_for
 
@@ -35,14 +35,9 @@ class Detection:
 
     def run(self) -> list[str]:
         """Do it; returns what is wrong in the end. Raises TortureError."""
-        try:
-            for server in self._servers:
-                server.start()
+        with all_running(self._servers):
             found = [sentence for number in range(self._rounds) for sentence in self._round(number)]
             return [*found, *store.find_violations(self._url)]
-        finally:
-            for server in self._servers:
-                server.clear()
 
     def figures(self) -> Mapping[str, str]:
         """Give what was measured."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from app.torture import store
-from app.torture.server import Server, make_servers
+from app.torture.server import Server, all_running, make_servers
 from app.torture.trial import Ground, Progress, TortureError, spread
 from app.torture.waiting import wait_for
 from app.torture.witness import NOTE, Witness
@@ -65,16 +65,11 @@ class Failover:
 
     def run(self) -> list[str]:
         """Do it; returns what is wrong in the end. Raises TortureError."""
-        try:
-            for server in self.servers:
-                server.start()
+        with all_running(self.servers):
             self._store()
             for number in range(self._plan.rounds):
                 self._round(number)
             return list(self._look())
-        finally:
-            for server in self.servers:
-                server.clear()
 
     def figures(self) -> Mapping[str, str]:
         """Give what was counted and measured."""

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -261,3 +261,15 @@ def make_servers(ground: Ground, count: int) -> list[Server]:
     """Give servers on one machine: with one home and one database."""
     home = ground.directory / "home"
     return [Server(home, ground.url, log=ground.directory / f"server-{number}.log") for number in range(count)]
+
+
+@contextlib.contextmanager
+def all_running(servers: Sequence[Server]) -> Iterator[None]:
+    """Start servers, and leave nothing of them in the end. Raises TortureError."""
+    try:
+        for server in servers:
+            server.start()
+        yield
+    finally:
+        for server in servers:
+            server.clear()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from app.torture import store
-from app.torture.server import Server, make_servers
+from app.torture.server import Server, all_running, make_servers
 from app.torture.trial import Ground, Progress
 from app.torture.waiting import wait_for
 
@@ -39,14 +39,9 @@ class Sleeping:
 
     def run(self) -> list[str]:
         """Do it; returns what is wrong in the end. Raises TortureError."""
-        try:
-            for server in self._servers:
-                server.start()
+        with all_running(self._servers):
             found = [sentence for number in range(self._rounds) for sentence in self._round(number)]
             return [*found, *store.find_violations(self._url)]
-        finally:
-            for server in self._servers:
-                server.clear()
 
     def figures(self) -> Mapping[str, str]:
         """Give what was counted."""

@@ -15,12 +15,14 @@ from playwright.async_api import Browser, Dialog, Locator, Route, expect
 from tests.process.conftest import end
 from tests.process.program import Program
 from tests.process.waiting import wait_for
+from tests.waiting import come_true
 from tests.web.aging import add_old_runs
 from tests.web.browser import Visitor, visiting
 from tests.web.site import PASSWORD, Site
 
 SLEEPING = "steps:\n  - {name: wait, command: sleep 600}\n"
 _numbers = count(1)
+_CHANGES_DURING_A_LOAD = 5
 ONE = "steps:\n  - {name: one, command: 'true'}\n"
 
 
@@ -259,17 +261,22 @@ async def test_a_page_is_renewed_also_while_changes_never_cease(visitor: Visitor
     site.save("restless", ONE)
     page = await visitor.open("/dags/restless")
     await expect(page.get_by_role("img", name="Live")).to_be_visible()
-    done = asyncio.Event()
+    done, changes = asyncio.Event(), [0]
 
     async def slowly(route: Route) -> None:
-        await asyncio.sleep(3)  # the next changes come sooner, however busy the machine is
+        """Answer when more has changed meanwhile."""
+        enough = changes[0] + _CHANGES_DURING_A_LOAD
+
+        async def changed() -> bool:
+            return changes[0] >= enough or done.is_set()
+
+        await come_true(changed)
         await route.continue_()
 
     async def change() -> None:
-        for number in count():
-            if done.is_set():
-                return
-            await asyncio.to_thread(site.send, "POST", "/dags/restless/suspend", {"suspend": number % 2 == 0})
+        while not done.is_set():
+            await asyncio.to_thread(site.send, "POST", "/dags/restless/suspend", {"suspend": changes[0] % 2 == 0})
+            changes[0] += 1
 
     await page.route("**/api/v2/dags/restless", slowly)
     changing = asyncio.create_task(change())

@@ -10,10 +10,12 @@ import { concernsRun, pageOf, pathOf, reasonOf } from "../lib/runs.js";
 import { secondsOf } from "../lib/spans.js";
 import { isActive, nodeStatus, runStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
+import { walkAmong } from "../lib/walk.js";
 import { Empty, Failure, Id, Loaded, Status, Time } from "../parts/basic.js";
 import { Diff } from "../parts/diff.js";
 import { LogDifference } from "../parts/logdifference.js";
 
+const walkSteps = walkAmong(".step-name");
 const LATEST = 50; // runs that can be chosen from
 const SUCCEEDED = 4;
 
@@ -149,17 +151,10 @@ function Steps({ rows, chosen }) {
   const same = rows.filter(({ differs }) => !differs).length;
   const shown = all ? rows : rows.filter(({ differs }) => differs);
   const longest = Math.max(0.001, ...rows.flatMap(({ seconds }) => seconds.map((one) => one ?? 0)));
-  const move = (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step || !event.target.matches(".step-name")) return;
-    event.preventDefault();
-    const names = [...event.currentTarget.querySelectorAll(".step-name")];
-    names[names.indexOf(event.target) + step]?.focus();
-  };
   return html`
     ${same > 0 && same < rows.length && html`<label class="inline"><input type="checkbox" checked=${!all} onChange=${() => setAll(!all)} />Only the ${plural(rows.length - same, "step")} that differ${rows.length - same === 1 ? "s" : ""}</label>`}
     <div class="scroll"><table class="stack"><thead><tr><th>Step</th><th>Compared with</th><th>This run</th><th>Time</th></tr></thead>
-      <tbody onKeyDown=${move}>${shown.map((row) => html`<${StepRow} key=${row.name} row=${row} chosen=${row.name === chosen} longest=${longest} />`)}</tbody></table></div>`;
+      <tbody onKeyDown=${walkSteps}>${shown.map((row) => html`<${StepRow} key=${row.name} row=${row} chosen=${row.name === chosen} longest=${longest} />`)}</tbody></table></div>`;
 }
 
 function StepRow({ row, chosen, longest }) {

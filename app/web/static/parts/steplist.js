@@ -9,9 +9,11 @@ import { href } from "../lib/router.js";
 import { concernsRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
 import { secondsOf, spanOf } from "../lib/spans.js";
 import { isActive, nodeStatus, runStatus } from "../lib/status.js";
+import { walkAmong } from "../lib/walk.js";
 import { Loaded, Status } from "./basic.js";
 import { Icon } from "./icon.js";
 
+const walkSteps = walkAmong(".step-name");
 const SHOWN = 50; // sub-runs of a step, before one asks for more
 const FAILED = 2;
 
@@ -22,14 +24,7 @@ export function StepList({ address, run, chosen, inside, onChoose }) {
   const path = called && !address.subRunId ? [...pathOf(address), "sub-dag-runs"] : null;
   const subRuns = useLoad(path, {}, (change) => change.kind === "run" && concernsRun(address, change));
   const known = new Map((subRuns.data?.subRuns ?? []).map((sub) => [sub.dagRunId, sub]));
-  const move = (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step || !event.target.matches(".step-name")) return;
-    event.preventDefault();
-    const names = [...event.currentTarget.querySelectorAll(".step-name")];
-    names[names.indexOf(event.target) + step]?.focus();
-  };
-  return html`<ol class=${called ? "steps" : "steps flat"} onKeyDown=${move}>
+  return html`<ol class=${called ? "steps" : "steps flat"} onKeyDown=${walkSteps}>
     ${nodes.map((node) => html`<${StepRow} key=${node.step.name} address=${address} node=${node} whole=${wholeOf(run, now)} now=${now} known=${known}
       chosen=${!inside && node.step.name === chosen} inside=${inside} picked=${chosen} onChoose=${onChoose} />`)}
   </ol>`;
