@@ -22,7 +22,7 @@ from tests.web.site import PASSWORD, Site
 
 SLEEPING = "steps:\n  - {name: wait, command: sleep 600}\n"
 _numbers = count(1)
-_CHANGES_DURING_A_LOAD = 5
+_CHANGES_DURING_A_LOAD = 100  # they take longer than a page waits for more of them
 ONE = "steps:\n  - {name: one, command: 'true'}\n"
 
 
