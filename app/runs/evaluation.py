@@ -48,6 +48,12 @@ async def evaluate(evaluation: Generator[str, str, T], surroundings: Surrounding
         return result
 
 
+def is_early() -> bool:
+    """Whether what the task belongs to is not stored yet."""
+    stored = is_stored.get()
+    return stored is not None and not stored.is_set()
+
+
 async def wait_until_stored() -> None:
     """Return when what the task belongs to is stored: at once, unless the task was begun early."""
     if (stored := is_stored.get()) is not None:

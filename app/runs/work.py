@@ -17,7 +17,7 @@ from app.runs import execution
 from app.runs.checks import StepChecks
 from app.runs.children import SubRuns
 from app.runs.environment import Moment
-from app.runs.evaluation import is_stored, wait_until_stored
+from app.runs.evaluation import is_early, is_stored, wait_until_stored
 from app.runs.node import NodeWork
 from app.runs.nodes import RunNodes
 from app.runs.places import Places
@@ -144,7 +144,14 @@ class StepWork:
         await self._finish(node, number, files, running)
 
     async def _begin_command(self, node: NodeWork, files: ExecutionFiles, place: process.Place) -> Execution:
-        waiting = execution.prepare(node, node.texts or shell.ShellTexts(), files, place, self._shop.blanks)
+        texts, blanks = node.texts or shell.ShellTexts(), self._shop.blanks
+        try:
+            waiting = execution.prepare(node, texts, files, place, blanks)
+        except (OSError, SetupError):
+            if not is_early():
+                raise
+            await wait_until_stored()  # what holds up the commit, as a full disk does, may be what was wrong here
+            waiting = execution.prepare(node, texts, files, place, blanks)
         try:
             await wait_until_stored()
             return self._begin(node, waiting.go)

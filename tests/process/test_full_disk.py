@@ -72,6 +72,7 @@ steps:
     command: echo first >>{witness}; while [ ! -e {go} ]; do sleep 0.05; done
   - name: second
     command: echo second >>{witness}; echo whole
+    output: SAID
 """
     run_id = server.api.start(spec)
     wait_for("the step", witness.exists)
