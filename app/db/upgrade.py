@@ -23,9 +23,10 @@ from sqlalchemy import Connection, NullPool, inspect, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.expression import table
 
-from app.db.database import postgres_arguments, prepare_sqlite
 from app.db.failure import telling_unavailable
+from app.db.postgres import postgres_arguments
 from app.db.revision import migrations_directory
+from app.db.sqlite import prepare_sqlite
 from app.db.url import parse_url, sqlite_path
 
 _log = logging.getLogger(__name__)

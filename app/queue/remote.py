@@ -19,8 +19,8 @@ from asyncpg import InternalClientError  # type: ignore[import-untyped]  # async
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.db.database import postgres_arguments
 from app.db.failure import DatabaseUnavailable, telling_unavailable
+from app.db.postgres import postgres_arguments
 from app.db.url import parse_url, sqlite_path
 from app.engine.admission import Labels, fits
 from app.queue.carrier import Carrier, NoCarrier, Offer

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-from app.db import database as module
+from app.db import sqlite
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.models import Run
@@ -193,7 +193,7 @@ async def test_a_read_only_database_is_told_as_unavailable(counting: Database) -
 async def test_a_lock_that_is_not_to_be_had_is_told_as_unavailable(
     counting: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(sqlite, "_BUSY_MILLISECONDS", 20)
     impatient = await Database.open(database_url)
 
     def work(connection: WriteConnection) -> None:

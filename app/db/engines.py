@@ -1,0 +1,56 @@
+"""What the two databases have in common: connections to read and to write through, and the ways to them.
+
+All work is a synchronous function of a connection, run inside one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import NewType, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from app.db.wakeups import Wakeups
+
+# A write connection may be read through; a read connection may not be written through.
+ReadConnection = NewType("ReadConnection", Connection)
+WriteConnection = NewType("WriteConnection", ReadConnection)
+
+# Equal to another one only if no commit came between them.
+Stamp = tuple[object, ...]
+
+T = TypeVar("T")
+Read = Callable[[ReadConnection], T]
+Write = Callable[[WriteConnection], T]
+
+
+class Engines(Protocol):
+    """The connections of one database; what each way promises stands at ``Database``."""
+
+    dialect: str
+
+    async def read(self, work: Read[T]) -> T:
+        """Run work that only reads and may take long."""
+
+    async def glance(self, work: Read[T]) -> T:
+        """Run work that reads a few rows through an index."""
+
+    async def stamp(self) -> Stamp:
+        """Return what is different after every commit."""
+
+    async def snapshot(self, work: Read[T]) -> T:
+        """Run work that only reads and sees one state throughout."""
+
+    async def write(self, work: Write[T], *, durable: bool) -> T:
+        """Run work in a transaction."""
+
+    @property
+    def wakeups(self) -> Wakeups | None:
+        """The way to the other processes on the database."""
+
+    def alone(self, purpose: str) -> AbstractAsyncContextManager[bool]:
+        """Tell whether nobody else does the same."""
+
+    async def close(self) -> None:
+        """Close all connections."""
