@@ -1,0 +1,158 @@
+"""The composition root: settings become parts, and parts become a server. Nothing else wires."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from app import __version__
+from app.api.security import is_loopback
+from app.db.database import Database
+from app.db.repositories.services import SERVER, WORKER
+from app.engine.admission import Labels
+from app.main.http import API_PATH
+from app.main.wiring import CLERK, Server, build, make_drivers
+from app.people.access import asks_who_calls, find_provider, with_users
+from app.queue.pickup import OFFERS, Pickup
+from app.queue.remote import CHANNEL, make_carrier
+from app.runs.supervisor import identify
+from app.settings import Settings, SettingsError
+
+__all__ = [
+    "API_PATH",
+    "Server",
+    "Traits",
+    "check_exposure",
+    "is_open_to_all",
+    "open_clerk",
+    "open_for_people",
+    "open_idle",
+    "open_server",
+    "open_worker",
+]
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to let everybody on other machines in, for runs are commands; raises SettingsError."""
+    if is_loopback(settings.host) or asks_who_calls(settings) or settings.insecure:
+        return
+    raise SettingsError(
+        "host",
+        settings.origins["host"],
+        f"{settings.host} can be reached from other machines, and without authentication anyone there could run "
+        "commands here; set auth_mode to builtin (users with passwords) or give auth_token a value, "
+        "or listen on 127.0.0.1 behind a proxy that authenticates; --insecure serves everybody all the same",
+    )
+
+
+def is_open_to_all(settings: Settings) -> bool:
+    """Whether everybody on other machines may run commands here, for somebody insisted."""
+    return settings.insecure and not is_loopback(settings.host) and not asks_who_calls(settings)
+
+
+@asynccontextmanager
+async def open_server(settings: Settings, kind: str, address: str, local_token: str = "") -> AsyncIterator[Server]:
+    """Open the database and start what runs in the background; on leaving, let go of everything in order.
+
+    Who sends ``local_token`` may do everything: it is for those who can read what belongs to the server's own user.
+    """
+    provider = await find_provider(settings)
+    database = await Database.open(settings.database_url)
+    try:
+        server = build(settings, database, identify(kind, address, __version__), local_token, provider)
+        await server.forgetting.begin()
+        await server.supervisor.start()
+        server.parts.resources.start()
+        server.dispatcher.start()
+        server.bell.start()
+        if kind == SERVER:
+            server.audit_sealer.start()
+            server.parts.retention.start()
+        server.parts.feed.start()
+        server.forgetting.start()
+        if settings.scheduler_enabled and kind == SERVER:
+            await server.scheduler.start()
+        try:
+            yield server
+        finally:
+            await server.scheduler.stop()
+            await server.parts.retention.stop()
+            await server.bell.stop()
+            await server.dispatcher.stop()
+            await server.parts.resources.stop()
+            try:
+                await server.supervisor.stop()
+                await server.bell.ring()
+            finally:
+                await server.parts.feed.stop()
+                await server.forgetting.stop()
+                await server.audit_sealer.stop()
+                await server.nodes.close()
+                await server.carrier.close()
+    finally:
+        await database.close()
+
+
+class Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is: what it is called, its labels, and how many runs it takes at a time."""
+
+    name: str
+    labels: Labels
+    capacity: int
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]:
+    """Take up runs that servers offer to workers; on leaving, let go of everything in order."""
+    database = await Database.open(settings.database_url)
+    carrier = make_carrier(settings.database_url)
+    try:
+        identity = msgspec.structs.replace(identify(WORKER, "", __version__), **msgspec.structs.asdict(traits))
+        drivers = make_drivers(settings, database, identity, CollectorRegistry())
+        supervisor, bell = drivers.supervisor, drivers.bell
+        pickup = Pickup(carrier, supervisor, supervisor.changed, bell, traits.labels, traits.capacity)
+        await supervisor.start()
+        pickup.start()
+        if database.wakeups is not None:
+            database.wakeups.hear(CHANNEL, lambda: supervisor.changed.tell(OFFERS))
+        try:
+            yield
+        finally:
+            if database.wakeups is not None:
+                await database.wakeups.leave(CHANNEL)
+            await pickup.stop()
+            await supervisor.stop()
+            await bell.ring()
+    finally:
+        await carrier.close()
+        await database.close()
+
+
+@asynccontextmanager
+async def open_idle(settings: Settings, kind: str, local_token: str) -> AsyncIterator[Server]:
+    """Open the database for work that has nothing to do with runs: none is taken up."""
+    database = await Database.open(settings.database_url)
+    try:
+        yield build(settings, database, identify(kind, "", __version__), local_token)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_clerk(settings: Settings, local_token: str) -> AsyncIterator[Server]:
+    """Open the database to let runs wait in queues and to change these: none is taken up or begun here."""
+    async with open_idle(settings, CLERK, local_token) as server:
+        server.recorder.start()
+        try:
+            yield server
+        finally:
+            await server.recorder.stop()
+            await server.bell.ring()
+
+
+def open_for_people(settings: Settings, local_token: str) -> AbstractAsyncContextManager[Server]:
+    """Open the database for work on users and tokens alone."""
+    return open_idle(with_users(settings), "people", local_token)

@@ -1,0 +1,197 @@
+"""The HTTP application of a server: which routes there are, and what stands around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Litestar, Response, Router
+from litestar.config.cors import CORSConfig
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp
+
+from app import __version__
+from app.api import errors
+from app.api.controllers import (
+    audit,
+    auth,
+    dag_history,
+    dag_list,
+    dag_outlook,
+    dags,
+    events,
+    health,
+    log_pieces,
+    log_search,
+    monitoring,
+    oidc,
+    queue_order,
+    queues,
+    reruns,
+    retention,
+    revisions,
+    run_events,
+    runs,
+    schedules,
+    schemas,
+    services,
+    sub_runs,
+    tokens,
+    upkeep,
+    users,
+)
+from app.api.deps import Parts
+from app.api.envelope import Envelope
+from app.api.forwarding import make_forward
+from app.api.guards import find_actions, find_needs, make_guard
+from app.api.imports import hidden
+from app.api.memory import Memory
+from app.api.methods import make_options
+from app.api.providers import make_providers
+from app.api.proxies import TrustedProxies
+from app.api.refusals import make_note_of_handing_on, make_refusal_hook
+from app.api.remote_nodes import Nodes
+from app.api.requests import DOCUMENT, ApiRequest, only_document
+from app.api.security import Gatekeeper, is_unspecified
+from app.api.slashes import SlashesInNames, restore
+from app.auth.roles import Needs
+from app.settings import Settings
+from app.telemetry.traffic import Traffic
+from app.web import pages
+
+API_PATH = "/api/v2"
+# A stream is looked at again and again, whether it may go on, and no other node knows who listens here.
+_OWN_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS, *events.HANDLERS]
+_DAG_HANDLERS = [
+    *dags.HANDLERS,
+    *dag_list.HANDLERS,
+    *dag_history.HANDLERS,
+    *dag_outlook.HANDLERS,
+    *revisions.HANDLERS,
+    schemas.get_schema,
+]
+_SCHEDULE_HANDLERS = schedules.HANDLERS
+_SYSTEM_HANDLERS = [
+    health.get_health,
+    *monitoring.HANDLERS,
+    *services.HANDLERS,
+    *audit.HANDLERS,
+    *upkeep.HANDLERS,
+    *retention.HANDLERS,
+]
+_RUN_HANDLERS = [
+    *runs.HANDLERS,
+    *queues.HANDLERS,
+    *queue_order.HANDLERS,
+    *reruns.HANDLERS,
+    *run_events.HANDLERS,
+    *log_pieces.HANDLERS,
+    *log_search.HANDLERS,
+    *sub_runs.HANDLERS,
+]
+
+
+def make_application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffic) -> ASGIApp:
+    """Put the routes and all that stands around them together."""
+    path = settings.base_path + API_PATH
+    # Litestar loads pydantic when it is there: 8 MiB and 40 ms for nothing, for every schema here is a msgspec struct.
+    with hidden("pydantic"):
+        app = _litestar(settings, parts, nodes, path)
+    find_needs(app)
+    find_actions(app)
+    own = () if is_unspecified(settings.host) else (settings.host,)
+    # Inside: it tells answers apart by their paths, in which a name's slash is not one between segments any more.
+    remembering = Memory(app, parts.database, parts.access, parts.now)
+    routed = SlashesInNames(remembering, path)
+    kept = Gatekeeper(routed, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
+    whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
+    return TrustedProxies(whole, settings.trusted_proxies) if settings.trusted_proxies else whole
+
+
+def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Litestar:
+    handed_on = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS, *_SCHEDULE_HANDLERS]
+    return Litestar(
+        [
+            Router(
+                path,
+                route_handlers=[make_options(handed_on), *handed_on],
+                before_request=make_forward(nodes, path, make_note_of_handing_on(parts.access.refusals)),
+            ),
+            Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
+            Router(settings.base_path or "/", route_handlers=_page_handlers(settings), include_in_schema=False),
+        ],
+        middleware=[restore],
+        guards=[make_guard(parts.access)],
+        after_exception=[make_refusal_hook(parts.access.refusals)],
+        dependencies=make_providers(parts),
+        exception_handlers={**errors.HANDLERS, NotFoundException: _missing_page(settings, path)},
+        openapi_config=_openapi(path),
+        cors_config=_cors(settings),
+        request_class=ApiRequest,
+        request_max_body_size=settings.max_body_bytes,
+        logging_config=None,
+    )
+
+
+def _page_handlers(settings: Settings) -> list[HTTPRouteHandler]:
+    return [*oidc.HANDLERS, *pages.make_handlers(settings.base_path, _facts(settings))]
+
+
+def _facts(settings: Settings) -> dict[str, Any]:
+    """Collect what the scripts of the web UI have to know before they ask the API anything."""
+    return {
+        "version": __version__,
+        "login": "builtin" if settings.auth_mode == "builtin" else "token" if settings.auth_token else "",
+        "runs": settings.permissions_run_dags,
+        "writes": settings.permissions_write_dags,
+        "zone": str(settings.tz),
+    }
+
+
+def _missing_page(settings: Settings, api: str) -> Callable[[pages.AnyRequest, NotFoundException], Response[Any]]:
+    """Answer who asks for a page that is not there with a page, and everybody else with an error."""
+
+    def answer(request: pages.AnyRequest, error: NotFoundException) -> Response[Any]:
+        if pages.wants_page(request) and not request.url.path.startswith(api):
+            return pages.document(settings.base_path, _facts(settings), status=404)
+        return errors.http_error(request, error)
+
+    return answer
+
+
+def _openapi(path: str) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Dagbook",
+        version=__version__,
+        openapi_router=Router(
+            path + DOCUMENT,
+            route_handlers=[],
+            include_in_schema=False,
+            before_request=only_document,
+            opt={"needs": Needs.READ},
+        ),
+        render_plugins=[JsonRenderPlugin(path="/")],
+    )
+
+
+def _cors(settings: Settings) -> CORSConfig | None:
+    if not settings.cors_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=[
+            "Content-Type",
+            "Authorization",
+            "Content-Encoding",
+            "Accept",
+            "If-Match",
+            "Last-Event-ID",
+            "X-Request-Id",
+        ],
+        expose_headers=["ETag", "X-Request-Id", "Retry-After"],
+        max_age=300,
+    )

@@ -1,0 +1,198 @@
+"""The parts of a server, made from settings and wired; nothing is started."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar.types import ASGIApp
+from prometheus_client import CollectorRegistry
+
+from app import __version__
+from app.api.deps import Parts
+from app.api.feed import Feed
+from app.api.log_search import LogSearch
+from app.api.next_runs import NextRuns
+from app.api.remote_nodes import Nodes
+from app.api.totals import Totals as RunTotals
+from app.clock import now
+from app.db.database import Database
+from app.db.repositories.services import SERVER, WORKER
+from app.definitions.revisions import Revisions
+from app.definitions.save import Definitions
+from app.definitions.search import Search
+from app.definitions.settings import SettingsOfDags
+from app.definitions.timetable import Timetable
+from app.engine.admission import Queues
+from app.main.http import make_application
+from app.people.access import Access, make_access
+from app.people.oidc import Oidc
+from app.queue.bell import Bell
+from app.queue.carrier import Carrier
+from app.queue.dequeue import Waiting
+from app.queue.dispatcher import Dispatcher
+from app.queue.order import Order
+from app.queue.remote import make_carrier
+from app.runs.ground import Ground, Identity, Machine
+from app.runs.guard import guard
+from app.runs.launch import Launcher
+from app.runs.recorder import Recorder
+from app.runs.rerun import Reruns
+from app.runs.sealing import Sealer
+from app.runs.supervisor import Supervisor
+from app.runs.sweep import Sweep
+from app.runs.timely import TimelyRuns
+from app.scheduling.scheduler import Scheduler
+from app.scheduling.tick import Ticker
+from app.settings import Settings
+from app.spec.library import Library
+from app.telemetry.metrics import MetricsPage
+from app.telemetry.resources import ResourceSampler, machine_now
+from app.telemetry.run_figures import RunFigures
+from app.telemetry.traffic import Traffic
+from app.upkeep.audit_pruning import AuditPruning
+from app.upkeep.audit_sealing import AuditSealer
+from app.upkeep.changes import Forgetting
+from app.upkeep.doctor import Doctor
+from app.upkeep.limits import Said, Totals
+from app.upkeep.policies import Defaults, Policies
+from app.upkeep.retention import Retention
+from app.upkeep.set_limits import DagLimits
+
+CLERK = "clerk"  # lets runs wait, and begins none
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that is ready to answer: its application, and what lives behind it."""
+
+    app: ASGIApp
+    parts: Parts
+    supervisor: Supervisor
+    dispatcher: Dispatcher
+    nodes: Nodes
+    audit_sealer: AuditSealer
+    forgetting: Forgetting
+    scheduler: Scheduler
+    bell: Bell
+    recorder: Recorder
+    carrier: Carrier
+
+
+class Drivers(msgspec.Struct, frozen=True, kw_only=True):
+    """What drives runs, in a server as in a worker."""
+
+    library: Library
+    ground: Ground
+    recorder: Recorder
+    supervisor: Supervisor
+    bell: Bell
+
+
+def make_drivers(settings: Settings, database: Database, identity: Identity, registry: CollectorRegistry) -> Drivers:
+    """Wire what drives runs."""
+    library = Library()
+    ground = _ground(settings, identity, RunFigures(registry))
+    recorder = Recorder(database, identity.id, guard, ground.queues)
+    supervisor = Supervisor(database, recorder, Sweep(database, library, ground), library, ground)
+    bell = Bell(database, supervisor.changed, ground.queues)
+    return Drivers(library=library, ground=ground, recorder=recorder, supervisor=supervisor, bell=bell)
+
+
+def build(
+    settings: Settings, database: Database, identity: Identity, local_token: str = "", provider: Oidc | None = None
+) -> Server:
+    """Wire the parts of a server; nothing is started."""
+    registry = CollectorRegistry()
+    drivers = make_drivers(settings, database, identity, registry)
+    supervisor, ground = drivers.supervisor, drivers.ground
+    access = make_access(settings, database, local_token, provider)
+    parts = _parts(settings, database, drivers, access, MetricsPage(registry))
+    timely = TimelyRuns(database, parts.launcher, supervisor, now)
+    ticker = Ticker(database, parts.timetable, timely, now)
+    nodes = Nodes(settings.remote_nodes)
+    carrier = make_carrier(settings.database_url)
+    return Server(
+        app=make_application(settings, parts, nodes, Traffic(registry)),
+        parts=parts,
+        supervisor=supervisor,
+        dispatcher=Dispatcher(database, supervisor, supervisor.changed, ground.queues, carrier),
+        bell=drivers.bell,
+        recorder=drivers.recorder,
+        carrier=carrier,
+        nodes=nodes,
+        audit_sealer=AuditSealer(database, ground.sealer, now),
+        forgetting=Forgetting(database, settings.changes_retention_seconds, now),
+        scheduler=Scheduler(database, ticker, timely, identity, now, supervisor.hurry),
+    )
+
+
+def _parts(
+    settings: Settings, database: Database, drivers: Drivers, access: Access, metrics_page: MetricsPage
+) -> Parts:
+    library, ground, supervisor = drivers.library, drivers.ground, drivers.supervisor
+    definitions = Definitions(database, library, now)
+    return Parts(
+        database=database,
+        library=library,
+        launcher=Launcher(database, library, ground, supervisor),
+        reruns=Reruns(database, supervisor, now),
+        definitions=definitions,
+        revisions=Revisions(database, library, definitions, now),
+        search=Search(database),
+        waiting=Waiting(database, supervisor.changed, ground.queues, now),
+        audit_pruning=AuditPruning(database, now),
+        order=Order(database, supervisor.changed, now),
+        queues=ground.queues,
+        totals=RunTotals(database),
+        next_runs=NextRuns(settings.tz),
+        timetable=Timetable(database, settings.tz),
+        dag_settings=SettingsOfDags(database, now),
+        metrics_page=metrics_page,
+        resources=_resources(settings),
+        access=access,
+        feed=Feed(database, settings.event_streams),
+        log_search=LogSearch(database),
+        doctor=Doctor(database, settings.orphan_grace_seconds, now),
+        retention=_retention(settings, database, library, ground),
+        dag_limits=DagLimits(database, now),
+        zone=settings.tz,
+        now=now,
+        version=__version__,
+    )
+
+
+def _retention(settings: Settings, database: Database, library: Library, ground: Ground) -> Retention:
+    said = Said(days=settings.retention_days, runs=settings.retention_runs, log_bytes=settings.retention_bytes)
+    totals = Said(runs=settings.retention_total_runs, log_bytes=settings.retention_total_bytes).limits
+    defaults = Defaults(said=said, totals=Totals(runs=totals.runs, log_bytes=totals.log_bytes))
+    policies = Policies(database, library, ground.base_text, defaults)
+    return Retention(database, policies, now, settings.retention_interval_seconds)
+
+
+def _resources(settings: Settings) -> ResourceSampler:
+    return ResourceSampler(
+        lambda: machine_now(settings.home), settings.monitoring_interval_seconds, settings.monitoring_retention_seconds
+    )
+
+
+def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Ground:
+    for directory in (settings.spool_dir, settings.work_dir):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Ground(
+        identity=identity,
+        machine=Machine.here(settings.default_shell),
+        spool=settings.spool_dir,
+        work_dir=settings.work_dir,
+        base_config=settings.base_config,
+        log_limit=settings.log_limit_bytes,
+        evaluation_limit_seconds=settings.evaluation_timeout_seconds,
+        lease_seconds=settings.lease_seconds,
+        detached_lease_seconds=settings.detach_lease_seconds,
+        orphan_grace_seconds=settings.orphan_grace_seconds,
+        # A process that runs one file serves no queue, so nothing may wait there.
+        queues=Queues(
+            enabled=settings.queues_enabled and identity.kind in (SERVER, CLERK, WORKER), limits=settings.queues
+        ),
+        zone=settings.tz,
+        now=now,
+        sealer=Sealer(settings.secret_key, settings.home),
+        figures=figures,
+    )
