@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from app.api import params
 from app.api.answers import errors
 from app.api.controllers.runs import find_run
-from app.api.controllers.sub_runs import find_below
+from app.api.controllers.sub_runs import find_sub_run
 from app.api.deps import Parts, SubRunKey
 from app.api.present_events import precise_time
 from app.api.schemas.log_pieces import LogPiece, LogPieces
@@ -75,11 +75,9 @@ async def list_sub_run_log_pieces(
     sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[Parts], log_span: NamedDependency[LogSpan]
 ) -> LogPieces:
     """Return what all steps of a sub-run wrote, as of other runs."""
-    key = sub_run_key
 
     def read(connection: ReadConnection) -> LogPieces:
-        root = find_run(connection, key.name, key.root)
-        return _read(connection, find_below(connection, root, key.sub_run), log_span, parts.zone)
+        return _read(connection, find_sub_run(connection, sub_run_key), log_span, parts.zone)
 
     return await parts.database.read(read)
 

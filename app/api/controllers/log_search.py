@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from app.api import params
 from app.api.answers import errors
 from app.api.controllers.runs import find_run
-from app.api.controllers.sub_runs import find_below
+from app.api.controllers.sub_runs import find_sub_run
 from app.api.deps import Parts, SubRunKey
 from app.api.log_search import Query, check_query, read_spot, sources
 from app.api.schemas.log_search import LogHits
@@ -75,10 +75,9 @@ async def search_sub_run_logs(
     sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[Parts], log_wish: NamedDependency[Wish]
 ) -> LogHits:
     """Find lines in the logs of a sub-run, as in those of other runs."""
-    key = sub_run_key
 
     def read(connection: ReadConnection) -> Row:
-        return find_below(connection, find_run(connection, key.name, key.root), key.sub_run)
+        return find_sub_run(connection, sub_run_key)
 
     return await _search(parts, await parts.database.glance(read), log_wish)
 

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from app.api import params
 from app.api.answers import errors
 from app.api.controllers.runs import find_run
-from app.api.controllers.sub_runs import find_below
+from app.api.controllers.sub_runs import find_sub_run
 from app.api.deps import Parts, SubRunKey
 from app.api.present_events import run_event
 from app.api.schemas.run_events import RunEvents
@@ -47,11 +47,9 @@ async def list_sub_run_events(
     limit: params.PageLimit = 100,
 ) -> RunEvents:
     """Return what happened to a sub-run, as of other runs."""
-    key = sub_run_key
 
     def read(connection: ReadConnection) -> RunEvents:
-        root = find_run(connection, key.name, key.root)
-        return _read(connection, parts, find_below(connection, root, key.sub_run), after, limit)
+        return _read(connection, parts, find_sub_run(connection, sub_run_key), after, limit)
 
     return await parts.database.read(read)
 

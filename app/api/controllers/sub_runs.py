@@ -53,7 +53,7 @@ async def list_sub_runs(
     def read(connection: ReadConnection) -> SubDAGRuns:
         run = find_run(connection, name, dag_run_id)
         if parent_sub_run_id:
-            run = find_below(connection, run, parent_sub_run_id)
+            run = _find_below(connection, run, parent_sub_run_id)
         nodes = runs.get_nodes(connection, run["id"], run["attempt"])
         return SubDAGRuns(sub_runs=sub_runs(nodes, runs.find_called(connection, run["id"]), parts.zone))
 
@@ -136,12 +136,15 @@ async def set_sub_run_step_status(
 
 
 async def _sub_run(parts: Parts, key: SubRunKey, find: _Find = find_run) -> _Run:
-    return await parts.database.glance(
-        lambda connection: find_below(connection, find(connection, key.name, key.root), key.sub_run)
-    )
+    return await parts.database.glance(lambda connection: find_sub_run(connection, key, find))
 
 
-def find_below(connection: ReadConnection, root: _Run, run_id: str) -> _Run:
+def find_sub_run(connection: ReadConnection, key: SubRunKey, find: _Find = find_run) -> _Run:
+    """Return the summary of a sub-run; raises NotFoundError."""
+    return _find_below(connection, find(connection, key.name, key.root), key.sub_run)
+
+
+def _find_below(connection: ReadConnection, root: _Run, run_id: str) -> _Run:
     """Return the summary of a run below a root; raises NotFoundError."""
     run = None if "\0" in run_id else runs.get_below(connection, root["id"], run_id)
     if run is None:
