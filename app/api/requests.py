@@ -6,8 +6,11 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.connection.base import empty_receive, empty_send
 from litestar.exceptions import NotFoundException, ValidationException
+from litestar.types import Receive, Scope, Send
 
+from app.api.slashes import restore
 from app.api.wording import add_choices, choices_of
 from app.errors import BadRequestError
 
@@ -15,7 +18,16 @@ DOCUMENT = "/openapi.json"
 
 
 class ApiRequest(Request[Any, Any, Any]):
-    """A request whose body is read strictly: the framework would take 1 or "true" for true (api-behaviour 1.1)."""
+    """A request whose body is read strictly: the framework would take 1 or "true" for true (api-behaviour 1.1).
+
+    Names in its path have the slashes again that were kept out of the routing.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive = empty_receive, send: Send = empty_send) -> None:
+        """Take over a request that has found its route."""
+        if "path_params" in scope:
+            restore(scope)
+        super().__init__(scope, receive, send)
 
     async def json(self) -> Any:
         """Decode the body into what the handler wants; ``null`` says no more than ``{}``."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -21,6 +22,8 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEQUEUE = "/dequeue"  # the one GET that changes something
 
 
+# The same few hosts come with every request.
+@lru_cache(maxsize=16)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine and nothing else."""
     name = host.strip("[]").lower().rstrip(".")
@@ -40,6 +43,7 @@ def is_unspecified(host: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=16)
 def name_of_host(host: str) -> str:
     """Return the name in a Host header, without its port; empty when it is none."""
     try:

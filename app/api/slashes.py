@@ -36,16 +36,11 @@ class SlashesInNames:
         await self._app(scope, receive, send)
 
 
-def restore(app: ASGIApp) -> ASGIApp:
-    """Make the middleware that gives a route's parameters, and the path, their slashes back."""
-
-    async def restored(scope: Scope, receive: Receive, send: Send) -> None:
-        if _STAND_IN in scope["path"]:
-            scope["path"] = shown(scope["path"])
-            scope["path_params"] = {name: shown(value) for name, value in scope["path_params"].items()}
-        await app(scope, receive, send)
-
-    return restored
+def restore(scope: Scope) -> None:
+    """Give the path of a request that has found its route, and the route's parameters, their slashes back."""
+    if _STAND_IN in scope["path"]:
+        scope["path"] = shown(scope["path"])
+        scope["path_params"] = {name: shown(value) for name, value in scope["path_params"].items()}
 
 
 def shown(path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from asyncpg import InterfaceError, PostgresError  # type: ignore[import-untyped]  # asyncpg brings no types
 from sqlalchemy.exc import DBAPIError
@@ -73,6 +74,11 @@ def telling_unavailable(dialect: str) -> Iterator[None]:
         if dialect != "postgresql":
             raise
         raise DatabaseUnavailable("PostgreSQL cannot be reached") from error
+
+
+def as_sqlalchemy(error: sqlite3.Error, statement: str, arguments: Any = None) -> BaseException:
+    """Return what SQLAlchemy would have raised, had it been asked instead of the driver."""
+    return DBAPIError.instance(statement, arguments, error, sqlite3.Error)
 
 
 def reason_of(error: BaseException | None) -> str | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import copy_context
+from sqlite3 import Error as SqliteError
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -14,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 from app.db.engines import Read, ReadConnection, Stamp, T, Write, WriteConnection
+from app.db.failure import as_sqlalchemy
 from app.db.wakeups import Wakeups
 
 _READERS = 4
@@ -21,6 +23,7 @@ _PAGES, _BULK_PAGES = 10, 260  # of a usual commit, and of one of nothing but ou
 _BUSY_MILLISECONDS = 5_000
 # Glances run in the loop's thread: waiting there stops the whole server.
 _GLANCE_BUSY_MILLISECONDS = 200
+_BEGIN = {True: "BEGIN IMMEDIATE", False: "BEGIN"}  # of who writes, and of who only reads
 
 
 class Sqlite:
@@ -130,22 +133,47 @@ class _Readers:
 
 
 class _SteadyConnection:
-    """One connection that stays open, used by one thread at a time; opened again after it failed to open."""
+    """One connection that stays open, used by one thread at a time; opened again after it failed.
+
+    Transactions are the driver's own: SQLAlchemy's cost five times as much. It believes to be in one all the time.
+    """
 
     def __init__(self, engine: Engine, *, writes: bool, busy: int) -> None:
-        prepare_sqlite(engine, writes=writes, busy=busy)
+        _set_pragmas(engine, _pragmas(writes=writes, busy=busy))
         self._engine = engine
+        self._begin = _BEGIN[writes]
         self._connection: Connection | None = None
+        self._driver: Any = None
         self._synchronous = "FULL"
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        connection = self._open()
-        with connection.begin():
-            return work(connection)
+        connection = self._connection or self._open()
+        self._execute(self._begin)
+        try:
+            done = work(connection)
+            self._execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        return done
+
+    def _execute(self, statement: str) -> None:
+        try:
+            self._driver.execute(statement)
+        except SqliteError as error:
+            raise as_sqlalchemy(error, statement) from error
+
+    def _roll_back(self) -> None:
+        try:
+            if self._driver.in_transaction:  # some errors end it themselves
+                self._driver.execute("ROLLBACK")
+        except SqliteError:
+            self._disconnect()
 
     def _open(self) -> Connection:
-        if self._connection is None:
-            self._connection = self._engine.connect()
+        self._connection = self._engine.connect()
+        self._driver = self._connection.connection.driver_connection
+        self._synchronous = "FULL"
         return self._connection
 
     def sync(self, level: str) -> None:
@@ -157,12 +185,17 @@ class _SteadyConnection:
     @property
     def driver(self) -> Any:
         """The driver's own connection."""
-        return self._open().connection.driver_connection
+        if self._connection is None:
+            self._open()
+        return self._driver
 
-    def close(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._driver = None
+
+    def close(self) -> None:
+        self._disconnect()
         self._engine.dispose()
 
 
@@ -172,8 +205,15 @@ def prepare_sqlite(engine: Engine, *, writes: bool, busy: int = _BUSY_MILLISECON
     The driver's own BEGIN comes too late and without IMMEDIATE: a transaction that reads
     first and then writes loses updates in silence, or fails at once instead of waiting.
     """
-    pragmas = _pragmas(writes=writes, busy=busy) | {"foreign_keys": "ON" if foreign_keys else "OFF"}
 
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(_BEGIN[writes])
+
+    _set_pragmas(engine, _pragmas(writes=writes, busy=busy) | ({} if foreign_keys else {"foreign_keys": "OFF"}))
+    event.listen(engine, "begin", begin)
+
+
+def _set_pragmas(engine: Engine, pragmas: Mapping[str, str | int]) -> None:
     def connect(driver: Any, _record: ConnectionPoolEntry) -> None:
         driver.isolation_level = None
         cursor = driver.cursor()
@@ -181,15 +221,16 @@ def prepare_sqlite(engine: Engine, *, writes: bool, busy: int = _BUSY_MILLISECON
             cursor.execute(f"PRAGMA {name} = {value}")
         cursor.close()
 
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
     event.listen(engine, "connect", connect)
-    event.listen(engine, "begin", begin)
 
 
 def _pragmas(*, writes: bool, busy: int) -> dict[str, str | int]:
-    pragmas: dict[str, str | int] = {"busy_timeout": busy, "temp_store": "MEMORY", "cache_size": -16_000}
+    pragmas: dict[str, str | int] = {
+        "busy_timeout": busy,
+        "temp_store": "MEMORY",
+        "cache_size": -16_000,
+        "foreign_keys": "ON",
+    }
     if not writes:
         # Nothing of the file's own is set here: it would be a write, which a full disk refuses.
         return pragmas | {"query_only": "ON"}

@@ -56,7 +56,7 @@ from app.api.refusals import make_note_of_handing_on, make_refusal_hook
 from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_unspecified
-from app.api.slashes import SlashesInNames, restore
+from app.api.slashes import SlashesInNames
 from app.auth.roles import Needs
 from app.settings import Settings
 from app.telemetry.traffic import Traffic
@@ -123,7 +123,6 @@ def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Lite
             Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             Router(settings.base_path or "/", route_handlers=_page_handlers(settings), include_in_schema=False),
         ],
-        middleware=[restore],
         guards=[make_guard(parts.access)],
         after_exception=[make_refusal_hook(parts.access.refusals)],
         dependencies=make_providers(parts),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import text
 
 from app.api import feed as feed_module
 from app.api.feed import Feed
@@ -17,6 +16,7 @@ from app.api.subscription import MOST_BYTES, Subscription, Wanted
 from app.db.database import Database, WriteConnection
 from app.db.repositories import changes
 from app.db.repositories.changes import Place
+from tests.statements import heard
 from tests.waiting import PATIENCE_SECONDS, come_true
 
 ALL = Wanted()
@@ -56,17 +56,14 @@ async def test_one_read_serves_everybody(feed: Feed, database: Database) -> None
     await feed.run_once()
     read: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def note(statement: str, *_: object) -> None:
         if "FROM changes" in statement:
             read.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
+    with heard(note):
         await tell(database, "one")
         for client in clients:
             await take_until(client, "one")
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
     assert 1 <= len(read) < 20  # a look that nobody asked for may come between
 
 

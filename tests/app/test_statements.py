@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine, event
 
 from tests.app.dagbook import Dagbook
+from tests.statements import heard
 
 # What a request reads is read in its own context; the supervisor and the dispatcher, which work beside it, have others.
 # The stamp of PostgreSQL is asked for once for all who ask at the same time, and not by those who are answered without.
@@ -24,17 +24,16 @@ def recorded() -> Iterator[list[str]]:
     """Gather every statement that this task and those it starts read with, transactions' own left out."""
     statements: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def note(statement: str, *_: Any) -> None:
         if _recording.get() is statements and not statement.startswith(_NOT_OWN):
             statements.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", note)
     token = _recording.set(statements)
     try:
-        yield statements
+        with heard(note):
+            yield statements
     finally:
         _recording.reset(token)
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize(

@@ -3,30 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Engine, event
-
 from app.db.database import ReadConnection, WriteConnection
-
-_Noted = tuple[str, Any]
-
-
-@contextmanager
-def _noted() -> Iterator[list[_Noted]]:
-    noted: list[_Noted] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
-        is_of_many = more[-1]
-        noted.append((statement, parameters[0] if is_of_many else parameters))
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield noted
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+from tests.statements import heard
 
 
 def plans(connection: WriteConnection, work: Callable[[ReadConnection], object]) -> str:
@@ -34,7 +15,8 @@ def plans(connection: WriteConnection, work: Callable[[ReadConnection], object])
     postgres = connection.dialect.name == "postgresql"
     if postgres:  # so few rows are cheapest to go through, whatever indexes there are
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-    with _noted() as noted:
+    noted: list[tuple[str, Any]] = []
+    with heard(lambda statement, values, many: noted.append((statement, values[0] if many else values))):
         work(connection)
     explain = "EXPLAIN" if postgres else "EXPLAIN QUERY PLAN"
     found = [connection.exec_driver_sql(f"{explain} {statement}", parameters).all() for statement, parameters in noted]

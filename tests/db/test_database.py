@@ -134,8 +134,7 @@ async def begun(database: Database, task: asyncio.Task[None]) -> None:
             await asyncio.sleep(0)
             if database.dialect == "sqlite":
                 engines: Any = database._engines
-                connection = engines._writer._connection
-                if connection is not None and connection.in_transaction():
+                if engines._writer.driver.in_transaction:
                     return
             elif await database.read(lambda connection: connection.execute(waiting).scalar_one()):
                 return

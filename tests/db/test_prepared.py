@@ -107,3 +107,44 @@ async def test_a_row_that_lacks_a_column_is_refused(shared_database: Database) -
             Prepared(insert(Service)).store(connection, [_service("a"), {"id": "b"}])
 
     await rehearse(shared_database, look)
+
+
+async def test_a_query_gives_what_sqlalchemy_gives(shared_database: Database) -> None:
+    query = select(*RunInput.__table__.columns, literal_column("7").label("seven"))
+    one = query.where(RunInput.run_id == bindparam("key"))
+
+    def look(connection: WriteConnection) -> None:
+        key = add_whole_run(connection)
+        row = {"run_id": key, "params": {"z": [1]}, "env": [], "dotenv": [], "work_dir": "/", "keep_dir": True}
+        Prepared(insert(RunInput)).store(connection, [row])
+        expected = [dict(found) for found in connection.execute(one, {"key": key}).mappings()]
+        assert [dict(found) for found in Prepared(one).rows(connection, key=key)] == expected != []
+        assert Prepared(one).row(connection, key=0) is None
+
+    await rehearse(shared_database, look)
+
+
+async def test_times_of_a_query_are_instants(shared_database: Database) -> None:
+    times = Prepared(select(Service.heartbeat_at, Service.stopped_at).where(Service.id == bindparam("service")))
+
+    def look(connection: WriteConnection) -> None:
+        Prepared(insert(Service)).store(connection, [_service("a")])
+        assert times.row(connection, service="a") == {"heartbeat_at": NOON, "stopped_at": None}
+
+    await rehearse(shared_database, look)
+
+
+async def test_after_a_refused_statement_the_connection_is_as_good_as_before(shared_database: Database) -> None:
+    adding = Prepared(insert(Service))
+
+    def twice(connection: WriteConnection) -> None:
+        adding.store(connection, [_service("refused")])
+        adding.store(connection, [_service("refused")])
+
+    with pytest.raises(IntegrityError):
+        await shared_database.write(twice)
+
+    def look(connection: WriteConnection) -> None:
+        assert "refused" not in _names(connection)
+
+    await rehearse(shared_database, look)

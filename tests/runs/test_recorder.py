@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError
 
 from app.auth.origin import NOBODY
@@ -24,6 +23,7 @@ from app.runs.accept import queued
 from app.runs.guard import guard
 from app.runs.recorder import FenceLostError, Recorder, RunRefusedError
 from tests.runs.scene import IDENTITY, SPEC, again, ended, new_run, now, register, sequences, told, written
+from tests.statements import heard
 from tests.waiting import come_true
 
 BLANK = {"started_at": None, "finished_at": None, "error": None}
@@ -94,21 +94,14 @@ async def test_who_started_the_runs_of_a_group_is_noted_by_one_statement_in_its_
     recorder: Recorder, faulty: FaultyDatabase
 ) -> None:
     statements: list[tuple[str, bool]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, _parameters: Any, _context: Any, many: bool) -> None:
-        statements.append((statement, many))
-
     runs = [new_run(origin=NOBODY) for _ in range(10)] + [new_run() for _ in range(3)]
     faulty.held.clear()
     waiting = asyncio.gather(*(recorder.accept(run) for run in runs))
     await asyncio.sleep(0)
     before = faulty.writes
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
+    with heard(lambda statement, _, many: statements.append((statement, many))):
         faulty.held.set()
         await waiting
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
     assert faulty.writes == before + 1
     assert [many for statement, many in statements if statement.startswith("INSERT INTO audit")] == [True]
     found = await faulty.read(lambda connection: audit.find(connection, AuditFilter(actions=["run.start"]), 100))

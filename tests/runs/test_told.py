@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, event
 
 from app.db.database import OUTPUT, VISIBLE, Database
 from app.db.repositories import changes
@@ -16,6 +15,7 @@ from app.runs.accept import queued, queued_again
 from app.runs.guard import guard
 from app.runs.recorder import Recorder
 from tests.runs.scene import IDENTITY, again, ended, new_run, register, told, written
+from tests.statements import heard
 
 
 @pytest.fixture
@@ -41,13 +41,12 @@ async def test_a_group_tells_of_each_of_its_runs_once_and_in_one_statement(
     before = len(await read(database))
     statements: list[int] = []
 
-    def note(*arguments: object) -> None:
-        if "INTO changes" in str(arguments[2]):
-            statements.append(len(arguments[3]))  # type: ignore[arg-type]
+    def note(statement: str, rows: list[object], _: bool) -> None:
+        if "INTO changes" in statement:
+            statements.append(len(rows))
 
-    event.listen(Engine, "before_cursor_execute", note)
-    await asyncio.gather(*(recorder.record(told(run, seq)) for run in runs for seq in (2, 3, 4)))
-    event.remove(Engine, "before_cursor_execute", note)
+    with heard(note):
+        await asyncio.gather(*(recorder.record(told(run, seq)) for run in runs for seq in (2, 3, 4)))
     found = (await read(database))[before:]
     assert (len(found), len(statements)) == (sum(statements), len(statements))
     assert len(statements) <= 2  # the first may go alone, before the others wait

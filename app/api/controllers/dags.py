@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from litestar import Response, delete, get, post, put
@@ -13,7 +14,7 @@ from msgspec import UNSET
 
 from app.api import params
 from app.api.answers import errors, nothing_or
-from app.api.controllers.runs import dag_of, empty, read_newest
+from app.api.controllers.runs import Newest, dag_of, empty, read_newest
 from app.api.deps import Parts
 from app.api.etags import etag, expected_revisions
 from app.api.next_runs import next_starts
@@ -119,16 +120,16 @@ async def require_dag(parts: Parts, file_name: str) -> Mapping[str, Any]:
 
 async def latest_details(parts: Parts, row: Mapping[str, Any], dag: Dag) -> DAGRunDetails:
     """Show the latest run of a stored DAG, or the placeholder for none."""
-    found = await parts.database.glance(lambda connection: _read_latest(connection, row["file_name"]))
-    if found is None:
+    now = parts.now()
+    newest = await parts.database.glance(lambda connection: _read_latest(connection, row["file_name"], now))
+    if newest is None:
         return never_run(dag, parts.zone)
-    run, attempt, nodes = found
-    return run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone)
+    return run_details(newest.run, newest.attempt, newest.nodes, await dag_of(parts, newest.run), parts.zone)
 
 
-def _read_latest(connection: ReadConnection, file_name: str) -> tuple[Any, Any, Any] | None:
+def _read_latest(connection: ReadConnection, file_name: str, now: datetime) -> Newest | None:
     run = next(iter(history.find_latest(connection, [file_name]).values()), None)
-    return None if run is None else read_newest(connection, run)
+    return None if run is None else read_newest(connection, run, now)
 
 
 @delete(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.response import Stream
-from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from app.api import params
@@ -139,35 +139,41 @@ async def get_run(
 
 async def read_details(parts: Parts, name: str, run_id: str) -> DAGRunDetails:
     """Read a run as the contract shows it; raises NotFoundError."""
-    run, attempt, nodes = await parts.database.glance(
-        lambda connection: read_newest(connection, find_run(connection, name, run_id))
+    now = parts.now()
+    newest = await parts.database.glance(
+        lambda connection: read_newest(connection, find_run(connection, name, run_id), now)
     )
-    return await show_details(parts, run, attempt, nodes)
+    return await show_details(parts, newest)
 
 
-async def show_details(parts: Parts, run: Row, attempt: Row, nodes: Sequence[Row]) -> DAGRunDetails:
+async def show_details(parts: Parts, newest: Newest) -> DAGRunDetails:
     """Show a run with its nodes, and what it waits for, if for anything."""
-    shown = run_details(run, attempt, nodes, await dag_of(parts, run), parts.zone)
-    await explain_waiting(parts, [shown], [run["id"]])
-    if shown.status is RunStatus.RUNNING and attempt["owner"] is not None:
-        shown.reason = await _explain_silence(parts, attempt["owner"])
+    run = newest.run
+    shown = run_details(run, newest.attempt, newest.nodes, await dag_of(parts, run), parts.zone)
+    if shown.status is RunStatus.QUEUED:
+        await explain_waiting(parts, [shown], [run["id"]])
+    if newest.silent_since is not None:
+        told = "another server of its machine takes the run over, or else it fails"
+        since = time_text(newest.silent_since, parts.zone)
+        shown.reason = f"owner lost since {since} ({newest.attempt['owner']}); {told}"
     return shown
 
 
-async def _explain_silence(parts: Parts, owner: str) -> str | UnsetType:
-    """Say since when nothing was heard of who drives a run; the sweep of another server will see to it."""
-    now = parts.now()
-    since = await parts.database.glance(lambda connection: services.find_silence(connection, owner, now))
-    if since is None:
-        return UNSET
-    told = "another server of its machine takes the run over, or else it fails"
-    return f"owner lost since {time_text(since, parts.zone)} ({owner}); {told}"
+class Newest(NamedTuple):
+    """A run with its newest attempt and that one's nodes, and since when nothing was heard of who drives it."""
+
+    run: Row
+    attempt: Row
+    nodes: Sequence[Row]
+    silent_since: datetime | None
 
 
-def read_newest(connection: ReadConnection, run: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """Return a run with its newest attempt and that one's nodes."""
-    attempt = runs.get_attempt(connection, run["id"], run["attempt"])
-    return run, attempt, runs.get_nodes(connection, run["id"], run["attempt"])
+def read_newest(connection: ReadConnection, run: Row, now: datetime) -> Newest:
+    """Read what belongs to a run; the sweep of another server will see to it when its owner is silent."""
+    attempt = runs.get_attempt(connection, run["id"], run["attempt"]) or {}
+    nodes = runs.get_nodes(connection, run["id"], run["attempt"])
+    owner = attempt["owner"] if run["status"] == RunStatus.RUNNING else None
+    return Newest(run, attempt, nodes, owner and services.find_silence(connection, owner, now))
 
 
 def find_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:

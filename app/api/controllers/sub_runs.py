@@ -64,8 +64,9 @@ async def list_sub_runs(
 async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[Parts]) -> DAGRunAnswer:
     """Return a sub-run with its nodes."""
     found = await _sub_run(parts, sub_run_key)
-    run, attempt, nodes = await parts.database.glance(lambda connection: read_newest(connection, found))
-    return DAGRunAnswer(dag_run_details=await show_details(parts, run, attempt, nodes))
+    now = parts.now()
+    newest = await parts.database.glance(lambda connection: read_newest(connection, found, now))
+    return DAGRunAnswer(dag_run_details=await show_details(parts, newest))
 
 
 @get(_PATH + "/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", needs=Needs.READ, responses=errors(404))

@@ -13,6 +13,7 @@ from app.db.base import UtcDateTime
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.run import Run, RunAttempt
 from app.db.models.service import Service
+from app.db.prepared import Prepared
 from app.db.repositories.reading import Row, all_rows
 
 SERVER, SCHEDULER, WORKER = "server", "scheduler", "worker"
@@ -27,8 +28,10 @@ _find = (
 _find_labels = select(Service.labels).where(
     Service.kind == WORKER, Service.stopped_at.is_(None), Service.lease_until >= func.now()
 )
-_find_silence = select(Service.heartbeat_at).where(
-    Service.id == bindparam("service"), Service.lease_until < bindparam("now", type_=UtcDateTime)
+_find_silence = Prepared(
+    select(Service.heartbeat_at).where(
+        Service.id == bindparam("service"), Service.lease_until < bindparam("now", type_=UtcDateTime)
+    )
 )
 _root, _parent = aliased(Run), aliased(Run)
 _find_tasks = (
@@ -74,7 +77,8 @@ def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[Row]:
 
 def find_silence(connection: ReadConnection, service: str, now: datetime) -> datetime | None:
     """Tell since when a process is silent that has not renewed its lease in time; None while the lease holds."""
-    return connection.execute(_find_silence, {"service": service, "now": now}).scalar()
+    silent = _find_silence.row(connection, service=service, now=now)
+    return None if silent is None else silent["heartbeat_at"]
 
 
 def find_tasks(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Row]:
