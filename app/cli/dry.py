@@ -64,7 +64,7 @@ def _place(file: Path, settings: Settings) -> Place:
         source_directory=str(file.resolve().parent),
         own_directory=_OWN_FOLDER,
         work_dir=settings.work_dir,
-        machine=Machine.here(settings.default_shell),
+        machine=Machine.here(settings.default_shell, settings.log_encoding),
         limit_seconds=settings.evaluation_timeout_seconds,
     )
 

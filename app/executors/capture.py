@@ -27,7 +27,9 @@ class CaptureError(Exception):
     """The command could not be started, or took too long."""
 
 
-async def capture(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, limit_seconds: float | None) -> Captured:
+async def capture(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, limit_seconds: float | None, encoding: str = "utf-8"
+) -> Captured:
     """Run a command in a session of its own and read its stdout; raises CaptureError.
 
     Everything in the session is killed when the time is over or the caller is cancelled.
@@ -53,7 +55,7 @@ async def capture(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, lim
         finally:
             _end(popen)
         output.seek(0)
-        return Captured(popen.returncode, read_text(output.read()))
+        return Captured(popen.returncode, read_text(output.read(), encoding))
 
 
 def _end(popen: subprocess.Popen[bytes]) -> None:

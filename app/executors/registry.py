@@ -30,11 +30,15 @@ MakeCommand = Callable[[Job, ExecutionFiles], Command]
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """How a type of step is carried out; ``extra`` is the optional part of the installation that it needs."""
+    """How a type of step is carried out; ``extra`` is the optional part of the installation that it needs.
+
+    What it writes is **foreign** when programs somewhere write it, in an encoding of theirs.
+    """
 
     module: str
     inside: bool = True
     adopts: bool = False
+    foreign: bool = False
     extra: str = ""
 
     def run(self) -> Run:
@@ -70,7 +74,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ARCHIVE = Kind(module="archive", inside=False, extra="archive")
-_DOCKER = Kind(module="docker.step", adopts=True, extra="docker")
+_DOCKER = Kind(module="docker.step", adopts=True, foreign=True, extra="docker")
 _KINDS = {
     "archive": _ARCHIVE,
     "container": _DOCKER,
@@ -78,7 +82,7 @@ _KINDS = {
     "http": Kind(module="http"),
     "jq": Kind(module="jq", inside=False),
     "mail": Kind(module="mail"),
-    "ssh": Kind(module="ssh", extra="ssh"),
+    "ssh": Kind(module="ssh", foreign=True, extra="ssh"),
 }
 _NOT_YET = frozenset({"gha", "github_action", "github-action"})
 
@@ -90,3 +94,8 @@ def find(kind: str) -> Kind:
     if kind not in _KINDS:
         raise SetupError(f"there is no executor of type {kind!r}")
     return _KINDS[kind]
+
+
+def is_foreign(name: str) -> bool:
+    """Whether programs write the output of such steps: what Dagbook writes itself is UTF-8."""
+    return name in COMMAND_TYPES or (name in _KINDS and _KINDS[name].foreign)

@@ -178,7 +178,7 @@ def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Grou
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Ground(
         identity=identity,
-        machine=Machine.here(settings.default_shell),
+        machine=Machine.here(settings.default_shell, settings.log_encoding),
         spool=settings.spool_dir,
         work_dir=settings.work_dir,
         base_config=settings.base_config,

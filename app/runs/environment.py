@@ -40,6 +40,7 @@ class RunEnvironment:
         self._environ = machine.environ
         self._home = machine.home
         self._substitute = machine.substitute
+        self.encoding = machine.encoding
         self._params = _as_dict(run.inputs.params)
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)
@@ -70,6 +71,7 @@ class RunEnvironment:
             shell=self._default_shell,
             env=self._process,
             cwd=Path(self.work_dir),
+            encoding=self.encoding,
             substitute=self._substitute,
         )
 

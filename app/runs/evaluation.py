@@ -19,12 +19,13 @@ is_stored: ContextVar[asyncio.Event | None] = ContextVar("is_stored", default=No
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where commands inside texts are run: shell, environment, directory, and their time limit in seconds."""
+    """Where commands inside texts are run: shell, environment, directory, time limit in seconds."""
 
     shell: tuple[str, ...]
     env: Mapping[str, str]
     cwd: Path
     limit_seconds: float | None = None
+    encoding: str = "utf-8"  # of what they write
     substitute: Substitute | None = None  # in place of running them
 
 
@@ -65,7 +66,11 @@ async def _substitute(command: str, surroundings: Surroundings) -> str:
     argv = (*surroundings.shell, "-c", command)
     try:
         captured = await capture(
-            argv, env=surroundings.env, cwd=surroundings.cwd, limit_seconds=surroundings.limit_seconds
+            argv,
+            env=surroundings.env,
+            cwd=surroundings.cwd,
+            limit_seconds=surroundings.limit_seconds,
+            encoding=surroundings.encoding,
         )
     except CaptureError as error:
         raise ExpansionError(f"the command `{command}` {error}") from error

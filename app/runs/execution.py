@@ -80,6 +80,7 @@ async def drain(follower: Follower, store: StoreLog) -> list[Chunk]:
     tail = []
     while follower.pending():
         tail += await follower.take(at_end=True)
+    follower.begin_anew()
     return tail
 
 
@@ -188,7 +189,7 @@ def _capture(node: NodeWork, files: ExecutionFiles, limit: int) -> str:
         node.facts.output_name, node.facts.output_value = None, None
         return f"the output is larger than the limit of {limit} bytes (maxOutputSize)"
     node.facts.output_name = node.step.output
-    node.facts.output_value = read_text(data).strip()
+    node.facts.output_value = read_text(data, node.encoding).strip()
     return ""
 
 
@@ -199,6 +200,6 @@ def _matches_output(step: Step, node: NodeWork) -> bool:
 
 
 def _lines(node: NodeWork) -> Iterator[str]:
-    with node.stdout.open(encoding="utf-8", errors="replace") as file:
+    with node.stdout.open(encoding=node.encoding, errors="replace") as file:
         while line := file.readline(CHUNK_BYTES):  # a line may be as long as the output
             yield line.rstrip("\n")

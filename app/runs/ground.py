@@ -44,15 +44,17 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str]
     home: str
     default_shell: tuple[str, ...]
+    encoding: str = "utf-8"  # of what programs write
     substitute: Substitute | None = None  # in place of running the commands inside texts
 
     @classmethod
-    def here(cls, default_shell: str) -> Machine:
+    def here(cls, default_shell: str, encoding: str) -> Machine:
         """Give this machine as the process sees it; its shell unless the settings name one."""
         return cls(
             environ=without_own_settings(os.environ),
             home=str(Path.home()),
             default_shell=(default_shell or os.environ.get("SHELL") or "/bin/sh",),
+            encoding=encoding,
         )
 
     def seen_from(self, base: Mapping[str, str] | None) -> Machine:

@@ -86,6 +86,7 @@ def _around(place: Place, env: Mapping[str, str]) -> Surroundings:
         env=env,
         cwd=cwd,
         limit_seconds=place.limit_seconds,
+        encoding=place.machine.encoding,
         substitute=place.machine.substitute,
     )
 

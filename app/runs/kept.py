@@ -17,6 +17,8 @@ import msgspec
 from app.db.database import Database
 from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
+from app.executors import registry
+from app.runs.decoding import UTF_8
 from app.runs.files import RunFiles
 from app.runs.spool import STDERR, STDOUT
 from app.spec.model import Dag
@@ -27,8 +29,10 @@ _SUFFIXES = {STDOUT: (".stdout", ".out"), STDERR: (".stderr", ".err")}
 class KeptLogs:
     """Files of what kept steps wrote in earlier attempts."""
 
-    def __init__(self, database: Database, files: RunFiles, dag: Dag) -> None:
+    def __init__(self, database: Database, files: RunFiles, dag: Dag, encoding: str) -> None:
         self._database = database
+        self._dag = dag
+        self._encoding = encoding
         self._files = files
         self._wanted = frozenset(_find_read(dag)) if files.attempt > 1 else frozenset()
 
@@ -47,9 +51,11 @@ class KeptLogs:
         part = await asyncio.to_thread(_begin, path)
         if part is None:
             return
+        step = self._dag.steps[key.position]
+        encoding = self._encoding if registry.is_foreign(step.executor.type) else UTF_8
         seq = 0
         while texts := await self._database.read(partial(logs.find_texts, key=key, seq=seq)):
-            await asyncio.to_thread(_append, part, texts)
+            await asyncio.to_thread(_append, part, texts, encoding)
             seq += len(texts)
         await asyncio.to_thread(part.rename, path)
 
@@ -65,8 +71,8 @@ def _begin(path: Path) -> Path | None:
     return part
 
 
-def _append(path: Path, texts: list[str]) -> None:
-    with path.open("a", encoding="utf-8", newline="") as file:
+def _append(path: Path, texts: list[str], encoding: str) -> None:
+    with path.open("a", encoding=encoding, errors="replace", newline="") as file:
         file.writelines(texts)
 
 

@@ -26,6 +26,13 @@ class Settled(msgspec.Struct, frozen=True):
     shown: bytes
 
 
+class Found(msgspec.Struct, frozen=True):
+    """Where values are in some data, and where the first one begins that the next bytes may complete."""
+
+    places: list[Place]
+    unfinished: int
+
+
 class Masker:
     """Masks the values of one run; one without values costs nothing. Threads may share it."""
 
@@ -55,11 +62,11 @@ class Masker:
             return text
         data = text.encode("utf-8", "surrogatepass")
         places = self._find(data)
-        return _cover(data, places).decode("utf-8", "surrogatepass") if places else text
+        return cover(data, places).decode("utf-8", "surrogatepass") if places else text
 
     def mask_bytes(self, data: bytes) -> bytes:
         """Put asterisks in place of every value in a piece of output."""
-        return _cover(data, self._find(data))
+        return cover(data, self._find(data))
 
     def mask_end(self, data: bytes, most: int) -> bytes:
         """Mask the last ``most`` bytes; of a value that only reaches into them nothing is left.
@@ -82,7 +89,14 @@ class Masker:
         if border < at and whole_lines:
             border = data.rfind(b"\n", 0, border) + 1
         border = next((start for start, end in places if start < border < end), border)
-        return Settled(border, _cover(data[:border], [place for place in places if place[1] <= border]))
+        return Settled(border, cover(data[:border], [place for place in places if place[1] <= border]))
+
+    def find(self, data: bytes) -> Found:
+        """Find the values in a piece of output; when nothing may be unfinished, its end stands for that."""
+        if not self._forms:
+            return Found([], len(data))
+        places = self._find(data)
+        return Found(places, self._find_unfinished(data, places))
 
     def _find(self, data: bytes) -> list[Place]:
         """Find the values from left to right; of those that begin at the same byte the longest counts."""
@@ -127,9 +141,10 @@ def _next(data: bytes, rank: int, form: Form, at: int) -> _Found | None:
     return None
 
 
-def _cover(data: bytes, places: Iterable[Place]) -> bytes:
+def cover(data: bytes, places: Iterable[Place], mask: bytes = MASK) -> bytes:
+    """Put a mask over each of these places."""
     pieces, shown = [], 0
     for start, end in places:
-        pieces += [data[shown:start], MASK]
+        pieces += [data[shown:start], mask]
         shown = end
     return b"".join((*pieces, data[shown:])) if pieces else data

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from app.executors import registry
 from app.executors.blanks import Blanks
 from app.executors.contract import ExecutionFiles
 from app.executors.output import read_text
-from app.executors.registry import COMMAND_TYPES
 from app.executors.shell import ShellTexts
+from app.runs.decoding import UTF_8
 from app.runs.files import RunFiles
 from app.runs.masking import Masker
+from app.runs.output import read_tail
 from app.runs.rows import NodeFacts
-from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower
+from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower, Terms
 from app.spec.model import Pair, Step
 
 _STDERR_TAIL_BYTES = 1024
@@ -24,10 +25,13 @@ _STDERR_TAIL_BYTES = 1024
 class NodeWork:
     """One node of a run that this process drives."""
 
-    def __init__(self, key: int, step: Step, run_files: RunFiles, facts: NodeFacts, masker: Masker) -> None:
+    def __init__(
+        self, key: int, step: Step, run_files: RunFiles, facts: NodeFacts, masker: Masker, encoding: str
+    ) -> None:
         self.key = key
         self.step = step
         self.facts = facts
+        self.encoding = encoding if registry.is_foreign(step.executor.type) else UTF_8  # of what it writes
         self._masker = masker
         self.texts: ShellTexts | None = None  # evaluated once, reused by retries and repetitions
         self.env: tuple[Pair, ...] | None = None  # the step's own variables; conditions see them too
@@ -60,7 +64,8 @@ class NodeWork:
     def _stream(self, number: int, redirect: Path | None, log_limit: int) -> StreamFollower:
         path = self.stdout if number == STDOUT else self.stderr
         copy = Redirect(redirect, Path(f"{path}.copied")) if redirect else None
-        return StreamFollower(number, path, self.positions[number], copy, log_limit, self._masker)
+        terms = Terms(limit=log_limit, masker=self._masker, encoding=self.encoding)
+        return StreamFollower(number, path, self.positions[number], copy, terms)
 
     def close(self) -> None:
         """Release the files."""
@@ -84,7 +89,7 @@ class NodeWork:
         """Name what an execution may have left; most leave nothing, and looking costs as much as a file."""
         if self.step.output or self.step.call is not None:
             yield files.own("offset")
-        if self.step.executor.type not in COMMAND_TYPES:
+        if self.step.executor.type not in registry.COMMAND_TYPES:
             yield files.own("job")
             yield files.note
 
@@ -119,11 +124,8 @@ class NodeWork:
 
     def stderr_tail(self) -> str:
         """Give the last part of stderr, for error texts."""
-        # More than is shown, so that a secret that is cut off at its beginning is known by its end.
-        read = _STDERR_TAIL_BYTES + self._masker.longest
         try:
             with self.stderr.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - read))
-                return read_text(self._masker.mask_end(file.read(), _STDERR_TAIL_BYTES)).strip()
+                return read_text(read_tail(file, self.encoding, self._masker, _STDERR_TAIL_BYTES)).strip()
         except FileNotFoundError:
             return ""

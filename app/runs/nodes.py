@@ -34,7 +34,8 @@ class RunNodes:
         """Return what is kept of a node."""
         if key not in self._nodes:
             facts = self._facts.get(key) or NodeFacts()
-            self._nodes[key] = NodeWork(key, self._plan.step(key), self._files, facts, self._run.masker)
+            encoding = self._environment.encoding
+            self._nodes[key] = NodeWork(key, self._plan.step(key), self._files, facts, self._run.masker, encoding)
         return self._nodes[key]
 
     async def evaluate_env(self, node: NodeWork, moment: Moment) -> tuple[Pair, ...]:

@@ -8,7 +8,6 @@ are; nothing leaves here that is not masked. Offsets and counts of bytes are tho
 from __future__ import annotations
 
 import asyncio
-import codecs
 import os
 from pathlib import Path
 
@@ -16,11 +15,12 @@ import msgspec
 
 from app.db.packing import pack
 from app.executors.output import read_text
-from app.runs.masking import Masker, Settled
+from app.runs.decoding import UTF_8, State, replay
+from app.runs.masking import Masker
+from app.runs.output import Foreign, Plain, view
 
 STDOUT, STDERR = 1, 2
 CHUNK_BYTES = 256 * 1024
-LONGEST_LINE_BYTES = 64 * 1024  # a longer line without its end is stored in pieces
 _SMALL_BYTES = 64 * 1024  # read in the loop: a thread would cost more than the read
 _NOTE_DIGITS = 20
 _VALUES_READ = 4  # so many times the longest secret are read at least: some of it can always be settled
@@ -40,28 +40,20 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a stream is stored."""
+    """How far a stream is stored, and from where on the same execution writes, for it begins to encode anew."""
 
     seq: int = 0
     first_line: int = 1
     byte_offset: int = 0
+    origin: int = 0
 
 
-def cut(data: bytes, *, at_end: bool) -> int:
-    """Say how many bytes of ``data`` make a chunk: whole lines, or all when the stream has ended.
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What is stored of a stream: so many bytes, without secrets, read in its encoding."""
 
-    A long line without an end is cut where no character is torn apart.
-    """
-    if at_end:
-        return len(data)
-    newline = data.rfind(b"\n") + 1
-    if newline or len(data) < LONGEST_LINE_BYTES:
-        return newline
-    return _whole_characters(data)
-
-
-def _whole_characters(data: bytes) -> int:
-    return codecs.utf_8_decode(data, "replace", False)[1]
+    limit: int
+    masker: Masker
+    encoding: str = UTF_8
 
 
 class Redirect:
@@ -75,12 +67,12 @@ class Redirect:
         self._note = os.open(note, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._copied = int(os.pread(self._note, _NOTE_DIGITS, 0) or 0)
 
-    def copy(self, offset: int, data: bytes, masker: Masker) -> None:
-        """Append what of ``data``, which begins at ``offset`` of the stream, was not copied yet."""
-        fresh = masker.mask_bytes(data[max(self._copied - offset, 0) :])
+    def copy(self, offset: int, output: Plain | Foreign, length: int) -> None:
+        """Append what of ``length`` bytes of output, which begin at ``offset`` of the stream, was not copied yet."""
+        fresh = output.copy(min(max(self._copied - offset, 0), length), length)
         while fresh:
             fresh = fresh[os.write(self._file, fresh) :]
-        self._copied = max(self._copied, offset + len(data))
+        self._copied = max(self._copied, offset + length)
         # Written over in place: emptied first it would be worthless to whoever comes after a crash in between.
         os.pwrite(self._note, b"%0*d" % (_NOTE_DIGITS, self._copied), 0)
 
@@ -93,15 +85,22 @@ class Redirect:
 class StreamFollower:
     """One stream of a node, from a stored position on."""
 
-    def __init__(
-        self, stream: int, path: Path, position: Position, redirect: Redirect | None, limit: int, masker: Masker
-    ) -> None:
+    def __init__(self, stream: int, path: Path, position: Position, redirect: Redirect | None, terms: Terms) -> None:
         self.position = position
-        self._masker = masker
+        self._blank = State(terms.encoding)
+        self._state: State | None = self._blank
+        if self._blank.remembers and position.origin < position.byte_offset:
+            self._state = None  # another server has read what comes before
+        self._masker = terms.masker
         self._stream = stream
         self._path = path
         self._redirect = redirect
-        self._limit = limit
+        self._limit = terms.limit
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether what was stored by another server has to be read again."""
+        return self._state is None
 
     def pending(self) -> int:
         """Bytes that are written but not taken yet."""
@@ -117,24 +116,24 @@ class StreamFollower:
         offset = self.position.byte_offset
         most = max(CHUNK_BYTES, _VALUES_READ * self._masker.longest)
         with self._path.open("rb") as file:
+            if self._state is None:
+                self._state = replay(file, self._blank, self.position.origin, offset)
             file.seek(offset)
             data = file.read(most)
-        if at_end and offset + len(data) >= self._path.stat().st_size:
-            settled = Settled(len(data), self._masker.mask_bytes(data))
-        else:
-            settled = self._settle(data, is_full=len(data) >= most)
+        final = at_end and offset + len(data) >= self._path.stat().st_size
+        output = view(data, self._state, self._masker, final=final)
+        settled = output.settle(is_full=len(data) >= most)
         if not settled.length:
             return None
-        data = data[: settled.length]
         if self._redirect is not None:
-            self._redirect.copy(offset, data, self._masker)
-        return self._advance(len(data), settled.shown)
+            self._redirect.copy(offset, output, settled.length)
+        self._state = output.state
+        return self._advance(settled.length, settled.shown)
 
-    def _settle(self, data: bytes, *, is_full: bool) -> Settled:
-        settled = self._masker.settle(data, cut(data, at_end=False))
-        if not settled.length and is_full:  # what would have to stay together is longer than what is read at once
-            settled = self._masker.settle(data, _whole_characters(data), whole_lines=False)
-        return settled
+    def begin_anew(self) -> None:
+        """Take what comes next for the output of another execution."""
+        self.position = msgspec.structs.replace(self.position, origin=self.position.byte_offset)
+        self._state = self._blank
 
     def _advance(self, length: int, shown: bytes) -> Chunk | None:
         at = self.position
@@ -145,6 +144,7 @@ class StreamFollower:
             seq=at.seq + stored,
             first_line=at.first_line + lines,
             byte_offset=at.byte_offset + length,
+            origin=at.origin,
         )
         if not stored:
             return None
@@ -188,13 +188,18 @@ class Follower:
     async def take(self, *, at_end: bool = False, most: int = 1) -> list[Chunk]:
         """Take at most so many chunks of each stream; large reads leave the event loop alone."""
         async with self._turn:
-            if self.pending() <= _SMALL_BYTES:
+            if self.pending() <= _SMALL_BYTES and not any(stream.is_behind for stream in self._streams):
                 return self._take(at_end=at_end, most=most)
             return await asyncio.to_thread(self._take, at_end=at_end, most=most)
 
     def _take(self, *, at_end: bool, most: int) -> list[Chunk]:
         turns = (stream for stream in self._streams for _ in range(most))
         return [chunk for stream in turns if (chunk := stream.take(at_end=at_end))]
+
+    def begin_anew(self) -> None:
+        """Take what comes next for the output of another execution."""
+        for stream in self._streams:
+            stream.begin_anew()
 
     def close(self) -> None:
         """Release what the streams hold."""

@@ -310,7 +310,7 @@ class Supervisor:
             log_limit=ground.log_limit,
             log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
             notify=self._notifier.for_run(run, plan, environment, run.masker.mask),
-            kept=KeptLogs(self._database, files, dag),
+            kept=KeptLogs(self._database, files, dag, environment.encoding),
             now=self._now,
             exchange=self._exchange,
             sealer=ground.sealer,

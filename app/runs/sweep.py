@@ -12,6 +12,7 @@ from app.db.database import Database, ReadConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
+from app.db.repositories.reading import Row
 from app.db.repositories.runs import OpenAttempt
 from app.db.repositories.transitions import Fence
 from app.engine.admission import fits
@@ -22,6 +23,7 @@ from app.executors.proc import ProcessId
 from app.runs import rows, stored
 from app.runs.casualties import Casualty
 from app.runs.concealment import read_facts
+from app.runs.decoding import State
 from app.runs.ground import Ground, Identity
 from app.runs.masking import Masker
 from app.runs.run import OwnedRun
@@ -112,6 +114,7 @@ class Sweep:
         self._grace = timedelta(seconds=ground.orphan_grace_seconds)
         self._now = ground.now
         self._sealer = ground.sealer
+        self._with_origin = State(ground.machine.encoding).remembers
 
     async def run_once(self, known: Iterable[Fence]) -> Found:
         """Take over every run that nobody drives; ``known`` are the fences of those that this process drives."""
@@ -166,7 +169,11 @@ class Sweep:
             dag=definition.dag,
             state=rebuild_ready(Plan.of(definition.dag), found.state),
             facts={row["position"]: read_facts(row, self._sealer) for row in nodes},
-            logs={row["position"]: _log_end(connection, attempt, row["position"]) for row in nodes if row["execution"]},
+            logs={
+                row["position"]: _log_end(connection, attempt, row, with_origin=self._with_origin)
+                for row in nodes
+                if row["execution"]
+            },
         )
 
     def _machine(self, attempt: OpenAttempt) -> str:
@@ -176,9 +183,16 @@ class Sweep:
         return "" if attempt.owner_boot_id in (None, self._me.boot_id) else _RESTARTED
 
 
-def _log_end(connection: ReadConnection, attempt: OpenAttempt, position: int) -> NodeResume:
-    positions = {}
+def _log_end(connection: ReadConnection, attempt: OpenAttempt, node: Row, *, with_origin: bool) -> NodeResume:
+    positions, position = {}, node["position"]
     for stream in (STDOUT, STDERR):
-        end = logs.get_end(connection, StreamKey(attempt.run, attempt.number, position, stream))
-        positions[stream] = Position(seq=end.next_seq, first_line=end.next_line, byte_offset=end.next_byte)
+        key = StreamKey(attempt.run, attempt.number, position, stream)
+        end = logs.get_end(connection, key)
+        origin = logs.find_origin(connection, key, node["execution"]) if with_origin else None
+        positions[stream] = Position(
+            seq=end.next_seq,
+            first_line=end.next_line,
+            byte_offset=end.next_byte,
+            origin=end.next_byte if origin is None else origin,
+        )
     return NodeResume(positions, logs.next_ordinal(connection, attempt.run, attempt.number, position))

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from app.settings.encoding import locale_encoding
 from app.settings.kinds import Network
 from app.settings.nodes import RemoteNode
 from app.settings.problem import SettingsError
 from app.settings.sources import Given, from_environment, from_file, from_flags
-from app.settings.table import FILE_NAME, HOME, SYSTEM_ZONE, TABLE, Setting
+from app.settings.table import FILE_NAME, HOME, LOCALE_ENCODING, SYSTEM_ZONE, TABLE, Setting
 from app.settings.zone import system_zone
 
 
@@ -43,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret_key: str
     max_body_bytes: int
     log_limit_bytes: int
+    log_encoding: str
     orphan_grace_seconds: float
     lease_seconds: float
     detach_lease_seconds: float
@@ -120,7 +122,8 @@ def _home(given: Mapping[str, Given], home_default: Path) -> Path:
 
 def _default(setting: Setting, home: Path, environ: Mapping[str, str]) -> Given:
     text = str(home) if setting.name == "home" else setting.default.replace(HOME, str(home))
-    return Given(system_zone(environ) if text == SYSTEM_ZONE else text, "default", home)
+    of_machine = {SYSTEM_ZONE: system_zone, LOCALE_ENCODING: locale_encoding}.get(text)
+    return Given(of_machine(environ) if of_machine else text, "default", home)
 
 
 def _understand(setting: Setting, given: Given) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from app.settings.address import DATABASE_URL
+from app.settings.encoding import ENCODING
 from app.settings.kinds import (
     BASE_PATH,
     FILE,
@@ -31,6 +32,7 @@ from app.settings.nodes import REMOTE_NODES
 PREFIX = "DAGBOOK_"
 FILE_NAME = "dagbook.yaml"
 SYSTEM_ZONE = "<system>"
+LOCALE_ENCODING = "<locale>"
 HOME = "<home>"
 
 
@@ -84,6 +86,7 @@ TABLE = (
         "1073741824",
         "Most output of one step that is stored, of stdout and stderr each.",
     ),
+    Setting("log_encoding", ENCODING, LOCALE_ENCODING, "Encoding that steps write in; see Operations."),
     Setting("orphan_grace_seconds", SECONDS, "180", "How long the runs of another machine's lost server wait for it."),
     Setting("lease_seconds", SECONDS, "10", "How long a server owns a run without renewing that."),
     Setting("detach_lease_seconds", SECONDS, "900", "The same after an orderly stop, while steps go on."),

@@ -325,3 +325,58 @@ def test_a_short_key_is_refused_without_repeating_it(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"secret_key \(DAGBOOK_SECRET_KEY\): is no key; write at least 32") as told:
         read({}, {"DAGBOOK_SECRET_KEY": "too-short"}, tmp_path)
     assert "too-short" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "encoding"),
+    [
+        ({}, "utf-8"),
+        ({"LANG": "de_DE"}, "utf-8"),
+        ({"LANG": "C"}, "utf-8"),
+        ({"LANG": "en_US.US-ASCII"}, "utf-8"),
+        ({"LANG": "xx_XX.unheard-of"}, "utf-8"),
+        ({"LANG": "de_DE.ISO8859-15@euro"}, "iso8859-15"),
+        ({"LANG": "ja_JP.eucJP", "LC_ALL": ""}, "euc_jp"),
+        ({"LANG": "ja_JP.eucJP", "LC_CTYPE": "C.UTF-8"}, "euc_jp"),
+        ({"LANG": "ja_JP.eucJP", "LC_ALL": "zh_CN.GB18030"}, "gb18030"),
+    ],
+)
+def test_without_an_encoding_of_logs_that_of_the_locale_counts(
+    tmp_path: Path, environ: dict[str, str], encoding: str
+) -> None:
+    settings = read({}, environ, tmp_path)
+    assert (settings.log_encoding, settings.origins["log_encoding"]) == (encoding, "default")
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("UTF8", "utf-8"),
+        ("Shift_JIS", "shift_jis"),
+        ("ms932", "cp932"),
+        ("EUC-JP", "euc_jp"),
+        ("ISO-2022-JP", "iso2022_jp"),
+        ("GB2312", "gb2312"),
+        ("hz-gb-2312", "hz"),
+        ("Big5-HKSCS", "big5hkscs"),
+        ("ks_c_5601-1987", "euc_kr"),
+        ("latin1", "iso8859-1"),
+        ("ISO-8859-8", "iso8859-8"),
+        ("windows-1252", "cp1252"),
+        ("KOI8-U", "koi8-u"),
+        ("IBM850", "cp850"),
+        ("macintosh", "mac-roman"),
+        ("UTF-16", "utf-16"),
+        ("UTF-16BE", "utf-16-be"),
+    ],
+)
+def test_an_encoding_has_many_names(tmp_path: Path, name: str, encoding: str) -> None:
+    assert read_file(tmp_path, f"log_encoding: {name}").log_encoding == encoding
+
+
+@pytest.mark.parametrize(
+    "name", ["latin-99", "rot13", "base64", "punycode", "utf-7", "unicode_escape", "ü", "a\0b", " "]
+)
+def test_an_encoding_that_is_none_is_refused_with_names_that_are(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=r"log_encoding \(--log-encoding\).* write a name such as utf-8, shift_jis"):
+        read({"log_encoding": name}, {}, tmp_path)

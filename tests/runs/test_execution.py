@@ -10,7 +10,7 @@ import pytest
 from app.executors.contract import Outcome
 from app.runs import execution
 from app.runs.masking import Masker
-from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, StreamFollower
+from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, StreamFollower, Terms
 from tests.runs.chunks import shown
 from tests.waiting import come_true
 
@@ -60,7 +60,8 @@ def stdout(tmp_path: Path) -> Path:
 @pytest.fixture
 def follower(stdout: Path) -> Follower:
     paths = {STDOUT: stdout, STDERR: stdout.with_name("err")}
-    streams = [StreamFollower(number, path, Position(), None, 10**9, Masker()) for number, path in paths.items()]
+    terms = Terms(limit=10**9, masker=Masker())
+    streams = [StreamFollower(number, path, Position(), None, terms) for number, path in paths.items()]
     return Follower((streams[0], streams[1]))
 
 

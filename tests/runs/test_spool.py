@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.executors.output import read_text
-from app.runs import spool
+from app.runs import output, spool
 from app.runs.masking import Masker
-from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower, cut
+from app.runs.output import cut
+from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower, Terms
 from tests.runs.chunks import shown
 
 NO_LIMIT = 2**40
@@ -29,7 +30,7 @@ def _follow(
     at: Position | None = None,
     masker: Masker = NO_SECRETS,
 ) -> StreamFollower:
-    return StreamFollower(STDOUT, path, at or Position(), redirect, limit, masker)
+    return StreamFollower(STDOUT, path, at or Position(), redirect, Terms(limit=limit, masker=masker))
 
 
 def _rest(follower: StreamFollower) -> list[Chunk]:
@@ -45,7 +46,7 @@ def _small_chunks() -> Iterator[None]:
     """Few bytes are as good as many to find a border that is cut wrongly."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spool, "CHUNK_BYTES", 16)
-        patch.setattr(spool, "LONGEST_LINE_BYTES", 8)
+        patch.setattr(output, "LONGEST_LINE_BYTES", 8)
         yield
 
 
@@ -62,11 +63,11 @@ def _small_chunks() -> Iterator[None]:
         (b"a\nb", False, 2),
         (b"a\nb", True, 3),
         (b"\n\n", False, 2),
-        (b"x" * (spool.LONGEST_LINE_BYTES - 1), False, 0),
-        (b"x" * spool.LONGEST_LINE_BYTES, False, spool.LONGEST_LINE_BYTES),
-        (b"x" * spool.LONGEST_LINE_BYTES + "ä".encode()[:1], False, spool.LONGEST_LINE_BYTES),
-        (b"x" * spool.LONGEST_LINE_BYTES + "€".encode()[:2], False, spool.LONGEST_LINE_BYTES),
-        (b"x" * spool.LONGEST_LINE_BYTES + b"\xff", False, spool.LONGEST_LINE_BYTES + 1),
+        (b"x" * (output.LONGEST_LINE_BYTES - 1), False, 0),
+        (b"x" * output.LONGEST_LINE_BYTES, False, output.LONGEST_LINE_BYTES),
+        (b"x" * output.LONGEST_LINE_BYTES + "ä".encode()[:1], False, output.LONGEST_LINE_BYTES),
+        (b"x" * output.LONGEST_LINE_BYTES + "€".encode()[:2], False, output.LONGEST_LINE_BYTES),
+        (b"x" * output.LONGEST_LINE_BYTES + b"\xff", False, output.LONGEST_LINE_BYTES + 1),
     ],
     ids=range(12),
 )
@@ -210,8 +211,8 @@ async def test_both_streams_are_taken_in_turn(tmp_path: Path) -> None:
     err.write_text("two")
     follower = Follower(
         (
-            StreamFollower(STDOUT, out, Position(), None, NO_LIMIT, NO_SECRETS),
-            StreamFollower(STDERR, err, Position(), None, NO_LIMIT, NO_SECRETS),
+            StreamFollower(STDOUT, out, Position(), None, Terms(limit=NO_LIMIT, masker=NO_SECRETS)),
+            StreamFollower(STDERR, err, Position(), None, Terms(limit=NO_LIMIT, masker=NO_SECRETS)),
         )
     )
     assert follower.pending() == 7

@@ -11,9 +11,9 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from app.runs import spool
+from app.runs import output, spool
 from app.runs.masking import Masker
-from app.runs.spool import STDOUT, Chunk, Position, Redirect, StreamFollower
+from app.runs.spool import STDOUT, Chunk, Position, Redirect, StreamFollower, Terms
 from tests.runs.chunks import shown
 
 NO_LIMIT = 2**40
@@ -32,7 +32,7 @@ FORMS = [
 def follow(
     path: Path, masker: Masker, *, at: Position | None = None, redirect: Redirect | None = None, limit: int = NO_LIMIT
 ) -> StreamFollower:
-    return StreamFollower(STDOUT, path, at or Position(), redirect, limit, masker)
+    return StreamFollower(STDOUT, path, at or Position(), redirect, Terms(limit=limit, masker=masker))
 
 
 def take_all(follower: StreamFollower, *, at_end: bool) -> Iterator[Chunk]:
@@ -60,7 +60,7 @@ def test_a_part_of_each_form_would_be_noticed(form: int) -> None:
 def test_a_secret_is_masked_at_ten_thousand_random_borders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    monkeypatch.setattr(spool, "LONGEST_LINE_BYTES", 128)  # borders inside of lines too
+    monkeypatch.setattr(output, "LONGEST_LINE_BYTES", 128)  # borders inside of lines too
     chance = random.Random(20)  # noqa: S311 - where borders lie is no secret
     path, masker = tmp_path / "out", Masker([VALUE])
     follower = follow(path, masker)
@@ -91,7 +91,7 @@ def test_a_secret_at_the_border_of_a_read_is_masked(tmp_path: Path, monkeypatch:
 
 def test_a_secret_larger_than_a_read_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool, "CHUNK_BYTES", 16)
-    monkeypatch.setattr(spool, "LONGEST_LINE_BYTES", 8)
+    monkeypatch.setattr(output, "LONGEST_LINE_BYTES", 8)
     path, masker = tmp_path / "out", Masker([VALUE])
     path.write_text(f"a\n{VALUE}\nb\n" * 20)
     text = "".join(shown(chunk) for chunk in take_all(follow(path, masker), at_end=True))

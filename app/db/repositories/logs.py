@@ -73,6 +73,13 @@ def get_end(connection: ReadConnection, key: StreamKey) -> StreamEnd:
     )
 
 
+def find_origin(connection: ReadConnection, key: StreamKey, execution: int) -> int | None:
+    """Return the byte where the stored output of an execution begins; None when nothing of it is stored."""
+    statement = select(func.min(LogChunk.byte_offset)).where(*_of(key), LogChunk.execution == execution)
+    found: int | None = connection.execute(statement).scalar()
+    return found
+
+
 def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: int) -> int:
     """Return the number of the next chunk over both streams of a node."""
     last = connection.execute(
