@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from urllib.parse import quote
 
+from litestar import MediaType
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.response import Stream
 
@@ -24,7 +25,7 @@ def file_name(step: str, stream: str) -> str:
 def send_log(database: Database, key: StreamKey, name: str) -> Stream:
     """Send what a stream holds by now, as a file of this name."""
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
-    return Stream(_pieces(database, key), media_type="text/plain; charset=utf-8", headers=headers)
+    return Stream(_pieces(database, key), media_type=MediaType.TEXT, headers=headers)
 
 
 async def _pieces(database: Database, key: StreamKey) -> AsyncIterator[bytes]:

@@ -24,6 +24,7 @@ from app.people.callers import Credentials
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 NO_USERS = "users are not managed here; set auth_mode to builtin for that"
+_CREDENTIALS = frozenset({b"authorization", b"cookie"})
 _OPTIONS = "OPTIONS"
 _LOOKS = frozenset({"GET", "HEAD", _OPTIONS})
 _CHANGING = frozenset({Needs.RUN, Needs.RUN_TEXT, Needs.WRITE, Needs.REDACT})
@@ -83,10 +84,13 @@ async def still_may(access: Access, credentials: Credentials, needs: Needs) -> b
 
 def credentials_of(connection: Connection) -> Credentials:
     """Return what a request brings along to say who sends it."""
-    given = connection.headers.getall("authorization", [])
+    given = {name for name, _ in connection.scope["headers"]} & _CREDENTIALS
+    if not given:
+        return Credentials(address=_address(connection))
+    authorization = connection.headers.getall("authorization", [])
     return Credentials(
         # Two of them would leave it to chance which one counts.
-        authorization=given[0] if len(given) == 1 else None,
+        authorization=authorization[0] if len(authorization) == 1 else None,
         cookie=connection.cookies.get(COOKIE),
         address=_address(connection),
     )

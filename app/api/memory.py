@@ -23,7 +23,6 @@ from app.db.database import Database, Stamp
 from app.db.failure import DatabaseUnavailable
 from app.errors import UnauthorizedError
 from app.people.access import Access
-from app.people.callers import Credentials
 
 MOST_BYTES = 8 * 1024 * 1024
 _MOST_OF_ONE = MOST_BYTES // 8
@@ -32,7 +31,6 @@ _MEMORABLE = "memorable"
 _OK = 200
 # An answer to a page of another site says whose page may read it.
 _ASKED_ELSEWHERE = b"origin"
-_CREDENTIALS = frozenset({b"authorization", b"cookie"})
 
 Moment = tuple[Stamp, date]
 _Key = tuple[str, bytes]
@@ -101,7 +99,7 @@ class Memory:
     async def _lets_in(self, scope: Any, known: _Answer) -> bool:
         """Find out who asks, as the guard does; whoever is not let in hears of it from the guard."""
         try:
-            caller = await self._access.callers.identify(_credentials(scope))
+            caller = await self._access.callers.identify(credentials_of(ASGIConnection(scope)))
         except (UnauthorizedError, DatabaseUnavailable):
             return False
         scope["user"] = caller
@@ -148,13 +146,6 @@ def _may_be_known(scope: Any) -> bool:
         and scope["method"] == "GET"
         and all(name != _ASKED_ELSEWHERE for name, _ in scope["headers"])
     )
-
-
-def _credentials(scope: Any) -> Credentials:
-    if any(name in _CREDENTIALS for name, _ in scope["headers"]):
-        return credentials_of(ASGIConnection(scope))
-    client = scope.get("client")
-    return Credentials(address=client[0] if client else "")
 
 
 async def _send(known: _Answer, send: Send) -> None:

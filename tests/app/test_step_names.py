@@ -43,6 +43,7 @@ async def test_the_log_of_a_step_of_any_name_is_found(many: Ended, name: str) ->
 
 async def test_it_is_downloaded_under_one_name_and_its_status_is_set(many: Ended) -> None:
     answer = await ask(many, "/steps/a%2fb/log/download")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.text == "step 0\n"
     assert answer.headers["content-disposition"].endswith("''a%2Fb.out")
     assert (await ask(many, "/steps/a%2Fb/status", "PATCH", json={"status": 2})).status_code == 200
