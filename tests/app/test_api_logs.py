@@ -89,6 +89,20 @@ async def test_a_log_can_be_read_while_it_grows(dagbook: Dagbook) -> None:
     await dagbook.stop(run_id)
 
 
+async def test_a_page_holds_the_lines_of_a_step_that_writes_them_one_by_one(dagbook: Dagbook) -> None:
+    """Each of them is stored by itself, and who follows a running step asks for all of them again and again."""
+    run_id = await dagbook.start(
+        "steps: [{name: a, command: 'for i in $(seq 80); do echo $i; sleep 0.06; done; sleep 30'}]\n"
+    )
+    await dagbook.running(run_id, "a", "80")
+    for query in ({"tail": 1000}, {"head": 1000}, {}):
+        answer = await dagbook.client.get(f"/dag-runs/{dagbook.name}/{run_id}/steps/a/log", params=query)
+        page = answer.json()
+        assert page["content"].split("\n") == [str(number) for number in range(1, 81)]
+        assert (page["lineCount"], page["totalLines"], page["hasMore"]) == (80, 80, False)
+    await dagbook.stop(run_id)
+
+
 async def test_a_step_that_never_ran_has_no_log(dagbook: Dagbook) -> None:
     ended = await dagbook.run("steps: [{name: a, command: exit 1}, {name: b, command: 'true'}]\n")
     answer = await dagbook.client.get(f"{ended.path}/steps/b/log")

@@ -15,7 +15,9 @@ from app.db.models.run import Run
 from app.db.packing import unpack
 from app.db.repositories.reading import Row, all_rows
 
-MOST_CHUNKS = 64  # 16 MiB: what a page of very long lines may take
+MOST_CHUNKS = 64  # that are read at a time of a log that is sent whole: 16 MiB
+PAGE_BYTES = 16 * 1024 * 1024  # what a page of very long lines may take
+_MOST_UNENDED = 1024  # chunks of a page that end no line
 STRETCH_BYTES = 1024 * 1024  # of a log that is read from end to end
 _MOST_IN_STRETCH = 4096
 
@@ -141,13 +143,20 @@ def find_lines(
 ) -> Sequence[Row]:
     """Return the chunks that hold ``count`` lines from line ``first`` (from 1) on, in order.
 
-    At most ``MOST_CHUNKS`` of them: the first ones, or with ``from_end`` the last ones.
+    Not many more than ``PAGE_BYTES``: the first ones, or with ``from_end``, where the lines are the log's
+    last, the last ones. Their number says nothing: what writes a line a second fills a chunk with each.
     """
+    begin = func.coalesce(_begin(key, first), 0)
+    edge = select(LogChunk.byte_offset).where(*_of(key), LogChunk.seq >= begin).limit(1)
+    if from_end:
+        near = LogChunk.byte_offset > edge.order_by(LogChunk.seq.desc()).scalar_subquery() - PAGE_BYTES
+    else:
+        near = LogChunk.byte_offset < edge.order_by(LogChunk.seq).scalar_subquery() + PAGE_BYTES
     statement = (
         select(LogChunk.first_line, LogChunk.line_count, LogChunk.text, LogChunk.packed)
-        .where(*_of(key), LogChunk.seq >= func.coalesce(_begin(key, first), 0), LogChunk.first_line < first + count)
+        .where(*_of(key), LogChunk.seq >= begin, LogChunk.first_line < first + count, near)
         .order_by(LogChunk.seq.desc() if from_end else LogChunk.seq)
-        .limit(MOST_CHUNKS)
+        .limit(count + _MOST_UNENDED)  # also lets the search end where the page does
     )
     rows = _unpacked(all_rows(connection, statement))
     return rows[::-1] if from_end else rows
