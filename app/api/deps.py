@@ -82,6 +82,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     retention: Retention
     dag_limits: DagLimits
     zone: tzinfo
+    bare_saves: bool
     now: Callable[[], datetime]
     version: str
     started: float = msgspec.field(default_factory=time.monotonic)

@@ -154,6 +154,7 @@ def _parts(
         retention=_retention(settings, database, library, ground),
         dag_limits=DagLimits(database, now),
         zone=settings.tz,
+        bare_saves=settings.bare_saves,
         now=now,
         version=__version__,
     )

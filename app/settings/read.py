@@ -83,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     permissions_write_dags: bool
     permissions_run_dags: bool
     inline_runs_need_write: bool
+    bare_saves: bool
     metrics: str
     insecure: bool
     origins: Mapping[str, str]

@@ -129,6 +129,7 @@ TABLE = (
     Setting("permissions_write_dags", TRUTH, "true", "Whether definitions can be changed, by anybody."),
     Setting("permissions_run_dags", TRUTH, "true", "Whether runs can be started, stopped and changed, by anybody."),
     Setting("inline_runs_need_write", TRUTH, "false", "Whether running a text needs the right to store it."),
+    Setting("bare_saves", TRUTH, "false", "Whether a save that worked is answered without a body."),
     Setting("metrics", choice("public", "private"), "public", "Whether /metrics can be read without credentials."),
     Setting("insecure", TRUTH, "false", "Whether to serve other machines without authentication."),
 )

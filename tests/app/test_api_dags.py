@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -354,3 +355,15 @@ async def test_a_listed_dag_shows_its_live_run_before_a_newer_one(dagbook: Dagbo
     assert [dag["latestDAGRun"]["dagRunId"] for dag in listed] == [live]
     assert listed[0]["dag"]["maxActiveRuns"] == 5
     await dagbook.stop(live)
+
+
+async def test_a_save_can_be_answered_without_a_body(database_url: str, tmp_path: Path) -> None:
+    async with serving(database_url, tmp_path, bare_saves="true") as server, client_of(server) as client:
+        await client.post("/dags", json={"name": "bare", "spec": SPEC})
+        saved = await client.put("/dags/bare/spec", json={"spec": "steps: [echo saved]"})
+        refused = await client.put("/dags/bare/spec", json={"spec": "steps: [{comand: x}]"})
+        shown = (await client.get("/dags/bare/spec")).json()
+    assert (saved.status_code, saved.content, saved.headers["ETag"]) == (200, b"", '"2"')
+    assert saved.headers["Content-Length"] == "0"
+    assert (refused.status_code, len(refused.json()["errors"])) == (200, 1)
+    assert shown["spec"] == "steps: [echo saved]"

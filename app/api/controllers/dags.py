@@ -9,6 +9,7 @@ from typing import Any
 
 from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import UNSET
 
@@ -49,6 +50,7 @@ from app.spec.load import Loaded
 from app.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag
 
 _STARTS = 5  # that are shown of a text
+_SAVED = ResponseSpec(SpecErrors, generate_examples=False, description="The problems; without any, it is saved")
 
 
 @post(
@@ -170,7 +172,7 @@ async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) ->
     operation_id="updateDAGSpec",
     needs=Needs.WRITE,
     audits=Action.DAG_UPDATE,
-    responses=errors(404, 412),
+    responses={200: _SAVED, **errors(404, 412)},
 )
 async def put_spec(
     file_name: params.FileName,
@@ -178,7 +180,7 @@ async def put_spec(
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     if_match: params.IfMatch = None,
-) -> Response[SpecErrors]:
+) -> Response[SpecErrors] | Response[None]:
     """Save a text as the DAG's next revision; one with problems is not saved, and they are returned.
 
     With If-Match it is saved over that revision only. The ETag of the answer is the number of the new one.
@@ -186,6 +188,8 @@ async def put_spec(
     row = await require_dag(parts, file_name)
     by = By(origin=caller.origin, note=data.note or "", expected=expected_revisions(if_match))
     saved = await parts.definitions.save(row["file_name"], data.spec, by)
+    if parts.bare_saves and not saved.problems:
+        return empty(headers=etag(saved.revision))
     return Response(SpecErrors(errors=saved.problems), headers=etag(saved.revision))
 
 

@@ -235,9 +235,10 @@ async def stop_run(
     return empty()
 
 
-def empty() -> Response[None]:
+def empty(headers: Mapping[str, str] | None = None) -> Response[None]:
     """Answer 200 without a body, as seven operations do (api-behaviour 1.1)."""
-    return Response(None, status_code=200, media_type=MediaType.TEXT)  # as JSON it would be the text "null"
+    # As JSON it would be the text "null".
+    return Response(None, status_code=200, media_type=MediaType.TEXT, headers=headers)
 
 
 @get("/dag-runs/{name:str}/{dagRunId:str}/log", operation_id="getDAGRunLog", needs=Needs.READ, responses=errors(404))

@@ -202,8 +202,8 @@ function Save({ name, text, etag, onClose, onSaved }) {
   const [newer, setNewer] = useState(false);
   const save = async ({ note }) => {
     try {
-      const { errors } = await ask(["dags", name, "spec"], { method: "PUT", body: { spec: text, ...(note && { note }) }, etag: newer ? null : etag });
-      if (errors?.length) throw new Error(errors.join("\n"));
+      const saved = await ask(["dags", name, "spec"], { method: "PUT", body: { spec: text, ...(note && { note }) }, etag: newer ? null : etag });
+      if (saved?.errors.length) throw new Error(saved.errors.join("\n"));
     } catch (error) {
       if (error.status !== 412) throw error;
       setNewer(true);
