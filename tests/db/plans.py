@@ -29,6 +29,14 @@ def _noted() -> Iterator[list[_Noted]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
+def selects(connection: WriteConnection, work: Callable[[ReadConnection], object]) -> list[str]:
+    """Do the work, and give each of its SELECTs, without what stands in parentheses there."""
+    with _noted() as noted:
+        work(connection)
+    whole = [re.sub(r"\([^()]*\)", "", statement) for statement, _parameters in noted]
+    return [part for statement in whole for part in re.split(r"\bSELECT\b", statement)[1:]]
+
+
 def plans(connection: WriteConnection, work: Callable[[ReadConnection], object]) -> str:
     """Do the work, and tell how the database went about each of its statements, line by line."""
     postgres = connection.dialect.name == "postgresql"

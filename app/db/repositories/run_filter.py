@@ -81,16 +81,18 @@ class Lead(msgspec.Struct, frozen=True):
     whole: bool = False
 
     def within(self, wanted: RunFilter, page: Page) -> list[_Condition]:
-        """Narrow it to the wanted times, and to what may come behind a place."""
+        """Narrow it to the wanted times, and to what may come behind a place.
+
+        With one bound on each side: of two SQLite goes by the first alone, however much lies between them.
+        """
         bounds = [*self.conditions]
         if wanted.since is not None:
             bounds.append(self.at >= wanted.since)
-        if wanted.before is not None:
-            bounds.append(self.at < wanted.before)
-        if page.after is not None:
-            whole = page.after.run_id is None
-            bounds.append(self.at < page.after.created_at if whole else self.at <= page.after.created_at)
-        return bounds
+        after = page.after
+        if after is None or (wanted.before is not None and wanted.before <= after.created_at):
+            return bounds if wanted.before is None else [*bounds, self.at < wanted.before]
+        whole = after.run_id is None
+        return [*bounds, self.at < after.created_at if whole else self.at <= after.created_at]
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    CompoundSelect,
     DateTime,
     Integer,
     Select,
@@ -192,7 +193,7 @@ def _find(connection: ReadConnection, wanted: RunFilter, page: Page, names: Sequ
     if capped and (looks or not lead.whole):
         horizon = _find_horizon(connection, lead, wanted, page)
     if horizon is not None:
-        looks.append(lead.at >= horizon)
+        wanted = msgspec.structs.replace(wanted, since=horizon)
     return _cut(connection, _rows(connection, wanted, page, lead, looks), page, horizon)
 
 
@@ -213,16 +214,15 @@ def _cut(connection: ReadConnection, runs: _Runs, page: Page, horizon: datetime 
 
 def _rows_of(connection: ReadConnection, names: Sequence[str], wanted: RunFilter, page: Page) -> _Runs:
     """Look at the runs of a few DAGs, each by the index of names, which knows their times: so few rows are read."""
-    conditions = [
-        *all_of(wanted).within(wanted, page),
-        *(part.plain for part in parts(connection.dialect.name, wanted)),
-    ]
-    times = union_all(*[select(Run.created_at.label("at")).where(Run.dag_name == name, *conditions) for name in names])
+    looks = [part.plain for part in parts(connection.dialect.name, wanted)]
+
+    def of_each(column: Any, since: datetime | None) -> CompoundSelect[Any]:
+        within = all_of(wanted).within(msgspec.structs.replace(wanted, since=since), page)
+        return union_all(*[select(column).where(Run.dag_name == name, *within, *looks) for name in names])
+
+    times = of_each(Run.created_at.label("at"), wanted.since)
     last = times.order_by(desc("at")).offset(page.limit).limit(1)  # both databases merge what is sorted already
-    since = connection.execute(last).scalar()
-    if since is not None:
-        conditions.append(Run.created_at >= since)
-    keys = union_all(*[select(Run.id).where(Run.dag_name == name, *conditions) for name in names])
+    keys = of_each(Run.id, connection.execute(last).scalar() or wanted.since)
     return _rows(connection, RunFilter(), page, Lead(), [Run.id.in_(keys)])
 
 
