@@ -33,8 +33,8 @@ def selects(connection: WriteConnection, work: Callable[[ReadConnection], object
     """Do the work, and give each of its SELECTs, without what stands in parentheses there."""
     with _noted() as noted:
         work(connection)
-    whole = [re.sub(r"\([^()]*\)", "", statement) for statement, _parameters in noted]
-    return [part for statement in whole for part in re.split(r"\bSELECT\b", statement)[1:]]
+    found = [part for statement, _parameters in noted for part in re.split(r"\bSELECT\b", statement)[1:]]
+    return [re.sub(r"\([^()]*\)", "", part) for part in found]
 
 
 def plans(connection: WriteConnection, work: Callable[[ReadConnection], object]) -> str:

@@ -65,7 +65,8 @@ SEARCHES = (
     RunFilter(name="etl", revision=3),
     RunFilter(status=2),
     RunFilter(name="etl", shortest_seconds=5),
-    RunFilter(shortest_seconds=5),
+    RunFilter(longest_seconds=5),
+    RunFilter(run_id_part="r" * 40),
     RunFilter(revision=3),
     RunFilter(sub_runs="only"),
 )
@@ -77,8 +78,9 @@ LEADS = (
     "ix_runs_actor",
     "ix_runs_revision",
     "ix_runs_status",
-    "ix_runs_root_name",
-    "ix_runs_root",
+    "ix_runs_duration",
+    "ix_runs_duration",
+    "ix_runs_long_id",
     "ix_runs_root",
     "ix_runs_child",
 )
@@ -161,6 +163,10 @@ async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -
         (lambda connection: run_list.find(connection, RunFilter(name="etl", status=2)), "ix_runs_root_name"),
         (lambda connection: run_list.find(connection, RunFilter(name_part="etl", status=2)), "ix_runs_root_name"),
         (lambda connection: history.find_ended(connection, "etl", 100, None), "ix_runs_root_name"),
+        (
+            lambda connection: run_list.find(connection, RunFilter(name="etl", run_id_part="1")),
+            "uq_runs_root (dag_name=? AND run_id>?)",
+        ),
         *((searched(wanted), index) for wanted, index in zip(SEARCHES, LEADS, strict=True)),
     ],
 )
@@ -213,7 +219,7 @@ async def test_the_latest_run_of_a_dag_is_its_running_one_before_newer_ones(shar
 @pytest.mark.parametrize("after", [None, Place(NOW + timedelta(seconds=15), "r15", 1), Place(NOW + timedelta(days=1))])
 @pytest.mark.parametrize(
     "wanted",
-    [RunFilter(shortest_seconds=5), RunFilter(tags=("x",), status=2), RunFilter(name_part="t", status=4)],
+    [RunFilter(revision=5), RunFilter(tags=("x",), status=2), RunFilter(name_part="t", status=4)],
     ids=str,
 )
 async def test_a_list_is_bounded_by_one_time_on_each_side_so_that_sqlite_goes_by_the_right_one(
