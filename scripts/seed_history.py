@@ -8,8 +8,8 @@ The database is that of the settings; a server may be running on it. A line is o
      "steps": [{"name": "a", "command": "true", "status": 4, "startedAt": 1767225600.0, "finishedAt": 1767225601.5}]}
 
 Statuses are the API's numbers, times are Unix seconds. A run works from the stored DAG of its name when that has the
-same steps, else from a definition made of its steps. Runs that are there already are passed over. What a line breaks
-stops the whole with the line's number; the runs before it stay.
+same steps, else from a definition made of its steps. Runs that are there already are passed over. All lines are read
+before anything is stored: one that makes no run stops the whole with its number.
 """
 
 from __future__ import annotations
@@ -19,37 +19,49 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from array import array
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import BindParameter, bindparam, select, update
 
-from app.db.database import Database, WriteConnection
-from app.db.models import Node, Run, RunAttempt, RunEvent, RunInput
-from app.db.prepared import Prepared
-from app.db.repositories import dags, search, transitions
+from app.db import lookup
+from app.db.base import Base
+from app.db.database import Database, ReadConnection, WriteConnection
+from app.db.models import Node, Run, RunAttempt, RunEvent, RunInput, RunTag
+from app.db.repositories import dags
 from app.db.repositories.dags import DagFilter
 from app.db.upgrade import upgrade
 from app.settings import read
 from app.spec.library import Library, definition_row
 from app.spec.model import Dag
 
-# How many runs go together. What a transaction of SQLite writes is written once only while it fits into the cache; keys
-# go with time, so runs of many days side by side share pages only when there are many of them. PostgreSQL gives up
-# transactions that stand still for long, as one does while its rows are made.
-BATCHES = {"sqlite": 8000, "postgresql": 2000}
-CACHE_KIB = 400_000
-LOOKED_UP = 1000  # by one statement
+# How many runs go together: a server that is at work on the same database waits for such a transaction, on SQLite
+# with its own ones and on PostgreSQL with what it tells the live feed.
+BATCH = 2000
+# So many batches at a time: PostgreSQL has work for two processors; on SQLite others come in between.
+AT_ONCE = {"sqlite": 1, "postgresql": 2}
+LED_BY = 1000  # keys in one statement
+CACHE_KIB = 100_000
+TOLD_EVERY_SECONDS = 5.0
+# Nobody needs to wait for the disk; and without statistics, which so many new rows have none of, PostgreSQL would
+# rather go through a whole table than look for a thousand runs.
+POSTGRES_SETTINGS = ("synchronous_commit", "enable_seqscan")
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 T = TypeVar("T")
-RUNNING, SUCCEEDED, PARTLY = 1, 4, 6
+RUNNING, SUCCEEDED, QUEUED, PARTLY = 1, 4, 5, 6
 RUN_FINAL, NODE_FINAL = frozenset({2, 3, 4, 6}), frozenset({0, 2, 3, 4, 5, 6})
+RAN = frozenset({2, SUCCEEDED, PARTLY})
 Seconds = Annotated[float, Meta(ge=0, le=253_402_300_799)]
 Name = Annotated[str, Meta(min_length=1)]
+Row = tuple[Any, ...]
+_Kind = tuple[str, tuple[str, ...]]  # name and steps
 
 
 class SeededStep(msgspec.Struct, rename="camel"):
@@ -84,43 +96,86 @@ class Known(msgspec.Struct, frozen=True):
     file_name: str | None = None
     revision: int | None = None
     tags: Sequence[str] = ()
+    written_tags: str = "[]"
 
 
-RUN_INSERTS, ATTEMPT_INSERTS, NODE_INSERTS = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
-INPUT_INSERTS, EVENT_INSERTS = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
-RUN_BEGINS = update(Run).where(Run.id.in_(bindparam("keys", expanding=True))).values(status=RUNNING)
-RUN_ENDS = Prepared(
-    update(Run)
-    .where(Run.id == bindparam("key"))
-    .values({name: bindparam(name) for name in ("status", "started_at", "finished_at")})
-)
-NODE_BEGINS = (
+# What rows of each table are made of, in this order; parents before children.
+COLUMNS: dict[type[Base], str] = {
+    Run: "id dag_name run_id definition_hash file_name dag_revision queue trigger params params_text tags status"
+    " attempt created_at started_at max_active_runs",
+    RunTag: "run_id tag created_at",
+    RunAttempt: "run_id number status token state opened_at closed_at",
+    RunInput: "run_id params env dotenv work_dir keep_dir",
+    Node: "run_id attempt position name handler status execution done_count started_at due_at pid",
+    RunEvent: "run_id seq attempt at position data",
+}
+# Both read the wanted names and ids from one JSON text, and look for each by the index of ids.
+USED = {
+    "sqlite": "SELECT dag_name, run_id FROM json_each(?) AS pair CROSS JOIN runs"
+    " ON dag_name = pair.value ->> 0 AND run_id = pair.value ->> 1 WHERE root_id IS NULL",
+    "postgresql": "SELECT dag_name, run_id FROM json_array_elements($1::json) AS pair JOIN runs"
+    " ON dag_name = pair ->> 0 AND run_id = pair ->> 1 WHERE root_id IS NULL",
+}
+_keys: BindParameter[int] = bindparam("keys", expanding=True)
+# The database knows no way from not started to succeeded in one step. Until then a node's end stands where that of a
+# wait does, and its status where that of no process can: nobody sees either, and no values have to be sent again.
+NODE_BEGINS = update(Node).where(Node.run_id.in_(_keys), Node.pid.in_((SUCCEEDED, PARTLY))).values(status=RUNNING)
+NODE_ENDS = (
     update(Node)
-    .where(Node.run_id.in_(bindparam("keys", expanding=True)), Node.due_at.is_not(None))
-    .values(status=RUNNING, due_at=None)
+    .where(Node.run_id.in_(_keys), Node.pid.is_not(None))
+    .values(status=Node.pid, finished_at=Node.due_at, due_at=None, pid=None)
 )
-OF_NODE = (
-    Node.run_id == bindparam("key"),
-    Node.attempt == bindparam("number"),
-    Node.position == bindparam("place"),
-)
-NODE_ENDS = Prepared(
-    update(Node).where(*OF_NODE).values({name: bindparam(name) for name in ("status", "started_at", "finished_at")})
+# A run that is over begins as if a second attempt of it waited in a queue, which is then taken out: so the database
+# lets it have the status of its first one at once, and what that costs (eight indexes) is paid once, not twice.
+_first = (RunAttempt.run_id == Run.id, RunAttempt.number == 1)
+RUN_ENDS = (
+    update(Run)
+    .where(Run.id.in_(_keys))
+    .values(
+        attempt=1,
+        status=select(RunAttempt.status).where(*_first).scalar_subquery(),
+        finished_at=select(RunAttempt.closed_at).where(*_first).scalar_subquery(),
+    )
 )
 
 
-def read_runs(file: Path) -> Iterator[SeededRun]:
-    """Read the lines; raises LineError naming the first that makes no run."""
-    decoder = msgspec.json.Decoder(SeededRun)
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                run = decoder.decode(line)
-            except msgspec.DecodeError as error:
-                raise LineError(f"line {number}: {error}") from error
-            if problem := find_problem(run):
-                raise LineError(f"line {number}: {problem}")
-            yield run
+class History:
+    """The runs of a file, from the oldest on: as keys go by time, rows come behind those that are there already.
+
+    In the order of a file they would go all over tables and indexes, which soon are larger than any cache.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._places, begins, place = array("q"), array("d"), 0
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                begins.append(_decode(number, line).started_at)
+                self._places.append(place)
+                place += len(line)
+        self._order = sorted(range(len(begins)), key=begins.__getitem__)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[SeededRun]:
+        with self._file.open("rb") as lines:
+            for index in self._order:
+                lines.seek(self._places[index])
+                yield _decode(index + 1, lines.readline())
+
+
+_decoder = msgspec.json.Decoder(SeededRun)
+
+
+def _decode(number: int, line: bytes) -> SeededRun:
+    try:
+        run = _decoder.decode(line)
+    except msgspec.DecodeError as error:
+        raise LineError(f"line {number}: {error}") from error
+    if problem := find_problem(run):
+        raise LineError(f"line {number}: {problem}")
+    return run
 
 
 def find_problem(run: SeededRun) -> str:
@@ -145,7 +200,8 @@ class Seeder:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._library = Library()
-        self._known: dict[tuple[str, tuple[str, ...]], Known] = {}
+        self._known: dict[_Kind, Known] = {}
+        self._under_way: set[tuple[str, str]] = set()
 
     async def learn(self) -> None:
         """Find out which DAGs are stored, and make room for many rows at a time."""
@@ -158,131 +214,100 @@ class Seeder:
         row = await self._database.glance(lambda connection: dags.get(connection, file_name))
         if row is not None:
             dag = self._library.read(row["spec"] or "", name=file_name).definition.dag
-            known = Known(row["definition_hash"], file_name, row["revision"], dag.tags)
+            tags = _written(list(dag.tags))
+            known = Known(row["definition_hash"], file_name, row["revision"], dag.tags, tags)
             self._known[row["dag_name"], _step_names(dag)] = known
 
     async def store(self, runs: Sequence[SeededRun]) -> int:
         """Store those of the runs that are not there yet, in one transaction, and tell how many these were."""
-        return await self._database.write(lambda connection: self._store(connection, runs))
+        new = {pair: run for run in runs if (pair := (run.name, run.dag_run_id)) not in self._under_way}
+        self._under_way |= new.keys()
+        used = await self._database.read(lambda connection: _find_used(connection, list(new)))
+        rows = Rows(self._database.dialect)  # made before the transaction, for which others wait
+        for run in (run for pair, run in new.items() if pair not in used):
+            rows.add(run, self._find(run, rows))
+        # What a machine loses that fails is stored when the same file is seeded again.
+        await self._database.write(lambda connection: _store(connection, rows), durable=False)
+        self._under_way -= new.keys()
+        self._known |= rows.known
+        return len(rows.keys)
 
-    def _store(self, connection: WriteConnection, runs: Sequence[SeededRun]) -> int:
-        used = {pair for some in in_batches(runs, LOOKED_UP) for pair in _find_used(connection, some)}
-        new = [run for run in runs if (run.name, run.dag_run_id) not in used]
-        new.sort(key=lambda run: run.started_at)
-        made = [Rows(run, self._definition(connection, run)) for run in new]
-        RUN_INSERTS.store(connection, [rows.run for rows in made])
-        search.add(connection, [rows.run for rows in made])
-        ATTEMPT_INSERTS.store(connection, [rows.attempt for rows in made])
-        INPUT_INSERTS.store(connection, [rows.inputs for rows in made])
-        NODE_INSERTS.store(connection, [node for rows in made for node in rows.nodes])
-        EVENT_INSERTS.store(connection, [event for rows in made for event in rows.events])
-        # The database knows no way from begun to succeeded in one step. A time says which steps ended at all.
-        for some in in_batches(made, LOOKED_UP):
-            keys = {"keys": [rows.key for rows in some]}
-            connection.execute(NODE_BEGINS, keys)
-            connection.execute(RUN_BEGINS, keys)
-        NODE_ENDS.store(connection, [end for rows in made for end in rows.node_ends])
-        RUN_ENDS.store(connection, [rows.run_end for rows in made])
-        return len(new)
-
-    def _definition(self, connection: WriteConnection, run: SeededRun) -> Known:
-        key = (run.name, tuple(step.name for step in run.steps))
-        if key not in self._known:
-            spec = _spec(run)
-            row = definition_row(spec, "", datetime.now(UTC))
-            try:
-                dags.add_definition(connection, row)
-            except dags.TextRedactedError as error:
-                raise LineError(f"run {run.dag_run_id!r} of {run.name!r}: its definition was redacted") from error
-            self._known[key] = Known(row["hash"])
-        return self._known[key]
+    def _find(self, run: SeededRun, rows: Rows) -> Known:
+        key = (run.name, tuple([step.name for step in run.steps]))
+        known = self._known.get(key) or rows.known.get(key)
+        if known is None:
+            row = definition_row(_spec(run), "", datetime.now(UTC))
+            rows.definitions[row["hash"]] = row
+            known = rows.known[key] = Known(row["hash"])
+        return known
 
 
 class Rows:
-    """A run as rows: as it is inserted, and how it ends."""
+    """Rows of runs as they are inserted, as the database takes them."""
 
-    def __init__(self, run: SeededRun, known: Known) -> None:
-        self.key = (int(run.started_at * 1000) << 22) | secrets.randbits(22)  # as keys of runs are: by time
-        began, ended = _instant(run.started_at), _instant(run.finished_at)
-        self.run = {
-            "id": self.key,
-            "dag_name": run.name,
-            "run_id": run.dag_run_id,
-            "definition_hash": known.hash,
-            "file_name": known.file_name,
-            "dag_revision": known.revision,
-            "queue": run.name,
-            "trigger": "api",
-            "params": [],
-            "params_text": "",
-            "tags": list(known.tags),
-            "status": 0,
-            "attempt": 1,
-            "created_at": began,
-            "max_active_runs": 1,
-        }
-        self.attempt = {
-            "run_id": self.key,
-            "number": 1,
-            "status": run.status,
-            "token": 1,
-            "state": {"phase": "closed", "outcome": run.status},
-            "opened_at": began,
-            "closed_at": ended,
-        }
-        self.inputs = {"run_id": self.key, "params": [], "env": [], "dotenv": [], "work_dir": "/", "keep_dir": True}
-        self.nodes = [self._node(position, step) for position, step in enumerate(run.steps)]
-        self.node_ends = [
-            {"key": self.key, "number": 1, "place": position, **_end(step)}
-            for position, step in enumerate(run.steps)
-            if step.status
-        ]
-        self.run_end = {"key": self.key, "status": run.status, "started_at": began, "finished_at": ended}
-        self.events = list(self._events(run, began, ended))
+    def __init__(self, dialect: str) -> None:
+        self.keys: list[int] = []
+        self.definitions: dict[str, dict[str, Any]] = {}  # by hash, those that may not be there yet
+        self.known: dict[_Kind, Known] = {}  # by then
+        self.of: dict[type[Base], list[Row]] = {model: [] for model in COLUMNS}
+        self._stored = _microseconds if dialect == "sqlite" else _itself
 
-    def _node(self, position: int, step: SeededStep) -> dict[str, Any]:
-        ran = int(step.status in (2, SUCCEEDED, PARTLY))
-        return {
-            "run_id": self.key,
-            "attempt": 1,
-            "position": position,
-            "name": step.name,
-            "handler": False,
-            "status": 0,
-            "execution": ran,
-            "done_count": ran,
-            "due_at": _instant(step.finished_at) if step.status else None,
-        }
+    def add(self, run: SeededRun, known: Known) -> None:
+        """Make the rows of a run."""
+        key = (int(run.started_at * 1000) << 22) | secrets.randbits(22)  # as keys of runs are: by time
+        began, ended = self._stored(_instant(run.started_at)), self._stored(_instant(run.finished_at))
+        name, tags = run.name, known.written_tags
+        dag = (known.hash, known.file_name, known.revision, name)
+        state = _written({"phase": "closed", "outcome": run.status})
+        self.keys.append(key)
+        self.of[Run].append((key, name, run.dag_run_id, *dag, "api", "[]", "", tags, QUEUED, 2, began, began, 1))
+        self.of[RunTag] += [(key, row["tag"], began) for row in lookup.tag_rows(key, known.tags)]
+        self.of[RunAttempt].append((key, 1, run.status, 1, state, began, ended))
+        self.of[RunInput].append((key, "[]", "[]", "[]", "/", True))
+        self.of[Node] += [self._node(key, place, step) for place, step in enumerate(run.steps)]
+        self.of[RunEvent] += self._events(key, run)
 
-    def _events(self, run: SeededRun, began: datetime, ended: datetime) -> Iterator[dict[str, Any]]:
-        told: list[tuple[int | None, datetime, dict[str, Any]]] = [
-            (None, began, {"accepted": "api"}),
-            (None, began, {"status": RUNNING, "started_at": _written(began), "phase": "steps"}),
-        ]
-        for end, step in zip(self.node_ends, (step for step in run.steps if step.status), strict=True):
-            ran = {"execution": 1, "done_count": 1} if step.status in (2, SUCCEEDED, PARTLY) else {}
-            data = {name: _written(end[name]) for name in ("started_at", "finished_at")}
-            told.append((end["place"], end["finished_at"], {"status": step.status, **ran, **data}))
-        closed = {"status": run.status, "finished_at": _written(ended), "phase": "closed", "outcome": run.status}
-        told.append((None, ended, closed))
-        for seq, (position, at, data) in enumerate(told, 1):
-            yield {"run_id": self.key, "seq": seq, "attempt": 1, "at": at, "position": position, "data": data}
+    def _node(self, key: int, place: int, step: SeededStep) -> Row:
+        ran = int(step.status in RAN)
+        if not step.status:
+            return (key, 1, place, step.name, False, 0, ran, ran, None, None, None)
+        began, ended = self._stored(_instant(step.started_at)), self._stored(_instant(step.finished_at))
+        return (key, 1, place, step.name, False, 0, ran, ran, began, ended, step.status)
+
+    def _events(self, key: int, run: SeededRun) -> Iterator[Row]:
+        for seq, (place, at, data) in enumerate(_tell(run), 1):
+            yield key, seq, 1, self._stored(at), place, _written(data)
 
 
-def _end(step: SeededStep) -> dict[str, Any]:
-    return {
-        "status": step.status,
-        "started_at": _instant(step.started_at),
-        "finished_at": _instant(step.finished_at),
-    }
+def _tell(run: SeededRun) -> Iterator[tuple[int | None, datetime, dict[str, Any]]]:
+    """Give the history of a run: where, when and what."""
+    began, ended = _instant(run.started_at), _instant(run.finished_at)
+    yield None, began, {"accepted": "api"}
+    yield None, began, {"status": RUNNING, "started_at": began, "phase": "steps"}
+    for place, step in enumerate(run.steps):
+        if step.status:
+            ran = {"execution": 1, "done_count": 1} if step.status in RAN else {}
+            over = _instant(step.finished_at)
+            times = {"started_at": _instant(step.started_at), "finished_at": over}
+            yield place, over, {"status": step.status, **ran, **times}
+    yield None, ended, {"status": run.status, "finished_at": ended, "phase": "closed", "outcome": run.status}
 
 
+@lru_cache(maxsize=64)
 def _instant(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _written(instant: datetime) -> str:
-    return str(msgspec.to_builtins(instant))
+def _microseconds(instant: datetime) -> int:
+    return (instant - EPOCH) // MICROSECOND
+
+
+def _itself(instant: datetime) -> datetime:
+    return instant
+
+
+def _written(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _step_names(dag: Dag) -> tuple[str, ...]:
@@ -291,14 +316,46 @@ def _step_names(dag: Dag) -> tuple[str, ...]:
 
 def _spec(run: SeededRun) -> str:
     steps = [{"name": step.name, "command": step.command} for step in run.steps]
-    return msgspec.json.encode({"name": run.name, "steps": steps}).decode() + "\n"  # JSON is YAML
+    return _written({"name": run.name, "steps": steps}) + "\n"  # JSON is YAML
 
 
-def _find_used(connection: WriteConnection, runs: Iterable[SeededRun]) -> set[tuple[str, str]]:
-    return transitions.find_used(connection, {(run.name, run.dag_run_id) for run in runs})
+def _find_used(connection: ReadConnection, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    found = connection.exec_driver_sql(USED[connection.dialect.name], (_written(pairs),))
+    return {(row[0], row[1]) for row in found}
 
 
-def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def _store(connection: WriteConnection, rows: Rows) -> None:
+    insert = _insert
+    if connection.dialect.name == "postgresql":
+        insert = _copy
+        for setting in POSTGRES_SETTINGS:
+            connection.exec_driver_sql(f"SET LOCAL {setting} = off")
+    for _hash, row in sorted(rows.definitions.items()):  # in one order, for which of two is first
+        try:
+            dags.add_definition(connection, row)
+        except dags.TextRedactedError as error:
+            raise LineError(f"a definition was redacted: {row['spec']}") from error
+    for model, columns in COLUMNS.items():
+        insert(connection, model.__tablename__, columns.split(), rows.of[model])
+    for keys in in_batches(rows.keys, LED_BY):
+        for statement in (NODE_BEGINS, NODE_ENDS, RUN_ENDS):
+            connection.execute(statement, {"keys": keys})
+
+
+def _insert(connection: WriteConnection, table: str, columns: Sequence[str], rows: list[Row]) -> None:
+    places = ", ".join("?" * len(columns))
+    if rows:
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608 - our own names
+        connection.exec_driver_sql(statement, rows)
+
+
+def _copy(connection: WriteConnection, table: str, columns: Sequence[str], rows: list[Row]) -> None:
+    """Let PostgreSQL take rows as a stream: each statement would read all conditions and triggers of its table anew."""
+    driver: Any = connection.connection.dbapi_connection
+    driver.run_async(lambda plain: plain.copy_records_to_table(table, records=rows, columns=columns))
+
+
+def in_batches(items: Iterable[T], size: int) -> Generator[list[T], None, None]:
     """Cut what there is into lists of at most so many."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
@@ -310,19 +367,54 @@ async def seed(file: Path) -> int:
     settings = read({}, os.environ, Path.home() / ".dagbook")
     await upgrade(settings.database_url)
     database = await Database.open(settings.database_url)
-    begun, stored = time.monotonic(), 0
+    told = Progress()
     try:
-        seeder = Seeder(database)
-        await seeder.learn()
-        for batch in in_batches(read_runs(file), BATCHES[database.dialect]):
-            stored += await seeder.store(batch)
+        history = History(file)
+        await _store_all(database, history, told)
     except (LineError, OSError) as error:
-        print(f"{error}; {stored} runs are stored", file=sys.stderr)
+        print(f"{error}; {told.stored} runs are stored", file=sys.stderr)
         return 1
     finally:
         await database.close()
-    print(f"{stored} runs in {time.monotonic() - begun:.1f} s")
+    print(f"{told.stored} runs in {told.seconds:.1f} s")
     return 0
+
+
+async def _store_all(database: Database, history: History, told: Progress) -> None:
+    seeder, batches = Seeder(database), in_batches(history, BATCH)
+    await seeder.learn()
+
+    async def store() -> None:
+        try:
+            for batch in batches:
+                told.tell(await seeder.store(batch), len(batch), len(history))
+        finally:
+            batches.close()  # so that after an error the others end, too
+
+    ends = await asyncio.gather(*[store() for _ in range(AT_ONCE[database.dialect])], return_exceptions=True)
+    for error in ends:
+        if error is not None:
+            raise error
+
+
+class Progress:
+    """What has been done, told now and then."""
+
+    def __init__(self) -> None:
+        self.stored = self._read = 0
+        self._begun = self._told = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken."""
+        return time.monotonic() - self._begun
+
+    def tell(self, stored: int, read: int, total: int) -> None:
+        """Note that so many more lines were read and runs stored."""
+        self.stored, self._read = self.stored + stored, self._read + read
+        if time.monotonic() - self._told >= TOLD_EVERY_SECONDS:
+            self._told = time.monotonic()
+            print(f"{self._read} of {total} lines after {self.seconds:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,11 @@ class Postgres:
     def __init__(self, url: URL, application: str, pool_size: int) -> None:
         arguments = postgres_arguments(application) | {"command_timeout": _COMMAND_SECONDS}
         self._url, self._application = url, application
-        arguments["server_settings"] |= {"idle_in_transaction_session_timeout": _ASLEEP_MILLISECONDS}
+        arguments["server_settings"] |= {
+            "idle_in_transaction_session_timeout": _ASLEEP_MILLISECONDS,
+            # Starting more processes costs more than a list that is read in milliseconds; long reads are apart.
+            "max_parallel_workers_per_gather": "0",
+        }
         self._arguments = arguments
         self._engine = create_async_engine(
             url,

@@ -10,6 +10,14 @@ from app.db.database import ReadConnection, WriteConnection
 from tests.statements import heard
 
 
+def selects(connection: WriteConnection, work: Callable[[ReadConnection], object]) -> list[str]:
+    """Do the work, and give each of its SELECTs, without what stands in parentheses there."""
+    with _noted() as noted:
+        work(connection)
+    found = [part for statement, _parameters in noted for part in re.split(r"\bSELECT\b", statement)[1:]]
+    return [re.sub(r"\([^()]*\)", "", part) for part in found]
+
+
 def plans(connection: WriteConnection, work: Callable[[ReadConnection], object]) -> str:
     """Do the work, and tell how the database went about each of its statements, line by line."""
     postgres = connection.dialect.name == "postgresql"

@@ -249,6 +249,16 @@ async def test_connections_have_the_settings_that_durability_needs(database: Dat
     assert await database.write(work) == expected[database.dialect]
 
 
+async def test_postgresql_starts_more_processes_for_long_reads_alone(database: Database) -> None:
+    def most(connection: ReadConnection) -> int:
+        if connection.dialect.name == "sqlite":
+            pytest.skip("SQLite has no other processes")
+        return int(connection.exec_driver_sql("SHOW max_parallel_workers_per_gather").scalar_one())
+
+    assert (await database.read(most), await database.write(most)) == (0, 0)
+    assert await database.snapshot(most) > 0
+
+
 async def test_only_a_database_that_fails_with_this_machine_may_forget_a_write(database: Database) -> None:
     def work(connection: WriteConnection) -> Any:
         names = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from app.db.check import _describe_postgresql, _describe_sqlite, check, split_de
 from app.db.database import Database, WriteConnection
 from app.db.models import DagRetention, DagSetting, ScheduleMark
 from app.db.packing import pack
+from app.db.repositories import run_keys
+from app.db.repositories.run_filter import RunFilter
 from app.db.upgrade import UnknownRevision, current, downgrade, head, open_for_migration, upgrade
 from app.db.url import sqlite_path
 from app.engine.status import NodeStatus, RunStatus
@@ -34,6 +37,7 @@ from tests.db.rows import (
     add_slot,
     add_whole_run,
     bring_node_to,
+    bring_run_to,
     fill,
     run_sql,
     stored,
@@ -179,6 +183,32 @@ async def waiting(url: str, order: str) -> list[tuple[str, int]]:
     statement = f"SELECT r.run_id, q.priority FROM queue_entries q JOIN runs r ON r.id = q.run_id {order}"  # noqa: S608 - of this file
     async with open_for_migration(url, writes=False) as connection:
         return [(row.run_id, row.priority) for row in await connection.exec_driver_sql(statement)]
+
+
+async def test_runs_from_before_0016_are_found_by_how_long_they_took(empty_url: str) -> None:
+    await upgrade(empty_url, "0015")
+    await run_in(empty_url, add_long_run)
+    await upgrade(empty_url)
+    assert await check(empty_url) == []
+    database = await Database.open(empty_url)
+    found = await database.read(
+        lambda connection: [
+            run_keys.find_few(connection, RunFilter(shortest_seconds=wanted), bounded=True) for wanted in (60, 61)
+        ]
+    )
+    await database.close()
+    assert [len(keys or ()) for keys in found] == [1, 0]
+    await downgrade(empty_url, "0015")
+    async with open_for_migration(empty_url, writes=False) as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM runs")).scalar() == 1
+
+
+def add_long_run(connection: WriteConnection) -> None:
+    add_definition(connection)
+    key = add_run(connection)
+    bring_run_to(connection, key, RunStatus.SUCCEEDED)
+    times = {"begin": stored(connection, NOW), "over": stored(connection, NOW + timedelta(seconds=60))}
+    run_sql(connection, "UPDATE runs SET started_at = :begin, finished_at = :over WHERE id = :id", id=key, **times)
 
 
 async def test_the_index_of_names_knows_the_status_since_0015_and_no_run_is_lost(empty_url: str) -> None:

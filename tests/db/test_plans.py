@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from app.db.base import Base
 from app.db.database import Database, ReadConnection, WriteConnection
@@ -25,7 +27,7 @@ from app.db.repositories.audit import AuditFilter
 from app.db.repositories.dags import DagFilter
 from app.db.repositories.run_filter import Page, Place, RunFilter
 from app.engine.status import RunStatus
-from tests.db.plans import plans, scanned
+from tests.db.plans import plans, scanned, selects
 from tests.db.rows import (
     NOW,
     add_attempt,
@@ -63,7 +65,8 @@ SEARCHES = (
     RunFilter(name="etl", revision=3),
     RunFilter(status=2),
     RunFilter(name="etl", shortest_seconds=5),
-    RunFilter(shortest_seconds=5),
+    RunFilter(longest_seconds=5),
+    RunFilter(run_id_part="r" * 40),
     RunFilter(revision=3),
     RunFilter(sub_runs="only"),
 )
@@ -75,8 +78,9 @@ LEADS = (
     "ix_runs_actor",
     "ix_runs_revision",
     "ix_runs_status",
-    "ix_runs_root_name",
-    "ix_runs_root",
+    "ix_runs_duration",
+    "ix_runs_duration",
+    "ix_runs_long_id",
     "ix_runs_root",
     "ix_runs_child",
 )
@@ -159,6 +163,10 @@ async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -
         (lambda connection: run_list.find(connection, RunFilter(name="etl", status=2)), "ix_runs_root_name"),
         (lambda connection: run_list.find(connection, RunFilter(name_part="etl", status=2)), "ix_runs_root_name"),
         (lambda connection: history.find_ended(connection, "etl", 100, None), "ix_runs_root_name"),
+        (
+            lambda connection: run_list.find(connection, RunFilter(name="etl", run_id_part="1")),
+            "uq_runs_root (dag_name=? AND run_id>?)",
+        ),
         *((searched(wanted), index) for wanted, index in zip(SEARCHES, LEADS, strict=True)),
     ],
 )
@@ -203,6 +211,32 @@ async def test_the_latest_run_of_a_dag_is_its_running_one_before_newer_ones(shar
     def look(connection: WriteConnection) -> None:
         _fill(connection)
         assert history.find_latest(connection, ["etl"])["etl"]["run_id"] == "r15"
+
+    await rehearse(shared_database, look)
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("after", [None, Place(NOW + timedelta(seconds=15), "r15", 1), Place(NOW + timedelta(days=1))])
+@pytest.mark.parametrize(
+    "wanted",
+    [RunFilter(revision=5), RunFilter(tags=("x",), status=2), RunFilter(name_part="t", status=4)],
+    ids=str,
+)
+async def test_a_list_is_bounded_by_one_time_on_each_side_so_that_sqlite_goes_by_the_right_one(
+    shared_database: Database, monkeypatch: pytest.MonkeyPatch, wanted: RunFilter, after: Place | None, bounded: bool
+) -> None:
+    monkeypatch.setattr(run_list, "MOST_LOOKED_AT", 3)
+    between = replace(wanted, since=NOW, before=NOW + timedelta(hours=1))
+
+    def look(connection: WriteConnection) -> None:
+        _fill(connection)
+        add_run(connection, dag_name="tools", run_id="other")
+        page = Page(limit=2, after=after, bounded=bounded)
+        asked = selects(connection, lambda c: run_list.find_page(c, between, page))
+        assert any("created_at >" in select for select in asked), asked
+        for select in asked:
+            assert len(re.findall("created_at >", select)) <= 1, select
+            assert len(re.findall("created_at <", select)) <= 1, select
 
     await rehearse(shared_database, look)
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.db.database import Database, WriteConnection
 from app.db.lookup import as_key
-from app.db.repositories import run_list, search
+from app.db.repositories import run_keys, run_list, search
 from app.db.repositories.run_filter import Page, Place, RunFilter
 from app.engine.status import RunStatus
 from tests.db.rows import NOW, add_definition, add_run, bring_run_to, rehearse, run_sql, stored
@@ -79,6 +79,12 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"name_part": "child"}, []),
     ({"name_part": "ETL"}, []),
     ({"run_id_part": "o"}, ["four", "two", "one"]),
+    ({"run_id_part": "o", "name": "etl"}, ["four", "two", "one"]),
+    ({"run_id_part": "o", "name": "etl", "status": 2, "since": seconds(2)}, ["two"]),
+    ({"run_id_part": "o", "name": "third"}, []),
+    ({"shortest_seconds": 90, "name": "etl"}, ["two"]),
+    ({"shortest_seconds": 90, "before": seconds(3)}, ["two"]),
+    ({"sub_runs": "include", "longest_seconds": 10}, ["one"]),
     ({"status": 2}, ["two"]),
     ({"status": 5}, ["five"]),
     ({"shortest_seconds": 90}, ["three", "two"]),
@@ -147,6 +153,56 @@ async def test_pages_that_may_look_at_one_run_come_to_the_same_end(
     def look(connection: WriteConnection) -> None:
         fill(connection)
         assert walk(connection, RunFilter(**wanted), limit=10) == found
+
+    await rehearse(shared_database, look)
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize(("wanted", "found"), FILTERS, ids=str)
+async def test_where_no_index_says_that_runs_are_few_the_same_ones_are_found(
+    shared_database: Database, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], found: list[str], bounded: bool
+) -> None:
+    monkeypatch.setattr(run_keys, "FEW", 0)
+
+    def look(connection: WriteConnection) -> None:
+        fill(connection)
+        assert ids(run_list.find_page(connection, RunFilter(**wanted), Page(bounded=bounded)).runs) == found
+
+    await rehearse(shared_database, look)
+
+
+WHOLE = "0190a5b0-7c3e-7d4f-8a1b-2c3d4e5f6071"
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"run_id_part": WHOLE}, ["inner", "longer", WHOLE, WHOLE]),
+        ({"run_id_part": WHOLE, "name": "etl"}, ["longer", WHOLE]),
+        ({"run_id_part": WHOLE, "status": 2}, [WHOLE]),
+        ({"run_id_part": WHOLE + "x"}, ["longer"]),
+        ({"run_id_part": WHOLE[:-1] + "2"}, []),
+        ({"run_id_part": WHOLE[:-1]}, ["inner", "longer", WHOLE, WHOLE]),
+    ],
+    ids=str,
+)
+async def test_a_whole_id_finds_the_runs_that_have_it_and_those_whose_longer_ids_hold_it(
+    shared_database: Database, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], found: list[str], few: int
+) -> None:
+    monkeypatch.setattr(run_keys, "FEW", few)
+
+    def look(connection: WriteConnection) -> None:
+        add_definition(connection)
+        add_found(connection, WHOLE, 1)
+        end(connection, add_found(connection, WHOLE, 2, dag_name="other"), RunStatus.FAILED, 9)
+        add_found(connection, WHOLE + "xy", 3)
+        add_found(connection, f"a-{WHOLE}-b", 4, dag_name="third")
+        add_found(connection, WHOLE[:-1] + "3", 5)
+        told = {WHOLE + "xy": "longer", f"a-{WHOLE}-b": "inner"}
+        page = run_list.find_page(connection, RunFilter(**wanted), Page())
+        listed = [told.get(run_id, run_id) for run_id in ids(page.runs) if run_id != WHOLE[:-1] + "3"]
+        assert listed == found
 
     await rehearse(shared_database, look)
 

@@ -17,6 +17,7 @@ from app.db.repositories.run_filter import RunFilter
 from app.engine.history import Change, fold
 from app.engine.state import NodeState, Phase, RunState
 from app.engine.status import NodeStatus, RunStatus
+from scripts import seed_history
 from tests.app.dagbook import client_of, serving
 from tests.conftest import ROOT
 from tests.process import invariants
@@ -61,6 +62,9 @@ async def test_runs_are_there_with_their_steps_and_nothing_is_wrong_with_them(
     assert [[node["status"] for node in nodes[run["id"]]] for run in found] == [[], [4, 0], [4, 5], [4, 2], [4, 4]]
     assert (found[0]["finished_at"] - found[0]["started_at"]).total_seconds() == 2
     assert await asyncio.to_thread(invariants.find_violations, database_url) == []
+    left = "SELECT count(*) FROM nodes JOIN runs ON runs.id = nodes.run_id WHERE due_at IS NOT NULL OR pid IS NOT NULL"
+    left += " OR runs.attempt <> 1"
+    assert await database.read(lambda connection: connection.exec_driver_sql(left).scalar()) == 0
 
 
 async def test_a_history_leads_to_what_is_in_the_rows(database_url: str, database: Database, file: Path) -> None:
@@ -95,6 +99,45 @@ async def test_runs_that_are_there_are_passed_over(database_url: str, file: Path
     with file.open("a") as lines:
         lines.write(_line("r6"))
     assert (await _seed(database_url, file))[1].startswith("1 runs in ")
+
+
+async def test_batches_side_by_side_store_each_run_once_and_tell_how_far_they_are(
+    database_url: str,
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DAGBOOK_DATABASE_URL", database_url)
+    monkeypatch.setenv("DAGBOOK_HOME", str(tmp_path))
+    monkeypatch.setattr(seed_history, "BATCH", 2)
+    monkeypatch.setattr(seed_history, "TOLD_EVERY_SECONDS", 0)
+    file = tmp_path / "history.jsonl"
+    file.write_text("".join(_line(run_id, startedAt=BEGAN - number) for number, run_id in enumerate("aabcccdabd")))
+    assert await seed_history.seed(file) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("4 runs in ")
+    assert [line.split(" after ")[0] for line in said.err.splitlines()] == [
+        "2 of 10 lines",
+        "4 of 10 lines",
+        "6 of 10 lines",
+        "8 of 10 lines",
+        "10 of 10 lines",
+    ]
+    found = await database.read(lambda connection: run_list.find(connection, RunFilter()))
+    assert sorted(run.run_id for run in found) == ["a", "b", "c", "d"]
+
+
+async def test_nothing_is_stored_of_a_file_with_a_line_that_makes_no_run(
+    database_url: str, database: Database, file: Path
+) -> None:
+    with file.open("a") as lines:
+        lines.write("{}\n")
+    assert await _seed(database_url, file) == (
+        1,
+        "line 6: Object missing required field `name`; 0 runs are stored\n",
+    )
+    assert await database.read(lambda connection: run_list.find(connection, RunFilter())) == []
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,12 @@ _IS_ACTIVE = text("status IN (0, 1, 5) AND root_id IS NULL")
 _HAS_ACTOR = text("actor IS NOT NULL")
 _HAS_REVISION = text("dag_revision IS NOT NULL")
 _IS_OPEN = text("closed_at IS NULL")
+# Ids that Dagbook makes have so many characters; of longer ones, which somebody else has thought of, there is an index.
+LONG_ID = 36
+IS_ROOT, IS_OVER = text("runs.root_id IS NULL"), text("runs.finished_at IS NOT NULL")
+IS_LONG = text(f"length(runs.run_id) > {LONG_ID}")
+_IS_LONG_ROOT = text(f"root_id IS NULL AND length(run_id) > {LONG_ID}")
+_IS_ROOT_OVER = text("root_id IS NULL AND finished_at IS NOT NULL")
 
 
 class Run(Base):
@@ -69,6 +75,13 @@ class Run(Base):
             sqlite_where=_HAS_REVISION,
             postgresql_where=_HAS_REVISION,
         ),
+        Index(
+            "ix_runs_duration",
+            text("(finished_at - started_at)"),
+            sqlite_where=_IS_ROOT_OVER,
+            postgresql_where=_IS_ROOT_OVER,
+        ),
+        Index("ix_runs_long_id", "run_id", sqlite_where=_IS_LONG_ROOT, postgresql_where=_IS_LONG_ROOT),
         {"sqlite_autoincrement": True},
     )
 

@@ -81,16 +81,18 @@ class Lead(msgspec.Struct, frozen=True):
     whole: bool = False
 
     def within(self, wanted: RunFilter, page: Page) -> list[_Condition]:
-        """Narrow it to the wanted times, and to what may come behind a place."""
+        """Narrow it to the wanted times, and to what may come behind a place.
+
+        With one bound on each side: of two SQLite goes by the first alone, however much lies between them.
+        """
         bounds = [*self.conditions]
         if wanted.since is not None:
             bounds.append(self.at >= wanted.since)
-        if wanted.before is not None:
-            bounds.append(self.at < wanted.before)
-        if page.after is not None:
-            whole = page.after.run_id is None
-            bounds.append(self.at < page.after.created_at if whole else self.at <= page.after.created_at)
-        return bounds
+        after = page.after
+        if after is None or (wanted.before is not None and wanted.before <= after.created_at):
+            return bounds if wanted.before is None else [*bounds, self.at < wanted.before]
+        whole = after.run_id is None
+        return [*bounds, self.at < after.created_at if whole else self.at <= after.created_at]
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -175,10 +177,12 @@ def _of_own(dialect: str, wanted: RunFilter) -> Iterator[Part]:
     for column, part in ((Run.dag_name, wanted.name_part), (Run.run_id, wanted.run_id_part)):
         if part:
             yield Part(position(dialect, column, part) > 0)
+    # By their index only few runs are looked for, see run_keys; here each run is looked at.
+    lasted = duration(dialect) + length(dialect, 0)
     if wanted.shortest_seconds is not None:
-        yield Part(_duration(dialect) >= _length(dialect, wanted.shortest_seconds))
+        yield Part(lasted >= length(dialect, wanted.shortest_seconds))
     if wanted.longest_seconds is not None:
-        yield Part(_duration(dialect) <= _length(dialect, wanted.longest_seconds))
+        yield Part(lasted <= length(dialect, wanted.longest_seconds))
 
 
 def position(dialect: str, column: ColumnElement[str] | InstrumentedAttribute[str], part: str) -> ColumnElement[int]:
@@ -187,11 +191,13 @@ def position(dialect: str, column: ColumnElement[str] | InstrumentedAttribute[st
     return find
 
 
-def _duration(dialect: str) -> ColumnElement[Any]:
+def duration(dialect: str) -> ColumnElement[Any]:
+    """Give how long a run took, as its index has it."""
     kind = Interval if dialect == "postgresql" else BigInteger
     return type_coerce(type_coerce(Run.finished_at, kind) - type_coerce(Run.started_at, kind), kind)
 
 
-def _length(dialect: str, seconds: float) -> Any:
-    length = timedelta(seconds=seconds)
-    return length if dialect == "postgresql" else length // timedelta(microseconds=1)
+def length(dialect: str, seconds: float) -> Any:
+    """Give seconds as durations are compared with them."""
+    given = timedelta(seconds=seconds)
+    return given if dialect == "postgresql" else given // timedelta(microseconds=1)

@@ -47,8 +47,9 @@ from app.db.repositories.run_filter import (
     parts,
     position,
 )
+from app.db.repositories.run_keys import NAMES, find_few
 
-MOST_LOOKED_AT = 20_000
+MOST_LOOKED_AT = 5_000
 _FEW_NAMES = 20
 _LAST = datetime.max.replace(tzinfo=UTC)
 _Select = Select[*tuple[Any, ...]]
@@ -85,10 +86,6 @@ class Found(msgspec.Struct, frozen=True):
 
 _root, _parent = aliased(Run), aliased(Run)
 _ABOVE = (_root.dag_name, _root.run_id, _parent.dag_name, _parent.run_id)
-_first_name = select(func.min(Run.dag_name).label("name")).where(Run.root_id.is_(None)).cte("names", recursive=True)
-_next_name = select(func.min(Run.dag_name)).where(Run.dag_name > _first_name.c.name, Run.root_id.is_(None))
-# From each name to the one after it: there may be thousands of runs between two.
-_names = _first_name.union_all(select(_next_name.scalar_subquery()).where(_first_name.c.name.is_not(None)))
 
 
 def _shown(dialect: str) -> tuple[Any, ...]:
@@ -171,7 +168,7 @@ def _place(connection: ReadConnection, run: Sequence[Any]) -> Place:
 
 def find_names(connection: ReadConnection, part: str) -> list[str]:
     """Return the DAG names of root runs that hold a text."""
-    statement = select(_names.c.name).where(position(connection.dialect.name, _names.c.name, part) > 0)
+    statement = select(NAMES.c.name).where(position(connection.dialect.name, NAMES.c.name, part) > 0)
     return [row.name for row in connection.execute(statement)]
 
 
@@ -181,6 +178,9 @@ def _find(connection: ReadConnection, wanted: RunFilter, page: Page, names: Sequ
         statement = _usual(connection.dialect.name, tuple(usual))
         return _cut(connection, statement.find(connection, {**usual, "most": page.limit + 1}), page)
     found = parts(connection.dialect.name, wanted, names)
+    few = find_few(connection, wanted, bounded=page.bounded)
+    if few is not None:
+        return _find_among(connection, few, wanted, page, [part.look for part in found])
     if not page.bounded:
         if wanted.run_id_part and len(found) == 1:
             return _cut(connection, _rows_of_ids(connection, wanted, page, found[0].look), page)
@@ -192,8 +192,16 @@ def _find(connection: ReadConnection, wanted: RunFilter, page: Page, names: Sequ
     if capped and (looks or not lead.whole):
         horizon = _find_horizon(connection, lead, wanted, page)
     if horizon is not None:
-        looks.append(lead.at >= horizon)
+        wanted = msgspec.structs.replace(wanted, since=horizon)
     return _cut(connection, _rows(connection, wanted, page, lead, looks), page, horizon)
+
+
+def _find_among(
+    connection: ReadConnection, keys: Sequence[int], wanted: RunFilter, page: Page, looks: _Conditions
+) -> Found:
+    if not keys:
+        return Found([])
+    return _cut(connection, _rows(connection, wanted, page, Lead((Run.id.in_(keys),)), looks), page)
 
 
 def _rows_of_ids(connection: ReadConnection, wanted: RunFilter, page: Page, look: ColumnElement[bool]) -> _Runs:
@@ -213,16 +221,18 @@ def _cut(connection: ReadConnection, runs: _Runs, page: Page, horizon: datetime 
 
 def _rows_of(connection: ReadConnection, names: Sequence[str], wanted: RunFilter, page: Page) -> _Runs:
     """Look at the runs of a few DAGs, each by the index of names, which knows their times: so few rows are read."""
-    conditions = [
-        *all_of(wanted).within(wanted, page),
-        *(part.plain for part in parts(connection.dialect.name, wanted)),
-    ]
-    times = union_all(*[select(Run.created_at.label("at")).where(Run.dag_name == name, *conditions) for name in names])
-    last = times.order_by(desc("at")).offset(page.limit).limit(1)  # both databases merge what is sorted already
-    since = connection.execute(last).scalar()
-    if since is not None:
-        conditions.append(Run.created_at >= since)
-    keys = union_all(*[select(Run.id).where(Run.dag_name == name, *conditions) for name in names])
+    looks = [part.plain for part in parts(connection.dialect.name, wanted)]
+
+    def of_each(column: Any, since: datetime | None) -> list[_Select]:
+        within = all_of(wanted).within(msgspec.structs.replace(wanted, since=since), page)
+        return [select(column).where(Run.dag_name == name, *within, *looks) for name in names]
+
+    times: Sequence[Any] = of_each(Run.created_at.label("at"), wanted.since)
+    if connection.dialect.name == "postgresql":  # SQLite merges what is sorted already, PostgreSQL would read all of it
+        newest = [each.order_by(Run.created_at.desc()).limit(page.limit + 1).subquery() for each in times]
+        times = [select(each.c.at) for each in newest]
+    last = union_all(*times).order_by(desc("at")).offset(page.limit).limit(1)
+    keys = union_all(*of_each(Run.id, connection.execute(last).scalar() or wanted.since))
     return _rows(connection, RunFilter(), page, Lead(), [Run.id.in_(keys)])
 
 
