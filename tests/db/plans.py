@@ -12,9 +12,10 @@ from tests.statements import heard
 
 def selects(connection: WriteConnection, work: Callable[[ReadConnection], object]) -> list[str]:
     """Do the work, and give each of its SELECTs, without what stands in parentheses there."""
-    with _noted() as noted:
+    noted: list[str] = []
+    with heard(lambda statement, *_: noted.append(statement)):
         work(connection)
-    found = [part for statement, _parameters in noted for part in re.split(r"\bSELECT\b", statement)[1:]]
+    found = [part for statement in noted for part in re.split(r"\bSELECT\b", statement)[1:]]
     return [re.sub(r"\([^()]*\)", "", part) for part in found]
 
 

@@ -113,10 +113,13 @@ async def visiting(
     token: str | None = None,
     width: int = 1440,
     theme: Literal["light", "dark"] = "light",
+    zone: str | None = None,
 ) -> AsyncIterator[Visitor]:
     """Sit down at a browser, logged in with a token."""
     size: Any = {"width": width, "height": WIDTHS.get(width, 900)}
-    context = await browser.new_context(viewport=size, color_scheme=theme, reduced_motion="reduce", locale="en-GB")
+    context = await browser.new_context(
+        viewport=size, color_scheme=theme, reduced_motion="reduce", locale="en-GB", timezone_id=zone
+    )
     context.set_default_timeout(PATIENCE_MILLISECONDS)
     if token is not None:
         await context.add_init_script(f"localStorage.setItem('dagbook.token', {msgspec.json.encode(token).decode()})")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +104,14 @@ def fill(site: Site) -> None:
     sleeping = site.start("sleeper")
     wait_for(
         "a run that sleeps", lambda: site.status("sleeper", sleeping) == "running"
-    )  # so that nothing changes later
+    )  # so that nothing changes later, nor after this:
     site.send("POST", "/dags/sleeper/enqueue", {})
+    wait_for("the reason why a run waits, which pages hear of", lambda: _reasons(site))
+
+
+def _reasons(site: Site) -> list[str]:
+    with closing(sqlite3.connect(site.program.database_url.removeprefix("sqlite:///"))) as file:
+        return [reason for (reason,) in file.execute("SELECT reason FROM queue_entries WHERE reason IS NOT NULL")]
 
 
 def _quoted(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from playwright.async_api import Browser
@@ -65,6 +66,17 @@ async def test_a_page_shows_without_a_complaint(browser: Browser, site: Site, na
         await visitor.shoot(f"{name}-{role}-{width}")
         assert [text for text in visitor.complaints if not re.match(_EXPECTED.get(name, "$"), text)] == []
         assert len(visitor.asked()) == len(set(visitor.asked())), "a request is sent twice"
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls sideways"
+
+
+@pytest.mark.parametrize("hour", [1, 13])
+async def test_the_last_day_fits_a_phone_at_any_hour(browser: Browser, site: Site, hour: int) -> None:
+    ahead = (hour - datetime.now(UTC).hour + 12) % 24 - 12
+    zone = f"Etc/GMT{-ahead:+d}"  # their signs are the other way round
+    async with visiting(browser, site.address, token=site.tokens["viewer"], width=390, zone=zone) as visitor:
+        page = await visitor.open(PAGES["dashboard"])
+        ticks = await page.locator(".strip-axis > span > :visible").all_inner_texts()
+        assert [re.fullmatch(r"[0-9]{2}:[0-9]{2}", tick) for tick in ticks].count(None) == 0 < len(ticks)
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls sideways"
 
 

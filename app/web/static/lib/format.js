@@ -77,6 +77,11 @@ export function clock(time, now = new Date()) {
   return new Intl.DateTimeFormat(undefined, { ...options, hour: "2-digit", minute: "2-digit" }).format(time);
 }
 
+/** "14:32" in the viewer's zone, whatever day it is. */
+export function hour(time) {
+  return new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" }).format(time);
+}
+
 /** "14:32:05.123" in the viewer's zone. */
 export function moment(time) {
   return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 }).format(time);

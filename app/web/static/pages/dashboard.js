@@ -1,7 +1,7 @@
 // First what needs somebody, then the day, then what comes next. Every number is a link.
 
 import { html, useState } from "../vendor/core.js";
-import { clock, duration, instant, plural } from "../lib/format.js";
+import { duration, hour, instant, plural } from "../lib/format.js";
 import { useLoad } from "../lib/load.js";
 import { useNow } from "../lib/now.js";
 import { href } from "../lib/router.js";
@@ -138,7 +138,7 @@ function Strip({ runs, since }) {
   }
   if (!runs.length) return null;
   const at = (time) => ((Math.max(time, since) - since) / (until - since)) * 100;
-  const ticks = [0, 1, 2, 3, 4].map((part) => clock(new Date(since + ((until - since) * part) / 4)));
+  const ticks = [0, 1, 2, 3, 4].map((part) => hour(new Date(since + ((until - since) * part) / 4)));
   return html`<div class="strip card">${[...rows].slice(0, STRIPS).map(([name, list]) => html`<div class="strip-row" key=${name}><a class="cut" href=${href("/dag-runs", { name, within: DAY })} title=${name}>${name}</a>
     <div class="strip-track">${list.map((run) => {
       const span = spanOf(run, until) ?? { from: instant(run.queuedAt)?.getTime() ?? until, to: until };
