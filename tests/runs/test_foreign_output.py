@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.executors.output import read_text
@@ -107,6 +107,7 @@ def test_a_line_that_does_not_end_is_cut_where_a_new_server_can_go_on(
 PIECES = st.lists(st.one_of(st.binary(max_size=12), st.text(alphabet="aß日語\n", max_size=6)), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(encoding=st.sampled_from(sorted(TEXTS)), pieces=PIECES, restarts=st.lists(st.booleans(), max_size=8))
 def test_chunks_of_any_bytes_put_together_are_the_decoded_file(
     encoding: str, pieces: list[bytes | str], restarts: list[bool]
@@ -250,6 +251,7 @@ def test_an_escape_that_never_ends_is_no_error() -> None:
     assert lengths[-1] > 20
 
 
+@settings(deadline=None)
 @given(encoding=st.sampled_from(sorted(TEXTS)), data=st.binary(max_size=60), characters=st.integers(0, 60))
 def test_behind_any_number_of_characters_the_rest_can_be_read(encoding: str, data: bytes, characters: int) -> None:
     cursor = Cursor(data, State(encoding))

@@ -97,7 +97,7 @@ def fill(site: Site) -> None:
         "steps:\n  - {name: each, call: child, parallel: [a, b]}\n"
         "---\nname: child\nsteps:\n  - {name: work, command: echo $1}\n",
     )
-    site.save("sleeper", "queue: small\nsteps:\n  - {name: sleep, command: sleep 600}\n")
+    site.save("sleeper", "queue: small\nsteps:\n  - {name: sleep, command: sleep 7200}\n")
     site.send("PUT", "/dags/good/spec", {"spec": "tags: [nightly]\nsteps:\n  - name: one\n    command: seq 3000\n"})
     for name in ("hostile", "etl", "good", "good", "caller"):
         site.run(name)
