@@ -199,8 +199,10 @@ class _SteadyConnection:
         self._engine.dispose()
 
 
-def prepare_sqlite(engine: Engine, *, writes: bool, busy: int = _BUSY_MILLISECONDS, foreign_keys: bool = True) -> None:
-    """Give connections of this engine our settings and transactions that begin when we say so.
+def prepare_sqlite(engine: Engine, *, writes: bool, busy: int) -> None:
+    """Give connections for migrations our settings, and transactions that begin when we say so.
+
+    Foreign keys are not looked at: a table that is copied is gone for a moment.
 
     The driver's own BEGIN comes too late and without IMMEDIATE: a transaction that reads
     first and then writes loses updates in silence, or fails at once instead of waiting.
@@ -209,7 +211,7 @@ def prepare_sqlite(engine: Engine, *, writes: bool, busy: int = _BUSY_MILLISECON
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(_BEGIN[writes])
 
-    _set_pragmas(engine, _pragmas(writes=writes, busy=busy) | ({} if foreign_keys else {"foreign_keys": "OFF"}))
+    _set_pragmas(engine, _pragmas(writes=writes, busy=busy) | {"foreign_keys": "OFF"})
     event.listen(engine, "begin", begin)
 
 

@@ -126,7 +126,7 @@ def _create_engine(url: str, *, writes: bool) -> AsyncEngine:
         arguments = postgres_arguments("dagbook upgrade") | {"command_timeout": None}
         return create_async_engine(parsed, poolclass=NullPool, connect_args=arguments)
     engine = create_async_engine(parsed, poolclass=NullPool)
-    prepare_sqlite(engine.sync_engine, writes=writes, busy=_BUSY_MILLISECONDS, foreign_keys=False)
+    prepare_sqlite(engine.sync_engine, writes=writes, busy=_BUSY_MILLISECONDS)
     return engine
 
 
