@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from sqlalchemy import NullPool, text
@@ -20,6 +20,7 @@ from tests.process.postgres import Cluster
 from tests.process.program import Program, node
 from tests.process.waiting import wait_for
 
+T = TypeVar("T")
 _TAKE_OVER_SECONDS = 10
 
 
@@ -108,25 +109,42 @@ def test_a_run_whose_row_is_locked_holds_up_the_take_over_of_no_other(pair: Pair
     assert pair.second.api.ended(locked)["statusLabel"] == "succeeded"
 
 
+async def _sleeping(pair: Pair, look: Callable[[], T]) -> T:
+    """Look at something while a session sleeps that has locked all runs.
+
+    It fell asleep between two messages of one statement, where PostgreSQL would wait for it for ever.
+    """
+    named = {"server_settings": {"application_name": "dagbook"}}
+    engine = create_async_engine(parse_url(pair.first.database_url), poolclass=NullPool, connect_args=named)
+    async with engine.connect() as connection:
+        sleeper: Any = (await connection.get_raw_connection()).driver_connection
+        await sleeper.execute("BEGIN; SELECT * FROM run_attempts FOR UPDATE")
+        await sleeper.prepare("SELECT 1")  # whose end asyncpg sends with the execution
+        found = await asyncio.to_thread(look)
+        await connection.invalidate()
+    return found
+
+
 def test_a_run_that_a_sleeping_server_keeps_locked_is_taken_over_all_the_same(pair: Pair, tmp_path: Path) -> None:
-    """It fell asleep between two messages of one statement, where PostgreSQL would wait for it for ever."""
     run_id = pair.first.api.start(_spec(tmp_path))
     wait_for("the step", lambda: _witness(tmp_path))
     pair.first.kill()
     (tmp_path / "go").touch()
+    run = asyncio.run(_sleeping(pair, lambda: pair.second.api.ended(run_id)))
+    assert run["statusLabel"] == "succeeded"
 
-    async def sleep_locked() -> None:
-        named = {"server_settings": {"application_name": "dagbook"}}
-        engine = create_async_engine(parse_url(pair.first.database_url), poolclass=NullPool, connect_args=named)
-        async with engine.connect() as connection:
-            sleeper: Any = (await connection.get_raw_connection()).driver_connection
-            await sleeper.execute("BEGIN; SELECT * FROM run_attempts FOR UPDATE")
-            await sleeper.prepare("SELECT 1")  # whose end asyncpg sends with the execution
-            run = await asyncio.to_thread(pair.second.api.ended, run_id)
-            await connection.invalidate()
-        assert run["statusLabel"] == "succeeded"
 
-    asyncio.run(sleep_locked())
+def test_what_a_sleeping_server_keeps_locked_of_a_run_that_another_one_drives_is_let_go(
+    pair: Pair, tmp_path: Path
+) -> None:
+    run_id = pair.second.api.start(_spec(tmp_path))
+    wait_for("the step", lambda: _witness(tmp_path))
+
+    def end() -> dict[str, Any]:
+        (tmp_path / "go").touch()
+        return pair.second.api.ended(run_id)
+
+    assert asyncio.run(_sleeping(pair, end))["statusLabel"] == "succeeded"
 
 
 def test_a_server_that_was_fenced_off_while_it_slept_writes_nothing_more(pair: Pair, tmp_path: Path) -> None:

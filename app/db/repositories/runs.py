@@ -281,6 +281,12 @@ _end_sleepers = text(
 )
 
 
+def end_sleepers(connection: ReadConnection) -> None:
+    """End the sessions of servers that fell asleep inside a transaction, for others wait for what those have locked."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_end_sleepers)
+
+
 def take_over(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: str) -> bool:
     """Make an open attempt ours under the next token; False when somebody was faster, or is at it.
 
@@ -295,8 +301,6 @@ def take_over(connection: WriteConnection, attempt: OpenAttempt, owner: str, hos
         or_(RunAttempt.owner == attempt.owner, RunAttempt.owner.is_(None)),
     )
     if connection.execute(select(RunAttempt.run_id).where(found).with_for_update(skip_locked=True)).first() is None:
-        if connection.dialect.name == "postgresql":
-            connection.execute(_end_sleepers)
         return False
     connection.execute(update(RunAttempt).where(found).values(owner=owner, token=attempt.token + 1, host=host))
     return True
