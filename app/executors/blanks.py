@@ -28,7 +28,7 @@ class Blanks:
         self._beginning = f"{spool}/{_BEGINNING}{secrets.token_hex(4)}_"
         self._spool = spool
         self._made = 0
-        self._free: list[Path] = []
+        self._free: list[str] = []
 
     def create(self, path: str | Path, content: bytes = b"") -> None:
         """Make a file that is there with its content at once; raises FileExistsError, or another OSError."""
@@ -53,15 +53,15 @@ class Blanks:
         """Take a file that is not needed any more; harmless when it is not there."""
         blank = self._new_name()
         try:
-            Path(path).rename(blank)
+            os.rename(path, blank)
         except OSError:  # it is not there; or on a full disk, where only removing needs no room
-            Path(path).unlink(missing_ok=True)
+            _remove(path)
             return
         # Nobody can open it by its old name now, so whoever would still see what is written to it can be found.
         if len(self._free) < _MOST and _emptied(blank):
             self._free.append(blank)
         else:
-            blank.unlink(missing_ok=True)
+            _remove(blank)
 
     def clear(self) -> None:
         """Remove the files that lie ready, of this server and of any that left some behind."""
@@ -69,9 +69,9 @@ class Blanks:
         for path in self._spool.glob(f"{_BEGINNING}*"):
             path.unlink(missing_ok=True)
 
-    def _new_name(self) -> Path:
+    def _new_name(self) -> str:
         self._made += 1
-        return Path(f"{self._beginning}{self._made}")
+        return f"{self._beginning}{self._made}"
 
 
 def is_blank(path: Path) -> bool:
@@ -92,7 +92,12 @@ def _write(descriptor: int, content: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _publish(blank: Path, path: str | Path, content: bytes) -> None:
+def _remove(path: str | Path) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _publish(blank: str, path: str | Path, content: bytes) -> None:
     """Give a blank its content and then its name: a link, for a renaming would replace what is there."""
     try:
         if content:
@@ -103,10 +108,10 @@ def _publish(blank: Path, path: str | Path, content: bytes) -> None:
             raise
         _make(path, content)
     finally:
-        blank.unlink(missing_ok=True)
+        _remove(blank)
 
 
-def _fill(blank: Path, content: bytes) -> None:
+def _fill(blank: str, content: bytes) -> None:
     descriptor = os.open(blank, os.O_WRONLY | os.O_CLOEXEC)
     try:
         _write(descriptor, content)
@@ -114,7 +119,7 @@ def _fill(blank: Path, content: bytes) -> None:
         os.close(descriptor)
 
 
-def _emptied(path: Path) -> bool:
+def _emptied(path: str) -> bool:
     """Empty a file; False when somebody else can see what will be written to it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -54,10 +54,12 @@ class Waiting:
 
     def __init__(self, command: Command, files: ExecutionFiles, blanks: Blanks) -> None:
         """Start it; raises SetupError."""
+        self._command = command
         self._files = files
         self._blanks = blanks
         waiting, going = os.pipe()
         self._gate = FileIO(going, "w")
+        before = proc.clock()
         try:
             self._popen = _start_shim(command, files, waiting, blanks)
         except BaseException:
@@ -65,11 +67,17 @@ class Waiting:
             raise
         finally:
             os.close(waiting)
+        self._started = before if proc.clock() == before else None
+
+    def _identity(self) -> bytes:
+        """Tell who the shim is. To be asked for it holds a process up until it is done becoming another program."""
+        pid = self._popen.pid
+        return proc.read_stat(pid) if self._started is None else proc.write_stat(ProcessId(pid, self._started))
 
     def go(self) -> OwnProcess:
         """Make the execution the shim's and let it go, or end it; raises SetupError."""
         try:
-            self._blanks.create(self._files.started, _ROOM_FOR_CODE + proc.read_stat(self._popen.pid))
+            self._blanks.create(self._files.started, _ROOM_FOR_CODE + self._identity())
         except OSError as error:
             self.drop()
             if isinstance(error, FileExistsError):
@@ -79,6 +87,15 @@ class Waiting:
             self._gate.write(b"go\n")
         self._gate.close()
         return OwnProcess(self._popen, self._files)
+
+    def still_fits(self) -> bool:
+        """Whether directory and program are still where they were when it was started."""
+        try:
+            _require_program(self._command)
+            # While it lives the number of its directory is not given to another one.
+            return self._command.cwd.samefile(f"/proc/{self._popen.pid}/cwd")
+        except (OSError, SetupError):
+            return False
 
     def drop(self) -> None:
         """End it, unless it was let go or ended before."""
@@ -122,8 +139,9 @@ def _require_program(command: Command) -> None:
     program, path = command.argv[0], command.env.get("PATH")
     if "/" not in program and path is None:
         return  # the shim's shell knows where it would look
-    places = [str(command.cwd / place) for place in (path or "").split(os.pathsep)]
-    wanted = str(command.cwd / program) if "/" in program else program
+    cwd = str(command.cwd)
+    wanted = os.path.join(cwd, program) if "/" in program else program
+    places = [os.path.join(cwd, place) for place in (path or "").split(os.pathsep)]
     if shutil.which(wanted, path=os.pathsep.join(places)) is None:
         raise StartError(f"the program {program!r} could not be started: there is no such executable file")
 

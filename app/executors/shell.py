@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import msgspec
 
@@ -50,7 +50,7 @@ def program_of(texts: ShellTexts, script_file: str | None) -> tuple[str, ...]:
 def _shell_name(texts: ShellTexts) -> str:
     if not texts.shell:
         return ""
-    return PurePath(texts.shell[0]).name.lower().removesuffix(".exe")
+    return texts.shell[0].rpartition("/")[2].lower().removesuffix(".exe")
 
 
 def _direct(texts: ShellTexts, script_file: str | None) -> tuple[str, ...]:
@@ -115,6 +115,12 @@ def build(texts: ShellTexts, *, cwd: Path, env: Mapping[str, str], files: Execut
 def _require_nix(texts: ShellTexts, env: Mapping[str, str]) -> None:
     if _shell_name(texts) == "nix-shell" and shutil.which(texts.shell[0], path=env.get("PATH")) is None:
         raise SetupError("the step's shell is nix-shell, which this machine does not have; install Nix to run it")
+
+
+def require_directory(cwd: Path) -> None:
+    """Raise SetupError when there is no such directory."""
+    if not cwd.is_dir():
+        raise SetupError(f"there is no directory {str(cwd)!r}")
 
 
 def make_directory(cwd: Path) -> None:

@@ -26,6 +26,20 @@ def test_a_line_that_is_not_whole_is_no_identity(line: str) -> None:
     assert proc.parse_stat(line) is None
 
 
+def test_when_a_process_began_is_known_without_asking_for_it() -> None:
+    """Ticks are counted as the kernel counts them, so one that begins and is there within one tick began in it."""
+    known = 0
+    while known < 20:
+        before = proc.clock()
+        child = subprocess.Popen(["true"])
+        if proc.clock() == before:
+            known += 1
+            line = proc.write_stat(ProcessId(child.pid, before)).decode()
+            assert proc.parse_stat(line) == proc.parse_stat(proc.read_stat(child.pid).decode())
+            assert proc.parse_stat(line) == ProcessId(child.pid, before)
+        child.wait()
+
+
 def test_a_process_lives_until_it_ends_and_a_zombie_does_not() -> None:
     child = subprocess.Popen(["sleep", "30"])
     found = proc.identify(child.pid)
