@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 # Of methods and routes there are as many as the program has; whatever else a client makes up goes by this name.
 UNKNOWN = "(none)"
@@ -10,26 +14,44 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
-class Traffic:
+_MOST_UNCOUNTED = 1000
+
+
+class Traffic(Collector):
     """Counts the requests of this process since it began."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ("method", "route", "status")
-        self._requests = Counter("dagbook_http_requests", "Requests that were answered.", labels, registry=registry)
+        self._requests = Counter("dagbook_http_requests", "Requests that were answered.", labels, registry=None)
         self._seconds = Histogram(
             "dagbook_http_request_duration_seconds",
             "Seconds from a request to the beginning of its answer.",
             labels[:2],
             buckets=_SECONDS,
-            registry=registry,
+            registry=None,
         )
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._uncounted: list[tuple[str, str, int, float]] = []  # many at once cost a fraction of one at a time
+        registry.register(self)
 
-    def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request: its route as the template of the path, ``UNKNOWN`` where there is none."""
-        key = (method if method in _METHODS else UNKNOWN, route, status)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = self._requests.labels(*key), self._seconds.labels(*key[:2])
-        found[0].inc()
-        found[1].observe(seconds)
+    def note(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Note a request: its route as the template of the path, ``UNKNOWN`` where there is none."""
+        self._uncounted.append((method, route, status, seconds))
+        if len(self._uncounted) >= _MOST_UNCOUNTED:
+            self._count()
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the counts for the page of metrics."""
+        self._count()
+        yield from self._requests.collect()
+        yield from self._seconds.collect()
+
+    def _count(self) -> None:
+        noted, self._uncounted = self._uncounted, []
+        for method, route, status, seconds in noted:
+            key = (method if method in _METHODS else UNKNOWN, route, status)
+            found = self._known.get(key)
+            if found is None:
+                found = self._known[key] = self._requests.labels(*key), self._seconds.labels(*key[:2])
+            found[0].inc()
+            found[1].observe(seconds)
