@@ -13,15 +13,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
-from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.guards import credentials_of, needs_of
-from app.auth.roles import Needs, refusal
+from app.api.guards import lets_in, needs_of
+from app.auth.roles import Needs
 from app.db.database import Database, Stamp
 from app.db.failure import DatabaseUnavailable
-from app.errors import UnauthorizedError
 from app.people.access import Access
 
 MOST_BYTES = 8 * 1024 * 1024
@@ -68,7 +66,7 @@ class Memory:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
-        moment = await self._read_moment() if _may_be_known(scope) else None
+        moment = await self._read_moment() if may_be_known(scope) else None
         if moment is None:
             await self._app(scope, receive, send)
             return
@@ -76,7 +74,8 @@ class Memory:
             self._forget(moment)
         key = (scope["path"], scope["query_string"])
         known = self._answers.get(key)
-        if known is not None and await self._lets_in(scope, known):
+        if known is not None and await lets_in(self._access, scope, known.needs):
+            scope["path_template"] = known.route
             await _send(known, send)
             return
         heard = _Listener(send)
@@ -95,16 +94,6 @@ class Memory:
         self._moment = moment
         self._answers.clear()
         self._bytes = 0
-
-    async def _lets_in(self, scope: Any, known: _Answer) -> bool:
-        """Find out who asks, as the guard does; whoever is not let in hears of it from the guard."""
-        try:
-            caller = await self._access.callers.identify(credentials_of(ASGIConnection(scope)))
-        except (UnauthorizedError, DatabaseUnavailable):
-            return False
-        scope["user"] = caller
-        scope["path_template"] = known.route
-        return not refusal(known.needs, caller.role, self._access.switches)
 
     def _keep(self, answer: _Answer) -> None:
         if answer.size() > _MOST_OF_ONE or answer.key in self._answers:
@@ -140,7 +129,8 @@ class _Listener:
         return _Answer(key, self._headers, self._body, scope["path_template"], needs_of(scope["route_handler"]))
 
 
-def _may_be_known(scope: Any) -> bool:
+def may_be_known(scope: Any) -> bool:
+    """Whether the answer to a request is the same for everybody who may ask."""
     return (
         scope["type"] == ScopeType.HTTP
         and scope["method"] == "GET"

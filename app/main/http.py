@@ -50,6 +50,7 @@ from app.api.guards import find_actions, find_needs, make_guard
 from app.api.imports import hidden
 from app.api.memory import Memory
 from app.api.methods import make_options
+from app.api.polls import Polls
 from app.api.providers import make_providers
 from app.api.proxies import TrustedProxies
 from app.api.refusals import make_note_of_handing_on, make_refusal_hook
@@ -104,7 +105,7 @@ def make_application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Tr
     find_actions(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
     # Inside: it tells answers apart by their paths, in which a name's slash is not one between segments any more.
-    remembering = Memory(app, parts.database, parts.access, parts.now)
+    remembering = Memory(Polls(app, parts, path), parts.database, parts.access, parts.now)
     routed = SlashesInNames(remembering, path)
     kept = Gatekeeper(routed, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
     whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))

@@ -131,9 +131,14 @@ async def get_run(
     request: ApiRequest, name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]
 ) -> DAGRunAnswer:
     """Return a run with its nodes; ``latest`` is the newest one."""
-    details = await read_details(parts, name, dag_run_id)
+    return await answer_run(request.scope, parts, name, dag_run_id)
+
+
+async def answer_run(scope: Any, parts: Parts, name: str, run_id: str) -> DAGRunAnswer:
+    """Answer with a run; raises NotFoundError."""
+    details = await read_details(parts, name, run_id)
     if details.status.is_final:
-        remember(request.scope)
+        remember(scope)
     return DAGRunAnswer(dag_run_details=details)
 
 

@@ -1,0 +1,143 @@
+"""The short way of the request that is asked again and again: it answers as the usual one, and only what is usual."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.api.polls import Polls
+from app.main import Server
+from tests.app.dagbook import Dagbook, client_of, serving
+from tests.app.people import People
+
+USUAL = {"remoteNode": "local"}  # says nothing, but any query goes the usual way
+WAITS = "steps:\n  - {name: a, command: 'echo ready; sleep 600'}\n"
+
+
+class Usual:
+    """Counts the requests that went the usual way."""
+
+    def __init__(self, server: Server) -> None:
+        app: Any = server.app
+        while not isinstance(app, Polls):
+            app = app._app
+        self._polls: Any = app
+        self._app: Any = self._polls._app
+        self._polls._app = self
+        self.count = 0
+
+    async def __call__(self, *arguments: Any) -> None:
+        self.count += 1
+        await self._app(*arguments)
+
+    def end(self) -> None:
+        self._polls._app = self._app
+
+
+@pytest.fixture(params=["", "/base"])
+async def server(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
+    async with serving(database_url, tmp_path / "home", base_path=request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def usual(server: Server) -> Iterator[Usual]:
+    usual = Usual(server)
+    yield usual
+    usual.end()
+
+
+@pytest.fixture
+async def dagbook(server: Server, name: str, request: pytest.FixtureRequest) -> AsyncIterator[Dagbook]:
+    async with client_of(server) as client:
+        base = request.node.callspec.params["server"]
+        client.base_url = client.base_url.copy_with(path=f"{base}{client.base_url.path}")
+        yield Dagbook(client, name)
+
+
+def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
+    """Return all of an answer but its number."""
+    return (
+        answer.status_code,
+        {key: value for key, value in answer.headers.items() if key != "x-request-id"},
+        answer.content,
+    )
+
+
+async def compare(dagbook: Dagbook, usual: Usual, path: str) -> httpx.Response:
+    before = usual.count
+    short = await dagbook.client.get(path)
+    assert usual.count == before
+    assert told(short) == told(await dagbook.client.get(path, params=USUAL))
+    assert usual.count == before + 1
+    return short
+
+
+async def test_a_run_is_told_on_both_ways_alike(dagbook: Dagbook, usual: Usual) -> None:
+    run_id = await dagbook.start(WAITS)
+    await dagbook.running(run_id, "a", "ready")
+    path = f"/dag-runs/{dagbook.name}/{run_id}"
+    assert (await compare(dagbook, usual, path)).json()["dagRunDetails"]["statusLabel"] == "running"
+    await dagbook.stop(run_id)
+    assert (await compare(dagbook, usual, path)).json()["dagRunDetails"]["statusLabel"] == "aborted"
+    await compare(dagbook, usual, f"/dag-runs/{dagbook.name}/latest")
+
+
+@pytest.mark.parametrize(
+    "path", ["nobody/latest", "{name}/nothing", "{name}/ä", "{name}/a%20b", "{name}/a%2Fb", "{name}/a/b"]
+)
+async def test_what_is_not_there_is_refused_on_the_usual_way(dagbook: Dagbook, usual: Usual, path: str) -> None:
+    answer = await dagbook.client.get(f"/dag-runs/{path.format(name=dagbook.name)}")
+    assert answer.status_code in (400, 404)
+    assert answer.json()["code"]
+    assert usual.count == 1
+
+
+async def test_other_methods_go_the_usual_way(dagbook: Dagbook, usual: Usual) -> None:
+    ended = await dagbook.run("steps: [{name: a, command: 'true'}]\n")
+    before = usual.count
+    for method, status in (("HEAD", 405), ("DELETE", 405), ("OPTIONS", 204)):
+        assert (await dagbook.client.request(method, ended.path)).status_code == status
+    assert usual.count == before + 3
+
+
+async def test_a_page_of_another_site_goes_the_usual_way(database_url: str, tmp_path: Path, name: str) -> None:
+    site = "https://site.example"
+    async with serving(database_url, tmp_path / "home", cors_origins=site) as server, client_of(server) as client:
+        ended = await Dagbook(client, name).run("steps: [{name: a, command: 'true'}]\n")
+        usual = Usual(server)
+        answer = await client.get(ended.path, headers={"Origin": site})
+        assert answer.headers["access-control-allow-origin"] == site
+        assert usual.count == 1
+
+
+async def test_requests_of_both_ways_are_counted_as_one_route(dagbook: Dagbook) -> None:
+    ended = await dagbook.run("steps: [{name: a, command: 'true'}]\n")
+
+    async def counted() -> float:
+        page = (await dagbook.client.get("/metrics")).text.splitlines()
+        wanted = 'dag-runs/{name}/{dagRunId}",status="200"'
+        (line,) = [one for one in page if one.startswith("dagbook_http_requests_total") and wanted in one]
+        return float(line.rpartition(" ")[2])
+
+    before = await counted()
+    await dagbook.client.get(ended.path)
+    await dagbook.client.get(ended.path, params=USUAL)
+    assert await counted() == before + 2
+
+
+async def test_nobody_sees_a_run_without_credentials(people: People, name: str) -> None:
+    admin = await people.add("admin")
+    viewer = await people.add("viewer")
+    async with people.client(admin.token) as client:
+        ended = await Dagbook(client, name).run("steps: [{name: a, command: 'true'}]\n")
+    usual = Usual(people.server)
+    for token, status, ways in ((None, 401, 1), ("wrong", 401, 2), (viewer.token, 200, 2)):
+        async with people.client(token) as client:
+            assert (await client.get(ended.path)).status_code == status
+        assert usual.count == ways
+    usual.end()
