@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,6 +66,7 @@ class RunEnvironment:
         inherited = {**filter_environment(self._environ), **self._env, **self._dotenv, **self._params, **self._own}
         return {**inherited, **self._secrets}
 
+    @cached_property
     def surroundings(self) -> Surroundings:
         """Where conditions and backticks of this run are run, and what runs backticks."""
         return Surroundings(
@@ -120,7 +122,7 @@ class RunEnvironment:
         """Evaluate the file that a stream is copied to; raises ExpansionError."""
         if not text:
             return None
-        value = await evaluate(self.dag_expander()(text, Mode.FULL), self.surroundings())
+        value = await evaluate(self.dag_expander()(text, Mode.FULL), self.surroundings)
         return Path(paths.resolve(value, base=self.work_dir, home=self._home))
 
     async def evaluate_step_env(self, step: Step, moment: Moment, cwd: str) -> tuple[Pair, ...]:
@@ -131,11 +133,11 @@ class RunEnvironment:
         evaluation = expand.evaluate_step_env(
             step.env, maps=scope.maps(Mode.FULL), steps=moment.steps, environ=self._process, home=self._home
         )
-        return await evaluate(evaluation, self.surroundings())
+        return await evaluate(evaluation, self.surroundings)
 
     def ways_of_dag(self) -> Ways:
         """Tell how the conditions of the DAG itself are looked at."""
-        return Ways(self.dag_expander(), self.shell, self.surroundings())
+        return Ways(self.dag_expander(), self.shell, self.surroundings)
 
     async def ways_of_step(self, step: Step, moment: Moment, env: Iterable[Pair]) -> Ways:
         """Tell how the conditions of a step are looked at: they see its own variables, ``env``, too (runtime 7).
@@ -144,11 +146,11 @@ class RunEnvironment:
         """
         scope = self.scope(step.name, moment, cwd=self.directory_of(step), step_env=env)
         expander = self.expander(scope, moment)
-        return Ways(expander, await self._evaluate_shell(step, expander) or self.shell, self.surroundings())
+        return Ways(expander, await self._evaluate_shell(step, expander) or self.shell, self.surroundings)
 
     async def _evaluate_shell(self, step: Step, expander: Expand) -> tuple[str, ...]:
         """Evaluate the shell of a step; empty when it has none of its own."""
-        around = self.surroundings()
+        around = self.surroundings
         return tuple([await evaluate(expander(word, Mode.FULL), around) for word in step.shell])
 
     async def evaluate_number(self, text: int | str, field: str) -> int:
@@ -157,13 +159,13 @@ class RunEnvironment:
             return text
         evaluation = expand.expand(text, mode=Mode.FULL, maps=(), environ=self._process, home=self._home)
         try:
-            return int((await evaluate(evaluation, self.surroundings())).strip())
+            return int((await evaluate(evaluation, self.surroundings)).strip())
         except (ExpansionError, ValueError) as error:
             raise SetupError(f"{field}: {text!r} does not give a whole number: {error}") from error
 
     async def evaluate_texts(self, step: Step, expander: Expand) -> ShellTexts:
         """Evaluate command, script and shell of a step; raises ExpansionError."""
-        around = self.surroundings()
+        around = self.surroundings
         own = await self._evaluate_shell(step, expander)
         shell = own or self.shell
         direct = not shell or shell[0] == DIRECT or step.executor.type not in COMMAND_TYPES
@@ -196,7 +198,7 @@ class RunEnvironment:
                         expand.expand(
                             value, mode=Mode.FULL, maps=maps, steps=moment.steps, environ=self._process, home=self._home
                         ),
-                        self.surroundings(),
+                        self.surroundings,
                     )
                 case dict():
                     return {key: await evaluated(below) for key, below in value.items()}
@@ -213,7 +215,7 @@ class RunEnvironment:
         container = dag.container
         if container is not None and container.env:
             evaluation = expand.evaluate_env(container.env, environ=self._process, home=self._home)
-            container = msgspec.structs.replace(container, env=await evaluate(evaluation, self.surroundings()))
+            container = msgspec.structs.replace(container, env=await evaluate(evaluation, self.surroundings))
         return Site(
             docker=self.docker,
             work_dir=self.work_dir,
@@ -251,7 +253,7 @@ class RunEnvironment:
     async def _struct(self, text: str) -> str:
         maps = (self._params, self._secrets)
         evaluation = expand.expand(text, mode=Mode.STRUCT, maps=maps, environ=self._process, home=self._home)
-        around = self.surroundings()
+        around = self.surroundings
         if not around.cwd.is_dir():  # a mail about a run that is over: the folder of its own has gone with it
             around = msgspec.structs.replace(around, cwd=Path(self._home or "/"))
         return await evaluate(evaluation, around)
@@ -261,7 +263,7 @@ class RunEnvironment:
     ) -> str:
         if step.command_list:
             return words.join_list((program, *args))
-        return await evaluate(expander(step.command_line, mode), self.surroundings())
+        return await evaluate(expander(step.command_line, mode), self.surroundings)
 
 
 def _as_dict(pairs: Iterable[Pair]) -> dict[str, str]:

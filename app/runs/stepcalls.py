@@ -35,7 +35,7 @@ class StepCalls:
 
         async def evaluated(text: str, extra: Mapping[str, str]) -> str:
             seen = msgspec.structs.replace(scope, extra=extra)
-            return await evaluate(environment.expander(seen, moment)(text, Mode.FULL), environment.surroundings())
+            return await evaluate(environment.expander(seen, moment)(text, Mode.FULL), environment.surroundings)
 
         self._require_directory(node)
         name, params = await calling.evaluate_calls(node.step, evaluated)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.db.failure import DatabaseUnavailable
-from app.engine import event
+from app.engine import action, event
 from app.executors import inside, process, registry, shell
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.runs import execution
@@ -18,6 +18,7 @@ from app.runs.checks import StepChecks
 from app.runs.children import SubRuns
 from app.runs.environment import Moment
 from app.runs.evaluation import is_early, is_stored, wait_until_stored
+from app.runs.foresight import Foresight
 from app.runs.node import NodeWork
 from app.runs.nodes import RunNodes
 from app.runs.places import Places
@@ -28,9 +29,11 @@ from app.runs.spool import STDERR, STDOUT
 from app.runs.stepcalls import StepCalls
 from app.runs.workshop import Desk, Workshop
 from app.spec.expand import ExpansionError
+from app.spec.model import Retry
 from app.spec.scope import StepScope
 
 _log = logging.getLogger(__name__)
+_BRISK_SECONDS = 0.5
 _GONE = "the machine was restarted while the step ran"
 
 
@@ -52,7 +55,9 @@ class StepWork:
         self._orders: dict[int, str] = {}  # signals that came before the process was there
         self.places = Places(run, workshop.plan.dag, workshop.environment, workshop.files)
         self._calls = StepCalls(run, workshop.environment, workshop.exchange)
+        self._foresight = Foresight(self._foresee)
         self._inside: dict[int, asyncio.Event] = {}  # executions that end with this process, until the run knows
+        self._is_brisk = False  # whether what ended last was over in no time, so that what comes next may be as well
         self._holds = False  # back what would end with this process, which is about to
 
     def name_spool(self, key: int, number: int) -> None:
@@ -66,6 +71,24 @@ class StepWork:
         """Whether an execution may be prepared while its beginning is being stored: nobody sees anything of that."""
         step = self.nodes.get(key).step
         return step.executor.type in registry.COMMAND_TYPES and not (step.script or step.stdout or step.stderr)
+
+    @property
+    def may_foresee(self) -> bool:
+        """Whether it is worth while to ask what comes next."""
+        return self._foresight.is_free and self._is_brisk
+
+    def foresee(self, order: action.StartStep) -> None:
+        """Prepare an execution that has not been ordered yet, so that it can begin at once."""
+        node = self.nodes.get(order.key)
+        retry = node.step.retry
+        if self.may_prepare(order.key) and (retry is None or _is_known(retry)) and order.execution == 1:
+            self._foresight.begin(node, self.nodes.moment(order.key))
+
+    async def _foresee(self, node: NodeWork, moment: Moment) -> process.Waiting:
+        scope = await self._evaluate(node, moment)
+        place = self._place(node, scope)
+        shell.require_directory(place.cwd)  # made too early it would be in the way of who is about to make it
+        return execution.prepare(node, _texts_of(node), node.files(1), place, self._shop.blanks)
 
     async def execute(self, key: int, number: int, stored: asyncio.Event | None = None) -> None:
         """Carry out an execution from its texts to its end and tell the run; nothing runs before it is ``stored``."""
@@ -121,19 +144,19 @@ class StepWork:
         await self._open(node)
         await self._plan_retry(node)
         moment = self.nodes.moment(node.key)
-        cwd = environment.directory_of(step)
-        env = await self.nodes.evaluate_env(node, moment)
-        scope = environment.scope(step.name, moment, cwd=cwd, step_env=env)
-        if node.texts is None or step.script:
-            node.texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
-        node.facts.shown = {"command": node.texts.program, "args": list(node.texts.args)} if step.command else None
+        foreseen = self._foresight.take(node, number, moment)
+        scope = await self._evaluate(node, moment)
+        texts = _texts_of(node)
+        node.facts.shown = {"command": texts.program, "args": list(texts.args)} if step.command else None
         if step.executor.type in registry.CALL_TYPES:
             await self._call(node, number, files, scope, moment)
             return
-        place = process.Place(Path(cwd), scope.process_environment())
-        if step.executor.type in registry.COMMAND_TYPES:
-            running = await self._begin_command(node, files, place)
+        if foreseen is not None:
+            running = await self._let_go(node, foreseen)
+        elif step.executor.type in registry.COMMAND_TYPES:
+            running = await self._begin_command(node, files, self._place(node, scope))
         else:
+            place = self._place(node, scope)
             config = await environment.evaluate_config(step.executor.config, scope, moment)
             job = await self._job(node, number, config, place)
             await self._hold(node)
@@ -143,8 +166,20 @@ class StepWork:
         self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
         await self._finish(node, number, files, running)
 
+    async def _evaluate(self, node: NodeWork, moment: Moment) -> StepScope:
+        """Evaluate the node's texts, once for all its executions."""
+        step, environment = node.step, self._shop.environment
+        env = await self.nodes.evaluate_env(node, moment)
+        scope = environment.scope(step.name, moment, cwd=environment.directory_of(step), step_env=env)
+        if node.texts is None or step.script:
+            node.texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
+        return scope
+
+    def _place(self, node: NodeWork, scope: StepScope) -> process.Place:
+        return process.Place(Path(self._shop.environment.directory_of(node.step)), scope.process_environment())
+
     async def _begin_command(self, node: NodeWork, files: ExecutionFiles, place: process.Place) -> Execution:
-        texts, blanks = node.texts or shell.ShellTexts(), self._shop.blanks
+        texts, blanks = _texts_of(node), self._shop.blanks
         try:
             waiting = execution.prepare(node, texts, files, place, blanks)
         except (OSError, SetupError):
@@ -152,6 +187,9 @@ class StepWork:
                 raise
             await wait_until_stored()  # what holds up the commit, as a full disk does, may be what was wrong here
             waiting = execution.prepare(node, texts, files, place, blanks)
+        return await self._let_go(node, waiting)
+
+    async def _let_go(self, node: NodeWork, waiting: process.Waiting) -> Execution:
         try:
             await wait_until_stored()
             return self._begin(node, waiting.go)
@@ -160,7 +198,7 @@ class StepWork:
             raise
 
     async def _job(self, node: NodeWork, number: int, config: Mapping[str, Any], place: process.Place) -> Job:
-        texts = node.texts or shell.ShellTexts()
+        texts = _texts_of(node)
         return Job(
             type=node.step.executor.type,
             id=self._job_id(node, number),
@@ -186,7 +224,10 @@ class StepWork:
         return running
 
     async def _finish(self, node: NodeWork, number: int, files: ExecutionFiles, running: Execution) -> None:
-        self._settle(node, number, files, await self._follow(node, number, running))
+        began = asyncio.get_running_loop().time()
+        ended = await self._follow(node, number, running)
+        self._is_brisk = asyncio.get_running_loop().time() - began < _BRISK_SECONDS
+        self._settle(node, number, files, ended)
 
     async def _follow(self, node: NodeWork, number: int, running: Execution) -> execution.Ended:
         assert node.follower is not None  # noqa: S101 - opened before anything begins
@@ -299,7 +340,7 @@ class StepWork:
 
     async def _plan_retry(self, node: NodeWork) -> None:
         retry = node.step.retry
-        if retry is None or (isinstance(retry.limit, int) and isinstance(retry.interval_seconds, int)):
+        if retry is None or _is_known(retry):
             return
         try:
             limit = await self._shop.environment.evaluate_number(retry.limit, "retryPolicy.limit")
@@ -348,6 +389,7 @@ class StepWork:
 
     def detach(self) -> None:
         """Let go of everything that runs."""
+        self._foresight.drop()
         for running in self._live.values():
             running.detach()
         self.nodes.close()
@@ -363,3 +405,11 @@ class StepWork:
             files.log.unlink(missing_ok=True)
         if not self._run.inputs.keep_dir:
             shutil.rmtree(files.work, ignore_errors=True)
+
+
+def _texts_of(node: NodeWork) -> shell.ShellTexts:
+    return node.texts or shell.ShellTexts()
+
+
+def _is_known(retry: Retry) -> bool:
+    return isinstance(retry.limit, int) and isinstance(retry.interval_seconds, int)

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db.url import parse_url
 from tests.app.dagbook import Dagbook, client_of, serving
-from tests.waiting import come_true, until_gone
+from tests.app.shims import shim_of
+from tests.waiting import until_gone
 
 Execute = Callable[[str], Awaitable[object]]
 
@@ -44,22 +45,6 @@ async def nobody_else_writes(url: str) -> AsyncIterator[Execute]:
             await connection.exec_driver_sql("LOCK TABLE run_attempts IN EXCLUSIVE MODE")
             yield connection.exec_driver_sql
         await engine.dispose()
-
-
-async def shim_of(step: str) -> int:
-    """Wait for the process that will run a step, and give its number."""
-
-    async def look() -> int | None:
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                words = path.read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if any(word.endswith(f"-{step}.1.started".encode()) for word in words):
-                return int(path.parent.name)
-        return None
-
-    return await come_true(look)
 
 
 def spec_of(directory: Path, *steps: str) -> str:

@@ -147,7 +147,7 @@ class StepReader:
 
         async def evaluated(text: str, extra: Mapping[str, str]) -> str:
             seen = msgspec.structs.replace(scope, extra=extra)
-            return await evaluate(environment.expander(seen, moment)(text, Mode.FULL), environment.surroundings())
+            return await evaluate(environment.expander(seen, moment)(text, Mode.FULL), environment.surroundings)
 
         name, params = await calling.evaluate_calls(step, evaluated)
         directory = environment.directory_of(step)
