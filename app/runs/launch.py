@@ -65,6 +65,7 @@ class _Text(msgspec.Struct, frozen=True):
     """What a run is to work from: a text as it was read, how it is to be started, and the file that it came from."""
 
     spec: str
+    base: str
     loaded: Loaded
     start: Start
     file_name: str | None = None
@@ -111,10 +112,11 @@ class Launcher:
             check_dag_name(name, "name")
         if start.source_directory:
             check_directory(start.source_directory, "sourceDirectory")
-        loaded = self._read(spec, name=name)
+        base = self._ground.base_text()
+        loaded = self._library.read(spec, name=name, base=base)
         if not loaded.definition.dag.name and not loaded.problems:
             raise BadRequestError("name: is missing; give it in the request or as 'name:' in the definition")
-        return _Text(spec, loaded, start)
+        return _Text(spec, base, loaded, start)
 
     async def _stored(self, file_name: str, start: Start) -> _Text:
         row = await self._database.glance(lambda connection: dags.get(connection, file_name))
@@ -123,19 +125,16 @@ class Launcher:
         return self._stored_text(row, start)
 
     def _stored_text(self, row: Row, start: Start) -> _Text:
-        file_name, override = row["file_name"], start.dag_name.strip()
-        loaded = self._read(row["spec"] or "", name=file_name)
+        file_name, override, base = row["file_name"], start.dag_name.strip(), self._ground.base_text()
+        loaded = self._library.read(row["spec"] or "", name=file_name, base=base)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
         check_queue(start.queue)
         if override:
             check_dag_name(override, "dagName")
-            loaded = self._read(row["spec"], name=file_name, override=override)
+            loaded = self._library.read(row["spec"], name=file_name, override=override, base=base)
         start = msgspec.structs.replace(start, source_directory=row["source_directory"], revision=row["revision"])
-        return _Text(row["spec"], loaded, start, file_name)
-
-    def _read(self, spec: str, *, name: str = "", override: str = "") -> Loaded:
-        return self._library.read(spec, name=name, override=override, base=self._ground.base_text())
+        return _Text(row["spec"], base, loaded, start, file_name)
 
     async def _start(self, text: _Text) -> str:
         wanted, owned = await self._prepare(text)
@@ -157,7 +156,7 @@ class Launcher:
         if text.loaded.empty:
             raise BadRequestError(f"spec: {NO_DOCUMENT}")
         start, definition = text.start, text.loaded.definition
-        wanted = Wanted(spec=text.spec, base=self._ground.base_text(), file_name=text.file_name, start=start)
+        wanted = Wanted(spec=text.spec, base=text.base, file_name=text.file_name, start=start)
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
         _refuse_nul(start)
         key, dag = new_key(), definition.dag
