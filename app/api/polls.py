@@ -1,7 +1,7 @@
 """The short way of the request that clients send again and again while a run goes on: ``GET /dag-runs/{name}/{id}``.
 
 Two thirds of what its answer costs are the framework's ways of finding, reading and checking what any request may
-bring; this one brings a name and an id. Who asks is found out as on the usual way, and the same function answers.
+bring; this one brings a name and an id. Who asks is found out as on the usual way, and the same function reads the run.
 Whatever is out of the ordinary (a query, other characters, a caller without rights, any error) goes the usual way.
 """
 
@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from app.api.controllers.runs import answer_run, get_run
+from app.api.controllers.runs import get_run, read_details
 from app.api.deps import Parts
 from app.api.guards import lets_in, needs_of
 from app.api.memory import may_be_known
+from app.api.schemas.runs import DAGRunAnswer
 from app.db.failure import DatabaseUnavailable
 from app.errors import AppError
 
@@ -25,7 +26,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Polls:
-    """Stands before the application and answers the one request; all others are the application's."""
+    """Stands before the application and its memory, and answers the one request; all others are theirs."""
 
     def __init__(self, app: ASGIApp, parts: Parts, api_path: str) -> None:
         self._app = app
@@ -49,8 +50,8 @@ class Polls:
         if not await lets_in(self._parts.access, scope, needs_of(get_run)):
             return None
         try:
-            answer = await answer_run(scope, self._parts, names[1], names[2])
+            details = await read_details(self._parts, names[1], names[2])
         except (AppError, DatabaseUnavailable):
             return None  # the application says so in its own way
-        scope["path_template"], scope["route_handler"] = self._template, get_run
-        return _encode(answer)
+        scope["path_template"] = self._template
+        return _encode(DAGRunAnswer(dag_run_details=details))

@@ -105,8 +105,8 @@ def make_application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Tr
     find_actions(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
     # Inside: it tells answers apart by their paths, in which a name's slash is not one between segments any more.
-    remembering = Memory(Polls(app, parts, path), parts.database, parts.access, parts.now)
-    routed = SlashesInNames(remembering, path)
+    remembering = Memory(app, parts.database, parts.access, parts.now)
+    routed = SlashesInNames(Polls(remembering, parts, path), path)
     kept = Gatekeeper(routed, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
     whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
     return TrustedProxies(whole, settings.trusted_proxies) if settings.trusted_proxies else whole

@@ -127,19 +127,9 @@ async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Se
 
 
 @get("/dag-runs/{name:str}/{dagRunId:str}", operation_id="getDAGRunDetails", needs=Needs.READ, responses=errors(404))
-async def get_run(
-    request: ApiRequest, name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]
-) -> DAGRunAnswer:
+async def get_run(name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]) -> DAGRunAnswer:
     """Return a run with its nodes; ``latest`` is the newest one."""
-    return await answer_run(request.scope, parts, name, dag_run_id)
-
-
-async def answer_run(scope: Any, parts: Parts, name: str, run_id: str) -> DAGRunAnswer:
-    """Answer with a run; raises NotFoundError."""
-    details = await read_details(parts, name, run_id)
-    if details.status.is_final:
-        remember(scope)
-    return DAGRunAnswer(dag_run_details=details)
+    return DAGRunAnswer(dag_run_details=await read_details(parts, name, dag_run_id))
 
 
 async def read_details(parts: Parts, name: str, run_id: str) -> DAGRunDetails:
