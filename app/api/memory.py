@@ -22,8 +22,8 @@ from app.db.database import Database, Stamp
 from app.db.failure import DatabaseUnavailable
 from app.people.access import Access
 
-MOST_BYTES = 8 * 1024 * 1024
-_MOST_OF_ONE = MOST_BYTES // 8
+MOST_BYTES = 32 * 1024 * 1024
+_MOST_OF_ONE = MOST_BYTES // 32
 _OWN_BYTES = 1024  # about what an answer takes beside its body
 _MEMORABLE = "memorable"
 _OK = 200
