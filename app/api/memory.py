@@ -76,7 +76,7 @@ class Memory:
         known = self._answers.get(key)
         if known is not None and await lets_in(self._access, scope, known.needs):
             scope["path_template"] = known.route
-            await _send(known, send)
+            await send_whole(send, known.headers, known.body)
             return
         heard = _Listener(send)
         await self._app(scope, receive, heard.send)
@@ -138,6 +138,7 @@ def may_be_known(scope: Any) -> bool:
     )
 
 
-async def _send(known: _Answer, send: Send) -> None:
-    await send({"type": "http.response.start", "status": _OK, "headers": known.headers})
-    await send({"type": "http.response.body", "body": known.body, "more_body": False})
+async def send_whole(send: Send, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Send an answer in one piece."""
+    await send({"type": "http.response.start", "status": _OK, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

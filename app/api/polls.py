@@ -16,10 +16,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from app.api.controllers.runs import get_run, read_details
 from app.api.deps import Parts
 from app.api.guards import lets_in, needs_of
-from app.api.memory import may_be_known
+from app.api.memory import may_be_known, send_whole
 from app.api.schemas.runs import DAGRunAnswer
-from app.db.failure import DatabaseUnavailable
-from app.errors import AppError
 
 _PLAIN = "([A-Za-z0-9_.-]+)"
 _encode = msgspec.json.Encoder().encode
@@ -41,8 +39,7 @@ class Polls:
             await self._app(scope, receive, send)
             return
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        await send_whole(send, headers, body)
 
     async def _answer(self, scope: Any) -> bytes | None:
         if not may_be_known(scope) or scope["query_string"] or (names := self._path.fullmatch(scope["path"])) is None:
@@ -51,7 +48,7 @@ class Polls:
             return None
         try:
             details = await read_details(self._parts, names[1], names[2])
-        except (AppError, DatabaseUnavailable):
-            return None  # the application says so in its own way
+        except Exception:  # noqa: BLE001 - the application meets it as well, and says what it is
+            return None
         scope["path_template"] = self._template
         return _encode(DAGRunAnswer(dag_run_details=details))

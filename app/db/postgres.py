@@ -77,8 +77,8 @@ class Postgres:
 
     @asynccontextmanager
     async def _open_apart(self, isolation: str, **options: Any) -> AsyncIterator[AsyncConnection]:
-        """Open a connection beside the pool, without limits of time."""
-        arguments = postgres_arguments(self._application)
+        """Open a connection beside the pool, without limits of time; its name tells it from those that have some."""
+        arguments = postgres_arguments(f"{self._application} apart")
         engine = create_async_engine(self._url, poolclass=NullPool, isolation_level=isolation, connect_args=arguments)
         try:
             async with engine.execution_options(**options).connect() as connection:

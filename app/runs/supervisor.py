@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import msgspec
 
-from app.db.database import Database
+from app.db.database import Database, WriteConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import runs, services
 from app.db.repositories.runs import StopRequest
@@ -146,9 +146,7 @@ class Supervisor:
 
     async def run_once(self) -> None:
         """Renew the lease, take over what has no owner, tell runs that were asked to stop."""
-        now = self._now()
-        until = now + timedelta(seconds=self._ground.lease_seconds)
-        await self._database.write(lambda connection: services.renew(connection, self._identity.id, now, until))
+        await self._database.write(self._renew)
         await self._bury()
         found = await self._sweep.run_once([runner.fence for runner in self._runners.values()])
         self._given_up += found.broken
@@ -165,6 +163,11 @@ class Supervisor:
                 runner.ask_stop(request)
         for runner in resumed.values():
             self.drive(runner)
+
+    def _renew(self, connection: WriteConnection) -> None:
+        services.end_sleepers(connection)  # first of all: whatever comes next may have to wait for one
+        now = self._now()
+        services.renew(connection, self._identity.id, now, now + timedelta(seconds=self._ground.lease_seconds))
 
     async def _bury(self) -> None:
         """See to the runs that this process has stopped to drive since the last round."""

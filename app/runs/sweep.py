@@ -118,7 +118,7 @@ class Sweep:
 
     async def run_once(self, known: Iterable[Fence]) -> Found:
         """Take over every run that nobody drives; ``known`` are the fences of those that this process drives."""
-        attempts = await self._database.read(_look)
+        attempts = await self._database.read(runs.find_open_attempts)
         held = {Fence(a.run, a.number, a.token) for a in attempts if a.owner == self._me.id}
         found = Found(lost=[fence for fence in known if fence not in held])
         driven = {fence.run for fence in known}
@@ -181,11 +181,6 @@ class Sweep:
         if attempt.owner_host not in (None, self._me.host):
             return _LOST_MACHINE
         return "" if attempt.owner_boot_id in (None, self._me.boot_id) else _RESTARTED
-
-
-def _look(connection: ReadConnection) -> list[OpenAttempt]:
-    runs.end_sleepers(connection)
-    return runs.find_open_attempts(connection)
 
 
 def _log_end(connection: ReadConnection, attempt: OpenAttempt, node: Row, *, with_origin: bool) -> NodeResume:

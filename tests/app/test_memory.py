@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
 
 import httpx
 import pytest
@@ -17,7 +16,7 @@ from app.api.memory import Memory
 from app.db.database import Database
 from app.db.models import Dag
 from app.main import Server
-from tests.app.dagbook import Dagbook, client_of, serving
+from tests.app.dagbook import Dagbook, Watched, client_of, layer_of, serving
 from tests.waiting import come_true
 
 TOKEN = "right"  # noqa: S105 - of tests
@@ -25,39 +24,15 @@ STEPS = "steps: [{name: a, command: 'true'}]\n"
 
 
 def memory_of(server: Server) -> Memory:
-    """Find it behind what looks at every request before."""
-    app: Any = server.app
-    while not isinstance(app, Memory):
-        app = app._app
-    return app
-
-
-class Watched:
-    """Counts the requests that the application has answered itself."""
-
-    def __init__(self, server: Server) -> None:
-        self._memory = memory_of(server)
-        self._app = self._memory._app
-        self.answered = 0
-
-    async def _count(self, *arguments: Any) -> None:
-        self.answered += 1
-        await self._app(*arguments)
-
-    async def __aenter__(self) -> Self:
-        self._memory._app = self._count
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._memory._app = self._app
+    return layer_of(server, Memory)
 
 
 async def answered_from_memory(server: Server, client: httpx.AsyncClient, path: str) -> bool:
     """Ask twice at once; a server notes that it lives between two questions now and then."""
     await client.get(path)
-    async with Watched(server) as watched:
+    with Watched(memory_of(server)) as watched:
         assert (await client.get(path)).status_code == 200
-    return not watched.answered
+    return not watched.handed_on
 
 
 @pytest.mark.parametrize(
@@ -85,9 +60,9 @@ async def test_the_same_question_gets_the_same_answer(
         return await answered_from_memory(server, client, path)
 
     assert await come_true(remembered)
-    async with Watched(server) as watched:
+    with Watched(memory_of(server)) as watched:
         first, again = await client.get(path), await client.get(path)
-    assert watched.answered <= 1
+    assert watched.handed_on <= 1
     assert first.content == again.content
     assert set(first.headers) == set(again.headers)
 
@@ -97,22 +72,22 @@ async def test_what_time_changes_is_not_remembered(
     server: Server, client: httpx.AsyncClient, dagbook: Dagbook, path: str
 ) -> None:
     await dagbook.run(STEPS, dagRunId="r1")
-    async with Watched(server) as watched:
+    with Watched(memory_of(server)) as watched:
         for _ in range(3):
             assert (await client.get(path.format(name=dagbook.name))).status_code == 200
-    assert watched.answered == 3
+    assert watched.handed_on == 3
 
 
 async def test_runs_that_wait_are_looked_at_anew(server: Server, client: httpx.AsyncClient, dagbook: Dagbook) -> None:
     assert (await client.post(f"/queues/{dagbook.name}/pause")).status_code == 200
     answer = await client.post("/dag-runs/enqueue", json={"name": dagbook.name, "spec": STEPS, "dagRunId": "r1"})
     assert answer.status_code == 200
-    async with Watched(server) as watched:
+    with Watched(memory_of(server)) as watched:
         for path in (f"/dag-runs/{dagbook.name}", "/queues") * 3:
             assert (await client.get(path)).status_code == 200
     await client.get(f"/dag-runs/{dagbook.name}/r1/dequeue")
     await client.post(f"/queues/{dagbook.name}/resume")
-    assert watched.answered == 6
+    assert watched.handed_on == 6
 
 
 async def test_every_change_is_seen_at_once(client: httpx.AsyncClient, dagbook: Dagbook) -> None:
@@ -157,9 +132,9 @@ async def test_only_who_may_ask_is_answered(database_url: str, tmp_path: Path) -
 
         async def remembered() -> bool:
             await client.get("/dags", headers=known)
-            async with Watched(server) as watched:
+            with Watched(memory_of(server)) as watched:
                 await client.get("/dags", headers=known)
-            return not watched.answered
+            return not watched.handed_on
 
         assert await come_true(remembered)
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": "x=y"}):
@@ -167,10 +142,10 @@ async def test_only_who_may_ask_is_answered(database_url: str, tmp_path: Path) -
 
 
 async def test_a_page_of_another_site_is_not_answered_from_memory(server: Server, client: httpx.AsyncClient) -> None:
-    async with Watched(server) as watched:
+    with Watched(memory_of(server)) as watched:
         for _ in range(3):
             await client.get("/dags", headers={"Origin": "http://localhost"})
-    assert watched.answered == 3
+    assert watched.handed_on == 3
 
 
 async def test_requests_that_are_answered_from_memory_are_counted_by_their_route(
@@ -200,11 +175,11 @@ async def test_another_day_is_another_question(server: Server, client: httpx.Asy
     await come_true(remembered)
     try:
         kept._now = lambda: datetime(2100, 1, 1, tzinfo=UTC)
-        async with Watched(server) as watched:
+        with Watched(memory_of(server)) as watched:
             await client.get("/dag-runs")
     finally:
         kept._now = now
-    assert watched.answered == 1
+    assert watched.handed_on == 1
 
 
 async def test_no_more_is_kept_than_there_is_room_for(

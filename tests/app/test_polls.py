@@ -4,38 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from app.api import polls
 from app.api.polls import Polls
 from app.main import Server
-from tests.app.dagbook import Dagbook, client_of, serving
+from tests.app.dagbook import Dagbook, Watched, client_of, layer_of, serving
 from tests.app.people import People
 
 USUAL = {"remoteNode": "local"}  # says nothing, but any query goes the usual way
 WAITS = "steps:\n  - {name: a, command: 'echo ready; sleep 600'}\n"
-
-
-class Usual:
-    """Counts the requests that went the usual way."""
-
-    def __init__(self, server: Server) -> None:
-        app: Any = server.app
-        while not isinstance(app, Polls):
-            app = app._app
-        self._polls: Any = app
-        self._app: Any = self._polls._app
-        self._polls._app = self
-        self.count = 0
-
-    async def __call__(self, *arguments: Any) -> None:
-        self.count += 1
-        await self._app(*arguments)
-
-    def end(self) -> None:
-        self._polls._app = self._app
 
 
 @pytest.fixture(params=["", "/base"])
@@ -45,10 +25,10 @@ async def server(request: pytest.FixtureRequest, database_url: str, tmp_path: Pa
 
 
 @pytest.fixture
-def usual(server: Server) -> Iterator[Usual]:
-    usual = Usual(server)
-    yield usual
-    usual.end()
+def usual(server: Server) -> Iterator[Watched]:
+    """Count the requests that go the usual way."""
+    with Watched(layer_of(server, Polls)) as watched:
+        yield watched
 
 
 @pytest.fixture
@@ -68,16 +48,16 @@ def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
     )
 
 
-async def compare(dagbook: Dagbook, usual: Usual, path: str) -> httpx.Response:
-    before = usual.count
+async def compare(dagbook: Dagbook, usual: Watched, path: str) -> httpx.Response:
+    before = usual.handed_on
     short = await dagbook.client.get(path)
-    assert usual.count == before
+    assert usual.handed_on == before
     assert told(short) == told(await dagbook.client.get(path, params=USUAL))
-    assert usual.count == before + 1
+    assert usual.handed_on == before + 1
     return short
 
 
-async def test_a_run_is_told_on_both_ways_alike(dagbook: Dagbook, usual: Usual) -> None:
+async def test_a_run_is_told_on_both_ways_alike(dagbook: Dagbook, usual: Watched) -> None:
     run_id = await dagbook.start(WAITS)
     await dagbook.running(run_id, "a", "ready")
     path = f"/dag-runs/{dagbook.name}/{run_id}"
@@ -90,29 +70,29 @@ async def test_a_run_is_told_on_both_ways_alike(dagbook: Dagbook, usual: Usual) 
 @pytest.mark.parametrize(
     "path", ["nobody/latest", "{name}/nothing", "{name}/ä", "{name}/a%20b", "{name}/a%2Fb", "{name}/a/b"]
 )
-async def test_what_is_not_there_is_refused_on_the_usual_way(dagbook: Dagbook, usual: Usual, path: str) -> None:
+async def test_what_is_not_there_is_refused_on_the_usual_way(dagbook: Dagbook, usual: Watched, path: str) -> None:
     answer = await dagbook.client.get(f"/dag-runs/{path.format(name=dagbook.name)}")
     assert answer.status_code in (400, 404)
     assert answer.json()["code"]
-    assert usual.count == 1
+    assert usual.handed_on == 1
 
 
-async def test_other_methods_go_the_usual_way(dagbook: Dagbook, usual: Usual) -> None:
+async def test_other_methods_go_the_usual_way(dagbook: Dagbook, usual: Watched) -> None:
     ended = await dagbook.run("steps: [{name: a, command: 'true'}]\n")
-    before = usual.count
+    before = usual.handed_on
     for method, status in (("HEAD", 405), ("DELETE", 405), ("OPTIONS", 204)):
         assert (await dagbook.client.request(method, ended.path)).status_code == status
-    assert usual.count == before + 3
+    assert usual.handed_on == before + 3
 
 
 async def test_a_page_of_another_site_goes_the_usual_way(database_url: str, tmp_path: Path, name: str) -> None:
     site = "https://site.example"
     async with serving(database_url, tmp_path / "home", cors_origins=site) as server, client_of(server) as client:
         ended = await Dagbook(client, name).run("steps: [{name: a, command: 'true'}]\n")
-        usual = Usual(server)
-        answer = await client.get(ended.path, headers={"Origin": site})
+        with Watched(layer_of(server, Polls)) as usual:
+            answer = await client.get(ended.path, headers={"Origin": site})
         assert answer.headers["access-control-allow-origin"] == site
-        assert usual.count == 1
+        assert usual.handed_on == 1
 
 
 async def test_requests_of_both_ways_are_counted_as_one_route(dagbook: Dagbook) -> None:
@@ -135,9 +115,21 @@ async def test_nobody_sees_a_run_without_credentials(people: People, name: str) 
     viewer = await people.add("viewer")
     async with people.client(admin.token) as client:
         ended = await Dagbook(client, name).run("steps: [{name: a, command: 'true'}]\n")
-    usual = Usual(people.server)
-    for token, status, ways in ((None, 401, 1), ("wrong", 401, 2), (viewer.token, 200, 2)):
-        async with people.client(token) as client:
-            assert (await client.get(ended.path)).status_code == status
-        assert usual.count == ways
-    usual.end()
+    with Watched(layer_of(people.server, Polls)) as usual:
+        for token, status, ways in ((None, 401, 1), ("wrong", 401, 2), (viewer.token, 200, 2)):
+            async with people.client(token) as client:
+                assert (await client.get(ended.path)).status_code == status
+            assert usual.handed_on == ways
+
+
+async def test_what_goes_wrong_is_told_on_the_usual_way(
+    dagbook: Dagbook, usual: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ValueError("of its own making")
+
+    ended = await dagbook.run("steps: [{name: a, command: 'true'}]\n")
+    before = usual.handed_on
+    monkeypatch.setattr(polls, "read_details", fail)
+    assert (await dagbook.client.get(ended.path)).json()["dagRunDetails"]["statusLabel"] == "succeeded"
+    assert usual.handed_on == before + 1

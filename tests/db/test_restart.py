@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
+from app.db.repositories import services
 from tests.conftest import POSTGRES
 
 
@@ -119,3 +121,36 @@ async def test_a_transaction_that_stands_still_is_given_up_and_told_as_unavailab
         await opened.write(fall_asleep)
     await opened.write(keep_two)
     assert await opened.read(numbers) == [1, 2]
+
+
+@pytest.fixture
+def stand_still(server: Server) -> Callable[[ReadConnection], list[int]]:
+    """Look twice, and in between let another server end all who fell asleep."""
+    address = (Path(server._directory) / "url").read_text().split()[0]
+
+    async def end_sleepers() -> None:
+        other = await Database.open(address)
+        await other.write(lambda connection: services.end_sleepers(connection, seconds=0))
+        await other.close()
+
+    def look(connection: ReadConnection) -> list[int]:
+        numbers(connection)
+        thread = threading.Thread(target=lambda: asyncio.run(end_sleepers()))
+        thread.start()
+        thread.join()
+        return numbers(connection)
+
+    return look
+
+
+async def test_who_fell_asleep_inside_a_transaction_is_ended_by_another_server(
+    opened: Database, stand_still: Callable[[ReadConnection], list[int]]
+) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await opened.write(stand_still)
+
+
+async def test_what_reads_without_limits_of_time_is_not_taken_for_asleep(
+    opened: Database, stand_still: Callable[[ReadConnection], list[int]]
+) -> None:
+    assert await opened.snapshot(stand_still) == [1]

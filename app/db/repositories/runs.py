@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from app.db.database import ReadConnection, WriteConnection
@@ -269,22 +269,6 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
     )
     names = OpenAttempt.__struct_fields__
     return [OpenAttempt(**dict(zip(names, row, strict=True))) for row in rows]
-
-
-# PostgreSQL ends a session by itself only between two statements, not while it waits for the rest of one.
-_end_sleepers = text(
-    """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
-    AND application_name = current_setting('application_name')
-    AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
-    AND state_change < clock_timestamp() - interval '5 seconds'"""
-)
-
-
-def end_sleepers(connection: ReadConnection) -> None:
-    """End the sessions of servers that fell asleep inside a transaction, for others wait for what those have locked."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(_end_sleepers)
 
 
 def take_over(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: str) -> bool:

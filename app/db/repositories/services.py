@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.orm import aliased
 
 from app.db.base import UtcDateTime
@@ -56,6 +56,25 @@ _find_tasks = (
 def add(connection: WriteConnection, row: dict[str, Any]) -> None:
     """Register a server."""
     connection.execute(insert(Service).values(**row))
+
+
+# PostgreSQL ends a session by itself only between two statements, not while it waits for the rest of one.
+_end_sleepers = text(
+    """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+    AND application_name = current_setting('application_name')
+    AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
+    AND state_change < clock_timestamp() - make_interval(secs => :seconds)"""
+)
+
+
+def end_sleepers(connection: WriteConnection, seconds: float = 5) -> None:
+    """End the sessions of servers that fell asleep inside a transaction: others wait for what those have locked.
+
+    Of the pools alone: what reads without limits of time has another name.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_end_sleepers, {"seconds": seconds})
 
 
 def renew(connection: WriteConnection, service: str, at: datetime, lease_until: datetime) -> None:
