@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from sqlalchemy import select
 
@@ -34,7 +32,6 @@ class Database:
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
-        self._writes: set[asyncio.Task[Any]] = set()
         self._listeners: list[Callable[[set[str]], None]] = []
 
     def on_commit(self, listener: Callable[[set[str]], None]) -> None:
@@ -108,12 +105,6 @@ class Database:
         never when a later durable write is kept. A database on another machine keeps it all the
         same: it may fail alone, and who wrote before would go on behind a gap.
         """
-        task = asyncio.create_task(self._write(work, durable=durable))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        return await asyncio.shield(task)
-
-    async def _write(self, work: Write[T], *, durable: bool) -> T:
         told: set[str] = set()
 
         def noted(connection: WriteConnection) -> T:
@@ -121,11 +112,12 @@ class Database:
             return work(connection)
 
         with telling_unavailable(self.dialect):
-            done = await self._engines.write(noted, durable=durable)
+            return await self._engines.write(noted, lambda: self._tell(told), durable=durable)
+
+    def _tell(self, told: set[str]) -> None:
         if told:
             for listener in self._listeners:
                 listener(told)
-        return done
 
     @asynccontextmanager
     async def alone(self, purpose: str) -> AsyncIterator[bool]:
@@ -139,7 +131,6 @@ class Database:
 
     async def close(self) -> None:
         """Finish the writes that were asked for, then close all connections; harmless when repeated."""
-        await asyncio.gather(*self._writes, return_exceptions=True)
         await self._engines.close()
 
 

@@ -42,8 +42,8 @@ class Engines(Protocol):
     async def snapshot(self, work: Read[T]) -> T:
         """Run work that only reads and sees one state throughout."""
 
-    async def write(self, work: Write[T], *, durable: bool) -> T:
-        """Run work in a transaction."""
+    async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:
+        """Run work in a transaction, and ``committed`` after it, whether or not the caller still waits."""
 
     @property
     def wakeups(self) -> Wakeups | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
 from time import monotonic
@@ -51,6 +52,7 @@ class Postgres:
         self._readers: AsyncEngine = self._engine.execution_options(postgresql_readonly=True)
         self._outside: AsyncEngine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._stamp = Shared(self._read_stamp)
+        self._writes: set[asyncio.Task[Any]] = set()
         _notice_lost_connections(self._engine.sync_engine)
 
     async def read(self, work: Read[T]) -> T:
@@ -86,10 +88,18 @@ class Postgres:
         finally:
             await engine.dispose()
 
-    async def write(self, work: Write[T], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
+    async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
         """Run work in a transaction; all of them wait for the disk."""
+        task = asyncio.create_task(self._write(work, committed))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)
+
+    async def _write(self, work: Write[T], committed: Callable[[], None]) -> T:
         async with self._engine.begin() as connection:
-            return await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
+            done = await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
+        committed()
+        return done
 
     @cached_property
     def wakeups(self) -> Wakeups:
@@ -103,7 +113,8 @@ class Postgres:
             yield bool(await connection.scalar(select(func.pg_try_advisory_lock(func.hashtext(purpose)))))
 
     async def close(self) -> None:
-        """Close the pool."""
+        """Finish the writes that were asked for, then close the pool."""
+        await asyncio.gather(*self._writes, return_exceptions=True)
         await self._engine.dispose()
 
 

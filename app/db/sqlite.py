@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 from app.db.engines import Read, ReadConnection, Stamp, T, Write, WriteConnection
 from app.db.failure import as_sqlalchemy
+from app.db.thread import WorkThread
 from app.db.wakeups import Wakeups
 
 _READERS = 4
@@ -43,7 +44,7 @@ class Sqlite:
         self._readers = _Readers(plain)
         self._glancer = _SteadyConnection(create_engine(plain), writes=False, busy=_GLANCE_BUSY_MILLISECONDS)
         self._writer = _SteadyConnection(create_engine(plain), writes=True, busy=_BUSY_MILLISECONDS)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._thread = WorkThread("sqlite-writer")
         self._checkpointer = Checkpointer(url.database or "")
         self._closed = False
         self._purposes: set[str] = set()
@@ -65,16 +66,18 @@ class Sqlite:
         """Run work as ``read`` does: every transaction of SQLite sees one state."""
         return await self.read(work)
 
-    async def write(self, work: Write[T], *, durable: bool) -> T:
+    async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:
         """Run work in the writer's thread, one after the other."""
 
         def whole() -> T:
             self._writer.sync("FULL" if durable else "NORMAL")
             return self._writer.run(lambda plain: work(WriteConnection(ReadConnection(plain))))
 
-        done = await asyncio.get_running_loop().run_in_executor(self._thread, whole)
-        self._checkpointer.note(_PAGES if durable else _BULK_PAGES)
-        return done
+        def told() -> None:
+            self._checkpointer.note(_PAGES if durable else _BULK_PAGES)
+            committed()
+
+        return await self._thread.run(whole, told)
 
     @property
     def wakeups(self) -> Wakeups | None:
@@ -99,8 +102,8 @@ class Sqlite:
         self._closed = True
         await self._readers.close()
         self._glancer.close()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.close)
-        self._thread.shutdown()
+        await self._thread.run(self._writer.close, lambda: None)
+        await self._thread.close()
         await self._checkpointer.close()
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from app.db import sqlite
-from app.db.database import Database, ReadConnection, WriteConnection
+from app.db.database import VISIBLE, Database, ReadConnection, WriteConnection, note_told
 from app.db.failure import DatabaseUnavailable
 from app.db.models import Run
 from tests.db.rows import add_whole_run, run_sql, table_of
@@ -150,6 +150,23 @@ async def test_a_cancelled_caller_cuts_no_write_in_half_and_leaves_no_lock(count
     async with asyncio.timeout(BOUND_SECONDS):
         await counting.write(add_one)
     assert await counting.read(counter) == 3
+
+
+async def test_what_a_write_tells_is_heard_when_its_caller_was_cancelled(counting: Database) -> None:
+    heard = asyncio.Event()
+    counting.on_commit(lambda _: heard.set())
+    async with held_up(counting) as work:
+
+        def telling(connection: WriteConnection) -> None:
+            work(connection)
+            note_told(connection, VISIBLE)
+
+        task = asyncio.create_task(counting.write(telling))
+        await begun(counting, task)
+        task.cancel()
+        assert not heard.is_set()
+    async with asyncio.timeout(BOUND_SECONDS):
+        await heard.wait()
 
 
 async def test_closing_waits_for_the_writes_that_were_asked_for(counting: Database, database_url: str) -> None:
