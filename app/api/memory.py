@@ -131,11 +131,18 @@ class _Listener:
 
 def may_be_known(scope: Any) -> bool:
     """Whether the answer to a request is the same for everybody who may ask."""
-    return (
-        scope["type"] == ScopeType.HTTP
-        and scope["method"] == "GET"
-        and all(name != _ASKED_ELSEWHERE for name, _ in scope["headers"])
-    )
+    return scope["type"] == ScopeType.HTTP and scope["method"] == "GET" and not is_of_another_site(scope)
+
+
+def is_of_another_site(scope: Any) -> bool:
+    """Whether a request says whose page has caused it, which its answer then speaks of."""
+    return any(name == _ASKED_ELSEWHERE for name, _ in scope["headers"])
+
+
+async def send_json(send: Send, body: bytes) -> None:
+    """Send an answer that is in JSON already."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send_whole(send, headers, body)
 
 
 async def send_whole(send: Send, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -16,7 +16,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from app.api.controllers.runs import get_run, read_details
 from app.api.deps import Parts
 from app.api.guards import lets_in, needs_of
-from app.api.memory import may_be_known, send_whole
+from app.api.memory import may_be_known, send_json
 from app.api.schemas.runs import DAGRunAnswer
 
 _PLAIN = "([A-Za-z0-9_.-]+)"
@@ -38,8 +38,7 @@ class Polls:
         if body is None:
             await self._app(scope, receive, send)
             return
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        await send_whole(send, headers, body)
+        await send_json(send, body)
 
     async def _answer(self, scope: Any) -> bytes | None:
         if not may_be_known(scope) or scope["query_string"] or (names := self._path.fullmatch(scope["path"])) is None:

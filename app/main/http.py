@@ -58,6 +58,7 @@ from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_unspecified
 from app.api.slashes import SlashesInNames
+from app.api.starts import Starts
 from app.auth.roles import Needs
 from app.settings import Settings
 from app.telemetry.traffic import Traffic
@@ -106,7 +107,8 @@ def make_application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Tr
     own = () if is_unspecified(settings.host) else (settings.host,)
     # Inside: it tells answers apart by their paths, in which a name's slash is not one between segments any more.
     remembering = Memory(app, parts.database, parts.access, parts.now)
-    routed = SlashesInNames(Polls(remembering, parts, path), path)
+    short = Starts(Polls(remembering, parts, path), parts, path, settings.max_body_bytes)
+    routed = SlashesInNames(short, path)
     kept = Gatekeeper(routed, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
     whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
     return TrustedProxies(whole, settings.trusted_proxies) if settings.trusted_proxies else whole

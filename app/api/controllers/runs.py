@@ -57,6 +57,11 @@ async def start_text(
     data: JSONBody[StartInline], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> StartedRun:
     """Run a definition that is not stored as a DAG."""
+    return await start_from(parts, data, caller)
+
+
+async def start_from(parts: Parts, data: StartInline, caller: Caller) -> StartedRun:
+    """Run a text as somebody asks for it; raises AppError."""
     start = Start(
         params=data.params or "",
         run_id=data.dag_run_id or "",
