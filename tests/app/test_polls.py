@@ -13,15 +13,19 @@ from app.api.polls import Polls
 from app.main import Server
 from tests.app.dagbook import Dagbook, Watched, client_of, layer_of, serving
 from tests.app.people import People
+from tests.conftest import Copies
 
 USUAL = {"remoteNode": "local"}  # says nothing, but any query goes the usual way
 WAITS = "steps:\n  - {name: a, command: 'echo ready; sleep 600'}\n"
 
 
-@pytest.fixture(params=["", "/base"])
-async def server(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
-    async with serving(database_url, tmp_path / "home", base_path=request.param) as server:
-        yield server
+@pytest.fixture(scope="module", params=["", "/base"])
+async def server(
+    request: pytest.FixtureRequest, copies: Copies, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Server]:
+    async for url in copies.copy():
+        async with serving(url, tmp_path_factory.mktemp("home"), base_path=request.param) as server:
+            yield server
 
 
 @pytest.fixture
