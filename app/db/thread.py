@@ -1,6 +1,6 @@
-"""A thread that does one thing after the other for a loop, at a third of what an executor's hand-over costs.
+"""A thread that does one thing after the other for a loop.
 
-Each write of a run's way goes through it: an executor keeps a future of its own beside the loop's, and
+Every write goes through it, which an executor makes dearer: it keeps a future of its own beside the loop's, and
 tells the one of the other, which takes a lock, two callbacks and another round of the loop.
 """
 
@@ -28,12 +28,18 @@ class WorkThread:
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._closed = False
         # Whoever forgets to close it shall not keep the process alive.
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def run(self, work: Callable[[], T], then: Callable[[], None]) -> asyncio.Future[T]:
-        """Let work be done; ``then`` runs in the loop when it was, even when nobody waits any more."""
+        """Let work be done; ``then`` runs in the loop when it was, even when nobody waits any more.
+
+        RuntimeError when it is closed.
+        """
+        if self._closed:
+            raise RuntimeError("nothing is done any more by a thread that was closed")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         self._jobs.put(_Job(loop, done, work, then))
@@ -41,6 +47,7 @@ class WorkThread:
 
     async def close(self) -> None:
         """Do what was asked for and end; harmless when repeated."""
+        self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 

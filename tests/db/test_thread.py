@@ -67,6 +67,13 @@ async def test_closing_does_what_was_asked_for_before() -> None:
     await thread.close()
 
 
+async def test_a_closed_thread_says_that_it_does_nothing_any_more() -> None:
+    thread = WorkThread("closed")
+    await thread.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        thread.run(nothing, nothing)
+
+
 async def test_a_loop_that_has_ended_does_not_end_the_thread(thread: WorkThread) -> None:
     go = Event()
 
