@@ -6,7 +6,6 @@ inside one process. Between processes they take turns by themselves.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sqlite3
@@ -19,7 +18,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, NullPool, inspect, select
+from sqlalchemy import Connection, NullPool, create_engine, inspect, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.expression import table
 
@@ -133,21 +132,42 @@ def _create_engine(url: str, *, writes: bool) -> AsyncEngine:
 async def _walk(url: str, step: Step, move: Callable[[Config, str], None]) -> None:
     path = sqlite_path(url)
     if path is not None:
-        _make_private_file(path)
-    copied = False
+        _walk_file(url, path, step, move)
+        return
     async with open_for_migration(url) as connection:
-        while True:
-            async with connection.begin():
-                await connection.run_sync(_take_turn)
-                here = await connection.run_sync(read_revision)
-                target = _choose(step, here)
-                if target is None:
-                    return
-                if path is not None and not copied and await connection.run_sync(_has_rows):
-                    await asyncio.to_thread(_copy, path, here or "base")
-                    copied = True
-                await connection.run_sync(_move, move, target)
-            _log.info("the database is at revision %s now", target)
+        await connection.run_sync(_walk_through, step, move, None)
+
+
+def _walk_file(url: str, path: Path, step: Step, move: Callable[[Config, str], None]) -> None:
+    """Walk with the driver itself: the async one would go to its thread and back thousands of times.
+
+    The loop waits, but nothing is served before the database is what it has to be.
+    """
+    _make_private_file(path)
+    engine = create_engine(parse_url(url).set(drivername="sqlite"), poolclass=NullPool)
+    prepare_sqlite(engine, writes=True, busy=_BUSY_MILLISECONDS)
+    try:
+        with telling_unavailable(engine.dialect.name), engine.connect() as connection:
+            _walk_through(connection, step, move, path)
+    finally:
+        engine.dispose()
+
+
+def _walk_through(connection: Connection, step: Step, move: Callable[[Config, str], None], path: Path | None) -> None:
+    scripts = ScriptDirectory.from_config(build_config(None))
+    copied = False
+    while True:
+        with connection.begin():
+            _take_turn(connection)
+            here = read_revision(connection)
+            target = _choose(scripts, step, here)
+            if target is None:
+                return
+            if path is not None and not copied and _has_rows(connection):
+                _copy(path, here or "base")
+                copied = True
+            move(build_config(connection), target)
+        _log.info("the database is at revision %s now", target)
 
 
 def _take_turn(connection: Connection) -> None:
@@ -156,15 +176,10 @@ def _take_turn(connection: Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
 
 
-def _choose(step: Step, here: str | None) -> str | None:
-    scripts = ScriptDirectory.from_config(build_config(None))
+def _choose(scripts: ScriptDirectory, step: Step, here: str | None) -> str | None:
     if here is not None and here not in {script.revision for script in scripts.walk_revisions()}:
         raise UnknownRevision(here)
     return step(scripts, here)
-
-
-def _move(connection: Connection, move: Callable[[Config, str], None], target: str) -> None:
-    move(build_config(connection), target)
 
 
 def _has_rows(connection: Connection) -> bool:
