@@ -14,6 +14,7 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db.database import WriteConnection
+from app.db.repositories import services
 from app.db.url import parse_url
 from tests.process import conftest, invariants, store
 from tests.process.postgres import Cluster
@@ -192,11 +193,19 @@ def test_a_server_whose_runs_were_ended_meanwhile_leaves_no_process_of_them(pair
     wait_for("the step", lambda: _witness(tmp_path))
     pair.second.kill()
     pair.first.send(signal.SIGSTOP)
+    wait_for("an end of what it keeps locked", lambda: store.write(pair.first.database_url, _is_nothing_locked))
     store.write(pair.first.database_url, _end_all_runs)
     pair.first.send(signal.SIGCONT)
     wait_for("the end of the step", lambda: not pair.first.shims())
     assert pair.first.api.run(run_id)["statusLabel"] == "failed"
     assert _witness(tmp_path) == [f"{run_id} first"]
+
+
+def _is_nothing_locked(connection: WriteConnection) -> bool:
+    """See to what a living server of the other machine would see to, in case ours fell asleep in a transaction."""
+    services.end_sleepers(connection, seconds=0)
+    others = "pid <> pg_backend_pid() AND datname = current_database() AND xact_start IS NOT NULL"
+    return not connection.exec_driver_sql(f"SELECT 1 FROM pg_stat_activity WHERE {others}").first()  # noqa: S608
 
 
 def _end_all_runs(connection: WriteConnection) -> None:
