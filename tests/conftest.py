@@ -20,11 +20,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.db.database import Database
 from app.db.upgrade import upgrade
 from app.db.url import parse_url
+from tests.memory import find_memory
 
 ROOT = Path(__file__).parent.parent
 POSTGRES = ROOT / "scripts" / "postgres"
-MEMORY = Path("/dev/shm")
-MEMORY_BYTES = 4 * 1024**3
 
 
 def pytest_collection_finish() -> None:
@@ -103,20 +102,13 @@ def postgres_url() -> Iterator[str]:
     if given:
         yield given
         return
-    directory = tempfile.mkdtemp(prefix="dagbook-postgres-", dir=_find_memory())
+    directory = tempfile.mkdtemp(prefix="dagbook-postgres-", dir=find_memory())
     started = subprocess.run([POSTGRES, "start", directory], capture_output=True, text=True, check=False)
     if started.returncode:
         pytest.fail(f"scripts/postgres could not start a server:\n{started.stderr}")
     yield started.stdout.strip()
     subprocess.run([POSTGRES, "stop", directory], check=True)
     shutil.rmtree(directory)
-
-
-def _find_memory() -> Path | None:
-    """Find room in memory, if there is enough: a database is some 300 files, which take long to make on a disk."""
-    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < MEMORY_BYTES:
-        return None
-    return MEMORY
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

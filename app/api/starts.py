@@ -1,9 +1,9 @@
 """The short way of the request that begins a run from a text: ``POST /dag-runs``.
 
-As with ``app.api.polls``, most of what its answer costs would be the framework's ways of finding, reading and checking
-what any request may bring. Who asks is found out as on the usual way, the same function starts the run, and what that
-refuses is answered by the same handlers. Whatever is out of the ordinary before that (a query, a caller without rights,
-a body that cannot be read) goes the usual way: nothing has been begun then.
+As with ``app.api.polls``, two fifths of what its answer costs would be the framework's ways of finding, reading and
+checking what any request may bring. Who asks is found out as on the usual way, the same function starts the run, and
+what that refuses is answered by the same handlers. Whatever is out of the ordinary before that (a query, a caller
+without rights, a body that cannot be read) goes the usual way: nothing has been begun then.
 """
 
 from __future__ import annotations

@@ -6,11 +6,12 @@ inside one process. Between processes they take turns by themselves.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -131,43 +132,58 @@ def _create_engine(url: str, *, writes: bool) -> AsyncEngine:
 
 async def _walk(url: str, step: Step, move: Callable[[Config, str], None]) -> None:
     path = sqlite_path(url)
-    if path is not None:
-        _walk_file(url, path, step, move)
+    walk = _Walk(step, move, path)
+    if path is None:
+        async with open_for_migration(url) as connection:
+            while await connection.run_sync(walk.advance):
+                pass
         return
-    async with open_for_migration(url) as connection:
-        await connection.run_sync(_walk_through, step, move, None)
+    with _open_file(url, path) as file:
+        while walk.advance(file):  # noqa: ASYNC110 - it waits for nothing
+            await asyncio.sleep(0)  # whoever wants to end this is heard between two revisions
 
 
-def _walk_file(url: str, path: Path, step: Step, move: Callable[[Config, str], None]) -> None:
-    """Walk with the driver itself: the async one would go to its thread and back thousands of times.
+@contextmanager
+def _open_file(url: str, path: Path) -> Iterator[Connection]:
+    """Connect to a SQLite file by the driver itself: the async one goes to its thread and back for each statement.
 
-    The loop waits, but nothing is served before the database is what it has to be.
+    The loop waits for each revision, but nothing is served before the database is what it has to be.
     """
     _make_private_file(path)
     engine = create_engine(parse_url(url).set(drivername="sqlite"), poolclass=NullPool)
     prepare_sqlite(engine, writes=True, busy=_BUSY_MILLISECONDS)
     try:
         with telling_unavailable(engine.dialect.name), engine.connect() as connection:
-            _walk_through(connection, step, move, path)
+            yield connection
     finally:
         engine.dispose()
 
 
-def _walk_through(connection: Connection, step: Step, move: Callable[[Config, str], None], path: Path | None) -> None:
-    scripts = ScriptDirectory.from_config(build_config(None))
-    copied = False
-    while True:
+class _Walk:
+    """The way of a database from revision to revision."""
+
+    def __init__(self, step: Step, move: Callable[[Config, str], None], path: Path | None) -> None:
+        """``path`` is the file of a SQLite database, which is copied before it is changed."""
+        self._step = step
+        self._move = move
+        self._path = path
+        self._scripts = ScriptDirectory.from_config(build_config(None))
+        self._copied = False
+
+    def advance(self, connection: Connection) -> bool:
+        """Bring the database one revision further; False when there is nowhere to go."""
         with connection.begin():
             _take_turn(connection)
             here = read_revision(connection)
-            target = _choose(scripts, step, here)
+            target = _choose(self._scripts, self._step, here)
             if target is None:
-                return
-            if path is not None and not copied and _has_rows(connection):
-                _copy(path, here or "base")
-                copied = True
-            move(build_config(connection), target)
+                return False
+            if self._path is not None and not self._copied and _has_rows(connection):
+                _copy(self._path, here or "base")
+                self._copied = True
+            self._move(build_config(connection), target)
         _log.info("the database is at revision %s now", target)
+        return True
 
 
 def _take_turn(connection: Connection) -> None:

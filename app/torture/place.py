@@ -40,13 +40,16 @@ def own_ground(server: str, *, keep: bool = False) -> Iterator[Ground]:
             shutil.rmtree(directory)
 
 
-def make_database(server: str) -> str:
-    """Make an empty database on a PostgreSQL server and return its address; raises TortureError."""
+def make_database(server: str, like: str = "") -> str:
+    """Make a database on a PostgreSQL server, empty or as another one there, and return its address.
+
+    Raises TortureError.
+    """
     if sqlite_path(server) is not None:
         raise TortureError("a SQLite database needs no address: the torture makes one in a folder of its own")
     name = f"dagbook_torture_{secrets.token_hex(4)}"
     try:
-        _execute(server, f"CREATE DATABASE {name}")
+        _execute(server, f"CREATE DATABASE {name} TEMPLATE {make_url(like).database if like else 'template1'}")
     except DBAPIError as error:
         raise TortureError(
             f"no database can be made there: {error.orig}; let the user make some, as by "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import httpx
 import msgspec
@@ -17,6 +17,7 @@ from app.settings import read
 from tests.waiting import come_true
 
 T = TypeVar("T")
+USUAL = {"remoteNode": "local"}  # says nothing, but no request with a query goes a short way
 LOCAL_TOKEN = "local token"  # noqa: S105 - of tests
 
 
@@ -102,9 +103,9 @@ async def serving(database_url: str, home: Path, **settings: str) -> AsyncIterat
         yield server
 
 
-def client_of(server: Server) -> httpx.AsyncClient:
+def client_of(server: Server, base: str = "") -> httpx.AsyncClient:
     transport = httpx.ASGITransport(server.app)  # type: ignore[arg-type]  # one ASGI, two spellings of its types
-    return httpx.AsyncClient(transport=transport, base_url=f"http://localhost{API_PATH}")
+    return httpx.AsyncClient(transport=transport, base_url=f"http://localhost{base}{API_PATH}")
 
 
 def layer_of(server: Server, kind: type[T]) -> T:
@@ -118,6 +119,18 @@ def layer_of(server: Server, kind: type[T]) -> T:
 def routes_of(server: Server) -> Litestar:
     """Return the application that knows the routes."""
     return layer_of(server, Litestar)
+
+
+class Based(NamedTuple):
+    """A server below a path, and a client of it."""
+
+    server: Server
+    client: httpx.AsyncClient
+
+
+def headers_told(answer: httpx.Response) -> dict[str, str]:
+    """Return the headers of an answer but its number."""
+    return {name: value for name, value in answer.headers.items() if name != "x-request-id"}
 
 
 class Watched:

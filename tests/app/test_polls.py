@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -10,46 +10,27 @@ import pytest
 
 from app.api import polls
 from app.api.polls import Polls
-from app.main import Server
-from tests.app.dagbook import Dagbook, Watched, client_of, layer_of, serving
+from tests.app.dagbook import USUAL, Based, Dagbook, Watched, client_of, headers_told, layer_of, serving
 from tests.app.people import People
-from tests.conftest import Copies
 
-USUAL = {"remoteNode": "local"}  # says nothing, but any query goes the usual way
 WAITS = "steps:\n  - {name: a, command: 'echo ready; sleep 600'}\n"
 
 
-@pytest.fixture(scope="module", params=["", "/base"])
-async def server(
-    request: pytest.FixtureRequest, copies: Copies, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Server]:
-    async for url in copies.copy():
-        async with serving(url, tmp_path_factory.mktemp("home"), base_path=request.param) as server:
-            yield server
-
-
 @pytest.fixture
-def usual(server: Server) -> Iterator[Watched]:
+def usual(based: Based) -> Iterator[Watched]:
     """Count the requests that go the usual way."""
-    with Watched(layer_of(server, Polls)) as watched:
+    with Watched(layer_of(based.server, Polls)) as watched:
         yield watched
 
 
 @pytest.fixture
-async def dagbook(server: Server, name: str, request: pytest.FixtureRequest) -> AsyncIterator[Dagbook]:
-    async with client_of(server) as client:
-        base = request.node.callspec.params["server"]
-        client.base_url = client.base_url.copy_with(path=f"{base}{client.base_url.path}")
-        yield Dagbook(client, name)
+def dagbook(based: Based, name: str) -> Dagbook:
+    return Dagbook(based.client, name)
 
 
 def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
     """Return all of an answer but its number."""
-    return (
-        answer.status_code,
-        {key: value for key, value in answer.headers.items() if key != "x-request-id"},
-        answer.content,
-    )
+    return answer.status_code, headers_told(answer), answer.content
 
 
 async def compare(dagbook: Dagbook, usual: Watched, path: str) -> httpx.Response:

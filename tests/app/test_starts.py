@@ -13,48 +13,30 @@ from app.api import starts
 from app.api.controllers import runs
 from app.api.starts import Starts
 from app.db.failure import DatabaseUnavailable
-from app.main import Server
-from tests.app.dagbook import Dagbook, Watched, client_of, layer_of, serving
+from tests.app.dagbook import USUAL, Based, Dagbook, Watched, client_of, headers_told, layer_of, serving
 from tests.app.people import People
-from tests.conftest import Copies
 
-USUAL = {"remoteNode": "local"}  # says nothing, but any query goes the usual way
 SPEC = "maxActiveRuns: 10\nsteps: [{name: a, command: 'true'}]\n"
 
 
-@pytest.fixture(scope="module", params=["", "/base"])
-async def server(
-    request: pytest.FixtureRequest, copies: Copies, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Server]:
-    async for url in copies.copy():
-        async with serving(
-            url, tmp_path_factory.mktemp("home"), base_path=request.param, max_body_bytes="20000"
-        ) as server:
-            yield server
-
-
 @pytest.fixture
-def usual(server: Server) -> Iterator[Watched]:
+def usual(based: Based) -> Iterator[Watched]:
     """Count the requests that go the usual way."""
-    with Watched(layer_of(server, Starts)) as watched:
+    with Watched(layer_of(based.server, Starts)) as watched:
         yield watched
 
 
 @pytest.fixture
-async def client(server: Server, request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(server) as client:
-        base = request.node.callspec.params["server"]
-        client.base_url = client.base_url.copy_with(path=f"{base}{client.base_url.path}")
-        yield client
+def client(based: Based) -> httpx.AsyncClient:
+    return based.client
 
 
 def told(answer: httpx.Response) -> tuple[int, dict[str, str], Any]:
     """Return all of an answer but the numbers of the request and of the run."""
-    headers = {key: value for key, value in answer.headers.items() if key != "x-request-id"}
     body = answer.json()
     if "dagRunId" in body:
         body["dagRunId"] = len(body["dagRunId"])
-    return answer.status_code, headers, body
+    return answer.status_code, headers_told(answer), body
 
 
 async def compare(client: httpx.AsyncClient, usual: Watched, body: dict[str, Any]) -> httpx.Response:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -71,6 +72,33 @@ async def test_a_database_without_tables_is_at_no_revision(empty_url: str) -> No
     assert await current(empty_url) is None
     path = sqlite_path(empty_url)
     assert path is None or not path.exists()
+
+
+async def test_an_upgrade_that_is_to_end_does_so_between_two_revisions(
+    empty_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "app.db.upgrade")
+    upgrading = asyncio.create_task(upgrade(empty_url))
+    with watching("app.db.upgrade", upgrading.cancel), pytest.raises(asyncio.CancelledError):
+        await upgrading
+    assert await current(empty_url) == "0001"
+    await upgrade(empty_url)
+    assert await check(empty_url) == []
+
+
+@contextmanager
+def watching(logger: str, then: Callable[[], object]) -> Iterator[None]:
+    """Do something whenever something is told."""
+
+    def heard(_: logging.LogRecord) -> bool:
+        then()
+        return True
+
+    logging.getLogger(logger).addFilter(heard)
+    try:
+        yield
+    finally:
+        logging.getLogger(logger).removeFilter(heard)
 
 
 async def test_up_down_and_up_again_with_rows_inside(empty_url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,13 +23,27 @@ def cluster() -> Iterator[Cluster]:
     started.remove()
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with all tables."""
+    path = tmp_path_factory.mktemp("migrated") / "dagbook.sqlite3"
+    store.migrate(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def make_url(request: pytest.FixtureRequest) -> Callable[[Path], str]:
-    """Make an empty database; on SQLite it lies in the given home."""
-    if request.param == "sqlite":
-        return lambda home: f"sqlite:///{home}/dagbook.sqlite3"
-    own: Cluster = request.getfixturevalue("cluster")
-    return lambda _home: store.make_database(own.url)
+    """Make a database with all tables and no rows; on SQLite it lies in the given home."""
+    if request.param == "postgresql":
+        own: Cluster = request.getfixturevalue("cluster")
+        return lambda _home: own.make_database()
+    migrated: Path = request.getfixturevalue("migrated_file")
+
+    def copy(home: Path) -> str:
+        home.mkdir(mode=0o700)
+        return f"sqlite:///{shutil.copy(migrated, home)}"
+
+    return copy
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import tempfile
 
+from tests.memory import find_memory
+from tests.process import store
 from tests.process.program import ROOT
 
 _SCRIPT = ROOT / "scripts" / "postgres"
@@ -16,8 +18,16 @@ class Cluster:
 
     def __init__(self) -> None:
         # Not below pytest's own folder: that one is closed to the account that PostgreSQL runs under.
-        self._directory = tempfile.mkdtemp(prefix="dagbook-postgres-")
+        self._directory = tempfile.mkdtemp(prefix="dagbook-postgres-", dir=find_memory())
         self.url = self.start()
+        self._template = ""
+
+    def make_database(self) -> str:
+        """Make a database with all tables, which its first server need not make."""
+        if not self._template:
+            self._template = store.make_database(self.url)
+            store.migrate(self._template)
+        return store.make_database(self.url, self._template)
 
     def start(self) -> str:
         done = subprocess.run([_SCRIPT, "start", self._directory], capture_output=True, text=True, check=False)

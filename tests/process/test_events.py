@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.process import conftest, invariants, store
+from tests.process import conftest, invariants
 from tests.process.postgres import Cluster
 from tests.process.program import Program
 
@@ -93,7 +93,7 @@ def test_what_happened_around_a_crash_is_told_by_the_next_server(program: Progra
 
 @pytest.fixture
 def pair(tmp_path: Path, cluster: Cluster) -> Iterator[tuple[Program, Program]]:
-    url = store.make_database(cluster.url)
+    url = cluster.make_database()
     servers = tuple(Program(tmp_path / "home", url, log=tmp_path / f"{number}.log") for number in (1, 2))
     try:
         for server in servers:

@@ -33,7 +33,7 @@ def own_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def server(tmp_path: Path, own_cluster: Cluster) -> Iterator[Program]:
-    program = Program(tmp_path / "home", store.make_database(own_cluster.url))
+    program = Program(tmp_path / "home", own_cluster.make_database())
     try:
         yield program.start()
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.process import conftest, invariants, store
+from tests.process import conftest, invariants
 from tests.process.postgres import Cluster
 from tests.process.program import Program
 from tests.process.waiting import wait_for
@@ -63,7 +63,7 @@ def test_runs_that_wait_are_started_in_order_by_the_next_server(
 
 @pytest.fixture
 def pair(tmp_path: Path, cluster: Cluster) -> Iterator[tuple[Program, Program]]:
-    url = store.make_database(cluster.url)
+    url = cluster.make_database()
     servers = tuple(Program(tmp_path / "home", url, log=tmp_path / f"{number}.log") for number in (1, 2))
     try:
         for server in servers:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.process import conftest, invariants, store
+from tests.process import conftest, invariants
 from tests.process.postgres import Cluster
 from tests.process.program import Program, node
 from tests.process.waiting import wait_for
@@ -81,7 +81,7 @@ def test_a_retry_of_one_step_stays_one_when_its_server_is_killed(program: Progra
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[tuple[Program, Program]]:
-    url, folder = store.make_database(cluster.url), tmp_path_factory.mktemp("pair")
+    url, folder = cluster.make_database(), tmp_path_factory.mktemp("pair")
     first, second = (Program(folder / "home", url, log=folder / f"{name}.log") for name in ("first", "second"))
     servers = (first, second)
     try:

@@ -40,7 +40,7 @@ class Pair(NamedTuple):
 
 @pytest.fixture
 def pair(tmp_path: Path, cluster: Cluster) -> Iterator[Pair]:
-    url = store.make_database(cluster.url)
+    url = cluster.make_database()
     home = tmp_path / "home"
     servers = Pair(Program(home, url, log=tmp_path / "first.log"), Program(home, url, log=tmp_path / "second.log"))
     try:

@@ -47,7 +47,7 @@ def settings() -> dict[str, str]:
 
 @pytest.fixture
 def server(tmp_path: Path, cluster: Cluster, settings: dict[str, str]) -> Iterator[Program]:
-    url = store.make_database(cluster.url)
+    url = cluster.make_database()
     program = Program(tmp_path / "home", url, log=tmp_path / "server.log", settings=settings)
     try:
         yield program.start()
