@@ -25,6 +25,9 @@ from app.people.access import Access
 MOST_BYTES = 32 * 1024 * 1024
 _MOST_OF_ONE = MOST_BYTES // 32
 _OWN_BYTES = 1024  # about what an answer takes beside its body
+# New memory for the list of a thousand runs is a tenth of what the answer costs, for nothing if nobody asks again.
+_LARGE = 64 * 1024
+_MOST_ASKED = 1000
 _MEMORABLE = "memorable"
 _OK = 200
 # An answer to a page of another site says whose page may read it.
@@ -63,6 +66,7 @@ class Memory:
         self._moment: Moment | None = None
         self._answers: dict[_Key, _Answer] = {}
         self._bytes = 0
+        self._asked: dict[_Key, None] = {}  # what had a large answer, the last of them last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
@@ -98,11 +102,22 @@ class Memory:
     def _keep(self, answer: _Answer) -> None:
         if answer.size() > _MOST_OF_ONE or answer.key in self._answers:
             return
+        if answer.size() > _LARGE and not self._was_asked(answer.key):
+            return
         self._answers[answer.key] = answer
         self._bytes += answer.size()
         while self._bytes > MOST_BYTES:
             oldest = next(iter(self._answers))
             self._bytes -= self._answers.pop(oldest).size()
+
+    def _was_asked(self, key: _Key) -> bool:
+        """Whether the same was asked before, even if there was another answer then."""
+        known = key in self._asked
+        self._asked.pop(key, None)
+        self._asked[key] = None
+        if len(self._asked) > _MOST_ASKED:
+            del self._asked[next(iter(self._asked))]
+        return known
 
 
 class _Listener:

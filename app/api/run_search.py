@@ -144,7 +144,8 @@ def provide_run_filter(
     since = read_instant("fromDate", from_date)
     if from_date is None and to_date is None:
         since = run_page.since or _midnight(parts.now())
-    return RunFilter(status=status, since=since, before=read_instant("toDate", to_date), run_id_part=dag_run_id)
+    before = read_instant("toDate", to_date)
+    return RunFilter(status=status, since=since, before=before, run_id_part=dag_run_id or None)
 
 
 def _midnight(now: datetime) -> datetime:

@@ -71,6 +71,7 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
         if kind == SERVER:
             server.audit_sealer.start()
             server.parts.retention.start()
+            server.run_blocks.start()
         server.parts.feed.start()
         server.forgetting.start()
         if settings.scheduler_enabled and kind == SERVER:
@@ -79,6 +80,7 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
             yield server
         finally:
             await server.scheduler.stop()
+            await server.run_blocks.stop()
             await server.parts.retention.stop()
             await server.bell.stop()
             await server.dispatcher.stop()

@@ -190,3 +190,29 @@ async def test_no_more_is_kept_than_there_is_room_for(
     for number in range(40):
         await client.get(f"/dag-runs?limit=1&name={number}")
         assert sum(answer.size() for answer in kept._answers.values()) == kept._bytes <= 10_000
+
+
+async def test_a_large_answer_is_kept_from_its_second_time_on(
+    server: Server, client: httpx.AsyncClient, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_LARGE", 0)
+    kept, path = memory_of(server), f"/dag-runs?name={name}"
+
+    async def is_kept() -> bool:
+        await client.get(path)
+        return any(key[1] == f"name={name}".encode() for key in kept._answers)
+
+    assert not await is_kept()
+    await come_true(is_kept)
+
+
+async def test_what_was_asked_is_not_remembered_for_ever(
+    server: Server, client: httpx.AsyncClient, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_LARGE", 0)
+    monkeypatch.setattr(memory, "_MOST_ASKED", 3)
+    asked = memory_of(server)._asked
+    asked.clear()
+    for number in (1, 2, 3, 1, 4):
+        await client.get(f"/dag-runs?name={name}{number}")
+    assert [key[1] for key in asked] == [f"name={name}{number}".encode() for number in (3, 1, 4)]

@@ -41,7 +41,7 @@ def recorded() -> Iterator[list[str]]:
     [
         ("/dag-runs", 1),
         ("/dag-runs/{name}?status=4", 1),
-        ("/dag-runs?name={name}", 2),
+        ("/dag-runs?name={name}", 3),
         ("/dag-runs?limit=2", 1),
         ("/dag-runs/{name}?tag=a&param=B=1&error=x&minDuration=1", 3),
         ("/dags/{name}/statistics", 2),

@@ -88,7 +88,7 @@ async def enqueue_text(
 @get("/dag-runs/enqueue", needs=Needs.READ, repeated=REPEATED, include_in_schema=False)
 async def list_runs_of_dag_called_enqueue(
     request: ApiRequest, parts: NamedDependency[Parts], run_search: NamedDependency[RunSearch]
-) -> DAGRuns:
+) -> Response[DAGRuns]:
     """List the runs of a DAG that is called like the path, which hides them."""
     return await list_named(request, parts, "enqueue", run_search)
 

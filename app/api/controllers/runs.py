@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
@@ -22,6 +22,7 @@ from app.api.present import listed_run, run_details, time_text
 from app.api.queues import waiting_for
 from app.api.requests import ApiRequest
 from app.api.run_search import REPEATED, RunSearch, is_possible, is_short
+from app.api.run_texts import form_of, write_list
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, DAGRunSummary, Log, StartedRun, StartInline
 from app.auth.caller import Caller
 from app.auth.origin import Action
@@ -79,13 +80,13 @@ async def list_runs(
     parts: NamedDependency[Parts],
     run_search: NamedDependency[RunSearch],
     name: params.Text = None,
-) -> DAGRuns:
+) -> Response[DAGRuns]:
     """List runs, newest first, at most 1000; without dates those created since 00:00 UTC today.
 
     Without ``subRuns`` these are root runs. ``nextCursor`` of the answer, given as ``cursor``, continues the list; a
     page may have fewer runs than ``limit``, or none, and yet be continued: looking on took too long for one answer.
     """
-    return await _list(request, parts, run_search, replace(run_search.filter, name_part=name))
+    return await _list(request, parts, run_search, replace(run_search.filter, name_part=name or None))
 
 
 @get(
@@ -100,25 +101,30 @@ async def list_runs_of_name(
     name: params.AnyDagName,
     parts: NamedDependency[Parts],
     run_search: NamedDependency[RunSearch],
-) -> DAGRuns:
+) -> Response[DAGRuns]:
     """List runs of one DAG name, which need not exist any more, as listDAGRuns does."""
     return await list_named(request, parts, name, run_search)
 
 
-async def list_named(request: ApiRequest, parts: Parts, name: str, search: RunSearch) -> DAGRuns:
+async def list_named(request: ApiRequest, parts: Parts, name: str, search: RunSearch) -> Response[DAGRuns]:
     """List runs of one DAG name."""
     return await _list(request, parts, search, replace(search.filter, name=name))
 
 
-async def _list(request: ApiRequest, parts: Parts, search: RunSearch, wanted: RunFilter) -> DAGRuns:
+async def _list(request: ApiRequest, parts: Parts, search: RunSearch, wanted: RunFilter) -> Response[DAGRuns]:
     if not is_possible(wanted):
-        return DAGRuns(dag_runs=[])
+        return Response(DAGRuns(dag_runs=[]))
     read = parts.database.glance if is_short(wanted) else parts.database.read
-    found = await read(lambda connection: run_list.find_page(connection, wanted, search.page))
+    page = replace(search.page, form=form_of(parts.zone))
+    found = await read(lambda connection: run_list.find_page(connection, wanted, page))
     shown = [listed_run(run, parts.zone) for run in found.runs]
     if not await explain_waiting(parts, shown, [run[0] for run in found.runs]):
         remember(request.scope)  # what a run waits for may change with time alone
-    return DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next))
+    cursor = search.cursor(found.next)
+    if not found.written:
+        return Response(DAGRuns(dag_runs=shown, next_cursor=cursor))
+    # The framework sends a body that is written already as it is.
+    return Response(cast(DAGRuns, write_list(shown, found.written, cursor)))
 
 
 async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Sequence[int]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.db.models.audit import AuditEntry, AuditSeal
+from app.db.models.block import RunBlock
 from app.db.models.change import Change
 from app.db.models.definition import Dag, DagRevision, Definition
 from app.db.models.log import LogChunk
@@ -31,6 +32,7 @@ __all__ = [
     "Removal",
     "Run",
     "RunAttempt",
+    "RunBlock",
     "RunError",
     "RunEvent",
     "RunInput",
