@@ -66,7 +66,7 @@ class Memory:
         self._moment: Moment | None = None
         self._answers: dict[_Key, _Answer] = {}
         self._bytes = 0
-        self._asked: dict[_Key, None] = {}  # what had a large answer, the last of them last
+        self._asked: dict[int, None] = {}  # hashes of what had a large answer, the last of them last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
@@ -112,9 +112,10 @@ class Memory:
 
     def _was_asked(self, key: _Key) -> bool:
         """Whether the same was asked before, even if there was another answer then."""
-        known = key in self._asked
-        self._asked.pop(key, None)
-        self._asked[key] = None
+        asked = hash(key)
+        known = asked in self._asked
+        self._asked.pop(asked, None)
+        self._asked[asked] = None
         if len(self._asked) > _MOST_ASKED:
             del self._asked[next(iter(self._asked))]
         return known
