@@ -11,6 +11,7 @@ from sqlalchemy.sql.expression import table
 
 # Every trigger and function that the migrations make has a name that begins like this.
 GUARD = "guard_"
+Triggers = str | tuple[str, ...] | None
 
 
 class MigrationFailed(Exception):  # noqa: N818  # told to people, not handled
@@ -25,8 +26,8 @@ def migrations_directory() -> Path:
 
 
 @contextmanager
-def revise(connection: Connection, *, triggers: str | None, loses_rows: Collection[str] = ()) -> Iterator[None]:
-    """Change tables without their triggers in the way, then make the triggers of revision ``triggers``.
+def revise(connection: Connection, *, triggers: Triggers, loses_rows: Collection[str] = ()) -> Iterator[None]:
+    """Change tables without their triggers in the way, then make those of the revisions that ``triggers`` names.
 
     ``None`` makes none. On SQLite a table is changed by copying it: its triggers vanish
     with the old one and, were foreign keys on, the rows that refer to it. Alembic's copy
@@ -40,8 +41,9 @@ def revise(connection: Connection, *, triggers: str | None, loses_rows: Collecti
     fragile = _read_fragile(connection)
     _drop_guards(connection)
     yield
-    for statement in read_guards(triggers, connection.dialect.name) if triggers else ():
-        connection.exec_driver_sql(statement)
+    for revision in (triggers,) if isinstance(triggers, str) else triggers or ():
+        for statement in read_guards(revision, connection.dialect.name):
+            connection.exec_driver_sql(statement)
     _compare_rows(before, _count_rows(connection), loses_rows)
     _look_for_orphans(connection)
     _compare_fragile(fragile, _read_fragile(connection))

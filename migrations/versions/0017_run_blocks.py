@@ -19,7 +19,7 @@ INSTANT = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 
 
 def upgrade() -> None:
-    with revise(op.get_bind(), triggers="0017"):
+    with revise(op.get_bind(), triggers=("0009", "0017")):
         op.create_table(
             "run_blocks",
             sa.Column("dag_name", sa.Text(), nullable=False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ from app.db.models.block import RunBlock
 from app.db.models.run import IS_ACTIVE, Run
 from app.db.packing import pack_bytes
 from app.db.repositories import run_list
-from app.db.repositories.run_blocks import BETWEEN, FULL
+from app.db.repositories.run_blocks import BETWEEN, FIRST, FULL, MOMENT
 from app.db.repositories.run_keys import NAMES
 
 LEAST = 32  # new runs that are worth a block, or one that has become larger
@@ -27,8 +27,7 @@ _oldest_writer = text(
     "SELECT least(clock_timestamp(), min(xact_start)) FROM pg_stat_activity"
     " WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
 )
-_MOMENT = timedelta(microseconds=1)
-_LOCK = "dagbook run blocks"
+_LOCK = "dagbook run blocks"  # the triggers name it, too
 
 
 class Writer(msgspec.Struct, frozen=True):
@@ -80,8 +79,7 @@ _end_of_last = (
     .where(_below.dag_name == RunBlock.dag_name, _below.newest < RunBlock.newest)
     .correlate(RunBlock)
 )
-_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
-BEGINNING = literal(_FIRST, UtcDateTime())
+BEGINNING = literal(FIRST, UtcDateTime())
 # That a run is one of those of a block.
 OF_BLOCK = and_(
     Run.root_id.is_(None),
@@ -131,7 +129,7 @@ def extend(connection: WriteConnection, name: str, before: datetime, writer: Wri
         if _are_over(chunk.rows) or not chunk.is_full:
             return _extend(connection, name, _cut(connection, chunk), writer, last.newest, last.runs)
     chunk = _read(connection, name, last.newest if last else None, before)
-    return _extend(connection, name, chunk if chunk.is_full else _cut(connection, chunk), writer)
+    return _extend(connection, name, _cut(connection, chunk), writer)
 
 
 def _extend(
@@ -156,7 +154,7 @@ def renew(connection: WriteConnection, stale: Stale, writer: Writer) -> bool:
 
     Twice as many runs as a block takes, or more, become several.
     """
-    before = stale.newest + _MOMENT
+    before = stale.newest + MOMENT
     chunk = _read(connection, stale.dag_name, _end_below(connection, *stale), before)
     if chunk.is_full and chunk.end < stale.newest:
         rest = _read(connection, stale.dag_name, chunk.end, before)
@@ -183,20 +181,21 @@ def _read(connection: ReadConnection, name: str, after: datetime | None, before:
         within.append(Run.created_at > after)
     full = select(Run.created_at).where(*within).order_by(Run.created_at).offset(FULL - 1).limit(1)
     end = connection.execute(full).scalar()
-    last = end if end is not None else before - _MOMENT
+    last = end if end is not None else before - MOMENT
     rows = run_list.find_between(connection, name, after, last, _MOST_RUNS + 1)
     return _Chunk(rows, last, is_full=end is not None)
 
 
 def _cut(connection: ReadConnection, chunk: _Chunk) -> _Chunk:
-    """Leave out the first run that is not over, and all that come later."""
+    """Of a chunk that is not full leave out the first run that is not over, and all that come later."""
+    if chunk.is_full:
+        return chunk
     rows = chunk.rows
     if not _are_over(rows):
         oldest = next(row for row in reversed(rows) if row[_STATUS] in _UNDER_WAY)
         rows = [row for row in rows if row[_CREATED_AT] < oldest[_CREATED_AT]]
-    if not rows or chunk.is_full:
-        return msgspec.structs.replace(chunk, rows=rows)
-    return _Chunk(rows, _instant(connection, rows[0][_CREATED_AT]), is_full=False)
+    end = _instant(connection, rows[0][_CREATED_AT]) if rows else chunk.end
+    return _Chunk(rows, end, is_full=False)
 
 
 _CREATED_AT, _STATUS = (run_list.Listed._fields.index(name) for name in ("created_at", "status"))
@@ -215,7 +214,7 @@ def _instant(connection: ReadConnection, stored: Any) -> datetime:
 
 def _place(connection: ReadConnection, run: Sequence[Any]) -> tuple[int, str, int]:
     listed = run_list.Listed(*run)
-    return (_instant(connection, listed.created_at) - _FIRST) // _MOMENT, listed.run_id, listed.key
+    return (_instant(connection, listed.created_at) - FIRST) // MOMENT, listed.run_id, listed.key
 
 
 def _add(connection: WriteConnection, name: str, chunk: _Chunk, writer: Writer) -> None:

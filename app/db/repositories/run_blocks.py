@@ -18,8 +18,8 @@ from app.db.repositories.run_filter import Place, RunFilter
 
 FULL = 128  # runs of a block; there are more when some came later, or were created in the same moment
 BETWEEN = b",\n"  # the runs of a block: no text in JSON has an end of line inside
-_MOMENT = timedelta(microseconds=1)
-_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+MOMENT = timedelta(microseconds=1)
+FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 Runs = Sequence[Sequence[Any]]
 # Reads the newest runs of the list that were created since the first and before the second of two instants.
@@ -63,7 +63,7 @@ class Written(msgspec.Struct, frozen=True):
     def last_place(self) -> Place:
         """Return the place of the last run in lists."""
         microseconds, run_id, key = _decode_places(unpack_bytes(self.places))[self.runs - 1]
-        return Place(_FIRST + microseconds * _MOMENT, run_id, key)
+        return Place(FIRST + microseconds * MOMENT, run_id, key)
 
 
 class _Block(NamedTuple):
@@ -85,7 +85,7 @@ def find(
             is_gap = True
             continue
         if is_gap:
-            between = read(block.newest + _MOMENT, before, missing)
+            between = read(block.newest + MOMENT, before, missing)
             pieces.append(between)
             missing -= len(between)
         if missing <= 0:
@@ -103,7 +103,7 @@ def _blocks(connection: ReadConnection, wanted: RunFilter, most: int, form: str)
     """Give the blocks, from the newest on, as many at a time as may be needed for so many runs."""
     times = UtcDateTime()
     before = wanted.before or _LAST
-    values = {"name": wanted.name, "since": wanted.since or _FIRST, "form": form}
+    values = {"name": wanted.name, "since": wanted.since or FIRST, "form": form}
     at_once = most // FULL + 2  # the first may be small, and the last is not needed whole
     while True:
         rows = _find.find(connection, {**values, "before": before, "most": at_once})
