@@ -123,15 +123,15 @@ async def require_dag(parts: Parts, file_name: str) -> Mapping[str, Any]:
 async def latest_details(parts: Parts, row: Mapping[str, Any], dag: Dag) -> DAGRunDetails:
     """Show the latest run of a stored DAG, or the placeholder for none."""
     now = parts.now()
-    newest = await parts.database.glance(lambda connection: _read_latest(connection, row["file_name"], now))
+    newest = await parts.database.glance(lambda connection: _read_latest(parts, connection, row["file_name"], now))
     if newest is None:
         return never_run(dag, parts.zone)
     return run_details(newest.run, newest.attempt, newest.nodes, await dag_of(parts, newest.run), parts.zone)
 
 
-def _read_latest(connection: ReadConnection, file_name: str, now: datetime) -> Newest | None:
+def _read_latest(parts: Parts, connection: ReadConnection, file_name: str, now: datetime) -> Newest | None:
     run = next(iter(history.find_latest(connection, [file_name]).values()), None)
-    return None if run is None else read_newest(connection, run, now)
+    return None if run is None else read_newest(parts, connection, run, now)
 
 
 @delete(

@@ -147,7 +147,7 @@ async def read_details(parts: Parts, name: str, run_id: str) -> DAGRunDetails:
     """Read a run as the contract shows it; raises NotFoundError."""
     now = parts.now()
     newest = await parts.database.glance(
-        lambda connection: read_newest(connection, find_run(connection, name, run_id), now)
+        lambda connection: read_newest(parts, connection, find_run(connection, name, run_id), now)
     )
     return await show_details(parts, newest)
 
@@ -166,7 +166,10 @@ async def show_details(parts: Parts, newest: Newest) -> DAGRunDetails:
 
 
 class Newest(NamedTuple):
-    """A run with its newest attempt and that one's nodes, and since when nothing was heard of who drives it."""
+    """A run with its newest attempt and that one's nodes, and since when nothing was heard of who drives it.
+
+    The attempt is empty where nothing of it is shown.
+    """
 
     run: Row
     attempt: Row
@@ -174,12 +177,19 @@ class Newest(NamedTuple):
     silent_since: datetime | None
 
 
-def read_newest(connection: ReadConnection, run: Row, now: datetime) -> Newest:
+def read_newest(parts: Parts, connection: ReadConnection, run: Row, now: datetime) -> Newest:
     """Read what belongs to a run; the sweep of another server will see to it when its owner is silent."""
-    attempt = runs.get_attempt(connection, run["id"], run["attempt"]) or {}
+    shows_attempt = run["finished_at"] is None or _may_have_preconditions(parts, run)
+    attempt = (shows_attempt and runs.get_attempt(connection, run["id"], run["attempt"])) or {}
     nodes = runs.get_nodes(connection, run["id"], run["attempt"])
     owner = attempt["owner"] if run["status"] == RunStatus.RUNNING else None
     return Newest(run, attempt, nodes, owner and services.find_silence(connection, owner, now))
+
+
+def _may_have_preconditions(parts: Parts, run: Row) -> bool:
+    """Tell whether an attempt at the run may know what became of its DAG's preconditions."""
+    dag = _recall_dag(parts, run)
+    return dag is None or bool(dag.preconditions)
 
 
 def find_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
@@ -206,11 +216,7 @@ async def dag_of(parts: Parts, run: Mapping[str, Any]) -> Dag:
 async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str, Dag]:
     """Return, by hash, the definitions that runs of one name work from; what is not remembered is read at once."""
     by_hash = {run["definition_hash"]: run for run in found}
-    known = {
-        content_hash: loaded.definition.dag
-        for content_hash, run in by_hash.items()
-        if run["root_id"] is None and (loaded := parts.library.recall(content_hash, run["dag_name"]))
-    }
+    known = {content_hash: dag for content_hash, run in by_hash.items() if (dag := _recall_dag(parts, run))}
     if missing := by_hash.keys() - known:
         specs = await parts.database.glance(lambda connection: history.find_specs(connection, missing))
         for content_hash in missing:
@@ -218,6 +224,14 @@ async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str,
             loaded = read_definition(parts.library, by_hash[content_hash], text or "", base or "")
             known[content_hash] = loaded.definition.dag
     return known
+
+
+def _recall_dag(parts: Parts, run: Mapping[str, Any]) -> Dag | None:
+    """Return the definition that a root run works from, if it is remembered."""
+    loaded = None
+    if run["root_id"] is None:
+        loaded = parts.library.recall(run["definition_hash"], run["dag_name"])
+    return None if loaded is None else loaded.definition.dag
 
 
 @post(

@@ -65,7 +65,7 @@ async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDepen
     """Return a sub-run with its nodes."""
     found = await _sub_run(parts, sub_run_key)
     now = parts.now()
-    newest = await parts.database.glance(lambda connection: read_newest(connection, found, now))
+    newest = await parts.database.glance(lambda connection: read_newest(parts, connection, found, now))
     return DAGRunAnswer(dag_run_details=await show_details(parts, newest))
 
 

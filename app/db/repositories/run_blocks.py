@@ -25,6 +25,15 @@ Runs = Sequence[Sequence[Any]]
 # Reads the newest runs of the list that were created since the first and before the second of two instants.
 ReadRuns = Callable[[datetime | None, datetime | None, int], Runs]
 
+_within = (
+    RunBlock.dag_name == bindparam("name"),
+    RunBlock.newest >= bindparam("since"),
+    RunBlock.newest < bindparam("before"),
+)
+_newest = (
+    select(RunBlock.newest).where(*_within).order_by(RunBlock.newest.desc()).limit(bindparam("most", type_=Integer))
+)
+# From the oldest on, as they have been written: what has to come from the disk is then read ahead.
 _find = Prepared(
     select(
         RunBlock.newest,
@@ -33,15 +42,11 @@ _find = Prepared(
         RunBlock.places,
         case((RunBlock.form == bindparam("form"), RunBlock.items)).label("items"),
     )
-    .where(
-        RunBlock.dag_name == bindparam("name"),
-        RunBlock.newest >= bindparam("since"),
-        RunBlock.newest < bindparam("before"),
-    )
-    .order_by(RunBlock.newest.desc())
-    .limit(bindparam("most", type_=Integer))
+    .where(RunBlock.dag_name == bindparam("name"), RunBlock.newest.in_(_newest.scalar_subquery()))
+    .order_by(RunBlock.newest)
 )
-_decode_places = msgspec.json.Decoder(list[tuple[int, str, int]]).decode
+_decode_places = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_place = msgspec.json.Decoder(tuple[int, str, int]).decode
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -58,11 +63,12 @@ class Written(msgspec.Struct, frozen=True):
         """Give the first so many of them."""
         if number >= self.runs:
             return self
-        return Written(number, self.places, BETWEEN.join(self.items.split(BETWEEN, number)[:number]))
+        rest = self.items.split(BETWEEN, number)[number]
+        return Written(number, self.places, self.items[: -len(BETWEEN + rest)])
 
     def last_place(self) -> Place:
         """Return the place of the last run in lists."""
-        microseconds, run_id, key = _decode_places(unpack_bytes(self.places))[self.runs - 1]
+        microseconds, run_id, key = _decode_place(_decode_places(unpack_bytes(self.places))[self.runs - 1])
         return Place(FIRST + microseconds * MOMENT, run_id, key)
 
 
@@ -107,7 +113,7 @@ def _blocks(connection: ReadConnection, wanted: RunFilter, most: int, form: str)
     at_once = most // FULL + 2  # the first may be small, and the last is not needed whole
     while True:
         rows = _find.find(connection, {**values, "before": before, "most": at_once})
-        for newest, oldest, *rest in rows:
+        for newest, oldest, *rest in reversed(rows):
             begin, end = (times.process_result_value(each, connection.dialect) for each in (oldest, newest))
             assert begin is not None and end is not None  # noqa: S101, PT018 - they are never null
             yield _Block(end, begin, *rest)
