@@ -218,7 +218,9 @@ async def test_a_run_that_has_called_none_has_an_empty_list_and_an_unknown_one_n
 async def test_a_sub_run_tells_which_of_its_own_preconditions_is_unmet(dagbook: Dagbook) -> None:
     called = f"{dagbook.name}-low"
     unmet = "preconditions: [{condition: x, expected: y}]"
-    spec = f"steps: [{{name: go, call: {called}}}]\n---\nname: {called}\n{unmet}\nsteps: [{{name: a, command: 'true'}}]\n"
+    spec = (
+        f"steps: [{{name: go, call: {called}}}]\n---\nname: {called}\n{unmet}\nsteps: [{{name: a, command: 'true'}}]\n"
+    )
     ended = await dagbook.run(spec, dagRunId="r1")
     answer = await dagbook.client.get(f"{ended.path}/sub-dag-runs/{sub_run_id('r1', 'go', '')}")
     assert ended.details["preconditions"] == []

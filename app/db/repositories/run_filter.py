@@ -189,7 +189,9 @@ def _of_own(dialect: str, wanted: RunFilter) -> Iterator[Part]:
         yield Part(lasted <= length(dialect, wanted.longest_seconds))
 
 
-def position(dialect: str, column: ColumnElement[str] | InstrumentedAttribute[str], part: str) -> ColumnElement[int]:
+def position(
+    dialect: str, column: ColumnElement[str] | InstrumentedAttribute[str], part: str | ColumnElement[str]
+) -> ColumnElement[int]:
     """Look for a part with its case; SQLite's LIKE would not mind the case."""
     find: ColumnElement[int] = (func.strpos if dialect == "postgresql" else func.instr)(column, part)
     return find

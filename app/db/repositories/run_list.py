@@ -18,6 +18,7 @@ from sqlalchemy import (
     DateTime,
     Integer,
     Select,
+    String,
     and_,
     bindparam,
     desc,
@@ -173,10 +174,16 @@ def _place(connection: ReadConnection, run: Sequence[Any]) -> Place:
     return Place(created_at, listed.run_id, listed.key)
 
 
+def _named(dialect: str) -> _Select:
+    return select(NAMES.c.name).where(position(dialect, NAMES.c.name, bindparam("part", type_=String)) > 0)
+
+
+_names = Prepared({dialect: _named(dialect) for dialect in _SHOWN})
+
+
 def find_names(connection: ReadConnection, part: str) -> list[str]:
     """Return the DAG names of root runs that hold a text."""
-    statement = select(NAMES.c.name).where(position(connection.dialect.name, NAMES.c.name, part) > 0)
-    return [row.name for row in connection.execute(statement)]
+    return [name for (name,) in _names.find(connection, {"part": part})]
 
 
 def _find(connection: ReadConnection, wanted: RunFilter, page: Page, names: Sequence[str] = ()) -> Found:
