@@ -179,15 +179,16 @@ class Newest(NamedTuple):
 
 def read_newest(parts: Parts, connection: ReadConnection, run: Row, now: datetime) -> Newest:
     """Read what belongs to a run; the sweep of another server will see to it when its owner is silent."""
-    shows_attempt = run["finished_at"] is None or _may_have_preconditions(parts, run)
-    attempt = (shows_attempt and runs.get_attempt(connection, run["id"], run["attempt"])) or {}
+    attempt = runs.get_attempt(connection, run["id"], run["attempt"]) if _shows_attempt(parts, run) else None
     nodes = runs.get_nodes(connection, run["id"], run["attempt"])
-    owner = attempt["owner"] if run["status"] == RunStatus.RUNNING else None
-    return Newest(run, attempt, nodes, owner and services.find_silence(connection, owner, now))
+    owner = attempt["owner"] if attempt and run["status"] == RunStatus.RUNNING else None
+    return Newest(run, attempt or {}, nodes, owner and services.find_silence(connection, owner, now))
 
 
-def _may_have_preconditions(parts: Parts, run: Row) -> bool:
-    """Tell whether an attempt at the run may know what became of its DAG's preconditions."""
+def _shows_attempt(parts: Parts, run: Row) -> bool:
+    """Tell whether a run's attempt is looked at: for who drives it, or what became of its DAG's preconditions."""
+    if run["finished_at"] is None:
+        return True
     dag = _recall_dag(parts, run)
     return dag is None or bool(dag.preconditions)
 
@@ -228,9 +229,9 @@ async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str,
 
 def _recall_dag(parts: Parts, run: Mapping[str, Any]) -> Dag | None:
     """Return the definition that a root run works from, if it is remembered."""
-    loaded = None
-    if run["root_id"] is None:
-        loaded = parts.library.recall(run["definition_hash"], run["dag_name"])
+    if run["root_id"] is not None:
+        return None
+    loaded = parts.library.recall(run["definition_hash"], run["dag_name"])
     return None if loaded is None else loaded.definition.dag
 
 
