@@ -20,10 +20,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.db.database import Database
 from app.db.upgrade import upgrade
 from app.db.url import parse_url
+from app.executors.signals import give_children_default_signals
 from tests.memory import find_memory
 
 ROOT = Path(__file__).parent.parent
 POSTGRES = ROOT / "scripts" / "postgres"
+
+
+# As every command of Dagbook begins: else steps of these tests ignore what a background shell's children ignore.
+give_children_default_signals()
 
 
 def pytest_collection_finish() -> None:

@@ -10,6 +10,7 @@ import click
 
 from app import __version__
 from app.cli.group import Entry, LazyGroup
+from app.executors.signals import give_children_default_signals
 from app.settings import SettingsError
 
 # Adding a command is adding its line. Its module is imported when the command is used, so that no command waits for
@@ -56,6 +57,7 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """Run the command that the process was started with, and end the process."""
+    give_children_default_signals()
     sys.exit(execute(sys.argv[1:]))
 
 

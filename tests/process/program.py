@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from app.torture.server import FINAL, Api, Server
 from tests.process import processes
 
-__all__ = ["FINAL", "ROOT", "Api", "Program", "node"]
+__all__ = ["FINAL", "ROOT", "Api", "Prefixed", "Program", "node"]
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -17,6 +18,19 @@ class Program(Server):
         """Return the processes that stand before its steps, or before one, those left by servers before it included."""
         found = [pid for pid in processes.with_argument(f"{self.home}/spool") if processes.is_shim(pid)]
         return [pid for pid in found if f"-{step}.".encode() in processes.read(pid, "cmdline")] if step else found
+
+
+class Prefixed(Program):
+    """A server that another program starts, which becomes the server or is its parent."""
+
+    def __init__(
+        self, prefix: Sequence[str], home: Path, database_url: str, *, settings: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(home, database_url, settings=settings)
+        self._prefix = list(prefix)
+
+    def _command(self) -> list[str]:
+        return [*self._prefix, *super()._command()]
 
 
 def node(run: dict[str, Any], step: str) -> dict[str, Any]:

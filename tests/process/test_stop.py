@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.process import processes
-from tests.process.program import Program, node
+from tests.process.program import Prefixed, Program, node
 from tests.process.waiting import wait_for
 
 # What becomes of processes has nothing to do with the database.
@@ -108,3 +108,32 @@ steps:
     go.touch()
     assert program.api.ended(run_id)["statusLabel"] == "succeeded"
     assert program.api.log(run_id, "only") == "first\nlast"
+
+
+_SIGNALS = """
+steps:
+  - name: only
+    command: |
+      grep -E '^Sig(Blk|Ign)' /proc/self/status
+      trap 'echo interrupted; exit 3' INT
+      touch {ready}
+      while :; do sleep 0.1; done
+    signalOnStop: SIGINT
+"""
+
+
+def test_steps_get_default_signals_whatever_their_server_inherited(program: Program, tmp_path: Path) -> None:
+    program.terminate()
+    inherits = ["env", "--ignore-signal=INT", "--ignore-signal=QUIT", "--ignore-signal=HUP", "--block-signal=USR1"]
+    server = Prefixed(inherits, program.home, program.database_url)
+    try:
+        server.start()
+        run_id = server.api.start(_SIGNALS.format(ready=tmp_path / "ready"))
+        wait_for("the step", (tmp_path / "ready").exists)
+        server.api.stop(run_id)
+        server.api.ended(run_id)
+        blocked, ignored, trapped = server.api.log(run_id, "only").splitlines()
+        assert {int(line.split()[1], 16) for line in (blocked, ignored)} == {0}
+        assert trapped == "interrupted"
+    finally:
+        server.clear()
