@@ -7,6 +7,7 @@ then. A server that comes later only has the files.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import shutil
@@ -32,6 +33,8 @@ _SIGNALLED = 128  # a shell adds it to the number of the signal that ended a com
 _NEVER_RAN = b"---\n"  # in the place of the code
 _CLAIMED = "claimed"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+# What pidfd_open says of a number that belongs to nothing, or by now to a thread (EINVAL on kernels before 6.9).
+_NO_PROCESS = frozenset({errno.ESRCH, errno.ENOENT, errno.EINVAL})
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.002, 0.25
 
 
@@ -177,6 +180,23 @@ def read_started(files: ExecutionFiles) -> ProcessId | None:
         return None
 
 
+def execution_files(spool: Path, stored: str) -> ExecutionFiles:
+    """Find the files of an execution in a spool; its row may name another path, of the same or of another spool."""
+    base = f"{spool}/{Path(stored).name}"
+    shared = base.rpartition(".")[0]
+    return ExecutionFiles(base, Path(f"{shared}.out"), Path(f"{shared}.err"))
+
+
+def has_started(files: ExecutionFiles) -> bool:
+    """Whether some process came to own the execution."""
+    return os.path.lexists(files.started)
+
+
+def may_have_writers(files: ExecutionFiles) -> bool:
+    """Whether a process may still write to the output; where the file system cannot tell, one may."""
+    return any(proc.has_writers(path) in (True, None) for path in (files.stdout, files.stderr))
+
+
 def claim(files: ExecutionFiles) -> bool:
     """Create ``started`` ourselves, so that no late shim can begin here; False when a shim was first.
 
@@ -212,8 +232,10 @@ async def wait_for_exit(pid: int, known: ProcessId | None = None) -> None:
     loop = asyncio.get_running_loop()
     try:
         descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
+    except OSError as error:
+        if error.errno in _NO_PROCESS:
+            return
+        raise
     gone = asyncio.Event()
     try:
         if known is not None and not proc.is_alive(known):
@@ -322,8 +344,34 @@ class AdoptedProcess(_SessionProcess):
         return NEVER_RAN if has_never_run(self._files) and not self._ending else LOST
 
 
+class UnseenProcess(_SessionProcess):
+    """A shim in another PID namespace: known by what it writes and leaves, reached only where /proc shows it."""
+
+    def __init__(self, files: ExecutionFiles) -> None:
+        super().__init__(0, files)
+
+    async def wait(self) -> Outcome:
+        """Wait for the writers, of which the shim is one, then read the exit code it left."""
+        await self._wait_for_writers()
+        return read_outcome(self._files) or LOST_NAMESPACE
+
+    def _send(self, number: int, *, spare: int) -> None:  # noqa: ARG002 - its shim has no number here
+        for path in (self._files.stdout, self._files.stderr):
+            for pid in proc.find_writers(path):
+                _kill_quietly(pid, number)
+
+    def _has_writers(self) -> bool:
+        return any(proc.has_writers(path) for path in (self._files.stdout, self._files.stderr))
+
+
 NEVER_RAN = Outcome(exit_code=None, error="ended before its server let it go")
 LOST = Outcome(exit_code=None, error="ended without an exit status")
+LOST_NAMESPACE = Outcome(exit_code=None, error="ended without an exit status, with its container or PID namespace")
+
+
+def gone(reason: str = "") -> Outcome:
+    """Return the outcome of an execution of which nothing can be found; ``reason`` says why, where that is known."""
+    return Outcome(exit_code=None, error=": ".join(filter(None, ["what the step left behind is gone", reason])))
 
 
 def outcome_of(code: int) -> Outcome:

@@ -41,6 +41,7 @@ from app.runs.launch import Launcher
 from app.runs.recorder import Recorder
 from app.runs.rerun import Reruns
 from app.runs.sealing import Sealer
+from app.runs.spool_identity import open_spool
 from app.runs.supervisor import Supervisor
 from app.runs.sweep import Sweep
 from app.runs.timely import TimelyRuns
@@ -189,10 +190,11 @@ def _resources(settings: Settings) -> ResourceSampler:
 def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Ground:
     for directory in (settings.spool_dir, settings.work_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    spool = settings.spool_dir
     return Ground(
-        identity=identity,
+        identity=msgspec.structs.replace(identity, spool_id=open_spool(spool), spool_dir=str(spool)),
         machine=Machine.here(settings.default_shell, settings.log_encoding),
-        spool=settings.spool_dir,
+        spool=spool,
         work_dir=settings.work_dir,
         base_config=settings.base_config,
         log_limit=settings.log_limit_bytes,

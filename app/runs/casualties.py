@@ -18,7 +18,6 @@ from app.db.repositories.transitions import Fence
 from app.engine.history import Change
 from app.engine.status import NodeStatus, RunStatus
 from app.executors import process
-from app.executors.contract import ExecutionFiles
 from app.runs import rows
 from app.runs.ground import Ground
 from app.runs.masking import Masker
@@ -81,14 +80,13 @@ class Casualties:
         spools = breakdown.find_spools(connection, fence)
         end_as_failed(connection, fence, reason, self._now())
         for spool in spools:
-            _claim(spool)
+            self._claim(spool)
         return True
 
-
-def _claim(spool: str) -> None:
-    """See to it that an execution which has not begun never does: a sleeping server may be about to begin it."""
-    with suppress(OSError):  # as of a spool on another machine
-        process.claim(ExecutionFiles(spool, Path(spool), Path(spool)))
+    def _claim(self, spool: str) -> None:
+        """See to it that an execution which has not begun never does: a sleeping server may be about to begin it."""
+        with suppress(OSError):
+            process.claim(process.execution_files(self._spool, spool))
 
 
 def end_as_failed(connection: WriteConnection, fence: Fence, reason: str, now: datetime) -> None:

@@ -31,6 +31,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None  # what a worker is called, its labels, and how many runs it takes at a time
     labels: Labels | None = None
     capacity: int | None = None
+    spool_id: str | None = None
+    spool_dir: str | None = None
 
     @property
     def place(self) -> str:

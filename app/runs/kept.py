@@ -1,12 +1,14 @@
-"""The output of steps that a retry keeps, put back into files for those steps that read ``${id.stdout}``.
+"""Stored output, put back into files where these are gone.
 
-The files of an attempt go when it ends, for all that is in them is stored. Later steps of a retry may still be
-told their paths, so these have to lead somewhere again.
+The files of an attempt go when it ends, for all that is in them is stored. Later steps of a retry may still be told
+their paths (``${id.stdout}``), so these have to lead somewhere again. The same holds when a run is taken over whose
+files are in another spool; and a step that is retried there goes on behind what is stored of its output.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,46 +19,54 @@ import msgspec
 from app.db.database import Database
 from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
+from app.engine.plan import Plan
 from app.executors import registry
 from app.runs.decoding import UTF_8
 from app.runs.files import RunFiles
 from app.runs.spool import STDERR, STDOUT
 from app.spec.model import Dag
 
+_RUNNING = 1
 _SUFFIXES = {STDOUT: (".stdout", ".out"), STDERR: (".stderr", ".err")}
 
 
 class KeptLogs:
-    """Files of what kept steps wrote in earlier attempts."""
+    """Files of what kept steps wrote in earlier attempts, or with ``lost`` of what any step wrote in another spool."""
 
-    def __init__(self, database: Database, files: RunFiles, dag: Dag, encoding: str) -> None:
+    def __init__(self, database: Database, files: RunFiles, plan: Plan, encoding: str, *, lost: bool = False) -> None:
         self._database = database
-        self._dag = dag
+        self._plan = plan
         self._encoding = encoding
         self._files = files
-        self._wanted = frozenset(_find_read(dag)) if files.attempt > 1 else frozenset()
+        self._lost = lost
+        self._wanted = frozenset(_find_read(plan.dag)) if lost or files.attempt > 1 else frozenset()
 
     async def restore(self) -> None:
         """Write those files that texts of the definition name, unless they are there; raises OSError."""
-        if not self._wanted:
+        if not self._wanted and not self._lost:
             return
         run, attempt = self._files.key, self._files.attempt
         for node in await self._database.read(lambda connection: runs.get_nodes(connection, run, attempt)):
+            source = node["log_attempt"] or (attempt if self._lost and node["execution"] else None)
             for stream in STDOUT, STDERR:
-                if node["log_attempt"] and (node["position"], stream) in self._wanted:
-                    await self._restore(node, StreamKey(run, node["log_attempt"], node["position"], stream))
+                goes_on = self._lost and node["status"] == _RUNNING
+                if source and (goes_on or (node["position"], stream) in self._wanted):
+                    await self._restore(node, StreamKey(run, source, node["position"], stream), goes_on=goes_on)
 
-    async def _restore(self, node: Any, key: StreamKey) -> None:
+    async def _restore(self, node: Any, key: StreamKey, *, goes_on: bool) -> None:
         path = Path(self._files.node_base(key.position, node["name"]) + _SUFFIXES[key.stream][1])
         part = await asyncio.to_thread(_begin, path)
         if part is None:
             return
-        step = self._dag.steps[key.position]
+        step = self._plan.step(key.position)
         encoding = self._encoding if registry.is_foreign(step.executor.type) else UTF_8
         seq = 0
         while texts := await self._database.read(partial(logs.find_texts, key=key, seq=seq)):
             await asyncio.to_thread(_append, part, texts, encoding)
             seq += len(texts)
+        if goes_on:  # offsets are those of the bytes that were written, of which masking has changed some
+            end = await self._database.read(lambda connection: logs.get_end(connection, key))
+            await asyncio.to_thread(os.truncate, part, end.next_byte)
         await asyncio.to_thread(part.rename, path)
 
 

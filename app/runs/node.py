@@ -10,6 +10,7 @@ from app.executors import registry
 from app.executors.blanks import Blanks
 from app.executors.contract import ExecutionFiles
 from app.executors.output import read_text
+from app.executors.process import execution_files
 from app.executors.shell import ShellTexts
 from app.runs.decoding import UTF_8
 from app.runs.files import RunFiles
@@ -48,11 +49,8 @@ class NodeWork:
         return ExecutionFiles(f"{self._base}.{name}", self.stdout, self.stderr)
 
     def stored_files(self) -> ExecutionFiles | None:
-        """Name the files that the row names; None when it names none."""
-        if self.facts.spool is None:
-            return None
-        shared = self.facts.spool.rpartition(".")[0]
-        return ExecutionFiles(self.facts.spool, Path(f"{shared}.out"), Path(f"{shared}.err"))
+        """Name the files that the row names, in this server's spool; None when it names none."""
+        return None if self.facts.spool is None else execution_files(self.stdout.parent, self.facts.spool)
 
     def open(self, redirects: dict[int, Path | None], log_limit: int) -> Follower:
         """Begin to follow the streams, where a stored prefix of them ends; raises OSError."""

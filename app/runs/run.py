@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
 
 from app.runs.masking import Masker
@@ -39,6 +41,22 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         return Family(root=self.root, parent=parent, level=self.level + 1)
 
 
+class Spool(enum.Enum):
+    """Whose spool the executions of a run began in, seen from this server."""
+
+    OWN = enum.auto()  # what is not there never was
+    OTHER = enum.auto()  # nothing here says anything about them
+    UNKNOWN = enum.auto()  # of a server that noted none: what is there counts, what is not there proves nothing
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the executions of a run that was taken over began, as far as that decides what can be known of them."""
+
+    spool: Spool = Spool.OWN
+    processes_gone: str = ""  # why none of their processes can be alive
+    other_namespace: bool = False  # their processes have other numbers here, or none
+
+
 class OwnedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run whose open attempt this server owns, under a fencing token."""
 
@@ -51,7 +69,7 @@ class OwnedRun(msgspec.Struct, frozen=True, kw_only=True):
     inputs: RunInputs
     last_seq: int = 0
     queue: str = ""  # the group that it counts in; empty for a sub-run, which counts in none
-    machine: str = ""  # why its processes cannot be here any more, when they cannot
+    origin: Origin = Origin()
     parentage: Family | None = None  # of a sub-run
     masker: Masker = msgspec.field(
         default_factory=Masker

@@ -35,7 +35,7 @@ from app.runs.recorder import FenceLostError, Recorder
 from app.runs.release import Releases
 from app.runs.remains import remove_remains
 from app.runs.rows import NodeFacts
-from app.runs.run import OwnedRun
+from app.runs.run import OwnedRun, Spool
 from app.runs.runner import Runner
 from app.runs.secrets import unlock
 from app.runs.signal import QueueSignal
@@ -46,6 +46,7 @@ from app.spec.model import Dag
 
 _log = logging.getLogger(__name__)
 _BEAT_SECONDS = 3.0
+_INIT = 1  # the number of a container's first process
 _INSIDE_GRACE_SECONDS = 30.0
 
 
@@ -106,7 +107,9 @@ class Supervisor:
         await self._recorder.stop()
         self._blanks.clear()
         now = self._now()
-        until = now + timedelta(seconds=self._ground.detached_lease_seconds)
+        # The processes of a PID namespace end with its first one: no step goes on that the lease would have to cover.
+        goes_on = self._ground.detached_lease_seconds if self._identity.pid != _INIT else 0.0
+        until = now + timedelta(seconds=goes_on)
         await self._database.write(lambda connection: services.stop(connection, self._identity.id, now, until))
         await self._notifier.stop()
 
@@ -313,7 +316,7 @@ class Supervisor:
             log_limit=ground.log_limit,
             log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
             notify=self._notifier.for_run(run, plan, environment, run.masker.mask),
-            kept=KeptLogs(self._database, files, dag, environment.encoding),
+            kept=KeptLogs(self._database, files, plan, environment.encoding, lost=run.origin.spool is not Spool.OWN),
             now=self._now,
             exchange=self._exchange,
             sealer=ground.sealer,

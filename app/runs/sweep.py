@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
-from app.db.database import Database, ReadConnection
+from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.db.repositories import logs, runs
+from app.db.repositories import breakdown, logs, runs
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.reading import Row
 from app.db.repositories.runs import OpenAttempt
 from app.db.repositories.transitions import Fence
-from app.engine.admission import fits
 from app.engine.plan import Plan, rebuild_ready
 from app.engine.state import RunState
-from app.executors import proc
-from app.executors.proc import ProcessId
+from app.executors import process
 from app.runs import rows, stored
 from app.runs.casualties import Casualty
 from app.runs.concealment import read_facts
 from app.runs.decoding import State
-from app.runs.ground import Ground, Identity
+from app.runs.files import RunFiles
+from app.runs.ground import Ground
 from app.runs.masking import Masker
-from app.runs.run import OwnedRun
+from app.runs.run import OwnedRun, RunInputs, Spool
 from app.runs.runner import Runner
 from app.runs.spool import STDERR, STDOUT, Position
+from app.runs.takeover import Loss, loss_of, origin_of, spool_of
 from app.spec.library import Library
 from app.spec.model import Dag
 
 _log = logging.getLogger(__name__)
-_RESTARTED = "the machine was restarted while the step ran"
-_LOST_MACHINE = "the machine that ran the step is lost"
-_HEAD_START = timedelta(seconds=15)
-_ACCEPTING = timedelta(seconds=10)  # a run that was accepted just now is about to get its driver
 
 
 class NodeResume(msgspec.Struct, frozen=True):
@@ -69,41 +65,6 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     broken: list[Casualty] = []
 
 
-def lost_reason(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> str | None:
-    """Say why an attempt may be taken over; None while its owner may live. Pure but for a look at /proc."""
-    if attempt.owner is None or attempt.owner_pid is None:
-        return "no owner" if me.labels is None else None
-    if attempt.owner == me.id:
-        return "nobody drives it" if attempt.opened_at + _ACCEPTING < now else None
-    if attempt.owner_host != me.host:
-        return _far_reason(attempt, me, now, grace)
-    if attempt.owner_boot_id != me.boot_id:
-        return "machine restarted"
-    if attempt.owner_pid_namespace != me.pid_namespace:
-        lease = attempt.lease_until
-        return "owner in another container is lost" if lease is None or lease < now else None
-    owner = ProcessId(attempt.owner_pid, attempt.owner_pid_started or 0)
-    return None if attempt.stopped_at is None and proc.is_alive(owner) else "owner process gone"
-
-
-def _far_reason(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> str | None:
-    """Say why the run of another machine may be taken over.
-
-    What a worker drove is for a worker that has all its labels, so that what is left of the run has what it asked for;
-    a server takes it when there is none. What a server drove is for servers.
-    """
-    if attempt.owner_labels is None:
-        waits = grace if me.labels is None else None
-    elif me.labels is None:
-        waits = grace + _HEAD_START
-    else:
-        waits = grace if fits(attempt.owner_labels, me.labels) else None
-    if waits is None:
-        return None
-    lease = attempt.lease_until
-    return "owner on another machine is lost" if lease is None or lease + waits < now else None
-
-
 class Sweep:
     """Looks for runs without a living owner."""
 
@@ -111,6 +72,8 @@ class Sweep:
         self._database = database
         self._library = library
         self._me = ground.identity
+        self._spool = ground.spool
+        self._sole = database.dialect == "sqlite"  # its file is locked
         self._grace = timedelta(seconds=ground.orphan_grace_seconds)
         self._now = ground.now
         self._sealer = ground.sealer
@@ -123,29 +86,45 @@ class Sweep:
         found = Found(lost=[fence for fence in known if fence not in held])
         driven = {fence.run for fence in known}
         for attempt in attempts:
-            reason = lost_reason(attempt, self._me, self._now(), self._grace)
-            if attempt.run in driven or reason is None:
+            if attempt.run in driven:
                 continue
-            match await self._take(attempt, reason):
+            loss = loss_of(attempt, self._me, self._now(), self._grace, sole=self._sole)
+            if loss is None or (loss.if_silent and not await self._is_silent(attempt)):
+                continue
+            match await self._take(attempt, loss):
                 case TakenOver() as run:
                     found.taken.append(run)
                 case Casualty() as casualty:
                     found.broken.append(casualty)
         return found
 
-    async def _take(self, attempt: OpenAttempt, reason: str) -> TakenOver | Casualty | None:
-        won = await self._database.write(
-            lambda connection: runs.take_over(connection, attempt, self._me.id, self._me.place)
-        )
-        if not won:
+    async def _is_silent(self, attempt: OpenAttempt) -> bool:
+        """Whether it is certain that no process writes to the files of the attempt's running steps."""
+        fence = Fence(attempt.run, attempt.number, attempt.token)
+        spools = await self._database.read(lambda connection: breakdown.find_spools(connection, fence))
+        found = (process.execution_files(self._spool, spool) for spool in spools)
+        return not any(process.may_have_writers(files) for files in found)
+
+    async def _take(self, attempt: OpenAttempt, loss: Loss) -> TakenOver | Casualty | None:
+        if not await self._database.write(lambda connection: self._take_over(connection, attempt)):
             return None
-        _log.info("taking over run %s: %s", attempt.run, reason)
+        _log.info("taking over run %s: %s", attempt.run, loss.reason)
         try:
             return await self._database.read(lambda connection: self._load(connection, attempt))
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this run, the others are to be taken up
             return Casualty(Fence(attempt.run, attempt.number, attempt.token + 1), error)
+
+    def _take_over(self, connection: WriteConnection, attempt: OpenAttempt) -> bool:
+        if not runs.take_over(connection, attempt, self._me.id, self._me.place):
+            return False
+        # In the same commit: after it the rows name this server, in whose spool nothing of these executions ever was.
+        spool = spool_of(attempt, self._me)
+        if spool is not Spool.OWN:
+            kept = self._spool if spool is Spool.UNKNOWN else None
+            breakdown.forget_spools(connection, attempt.run, attempt.number, kept=kept)
+        return True
 
     def _load(self, connection: ReadConnection, attempt: OpenAttempt) -> TakenOver:
         found = stored.load(connection, self._library, self._sealer, attempt.run, attempt.number)
@@ -157,11 +136,11 @@ class Sweep:
             attempt=attempt.number,
             token=attempt.token + 1,
             definition=definition,
-            inputs=found.inputs,
+            inputs=self._localize(found.inputs, attempt),
             masker=Masker(found.inputs.to_hide),
             last_seq=found.last_seq,
             queue=run["queue"],
-            machine=self._machine(attempt),
+            origin=origin_of(attempt, self._me),
             parentage=found.parentage,
         )
         return TakenOver(
@@ -176,11 +155,12 @@ class Sweep:
             },
         )
 
-    def _machine(self, attempt: OpenAttempt) -> str:
-        """Say why processes of the run cannot be found here, when they cannot."""
-        if attempt.owner_host not in (None, self._me.host):
-            return _LOST_MACHINE
-        return "" if attempt.owner_boot_id in (None, self._me.boot_id) else _RESTARTED
+    def _localize(self, inputs: RunInputs, attempt: OpenAttempt) -> RunInputs:
+        """Let a run with a folder of its own have it in this server's spool: the stored path may lead to another."""
+        if inputs.keep_dir:
+            return inputs
+        own = RunFiles(self._spool, attempt.run, attempt.number).work
+        return msgspec.structs.replace(inputs, work_dir=str(own))
 
 
 def _log_end(connection: ReadConnection, attempt: OpenAttempt, node: Row, *, with_origin: bool) -> NodeResume:

@@ -24,7 +24,7 @@ from app.runs.nodes import RunNodes
 from app.runs.places import Places
 from app.runs.recorder import FenceLostError
 from app.runs.rows import NodeFacts
-from app.runs.run import OwnedRun
+from app.runs.run import OwnedRun, Spool
 from app.runs.spool import STDERR, STDOUT
 from app.runs.stepcalls import StepCalls
 from app.runs.workshop import Desk, Workshop
@@ -34,7 +34,6 @@ from app.spec.scope import StepScope
 
 _log = logging.getLogger(__name__)
 _BRISK_SECONDS = 0.5
-_GONE = "the machine was restarted while the step ran"
 
 
 class OutputFileError(Exception):
@@ -240,17 +239,18 @@ class StepWork:
         self._desk.post(execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
 
     async def _adopt(self, node: NodeWork, number: int) -> None:
-        files = node.stored_files() or node.files(number)
+        stored = node.stored_files()
+        files = stored or node.files(number)
         await self._open(node)
         if node.step.executor.type in registry.CALL_TYPES:
+            if stored is None:
+                execution.note_offset(files, node)
             await self._call_on(node, number, files)
             return
-        if self._run.machine:
-            found: Execution | Outcome | None = execution.left_behind(files, self._run.machine)
-        elif self._works_inside(node):
-            found = self._find_inside(node, number, files)
+        if stored is None:
+            found: Execution | Outcome | None = process.gone(self._run.origin.processes_gone)
         else:
-            found = await execution.adopt(files)
+            found = await self._find_left(node, number, stored)
         if found is None:
             await self._begin_again(node, number)
         elif isinstance(found, Outcome):
@@ -260,6 +260,24 @@ class StepWork:
         else:
             self._take_on(node, number, found)
             await self._finish_adopted(node, number, files, found)
+
+    async def _find_left(self, node: NodeWork, number: int, files: ExecutionFiles) -> Execution | Outcome | None:
+        """Look at what an execution left in the spool (house design section 7, recovery).
+
+        Returns its outcome, what goes on of it, or None when it never began and never will. Raises SetupError.
+        """
+        origin = self._run.origin
+        if origin.processes_gone:
+            return execution.left_behind(files, origin.processes_gone)
+        # Only the spool that the execution would have begun in, seen from where it would have, proves that it did not.
+        proves = origin.spool is Spool.OWN and not origin.other_namespace
+        if not process.has_started(files) and not (proves and self.nodes.state(node.key).executed_at is None):
+            return process.gone()
+        if self._works_inside(node):
+            return self._find_inside(node, number, files)
+        if origin.other_namespace:
+            return process.UnseenProcess(files)
+        return await execution.adopt(files)
 
     # -- calls -----------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import httpx
 
 from app.executors.blanks import is_blank
 from app.executors.process import is_claim
+from app.runs.spool_identity import is_identity
 from app.torture import processes
 from app.torture.trial import Ground, TortureError
 from app.torture.waiting import wait_for
@@ -217,7 +218,11 @@ class Server:
 
     def spooled(self) -> list[Path]:
         """Return the files of runs in its spool, without the claims, which stay for a day."""
-        return [path for path in (self.home / "spool").iterdir() if not is_claim(path) and not is_blank(path)]
+        return [
+            path
+            for path in (self.home / "spool").iterdir()
+            if not (is_claim(path) or is_blank(path) or is_identity(path))
+        ]
 
     def told(self) -> str:
         """Return all that this server and those before it have logged."""

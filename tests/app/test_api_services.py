@@ -271,9 +271,9 @@ async def test_a_worker_is_listed_with_the_runs_it_drives(
     assert (task["dagName"], task["rootDagRunName"], task["parentDagRunId"]) == (name, "", "")
 
 
-@pytest.mark.parametrize(("lease", "lost"), [(-1, True), (60, False)], ids=["over", "holds"])
+@pytest.mark.parametrize(("lease", "note"), [(-1, ""), (60, None), (60, ", stopped")], ids=["over", "holds", "stopped"])
 async def test_a_run_whose_owner_has_fallen_silent_says_since_when(
-    client: httpx.AsyncClient, server: Server, registered: Any, name: str, lease: int, lost: bool
+    client: httpx.AsyncClient, server: Server, registered: Any, name: str, lease: int, note: str | None
 ) -> None:
     keys = []
 
@@ -286,10 +286,11 @@ async def test_a_run_whose_owner_has_fallen_silent_says_since_when(
 
     beat = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
     until = datetime.now(UTC) + timedelta(seconds=lease)
-    await registered("server", f"o-{name}", host="elsewhere", heartbeat_at=beat, lease_until=until)
+    known = {"host": "elsewhere", "heartbeat_at": beat, "lease_until": until, "stopped_at": beat if note else None}
+    await registered("server", f"o-{name}", **known)
     await server.parts.database.write(work)
     run = (await client.get(f"/dag-runs/{name}/r1")).json()["dagRunDetails"]
     await server.parts.database.write(lambda connection: _close(connection, keys[0]))
-    told = f"owner lost since 2026-03-01T12:30:15Z (o-{name}); "
+    told = f"owner lost since 2026-03-01T12:30:15Z (o-{name}{note}); "
     assert run["statusLabel"] == "running"
-    assert run.get("reason", "").startswith(told) if lost else "reason" not in run
+    assert run.get("reason", "").startswith(told) if note is not None else "reason" not in run

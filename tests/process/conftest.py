@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.torture.server import Server
 from tests.process import invariants, store
 from tests.process.postgres import Cluster
 from tests.process.program import Program
@@ -58,6 +59,6 @@ def program(tmp_path: Path, make_url: Callable[[Path], str]) -> Iterator[Program
     assert invariants.find_violations(server.database_url) == []
 
 
-def end(server: Program) -> None:
+def end(server: Server) -> None:
     """Leave neither a server nor a step of it behind."""
     server.clear()

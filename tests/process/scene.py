@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 from sqlalchemy import text
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from app.db.database import WriteConnection
 from app.executors import process
 from app.executors.contract import ExecutionFiles
+from app.executors.proc import ProcessId, write_stat
 from tests.process import processes, store
 from tests.process.waiting import wait_for
 
@@ -41,6 +43,7 @@ class Scene:
         self._directory = directory
         self._url = url
         self._shim: subprocess.Popen[bytes] | None = None
+        self._let_thread_end = threading.Event()
         (row,) = store.query(
             url,
             "SELECT n.run_id, n.spool FROM nodes n JOIN runs r ON r.id = n.run_id "
@@ -115,6 +118,10 @@ class Scene:
         if self._shim is not None:
             self._shim.communicate()
 
+    def end_thread(self) -> None:
+        """Let the thread that has the step's number end."""
+        self._let_thread_end.set()
+
     def break_start(self) -> None:
         """Make it look as if the file that says who runs the step had been cut off by a crash of the machine."""
         self.kill()
@@ -134,6 +141,13 @@ class Scene:
         fields[_START_TIME] = str(int(fields[_START_TIME]) + 1)
         assert head.startswith(f"{os.getpid()} ")
         Path(self.files.started).write_text(f"   \n{head}) {' '.join(fields)}\n")
+
+    def give_number_to_thread(self) -> None:
+        """Let the number of the dead process belong to a thread of this one."""
+        self.kill()
+        thread = threading.Thread(target=self._let_thread_end.wait, daemon=True)
+        thread.start()
+        Path(self.files.started).write_bytes(b"   \n" + write_stat(ProcessId(thread.native_id or 0, 1)))
 
     def ask_stop(self) -> None:
         """Ask the run to stop, as a server that lives no more has noted it."""

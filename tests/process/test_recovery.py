@@ -56,6 +56,7 @@ CASES = [
     Case("killed", Scene.kill, "failed", LOST),
     Case("killed-and-stopped", _stop_and(Scene.kill), "aborted"),
     Case("number-given-away", Scene.give_number_away, "failed", LOST),
+    Case("number-of-a-thread", Scene.give_number_to_thread, "failed", LOST),
     Case("start-torn", Scene.break_start, "failed", LOST),
     Case("not-begun", Scene.never_begin, "succeeded", lives=True),
     Case("not-begun-and-stopped", _stop_and(Scene.never_begin), "aborted", begun=0),
@@ -100,6 +101,8 @@ def _recover(program: Program, directory: Path) -> dict[str, Result]:
         wait_for(f"{scene.run_id} to live", scene.begun)
         scene.release()
     ended = {found: program.api.ended(found) for found in scenes}
+    for scene in scenes.values():
+        scene.end_thread()
     logs = {found: program.api.log(found, "first") if scene.begun() else "" for found, scene in scenes.items()}
     return {found: Result(run, scenes[found].begun(), logs[found]) for found, run in ended.items()}
 

@@ -32,6 +32,7 @@ from app.db.repositories import history, logs, run_list, runs, services
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.reading import Row
 from app.db.repositories.run_filter import RunFilter
+from app.db.repositories.services import Silence
 from app.engine.status import RunStatus
 from app.errors import NotFoundError
 from app.names import LATEST, shorten
@@ -158,15 +159,17 @@ async def show_details(parts: Parts, newest: Newest) -> DAGRunDetails:
     shown = run_details(run, newest.attempt, newest.nodes, await dag_of(parts, run), parts.zone)
     if shown.status is RunStatus.QUEUED:
         await explain_waiting(parts, [shown], [run["id"]])
-    if newest.silent_since is not None:
-        told = "another server of its machine takes the run over, or else it fails"
-        since = time_text(newest.silent_since, parts.zone)
-        shown.reason = f"owner lost since {since} ({newest.attempt['owner']}); {told}"
+    if newest.silence is not None:
+        since = time_text(newest.silence.since, parts.zone)
+        owner = f"{newest.attempt['owner']}, stopped" if newest.silence.stopped else newest.attempt["owner"]
+        shown.reason = (
+            f"owner lost since {since} ({owner}); another server of its machine takes the run over, or else it fails"
+        )
     return shown
 
 
 class Newest(NamedTuple):
-    """A run with its newest attempt and that one's nodes, and since when nothing was heard of who drives it.
+    """A run with its newest attempt and that one's nodes, and the silence of its owner, if it is silent.
 
     The attempt is empty where nothing of it is shown.
     """
@@ -174,7 +177,7 @@ class Newest(NamedTuple):
     run: Row
     attempt: Row
     nodes: Sequence[Row]
-    silent_since: datetime | None
+    silence: Silence | None
 
 
 def read_newest(parts: Parts, connection: ReadConnection, run: Row, now: datetime) -> Newest:

@@ -15,6 +15,7 @@ class Service(Base):
     """One process that works on this database, with the lease of all attempts it owns.
 
     Workers have a ``name`` that they are shown by, ``labels``, and a ``capacity``: how many runs they take at a time.
+    ``spool_id`` identifies the spool that the steps of its runs write to, ``spool_dir`` is its path there.
     """
 
     __tablename__ = "services"
@@ -35,3 +36,5 @@ class Service(Base):
     name: Mapped[str | None] = mapped_column(Text)
     labels: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
     capacity: Mapped[int | None]
+    spool_id: Mapped[str | None] = mapped_column(Text)
+    spool_dir: Mapped[str | None] = mapped_column(Text)

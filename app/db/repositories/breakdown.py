@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Text, insert, select, type_coerce, update
+from sqlalchemy import Text, func, insert, select, type_coerce, update
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.node import Node
@@ -51,6 +52,17 @@ def find_spools(connection: ReadConnection, fence: Fence) -> list[str]:
         Node.run_id == fence.run, Node.attempt == fence.attempt, Node.status == _RUNNING, Node.spool.is_not(None)
     )
     return [spool for spool in connection.execute(spools.order_by(Node.position)).scalars() if spool]
+
+
+def forget_spools(connection: WriteConnection, run: int, attempt: int, *, kept: Path | None = None) -> None:
+    """Let running nodes name no files: those that they name are in another server's spool. Keeps those in ``kept``."""
+    elsewhere = update(Node).where(
+        Node.run_id == run, Node.attempt == attempt, Node.status == _RUNNING, Node.spool.is_not(None)
+    )
+    if kept is not None:
+        beginning = f"{kept}/"
+        elsewhere = elsewhere.where(func.substr(Node.spool, 1, len(beginning)) != beginning)
+    connection.execute(elsewhere.values(spool=None))
 
 
 def end(

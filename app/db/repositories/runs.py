@@ -243,6 +243,8 @@ class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: datetime | None
     stopped_at: datetime | None
     owner_labels: dict[str, str] | None = None  # None unless the owner is a worker
+    owner_spool_id: str | None = None
+    owner_spool_dir: str | None = None
 
 
 def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
@@ -262,6 +264,8 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
             Service.lease_until,
             Service.stopped_at,
             Service.labels,
+            Service.spool_id,
+            Service.spool_dir,
         )
         .outerjoin(Service, Service.id == RunAttempt.owner)
         .where(RunAttempt.closed_at.is_(None), or_(RunAttempt.status != _QUEUED, RunAttempt.owner.is_not(None)))

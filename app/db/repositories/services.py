@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, text, update
+import msgspec
+from sqlalchemy import bindparam, func, insert, or_, select, text, update
 from sqlalchemy.orm import aliased
 
 from app.db.base import UtcDateTime
@@ -29,8 +30,9 @@ _find_labels = select(Service.labels).where(
     Service.kind == WORKER, Service.stopped_at.is_(None), Service.lease_until >= func.now()
 )
 _find_silence = Prepared(
-    select(Service.heartbeat_at).where(
-        Service.id == bindparam("service"), Service.lease_until < bindparam("now", type_=UtcDateTime)
+    select(Service.heartbeat_at, Service.stopped_at).where(
+        Service.id == bindparam("service"),
+        or_(Service.stopped_at.is_not(None), Service.lease_until < bindparam("now", type_=UtcDateTime)),
     )
 )
 _root, _parent = aliased(Run), aliased(Run)
@@ -94,10 +96,17 @@ def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[Row]:
     return all_rows(connection, _find, kind=kind, since=now - _FORGOTTEN)
 
 
-def find_silence(connection: ReadConnection, service: str, now: datetime) -> datetime | None:
-    """Tell since when a process is silent that has not renewed its lease in time; None while the lease holds."""
-    silent = _find_silence.row(connection, service=service, now=now)
-    return None if silent is None else silent["heartbeat_at"]
+class Silence(msgspec.Struct, frozen=True):
+    """Since when a process sends no heartbeats, and whether that is because it stopped in order."""
+
+    since: datetime
+    stopped: bool
+
+
+def find_silence(connection: ReadConnection, service: str, now: datetime) -> Silence | None:
+    """Return the silence of a process that has stopped or let its lease expire; None while it holds its lease."""
+    row = _find_silence.row(connection, service=service, now=now)
+    return None if row is None else Silence(row["heartbeat_at"], row["stopped_at"] is not None)
 
 
 def find_tasks(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Row]:

@@ -1,0 +1,137 @@
+"""Whether an open attempt may be taken over, and where what its steps left behind is to be found.
+
+House design section 7, recovery. What decides: whether the owner is known to have stopped (its process, its lease,
+its hold of a SQLite file), and whether this server sees the same processes and the same spool.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from app.db.repositories.runs import OpenAttempt
+from app.engine.admission import fits
+from app.executors import proc
+from app.executors.proc import ProcessId
+from app.runs.ground import Identity
+from app.runs.run import Origin, Spool
+from app.runs.spool_identity import read_id
+
+_RESTARTED = "the machine was restarted while the step ran"
+_LOST_MACHINE = "the machine that ran the step is lost"
+_HEAD_START = timedelta(seconds=15)
+_ACCEPTING = timedelta(seconds=10)  # a run that was accepted just now is about to get its driver
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """Why an attempt may be taken over; with ``if_silent`` only once no process writes to its steps' files."""
+
+    reason: str
+    if_silent: bool = False
+
+
+class _Place(enum.Enum):
+    """Where the owner of an attempt is, seen from this server."""
+
+    HERE = enum.auto()  # its processes and their files can be seen
+    OTHER_NAMESPACE = enum.auto()  # its files can be seen, its processes cannot
+    REPLACED = enum.auto()  # this machine and a container of the same name, but another spool
+    RESTARTED = enum.auto()  # this machine, or one of its name, before it was started
+    AWAY = enum.auto()
+
+
+def loss_of(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta, *, sole: bool) -> Loss | None:
+    """Tell why an attempt may be taken over; None while its owner may live. Looks at /proc and at the owner's spool.
+
+    ``sole``: the database belongs to this process alone (a SQLite file), so every other owner has stopped.
+    """
+    if attempt.owner is None or attempt.owner_pid is None:
+        return Loss("no owner") if me.labels is None else None
+    if attempt.owner == me.id:
+        return Loss("nobody drives it") if attempt.opened_at + _ACCEPTING < now else None
+    if sole:
+        return Loss("its owner has given up the database file")
+    return _loss_of_another(attempt, me, now, grace)
+
+
+def _loss_of_another(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> Loss | None:
+    expired = attempt.lease_until is None or attempt.lease_until < now
+    stopped = attempt.stopped_at is not None
+    match _place_of(attempt, me):
+        case _Place.HERE:
+            lost, loss = stopped or not _is_alive(attempt), Loss("owner process gone")
+        case _Place.OTHER_NAMESPACE:
+            # Once the lease is over, this server follows what still writes to the steps' files.
+            lost, loss = stopped or expired, Loss("owner in another PID namespace is gone", if_silent=not expired)
+        case _Place.REPLACED:
+            lost, loss = expired, Loss("owner in another container is lost")
+        case _Place.RESTARTED:
+            lost, loss = stopped or expired, Loss("machine restarted")
+        case _Place.AWAY:
+            return _loss_away(attempt, me, now, grace)
+    return loss if lost else None
+
+
+def _is_alive(attempt: OpenAttempt) -> bool:
+    return proc.is_alive(ProcessId(attempt.owner_pid or 0, attempt.owner_pid_started or 0))
+
+
+def _place_of(attempt: OpenAttempt, me: Identity) -> _Place:
+    same_host = attempt.owner_host == me.host
+    if attempt.owner_boot_id != me.boot_id:
+        return _Place.RESTARTED if same_host else _Place.AWAY
+    spool = spool_of(attempt, me)
+    if attempt.owner_pid_namespace != me.pid_namespace:
+        if spool is Spool.OWN:
+            return _Place.OTHER_NAMESPACE
+        return _Place.REPLACED if same_host else _Place.AWAY
+    if spool is Spool.OTHER and _is_spool(attempt):
+        return _Place.AWAY  # of a server with a home of its own, which finds what its steps leave when it comes back
+    return _Place.HERE if same_host or spool is Spool.OWN else _Place.AWAY
+
+
+def _is_spool(attempt: OpenAttempt) -> bool:
+    return bool(attempt.owner_spool_dir) and read_id(Path(attempt.owner_spool_dir or "")) == attempt.owner_spool_id
+
+
+def spool_of(attempt: OpenAttempt, me: Identity) -> Spool:
+    """Tell whether an attempt's owner wrote to this server's spool."""
+    if attempt.owner in (None, me.id):
+        return Spool.OWN
+    if attempt.owner_spool_id is None or me.spool_id is None:
+        return Spool.UNKNOWN
+    return Spool.OWN if attempt.owner_spool_id == me.spool_id else Spool.OTHER
+
+
+def origin_of(attempt: OpenAttempt, me: Identity) -> Origin:
+    """Tell where executions of an attempt began, as far as that decides what can be known of them."""
+    spool, reason = spool_of(attempt, me), ""
+    restarted = attempt.owner_boot_id not in (None, me.boot_id)
+    if attempt.owner_host not in (None, me.host) and (restarted or spool is Spool.OTHER):
+        reason = _LOST_MACHINE
+    elif restarted:
+        reason = _RESTARTED
+    if reason:
+        return Origin(spool=spool, processes_gone=reason)
+    return Origin(spool=spool, other_namespace=attempt.owner_pid_namespace not in (None, me.pid_namespace))
+
+
+def _loss_away(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> Loss | None:
+    """Tell why the run of another machine may be taken over.
+
+    What a worker drove is for a worker that has all its labels, so that what is left of the run has what it asked for;
+    a server takes it when there is none. What a server drove is for servers.
+    """
+    if attempt.owner_labels is None:
+        waits = grace if me.labels is None else None
+    elif me.labels is None:
+        waits = grace + _HEAD_START
+    else:
+        waits = grace if fits(attempt.owner_labels, me.labels) else None
+    if waits is None:
+        return None
+    lease = attempt.lease_until
+    return Loss("owner on another machine is lost") if lease is None or lease + waits < now else None
