@@ -17,6 +17,7 @@ from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions
 from app.db.url import hide_password, sqlite_path
 from app.queue.remote import is_installed
+from app.torture.changes import Changes
 from app.torture.crowd import Crowd, CrowdKilling
 from app.torture.detection import Detection
 from app.torture.failover import Failover, Plan
@@ -50,6 +51,7 @@ class Options(NamedTuple):
     detections: int | None
     sleeps: int | None
     sleep_seconds: float
+    changes: int | None
     keep: bool
 
 
@@ -70,6 +72,7 @@ _COUNT = click.IntRange(1)
 @click.option("--detections", type=_COUNT, metavar="ROUNDS", help="Instead: how soon a server is known to be dead.")
 @click.option("--sleeps", type=_COUNT, metavar="ROUNDS", help="Instead: one of two servers sleeps and comes back.")
 @click.option("--sleep-seconds", type=click.FloatRange(2), default=120, show_default=True, help="With --sleeps.")
+@click.option("--changes", type=_COUNT, metavar="ROUNDS", help="Instead: spools are lost, containers replaced. (root)")
 @click.option("--keep", is_flag=True, help="Leave folder and database there.")
 @said_plainly
 def torture(*, seed: int | None, **said: object) -> int:
@@ -99,9 +102,9 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 
 
 def _check(options: Options) -> None:
-    modes = [options.schedules, options.failovers, options.detections, options.sleeps]
+    modes = [options.schedules, options.failovers, options.detections, options.sleeps, options.changes]
     if sum(mode is not None for mode in modes) > 1:
-        raise click.UsageError("choose one of --schedules, --failovers, --detections and --sleeps")
+        raise click.UsageError("choose one of --schedules, --failovers, --detections, --sleeps and --changes")
     if options.database == "sqlite" and options.database_url:
         raise click.UsageError("--database sqlite makes its own file; leave out --database-url, or say postgresql")
     if options.database_url:
@@ -143,13 +146,24 @@ def _tell(text: str) -> None:
 def _choose(options: Options, ground: Ground | None) -> Trial:
     if ground is None:
         return Schedules(options.schedules or 0, options.seed, _tell)
-    if options.failovers:
-        return Failover(ground, Plan(options.failovers, options.dags, options.seed), _tell)
-    if options.detections:
-        servers = max(options.servers, 2)
-        return Detection(ground, servers=servers, rounds=options.detections, seed=options.seed, tell=_tell)
-    if options.sleeps:
-        return Sleeping(ground, rounds=options.sleeps, seconds=options.sleep_seconds, seed=options.seed, tell=_tell)
+    servers = max(options.servers, 2)
+    trials: list[tuple[int | None, Callable[[int], Trial]]] = [
+        (options.failovers, lambda rounds: Failover(ground, Plan(rounds, options.dags, options.seed), _tell)),
+        (
+            options.detections,
+            lambda rounds: Detection(ground, servers=servers, rounds=rounds, seed=options.seed, tell=_tell),
+        ),
+        (
+            options.sleeps,
+            lambda rounds: Sleeping(
+                ground, rounds=rounds, seconds=options.sleep_seconds, seed=options.seed, tell=_tell
+            ),
+        ),
+        (options.changes, lambda rounds: Changes(ground, rounds=rounds, seed=options.seed, tell=_tell)),
+    ]
+    for rounds, make in trials:
+        if rounds is not None:
+            return make(rounds)
     size = Size(options.kills, options.runs, options.seed)
     if options.servers == 1 and not options.workers:
         return Killing(ground, size, _tell)
@@ -173,6 +187,7 @@ def _shown(options: Options) -> str:
         (options.schedules, lambda cases: f"{cases} schedules"),
         (options.failovers, lambda rounds: f"{rounds} failovers of two schedulers with {options.dags} DAGs"),
         (options.detections, lambda rounds: f"{rounds} detections by {max(options.servers, 2)} servers"),
+        (options.changes, lambda rounds: f"{rounds} changes of the world"),
         (options.sleeps, lambda rounds: f"{rounds} sleeps of {options.sleep_seconds:g} s"),
     ]
     for count, show in kinds:

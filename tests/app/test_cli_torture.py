@@ -33,7 +33,10 @@ def _said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["--database-url", "sqlite:////tmp/mine.sqlite3"], "--database-url is for PostgreSQL"),
         (["--database-url", "mysql://a/b"], "--database-url: 'mysql' is no database that Dagbook knows"),
         (["--database", "sqlite", "--database-url", UNREACHABLE], "leave out --database-url"),
-        (["--schedules", "1", "--sleeps", "1"], "choose one of --schedules, --failovers, --detections and --sleeps"),
+        (
+            ["--schedules", "1", "--sleeps", "1"],
+            "choose one of --schedules, --failovers, --detections, --sleeps and",
+        ),
         (["--kills", "0"], "Invalid value for '--kills'"),
         (["--database-url", UNREACHABLE], "PostgreSQL cannot be reached"),
     ],

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from app.torture.changes import Changes
 from app.torture.crowd import Crowd, CrowdKilling
 from app.torture.detection import Detection
 from app.torture.killing import Killing, Size
+from app.torture.namespaces import may_have_namespaces
 from app.torture.sleeping import Sleeping
 from app.torture.trial import Ground
 from tests.process import processes, store
@@ -55,6 +57,16 @@ def test_the_runs_of_a_killed_server_have_another_owner_within_seconds(tmp_path:
 def test_no_step_fails_for_a_server_that_sleeps_longer_than_its_lease(tmp_path: Path, cluster: Cluster) -> None:
     sleeping = Sleeping(Ground(tmp_path, store.make_database(cluster.url)), rounds=1, seconds=12, seed=3)
     assert sleeping.run() == []
+
+
+@pytest.mark.skipif(not may_have_namespaces(), reason="no PID namespace may be made here (unshare)")
+@pytest.mark.timeout(400)
+def test_no_execution_begins_twice_whatever_becomes_of_spools_homes_and_containers(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    changes = Changes(Ground(tmp_path, store.make_database(cluster.url)), rounds=4, seed=15)
+    assert changes.run() == []
+    assert sum(changes.hit.values()) > 0, "no change met a running step: the test has shown nothing"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])

@@ -1,0 +1,188 @@
+"""The world changes under running steps: spools are lost, homes restored, containers replaced (promise R17)."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import shutil
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from typing import NamedTuple
+
+from app.db.url import sqlite_path
+from app.torture import processes, store
+from app.torture.namespaces import NamespaceServer, may_have_namespaces
+from app.torture.server import Server
+from app.torture.trial import Ground, Progress, TortureError, spread
+from app.torture.waiting import wait_for
+from app.torture.witness import NOTE, Witness
+
+_RUNS = 3
+_STEPS = ("a", "b", "c", "d")
+_SETTLE_SECONDS = 90
+_TAKE_OVER_SECONDS = {False: 15.0, True: 30.0}  # after an end in order, and after a kill
+# The execution is told by the shim's own arguments; each may be tried again as often as the world changes.
+_STEP = rf"""
+started=$(tr '\0' '\n' </proc/$PPID/cmdline | sed -n 3p)
+execution=${{started%.started}}
+{NOTE}
+printf '%s %s %s %s\n' "$DAG_RUN_ID" "$DAG_RUN_STEP_NAME" "${{execution##*.}}" "$uptime" >>"$WITNESS"
+sleep "$1"
+"""
+_OTHERS = """
+SELECT r.run_id FROM run_attempts a JOIN runs r ON r.id = a.run_id
+WHERE a.closed_at IS NULL AND a.owner <> (SELECT id FROM services ORDER BY started_at DESC LIMIT 1)
+"""
+
+
+class Change(NamedTuple):
+    """What becomes of a server, and of the world before the next one starts."""
+
+    name: str
+    container: bool = False  # the server is the first process of a PID namespace, and its steps end with it
+    killed: bool = True
+    loses_spool: bool = False
+    loses_home: bool = False
+    moves: bool = False  # the next server has another home; a SQLite database is copied there
+    renamed: bool = False  # the next container has another host name
+
+
+CHANGES = (
+    Change("server killed"),
+    Change("spool lost", loses_spool=True),
+    Change("spool lost after a stop", loses_spool=True, killed=False),
+    Change("database restored into another home", moves=True),
+    Change("container killed", container=True),
+    Change("container stopped", container=True, killed=False),
+    Change("container of another name", container=True, killed=False, renamed=True),
+    Change("container replaced without its volume", container=True, loses_home=True),
+    Change("container stopped and replaced without its volume", container=True, loses_home=True, killed=False),
+)
+
+
+class Changes:
+    """So many rounds; in each a server with running steps ends, the world changes, and another server starts."""
+
+    def __init__(self, ground: Ground, *, rounds: int, seed: int, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.hit: Counter[str] = Counter()
+        self.seconds: list[float] = []
+        self._directory = ground.directory
+        self._rounds = rounds
+        self._luck = random.Random(seed)  # noqa: S311 - a seed is what makes it repeatable
+        self._witness = Witness(ground.directory / "witness")
+        self._script = ground.directory / "step.sh"
+        self._mark = f"torture-{secrets.token_hex(8)}"
+        self._progress = Progress(tell)
+        self._homes = 1
+        self._home = ground.directory / "home-1"
+        # Not in the home: that is lost in some rounds, and the database with it would be no trial.
+        data = ground.directory / "data-1"
+        data.mkdir()
+        self._url = ground.url or f"sqlite:///{data}/dagbook.sqlite3"
+        self._runs: list[str] = []
+
+    def run(self) -> list[str]:
+        """Do it; returns what is wrong in the end. Raises TortureError."""
+        if not may_have_namespaces():
+            raise TortureError("containers are made by unshare --pid --mount-proc, which is not allowed here")
+        self._script.write_text(_STEP)
+        order = self._order()
+        server = self._serve(order[0])
+        found: list[str] = []
+        try:
+            for number, change in enumerate(order):
+                self._progress(f"{number} of {self._rounds} changes; steps met: {sum(self.hit.values())}")
+                self._begin(server)
+                self._end(server, change)
+                following = order[number + 1] if number + 1 < len(order) else Change("none")
+                server = self._serve(following, host=f"pod-{number}" if change.renamed else "")
+                found += self._await_take_over(change)
+            return [*found, *self._look(server)]
+        finally:
+            server.clear()
+            for pid in processes.with_variable("MARK", self._mark):
+                processes.kill(pid)
+
+    def _order(self) -> list[Change]:
+        """Mix all changes again and again. A PostgreSQL database is not restored with a home."""
+        order: list[Change] = []
+        while len(order) < self._rounds:
+            some = [change for change in CHANGES if self._url.startswith("sqlite") or not change.moves]
+            self._luck.shuffle(some)
+            order += some
+        return order[: self._rounds]
+
+    def figures(self) -> Mapping[str, str]:
+        """Give what was counted and measured."""
+        met = {f"steps running: {name}": str(count) for name, count in sorted(self.hit.items())}
+        return {
+            "runs": str(len(self._runs)),
+            "executions begun": str(len(self._witness.lines())),
+            **met,
+            "seconds until all runs had a new owner, median, p95, most": spread(self.seconds),
+        }
+
+    def _serve(self, change: Change, *, host: str = "") -> Server:
+        log = self._directory / "servers.log"
+        if change.container:
+            return NamespaceServer(self._home, self._url, log=log, host=host).start()
+        return Server(self._home, self._url, log=log).start()
+
+    def _begin(self, server: Server) -> None:
+        begun = len(self._witness.lines())
+        self._runs += [server.api.start(self._spec()) for _ in range(_RUNS)]
+        wait_for("some steps", lambda: len(self._witness.lines()) >= begun + _RUNS)
+        time.sleep(self._luck.uniform(0, 0.5))  # a random moment is what is tried
+
+    def _spec(self) -> str:
+        head = f"type: chain\nmaxActiveRuns: 1000\nenv:\n  - WITNESS: {self._witness.path}\n  - MARK: {self._mark}\n"
+        steps = ""
+        for name in _STEPS:
+            command = f"exec sh {self._script} {self._luck.uniform(0.1, 0.6):.2f}"
+            steps += f"  - name: {name}\n    command: {command}\n    retryPolicy: {{limit: 1000, intervalSec: 0}}\n"
+        return f"{head}steps:\n{steps}"
+
+    def _end(self, server: Server, change: Change) -> None:
+        self.hit[change.name] += len(processes.with_variable("MARK", self._mark))
+        if change.killed:
+            server.kill()
+        else:
+            server.terminate()
+        if change.loses_spool:
+            shutil.rmtree(self._home / "spool")
+        if change.loses_home:
+            shutil.rmtree(self._home)
+        if change.moves:
+            self._move()
+
+    def _move(self) -> None:
+        self._homes += 1
+        self._home = self._directory / f"home-{self._homes}"
+        source = sqlite_path(self._url)
+        if source is None:
+            return
+        target = self._directory / f"data-{self._homes}" / source.name
+        target.parent.mkdir()
+        with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
+            original.backup(copy)
+        self._url = f"sqlite:///{target}"
+
+    def _await_take_over(self, change: Change) -> Iterator[str]:
+        begin = time.monotonic()
+        most = _TAKE_OVER_SECONDS[change.killed]
+        wait_for("new owners", lambda: not store.query(self._url, _OTHERS), seconds=_SETTLE_SECONDS)
+        self.seconds.append(time.monotonic() - begin)
+        if self.seconds[-1] > most:
+            yield f"{change.name}: runs had their old owner for {self.seconds[-1]:.1f} s, more than {most:g}"
+
+    def _look(self, server: Server) -> Iterator[str]:
+        for run in self._runs:
+            label = server.api.ended(run, seconds=_SETTLE_SECONDS)["statusLabel"]
+            if label != "succeeded":
+                yield f"run {run} is {label}"
+        counts = Counter((run, step, execution.partition("-")[0]) for run, step, execution in self._witness.lines())
+        yield from (f"begun {count} times: {one}" for one, count in counts.items() if count != 1)
+        yield from store.find_violations(self._url)
