@@ -13,6 +13,7 @@ import msgspec
 
 _PROC = Path("/proc")
 _LONGEST_STAT = 4096
+INITIAL_PID_NAMESPACE = "4026531836"  # PROC_PID_INIT_INO of the kernel: the machine's own, not a container's
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # nanoseconds
 _STATE, _SESSION, _START_TIME = 0, 3, 19  # fields of /proc/PID/stat after the command's closing parenthesis
 

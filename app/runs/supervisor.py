@@ -46,7 +46,6 @@ from app.spec.model import Dag
 
 _log = logging.getLogger(__name__)
 _BEAT_SECONDS = 3.0
-_INIT = 1  # the number of a container's first process
 _INSIDE_GRACE_SECONDS = 30.0
 
 
@@ -107,9 +106,9 @@ class Supervisor:
         await self._recorder.stop()
         self._blanks.clear()
         now = self._now()
-        # The processes of a PID namespace end with its first one: no step goes on that the lease would have to cover.
-        goes_on = self._ground.detached_lease_seconds if self._identity.pid != _INIT else 0.0
-        until = now + timedelta(seconds=goes_on)
+        # Steps end with their container: then none goes on that the lease would have to cover.
+        in_container = self._identity.pid_namespace != proc.INITIAL_PID_NAMESPACE
+        until = now + timedelta(seconds=0 if in_container else self._ground.detached_lease_seconds)
         await self._database.write(lambda connection: services.stop(connection, self._identity.id, now, until))
         await self._notifier.stop()
 

@@ -67,7 +67,7 @@ def _loss_of_another(attempt: OpenAttempt, me: Identity, now: datetime, grace: t
             # Once the lease is over, this server follows what still writes to the steps' files.
             lost, loss = stopped or expired, Loss("owner in another PID namespace is gone", if_silent=not expired)
         case _Place.REPLACED:
-            lost, loss = expired, Loss("owner in another container is lost")
+            lost, loss = expired or _ends(attempt, me) + grace < now, Loss("owner in another container is lost")
         case _Place.RESTARTED:
             lost, loss = stopped or expired, Loss("machine restarted")
         case _Place.AWAY:
@@ -133,5 +133,16 @@ def _loss_away(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedel
         waits = grace if fits(attempt.owner_labels, me.labels) else None
     if waits is None:
         return None
-    lease = attempt.lease_until
-    return Loss("owner on another machine is lost") if lease is None or lease + waits < now else None
+    return Loss("owner on another machine is lost") if _ends(attempt, me) + waits < now else None
+
+
+def _ends(attempt: OpenAttempt, me: Identity) -> datetime:
+    """Tell from when on the owner counts as lost.
+
+    A stop lengthens the lease for steps that go on without their server. On the same boot of a machine it is not waited
+    for: a server that could go on with them has their spool, and takes the run over at once.
+    """
+    lease = attempt.lease_until or attempt.opened_at
+    if attempt.stopped_at is not None and attempt.owner_boot_id == me.boot_id:
+        return min(attempt.stopped_at, lease)
+    return lease

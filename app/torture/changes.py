@@ -97,9 +97,12 @@ class Changes:
                 self._progress(f"{number} of {self._rounds} changes; steps met: {sum(self.hit.values())}")
                 self._begin(server)
                 self._end(server, change)
-                following = order[number + 1] if number + 1 < len(order) else Change("none")
-                server = self._serve(following, host=f"pod-{number}" if change.renamed else "")
+                server = self._serve(change, host=f"pod-{number}" if change.renamed else "")
                 found += self._await_take_over(change)
+                if [one.container for one in order[number : number + 2]] == [False, True]:
+                    found += self._look(server)
+                    server.terminate()
+                    server = self._serve(order[number + 1])
             return [*found, *self._look(server)]
         finally:
             server.clear()
@@ -107,13 +110,13 @@ class Changes:
                 processes.kill(pid)
 
     def _order(self) -> list[Change]:
-        """Mix all changes again and again. A PostgreSQL database is not restored with a home."""
+        """Mix all changes, those of containers last. A PostgreSQL database is not restored with a home."""
         order: list[Change] = []
         while len(order) < self._rounds:
             some = [change for change in CHANGES if self._url.startswith("sqlite") or not change.moves]
             self._luck.shuffle(some)
             order += some
-        return order[: self._rounds]
+        return sorted(order[: self._rounds], key=lambda change: change.container)
 
     def figures(self) -> Mapping[str, str]:
         """Give what was counted and measured."""

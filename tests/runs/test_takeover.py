@@ -62,6 +62,9 @@ def _judge(values: dict[str, Any], *, sole: bool = False, labels: dict[str, str]
     return "owned" if loss is None else "lost if silent" if loss.if_silent else "lost"
 
 
+POD = {**CONTAINER, **STOPPED, "owner_host": "new"}
+
+
 @pytest.mark.parametrize(
     ("values", "judged"),
     [
@@ -78,7 +81,6 @@ def _judge(values: dict[str, Any], *, sole: bool = False, labels: dict[str, str]
         pytest.param(AFAR, "owned", id="away"),
         pytest.param({**AFAR, "lease_until": _ago(170)}, "owned", id="away-and-silent"),
         pytest.param({**AFAR, "lease_until": _ago(190)}, "lost", id="away-and-silent-for-long"),
-        pytest.param({**AFAR, "lease_until": None}, "lost", id="away-without-a-lease"),
         pytest.param({**AFAR, **STOPPED}, "owned", id="away-and-stopped"),
         pytest.param({"owner_boot_id": "another-boot"}, "owned", id="machine-of-my-name"),
         pytest.param({"owner_boot_id": "another-boot", **EXPIRED}, "lost", id="restarted"),
@@ -90,7 +92,12 @@ def _judge(values: dict[str, Any], *, sole: bool = False, labels: dict[str, str]
         pytest.param({**CONTAINER, "lease_until": _ago(-5)}, "owned", id="container"),
         pytest.param({**CONTAINER, **EXPIRED}, "lost", id="container-replaced"),
         pytest.param({**CONTAINER, **EXPIRED, "owner_host": "new"}, "owned", id="container-of-another-name"),
+        pytest.param({**CONTAINER, **STOPPED}, "owned", id="container-stopped"),
+        pytest.param({**CONTAINER, **STOPPED, "stopped_at": _ago(190)}, "lost", id="container-stopped-long-ago"),
         pytest.param({**CONTAINER, "lease_until": _ago(190), "owner_host": "new"}, "lost", id="pod-of-another-name"),
+        pytest.param({**POD, "stopped_at": _ago(170)}, "owned", id="pod-stopped"),
+        pytest.param({**POD, "stopped_at": _ago(190)}, "lost", id="pod-stopped-long-ago"),
+        pytest.param({**AFAR, **STOPPED, "stopped_at": _ago(190)}, "owned", id="steps-may-go-on-there"),
     ],
 )
 def test_a_run_may_be_taken_over_once_its_owner_cannot_be_driving_it(values: dict[str, Any], judged: str) -> None:
