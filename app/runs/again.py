@@ -34,6 +34,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     step: int | None = None  # the only step to run, by its key; else what failed and what lies below it
     counted: bool = True  # whether the limit of active runs applies
     attempt: int | None = None  # the number that the new attempt has to have; else it is refused
+    directory: str = ""  # of a sub-run: where the calling step works
     origin: Origin | None = None  # of the person who wants it; None for what begins by itself
 
     @property
@@ -72,6 +73,7 @@ class Retries:
             attempt=retry.attempt or before.run["attempt"] + 1,
             token=_TOKEN,
             last_seq=before.last_seq + 1,
+            directory=retry.directory,
         )
         state = retried(Plan.of(owned.definition.dag), before.state, retry.step)
         nodes = node_rows(before.nodes, state, owned.attempt)

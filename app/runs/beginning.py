@@ -57,10 +57,13 @@ class Beginnings:
             raise InvalidSpecError(found.loaded.problems)
         return found
 
-    async def own(self, found: StoredRun, *, attempt: int, token: int, last_seq: int) -> tuple[OwnedRun, str]:
+    async def own(
+        self, found: StoredRun, *, attempt: int, token: int, last_seq: int, directory: str = ""
+    ) -> tuple[OwnedRun, str]:
         """Give the run as this server is to own it, its dotenv files read again, and why it cannot be run, if so.
 
-        Raises BadRequestError when the files cannot be evaluated.
+        ``directory`` is where the calling step of a sub-run works, as far as it is known. Raises BadRequestError when
+        the files cannot be evaluated.
         """
         run, definition = found.run, found.loaded.definition
         owned = OwnedRun(
@@ -70,18 +73,20 @@ class Beginnings:
             attempt=attempt,
             token=token,
             definition=definition,
-            inputs=await evaluate_again(definition.dag, found.inputs, self._place(found, attempt)),
+            inputs=await evaluate_again(definition.dag, found.inputs, self._place(found, attempt, directory)),
             last_seq=last_seq,
             queue=run["queue"],
             parentage=found.parentage,
         )
         return await unlock(owned, self.ground.machine)
 
-    def _place(self, found: StoredRun, attempt: int) -> Place:
-        ground = self.ground
+    def _place(self, found: StoredRun, attempt: int, directory: str) -> Place:
+        ground, run = self.ground, found.run
+        is_inline = run["file_name"] is None and run["root_id"] is None
         return Place(
             source_directory=found.inputs.source_directory,
-            own_directory=RunFiles(ground.spool, found.run["id"], attempt).work,
+            default_directory=directory,
+            own_directory=RunFiles(ground.spool, run["id"], attempt).work if is_inline else None,
             work_dir=ground.work_dir,
             machine=ground.machine.seen_from(found.inputs.base_environment),
             limit_seconds=ground.evaluation_limit_seconds,

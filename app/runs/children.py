@@ -22,7 +22,6 @@ from app.names import new_key, shorten, strip_suffix
 from app.runs import concealment
 from app.runs.accept import Start, Wanted
 from app.runs.ends import Ends
-from app.runs.files import RunFiles
 from app.runs.ground import Ground
 from app.runs.inputs import Place, evaluate_inputs
 from app.runs.recorder import RunRefusedError
@@ -45,8 +44,8 @@ class Drivers(Protocol):
     async def accept(self, wanted: Wanted, run: OwnedRun) -> bool:
         """Store a new run and drive it."""
 
-    async def reopen(self, key: int, *, attempt: int) -> None:
-        """Begin the next attempt of a run that is over, and drive it."""
+    async def reopen(self, key: int, *, attempt: int, directory: str) -> None:
+        """Begin the next attempt of a run that is over, in the directory of its caller, and drive it."""
 
     def tell_stop(self, request: StopRequest) -> None:
         """Tell a run that it was asked to stop, if it is driven here."""
@@ -184,7 +183,7 @@ class SubRuns:
 
     async def _reopen(self, wanted: SubRun, key: int) -> int:
         try:
-            await self._exchange.drivers.reopen(key, attempt=wanted.attempt)
+            await self._exchange.drivers.reopen(key, attempt=wanted.attempt, directory=self._caller.directory)
         except (AppError, DefinitionGoneError, RunRefusedError) as error:
             raise StepError(f"the called run {wanted.id} could not be tried again: {error}") from error
         return key
@@ -221,7 +220,7 @@ class SubRuns:
     async def _own(self, wanted: SubRun) -> OwnedRun:
         parent, key, callee = self._caller.run, new_key(), await self._find_callee()
         dag = callee.definition.dag
-        inputs = await evaluate_inputs(dag, wanted.params, self._place(key, callee))
+        inputs = await evaluate_inputs(dag, wanted.params, self._place(callee))
         return OwnedRun(
             key=key,
             dag_name=dag.name,
@@ -236,12 +235,11 @@ class SubRuns:
             parentage=parent.family.child(parent.key),
         )
 
-    def _place(self, key: int, callee: Callee) -> Place:
+    def _place(self, callee: Callee) -> Place:
         ground = self._exchange.ground
         return Place(
             source_directory=callee.source_directory,
             default_directory=self._caller.directory,
-            own_directory=RunFiles(ground.spool, key).work,
             work_dir=ground.work_dir,
             machine=msgspec.structs.replace(ground.machine, environ=self._caller.environ),
             limit_seconds=ground.evaluation_limit_seconds,

@@ -23,29 +23,27 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run comes from and where it may work."""
 
     source_directory: str | None
-    default_directory: str = ""  # what a sub-run has from its caller
-    own_directory: Path  # made for the run when neither definition nor file say where it works
-    work_dir: Path  # what relative directories of a definition without a file start from
+    default_directory: str = ""  # of a sub-run: where the calling step works
+    own_directory: Path | None = None  # of an inline run: a folder that is made for it and removed at its end
+    work_dir: Path  # the setting: where other runs work by default, and what relative directories start from
     machine: Machine
     limit_seconds: float
 
 
 async def evaluate_inputs(dag: Dag, override: str, place: Place) -> RunInputs:
     """Evaluate what a definition says about its environment; raises BadRequestError naming the field."""
-    base, around = _base(place), _around(place, place.machine.environ)
+    around = _around(place, place.machine.environ)
     env = await _evaluate_env(dag, place, around)
     seen = {**place.machine.environ, **{pair.name: pair.value for pair in env}}
     around = msgspec.structs.replace(around, env=seen)
-    pairs = await _evaluate_params(dag, override, seen, place, around)
-    work_dir = _working_directory(dag, seen, base, place)
-    variables = await _read_dotenv(dag, seen, work_dir, place, around)
-    own = str(place.own_directory)
+    work_dir, keep_dir = _find_directory(dag, seen, place)
+    pairs = await _evaluate_params(dag, override, seen, work_dir, place, around)
     return RunInputs(
         params=pairs,
         env=env,
-        dotenv=variables,
-        work_dir=work_dir or own,
-        keep_dir=bool(work_dir),
+        dotenv=await _read_dotenv(dag, seen, work_dir, place, around),
+        work_dir=work_dir,
+        keep_dir=keep_dir,
         source_directory=place.source_directory,
     )
 
@@ -56,9 +54,9 @@ async def evaluate_again(dag: Dag, kept: RunInputs, place: Place) -> RunInputs:
     Params and env stay as they are, whatever computed them; dotenv files are read again (runtime 21.3).
     """
     seen = {**place.machine.environ, **{pair.name: pair.value for pair in kept.env}}
-    work_dir = kept.work_dir if kept.keep_dir else ""
+    work_dir, keep_dir = _find_directory_again(dag, kept, seen, place)
     variables = await _read_dotenv(dag, seen, work_dir, place, _around(place, seen))
-    return msgspec.structs.replace(kept, dotenv=variables, work_dir=work_dir or str(place.own_directory))
+    return msgspec.structs.replace(kept, dotenv=variables, work_dir=work_dir, keep_dir=keep_dir)
 
 
 def open_directory(inputs: RunInputs) -> str:
@@ -103,7 +101,7 @@ async def _evaluate_env(dag: Dag, place: Place, around: Surroundings) -> tuple[P
 
 
 async def _evaluate_params(
-    dag: Dag, override: str, seen: Mapping[str, str], place: Place, around: Surroundings
+    dag: Dag, override: str, seen: Mapping[str, str], work_dir: str, place: Place, around: Surroundings
 ) -> tuple[Pair, ...]:
     try:
         pairs = await evaluate(params.evaluate(dag.params, override, environ=seen, home=place.machine.home), around)
@@ -112,8 +110,7 @@ async def _evaluate_params(
     if not dag.params_schema:
         return pairs
     reference = expand.run_without_commands(expand.expand(dag.params_schema, mode=Mode.PLAIN, maps=(), environ=seen))
-    directories = filter(None, (_working_directory(dag, seen, _base(place), place), place.source_directory))
-    return _validate(pairs, await read_schema(reference, directories, place.limit_seconds))
+    return _validate(pairs, await read_schema(reference, (work_dir, str(_base(place))), place.limit_seconds))
 
 
 def _validate(pairs: tuple[Pair, ...], wanted: dict[str, Any]) -> tuple[Pair, ...]:
@@ -123,12 +120,31 @@ def _validate(pairs: tuple[Pair, ...], wanted: dict[str, Any]) -> tuple[Pair, ..
         raise BadRequestError(f"params: the values do not match the schema: {error}") from error
 
 
-def _working_directory(dag: Dag, seen: Mapping[str, str], base: Path, place: Place) -> str:
-    """Name the directory that definition, caller or file give; empty when none does."""
-    if not dag.working_dir:
-        return place.default_directory or place.source_directory or ""
-    text = expand.run_without_commands(expand.expand(dag.working_dir, mode=Mode.PLAIN, maps=(), environ=seen))
-    return paths.resolve(text, base=str(base), home=place.machine.home)
+def _find_directory(dag: Dag, seen: Mapping[str, str], place: Place) -> tuple[str, bool]:
+    """Name the directory that a run works in, and tell whether it stays when the run is over (runtime 10.2)."""
+    if dag.working_dir:
+        return paths.resolve(_expand_directory(dag, seen), base=str(_base(place)), home=place.machine.home), True
+    if given := place.default_directory or place.source_directory:
+        return given, True
+    return str(place.own_directory or place.work_dir), place.own_directory is None
+
+
+def _find_directory_again(dag: Dag, kept: RunInputs, seen: Mapping[str, str], place: Place) -> tuple[str, bool]:
+    """Name the directory of a run that was stored before.
+
+    It is the same as before, but for what follows from the ``work_dir`` setting: a worker has its own, and runs of
+    stored DAGs used to have folders of their own. What a caller gave is known to the rows alone, or given anew.
+    """
+    is_called = kept.base_environment is not None
+    if dag.working_dir:
+        anew = not kept.source_directory and not _expand_directory(dag, seen).startswith(("/", "~"))
+    else:
+        anew = bool(place.default_directory) if is_called else not kept.source_directory
+    return _find_directory(dag, seen, place) if anew else (kept.work_dir, kept.keep_dir)
+
+
+def _expand_directory(dag: Dag, seen: Mapping[str, str]) -> str:
+    return expand.run_without_commands(expand.expand(dag.working_dir, mode=Mode.PLAIN, maps=(), environ=seen))
 
 
 async def _read_dotenv(

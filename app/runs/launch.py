@@ -167,7 +167,7 @@ class Launcher:
             attempt=1,
             token=1,
             definition=definition,
-            inputs=await evaluate_inputs(dag, start.params, self._place(key, start.source_directory)),
+            inputs=await evaluate_inputs(dag, start.params, self._place(key, start.source_directory, text.file_name)),
             last_seq=1,
             queue=start.queue or dag.queue or dag.name,
         )
@@ -201,7 +201,8 @@ class Launcher:
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
         key, dag = new_key(), loaded.definition.dag
-        inputs = await evaluate_again(dag, source.inputs, self._place(key, source.inputs.source_directory))
+        place = self._place(key, source.inputs.source_directory, source.run["file_name"])
+        inputs = await evaluate_again(dag, source.inputs, place)
         owned = OwnedRun(
             key=key,
             dag_name=name,
@@ -229,11 +230,11 @@ class Launcher:
         except DefinitionGoneError as error:
             raise gone(run) from error
 
-    def _place(self, key: int, source_directory: str | None) -> Place:
+    def _place(self, key: int, source_directory: str | None, file_name: str | None) -> Place:
         ground = self._ground
         return Place(
             source_directory=source_directory,
-            own_directory=RunFiles(ground.spool, key).work,
+            own_directory=None if file_name else RunFiles(ground.spool, key).work,
             work_dir=ground.work_dir,
             machine=ground.machine,
             limit_seconds=ground.evaluation_limit_seconds,

@@ -17,7 +17,7 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     env: tuple[Pair, ...] = ()
     dotenv: tuple[Pair, ...] = ()
     work_dir: str
-    keep_dir: bool = True  # False: the folder was made for this run and goes with it
+    keep_dir: bool = True  # False: the folder was made for this inline run and is removed at its end
     source_directory: str | None = None  # of the file that the definition came from
     base_environment: dict[str, str] | None = None  # what a sub-run has in place of the server's environment
     secrets: tuple[Pair, ...] = ()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -39,13 +41,26 @@ async def _fetch(url: str, limit_seconds: float) -> bytes:
 
 
 def _read_file(reference: str, directories: tuple[str, ...]) -> bytes:
-    tried = []
-    for directory in ("", *directories):
-        path = Path(directory, reference).expanduser()
-        tried.append(str(path))
+    tried = [Path(directory, Path(reference).expanduser()) for directory in dict.fromkeys(directories)]
+    for path in tried:
         try:
-            with path.open("rb") as file:
-                return file.read(_MOST_BYTES)
+            data = read_regular_file(path, _MOST_BYTES)
         except OSError:
             continue
-    raise BadRequestError(f"params.schema: {reference!r} was not found; looked at {', '.join(tried)}")
+        if data is not None:
+            return data
+    looked = ", ".join(map(str, dict.fromkeys(tried)))
+    raise BadRequestError(f"params.schema: {reference!r} was not found; looked for {looked}")
+
+
+def read_regular_file(path: Path, most_bytes: int) -> bytes | None:
+    """Read so many bytes of a file at most; None when it is a device, a directory or a pipe. Raises OSError."""
+    # Without O_NONBLOCK the open of a named pipe would wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most_bytes)
+    finally:
+        os.close(descriptor)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import msgspec
 from app.runs.ground import Machine
 from app.runs.masking import Masker
 from app.runs.run import OwnedRun, RunInputs
+from app.runs.schemas import read_regular_file
 from app.spec.model import Pair, Secret
 
 MOST_BYTES = 64 * 1024
@@ -82,24 +82,15 @@ def _read_file(secret: Secret, inputs: RunInputs, _machine: Machine) -> str:
         path = Path(directory, secret.key)
         tried.append(str(path))
         try:
-            return _decode(_read_bytes(path), f"the file {path}")
+            data = read_regular_file(path, MOST_BYTES + 1)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise SecretError(f"the file {path} cannot be read: {error.strerror}") from error
-    raise SecretError(f"there is no file {secret.key!r}; looked for {', '.join(dict.fromkeys(tried))}")
-
-
-def _read_bytes(path: Path) -> bytes:
-    # Without O_NONBLOCK a named pipe would keep the run waiting for somebody to write.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if data is None:
             raise SecretError(f"{path} is no file")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(MOST_BYTES + 1)
-    finally:
-        os.close(descriptor)
+        return _decode(data, f"the file {path}")
+    raise SecretError(f"there is no file {secret.key!r}; looked for {', '.join(dict.fromkeys(tried))}")
 
 
 def _decode(data: bytes, what: str) -> str:

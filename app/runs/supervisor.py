@@ -251,9 +251,9 @@ class Supervisor:
         else:
             self.drive(runner)
 
-    async def reopen(self, key: int, *, attempt: int) -> None:
+    async def reopen(self, key: int, *, attempt: int, directory: str) -> None:
         """Begin attempt ``attempt`` of a sub-run that is over, whatever limits its DAG has, and drive it."""
-        await self.retry(key, Retry(counted=False, attempt=attempt))
+        await self.retry(key, Retry(counted=False, attempt=attempt, directory=directory))
 
     def drive(self, runner: Runner) -> None:
         """Let a run be driven until it is closed or let go of."""

@@ -62,7 +62,12 @@ TABLE = (
     Setting("port", whole(0, 65535), "8080", "TCP port that the server listens on; 0 takes a free one."),
     Setting("base_path", BASE_PATH, "", "Prefix of every URL, for a server behind a proxy."),
     Setting("tz", ZONE, SYSTEM_ZONE, "Time zone of schedules and of shown times."),
-    Setting("work_dir", PATH, f"{HOME}/work", "Where a step works when neither it nor its DAG says so."),
+    Setting(
+        "work_dir",
+        PATH,
+        f"{HOME}/work",
+        "Folder in which runs of stored DAGs work that neither name one nor came from a file.",
+    ),
     Setting("log_format", choice("text", "json"), "text", "Form of the server's own log."),
     Setting("log_level", choice("debug", "info", "warning", "error"), "info", "Least severity that is logged."),
     Setting(

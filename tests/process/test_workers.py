@@ -159,6 +159,17 @@ def test_a_retry_goes_to_a_worker_again(server: Program, make_worker: Make, tmp_
     assert _owner_kind(server, run_id) == "workerworker"
 
 
+def test_a_stored_dag_works_in_the_folder_of_the_worker_that_drives_it(
+    server: Program, make_worker: Make, tmp_path: Path
+) -> None:
+    make_worker("gpu=true", home=tmp_path / "other")
+    spec = "workerSelector: {gpu: 'true'}\nsteps: [{name: only, command: pwd}]\n"
+    server.api.client.post("/dags", json={"name": "flow", "spec": spec}).raise_for_status()
+    run_id = server.api.client.post("/dags/flow/start", json={}).json()["dagRunId"]
+    assert server.api.ended(run_id, seconds=60)["statusLabel"] == "succeeded"
+    assert server.api.log(run_id, "only") == str(tmp_path / "other" / "work")
+
+
 _CALL = """
 steps:
   - name: here
