@@ -146,8 +146,9 @@ def final_status(run: RunState, nodes: Sequence[NodeState]) -> RunStatus:
     The nodes are told apart from the run because the run's own may be those of a moment ago.
     """
     statuses = {node.status for node in nodes}
-    # Without a stop it was a precondition or the init handler that ended the run: aborted in any case.
-    if run.cancelled and (run.stop_asked_at is None or not statuses <= _ENDED_WELL):
+    # Without a stop it was a precondition or the init handler that ended the run: aborted, if there were steps to keep
+    # from running.
+    if run.cancelled and nodes and (run.stop_asked_at is None or not statuses <= _ENDED_WELL):
         return RunStatus.ABORTED
     if run.timed_out or any(node.status is NodeStatus.FAILED and not node.tolerated for node in nodes):
         return RunStatus.FAILED

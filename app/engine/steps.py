@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import timedelta
 from typing import Any
 
@@ -220,19 +221,19 @@ def settle(turn: Turn, key: int, status: NodeStatus, **fields: Any) -> None:
 
 
 def _spread(turn: Turn, key: int) -> None:
-    """Look at the dependents of a settled step, and at theirs where one is settled by that.
+    """Look at the dependents of a settled step, and then at theirs where one is settled by that.
 
-    A stack instead of recursion: a chain of thousands of steps falls in one go.
+    Level by level: a step that depends on the failed one is told so, even if another step between them is settled too.
     """
-    unseen = _below(turn, key)
+    unseen = deque(_below(turn, key))
     while unseen:
-        above, dependent = unseen.pop()
+        above, dependent = unseen.popleft()
         if _examine(turn, dependent, above):
             unseen.extend(_below(turn, dependent))
 
 
 def _below(turn: Turn, key: int) -> list[tuple[int, int]]:
-    return [(key, dependent) for dependent in reversed(turn.plan.dependents[key])]
+    return [(key, dependent) for dependent in turn.plan.dependents[key]]
 
 
 def _examine(turn: Turn, key: int, settled: int | None = None) -> bool:

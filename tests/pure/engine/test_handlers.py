@@ -8,6 +8,7 @@ import pytest
 
 from app.engine.action import KillStep
 from app.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS
+from app.engine.plan import Plan, retried
 from app.spec.model import Condition, ContinueOn, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import Outcome, World, dag, fails, lasts, step
 
@@ -124,5 +125,7 @@ def test_counters_of_a_handler_stay_at_zero() -> None:
 
 
 def test_a_failing_init_handler_aborts_even_a_retry_with_nothing_left_to_do() -> None:
-    world = World(dag(handlers=ALL), {"onInit": [fails()]}).run()
-    assert world.label == "aborted"
+    definition = dag(step("a"), handlers=ALL)
+    again = retried(Plan.of(definition), World(definition).run().state)
+    world = World(definition, {"onInit": [fails()]}, state=again).run()
+    assert (world.letters, world.label) == ("S", "aborted")

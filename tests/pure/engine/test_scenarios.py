@@ -155,3 +155,22 @@ def test_each_row_of_the_scenario_table_ends_as_it_says(row: Row) -> None:
 def test_only_direct_dependents_of_a_failure_say_why_they_did_not_run() -> None:
     world = World(dag(*CHAIN), {"a": [fails(3)]}).run()
     assert [node.error for node in world.state.steps] == ["exit status 3", rules.UPSTREAM_FAILED, ""]
+
+
+@pytest.mark.parametrize("depends", [("a", "b"), ("b", "a")])
+def test_a_step_below_a_failed_and_an_aborted_one_says_that_a_step_failed(depends: tuple[str, ...]) -> None:
+    world = World(dag(step("c", *depends), step("b", "a"), step("a"), step("d", "c")), {"a": [fails(3)]}).run()
+    assert (world.letters, world.label) == ("AAFA", "failed")
+    assert [world.node(name).error for name in "bcd"] == [rules.UPSTREAM_FAILED, rules.UPSTREAM_FAILED, ""]
+
+
+def test_a_run_without_steps_whose_precondition_does_not_hold_succeeds_and_begins_no_init_handler() -> None:
+    ends = Handlers(init=Step(name="i"), success=Step(name="s"), abort=Step(name="x"), exit=Step(name="e"))
+    world = World(dag(handlers=ends, preconditions=TRUE), conditions={"": ("not met",)}).run()
+    assert (world.label, world.handlers) == ("succeeded", ["onSuccess", "onExit"])
+
+
+def test_a_run_without_steps_whose_init_handler_fails_has_failed() -> None:
+    ends = Handlers(init=Step(name="i"), failure=Step(name="f"), abort=Step(name="x"))
+    world = World(dag(handlers=ends), {"onInit": [fails(3)]}).run()
+    assert (world.label, world.handlers) == ("failed", ["onInit", "onFailure"])
