@@ -1,6 +1,7 @@
 """Runs a jq program over one JSON text: every result is written as soon as it is there (DAG format 4.7).
 
 Results come as JSON text from jq itself: taken over as Python values they would lose the digits of large numbers.
+Members of objects are sorted by name, in the input and in what is printed.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import msgspec
 from app.executors.config import Config
 from app.executors.contract import Job
 from app.executors.program import ProgramError, run_program, write_stdout
-from app.spec.values import render
+from app.spec.values import render, sort_members
 
+_WHOLE_INPUT = "."  # the program of a step that has none
 _PLAIN_LIMIT = 1e21  # beyond this JSON writers themselves turn to exponents
 
 
@@ -26,10 +28,9 @@ def main(job: Job) -> int:
     """Print the results of a job's program; raises ProgramError."""
     raw = Config(job.config, "jq").flag("raw")
     _check_json(job.script)
-    results = _compile(job.line).input_text(job.script)
+    results = _compile(job.line.strip() or _WHOLE_INPUT).input_text(_sort(job.script))
     for text in _texts(results, job.script):
-        value = _parse(text)
-        write_stdout((_render_raw(value) if raw else json.dumps(value, ensure_ascii=False, indent=4)) + "\n")
+        write_stdout((_render_raw if raw else _render)(_parse(text)) + "\n")
     return 0
 
 
@@ -49,6 +50,15 @@ def _check_json(text: str) -> None:
         raise ProgramError("jq: the script is nested too deeply") from None
     except msgspec.DecodeError as error:
         raise ProgramError(f"jq: the script is not JSON: {error}; give the input there as JSON text") from None
+
+
+def _sort(text: str) -> str:
+    try:
+        return sort_members(text.encode()).decode()
+    except RecursionError:
+        raise ProgramError("jq: the script is nested too deeply") from None
+    except ValueError:
+        return text  # half of a surrogate pair, which jq itself refuses
 
 
 def _texts(results: Iterable[str], script: str) -> Iterator[str]:
@@ -82,9 +92,13 @@ def _number(text: str) -> int | float:
     return int(value) if value.is_integer() and abs(value) < _PLAIN_LIMIT else value
 
 
+def _render(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=4, sort_keys=True)
+
+
 def _render_raw(value: object) -> str:
     if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return render(value)
 
 

@@ -169,8 +169,21 @@ async def test_the_json_form_is_one_document_with_numbers_as_they_came(web: Web,
         "{", '"status_code": 200,', '"headers": {',
         ' "Connection": [', '  "close"', " ],", ' "Content-Length": [', '  "46"', " ],",
         ' "X-A": [', '  "1",', '  "2"', " ]", "},",
-        '"body": {', ' "b": 1.50,', ' "a": [', "  12345678901234567890,", '  "é"', " ]", "}\n}",
+        '"body": {', ' "a": [', "  12345678901234567890,", '  "é"', " ],", ' "b": 1.50', "}\n}",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ('{"z": {"y": -0, "b": 1e2}, "a": [{"d": 1, "c": 2}]}', '{"a":[{"c":2,"d":1}],"z":{"b":1e2,"y":-0}}'),
+        ('{"b": 1, "a": "' + "x" * 70_000 + '"}', '{"a":"' + "x" * 70_000 + '","b":1}'),
+    ],
+)
+async def test_the_json_form_sorts_members_by_name(web: Web, files: ExecutionFiles, body: str, shown: str) -> None:
+    web.answers["/"] = plain(200, body)
+    found = (await ask(files, "GET", web.url, json=True, silent=True)).decode()
+    assert "".join(found.partition('"body": ')[2].split()) == shown + "}"
 
 
 async def test_the_silent_json_form_holds_the_body_alone(web: Web, files: ExecutionFiles) -> None:

@@ -43,7 +43,7 @@ def start(files: ExecutionFiles, line: str, script: str) -> OwnProcess:
 
 def test_a_result_is_json_with_four_blanks_of_indent(printed: Any) -> None:
     out, _ = printed(".", '{"b": [1, "ü<"], "a": {}, "n": null}')
-    assert out == '{\n    "b": [\n        1,\n        "ü<"\n    ],\n    "a": {},\n    "n": null\n}\n'
+    assert out == '{\n    "a": {},\n    "b": [\n        1,\n        "ü<"\n    ],\n    "n": null\n}\n'
 
 
 def test_each_result_has_a_line(printed: Any) -> None:
@@ -56,7 +56,25 @@ def test_no_result_prints_nothing(printed: Any) -> None:
 
 def test_raw_results_are_bare_texts_empty_lines_and_compact_json(printed: Any) -> None:
     out, _ = printed(".[]", '["a\\nb", "", null, true, [1, "x", null], {"z": 1, "a": "ü"}]', raw="true")
-    assert out == 'a\nb\n\n\ntrue\n[1,"x",null]\n{"z":1,"a":"ü"}\n'
+    assert out == 'a\nb\n\n\ntrue\n[1,"x",null]\n{"a":"ü","z":1}\n'
+
+
+@pytest.mark.parametrize(
+    ("program", "printed_raw"),
+    [
+        (".", '{"a":{"b":null,"y":[2]},"m":1.50,"z":12345678901234567890}'),
+        ("[.[] | numbers]", "[1.50,12345678901234567890]"),
+        ("[paths]", '[["a"],["a","b"],["a","y"],["a","y",0],["m"],["z"]]'),
+        ("to_entries | map(.key)", '["a","m","z"]'),
+        (".a | tojson", '{"b":null,"y":[2]}'),
+        ('{z: 1, "é": 2, Z: 3, "𐀀": 4, "￿": 5}', '{"Z":3,"z":1,"é":2,"￿":5,"𐀀":4}'),
+        ("{z: 1, a: 2} | keys_unsorted", '["z","a"]'),
+    ],
+)
+def test_members_are_sorted_by_name_in_input_and_output(printed: Any, program: str, printed_raw: str) -> None:
+    script = '{"z": 12345678901234567890, "a": {"y": [2], "b": null}, "m": 1.50}'
+    out, err = printed(program, script, raw=True)
+    assert (out.replace("1.5,", "1.50,"), err) == (printed_raw + "\n", "")
 
 
 @pytest.mark.parametrize(
@@ -134,9 +152,9 @@ def test_a_wrong_config_names_the_key(files: ExecutionFiles) -> None:
         jq.command(job_of(".", "1", raw="maybe"), files)
 
 
-def test_a_missing_program_is_told(files: ExecutionFiles) -> None:
-    with pytest.raises(SetupError, match="jq: the step has no command"):
-        jq.command(job_of(" ", "1"), files)
+@pytest.mark.parametrize("line", ["", " "])
+def test_a_step_without_command_prints_its_input(printed: Any, line: str) -> None:
+    assert printed(line, '{"a": 1}') == ('{\n    "a": 1\n}\n', "")
 
 
 # -- its process -----------------------------------------------------------------------------------------------------
