@@ -152,6 +152,11 @@ class Streams:
         """Keep a note in place of the one before; raises OSError."""
         write_private(self._note, note)
 
+    @property
+    def has_note(self) -> bool:
+        """Whether a note was kept."""
+        return self._note.exists()
+
     def kept(self) -> bytes:
         """Read the note; raises OSError."""
         return self._note.read_bytes()

@@ -191,7 +191,44 @@ async def test_a_machine_without_a_daemon_is_told(dagbook: Dagbook, tmp_path: Pa
     spec = f"""
 env: [DOCKER_HOST: "unix://{tmp_path}/none"]
 steps:
-  - {{name: a, executor: {{type: docker, config: {{image: busybox}}}}, command: echo on}}
+  - name: a
+    executor: {{type: docker, config: {{image: busybox}}}}
+    command: echo on
+    continueOn: {{exitCode: [0]}}  # as before anything has run
+    retryPolicy: {{limit: 1, intervalSec: 0, exitCode: [1]}}
+  - {{name: b, command: 'true'}}
 """
     ended = await dagbook.run(spec)
+    assert (ended.status, ended.statuses) == ("partially_succeeded", ["failed", "succeeded"])
     assert ended.nodes["a"]["error"].startswith(f"no Docker daemon answers at unix://{tmp_path}/none; start it")
+    assert ended.nodes["a"]["retryCount"] == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("container: {{image: busybox}}\nenv: [DOCKER_HOST: 'unix://{0}/none']", "no Docker daemon answers at"),
+        ("ssh: {{host: 127.0.0.1, user: me, key: '{0}/none'}}", "key:"),
+        ("ssh: {{host: 127.0.0.1, user: me, password: x, knownHostFile: '{0}/none'}}", "{0}/none could not be read"),
+    ],
+    ids=["container", "key", "known hosts"],
+)
+async def test_where_a_dag_works_is_opened_by_the_first_step_that_needs_it(
+    dagbook: Dagbook, tmp_path: Path, place: str, reason: str
+) -> None:
+    """The step fails with the reason, and the rest of the run goes its usual way (DAG format 1.30, 12)."""
+    spec = """
+steps:
+  - {name: here, executor: "", command: echo here}
+  - {name: there, command: echo there, retryPolicy: {limit: 1, intervalSec: 0}}
+  - {name: next, executor: "", command: echo next}
+handlerOn:
+  failure: {executor: "", command: echo failed}
+  exit: {executor: "", command: echo over}
+"""
+    ended = await dagbook.run(place.format(tmp_path) + spec)
+    assert (ended.status, ended.statuses) == ("failed", ["succeeded", "failed", "aborted"])
+    assert reason.format(tmp_path) in ended.nodes["there"]["error"]
+    assert ended.nodes["there"]["retryCount"] == 1
+    assert [await ended.log(handler) for handler in ("onFailure", "onExit")] == ["failed", "over"]
+    assert ended.details["finishedAt"]

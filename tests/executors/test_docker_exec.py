@@ -90,15 +90,14 @@ async def test_a_step_without_a_command_says_so(inner: Scene) -> None:
 
 
 async def test_a_container_that_is_not_there_is_told(docker: Scene) -> None:
-    outcome = await docker.end(MINE, "true")
-    assert outcome == Outcome(
-        exit_code=1, error="there is no container 'mine'; start it, or name the image to make it from"
-    )
+    with pytest.raises(SetupError, match="there is no container 'mine'; start it, or name the image to make it"):
+        await docker.end(MINE, "true")
 
 
 async def test_a_container_that_does_not_run_is_told(inner: Scene) -> None:
     await inner.daemon.named("mine").end()
-    assert (await inner.end(MINE, "true")).error == "container 'mine' does not run (exited); start it"
+    with pytest.raises(SetupError, match=r"^container 'mine' does not run \(exited\); start it$"):
+        await inner.end(MINE, "true")
 
 
 async def test_a_container_of_others_that_does_not_run_is_not_replaced(inner: Scene) -> None:

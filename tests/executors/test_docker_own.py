@@ -221,11 +221,10 @@ async def test_a_pull_that_fails_half_way_is_told(docker: Scene) -> None:
 
 async def test_a_daemon_that_is_not_there_is_told_with_its_address(docker: Scene, tmp_path: Path) -> None:
     site = docker.site(docker={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
-    outcome = await docker.end(BUSYBOX, "true", site=site)
-    assert outcome == Outcome(
-        exit_code=1,
-        error=f"no Docker daemon answers at unix://{tmp_path}/none.sock; start it, or name another one in DOCKER_HOST",
-    )
+    with pytest.raises(SetupError) as caught:  # recorded with exit code 0
+        await docker.end(BUSYBOX, "true", site=site)
+    told = f"no Docker daemon answers at unix://{tmp_path}/none.sock; start it, or name another one in DOCKER_HOST"
+    assert str(caught.value) == told
 
 
 async def test_an_address_without_a_known_scheme_is_told(docker: Scene) -> None:
@@ -241,8 +240,8 @@ async def test_an_address_that_leads_nowhere_is_told(docker: Scene, address: str
 
 async def test_a_password_in_the_address_is_not_told(docker: Scene) -> None:
     site = docker.site(docker={"DOCKER_HOST": "tcp://me:hush@127.0.0.1:1"})
-    error = (await docker.end(BUSYBOX, "true", site=site)).error
-    assert error.startswith("no Docker daemon answers at tcp://127.0.0.1:1; start it")
+    with pytest.raises(SetupError, match=r"^no Docker daemon answers at tcp://127.0.0.1:1; start it"):
+        await docker.end(BUSYBOX, "true", site=site)
 
 
 async def test_an_image_of_another_platform_is_told_with_the_platform(docker: Scene) -> None:
@@ -281,7 +280,7 @@ async def test_a_daemon_that_does_not_come_back_leaves_the_step_failed(
         await until_written(docker.files.stdout)
         await daemon.stop()
         outcome = await running.wait()
-    assert outcome.error.startswith(f"no Docker daemon answers at {daemon.address}")
+    assert (outcome.exit_code, outcome.error.partition(";")[0]) == (1, f"no Docker daemon answers at {daemon.address}")
 
 
 async def test_a_container_that_somebody_removes_leaves_the_outcome_unknown(docker: Scene) -> None:

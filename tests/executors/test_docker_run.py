@@ -238,5 +238,6 @@ async def test_one_that_is_kept_leaves_no_note(docker: Scene) -> None:
 
 async def test_where_there_is_no_daemon_there_is_no_note(docker: Scene, tmp_path: Path) -> None:
     site = docker.site(BUSYBOX, docker={"DOCKER_HOST": f"unix://{tmp_path}/none"})
-    assert "no Docker daemon answers" in (await docker.end({}, "true", site=site)).error
+    with pytest.raises(SetupError, match="no Docker daemon answers"):
+        await docker.end({}, "true", site=site)
     assert not (docker.files.directory / "7_1_container.note").exists()

@@ -31,6 +31,10 @@ _PIECE_BYTES = 64 * 1024
 _EVENTS_SECONDS = 2.0
 
 
+class NoDaemonError(StepError):
+    """No daemon answers where one was looked for."""
+
+
 class _Actor(msgspec.Struct, rename="pascal"):
     attributes: dict[str, str] = {}
 
@@ -104,7 +108,7 @@ def explained(what: str, address: str = "") -> Iterator[None]:
             raise StepError(f"{what}: {reason(error)}") from error
         if not address:
             raise
-        raise StepError(
+        raise NoDaemonError(
             f"no Docker daemon answers at {address}; start it, or name another one in DOCKER_HOST"
         ) from error
     except (aiohttp.ClientError, TimeoutError) as error:

@@ -20,6 +20,15 @@ _PULLS = {
 
 async def run(job: Job, streams: Streams) -> int:
     """Run the step's command in a container and return its exit code; raises SetupError and StepError."""
+    try:
+        return await _run(job, streams)
+    except engine.NoDaemonError as error:
+        if streams.has_note:  # something has begun there
+            raise
+        raise SetupError(str(error)) from error
+
+
+async def _run(job: Job, streams: Streams) -> int:
     if not job.config:
         return await _run_in_the_runs(job, streams)
     config = Config(job.config, "docker")
@@ -124,11 +133,11 @@ async def _find_running(docker: Docker, name: str, *, may_be_made: bool) -> str:
             raise
         if may_be_made:
             return ""
-        raise StepError(f"there is no container {name!r}; start it, or name the image to make it from") from error
+        raise SetupError(f"there is no container {name!r}; start it, or name the image to make it from") from error
     if shown["State"]["Running"]:
         return str(shown["Id"])
     if not may_be_made:
-        raise StepError(f"container {name!r} does not run ({shown['State']['Status']}); start it")
+        raise SetupError(f"container {name!r} does not run ({shown['State']['Status']}); start it")
     if own.LABEL not in (shown["Config"].get("Labels") or {}):
         raise StepError(
             f"container {name!r} is there but does not run ({shown['State']['Status']}), and is none of Dagbook's; "
