@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,10 +24,20 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Queues(msgspec.Struct, frozen=True, kw_only=True):
-    """What is configured: whether queues are served, and how many runs some of them may have under way at a time."""
+    """What is configured: whether queues are served, and how many runs some of them may have under way at a time.
+
+    With ``ignore_selectors`` a ``workerSelector`` has no effect; where ``may_have_workers`` is false, as on SQLite,
+    no worker can ever come.
+    """
 
     enabled: bool = True
     limits: Mapping[str, int] = {}
+    ignore_selectors: bool = False
+    may_have_workers: bool = True
+
+    def sends_to_worker(self, selector: Labels) -> bool:
+        """Whether a run whose DAG has this ``workerSelector`` waits for a worker."""
+        return bool(selector) and self.enabled and not self.ignore_selectors
 
     def limit(self, entry: Entry) -> int | None:
         """Tell how many runs may be under way in the queue of an entry; None for any number.
@@ -57,7 +68,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What goes on around those that wait in one queue.
 
     ``live`` counts the runs under way, of which ``holders`` names the first. ``workers`` has the labels of the workers
-    that are alive; None where runs are not sent to workers, and selectors do not count.
+    that are alive; None where no run that waits asks for one.
     """
 
     live: int = 0
@@ -88,6 +99,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     holders: Sequence[Holder] = ()
     pause: Pause | None = None
     selector: Labels = {}
+    may_have_workers: bool = True
 
     @property
     def text(self) -> str:
@@ -109,8 +121,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
                 taken = f"queue {self.queue!r} has {self.live} of at most {self.limit} runs under way ({whose})"
                 return taken + _named(self.holders, self.live)
             case Cause.WORKER:
-                wanted = ", ".join(f"{name}={value}" for name, value in sorted(self.selector.items()))
-                return f"no worker has the labels {wanted}"
+                return _missing(self.selector, may_have_workers=self.may_have_workers)
             case Cause.TURN:
                 return "its turn has come"
             case _:
@@ -161,9 +172,12 @@ def wait_of(entry: Entry, scene: Scene, queues: Queues) -> Wait | None:
             live=scene.live,
             holders=scene.holders,
         )
-    if entry.selector and scene.workers is not None and not any(fits(entry.selector, own) for own in scene.workers):
-        return Wait(cause=Cause.WORKER, queue=entry.queue, selector=entry.selector)
-    return None
+    if queues.ignore_selectors or not entry.selector or scene.workers is None:
+        return None
+    if any(fits(entry.selector, own) for own in scene.workers):
+        return None
+    possible = queues.may_have_workers
+    return Wait(cause=Cause.WORKER, queue=entry.queue, selector=entry.selector, may_have_workers=possible)
 
 
 def fits(selector: Labels, labels: Labels) -> bool:
@@ -179,6 +193,18 @@ def behind(head: Wait, before: int) -> Wait:
 def turn(queue: str) -> Wait:
     """Say of a run that it may go, and has not yet."""
     return Wait(cause=Cause.TURN, queue=queue)
+
+
+def _missing(selector: Labels, *, may_have_workers: bool) -> str:
+    pairs = [f"{name}={value}" for name, value in sorted(selector.items())]
+    missing = f"no worker has the labels {', '.join(pairs)}"
+    if may_have_workers:
+        return missing
+    start = shlex.join(["dagbook", "worker", *(f"--label={pair}" for pair in pairs)])
+    return (
+        f"{missing}: workers need a PostgreSQL database, this is SQLite; set database_url and start `{start}`, "
+        "or set ignore_worker_selector to have such runs driven here"
+    )
 
 
 def _told(pause: Pause | None) -> str:

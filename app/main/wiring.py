@@ -20,6 +20,7 @@ from app.clock import now
 from app.db.database import Database
 from app.db.repositories.block_store import Writer
 from app.db.repositories.services import SERVER, WORKER
+from app.db.url import sqlite_path
 from app.definitions.revisions import Revisions
 from app.definitions.save import Definitions
 from app.definitions.search import Search
@@ -204,7 +205,10 @@ def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Grou
         orphan_grace_seconds=settings.orphan_grace_seconds,
         # A process that runs one file serves no queue, so nothing may wait there.
         queues=Queues(
-            enabled=settings.queues_enabled and identity.kind in (SERVER, CLERK, WORKER), limits=settings.queues
+            enabled=settings.queues_enabled and identity.kind in (SERVER, CLERK, WORKER),
+            limits=settings.queues,
+            ignore_selectors=settings.ignore_worker_selector,
+            may_have_workers=sqlite_path(settings.database_url) is None,
         ),
         zone=settings.tz,
         now=now,

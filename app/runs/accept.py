@@ -94,7 +94,7 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
         slot=start.slot,
         may_wait=start.may_queue or not start.singleton,
         priority=start.priority,
-        selector=dag.worker_selector or None,
+        selector=dag.worker_selector if ground.queues.sends_to_worker(dag.worker_selector) else None,
         is_child=owned.parentage is not None,
         inputs={"run_id": owned.key, **input_row(owned, ground.sealer)},
         nodes=_node_rows(owned.key, dag),

@@ -61,7 +61,7 @@ class Retries:
 
     async def _reopen(self, key: int, retry: Retry) -> Runner | None:
         new, runner = await self._prepare(key, retry)
-        if new.may_wait and new.selector and (retry.counted or self._beginnings.database.dialect == "postgresql"):
+        if new.selector and new.queue:  # a called run that was begun without a worker has no queue to wait in
             new = queued_again(new)
         waits = await self._beginnings.recorder.accept_again(new)
         return None if waits else runner
@@ -87,7 +87,7 @@ class Retries:
     ) -> NewAttempt:
         now = self._ground.now()
         identity, queues = self._ground.identity, self._ground.queues
-        most = before.run["max_active_runs"]
+        most, selector = before.run["max_active_runs"], owned.definition.dag.worker_selector
         room = room_in(queues, owned.queue, owned.dag_name, most) if retry.counted else 0
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
         shown = mask_inputs(owned.inputs, owned.masker)
@@ -106,7 +106,7 @@ class Retries:
             room=room,
             in_turn=queues.enabled,
             may_wait=queues.enabled,
-            selector=owned.definition.dag.worker_selector or None,
+            selector=selector if queues.sends_to_worker(selector) else None,
             run={"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, **told, **blank, **asked},
             attempt={
                 "run_id": owned.key,

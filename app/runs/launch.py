@@ -102,7 +102,7 @@ class Launcher:
         Raises SlotTakenError beside what ``start_stored`` does.
         """
         text = self._stored_text(dag, start)
-        waits = bool(text.loaded.definition.dag.worker_selector) and self._ground.queues.enabled
+        waits = self._ground.queues.sends_to_worker(text.loaded.definition.dag.worker_selector)
         return await (self._enqueue(text) if waits else self._start(text))
 
     def _text(self, spec: str, name: str, start: Start) -> _Text:

@@ -195,7 +195,7 @@ class Supervisor:
         Where its queue has no room for it, it waits there instead, and this returns True. Raises RunRefusedError, and
         SealError when its secrets cannot be kept.
         """
-        if self._is_for_worker(run):
+        if self._ground.queues.sends_to_worker(run.definition.dag.worker_selector):
             await self.enqueue(wanted, _in_queue_of_its_own(run))
             return True
         run, problem = await unlock(run, self._ground.machine)
@@ -208,11 +208,6 @@ class Supervisor:
         else:
             self.drive(runner)
         return waits
-
-    def _is_for_worker(self, run: OwnedRun) -> bool:
-        if not run.definition.dag.worker_selector or not self._ground.queues.enabled:
-            return False
-        return run.parentage is None or self._database.dialect == "postgresql"  # a file has no workers
 
     async def enqueue(self, wanted: Wanted, run: OwnedRun) -> None:
         """Store a new run that waits in its queue; raises as ``accept`` does.

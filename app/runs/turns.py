@@ -40,7 +40,7 @@ def look(connection: ReadConnection, name: str, queues: Queues, most: int) -> Lo
         head = queue.find_next(connection, name, room)
         scene = msgspec.structs.replace(scene, workers=workers_for(connection, head))
     admission = admit([entry_of(row) for row in head], {name: scene}, queues)
-    return Look(head, admission, {} if scene.workers is None else _carried(head, admission))
+    return Look(head, admission, {} if queues.ignore_selectors else _carried(head, admission))
 
 
 def workers_for(connection: ReadConnection, rows: Iterable[Row]) -> Sequence[Labels] | None:

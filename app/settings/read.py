@@ -50,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     detach_lease_seconds: float
     queues: Mapping[str, int]
     queues_enabled: bool
+    ignore_worker_selector: bool
     scheduler_enabled: bool
     monitoring_interval_seconds: float
     monitoring_retention_seconds: float

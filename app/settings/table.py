@@ -97,6 +97,12 @@ TABLE = (
     Setting("detach_lease_seconds", SECONDS, "900", "The same after an orderly stop, while steps go on."),
     Setting("queues", QUEUES, "", "Queues with limits of their own: NAME=RUNS, so many runs at a time."),
     Setting("queues_enabled", TRUTH, "true", "Whether runs may wait in queues and are started from them."),
+    Setting(
+        "ignore_worker_selector",
+        TRUTH,
+        "false",
+        "Whether DAGs with a workerSelector are run by the server that begins them, instead of waiting for a worker.",
+    ),
     Setting("scheduler_enabled", TRUTH, "true", "Whether this server starts DAGs by their schedules."),
     Setting("monitoring_interval_seconds", SECONDS, "5", "How often the machine's load is looked at."),
     Setting("monitoring_retention_seconds", SECONDS, "86400", "How long that is remembered."),

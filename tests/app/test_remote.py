@@ -208,7 +208,7 @@ steps:
     ("place", "reason"),
     [
         ("container: {{image: busybox}}\nenv: [DOCKER_HOST: 'unix://{0}/none']", "no Docker daemon answers at"),
-        ("ssh: {{host: 127.0.0.1, user: me, key: '{0}/none'}}", "key:"),
+        ("ssh: {{host: 127.0.0.1, user: me, key: '{0}/none'}}", "the key {0}/none could not be read"),
         ("ssh: {{host: 127.0.0.1, user: me, password: x, knownHostFile: '{0}/none'}}", "{0}/none could not be read"),
     ],
     ids=["container", "key", "known hosts"],

@@ -114,8 +114,6 @@ def find_tasks(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Ro
     return all_rows(connection, _find_tasks, owners=list(owners))
 
 
-def find_worker_labels(connection: ReadConnection) -> list[dict[str, str]] | None:
-    """Return the labels of the workers that are alive; None where there can be none: one process owns a SQLite file."""
-    if connection.dialect.name != "postgresql":
-        return None
+def find_worker_labels(connection: ReadConnection) -> list[dict[str, str]]:
+    """Return the labels of the workers that are alive."""
     return [labels or {} for labels in connection.scalars(_find_labels)]

@@ -51,7 +51,7 @@ def test_nobody_leaves_a_paused_queue_and_others_go_on() -> None:
 @pytest.mark.parametrize(
     ("workers", "released"),
     [
-        (None, (1, 2)),  # where nothing is sent to workers
+        (None, (1, 2)),  # where no run asks for one
         ([], ()),
         ([{"gpu": "no"}], ()),
         ([{"gpu": "no"}, {"gpu": "yes", "zone": "a"}], (1, 2)),
@@ -118,6 +118,23 @@ def test_whoever_is_next_is_told_what_holds_it_up_since_when(
     wait = wait_of(entry, scene, Queues())
     assert wait is not None
     assert (wait.cause, wait.text) == (cause, text)
+
+
+def test_where_there_can_be_no_worker_it_is_told_how_to_get_one() -> None:
+    entry = Entry(1, "a", 1, {"zone": "a b", "gpu": "yes"})
+    wait = wait_of(entry, Scene(workers=[]), Queues(may_have_workers=False))
+    assert wait is not None
+    assert wait.text == (
+        "no worker has the labels gpu=yes, zone=a b: workers need a PostgreSQL database, this is SQLite; set "
+        "database_url and start `dagbook worker --label=gpu=yes '--label=zone=a b'`, or set ignore_worker_selector "
+        "to have such runs driven here"
+    )
+
+
+def test_where_selectors_are_ignored_no_worker_is_waited_for() -> None:
+    queues = Queues(ignore_selectors=True)
+    assert wait_of(Entry(1, "a", 1, {"gpu": "yes"}), Scene(workers=[]), queues) is None
+    assert not queues.sends_to_worker({"gpu": "yes"})
 
 
 def test_where_queues_are_switched_off_that_is_why() -> None:
