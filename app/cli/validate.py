@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from app.cli.options import GlobalOptions
+from app.runs.ground import Machine
+from app.runs.inputs import Place
+from app.runs.param_check import check_params
 from app.spec.load import NO_DOCUMENT, load
+from app.spec.model import Definition
 from app.spec.problem import Problem
+
+_NO_COMMAND_SECONDS = 10.0  # the limit of commands and requests, of which validation begins none
 
 
 @click.command(cls=GlobalOptions)
@@ -27,15 +34,24 @@ def _validate(file: Path) -> int:
         click.echo(f"{file}: {reason}", err=True)
         return 1
     loaded = load(text, name=file.stem)
-    complain(file, loaded.problems)
+    problems = [*loaded.problems, *_check_params(loaded.definition, file)]
+    complain(file, problems)
     if loaded.empty:
         click.echo(f"{file}: {NO_DOCUMENT}", err=True)
         return 1
     for warning in loaded.definition.warnings:
         click.echo(f"{file}: warning: {warning}", err=True)
-    if not loaded.problems:
+    if not problems:
         click.echo(f"{file}: valid")
-    return 1 if loaded.problems else 0
+    return 1 if problems else 0
+
+
+def _check_params(definition: Definition, file: Path) -> list[Problem]:
+    """Find what breaks the schemas that params refer to."""
+    beside = file.resolve().parent
+    machine = Machine.here("", "utf-8")
+    place = Place(source_directory=str(beside), work_dir=beside, machine=machine, limit_seconds=_NO_COMMAND_SECONDS)
+    return asyncio.run(check_params(definition, place))
 
 
 def complain(file: Path, problems: Iterable[Problem]) -> None:

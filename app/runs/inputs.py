@@ -29,6 +29,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     limit_seconds: float
 
+    def schema_directories(self, directory: str) -> tuple[str, str]:
+        """List where a schema is looked for by a run that works in a directory."""
+        return (directory, str(_base(self)))
+
 
 async def evaluate_inputs(dag: Dag, override: str, place: Place) -> RunInputs:
     """Evaluate what a definition says about its environment; raises BadRequestError naming the field."""
@@ -110,7 +114,7 @@ async def _evaluate_params(
     if not dag.params_schema:
         return pairs
     reference = expand.run_without_commands(expand.expand(dag.params_schema, mode=Mode.PLAIN, maps=(), environ=seen))
-    return _validate(pairs, await read_schema(reference, (work_dir, str(_base(place))), place.limit_seconds))
+    return _validate(pairs, await read_schema(reference, place.schema_directories(work_dir), place.limit_seconds))
 
 
 def _validate(pairs: tuple[Pair, ...], wanted: dict[str, Any]) -> tuple[Pair, ...]:

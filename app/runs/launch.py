@@ -32,6 +32,7 @@ from app.runs.files import RunFiles
 from app.runs.ground import Ground
 from app.runs.guard import SLOT_TAKEN, Refusal
 from app.runs.inputs import Place, evaluate_again, evaluate_inputs
+from app.runs.param_check import check_params
 from app.runs.recorder import RunRefusedError
 from app.runs.rerun import gone
 from app.runs.run import OwnedRun
@@ -39,6 +40,7 @@ from app.runs.stored import DefinitionGoneError, StoredRun
 from app.spec.library import Library
 from app.spec.load import NO_DOCUMENT, Loaded
 from app.spec.model import Definition
+from app.spec.problem import Problem
 
 
 class SlotTakenError(Exception):
@@ -217,6 +219,13 @@ class Launcher:
         start = msgspec.structs.replace(start, revision=source.run["dag_revision"])
         wanted = Wanted(spec=source.spec, base=source.base, file_name=source.run["file_name"], start=start)
         return run_id, await self._accept(self._drivers.accept(wanted, owned))
+
+    async def check_params(self, definition: Definition) -> list[Problem]:
+        """Say how the params of a DAG break the schemas that they refer to, as if it were stored."""
+        ground = self._ground
+        limit = ground.evaluation_limit_seconds
+        place = Place(source_directory=None, work_dir=ground.work_dir, machine=ground.machine, limit_seconds=limit)
+        return await check_params(definition, place)
 
     async def definition_of(self, run: Row) -> Definition:
         """Return what a run works from; raises AppError when that is gone."""

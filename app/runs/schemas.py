@@ -17,9 +17,14 @@ from app.errors import BadRequestError
 _MOST_BYTES = 1024 * 1024
 
 
+def is_url(reference: str) -> bool:
+    """Whether a schema is to be fetched."""
+    return reference.startswith(("http://", "https://"))
+
+
 async def read_schema(reference: str, directories: Iterable[str], limit_seconds: float) -> dict[str, Any]:
     """Read a schema from a URL or from the first directory that has it; raises BadRequestError."""
-    if reference.startswith(("http://", "https://")):
+    if is_url(reference):
         data = await _fetch(reference, limit_seconds)
     else:
         data = await asyncio.to_thread(_read_file, reference, tuple(directories))

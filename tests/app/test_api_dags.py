@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 
 SPEC = "# kept\nsteps:\n  - {name: a, command: echo $X}\nparams: X=1\n"
@@ -107,6 +108,50 @@ async def test_validation_answers_200_for_a_name_that_is_none_and_for_no_yaml(cl
 @pytest.mark.parametrize("body", [{}, {"spec": 1}, [], {"spec": SPEC, "name": 1}])
 async def test_validation_needs_a_text(client: httpx.AsyncClient, body: object) -> None:
     assert _error(await client.post("/dags/validate", json=body)) == (400, "bad_request")
+
+
+PARAM_SCHEMA = """{
+    "properties": {"batch": {"type": "integer", "maximum": 10}, "who": {"type": "string", "minLength": 2}},
+    "required": ["who"]
+}"""
+
+
+@pytest.mark.parametrize(
+    ("params", "wrong"),
+    [
+        ("{schema: S, values: {who: me, batch: 7}}", []),
+        ("{schema: S, values: {who: me, batch: 25}}", ["params.batch: does not match the schema: 25 is greater"]),
+        ("{schema: S, values: {batch: 7}}", ["params: does not match the schema: 'who' is a required property"]),
+        ("{schema: none.json}", ["params.schema: 'none.json' was not found"]),
+        ("{schema: /dev/zero}", ["params.schema: '/dev/zero' was not found"]),
+        ("{schema: broken.json}", ["params.schema: 'broken.json' is no JSON Schema"]),
+        # Nothing is run or fetched, and nothing of the server's environment is told or judged.
+        ("{schema: 'http://127.0.0.1:9/s.json', values: {batch: 25}}", []),
+        ("{schema: S, values: {who: me, batch: '`touch ran; echo 25`'}}", []),
+        ("{schema: S, values: {who: x, batch: $HOME}}", ["params.who: does not match the schema: 'x' is too short"]),
+        ("{schema: $HOME/none.json}", []),
+    ],
+)
+async def test_validation_judges_params_by_the_schema_that_is_found_in_the_working_directory(
+    client: httpx.AsyncClient, tmp_path: Path, params: str, wrong: list[str]
+) -> None:
+    (tmp_path / "S").write_text(PARAM_SCHEMA)
+    (tmp_path / "broken.json").write_text("{")
+    spec = f"workingDir: {tmp_path}\nparams: {params}\nsteps: [echo]\n"
+    found = (await client.post("/dags/validate", json={"spec": spec})).json()
+    assert (found["valid"], len(found["errors"])) == (not wrong, len(wrong))
+    assert all(told.startswith(begin) for told, begin in zip(found["errors"], wrong, strict=True))
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_validation_finds_a_schema_in_the_folder_of_stored_dags_and_looks_at_each_document(
+    client: httpx.AsyncClient, server: Server, name: str
+) -> None:
+    (server.supervisor._ground.work_dir / f"{name}.json").write_text(PARAM_SCHEMA)
+    below = f"---\nname: kid\nparams: {{schema: {name}.json, values: {{who: x}}}}\nsteps: [echo]\n"
+    spec = f"params: {{schema: {name}.json, values: {{who: me}}}}\nsteps: [{{call: kid}}]\n{below}"
+    found = (await client.post("/dags/validate", json={"spec": spec})).json()
+    assert found["errors"] == ["kid: params.who: does not match the schema: 'x' is too short"]
 
 
 async def test_of_a_variable_that_is_named_twice_the_value_that_counts_is_shown(client: httpx.AsyncClient) -> None:

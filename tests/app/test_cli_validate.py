@@ -67,3 +67,33 @@ def test_a_file_without_a_definition_is_not_valid(
 def test_without_a_file_there_is_nothing_to_validate(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["validate"]) == 1
     assert "FILE" in capsys.readouterr().err
+
+
+SCHEMA = '{"properties": {"batch": {"type": "integer", "maximum": 10}}, "required": ["who"]}'
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ("{who: me, batch: 7}", ""),
+        ("{who: me, batch: 25}", "params.batch: does not match the schema: 25 is greater than the maximum of 10"),
+        ("{batch: 7}", "params: does not match the schema: 'who' is a required property"),
+    ],
+)
+def test_params_have_to_fit_the_schema_beside_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], values: str, problem: str
+) -> None:
+    path = tmp_path / "flow.yaml"
+    (tmp_path / "s.json").write_text(SCHEMA)
+    path.write_text(f"params: {{schema: s.json, values: {values}}}\nsteps: [echo]\n")
+    assert run(["validate", str(path)]) == (1 if problem else 0)
+    said = capsys.readouterr()
+    assert said.out + said.err == f"{path}: {problem or 'valid'}\n"
+
+
+def test_a_schema_that_is_not_there_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "flow.yaml"
+    path.write_text("params: {schema: none.json}\nsteps: [echo]\n")
+    assert run(["validate", str(path)]) == 1
+    told = f"{path}: params.schema: 'none.json' was not found; looked for {tmp_path}/none.json\n"
+    assert capsys.readouterr().err == told

@@ -73,7 +73,8 @@ async def create_dag(
 async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[Parts]) -> Validation:
     """Say everything that is wrong with a text, and what could be read of it; nothing is stored."""
     loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
-    errors = [str(problem) for problem in loaded.problems]
+    problems = [*loaded.problems, *await parts.launcher.check_params(loaded.definition)]
+    errors = [str(problem) for problem in problems]
     dag = loaded.definition.dag
     starts = await asyncio.to_thread(next_starts, dag.schedule.start, parts.now(), parts.zone, _STARTS)
     return Validation(
