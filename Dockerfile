@@ -1,4 +1,4 @@
-# Dagbook from this checkout, for compose.yaml. Nobody has built it yet: there was no Docker where it was written.
+# Dagbook from this checkout, for compose.yaml and as the base of images with more programs (docs/scaling.md).
 FROM python:3.13-slim
 
 WORKDIR /opt/dagbook
@@ -9,10 +9,12 @@ COPY app ./app
 COPY migrations ./migrations
 RUN pip install --no-cache-dir --no-deps .
 
-RUN useradd --create-home --uid 1000 dagbook \
+# The user's home is the volume: with a read-only image it is where programs of steps can keep their files.
+RUN useradd --uid 1000 --home-dir /var/lib/dagbook --shell /bin/sh dagbook \
     && install --directory --owner dagbook --group dagbook --mode 0700 /var/lib/dagbook
 USER dagbook
-ENV DAGBOOK_HOME=/var/lib/dagbook
+# Steps end with their container, so after an orderly stop nothing goes on that a longer lease would protect.
+ENV DAGBOOK_HOME=/var/lib/dagbook DAGBOOK_DETACH_LEASE_SECONDS=10
 VOLUME /var/lib/dagbook
 EXPOSE 8080
 ENTRYPOINT ["dagbook"]

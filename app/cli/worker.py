@@ -6,15 +6,18 @@ import asyncio
 import os
 import signal
 import socket
+from typing import Any
 
 import click
 import uvloop
 
 from app.cli.failures import said_plainly
 from app.cli.options import GlobalOptions, current_settings, settings_options
-from app.db.upgrade import current, head
+from app.db.database import Database
+from app.db.repositories import services
+from app.db.repositories.reading import Row
 from app.db.url import hide_password, sqlite_path
-from app.main import Traits, open_worker
+from app.executors import proc
 from app.queue.remote import is_installed
 from app.settings import Settings
 from app.telemetry.logging import configure
@@ -37,18 +40,26 @@ _LONGEST_NAME = 100
 @click.option(
     "-w", "--id", "name", default="", help="What it is called; this machine's name and its process otherwise."
 )
+@click.option(
+    "--health",
+    "asks_health",
+    is_flag=True,
+    help="Start nothing: exit with 0 if the workers of this machine (with --id: that one) are healthy, else with 1.",
+)
 @settings_options("database_url", "work_dir", "spool_dir", "log_format", "log_level")
 @said_plainly
-def worker(*, labels: tuple[str, ...], capacity: int, name: str) -> None:
+def worker(*, labels: tuple[str, ...], capacity: int, name: str, asks_health: bool) -> None:
     """Drive runs that ask for this machine's labels, until SIGINT or SIGTERM; then running steps go on.
 
     It serves no HTTP and starts nothing by itself: servers of the same PostgreSQL database hand out what is queued.
     """
     settings = current_settings()
-    traits = Traits(name=_read_name(name), labels=_read_labels(labels), capacity=capacity)
+    traits = {"name": _read_name(name), "labels": _read_labels(labels), "capacity": capacity}
     _check_database(settings)
-    configure(settings.log_format, settings.log_level)
-    uvloop.run(_work(settings, traits))
+    if asks_health:
+        uvloop.run(_check_health(settings, name.strip()))
+    else:
+        uvloop.run(_work(settings, traits))
 
 
 def _read_labels(labels: tuple[str, ...]) -> dict[str, str]:
@@ -80,7 +91,37 @@ def _check_database(settings: Settings) -> None:
         raise click.ClickException("a worker needs PgQueuer; pip install 'dagbook[distributed]'")
 
 
-async def _work(settings: Settings, traits: Traits) -> None:
+async def _check_health(settings: Settings, name: str) -> None:
+    """Raise ClickException unless a worker is alive here and each one renews its lease."""
+    database = await Database.open(settings.database_url, application="dagbook worker --health", pool_size=1)
+    try:
+        rows = await database.glance(
+            lambda connection: services.find_local_workers(
+                connection, socket.gethostname(), proc.boot_id(), proc.pid_namespace()
+            )
+        )
+    finally:
+        await database.close()
+    found = [row for row in rows if name in ("", row["name"]) and _is_alive(row)]
+    if not found:
+        raise click.ClickException(f"no worker {name}".rstrip() + " runs on this machine, or it has just been started")
+    for row in found:
+        if not row["is_leased"]:
+            silent = f"{row['heartbeat_at']:%Y-%m-%d %H:%M:%S} UTC"
+            raise click.ClickException(f"worker {row['name']} has not renewed its lease since {silent}")
+        click.echo(f"worker {row['name']} is healthy")
+
+
+def _is_alive(row: Row) -> bool:
+    return proc.is_alive(proc.ProcessId(row["pid"], row["pid_started"]))
+
+
+async def _work(settings: Settings, traits: dict[str, Any]) -> None:
+    # These bring the whole server along, a second of CPU that a check of health every few seconds does without.
+    from app.db.upgrade import current, head  # noqa: PLC0415
+    from app.main import Traits, open_worker  # noqa: PLC0415
+
+    configure(settings.log_format, settings.log_level)
     here, wanted = await current(settings.database_url), head()
     if here != wanted:
         raise click.ClickException(
@@ -91,7 +132,8 @@ async def _work(settings: Settings, traits: Traits) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with open_worker(settings, traits):
-        shown = ", ".join(f"{name}={value}" for name, value in sorted(traits.labels.items())) or "no labels"
-        click.echo(f"Worker {traits.name} ({shown}) works on {hide_password(settings.database_url)}", err=True)
+    worker = Traits(**traits)
+    async with open_worker(settings, worker):
+        shown = ", ".join(f"{name}={value}" for name, value in sorted(worker.labels.items())) or "no labels"
+        click.echo(f"Worker {worker.name} ({shown}) works on {hide_password(settings.database_url)}", err=True)
         await stop.wait()

@@ -122,6 +122,24 @@ def test_workers_are_listed_with_their_labels_room_and_runs(server: Program, mak
     assert len(_witness(tmp_path)) == 6
 
 
+@pytest.mark.parametrize("settings", [{"lease_seconds": "4"}])
+def test_a_worker_tells_its_container_whether_it_is_healthy(make_worker: Make) -> None:
+    worker = make_worker(name="one")
+    none = (1, "Error: no worker runs on this machine, or it has just been started\n")
+    assert worker.ask_health("--id", "two") == (1, none[1].replace("worker", "worker two"))
+    assert worker.ask_health() == (0, "worker one is healthy\n")
+    worker.send(signal.SIGSTOP)
+    said = wait_for("a lease that ran out", lambda: _complaint(worker), seconds=30)
+    assert said.startswith("Error: worker one has not renewed its lease since ")
+    worker.kill()
+    assert worker.ask_health() == none
+
+
+def _complaint(worker: WorkerProgram) -> str:
+    status, said = worker.ask_health()
+    return said if status else ""
+
+
 def test_a_stop_reaches_the_run_of_a_worker(server: Program, make_worker: Make, tmp_path: Path) -> None:
     make_worker("gpu=true")
     run_id = server.api.start(_long(tmp_path))

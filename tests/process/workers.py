@@ -38,3 +38,14 @@ class WorkerProgram(Worker, Program):
 
     def _command(self) -> list[str]:
         return [*self._prefix, *super()._command()]
+
+    def ask_health(self, *words: str) -> tuple[int, str]:
+        """Return exit status and output of ``dagbook worker --health`` beside it."""
+        done = subprocess.run(
+            self._program("worker", "--health", *words),
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr

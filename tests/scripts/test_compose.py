@@ -1,4 +1,4 @@
-"""compose.yaml and Dockerfile, which cannot be started here: that Docker is missing is why they are only read."""
+"""compose.yaml and Dockerfile as texts; tests/process/test_compose.py starts them where a Docker daemon runs."""
 
 from __future__ import annotations
 
@@ -40,9 +40,35 @@ def test_the_command_line_of_a_service_is_understood(name: str) -> None:
     assert context.args == []
 
 
+def test_one_service_builds_the_image_that_all_of_them_use() -> None:
+    assert [name for name in SERVICES if "build" in SERVICES[name]] == ["server-1"]
+    assert {SERVICES[name]["image"] for name in OURS} == {"${DAGBOOK_IMAGE:-dagbook}"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_no_rights_that_it_does_not_need(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+
+
+def test_workers_are_asked_for_their_health_by_a_command_that_there_is() -> None:
+    for name in ("worker-1", "worker-2"):
+        kind, program, word, *words = SERVICES[name]["healthcheck"]["test"]
+        assert (kind, program, word) == ("CMD", "dagbook", "worker")
+        assert worker.make_context(word, words).params["asks_health"]
+
+
+def test_the_image_is_told_settings_that_there_are() -> None:
+    (line,) = re.findall(r"^ENV (.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    known = {setting.variable for setting in TABLE}
+    assert {word.partition("=")[0] for word in line.split()} <= known
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_keeps_its_home_in_a_volume_of_its_own(name: str) -> None:
-    home = re.search(r"^ENV DAGBOOK_HOME=(.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    home = re.search(r"^ENV DAGBOOK_HOME=(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert home is not None
     assert SERVICES[name]["volumes"] == [f"{name}:{home[1]}"]
     assert SERVICES[name]["hostname"] == name

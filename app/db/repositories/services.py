@@ -29,6 +29,19 @@ _find = (
 _find_labels = select(Service.labels).where(
     Service.kind == WORKER, Service.stopped_at.is_(None), Service.lease_until >= func.now()
 )
+_find_local_workers = select(
+    Service.name,
+    Service.pid,
+    Service.pid_started,
+    Service.heartbeat_at,
+    (Service.lease_until >= func.now()).label("is_leased"),
+).where(
+    Service.kind == WORKER,
+    Service.stopped_at.is_(None),
+    Service.host == bindparam("host"),
+    Service.boot_id == bindparam("boot_id"),
+    Service.pid_namespace == bindparam("pid_namespace"),
+)
 _find_silence = Prepared(
     select(Service.heartbeat_at, Service.stopped_at).where(
         Service.id == bindparam("service"),
@@ -94,6 +107,11 @@ def stop(connection: WriteConnection, service: str, at: datetime, lease_until: d
 def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[Row]:
     """Return the processes of a kind that have neither stopped nor been silent for long, by id."""
     return all_rows(connection, _find, kind=kind, since=now - _FORGOTTEN)
+
+
+def find_local_workers(connection: ReadConnection, host: str, boot_id: str, pid_namespace: str) -> Sequence[Row]:
+    """Return the workers of one machine that have not stopped; a killed one is still among them."""
+    return all_rows(connection, _find_local_workers, host=host, boot_id=boot_id, pid_namespace=pid_namespace)
 
 
 class Silence(msgspec.Struct, frozen=True):
