@@ -60,7 +60,8 @@ async def _serve(settings: Settings, tls: Tls | None) -> None:
             await _make_first_admin(settings, server)
             _spare_the_collector()
             listener.listen(_BACKLOG)  # who reads the next line may call at once, before the loop accepts
-            click.echo(f"Dagbook serves {address} on {hide_password(settings.database_url)}", err=True)
+            host, database = socket.gethostname(), hide_password(settings.database_url)
+            click.echo(f"Dagbook serves {address} on the machine {host} with {database}", err=True)
             await _answer(server, listener, tls)
 
 

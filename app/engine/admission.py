@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import assert_never
 
 import msgspec
@@ -23,17 +23,24 @@ class Entry(msgspec.Struct, frozen=True):
     selector: Labels = {}
 
 
+class WorkerAccess(Enum):
+    """Whether the servers can hand runs to workers."""
+
+    REACHABLE = auto()
+    SQLITE = auto()  # the database belongs to one process
+    NO_EXTRA = auto()  # the servers lack the library that does it
+
+
 class Queues(msgspec.Struct, frozen=True, kw_only=True):
     """What is configured: whether queues are served, and how many runs some of them may have under way at a time.
 
-    With ``ignore_selectors`` a ``workerSelector`` has no effect; where ``may_have_workers`` is false, as on SQLite,
-    no worker can ever come.
+    With ``ignore_selectors`` a ``workerSelector`` has no effect.
     """
 
     enabled: bool = True
     limits: Mapping[str, int] = {}
     ignore_selectors: bool = False
-    may_have_workers: bool = True
+    workers: WorkerAccess = WorkerAccess.REACHABLE
 
     def sends_to_worker(self, selector: Labels) -> bool:
         """Whether a run whose DAG has this ``workerSelector`` waits for a worker."""
@@ -99,7 +106,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     holders: Sequence[Holder] = ()
     pause: Pause | None = None
     selector: Labels = {}
-    may_have_workers: bool = True
+    worker_access: WorkerAccess = WorkerAccess.REACHABLE
 
     @property
     def text(self) -> str:
@@ -121,7 +128,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
                 taken = f"queue {self.queue!r} has {self.live} of at most {self.limit} runs under way ({whose})"
                 return taken + _named(self.holders, self.live)
             case Cause.WORKER:
-                return _missing(self.selector, may_have_workers=self.may_have_workers)
+                return _missing(self.selector, self.worker_access)
             case Cause.TURN:
                 return "its turn has come"
             case _:
@@ -174,10 +181,10 @@ def wait_of(entry: Entry, scene: Scene, queues: Queues) -> Wait | None:
         )
     if queues.ignore_selectors or not entry.selector or scene.workers is None:
         return None
-    if any(fits(entry.selector, own) for own in scene.workers):
+    is_reachable = queues.workers is WorkerAccess.REACHABLE
+    if is_reachable and any(fits(entry.selector, own) for own in scene.workers):
         return None
-    possible = queues.may_have_workers
-    return Wait(cause=Cause.WORKER, queue=entry.queue, selector=entry.selector, may_have_workers=possible)
+    return Wait(cause=Cause.WORKER, queue=entry.queue, selector=entry.selector, worker_access=queues.workers)
 
 
 def fits(selector: Labels, labels: Labels) -> bool:
@@ -195,16 +202,23 @@ def turn(queue: str) -> Wait:
     return Wait(cause=Cause.TURN, queue=queue)
 
 
-def _missing(selector: Labels, *, may_have_workers: bool) -> str:
+def _missing(selector: Labels, access: WorkerAccess) -> str:
     pairs = [f"{name}={value}" for name, value in sorted(selector.items())]
     missing = f"no worker has the labels {', '.join(pairs)}"
-    if may_have_workers:
-        return missing
     start = shlex.join(["dagbook", "worker", *(f"--label={pair}" for pair in pairs)])
-    return (
-        f"{missing}: workers need a PostgreSQL database, this is SQLite; set database_url and start `{start}`, "
-        "or set ignore_worker_selector to have such runs driven here"
-    )
+    match access:
+        case WorkerAccess.REACHABLE:
+            return missing
+        case WorkerAccess.SQLITE:
+            return (
+                f"{missing}: workers need a PostgreSQL database, this is SQLite; set database_url and start `{start}`, "
+                "or set ignore_worker_selector to have such runs driven here"
+            )
+        case WorkerAccess.NO_EXTRA:
+            return (
+                "the servers cannot hand it to a worker, because they lack the extra distributed; "
+                "pip install 'dagbook[distributed]' where dagbook serve runs"
+            )
 
 
 def _told(pause: Pause | None) -> str:

@@ -26,7 +26,7 @@ from app.definitions.save import Definitions
 from app.definitions.search import Search
 from app.definitions.settings import SettingsOfDags
 from app.definitions.timetable import Timetable
-from app.engine.admission import Queues
+from app.engine.admission import Queues, WorkerAccess
 from app.main.http import make_application
 from app.people.access import Access, make_access
 from app.people.oidc import Oidc
@@ -35,7 +35,7 @@ from app.queue.carrier import Carrier
 from app.queue.dequeue import Waiting
 from app.queue.dispatcher import Dispatcher
 from app.queue.order import Order
-from app.queue.remote import make_carrier
+from app.queue.remote import is_installed, make_carrier
 from app.runs.ground import Ground, Identity, Machine
 from app.runs.guard import guard
 from app.runs.launch import Launcher
@@ -188,6 +188,12 @@ def _resources(settings: Settings) -> ResourceSampler:
     )
 
 
+def _worker_access(settings: Settings) -> WorkerAccess:
+    if sqlite_path(settings.database_url) is not None:
+        return WorkerAccess.SQLITE
+    return WorkerAccess.REACHABLE if is_installed() else WorkerAccess.NO_EXTRA
+
+
 def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Ground:
     for directory in (settings.spool_dir, settings.work_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -208,7 +214,7 @@ def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Grou
             enabled=settings.queues_enabled and identity.kind in (SERVER, CLERK, WORKER),
             limits=settings.queues,
             ignore_selectors=settings.ignore_worker_selector,
-            may_have_workers=sqlite_path(settings.database_url) is None,
+            workers=_worker_access(settings),
         ),
         zone=settings.tz,
         now=now,

@@ -6,15 +6,12 @@ claims the run as a server does that serves its queue; servers offer it again un
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from app.engine.admission import Labels
-
-_log = logging.getLogger(__name__)
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -41,18 +38,10 @@ class Carrier(Protocol):
 
 
 class NoCarrier:
-    """Where nothing can be carried: runs that ask for workers wait until a server with a carrier offers them."""
-
-    def __init__(self) -> None:
-        self._told = False
+    """Where nothing can be carried: no run that asks for workers is released (``Queues.workers``)."""
 
     async def offer(self, runs: Mapping[int, Labels]) -> None:
-        """Say once why they wait."""
-        if runs and not self._told:
-            self._told = True
-            _log.warning(
-                "runs that ask for workers wait: this server cannot offer them; pip install dagbook[distributed]"
-            )
+        """Do nothing."""
 
     async def take(self, labels: Labels, most: int) -> Sequence[Offer]:  # noqa: ARG002 - the protocol's signature
         """Find nothing."""

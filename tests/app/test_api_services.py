@@ -232,16 +232,18 @@ async def test_a_scheduler_is_active_while_its_lease_holds(client: httpx.AsyncCl
     assert (await _metrics(client))["dagu_scheduler_running"] == {(): 1}
 
 
-async def test_a_server_that_hands_out_is_named_by_its_address(
+async def test_servers_that_hand_out_are_told_apart_by_their_machines(
     client: httpx.AsyncClient, server: Server, registered: Any
 ) -> None:
     shared = server.parts.database.dialect == "postgresql"
-    await registered("server", "c1", address="http://10.0.0.7:50055")
+    now = datetime.now(UTC)
+    for name, host, age in (("a", "box-1", 60), ("b", "box-2", 50), ("c", "box-1", 9)):  # the third replaces the first
+        at = {"started_at": now - timedelta(seconds=age), "lease_until": now + timedelta(seconds=10 - age)}
+        await registered("server", name, host=host, address="http://127.0.0.1:50055", **at)
     listed = (await client.get("/services/coordinator")).json()["coordinators"]
-    addressed = [one for one in listed if one["host"] == "10.0.0.7"]
-    assert len(addressed) == shared  # nobody hands out the runs of a file, whose server drives them all
-    for found in addressed:
-        assert (found["instanceId"], found["host"], found["port"]) == ("10.0.0.7@50055", "10.0.0.7", 50055)
+    found = {(one["instanceId"], one["host"], one["port"], one["status"]) for one in listed if "box" in one["host"]}
+    expected = {("box-1@50055", "box-1", 50055, "active"), ("box-2@50055", "box-2", 50055, "inactive")}
+    assert found == (expected if shared else set())  # nobody hands out the runs of a file, whose server drives them all
 
 
 async def test_a_worker_is_listed_with_the_runs_it_drives(

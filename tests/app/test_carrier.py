@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ from sqlalchemy import text
 
 from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
+from app.db.repositories import services
 from app.queue.carrier import NoCarrier
 from app.queue.remote import PgQueuerCarrier, make_carrier
+from tests.app.dagbook import client_of, serving
 from tests.conftest import ROOT, PostgresCopies
 
 GPU, BIG = {"gpu": "true"}, {"gpu": "true", "zone": "a"}
@@ -108,13 +112,33 @@ async def test_a_connection_that_is_lost_is_opened_again(carrier: PgQueuerCarrie
     assert [offer.run for offer in await carrier.take(GPU, 9)] == [1]
 
 
-async def test_nothing_is_carried_through_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_is_carried_through_a_file(tmp_path: Path) -> None:
     carrier = make_carrier(f"sqlite:///{tmp_path}/one.sqlite3")
     assert isinstance(carrier, NoCarrier)
-    for _ in range(2):
-        await carrier.offer({1: GPU})
-    assert len(caplog.records) == 1
+    await carrier.offer({1: GPU})
     assert await carrier.take(GPU, 9) == ()
+
+
+async def test_a_run_for_workers_says_that_the_servers_lack_the_extra(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Uninstalling the library would take it from everybody else's tests.
+    find = importlib.util.find_spec
+    monkeypatch.setattr("app.queue.remote.find_spec", lambda name: None if name == "pgqueuer" else find(name))
+    async with serving(url, tmp_path) as server, client_of(server) as client:
+        later = datetime.now(UTC) + timedelta(minutes=5)
+        worker = {"id": "w", "kind": "worker", "host": "elsewhere", "boot_id": "b", "pid_namespace": "n", "pid": 7}
+        worker |= {"pid_started": 0, "address": "", "version": "1", "name": "w", "labels": GPU, "capacity": 1}
+        worker |= {"started_at": later, "heartbeat_at": later, "lease_until": later}
+        await server.parts.database.write(lambda connection: services.add(connection, worker))
+        spec = "workerSelector: {gpu: 'true'}\nsteps: [{name: a, command: 'true'}]\n"
+        run_id = (await client.post("/dag-runs", json={"name": "sent", "spec": spec})).json()["dagRunId"]
+        run = (await client.get(f"/dag-runs/sent/{run_id}")).json()["dagRunDetails"]
+    assert (run["statusLabel"], run["waitingFor"]["reason"]) == ("queued", "noWorker")
+    assert run["waitingFor"]["message"] == (
+        "the servers cannot hand it to a worker, because they lack the extra distributed; "
+        "pip install 'dagbook[distributed]' where dagbook serve runs"
+    )
 
 
 def test_the_migration_makes_what_the_locked_version_of_the_library_makes() -> None:

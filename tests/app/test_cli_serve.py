@@ -39,7 +39,9 @@ async def test_a_start_tells_what_it_does_and_nothing_of_its_libraries(tmp_path:
                 assert lines[-1]
         process.terminate()
         lines += (await end(process)).err.splitlines()
-        told = [text for text in lines if not text.startswith("Dagbook serves")]
+        (ready,) = (text for text in lines if text.startswith("Dagbook serves"))
+        assert f" on the machine {socket.gethostname()} with sqlite:///" in ready
+        told = [text for text in lines if text != ready]
         assert bool(told) is first
         assert all("logger=app.db.upgrade" in text and "the database is at revision" in text for text in told)
 

@@ -133,3 +133,11 @@ def test_starting_again_replaces_no_container(stack: Stack) -> None:
     assert len(set(before.values())) == 2  # PostgreSQL's and the one that was built
     stack.compose("up", "--detach", "--wait")
     assert stack.containers() == before
+
+
+def test_servers_are_told_apart_by_their_host_names(api: Api) -> None:
+    coordinators = api.client.get("/services/coordinator").raise_for_status().json()["coordinators"]
+    assert [(one["instanceId"], one["host"], one["port"]) for one in coordinators] == [
+        ("server-1@8080", "server-1", 8080),
+        ("server-2@8080", "server-2", 8080),
+    ]

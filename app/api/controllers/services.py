@@ -52,7 +52,9 @@ async def list_coordinators(parts: NamedDependency[Parts]) -> CoordinatorStatusR
         if shared
         else ()
     )
-    return CoordinatorStatusResponse(coordinators=[_coordinator(row, parts, now) for row in rows])
+    # A server that was started again takes the place of the one that died.
+    shown = {one.instance_id: one for one in (_coordinator(row, parts, now) for row in _by_start(rows))}
+    return CoordinatorStatusResponse(coordinators=[shown[name] for name in sorted(shown)])
 
 
 @get("/workers", operation_id="getWorkers", needs=Needs.READ, responses=errors())
@@ -61,7 +63,7 @@ async def list_workers(parts: NamedDependency[Parts]) -> WorkersListResponse:
     now = parts.now()
     found, tasks = await parts.database.glance(lambda connection: _read_workers(connection, now))
     # A worker that was started again under its name takes the place of the one that died.
-    rows = {row["name"] or row["id"]: row for row in sorted(found, key=itemgetter("started_at"))}
+    rows = {row["name"] or row["id"]: row for row in _by_start(found)}
     shown = [_worker(row, [task for task in tasks if task["owner"] == row["id"]], parts, now) for row in rows.values()]
     return WorkersListResponse(workers=shown, errors=[])
 
@@ -69,6 +71,10 @@ async def list_workers(parts: NamedDependency[Parts]) -> WorkersListResponse:
 def _read_workers(connection: ReadConnection, now: datetime) -> tuple[Sequence[Row], Sequence[Row]]:
     rows = services.find(connection, services.WORKER, now)
     return rows, services.find_tasks(connection, [row["id"] for row in rows]) if rows else ()
+
+
+def _by_start(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=itemgetter("started_at"))
 
 
 def _instance(row: Row, parts: Parts, now: datetime) -> dict[str, Any]:
@@ -84,10 +90,9 @@ def _scheduler_id(row: Row) -> str:
 
 
 def _coordinator(row: Row, parts: Parts, now: datetime) -> CoordinatorInstance:
-    address = urlsplit(row["address"])
-    shown = _instance(row, parts, now) | {"host": address.hostname or row["host"]}
-    port = address.port or 0
-    return CoordinatorInstance(instance_id=f"{shown['host']}@{port}", port=port, **shown)
+    # By its machine: in containers every server listens on the same address.
+    port = urlsplit(row["address"]).port or 0
+    return CoordinatorInstance(instance_id=f"{row['host']}@{port}", port=port, **_instance(row, parts, now))
 
 
 def _worker(row: Row, tasks: Sequence[Row], parts: Parts, now: datetime) -> Worker:

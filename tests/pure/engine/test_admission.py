@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.admission import Cause, Entry, Holder, Pause, Queues, Scene, admit, behind, turn, wait_of
+from app.engine.admission import (
+    Cause,
+    Entry,
+    Holder,
+    Pause,
+    Queues,
+    Scene,
+    WorkerAccess,
+    admit,
+    behind,
+    turn,
+    wait_of,
+)
 
 LIMITED = Queues(limits={"etl": 2})
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -122,7 +134,7 @@ def test_whoever_is_next_is_told_what_holds_it_up_since_when(
 
 def test_where_there_can_be_no_worker_it_is_told_how_to_get_one() -> None:
     entry = Entry(1, "a", 1, {"zone": "a b", "gpu": "yes"})
-    wait = wait_of(entry, Scene(workers=[]), Queues(may_have_workers=False))
+    wait = wait_of(entry, Scene(workers=[]), Queues(workers=WorkerAccess.SQLITE))
     assert wait is not None
     assert wait.text == (
         "no worker has the labels gpu=yes, zone=a b: workers need a PostgreSQL database, this is SQLite; set "
@@ -135,6 +147,15 @@ def test_where_selectors_are_ignored_no_worker_is_waited_for() -> None:
     queues = Queues(ignore_selectors=True)
     assert wait_of(Entry(1, "a", 1, {"gpu": "yes"}), Scene(workers=[]), queues) is None
     assert not queues.sends_to_worker({"gpu": "yes"})
+
+
+def test_a_run_for_workers_waits_where_the_servers_reach_none_though_one_would_fit() -> None:
+    entry = Entry(1, "a", 1, {"gpu": "yes"})
+    wait = wait_of(entry, Scene(workers=[{"gpu": "yes"}]), Queues(workers=WorkerAccess.NO_EXTRA))
+    assert wait is not None
+    assert wait.cause is Cause.WORKER
+    assert "they lack the extra distributed" in wait.text
+    assert wait_of(Entry(2, "a", 1), Scene(workers=[]), Queues(workers=WorkerAccess.NO_EXTRA)) is None
 
 
 def test_where_queues_are_switched_off_that_is_why() -> None:

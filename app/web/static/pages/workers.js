@@ -20,16 +20,22 @@ export default function Workers() {
   useTitle("Workers");
   const workers = useLoad("workers", {}, onRun);
   const schedulers = useLoad("services/scheduler");
+  const servers = useLoad("services/coordinator");
   return html`<h1>Workers</h1>
     <${Loaded} from=${workers} what="workers">${({ workers: list, errors }) => html`
       ${errors.map((text) => html`<p class="bad" key=${text}>${text}</p>`)}
       ${list.length ? html`<div class="cards">${list.map((worker) => html`<${Worker} key=${worker.id} worker=${worker} />`)}</div>` : html`<${Empty} title="No workers"><p>Runs are carried out by the servers themselves. Start one on another machine with <code>dagbook worker --label NAME=VALUE</code>; it needs PostgreSQL.</p><//>`}`}<//>
+    <${Loaded} from=${servers} what="servers">${({ coordinators: list }) => list.length > 0 && html`<h2>Servers</h2><${Instances} list=${list} />`}<//>
     <h2>Servers that schedule</h2>
     <${Loaded} from=${schedulers} what="schedulers">${({ schedulers: list }) =>
       list.length
-        ? html`<div class="scroll"><table class="stack"><thead><tr><th>Host</th><th>State</th><th>Since</th><th>Id</th></tr></thead><tbody>
-            ${list.map((one) => html`<tr key=${one.instanceId}><td>${one.host}</td><td><${Health} of=${one.status} /></td><td data-label="since"><${Time} at=${one.startedAt} /></td><td><code>${one.instanceId}</code></td></tr>`)}</tbody></table></div>`
+        ? html`<${Instances} list=${list} />`
         : html`<${Empty} title="Nobody schedules"><p>Schedules start nothing until a server with <code>scheduler_enabled</code> runs.</p><//>`}<//>`;
+}
+
+function Instances({ list }) {
+  return html`<div class="scroll"><table class="stack"><thead><tr><th>Host</th><th>State</th><th>Since</th><th>Id</th></tr></thead><tbody>
+    ${list.map((one) => html`<tr key=${one.instanceId}><td>${one.host}</td><td><${Health} of=${one.status} /></td><td data-label="since"><${Time} at=${one.startedAt} /></td><td><code>${one.instanceId}</code></td></tr>`)}</tbody></table></div>`;
 }
 
 function Worker({ worker }) {
