@@ -18,6 +18,7 @@ from app.main.wiring import CLERK, Server, build, make_drivers
 from app.people.access import asks_who_calls, find_provider, with_users
 from app.queue.pickup import OFFERS, Pickup
 from app.queue.remote import CHANNEL, make_carrier
+from app.runs.sealing import warn_of_other_keys
 from app.runs.supervisor import identify
 from app.settings import Settings, SettingsError
 
@@ -63,6 +64,8 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
     database = await Database.open(settings.database_url)
     try:
         server = build(settings, database, identify(kind, address, __version__), local_token, provider)
+        if kind == SERVER:
+            await warn_of_other_keys(database, server.sealer)
         await server.forgetting.begin()
         await server.supervisor.start()
         server.parts.resources.start()
@@ -116,6 +119,7 @@ async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]
         drivers = make_drivers(settings, database, identity, CollectorRegistry())
         supervisor, bell = drivers.supervisor, drivers.bell
         pickup = Pickup(carrier, supervisor, supervisor.changed, bell, traits.labels, traits.capacity)
+        await warn_of_other_keys(database, drivers.ground.sealer)
         await supervisor.start()
         pickup.start()
         if database.wakeups is not None:

@@ -82,6 +82,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     bell: Bell
     recorder: Recorder
     carrier: Carrier
+    sealer: Sealer
 
 
 class Drivers(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +126,7 @@ def build(
         bell=drivers.bell,
         recorder=drivers.recorder,
         carrier=carrier,
+        sealer=ground.sealer,
         nodes=nodes,
         audit_sealer=AuditSealer(database, ground.sealer, now),
         forgetting=Forgetting(database, settings.changes_retention_seconds, now),

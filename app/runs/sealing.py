@@ -7,9 +7,11 @@ that it is worth nothing in another row.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import tempfile
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -18,8 +20,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from app.db.database import Database, ReadConnection
+from app.db.repositories import audit, runs
 from app.errors import UnavailableError
 
+_log = logging.getLogger(__name__)
 KEY_FILE = "secret.key"
 VARIABLE = "DAGBOOK_SECRET_KEY"
 _LEAST_CHARACTERS = 32
@@ -27,6 +32,7 @@ _VERSION = b"\x01"
 _KEY_BYTES, _NAME_BYTES, _NONCE_BYTES = 32, 8, 12
 _HEAD_BYTES = len(_VERSION) + _NAME_BYTES + _NONCE_BYTES
 _INFO = b"dagbook sealed values 1"
+_RUNS_LOOKED_AT = 1_000
 
 
 class SealError(UnavailableError):
@@ -62,6 +68,21 @@ class Sealer:
         except InvalidTag:
             raise SealError("a sealed value is damaged, or does not belong to this run") from None
 
+    def find_other_keys(self, sealed: Iterable[bytes]) -> list[str]:
+        """Name the keys of sealed values, of which the heads suffice, that are not this one; raises SealError.
+
+        Nothing is made: without a key every other one is another.
+        """
+        own = self._key[1] if self._given or self._file.exists() else b""
+        names = {head[len(_VERSION) :][:_NAME_BYTES] for head in sealed}
+        return sorted(name.hex() for name in names if name != own)
+
+    def describe(self) -> str:
+        """Say which key this is and where it comes from; raises SealError."""
+        if not (self._given or self._file.exists()):
+            return f"neither {VARIABLE} nor {self._file} has a key"
+        return f"{self._origin} gives the key {self._key[1].hex()}"
+
     @property
     def _origin(self) -> str:
         return VARIABLE if self._given else str(self._file)
@@ -72,6 +93,31 @@ class Sealer:
         text = self._given or _read_or_make(self._file)
         derived = HKDF(algorithm=SHA256(), length=_KEY_BYTES + _NAME_BYTES, salt=None, info=_INFO).derive(text.encode())
         return AESGCM(derived[:_KEY_BYTES]), derived[_KEY_BYTES:]
+
+
+async def warn_of_other_keys(database: Database, sealer: Sealer) -> None:
+    """Log a line if the newest runs, or the audit, were encrypted under another key than this server's."""
+    heads = await database.read(_read_heads)
+    try:
+        others, own = sealer.find_other_keys(heads), sealer.describe()
+    except SealError as error:
+        _log.warning("%s", error)
+        return
+    if others:
+        _log.warning(
+            "secrets of runs, or the audit, were encrypted under another secret_key than this process has (%s, and "
+            "%s): it can neither go on with such runs nor retry them; give all servers and workers of a database the "
+            "same %s, the one that was used then",
+            ", ".join(others),
+            own,
+            VARIABLE,
+        )
+
+
+def _read_heads(connection: ReadConnection) -> list[bytes]:
+    signature = audit.get_last_signature(connection)
+    heads = runs.find_seal_heads(connection, _RUNS_LOOKED_AT, len(_VERSION) + _NAME_BYTES)
+    return heads if signature is None else [*heads, signature]
 
 
 def _read_or_make(path: Path) -> str:

@@ -137,6 +137,8 @@ def searched(wanted: RunFilter) -> _Work:
         lambda connection: queue.find_next(connection, "etl", 9),
         lambda connection: queue.count_live(connection, ["etl"]),
         audit.get_last_seal,
+        audit.get_last_signature,
+        lambda connection: runs.find_seal_heads(connection, 5, 9),
         audit.last_id,
         lambda connection: audit.read_range(connection, 3, 9, 5),
         lambda connection: audit.find_seals(connection, 3, 9),

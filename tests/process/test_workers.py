@@ -135,6 +135,30 @@ def test_a_worker_tells_its_container_whether_it_is_healthy(make_worker: Make) -
     assert worker.ask_health() == none
 
 
+_KEYS = {"secret_key": "k" * 32}
+_OTHER_KEY = {"secret_key": "o" * 32}
+
+
+@pytest.mark.parametrize("settings", [_KEYS])
+def test_servers_and_workers_with_another_key_than_the_runs_say_so_as_they_start(
+    server: Program, make_worker: Make, tmp_path: Path
+) -> None:
+    said = "were encrypted under another secret_key"
+    (tmp_path / "secret").write_text("hunter2")
+    spec = f"secrets: [{{name: SEC, provider: file, key: {tmp_path}/secret}}]\nsteps: [{{name: a, command: 'true'}}]\n"
+    assert server.api.ended(server.api.start(spec))["statusLabel"] == "succeeded"
+    same = make_worker(name="same")
+    other = WorkerProgram(server.home, server.database_url, [], log=tmp_path / "other.log", settings=_OTHER_KEY)
+    another = Program(tmp_path / "elsewhere", server.database_url, log=tmp_path / "another.log", settings=_OTHER_KEY)
+    try:
+        assert other.start().told().count(said) == 1
+        assert another.start().told().count(said) == 1
+    finally:
+        conftest.end(other)
+        conftest.end(another)
+    assert said not in same.told() + server.told()
+
+
 def _complaint(worker: WorkerProgram) -> str:
     status, said = worker.ask_health()
     return said if status else ""

@@ -37,9 +37,9 @@ _to_seal = [
     type_coerce(column, Text).label(column.name) if column.name in ("before", "after") else column
     for column in _entries.columns
 ]
-_last_seal = select(AuditSeal.number, AuditSeal.last_id, AuditSeal.hash, AuditSeal.sealed_at).where(
-    AuditSeal.number == select(func.max(AuditSeal.number)).scalar_subquery()
-)
+_IS_LAST_SEAL = AuditSeal.number == select(func.max(AuditSeal.number)).scalar_subquery()
+_last_seal = select(AuditSeal.number, AuditSeal.last_id, AuditSeal.hash, AuditSeal.sealed_at).where(_IS_LAST_SEAL)
+_last_signature = select(AuditSeal.signature).where(_IS_LAST_SEAL)
 _writers = text(
     "SELECT virtualtransaction FROM pg_locks WHERE relation = 'audit'::regclass AND mode = 'RowExclusiveLock' "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -139,6 +139,11 @@ def read_range(connection: ReadConnection, after: int, last: int, limit: int) ->
 def count_after(connection: ReadConnection, last: int) -> int:
     """Count the entries behind an id."""
     return connection.scalar(select(func.count()).select_from(AuditEntry).where(AuditEntry.id > last)) or 0
+
+
+def get_last_signature(connection: ReadConnection) -> bytes | None:
+    """Return the signature of the newest seal."""
+    return connection.scalar(_last_signature)
 
 
 def get_last_seal(connection: ReadConnection) -> Row | None:

@@ -85,6 +85,18 @@ _get_whole = (
     .join(RunInput, RunInput.run_id == Run.id)
     .where(Run.id == bindparam("run"))
 )
+_newest_inputs = (
+    select(RunInput.sealed)
+    .where(RunInput.run_id > 0)  # all of them, by the index
+    .order_by(RunInput.run_id.desc())
+    .limit(bindparam("most"))
+    .subquery()
+)
+_find_seal_heads = (
+    select(func.substr(_newest_inputs.c.sealed, 1, bindparam("length")))
+    .where(_newest_inputs.c.sealed.is_not(None))
+    .distinct()
+)
 _last_seq = select(func.max(RunEvent.seq)).where(RunEvent.run_id == bindparam("run"))
 _get_attempt = Prepared(
     select(*RunAttempt.__table__.columns).where(
@@ -170,6 +182,11 @@ def get_level(connection: ReadConnection, run: int) -> int:
 def get_whole(connection: ReadConnection, run: int) -> Row | None:
     """Return a run with its inputs, as its driver needs it."""
     return first_row(connection, _get_whole, run=run)
+
+
+def find_seal_heads(connection: ReadConnection, most: int, length: int) -> list[bytes]:
+    """Return the different beginnings, so many bytes long, of what is encrypted of the newest runs."""
+    return [bytes(head) for head in connection.scalars(_find_seal_heads, {"most": most, "length": length})]
 
 
 def find_over(connection: ReadConnection, keys: Iterable[int]) -> dict[int, int]:
