@@ -1,6 +1,7 @@
 """How Alembic reaches the database: through the connection it is handed, else through the URL it is told.
 
-``alembic -x url=sqlite:///dagbook.db upgrade head``, or the URL in ``DAGBOOK_DATABASE_URL``.
+``alembic -x url=sqlite:///dagbook.db upgrade head``, or the URL in ``DAGBOOK_DATABASE_URL``; on PostgreSQL
+``-x schema=…`` or ``DAGBOOK_DATABASE_SCHEMA``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy import Connection
 import app.db.models  # noqa: F401  # fills the metadata
 from app.db.base import Base
 from app.db.upgrade import open_for_migration
+from app.settings.address import PUBLIC
 
 
 def migrate(connection: Connection) -> None:
@@ -31,10 +33,12 @@ def migrate(connection: Connection) -> None:
 
 
 async def migrate_alone() -> None:
-    url = context.get_x_argument(as_dictionary=True).get("url") or os.environ.get("DAGBOOK_DATABASE_URL")
-    if not isinstance(url, str):
+    said = context.get_x_argument(as_dictionary=True)
+    url = said.get("url") or os.environ.get("DAGBOOK_DATABASE_URL")
+    schema = said.get("schema") or os.environ.get("DAGBOOK_DATABASE_SCHEMA") or PUBLIC
+    if not isinstance(url, str) or not isinstance(schema, str):
         raise CommandError("say which database: -x url=… or DAGBOOK_DATABASE_URL")
-    async with open_for_migration(url) as connection:
+    async with open_for_migration(url, schema=schema) as connection:
         await connection.run_sync(migrate)
 
 

@@ -54,7 +54,7 @@ def _spec_error(_: AnyRequest, error: SpecError) -> Response[Error]:
 
 
 def _unavailable(_: AnyRequest, error: DatabaseUnavailable) -> Response[Error]:
-    return _answer(503, "internal_error", f"the database is unavailable: {error}; try again later")
+    return _answer(503, "internal_error", f"the database is unavailable: {error.reason}; try again later")
 
 
 def _validation_error(_: AnyRequest, error: ValidationException) -> Response[Error]:

@@ -17,8 +17,7 @@ from app.cli.group import CommandGroup
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
 from app.db.database import Database
-from app.db.upgrade import current, head
-from app.db.url import hide_password
+from app.db.upgrade import require_head
 from app.main import open_idle
 from app.people.access import without_authentication
 from app.runs.sealing import Sealer
@@ -116,12 +115,9 @@ def verify_entries(*, seal: KnownSeal | None) -> int:
 
 
 async def _verify(settings: Settings, seal: KnownSeal | None) -> Verified:
-    revision = await current(settings.database_url)
-    if revision != head():
-        shown = hide_password(settings.database_url)
-        raise click.ClickException(f"{shown} is at revision {revision or 'none'}, not {head()}; run dagbook db upgrade")
+    await require_head(settings.database_url, schema=settings.database_schema)
     signer = Sealer(settings.secret_key, settings.home)
-    database = await Database.open(settings.database_url)
+    database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
         return await database.read(lambda connection: verify(connection, signer, seal))
     finally:

@@ -44,7 +44,7 @@ async def open_api(settings: Settings, command: str, opener: Opener | None = Non
     alone = without_authentication(settings)
     try:
         with own_database(settings, f"dagbook {command} in a terminal"):
-            await upgrade(settings.database_url)
+            await upgrade(settings.database_url, schema=settings.database_schema)
             async with opener(token) if opener else open_server(alone, command, "", token) as server:
                 transport = httpx.ASGITransport(server.app)  # type: ignore[arg-type]  # one ASGI, two spellings of its types
                 base = f"http://localhost{settings.base_path}{API_PATH}"

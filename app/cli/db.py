@@ -12,7 +12,7 @@ from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.serve import own_database
 from app.db.check import check as check_schema
 from app.db.upgrade import current as read_current
-from app.db.upgrade import head
+from app.db.upgrade import head, require_known
 from app.db.upgrade import upgrade as upgrade_schema
 from app.db.url import hide_password
 
@@ -29,7 +29,7 @@ def upgrade() -> None:
     """Bring the database to the schema of this version; `serve` does so by itself."""
     settings = current_settings()
     with own_database(settings, "dagbook db upgrade"):
-        asyncio.run(upgrade_schema(settings.database_url))
+        asyncio.run(upgrade_schema(settings.database_url, schema=settings.database_schema))
     click.echo(f"{hide_password(settings.database_url)} is at revision {head()}")
 
 
@@ -39,9 +39,13 @@ def upgrade() -> None:
 def current() -> int:
     """Print the revision of the database; exit status 1 when it is not the newest."""
     settings = current_settings()
-    revision = asyncio.run(read_current(settings.database_url))
-    click.echo(f"{revision or 'empty'}{'' if revision == head() else f' (newest is {head()})'}")
-    return 0 if revision == head() else 1
+    revision = asyncio.run(read_current(settings.database_url, schema=settings.database_schema))
+    if revision == head():
+        click.echo(revision)
+        return 0
+    require_known(revision)
+    click.echo(f"{revision or 'empty'} (newest is {head()})")
+    return 1
 
 
 @db.command(cls=GlobalOptions)
@@ -50,7 +54,7 @@ def current() -> int:
 def check() -> int:
     """Compare the database, triggers included, with a fresh one; exit status 1 when it differs."""
     settings = current_settings()
-    differences = asyncio.run(check_schema(settings.database_url))
+    differences = asyncio.run(check_schema(settings.database_url, schema=settings.database_schema))
     for difference in differences:
         click.echo(difference)
     click.echo("the schema is as it should be" if not differences else f"{len(differences)} differences")

@@ -14,8 +14,7 @@ from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.clock import now
 from app.db.database import Database
 from app.db.storage import Storage
-from app.db.upgrade import current, head
-from app.db.url import hide_password
+from app.db.upgrade import require_head
 from app.settings import Settings
 from app.upkeep.doctor import Doctor, Examination, Finding, Report
 
@@ -41,13 +40,10 @@ def doctor(*, as_json: bool, quick: bool) -> int:
 
 
 async def _examine(settings: Settings, wanted: Examination) -> Report:
-    here = await current(settings.database_url)
-    if here != head():
-        raise click.ClickException(
-            f"{hide_password(settings.database_url)} is at revision {here or 'none'} and this version of Dagbook works "
-            f"with {head()}; `dagbook db upgrade` brings it there"
-        )
-    database = await Database.open(settings.database_url, application="dagbook doctor", pool_size=1)
+    await require_head(settings.database_url, schema=settings.database_schema)
+    database = await Database.open(
+        settings.database_url, schema=settings.database_schema, application="dagbook doctor", pool_size=1
+    )
     try:
         return await Doctor(database, settings.orphan_grace_seconds, now).examine(wanted)
     finally:

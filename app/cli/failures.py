@@ -10,6 +10,8 @@ import click
 
 from app.db.failure import DatabaseUnavailable
 from app.db.owner import DatabaseOwned
+from app.db.revision import MigrationFailed
+from app.db.upgrade_postgres import UnusableDatabase
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,7 +24,7 @@ def said_plainly(command: Callable[P, T]) -> Callable[P, T]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
-        except DatabaseOwned as error:
+        except (DatabaseOwned, UnusableDatabase, MigrationFailed) as error:
             raise click.ClickException(str(error)) from error
         except DatabaseUnavailable as error:
             raise click.ClickException(f"the database is unavailable: {error}") from error

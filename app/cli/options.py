@@ -27,8 +27,12 @@ class GlobalOptions(click.Command):
 
 
 def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:
-    """Give a command one option per setting, named as in the table; ``current_settings`` sees what is given."""
-    chosen = [setting for setting in TABLE if setting.name in names and not setting.kind.is_secret]
+    """Give a command one option per setting, named as in the table; ``current_settings`` sees what is given.
+
+    A command that takes ``database_url`` takes ``database_schema``, too.
+    """
+    wanted = {*names, "database_schema"} if "database_url" in names else set(names)
+    chosen = [setting for setting in TABLE if setting.name in wanted and not setting.kind.is_secret]
 
     def decorate(function: _Decorated) -> _Decorated:
         for setting in reversed(chosen):

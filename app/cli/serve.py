@@ -55,7 +55,7 @@ async def _serve(settings: Settings, tls: Tls | None) -> None:
         _listen(settings) as listener,
         own_database(settings, address := _address(settings, listener), token, certificate),
     ):
-        await upgrade(settings.database_url)
+        await upgrade(settings.database_url, schema=settings.database_schema)
         async with open_server(settings, "server", address, token) as server:
             await _make_first_admin(settings, server)
             _spare_the_collector()

@@ -93,7 +93,9 @@ def _check_database(settings: Settings) -> None:
 
 async def _check_health(settings: Settings, name: str) -> None:
     """Raise ClickException unless a worker is alive here and each one renews its lease."""
-    database = await Database.open(settings.database_url, application="dagbook worker --health", pool_size=1)
+    database = await Database.open(
+        settings.database_url, schema=settings.database_schema, application="dagbook worker --health", pool_size=1
+    )
     try:
         rows = await database.glance(
             lambda connection: services.find_local_workers(
@@ -118,16 +120,11 @@ def _is_alive(row: Row) -> bool:
 
 async def _work(settings: Settings, traits: dict[str, Any]) -> None:
     # These bring the whole server along, a second of CPU that a check of health every few seconds does without.
-    from app.db.upgrade import current, head  # noqa: PLC0415
+    from app.db.upgrade import require_head  # noqa: PLC0415
     from app.main import Traits, open_worker  # noqa: PLC0415
 
     configure(settings.log_format, settings.log_level)
-    here, wanted = await current(settings.database_url), head()
-    if here != wanted:
-        raise click.ClickException(
-            f"the database is at revision {here or 'none'}, this version of Dagbook works with {wanted}; "
-            "start a server of this version first, or run dagbook db upgrade"
-        )
+    await require_head(settings.database_url, schema=settings.database_schema)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -16,24 +16,27 @@ from alembic import command
 from sqlalchemy import Connection
 
 from app.db.revision import GUARD
-from app.db.upgrade import build_config, current, head, open_for_migration, upgrade
+from app.db.upgrade import build_config, current, head, open_for_migration, require_known, upgrade
+from app.db.upgrade_postgres import UnusableDatabase
 from app.db.url import sqlite_path
+from app.settings.address import PUBLIC
 
 # What an object is called in a sentence, and how it is defined.
 Shape = dict[str, str]
 
 
-async def check(url: str) -> list[str]:
+async def check(url: str, *, schema: str = PUBLIC) -> list[str]:
     """Return the differences in plain words; an empty list means that the database is as it should be.
 
     Tables that are not Dagbook's are left alone. On PostgreSQL this needs the right to
     create a schema, which is rolled back again. Must not overlap with an upgrade inside
-    the same process.
+    the same process. Raises ``UnusableDatabase``.
     """
-    here = await current(url)
+    here = await current(url, schema=schema)
+    require_known(here)
     if here != head():
         return [f"the database is at revision {here or 'none'}, this version of Dagbook works with {head()}"]
-    wanted, found = await (_shapes_of_file(url) if sqlite_path(url) else _shapes_of_schema(url))
+    wanted, found = await (_shapes_of_file(url) if sqlite_path(url) else _shapes_of_schema(url, schema))
     return list(_differences(wanted, found))
 
 
@@ -47,8 +50,8 @@ async def _shapes_of_file(url: str) -> tuple[Shape, Shape]:
         return wanted, await connection.run_sync(_describe_sqlite)
 
 
-async def _shapes_of_schema(url: str) -> tuple[Shape, Shape]:
-    async with open_for_migration(url) as connection:
+async def _shapes_of_schema(url: str, schema: str) -> tuple[Shape, Shape]:
+    async with open_for_migration(url, schema=schema) as connection:
         transaction = await connection.begin()
         try:
             found = await connection.run_sync(_describe_postgresql)
@@ -58,7 +61,18 @@ async def _shapes_of_schema(url: str) -> tuple[Shape, Shape]:
             await transaction.rollback()
 
 
+_MAY_CREATE = """SELECT has_database_privilege(current_database(), 'CREATE'),
+    quote_ident(current_database()), quote_ident(current_user)"""
+
+
 def _migrate_into_new_schema(connection: Connection) -> None:
+    may_create, database, role = connection.exec_driver_sql(_MAY_CREATE).one()
+    if not may_create:
+        raise UnusableDatabase(
+            "the tables are compared with new ones in a schema that is made for that and rolled back, and the "
+            f"PostgreSQL role {role} may make none; as its owner: GRANT CREATE ON DATABASE {database} TO {role}, "
+            "or check as another role"
+        )
     name = f"dagbook_check_{secrets.token_hex(8)}"
     connection.exec_driver_sql(f"CREATE SCHEMA {name}")
     connection.exec_driver_sql(f"SET LOCAL search_path TO {name}")

@@ -13,6 +13,7 @@ from app.db.postgres import Postgres
 from app.db.sqlite import Sqlite
 from app.db.url import parse_url
 from app.db.wakeups import Wakeups
+from app.settings.address import PUBLIC
 
 __all__ = ["OUTPUT", "VISIBLE", "Database", "ReadConnection", "Stamp", "Write", "WriteConnection", "note_told"]
 
@@ -39,17 +40,19 @@ class Database:
         self._listeners.append(listener)
 
     @classmethod
-    async def open(cls, url: str, *, application: str = "dagbook", pool_size: int = _POOL_SIZE) -> Database:
+    async def open(
+        cls, url: str, *, schema: str = PUBLIC, application: str = "dagbook", pool_size: int = _POOL_SIZE
+    ) -> Database:
         """Connect to the database at ``url`` and see that it answers.
 
-        ``application`` is the name that PostgreSQL shows for the connections, ``pool_size``
-        how many there are at most. ``ValueError`` when the URL is not understood.
+        On PostgreSQL the tables are in ``schema``, ``application`` is the name that is shown for the connections,
+        ``pool_size`` how many there are at most. ``ValueError`` when the URL is not understood.
         """
         parsed = parse_url(url)
         if parsed.get_backend_name() == "sqlite":
             database = cls(Sqlite(parsed))
         else:
-            database = cls(Postgres(parsed, application, pool_size))
+            database = cls(Postgres(parsed, application, pool_size, schema))
         try:
             await database.read(lambda connection: connection.scalar(select(1)))
         except BaseException:
@@ -101,8 +104,9 @@ class Database:
         """Run work in a transaction that is committed when it returns and rolled back when it raises.
 
         A cancelled caller does not take the write along: once asked for, it is done
-        completely or not at all. What is not ``durable`` may be lost when this machine fails, but
-        never when a later durable write is kept. A database on another machine keeps it all the
+        completely or not at all. On PostgreSQL ``work`` may be called again, after a rollback in favour of another
+        transaction: it must not change anything but rows. What is not ``durable`` may be lost when this machine
+        fails, but never when a later durable write is kept. A database on another machine keeps it all the
         same: it may fail alone, and who wrote before would go on behind a gap.
         """
         told: set[str] = set()

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from asyncpg import InterfaceError, PostgresError  # type: ignore[import-untyped]  # asyncpg brings no types
+from asyncpg import (  # type: ignore[import-untyped]  # asyncpg brings no types
+    ClientConfigurationError,
+    InterfaceError,
+    InvalidCachedStatementError,
+    OutdatedSchemaCacheError,
+    PostgresError,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -25,10 +32,12 @@ _POSTGRES_REASONS = {
     "08": "the connection to PostgreSQL was lost",
     "25006": "PostgreSQL is read-only",
     "25P03": "PostgreSQL gave up a transaction that had stood still",
-    "28": "PostgreSQL does not accept the user or the password",
+    "28": "PostgreSQL refuses the connection",
+    "28P01": "PostgreSQL does not accept the user or the password",
     "3D000": "PostgreSQL has no such database",
     "40001": "PostgreSQL ended the transaction in favour of another one",
     "40P01": "PostgreSQL ended the transaction in favour of another one",
+    "42501": "PostgreSQL denies its role a right that Dagbook needs",
     "53": "PostgreSQL has run out of a resource",
     "53100": "the disk of PostgreSQL is full",
     "53300": "PostgreSQL has no connection left",
@@ -37,19 +46,32 @@ _POSTGRES_REASONS = {
     "57P": "PostgreSQL is shutting down or starting",
     "58": "PostgreSQL's machine reports an error",
 }
+# Of these what PostgreSQL says is told besides: which rule or right it is.
+_DETAILED = ("28", "3D000", "42501")
+_RIGHT_MISSING = "42501"
+# A transaction that was rolled back because of another one, and may be done again.
+_LOST_TO_ANOTHER = ("40001", "40P01")
 _LOST = "the connection to PostgreSQL was lost"
+# What pg_hba.conf refuses without TLS ends so, since version 14 and before.
+_WITHOUT_TLS = ("no encryption", "SSL off")
+_ASK_FOR_TLS = "; if the server demands TLS, write sslmode=require or verify-full in database_url"
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818  # a state of the world, not a mistake
     """The database cannot be used right now; the same call may succeed later.
 
     A connection lost while a commit was under way leaves open whether the commit took
-    place: whoever repeats a write has to look first.
+    place: whoever repeats a write has to look first. ``reason`` may be told to everybody; ``detail`` names users and
+    tables, and is for logs and terminals.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+
+
+class RightMissing(DatabaseUnavailable):
+    """The role lacks a right in PostgreSQL; the same call succeeds when it has been granted."""
 
 
 @contextmanager
@@ -60,20 +82,31 @@ def telling_unavailable(dialect: str) -> Iterator[None]:
     except PoolTimeout as error:
         raise DatabaseUnavailable("all connections to the database are in use") from error
     except DBAPIError as error:
-        reason = reason_of(error.orig) or (_LOST if error.connection_invalidated else None)
-        if reason is None:
+        lost = DatabaseUnavailable(_LOST) if error.connection_invalidated else None
+        told = _explain(error.orig) or lost
+        if told is None:
             raise
-        raise DatabaseUnavailable(reason) from error
+        raise told from error
     except (sqlite3.Error, PostgresError, InterfaceError) as error:
-        reason = reason_of(error)
-        if reason is None:
+        told = _explain(error)
+        if told is None:
             raise
-        raise DatabaseUnavailable(reason) from error
+        raise told from error
     except OSError as error:
         # asyncpg's connect and its time limits raise these as they are.
         if dialect != "postgresql":
             raise
-        raise DatabaseUnavailable("PostgreSQL cannot be reached") from error
+        raise _explain_no_connection(error) from error
+
+
+def is_lost_to_another(error: DBAPIError) -> bool:
+    """Whether PostgreSQL rolled the transaction back because of another one, so that it may be done again at once.
+
+    So it does when the tables are changed between two uses of a prepared statement, too.
+    """
+    if isinstance(getattr(error.orig, "__cause__", None), InvalidCachedStatementError | OutdatedSchemaCacheError):
+        return True
+    return getattr(error.orig, "sqlstate", None) in _LOST_TO_ANOTHER
 
 
 def as_sqlalchemy(error: sqlite3.Error, statement: str, arguments: Any = None) -> BaseException:
@@ -81,14 +114,37 @@ def as_sqlalchemy(error: sqlite3.Error, statement: str, arguments: Any = None) -
     return DBAPIError.instance(statement, arguments, error, sqlite3.Error)
 
 
-def reason_of(error: BaseException | None) -> str | None:
-    """Return the reason in plain words, or ``None`` when the error is about the statement."""
+def _explain(error: BaseException | None) -> DatabaseUnavailable | None:
+    """Return what is told of an error, or ``None`` when the error is about the statement."""
     if isinstance(error, sqlite3.Error):
-        return _SQLITE_REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        reason = _SQLITE_REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        return None if reason is None else DatabaseUnavailable(reason)
+    if isinstance(cause := getattr(error, "__cause__", None) or error, ClientConfigurationError):
+        return DatabaseUnavailable("PostgreSQL cannot be reached with these settings", str(cause).splitlines()[0])
     if isinstance(error, InterfaceError):
-        return _LOST if "closed" in str(error) else None
+        return DatabaseUnavailable(_LOST) if "closed" in str(error) else None
     state = getattr(error, "sqlstate", None)
-    if not isinstance(state, str):
+    fitting = [code for code in _POSTGRES_REASONS if isinstance(state, str) and state.startswith(code)]
+    if not fitting:
         return None
-    fitting = [code for code in _POSTGRES_REASONS if state.startswith(code)]
-    return _POSTGRES_REASONS[max(fitting, key=len)] if fitting else None
+    kind = RightMissing if state == _RIGHT_MISSING else DatabaseUnavailable
+    return kind(_POSTGRES_REASONS[max(fitting, key=len)], _detail(error, str(state)))
+
+
+def _detail(error: BaseException | None, state: str) -> str:
+    if not state.startswith(_DETAILED):
+        return ""
+    # SQLAlchemy's error begins with the class of the driver's, which is its cause.
+    said = str(getattr(error, "__cause__", None) or error).splitlines()[0]
+    return said + (_ASK_FOR_TLS if said.endswith(_WITHOUT_TLS) else "")
+
+
+def _explain_no_connection(error: OSError) -> DatabaseUnavailable:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return DatabaseUnavailable("the certificate of PostgreSQL is not trusted", error.verify_message)
+        case ssl.SSLError():
+            return DatabaseUnavailable("TLS with PostgreSQL fails", str(error.reason or error))
+        case ConnectionError() if "SSL upgrade" in str(error):
+            return DatabaseUnavailable("PostgreSQL does not speak TLS, which sslmode in database_url demands")
+    return DatabaseUnavailable("PostgreSQL cannot be reached")

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import random
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
 from time import monotonic
 from typing import Any
 
 from sqlalchemy import URL, Engine, NullPool, event, func, select
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.engines import Read, ReadConnection, Stamp, T, Write, WriteConnection
+from app.db.failure import DatabaseUnavailable, is_lost_to_another
 from app.db.shared import Shared
+from app.db.url import root_certificate
 from app.db.wakeups import Wakeups
+from app.settings.address import PUBLIC
 
 _CONNECT_SECONDS = 10
 _COMMAND_SECONDS = 60
@@ -24,6 +29,10 @@ _IDLE_SECONDS = 1.0
 # A server that falls asleep inside a transaction must not keep others from taking over what it has locked.
 _ASLEEP_MILLISECONDS = "5000"
 _PING_SECONDS = 5
+# A transaction that loses against another one is begun so many times, within about a second besides its own time.
+_TRIES = 7
+_FIRST_PAUSE_SECONDS = 0.01
+_NO_ROOT = "the root certificate (sslrootcert in database_url) cannot be used"
 # Which transactions can be seen says what can be seen, as long as the server is the same.
 _STAMP = "SELECT pg_current_snapshot()::text, pg_postmaster_start_time()"
 
@@ -33,9 +42,9 @@ class Postgres:
 
     dialect = "postgresql"
 
-    def __init__(self, url: URL, application: str, pool_size: int) -> None:
-        arguments = postgres_arguments(application) | {"command_timeout": _COMMAND_SECONDS}
-        self._url, self._application = url, application
+    def __init__(self, url: URL, application: str, pool_size: int, schema: str) -> None:
+        arguments = postgres_arguments(url, application, schema) | {"command_timeout": _COMMAND_SECONDS}
+        self._url, self._application, self._schema = url, application, schema
         arguments["server_settings"] |= {
             "idle_in_transaction_session_timeout": _ASLEEP_MILLISECONDS,
             # Starting more processes costs more than a list that is read in milliseconds; long reads are apart.
@@ -56,7 +65,10 @@ class Postgres:
         _notice_lost_connections(self._engine.sync_engine)
 
     async def read(self, work: Read[T]) -> T:
-        """Run work in a transaction that only reads."""
+        """Run work in a transaction that only reads, and again when another transaction makes it fail."""
+        return await _retry_lost(lambda: self._read(work))
+
+    async def _read(self, work: Read[T]) -> T:
         async with self._readers.connect() as connection:
             return await connection.run_sync(lambda plain: work(ReadConnection(plain)))
 
@@ -80,7 +92,7 @@ class Postgres:
     @asynccontextmanager
     async def _open_apart(self, isolation: str, **options: Any) -> AsyncIterator[AsyncConnection]:
         """Open a connection beside the pool, without limits of time; its name tells it from those that have some."""
-        arguments = postgres_arguments(f"{self._application} apart")
+        arguments = postgres_arguments(self._url, f"{self._application} apart", self._schema)
         engine = create_async_engine(self._url, poolclass=NullPool, isolation_level=isolation, connect_args=arguments)
         try:
             async with engine.execution_options(**options).connect() as connection:
@@ -89,8 +101,8 @@ class Postgres:
             await engine.dispose()
 
     async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
-        """Run work in a transaction; all of them wait for the disk."""
-        task = asyncio.create_task(self._write(work, committed))
+        """Run work in a transaction, and again when another one makes it fail; all of them wait for the disk."""
+        task = asyncio.create_task(_retry_lost(lambda: self._write(work, committed)))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
@@ -109,8 +121,10 @@ class Postgres:
     @asynccontextmanager
     async def alone(self, purpose: str) -> AsyncIterator[bool]:
         """Tell whether a lock could be had, which goes with its connection."""
+        # Locks belong to the database, and each schema in it to other servers.
+        name = purpose if self._schema == PUBLIC else f"{purpose} in {self._schema}"
         async with self._open_apart("AUTOCOMMIT") as connection:
-            yield bool(await connection.scalar(select(func.pg_try_advisory_lock(func.hashtext(purpose)))))
+            yield bool(await connection.scalar(select(func.pg_try_advisory_lock(func.hashtext(name)))))
 
     async def close(self) -> None:
         """Finish the writes that were asked for, then close the pool."""
@@ -118,12 +132,37 @@ class Postgres:
         await self._engine.dispose()
 
 
-def postgres_arguments(application: str) -> dict[str, Any]:
-    """Return what every connection to PostgreSQL is opened with."""
-    return {
-        "timeout": _CONNECT_SECONDS,
-        "server_settings": {"application_name": application, "synchronous_commit": "on", "jit": "off"},
-    }
+def postgres_arguments(url: URL, application: str, schema: str) -> dict[str, Any]:
+    """Return what every connection to PostgreSQL is opened with; raises ``DatabaseUnavailable``.
+
+    The search path is the schema alone, whatever is set for the role or the database.
+    """
+    if (path := root_certificate(url)) is not None:
+        _check_certificate(path)
+    settings = {"application_name": application, "search_path": f'"{schema}"', "synchronous_commit": "on", "jit": "off"}
+    return {"timeout": _CONNECT_SECONDS, "server_settings": settings}
+
+
+def _check_certificate(path: str) -> None:
+    """Say of a file that cannot be used which one it is, which the driver does not."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise DatabaseUnavailable(_NO_ROOT, f"{path} is no certificate in PEM") from error
+    except OSError as error:
+        raise DatabaseUnavailable(_NO_ROOT, f"{path}: {error.strerror}") from error
+
+
+async def _retry_lost(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Do a transaction again that was rolled back because of another one, as an upgrade's of the tables."""
+    for number in range(_TRIES - 1):
+        try:
+            return await attempt()
+        except DBAPIError as error:
+            if not is_lost_to_another(error):
+                raise
+        await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+    return await attempt()
 
 
 def _notice_lost_connections(engine: Engine) -> None:

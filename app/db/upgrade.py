@@ -27,60 +27,91 @@ from app.db.failure import telling_unavailable
 from app.db.postgres import postgres_arguments
 from app.db.revision import migrations_directory
 from app.db.sqlite import prepare_sqlite
-from app.db.url import parse_url, sqlite_path
+from app.db.upgrade_postgres import (
+    PATIENCE_SECONDS,
+    UnusableDatabase,
+    prepare_revision,
+    require_schema,
+    take_turn,
+    until_done,
+)
+from app.db.url import hide_password, parse_url, sqlite_path
+from app.settings.address import PUBLIC
 
 _log = logging.getLogger(__name__)
 # It tells of every connection which kind it is; of a migration we tell ourselves.
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
-# Any number will do, as long as all versions of Dagbook agree on it.
-_ADVISORY_LOCK = 0x44616762
 _BUSY_MILLISECONDS = 60_000
 
 
-class UnknownRevision(Exception):  # noqa: N818  # told to people, not handled
+class UnknownRevision(UnusableDatabase):
     """The database was upgraded by a newer Dagbook."""
 
     def __init__(self, revision: str) -> None:
         super().__init__(
-            f"the database is at revision {revision}, which this version of Dagbook does not know; "
-            "use the version that upgraded it, or a newer one"
+            f"the database is at revision {revision}, which is newer than this version of Dagbook (it works with "
+            f"{head()}); use the version that upgraded the database, or a newer one"
         )
 
 
 Step = Callable[[ScriptDirectory, str | None], str | None]
 
 
-async def upgrade(url: str, revision: str = "head") -> None:
+async def upgrade(
+    url: str, revision: str = "head", *, schema: str = PUBLIC, patience: float = PATIENCE_SECONDS
+) -> None:
     """Bring the database to a revision, making a SQLite file that is not there.
 
-    A SQLite database with rows in it is copied first, beside itself.
+    A SQLite database with rows in it is copied first, beside itself. On PostgreSQL a revision waits up to
+    ``patience`` seconds for the tables. Raises ``UnusableDatabase``, ``DatabaseUnavailable`` and ``MigrationFailed``.
     """
 
     def following(scripts: ScriptDirectory, here: str | None) -> str | None:
         pending = [script.revision for script in scripts.iterate_revisions(revision, here or "base")]
         return pending[-1] if pending else None
 
-    await _walk(url, following, command.upgrade)
+    await _walk(url, schema, _Walk(following, command.upgrade, sqlite_path(url), schema), patience)
 
 
-async def downgrade(url: str, revision: str) -> None:
+async def downgrade(url: str, revision: str, *, schema: str = PUBLIC) -> None:
     """Take the database back to a revision, or to ``base``: without any table. Rows of dropped tables are lost."""
 
     def preceding(scripts: ScriptDirectory, here: str | None) -> str | None:
         pending = list(scripts.iterate_revisions(here, revision)) if here else []
         return str(pending[0].down_revision or "base") if pending else None
 
-    await _walk(url, preceding, command.downgrade)
+    await _walk(url, schema, _Walk(preceding, command.downgrade, sqlite_path(url), schema), PATIENCE_SECONDS)
 
 
-async def current(url: str) -> str | None:
-    """Return the revision of the database; ``None`` before the first upgrade."""
+async def current(url: str, *, schema: str = PUBLIC) -> str | None:
+    """Return the revision of the database; ``None`` before the first upgrade. Raises ``UnusableDatabase``."""
     path = sqlite_path(url)
     if path is not None and not path.exists():
         return None
-    async with open_for_migration(url, writes=False) as connection:
-        return await connection.run_sync(read_revision)
+    async with open_for_migration(url, schema=schema, writes=False) as connection:
+        revision = await connection.run_sync(read_revision)
+        if revision is None and path is None:
+            await connection.run_sync(require_schema, schema)
+        return revision
+
+
+async def require_head(url: str, *, schema: str = PUBLIC) -> None:
+    """Raise ``UnusableDatabase`` unless the database is at the revision that this version works with."""
+    here = await current(url, schema=schema)
+    if here != head():
+        require_known(here)
+        raise UnusableDatabase(
+            f"{hide_password(url)} is at revision {here or 'none'} and this version of Dagbook works with {head()}; "
+            "`dagbook db upgrade`, or a server of this version, brings it there"
+        )
+
+
+def require_known(here: str | None, scripts: ScriptDirectory | None = None) -> None:
+    """Raise ``UnknownRevision`` for a revision that this version of Dagbook does not know."""
+    scripts = scripts or ScriptDirectory.from_config(build_config(None))
+    if here is not None and here not in {script.revision for script in scripts.walk_revisions()}:
+        raise UnknownRevision(here)
 
 
 def head() -> str:
@@ -105,13 +136,13 @@ def read_revision(connection: Connection) -> str | None:
 
 
 @asynccontextmanager
-async def open_for_migration(url: str, *, writes: bool = True) -> AsyncIterator[AsyncConnection]:
+async def open_for_migration(url: str, *, schema: str = PUBLIC, writes: bool = True) -> AsyncIterator[AsyncConnection]:
     """Connect without a time limit for statements and, on SQLite, with foreign keys off.
 
     SQLite ignores the switch inside a transaction, and a table that is copied while they
     are on takes the rows that refer to it along.
     """
-    engine = _create_engine(url, writes=writes)
+    engine = _create_engine(url, schema, writes=writes)
     try:
         with telling_unavailable(engine.dialect.name):
             async with engine.connect() as connection:
@@ -120,22 +151,21 @@ async def open_for_migration(url: str, *, writes: bool = True) -> AsyncIterator[
         await engine.dispose()
 
 
-def _create_engine(url: str, *, writes: bool) -> AsyncEngine:
+def _create_engine(url: str, schema: str, *, writes: bool) -> AsyncEngine:
     parsed = parse_url(url)
     if parsed.get_backend_name() == "postgresql":
-        arguments = postgres_arguments("dagbook upgrade") | {"command_timeout": None}
+        arguments = postgres_arguments(parsed, "dagbook upgrade", schema) | {"command_timeout": None}
         return create_async_engine(parsed, poolclass=NullPool, connect_args=arguments)
     engine = create_async_engine(parsed, poolclass=NullPool)
     prepare_sqlite(engine.sync_engine, writes=writes, busy=_BUSY_MILLISECONDS)
     return engine
 
 
-async def _walk(url: str, step: Step, move: Callable[[Config, str], None]) -> None:
+async def _walk(url: str, schema: str, walk: _Walk, patience: float) -> None:
     path = sqlite_path(url)
-    walk = _Walk(step, move, path)
     if path is None:
-        async with open_for_migration(url) as connection:
-            while await connection.run_sync(walk.advance):
+        async with open_for_migration(url, schema=schema) as connection:
+            while await until_done(connection, walk.advance, patience):
                 pass
         return
     with _open_file(url, path) as file:
@@ -162,40 +192,42 @@ def _open_file(url: str, path: Path) -> Iterator[Connection]:
 class _Walk:
     """The way of a database from revision to revision."""
 
-    def __init__(self, step: Step, move: Callable[[Config, str], None], path: Path | None) -> None:
+    def __init__(self, step: Step, move: Callable[[Config, str], None], path: Path | None, schema: str) -> None:
         """``path`` is the file of a SQLite database, which is copied before it is changed."""
         self._step = step
         self._move = move
         self._path = path
+        self._schema = schema
         self._scripts = ScriptDirectory.from_config(build_config(None))
         self._copied = False
 
     def advance(self, connection: Connection) -> bool:
         """Bring the database one revision further; False when there is nowhere to go."""
         with connection.begin():
-            _take_turn(connection)
+            if self._path is None:  # on SQLite BEGIN IMMEDIATE has done it
+                take_turn(connection, self._schema)
             here = read_revision(connection)
-            target = _choose(self._scripts, self._step, here)
+            require_known(here, self._scripts)
+            target = self._step(self._scripts, here)
             if target is None:
                 return False
-            if self._path is not None and not self._copied and _has_rows(connection):
-                _copy(self._path, here or "base")
-                self._copied = True
+            self._prepare(connection, here, target)
             self._move(build_config(connection), target)
         _log.info("the database is at revision %s now", target)
         return True
 
+    def _prepare(self, connection: Connection, here: str | None, target: str) -> None:
+        if self._path is None:
+            breaking = self._move is command.upgrade and _is_breaking(self._scripts, target)
+            prepare_revision(connection, self._schema, here, breaking=breaking)
+        elif not self._copied and _has_rows(connection):
+            _copy(self._path, here or "base")
+            self._copied = True
 
-def _take_turn(connection: Connection) -> None:
-    # On SQLite BEGIN IMMEDIATE has done it.
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
 
-
-def _choose(scripts: ScriptDirectory, step: Step, here: str | None) -> str | None:
-    if here is not None and here not in {script.revision for script in scripts.walk_revisions()}:
-        raise UnknownRevision(here)
-    return step(scripts, here)
+def _is_breaking(scripts: ScriptDirectory, revision: str) -> bool:
+    script = scripts.get_revision(revision)
+    return script is not None and bool(getattr(script.module, "breaking", False))
 
 
 def _has_rows(connection: Connection) -> bool:

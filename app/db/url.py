@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.settings.address import check_options
+
+_TLS = ("sslmode", "sslrootcert")
 _FIX = "write sqlite:///dagbook.db, sqlite:////absolute/path.db or postgresql://user:password@host/name"
-_POSTGRES_OPTIONS = {"host", "port", "sslmode"}
 
 
 def parse_url(text: str) -> URL:
@@ -33,14 +36,23 @@ def _sqlite(url: URL) -> URL:
 
 
 def _postgres(url: URL) -> URL:
-    unknown = sorted(set(url.query) - _POSTGRES_OPTIONS)
-    if unknown:
-        known = ", ".join(sorted(_POSTGRES_OPTIONS))
-        raise ValueError(f"option {unknown[0]!r} of the PostgreSQL URL is not known; known are {known}")
+    try:
+        check_options(url.query)
+    except ValueError as error:
+        raise ValueError(f"the PostgreSQL URL {error}") from None
     if not url.database:
         raise ValueError(f"the PostgreSQL URL does not name a database; {_FIX}")
-    query = {("ssl" if name == "sslmode" else name): value for name, value in url.query.items()}
+    query = {name: value for name, value in url.query.items() if name not in _TLS}
+    # asyncpg takes these as libpq does, but the file only in an address of its own: this one has nothing else.
+    if tls := {name: value for name, value in url.query.items() if name in _TLS}:
+        query["dsn"] = f"postgresql://?{urlencode(tls)}"
     return url.set(drivername="postgresql+asyncpg", query=query)
+
+
+def root_certificate(url: URL) -> str | None:
+    """Return the file of certificates that a parsed URL names for checking the server's."""
+    dsn = str(url.query.get("dsn", ""))
+    return dict(parse_qsl(urlsplit(dsn).query)).get("sslrootcert")
 
 
 def sqlite_path(url: str) -> Path | None:

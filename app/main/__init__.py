@@ -61,7 +61,7 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
     Who sends ``local_token`` may do everything: it is for those who can read what belongs to the server's own user.
     """
     provider = await find_provider(settings)
-    database = await Database.open(settings.database_url)
+    database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
         server = build(settings, database, identify(kind, address, __version__), local_token, provider)
         if kind == SERVER:
@@ -112,8 +112,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
 @asynccontextmanager
 async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]:
     """Take up runs that servers offer to workers; on leaving, let go of everything in order."""
-    database = await Database.open(settings.database_url)
-    carrier = make_carrier(settings.database_url)
+    database = await Database.open(settings.database_url, schema=settings.database_schema)
+    carrier = make_carrier(settings.database_url, settings.database_schema)
     try:
         identity = msgspec.structs.replace(identify(WORKER, "", __version__), **msgspec.structs.asdict(traits))
         drivers = make_drivers(settings, database, identity, CollectorRegistry())
@@ -140,7 +140,7 @@ async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]
 @asynccontextmanager
 async def open_idle(settings: Settings, kind: str, local_token: str) -> AsyncIterator[Server]:
     """Open the database for work that has nothing to do with runs: none is taken up."""
-    database = await Database.open(settings.database_url)
+    database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
         yield build(settings, database, identify(kind, "", __version__), local_token)
     finally:

@@ -117,7 +117,7 @@ def build(
     timely = TimelyRuns(database, parts.launcher, supervisor, now)
     ticker = Ticker(database, parts.timetable, timely, now)
     nodes = Nodes(settings.remote_nodes)
-    carrier = make_carrier(settings.database_url)
+    carrier = make_carrier(settings.database_url, settings.database_schema)
     return Server(
         app=make_application(settings, parts, nodes, Traffic(registry)),
         parts=parts,

@@ -24,6 +24,7 @@ from app.db.postgres import postgres_arguments
 from app.db.url import parse_url, sqlite_path
 from app.engine.admission import Labels, fits
 from app.queue.carrier import Carrier, NoCarrier, Offer
+from app.settings.address import PUBLIC
 
 if TYPE_CHECKING:
     from pgqueuer.queries import Queries
@@ -39,17 +40,18 @@ def is_installed() -> bool:
     return find_spec("pgqueuer") is not None
 
 
-def make_carrier(url: str) -> Carrier:
+def make_carrier(url: str, schema: str = PUBLIC) -> Carrier:
     """Give what carries offers through this database, as far as anything does."""
-    return PgQueuerCarrier(url) if sqlite_path(url) is None and is_installed() else NoCarrier()
+    return PgQueuerCarrier(url, schema) if sqlite_path(url) is None and is_installed() else NoCarrier()
 
 
 class PgQueuerCarrier:
     """Keeps a connection of its own, from the first use on, and opens it again when it is lost."""
 
-    def __init__(self, url: str) -> None:
-        arguments = postgres_arguments("dagbook carrier") | {"command_timeout": _COMMAND_SECONDS}
-        self._engine = create_async_engine(parse_url(url), poolclass=NullPool, connect_args=arguments)
+    def __init__(self, url: str, schema: str = PUBLIC) -> None:
+        parsed = parse_url(url)
+        arguments = postgres_arguments(parsed, "dagbook carrier", schema) | {"command_timeout": _COMMAND_SECONDS}
+        self._engine = create_async_engine(parsed, poolclass=NullPool, connect_args=arguments)
         self._raw: Any = None
         self._me = uuid.uuid4()
         self._turn = asyncio.Lock()

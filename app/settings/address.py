@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
-from app.settings.kinds import Kind, Plain, Raw, under
+from app.settings.kinds import Kind, Plain, Raw, text_of, under
 
 _SQLITE = "sqlite:///"
 _POSTGRESQL = "postgresql://"
 _FORMS = f"write {_SQLITE}PATH or {_POSTGRESQL}USER:PASSWORD@HOST:PORT/NAME"
+PUBLIC = "public"
+# What the options of a PostgreSQL address may be called, and the values of one of them.
+OPTIONS = ("host", "port", "sslmode", "sslrootcert")
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _SECRET_OPTION = re.compile(r"((?:^|&)[^=&]*pass[^=&]*=)[^&]*", re.IGNORECASE)
 
 
@@ -21,7 +27,7 @@ def read(raw: Raw, folder: Path) -> str:
     if raw.startswith(_SQLITE):
         return _sqlite(raw.removeprefix(_SQLITE), folder)
     if raw.startswith(_POSTGRESQL):
-        return _postgresql(raw)
+        return _postgresql(raw, folder)
     if re.match(r"(sqlite|postgres(ql)?)\+\w+:", raw):
         raise ValueError(f"names a driver, but Dagbook chooses it; {_FORMS}")
     raise ValueError(f"is not the address of a database that Dagbook knows; {_FORMS}")
@@ -33,12 +39,29 @@ def _sqlite(path: str, folder: Path) -> str:
     return f"{_SQLITE}{under(folder, path)}"
 
 
-def _postgresql(url: str) -> str:
+def _postgresql(url: str, folder: Path) -> str:
     parts = urlsplit(url)
     # A raw # / ? or @ in a password moves the rest of it out of the place where it would be hidden.
     if parts.fragment or "@" in parts.path or "@" in parts.query or not _has_port_or_none(parts):
         raise ValueError(f"cannot be taken apart; a special character of a password is written as %XX; {_FORMS}")
-    return url
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    check_options(dict(options))
+    if "sslrootcert" not in dict(options):
+        return url
+    whole = [(name, str(under(folder, text)) if name == "sslrootcert" else text) for name, text in options]
+    return parts._replace(query=urlencode(whole, safe="/", quote_via=quote)).geturl()
+
+
+def check_options(options: Mapping[str, object]) -> None:
+    """Raise ``ValueError`` for an option of a PostgreSQL address that Dagbook does not know, or a value of one."""
+    unknown = next((name for name in options if name not in OPTIONS), None)
+    if unknown is not None:
+        raise ValueError(f"has an option {unknown!r} that is not known; known are {', '.join(OPTIONS)}")
+    mode = options.get("sslmode", SSL_MODES[0])
+    if mode not in SSL_MODES:
+        raise ValueError(f"has the sslmode {mode!r}, which is not known; write one of {', '.join(SSL_MODES)}")
+    if options.get("sslrootcert") == "":
+        raise ValueError("has an empty sslrootcert; write the path of a file in PEM, or leave it out")
 
 
 def _has_port_or_none(parts: SplitResult) -> bool:
@@ -59,3 +82,16 @@ def hide(url: object) -> Plain:
 
 
 DATABASE_URL = Kind(name="database address", read=read, plain=hide)
+
+
+def _schema(raw: Raw, _folder: Path) -> str:
+    text = text_of(raw)
+    if not _SCHEMA.fullmatch(text):
+        raise ValueError(
+            f"{text!r} does not fit; write the name of a schema in small letters, digits and _, "
+            "at most 63, that does not begin with a digit or with pg_"
+        )
+    return text
+
+
+SCHEMA = Kind(name="schema name", read=_schema)

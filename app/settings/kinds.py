@@ -40,14 +40,15 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     is_switch: bool = False
 
 
-def _text(raw: Raw) -> str:
+def text_of(raw: Raw) -> str:
+    """Return a value that is no list."""
     if isinstance(raw, str):
         return raw
     raise ValueError("a list is given where one value belongs")
 
 
 def _as_written(raw: Raw, _folder: Path) -> str:
-    return _text(raw)
+    return text_of(raw)
 
 
 def under(folder: Path, text: str) -> Path:
@@ -59,7 +60,7 @@ def under(folder: Path, text: str) -> Path:
 
 
 def _file(raw: Raw, folder: Path) -> Path | None:
-    return _path(raw, folder) if _text(raw) else None
+    return _path(raw, folder) if text_of(raw) else None
 
 
 def _shown_file(path: Path | None) -> Plain:
@@ -67,28 +68,28 @@ def _shown_file(path: Path | None) -> Plain:
 
 
 def _path(raw: Raw, folder: Path) -> Path:
-    text = _text(raw)
+    text = text_of(raw)
     if not text or "\0" in text:
         raise ValueError(f"{text!r} is not a path")
     return under(folder, text)
 
 
 def _host(raw: Raw, _folder: Path) -> str:
-    text = _text(raw)
+    text = text_of(raw)
     if not re.fullmatch(r"[A-Za-z0-9_.:%-]+", text):
         raise ValueError(f"{text!r} is not a host; write a name or an address such as 127.0.0.1 or ::1")
     return text
 
 
 def _base_path(raw: Raw, _folder: Path) -> str:
-    text = _text(raw).strip("/")
+    text = text_of(raw).strip("/")
     if text and not _PREFIX.fullmatch(f"/{text}"):
         raise ValueError(f"{text!r} is not a path prefix; write one such as /dagbook, of letters, digits and . _ ~ -")
     return f"/{text}" if text else ""
 
 
 def _zone(raw: Raw, _folder: Path) -> ZoneInfo:
-    text = _text(raw)
+    text = text_of(raw)
     try:
         return ZoneInfo(text)
     except (ValueError, OSError, ZoneInfoNotFoundError):
@@ -149,14 +150,14 @@ def _words(raw: Raw, _folder: Path) -> tuple[str, ...]:
 
 
 def _url(raw: Raw, _folder: Path) -> str:
-    text = _text(raw).rstrip("/")
+    text = text_of(raw).rstrip("/")
     if text and not _URL.fullmatch(text):
         raise ValueError(f"{text!r} is not a URL; write one such as https://dags.example.org")
     return text
 
 
 def _secret(raw: Raw, _folder: Path) -> str:
-    text = _text(raw)
+    text = text_of(raw)
     if text == HIDDEN:
         raise ValueError(f"{HIDDEN} stands for a secret that is not shown; write the secret itself")
     return text
@@ -167,7 +168,7 @@ def _hide(secret: str) -> Plain:
 
 
 def _truth(raw: Raw, _folder: Path) -> bool:
-    text = _text(raw).lower()
+    text = text_of(raw).lower()
     if text not in ("true", "false"):
         raise ValueError(f"{text!r} does not fit; write true or false")
     return text == "true"
@@ -181,7 +182,7 @@ def whole(least: int, most: int) -> Kind:
     """Make the kind of whole numbers between two bounds, both allowed."""
 
     def read(raw: Raw, _folder: Path) -> int:
-        text = _text(raw)
+        text = text_of(raw)
         if not re.fullmatch(r"-?[0-9]{1,18}", text) or not least <= int(text) <= most:
             raise ValueError(f"{text!r} does not fit; write a whole number from {least} to {most}")
         return int(text)
@@ -190,7 +191,7 @@ def whole(least: int, most: int) -> Kind:
 
 
 def _seconds(raw: Raw, _folder: Path) -> float:
-    text = _text(raw)
+    text = text_of(raw)
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or not float(text):
         raise ValueError(f"{text!r} does not fit; write a number of seconds above 0 such as 10 or 0.5")
     return float(text)
@@ -200,7 +201,7 @@ def choice(*words: str) -> Kind:
     """Make the kind of one of a few words."""
 
     def read(raw: Raw, _folder: Path) -> str:
-        text = _text(raw)
+        text = text_of(raw)
         if text not in words:
             raise ValueError(f"{text!r} does not fit; write {' or '.join(words)}")
         return text

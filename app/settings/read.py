@@ -23,6 +23,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     home: Path
     database_url: str
+    database_schema: str
     host: str
     port: int
     base_path: str

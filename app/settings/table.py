@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from app.settings.address import DATABASE_URL
+from app.settings.address import DATABASE_URL, PUBLIC, SCHEMA
 from app.settings.encoding import ENCODING
 from app.settings.kinds import (
     BASE_PATH,
@@ -58,6 +58,7 @@ class Setting(NamedTuple):
 TABLE = (
     Setting("home", PATH, "~/.dagbook", "Folder of everything that Dagbook keeps on this machine."),
     Setting("database_url", DATABASE_URL, f"sqlite:///{HOME}/dagbook.sqlite3", "SQLite file or PostgreSQL database."),
+    Setting("database_schema", SCHEMA, PUBLIC, "Schema of a PostgreSQL database that holds Dagbook's tables."),
     Setting("host", HOST, "127.0.0.1", "Address that the server listens on."),
     Setting("port", whole(0, 65535), "8080", "TCP port that the server listens on; 0 takes a free one."),
     Setting("base_path", BASE_PATH, "", "Prefix of every URL, for a server behind a proxy."),

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import NullPool, make_url
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.db.failure import telling_unavailable
+from app.db.failure import RightMissing, telling_unavailable
 from app.db.url import parse_url, sqlite_path
 from app.torture.trial import Ground, TortureError
 
@@ -50,9 +49,9 @@ def make_database(server: str, like: str = "") -> str:
     name = f"dagbook_torture_{secrets.token_hex(4)}"
     try:
         _execute(server, f"CREATE DATABASE {name} TEMPLATE {make_url(like).database if like else 'template1'}")
-    except DBAPIError as error:
+    except RightMissing as error:
         raise TortureError(
-            f"no database can be made there: {error.orig}; let the user make some, as by "
+            f"no database can be made there: {error}; let the user make some, as by "
             f"ALTER ROLE {make_url(server).username} CREATEDB"
         ) from error
     return make_url(server).set(database=name).render_as_string(hide_password=False)

@@ -138,7 +138,7 @@ def test_pruning_says_what_would_go_and_then_does_it(command: Command, noted: Pa
 
 def test_a_database_that_is_not_there_is_not_verified(command: Command) -> None:
     said = command("audit", "verify")
-    assert (said.status, "run dagbook db upgrade" in said.err) == (1, True)
+    assert (said.status, "dagbook db upgrade" in said.err) == (1, True)
 
 
 @pytest.fixture

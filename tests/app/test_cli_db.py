@@ -51,6 +51,43 @@ def test_a_database_that_is_not_there_is_told(on: Command) -> None:
     assert "unavailable" in said.err
 
 
+async def _claim_a_later_version(database_url: str) -> None:
+    database = await Database.open(database_url)
+    later = "UPDATE alembic_version SET version_num = '9999'"
+    await database.write(lambda connection: connection.exec_driver_sql(later))
+    await database.close()
+
+
+STARTS = (
+    "serve --port 0",
+    "worker",
+    "runs",
+    "start dag.yaml",
+    "enqueue dag.yaml",
+    "status dag",
+    "users list",
+    "doctor",
+)
+LOOKS = ("db upgrade", "db current", "db check", "audit verify", "cleanup")
+
+
+@pytest.mark.parametrize("line", [*STARTS, *LOOKS])
+def test_what_starts_on_a_newer_schema_says_so_in_one_sentence(
+    database_url: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    if line == "worker" and database_url.startswith("sqlite"):
+        pytest.skip("a worker needs PostgreSQL, whatever the revision is")
+    (tmp_path / "dag.yaml").write_text("steps:\n  - echo hello\n")
+    monkeypatch.chdir(tmp_path)
+    asyncio.run(_claim_a_later_version(database_url))
+    said = command(*line.split(), "--database-url", database_url)
+    assert (said.status, said.out) == (1, "")
+    assert said.err == (
+        "Error: the database is at revision 9999, which is newer than this version of Dagbook "
+        f"(it works with {head()}); use the version that upgraded the database, or a newer one\n"
+    )
+
+
 @pytest.mark.parametrize("arguments", [("runs",), ("db", "current"), ("serve", "--port", "0")], ids=" ".join)
 def test_a_file_that_is_no_database_is_told_in_a_sentence(
     command: Command, tmp_path: Path, arguments: tuple[str, ...]

@@ -282,3 +282,12 @@ async def test_only_a_database_that_fails_with_this_machine_may_forget_a_write(d
         return connection.exec_driver_sql(names[connection.dialect.name]).scalar()
 
     assert await database.write(work, durable=False) == {"sqlite": 1, "postgresql": "on"}[database.dialect]
+
+
+@pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
+async def test_two_schemas_of_one_database_do_not_keep_each_other_from_upkeep(database_url: str) -> None:
+    one, other = [await Database.open(database_url, schema=schema) for schema in ("public", "other")]
+    async with one.alone("retention") as first, other.alone("retention") as second:
+        assert (first, second) == (True, True)
+    await one.close()
+    await other.close()

@@ -16,7 +16,10 @@ from app.db.url import hide_password, parse_url, sqlite_path
         ("sqlite:////tmp/absolute.db", "sqlite+aiosqlite:////tmp/absolute.db"),
         ("postgresql://u:p@h:5433/d", "postgresql+asyncpg://u:p@h:5433/d"),
         ("postgres://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
-        ("postgresql://u@h/d?sslmode=require", "postgresql+asyncpg://u@h/d?ssl=require"),
+        (
+            "postgresql://u@h/d?sslmode=verify-ca&sslrootcert=/a.pem",
+            "postgresql+asyncpg://u@h/d?dsn=postgresql%3A%2F%2F%3Fsslmode%3Dverify-ca%26sslrootcert%3D%252Fa.pem",
+        ),
         ("postgresql://u@/d?host=/run/postgresql", "postgresql+asyncpg://u@/d?host=%2Frun%2Fpostgresql"),
     ],
 )
@@ -45,8 +48,13 @@ def test_a_wrong_address_is_told_how_to_write_it(written: str) -> None:
 
 
 def test_an_unknown_option_is_named() -> None:
-    with pytest.raises(ValueError, match="option 'colour'"):
+    with pytest.raises(ValueError, match=r"option 'colour'.*known are host, port, sslmode, sslrootcert"):
         parse_url("postgresql://u@h/d?colour=red")
+
+
+def test_an_unknown_sslmode_is_named() -> None:
+    with pytest.raises(ValueError, match=r"sslmode 'always'.*verify-full"):
+        parse_url("postgresql://u@h/d?sslmode=always")
 
 
 def test_the_file_of_a_sqlite_address_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

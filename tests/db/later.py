@@ -1,0 +1,45 @@
+"""A later version of Dagbook: the migrations of this one and another, which changes the guards of the hot tables."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.db import revision, upgrade
+from app.db.upgrade import head
+from tests.conftest import ROOT
+
+LATER = "9999"
+_MIGRATION = '''"""Make the guards anew, as a revision does that changes one of them."""
+
+from alembic import op
+import sqlalchemy as sa
+from app.db.revision import revise
+
+revision, down_revision, branch_labels, depends_on = "{later}", "{head}", None, None
+breaking = {breaking}
+TRIGGERS = ("0009", "0017")
+
+
+def upgrade() -> None:
+    with revise(op.get_bind(), triggers=TRIGGERS):
+        op.add_column("runs", sa.Column("later", sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    with revise(op.get_bind(), triggers=TRIGGERS):
+        with op.batch_alter_table("runs", table_kwargs={{"sqlite_autoincrement": True}}) as table:
+            table.drop_column("later")
+'''
+
+
+def install_later(monkeypatch: pytest.MonkeyPatch, folder: Path, *, breaking: bool = False) -> None:
+    """Let ``upgrade`` in this process, and in no other one, be that of the later version."""
+    migrations = folder / "migrations"
+    text = _MIGRATION.format(later=LATER, head=head(), breaking=breaking)
+    shutil.copytree(ROOT / "migrations", migrations, ignore=shutil.ignore_patterns("__pycache__"))
+    (migrations / "versions" / f"{LATER}_later.py").write_text(text)
+    for module in (revision, upgrade):
+        monkeypatch.setattr(module, "migrations_directory", lambda: migrations)
