@@ -121,7 +121,7 @@ def _require_no_server(connection: Connection) -> None:
 
 async def until_done(connection: AsyncConnection, advance: Callable[[Connection], bool], patience: float) -> bool:
     """Begin a revision anew as long as other transactions do not let it have the tables; raises DatabaseUnavailable."""
-    end, pause = time.monotonic() + patience, _FIRST_PAUSE_SECONDS
+    begin, pause = time.monotonic(), _FIRST_PAUSE_SECONDS
     while True:
         try:
             return await connection.run_sync(advance)
@@ -130,11 +130,12 @@ async def until_done(connection: AsyncConnection, advance: Callable[[Connection]
                 raise
             holders = (await connection.execute(_HOLDERS)).scalars().all()
             await connection.rollback()
-            if time.monotonic() > end:
+            if time.monotonic() > begin + patience:
                 raise DatabaseUnavailable(
                     f"the upgrade did not get the tables for itself within {patience:g} seconds",
                     f"they are in use by {', '.join(holders) or 'others'}; end what takes long there, and try again",
                 ) from error
-            _log.debug("the upgrade waits for %s", ", ".join(holders))
+            if pause == _LONGEST_PAUSE_SECONDS:
+                _log.warning("the upgrade waits for tables that are in use by %s", ", ".join(holders) or "others")
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

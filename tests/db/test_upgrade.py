@@ -35,7 +35,7 @@ async def connected(url: str) -> AsyncIterator[AsyncConnection]:
     await engine.dispose()
 
 
-async def until_somebody_waits(url: str) -> None:
+async def until_a_lock_is_waited_for(url: str) -> None:
     async with connected(url) as observer:
 
         async def is_waited() -> bool:
@@ -52,7 +52,7 @@ async def test_a_writer_that_already_holds_a_table_goes_on_and_then_the_upgrade_
     async with connected(database_url) as writer:
         await writer.exec_driver_sql(f"LOCK TABLE {first} IN ROW EXCLUSIVE MODE")
         upgrading = asyncio.create_task(upgrade(database_url))
-        await until_somebody_waits(database_url)
+        await until_a_lock_is_waited_for(database_url)
         await writer.exec_driver_sql(f"LOCK TABLE {then} IN ROW EXCLUSIVE MODE")
         await writer.commit()
         await upgrading
@@ -80,7 +80,7 @@ async def test_a_write_that_loses_a_deadlock_is_done_again(database_url: str) ->
     def work(connection: WriteConnection) -> None:
         nonlocal tries
         tries += 1
-        # Who closes the circle looks for a victim first, and is one.
+        # The side that closes the circle is the first to look for a victim, and takes itself.
         connection.exec_driver_sql("SET LOCAL deadlock_timeout = '10ms'")
         connection.exec_driver_sql("LOCK TABLE nodes IN ROW EXCLUSIVE MODE")
         holds.set()
@@ -98,6 +98,31 @@ async def test_a_write_that_loses_a_deadlock_is_done_again(database_url: str) ->
         await writing
     await database.close()
     assert tries > 1
+
+
+SERIALIZATION_FAILURE = "DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '40001'; END $$"
+
+
+async def test_a_transaction_that_loses_twice_is_done_in_the_end(database_url: str) -> None:
+    database = await Database.open(database_url)
+    tries = 0
+
+    def work(connection: WriteConnection) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= 2:
+            connection.exec_driver_sql(SERIALIZATION_FAILURE)
+
+    await database.write(work)
+    await database.close()
+    assert tries == 3
+
+
+async def test_a_transaction_that_always_loses_is_given_up(database_url: str) -> None:
+    database = await Database.open(database_url)
+    with pytest.raises(DatabaseUnavailable, match="in favour of another one"):
+        await database.read(lambda connection: connection.exec_driver_sql(SERIALIZATION_FAILURE))
+    await database.close()
 
 
 async def test_a_statement_whose_tables_have_changed_since_is_done_again(database_url: str) -> None:

@@ -200,6 +200,14 @@ def test_a_file_that_is_not_yaml_is_an_error_of_settings(tmp_path: Path, text: b
         ("database_url", "sqlite+aiosqlite:///a.db"),
         ("database_url", "postgresql+asyncpg://h/db"),
         ("database_url", "postgresql://h:port/db"),
+        ("database_url", "postgresql://h/db?sslmode=always"),
+        ("database_url", "postgresql://h/db?colour=red"),
+        ("database_url", "postgresql://h/db?sslrootcert="),
+        ("database_schema", "Flows"),
+        ("database_schema", "pg_flows"),
+        ("database_schema", "1flow"),
+        ("database_schema", 'a"b'),
+        ("database_schema", "s" * 64),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_with_its_name_and_origin(tmp_path: Path, name: str, text: str) -> None:
@@ -223,6 +231,8 @@ def test_a_value_that_does_not_fit_is_refused_with_its_name_and_origin(tmp_path:
         ("auth_oidc_scopes", "openid, email", ("openid", "email")),
         ("auth_oidc_issuer", "https://id.example/", "https://id.example"),
         ("database_url", "postgresql:///db?host=/run/postgresql", "postgresql:///db?host=/run/postgresql"),
+        ("database_url", "postgresql://h/db?sslrootcert=/a%20b.pem", "postgresql://h/db?sslrootcert=/a%20b.pem"),
+        ("database_schema", "dagbook_2", "dagbook_2"),
     ],
 )
 def test_a_value_is_read_in_its_kind(tmp_path: Path, name: str, text: str, value: object) -> None:
