@@ -40,7 +40,11 @@ COMMANDS = {
     "doctor": Entry("app.cli.doctor:doctor", "Check everything that must hold in the database."),
     "torture": Entry("app.cli.torture:torture", "Kill servers of its own, and see what becomes of their runs."),
     "db": Entry("app.cli.db:db", "Upgrade the database, or see how it stands."),
+    "scheduler": Entry("app.cli.usage:scheduler", "Every server has one; use serve."),
+    "coordinator": Entry("app.cli.usage:coordinator", "Every server is one; use serve."),
     "config": Entry("app.cli.config:config", "Print every setting, its value and where that came from."),
+    "completion": Entry("app.cli.usage:completion", "Print the completion script of a shell."),
+    "help": Entry("app.cli.usage:show_help", "Tell everything about a command."),
     "version": Entry("app.cli.version:version", "Print the version."),
 }
 _SETTINGS = {"help_option_names": ["-h", "--help"]}

@@ -9,7 +9,8 @@ import httpx
 
 from app.cli.client import Api, body_of, run_path
 from app.cli.failures import said_plainly
-from app.cli.options import GlobalOptions, settings_options
+from app.cli.foreign import PARAMS, ignored_options
+from app.cli.options import GlobalOptions, complete_files, settings_options
 from app.cli.params import params_text
 from app.cli.queue import items_path, with_queues
 from app.cli.run import find_source, require_stored
@@ -17,7 +18,7 @@ from app.names import shorten
 
 
 @click.command(cls=GlobalOptions)
-@click.argument("what", metavar="FILE|NAME")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
 @click.argument("words", nargs=-1, metavar="[-- PARAMS]")
 @click.option("-p", "--params", default="", help="Parameters, as NAME=value words or JSON.")
 @click.option("-N", "--name", default="", help="Name of the DAG in place of its own; of a file, when it gives none.")
@@ -51,6 +52,7 @@ def enqueue(  # noqa: PLR0913 - one for each option
     "-d", "--dag-run", default="", metavar="NAME:RUN_ID", help="The run to take out, in place of the next one."
 )
 @settings_options("database_url")
+@ignored_options(*PARAMS)
 @said_plainly
 def dequeue(*, queue: str, dag_run: str) -> None:
     """Take the run that is next out of QUEUE, or the one that is named."""

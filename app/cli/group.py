@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from app.api.imports import hidden
 from app.cli.options import GlobalOptions
@@ -68,6 +69,12 @@ class LazyGroup(CommandGroup):
         with _uncollected(), hidden("rich"), hidden("pygments"):
             command: click.Command = getattr(import_module(module), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """List what completes a word, from the table: a shell asks for it at a press of a key."""
+        named = [item for item in self.entries.items() if item[0].startswith(incomplete)]
+        found = [CompletionItem(name, help=entry.summary) for name, entry in named]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def _summary(self, ctx: click.Context, name: str) -> str:
         del ctx

@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from app.cli.foreign import global_ignored_options
 from app.settings import TABLE, Settings, read
 from app.settings.table import Setting
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _SHORT_FLAGS = {"host": "-s", "port": "-p"}
+_TRUTH = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 
 
 class GlobalOptions(click.Command):
@@ -23,7 +26,56 @@ class GlobalOptions(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """List the command's own parameters and the global ones."""
-        return [*super().get_params(ctx), *_global_options()]
+        return [*super().get_params(ctx), *_global_options(), *global_ignored_options()]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words behind the command's name, in which a short option may have its value after ``=``."""
+        options = {
+            name: option for option in self.get_params(ctx) if isinstance(option, click.Option) for name in option.opts
+        }
+        return super().parse_args(ctx, list(separate(args, options, mixed=ctx.allow_interspersed_args)))
+
+
+def separate(words: Sequence[str], options: Mapping[str, click.Option], *, mixed: bool) -> Iterator[str]:
+    """Write ``-p=VALUE`` as two words, for click takes its value to be ``=VALUE``, and ``-q=true`` as ``-q``.
+
+    Without ``mixed``, options end at the first word that is none.
+    """
+    rest = iter(words)
+    for word in rest:
+        if word == "--" or not (mixed or word.startswith("-")):
+            yield from (word, *rest)
+            return
+        name, equals, value = word.partition("=")
+        option = _find_option(name, options)
+        if option is not None and option.is_flag and equals:
+            yield from _truth(name, value)
+        elif option is not None and not option.is_flag and equals and not name.startswith("--"):
+            yield from (name, value)
+        elif option is not None and not option.is_flag and not equals and not _may_stand_alone(option):
+            yield from (word, *(value for value in (next(rest, None),) if value is not None))
+        else:
+            yield word
+
+
+def _find_option(name: str, options: Mapping[str, click.Option]) -> click.Option | None:
+    """Find the option that a word ends with: one letter's in ``-qp``, none in ``-pA`` where ``-p`` takes a value."""
+    if name.startswith("--") or not name.startswith("-"):
+        return options.get(name)
+    *before, last = (options.get(f"-{letter}") for letter in name[1:] or "-")
+    return last if all(option is not None and option.is_flag for option in before) else None
+
+
+def _truth(name: str, value: str) -> Iterator[str]:
+    match _TRUTH.get(value.lower()):
+        case True:
+            yield name
+        case None:
+            raise click.UsageError(f"Option {name!r}: {value!r} is neither true nor false.")
+
+
+def _may_stand_alone(option: click.Option) -> bool:
+    return option.flag_value is True
 
 
 def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:
@@ -80,11 +132,17 @@ def _global_options() -> list[click.Parameter]:
         click.Option(
             ["-q", "--quiet"],
             is_flag=True,
+            is_eager=True,  # before others have something to tell
             help="Print nothing; the exit status tells.",
             expose_value=False,
             callback=_silence,
         ),
     ]
+
+
+def complete_files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete names of files, for an argument that may be one."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 class _Silence(io.TextIOBase):
@@ -94,6 +152,6 @@ class _Silence(io.TextIOBase):
         return len(text)
 
 
-def _silence(_context: click.Context, _parameter: click.Parameter, quiet: bool) -> None:
-    if quiet:
+def _silence(context: click.Context, _parameter: click.Parameter, quiet: bool) -> None:
+    if quiet and not context.resilient_parsing:  # a shell that completes the line wants to read something
         sys.stdout = sys.stderr = _Silence()

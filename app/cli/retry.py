@@ -9,6 +9,7 @@ import uvloop
 
 from app.cli.client import body_of, open_api, run_path
 from app.cli.failures import said_plainly
+from app.cli.foreign import WORKER_ID, ignored_options
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.progress import watch
 from app.engine.status import NodeStatus
@@ -24,6 +25,7 @@ _KEPT = frozenset({NodeStatus.SUCCEEDED, NodeStatus.PARTIALLY_SUCCEEDED, NodeSta
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @click.option("--step", default="", metavar="STEP", help="Run this step alone, and nothing that depends on it.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
+@ignored_options(*WORKER_ID)
 @said_plainly
 def retry(*, name: str, run_id: str, given: str, step: str) -> int:
     """Run again what failed in run RUN_ID of the DAG NAME, and all that depends on it.

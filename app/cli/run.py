@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from app.cli.client import Api, body_of, open_api, run_path
 from app.cli.failures import said_plainly
-from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.foreign import WORKER_ID, ignored_options
+from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options
 from app.cli.params import params_text
 from app.cli.progress import watch
 from app.names import is_name, strip_suffix
@@ -23,12 +24,13 @@ from app.telemetry.logging import configure
 
 
 @click.command(cls=GlobalOptions)
-@click.argument("what", metavar="FILE|NAME")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
 @click.argument("words", nargs=-1, metavar="[-- PARAMS]")
 @click.option("-p", "--params", default="", help="Parameters, as NAME=value words or JSON.")
 @click.option("-N", "--name", default="", help="Name of the DAG in place of its own; of a file, when it gives none.")
 @click.option("-r", "--run-id", default="", help="Id of the run; made up when it is left out.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
+@ignored_options(*WORKER_ID)
 @said_plainly
 def run(*, what: str, words: tuple[str, ...], params: str, name: str, run_id: str) -> int:
     """Run the definition in FILE, or the stored DAG NAME; exit status 0 when it succeeds or is stopped, 1 otherwise.

@@ -18,6 +18,7 @@ from app.api.security import is_unspecified
 from app.api.wire import OneWriteProtocol
 from app.auth.tokens import new_local_token
 from app.cli.failures import said_plainly
+from app.cli.foreign import COORDINATOR, DAGS, PEER, ignored_options
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.tls import Tls, load_tls
 from app.db.owner import OwnerLock, claim
@@ -36,6 +37,7 @@ LOOPBACK = "127.0.0.1"
 
 @click.command(cls=GlobalOptions)
 @settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
+@ignored_options(*COORDINATOR, *PEER, *DAGS)
 @said_plainly
 def serve() -> None:
     """Serve the API until SIGINT or SIGTERM; running steps go on and are taken up by the next server."""

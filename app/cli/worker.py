@@ -12,6 +12,7 @@ import click
 import uvloop
 
 from app.cli.failures import said_plainly
+from app.cli.foreign import PEER, ignored_options
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.db.database import Database
 from app.db.repositories import services
@@ -27,10 +28,19 @@ _LONGEST_NAME = 100
 
 
 @click.command(cls=GlobalOptions)
-@click.option("-l", "--label", "labels", metavar="NAME=VALUE", multiple=True, help="A label; may be given many times.")
+@click.option(
+    "-l",
+    "--label",
+    "--worker.labels",
+    "labels",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A label, or several with commas between them; may be given many times.",
+)
 @click.option(
     "-m",
     "--max-active-runs",
+    "--worker.max-active-runs",
     "capacity",
     type=click.IntRange(1, 10_000),
     default=_MOST_RUNS,
@@ -38,7 +48,12 @@ _LONGEST_NAME = 100
     help="How many runs are driven at a time.",
 )
 @click.option(
-    "-w", "--id", "name", default="", help="What it is called; this machine's name and its process otherwise."
+    "-w",
+    "--id",
+    "--worker.id",
+    "name",
+    default="",
+    help="What it is called; this machine's name and its process otherwise.",
 )
 @click.option(
     "--health",
@@ -47,6 +62,7 @@ _LONGEST_NAME = 100
     help="Start nothing: exit with 0 if the workers of this machine (with --id: that one) are healthy, else with 1.",
 )
 @settings_options("database_url", "work_dir", "spool_dir", "log_format", "log_level")
+@ignored_options(*PEER)
 @said_plainly
 def worker(*, labels: tuple[str, ...], capacity: int, name: str, asks_health: bool) -> None:
     """Drive runs that ask for this machine's labels, until SIGINT or SIGTERM; then running steps go on.

@@ -1,0 +1,72 @@
+"""Options of Dagu that mean nothing here: they are accepted, and a notice on stderr says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+_NO_COORDINATOR = "servers and workers meet in the database, and there is no coordinator"
+_NO_PEERS = "servers and workers meet in the database; what protects them is said in database_url"
+
+
+class Ignored(NamedTuple):
+    """An option of Dagu, what stands in its place here, and whether it takes a value."""
+
+    names: tuple[str, ...]
+    instead: str
+    is_flag: bool = False
+
+    @property
+    def declarations(self) -> list[str]:
+        """What click makes an option of: its names, and one for its value that no other option has."""
+        return [*self.names, "ignored_" + self.names[-1].strip("-").replace(".", "_").replace("-", "_")]
+
+
+EVERYWHERE = (
+    Ignored(("--dagu-home",), "the folder of Dagbook is given with --home"),
+    Ignored(("--cpu-profile",), "there is no profile to write", is_flag=True),
+)
+PEER = (
+    *(Ignored((f"--peer.{name}",), _NO_PEERS) for name in ("cert-file", "key-file", "client-ca-file")),
+    *(Ignored((f"--peer.{name}",), _NO_PEERS, is_flag=True) for name in ("insecure", "skip-tls-verify")),
+)
+COORDINATOR = (
+    Ignored(("-H", "--coordinator.host"), _NO_COORDINATOR),
+    Ignored(("-P", "--coordinator.port"), _NO_COORDINATOR),
+    Ignored(("-A", "--coordinator.advertise"), _NO_COORDINATOR),
+)
+DAGS = (Ignored(("-d", "--dags"), "DAGs are stored in the database, and no folder is read"),)
+WORKER_ID = (Ignored(("--worker-id",), "it is known which server or worker drives a run"),)
+PARAMS = (Ignored(("-p", "--params"), "a run that waits has its parameters already"),)
+
+
+def ignored_options(*ignored: Ignored) -> Callable[[_Decorated], _Decorated]:
+    """Let a command accept options of Dagu that change nothing."""
+
+    def decorate(function: _Decorated) -> _Decorated:
+        for one in ignored:
+            function = click.option(*one.declarations, **_attributes(one))(function)
+        return function
+
+    return decorate
+
+
+def global_ignored_options() -> list[click.Parameter]:
+    """Make the options that every command of Dagu takes."""
+    return [click.Option(one.declarations, **_attributes(one)) for one in EVERYWHERE]
+
+
+def notice(text: str) -> None:
+    """Tell something that is no error, on stderr; ``--quiet`` silences it."""
+    click.echo(f"Notice: {text}", err=True)
+
+
+def _attributes(ignored: Ignored) -> dict[str, Any]:
+    def tell(context: click.Context, parameter: click.Parameter, value: object) -> None:
+        if value not in (None, False) and not context.resilient_parsing:
+            notice(f"{parameter.opts[-1]} is ignored: {ignored.instead}")
+
+    return {"is_flag": ignored.is_flag, "hidden": True, "expose_value": False, "callback": tell}

@@ -1,0 +1,169 @@
+"""``help``, ``completion``, and words of Dagu that mean nothing here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.cli import COMMANDS
+from app.cli import execute as run
+from tests.app.program import Said
+from tests.conftest import ROOT
+from tests.waiting import PATIENCE_SECONDS
+
+Command = Callable[..., Said]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "dagbook"),
+        (["run"], "dagbook run"),
+        (["queue"], "dagbook queue"),
+        (["queue", "list"], "dagbook queue list"),
+    ],
+)
+def test_help_tells_what_the_option_tells(command: Command, words: list[str], line: str) -> None:
+    told, option = command("help", *words), command(*words, "--help")
+    assert told.status == 0
+    assert told.out.startswith(f"Usage: {line} ")
+    assert told.out == option.out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["serv"], "No such command 'serv'. Did you mean 'serve'?"),
+        (["queue", "lst"], "No such command 'lst'. Did you mean 'list'?"),
+        (["run", "it"], "dagbook run has no commands, and none named 'it'."),
+    ],
+)
+def test_help_for_what_is_no_command_is_an_error(command: Command, words: list[str], told: str) -> None:
+    said = command("help", *words)
+    assert (said.status, said.out) == (1, "")
+    assert said.err.endswith(f"Error: {told}\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_short_option_for_its_help(command: Command, name: str) -> None:
+    said = command(name, "-h")
+    assert (said.status, said.out.startswith(f"Usage: dagbook {name} "), said.err) == (0, True, "")
+
+
+@pytest.mark.parametrize(("shell", "part"), [("bash", "complete "), ("zsh", "#compdef dagbook"), ("fish", "complete ")])
+def test_a_completion_script_calls_the_program(command: Command, shell: str, part: str) -> None:
+    said = command("completion", shell)
+    assert (said.status, said.err) == (0, "")
+    assert part in said.out
+    assert "_DAGBOOK_COMPLETE" in said.out
+
+
+def test_a_shell_that_has_no_completion_is_told_with_those_that_have(command: Command) -> None:
+    said = command("completion", "powershell")
+    assert (said.status, said.out) == (1, "")
+    assert "'powershell' is not one of 'bash', 'zsh', 'fish'" in said.err
+
+
+@pytest.fixture(scope="module")
+def folder_of_dagbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder for PATH with the program in it."""
+    folder = tmp_path_factory.mktemp("bin")
+    program = folder / "dagbook"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m app "$@"\n')
+    program.chmod(0o700)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        (["queu"], ["queue"]),
+        (["queue", "pa"], ["pause"]),
+        (["-q", "run", "--para"], ["--params"]),
+        (["serve", "--peer.insecure", "--tls-key-f"], ["--tls-key-file"]),
+        (["help", "compl"], ["completion"]),
+        (["run", "flo"], ["flow.yaml"]),
+    ],
+    ids=str,
+)
+def test_bash_completes_what_is_typed(
+    tmp_path: Path, folder_of_dagbook: Path, words: list[str], completions: list[str]
+) -> None:
+    (tmp_path / "flow.yaml").touch()
+    script = (
+        'eval "$(dagbook completion bash)"; COMP_WORDS=(dagbook "$@"); COMP_CWORD=$#\n'
+        '_dagbook_completion dagbook 2>/dev/null; printf "%s\\n" "${COMPREPLY[@]}" $(compgen -f -- "${!#}")\n'
+    )
+    env = os.environ | {"PATH": f"{folder_of_dagbook}:{os.environ['PATH']}"}
+    said = subprocess.run(
+        ["bash", "-c", script, "bash", *words],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert said.stdout.split() == completions
+
+
+@pytest.mark.parametrize("name", ["scheduler", "coordinator"])
+@pytest.mark.parametrize("words", [[], ["-d", "dags", "--peer.insecure", "-H=0.0.0.0", "--unknown"]], ids=str)
+def test_what_every_server_does_has_no_command_of_its_own(command: Command, name: str, words: list[str]) -> None:
+    said = command(name, *words)
+    assert (said.status, said.out, said.err.count("\n")) == (1, "", 1)
+    assert said.err.startswith("Error: ")
+    assert "every server" in said.err
+    assert "'dagbook serve'" in said.err
+
+
+WORDS_OF_DAGU = [
+    "--coordinator.host=0.0.0.0",
+    "--coordinator.port=50055",
+    "-A=here",
+    "--peer.insecure=true",
+    "--peer.cert-file=x",
+    "--peer.key-file=x",
+    "--peer.client-ca-file=x",
+    "--peer.skip-tls-verify",
+    "-d=dags",
+    "--cpu-profile",
+    "--dagu-home=x",
+]
+
+
+def test_options_of_dagu_are_accepted_with_a_notice(command: Command) -> None:
+    said = command("start-all", "--host", "192.0.2.1", *WORDS_OF_DAGU)
+    *notices, error = said.err.splitlines()
+    names = {word.partition("=")[0] for word in WORDS_OF_DAGU} - {"-A", "-d"} | {"--coordinator.advertise", "--dags"}
+    assert sorted(text.partition(" is ignored: ")[0] for text in notices) == sorted(f"Notice: {name}" for name in names)
+    assert (said.status, said.out) == (1, "")
+    assert error.startswith(
+        "Error: host (--host): 192.0.2.1 "
+    )  # the options that count are read beside those that do not
+
+
+def test_a_quiet_command_gives_no_notices(command: Command) -> None:
+    assert command("start-all", "--host", "192.0.2.1", *WORDS_OF_DAGU, "-q") == Said(1, "", "")
+
+
+def test_an_option_that_is_switched_off_is_not_told(command: Command) -> None:
+    assert command("version", "--cpu-profile=false").err == ""
+
+
+def test_a_worker_takes_the_options_of_dagu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAGBOOK_HOME", str(tmp_path))
+    words = ["--worker.id=w1", "--worker.labels=a=1,b=2", "-m=3", "--peer.insecure"]
+    assert run(["worker", *words, "--database-url", "postgresql://nobody@127.0.0.1:1/none"]) == 1
+    notice, error = capsys.readouterr().err.splitlines()
+    assert notice.startswith("Notice: --peer.insecure is ignored: ")
+    assert error == "Error: the database is unavailable: PostgreSQL cannot be reached"
+    assert run(["worker", "--worker.labels=a"]) == 1
+    assert "'a' is no label" in capsys.readouterr().err
