@@ -283,6 +283,7 @@ def run_details(
         attempt=or_unset(run["attempt"]),
         started_at_millis=millis(run["started_at"]),
         finished_at_millis=millis(run["finished_at"]),
+        restart_wait_sec=max(steps.dag.restart_wait_seconds, 0) or UNSET,
     )
 
 

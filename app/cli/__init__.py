@@ -29,6 +29,7 @@ COMMANDS = {
     "status": Entry("app.cli.status:status", "Show how a run stands, step by step."),
     "retry": Entry("app.cli.retry:retry", "Try a run again: what failed, or one step."),
     "stop": Entry("app.cli.stop:stop", "Stop a run, or all runs of a DAG."),
+    "restart": Entry("app.cli.restart:restart", "Stop a running run, and start another in its place."),
     "dry": Entry("app.cli.dry:dry", "Show what a run would do, and run nothing."),
     "validate": Entry("app.cli.validate:validate", "Print everything that is wrong with definitions."),
     "users": Entry("app.cli.users:users", "Make, change and remove users."),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from app.cli.definitions import is_stored, read_definition, read_text
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.params import params_text
 from app.cli.validate import complain
@@ -27,23 +28,20 @@ _OWN_FOLDER = Path("(a folder of the run's own)")
 
 
 @click.command(cls=GlobalOptions)
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE|NAME")
 @click.argument("words", nargs=-1, metavar="[-- PARAMS]")
 @click.option("-p", "--params", default="", help="Parameters, as NAME=value words or JSON.")
 @click.option("-N", "--name", default="", help="Name of the DAG, when the file does not give one.")
-@settings_options("work_dir", "default_shell", "base_config")
+@settings_options("database_url", "work_dir", "default_shell", "base_config")
 def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
-    """Show what a run of FILE would do, step by step, and run nothing, commands in backticks included.
+    """Show what a run of FILE, or of the stored DAG NAME, would do, and run nothing, commands in backticks included.
 
-    Exit status 1 when the file is invalid or a run of it could not begin.
+    Exit status 1 when the definition is invalid or a run of it could not begin.
     """
     settings = current_settings()
-    try:
-        text = file.read_text(encoding="utf-8")
-        base = settings.base_config.read_text(encoding="utf-8") if settings.base_config.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{file}: {error.strerror if isinstance(error, OSError) else error}") from error
-    loaded = load(text, name=name or file.stem, base=base)
+    text, own_name = read_definition(file, "dry")
+    base = read_text(settings.base_config, missing="")
+    loaded = load(text, name=name or own_name, base=base)
     if loaded.problems:
         complain(file, loaded.problems)
         return 1
@@ -61,7 +59,7 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
 
 def _place(file: Path, settings: Settings) -> Place:
     return Place(
-        source_directory=str(file.resolve().parent),
+        source_directory=None if is_stored(file) else str(file.resolve().parent),
         own_directory=_OWN_FOLDER,
         work_dir=settings.work_dir,
         machine=Machine.here(settings.default_shell, settings.log_encoding),

@@ -10,8 +10,9 @@ import uvloop
 from app.cli.client import body_of, open_api, run_path
 from app.cli.failures import said_plainly
 from app.cli.foreign import WORKER_ID, ignored_options
-from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options
 from app.cli.progress import watch
+from app.cli.target import find_name, read_name
 from app.engine.status import NodeStatus
 from app.settings import Settings
 from app.telemetry.logging import configure
@@ -20,15 +21,15 @@ _KEPT = frozenset({NodeStatus.SUCCEEDED, NodeStatus.PARTIALLY_SUCCEEDED, NodeSta
 
 
 @click.command(cls=GlobalOptions)
-@click.argument("name", metavar="NAME")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
 @click.argument("run_id", required=False, default="", metavar="RUN_ID")
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @click.option("--step", default="", metavar="STEP", help="Run this step alone, and nothing that depends on it.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
 @ignored_options(*WORKER_ID)
 @said_plainly
-def retry(*, name: str, run_id: str, given: str, step: str) -> int:
-    """Run again what failed in run RUN_ID of the DAG NAME, and all that depends on it.
+def retry(*, what: str, run_id: str, given: str, step: str) -> int:
+    """Run again what failed in run RUN_ID of a DAG, and all that depends on it.
 
     The exit status is that of ``run``: 0 when the run succeeds or is stopped, 1 otherwise.
     """
@@ -36,12 +37,12 @@ def retry(*, name: str, run_id: str, given: str, step: str) -> int:
         raise click.UsageError("Missing argument 'RUN_ID'.")
     settings = current_settings()
     configure(settings.log_format, "warning")
-    return uvloop.run(_retry(settings, name, run_id or given, step))
+    return uvloop.run(_retry(settings, read_name(what), run_id or given, step))
 
 
 async def _retry(settings: Settings, name: str, run_id: str, step: str) -> int:
-    path = run_path(name, run_id)
     async with open_api(settings, "retry") as api:
+        path = run_path(await find_name(api, name), run_id)
         before = body_of(await api.client.get(path))["dagRunDetails"]
         request = {"dagRunId": run_id, **({"stepName": step} if step else {})}
         body_of(await api.client.post(f"{path}/retry", json=request))

@@ -10,10 +10,11 @@ import httpx
 
 from app.cli.client import body_of, open_api, run_path
 from app.cli.failures import said_plainly
-from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options
 from app.cli.people import print_table
 from app.cli.progress import HANDLERS
 from app.cli.runs import duration
+from app.cli.target import find_name, read_name
 from app.main import open_idle
 from app.names import LATEST
 from app.people.access import without_authentication
@@ -22,19 +23,19 @@ from app.telemetry.logging import configure
 
 
 @click.command(cls=GlobalOptions)
-@click.argument("name", metavar="NAME")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
 @click.argument("run_id", required=False, default="", metavar="[RUN_ID]")
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @settings_options("database_url")
 @said_plainly
-def status(*, name: str, run_id: str, given: str) -> None:
-    """Show how run RUN_ID of the DAG NAME stands, step by step; without RUN_ID, its newest run.
+def status(*, what: str, run_id: str, given: str) -> None:
+    """Show how run RUN_ID of a DAG stands, step by step; without RUN_ID, its newest run.
 
     The exit status is 0 also for a run that has failed, and 1 when there is no such run.
     """
     settings = current_settings()
     configure(settings.log_format, "warning")
-    run = asyncio.run(_read(settings, name, run_id or given))
+    run = asyncio.run(_read(settings, read_name(what), run_id or given))
     click.secho(f"{run['name']}  {run['dagRunId']}", bold=True)
     for label, value in _facts(run):
         click.echo(f"  {label:<10}{value}")
@@ -44,9 +45,9 @@ def status(*, name: str, run_id: str, given: str) -> None:
 
 async def _read(settings: Settings, name: str, run_id: str) -> dict[str, Any]:
     alone = without_authentication(settings)
-    path = run_path(name, run_id or LATEST)
     async with open_api(settings, "status", lambda token: open_idle(alone, "status", token)) as api:
-        answer = await api.client.get(path)
+        name = await find_name(api, name)
+        answer = await api.client.get(run_path(name, run_id or LATEST))
         if not run_id and answer.status_code == httpx.codes.NOT_FOUND:
             raise click.ClickException(f"DAG {name!r} has no run")
         run: dict[str, Any] = body_of(answer)["dagRunDetails"]

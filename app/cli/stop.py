@@ -8,32 +8,35 @@ import uvloop
 
 from app.cli.client import Api, body_of, open_api, run_path, runs_path
 from app.cli.failures import said_plainly
-from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options
 from app.cli.progress import until_over
+from app.cli.target import find_name, read_name
 from app.engine.status import RunStatus
+from app.errors import NotRunningError
 from app.settings import Settings
 from app.telemetry.logging import configure
 
 
 @click.command(cls=GlobalOptions)
-@click.argument("name", metavar="NAME")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
 @click.argument("run_id", required=False, default="", metavar="[RUN_ID]")
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
 @said_plainly
-def stop(*, name: str, run_id: str, given: str) -> None:
-    """Ask run RUN_ID of the DAG NAME to stop; without RUN_ID, all its running runs.
+def stop(*, what: str, run_id: str, given: str) -> None:
+    """Ask run RUN_ID of a DAG to stop; without RUN_ID, all its running runs.
 
-    The request is answered at once and the run ends a little later. When no server works on the database, the
-    command sees to the end of the runs itself.
+    The request is answered at once and the run ends a little later; one that is over already is no error. When no
+    server works on the database, the command sees to the end of the runs itself.
     """
     settings = current_settings()
     configure(settings.log_format, "warning")
-    uvloop.run(_stop(settings, name, run_id or given))
+    uvloop.run(_stop(settings, read_name(what), run_id or given))
 
 
 async def _stop(settings: Settings, name: str, run_id: str) -> None:
     async with open_api(settings, "stop") as api:
+        name = await find_name(api, name)
         asked = await _stop_one(api, name, run_id) if run_id else await _stop_all(api, name)
         for one in asked if api.inside else ():
             status = await until_over(api.client, run_path(name, one))
@@ -41,24 +44,37 @@ async def _stop(settings: Settings, name: str, run_id: str) -> None:
 
 
 async def _stop_one(api: Api, name: str, run_id: str) -> list[str]:
-    body_of(await api.client.post(f"{run_path(name, run_id)}/stop"))
+    if not await ask_to_stop(api, name, run_id):
+        status = RunStatus(body_of(await api.client.get(run_path(name, run_id)))["dagRunDetails"]["status"])
+        if not status.is_final:
+            raise click.ClickException(
+                f"run {run_id} of DAG {name} is not running, it is {status.label}; 'dagbook dequeue' takes it out"
+            )
+        click.echo(f"run {run_id} of DAG {name} is over already: {status.label.replace('_', ' ')}")
+        return []
     click.echo(f"run {run_id} of DAG {name} was asked to stop")
     return [run_id]
 
 
+async def ask_to_stop(api: Api, name: str, run_id: str) -> bool:
+    """Ask a run to stop; returns whether it is running. One that is not there ends the command."""
+    answer = await api.client.post(f"{run_path(name, run_id)}/stop")
+    if answer.status_code == httpx.codes.BAD_REQUEST and answer.json()["code"] == NotRunningError.code:
+        return False
+    body_of(answer)
+    return True
+
+
 async def _stop_all(api: Api, name: str) -> list[str]:
-    asked = []
-    for run_id in await _running(api, name):
-        try:
-            asked += await _stop_one(api, name, run_id)
-        except click.ClickException as error:
-            click.echo(error.message, err=True)  # it ended in between, as it should
-    if not asked:
+    running = await find_running(api, name)
+    asked = [run_id for one in running for run_id in await _stop_one(api, name, one)]
+    if not running:
         click.echo(f"DAG {name} has no running run")
     return asked
 
 
-async def _running(api: Api, name: str) -> list[str]:
+async def find_running(api: Api, name: str) -> list[str]:
+    """List the ids of a DAG's running runs, the newest first; a DAG that is not known ends the command."""
     path = runs_path(name)
     running = {"fromDate": 0, "status": int(RunStatus.RUNNING)}
     runs = body_of(await api.client.get(path, params=running))["dagRuns"]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from app.cli.options import GlobalOptions
+from app.cli.definitions import is_stored, read_definition
+from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.runs.ground import Machine
 from app.runs.inputs import Place
 from app.runs.param_check import check_params
@@ -20,20 +21,20 @@ _NO_COMMAND_SECONDS = 10.0  # the limit of commands and requests, of which valid
 
 
 @click.command(cls=GlobalOptions)
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|NAME...")
+@settings_options("database_url", "work_dir")
 def validate(files: tuple[Path, ...]) -> int:
-    """Print every problem of the definitions in FILE, one line each; exit status 1 when there is any."""
+    """Print every problem of the definitions in FILE, or of the stored DAG NAME; exit status 1 when there is any."""
     return max(_validate(file) for file in files)
 
 
 def _validate(file: Path) -> int:
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        click.echo(f"{file}: {reason}", err=True)
+        text, name = read_definition(file, "validate")
+    except click.ClickException as error:
+        click.echo(error.message, err=True)  # and look at the others
         return 1
-    loaded = load(text, name=file.stem)
+    loaded = load(text, name=name)
     problems = [*loaded.problems, *_check_params(loaded.definition, file)]
     complain(file, problems)
     if loaded.empty:
@@ -48,9 +49,13 @@ def _validate(file: Path) -> int:
 
 def _check_params(definition: Definition, file: Path) -> list[Problem]:
     """Find what breaks the schemas that params refer to."""
-    beside = file.resolve().parent
-    machine = Machine.here("", "utf-8")
-    place = Place(source_directory=str(beside), work_dir=beside, machine=machine, limit_seconds=_NO_COMMAND_SECONDS)
+    beside = None if is_stored(file) else str(file.resolve().parent)
+    place = Place(
+        source_directory=beside,
+        work_dir=current_settings().work_dir,
+        machine=Machine.here("", "utf-8"),
+        limit_seconds=_NO_COMMAND_SECONDS,
+    )
     return asyncio.run(check_params(definition, place))
 
 

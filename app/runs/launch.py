@@ -191,6 +191,15 @@ class Launcher:
         wanted = msgspec.structs.replace(start, singleton=True, may_queue=True, action=Action.RUN_RESCHEDULE)
         return await self.start_again(run, wanted)
 
+    async def restart(self, run: Row, start: Start) -> tuple[str, bool]:
+        """Start a run in place of one that is over, whatever limit its DAG has; raises AppError."""
+        status = RunStatus(run["status"])
+        if not status.is_final:
+            raise MaxRunReachedError(
+                f"run {run['run_id']!r} of DAG {run['dag_name']!r} is {status.label}; stop it first"
+            )
+        return await self.start_again(run, msgspec.structs.replace(start, limited=False, action=Action.RUN_RESCHEDULE))
+
     async def start_again(self, run: Row, start: Start) -> tuple[str, bool]:
         """Do the same within the limits that ``start`` names; raises SlotTakenError, too."""
         name = start.dag_name.strip()

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.app.program import Said
+from tests.app.program import CommandLine, Said
 
 Command = Callable[..., Said]
 
@@ -404,3 +405,15 @@ def test_params_that_only_a_run_knows_are_not_checked(dry: Dry) -> None:
     assert dry.shows(text)["schema"].replace("\n  ", " ") == (
         "would be checked against params.json once all of them are known"
     )
+
+
+async def test_a_stored_dag_is_dry_run_by_its_name(tmp_path: Path) -> None:
+    line, spec = CommandLine(tmp_path), "params: A=1\nsteps: [{name: a, command: 'echo ${A}'}]\n"
+    async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
+        assert (await client.post("/dags", json={"name": "flow", "spec": spec})).status_code == 201
+        said = await line.run("dry", "flow", "-p=A=5")
+    assert said.status == 0, said.err
+    shown = read(said.out)
+    assert (shown["params"], shown["1.command"]) == ("A=5", "echo 5")
+    missing = await line.run("dry", "none")
+    assert missing == Said(1, "", "Error: there is no file and no stored DAG named 'none'\n")

@@ -77,5 +77,5 @@ async def test_beside_a_server_a_retry_goes_through_it(tmp_path: Path) -> None:
     async with line.server():
         assert (await line.run("run", tmp_path / "flow.yaml", "--run-id", "r1")).status == 1
         mark.touch()
-        said = await line.run("retry", "flow", "r1")
+        said = await line.run("retry", "flow.yaml", "-r=r1")
     assert (said.status, "second-output" in said.out) == (0, True), said

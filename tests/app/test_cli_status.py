@@ -21,15 +21,21 @@ steps: [{name: good, command: 'true'}, {name: bad, command: exit 3}, {name: neve
 @pytest.fixture
 def ran(command: Command, tmp_path: Path) -> Command:
     """Run a DAG that fails where the command works."""
-    path = tmp_path / "flow.yaml"
-    path.write_text(SPEC)
+    path = tmp_path / "file.yaml"
+    path.write_text(f"name: flow\n{SPEC}")
     assert command("run", path, "-r", "r1").status == 1
     return command
 
 
-@pytest.mark.parametrize("which", [(), ("r1",), ("-r", "r1")])
-def test_a_run_that_failed_is_shown_step_by_step_with_0(ran: Command, which: tuple[str, ...]) -> None:
-    said = ran("status", "flow", *which)
+@pytest.mark.parametrize(
+    "which", [("flow",), ("flow", "r1"), ("flow", "-r", "r1"), ("file.yaml",), ("./file.yaml", "r1")]
+)
+def test_a_run_that_failed_is_shown_step_by_step_with_0(
+    ran: Command, which: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flow").write_text("a file that is no definition, and only called like the DAG")
+    said = ran("status", *which)
     assert said.status == 0, said.err
     title, *lines = said.out.splitlines()
     assert title == "flow  r1"

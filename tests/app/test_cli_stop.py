@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,43 @@ async def test_where_nothing_runs_nothing_is_stopped(tmp_path: Path) -> None:
     assert (said.status, "no running run" in said.out) == (0, True)
 
 
-@pytest.mark.parametrize("arguments", [("nobody",), ("nobody", "r1"), ("a/b",)])
+def test_a_run_that_is_over_needs_no_stop_which_is_no_error(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_text("name: flow\nsteps: [{command: 'false'}]\n")
+    assert asyncio.run(CommandLine(tmp_path).run("run", file, "-r", "r1")).status == 1
+    assert command("stop", file, "-r=r1") == Said(0, "run r1 of DAG flow is over already: failed\n", "")
+
+
+@pytest.mark.parametrize("what", ["file.yaml", "./file.yaml", "stored", "stored.yaml"])
+async def test_a_file_or_a_stored_dag_stands_for_the_name_of_its_dag(tmp_path: Path, what: str) -> None:
+    line, spec = CommandLine(tmp_path), f"name: flow\n{LONG}"
+    (tmp_path / "file.yaml").write_text(spec)
+    async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
+        await client.post("/dags", json={"name": "stored", "spec": spec})
+        await client.post("/dags/stored/start", json={"dagRunId": "one"})
+        said = await line.run("stop", what)
+        assert (said.status, said.out) == (0, "run one of DAG flow was asked to stop\n"), said
+
+
+async def test_a_run_that_waits_is_not_stopped_but_taken_out_of_its_queue(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    (tmp_path / "flow.yaml").write_text("steps: [{command: 'true'}]\n")
+    assert (await line.run("enqueue", "flow.yaml", "-r=r1")).status == 0
+    said = await line.run("stop", "flow.yaml", "r1")
+    assert (said.status, "dagbook dequeue" in said.err) == (1, True), said
+
+
+def test_a_file_whose_name_cannot_be_read_stops_nothing(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text("name: [\n")
+    said = command("stop", file)
+    assert (said.status, said.out) == (1, "")
+    assert said.err.startswith(f"Error: {file}: ")
+    assert "give the name of the DAG instead" in said.err
+    assert not (tmp_path / "dagbook.sqlite3").exists()
+
+
+@pytest.mark.parametrize("arguments", [("nobody",), ("nobody", "r1"), ("a/b",), ("nobody.yaml",)])
 def test_what_is_not_there_is_told_in_a_sentence(command: Command, arguments: tuple[str, ...]) -> None:
     said = command("stop", *arguments)
     assert (said.status, arguments[0] in said.err, "Traceback" in said.err) == (1, True, False)

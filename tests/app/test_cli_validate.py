@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.cli import execute as run
 from app.spec.load import NO_DOCUMENT
+from tests.app.program import CommandLine
 
 GOOD = "steps:\n  - command: 'true'\n"
 BAD = "schedule: nonsense\nsteps:\n  - {name: a, comand: x}\n  - {name: b, command: x, depends: no}\n"
@@ -97,3 +99,26 @@ def test_a_schema_that_is_not_there_is_a_problem(tmp_path: Path, capsys: pytest.
     assert run(["validate", str(path)]) == 1
     told = f"{path}: params.schema: 'none.json' was not found; looked for {tmp_path}/none.json\n"
     assert capsys.readouterr().err == told
+
+
+async def test_a_stored_dag_is_looked_at_by_its_name(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    (tmp_path / "file.yaml").write_text(GOOD)
+    async with line.server() as address:
+        async with httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
+            assert (await client.post("/dags", json={"name": "good.one", "spec": GOOD})).status_code == 201
+        said = await line.run("validate", "good.one", "file.yaml", "none", "none.yaml")
+        assert said.status == 1
+        assert said.out == "good.one: valid\nfile.yaml: valid\n"
+        missing = "there is no file and no stored DAG named"
+        assert said.err == f"{missing} 'none'\n{missing} 'none.yaml'\n"
+    assert (await line.run("validate", "good.one")).status == 0
+
+
+def test_for_a_name_no_database_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGBOOK_HOME", str(tmp_path / "home"))
+    assert run(["validate", "flow"]) == 1
+    assert capsys.readouterr().err == "there is no file and no stored DAG named 'flow'\n"
+    assert list(tmp_path.iterdir()) == []

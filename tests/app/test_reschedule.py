@@ -117,3 +117,24 @@ def _redact(connection: WriteConnection, name: str) -> None:
     statement = """UPDATE definitions SET spec = NULL, redacted_at = created_at, redacted_by = 'ann'
         WHERE hash IN (SELECT definition_hash FROM runs WHERE dag_name = :name)"""
     connection.execute(text(statement), {"name": name})
+
+
+async def test_a_run_in_place_of_one_that_is_over_has_no_limit_but_that_one_must_be_over(dagbook: Dagbook) -> None:
+    await dagbook.start(LONG, dagRunId="r1")
+    body = {"restart": True, "dagRunId": "r3"}
+    answer = await _reschedule(dagbook, "r1", body)
+    assert (answer.status_code, "is running; stop it first" in answer.text) == (409, True)
+    await dagbook.start(LONG, dagRunId="r2")
+    await dagbook.client.post(f"/dag-runs/{dagbook.name}/r1/stop")
+    await dagbook.finished("r1")
+    assert (await _reschedule(dagbook, "r1")).status_code == 409
+    assert (await _reschedule(dagbook, "r1", body)).json() == {"dagRunId": "r3", "queued": False}
+    for run_id in ("r2", "r3"):
+        await dagbook.client.post(f"/dag-runs/{dagbook.name}/{run_id}/stop")
+        await dagbook.finished(run_id)
+
+
+@pytest.mark.parametrize(("written", "shown"), [("restartWaitSec: 7\n", 7), ("restartWaitSec: -1\n", None), ("", None)])
+async def test_a_run_tells_how_long_a_restart_waits(dagbook: Dagbook, written: str, shown: int | None) -> None:
+    ended = await dagbook.run(written + QUICK)
+    assert ended.details.get("restartWaitSec") == shown

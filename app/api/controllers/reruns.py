@@ -69,7 +69,7 @@ async def reschedule_run(
         trigger="reschedule",
         origin=caller.origin,
     )
-    run_id, waits = await parts.launcher.reschedule(run, start)
+    run_id, waits = await (parts.launcher.restart if wanted.restart else parts.launcher.reschedule)(run, start)
     return RescheduledRun(dag_run_id=run_id, queued=waits)
 
 

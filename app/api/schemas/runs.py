@@ -165,6 +165,7 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     attempt: int | UnsetType = UNSET
     started_at_millis: int | UnsetType = UNSET
     finished_at_millis: int | UnsetType = UNSET
+    restart_wait_sec: int | UnsetType = UNSET
 
 
 class DAGRuns(Schema, kw_only=True):
@@ -199,10 +200,11 @@ class Retry(Schema, kw_only=True):
 
 
 class Reschedule(Schema, kw_only=True):
-    """How the new run is called."""
+    """How the new run is called, and whether it replaces the old one, whatever limit its DAG has."""
 
     dag_run_id: str | UnsetType | None = UNSET
     dag_name: str | UnsetType | None = UNSET
+    restart: bool | UnsetType | None = UNSET  # ours
 
 
 class RescheduledRun(Schema, kw_only=True):
