@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from app.cli.foreign import global_ignored_options
+from app.cli.foreign import global_ignored_options, notice
 from app.settings import TABLE, Settings, read
-from app.settings.table import Setting
+from app.settings.dagu import find_unread
+from app.settings.table import FILE_NAME, Setting
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _SHORT_FLAGS = {"host": "-s", "port": "-p"}
@@ -97,6 +98,14 @@ def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:
 def current_settings() -> Settings:
     """Read the settings of the command that is running. Raises ``SettingsError``."""
     return read(_flags(click.get_current_context()), os.environ, Path("~/.dagbook"))
+
+
+def tell_unread(settings: Settings) -> None:
+    """Tell in one line what configures Dagu and has no effect here."""
+    given = _flags(click.get_current_context()).get("config") or os.environ.get("DAGBOOK_CONFIG")
+    has_own_file = bool(given) or (settings.home / FILE_NAME).exists()
+    if unread := find_unread(settings, os.environ, has_own_file=has_own_file):
+        notice("; ".join(unread))
 
 
 def _settings_option(setting: Setting) -> Callable[[_Decorated], _Decorated]:

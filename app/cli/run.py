@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import uvloop
 from msgspec.structs import replace
 
 from app.cli.client import Api, body_of, open_api, run_path
+from app.cli.definitions import read_text
 from app.cli.failures import said_plainly
 from app.cli.foreign import WORKER_ID, ignored_options
-from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options
+from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options, tell_unread
 from app.cli.params import params_text
 from app.cli.progress import watch
 from app.names import is_name, strip_suffix
@@ -38,6 +40,8 @@ def run(*, what: str, words: tuple[str, ...], params: str, name: str, run_id: st
     When a server works on the same SQLite file, the run goes through that server.
     """
     settings = current_settings()
+    if not os.environ.get("DAG_RUN_ID"):  # a step's variables are those of its server, which has told of them
+        tell_unread(settings)
     configure(settings.log_format, "warning")
     source = find_source(what, name)
     body = source.body | {"params": params_text(params, words), "dagRunId": run_id}
@@ -71,11 +75,7 @@ def find_source(what: str, name: str) -> Source:
 
 def read_file(file: Path) -> str:
     """Return the text of a definition; one that cannot be run ends the command."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise click.ClickException(f"{file}: {reason}") from error
+    text = read_text(file)
     loaded = load(text, name=file.stem)
     wrong = loaded.problems or ((NO_DOCUMENT,) if loaded.empty else ())
     if wrong:

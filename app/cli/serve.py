@@ -19,7 +19,7 @@ from app.api.wire import OneWriteProtocol
 from app.auth.tokens import new_local_token
 from app.cli.failures import said_plainly
 from app.cli.foreign import COORDINATOR, DAGS, PEER, ignored_options
-from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.options import GlobalOptions, current_settings, settings_options, tell_unread
 from app.cli.tls import Tls, load_tls
 from app.db.owner import OwnerLock, claim
 from app.db.upgrade import upgrade
@@ -45,6 +45,7 @@ def serve() -> None:
     check_exposure(settings)
     check_authentication(settings)
     tls = load_tls(settings)
+    tell_unread(settings)
     configure(settings.log_format, settings.log_level)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it tells of its own start and end, we tell
     _warn(settings)

@@ -13,7 +13,7 @@ import uvloop
 
 from app.cli.failures import said_plainly
 from app.cli.foreign import PEER, ignored_options
-from app.cli.options import GlobalOptions, current_settings, settings_options
+from app.cli.options import GlobalOptions, current_settings, settings_options, tell_unread
 from app.db.database import Database
 from app.db.repositories import services
 from app.db.repositories.reading import Row
@@ -71,6 +71,8 @@ def worker(*, labels: tuple[str, ...], capacity: int, name: str, asks_health: bo
     """
     settings = current_settings()
     traits = {"name": _read_name(name), "labels": _read_labels(labels), "capacity": capacity}
+    if not asks_health:
+        tell_unread(settings)
     _check_database(settings)
     if asks_health:
         uvloop.run(_check_health(settings, name.strip()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from tests.app.program import CommandLine, Said, end
+from tests.conftest import ROOT
 from tests.waiting import until_written
 
 Command = Callable[..., Said]
@@ -134,3 +136,45 @@ def test_a_file_that_is_no_text_is_told_in_a_sentence(command: Command, tmp_path
     path.write_bytes(b"\xff\xfe")
     said = command("run", path)
     assert (said.status, said.err) == (1, f"Error: {path}: is not UTF-8 text\n")
+
+
+DAGU = {"DAGU_AUTH_MODE": "builtin", "DAGU_PORT": "1", "DAGU_BASE_CONFIG": "x", "DAGU_LOG_DIR": "y"}
+
+
+@pytest.fixture
+def _set_for_dagu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    for name, text in DAGU.items():
+        monkeypatch.setenv(name, text)
+
+
+@pytest.mark.usefixtures("_set_for_dagu")
+def test_what_configures_dagu_is_told_in_one_line(command: Command, tmp_path: Path) -> None:
+    said = command("run", _write(tmp_path, "steps: [{command: echo hello}]\n"))
+    assert (said.status, "DAGU" in said.out, said.err.count("\n")) == (0, False, 1)
+    assert said.err.startswith("Notice: ")
+    assert "DAGU_AUTH_MODE is set: Dagbook's is DAGBOOK_AUTH_MODE" in said.err
+    assert all(f"{name} is set: " in said.err for name in DAGU)
+
+
+@pytest.mark.usefixtures("_set_for_dagu")
+@pytest.mark.parametrize("given", [["-q"], ["--base-config", "x"]], ids=str)
+def test_a_quiet_command_and_a_setting_that_is_given_tell_less(
+    command: Command, tmp_path: Path, given: list[str]
+) -> None:
+    said = command("run", _write(tmp_path, "steps: [{command: 'true'}]\n"), *given)
+    assert "DAGU_BASE_CONFIG" not in said.err
+    assert ("DAGU_PORT" in said.err) is (given != ["-q"])
+
+
+@pytest.mark.usefixtures("_set_for_dagu")
+async def test_a_run_that_a_step_starts_tells_nothing_of_the_server_s_variables(tmp_path: Path) -> None:
+    inner = _write(tmp_path, "steps: [{command: echo inner}]\n", "inner.yaml")
+    program = f"PYTHONPATH={ROOT} {sys.executable} -m app run --home {tmp_path}/inner {inner}"
+    outer = _write(tmp_path, f'steps: [{{command: "{program}; env"}}]\n')
+    said = await CommandLine(tmp_path).run("run", outer)
+    assert said.status == 0, said
+    assert "    inner\n" in said.out
+    assert "DAGU_PORT=1\n" in said.out  # the step has the variable
+    assert (said.err.count("Notice"), "Notice" in said.out) == (1, False)

@@ -77,3 +77,22 @@ def test_a_database_that_is_not_there_is_told(command: Callable[..., Said]) -> N
     said = command("serve", "--port", "0", "--database-url", "postgresql://nobody@127.0.0.1:1/none")
     assert said.status == 1
     assert "unavailable" in said.err
+
+
+def test_a_server_tells_what_was_to_configure_dagu_before_it_starts_open(
+    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DAGU_AUTH_MODE", "builtin")
+    monkeypatch.setenv("DAG_RUN_ID", "1")  # also in a step
+    monkeypatch.setenv("DAGU_HOME", str(tmp_path / "dagu"))
+    (tmp_path / "dagu").mkdir()
+    (tmp_path / "dagu" / "config.yaml").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = command("serve", "--port", str(taken.getsockname()[1]))
+    notice, error = said.err.splitlines()
+    assert error.startswith("Error: port ")
+    assert notice == (
+        f"Notice: DAGU_AUTH_MODE is set: Dagbook's is DAGBOOK_AUTH_MODE; "
+        f"{tmp_path}/dagu/config.yaml is not read: Dagbook's is {tmp_path}/dagbook.yaml"
+    )

@@ -63,3 +63,11 @@ async def bare_url(postgres_url: str) -> AsyncIterator[str]:
 
 def test_a_database_of_another_version_is_left_to_a_server(capsys: pytest.CaptureFixture[str], bare_url: str) -> None:
     assert "is at revision none" in _said(capsys, "--database-url", bare_url)
+
+
+def test_what_was_to_configure_a_worker_of_dagu_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGU_WORKER_LABELS", "gpu=true")
+    told = "Notice: DAGU_WORKER_LABELS is set: Dagbook's is the option --label of dagbook worker"
+    assert _said(capsys).splitlines()[0].startswith(told)
