@@ -55,8 +55,11 @@ def name_of_host(host: str) -> str:
 class Gatekeeper:
     """Refuses foreign hosts, requests that another site's page has caused and packed bodies; redirects slashes."""
 
-    def __init__(self, app: ASGIApp, *, allowed_hosts: Iterable[str], allowed_origins: Iterable[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, base_path: str, allowed_hosts: Iterable[str], allowed_origins: Iterable[str]
+    ) -> None:
         self._app = app
+        self._base = base_path + "/"
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
 
@@ -73,7 +76,7 @@ class Gatekeeper:
             await _refuse(
                 send, 415, "bad_request", f"Content-Encoding {coding!r} is not read here; send the body as it is"
             )
-        elif scope["path"] != "/" and scope["path"].endswith("/"):
+        elif scope["path"].endswith("/") and scope["path"] != self._base:
             await _redirect(send, scope)
         else:
             await self._app(scope, receive, send)
@@ -86,7 +89,11 @@ class Gatekeeper:
             return ""
         origin = headers.get(b"origin")
         if origin is not None and not self._knows_origin(origin, host):
-            return f"a page of {origin!r} may not change anything here; add it to cors_origins"
+            return (
+                f"a page of {origin!r} may not change anything at {host!r}: if that is this server behind a proxy, let "
+                "the proxy pass on Host with its port, or send X-Forwarded-Host and be in trusted_proxies; "
+                "if it is another site that may use the API, add it to cors_origins"
+            )
         if origin is None and headers.get(b"sec-fetch-site", "") == "cross-site":
             return "a page of another site may not change anything here"
         return ""

@@ -109,7 +109,12 @@ def make_application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Tr
     remembering = Memory(app, parts.database, parts.access, parts.now)
     short = Starts(Polls(remembering, parts, path), parts, path, settings.max_body_bytes)
     routed = SlashesInNames(short, path)
-    kept = Gatekeeper(routed, allowed_hosts=(*settings.allowed_hosts, *own), allowed_origins=settings.cors_origins)
+    kept = Gatekeeper(
+        routed,
+        base_path=settings.base_path,
+        allowed_hosts=(*settings.allowed_hosts, *own),
+        allowed_origins=settings.cors_origins,
+    )
     whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
     return TrustedProxies(whole, settings.trusted_proxies) if settings.trusted_proxies else whole
 

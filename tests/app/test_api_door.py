@@ -100,6 +100,23 @@ async def test_settings_open_the_door_for_a_name_and_an_origin(open_client: http
     assert _error(refused) == (403, "forbidden")
 
 
+async def test_a_page_of_a_foreign_origin_is_told_what_a_proxy_has_to_pass_on(open_client: httpx.AsyncClient) -> None:
+    refused = await open_client.post("/dag-runs", json=START, headers={"Origin": "http://dags.example:8443"})
+    message = refused.json()["message"]
+    assert message.startswith("a page of 'http://dags.example:8443' may not change anything at 'dags.example'")
+    assert message.index("Host with its port") < message.index("trusted_proxies") < message.index("cors_origins")
+
+
+@pytest.mark.parametrize("path", ["/flows", "/flows/", "/flows/dags", "/flows/dags/"])
+async def test_a_base_path_leads_to_its_page_with_and_without_a_slash(
+    open_client: httpx.AsyncClient, path: str
+) -> None:
+    url = f"http://dags.example{path}"
+    answer = await open_client.get(url, headers={"Accept": "text/html"}, follow_redirects=path.startswith("/flows/d"))
+    assert answer.status_code == 200  # the base path itself without a redirect: a proxy may have one the other way
+    assert '<base href="/flows/">' in answer.text
+
+
 def _preflight(origin: str, *headers: str, method: str = "POST") -> dict[str, str]:
     asked = {"Access-Control-Request-Headers": ", ".join(headers)} if headers else {}
     return {"Origin": origin, "Access-Control-Request-Method": method, **asked}
