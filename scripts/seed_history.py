@@ -369,8 +369,8 @@ def in_batches(items: Iterable[T], size: int) -> Generator[list[T], None, None]:
 async def seed(file: Path) -> int:
     """Store the runs of a file; returns the exit status."""
     settings = read({}, os.environ, Path.home() / ".dagbook")
-    await upgrade(settings.database_url)
-    database = await Database.open(settings.database_url)
+    await upgrade(settings.database_url, schema=settings.database_schema)
+    database = await Database.open(settings.database_url, schema=settings.database_schema)
     told = Progress()
     try:
         history = History(file)
