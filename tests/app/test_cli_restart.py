@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,22 +94,31 @@ async def test_of_several_running_runs_the_newest_is_restarted(tmp_path: Path) -
         await client.post("/dag-runs/flow/r1/stop")
 
 
-REFUSED = {
-    ("flow",): "DAG flow has no running run",
-    ("flow", "r1"): "run r1 of DAG flow is not running, it is succeeded; start another instead",
-    ("flow", "r9"): "there is no run 'r9' of DAG 'flow'",
-    ("other",): "there is no DAG named 'other', and no run of it",
-    ("a/b",): "there is no file 'a/b', and no DAG can have that name",
-}
+@pytest.fixture(scope="module")
+def over(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a home with a run that is over."""
+    home = tmp_path_factory.mktemp("over")
+    (home / "flow.yaml").write_text("steps: [{command: 'true'}]\n")
+    assert asyncio.run(CommandLine(home).run("run", "flow.yaml", "-r", "r1")).status == 0
+    return home
 
 
-async def test_what_does_not_run_is_not_restarted(tmp_path: Path) -> None:
-    line = CommandLine(tmp_path)
-    (tmp_path / "flow.yaml").write_text("steps: [{command: 'true'}]\n")
-    async with line.server():
-        assert (await line.run("run", "flow.yaml", "-r", "r1")).status == 0
-        said = await asyncio.gather(*(line.run("restart", *which) for which in REFUSED))
-    assert said == [Said(1, "", f"Error: {told}\n") for told in REFUSED.values()]
+@pytest.mark.parametrize(
+    ("which", "told"),
+    [
+        (("flow",), "DAG flow has no running run"),
+        (("flow", "r1"), "run r1 of DAG flow is not running, it is succeeded; start another instead"),
+        (("flow", "r9"), "there is no run 'r9' of DAG 'flow'"),
+        (("other",), "there is no DAG named 'other', and no run of it"),
+        (("a/b",), "there is no file 'a/b', and no DAG can have that name"),
+    ],
+    ids=str,
+)
+def test_what_does_not_run_is_not_restarted(
+    over: Path, command: Callable[..., Said], tmp_path: Path, which: tuple[str, ...], told: str
+) -> None:
+    shutil.copytree(over, tmp_path, dirs_exist_ok=True)  # one process is one server of a database, and only once
+    assert command("restart", *which) == Said(1, "", f"Error: {told}\n")
 
 
 async def test_a_run_that_a_killed_command_has_left_is_restarted_without_a_server(tmp_path: Path) -> None:
