@@ -99,7 +99,7 @@ def _check_parallel(step: Step, draft: Draft) -> None:
 
 def _check_type(step: Step, draft: Draft) -> None:
     kind = step.executor.type
-    if draft.said.refused("run_what", "script", "call", "run", "executor"):
+    if draft.said.refused("run_what", "script", "call", "run", "executor", "type"):
         return
     if kind in _COMMAND_TYPES and not (step.command or step.script or step.call):
         draft.field.refuse(f"the step {show(step.name)} has nothing to run; add command, script or call")

@@ -71,7 +71,7 @@ def _executor_map(field: Field) -> Executor | None:
         if key not in EXECUTOR_KEYS:
             refuse_unknown(field, key, EXECUTOR_KEYS, "" if meant_key(key, EXECUTOR_KEYS) else "config")
         elif key == "config":
-            found[key] = _config(entry)
+            found[key] = config(entry)
         else:
             found[key] = _type(entry)
     return None if None in found.values() else Executor(**found)
@@ -87,10 +87,11 @@ def _type(field: Field) -> str | None:
     return kind
 
 
-def _config(field: Field) -> dict[str, Any] | None:
+def config(field: Field) -> dict[str, Any] | None:
+    """Read the config of an executor as it stands."""
     if isinstance(field.value, dict):
-        config: dict[str, Any] = plain(field.node)
-        return config
+        found: dict[str, Any] = plain(field.node)
+        return found
     field.expect("a map")
     return None
 

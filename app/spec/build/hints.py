@@ -59,7 +59,6 @@ _ALSO_CALLED = {
     "stages": ("steps",),
     "subdag": ("call",),
     "tasks": ("steps",),
-    "type": ("executor",),
     "uses": ("executor",),
     "value": ("expected",),
     "variables": ("env",),

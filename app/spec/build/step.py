@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.spec.build.calls import call, deprecated_call, executor, parallel
+from app.spec.build.calls import call, config, deprecated_call, executor, parallel
 from app.spec.build.commands import command, shell
 from app.spec.build.conditions import preconditions
 from app.spec.build.field import Field, describe
@@ -15,6 +15,7 @@ from app.spec.build.pairs import env, params
 from app.spec.build.policies import continue_on, repeat, retry
 from app.spec.build.scalars import boolean, non_negative, text, text_map, text_or_texts, texts, trimmed
 from app.spec.build.shape import Said, Shape
+from app.spec.build.types import apply_type, step_type
 from app.spec.model import Call, Executor, Step
 from app.spec.params import quote
 
@@ -53,6 +54,7 @@ def read_step(field: Field, inherited: Executor) -> Draft | None:
     fields["working_dir"] = fields.get("working_dir") or fields.pop("dir", "")
     fields.pop("dir", None)
     fields["preconditions"] = fields.get("preconditions", ()) + fields.pop("precondition", ())
+    apply_type(said)
     fields.setdefault("executor", inherited)
     fields |= fields.pop("run_what", {})
     _apply_call(fields)
@@ -106,6 +108,8 @@ STEP = Shape(
         "workingDir": ("working_dir", trimmed),
         "dir": ("dir", trimmed),
         "executor": ("executor", executor),
+        "type": ("type", step_type),
+        "config": ("config", config),
         "command": ("run_what", command),
         "script": ("script", trimmed),
         "shell": ("shell", shell),

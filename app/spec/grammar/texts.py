@@ -49,6 +49,8 @@ STEP = {
     "workingDir": "Directory that the step works in.",
     "dir": "The old spelling of workingDir.",
     "executor": "What carries the step out: a type, or a map of type and config. Without one, the shell.",
+    "type": "What carries the step out, in place of executor, such as shell, http, jq, docker or ssh.",
+    "config": "The config of the type.",
     "command": "What to run: a line for the shell, several lines as a script, or a list of program and arguments.",
     "script": "A script, run by the shell, by its #! line, or by 'command'.",
     "shell": "The shell of this step, as one text or a list.",

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from app.spec.build import calls, commands, conditions, mail, pairs, places, policies, scalars, schedules, secrets
+from app.spec.build import (
+    calls,
+    commands,
+    conditions,
+    mail,
+    pairs,
+    places,
+    policies,
+    scalars,
+    schedules,
+    secrets,
+    types,
+)
 from app.spec.build import tracing as tracing_reader
 from app.spec.build.calls import EXECUTOR_KEYS
 from app.spec.build.policies import CONTINUE_ON
@@ -147,6 +159,8 @@ OF_READER: dict[Reader, Json] = {
     pairs.params: _params,
     pairs.params_with_schema: any_of(*_params["anyOf"][:-1], MAP | _with_schema),
     calls.executor: _executor,
+    calls.config: MAP,
+    types.step_type: {"type": "string", "pattern": rf"^\s*({'|'.join(types.TYPES)}|)\s*$"},
     calls.call: TEXT,
     calls.deprecated_call: TEXT | {"deprecated": True},
     calls.parallel: _parallel,

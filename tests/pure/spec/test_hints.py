@@ -27,7 +27,7 @@ KEYS = [
     (in_step("dependsOn: b"), "did you mean depends?"),
     (in_step("timeout: 5"), "did you mean timeoutSec?"),
     (in_step("retry: 3"), "did you mean retryPolicy?"),
-    (in_step("type: docker"), "did you mean executor?"),
+    (in_step("type: dokcer"), 'there is no type "dokcer"; did you mean docker?'),
     (in_step("executor: {name: docker}"), "did you mean type?"),
     (in_step("executor: {type: docker, image: x}"), "it belongs to config"),
     ("steps: [{dag: kid}]", "did you mean call?"),
