@@ -24,7 +24,6 @@ from app.spec.load import NO_DOCUMENT, load
 
 _WIDTH = 80
 _LABEL = 16
-_OWN_FOLDER = Path("(a folder of the run's own)")
 
 
 @click.command(cls=GlobalOptions)
@@ -60,7 +59,6 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
 def _place(file: Path, settings: Settings) -> Place:
     return Place(
         source_directory=None if is_stored(file) else str(file.resolve().parent),
-        own_directory=_OWN_FOLDER,
         work_dir=settings.work_dir,
         machine=Machine.here(settings.default_shell, settings.log_encoding),
         limit_seconds=settings.evaluation_timeout_seconds,
