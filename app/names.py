@@ -10,6 +10,7 @@ from uuid import UUID
 
 from app.errors import BadRequestError
 
+API_PATH = "/api/v2"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _RUN_ID = re.compile(r"[-A-Za-z0-9_]+")
 LONGEST_NAME, LONGEST_RUN_ID = 40, 64

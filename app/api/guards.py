@@ -14,6 +14,7 @@ from litestar.handlers.base import BaseRouteHandler
 
 from app.api.browser_login import CLEARED, COOKIE, Connection, LoginNeededError
 from app.api.forwarding import asked_node
+from app.api.local import LOCAL_USER
 from app.auth.caller import Caller
 from app.auth.origin import Action
 from app.auth.roles import Needs, is_public, refusal
@@ -95,6 +96,8 @@ async def still_may(access: Access, credentials: Credentials, needs: Needs) -> b
 
 def credentials_of(connection: Connection) -> Credentials:
     """Return what a request brings along to say who sends it."""
+    if isinstance(user := connection.scope.get(LOCAL_USER), str):
+        return Credentials(local_user=user)
     given = {name for name, _ in connection.scope["headers"]} & _CREDENTIALS
     if not given:
         return Credentials(address=_address(connection))

@@ -7,9 +7,25 @@ went through the whole network stack and woke the client, which was two fifths o
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+import logging
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.auth.origin import user_name
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+    from uvicorn import Config
+    from uvicorn.server import ServerState
+
+_log = logging.getLogger(__name__)
+_PEER = struct.Struct("3i")  # process, user and group
+_ROOT = 0
 
 
 class OneWriteProtocol(HttpToolsProtocol):
@@ -18,6 +34,25 @@ class OneWriteProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent does
         """Take a connection over."""
         super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
+
+
+class OwnUserProtocol(OneWriteProtocol):
+    """The same on a Unix socket, for the user of this process and root alone; requests say whose they are."""
+
+    def __init__(self, config: Config, state: ServerState, app_for: Callable[[str], ASGIApp]) -> None:
+        super().__init__(config, state, {})
+        self._app_for = app_for
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent does
+        """Take a connection over, or drop it: the mode of the socket's file may have been changed."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        _, uid, _ = _PEER.unpack(peer)
+        if uid in (os.geteuid(), _ROOT):
+            self.app = cast(Any, self._app_for(user_name(uid)))
+        else:
+            _log.warning("a connection of user %s to the socket of this process is refused", user_name(uid))
+            transport.abort()
 
 
 class OneWrite:

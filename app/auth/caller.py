@@ -30,7 +30,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def origin(self) -> Origin:
-        """The caller as histories and the audit name it; only the command line uses a server's own token."""
+        """The caller as histories and the audit name it; only commands are local."""
         return Origin(
             via="cli" if self.via == "local" else self.via,
             actor=self.name,

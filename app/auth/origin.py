@@ -98,17 +98,17 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 NOBODY = Origin(via="none", request_id="")
 
 
-def own_name() -> str:
-    """Return the name of the operating system's user that this process belongs to."""
+def user_name(uid: int) -> str:
+    """Return the name of a user of the operating system, or its number where it has none."""
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return str(os.getuid())
+        return str(uid)
 
 
 def of_this_process() -> Origin:
     """Say that the user whose process this is does something without asking a server."""
-    return Origin(via="cli", actor=own_name())
+    return Origin(via="cli", actor=user_name(os.getuid()))
 
 
 def dag_deed(action: Action, file_name: str, before: Any = None, after: Any = None) -> Deed:

@@ -86,11 +86,6 @@ class Signer:
         return claims if current and claims.sub == claims.uid else None
 
 
-def new_local_token() -> str:
-    """Make the token that the owner of a server may use for everything, as long as the server runs."""
-    return secrets.token_urlsafe(_PERSONAL_BYTES)
-
-
 def make_personal() -> str:
     """Make a personal token; it is shown once and stored as its hash."""
     return _PERSONAL + secrets.token_urlsafe(_PERSONAL_BYTES)

@@ -14,12 +14,11 @@ import msgspec
 from app.cli.client import body_of, open_api
 from app.cli.failures import said_plainly
 from app.cli.group import CommandGroup
+from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
 from app.db.database import Database
 from app.db.upgrade import require_head
-from app.main import open_idle
-from app.people.access import without_authentication
 from app.runs.sealing import Sealer
 from app.settings import Settings
 from app.telemetry.logging import configure
@@ -153,8 +152,7 @@ def _with_api(settings: Settings, work: Work) -> None:
 
 
 async def _do(settings: Settings, work: Work) -> None:
-    alone = without_authentication(settings)
-    async with open_api(settings, "audit", lambda token: open_idle(alone, "audit", token)) as api:
+    async with open_api(settings, "audit", Mode.LOOK) as api:
         await work(api.client)
 
 

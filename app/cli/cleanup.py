@@ -12,10 +12,9 @@ import uvloop
 from app.cli.client import Api, body_of, open_api
 from app.cli.doctor import show_bytes
 from app.cli.failures import said_plainly
+from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
-from app.main import open_idle
-from app.people.access import without_authentication
 from app.settings import Settings
 from app.telemetry.logging import configure
 
@@ -66,8 +65,7 @@ def cleanup(**options: Any) -> None:
 
 
 async def _cleanup(settings: Settings, options: dict[str, Any]) -> None:
-    alone = without_authentication(settings)
-    async with open_api(settings, "cleanup", lambda token: open_idle(alone, "cleanup", token)) as api:
+    async with open_api(settings, "cleanup", Mode.LOOK) as api:
         wish = _wish(options)
         going = body_of(await api.client.post(_PATH, json=wish | {"dryRun": True}))
         _show(going)

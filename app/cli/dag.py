@@ -13,12 +13,11 @@ import httpx
 from app.cli.client import body_of, open_api
 from app.cli.failures import said_plainly
 from app.cli.group import CommandGroup
+from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
 from app.definitions.settings import CATCHUPS
-from app.main import open_idle
 from app.names import is_name, shorten, strip_suffix
-from app.people.access import without_authentication
 from app.settings import Settings
 from app.spec.duration import duration_seconds
 from app.telemetry.logging import configure
@@ -162,8 +161,7 @@ def _with_dags(work: Work) -> int:
 
 
 async def _do(settings: Settings, work: Work) -> int:
-    alone = without_authentication(settings)
-    async with open_api(settings, "dag", lambda token: open_idle(alone, "dag", token)) as api:
+    async with open_api(settings, "dag", Mode.LOOK) as api:
         return await work(api.client)
 
 

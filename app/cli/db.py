@@ -8,8 +8,8 @@ import click
 
 from app.cli.failures import said_plainly
 from app.cli.group import CommandGroup
+from app.cli.holder import own_database
 from app.cli.options import GlobalOptions, current_settings, settings_options
-from app.cli.serve import own_database
 from app.db.check import check as check_schema
 from app.db.upgrade import current as read_current
 from app.db.upgrade import head, require_known

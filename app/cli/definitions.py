@@ -43,9 +43,8 @@ def _read_stored(name: Path, command: str) -> str:
     # Imports for a second, which those who have a file need not wait for.
     from app.cli.client import body_of, open_api  # noqa: PLC0415
     from app.cli.failures import said_plainly  # noqa: PLC0415
+    from app.cli.holder import Mode  # noqa: PLC0415
     from app.db.url import sqlite_path  # noqa: PLC0415
-    from app.main import open_idle  # noqa: PLC0415
-    from app.people.access import without_authentication  # noqa: PLC0415
 
     settings = current_settings()
     missing = click.ClickException(f"there is no file and no stored DAG named {str(name)!r}")
@@ -54,8 +53,7 @@ def _read_stored(name: Path, command: str) -> str:
         raise missing
 
     async def read() -> str:
-        alone = without_authentication(settings)
-        async with open_api(settings, command, lambda token: open_idle(alone, command, token)) as api:
+        async with open_api(settings, command, Mode.LOOK) as api:
             answer = await api.client.get(f"/dags/{strip_suffix(str(name))}/spec")
             if answer.status_code == HTTPStatus.NOT_FOUND:
                 raise missing

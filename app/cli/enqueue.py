@@ -14,7 +14,7 @@ from app.cli.options import GlobalOptions, complete_files, settings_options
 from app.cli.params import params_text
 from app.cli.queue import items_path, with_queues
 from app.cli.run import find_source, require_stored
-from app.names import shorten
+from app.names import new_run_id, shorten
 
 
 @click.command(cls=GlobalOptions)
@@ -35,13 +35,14 @@ def enqueue(  # noqa: PLR0913 - one for each option
     Where no server works on the database, it waits until there is one.
     """
     source = find_source(what, name)
+    run_id = run_id or new_run_id()
     wanted = {"params": params_text(params, words), "dagRunId": run_id, "queue": queue, "priority": priority}
 
     async def work(api: Api) -> None:
-        if not source.name:
-            await require_stored(api, source)
-        run = body_of(await api.client.post(f"{source.path}/enqueue", json=source.body | wanted))["dagRunId"]
-        click.echo(f"run {run} waits in its queue" + (", until a server begins it" if api.inside else ""))
+        name = source.name or await require_stored(api, source)
+        await api.begin(f"{source.path}/enqueue", source.body | wanted, name)
+        until = "" if api.holder.is_server else ", until a server begins it"
+        click.echo(f"run {run_id} waits in its queue{until}")
 
     with_queues("enqueue", work)
 

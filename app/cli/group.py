@@ -66,7 +66,7 @@ class LazyGroup(CommandGroup):
             return None
         module, _, name = self.entries[cmd_name].target.partition(":")
         # Where they are installed, httpx loads them for a command line of its own: 5 MiB that a server keeps for ever.
-        with _uncollected(), hidden("rich"), hidden("pygments"):
+        with uncollected(), hidden("rich"), hidden("pygments"):
             command: click.Command = getattr(import_module(module), name)
         return command
 
@@ -82,7 +82,7 @@ class LazyGroup(CommandGroup):
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Look for no garbage: what is imported stays, and to look through it again and again takes a sixth of the time."""
     was_on = gc.isenabled()
     gc.disable()

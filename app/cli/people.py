@@ -11,8 +11,8 @@ import click
 import httpx
 
 from app.cli.client import body_of, open_api
+from app.cli.holder import Mode
 from app.cli.options import current_settings
-from app.main import open_for_people
 from app.settings import Settings
 from app.telemetry.logging import configure
 
@@ -27,7 +27,7 @@ def with_people(work: Work) -> None:
 
 
 async def _with_people(settings: Settings, work: Work) -> None:
-    async with open_api(settings, "users", lambda token: open_for_people(settings, token)) as api:
+    async with open_api(settings, "users", Mode.LOOK) as api:
         await work(api.client)
 
 

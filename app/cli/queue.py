@@ -12,10 +12,9 @@ import click
 from app.cli.client import Api, body_of, open_api, run_path
 from app.cli.failures import said_plainly
 from app.cli.group import CommandGroup
+from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
-from app.main import open_clerk
-from app.people.access import without_authentication
 from app.settings import Settings
 from app.telemetry.logging import configure
 
@@ -30,8 +29,7 @@ def with_queues(command: str, work: Work) -> None:
 
 
 async def _with_queues(settings: Settings, command: str, work: Work) -> None:
-    alone = without_authentication(settings)
-    async with open_api(settings, command, lambda token: open_clerk(alone, token)) as api:
+    async with open_api(settings, command, Mode.QUEUE) as api:
         await work(api)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import click
 import uvloop
 
-from app.cli.client import body_of, open_api, run_path
+from app.cli.client import Api, body_of, open_api, run_path
 from app.cli.failures import said_plainly
 from app.cli.foreign import WORKER_ID, ignored_options
+from app.cli.holder import HolderLost
 from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options
 from app.cli.progress import watch
 from app.cli.target import find_name, read_name
@@ -45,8 +46,19 @@ async def _retry(settings: Settings, name: str, run_id: str, step: str) -> int:
         path = run_path(await find_name(api, name), run_id)
         before = body_of(await api.client.get(path))["dagRunDetails"]
         request = {"dagRunId": run_id, **({"stepName": step} if step else {})}
-        body_of(await api.client.post(f"{path}/retry", json=request))
+        await _begin(api, path, request, before["attempt"])
         return await watch(api.client, path, hidden=_kept(before["nodes"], step))
+
+
+async def _begin(api: Api, path: str, request: dict[str, Any], last_attempt: int) -> None:
+    """Ask for the next attempt; where the holder ends before it answers, the next one tells whether it has begun."""
+    while True:
+        try:
+            body_of(await api.client.post(f"{path}/retry", json=request))
+        except HolderLost:
+            if body_of(await api.client.get(path))["dagRunDetails"]["attempt"] == last_attempt:
+                continue
+        return
 
 
 def _kept(nodes: list[dict[str, Any]], only: str) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import httpx
@@ -12,6 +12,8 @@ import msgspec
 import uvloop
 from msgspec.structs import replace
 
+from app.auth.origin import of_this_process
+from app.auth.roles import Needs, refusal
 from app.cli.client import Api, body_of, open_api, run_path
 from app.cli.definitions import read_text
 from app.cli.failures import said_plainly
@@ -19,10 +21,14 @@ from app.cli.foreign import WORKER_ID, ignored_options
 from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options, tell_unread
 from app.cli.params import params_text
 from app.cli.progress import watch
-from app.names import is_name, strip_suffix
+from app.errors import AppError, NotFoundError
+from app.names import is_name, new_run_id, strip_suffix
 from app.settings import Settings
 from app.spec.load import NO_DOCUMENT, load
 from app.telemetry.logging import configure
+
+if TYPE_CHECKING:
+    from app.main import Server
 
 
 @click.command(cls=GlobalOptions)
@@ -37,14 +43,14 @@ from app.telemetry.logging import configure
 def run(*, what: str, words: tuple[str, ...], params: str, name: str, run_id: str) -> int:
     """Run the definition in FILE, or the stored DAG NAME; exit status 0 when it succeeds or is stopped, 1 otherwise.
 
-    When a server works on the same SQLite file, the run goes through that server.
+    When a server or another command works on the same SQLite file, the run goes through that one.
     """
     settings = current_settings()
     if not os.environ.get("DAG_RUN_ID"):  # a step's variables are those of its server, which has told of them
         tell_unread(settings)
     configure(settings.log_format, "warning")
     source = find_source(what, name)
-    body = source.body | {"params": params_text(params, words), "dagRunId": run_id}
+    body = source.body | {"params": params_text(params, words), "dagRunId": run_id or new_run_id()}
     return uvloop.run(_run(settings, replace(source, body=body)))
 
 
@@ -85,16 +91,49 @@ def read_file(file: Path) -> str:
 
 async def _run(settings: Settings, source: Source) -> int:
     async with open_api(settings, "run") as api:
-        path = source.path if source.name else f"{source.path}/start"
+        if server := await api.holder.enter():
+            return await watch(api.client, await _start_here(server, source))
         name = source.name or await require_stored(api, source)
-        run_id = body_of(await api.client.post(path, json=source.body))["dagRunId"]
-        return await watch(api.client, run_path(name, run_id))
+        await api.begin(source.path if source.name else f"{source.path}/start", source.body, name)
+        return await watch(api.client, run_path(name, source.body["dagRunId"]))
+
+
+async def _start_here(server: Server, source: Source) -> str:
+    """Start the run in this process and return its path; the first step does not wait for the web framework."""
+    # Loaded by now; a command that asks another process does not need them.
+    from app.db.repositories import dags  # noqa: PLC0415
+    from app.runs.accept import Start  # noqa: PLC0415
+
+    start = Start(
+        params=source.body["params"],
+        run_id=source.body["dagRunId"],
+        dag_name=source.body.get("dagName", ""),
+        source_directory=source.body.get("sourceDirectory"),
+        origin=of_this_process(),
+    )
+    launcher, switches = server.parts.launcher, server.parts.access.switches
+    if reason := refusal(Needs.RUN_TEXT if source.name else Needs.RUN, None, switches):
+        raise click.ClickException(reason)
+    try:
+        if source.name:
+            return run_path(source.name, await launcher.start_text(source.body["spec"], source.body["name"], start))
+        file_name = source.path.rpartition("/")[2]
+        run_id = await launcher.start_stored(file_name, start)
+    except NotFoundError as error:
+        raise _no_such(source) from error
+    except AppError as error:
+        raise click.ClickException(error.message) from error
+    row = await server.parts.database.glance(lambda connection: dags.get(connection, file_name))
+    return run_path(start.dag_name.strip() or (row and row["dag_name"]) or file_name, run_id)
 
 
 async def require_stored(api: Api, source: Source) -> str:
     """Return the name under which a stored DAG's run will be found; ends the command where there is no such DAG."""
     answer = await api.client.get(source.path)
     if answer.status_code == httpx.codes.NOT_FOUND:
-        what = source.path.rpartition("/")[2]
-        raise click.ClickException(f"there is no file and no stored DAG named {what!r}")
+        raise _no_such(source)
     return str(source.body["dagName"] or body_of(answer)["dag"]["name"])
+
+
+def _no_such(source: Source) -> click.ClickException:
+    return click.ClickException(f"there is no file and no stored DAG named {source.path.rpartition('/')[2]!r}")

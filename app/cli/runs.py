@@ -13,11 +13,10 @@ import httpx
 
 from app.cli.client import body_of, open_api, runs_path
 from app.cli.failures import said_plainly
+from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
 from app.engine.status import RunStatus
-from app.main import open_idle
-from app.people.access import without_authentication
 from app.settings import Settings
 from app.telemetry.logging import configure
 
@@ -64,8 +63,7 @@ def _query(*, days: int | None, status: str | None, **wanted: Any) -> dict[str, 
 
 
 async def _find(settings: Settings, path: str, query: dict[str, Any], limit: int) -> list[dict[str, Any]]:
-    alone = without_authentication(settings)
-    async with open_api(settings, "runs", lambda token: open_idle(alone, "runs", token)) as api:
+    async with open_api(settings, "runs", Mode.LOOK) as api:
         return await _gather(api.client, path, query, limit)
 
 

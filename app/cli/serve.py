@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,14 +17,14 @@ import uvloop
 
 from app.api.security import is_unspecified
 from app.api.wire import OneWriteProtocol
-from app.auth.tokens import new_local_token
 from app.cli.failures import said_plainly
 from app.cli.foreign import COORDINATOR, DAGS, PEER, ignored_options
+from app.cli.holder import take_database
+from app.cli.local_server import answering_commands
 from app.cli.options import GlobalOptions, current_settings, settings_options, tell_unread
-from app.cli.tls import Tls, load_tls
-from app.db.owner import OwnerLock, claim
+from app.cli.tls import load_tls
 from app.db.upgrade import upgrade
-from app.db.url import hide_password, sqlite_path
+from app.db.url import hide_password
 from app.errors import BadRequestError
 from app.main import Server, check_exposure, is_open_to_all, open_server
 from app.people.access import check_authentication, choose_mode, find_warnings
@@ -52,20 +53,20 @@ def serve() -> None:
     uvloop.run(_serve(settings, tls))
 
 
-async def _serve(settings: Settings, tls: Tls | None) -> None:
-    token, certificate = new_local_token(), tls.certificate if tls else ""
-    with (
-        _listen(settings) as listener,
-        own_database(settings, address := _address(settings, listener), token, certificate),
-    ):
-        await upgrade(settings.database_url, schema=settings.database_schema)
-        async with open_server(settings, "server", address, token) as server:
-            await _make_first_admin(settings, server)
-            _spare_the_collector()
-            listener.listen(_BACKLOG)  # who reads the next line may call at once, before the loop accepts
-            host, database = socket.gethostname(), hide_password(settings.database_url)
-            click.echo(f"Dagbook serves {address} on the machine {host} with {database}", err=True)
-            await _answer(server, listener, tls)
+async def _serve(settings: Settings, tls: ssl.SSLContext | None) -> None:
+    with _listen(settings) as listener:
+        address = _address(settings, listener)
+        async with take_database(settings, address) as lock:
+            await upgrade(settings.database_url, schema=settings.database_schema)
+            async with open_server(settings, "server", address) as server:
+                await _make_first_admin(settings, server)
+                server.make_app()  # now, so that the collector is spared what it loads
+                _spare_the_collector()
+                listener.listen(_BACKLOG)  # who reads the next line may call at once, before the loop accepts
+                host, database = socket.gethostname(), hide_password(settings.database_url)
+                async with answering_commands(server, lock):
+                    click.echo(f"Dagbook serves {address} on the machine {host} with {database}", err=True)
+                    await _answer(server, listener, tls)
 
 
 def _warn(settings: Settings) -> None:
@@ -112,24 +113,6 @@ def _address(settings: Settings, listener: socket.socket) -> str:
     return f"{scheme}://{host}:{listener.getsockname()[1]}{settings.base_path}"
 
 
-@contextmanager
-def own_database(settings: Settings, address: str, token: str = "", certificate: str = "") -> Iterator[None]:
-    """Hold the lock of a SQLite file; raises DatabaseOwned when another server holds it.
-
-    Whoever can read the lock file finds the address, the token and the certificate there.
-    """
-    path = sqlite_path(settings.database_url)
-    lock: OwnerLock | None = None
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = claim(path, address, token, certificate)
-    try:
-        yield
-    finally:
-        if lock is not None:
-            lock.release()
-
-
 class _QuietServer(uvicorn.Server):
     """A server that leaves the signals to us: after the last answer there are runs to let go of."""
 
@@ -146,7 +129,7 @@ def _spare_the_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-async def _answer(server: Server, listener: socket.socket, tls: Tls | None) -> None:
+async def _answer(server: Server, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
     config = uvicorn.Config(
         server.app,
         access_log=False,
@@ -158,7 +141,7 @@ async def _answer(server: Server, listener: socket.socket, tls: Tls | None) -> N
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=120,
-        ssl_context_factory=(lambda _config, _default: tls.context) if tls else None,
+        ssl_context_factory=(lambda _config, _default: tls) if tls else None,
     )
     web = _QuietServer(config)
     loop = asyncio.get_running_loop()

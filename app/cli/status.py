@@ -10,14 +10,13 @@ import httpx
 
 from app.cli.client import body_of, open_api, run_path
 from app.cli.failures import said_plainly
+from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options
 from app.cli.people import print_table
 from app.cli.progress import HANDLERS
 from app.cli.runs import duration
 from app.cli.target import find_name, read_name
-from app.main import open_idle
 from app.names import LATEST
-from app.people.access import without_authentication
 from app.settings import Settings
 from app.telemetry.logging import configure
 
@@ -44,8 +43,7 @@ def status(*, what: str, run_id: str, given: str) -> None:
 
 
 async def _read(settings: Settings, name: str, run_id: str) -> dict[str, Any]:
-    alone = without_authentication(settings)
-    async with open_api(settings, "status", lambda token: open_idle(alone, "status", token)) as api:
+    async with open_api(settings, "status", Mode.LOOK) as api:
         name = await find_name(api, name)
         answer = await api.client.get(run_path(name, run_id or LATEST))
         if not run_id and answer.status_code == httpx.codes.NOT_FOUND:

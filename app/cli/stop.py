@@ -38,7 +38,7 @@ async def _stop(settings: Settings, name: str, run_id: str) -> None:
     async with open_api(settings, "stop") as api:
         name = await find_name(api, name)
         asked = await _stop_one(api, name, run_id) if run_id else await _stop_all(api, name)
-        for one in asked if api.inside else ():
+        for one in asked if not api.holder.is_server else ():
             status = await until_over(api.client, run_path(name, one))
             click.echo(f"run {one} of DAG {name} is over: {status.label.replace('_', ' ')}")
 

@@ -1,4 +1,4 @@
-"""TLS of the server: what its settings name, read and checked before it serves; and how its own commands trust it."""
+"""TLS of the server: what its settings name, read and checked before it serves."""
 
 from __future__ import annotations
 
@@ -8,21 +8,11 @@ from pathlib import Path
 from app.settings import Settings, SettingsError
 
 _CERT, _KEY = "tls_cert_file", "tls_key_file"
-_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_BEGIN = "-----BEGIN CERTIFICATE-----"
 _LONGEST_PASSWORD = 1024
-# OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python has no name.
-_NO_CHECK_TIME = 0x200000
 
 
-class Tls:
-    """The certificate that the server shows: the context to serve with, and the certificate itself as PEM."""
-
-    def __init__(self, context: ssl.SSLContext, certificate: str) -> None:
-        self.context = context
-        self.certificate = certificate
-
-
-def load_tls(settings: Settings) -> Tls | None:
+def load_tls(settings: Settings) -> ssl.SSLContext | None:
     """Read certificate and key; None where there are none. Raises SettingsError, which names the file at fault."""
     certificate, key = settings.tls_cert_file, settings.tls_key_file
     if certificate is None and key is None:
@@ -30,22 +20,21 @@ def load_tls(settings: Settings) -> Tls | None:
     if certificate is None or key is None:
         missing, given = (_CERT, _KEY) if certificate is None else (_KEY, _CERT)
         raise _wrong(settings, missing, f"is missing, while {given} is given; give both or none")
-    text = _read(settings, _CERT, certificate, _BEGIN)
+    _read(settings, _CERT, certificate, _BEGIN)
     _read(settings, _KEY, key, "-----BEGIN ")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     _load_chain(settings, context, certificate, key)
-    return Tls(context, _own_certificate(text))
+    return context
 
 
-def _read(settings: Settings, name: str, path: Path, mark: str) -> str:
+def _read(settings: Settings, name: str, path: Path, mark: str) -> None:
     try:
         text = path.read_text(encoding="latin-1")
     except OSError as error:
         raise _wrong(settings, name, f"{path} cannot be read: {error.strerror}") from error
     if mark not in text:
         raise _wrong(settings, name, f"{path} is not PEM: no line in it begins with {mark.strip()}")
-    return text
 
 
 def _load_chain(settings: Settings, context: ssl.SSLContext, certificate: Path, key: Path) -> None:
@@ -72,23 +61,5 @@ def _what_is_unusable(certificate: Path, key: Path, password: str) -> tuple[str,
     return "tls_key_password", f"is missing, and {key} is encrypted"
 
 
-def _own_certificate(text: str) -> str:
-    """Return the first certificate of a chain, which is the server's own."""
-    start = text.index(_BEGIN)
-    return text[start : text.index(_END, start) + len(_END)] + "\n"
-
-
 def _wrong(settings: Settings, name: str, problem: str) -> SettingsError:
     return SettingsError(name, settings.origins[name], problem)
-
-
-def trusting(certificate: str) -> ssl.SSLContext:
-    """Make the context of a client that trusts the holder of this certificate and nobody else.
-
-    It was found where only the server's own user can write, so names, authorities and days say nothing more.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.load_verify_locations(cadata=certificate)
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
-    return context

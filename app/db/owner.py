@@ -1,105 +1,155 @@
-"""One server per SQLite file: a lock file beside it that says who holds it.
+"""One process per SQLite file: a lock file beside it says who holds it, and a Unix socket is where that one is asked.
 
-The file also holds a token with which the server may be asked for everything, made anew at each start. Only the
-user whose server it is can read it, and that user can read and change the database itself.
+The kernel releases the lock when the process dies. The socket is bound only while the lock is held, so a socket file
+that is found then belongs to a holder that is gone. It refuses connections until its holder listens.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import fcntl
+import hashlib
 import os
-import time
+import socket
+import stat
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-# Somebody who asks who the owner is holds the lock for an instant; a claim must not mistake that for an owner.
-_CLAIM_TRIES = 20
-_CLAIM_PAUSE_SECONDS = 0.01
 _LONGEST = 65_536
+_LONGEST_SOCKET_PATH = 107  # bytes in sun_path, without the NUL
+_OWN_FILE, _OWN_FOLDER = 0o600, 0o700
+_FOLDER_PREFIX = "dagbook-"
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """The server that works on a database file, and its certificate as PEM, if it has one."""
+    """The process that holds a database file: a server's address or a command's name, and its socket.
+
+    Versions before the socket wrote none.
+    """
 
     address: str
     pid: int
-    token: str = ""
-    certificate: str = ""
+    socket: str = ""
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is a server, else it is a command."""
+        return self.address.startswith(("http://", "https://"))
+
+    def __str__(self) -> str:
+        """Name it in a sentence."""
+        kind = "the Dagbook server at " if self.is_server else ""
+        return f"{kind}{self.address} (process {self.pid})"
 
 
 class DatabaseOwned(Exception):  # noqa: N818  # a state of the world, not a mistake
-    """Another server works on this database file."""
+    """Another process holds this database file."""
 
     def __init__(self, path: Path, owner: Owner) -> None:
-        super().__init__(
-            f"{path} is in use by the Dagbook server at {owner.address} (process {owner.pid}); "
-            "stop that server first, or use another database"
-        )
+        fix = "stop that server first" if owner.is_server else "wait for its end"
+        super().__init__(f"{path} is in use by {owner}; {fix}, or use another database")
         self.owner = owner
 
 
 class OwnerLock:
-    """Held for as long as the server works on the file; the kernel lets go of it when the process dies."""
+    """Held for as long as the process works on the file. ``listener`` is bound; its holder decides when it listens."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, listener: socket.socket, address: Path) -> None:
         self._descriptor: int | None = descriptor
+        self._address: Path | None = address
+        self.listener = listener
+
+    def withdraw(self) -> None:
+        """Remove the socket's file, so that no further connection is made; harmless when repeated."""
+        if self._address is not None:
+            self._address.unlink(missing_ok=True)
+            with suppress(OSError):
+                if self._address.parent.name.startswith(_FOLDER_PREFIX):
+                    self._address.parent.rmdir()
+            self._address = None
 
     def release(self) -> None:
-        """Let go; harmless when repeated."""
-        if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
-            os.close(self._descriptor)
-            self._descriptor = None
+        """Give the file up; harmless when repeated."""
+        if self._descriptor is None:
+            return
+        self.withdraw()
+        self.listener.close()
+        os.ftruncate(self._descriptor, 0)
+        # A child that has not yet reached its exec holds a copy of the descriptor, which would keep the lock.
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        os.close(self._descriptor)
+        self._descriptor = None
 
 
-def claim(path: str | Path, address: str, token: str = "", certificate: str = "") -> OwnerLock:
+def claim(path: str | Path, address: str) -> OwnerLock:
     """Become the owner of the database file, or raise ``DatabaseOwned``."""
-    descriptor = os.open(_lock_path(path), os.O_RDWR | os.O_CREAT, 0o600)
-    if not _lock(descriptor):
-        owner = _read(descriptor)
-        os.close(descriptor)
-        raise DatabaseOwned(Path(path), owner)
-    os.fchmod(descriptor, 0o600)
-    os.ftruncate(descriptor, 0)
-    owner = Owner(address=address, pid=os.getpid(), token=token, certificate=certificate)
-    os.pwrite(descriptor, msgspec.json.encode(owner), 0)
-    return OwnerLock(descriptor)
-
-
-def read_owner(path: str | Path) -> Owner | None:
-    """Return who owns the database file, or ``None`` when nobody does."""
-    try:
-        descriptor = os.open(_lock_path(path), os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read(descriptor)
-    else:
-        return None
-    finally:
-        os.close(descriptor)
-
-
-def _lock_path(path: str | Path) -> Path:
     file = Path(path).resolve()
-    return file.with_name(f"{file.name}.lock")
-
-
-def _lock(descriptor: int) -> bool:
-    for _ in range(_CLAIM_TRIES):
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        time.sleep(_CLAIM_PAUSE_SECONDS)
-    return False
+    descriptor = os.open(file.with_name(f"{file.name}.lock"), os.O_RDWR | os.O_CREAT, _OWN_FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.fchmod(descriptor, _OWN_FILE)
+        listener, bound = _bind(file, descriptor)
+        owner = Owner(address=address, pid=os.getpid(), socket=str(bound))
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, msgspec.json.encode(owner), 0)
+    except BlockingIOError:
+        holder = _read(descriptor)
+        os.close(descriptor)
+        raise DatabaseOwned(file, holder) from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return OwnerLock(descriptor, listener, bound)
 
 
 def _read(descriptor: int) -> Owner:
     try:
         return msgspec.json.decode(os.pread(descriptor, _LONGEST, 0), type=Owner)
     except msgspec.DecodeError:
-        return Owner(address="an address it has not told yet", pid=0)
+        return Owner(address="a process that has not told its name yet", pid=0)
+
+
+# -- the socket ----------------------------------------------------------------------------------------------------
+
+
+def _bind(file: Path, lock: int) -> tuple[socket.socket, Path]:
+    """Bind a socket beside the file or, where that path is too long or takes no socket, in a private folder."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    os.fchmod(listener.fileno(), _OWN_FILE)  # Linux gives the socket's file this mode from its first moment
+    beside = file.with_name(f"{file.name}.sock")
+    if _bind_at(listener, beside):
+        return listener, beside
+    private = _private_folder(file, lock) / "socket"
+    if _bind_at(listener, private):
+        return listener, private
+    listener.close()
+    raise OSError(errno.ENAMETOOLONG, "no Unix socket can be bound here, nor beside the database", str(private))
+
+
+def _bind_at(listener: socket.socket, path: Path) -> bool:
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        return False
+    with suppress(FileNotFoundError):
+        if stat.S_ISSOCK(path.lstat().st_mode):
+            path.unlink()
+    try:
+        listener.bind(str(path))
+    except OSError:
+        return False
+    return True
+
+
+def _private_folder(file: Path, lock: int) -> Path:
+    """Make a folder that is the same for the same lock file, so that a killed holder leaves one at most."""
+    status = os.fstat(lock)
+    digest = hashlib.sha256(f"{file}:{status.st_dev}:{status.st_ino}".encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir(), f"{_FOLDER_PREFIX}{os.geteuid()}-{digest}")
+    with suppress(FileExistsError):
+        folder.mkdir(_OWN_FOLDER)
+    found = folder.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == _OWN_FOLDER:
+        return folder
+    return Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))  # another user has taken the name

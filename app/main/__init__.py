@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
+from itertools import count
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -13,11 +14,12 @@ from app.api.security import is_loopback
 from app.db.database import Database
 from app.db.repositories.services import SERVER, WORKER
 from app.engine.admission import Labels
-from app.main.http import API_PATH
 from app.main.wiring import CLERK, Server, build, make_drivers
-from app.people.access import asks_who_calls, find_provider, with_users
+from app.names import API_PATH
+from app.people.access import asks_who_calls, find_provider
 from app.queue.pickup import OFFERS, Pickup
 from app.queue.remote import CHANNEL, make_carrier
+from app.runs.ground import Identity
 from app.runs.sealing import warn_of_other_keys
 from app.runs.supervisor import identify
 from app.settings import Settings, SettingsError
@@ -29,11 +31,13 @@ __all__ = [
     "check_exposure",
     "is_open_to_all",
     "open_clerk",
-    "open_for_people",
     "open_idle",
     "open_server",
     "open_worker",
 ]
+
+
+_opened = count()
 
 
 def check_exposure(settings: Settings) -> None:
@@ -55,15 +59,12 @@ def is_open_to_all(settings: Settings) -> bool:
 
 
 @asynccontextmanager
-async def open_server(settings: Settings, kind: str, address: str, local_token: str = "") -> AsyncIterator[Server]:
-    """Open the database and start what runs in the background; on leaving, let go of everything in order.
-
-    Who sends ``local_token`` may do everything: it is for those who can read what belongs to the server's own user.
-    """
+async def open_server(settings: Settings, kind: str, address: str) -> AsyncIterator[Server]:
+    """Open the database and start what runs in the background; on leaving, let go of everything in order."""
     provider = await find_provider(settings)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
-        server = build(settings, database, identify(kind, address, __version__), local_token, provider)
+        server = build(settings, database, _identify(kind, address), provider)
         if kind == SERVER:
             await warn_of_other_keys(database, server.sealer)
         await server.forgetting.begin()
@@ -99,6 +100,12 @@ async def open_server(settings: Settings, kind: str, address: str, local_token: 
                 await server.carrier.close()
     finally:
         await database.close()
+
+
+def _identify(kind: str, address: str) -> Identity:
+    """Describe this process; one that gives its file up and takes it again later is another owner then."""
+    identity, number = identify(kind, address, __version__), next(_opened)
+    return msgspec.structs.replace(identity, id=f"{identity.id}-{number}") if number else identity
 
 
 class Traits(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,27 +145,22 @@ async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]
 
 
 @asynccontextmanager
-async def open_idle(settings: Settings, kind: str, local_token: str) -> AsyncIterator[Server]:
+async def open_idle(settings: Settings, kind: str) -> AsyncIterator[Server]:
     """Open the database for work that has nothing to do with runs: none is taken up."""
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
-        yield build(settings, database, identify(kind, "", __version__), local_token)
+        yield build(settings, database, identify(kind, "", __version__))
     finally:
         await database.close()
 
 
 @asynccontextmanager
-async def open_clerk(settings: Settings, local_token: str) -> AsyncIterator[Server]:
+async def open_clerk(settings: Settings) -> AsyncIterator[Server]:
     """Open the database to let runs wait in queues and to change these: none is taken up or begun here."""
-    async with open_idle(settings, CLERK, local_token) as server:
+    async with open_idle(settings, CLERK) as server:
         server.recorder.start()
         try:
             yield server
         finally:
             await server.recorder.stop()
             await server.bell.ring()
-
-
-def open_for_people(settings: Settings, local_token: str) -> AbstractAsyncContextManager[Server]:
-    """Open the database for work on users and tokens alone."""
-    return open_idle(with_users(settings), "people", local_token)

@@ -60,11 +60,11 @@ from app.api.security import Gatekeeper, is_unspecified
 from app.api.slashes import SlashesInNames
 from app.api.starts import Starts
 from app.auth.roles import Needs
+from app.names import API_PATH
 from app.settings import Settings
 from app.telemetry.traffic import Traffic
 from app.web import pages
 
-API_PATH = "/api/v2"
 # A stream is looked at again and again, whether it may go on, and no other node knows who listens here.
 _OWN_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS, *events.HANDLERS]
 _DAG_HANDLERS = [

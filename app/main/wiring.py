@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import msgspec
-from litestar.types import ASGIApp
 from prometheus_client import CollectorRegistry
 
 from app import __version__
 from app.api.deps import Parts
 from app.api.feed import Feed
+from app.api.local import LocalUser
 from app.api.log_search import LogSearch
 from app.api.next_runs import NextRuns
 from app.api.remote_nodes import Nodes
@@ -27,7 +29,6 @@ from app.definitions.search import Search
 from app.definitions.settings import SettingsOfDags
 from app.definitions.timetable import Timetable
 from app.engine.admission import Queues, WorkerAccess
-from app.main.http import make_application
 from app.people.access import Access, make_access
 from app.people.oidc import Oidc
 from app.queue.bell import Bell
@@ -64,13 +65,17 @@ from app.upkeep.retention import Retention
 from app.upkeep.run_blocks import RunBlocks
 from app.upkeep.set_limits import DagLimits
 
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
 CLERK = "clerk"  # lets runs wait, and begins none
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """A server that is ready to answer: its application, and what lives behind it."""
+    """A server that is ready to answer: its application, made when it is first wanted, and what lives behind it."""
 
-    app: ASGIApp
+    make_app: Callable[[], ASGIApp]
+    base_path: str
     parts: Parts
     supervisor: Supervisor
     dispatcher: Dispatcher
@@ -83,6 +88,15 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     recorder: Recorder
     carrier: Carrier
     sealer: Sealer
+
+    @property
+    def app(self) -> ASGIApp:
+        """The application for clients anywhere."""
+        return self.make_app()
+
+    def app_for(self, user: str) -> ASGIApp:
+        """Give the application to commands of a user of this machine."""
+        return LocalUser(self.make_app(), self.base_path, user)
 
 
 class Drivers(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,21 +119,20 @@ def make_drivers(settings: Settings, database: Database, identity: Identity, reg
     return Drivers(library=library, ground=ground, recorder=recorder, supervisor=supervisor, bell=bell)
 
 
-def build(
-    settings: Settings, database: Database, identity: Identity, local_token: str = "", provider: Oidc | None = None
-) -> Server:
+def build(settings: Settings, database: Database, identity: Identity, provider: Oidc | None = None) -> Server:
     """Wire the parts of a server; nothing is started."""
     registry = CollectorRegistry()
     drivers = make_drivers(settings, database, identity, registry)
     supervisor, ground = drivers.supervisor, drivers.ground
-    access = make_access(settings, database, local_token, provider)
+    access = make_access(settings, database, provider)
     parts = _parts(settings, database, drivers, access, MetricsPage(registry))
     timely = TimelyRuns(database, parts.launcher, supervisor, now)
     ticker = Ticker(database, parts.timetable, timely, now)
     nodes = Nodes(settings.remote_nodes)
     carrier = make_carrier(settings.database_url, settings.database_schema)
     return Server(
-        app=make_application(settings, parts, nodes, Traffic(registry)),
+        make_app=cache(partial(_make_app, settings, parts, nodes, Traffic(registry))),
+        base_path=settings.base_path,
         parts=parts,
         supervisor=supervisor,
         dispatcher=Dispatcher(database, supervisor, supervisor.changed, ground.queues, carrier),
@@ -135,23 +148,32 @@ def build(
     )
 
 
+def _make_app(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffic) -> ASGIApp:
+    # The web framework is a third of what there is to load: the first step of `dagbook run` does not wait for it.
+    from app.main.http import make_application  # noqa: PLC0415
+
+    return make_application(settings, parts, nodes, traffic)
+
+
 def _parts(
     settings: Settings, database: Database, drivers: Drivers, access: Access, metrics_page: MetricsPage
 ) -> Parts:
     library, ground, supervisor = drivers.library, drivers.ground, drivers.supervisor
     definitions = Definitions(database, library, now)
+    # A command lets runs wait in queues as well, but begins none of those: a server will.
+    queues = msgspec.structs.replace(ground.queues, enabled=settings.queues_enabled)
     return Parts(
         database=database,
         library=library,
-        launcher=Launcher(database, library, ground, supervisor),
+        launcher=Launcher(database, library, msgspec.structs.replace(ground, queues=queues), supervisor),
         reruns=Reruns(database, supervisor, now),
         definitions=definitions,
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),
-        waiting=Waiting(database, supervisor.changed, ground.queues, now),
+        waiting=Waiting(database, supervisor.changed, queues, now),
         audit_pruning=AuditPruning(database, now),
         order=Order(database, supervisor.changed, now),
-        queues=ground.queues,
+        queues=queues,
         totals=RunTotals(database),
         next_runs=NextRuns(settings.tz),
         timetable=Timetable(database, settings.tz),

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 
 import msgspec
 
 from app.auth.caller import Caller
-from app.auth.origin import own_name
 from app.auth.passwords import Hasher
 from app.auth.roles import Role, Switches
 from app.auth.throttle import Limits, Throttle
-from app.auth.tokens import Signer, new_local_token, what_is_wrong_with
+from app.auth.tokens import Signer, what_is_wrong_with
 from app.clock import now
 from app.db.database import Database
-from app.people.callers import BasicWay, Callers, LoginWay, TokenWay, Way
+from app.people.callers import BasicWay, Callers, LocalWay, LoginWay, TokenWay, Way
 from app.people.logins import Logins
 from app.people.oidc import Client, Oidc, OidcWay, ProviderError
 from app.people.refusals import Refusals
@@ -41,21 +41,19 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     has_users: bool
 
 
-def make_access(settings: Settings, database: Database, local_token: str, oidc: Oidc | None) -> Access:
-    """Wire the parts. Who sends ``local_token`` may do everything; without one nobody is known that way.
-
-    ``oidc`` is what ``find_provider`` returned.
-    """
+def make_access(settings: Settings, database: Database, oidc: Oidc | None) -> Access:
+    """Wire the parts. ``oidc`` is what ``find_provider`` returned."""
     hasher = Hasher(settings.auth_bcrypt_cost)
     signer = Signer(settings.auth_token_secret, settings.auth_token_ttl_seconds)
     personal, refusals = PersonalTokens(database, now), Refusals(database, now)
     has_users = settings.auth_mode == _BUILTIN
+    local = LocalWay(Role.ADMIN if has_users else None)
     ways: list[Way] = [LoginWay(database, signer, personal, now)] if has_users else _fixed_ways(settings, oidc)
     return Access(
         users=Users(database, hasher, now),
         logins=Logins(database, hasher, signer, _throttle(settings), refusals, now),
         tokens=personal,
-        callers=_callers(settings, [*_local_way(settings, local_token), *ways]),
+        callers=_callers(settings, [local, *ways]),
         refusals=refusals,
         oidc=oidc,
         switches=_switches(settings),
@@ -121,14 +119,9 @@ def asks_who_calls(settings: Settings) -> bool:
     return settings.auth_mode != _NONE or bool(settings.auth_token) or _has_basic(settings)
 
 
-def without_authentication(settings: Settings) -> Settings:
-    """Return the same settings for a server that only this process can reach."""
-    return msgspec.structs.replace(settings, auth_mode=_NONE, auth_token="", auth_basic_password="")
-
-
-def with_users(settings: Settings) -> Settings:
-    """Return the same settings for work on users, without a server and before there is one; nobody can log in."""
-    return msgspec.structs.replace(settings, auth_mode=_BUILTIN, auth_token_secret=new_local_token())
+def for_commands(settings: Settings) -> Settings:
+    """Return the same settings for a process that only commands can reach: they may do everything, none logs in."""
+    return msgspec.structs.replace(settings, auth_mode=_BUILTIN, auth_token_secret=secrets.token_urlsafe())
 
 
 def _has_basic(settings: Settings) -> bool:
@@ -163,13 +156,6 @@ def _fixed_ways(settings: Settings, oidc: Oidc | None) -> list[Way]:
     elif oidc is not None:
         ways.append(OidcWay(oidc))
     return ways
-
-
-def _local_way(settings: Settings, token: str) -> list[Way]:
-    if not token:
-        return []
-    role = Role.ADMIN if settings.auth_mode == _BUILTIN else None
-    return [TokenWay(token, Caller(via="local", name=own_name(), role=role))]
 
 
 def _callers(settings: Settings, ways: list[Way]) -> Callers:

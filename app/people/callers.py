@@ -28,6 +28,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     authorization: str | None = None
     cookie: str | None = None
     address: str = ""
+    local_user: str | None = None  # who runs the command that asks, as the operating system says
 
     @property
     def bearer(self) -> str | None:
@@ -61,8 +62,24 @@ class Callers:
         return Caller(via="none", address=credentials.address)
 
 
+class LocalWay:
+    """The user of this machine who runs the command that asks; where there are roles, an admin.
+
+    Only the user who can change the database itself can connect, and root.
+    """
+
+    def __init__(self, role: Role | None) -> None:
+        self._role = role
+
+    async def __call__(self, credentials: Credentials) -> Caller | None:
+        """Take the operating system's word."""
+        if credentials.local_user is None:
+            return None
+        return Caller(via="local", name=credentials.local_user, role=self._role)
+
+
 class TokenWay:
-    """One fixed token: the static one of the settings, or the one that the owner of the server can read."""
+    """One fixed token, that of the settings."""
 
     def __init__(self, token: str, caller: Caller) -> None:
         self._token = token.encode()

@@ -18,7 +18,6 @@ from tests.waiting import come_true
 
 T = TypeVar("T")
 USUAL = {"remoteNode": "local"}  # says nothing, but no request with a query goes a short way
-LOCAL_TOKEN = "local token"  # noqa: S105 - of tests
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -99,13 +98,19 @@ async def serving(database_url: str, home: Path, **settings: str) -> AsyncIterat
     # Nothing begins by itself at the next full minute: who tests schedules says what time it is.
     flags = {"database_url": database_url, "default_shell": "/bin/sh", "tz": "UTC", "scheduler_enabled": "false"}
     flags |= settings
-    async with open_server(read(flags, {}, home), "server", "http://localhost", LOCAL_TOKEN) as server:
+    async with open_server(read(flags, {}, home), "server", "http://localhost") as server:
         yield server
 
 
 def client_of(server: Server, base: str = "") -> httpx.AsyncClient:
     transport = httpx.ASGITransport(server.app)  # type: ignore[arg-type]  # one ASGI, two spellings of its types
     return httpx.AsyncClient(transport=transport, base_url=f"http://localhost{base}{API_PATH}")
+
+
+def command_of(server: Server, user: str) -> httpx.AsyncClient:
+    """Return a client as commands of a user of this machine have it."""
+    transport = httpx.ASGITransport(server.app_for(user))  # type: ignore[arg-type]  # one ASGI, two spellings of its types
+    return httpx.AsyncClient(transport=transport, base_url=f"http://localhost{API_PATH}")
 
 
 def layer_of(server: Server, kind: type[T]) -> T:

@@ -9,11 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.api.local import LOCAL_USER
 from app.auth.roles import Role
 from app.main import check_exposure, is_open_to_all
 from app.people.access import check_authentication, find_warnings
 from app.settings import SettingsError, read
-from tests.app.dagbook import LOCAL_TOKEN, client_of, serving
+from tests.app.dagbook import client_of, command_of, serving
 from tests.app.people import SECRET, code_of, serving_people
 from tests.conftest import Copies
 
@@ -111,11 +112,29 @@ async def test_inline_runs_can_be_raised_to_the_right_to_write(url: str, tmp_pat
     assert found == {Role.OPERATOR: [403, 404], Role.MANAGER: [400, 404]}
 
 
-async def test_who_can_read_the_local_token_may_do_everything(url: str, tmp_path: Path) -> None:
-    async with serving_people(url, tmp_path) as people, people.client(LOCAL_TOKEN) as client:
+async def test_a_command_of_a_user_of_the_machine_may_do_everything(url: str, tmp_path: Path) -> None:
+    async with serving_people(url, tmp_path) as people, command_of(people.server, "ann") as client:
         assert (await client.get("/users")).status_code == 200
         assert code_of(await client.get("/auth/me")) == (401, "unauthorized")
         assert (await client.get("/tokens")).json() == {"tokens": []}
+
+
+async def test_the_audit_names_the_user_whose_command_it_was(url: str, tmp_path: Path) -> None:
+    async with serving_people(url, tmp_path) as people, command_of(people.server, "ann") as client:
+        assert (await client.post("/queues/q/pause")).is_success
+        (entry,) = (await client.get("/audit")).json()["entries"]
+    assert (entry["actor"], entry["via"], entry["action"]) == ("ann", "cli", "queue.pause")
+
+
+async def test_no_header_makes_a_request_one_of_a_local_command(url: str, tmp_path: Path) -> None:
+    async with serving_people(url, tmp_path) as people, people.client() as client:
+        answer = await client.get("/users", headers={LOCAL_USER: "root", LOCAL_USER.replace("_", "-"): "root"})
+        assert code_of(answer) == (401, "unauthorized")
+
+
+async def test_a_command_needs_not_know_the_base_path_of_the_server(url: str, tmp_path: Path) -> None:
+    async with serving(url, tmp_path, base_path="/flows") as server, command_of(server, "ann") as client:
+        assert (await client.get("/dags")).status_code == 200
 
 
 @pytest.mark.parametrize(

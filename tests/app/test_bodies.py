@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import psutil  # type: ignore[import-untyped]  # psutil brings no types
 import pytest
 
-from app.db.owner import read_owner
+from app.db.owner import DatabaseOwned, claim
 from tests.app.program import CommandLine
 from tests.waiting import PATIENCE_SECONDS
 
@@ -34,9 +34,9 @@ class Door:
 async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door]:
     home = tmp_path_factory.mktemp("home")
     async with CommandLine(home).server() as address:
-        owner = read_owner(home / "dagbook.sqlite3")
-        assert owner is not None
-        yield Door(address, owner.pid)
+        with pytest.raises(DatabaseOwned) as found:
+            claim(home / "dagbook.sqlite3", "test")
+        yield Door(address, found.value.owner.pid)
 
 
 async def _send(door: Door, head: str, *, chunked: bool) -> tuple[int, int]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from app.auth.origin import Action, of_this_process, own_name, run_deed
+from app.auth.origin import Action, of_this_process, run_deed, user_name
 from app.clock import now
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit
@@ -77,7 +78,7 @@ def test_a_run_in_the_terminal_is_of_the_user_of_the_system(command: Command, fi
     entry = json.loads(command("audit", "list", "--json").out)
     told = {key: entry[key] for key in ("actor", "via", "action", "object", "outcome")}
     assert told == {
-        "actor": own_name(),
+        "actor": user_name(os.getuid()),
         "via": "cli",
         "action": "run.start",
         "object": "etl/r1",

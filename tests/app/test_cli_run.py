@@ -125,6 +125,14 @@ async def test_beside_a_server_a_run_goes_through_it(line: CommandLine) -> None:
         assert answer.json()["dagRunDetails"]["statusLabel"] == "succeeded"
 
 
+def test_where_nothing_may_be_run_a_command_runs_nothing_either(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGBOOK_PERMISSIONS_RUN_DAGS", "false")
+    said = command("run", _write(tmp_path, "steps:\n  - command: echo hello\n"))
+    assert (said.status, "permissions_run_dags is false" in said.err) == (1, True), said
+
+
 def test_a_quiet_run_prints_nothing_and_its_status_tells(command: Command, tmp_path: Path) -> None:
     path = _write(tmp_path, "steps:\n  - command: echo hello; exit 1\n")
     said = command("run", path, "--quiet")
