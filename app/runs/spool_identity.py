@@ -72,6 +72,9 @@ def _create(directory: Path) -> str | None:
 
 
 def _set_aside(directory: Path, copied: str) -> None:
+    if all(is_identity(entry) for entry in directory.iterdir()):
+        (directory / _FILE).unlink()
+        return
     aside = directory / f"{_COPY}{copied[:8]}-{secrets.token_hex(4)}"
     aside.mkdir(mode=0o700)
     for entry in [entry for entry in directory.iterdir() if not entry.name.startswith(_COPY)]:

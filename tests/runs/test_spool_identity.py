@@ -47,6 +47,18 @@ def test_the_files_of_a_copy_are_set_aside(tmp_path: Path, caplog: pytest.LogCap
     assert (home / "1_1_0-step.1.started").exists()
 
 
+def test_a_copy_without_files_of_runs_is_a_new_spool_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    home, copy = tmp_path / "home", tmp_path / "copy"
+    home.mkdir()
+    first = open_spool(home)
+    shutil.copytree(home, copy)
+    assert open_spool(copy) != first
+    assert not caplog.records
+    assert len(list(copy.iterdir())) == 1
+
+
 def test_servers_that_open_a_new_spool_at_once_agree(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         found = set(threads.map(open_spool, [tmp_path] * 8))
