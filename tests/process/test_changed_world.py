@@ -132,6 +132,18 @@ def test_a_copied_database_beside_its_original_touches_none_of_the_original_s_st
     assert original.api.log(world.run_id, "second") == "begun\nended"
 
 
+@on_sqlite_only
+def test_a_step_of_a_server_that_noted_no_spool_goes_on_after_an_upgrade(world: World) -> None:
+    first = world.serve(Program(world.home, world.url))
+    world.begin(first)
+    first.kill()
+    store.write(world.url, lambda connection: connection.exec_driver_sql("UPDATE services SET spool_id = NULL"))
+    second = world.serve(Program(world.home, world.url))
+    world.release()
+    assert second.api.ended(world.run_id)["statusLabel"] == "succeeded"
+    assert (second.api.log(world.run_id, "first"), world.begun()) == ("begun\nended", 1)
+
+
 @pytest.mark.parametrize("make_url", ["postgresql"], indirect=True)
 def test_a_home_that_was_replaced_begins_no_step_again(world: World) -> None:
     first = world.serve(Program(world.home, world.url))
