@@ -104,7 +104,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     ``program`` and ``args`` are the split words of the command, ``line`` is the command as
     one text; ``id`` is the same whenever this execution is looked at, and no other's. ``cwd`` is
-    the step's directory, ``run_dir`` that of its run.
+    the step's directory, ``run_dir`` that of its run. ``container`` is the step's own, evaluated.
     """
 
     type: str
@@ -114,6 +114,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     line: str = ""
     script: str = ""
     config: Mapping[str, Any] = {}
+    container: Container | None = None
     cwd: Path
     run_dir: Path | None = None
     env: Mapping[str, str] = {}

@@ -18,10 +18,12 @@ from app.runs.ground import Machine
 from app.runs.run import OwnedRun
 from app.spec import expand, paths, words
 from app.spec.expand import ExpansionError, Mode, StepFacts
-from app.spec.model import Dag, Mail, Pair, Smtp, Ssh, Step
+from app.spec.model import Container, Dag, Mail, Pair, Smtp, Ssh, Step
 from app.spec.scope import StepScope, filter_environment
 
 Place = TypeVar("Place", Smtp, Ssh, Mail)
+_CONTAINER_TEXTS = ("exec", "image", "name", "user", "working_dir", "platform", "network")
+_CONTAINER_LISTS = ("volumes", "ports", "command")
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,20 +211,38 @@ class RunEnvironment:
 
         return {key: await evaluated(value) for key, value in config.items()}
 
+    async def evaluate_container(
+        self, container: Container, scope: StepScope, moment: Moment, step_env: Iterable[Pair] = ()
+    ) -> Container:
+        """Evaluate the texts and variables of a container (DAG format 1.30, 3.3); raises ExpansionError.
+
+        Its variables go over those of the step, ``step_env``. What only chooses from a few words stays as it is, and
+        so does ``logPattern``, an expression in which a dollar sign and a backslash have meanings of their own.
+        """
+        expander, around = self.expander(scope, moment), self.surroundings
+        changed: dict[str, Any] = {}
+        for name in _CONTAINER_TEXTS:
+            changed[name] = (await evaluate(expander(getattr(container, name), Mode.FULL), around)).strip()
+        for name in _CONTAINER_LISTS:
+            texts: tuple[str, ...] = getattr(container, name)
+            changed[name] = tuple([await evaluate(expander(text, Mode.FULL), around) for text in texts])
+        variables = expand.evaluate_env(
+            container.env, maps=scope.maps(Mode.FULL), steps=moment.steps, environ=self._process, home=self._home
+        )
+        env = {**_as_dict(step_env), **_as_dict(await evaluate(variables, around))}
+        return msgspec.structs.replace(container, **changed, env=tuple(Pair(*pair) for pair in env.items()))
+
     async def evaluate_site(self) -> Site:
         """Evaluate what the DAG says about the places its steps work at (DAG format 5.10); raises ExpansionError."""
-        dag = self._dag
-        container = dag.container
-        if container is not None and container.env:
-            evaluation = expand.evaluate_env(container.env, environ=self._process, home=self._home)
-            container = msgspec.structs.replace(container, env=await evaluate(evaluation, self.surroundings))
+        dag, moment = self._dag, Moment()
+        scope = self.scope("", moment, cwd=self.work_dir)
         return Site(
             docker=self.docker,
             work_dir=self.work_dir,
             home=self._home,
             smtp=await self.evaluate_place(dag.smtp) if dag.smtp else None,
             ssh=await self.evaluate_place(dag.ssh) if dag.ssh else None,
-            container=container,
+            container=await self.evaluate_container(dag.container, scope, moment) if dag.container else None,
             registry_auths={host: self._evaluate_auth(auth) for host, auth in dag.registry_auths.items()},
         )
 

@@ -41,7 +41,7 @@ class Places:
 
     async def leave(self) -> None:
         """End what the steps of the run shared, be it that another server has begun it."""
-        if self._container is None or self._container.keep_container:
+        if self._container is None or self._container.exec or self._container.keep_container:
             return
         if self._taken_over and not self._note.exists():  # whoever began it may have a spool of its own
             way = way_to_daemon(self._environment.docker)

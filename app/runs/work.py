@@ -155,9 +155,7 @@ class StepWork:
         elif step.executor.type in registry.COMMAND_TYPES:
             running = await self._begin_command(node, files, self._place(node, scope))
         else:
-            place = self._place(node, scope)
-            config = await environment.evaluate_config(step.executor.config, scope, moment)
-            job = await self._job(node, number, config, place)
+            job = await self._job(node, number, scope, moment)
             await self._hold(node)
             running = self._begin(node, lambda: execution.begin_job(node, job, files, self._shop.blanks))
             if isinstance(running, inside.InsideExecution) and not running.outlives:
@@ -196,18 +194,22 @@ class StepWork:
             waiting.drop()
             raise
 
-    async def _job(self, node: NodeWork, number: int, config: Mapping[str, Any], place: process.Place) -> Job:
-        texts = _texts_of(node)
+    async def _job(self, node: NodeWork, number: int, scope: StepScope, moment: Moment) -> Job:
+        step, environment = node.step, self._shop.environment
+        texts, place, container = _texts_of(node), self._place(node, scope), step.container
         return Job(
-            type=node.step.executor.type,
+            type=step.executor.type,
             id=self._job_id(node, number),
             program=texts.program,
             args=texts.args,
             line=texts.line,
             script=texts.script,
-            config=config,
+            config=await environment.evaluate_config(step.executor.config, scope, moment),
+            container=await environment.evaluate_container(container, scope, moment, node.env or ())
+            if container
+            else None,
             cwd=place.cwd,
-            run_dir=Path(self._shop.environment.work_dir),
+            run_dir=Path(environment.work_dir),
             env=place.env,
             site=await self.places.site(),
         )

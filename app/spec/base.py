@@ -51,7 +51,12 @@ def _overlay(base: Any, own: Any) -> Any:
 
 
 def _overlay_container(base: Container, own: Container) -> Any:
-    """Merge containers; ``always`` is what the policy's zero was, and loses to ``never``."""
+    """Merge containers; ``always`` is what the policy's zero was, and loses to ``never``.
+
+    One that runs already and one that is made from an image have nothing in common: the DAG's replaces the other.
+    """
+    if bool(base.exec) != bool(own.exec):
+        return own
     never = own.pull_policy == "always" and base.pull_policy == "never"
     merged = _overlay(base, own)
     return Container(**(_members(merged) | {"pull_policy": "never"})) if never else merged

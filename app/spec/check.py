@@ -102,7 +102,7 @@ def _check_type(step: Step, draft: Draft) -> None:
     if draft.said.refused("run_what", "script", "call", "run", "executor", "type"):
         return
     if kind in _COMMAND_TYPES and not (step.command or step.script or step.call):
-        draft.field.refuse(f"the step {show(step.name)} has nothing to run; add command, script or call")
+        draft.field.refuse(f"the step {show(step.name)} has nothing to run; add command, script, container or call")
     if kind == "ssh" and step.script:
         where = draft.place("script", "run_what")
         where.refuse(f"the step {show(step.name)} cannot run a script over SSH; write a command of one line")

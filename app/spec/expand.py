@@ -95,13 +95,17 @@ def evaluate_env(
     environ: Mapping[str, str],
     home: str,
     earlier: Mapping[str, str] = _NOTHING,
+    maps: Sequence[Mapping[str, str]] = (),
+    steps: Mapping[str, StepFacts] = _NOTHING,
 ) -> Generator[str, str, tuple[Pair, ...]]:
-    """Evaluate the ``env`` of a DAG; each entry sees those before it and the ones given as ``earlier``."""
+    """Evaluate the ``env`` of a DAG or container; each entry sees those before it and the ones given as ``earlier``."""
     known = dict(earlier)
     evaluated = []
     size = 0
     for pair in pairs:
-        value = yield from expand(pair.value, mode=Mode.FULL, maps=[known], environ=environ, home=home)
+        value = yield from expand(
+            pair.value, mode=Mode.FULL, maps=[known, *maps], steps=steps, environ=environ, home=home
+        )
         size += len(value)
         if size > MAX_CHARACTERS:
             raise ExpansionError(f"the environment grows beyond {MAX_CHARACTERS} characters")

@@ -90,6 +90,31 @@ class Parallel(_Frozen, frozen=True, kw_only=True):
     max_concurrent: int = DEFAULT_MAX_CONCURRENT
 
 
+class Container(_Frozen, frozen=True, kw_only=True):
+    """The container that the steps of a run, or one step, work in (DAG format 2.13; 1.30, 3).
+
+    Either ``exec`` names one that runs already, or ``image`` what it is made from; the other is empty.
+    """
+
+    exec: str = ""
+    image: str = ""
+    name: str = ""
+    pull_policy: Literal["always", "missing", "never"] = "missing"
+    env: tuple[Pair, ...] = ()
+    volumes: tuple[str, ...] = ()
+    user: str = ""
+    working_dir: str = ""
+    platform: str = ""
+    network: str = ""
+    ports: tuple[str, ...] = ()
+    keep_container: bool = False
+    startup: str = ""  # empty: keepalive; a default here would win over what the base configuration says
+    command: tuple[str, ...] = ()
+    wait_for: str = ""  # empty: running
+    log_pattern: str = ""
+    restart_policy: str = ""
+
+
 class Step(_Frozen, frozen=True, kw_only=True):
     """One step or handler."""
 
@@ -106,6 +131,7 @@ class Step(_Frozen, frozen=True, kw_only=True):
     shell: tuple[str, ...] = ()
     shell_packages: tuple[str, ...] = ()
     executor: Executor = Executor()
+    container: Container | None = None
     call: Call | None = None
     parallel: Parallel | None = None
     params: tuple[Pair, ...] = ()
@@ -158,26 +184,6 @@ class MailOn(_Frozen, frozen=True, kw_only=True):
 
     failure: bool = False
     success: bool = False
-
-
-class Container(_Frozen, frozen=True, kw_only=True):
-    """The container a run's steps work in (DAG format 2.13)."""
-
-    image: str
-    pull_policy: Literal["always", "missing", "never"] = "missing"
-    env: tuple[Pair, ...] = ()
-    volumes: tuple[str, ...] = ()
-    user: str = ""
-    working_dir: str = ""
-    platform: str = ""
-    network: str = ""
-    ports: tuple[str, ...] = ()
-    keep_container: bool = False
-    startup: str = ""  # empty: keepalive; a default here would win over what the base configuration says
-    command: tuple[str, ...] = ()
-    wait_for: str = ""  # empty: running
-    log_pattern: str = ""
-    restart_policy: str = ""
 
 
 class Ssh(_Frozen, frozen=True, kw_only=True):

@@ -195,6 +195,25 @@ steps:
     assert shown["1.smtp"] == "mail.ops.test:587, as robot"
 
 
+def test_containers_of_steps_and_of_the_dag_are_shown_without_their_variables(dry: Dry) -> None:
+    said = dry("""
+params: TAG=3
+container: {image: "service:$TAG"}
+steps:
+  - {container: {image: "tool:$TAG", env: [PASSWORD: s3cret]}, env: [TOKEN: s3cret], command: echo $TAG}
+  - {container: inner, command: echo in}
+  - echo shared
+""")
+    shown = read(said.out)
+    assert [shown[f"{part}container"] for part in ("", "1.", "2.", "3.")] == [
+        "service:$TAG",
+        "tool:3",
+        "inner, which runs already",
+        "service:3",
+    ]
+    assert "s3cret" not in said.out + said.err
+
+
 def test_an_executor_that_is_not_there_would_fail(dry: Dry) -> None:
     shown = dry.shows("steps: [{executor: {type: gha}, command: actions/checkout@v4}]\n")
     assert "cannot run GitHub Actions" in shown["1.would fail"].replace("\n  ", " ")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.dagbook import Dagbook
-from tests.executors.docker_stand_in import StandIn, standing_in
+from tests.executors.docker_stand_in import Image, StandIn, standing_in
 from tests.executors.ssh_server import USER, SshServer, serving
 from tests.process import processes
 from tests.waiting import come_true
@@ -168,6 +168,83 @@ steps:
     ended = await dagbook.run(spec)
     assert (ended.status, ended.nodes["a"]["error"], await ended.log("a")) == ("failed", "exit status 7", "world")
     assert daemon.containers == {}
+
+
+async def test_a_step_names_its_container_with_all_that_it_sees(dagbook: Dagbook, daemon: StandIn) -> None:
+    daemon.images["tool:3"] = Image()
+    spec = f"""
+env: [DOCKER_HOST: "{daemon.address}", TAG: "3"]
+params: WHO=world
+steps:
+  - {{name: first, command: echo box, output: BOX}}
+  - name: a
+    container:
+      image: tool:${{TAG}}
+      name: ${{DAG_NAME}}-${{BOX}}
+      env: [GREETING: "hello $WHO", BOTH: "$GREETING!", MINE: container]
+      network: $BOX
+    env: [MINE: step, STEPS: "1"]
+    command: sh -c "printenv GREETING BOTH MINE STEPS; exit 7"
+    continueOn: {{exitCode: 7}}
+  - {{name: b, container: {{exec: inner}}, env: [MINE: step], command: sh -c "printenv MINE"}}
+handlerOn:
+  exit: {{container: {{image: busybox}}, command: echo over}}
+"""
+    await daemon.run("inner", "sleep", "600")
+    ended = await dagbook.run(spec)
+    assert (ended.status, ended.statuses) == ("partially_succeeded", ["succeeded", "failed", "succeeded"])
+    assert await ended.log("a") == "hello world\nhello world!\ncontainer\n1"
+    assert [await ended.log(name) for name in ("b", "onExit")] == ["step", "over"]
+    assert [container.name for container in daemon.containers.values()] == ["inner"]
+    (made, _) = daemon.removed
+    assert (made.name, made.body["HostConfig"]["NetworkMode"]) == (f"{dagbook.name}-box", "box")
+
+
+async def test_a_step_with_a_container_of_its_own_leaves_that_of_its_dag_alone(
+    dagbook: Dagbook, daemon: StandIn
+) -> None:
+    steps = """
+  - {name: a, container: {image: busybox}, command: echo alone}
+  - {name: b, executor: "", command: echo here}
+"""
+    ended = await dagbook.run(in_container(daemon, steps))
+    assert (ended.status, await ended.log("a")) == ("succeeded", "alone")
+    assert [container.name for container in daemon.removed] == ["nameless-0"]
+
+
+@pytest.mark.parametrize("container", ["inner", "{exec: $WHICH, user: $WHO, workingDir: '/', env: [HOW: big]}"])
+async def test_steps_of_a_dag_run_in_a_container_that_runs_already_and_is_left_alone(
+    dagbook: Dagbook, daemon: StandIn, container: str
+) -> None:
+    spec = f"""
+env: [DOCKER_HOST: "{daemon.address}", WHICH: inner]
+params: WHO=me
+container: {container}
+steps:
+  - {{name: a, command: sh -c "echo there $HOW"}}
+  - {{name: b, command: echo again}}
+"""
+    inner = await daemon.run("inner", "sleep", "600")
+    ended = await dagbook.run(spec)
+    assert (ended.status, await ended.log("b")) == ("succeeded", "again")
+    assert (len(inner.execs), list(daemon.containers.values()), daemon.removed) == (2, [inner], [])
+    if container != "inner":
+        body = inner.execs[0].body
+        assert (body["User"], body["WorkingDir"], body["Env"][0]) == ("me", "/", "HOW=big")
+
+
+async def test_a_container_that_cannot_be_reached_fails_its_step_with_exit_code_0(
+    dagbook: Dagbook, tmp_path: Path
+) -> None:
+    spec = f"""
+env: [DOCKER_HOST: "unix://{tmp_path}/none"]
+steps:
+  - {{name: a, container: {{image: busybox}}, command: echo in, continueOn: {{exitCode: [0]}}}}
+  - {{name: b, command: echo went on}}
+"""
+    ended = await dagbook.run(spec)
+    assert (ended.status, ended.statuses) == ("partially_succeeded", ["failed", "succeeded"])
+    assert "no Docker daemon answers" in ended.nodes["a"]["error"]
 
 
 async def test_a_container_that_takes_too_long_is_killed(dagbook: Dagbook, daemon: StandIn) -> None:

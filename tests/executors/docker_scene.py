@@ -29,7 +29,12 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
         return Site(container=container, run="7-1", run_note=f"{directory}/7_1_container.note", **told)
 
     def begin(
-        self, config: Mapping[str, Any], *command: str, site: Site | None = None, job_id: str = "7-1-0-1"
+        self,
+        config: Mapping[str, Any],
+        *command: str,
+        site: Site | None = None,
+        job_id: str = "7-1-0-1",
+        container: Container | None = None,
     ) -> InsideExecution:
         kind = registry.find("docker")
         program, *args = command or ("",)
@@ -39,6 +44,7 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
             program=program,
             args=tuple(args),
             config=config,
+            container=container,
             cwd=self.files.directory,
             site=site or self.site(),
         )

@@ -1,4 +1,4 @@
-"""Steps in containers of a real Docker daemon, where this machine lets one run (DAG format 2.13, 4.4).
+"""Steps in containers of a real Docker daemon, where this machine lets one run (DAG format 2.13, 4.4; 1.30, 3.3).
 
 The stand-in cannot tell what a real container is like: what its shell and grep can do, what the daemon says of a
 command whose connection was lost, how it words a refusal. A daemon of these tests' own needs root, ``dockerd`` with
@@ -7,6 +7,7 @@ command whose connection was lost, how it words a refusal. A daemon of these tes
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import shutil
@@ -215,6 +216,57 @@ async def test_the_next_server_goes_on_with_the_whole_output(daemon: Daemon, ste
     (tmp_path / "go").touch()
     outcome = await steps.adopt().wait()
     assert (outcome.exit_code, steps.out, daemon.names()) == (3, "early\nlate\n", [])
+
+
+# -- the container that a step names ---------------------------------------------------------------------------------
+
+
+async def test_the_container_that_a_step_names_has_what_it_says(daemon: Daemon, steps: Steps) -> None:
+    (steps.files.directory / "file").write_text("content\n")
+    container = msgspec.structs.replace(
+        RUNS, name="box", env=(Pair("A", "x y"),), user="1000", working_dir="/data", volumes=("./:/data:ro",)
+    )
+    steps.files.directory.chmod(0o755)
+    text = "echo $A; pwd; id -u; cat file; touch new; echo err >&2; exit 9"
+    outcome = await steps.begin({}, *SH, text, container=container).wait()
+    assert (outcome.exit_code, steps.out, daemon.names()) == (9, "x y\n/data\n1000\ncontent\n", [])
+    assert "Read-only file system" in steps.err
+
+
+@pytest.mark.parametrize(
+    ("more", "command", "words"),
+    [
+        ({}, "", "no command specified"),
+        ({}, "no-such-program", "executable file not found"),
+        ({"name": "mine"}, "true", 'The container name "/mine" is already in use'),
+        ({"working_dir": "relative"}, "true", "the container could not be created"),
+    ],
+    ids=["no command", "program", "name", "directory"],
+)
+async def test_why_the_container_that_a_step_names_cannot_run_is_told_in_one_sentence(
+    daemon: Daemon, inner: Steps, more: dict[str, Any], command: str, words: str
+) -> None:
+    outcome = await inner.begin({}, command, container=msgspec.structs.replace(RUNS, **more)).wait()
+    assert (outcome.exit_code, words in outcome.error, "\n" in outcome.error) == (1, True, False), outcome
+    assert daemon.names() == ["/mine"]
+
+
+async def test_a_step_may_keep_its_container_which_makes_room_for_the_next_of_its_name(
+    daemon: Daemon, steps: Steps
+) -> None:
+    container = msgspec.structs.replace(RUNS, name="box", keep_container=True)
+    for _ in range(2):
+        assert await steps.begin({}, "true", container=container).wait() == Outcome(exit_code=0)
+        Path(steps.files.started).unlink()
+    assert daemon.names() == ["/box"]
+
+
+async def test_a_step_runs_in_the_container_that_it_names_once_that_runs(daemon: Daemon, steps: Steps) -> None:
+    container = Container(exec="mine", user="1000", working_dir="/tmp", env=(Pair("A", "1"),))
+    running = steps.begin({}, *SH, "echo $A; pwd; id -u; exit 9", container=container)
+    await asyncio.sleep(0)
+    daemon.run("mine")
+    assert ((await running.wait()).exit_code, steps.out, daemon.names()) == (9, "1\n/tmp\n1000\n", ["/mine"])
 
 
 # -- a container that runs already -----------------------------------------------------------------------------------

@@ -61,9 +61,9 @@ async def test_what_a_terminal_shows_is_all_stdout(docker: Scene) -> None:
     assert docker.out == "one\ntwo\n"
 
 
-async def test_a_command_that_is_not_there_ends_with_127(docker: Scene) -> None:
+async def test_a_command_that_is_not_there_is_told_and_leaves_no_container(docker: Scene) -> None:
     outcome = await docker.end(BUSYBOX, "no-such-program")
-    assert (outcome.exit_code, docker.daemon.containers) == (127, {})
+    assert (outcome.exit_code, docker.daemon.containers) == (1, {})
     assert outcome.error.startswith("the container could not be started: failed to create task for container:")
 
 

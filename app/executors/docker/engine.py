@@ -22,6 +22,7 @@ from app.executors.contract import SetupError, StepError
 
 GONE, CONFLICT, UNREACHABLE = 404, 409, 900  # the last is the library's own
 STDOUT = 1  # the number of the stream in the daemon's frames
+EXECUTION_LABEL, RUN_LABEL = "dagbook.execution", "dagbook.run"
 _DEFAULT = "unix:///var/run/docker.sock"
 _SCHEMES = ("unix://", "tcp://", "http://", "https://")
 _CREDENTIALS = re.compile(r"(?<=://)[^/]*@")
@@ -135,6 +136,25 @@ async def find(docker: Docker, label: str) -> list[str]:
     """List the containers with a label, ended ones too, by their ids; raises DockerError."""
     filters = json.dumps({"label": [label]})
     return [container.id for container in await docker.containers.list(all=True, filters=filters)]
+
+
+async def show(docker: Docker, name: str) -> dict[str, Any] | None:
+    """Look at a container by name or id; None when it is not there. Raises DockerError."""
+    try:
+        return await docker.containers.container(name).show()
+    except DockerError as error:
+        if error.status == GONE:
+            return None
+        raise
+
+
+async def make_room(docker: Docker, name: str) -> None:
+    """Remove a container of Dagbook's that has ended and has the name that another one is to get."""
+    with contextlib.suppress(DockerError):
+        shown = await show(docker, name)
+        labels = (shown["Config"].get("Labels") or {}) if shown else {}
+        if shown and {EXECUTION_LABEL, RUN_LABEL} & labels.keys() and not shown["State"]["Running"]:
+            await remove(docker, name)
 
 
 async def remove(docker: Docker, container: str) -> None:

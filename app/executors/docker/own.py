@@ -1,4 +1,4 @@
-"""A step's own container: made, followed, signalled, found again, removed (DAG format 4.4).
+"""A step's own container: made, followed, signalled, found again, removed (DAG format 4.4; 1.30, 3.3).
 
 It carries the execution's name as a label and outlives the server. Its log is read from the first byte on, and what
 the step's files hold of it already is passed over; so nothing is lost or doubled when another server goes on.
@@ -16,12 +16,12 @@ import msgspec
 from aiodocker import Docker, DockerError
 
 from app.executors import stopping
-from app.executors.contract import EXIT_NOT_FOUND, Job, StepError, Streams
+from app.executors.contract import Job, StepError, Streams
 from app.executors.docker import engine
 from app.executors.docker.engine import GONE, STDOUT, UNREACHABLE, reason
 from app.executors.docker.note import ContainerNote, encode, way_to_daemon
 
-LABEL = "dagbook.execution"
+LABEL = engine.EXECUTION_LABEL
 _PATIENCE_SECONDS = 30.0  # how long a daemon that does not answer may be restarting
 _LOOK_SECONDS, _SOON_SECONDS = 0.5, 0.02
 _LAST_SECONDS = 5.0
@@ -64,12 +64,8 @@ async def _remove_leftovers(docker: Docker, job_id: str, name: str) -> None:
     """Remove what a server that died made and did not begin, and the ended container of an earlier step."""
     for found in await engine.find(docker, f"{LABEL}={job_id}"):
         await engine.remove(docker, found)
-    if not name:
-        return
-    with contextlib.suppress(DockerError):
-        shown = await docker.containers.container(name).show()
-        if LABEL in (shown["Config"].get("Labels") or {}) and not shown["State"]["Running"]:
-            await engine.remove(docker, name)
+    if name:
+        await engine.make_room(docker, name)
 
 
 async def _carry_out(docker: Docker, note: ContainerNote, streams: Streams) -> int:
@@ -110,8 +106,7 @@ async def _start(docker: Docker, note: ContainerNote) -> None:
         if error.status == UNREACHABLE:
             raise
         await engine.remove(docker, note.container)
-        code = EXIT_NOT_FOUND if "executable file not found" in str(error.message) else 1
-        raise StepError(f"the container could not be started: {reason(error)}", exit_code=code) from error
+        raise StepError(f"the container could not be started: {reason(error)}") from error
 
 
 async def _copy_log(docker: Docker, note: ContainerNote, streams: Streams, *, tty: bool) -> bool:

@@ -1,4 +1,4 @@
-"""What the daemon is told about a container, from a step's config or from the DAG's ``container``. Pure."""
+"""What the daemon is told about a container, from a step's config or from a ``container`` of step or DAG. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.executors.config import Config
-from app.executors.contract import SetupError, Site
+from app.executors.contract import Job, SetupError, Site
 from app.spec import paths
 from app.spec.model import Container
 
@@ -32,7 +32,7 @@ _STARTUPS, _RESTARTS = ("keepalive", "entrypoint", "command"), ("", "no", "alway
 _KEEPALIVE = ["/bin/sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"]
 
 
-def of_step(config: Config, command: Sequence[str], labels: Mapping[str, str]) -> dict[str, Any]:
+def of_config(config: Config, command: Sequence[str], labels: Mapping[str, str]) -> dict[str, Any]:
     """Make the body that creates a step's own container; raises SetupError."""
     body = spelled(config, "container")
     host = spelled(config, "host")
@@ -91,6 +91,11 @@ def environment(config: Config, key: str) -> list[str]:
     return list(config.texts(key))
 
 
+def environment_of(container: Container) -> list[str]:
+    """Write the variables of a container as the daemon reads them."""
+    return [f"{pair.name}={pair.value}" for pair in container.env]
+
+
 def _labels(value: object) -> dict[str, str]:
     return Config({"labels": value}, "docker: container").mapping("labels") if value else {}
 
@@ -101,25 +106,38 @@ def of_run(container: Container, site: Site, labels: Mapping[str, str]) -> dict[
         raise SetupError(
             f"container: restartPolicy: expected no, always or unless-stopped, found {container.restart_policy!r}"
         )
+    body = _of_container(container, labels, base=site.work_dir, home=site.home)
+    if container.restart_policy:
+        body["HostConfig"]["RestartPolicy"] = {"Name": container.restart_policy}
+    return {**body, **_startup(container)}
+
+
+def of_step(container: Container, job: Job, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Make the body that creates the container of one step, which runs the step's command; raises SetupError.
+
+    It is never restarted: the end of the command is the end of the step.
+    """
+    body = _of_container(container, labels, base=str(job.cwd), home=job.site.home)
+    return {**body, "Cmd": [job.program, *job.args]} if job.program else body
+
+
+def _of_container(container: Container, labels: Mapping[str, str], *, base: str, home: str) -> dict[str, Any]:
     ports = [_port(text) for text in container.ports]
     host: dict[str, Any] = {
-        "Binds": [_bind(text, site) for text in container.volumes],
+        "Binds": [_bind(text, base, home) for text in container.volumes],
         "PortBindings": {port: [binding] for port, binding in ports if binding},
     }
     if container.network:
         host["NetworkMode"] = container.network
-    if container.restart_policy:
-        host["RestartPolicy"] = {"Name": container.restart_policy}
-    body: dict[str, Any] = {
+    return {
         "Image": container.image,
-        "Env": [f"{pair.name}={pair.value}" for pair in container.env],
+        "Env": environment_of(container),
         "User": container.user,
         "WorkingDir": container.working_dir,
         "ExposedPorts": {port: {} for port, _ in ports},
         "Labels": dict(labels),
         "HostConfig": host,
     }
-    return {**body, **_startup(container)}
 
 
 def _startup(container: Container) -> dict[str, Any]:
@@ -136,7 +154,7 @@ def _startup(container: Container) -> dict[str, Any]:
             raise SetupError(f"container: startup: expected {', '.join(_STARTUPS)}, found {other!r}")
 
 
-def _bind(text: str, site: Site) -> str:
+def _bind(text: str, base: str, home: str) -> str:
     """Make a volume's source absolute when it is a path; a bare name is a named volume."""
     source, colon, rest = text.partition(":")
     target, _, mode = rest.partition(":")
@@ -145,7 +163,7 @@ def _bind(text: str, site: Site) -> str:
             f"container: volumes: {text!r} is not of the form source:target, with :ro or :rw at most behind it"
         )
     if source.startswith(("/", ".", "~")):
-        source = paths.resolve(source, base=site.work_dir, home=site.home)
+        source = paths.resolve(source, base=base, home=home)
     return f"{source}:{rest}"
 
 

@@ -1,7 +1,7 @@
 """The container that all steps of a run share: made by the first that needs it, removed after the run (2.13).
 
-It carries the run's name, so two steps, or two servers one after the other, find the same one: the daemon refuses
-the second of a name.
+It has a name, its own or the run's, so two steps, or two servers one after the other, find the same one: the daemon
+refuses the second of a name. One that others have started is only waited for.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from aiodocker import Docker, DockerError
 
 from app.executors.contract import SetupError, Site, StepError, write_private
 from app.executors.docker import engine, image, payload
-from app.executors.docker.engine import CONFLICT, GONE
+from app.executors.docker.engine import CONFLICT
 from app.executors.docker.note import RunNote, encode, way_to_daemon
 from app.spec.model import Container
 from app.spec.pattern import compile_expression
 
-LABEL = "dagbook.run"
+LABEL = engine.RUN_LABEL
 _READY_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
 _STOP_SECONDS = 2
 _LOG_TAIL_BYTES = 1024
 _WAITS = ("running", "healthy")
+_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 
 
 async def provide(docker: Docker, wanted: Container, site: Site) -> str:
     """Give the id of the run's container, made and ready; raises SetupError and StepError."""
     pattern = _check(wanted)
-    name = f"dagbook-{site.run}"
-    shown = await _show(docker, name) or await _create(docker, name, wanted, site)
+    name = wanted.name or f"dagbook-{site.run}"
+    shown = await _show(docker, name, site.run) or await _create(docker, name, wanted, site)
     container: str = shown["Id"]
     if shown["State"]["Status"] == "created":
         with engine.explained("the container of the run could not be started"):
@@ -59,13 +60,26 @@ def _check(wanted: Container) -> re.Pattern[str] | None:
     raise SetupError(f"container: logPattern: {wanted.log_pattern!r} is no regular expression")
 
 
-async def _show(docker: Docker, name: str) -> dict[str, Any] | None:
-    try:
-        return await docker.containers.container(name).show()
-    except DockerError as error:
-        if error.status == GONE:
-            return None
-        raise
+async def await_running(docker: Docker, name: str) -> str:
+    """Give the id of a container that others have started, as soon as it runs; raises SetupError."""
+    if not _REFERENCE.fullmatch(name):
+        raise SetupError(f"container: exec: {name!r} is no name or id of a container")
+    status = ""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_READY_SECONDS):
+            while True:
+                shown = await engine.show(docker, name)
+                if shown is not None and shown["State"]["Running"]:
+                    return str(shown["Id"])
+                status = f"does not run ({shown['State']['Status']})" if shown else "is not there"
+                await asyncio.sleep(_LOOK_SECONDS)
+    raise SetupError(f"container {name!r} {status or 'is not shown'}, after {_READY_SECONDS:g} seconds; start it")
+
+
+async def _show(docker: Docker, name: str, run: str) -> dict[str, Any] | None:
+    """Look at the container of a name, if it is that of the run."""
+    shown = await engine.show(docker, name)
+    return shown if shown and (shown["Config"].get("Labels") or {}).get(LABEL) == run else None
 
 
 async def _create(docker: Docker, name: str, wanted: Container, site: Site) -> dict[str, Any]:
@@ -74,11 +88,16 @@ async def _create(docker: Docker, name: str, wanted: Container, site: Site) -> d
     await image.provide(docker, needed, site)
     if not wanted.keep_container:
         _keep_note(site)
+    if wanted.name:
+        await engine.make_room(docker, name)
     try:
         await engine.create(docker, body, name=name, platform=wanted.platform)
     except DockerError as error:
-        if error.status != CONFLICT:  # another step was faster: there is only one of the name
+        # Another step may have been faster: there is only one of the name.
+        shown = await _show(docker, name, site.run) if error.status == CONFLICT else None
+        if shown is None:
             raise StepError(f"the container of the run could not be created: {engine.reason(error)}") from error
+        return shown
     with engine.explained("the container of the run was not found"):
         return await docker.containers.container(name).show()
 

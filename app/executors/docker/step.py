@@ -1,4 +1,4 @@
-"""A step in a container: one of its own, one that runs already, or the run's (DAG format 4.4)."""
+"""A step in a container: one of its own, one that runs already, or the run's (DAG format 4.4; 1.30, 3.3)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from app.executors.contract import Job, SetupError, StepError, Streams
 from app.executors.docker import engine, exec_instance, image, own, payload, run_container
 from app.executors.docker.engine import GONE
 from app.executors.docker.note import ContainerNote, ExecNote, RunNote, decode
+from app.spec.model import Container
 
 _PULLS = {
     **{word: word for word in ("always", "missing", "never")},
@@ -29,6 +30,8 @@ async def run(job: Job, streams: Streams) -> int:
 
 
 async def _run(job: Job, streams: Streams) -> int:
+    if job.container is not None:
+        return await _run_in_the_steps(job, job.container, streams)
     if not job.config:
         return await _run_in_the_runs(job, streams)
     config = Config(job.config, "docker")
@@ -76,15 +79,44 @@ async def abandon(data: bytes) -> None:
                 await run_container.remove(docker, note.run)
 
 
+async def _run_in_the_steps(job: Job, container: Container, streams: Streams) -> int:
+    async with engine.connect(job.site.docker) as docker:
+        if container.exec:
+            return await _run_in_running(docker, container, job, streams)
+        if not container.image:
+            raise SetupError("container: neither exec nor image is left of it once its variables are replaced")
+        wanted = own.Wanted(
+            body=payload.of_step(container, job, {own.LABEL: job.id}),
+            name=container.name,
+            platform=container.platform,
+            remove=not container.keep_container,
+        )
+        needed = image.Image(name=container.image, pull=container.pull_policy, platform=container.platform)
+        await image.provide(docker, needed, job.site)
+        return await own.run(docker, job, wanted, streams)
+
+
+async def _run_in_running(docker: Docker, container: Container, job: Job, streams: Streams) -> int:
+    """Run the command in a container that was started by others, once it runs."""
+    exec_instance.check_command(job)
+    running = await run_container.await_running(docker, container.exec)
+    options = exec_instance.Options(
+        user=container.user, working_dir=container.working_dir, env=tuple(payload.environment_of(container))
+    )
+    return await exec_instance.run(docker, running, job, options, streams)
+
+
 async def _run_in_the_runs(job: Job, streams: Streams) -> int:
     container = job.site.container
     if container is None:
         raise SetupError(
-            "docker: neither the step nor its DAG says in which container; give image or containerName in "
-            "executor.config, or container in the DAG"
+            "docker: neither the step nor its DAG says in which container; give container to the step or "
+            "the DAG, or image or containerName in executor.config"
         )
     exec_instance.check_command(job)
     async with engine.connect(job.site.docker) as docker:
+        if container.exec:
+            return await _run_in_running(docker, container, job, streams)
         running = await run_container.provide(docker, container, job.site)
         return await exec_instance.run(docker, running, job, exec_instance.Options(), streams)
 
@@ -115,7 +147,7 @@ def _read_image(config: Config) -> image.Image:
 def _read_container(job: Job, config: Config, name: str) -> own.Wanted:
     command = [job.program, *job.args] if job.program else []
     return own.Wanted(
-        body=payload.of_step(config, command, {own.LABEL: job.id}),
+        body=payload.of_config(config, command, {own.LABEL: job.id}),
         name=name,
         platform=config.text("platform").strip(),
         remove=payload.removes_itself(config),

@@ -14,7 +14,7 @@ from app.executors.contract import SetupError
 from app.runs.dry import policies
 from app.runs.dry.facts import DryRun, Fact, Part
 from app.runs.dry.held import Held
-from app.runs.dry.step import Called, StepReader, name_of, pairs_text
+from app.runs.dry.step import Called, StepReader, name_of, pairs_text, say_container
 from app.runs.dry.walk import walk
 from app.runs.environment import RunEnvironment
 from app.runs.inputs import Place, evaluate_inputs
@@ -118,7 +118,7 @@ def _settings(dag: Dag) -> Iterator[tuple[str, str]]:
     yield "time limit", policies.seconds(dag.timeout_seconds) if dag.timeout_seconds > 0 else ""
     yield "pause", f"{policies.seconds(dag.delay_seconds)} between steps" if dag.delay_seconds else ""
     yield "at a time", f"{dag.max_active_steps} steps" if dag.max_active_steps > 0 else ""
-    yield "container", dag.container.image if dag.container else ""
+    yield "container", say_container(dag.container) if dag.container else ""
 
 
 def _environment(definition: Definition, dag: Dag, inputs: RunInputs, place: Place, held: Held) -> RunEnvironment:

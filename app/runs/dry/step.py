@@ -23,7 +23,7 @@ from app.runs.environment import Moment, RunEnvironment
 from app.runs.evaluation import evaluate
 from app.spec import references, words
 from app.spec.expand import ExpansionError, Mode, StepFacts
-from app.spec.model import Pair, Step
+from app.spec.model import Container, Pair, Step
 from app.spec.params import describe
 from app.spec.scope import StepScope
 
@@ -119,9 +119,11 @@ class StepReader:
             self._tell(facts, *_command_facts(texts))
         else:
             config = await environment.evaluate_config(step.executor.config, scope, moment)
-            self._tell(
-                facts, *_executor_facts(step, texts, held.show_config(config), await environment.evaluate_site())
-            )
+            site = await environment.evaluate_site()
+            if step.container is not None:
+                container = await environment.evaluate_container(step.container, scope, moment)
+                site = msgspec.structs.replace(site, container=container)
+            self._tell(facts, *_executor_facts(step, texts, held.show_config(config), site))
             registry.find(kind)
         self._tell(facts, Fact("env", pairs_text(env)), Fact("directory", cwd if cwd != environment.work_dir else ""))
         for label, text in (("stdout to", step.stdout), ("stderr to", step.stderr)):
@@ -207,7 +209,12 @@ def _executor_facts(step: Step, texts: ShellTexts, config: Mapping[str, Any], si
     if kind == "ssh" and site.ssh is not None:
         yield Fact("ssh", f"{site.ssh.user}@{site.ssh.host}:{site.ssh.port}")
     if kind in ("docker", "container") and site.container is not None:
-        yield Fact("container", site.container.image)
+        yield Fact("container", say_container(site.container))
+
+
+def say_container(container: Container) -> str:
+    """Tell what a container is made from, or which one it is."""
+    return f"{container.exec}, which runs already" if container.exec else container.image
 
 
 def _call_facts(step: Step, params: tuple[str, ...]) -> Iterator[Fact]:

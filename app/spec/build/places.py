@@ -1,38 +1,76 @@
-"""Where steps work: containers, registries and remote hosts (DAG format 2.13 to 2.15)."""
+"""Where steps work: containers, registries and remote hosts (DAG format 2.13 to 2.15; 1.30, 3)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from app.spec.build.field import Field, describe
+from app.spec.build.hints import listed
 from app.spec.build.pairs import env
-from app.spec.build.scalars import boolean, is_number, lowered, text, texts, trimmed
+from app.spec.build.scalars import (
+    FALSE_WORDS,
+    TRUE_WORDS,
+    boolean,
+    is_number,
+    loose_boolean,
+    render_scalar,
+    render_scalars,
+    text,
+)
 from app.spec.build.scalars import port as any_port
 from app.spec.build.shape import Shape, object_of
 from app.spec.model import Container, Ssh
 
-_TRUE = ("1", "t", "T", "true", "True", "TRUE")
-_FALSE = ("0", "f", "F", "false", "False", "FALSE")
 POLICIES: dict[object, str] = {
     **{word: word for word in ("always", "missing", "never")},
-    **dict.fromkeys(_TRUE, "always"),
-    **dict.fromkeys(_FALSE, "never"),
+    **dict.fromkeys(sorted(TRUE_WORDS), "always"),
+    **dict.fromkeys(sorted(FALSE_WORDS), "never"),
+    "": "",
 }
 _CREDENTIALS = ("username", "password", "auth")
 
 
 def container(field: Field) -> Container | None:
-    """Read the container of a run; it must name an image."""
+    """Read a container: the name of one that runs already, or a map that names either that or an image."""
+    if isinstance(field.value, str):
+        name = field.value.strip()
+        if not name:
+            field.refuse("is empty; name a container that runs already, or give a map with image")
+        return Container(exec=name) if name else None
     said = CONTAINER.read(field)
     if said is None:
         return None
-    fields = said.fields
-    fields["working_dir"] = fields.pop("work_dir", "") or fields.get("working_dir", "")
-    if not fields.get("image"):
-        if not said.refused("image"):
-            field.refuse("a container needs an image; name one")
-        return None
-    return Container(**fields)
+    fields = {name: value for name, value in said.fields.items() if value}
+    if work_dir := fields.pop("work_dir", ""):
+        fields["working_dir"] = work_dir
+    fault = _fault_of_container(fields)
+    if fault and not said.refused("exec", "image"):
+        field.refuse(fault)
+    return None if fault or said.refused("exec", "image") else Container(**fields)
+
+
+def _fault_of_container(fields: dict[str, Any]) -> str:
+    """Say what is wrong with a container as a whole; an empty text when nothing is."""
+    if fields.get("exec") and fields.get("image"):
+        return "exec and image cannot stand together: name a container that runs already, or what one is made from"
+    if not fields.get("exec"):
+        return "" if fields.get("image") else "a container needs an image, or exec with the name of one that runs"
+    wrong = [key for key, name in ONLY_WITH_IMAGE.items() if fields.get(name)]
+    if not wrong:
+        return ""
+    return f"{listed(wrong)} cannot stand beside exec, whose container runs already; leave out, or give image instead"
+
+
+def container_of_step(field: Field) -> Container | None:
+    """Read the container of one step; what only has an effect on the container of a run is warned of."""
+    found = container(field)
+    if found is None or found.exec or not isinstance(field.value, dict):
+        return found
+    spellings = {key.lower(): name for key, name in _ONLY_OF_RUNS.items()}
+    for key, entry in field.entries():
+        if getattr(found, spellings.get(key.lower(), ""), None):
+            entry.warn("has no effect in the container of a step, which runs the step's command alone")
+    return found
 
 
 def registry_auths(field: Field) -> dict[str, str | dict[str, str]] | None:
@@ -74,26 +112,56 @@ def _ssh_port(field: Field) -> str | None:
     return None
 
 
+def _stripped(field: Field) -> str | None:
+    found = render_scalar(field)
+    return None if found is None else found.strip()
+
+
+def _word(field: Field) -> str | None:
+    found = _stripped(field)
+    return None if found is None else found.lower()
+
+
+def _pattern(field: Field) -> str | None:
+    """Read an expression in which blanks count, unless there is nothing else."""
+    found = render_scalar(field)
+    return "" if found is not None and not found.strip() else found
+
+
 CONTAINER = Shape(
     {
-        "image": ("image", text),
+        "exec": ("exec", _stripped),
+        "image": ("image", _stripped),
+        "name": ("name", _stripped),
         "pullPolicy": ("pull_policy", _pull_policy),
         "env": ("env", env),
-        "volumes": ("volumes", texts),
-        "user": ("user", text),
-        "workingDir": ("working_dir", text),
-        "workDir": ("work_dir", text),
-        "platform": ("platform", text),
-        "network": ("network", text),
-        "ports": ("ports", texts),
-        "keepContainer": ("keep_container", boolean),
-        "startup": ("startup", lowered),
-        "command": ("command", texts),
-        "waitFor": ("wait_for", lowered),
-        "logPattern": ("log_pattern", text),
-        "restartPolicy": ("restart_policy", trimmed),
+        "volumes": ("volumes", render_scalars),
+        "user": ("user", _stripped),
+        "workingDir": ("working_dir", _stripped),
+        "workDir": ("work_dir", _stripped),
+        "platform": ("platform", _stripped),
+        "network": ("network", _stripped),
+        "ports": ("ports", render_scalars),
+        "keepContainer": ("keep_container", loose_boolean),
+        "startup": ("startup", _word),
+        "command": ("command", render_scalars),
+        "waitFor": ("wait_for", _word),
+        "logPattern": ("log_pattern", _pattern),
+        "restartPolicy": ("restart_policy", _stripped),
     },
+    wanted="the name of a container that runs already, or a map with exec or image",
+    is_open=True,
 )
+_ONLY_OF_RUNS = {
+    key: name
+    for key, name in CONTAINER.names.items()
+    if name in ("startup", "command", "wait_for", "log_pattern", "restart_policy")
+}
+ONLY_WITH_IMAGE = {
+    key: name
+    for key, name in CONTAINER.names.items()
+    if name not in ("exec", "image", "user", "working_dir", "work_dir", "env")
+}
 SSH = Shape(
     {
         "user": ("user", text),

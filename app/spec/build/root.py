@@ -13,7 +13,7 @@ from app.spec.build.places import container, registry_auths, ssh
 from app.spec.build.scalars import boolean, integer, non_zero, text, text_map, text_or_texts, trimmed
 from app.spec.build.schedules import schedule
 from app.spec.build.secrets import secrets
-from app.spec.build.shape import Said, Shape, any_list, any_map, ignored, object_of
+from app.spec.build.shape import Said, Shape, any_list, any_map, any_text_or_map, ignored, object_of
 from app.spec.build.step import STEP, build_step, read_step
 from app.spec.build.steps import read_steps
 from app.spec.build.tracing import otel
@@ -183,7 +183,8 @@ ROOT = Shape(
     elsewhere=dict.fromkeys(set(STEP.keys) - {"dir"}, "a step") | dict.fromkeys(_HANDLER_NAMES, "handlerOn"),
 )
 _METADATA = ROOT.replace(
-    dict.fromkeys(("handlerOn", "container", "ssh", "smtp", "errorMail", "infoMail"), any_map)
+    dict.fromkeys(("handlerOn", "ssh", "smtp", "errorMail", "infoMail"), any_map)
     | dict.fromkeys(("steps", "preconditions", "precondition", "otel", "dotenv", "shell", "registryAuths"), ignored)
+    | {"container": any_text_or_map}
     | {"secrets": any_list},
 )

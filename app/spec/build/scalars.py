@@ -8,6 +8,8 @@ from app.spec.build import hints
 from app.spec.build.field import Field
 from app.spec.values import render
 
+TRUE_WORDS = frozenset({"1", "t", "T", "true", "True", "TRUE"})
+FALSE_WORDS = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 _FIRST_TOO_LARGE = 2**63
 
 
@@ -23,12 +25,6 @@ def trimmed(field: Field) -> str | None:
     """Read a text without the blanks around it."""
     found = text(field)
     return None if found is None else found.strip()
-
-
-def lowered(field: Field) -> str | None:
-    """Read a word in any case of letters."""
-    found = text(field)
-    return None if found is None else found.strip().lower()
 
 
 def boolean(field: Field) -> bool | None:
@@ -139,6 +135,25 @@ def render_scalar(field: Field) -> str | None:
         field.expect("a text or a number")
         return None
     return render(field.value)
+
+
+def render_scalars(field: Field) -> tuple[str, ...] | None:
+    """Read a list of scalars as texts; one alone is a list of one, a blank text is none."""
+    if not isinstance(field.value, list):
+        found = render_scalar(field)
+        return None if found is None else (found,) if found.strip() else ()
+    rendered = [render_scalar(item) for item in field.items()]
+    return tuple(entry for entry in rendered if entry is not None)
+
+
+def loose_boolean(field: Field) -> bool | None:
+    """Read true or false, also as a text or a number; an empty text is false."""
+    value = field.value
+    if is_number(value):
+        return bool(value)
+    if isinstance(value, str) and value in TRUE_WORDS | FALSE_WORDS | {""}:
+        return value in TRUE_WORDS
+    return boolean(field)
 
 
 def is_number(value: object) -> bool:

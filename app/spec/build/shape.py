@@ -34,7 +34,7 @@ class Shape:
     """The keys of an object, in any case of letters, each with the name of what it becomes and its reader.
 
     ``wanted`` says what the object is to somebody who gave none; ``elsewhere`` leads from keys of other objects to
-    what these are.
+    what these are. One that ``is_open`` warns of unknown keys and ignores them.
     """
 
     def __init__(
@@ -43,15 +43,22 @@ class Shape:
         *,
         wanted: str = "",
         elsewhere: Mapping[str, str] = _NOTHING,
+        is_open: bool = False,
     ) -> None:
         self._keys = {key.lower(): (key, name, reader) for key, (name, reader) in keys.items()}
         self._wanted = wanted or ("a map with " + listed(list(keys)) if len(keys) <= _FEW else "a map")
         self._elsewhere = {key.lower(): what for key, what in elsewhere.items()}
+        self.is_open = is_open
 
     @property
     def keys(self) -> list[str]:
         """The keys in the spelling of the format."""
         return [key for key, _, _ in self._keys.values()]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The name of what each key becomes, by the key in the spelling of the format."""
+        return {key: name for key, name, _ in self._keys.values()}
 
     @property
     def readers(self) -> dict[str, Reader]:
@@ -61,7 +68,7 @@ class Shape:
     def replace(self, keys: Mapping[str, Reader]) -> Shape:
         """Make a shape of the same keys with other readers for some."""
         changed = {key: (name, keys.get(key, reader)) for key, name, reader in self._keys.values()}
-        return Shape(changed, wanted=self._wanted, elsewhere=self._elsewhere)
+        return Shape(changed, wanted=self._wanted, elsewhere=self._elsewhere, is_open=self.is_open)
 
     def read(self, field: Field) -> Said | None:
         """Read an object; None when it is none."""
@@ -72,7 +79,9 @@ class Shape:
         seen: dict[str, str] = {}
         for key, node in field.value.items():
             lower = key.lower()
-            if lower not in self._keys:
+            if lower not in self._keys and self.is_open:
+                warn_of_key(field.at(key, node), key, self.keys)
+            elif lower not in self._keys:
                 self._refuse(said, field, key)
             elif lower in seen:
                 field.refuse_key(key, f"is already given as {show(seen[lower])}")
@@ -119,8 +128,13 @@ def warn_of_unknown(field: Field, known: Sequence[str]) -> None:
     """Warn of the keys of a map that say nothing, in parts of the format where that is no error."""
     for key, entry in field.entries():
         if key not in known:
-            meant = meant_key(key, known) if field.report.may_hint() else ""
-            entry.warn("is ignored: the key is not known" + (f"; did you mean {meant}?" if meant else ""))
+            warn_of_key(entry, key, known)
+
+
+def warn_of_key(entry: Field, key: str, known: Sequence[str]) -> None:
+    """Warn of a key that says nothing, and say which one may be meant."""
+    meant = meant_key(key, known) if entry.report.may_hint() else ""
+    entry.warn("is ignored: the key is not known" + (f"; did you mean {meant}?" if meant else ""))
 
 
 def object_of(shape: Shape, make: Callable[..., object]) -> Reader:
@@ -143,6 +157,14 @@ def any_map(field: Field) -> object:
     if isinstance(field.value, dict):
         return field
     field.expect("a map")
+    return None
+
+
+def any_text_or_map(field: Field) -> object:
+    """Care only that a value is a text or a map."""
+    if isinstance(field.value, str | dict):
+        return field
+    field.expect("a text or a map")
     return None
 
 

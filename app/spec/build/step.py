@@ -12,6 +12,7 @@ from app.spec.build.conditions import preconditions
 from app.spec.build.field import Field, describe
 from app.spec.build.hints import near
 from app.spec.build.pairs import env, params
+from app.spec.build.places import container_of_step
 from app.spec.build.policies import continue_on, repeat, retry
 from app.spec.build.scalars import boolean, non_negative, text, text_map, text_or_texts, texts, trimmed
 from app.spec.build.shape import Said, Shape
@@ -110,6 +111,7 @@ STEP = Shape(
         "executor": ("executor", executor),
         "type": ("type", step_type),
         "config": ("config", config),
+        "container": ("container", container_of_step),
         "command": ("run_what", command),
         "script": ("script", trimmed),
         "shell": ("shell", shell),

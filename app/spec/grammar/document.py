@@ -7,14 +7,16 @@ from functools import cache
 
 from app.spec.build.conditions import CONDITION
 from app.spec.build.mail import MAIL, SMTP
-from app.spec.build.places import CONTAINER, SSH
+from app.spec.build.places import CONTAINER, ONLY_WITH_IMAGE, SSH
 from app.spec.build.policies import REPEAT, RETRY
 from app.spec.build.root import HANDLERS, MAIL_ON, ROOT, RUN_CONFIG
+from app.spec.build.scalars import FALSE_WORDS
 from app.spec.build.secrets import SECRET
 from app.spec.build.shape import Reader
 from app.spec.build.step import STEP
 from app.spec.grammar import texts
 from app.spec.grammar.values import (
+    BLANK,
     NOT_BLANK,
     NOTHING,
     OF_FIELD,
@@ -41,7 +43,7 @@ PARTS: dict[str, tuple[Mapping[str, Reader], Mapping[str, str], Collection[str]]
     "smtp": (SMTP.readers, texts.SMTP, ()),
     "mailOn": (MAIL_ON.readers, texts.MAIL_ON, ()),
     "mail": (MAIL.readers, texts.MAIL, ()),
-    "container": (CONTAINER.readers, texts.CONTAINER, ("image",)),
+    "container": (CONTAINER.readers, texts.CONTAINER, ()),
     "ssh": (SSH.readers, texts.SSH, ()),
     "secret": (SECRET.readers, texts.SECRET, ("name", "provider", "key")),
     "runConfig": (RUN_CONFIG.readers, texts.RUN_CONFIG, ()),
@@ -59,6 +61,8 @@ def schema() -> Json:
     parts = {name: _object(name, *part) for name, part in PARTS.items()}
     parts["handlerOn"]["not"] = _all_said("abort", "cancel")
     parts["repeatPolicy"] |= _repeat_needs()
+    parts["step"]["not"] = any_of(*(_all_said("container", key) for key in ("script", "shell", "call", "run")))
+    parts["container"] |= _container_needs()
     parts["condition"]["anyOf"] = [_said("condition"), _said("command")]
     parts["preconditions"] = any_of(
         TEXT,
@@ -110,6 +114,23 @@ def _repeat_needs() -> Json:
         "if": {"required": ["repeat"], "properties": {"repeat": {"enum": ["while", "until"]}}},
         "then": any_of(_said("condition"), _said("exitCode")),
     }
+
+
+def _container_needs() -> Json:
+    """Ask for an image or a container that runs, whose keys are only some; keys of later formats are passed over."""
+    empty, is_false = any_of(BLANK, {"enum": [[]]}), any_of(BLANK, {"enum": [False, 0, *sorted(FALSE_WORDS)]})
+    nothing_else = {
+        f"^{any_case(key)}$": is_false if key == "keepContainer" else empty for key in sorted(ONLY_WITH_IMAGE)
+    }
+    return {
+        "additionalProperties": True,
+        "oneOf": [_filled("image"), _filled("exec") | {"patternProperties": nothing_else}],
+    }
+
+
+def _filled(key: str) -> Json:
+    """Ask for a key in any case of letters whose value is no blank text."""
+    return {"not": {"patternProperties": {f"^{any_case(key)}$": BLANK}}}
 
 
 def _steps() -> Json:

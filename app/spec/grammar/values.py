@@ -22,6 +22,7 @@ from app.spec.build import tracing as tracing_reader
 from app.spec.build.calls import EXECUTOR_KEYS
 from app.spec.build.policies import CONTINUE_ON
 from app.spec.build.root import DAG_TYPES
+from app.spec.build.scalars import FALSE_WORDS, TRUE_WORDS
 from app.spec.build.schedules import ACTIONS
 from app.spec.build.shape import Reader
 from app.spec.build.step import SIGNALS
@@ -39,11 +40,16 @@ NUMBER: Json = {"type": "number", "minimum": -_LARGEST, "exclusiveMaximum": _LAR
 WHOLE: Json = {"type": "integer"}
 LIST: Json = {"type": "array"}
 TEXTS: Json = {"type": "array", "items": TEXT}
+BLANK: Json = {"type": ["string", "null"], "pattern": r"^\s*$"}
 NUMBERS: Json = {"type": "array", "items": NUMBER}
 MAP: Json = {"type": "object"}
 TEXT_MAP: Json = {"type": "object", "additionalProperties": TEXT}
 NOTHING: Json = {"type": "null"}
 _CRON = r"^\s*((CRON_)?TZ=\S+\s+)?\S+(\s+\S+){4}\s*$"
+_CONTAINER_TEXTS = (
+    *("exec", "image", "name", "user", "workingDir", "workDir", "platform", "network"),
+    *("startup", "waitFor", "logPattern", "restartPolicy"),
+)
 _DURATION = r"^[-+]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$"
 
 
@@ -98,6 +104,8 @@ _env = any_of(
 _text_or_texts = any_of(TEXT, TEXTS)
 _words_of_a_shell = any_of(TEXT, LIST)
 _scalar = any_of(TEXT, {"type": "number"}, FLAG)
+_scalars = any_of(*_scalar["anyOf"], {"type": "array", "items": any_of(*_scalar["anyOf"], NOTHING)})
+_container = any_of(NOT_BLANK, reference("container"))
 _port = any_of(TEXT, {"type": "number"})
 _item = any_of(TEXT, {"type": "number"}, MAP | {"additionalProperties": _scalar})
 _items = any_of(NOT_BLANK, {"type": "array", "items": _item, "minItems": 1})
@@ -140,7 +148,6 @@ _otel = _known(OTEL, _otel_values, _otel_values, others=True)
 OF_READER: dict[Reader, Json] = {
     scalars.text: TEXT,
     scalars.trimmed: TEXT,
-    scalars.lowered: TEXT,
     scalars.boolean: FLAG,
     scalars.integer: NUMBER,
     scalars.natural: NUMBER,
@@ -148,6 +155,9 @@ OF_READER: dict[Reader, Json] = {
     scalars.non_negative: NUMBER | {"minimum": 0},
     scalars.integers: NUMBERS,
     scalars.texts: TEXTS,
+    scalars.loose_boolean: any_of(FLAG, {"type": "number"}, {"enum": sorted(TRUE_WORDS | FALSE_WORDS | {""})}),
+    scalars.render_scalar: _scalar,
+    scalars.render_scalars: _scalars,
     scalars.text_or_texts: _text_or_texts,
     scalars.text_map: TEXT_MAP,
     scalars.exact_text_map: TEXT_MAP,
@@ -170,7 +180,8 @@ OF_READER: dict[Reader, Json] = {
     schedules.schedule: _schedule,
     mail.smtp: reference("smtp"),
     mail.mail: reference("mail"),
-    places.container: reference("container"),
+    places.container: _container,
+    places.container_of_step: _container,
     places.registry_auths: any_of(TEXT, MAP),
     places.ssh: reference("ssh"),
     secrets.secrets: {"type": "array", "items": reference("secret")},
@@ -189,7 +200,7 @@ OF_FIELD: dict[tuple[str, str], Json] = {
     ("step", "output"): TEXT,
     ("step", "signalOnStop"): {"enum": sorted(SIGNALS)},
     ("mail", "to"): any_of(TEXT, LIST),
-    ("container", "image"): FILLED,
+    **{("container", key): _scalar for key in _CONTAINER_TEXTS},
     ("container", "pullPolicy"): {"enum": [*places.POLICIES, True, False]},
     ("ssh", "port"): _port,
     ("retryPolicy", "limit"): any_of(WHOLE, TEXT),

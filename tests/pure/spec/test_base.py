@@ -73,6 +73,21 @@ def test_each_kind_of_value_has_its_rule(base: str, own: str, field: str, value:
             {"container.image": "b", "container.volumes": ("v", "w"), "container.command": ("d",)},
         ),
         (
+            "container: {image: a, volumes: [v], name: n}",
+            "container: {exec: b, user: u}",
+            {"container.exec": "b", "container.image": "", "container.volumes": (), "container.name": ""},
+        ),
+        (
+            "container: {exec: a, env: [A=1]}",
+            "container: {image: b}",
+            {"container.exec": "", "container.image": "b", "container.env": ()},
+        ),
+        (
+            "container: {exec: a, user: u, env: [A=1]}",
+            "container: {exec: b, env: [B=2]}",
+            {"container.exec": "b", "container.user": "u", "container.env": (Pair("A", "1"), Pair("B", "2"))},
+        ),
+        (
             "container: {image: a, startup: entrypoint, waitFor: healthy}",
             "container: {image: b}",
             {"container.startup": "entrypoint", "container.wait_for": "healthy"},

@@ -38,7 +38,6 @@ MISSPELLED = [
     "steps: [{cmd: echo}]",
     in_step("retryPolicy: {limit: 1, interval: 5}"),
     "secrets: [{nam: A, provider: env, key: K}]",
-    "container: {imge: x}",
     "preconditions: {conditon: x}",
 ]
 VALUES = [
@@ -49,7 +48,7 @@ VALUES = [
     ("maxActiveRuns: '5'", "take the quotes off"),
     ("timeoutSec: 5m", "; write 300"),
     (in_step("timeoutSec: 1h30m"), "; write 5400"),
-    ("container: {image: x, volumes: /a:/b}", '; write ["/a:/b"]'),
+    (in_step("shellPackages: curl"), '; write ["curl"]'),
     (in_step("retryPolicy: {limit: 1, intervalSec: 1, exitCode: 7}"), "; write [7]"),
     ("steps: echo", '; write ["echo"]'),
     ("steps: {a: echo}", "a step such as {command: echo hello}"),

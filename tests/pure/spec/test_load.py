@@ -132,7 +132,7 @@ class TestMetadata:
             "foo: 1",
             "timeoutSec: x",
             "schedule: never",
-            "container: text",
+            "container: 5",
             "secrets: {}",
             "handlerOn: []",
             "name: a b",
