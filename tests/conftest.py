@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import secrets
 import shutil
@@ -35,6 +36,16 @@ def pytest_collection_finish() -> None:
     """Take what was loaded out of garbage collection: it stays, and looking at it again and again costs."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _root_logger_as_it_was() -> Iterator[None]:
+    """Commands that a test runs in this process send the log to a stderr that is closed after the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 class Copies(Protocol):

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from app.executors.blanks import is_blank
 from app.executors.process import Waiting
 from app.runs import execution, foresight, work
 from app.runs.foresight import Foresight
 from app.runs.node import NodeWork
+from app.runs.spool_identity import is_identity
 from tests.app.dagbook import Dagbook, Ended, client_of, serving
 from tests.app.shims import shim_of
 from tests.waiting import come_true, until_gone, until_written
@@ -88,7 +90,8 @@ async def until_cleared(directory: Path) -> None:
     """Wait until nothing of the run is left, which is seen to after its end was stored."""
 
     async def look() -> bool:
-        return all(path.name.startswith("blank_") for path in (directory / "home" / "spool").iterdir())
+        found = (directory / "home" / "spool").iterdir()
+        return all(is_blank(path) or is_identity(path) for path in found)
 
     await come_true(look)
 

@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,15 +11,6 @@ from app.runs.masking import Masker
 from app.telemetry.later import tell_later, write_waiting
 from app.telemetry.logging import configure, masked_log
 from tests.waiting import come_true
-
-
-@pytest.fixture(autouse=True)
-def _root_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def logged(log_format: str, level: str = "info") -> io.StringIO:
