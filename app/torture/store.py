@@ -66,7 +66,7 @@ def query_all(url: str, statements: Mapping[str, str]) -> dict[str, Sequence[Any
 def everything(url: str, home: Path) -> bytes:
     """Give all that the database holds; on SQLite its files as they lie on the disk."""
     if url.startswith("sqlite"):
-        return b"".join(path.read_bytes() for path in home.glob("dagbook.sqlite3*"))
+        return b"".join(path.read_bytes() for path in home.glob("dagbook.sqlite3*") if path.is_file())
     tables = query(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     texts = {
         row.tablename: f"SELECT set_config('bytea_output', 'escape', false), t::text FROM {row.tablename} t"  # noqa: S608 - its own tables

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -69,19 +70,26 @@ def test_no_execution_begins_twice_whatever_becomes_of_spools_homes_and_containe
     assert sum(changes.hit.values()) > 0, "no change met a running step: the test has shown nothing"
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose path leaves room for that of a socket: a killed server's would be elsewhere, and be left there."""
+    with tempfile.TemporaryDirectory(prefix="dagbook-") as directory:
+        yield Path(directory)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_torture_that_is_interrupted_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_torture_that_is_interrupted_leaves_nothing_behind(short_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "app", "torture", "--kills", "1000", "--runs", "1000", "--seed", "1"]
     torture = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=ROOT, env=os.environ | {"TMPDIR": str(short_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
-        wait_for("a step", lambda: [*tmp_path.glob("dagbook-torture-*/witness")])
+        wait_for("a step", lambda: [*short_path.glob("dagbook-torture-*/witness")])
         torture.send_signal(number)
         _, told = torture.communicate(timeout=60)
     finally:
         torture.kill()
         torture.wait()
     assert (torture.returncode, told.decode().splitlines()[-1]) == (1, "Error: interrupted")
-    assert [*tmp_path.iterdir()] == []
-    assert processes.with_argument(str(tmp_path)) == []
+    assert [*short_path.iterdir()] == []
+    assert processes.with_argument(str(short_path)) == []
