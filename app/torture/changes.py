@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import secrets
-import shutil
 import sqlite3
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import NamedTuple
 
 from app.db.url import sqlite_path
@@ -76,6 +77,7 @@ class Changes:
         self._script = ground.directory / "step.sh"
         self._mark = f"torture-{secrets.token_hex(8)}"
         self._progress = Progress(tell)
+        self._host = ""  # of containers, once one has got another
         self._homes = 1
         self._home = ground.directory / "home-1"
         # Not in the home: that is lost in some rounds, and the database with it would be no trial.
@@ -97,7 +99,9 @@ class Changes:
                 self._progress(f"{number} of {self._rounds} changes; steps met: {sum(self.hit.values())}")
                 self._begin(server)
                 self._end(server, change)
-                server = self._serve(change, host=f"pod-{number}" if change.renamed else "")
+                if change.renamed:
+                    self._host = f"pod-{number}"
+                server = self._serve(change)
                 found += self._await_take_over(change)
                 if [one.container for one in order[number : number + 2]] == [False, True]:
                     found += self._look(server)
@@ -128,10 +132,10 @@ class Changes:
             "seconds until all runs had a new owner, median, p95, most": spread(self.seconds),
         }
 
-    def _serve(self, change: Change, *, host: str = "") -> Server:
+    def _serve(self, change: Change) -> Server:
         log = self._directory / "servers.log"
         if change.container:
-            return NamespaceServer(self._home, self._url, log=log, host=host).start()
+            return NamespaceServer(self._home, self._url, log=log, host=self._host).start()
         return Server(self._home, self._url, log=log).start()
 
     def _begin(self, server: Server) -> None:
@@ -155,11 +159,15 @@ class Changes:
         else:
             server.terminate()
         if change.loses_spool:
-            shutil.rmtree(self._home / "spool")
+            self._lose(self._home / "spool")
         if change.loses_home:
-            shutil.rmtree(self._home)
+            self._lose(self._home)
         if change.moves:
             self._move()
+
+    def _lose(self, folder: Path) -> None:
+        """Take a folder away at once: one that is removed file by file meets steps that still write."""
+        folder.rename(Path(tempfile.mkdtemp(prefix="lost-", dir=self._directory)) / folder.name)
 
     def _move(self) -> None:
         self._homes += 1
