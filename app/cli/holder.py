@@ -49,7 +49,7 @@ _BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProt
 class Mode(Enum):
     """What a command does with a file that it holds."""
 
-    DRIVE = auto()  # take up runs, and answer other commands
+    DRIVE = auto()  # adopt and run runs, and answer other commands
     QUEUE = auto()  # let runs wait in queues, and change these
     LOOK = auto()  # nothing with runs
 
@@ -210,7 +210,7 @@ class Holder(httpx.AsyncBaseTransport):
         except httpx.TimeoutException as error:
             raise click.ClickException(f"{owner} does not answer") from error
         except httpx.ConnectError:
-            pass
+            pass  # nothing was sent: the holder has ended or does not listen yet, so the caller asks again
         except _BROKEN as error:
             if not _may_be_repeated(request):
                 self._owner = None
@@ -247,7 +247,7 @@ class Holder(httpx.AsyncBaseTransport):
             self._leaving = None
 
     async def _close(self) -> None:
-        """Give the file up: runs that are not over are let go of in order, and the next holder adopts them."""
+        """Release the file: unfinished runs are detached in order, and the next holder adopts them."""
         door, self._door, self._server = self._door, None, None
         try:
             if self._lock is not None:

@@ -61,7 +61,7 @@ class DatabaseUnavailable(Exception):  # noqa: N818  # a state of the world, not
     """The database cannot be used right now; the same call may succeed later.
 
     A connection lost while a commit was under way leaves open whether the commit took
-    place: whoever repeats a write has to look first. ``reason`` may be told to everybody; ``detail`` names users and
+    place: whoever repeats a write has to look first. ``reason`` is safe for every client; ``detail`` names users and
     tables, and is for logs and terminals.
     """
 

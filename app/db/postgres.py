@@ -135,7 +135,7 @@ class Postgres:
 def postgres_arguments(url: URL, application: str, schema: str) -> dict[str, Any]:
     """Return what every connection to PostgreSQL is opened with; raises ``DatabaseUnavailable``.
 
-    The search path is the schema alone, whatever is set for the role or the database.
+    The search path is the schema only; settings of the role or the database do not count.
     """
     if (path := root_certificate(url)) is not None:
         _check_certificate(path)

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 # Any number will do, as long as all versions of Dagbook agree on it.
 _ADVISORY_LOCK = 0x44616762
-# Below deadlock_timeout, which is a second unless somebody changed it: in a deadlock the upgrade gives way before
+# Below deadlock_timeout (one second by default): in a deadlock the upgrade gives way before
 # PostgreSQL looks for a victim, so servers and their requests lose nothing but this time.
 _LOCK_MILLISECONDS = 500
 _NOT_IN_TIME = "55P03"

@@ -60,7 +60,7 @@ def is_open_to_all(settings: Settings) -> bool:
 
 @asynccontextmanager
 async def open_server(settings: Settings, kind: str, address: str) -> AsyncIterator[Server]:
-    """Open the database and start what runs in the background; on leaving, let go of everything in order."""
+    """Open the database and start the background services; on exit, stop them and detach runs in order."""
     provider = await find_provider(settings)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:

@@ -6,6 +6,7 @@ restored from a backup, a copied home and a container without its volume have an
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -32,7 +33,7 @@ def open_spool(directory: Path) -> str:
         (directory / _FILE).unlink()  # it holds no id
         found = _create(directory)
     if found is None:
-        raise OSError(f"the spool {directory} cannot keep its identity")
+        raise OSError(errno.EIO, "the identity of the spool cannot be stored", str(directory / _FILE))
     return found
 
 

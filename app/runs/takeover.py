@@ -51,7 +51,7 @@ def loss_of(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta,
     if attempt.owner is None or attempt.owner_pid is None:
         return Loss("no owner") if me.labels is None else None
     if attempt.owner == me.id:
-        return Loss("nobody drives it") if attempt.opened_at + _ACCEPTING < now else None
+        return Loss("it has no runner here") if attempt.opened_at + _ACCEPTING < now else None
     if sole:
         return Loss("its owner has given up the database file")
     return _loss_of_another(attempt, me, now, grace)
