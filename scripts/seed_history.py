@@ -31,7 +31,6 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import BindParameter, bindparam, select, update
 
-from app.clock import now
 from app.db import lookup
 from app.db.base import Base
 from app.db.database import Database, ReadConnection, WriteConnection
@@ -39,11 +38,9 @@ from app.db.models import Node, Run, RunAttempt, RunEvent, RunInput, RunTag
 from app.db.repositories import dags
 from app.db.repositories.dags import DagFilter
 from app.db.upgrade import upgrade
-from app.main.wiring import make_writer
 from app.settings import read
 from app.spec.library import Library, definition_row
 from app.spec.model import Dag
-from app.upkeep.run_blocks import RunBlocks
 
 # How many runs go together: a server that is at work on the same database waits for such a transaction, on SQLite
 # with its own ones and on PostgreSQL with what it tells the live feed.
@@ -53,7 +50,6 @@ AT_ONCE = {"sqlite": 1, "postgresql": 2}
 LED_BY = 1000  # keys in one statement
 CACHE_KIB = 100_000
 TOLD_EVERY_SECONDS = 5.0
-TOLD_FROM = 10_000  # runs after which the last part takes seconds
 # Nobody needs to wait for the disk; and without statistics, which so many new rows have none of, PostgreSQL would
 # rather go through a whole table than look for a thousand runs.
 POSTGRES_SETTINGS = ("synchronous_commit", "enable_seqscan")
@@ -375,10 +371,6 @@ async def seed(file: Path) -> int:
     try:
         history = History(file)
         await _store_all(database, history, told)
-        if told.stored > TOLD_FROM:
-            print("writing the lists of DAGs with many runs", file=sys.stderr)
-        # A server would do so within a minute or two; who measures wants it now.
-        await RunBlocks(database, make_writer(settings), now, pauses=False).run_once()
     except (LineError, OSError) as error:
         print(f"{error}; {told.stored} runs are stored", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Long texts as they are stored, packed by zstd: those of logs from some length on, and those of blocks of runs.
+"""Long texts of logs as they are stored, packed by zstd.
 
 Writing 1 MiB of text costs SQLite four times as long as packing it and writing what is left, a tenth of it as a rule,
 and what is not written has neither to be synced nor kept.
@@ -18,22 +18,12 @@ _of_thread = threading.local()  # neither of zstd's contexts may be used by two 
 
 def pack(text: str) -> bytes | None:
     """Return a text packed, or None when it is stored as it is."""
-    return pack_bytes(text.encode()) if len(text) >= PACK_FROM else None
+    return _compressor().compress(text.encode()) if len(text) >= PACK_FROM else None
 
 
 def unpack(text: str, packed: bytes | None) -> str:
     """Return the text of a row that has either."""
-    return text if packed is None else unpack_bytes(packed).decode()
-
-
-def pack_bytes(data: bytes) -> bytes:
-    """Return data packed, however short it is."""
-    return _compressor().compress(data)
-
-
-def unpack_bytes(packed: bytes) -> bytes:
-    """Return what was packed."""
-    return _decompressor().decompress(packed)
+    return text if packed is None else _decompressor().decompress(packed).decode()
 
 
 def _compressor() -> zstandard.ZstdCompressor:

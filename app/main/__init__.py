@@ -75,7 +75,6 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
         if kind == SERVER:
             server.audit_sealer.start()
             server.parts.retention.start()
-            server.run_blocks.start()
         server.parts.feed.start()
         server.forgetting.start()
         if settings.scheduler_enabled and kind == SERVER:
@@ -84,7 +83,6 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
             yield server
         finally:
             await server.scheduler.stop()
-            await server.run_blocks.stop()
             await server.parts.retention.stop()
             await server.bell.stop()
             await server.dispatcher.stop()

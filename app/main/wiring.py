@@ -16,11 +16,9 @@ from app.api.local import LocalUser
 from app.api.log_search import LogSearch
 from app.api.next_runs import NextRuns
 from app.api.remote_nodes import Nodes
-from app.api.run_texts import form_of, write_runs
 from app.api.totals import Totals as RunTotals
 from app.clock import now
 from app.db.database import Database
-from app.db.repositories.block_store import Writer
 from app.db.repositories.services import SERVER, WORKER
 from app.db.url import sqlite_path
 from app.definitions.revisions import Revisions
@@ -62,7 +60,6 @@ from app.upkeep.doctor import Doctor
 from app.upkeep.limits import Said, Totals
 from app.upkeep.policies import Defaults, Policies
 from app.upkeep.retention import Retention
-from app.upkeep.run_blocks import RunBlocks
 from app.upkeep.set_limits import DagLimits
 
 if TYPE_CHECKING:
@@ -82,7 +79,6 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Nodes
     audit_sealer: AuditSealer
     forgetting: Forgetting
-    run_blocks: RunBlocks
     scheduler: Scheduler
     bell: Bell
     recorder: Recorder
@@ -143,7 +139,6 @@ def build(settings: Settings, database: Database, identity: Identity, provider: 
         nodes=nodes,
         audit_sealer=AuditSealer(database, ground.sealer, now),
         forgetting=Forgetting(database, settings.changes_retention_seconds, now),
-        run_blocks=RunBlocks(database, make_writer(settings), now),
         scheduler=Scheduler(database, ticker, timely, identity, now, supervisor.hurry),
     )
 
@@ -191,11 +186,6 @@ def _parts(
         now=now,
         version=__version__,
     )
-
-
-def make_writer(settings: Settings) -> Writer:
-    """Make what writes blocks of runs as this server's lists show them."""
-    return Writer(form=form_of(settings.tz), write=partial(write_runs, zone=settings.tz))
 
 
 def _retention(settings: Settings, database: Database, library: Library, ground: Ground) -> Retention:

@@ -20,7 +20,7 @@ from app.db.revision import revise
 
 revision, down_revision, branch_labels, depends_on = "{later}", "{head}", None, None
 breaking = {breaking}
-TRIGGERS = ("0009", "0017")
+TRIGGERS = "0009"
 
 
 def upgrade() -> None:

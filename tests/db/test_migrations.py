@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from app.db.base import Base
 from app.db.check import _describe_postgresql, _describe_sqlite, check, split_definition
 from app.db.database import Database, WriteConnection
-from app.db.models import DagRetention, DagSetting, RunBlock, ScheduleMark
+from app.db.models import DagRetention, DagSetting, ScheduleMark
 from app.db.packing import pack
 from app.db.repositories import run_keys
 from app.db.repositories.run_filter import RunFilter
@@ -211,32 +211,6 @@ async def waiting(url: str, order: str) -> list[tuple[str, int]]:
     statement = f"SELECT r.run_id, q.priority FROM queue_entries q JOIN runs r ON r.id = q.run_id {order}"  # noqa: S608 - of this file
     async with open_for_migration(url, writes=False) as connection:
         return [(row.run_id, row.priority) for row in await connection.exec_driver_sql(statement)]
-
-
-async def test_blocks_of_runs_go_with_0017_and_no_run(empty_url: str) -> None:
-    await upgrade(empty_url)
-    await run_in(empty_url, add_block)
-    await downgrade(empty_url, "0016")
-    await run_in(empty_url, remove_runs)
-    await upgrade(empty_url)
-    await run_in(empty_url, add_block)
-    async with open_for_migration(empty_url, writes=False) as connection:
-        counts = await connection.exec_driver_sql(
-            "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM run_blocks)"
-        )
-        assert tuple(counts.one()) == (1, 1)
-    assert await check(empty_url) == []
-
-
-def add_block(connection: WriteConnection) -> None:
-    add_run_in(connection, RunStatus.SUCCEEDED)
-    times = {"newest": NOW, "oldest": NOW}
-    add(connection, RunBlock, dag_name="etl", **times, runs=1, places=b"[]", form="1 UTC", items=b"{}")
-
-
-def remove_runs(connection: WriteConnection) -> None:
-    for table in ("runs", "definitions"):
-        run_sql(connection, f"DELETE FROM {table}")  # noqa: S608 - of this file
 
 
 async def test_runs_from_before_0016_are_found_by_how_long_they_took(empty_url: str) -> None:

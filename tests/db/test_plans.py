@@ -13,7 +13,6 @@ from app.db.base import Base
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.repositories import (
     audit,
-    block_store,
     dags,
     figures,
     history,
@@ -25,7 +24,6 @@ from app.db.repositories import (
     transitions,
 )
 from app.db.repositories.audit import AuditFilter
-from app.db.repositories.block_store import Stale, Writer
 from app.db.repositories.dags import DagFilter
 from app.db.repositories.run_filter import Page, Place, RunFilter
 from app.engine.status import RunStatus
@@ -43,7 +41,6 @@ from tests.db.rows import (
     rehearse,
 )
 
-WRITER = Writer(form="any", write=lambda runs: [b"{}" for _ in runs])
 _Work = Callable[[ReadConnection], object]
 
 
@@ -99,10 +96,7 @@ def searched(wanted: RunFilter) -> _Work:
         lambda connection: runs.get(connection, "etl", "r1"),
         lambda connection: run_list.find(connection, RunFilter(since=NOW)),
         lambda connection: run_list.find(connection, RunFilter(name="etl")),
-        lambda connection: run_list.find_page(connection, RunFilter(name="etl", since=NOW), Page(form="any")),
-        lambda connection: block_store.find_due(connection, NOW),
-        lambda connection: block_store.find_stale(connection, 9),
-        lambda connection: block_store.renew(WriteConnection(connection), Stale("etl", NOW), WRITER),
+        lambda connection: run_list.find(connection, RunFilter(name="etl", since=NOW)),
         lambda connection: runs.find_live(connection, "etl"),
         lambda connection: history.find_newest(connection, "etl", 30),
         lambda connection: history.find_nodes(connection, [1, 2, 3]),

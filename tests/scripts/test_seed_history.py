@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from app.db.database import Database
-from app.db.models import RunBlock
 from app.db.repositories import history, run_list, runs
 from app.db.repositories.run_filter import RunFilter
 from app.engine.history import Change, fold
@@ -94,14 +92,6 @@ async def test_a_stored_dag_with_the_same_steps_is_what_its_runs_work_from(
         assert shown["dagRuns"][-1]["nodes"][0]["step"]["description"] == "kept"
         assert shown["dagRuns"][0]["nodes"] == []
         assert (await client.get("/dag-runs/etl/r1/log")).status_code == 200
-
-
-async def test_a_long_history_is_ready_to_be_listed(database_url: str, database: Database, tmp_path: Path) -> None:
-    file = tmp_path / "history.jsonl"
-    file.write_text("".join(_line(f"r{number}") for number in range(40)))
-    assert (await _seed(database_url, file))[0] == 0
-    blocks = await database.read(lambda connection: connection.execute(select(RunBlock.dag_name, RunBlock.runs)).all())
-    assert [tuple(block) for block in blocks] == [("etl", 40)]
 
 
 async def test_runs_that_are_there_are_passed_over(database_url: str, file: Path) -> None:

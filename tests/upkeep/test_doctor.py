@@ -32,10 +32,6 @@ BREAKS: dict[str, Sequence[str]] = {
         VALUES (1, 'start', :early, 'gone', 'skipped', FALSE, :early)""",
         "UPDATE runs SET trigger = 'schedule' WHERE id = :over",
     ],
-    "block-has-its-runs": [
-        """INSERT INTO run_blocks (dag_name, newest, oldest, runs, places, form, items)
-        VALUES ('etl', :late, :early, 1, '[]', '1 UTC', '{}')"""
-    ],
     "over-run-closed-attempt": ["UPDATE run_attempts SET closed_at = NULL WHERE run_id = :over"],
     "open-run-open-attempt": ["UPDATE run_attempts SET closed_at = :late WHERE run_id = :runs"],
     "run-has-its-attempt": ["UPDATE runs SET attempt = 2 WHERE id = :over"],

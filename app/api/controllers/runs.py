@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
@@ -22,7 +22,6 @@ from app.api.present import listed_run, run_details, time_text
 from app.api.queues import waiting_for
 from app.api.requests import ApiRequest
 from app.api.run_search import REPEATED, RunSearch, is_possible, is_short
-from app.api.run_texts import form_of, write_list
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, DAGRunSummary, Log, StartedRun, StartInline
 from app.auth.caller import Caller
 from app.auth.origin import Action
@@ -116,16 +115,11 @@ async def _list(request: ApiRequest, parts: Parts, search: RunSearch, wanted: Ru
     if not is_possible(wanted):
         return Response(DAGRuns(dag_runs=[]))
     read = parts.database.glance if is_short(wanted) else parts.database.read
-    page = replace(search.page, form=form_of(parts.zone))
-    found = await read(lambda connection: run_list.find_page(connection, wanted, page))
+    found = await read(lambda connection: run_list.find_page(connection, wanted, search.page))
     shown = [listed_run(run, parts.zone) for run in found.runs]
     if not await explain_waiting(parts, shown, [run[0] for run in found.runs]):
         remember(request.scope)  # what a run waits for may change with time alone
-    cursor = search.cursor(found.next)
-    if not found.written:
-        return Response(DAGRuns(dag_runs=shown, next_cursor=cursor))
-    # The framework sends a body that is written already as it is.
-    return Response(cast(DAGRuns, write_list(shown, found.written, cursor)))
+    return Response(DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next)))
 
 
 async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Sequence[int]) -> bool:

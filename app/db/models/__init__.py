@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from app.db.models.audit import AuditEntry, AuditSeal
-from app.db.models.block import RunBlock
 from app.db.models.change import Change
 from app.db.models.definition import Dag, DagRevision, Definition
 from app.db.models.log import LogChunk
@@ -32,7 +31,6 @@ __all__ = [
     "Removal",
     "Run",
     "RunAttempt",
-    "RunBlock",
     "RunError",
     "RunEvent",
     "RunInput",

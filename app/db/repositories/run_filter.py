@@ -62,15 +62,11 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of a list is wanted; a bounded one may end early, with a place to go on.
-
-    Whoever names a ``form`` takes runs that are written in it, too.
-    """
+    """Which part of a list is wanted; a bounded one may end early, with a place to go on."""
 
     limit: int = MOST_RUNS
     after: Place | None = None
     bounded: bool = False
-    form: str = ""
 
 
 class Lead(msgspec.Struct, frozen=True):

@@ -36,9 +36,7 @@ from app.db.database import ReadConnection
 from app.db.models.run import Run
 from app.db.models.search import RunError
 from app.db.prepared import Prepared
-from app.db.repositories import run_blocks
 from app.db.repositories.reading import seconds
-from app.db.repositories.run_blocks import Written
 from app.db.repositories.run_filter import (
     MOST_RUNS,
     Lead,
@@ -81,14 +79,10 @@ class Listed(NamedTuple):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A page of runs, each with the values of ``Listed``, and where the next page begins, if there is more to see.
-
-    Further runs are ``written`` already, in the form that the page asked for: each time before so many of ``runs``.
-    """
+    """A page of runs, each with the values of ``Listed``, and where the next page begins, if there is more to see."""
 
     runs: Sequence[Sequence[Any]]
     next: Place | None = None
-    written: Sequence[tuple[int, Written]] = ()
 
 
 _root, _parent = aliased(Run), aliased(Run)
@@ -129,8 +123,7 @@ def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) 
 def find_page(connection: ReadConnection, wanted: RunFilter, page: Page) -> Found:
     """Return a page of runs, newest first, ties by run id."""
     if wanted.sub_runs == "include":
-        plain = msgspec.structs.replace(page, form="")
-        return _merge(connection, [find_page(connection, one, plain) for one in _apart(wanted)], page)
+        return _merge(connection, [find_page(connection, one, page) for one in _apart(wanted)], page)
     if not wanted.name_part or wanted.sub_runs == "only":
         return _find(connection, wanted, page)
     names = find_names(connection, wanted.name_part)
@@ -189,8 +182,6 @@ def find_names(connection: ReadConnection, part: str) -> list[str]:
 def _find(connection: ReadConnection, wanted: RunFilter, page: Page, names: Sequence[str] = ()) -> Found:
     usual = {name: value for name in _USUAL if (value := getattr(wanted, name)) is not None}
     if not page.bounded and not names and wanted == RunFilter(**usual):
-        if page.form and wanted.name is not None and wanted.status is None:
-            return _find_written(connection, wanted, page)
         return _cut(connection, _rows_of_usual(connection, usual, page.limit + 1), page)
     found = parts(connection.dialect.name, wanted, names)
     few = find_few(connection, wanted, bounded=page.bounded)
@@ -214,46 +205,6 @@ def _find(connection: ReadConnection, wanted: RunFilter, page: Page, names: Sequ
 def _rows_of_usual(connection: ReadConnection, usual: dict[str, Any], most: int) -> _Runs:
     statement = _usual(connection.dialect.name, tuple(usual))
     return statement.find(connection, {**usual, "most": most})
-
-
-def _find_written(connection: ReadConnection, wanted: RunFilter, page: Page) -> Found:
-    """Look for runs of one DAG in blocks first: there one row is a hundred runs."""
-
-    def read(since: datetime | None, before: datetime | None, most: int) -> _Runs:
-        given = {"name": wanted.name, "since": since, "before": before}
-        return _rows_of_usual(connection, {name: value for name, value in given.items() if value is not None}, most)
-
-    pieces = run_blocks.find(connection, wanted, page.limit + 1, page.form, read)
-    return _cut_pieces(connection, pieces, page)
-
-
-def _cut_pieces(connection: ReadConnection, pieces: Sequence[_Runs | Written], page: Page) -> Found:
-    runs: list[Sequence[Any]] = []
-    written: list[tuple[int, Written]] = []
-    room = page.limit
-    for piece in pieces:
-        if len(piece) and not room:
-            break
-        if isinstance(piece, Written):
-            written.append((len(runs), piece.first(room)))
-        else:
-            runs.extend(piece[:room])
-        room -= min(room, len(piece))
-    if sum(map(len, pieces)) <= page.limit:
-        return Found(runs, None, written)
-    is_last = bool(written) and written[-1][0] == len(runs)
-    last = written[-1][1].last_place() if is_last else _place(connection, runs[-1])
-    return Found(runs, last, written)
-
-
-def find_between(
-    connection: ReadConnection, name: str, after: datetime | None, last: datetime, most: int
-) -> Sequence[Sequence[Any]]:
-    """Return the newest root runs of a DAG that were created after one instant and up to another."""
-    statement = _select(connection.dialect.name, "exclude").where(Run.dag_name == name, Run.created_at <= last)
-    if after is not None:
-        statement = statement.where(Run.created_at > after)
-    return connection.execute(_ordered(statement).limit(most)).all()
 
 
 def _find_among(

@@ -5,7 +5,7 @@ Each counts on one state of the database, seen in one transaction: what a commit
 
 from __future__ import annotations
 
-from app.upkeep.invariants import blocks, definitions, history, logs, nodes, queues, references, runs, schedules
+from app.upkeep.invariants import definitions, history, logs, nodes, queues, references, runs, schedules
 from app.upkeep.invariants.check import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -17,7 +17,6 @@ CHECKS: tuple[Check, ...] = (
     *schedules.CHECKS,
     *definitions.CHECKS,
     *references.CHECKS,
-    *blocks.CHECKS,
 )
 
 __all__ = ["CHECKS", "Check"]
