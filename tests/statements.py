@@ -1,4 +1,4 @@
-"""Hearing of every statement that SQLAlchemy gives to a driver, those that go past it otherwise included."""
+"""Hearing of every statement that SQLAlchemy gives to a driver, and of the writes that otherwise bypass it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Note = Callable[[str, Any, bool], object]
 
 @contextmanager
 def heard(note: Note) -> Iterator[None]:
-    """Call ``note`` before each statement; on SQLite, prepared ones take the way of all others meanwhile."""
+    """Call ``note`` before each statement; on SQLite, prepared writes go through SQLAlchemy meanwhile."""
 
     def hear(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
         note(statement, parameters, many)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, insert, literal_column, select
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from app.db.database import Database, WriteConnection
@@ -74,21 +74,15 @@ async def test_nothing_is_executed_for_no_rows(shared_database: Database) -> Non
     await rehearse(shared_database, look)
 
 
-async def test_a_query_finds_rows(shared_database: Database) -> None:
-    prepared = Prepared(select(Service.id, Service.pid_started).where(Service.id == bindparam("wanted")))
-
-    def look(connection: WriteConnection) -> None:
-        Prepared(insert(Service)).store(connection, [_service("a"), _service("b")])
-        assert [tuple(row) for row in prepared.find(connection, {"wanted": "b"})] == [("b", 2**40)]
-
-    await rehearse(shared_database, look)
-
-
 async def test_each_dialect_has_its_statement(shared_database: Database) -> None:
-    prepared = Prepared({name: select(literal_column(f"'{name}'")) for name in ("sqlite", "postgresql")})
+    services = insert(Service)
+    prepared = Prepared({name: services.values(kind=name) for name in ("sqlite", "postgresql")})
 
     def look(connection: WriteConnection) -> None:
-        assert prepared.find(connection, {})[0][0] == connection.dialect.name
+        row = _service("a")
+        del row["kind"]
+        prepared.store(connection, [row])
+        assert connection.scalar(select(Service.kind)) == connection.dialect.name
 
     await rehearse(shared_database, look)
 
@@ -105,31 +99,6 @@ async def test_a_row_that_lacks_a_column_is_refused(shared_database: Database) -
     def look(connection: WriteConnection) -> None:
         with pytest.raises(KeyError, match="kind"):
             Prepared(insert(Service)).store(connection, [_service("a"), {"id": "b"}])
-
-    await rehearse(shared_database, look)
-
-
-async def test_a_query_gives_what_sqlalchemy_gives(shared_database: Database) -> None:
-    query = select(*RunInput.__table__.columns, literal_column("7").label("seven"))
-    one = query.where(RunInput.run_id == bindparam("key"))
-
-    def look(connection: WriteConnection) -> None:
-        key = add_whole_run(connection)
-        row = {"run_id": key, "params": {"z": [1]}, "env": [], "dotenv": [], "work_dir": "/", "keep_dir": True}
-        Prepared(insert(RunInput)).store(connection, [row])
-        expected = [dict(found) for found in connection.execute(one, {"key": key}).mappings()]
-        assert [dict(found) for found in Prepared(one).rows(connection, key=key)] == expected != []
-        assert Prepared(one).row(connection, key=0) is None
-
-    await rehearse(shared_database, look)
-
-
-async def test_times_of_a_query_are_instants(shared_database: Database) -> None:
-    times = Prepared(select(Service.heartbeat_at, Service.stopped_at).where(Service.id == bindparam("service")))
-
-    def look(connection: WriteConnection) -> None:
-        Prepared(insert(Service)).store(connection, [_service("a")])
-        assert times.row(connection, service="a") == {"heartbeat_at": NOON, "stopped_at": None}
 
     await rehearse(shared_database, look)
 

@@ -26,7 +26,6 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.definition import Dag, DagRevision, Definition
-from app.db.prepared import Prepared
 from app.db.repositories import changes
 from app.db.repositories.reading import Row, all_rows, first_row
 
@@ -44,7 +43,7 @@ _columns = (
 
 _Select = Select[*tuple[Any, ...]]
 _with_text = select(*_columns).join(Definition, Definition.hash == Dag.definition_hash)
-_get = Prepared(_with_text.where(Dag.file_name == bindparam("file")))
+_get = _with_text.where(Dag.file_name == bindparam("file"))
 _get_by_key = _with_text.where(Dag.id == bindparam("key"))
 _names = select(Dag.file_name, Dag.dag_name, Dag.definition_hash)
 _find_files = _with_text.where(Dag.file_name.in_(bindparam("files", expanding=True)))
@@ -77,7 +76,7 @@ class TextRedactedError(Exception):
 
 def get(connection: ReadConnection, file_name: str) -> Row | None:
     """Return a stored DAG with its text."""
-    return _get.row(connection, file=file_name)
+    return first_row(connection, _get, file=file_name)
 
 
 def get_by_key(connection: ReadConnection, key: int) -> Row | None:

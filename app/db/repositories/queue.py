@@ -12,7 +12,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.queue import QueueEntry, QueuePause
 from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
-from app.db.prepared import Prepared
 from app.db.repositories import changes
 from app.db.repositories.reading import Row, all_rows, first_row
 from app.db.repositories.runs import SUMMARY
@@ -40,7 +39,7 @@ _names = _names.union_all(select(_next_name).where(_names.c.name.is_not(None)))
 _find_queues = select(_names.c.name).where(_names.c.name.is_not(None))
 _find_used = select(QueueEntry.queue).where(QueueEntry.queue.in_(bindparam("names", expanding=True))).distinct()
 _find_queues_of = select(QueueEntry.queue).where(QueueEntry.run_id.in_(bindparam("runs", expanding=True))).distinct()
-_find_next = Prepared(
+_find_next = (
     select(*_ENTRY, *_PAUSE)
     .join(Run, Run.id == QueueEntry.run_id)
     .outerjoin(QueuePause, QueuePause.queue == QueueEntry.queue)
@@ -120,7 +119,7 @@ def find_queues_of(connection: ReadConnection, runs: Iterable[int]) -> set[str]:
 
 def find_next(connection: ReadConnection, queue: str, most: int) -> Sequence[Row]:
     """Return the entries of a queue that are served next, in order, with the queue's pause."""
-    return _find_next.rows(connection, queue=queue, most=most)
+    return all_rows(connection, _find_next, queue=queue, most=most)
 
 
 def count_live(connection: ReadConnection, queues: Iterable[str]) -> dict[str, int]:

@@ -35,7 +35,6 @@ from app.db.base import UtcDateTime
 from app.db.database import ReadConnection
 from app.db.models.run import Run
 from app.db.models.search import RunError
-from app.db.prepared import Prepared
 from app.db.repositories.reading import seconds
 from app.db.repositories.run_filter import (
     MOST_RUNS,
@@ -109,10 +108,10 @@ _BY_NAME = {**_USUAL, "status": Run.status + literal_column("0") == bindparam("s
 
 
 @cache
-def _usual(dialect: str, narrowed: tuple[str, ...]) -> Prepared:
+def _usual(dialect: str, narrowed: tuple[str, ...]) -> _Select:
     looks = _BY_NAME if dialect == "sqlite" and "name" in narrowed else _USUAL
     statement = _select(dialect, "exclude").where(*[looks[name] for name in narrowed])
-    return Prepared(_ordered(statement).limit(bindparam("most", type_=Integer)))
+    return _ordered(statement).limit(bindparam("most", type_=Integer))
 
 
 def find(connection: ReadConnection, wanted: RunFilter, limit: int = MOST_RUNS) -> list[Listed]:
@@ -171,12 +170,12 @@ def _named(dialect: str) -> _Select:
     return select(NAMES.c.name).where(position(dialect, NAMES.c.name, bindparam("part", type_=String)) > 0)
 
 
-_names = Prepared({dialect: _named(dialect) for dialect in _SHOWN})
+_names = {dialect: _named(dialect) for dialect in _SHOWN}
 
 
 def find_names(connection: ReadConnection, part: str) -> list[str]:
     """Return the DAG names of root runs that hold a text."""
-    return [name for (name,) in _names.find(connection, {"part": part})]
+    return list(connection.scalars(_names[connection.dialect.name], {"part": part}))
 
 
 def _find(connection: ReadConnection, wanted: RunFilter, page: Page, names: Sequence[str] = ()) -> Found:
@@ -204,7 +203,7 @@ def _find(connection: ReadConnection, wanted: RunFilter, page: Page, names: Sequ
 
 def _rows_of_usual(connection: ReadConnection, usual: dict[str, Any], most: int) -> _Runs:
     statement = _usual(connection.dialect.name, tuple(usual))
-    return statement.find(connection, {**usual, "most": most})
+    return connection.execute(statement, {**usual, "most": most}).all()
 
 
 def _find_among(

@@ -14,7 +14,6 @@ from app.db.models.definition import Definition
 from app.db.models.node import Node
 from app.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from app.db.models.service import Service
-from app.db.prepared import Prepared
 from app.db.repositories.reading import Row, all_rows, first_row
 
 _RUNNING, _QUEUED = 1, 5
@@ -43,7 +42,7 @@ SUMMARY = (
 
 
 _OF_NAME = (Run.dag_name == bindparam("name"), Run.root_id.is_(None))
-_get = Prepared(select(*SUMMARY).where(*_OF_NAME, Run.run_id == bindparam("run")))
+_get = select(*SUMMARY).where(*_OF_NAME, Run.run_id == bindparam("run"))
 _get_sub_run = select(*SUMMARY, Run.error).where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
 _get_outputs = (
     select(*Node.__table__.columns)
@@ -74,7 +73,7 @@ _find_called = select(*SUMMARY).where(Run.parent_id == bindparam("parent"))
 # the name, of which there may be thousands.
 _live_keys = select(Run.id).where(*_OF_NAME, Run.status != _QUEUED, IS_ACTIVE)
 _find_live = select(Run.run_id).where(Run.id.in_(_live_keys.scalar_subquery()))
-_get_nodes = Prepared(
+_get_nodes = (
     select(*Node.__table__.columns)
     .where(Node.run_id == bindparam("run"), Node.attempt == bindparam("number"))
     .order_by(Node.position)
@@ -98,16 +97,14 @@ _find_seal_heads = (
     .distinct()
 )
 _last_seq = select(func.max(RunEvent.seq)).where(RunEvent.run_id == bindparam("run"))
-_get_attempt = Prepared(
-    select(*RunAttempt.__table__.columns).where(
-        RunAttempt.run_id == bindparam("run"), RunAttempt.number == bindparam("number")
-    )
+_get_attempt = select(*RunAttempt.__table__.columns).where(
+    RunAttempt.run_id == bindparam("run"), RunAttempt.number == bindparam("number")
 )
 
 
 def get(connection: ReadConnection, dag_name: str, run_id: str) -> Row | None:
     """Return the summary of a root run."""
-    return _get.row(connection, name=dag_name, run=run_id)
+    return first_row(connection, _get, name=dag_name, run=run_id)
 
 
 def get_sub_run(connection: ReadConnection, root: int, run_id: str) -> Row | None:
@@ -149,12 +146,12 @@ def find_live(connection: ReadConnection, dag_name: str) -> list[str]:
 
 def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[Row]:
     """Return the nodes of an attempt by position."""
-    return _get_nodes.rows(connection, run=run, number=attempt)
+    return all_rows(connection, _get_nodes, run=run, number=attempt)
 
 
 def get_attempt(connection: ReadConnection, run: int, number: int) -> Row | None:
     """Return an attempt."""
-    return _get_attempt.row(connection, run=run, number=number)
+    return first_row(connection, _get_attempt, run=run, number=number)
 
 
 def get_spec(connection: ReadConnection, definition_hash: str) -> tuple[str | None, str | None] | None:

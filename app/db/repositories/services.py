@@ -14,8 +14,7 @@ from app.db.base import UtcDateTime
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models.run import Run, RunAttempt
 from app.db.models.service import Service
-from app.db.prepared import Prepared
-from app.db.repositories.reading import Row, all_rows
+from app.db.repositories.reading import Row, all_rows, first_row
 
 SERVER, SCHEDULER, WORKER = "server", "scheduler", "worker"
 _FORGOTTEN = timedelta(seconds=30)  # api-behaviour ops 11, 47 and 48
@@ -42,11 +41,9 @@ _find_local_workers = select(
     Service.boot_id == bindparam("boot_id"),
     Service.pid_namespace == bindparam("pid_namespace"),
 )
-_find_silence = Prepared(
-    select(Service.heartbeat_at, Service.stopped_at).where(
-        Service.id == bindparam("service"),
-        or_(Service.stopped_at.is_not(None), Service.lease_until < bindparam("now", type_=UtcDateTime)),
-    )
+_find_silence = select(Service.heartbeat_at, Service.stopped_at).where(
+    Service.id == bindparam("service"),
+    or_(Service.stopped_at.is_not(None), Service.lease_until < bindparam("now", type_=UtcDateTime)),
 )
 _root, _parent = aliased(Run), aliased(Run)
 _find_tasks = (
@@ -123,7 +120,7 @@ class Silence(msgspec.Struct, frozen=True):
 
 def find_silence(connection: ReadConnection, service: str, now: datetime) -> Silence | None:
     """Return the silence of a process that has stopped or let its lease expire; None while it holds its lease."""
-    row = _find_silence.row(connection, service=service, now=now)
+    row = first_row(connection, _find_silence, service=service, now=now)
     return None if row is None else Silence(row["heartbeat_at"], row["stopped_at"] is not None)
 
 

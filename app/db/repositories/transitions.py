@@ -193,15 +193,14 @@ _REOPENED_INPUTS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_d
 _find_used = select(Run.dag_name, Run.run_id).where(
     tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
 )
-_find_whether_used = Prepared(
-    select(Run.id).where(Run.dag_name == bindparam("name"), Run.run_id == bindparam("run"), Run.root_id.is_(None))
-)
 _take_turns = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name"))))
 # Active runs are few, and runs of a name may be very many: the index of the former is the one to go by, but SQLite
 # takes that of names unless the name is hidden from it, and that of active runs only if it sees the statuses.
-_active = select(Run.dag_name, Run.queue, Run.status, func.count()).group_by(Run.dag_name, Run.queue, Run.status)
-_count_active = _active.where(Run.dag_name.in_(bindparam("names", expanding=True)), IS_ACTIVE)
-_count_active_of_one = Prepared(_active.where(Run.dag_name == bindparam("name"), IS_ACTIVE))
+_count_active = (
+    select(Run.dag_name, Run.queue, Run.status, func.count())
+    .where(Run.dag_name.in_(bindparam("names", expanding=True)), IS_ACTIVE)
+    .group_by(Run.dag_name, Run.queue, Run.status)
+)
 _lock_fences = (
     select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token)
     .where(
@@ -210,11 +209,6 @@ _lock_fences = (
         RunAttempt.closed_at.is_(None),
     )
     .order_by(RunAttempt.run_id)
-    .with_for_update()
-)
-_lock_fence = Prepared(
-    select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token)
-    .where(RunAttempt.run_id == bindparam("run"), RunAttempt.owner == bindparam("me"), RunAttempt.closed_at.is_(None))
     .with_for_update()
 )
 # Others may refer to the row meanwhile, so its key is not locked. Of a run that is being removed some is gone.
@@ -301,22 +295,13 @@ def take_turns(connection: WriteConnection, names: Iterable[str]) -> None:
 
 def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """Tell which of the (DAG name, run id) pairs root runs already have."""
-    pairs = set(keys)
-    if len(pairs) == 1:  # as in most groups; a statement that is made ready has no lists
-        (name, run_id) = next(iter(pairs))
-        return pairs if _find_whether_used.find(connection, {"name": name, "run": run_id}) else set()
-    return {(row[0], row[1]) for row in connection.execute(_find_used, {"pairs": list(pairs)})}
+    return {(row[0], row[1]) for row in connection.execute(_find_used, {"pairs": list(set(keys))})}
 
 
 def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[tuple[str, str], Activity]:
     """Count live and queued root runs by DAG name and queue."""
     found: dict[tuple[str, str], Activity] = {}
-    names = list(dag_names)
-    if len(names) == 1:
-        rows = _count_active_of_one.find(connection, {"name": names[0]})
-    else:
-        rows = connection.execute(_count_active, {"names": names}).all()
-    for name, queue, status, count in rows:
+    for name, queue, status, count in connection.execute(_count_active, {"names": list(dag_names)}):
         before = found.get((name, queue), Activity())
         queued = count if status == _QUEUED else 0
         found[name, queue] = Activity(live=before.live + count - queued, queued=before.queued + queued)
@@ -390,11 +375,8 @@ def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) ->
 
 def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:
     """Lock the open attempts among the fences that this owner still holds, in one order."""
-    runs = {fence.run for fence in fences}
-    if len(runs) == 1:  # what a group mostly is, and a statement that is made ready has no lists
-        rows: Sequence[Any] = _lock_fence.find(connection, {"run": runs.pop(), "me": owner})
-    else:
-        rows = connection.execute(_lock_fences, {"runs": list(runs), "me": owner}).all()
+    runs = list({fence.run for fence in fences})
+    rows = connection.execute(_lock_fences, {"runs": runs, "me": owner})
     return {Fence(run=row[0], attempt=row[1], token=row[2]) for row in rows}
 
 
