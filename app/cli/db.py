@@ -43,7 +43,7 @@ def current() -> int:
     if revision == head():
         click.echo(revision)
         return 0
-    require_known(revision)
+    require_known(settings.database_url, revision)
     click.echo(f"{revision or 'empty'} (newest is {head()})")
     return 1
 

@@ -33,7 +33,7 @@ async def check(url: str, *, schema: str = PUBLIC) -> list[str]:
     the same process. Raises ``UnusableDatabase``.
     """
     here = await current(url, schema=schema)
-    require_known(here)
+    require_known(url, here)
     if here != head():
         return [f"the database is at revision {here or 'none'}, this version of Dagbook works with {head()}"]
     wanted, found = await (_shapes_of_file(url) if sqlite_path(url) else _shapes_of_schema(url, schema))

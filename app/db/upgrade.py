@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -43,6 +44,8 @@ _log = logging.getLogger(__name__)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 _BUSY_MILLISECONDS = 60_000
+# Released revisions begin at 0100: lower numbers were used up before 0.1.0, by tables that nothing upgrades any more.
+_BEFORE_FIRST_RELEASE = re.compile(r"00\d\d")
 
 
 class UnknownRevision(UnusableDatabase):
@@ -52,6 +55,19 @@ class UnknownRevision(UnusableDatabase):
         super().__init__(
             f"the database is at revision {revision}, which is newer than this version of Dagbook (it works with "
             f"{head()}); use the version that upgraded the database, or a newer one"
+        )
+
+
+class ObsoleteDatabase(UnusableDatabase):
+    """The database was made by a development version of Dagbook before its first release."""
+
+    def __init__(self, url: str, revision: str) -> None:
+        remedy = "move that file away, and one is made in its place"
+        if sqlite_path(url) is None:
+            remedy = "use an empty schema (setting database_schema) or an empty database"
+        super().__init__(
+            f"{hide_password(url)} was made before Dagbook 0.1.0 (it is at revision {revision}) and cannot be "
+            f"upgraded; a new database is needed: {remedy}"
         )
 
 
@@ -71,7 +87,7 @@ async def upgrade(
         pending = [script.revision for script in scripts.iterate_revisions(revision, here or "base")]
         return pending[-1] if pending else None
 
-    await _walk(url, schema, _Walk(following, command.upgrade, sqlite_path(url), schema), patience)
+    await _walk(url, schema, _Walk(following, command.upgrade, url, schema), patience)
 
 
 async def downgrade(url: str, revision: str, *, schema: str = PUBLIC) -> None:
@@ -81,7 +97,7 @@ async def downgrade(url: str, revision: str, *, schema: str = PUBLIC) -> None:
         pending = list(scripts.iterate_revisions(here, revision)) if here else []
         return str(pending[0].down_revision or "base") if pending else None
 
-    await _walk(url, schema, _Walk(preceding, command.downgrade, sqlite_path(url), schema), PATIENCE_SECONDS)
+    await _walk(url, schema, _Walk(preceding, command.downgrade, url, schema), PATIENCE_SECONDS)
 
 
 async def current(url: str, *, schema: str = PUBLIC) -> str | None:
@@ -100,18 +116,19 @@ async def require_head(url: str, *, schema: str = PUBLIC) -> None:
     """Raise ``UnusableDatabase`` unless the database is at the revision that this version works with."""
     here = await current(url, schema=schema)
     if here != head():
-        require_known(here)
+        require_known(url, here)
         raise UnusableDatabase(
             f"{hide_password(url)} is at revision {here or 'none'} and this version of Dagbook works with {head()}; "
             "`dagbook db upgrade`, or a server of this version, brings it there"
         )
 
 
-def require_known(here: str | None, scripts: ScriptDirectory | None = None) -> None:
-    """Raise ``UnknownRevision`` for a revision that this version of Dagbook does not know."""
+def require_known(url: str, here: str | None, scripts: ScriptDirectory | None = None) -> None:
+    """Raise ``UnusableDatabase`` for a revision that this version of Dagbook does not know."""
     scripts = scripts or ScriptDirectory.from_config(build_config(None))
-    if here is not None and here not in {script.revision for script in scripts.walk_revisions()}:
-        raise UnknownRevision(here)
+    if here is None or here in {script.revision for script in scripts.walk_revisions()}:
+        return
+    raise ObsoleteDatabase(url, here) if _BEFORE_FIRST_RELEASE.fullmatch(here) else UnknownRevision(here)
 
 
 def head() -> str:
@@ -192,11 +209,11 @@ def _open_file(url: str, path: Path) -> Iterator[Connection]:
 class _Walk:
     """The way of a database from revision to revision."""
 
-    def __init__(self, step: Step, move: Callable[[Config, str], None], path: Path | None, schema: str) -> None:
-        """``path`` is the file of a SQLite database, which is copied before it is changed."""
+    def __init__(self, step: Step, move: Callable[[Config, str], None], url: str, schema: str) -> None:
         self._step = step
         self._move = move
-        self._path = path
+        self._url = url
+        self._path = sqlite_path(url)
         self._schema = schema
         self._scripts = ScriptDirectory.from_config(build_config(None))
         self._copied = False
@@ -207,7 +224,7 @@ class _Walk:
             if self._path is None:  # on SQLite BEGIN IMMEDIATE has done it
                 take_turn(connection, self._schema)
             here = read_revision(connection)
-            require_known(here, self._scripts)
+            require_known(self._url, here, self._scripts)
             target = self._step(self._scripts, here)
             if target is None:
                 return False

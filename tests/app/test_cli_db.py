@@ -10,6 +10,7 @@ import pytest
 
 from app.db.database import Database
 from app.db.upgrade import head
+from app.db.url import hide_password
 from tests.app.program import Said
 
 Command = Callable[..., Said]
@@ -51,10 +52,10 @@ def test_a_database_that_is_not_there_is_told(on: Command) -> None:
     assert "unavailable" in said.err
 
 
-async def _claim_a_later_version(database_url: str) -> None:
+async def _claim_revision(database_url: str, revision: str) -> None:
     database = await Database.open(database_url)
-    later = "UPDATE alembic_version SET version_num = '9999'"
-    await database.write(lambda connection: connection.exec_driver_sql(later))
+    claim = f"UPDATE alembic_version SET version_num = '{revision}'"  # noqa: S608 - of this file
+    await database.write(lambda connection: connection.exec_driver_sql(claim))
     await database.close()
 
 
@@ -71,20 +72,47 @@ STARTS = (
 LOOKS = ("db upgrade", "db current", "db check", "audit verify", "cleanup")
 
 
+@pytest.fixture
+def on_revision(
+    database_url: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, str], Said]:
+    """Run a command on a database that claims to be at a revision."""
+
+    def run(revision: str, line: str) -> Said:
+        if line == "worker" and database_url.startswith("sqlite"):
+            pytest.skip("a worker needs PostgreSQL, whatever the revision is")
+        (tmp_path / "dag.yaml").write_text("steps:\n  - echo hello\n")
+        monkeypatch.chdir(tmp_path)
+        asyncio.run(_claim_revision(database_url, revision))
+        return command(*line.split(), "--database-url", database_url)
+
+    return run
+
+
 @pytest.mark.parametrize("line", [*STARTS, *LOOKS])
 def test_what_starts_on_a_newer_schema_says_so_in_one_sentence(
-    database_url: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+    on_revision: Callable[[str, str], Said], line: str
 ) -> None:
-    if line == "worker" and database_url.startswith("sqlite"):
-        pytest.skip("a worker needs PostgreSQL, whatever the revision is")
-    (tmp_path / "dag.yaml").write_text("steps:\n  - echo hello\n")
-    monkeypatch.chdir(tmp_path)
-    asyncio.run(_claim_a_later_version(database_url))
-    said = command(*line.split(), "--database-url", database_url)
+    said = on_revision("9999", line)
     assert (said.status, said.out) == (1, "")
     assert said.err == (
         "Error: the database is at revision 9999, which is newer than this version of Dagbook "
         f"(it works with {head()}); use the version that upgraded the database, or a newer one\n"
+    )
+
+
+@pytest.mark.parametrize("line", [*STARTS, *LOOKS])
+def test_what_starts_on_a_database_from_before_the_first_release_says_so_in_one_sentence(
+    database_url: str, on_revision: Callable[[str, str], Said], line: str
+) -> None:
+    said = on_revision("0012", line)
+    remedy = "move that file away, and one is made in its place"
+    if not database_url.startswith("sqlite"):
+        remedy = "use an empty schema (setting database_schema) or an empty database"
+    assert (said.status, said.out) == (1, "")
+    assert said.err == (
+        f"Error: {hide_password(database_url)} was made before Dagbook 0.1.0 (it is at revision 0012) and cannot be "
+        f"upgraded; a new database is needed: {remedy}\n"
     )
 
 

@@ -20,7 +20,7 @@ from app.db.revision import revise
 
 revision, down_revision, branch_labels, depends_on = "{later}", "{head}", None, None
 breaking = {breaking}
-TRIGGERS = "0009"
+TRIGGERS = "0100"
 
 
 def upgrade() -> None:
@@ -30,8 +30,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     with revise(op.get_bind(), triggers=TRIGGERS):
-        with op.batch_alter_table("runs", table_kwargs={{"sqlite_autoincrement": True}}) as table:
-            table.drop_column("later")
+        op.drop_column("runs", "later")
 '''
 
 

@@ -62,7 +62,7 @@ def lose_definitions(connection: Connection) -> None:
 
 async def migrate(url: str, change: Change, loses_rows: Collection[str] = ()) -> None:
     def work(connection: Connection) -> None:
-        with revise(connection, triggers="0009", loses_rows=loses_rows):
+        with revise(connection, triggers="0100", loses_rows=loses_rows):
             change(connection)
 
     async with open_for_migration(url) as connection, connection.begin():
