@@ -75,7 +75,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with _database(arguments.database) as url, _server(url) as (program, directory):
         status = _fuzz(program, directory, arguments)
-        errors = [line for line in program.told().splitlines() if " level=error " in line]
+        errors = [line for line in program.log_text().splitlines() if " level=error " in line]
     for line in errors[:20]:
         print(f"in the server's log: {line[:300]}")
     print(f"{arguments.database}, seed {arguments.seed}: schemathesis gave {status}, the log has {len(errors)} errors")

@@ -39,7 +39,6 @@ COMMANDS = {
     "schema": Entry("app.cli.schema:schema", "Print the JSON Schema of definitions, for editors."),
     "cleanup": Entry("app.cli.cleanup:cleanup", "Remove runs that are not to be kept, or show which."),
     "doctor": Entry("app.cli.doctor:doctor", "Check everything that must hold in the database."),
-    "torture": Entry("app.cli.torture:torture", "Kill servers of its own, and see what becomes of their runs."),
     "db": Entry("app.cli.db:db", "Upgrade the database, or see how it stands."),
     "scheduler": Entry("app.cli.usage:scheduler", "Every server has one; use serve."),
     "coordinator": Entry("app.cli.usage:coordinator", "Every server is one; use serve."),

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.torture.server import Server
 from tests.process import invariants, store
 from tests.process.postgres import Cluster
 from tests.process.program import Program
+from tests.process.server import Server
 
 Start = Callable[..., Program]
 

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from app.torture.store import find_violations
+from app.clock import now
+from app.db.database import Database
+from app.upkeep.doctor import Doctor, Examination
+from tests.process import store
 
-__all__ = ["find_violations"]
+_GRACE_SECONDS = 180.0  # the default of the setting orphan_grace_seconds
+
+
+def find_violations(url: str) -> list[str]:
+    """Return a sentence for each violation in a database, which servers may be using."""
+
+    async def examine(database: Database) -> list[str]:
+        report = await Doctor(database, _GRACE_SECONDS, now).examine(Examination())
+        return [*(report.damage or ()), *(sentence for finding in report.findings for sentence in finding.sentences)]
+
+    return store.with_retries(url, examine)

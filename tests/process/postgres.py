@@ -9,6 +9,7 @@ import tempfile
 from tests.memory import find_memory
 from tests.process import store
 from tests.process.program import ROOT
+from tests.process.server import ServerError
 
 _SCRIPT = ROOT / "scripts" / "postgres"
 
@@ -31,7 +32,8 @@ class Cluster:
 
     def start(self) -> str:
         done = subprocess.run([_SCRIPT, "start", self._directory], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"scripts/postgres could not start a server:\n{done.stderr}"
+        if done.returncode:
+            raise ServerError(f"scripts/postgres could not start a server:\n{done.stderr}")
         return done.stdout.strip()
 
     def stop(self) -> None:

@@ -1,23 +1,60 @@
-"""Processes of this machine, as tests look for them."""
+"""Processes of this machine, found by what they were started with."""
 
 from __future__ import annotations
 
-from app.executors.proc import identify
-from app.torture.processes import kill, kill_sessions, leads_session, read, with_argument, with_variable
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
 
-__all__ = [
-    "is_alive",
-    "is_shim",
-    "kill",
-    "kill_sessions",
-    "leads_session",
-    "peak_bytes",
-    "proportional_bytes",
-    "read",
-    "resident_bytes",
-    "with_argument",
-    "with_variable",
-]
+from app.executors.proc import identify, session_members
+
+_PROC = Path("/proc")
+
+
+def _numbers() -> Iterator[int]:
+    return (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
+
+
+def read(pid: int, name: str) -> bytes:
+    """Read a file of ``/proc``; returns nothing for a process that has ended or belongs to another user."""
+    try:
+        return (_PROC / str(pid) / name).read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
+
+
+def with_variable(name: str, value: str) -> list[int]:
+    """Return the processes that were started with a variable in their environment."""
+    wanted = f"{name}={value}".encode()
+    return [pid for pid in _numbers() if wanted in read(pid, "environ").split(b"\0")]
+
+
+def with_argument(text: str) -> list[int]:
+    """Return the processes that have a text in their command line."""
+    return [pid for pid in _numbers() if text.encode() in read(pid, "cmdline")]
+
+
+def leads_session(pid: int) -> bool:
+    """Whether a process leads its session, as the shim of a step does."""
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
+def kill(pid: int) -> None:
+    """End a process; harmless when it has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def kill_sessions(text: str) -> None:
+    """Kill the processes with a text in their command line, and all of their sessions."""
+    for leader in with_argument(text):
+        for pid in (*session_members(leader), leader):
+            kill(pid)
 
 
 def is_shim(pid: int) -> bool:

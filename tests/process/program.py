@@ -1,4 +1,4 @@
-"""The real server of the torture, with what tests ask of it besides."""
+"""A server with what tests need of it besides."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.torture.server import FINAL, Api, Server
 from tests.process import processes
+from tests.process.server import FINAL, Api, Server
 
 __all__ = ["FINAL", "ROOT", "Api", "Prefixed", "Program", "node"]
 ROOT = Path(__file__).parent.parent.parent

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from app.db.url import sqlite_path
-from app.torture.namespaces import NamespaceServer, may_have_namespaces
-from app.torture.server import Server
 from tests.process import conftest, invariants, processes, store
+from tests.process.namespaces import NamespaceServer, may_have_namespaces
 from tests.process.program import Program, node
+from tests.process.server import Server
 from tests.process.waiting import wait_for
 
 GONE = "what the step left behind is gone"
@@ -232,7 +232,7 @@ def test_steps_that_go_on_in_another_namespace_are_followed_to_their_end(world: 
     world.begin(nested)
     nested.end(signal.SIGKILL)
     outside = world.serve(Program(world.home, world.url))
-    wait_for("the take-over", lambda: "taking over run" in outside.told())
+    wait_for("the take-over", lambda: "taking over run" in outside.log_text())
     assert outside.api.run(world.run_id)["statusLabel"] == "running"
     world.release()
     run = outside.api.ended(world.run_id)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from app.torture.server import Api
 from tests.process.program import ROOT
+from tests.process.server import Api
 
 pytestmark = pytest.mark.timeout(900)  # the first build fetches all packages
 _PASSWORD = "Correct-horse-7"  # noqa: S105 - of a server that lasts as long as the tests

@@ -72,7 +72,7 @@ def test_a_server_that_is_told_to_end_ends_its_streams_first(program: Program) -
         assert one.ends()
         assert other.ends()
         assert program.terminate() == 0
-    assert "exceeded" not in program.told()  # the web server would have waited, and then broken them off
+    assert "exceeded" not in program.log_text()  # the web server would have waited, and then broken them off
 
 
 def test_what_happened_around_a_crash_is_told_by_the_next_server(program: Program, tmp_path: Path) -> None:

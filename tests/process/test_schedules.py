@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.torture.failover import Failover, Plan
-from app.torture.trial import Ground
+from tests.chaos.failover import FailoverExperiment, Plan
+from tests.chaos.sandbox import Sandbox
 from tests.process import conftest, invariants, processes, store
 from tests.process.postgres import Cluster
 from tests.process.program import ROOT, Program
@@ -123,6 +123,6 @@ def test_when_the_scheduler_that_starts_what_is_due_is_killed_the_other_misses_a
 ) -> None:
     """The one test that waits for a real minute."""
     plan = Plan(rounds=1, dags=120, seed=11, always_within=True, most_seconds=45)  # of a machine with other work
-    failover = Failover(Ground(tmp_path, store.make_database(cluster.url)), plan)
+    failover = FailoverExperiment(Sandbox(tmp_path, store.make_database(cluster.url)), plan)
     assert failover.run() == []
-    assert failover.within == 1, "the kill did not meet a minute half done: the test has shown nothing"
+    assert failover.within == 1, "the kill did not meet a half started minute: the test has shown nothing"

@@ -67,7 +67,7 @@ def test_a_server_that_takes_over_masks_and_hands_on_what_is_secret(program: Pro
     assert _log(program, run_id, "third") == f"whole {MASK} is {MASK}"
     assert (tmp_path / "copy").read_text() == f"begun {MASK}\n{MASK}"
     assert VALUE not in _told(program, run_id)
-    assert VALUE not in program.told()
+    assert VALUE not in program.log_text()
     assert MASK.encode() in store.everything(program.database_url, program.home)
     assert VALUE.encode() not in store.everything(program.database_url, program.home)
 

@@ -157,7 +157,7 @@ def test_a_server_that_was_fenced_off_while_it_slept_writes_nothing_more(pair: P
     run = pair.second.api.ended(run_id)
     events = store.query(pair.second.database_url, "SELECT * FROM run_events ORDER BY seq")
     pair.first.send(signal.SIGCONT)
-    wait_for("the first server to notice", lambda: "has another owner now" in pair.first.told())
+    wait_for("the first server to notice", lambda: "has another owner now" in pair.first.log_text())
     assert run["statusLabel"] == "succeeded"
     assert store.query(pair.second.database_url, "SELECT * FROM run_events ORDER BY seq") == events
     assert pair.first.api.run(run_id) == run
@@ -182,7 +182,7 @@ steps:
     (tmp_path / "go").touch()
     run = pair.second.api.ended(run_id)
     pair.first.send(signal.SIGCONT)
-    wait_for("the first server to notice", lambda: "has another owner now" in pair.first.told())
+    wait_for("the first server to notice", lambda: "has another owner now" in pair.first.log_text())
     assert (run["statusLabel"], node(run, "only")["statusLabel"]) == ("succeeded", "succeeded")
     assert _witness(tmp_path) == [run_id]
 

@@ -151,12 +151,12 @@ def test_servers_and_workers_with_another_key_than_the_runs_say_so_as_they_start
     other = WorkerProgram(server.home, server.database_url, [], log=tmp_path / "other.log", settings=_OTHER_KEY)
     another = Program(tmp_path / "elsewhere", server.database_url, log=tmp_path / "another.log", settings=_OTHER_KEY)
     try:
-        assert other.start().told().count(said) == 1
-        assert another.start().told().count(said) == 1
+        assert other.start().log_text().count(said) == 1
+        assert another.start().log_text().count(said) == 1
     finally:
         conftest.end(other)
         conftest.end(another)
-    assert said not in same.told() + server.told()
+    assert said not in same.log_text() + server.log_text()
 
 
 def _complaint(worker: WorkerProgram) -> str:
@@ -325,7 +325,7 @@ def test_a_worker_that_was_fenced_off_while_it_slept_ends_its_step_and_writes_no
     ended = server.api.ended(run_id, seconds=90)
     events = store.query(server.database_url, "SELECT * FROM run_events ORDER BY seq")
     worker.send(signal.SIGCONT)
-    wait_for("the worker to notice", lambda: "has another owner now" in worker.told(), seconds=30)
+    wait_for("the worker to notice", lambda: "has another owner now" in worker.log_text(), seconds=30)
     wait_for("the end of its step", lambda: not worker.shims(), seconds=30)
     assert ended["statusLabel"] == "failed"
     assert store.query(server.database_url, "SELECT * FROM run_events ORDER BY seq") == events

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from app.torture.server import Worker
 from tests.process.program import Program
+from tests.process.server import Worker
 
 _ELSEWHERE = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"']
 

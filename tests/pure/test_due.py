@@ -25,11 +25,13 @@ from app.scheduling.due import (
     why_not,
 )
 from app.spec.timing import NEVER, Timing, read_timing
-from app.torture.clocks import Change
-from app.torture.schedules import SPAN, STEPS, Case, Jumps, Schedules
-from tests.pure import clocks
+from tests.chaos import clocks
+from tests.chaos.clocks import ClockChange
+from tests.chaos.schedules import SPAN, STEPS, ClockJumpCase, ScheduleCase, ScheduleExperiment
 
-CASES = 2_000  # 100,000 is the full size: dagbook torture --schedules 100000
+CASES = 2_000  # 100,000 is the full size: scripts/chaos schedules --cases 100000
+CHANGES = st.sampled_from(clocks.ZONES).flatmap(lambda zone: st.sampled_from(clocks.changes(zone)))
+EXPRESSIONS = st.tuples(*(st.sampled_from(field) for field in clocks.FIELDS)).map(" ".join)
 UTC_ZONE = ZoneInfo("UTC")
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -235,37 +237,39 @@ def test_when_two_expressions_meet_the_shorter_distance_decides() -> None:
 @pytest.mark.timeout(300)
 @settings(max_examples=CASES, deadline=None)
 @given(
-    expressions=st.lists(clocks.EXPRESSIONS, min_size=1, max_size=2),
-    change=clocks.CHANGES,
+    expressions=st.lists(EXPRESSIONS, min_size=1, max_size=2),
+    change=CHANGES,
     hours=st.integers(-9, 1),
     cuts=st.lists(st.integers(1, SPAN // MINUTE - 1), max_size=3, unique=True),
 )
 def test_everything_is_due_exactly_when_its_wall_clock_shows_it(
-    expressions: list[str], change: Change, hours: int, cuts: list[int]
+    expressions: list[str], change: ClockChange, hours: int, cuts: list[int]
 ) -> None:
     """In one look or in several: the same, each once, as a walk over all minutes with a matcher of its own finds."""
-    assert Case(expressions, change, hours, cuts).wrong() == ""
+    assert ScheduleCase(expressions, change, hours, cuts).wrong() == ""
 
 
 @pytest.mark.timeout(300)
 @settings(max_examples=CASES // 10, deadline=None)
 @given(
-    expression=clocks.EXPRESSIONS,
-    change=clocks.CHANGES,
+    expression=EXPRESSIONS,
+    change=CHANGES,
     steps=st.lists(st.sampled_from(STEPS), min_size=30, max_size=90),
 )
-def test_a_clock_that_jumps_never_makes_a_minute_due_twice(expression: str, change: Change, steps: list[int]) -> None:
-    assert Jumps(expression, change, steps).wrong() == ""
+def test_a_clock_that_jumps_never_makes_a_minute_due_twice(
+    expression: str, change: ClockChange, steps: list[int]
+) -> None:
+    assert ClockJumpCase(expression, change, steps).wrong() == ""
 
 
 # What looks for mistakes has to find them: the same cases, looked at by a scheduler that makes one.
 
-BERLIN = Change("Europe/Berlin", datetime(2026, 3, 29, 1, tzinfo=UTC))
+BERLIN = ClockChange("Europe/Berlin", datetime(2026, 3, 29, 1, tzinfo=UTC))
 
 
 def test_a_minute_that_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.torture.schedules.due", lambda *asked: due(*asked)[1:])
-    assert "due at" in Case(["*/30 * * * *"], BERLIN, 0, []).wrong()
+    monkeypatch.setattr("tests.chaos.schedules.due", lambda *asked: due(*asked)[1:])
+    assert "due at" in ScheduleCase(["*/30 * * * *"], BERLIN, 0, []).wrong()
 
 
 @pytest.mark.parametrize(
@@ -280,12 +284,12 @@ def test_a_minute_that_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_clock_that_jumps_shows_a_mistake(
     monkeypatch: pytest.MonkeyPatch, mistake: Callable[[list[Firing]], list[Firing]], said: str
 ) -> None:
-    monkeypatch.setattr("app.torture.schedules.plan", lambda *asked: mistake(plan(*asked)))
-    assert said in Jumps("*/5 * * * *", BERLIN, [1] * 30).wrong()
+    monkeypatch.setattr("tests.chaos.schedules.plan", lambda *asked: mistake(plan(*asked)))
+    assert said in ClockJumpCase("*/5 * * * *", BERLIN, [1] * 30).wrong()
 
 
 def test_cases_are_the_same_again_with_the_same_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.torture.schedules.due", lambda *_: [])
-    found = [Schedules(40, seed, lambda _: None).run() for seed in (1, 1, 2)]
+    monkeypatch.setattr("tests.chaos.schedules.due", lambda *_: [])
+    found = [ScheduleExperiment(40, seed).run() for seed in (1, 1, 2)]
     assert found[0]
     assert (found[0] == found[1], found[0] == found[2]) == (True, False)

@@ -1,4 +1,4 @@
-"""Two schedulers on one database: one is killed around a full minute, and the other must not miss it (promise R11)."""
+"""Two schedulers on one database: one is killed around a full minute, which the other must not miss (promise R11)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from app.torture import store
-from app.torture.server import Server, all_running, make_servers
-from app.torture.trial import Ground, Progress, TortureError, spread
-from app.torture.waiting import wait_for
-from app.torture.witness import NOTE, Witness
+from tests.chaos.experiment import READ_UPTIME, ExperimentError, Progress, Witness, spread
+from tests.chaos.sandbox import Sandbox
+from tests.process import invariants, store
+from tests.process.server import Server, all_running
+from tests.process.waiting import wait_for
 
 _BEFORE, _AFTER = 0.8, 0.3  # seconds around the minute within which a server is killed
 _SETTLE_SECONDS = 120
@@ -21,7 +21,7 @@ _OWNERS = """
 SELECT s.pid, count(*) AS runs FROM schedule_slots o JOIN run_attempts a ON a.run_id = o.run_id
 JOIN services s ON s.id = a.owner WHERE o.outcome = 'started' AND o.minute = :minute GROUP BY s.pid
 """
-# A run of a busy machine may take longer than a minute; then the next one is skipped, and that is right.
+# On a busy machine a run may take longer than a minute; then the next one is skipped, which is correct.
 _NOT_STARTED = """
 SELECT file_name, minute, outcome || ' ' || COALESCE(reason, '') AS reason FROM schedule_slots
 WHERE outcome <> 'started' AND COALESCE(reason, '') <> 'its newest run is still running' ORDER BY minute, file_name
@@ -29,7 +29,7 @@ WHERE outcome <> 'started' AND COALESCE(reason, '') <> 'its newest run is still 
 
 
 class Lateness(NamedTuple):
-    """How late the slots of one minute were settled, and how late their steps began, in seconds."""
+    """How late the slots of one minute were settled and their steps started, in seconds."""
 
     minute: datetime
     seconds: list[float]
@@ -37,47 +37,43 @@ class Lateness(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How many rounds, a minute each, with how many DAGs that are due every minute.
+    """The number of rounds, a minute each, and of DAGs that are due every minute.
 
-    Every other round's victim is killed at a random moment around the minute. In the others, and in all of them with
-    ``always_within``, it is the one that has begun to start what is due, and it is killed when it has started a part.
+    In every other round a server is killed at a random moment around the minute. In the others, and in all of them
+    with ``always_within``, it is the server that starts the due DAGs, killed when it has started a part of them.
     """
 
     rounds: int
     dags: int
     seed: int
     always_within: bool = False
-    most_seconds: float = 10  # that a slot may be late
+    most_seconds: float = 10  # a later slot is a violation
 
 
-class Failover:
-    """Rounds of it on a PostgreSQL database."""
-
-    def __init__(self, ground: Ground, plan: Plan, tell: Callable[[str], None] = lambda _: None) -> None:
-        self.url = ground.url
+class FailoverExperiment:
+    def __init__(self, sandbox: Sandbox, plan: Plan, show: Callable[[str], None] = lambda _: None) -> None:
+        self.url = sandbox.url
         self.found: list[Lateness] = []
-        self.within = 0  # kills that met a minute half done
+        self.within = 0  # kills while a part of the DAGs was started
         self._plan = plan
-        self._luck = random.Random(plan.seed)  # noqa: S311 - a seed is what makes it repeatable
-        self._witness = Witness(ground.directory / "witness")
-        self.servers = make_servers(ground, 2)
-        self._progress = Progress(tell)
+        self._random = random.Random(plan.seed)
+        self._witness = Witness(sandbox.directory / "witness")
+        self.servers = sandbox.make_servers(2)
+        self._progress = Progress(show)
 
     def run(self) -> list[str]:
-        """Do it; returns what is wrong in the end. Raises TortureError."""
         with all_running(self.servers):
             self._store()
             for number in range(self._plan.rounds):
                 self._round(number)
-            return list(self._look())
+            return list(self._violations())
 
     def figures(self) -> Mapping[str, str]:
-        """Give what was counted and measured."""
         return {
             "slots": str(sum(len(late.seconds) for late in self.found)),
-            "kills that met a minute half done": f"{self.within} of {len(self.found)}",
+            "kills while a part of the DAGs was started": f"{self.within} of {len(self.found)}",
             "seconds until the last slot of a minute, median, p95, most": spread(self._latest(steps=False)),
-            "seconds until its last step began, median, p95, most": spread(self._latest(steps=True)),
+            "seconds until its last step started, median, p95, most": spread(self._latest(steps=True)),
         }
 
     def _latest(self, *, steps: bool) -> list[float]:
@@ -86,7 +82,7 @@ class Failover:
     def _store(self) -> None:
         self._progress.now(f"{self._plan.dags} DAGs are stored")
         for number in range(self._plan.dags):
-            command = f"{NOTE}; echo $DAG_RUN_ID $uptime >>{self._witness.path}"
+            command = f"{READ_UPTIME}; echo $DAG_RUN_ID $uptime >>{self._witness.path}"
             self.servers[0].api.store(
                 f"minutely-{number}", f"schedule: '* * * * *'\nsteps: [{{name: a, shell: sh, command: '{command}'}}]\n"
             )
@@ -101,19 +97,19 @@ class Failover:
             victim = self._kill_within(minute)
         else:
             victim = self.servers[number // 2 % 2]
-            _sleep_until(minute + timedelta(seconds=self._luck.uniform(-_BEFORE, _AFTER)))
+            _sleep_until(minute + timedelta(seconds=self._random.uniform(-_BEFORE, _AFTER)))
             victim.kill()
         wait_for("all slots of the minute", lambda: self._is_whole(minute), seconds=_SETTLE_SECONDS)
         wait_for("the end of all runs", lambda: not self._open(), seconds=_SETTLE_SECONDS)
         self.found.append(Lateness(minute, self._late(minute), self._steps_late(minute)))
         if not next(server for server in self.servers if server is not victim).api.health():
-            raise TortureError("the server that was left alone does not answer")
+            raise ExperimentError("the other server does not answer")
         victim.start()
 
     def _kill_within(self, minute: datetime) -> Server:
-        """Kill the server that starts what is due, when it has started the first ones or more; returns it."""
+        """Kill the server that starts the due DAGs when it has started some; returns it."""
         _sleep_until(minute)
-        time.sleep(self._luck.uniform(0, 0.1))
+        time.sleep(self._random.uniform(0, 0.1))
         rows = wait_for(
             "the first slots", lambda: store.query(self.url, _OWNERS, minute=minute), seconds=_SETTLE_SECONDS
         )
@@ -128,14 +124,14 @@ class Failover:
         return [(row.settled_at - minute).total_seconds() for row in store.query(self.url, settled, minute=minute)]
 
     def _steps_late(self, minute: datetime) -> list[float]:
-        begun = "SELECT r.run_id FROM schedule_slots o JOIN runs r ON r.id = o.run_id WHERE o.minute = :minute"
-        runs = {row.run_id for row in store.query(self.url, begun, minute=minute)}
-        return [at - minute.timestamp() for (run_id,), at in self._witness.timed() if run_id in runs]
+        of_minute = "SELECT r.run_id FROM schedule_slots o JOIN runs r ON r.id = o.run_id WHERE o.minute = :minute"
+        runs = {row.run_id for row in store.query(self.url, of_minute, minute=minute)}
+        return [at - minute.timestamp() for (run_id,), at in self._witness.timed_lines() if run_id in runs]
 
     def _is_whole(self, minute: datetime) -> bool:
         return len(self._late(minute)) == self._plan.dags
 
-    def _look(self) -> Iterator[str]:
+    def _violations(self) -> Iterator[str]:
         for late in self.found:
             if max(late.seconds) > self._plan.most_seconds:
                 yield f"{late.minute:%H:%M} was {max(late.seconds):.1f} s late"
@@ -144,13 +140,13 @@ class Failover:
         yield from (f"run {run_id} ran {count} times" for run_id, count in ran.items() if count != 1)
         runs = {row.run_id for row in store.query(self.url, "SELECT run_id FROM runs")}
         yield from (f"run {run_id} did not run" for run_id in runs - ran.keys())
-        begun = store.query(self.url, "SELECT minute FROM schedule_slots WHERE outcome = 'started'")
-        if len(begun) != len(runs):
-            yield f"{len(runs)} runs for {len(begun)} slots"
+        slots = store.query(self.url, "SELECT minute FROM schedule_slots WHERE outcome = 'started'")
+        if len(slots) != len(runs):
+            yield f"{len(runs)} runs for {len(slots)} slots"
         yield from (
             f"{row.file_name} at {row.minute:%H:%M}: {row.reason}" for row in store.query(self.url, _NOT_STARTED)
         )
-        yield from store.find_violations(self.url)
+        yield from invariants.find_violations(self.url)
 
     def _open(self) -> bool:
         return bool(store.query(self.url, "SELECT id FROM runs WHERE status IN (0, 1, 5)"))

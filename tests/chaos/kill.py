@@ -1,7 +1,7 @@
-"""Kills the real server at random moments while runs are posted, and looks at what is left (promises R1, R4).
+"""A server is killed at random moments while runs are started, and everything is checked afterwards (R1, R4).
 
-Each step appends ``run step execution pid uptime`` to a witness file that no server knows of; steps of called runs
-under the id of the run that calls. One step fails at first and is tried again, one calls a DAG for several items.
+Each step appends ``run step execution pid uptime`` to the witness file, steps of sub-runs under the id of the calling
+run. One step fails at first and is retried, one calls a DAG for several items.
 """
 
 from __future__ import annotations
@@ -17,29 +17,31 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import httpx
+from sqlalchemy import select
 
-from app.torture import processes, store
-from app.torture.server import FINAL, Server
-from app.torture.trial import Ground, Progress, spread
-from app.torture.waiting import NotInTimeError, wait_for
-from app.torture.witness import NOTE, Witness
+from app.db.models.run import Run
+from tests.chaos.experiment import READ_UPTIME, Progress, Witness, spread
+from tests.chaos.sandbox import Sandbox
+from tests.process import invariants, processes, store
+from tests.process.server import FINAL, Server
+from tests.process.waiting import NotInTimeError, wait_for
 
 STEPS = ("a", "b", "c", "d", "calls", "retried", "e")
 ITEMS = ("one", "two", "three")
 MASK = "*******"
 CALLED = tuple(f"called-{item}" for item in ITEMS)
-NAME = "torture"
+NAME = "chaos"
 _SHORTEST_LIFE = 0.05
 _SETTLE_SECONDS = 60
-_CLOCK_SECONDS = 0.1  # between two ways to tell the time
-_WHILE_STARTING = 6  # every so many kills one hits a server that does not answer yet
+_CLOCK_SECONDS = 0.1  # the two clocks that are compared may differ by this
+_WHILE_STARTING = 6  # every sixth kill hits a server that does not answer yet
 
-# The execution is told by the shim's own arguments.
+# The arguments of the shim name the execution.
 _STEP = rf"""
 started=$(tr '\0' '\n' </proc/$PPID/cmdline | sed -n 3p)
 execution=${{started%.started}}
 run=${{CALLER:-$DAG_RUN_ID}} step=$DAG_RUN_STEP_NAME${{ITEM:+-$ITEM}}
-{NOTE}
+{READ_UPTIME}
 printf '%s %s %s %s %s\n' "$run" "$step" "${{execution##*.}}" $$ "$uptime" >>"$WITNESS"
 line=1
 while [ $line -le "$1" ]; do
@@ -49,49 +51,49 @@ while [ $line -le "$1" ]; do
   sleep "$2"
 done
 if [ "$step" = e ]; then printf '%s' "$FIRST"; fi
-case $step-${{execution##*.}} in retried-1|retried-1-*) exit 9 ;; esac  # 1-2: begun again under another name
+case $step-${{execution##*.}} in retried-1|retried-1-*) exit 9 ;; esac  # 1-2: the second execution was renamed
 """
 
 
 class Size(NamedTuple):
-    """How much of it, and with which luck."""
+    """The size of an experiment, and the seed that draws its moments."""
 
     kills: int
     runs: int
     seed: int
-    longest_life: float = 3.0  # seconds that a server is ready before it is killed
+    longest_life: float = 3.0  # seconds from the first answer of a server to its kill
 
 
 class Flow(NamedTuple):
-    """One run: its id, how many lines each step prints, and whether its steps stand in a row."""
+    """One run: its id, how many lines each step prints, and whether its steps run one after the other."""
 
     run_id: str
     lines: dict[str, int]
     pauses: dict[str, float]
-    in_a_row: bool
+    is_chain: bool
 
     def depends(self, step: str) -> list[str]:
-        """Give the steps that have to end before a step begins."""
+        """Return the steps that have to finish before a step starts."""
         number = STEPS.index(step)
-        if self.in_a_row:
+        if self.is_chain:
             return list(STEPS[max(number - 1, 0) : number])
         return [] if step == "a" else list(STEPS[1:-1]) if step == "e" else ["a"]
 
-    def begun(self) -> Iterator[tuple[str, str, str]]:
-        """Give every execution that there has to be: run, step and its number."""
+    def executions(self) -> Iterator[tuple[str, str, str]]:
+        """Return every expected execution: run, step and number."""
         for step in (*STEPS, *CALLED):
             if step != "calls":
                 yield self.run_id, step, "1"
         yield self.run_id, "retried", "2"
 
     def expected(self, step: str, *, aside: bool = False) -> str:
-        """Give what a step has to have printed, on stderr if ``aside``."""
+        """Return the expected output of a step, on stderr if ``aside``."""
         own = [f"{self.run_id} {step} {line} {MASK}{' aside' * aside}" for line in range(1, self.lines[step] + 1)]
         own *= 2 if step == "retried" else 1
         return "\n".join([*own, self.expected("a")] if step == "e" and not aside else own)
 
 
-class Begun(NamedTuple):
+class StartedExecution(NamedTuple):
     """A line of the witness."""
 
     run_id: str
@@ -100,19 +102,19 @@ class Begun(NamedTuple):
     pid: str
 
 
-class Killing:
+class KillExperiment:
     """One server, killed and started again while runs are posted."""
 
-    def __init__(self, ground: Ground, size: Size, tell: Callable[[str], None] = lambda _: None) -> None:
-        directory = ground.directory
+    def __init__(self, sandbox: Sandbox, size: Size, show: Callable[[str], None] = lambda _: None) -> None:
+        directory = sandbox.directory
         self.size = size
-        self.server = Server(directory / "home", ground.url)
+        self.server = Server(directory / "home", sandbox.url)
         self.witness = Witness(directory / "witness")
         self.answered: set[str] = set()
         self.restarts: list[float] = []
         self.hit = 0
-        self._luck = random.Random(size.seed)  # noqa: S311 - a seed is what makes a torture repeatable
-        self._mark = f"torture-{secrets.token_hex(8)}"
+        self._random = random.Random(size.seed)
+        self._mark = f"chaos-{secrets.token_hex(8)}"
         self._script = directory / "step.sh"
         self._script.write_text(_STEP)
         self._secret = secrets.token_urlsafe(24)
@@ -121,13 +123,13 @@ class Killing:
         self._flows = {flow.run_id: flow for flow in self._make_flows()}
         self._waiting = list(self._flows.values())
         self._refusals: list[str] = []
-        self._progress = Progress(tell)
+        self._progress = Progress(show)
 
     def _make_flows(self) -> Iterator[Flow]:
         for number in range(self.size.runs):
-            lines = {step: self._luck.randint(2, 6) for step in STEPS}
-            pauses = {step: self._luck.uniform(0.025, 0.05) for step in STEPS}
-            yield Flow(f"run-{number}", lines, pauses, in_a_row=self._luck.choice((True, False)))
+            lines = {step: self._random.randint(2, 6) for step in STEPS}
+            pauses = {step: self._random.uniform(0.025, 0.05) for step in STEPS}
+            yield Flow(f"run-{number}", lines, pauses, is_chain=self._random.choice((True, False)))
 
     def _spec(self, flow: Flow) -> str:
         env = f"env:\n  - WITNESS: {self.witness.path}\n  - MARK: {self._mark}\n"
@@ -156,31 +158,29 @@ class Killing:
     def _command(self, flow: Flow, step: str) -> str:
         return f"exec sh {self._script} {flow.lines[step]} {flow.pauses[step]:.3f}"
 
-    # -- what is done ----------------------------------------------------------------------------------------
+    # -- running ---------------------------------------------------------------------------------------------
 
     def run(self) -> list[str]:
-        """Kill and start again as often as wanted; returns what is wrong in the end. Raises TortureError."""
         try:
             for life in range(self.size.kills):
                 self._live(life)
-                self._tell(life)
+                self._show_progress(life)
             self._start()
             self._post_all()
-            return [*self._wait(), *self._look()]
+            return [*self._wait(), *self._violations()]
         finally:
             self.server.clear()
 
     def figures(self) -> Mapping[str, str]:
-        """Give what was counted and measured."""
         return {
             "runs answered": str(len(self.answered)),
-            "steps begun": str(len(self.witness.lines())),
+            "steps started": str(len(self.witness.lines())),
             "kills": str(self.size.kills),
             "steps running when their server was killed": str(self.hit),
             "seconds until a server was back, median, p95, most": spread(self.restarts),
         }
 
-    def _tell(self, life: int) -> None:
+    def _show_progress(self, life: int) -> None:
         met = f"which met {self.hit} running steps"
         self._progress(f"{life + 1} of {self.size.kills} kills, {met}; {len(self.answered)} of {self.size.runs} runs")
 
@@ -192,20 +192,20 @@ class Killing:
     def _live(self, life: int) -> None:
         if life % _WHILE_STARTING == _WHILE_STARTING - 1:
             self.server.launch()
-            time.sleep(self._luck.uniform(0.2, 1.0))
+            time.sleep(self._random.uniform(0.2, 1.0))
             self.server.kill()
             return
         self._start()
         share = -(-len(self._waiting) // (self.size.kills - life))
-        span = self._luck.uniform(_SHORTEST_LIFE, self.size.longest_life)
+        span = self._random.uniform(_SHORTEST_LIFE, self.size.longest_life)
         posted, self._waiting = self._waiting[:share], self._waiting[share:]
         end = time.monotonic() + span
         with ThreadPoolExecutor(max(share, 1)) as threads:
-            answers = [(flow, threads.submit(self._post, flow, self._luck.uniform(0, span))) for flow in posted]
+            answers = [(flow, threads.submit(self._post, flow, self._random.uniform(0, span))) for flow in posted]
             time.sleep(max(end - time.monotonic(), 0))
             self.server.crash()
-            self.hit += len(self._steps_alive())
-            self._waiting += [flow for flow, answer in answers if not self._note(flow, answer)]
+            self.hit += len(self._live_steps())
+            self._waiting += [flow for flow, answer in answers if not self._record(flow, answer)]
         self.server.kill()
 
     def _post(self, flow: Flow, delay: float) -> httpx.Response:
@@ -214,11 +214,11 @@ class Killing:
         return api.post_run(self._spec(flow), name=NAME, run_id=flow.run_id)
 
     def _choose(self) -> Server:
-        """Choose who is asked."""
+        """Choose the server that gets a request."""
         return self.server
 
-    def _note(self, flow: Flow, answer: Future[httpx.Response]) -> bool:
-        """Tell whether a run is known to be accepted; one whose answer was lost is posted again."""
+    def _record(self, flow: Flow, answer: Future[httpx.Response]) -> bool:
+        """Record the answer to a start; returns False when it was lost and the run has to be posted again."""
         try:
             response = answer.result()
         except httpx.TransportError:
@@ -232,16 +232,18 @@ class Killing:
     def _post_all(self) -> None:
         with ThreadPoolExecutor(4) as threads:
             answers = [(flow, threads.submit(self._post, flow, 0)) for flow in self._waiting]
-            self._waiting = [flow for flow, answer in answers if not self._note(flow, answer)]
-        self._refusals += [f"start of {flow.run_id} was not answered by a server left alone" for flow in self._waiting]
+            self._waiting = [flow for flow, answer in answers if not self._record(flow, answer)]
+        self._refusals += [
+            f"start of {flow.run_id} was not answered though no server was killed" for flow in self._waiting
+        ]
 
-    def _steps_alive(self) -> list[int]:
+    def _live_steps(self) -> list[int]:
         return [pid for pid in processes.with_variable("MARK", self._mark) if processes.leads_session(pid)]
 
-    # -- what is looked at -----------------------------------------------------------------------------------
+    # -- checking --------------------------------------------------------------------------------------------
 
     def _wait(self) -> list[str]:
-        self._progress.now(f"all kills are done; all runs have to end within {_SETTLE_SECONDS} seconds")
+        self._progress.now(f"all kills are done; all runs have to finish within {_SETTLE_SECONDS} seconds")
         try:
             wait_for("the end of all runs", lambda: not self._open(), seconds=_SETTLE_SECONDS)
         except NotInTimeError:
@@ -256,54 +258,63 @@ class Killing:
         listed = self.server.api.client.get(f"/dag-runs/{NAME}").json()["dagRuns"]
         return {run["dagRunId"]: run["statusLabel"] for run in listed}
 
-    def _look(self) -> list[str]:
-        self._progress.now("now what is left is looked at: runs, output, processes, files, the database")
+    def _violations(self) -> list[str]:
+        self._progress.now("checking runs, output, processes, files and the database")
         labels = self._labels()
         found = [*self._refusals]
         found += [f"lost: {run_id} was answered and is not there" for run_id in self.answered - labels.keys()]
         found += [f"{run_id} is {label}" for run_id, label in labels.items() if label != "succeeded"]
-        found += self._look_at_witness(labels)
+        found += self._witness_violations(labels)
         for run_id in labels:
-            found += self._look_at_output(self._flows[run_id])
+            found += self._output_violations(self._flows[run_id])
         found += [f"left over: process {pid}" for pid in processes.with_variable("MARK", self._mark)]
-        found += store.find_violations(self.server.database_url)
+        found += invariants.find_violations(self.server.database_url)
         if self._secret.encode() in store.everything(self.server.database_url, self.server.home):
             found.append("unmasked in the database")
-        if self._secret in self.server.told():
+        if self._secret in self.server.log_text():
             found.append("unmasked in what the servers logged")
         self.server.terminate()
         found += [f"left over: {path}" for path in self.server.spooled()]
         return found
 
-    def _look_at_witness(self, labels: dict[str, str]) -> Iterator[str]:
-        lines = self.witness.timed()
-        begun = [Begun(*words) for words, _ in lines]
-        counts = Counter((one.run_id, one.step, one.execution.partition("-")[0]) for one in begun)
-        wanted = {key for run_id in labels for key in self._flows[run_id].begun()}
-        yield from (f"begun {counts[key]} times: {key}" for key in sorted(wanted | counts.keys()) if counts[key] != 1)
-        order = {(one.run_id, one.step): number for number, one in enumerate(begun)}
+    def _witness_violations(self, labels: dict[str, str]) -> Iterator[str]:
+        lines = self.witness.timed_lines()
+        started = [StartedExecution(*words) for words, _ in lines]
+        counts = Counter((one.run_id, one.step, one.execution.partition("-")[0]) for one in started)
+        wanted = {key for run_id in labels for key in self._flows[run_id].executions()}
+        yield from (f"started {counts[key]} times: {key}" for key in sorted(wanted | counts.keys()) if counts[key] != 1)
+        order = {(one.run_id, one.step): number for number, one in enumerate(started)}
         for (run_id, step), number in order.items():
             for above in self._flows[run_id].depends(step) if step in STEPS else ():
                 if order.get((run_id, above), 0) > number:
-                    yield f"{run_id}: {step} began before {above}"
-        ends = store.find_ends(self.server.database_url, NAME)
-        for one, (_, at) in zip(begun, lines, strict=True):
+                    yield f"{run_id}: {step} started before {above}"
+        ends = _finish_times(self.server.database_url)
+        for one, (_, at) in zip(started, lines, strict=True):
             late = at - ends.get(one.run_id, math.inf)
             if late > _CLOCK_SECONDS:
-                yield f"late: {one.step} of {one.run_id} began {late:.2f} s after the end of the run"
+                yield f"late: {one.step} of {one.run_id} started {late:.2f} s after the end of the run"
 
-    def _look_at_output(self, flow: Flow) -> Iterator[str]:
+    def _output_violations(self, flow: Flow) -> Iterator[str]:
         for step in STEPS:
             if step == "calls":
-                yield from self._look_at_calls(flow)
+                yield from self._call_violations(flow)
                 continue
             for stream, aside in (("stdout", False), ("stderr", True)):
                 query = f"/dag-runs/{NAME}/{flow.run_id}/steps/{step}/log"
                 answer = self.server.api.client.get(query, params={"stream": stream}).json()
                 if answer.get("content") != flow.expected(step, aside=aside):
-                    yield f"output of {flow.run_id} {step} {stream} is not whole: {answer}"
+                    yield f"output of {flow.run_id} {step} {stream} is not complete: {answer}"
 
-    def _look_at_calls(self, flow: Flow) -> Iterator[str]:
+    def _call_violations(self, flow: Flow) -> Iterator[str]:
         result = self.server.api.log(flow.run_id, "calls", name=NAME)
         if json.loads(result)["summary"] != {"total": len(ITEMS), "succeeded": len(ITEMS), "failed": 0}:
             yield f"calls of {flow.run_id}: {result}"
+
+
+def _finish_times(url: str) -> dict[str, float]:
+    """Return when the runs finished, in seconds since 1970, by their ids."""
+    finished = select(Run.run_id, Run.finished_at).where(Run.dag_name == NAME, Run.finished_at.is_not(None))
+    rows = store.with_retries(
+        url, lambda database: database.read(lambda connection: connection.execute(finished).all())
+    )
+    return {row.run_id: row.finished_at.timestamp() for row in rows}

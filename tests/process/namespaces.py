@@ -1,4 +1,4 @@
-"""Servers in PID namespaces of their own, as in containers: with the first process all others of it end."""
+"""Servers in PID namespaces of their own, as in containers: when the first process ends, the kernel ends the others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.executors.proc import identify
-from app.torture.server import Server
-from app.torture.waiting import wait_for
+from tests.process.server import Server
+from tests.process.waiting import wait_for
 
 _NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 _NAMED = ["--uts", "sh", "-c", 'hostname "$0" && exec "$@"']
@@ -20,15 +20,15 @@ _OUTLIVED = ["sh", "-c", '"$@" & wait; exec sleep 60', "sh"]
 def may_have_namespaces() -> bool:
     """Whether a process may be started in a PID namespace of its own here."""
     try:
-        return subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0  # noqa: S603 - a constant
+        return subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
         return False
 
 
 class NamespaceServer(Server):
-    """``dagbook serve`` as the first process of its PID namespace, with a host name of its own if one is given.
+    """``dagbook serve`` as the first process of its PID namespace, with its own host name if ``host`` is given.
 
-    ``outlived``: below a first process that goes on without the server, and the steps with it.
+    With ``outlived`` the first process is another one, which goes on after the end of the server, as do the steps.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class NamespaceServer(Server):
 
     @property
     def pid(self) -> int:
-        """The number of the server outside of its namespace."""
+        """The process id of the server outside of its namespace."""
         first = _child(self._running().pid)
         return _child(first) if self._outlived else first
 
     def end(self, how: int, seconds: float = 20) -> int:
-        """End the server by a signal and return the exit status of its namespace; -1 while that goes on."""
+        """End the server by a signal and return the exit status of its namespace; -1 while the namespace goes on."""
         pid = self.pid
         os.kill(pid, how)
         self._close_client()
@@ -63,7 +63,7 @@ class NamespaceServer(Server):
         return -1 if self._outlived else self._wait(seconds)
 
     def crash(self) -> None:
-        """End the whole namespace."""
+        """Kill all processes of the namespace."""
         if self._running().poll() is None:
             os.kill(_child(self._running().pid), signal.SIGKILL)
         self._running().wait()

@@ -16,27 +16,30 @@ import httpx
 from app.executors.blanks import is_blank
 from app.executors.process import is_claim
 from app.runs.spool_identity import is_identity
-from app.torture import processes
-from app.torture.trial import Ground, TortureError
-from app.torture.waiting import wait_for
+from tests.process import processes
+from tests.process.waiting import wait_for
 
 FINAL = frozenset({"failed", "aborted", "succeeded", "partially_succeeded"})
 _READY = "Dagbook serves "
 _CLIENT_SECONDS = 45.0
 
 
+class ServerError(Exception):
+    """A server or worker does not start, answer or end as it should."""
+
+
 class Api:
-    """What is asked of a server."""
+    """The API of a server, as a client sees it."""
 
     def __init__(self, address: str) -> None:
         self.client = httpx.Client(base_url=f"{address}/api/v2", timeout=_CLIENT_SECONDS)
 
     def post_run(self, spec: str, *, name: str = "flow", run_id: str = "") -> httpx.Response:
-        """Ask for a run of a text."""
+        """Ask for a run of a definition."""
         return self.client.post("/dag-runs", json={"name": name, "spec": spec, "dagRunId": run_id})
 
     def start(self, spec: str, *, name: str = "flow", run_id: str = "") -> str:
-        """Start a run of a text and return its id."""
+        """Start a run of a definition and return its id."""
         return str(_body(self.post_run(spec, name=name, run_id=run_id))["dagRunId"])
 
     def store(self, name: str, spec: str) -> None:
@@ -44,17 +47,17 @@ class Api:
         _check(self.client.post("/dags", json={"name": name, "spec": spec}))
 
     def run(self, run_id: str, *, name: str = "flow") -> dict[str, Any]:
-        """Give a run with its nodes."""
+        """Return a run with its nodes."""
         details: dict[str, Any] = _body(self.client.get(f"/dag-runs/{name}/{run_id}"))["dagRunDetails"]
         return details
 
     def log(self, run_id: str, step: str, *, name: str = "flow", **query: str | int) -> str:
-        """Give the output of a step."""
+        """Return the output of a step."""
         path = f"/dag-runs/{name}/{run_id}/steps/{step}/log"
         return str(_body(self.client.get(path, params=query))["content"])
 
     def health(self) -> int:
-        """Give the status with which the server answers whether it is well."""
+        """Return the HTTP status of ``/health``."""
         return self.client.get("/health").status_code
 
     def stop(self, run_id: str, *, name: str = "flow") -> None:
@@ -73,7 +76,7 @@ class Api:
 
 def _check(answer: httpx.Response) -> None:
     if not answer.is_success:
-        raise TortureError(f"{answer.request.method} {answer.request.url} answered {answer.status_code}: {answer.text}")
+        raise ServerError(f"{answer.request.method} {answer.request.url} answered {answer.status_code}: {answer.text}")
 
 
 def _body(answer: httpx.Response) -> dict[str, Any]:
@@ -83,10 +86,10 @@ def _body(answer: httpx.Response) -> dict[str, Any]:
 
 
 class Server:
-    """``dagbook serve`` with a home and a database, started and ended as its owner wants it.
+    """``dagbook serve`` with a home and a database of its own.
 
-    ``log`` is where it says what it says, in its home's folder unless told; of the settings of this process's own
-    environment it knows nothing.
+    ``log`` takes its stdout and stderr; it is beside the home by default. ``DAGBOOK_…`` variables of this process are
+    not passed on.
     """
 
     def __init__(
@@ -108,19 +111,19 @@ class Server:
 
     @property
     def api(self) -> Api:
-        """Its API, while it is started."""
+        """Its API, while it runs."""
         if self._api is None:
-            raise TortureError("the server was not started")
+            raise ServerError("the server was not started")
         return self._api
 
     @property
     def pid(self) -> int:
-        """The number of its process."""
+        """The id of its process."""
         return self._running().pid
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            raise TortureError("the server was not started")
+            raise ServerError("the server was not started")
         return self._process
 
     def start(self) -> Self:
@@ -132,10 +135,10 @@ class Server:
         return self
 
     def launch(self) -> int:
-        """Start without waiting for anything; returns where in the output the new server begins."""
+        """Start without waiting; returns the offset in the log at which the output of the new server begins."""
         begin = self.output.stat().st_size if self.output.exists() else 0
         with self.output.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - this program itself
+            self._process = subprocess.Popen(
                 self._command(),
                 cwd=self.output.parent,
                 env=self._environment(),
@@ -150,7 +153,7 @@ class Server:
         return self._program("serve")
 
     def _program(self, *words: str) -> list[str]:
-        # -P: what lies in the folder where it is started is none of this program's modules.
+        # -P: no module is imported from the working directory.
         return [sys.executable, "-P", "-m", "app", *words]
 
     def _environment(self) -> dict[str, str]:
@@ -159,15 +162,15 @@ class Server:
         own |= {"SHELL": "/bin/sh", "DAGBOOK_SCHEDULER_ENABLED": str(self._schedules).lower()}
         return own | self._settings
 
-    def _told_since(self, begin: int) -> list[str]:
-        """Give what it has said since it was started; raises TortureError when it has ended."""
-        told = self.output.read_bytes()[begin:].decode(errors="replace")
+    def _lines_since(self, begin: int) -> list[str]:
+        """Return the lines of the log from an offset. Raises ServerError when the server has ended."""
+        text = self.output.read_bytes()[begin:].decode(errors="replace")
         if self._running().poll() is not None:
-            raise TortureError(f"a server ended by itself and said:\n{told}")
-        return told.splitlines()
+            raise ServerError(f"a server ended by itself; its output:\n{text}")
+        return text.splitlines()
 
     def _address(self, begin: int) -> str | None:
-        lines = (line for line in self._told_since(begin) if line.startswith(_READY))
+        lines = (line for line in self._lines_since(begin) if line.startswith(_READY))
         return next((line.removeprefix(_READY).split(" ")[0] for line in lines), None)
 
     def _answers(self) -> bool:
@@ -176,17 +179,17 @@ class Server:
         return False
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the server, and to the server only."""
+        """Send a signal to the server alone, not to its steps."""
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End the server as a crash would; harmless when it has ended."""
+        """Kill the server; harmless when it has ended."""
         if self._process is not None:
             self.crash()
         self._close_client()
 
     def crash(self) -> None:
-        """End the server while others still use its client."""
+        """Kill the server while other threads still use its client."""
         self._running().kill()
         self._running().wait()
 
@@ -196,20 +199,20 @@ class Server:
         self._close_client()
         return self._wait(seconds)
 
-    def leave(self, seconds: float = 40) -> int:
-        """Ask the server to end in order while others still use its client, and return its exit status."""
+    def shutdown(self, seconds: float = 40) -> int:
+        """Shut the server down while other threads still use its client, and return its exit status."""
         self._running().send_signal(signal.SIGTERM)
         return self._wait(seconds)
 
     def terminate(self) -> int:
-        """Ask the server to end in order, and return its exit status."""
+        """Shut the server down, and return its exit status."""
         return self.end(signal.SIGTERM)
 
     def _wait(self, seconds: float) -> int:
         try:
             return self._running().wait(seconds)
         except subprocess.TimeoutExpired:
-            raise TortureError(f"a server did not end within {seconds:g} seconds") from None
+            raise ServerError(f"a server did not end within {seconds:g} seconds") from None
 
     def _close_client(self) -> None:
         if self._api is not None:
@@ -224,18 +227,18 @@ class Server:
             if not (is_claim(path) or is_blank(path) or is_identity(path))
         ]
 
-    def told(self) -> str:
-        """Return all that this server and those before it have logged."""
+    def log_text(self) -> str:
+        """Return the log of this server and of those before it with the same home."""
         return self.output.read_text(errors="replace")
 
     def clear(self) -> None:
-        """Leave neither the server nor a step of it behind."""
+        """Kill the server and its steps."""
         self.kill()
         processes.kill_sessions(str(self.home / "spool"))
 
 
 class Worker(Server):
-    """``dagbook worker``, ready once it says so; ``words`` are its options."""
+    """``dagbook worker``, started once it prints that it works; ``words`` are its options."""
 
     def __init__(
         self,
@@ -250,7 +253,7 @@ class Worker(Server):
         self._words = tuple(words)
 
     def start(self) -> Self:
-        """Start and wait until it says that it works."""
+        """Start and wait until it prints that it works."""
         begin = self.launch()
         wait_for("the worker", lambda: self._works(begin), seconds=60)
         return self
@@ -259,18 +262,12 @@ class Worker(Server):
         return self._program("worker", *self._words)
 
     def _works(self, begin: int) -> bool:
-        return any(line.startswith("Worker ") for line in self._told_since(begin))
-
-
-def make_servers(ground: Ground, count: int) -> list[Server]:
-    """Give servers on one machine: with one home and one database."""
-    home = ground.directory / "home"
-    return [Server(home, ground.url, log=ground.directory / f"server-{number}.log") for number in range(count)]
+        return any(line.startswith("Worker ") for line in self._lines_since(begin))
 
 
 @contextlib.contextmanager
 def all_running(servers: Sequence[Server]) -> Iterator[None]:
-    """Start servers, and leave nothing of them in the end. Raises TortureError."""
+    """Start servers; kill them and their steps in the end. Raises ServerError."""
     try:
         for server in servers:
             server.start()

@@ -1,4 +1,4 @@
-"""The world changes under running steps: spools are lost, homes restored, containers replaced (promise R17)."""
+"""The host changes under running steps: spools are lost, homes restored, containers replaced (promise R17)."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.db.url import sqlite_path
-from app.torture import processes, store
-from app.torture.namespaces import NamespaceServer, may_have_namespaces
-from app.torture.server import Server
-from app.torture.trial import Ground, Progress, TortureError, spread
-from app.torture.waiting import wait_for
-from app.torture.witness import NOTE, Witness
+from tests.chaos.experiment import READ_UPTIME, ExperimentError, Progress, Witness, spread
+from tests.chaos.sandbox import Sandbox
+from tests.process import invariants, processes, store
+from tests.process.namespaces import NamespaceServer, may_have_namespaces
+from tests.process.server import Server
+from tests.process.waiting import wait_for
 
 _RUNS = 3
 _STEPS = ("a", "b", "c", "d")
 _SETTLE_SECONDS = 90
-_TAKE_OVER_SECONDS = {False: 15.0, True: 30.0}  # after an end in order, and after a kill
-# The execution is told by the shim's own arguments; each may be tried again as often as the world changes.
+_ADOPTION_SECONDS = {False: 15.0, True: 30.0}  # after a shutdown, after a kill
+# The arguments of the shim name the execution. Each step may be retried as often as the host changes.
 _STEP = rf"""
 started=$(tr '\0' '\n' </proc/$PPID/cmdline | sed -n 3p)
 execution=${{started%.started}}
-{NOTE}
+{READ_UPTIME}
 printf '%s %s %s %s\n' "$DAG_RUN_ID" "$DAG_RUN_STEP_NAME" "${{execution##*.}}" "$uptime" >>"$WITNESS"
 sleep "$1"
 """
-_OTHERS = """
+_OTHER_OWNERS = """
 SELECT r.run_id FROM run_attempts a JOIN runs r ON r.id = a.run_id
 WHERE a.closed_at IS NULL AND a.owner <> (SELECT id FROM services ORDER BY started_at DESC LIMIT 1)
 """
 
 
-class Change(NamedTuple):
-    """What becomes of a server, and of the world before the next one starts."""
+class HostChange(NamedTuple):
+    """How a server ends, and what is changed before the next one starts."""
 
     name: str
     container: bool = False  # the server is the first process of a PID namespace, and its steps end with it
@@ -52,44 +52,47 @@ class Change(NamedTuple):
 
 
 CHANGES = (
-    Change("server killed"),
-    Change("spool lost", loses_spool=True),
-    Change("spool lost after a stop", loses_spool=True, killed=False),
-    Change("database restored into another home", moves=True),
-    Change("container killed", container=True),
-    Change("container stopped", container=True, killed=False),
-    Change("container of another name", container=True, killed=False, renamed=True),
-    Change("container replaced without its volume", container=True, loses_home=True),
-    Change("container stopped and replaced without its volume", container=True, loses_home=True, killed=False),
+    HostChange("server killed"),
+    HostChange("spool lost", loses_spool=True),
+    HostChange("spool lost after a stop", loses_spool=True, killed=False),
+    HostChange("database restored into another home", moves=True),
+    HostChange("container killed", container=True),
+    HostChange("container stopped", container=True, killed=False),
+    HostChange("container of another name", container=True, killed=False, renamed=True),
+    HostChange("container replaced without its volume", container=True, loses_home=True),
+    HostChange("container stopped and replaced without its volume", container=True, loses_home=True, killed=False),
 )
 
 
-class Changes:
-    """So many rounds; in each a server with running steps ends, the world changes, and another server starts."""
+class HostChangeExperiment:
+    """In each round a server with running steps ends, its host is changed, and another server starts."""
 
-    def __init__(self, ground: Ground, *, rounds: int, seed: int, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, sandbox: Sandbox, *, rounds: int, seed: int, show: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.hit: Counter[str] = Counter()
         self.seconds: list[float] = []
-        self._directory = ground.directory
+        self._directory = sandbox.directory
         self._rounds = rounds
-        self._luck = random.Random(seed)  # noqa: S311 - a seed is what makes it repeatable
-        self._witness = Witness(ground.directory / "witness")
-        self._script = ground.directory / "step.sh"
-        self._mark = f"torture-{secrets.token_hex(8)}"
-        self._progress = Progress(tell)
-        self._host = ""  # of containers, once one has got another
+        self._random = random.Random(seed)
+        self._witness = Witness(sandbox.directory / "witness")
+        self._script = sandbox.directory / "step.sh"
+        self._mark = f"chaos-{secrets.token_hex(8)}"
+        self._progress = Progress(show)
+        self._host = ""  # the host name of containers, once it has changed
         self._homes = 1
-        self._home = ground.directory / "home-1"
-        # Not in the home: that is lost in some rounds, and the database with it would be no trial.
-        data = ground.directory / "data-1"
+        self._home = sandbox.directory / "home-1"
+        # Not in the home, which is lost in some rounds: the database must survive.
+        data = sandbox.directory / "data-1"
         data.mkdir()
-        self._url = ground.url or f"sqlite:///{data}/dagbook.sqlite3"
+        self._url = sandbox.url or f"sqlite:///{data}/dagbook.sqlite3"
         self._runs: list[str] = []
 
     def run(self) -> list[str]:
-        """Do it; returns what is wrong in the end. Raises TortureError."""
         if not may_have_namespaces():
-            raise TortureError("containers are made by unshare --pid --mount-proc, which is not allowed here")
+            raise ExperimentError(
+                "containers are made by unshare --pid --mount-proc, which is not permitted; try as root"
+            )
         self._script.write_text(_STEP)
         order = self._order()
         server = self._serve(order[0])
@@ -97,62 +100,61 @@ class Changes:
         try:
             for number, change in enumerate(order):
                 self._progress(f"{number} of {self._rounds} changes; steps met: {sum(self.hit.values())}")
-                self._begin(server)
+                self._start_runs(server)
                 self._end(server, change)
                 if change.renamed:
                     self._host = f"pod-{number}"
                 server = self._serve(change)
-                found += self._await_take_over(change)
+                found += self._await_adoption(change)
                 if [one.container for one in order[number : number + 2]] == [False, True]:
-                    found += self._look(server)
+                    found += self._violations(server)
                     server.terminate()
                     server = self._serve(order[number + 1])
-            return [*found, *self._look(server)]
+            return [*found, *self._violations(server)]
         finally:
             server.clear()
             for pid in processes.with_variable("MARK", self._mark):
                 processes.kill(pid)
 
-    def _order(self) -> list[Change]:
-        """Mix all changes, those of containers last. A PostgreSQL database is not restored with a home."""
-        order: list[Change] = []
+    def _order(self) -> list[HostChange]:
+        """Shuffle all changes, those of containers last. A PostgreSQL database is not moved with a home."""
+        order: list[HostChange] = []
         while len(order) < self._rounds:
-            some = [change for change in CHANGES if self._url.startswith("sqlite") or not change.moves]
-            self._luck.shuffle(some)
-            order += some
+            changes = [change for change in CHANGES if self._url.startswith("sqlite") or not change.moves]
+            self._random.shuffle(changes)
+            order += changes
         return sorted(order[: self._rounds], key=lambda change: change.container)
 
     def figures(self) -> Mapping[str, str]:
-        """Give what was counted and measured."""
         met = {f"steps running: {name}": str(count) for name, count in sorted(self.hit.items())}
         return {
             "runs": str(len(self._runs)),
-            "executions begun": str(len(self._witness.lines())),
+            "executions started": str(len(self._witness.lines())),
             **met,
             "seconds until all runs had a new owner, median, p95, most": spread(self.seconds),
         }
 
-    def _serve(self, change: Change) -> Server:
+    def _serve(self, change: HostChange) -> Server:
         log = self._directory / "servers.log"
         if change.container:
             return NamespaceServer(self._home, self._url, log=log, host=self._host).start()
         return Server(self._home, self._url, log=log).start()
 
-    def _begin(self, server: Server) -> None:
-        begun = len(self._witness.lines())
+    def _start_runs(self, server: Server) -> None:
+        before = len(self._witness.lines())
         self._runs += [server.api.start(self._spec()) for _ in range(_RUNS)]
-        wait_for("some steps", lambda: len(self._witness.lines()) >= begun + _RUNS)
-        time.sleep(self._luck.uniform(0, 0.5))  # a random moment is what is tried
+        wait_for("some steps", lambda: len(self._witness.lines()) >= before + _RUNS)
+        time.sleep(self._random.uniform(0, 0.5))  # a random moment is what is tried
 
     def _spec(self) -> str:
         head = f"type: chain\nmaxActiveRuns: 1000\nenv:\n  - WITNESS: {self._witness.path}\n  - MARK: {self._mark}\n"
         steps = ""
         for name in _STEPS:
-            command = f"exec sh {self._script} {self._luck.uniform(0.1, 0.6):.2f}"
+            command = f"exec sh {self._script} {self._random.uniform(0.1, 0.6):.2f}"
             steps += f"  - name: {name}\n    command: {command}\n    retryPolicy: {{limit: 1000, intervalSec: 0}}\n"
         return f"{head}steps:\n{steps}"
 
-    def _end(self, server: Server, change: Change) -> None:
+    def _end(self, server: Server, change: HostChange) -> None:
         self.hit[change.name] += len(processes.with_variable("MARK", self._mark))
         if change.killed:
             server.kill()
@@ -166,7 +168,7 @@ class Changes:
             self._move()
 
     def _lose(self, folder: Path) -> None:
-        """Take a folder away at once: one that is removed file by file meets steps that still write."""
+        """Take a folder away at once: removed file by file, it would meet steps that still write."""
         folder.rename(Path(tempfile.mkdtemp(prefix="lost-", dir=self._directory)) / folder.name)
 
     def _move(self) -> None:
@@ -181,19 +183,19 @@ class Changes:
             original.backup(copy)
         self._url = f"sqlite:///{target}"
 
-    def _await_take_over(self, change: Change) -> Iterator[str]:
+    def _await_adoption(self, change: HostChange) -> Iterator[str]:
         begin = time.monotonic()
-        most = _TAKE_OVER_SECONDS[change.killed]
-        wait_for("new owners", lambda: not store.query(self._url, _OTHERS), seconds=_SETTLE_SECONDS)
+        most = _ADOPTION_SECONDS[change.killed]
+        wait_for("new owners", lambda: not store.query(self._url, _OTHER_OWNERS), seconds=_SETTLE_SECONDS)
         self.seconds.append(time.monotonic() - begin)
         if self.seconds[-1] > most:
             yield f"{change.name}: runs had their old owner for {self.seconds[-1]:.1f} s, more than {most:g}"
 
-    def _look(self, server: Server) -> Iterator[str]:
+    def _violations(self, server: Server) -> Iterator[str]:
         for run in self._runs:
             label = server.api.ended(run, seconds=_SETTLE_SECONDS)["statusLabel"]
             if label != "succeeded":
                 yield f"run {run} is {label}"
         counts = Counter((run, step, execution.partition("-")[0]) for run, step, execution in self._witness.lines())
-        yield from (f"begun {count} times: {one}" for one, count in counts.items() if count != 1)
-        yield from store.find_violations(self._url)
+        yield from (f"started {count} times: {one}" for one, count in counts.items() if count != 1)
+        yield from invariants.find_violations(self._url)

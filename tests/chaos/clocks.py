@@ -1,4 +1,4 @@
-"""Schedules and changes of clocks to choose from, and a matcher of its own that tells when they fire (promise R10)."""
+"""Schedules and clock changes to draw from, and an independent matcher that says when they are due (promise R10)."""
 
 from __future__ import annotations
 
@@ -41,28 +41,30 @@ _MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
 _HALF_DAY = timedelta(hours=12)
 _SUNDAY_FIRST = 1
-_MOST_REMEMBERED = 100_000
+_CACHED = 100_000
 
 
-class Change(NamedTuple):
-    """An instant at which the clock of a zone is set forward or back; in zones without any a year's end."""
+class ClockChange(NamedTuple):
+    """An instant at which the clock of a zone is set forward or back; in a zone without any, the end of a year."""
 
     zone: str
     at: datetime
 
 
 @cache
-def changes(zone_name: str) -> list[Change]:
-    """Give all changes of a zone's clock in ten years."""
+def changes(zone_name: str) -> list[ClockChange]:
+    """Return all changes of a zone's clock in ten years."""
     zone, found = ZoneInfo(zone_name), []
     instant, end = datetime(_YEARS[0], 1, 1, tzinfo=UTC), datetime(_YEARS[-1] + 1, 1, 1, tzinfo=UTC)
     while instant < end:
         following = instant + _HALF_DAY
         if _offset(instant, zone) != _offset(following, zone):
             hours = (instant + number * _HOUR for number in range(1, _HALF_DAY // _HOUR + 1))
-            found += [Change(zone_name, hour) for hour in hours if _offset(hour - _HOUR, zone) != _offset(hour, zone)]
+            found += [
+                ClockChange(zone_name, hour) for hour in hours if _offset(hour - _HOUR, zone) != _offset(hour, zone)
+            ]
         instant = following
-    return found or [Change(zone_name, end)]
+    return found or [ClockChange(zone_name, end)]
 
 
 def _offset(instant: datetime, zone: ZoneInfo) -> timedelta | None:
@@ -79,13 +81,13 @@ _NAMES = {
 }
 
 
-@lru_cache(_MOST_REMEMBERED)
-def _holds(field: str, value: int, lowest: int, highest: int) -> bool:
-    """Say whether a field allows a value, by trying it on each of its parts."""
-    return any(_part_holds(part.upper(), value, lowest, highest) for part in field.split(","))
+@lru_cache(_CACHED)
+def _allows(field: str, value: int, lowest: int, highest: int) -> bool:
+    """Whether a field allows a value, by trying it on each of its parts."""
+    return any(_part_allows(part.upper(), value, lowest, highest) for part in field.split(","))
 
 
-def _part_holds(part: str, value: int, lowest: int, highest: int) -> bool:
+def _part_allows(part: str, value: int, lowest: int, highest: int) -> bool:
     span, _, step = part.partition("/")
     if span in ("*", "?"):
         first, last = lowest, highest
@@ -95,24 +97,24 @@ def _part_holds(part: str, value: int, lowest: int, highest: int) -> bool:
     return first <= value <= last and (value - first) % int(step or 1) == 0
 
 
-@lru_cache(_MOST_REMEMBERED)
-def _shows(expression: str, wall: tuple[int, int, int, int, int]) -> bool:
+@lru_cache(_CACHED)
+def _is_due(expression: str, wall: tuple[int, int, int, int, int]) -> bool:
     fields, (minute, hour, day, month, weekday) = expression.split(), wall
-    if not (_holds(fields[0], minute, 0, 59) and _holds(fields[1], hour, 0, 23) and _holds(fields[3], month, 1, 12)):
+    if not (_allows(fields[0], minute, 0, 59) and _allows(fields[1], hour, 0, 23) and _allows(fields[3], month, 1, 12)):
         return False
-    on_day, on_weekday = _holds(fields[2], day, 1, 31), _holds(fields[4], weekday, 0, 6)
+    on_day, on_weekday = _allows(fields[2], day, 1, 31), _allows(fields[4], weekday, 0, 6)
     if fields[2] in ("*", "?") or fields[4] in ("*", "?"):
         return on_day and on_weekday
     return on_day or on_weekday
 
 
-@lru_cache(_MOST_REMEMBERED)
+@lru_cache(_CACHED)
 def _wall(zone: str, instant: datetime) -> tuple[int, int, int, int, int]:
     wall = instant.astimezone(ZoneInfo(zone))
     return wall.minute, wall.hour, wall.day, wall.month, (wall.weekday() + _SUNDAY_FIRST) % 7
 
 
 def walk(expressions: list[str], zone: str, after: datetime, until: datetime) -> list[datetime]:
-    """Look at the wall clock in every minute of a stretch."""
+    """Return the due minutes by checking the wall clock of every minute of a time window."""
     minutes = (after + number * _MINUTE for number in range(1, (until - after) // _MINUTE + 1))
-    return [minute for minute in minutes if any(_shows(one, _wall(zone, minute)) for one in expressions)]
+    return [minute for minute in minutes if any(_is_due(one, _wall(zone, minute)) for one in expressions)]

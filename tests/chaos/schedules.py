@@ -1,4 +1,4 @@
-"""Random schedules around changes of clocks: each minute due when its wall clock shows it, and once (promise R10)."""
+"""Random schedules around clock changes: each minute is due when its wall clock shows it, and once (promise R10)."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import msgspec
 
 from app.scheduling.due import MINUTE, Catchup, cut, due, plan, stretch
 from app.spec.timing import Timing, read_timing
-from app.torture import clocks
-from app.torture.trial import Progress, TortureError
+from tests.chaos import clocks
+from tests.chaos.experiment import ExperimentError, Progress
 
 SPAN = timedelta(hours=10)
-STEPS = (1, 1, 1, 1, 1, 1, 1, 1, 60, -60, -1, 0)  # minutes by which a clock goes on from one look to the next
-_JUMPING = 10  # of so many cases one has a clock that jumps
-_MOST_TOLD = 20
+STEPS = (1, 1, 1, 1, 1, 1, 1, 1, 60, -60, -1, 0)  # minutes by which a clock advances from one tick to the next
+_JUMP_EVERY = 10  # every tenth case has a clock that jumps
+_MOST_SHOWN = 20
 
 
-class Case(msgspec.Struct, frozen=True):
-    """Expressions looked at around a change of clocks, in one look or several: ``cuts`` are minutes from its begin."""
+class ScheduleCase(msgspec.Struct, frozen=True):
+    """Expressions around a clock change, in one time window or several: ``cuts`` are minutes from its begin."""
 
     expressions: Sequence[str]
-    change: clocks.Change
+    change: clocks.ClockChange
     hours: int
     cuts: Sequence[int]
 
     def wrong(self) -> str:
-        """Say how what is due differs from a walk over all minutes; empty when it does not."""
+        """Describe how the due minutes differ from a walk over all minutes; empty when they do not."""
         zone, begin = ZoneInfo(self.change.zone), self.change.at + timedelta(hours=self.hours)
         timing, end = timing_of(self.expressions), begin + SPAN
         borders = [begin, *sorted(begin + minutes * MINUTE for minutes in self.cuts), end]
@@ -40,21 +40,21 @@ class Case(msgspec.Struct, frozen=True):
         return "" if found == expected else f"due at {_shown(found)} and not at {_shown(expected)}: {self}"
 
 
-class Jumps(msgspec.Struct, frozen=True):
-    """An expression looked at by a server whose clock goes on by these minutes from look to look."""
+class ClockJumpCase(msgspec.Struct, frozen=True):
+    """An expression on a server whose clock advances by these minutes from tick to tick."""
 
     expression: str
-    change: clocks.Change
+    change: clocks.ClockChange
     steps: Sequence[int]
 
     def wrong(self) -> str:
-        """Say what fires twice, not at all, or at another time; empty when nothing does.
+        """Describe what is due twice, never or at a wrong time; empty when nothing is.
 
-        As the server does it: what has its row is left out, and every minute that was looked at had its chance.
+        As in the server, what has a row is left out, and every minute of a tick must have been due.
         """
         zone, timing = ZoneInfo(self.change.zone), timing_of([self.expression])
         fired: Counter[datetime] = Counter()
-        now, last, looked_at = self.change.at - 30 * MINUTE, None, set()
+        now, last, ticked = self.change.at - 30 * MINUTE, None, set()
         for step in self.steps:
             now += step * MINUTE
             passed = stretch(last, None, now)
@@ -63,9 +63,9 @@ class Jumps(msgspec.Struct, frozen=True):
             handled = set(fired)
             fired.update(one.minute for one in plan(timing, Catchup(), passed, zone) if one.minute not in handled)
             last = passed.until
-            looked_at.add(cut(now))
-        matching = set(clocks.walk([self.expression], self.change.zone, min(looked_at) - MINUTE, max(looked_at)))
-        return self._compare(fired, looked_at & matching, matching)
+            ticked.add(cut(now))
+        matching = set(clocks.walk([self.expression], self.change.zone, min(ticked) - MINUTE, max(ticked)))
+        return self._compare(fired, ticked & matching, matching)
 
     def _compare(self, fired: Counter[datetime], least: set[datetime], most: set[datetime]) -> str:
         if doubled := [minute for minute, count in fired.items() if count > 1]:
@@ -81,7 +81,7 @@ def timing_of(expressions: Sequence[str]) -> Timing:
     """Read expressions as the schedule of a DAG."""
     found = read_timing(f"schedule: {msgspec.json.encode(expressions).decode()}\nsteps: []\n")
     if found is None:
-        raise TortureError(f"no schedule: {expressions}")
+        raise ExperimentError(f"no schedule: {expressions}")
     return found
 
 
@@ -89,44 +89,43 @@ def _shown(minutes: Sequence[datetime]) -> str:
     return ", ".join(f"{minute:%Y-%m-%dT%H:%MZ}" for minute in minutes[:5]) or "no time"
 
 
-class Schedules:
-    """So many cases, drawn by a seed; a tenth as many clocks that jump besides."""
+class ScheduleExperiment:
+    """Cases drawn by a seed, and a tenth as many clocks that jump."""
 
-    def __init__(self, cases: int, seed: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, cases: int, seed: int, show: Callable[[str], None] = lambda _: None) -> None:
         self._cases = cases
         self._seed = seed
-        self._progress = Progress(tell)
+        self._progress = Progress(show)
         self._jumps = 0
 
     def run(self) -> list[str]:
-        """Look at all of them; returns a sentence for each that is wrong, with all it takes to look at it again."""
+        """Run all cases; each sentence returned has all that is needed to repeat its case."""
         return list(self._find())
 
     def figures(self) -> Mapping[str, str]:
-        """Give what was counted."""
-        return {"schedules around changes of clocks": str(self._cases), "clocks that jumped": str(self._jumps)}
+        return {"schedules around clock changes": str(self._cases), "clocks that jumped": str(self._jumps)}
 
     def _find(self) -> Iterator[str]:
         found = 0
         for number in range(self._cases):
             self._progress(f"{number} of {self._cases} cases, {found} wrong")
-            luck = random.Random(f"{self._seed} {number}")  # noqa: S311 - a seed is what makes it repeatable
-            for wrong in filter(None, (one.wrong() for one in self._draw(number, luck))):
+            chance = random.Random(f"{self._seed} {number}")
+            for wrong in filter(None, (one.wrong() for one in self._draw(number, chance))):
                 found += 1
-                if found <= _MOST_TOLD:
+                if found <= _MOST_SHOWN:
                     yield wrong
-        if found > _MOST_TOLD:
-            yield f"and {found - _MOST_TOLD} more"
+        if found > _MOST_SHOWN:
+            yield f"and {found - _MOST_SHOWN} more"
 
-    def _draw(self, number: int, luck: random.Random) -> Iterator[Case | Jumps]:
-        change = luck.choice(clocks.changes(luck.choice(clocks.ZONES)))
-        expressions = [_expression(luck) for _ in range(luck.randint(1, 2))]
-        cuts = luck.sample(range(1, SPAN // MINUTE), luck.randint(0, 3))
-        yield Case(expressions, change, luck.randint(-9, 1), cuts)
-        if number % _JUMPING == 0:
+    def _draw(self, number: int, chance: random.Random) -> Iterator[ScheduleCase | ClockJumpCase]:
+        change = chance.choice(clocks.changes(chance.choice(clocks.ZONES)))
+        expressions = [_expression(chance) for _ in range(chance.randint(1, 2))]
+        cuts = chance.sample(range(1, SPAN // MINUTE), chance.randint(0, 3))
+        yield ScheduleCase(expressions, change, chance.randint(-9, 1), cuts)
+        if number % _JUMP_EVERY == 0:
             self._jumps += 1
-            yield Jumps(expressions[0], change, luck.choices(STEPS, k=luck.randint(30, 90)))
+            yield ClockJumpCase(expressions[0], change, chance.choices(STEPS, k=chance.randint(30, 90)))
 
 
-def _expression(luck: random.Random) -> str:
-    return " ".join(luck.choice(field) for field in clocks.FIELDS)
+def _expression(chance: random.Random) -> str:
+    return " ".join(chance.choice(field) for field in clocks.FIELDS)

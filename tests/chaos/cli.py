@@ -1,0 +1,263 @@
+"""``scripts/chaos``: one command per experiment."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import click
+
+from app import __version__
+from app.db.failure import DatabaseUnavailable
+from app.db.url import hide_password, sqlite_path
+from app.executors.signals import give_children_default_signals
+from app.queue.remote import is_installed
+from tests.chaos.detection import DetectionExperiment
+from tests.chaos.experiment import Experiment, ExperimentError
+from tests.chaos.failover import FailoverExperiment, Plan
+from tests.chaos.host_changes import HostChangeExperiment
+from tests.chaos.kill import KillExperiment, Size
+from tests.chaos.multi_server import MultiServerKillExperiment, ProcessCounts
+from tests.chaos.pause import PauseExperiment
+from tests.chaos.sandbox import Sandbox, make_sandbox
+from tests.chaos.schedules import ScheduleExperiment
+from tests.process.postgres import Cluster
+from tests.process.server import ServerError
+from tests.process.waiting import NotInTimeError
+
+_MOST_SENTENCES = 100
+_COUNT = click.IntRange(1)
+_ROUNDS = click.option("--rounds", type=_COUNT, default=10, show_default=True, help="Number of rounds.")
+_FAILURES = (ExperimentError, ServerError, NotInTimeError, DatabaseUnavailable)
+_DATABASE = click.option(
+    "--database",
+    type=click.Choice(["sqlite", "postgresql"]),
+    help="Default: sqlite, or postgresql with --database-url, several servers or workers.",
+)
+
+
+class Options(NamedTuple):
+    """The options of all experiments that start servers."""
+
+    database_url: str
+    seed: int
+    keep: bool
+
+
+def _new_seed() -> int:
+    return secrets.randbits(32)
+
+
+_SEED = click.option("--seed", type=int, default=_new_seed, metavar="N", help="Seed of an earlier experiment.")
+
+
+def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of all experiments that start servers."""
+    for option in (
+        click.option("--keep", is_flag=True, help="Keep the folder and the database of the experiment."),
+        _SEED,
+        click.option(
+            "--database-url",
+            default="",
+            metavar="URL",
+            callback=_check_url,
+            help="PostgreSQL server to make a database on. Default: a throwaway server by scripts/postgres.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _check_url(_context: click.Context, _parameter: click.Parameter, url: str) -> str:
+    try:
+        is_file = bool(url) and sqlite_path(url) is not None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    if is_file:
+        raise click.BadParameter("this option is for PostgreSQL; a SQLite file is made in the experiment's own folder")
+    return url
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def chaos() -> None:
+    """Kill or pause real servers while they work, and check that no run is lost, stuck or started twice.
+
+    Each experiment uses a new folder and a new database and removes both afterwards. Existing databases, settings
+    files and DAGBOOK_* variables are not used. The exit status is 1 when there is a violation.
+    """
+
+
+@chaos.command()
+@_DATABASE
+@click.option("--servers", type=_COUNT, default=1, show_default=True, help="More than one needs PostgreSQL.")
+@click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Workers need PostgreSQL.")
+@click.option("--kills", type=_COUNT, default=30, show_default=True, help="Number of kills.")
+@click.option("--runs", type=_COUNT, default=100, show_default=True, help="Number of runs started meanwhile.")
+@_server_options
+def kill(database: str | None, servers: int, workers: int, kills: int, runs: int, **common: Any) -> None:
+    """Kill servers and workers while runs are started."""
+    options = Options(**common)
+    several = servers > 1 or workers > 0
+    if workers and not is_installed():
+        raise click.UsageError("--workers needs PgQueuer; pip install 'dagbook[distributed]'")
+    if several and database == "sqlite":
+        raise click.UsageError("several servers or workers need --database postgresql")
+    database = _choose_database(database, options, needs_postgresql=several)
+    size = Size(kills, runs, options.seed)
+
+    def make(sandbox: Sandbox) -> Experiment:
+        if several:
+            return MultiServerKillExperiment(sandbox, size, ProcessCounts(servers, workers), _show)
+        return KillExperiment(sandbox, size, _show)
+
+    title = f"kill, {database}, {servers} servers and {workers} workers, {kills} kills, {runs} runs"
+    _run_with_servers(make, title, database, options)
+
+
+@chaos.command()
+@click.option("--servers", type=click.IntRange(2), default=2, show_default=True, help="Number of servers.")
+@_ROUNDS
+@_server_options
+def detection(servers: int, rounds: int, **common: Any) -> None:
+    """Measure how long the runs of a killed server have no owner."""
+    options = Options(**common)
+    _run_with_servers(
+        lambda sandbox: DetectionExperiment(sandbox, servers=servers, rounds=rounds, seed=options.seed, show=_show),
+        f"detection, {rounds} rounds with {servers} servers",
+        "postgresql",
+        options,
+    )
+
+
+@chaos.command()
+@_ROUNDS
+@click.option("--dags", type=_COUNT, default=20, show_default=True, help="Number of DAGs that are due every minute.")
+@_server_options
+def failover(rounds: int, dags: int, **common: Any) -> None:
+    """Kill one of two schedulers around each full minute."""
+    options = Options(**common)
+    _run_with_servers(
+        lambda sandbox: FailoverExperiment(sandbox, Plan(rounds, dags, options.seed), _show),
+        f"failover, {rounds} minutes with {dags} DAGs",
+        "postgresql",
+        options,
+    )
+
+
+@chaos.command()
+@_ROUNDS
+@click.option("--seconds", type=click.FloatRange(2), default=120, show_default=True, help="Length of each pause.")
+@_server_options
+def pause(rounds: int, seconds: float, **common: Any) -> None:
+    """Pause one of two servers with SIGSTOP, and let it continue."""
+    options = Options(**common)
+    _run_with_servers(
+        lambda sandbox: PauseExperiment(sandbox, rounds=rounds, seconds=seconds, seed=options.seed, show=_show),
+        f"pause, {rounds} pauses of {seconds:g} s",
+        "postgresql",
+        options,
+    )
+
+
+@chaos.command("host-changes")
+@_DATABASE
+@_ROUNDS
+@_server_options
+def host_changes(database: str | None, rounds: int, **common: Any) -> None:
+    """Lose spools, homes or containers under running steps.
+
+    Before another server starts, a spool is lost, a SQLite database is moved to another home, or the container of the
+    server (a PID namespace) is replaced. Needs root.
+    """
+    options = Options(**common)
+    database = _choose_database(database, options)
+    _run_with_servers(
+        lambda sandbox: HostChangeExperiment(sandbox, rounds=rounds, seed=options.seed, show=_show),
+        f"host changes, {database}, {rounds} changes",
+        database,
+        options,
+    )
+
+
+@chaos.command()
+@click.option("--cases", type=_COUNT, default=10_000, show_default=True, help="Number of schedules.")
+@_SEED
+def schedules(cases: int, seed: int) -> None:
+    """Check random schedules around clock changes.
+
+    Starts no server.
+    """
+    _run(ScheduleExperiment(cases, seed, _show), f"schedules, {cases} cases", seed)
+
+
+def _choose_database(database: str | None, options: Options, *, needs_postgresql: bool = False) -> str:
+    if database == "sqlite" and options.database_url:
+        raise click.UsageError("--database sqlite makes a file of its own; omit --database-url")
+    return database or ("postgresql" if options.database_url or needs_postgresql else "sqlite")
+
+
+def _run_with_servers(make: Callable[[Sandbox], Experiment], title: str, database: str, options: Options) -> None:
+    throwaway = database == "postgresql" and not options.database_url
+    if throwaway and options.keep:
+        raise click.UsageError("--keep needs --database-url: a throwaway PostgreSQL server is removed at the end")
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(_interrupted_by_sigterm())
+            url = stack.enter_context(_throwaway_server()) if throwaway else options.database_url
+            sandbox = stack.enter_context(make_sandbox(url, keep=options.keep))
+            if options.keep:
+                stack.callback(_show_kept, sandbox)
+            _run(make(sandbox), title, options.seed)
+    except _FAILURES as error:
+        raise click.ClickException(f"the experiment cannot go on: {error}") from error
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the experiment as SIGINT does: with its servers, their steps, its folder and its database."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _throwaway_server() -> Iterator[str]:
+    cluster = Cluster()
+    try:
+        yield cluster.url
+    finally:
+        cluster.remove()
+
+
+def _show_kept(sandbox: Sandbox) -> None:
+    click.echo(f"kept: {sandbox.directory} {hide_password(sandbox.url) if sandbox.url else ''}".rstrip())
+
+
+def _show(text: str) -> None:
+    click.echo(f"  … {text}", err=True)
+
+
+def _run(experiment: Experiment, title: str, seed: int) -> None:
+    click.echo(f"dagbook {__version__}, {title}, seed {seed}, load {os.getloadavg()[0]:.1f}")
+    begin = time.monotonic()
+    violations = experiment.run()
+    wall_time = f"{time.monotonic() - begin:.1f} s"
+    for name, figure in {**experiment.figures(), "wall time": wall_time, "violations": str(len(violations))}.items():
+        click.echo(f"  {name}: {figure}")
+    for sentence in violations[:_MOST_SENTENCES]:
+        click.echo(f"  {sentence}")
+    if violations:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    give_children_default_signals()
+    chaos(prog_name="scripts/chaos")

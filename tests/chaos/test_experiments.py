@@ -1,0 +1,97 @@
+"""The chaos experiments in a size that every change can afford; the failover is in tests/process/test_schedules.py."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.detection import DetectionExperiment
+from tests.chaos.host_changes import HostChangeExperiment
+from tests.chaos.kill import KillExperiment, Size
+from tests.chaos.multi_server import MultiServerKillExperiment, ProcessCounts
+from tests.chaos.pause import PauseExperiment
+from tests.chaos.sandbox import Sandbox
+from tests.process import processes, store
+from tests.process.namespaces import may_have_namespaces
+from tests.process.postgres import Cluster
+from tests.process.program import ROOT
+from tests.process.waiting import wait_for
+
+_MOST_SECONDS = 20  # promise R6
+
+
+@pytest.mark.timeout(120)
+def test_servers_killed_at_random_lose_nothing_and_begin_nothing_twice(
+    tmp_path: Path, make_url: Callable[[Path], str]
+) -> None:
+    sandbox = Sandbox(tmp_path, make_url(tmp_path / "home"))
+    experiment = KillExperiment(sandbox, Size(kills=4, runs=10, seed=20_260_801, longest_life=0.8))
+    assert experiment.run() == []
+    assert experiment.hit > 0, "no kill met a running step: the test has shown nothing"
+
+
+@pytest.mark.timeout(400)
+def test_servers_and_workers_ended_one_at_a_time_lose_nothing_and_begin_nothing_twice(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    size = Size(kills=5, runs=8, seed=20_261_124, longest_life=1.5)
+    experiment = MultiServerKillExperiment(
+        Sandbox(tmp_path, store.make_database(cluster.url)), size, ProcessCounts(servers=3, workers=2)
+    )
+    assert experiment.run() == []
+    assert experiment.hit > 0, "no kill met a running step: the test has shown nothing"
+
+
+@pytest.mark.timeout(400)
+def test_the_runs_of_a_killed_server_have_another_owner_within_seconds(tmp_path: Path, cluster: Cluster) -> None:
+    experiment = DetectionExperiment(Sandbox(tmp_path, store.make_database(cluster.url)), servers=3, rounds=2, seed=7)
+    assert experiment.run() == []
+    assert max(experiment.seconds) < _MOST_SECONDS
+
+
+@pytest.mark.timeout(400)
+def test_no_step_fails_when_a_server_is_paused_for_longer_than_its_lease(tmp_path: Path, cluster: Cluster) -> None:
+    experiment = PauseExperiment(Sandbox(tmp_path, store.make_database(cluster.url)), rounds=1, seconds=12, seed=3)
+    assert experiment.run() == []
+
+
+@pytest.mark.skipif(not may_have_namespaces(), reason="no PID namespace may be made here (unshare)")
+@pytest.mark.timeout(400)
+def test_no_execution_begins_twice_whatever_becomes_of_spools_homes_and_containers(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    experiment = HostChangeExperiment(Sandbox(tmp_path, store.make_database(cluster.url)), rounds=4, seed=15)
+    assert experiment.run() == []
+    assert sum(experiment.hit.values()) > 0, "no change met a running step: the test has shown nothing"
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose path leaves room for that of a socket: a killed server's would be elsewhere, and be left there."""
+    with tempfile.TemporaryDirectory(prefix="dagbook-") as directory:
+        yield Path(directory)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_an_interrupted_experiment_leaves_nothing_behind(short_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "tests.chaos.cli", "kill", "--kills", "1000", "--runs", "1000", "--seed", "1"]
+    experiment = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | {"TMPDIR": str(short_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        wait_for("a step", lambda: [*short_path.glob("dagbook-chaos-*/witness")])
+        experiment.send_signal(number)
+        _, errors = experiment.communicate(timeout=60)
+    finally:
+        experiment.kill()
+        experiment.wait()
+    assert (experiment.returncode, errors.decode().splitlines()[-1]) == (1, "Aborted!")
+    assert [*short_path.iterdir()] == []
+    assert processes.with_argument(str(short_path)) == []
