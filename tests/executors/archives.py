@@ -25,7 +25,7 @@ import pytest
 import zstandard
 
 from app.executors.archives import program
-from app.executors.archives.failure import ArchiveError
+from app.executors.archives.report import ArchiveError
 from app.executors.contract import Job
 
 CONTENT = {"src/a.txt": "alpha\n", "src/sub/b.txt": "beta\n", "src/x.log": "log\n"}

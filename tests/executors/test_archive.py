@@ -17,7 +17,7 @@ import pytest
 
 from app.executors import archive, process
 from app.executors.archives import program
-from app.executors.archives.failure import ArchiveError
+from app.executors.archives.report import ArchiveError
 from app.executors.blanks import Blanks
 from app.executors.contract import ExecutionFiles, Outcome, SetupError
 from tests.executors.archives import CONTENT, CREATED, PACK, READ, Workplace, job_of, open_files, pack_honestly
@@ -496,7 +496,7 @@ def test_a_missing_package_is_named_with_how_to_install_it(
     def missing(name: str) -> Any:
         raise ModuleNotFoundError(name=name)
 
-    monkeypatch.setattr("app.executors.archives.codecs.import_module", missing)
+    monkeypatch.setattr("app.executors.archives.formats.import_module", missing)
     code, error = place.fail("list", source=honest.name)
     assert (code, "install it with: pip install 'dagbook[archive]'" in error) == (5, True)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.executors import archive
-from app.executors.archives.failure import ArchiveError
 from app.executors.archives.program import carry_out
+from app.executors.archives.report import ArchiveError
 from app.executors.contract import ExecutionFiles
 from tests.executors.archives import CONTENT, PACK, READ, Workplace, job_of, pack_honestly, write_zeros
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.executors.archives import extract
 from app.executors.archives.entries import Entry, Kind
-from app.executors.archives.failure import ArchiveError
+from app.executors.archives.report import ArchiveError
 from app.executors.archives.tree import Tree, check_target
 from tests.executors.archives import READ, TARS, Hostile, Workplace, open_files, write
 
@@ -236,7 +236,7 @@ def test_the_tree_lets_go_of_all_folders_when_it_meets_an_error(tmp_path: Path) 
     (tmp_path / "back/link").symlink_to("/")
     for parts in (("link", "a"), ("d", "e", "f"), ("x" * 300, "a")):
         try:
-            tree.make_file(parts, Entry(name="a", kind=Kind.FILE), overwrite=True).drop()
+            tree.make_file(parts, Entry(name="a", kind=Kind.FILE), overwrite=True).discard()
         except (ArchiveError, OSError):
             continue
     tree.close()
@@ -253,5 +253,5 @@ def test_the_umask_counts_for_what_is_extracted(place: Workplace) -> None:
     assert (place.folder / "back/a").stat().st_mode & 0o777 == 0o600
 
 
-def test_only_hopeless_errors_end_a_step_that_goes_on() -> None:
-    assert {int(code) for code in extract._HOPELESS} == {11, 13}
+def test_only_fatal_errors_end_a_step_with_continue_on_error() -> None:
+    assert {int(code) for code in extract._FATAL} == {11, 13}

@@ -1,1 +1,1 @@
-"""The archive executor's program: reading, writing and unpacking archives, in bounded memory."""
+"""The subprocess of the archive executor: creates, extracts and lists archives, in bounded memory."""

@@ -1,4 +1,4 @@
-"""What is in an archive, and who is told of it while the archive is walked through once."""
+"""The entries of an archive, and the visitors that receive them in one pass over it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Protocol
 
 import msgspec
 
-from app.executors.archives.failure import ArchiveError
+from app.executors.archives.report import ArchiveError
 
-PIECE_BYTES = 256 * 1024
+BLOCK_BYTES = 256 * 1024
 LONGEST_TARGET_BYTES = 4096
 
 
 class Kind(Enum):
-    """Sorts of entries."""
+    """Kinds of entries."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -26,7 +26,7 @@ class Kind(Enum):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry, named as the archive names it. ``size`` is None when only its data can tell."""
+    """One entry, named as in the archive. ``size`` is None when it is known only after reading the data."""
 
     name: str
     kind: Kind
@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The names of folders and of the entry itself, below the root of the archive."""
+        """The parts of its path, below the root of the archive."""
         return split(self.name)
 
 
@@ -47,80 +47,80 @@ def split(path: str) -> tuple[str, ...]:
 
 
 class Sink(Protocol):
-    """Takes the data of one file."""
+    """Receives the data of one file."""
 
     def write(self, data: bytes) -> None:
-        """Take a piece."""
+        """Receive a block of data."""
 
-    def done(self) -> None:
-        """Hear that all data were taken."""
+    def finish(self) -> None:
+        """All data have been received."""
 
-    def drop(self) -> None:
-        """Leave nothing of the data: they are not whole."""
+    def discard(self) -> None:
+        """Remove what was received: the data are not complete."""
 
 
 class Visitor(Protocol):
-    """Is told of each entry in turn. ``reads`` is False when it wants no data, not even the targets of links."""
+    """Visits the entries of an archive in turn. ``reads`` is False when it needs no data and no targets of links."""
 
     reads: bool
 
-    def begin(self, entry: Entry) -> Sink | None:
-        """See an entry; the sink is for its data, None leaves them out."""
+    def visit(self, entry: Entry) -> Sink | None:
+        """Visit an entry. Its data are written to the sink returned; None skips them."""
 
     def failed(self, entry: Entry, error: ArchiveError) -> None:
-        """Hear that the data of an entry are damaged while others may be whole; raises it, or goes on."""
+        """Raise the error of an entry with damaged data, or return to continue with the other entries."""
 
 
 class Reader(Protocol):
-    """Where data come from."""
+    """A source of data."""
 
     def read(self, size: int, /) -> bytes:
-        """Read at most so many bytes, none at the end."""
+        """Read at most ``size`` bytes; none at the end."""
 
 
 @contextmanager
-def filling(sink: Sink) -> Iterator[None]:
-    """Tell a sink how it ended; what is not whole is dropped."""
+def writing_to(sink: Sink) -> Iterator[None]:
+    """Finish a sink after the block, or discard it when the block raises."""
     try:
         yield
     except BaseException:
-        sink.drop()
+        sink.discard()
         raise
-    sink.done()
+    sink.finish()
 
 
-def pour(reader: Reader, sink: Sink) -> None:
-    """Move all data into a sink, piece by piece."""
-    while data := reader.read(PIECE_BYTES):
+def copy(reader: Reader, sink: Sink) -> None:
+    """Copy all data into a sink, block by block."""
+    while data := reader.read(BLOCK_BYTES):
         sink.write(data)
 
 
-class Void:
-    """Takes data only to count them, which is how an archive is checked."""
+class NullSink:
+    """Counts data and discards them, to verify an archive."""
 
     def __init__(self) -> None:
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        """Take a piece."""
+        """Count a block of data."""
         self.size += len(data)
 
-    def done(self) -> None:
-        """Hear that all data were taken."""
+    def finish(self) -> None:
+        """Do nothing."""
 
-    def drop(self) -> None:
-        """Keep nothing, as ever."""
+    def discard(self) -> None:
+        """Do nothing."""
 
 
 class Verifier:
-    """A visitor that has every byte of an archive read, so that its checksums are compared."""
+    """Reads every byte of an archive, so that its checksums are compared."""
 
     reads = True
 
-    def begin(self, entry: Entry) -> Sink | None:
-        """Want the data of every file."""
-        return Void() if entry.kind is Kind.FILE else None
+    def visit(self, entry: Entry) -> Sink | None:
+        """Read the data of every file."""
+        return NullSink() if entry.kind is Kind.FILE else None
 
-    def failed(self, entry: Entry, error: ArchiveError) -> None:  # noqa: ARG002 - an archive is whole or not
-        """Give up."""
+    def failed(self, entry: Entry, error: ArchiveError) -> None:  # noqa: ARG002 - one damaged entry is enough
+        """Raise the error."""
         raise error

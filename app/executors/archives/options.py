@@ -1,20 +1,34 @@
-"""What an archive step asks for: read from its command and its config (DAG format 4.9)."""
+"""The options of an archive step, from its command and its config, and the patterns in them (DAG format 4.9)."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 import msgspec
 
-from app.executors.archives.patterns import Filter
 from app.executors.config import Config
 from app.executors.contract import Job, SetupError
 
 CREATE, EXTRACT, LIST = "create", "extract", "list"
 _OPERATIONS = (EXTRACT, CREATE, LIST)
 _BEST_LEVEL = 9
+_TOKEN = re.compile(
+    r"""(?P<folders>(?:^|(?<=[/{,]))\*\*/)
+      | (?P<below>/\*\*(?=$|[,}]))
+      | (?P<everything>^\*\*$)
+      | (?P<set>\[(?P<not>[!^])?(?P<members>(?:\\.|[^\]\\])+)\])
+      | \\(?P<escaped>.)
+      | (?P<star>\*+)
+      | .""",
+    re.DOTALL | re.VERBOSE,
+)
+_SPECIAL_IN_SET = re.compile(r"\\.|[\[&~|]", re.DOTALL)
+_PLAIN = {"?": "[^/]"}
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """An operation on an archive; an empty ``format`` is to be found out, a negative ``level`` is the format's own."""
+    """An operation on an archive; an empty ``format`` is detected, a negative ``level`` is the format's default."""
 
     operation: str
     source: str
@@ -34,14 +48,16 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     keep_going: bool
 
     def filter(self) -> Filter:
-        """Make the filter of the entries."""
+        """Make the filter for the names of entries."""
         return Filter(self.include, self.exclude)
 
 
 def read(job: Job) -> Options:
-    """Read the options of a job; raises SetupError."""
+    """Read the options of a job. Raises SetupError."""
     config = Config(job.config, "archive")
-    operation = _operation(job)
+    operation = job.program.lower()
+    if operation not in _OPERATIONS:
+        raise SetupError(f"archive: the command has to be one of {', '.join(_OPERATIONS)}; it is {job.program!r}")
     options = Options(
         operation=operation,
         source=config.required("source", "name the archive, or for create what goes into it"),
@@ -64,13 +80,6 @@ def read(job: Job) -> Options:
     return options
 
 
-def _operation(job: Job) -> str:
-    word = job.program.lower()
-    if word in _OPERATIONS:
-        return word
-    raise SetupError(f"archive: the command has to be one of {', '.join(_OPERATIONS)}; it is {job.program!r}")
-
-
 def _destination(config: Config, operation: str) -> str:
     if operation == CREATE and not config.flag("dryRun"):
         return config.required("destination", "name the archive to create")
@@ -86,3 +95,53 @@ def _check(options: Options, config: Config) -> None:
             Filter(patterns, ())
         except ValueError as error:
             raise config.error(key, str(error)) from None
+
+
+class Filter:
+    """Selects entries that match an ``include``, or all when there is none, and no ``exclude``."""
+
+    def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
+        """Compile the patterns. Raises ValueError for one that is not well-formed."""
+        self._include = [compile_pattern(text) for text in include]
+        self._exclude = [compile_pattern(text) for text in exclude]
+
+    def matches(self, path: str) -> bool:
+        """Whether the entry at this path is selected."""
+        if any(pattern.fullmatch(path) for pattern in self._exclude):
+            return False
+        return not self._include or any(pattern.fullmatch(path) for pattern in self._include)
+
+
+def compile_pattern(text: str) -> re.Pattern[str]:
+    """Turn a pattern into a regular expression for a complete path. Raises ValueError.
+
+    ``*`` stays within a folder, ``**`` stands for any number of folders.
+    """
+    pieces: list[str] = []
+    depth = 0
+    for found in _TOKEN.finditer(text):
+        piece = found[0]
+        depth += {"{": 1, "}": -1}.get(piece, 0)
+        if piece == "[" or depth < 0:
+            raise ValueError(f"the pattern {text!r} has a bracket without its other half")
+        pieces.append(_translate(found, in_braces=depth > 0))
+    if depth:
+        raise ValueError(f"the pattern {text!r} has a bracket without its other half")
+    try:
+        return re.compile("".join(pieces), re.DOTALL)
+    except re.error as error:
+        raise ValueError(f"the pattern {text!r} is not well-formed: {error}") from None
+
+
+def _translate(found: re.Match[str], *, in_braces: bool) -> str:
+    if found["set"]:
+        members = _SPECIAL_IN_SET.sub(lambda special: re.escape(special[0][-1]), found["members"])
+        return f"[^/{members}]" if found["not"] else f"[{members}]"
+    if found["escaped"]:
+        return re.escape(found["escaped"])
+    kinds = {"folders": "(?:.*/)?", "below": "(?:/.*)?", "everything": ".*", "star": "[^/]*"}
+    for kind, expression in kinds.items():
+        if found[kind]:
+            return expression
+    braces = {"{": "(?:", "}": ")", **({",": "|"} if in_braces else {})}
+    return braces.get(found[0]) or _PLAIN.get(found[0]) or re.escape(found[0])

@@ -1,4 +1,4 @@
-"""Carries out one operation on an archive, in bounded memory."""
+"""The subprocess of an archive step: carries out one operation, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ import sys
 from types import FrameType
 
 from app.executors.archives.create import create
-from app.executors.archives.extract import extract
-from app.executors.archives.failure import ArchiveError, Cancelled, Code, explain
-from app.executors.archives.listing import list_entries
+from app.executors.archives.extract import extract, list_entries
 from app.executors.archives.options import CREATE, EXTRACT, LIST, read
+from app.executors.archives.report import ArchiveError, Cancelled, Code, explain
 from app.executors.contract import Job
 from app.executors.program import run_program
 
-# A few bytes of xz or 7z may ask for gigabytes of dictionary.
+# A few bytes of xz or 7z may request gigabytes of dictionary.
 MOST_MEMORY_BYTES = 2 * 1024**3
 _OPERATIONS = {CREATE: create, EXTRACT: extract, LIST: list_entries}
 _FALLBACKS = {CREATE: Code.CREATE, EXTRACT: Code.EXTRACT, LIST: Code.OTHER}
 
 
 def main(job: Job) -> int:
-    """Carry out a job; raises ArchiveError."""
+    """Carry out a job. Raises ArchiveError."""
     _limit_memory()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _cancel)
@@ -30,7 +29,7 @@ def main(job: Job) -> int:
 
 
 def carry_out(job: Job) -> int:
-    """Carry out a job; raises ArchiveError, with the class of what went wrong."""
+    """Carry out a job. Raises ArchiveError with the exit code of the error."""
     options = read(job)
     try:
         _OPERATIONS[options.operation](options)
@@ -51,7 +50,7 @@ def _limit_memory() -> None:
 
 
 def _cancel(number: int, _: FrameType | None) -> None:
-    """End in order; told a second time, end at once."""
+    """Clean up and end; a second signal ends the process at once."""
     signal.signal(number, signal.SIG_DFL)
     raise Cancelled
 

@@ -1,8 +1,9 @@
-"""The folder that an archive is unpacked into, and the promise that nothing is written outside it.
+"""The folder that an archive is extracted into; nothing is ever written outside it.
 
-Every folder is opened by its one name below the folder before, and never through a symbolic link; so whatever is there
-already, or changes meanwhile, a path cannot lead out. A link may climb only at its beginning and no higher than the
-folder: as its own folder is a real one, and the same holds for every link it may pass on the way down, it stays inside.
+Every folder is opened by its one name below its parent, and never through a symbolic link. So no path leads out,
+whatever exists already or changes meanwhile. ``..`` is permitted only at the beginning of a link's target and no
+higher than the folder: the link is in a real folder, and the same holds for every link on its way down, so it stays
+inside.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.executors.archives.entries import Entry
-from app.executors.archives.failure import ArchiveError, Code
+from app.executors.archives.report import ArchiveError, Code
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})
 _PERMISSIONS = 0o777  # no set-user-id and the like
-_USUAL_FILE, _USUAL_FOLDER = 0o666, 0o777
-_OWNER_MAY = 0o700
+_DEFAULT_FILE, _DEFAULT_FOLDER = 0o666, 0o777
+_OWNER = 0o700
 
 Parts = Sequence[str]
 
@@ -39,33 +40,33 @@ class Tree:
         except (FileExistsError, NotADirectoryError):
             raise ArchiveError(Code.DESTINATION, f"the destination {path} is no folder") from None
         self._parts: tuple[str, ...] = ()
-        self._folder = os.dup(self._root)  # the last one that was used: entries of a folder come together
+        self._folder = os.dup(self._root)  # the last one used: the entries of a folder follow each other
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the folder."""
         os.close(self._folder)
         os.close(self._root)
 
     def make_folder(self, parts: Parts, mode: int) -> None:
-        """Make a folder; one that is there is fine."""
-        self._enter(parts, (mode & _PERMISSIONS or _USUAL_FOLDER) | _OWNER_MAY)
+        """Make a folder unless it exists."""
+        self._enter(parts, (mode & _PERMISSIONS or _DEFAULT_FOLDER) | _OWNER)
 
     def make_file(self, parts: Parts, entry: Entry, *, overwrite: bool) -> NewFile:
-        """Make a file that is still to be filled; one that is there is replaced only once the new one is whole."""
+        """Make an empty file for writing; an existing file is replaced only when the new one is complete."""
         folder, name = self._enter(parts[:-1]), parts[-1]
-        passing = f".{secrets.token_hex(8)}.part" if overwrite else name
+        temporary = f".{secrets.token_hex(8)}.part" if overwrite else name
         with self._at(parts):
-            descriptor = os.open(passing, _NEW_FILE, entry.mode & _PERMISSIONS or _USUAL_FILE, dir_fd=folder)
-        return NewFile(descriptor, os.dup(folder), passing, name, self._path.joinpath(*parts), entry.modified)
+            descriptor = os.open(temporary, _NEW_FILE, entry.mode & _PERMISSIONS or _DEFAULT_FILE, dir_fd=folder)
+        return NewFile(descriptor, os.dup(folder), temporary, name, self._path.joinpath(*parts), entry.modified)
 
-    def make_link(self, parts: Parts, target: str, *, overwrite: bool) -> None:
-        """Make a symbolic link, when all it can lead to is inside."""
+    def make_symlink(self, parts: Parts, target: str, *, overwrite: bool) -> None:
+        """Make a symbolic link. Raises ArchiveError when it may lead outside."""
         check_target(parts, target)
         folder = self._enter(parts[:-1])
-        self._place(parts, folder, lambda name: os.symlink(target, name, dir_fd=folder), overwrite=overwrite)
+        self._create(parts, folder, lambda name: os.symlink(target, name, dir_fd=folder), overwrite=overwrite)
 
-    def make_second_name(self, parts: Parts, of: Parts, *, overwrite: bool) -> None:
-        """Make a hard link to a file that is inside already."""
+    def make_hard_link(self, parts: Parts, of: Parts, *, overwrite: bool) -> None:
+        """Make a hard link to a file that exists in the destination."""
         above = os.dup(self._enter(of[:-1]))
         try:
             if not _is_file(of[-1], above):
@@ -78,25 +79,25 @@ class Tree:
             def link(name: str) -> None:
                 os.link(of[-1], name, src_dir_fd=above, dst_dir_fd=folder, follow_symlinks=False)
 
-            self._place(parts, folder, link, overwrite=overwrite)
+            self._create(parts, folder, link, overwrite=overwrite)
         finally:
             os.close(above)
 
-    def _place(self, parts: Parts, folder: int, make: Callable[[str], None], *, overwrite: bool) -> None:
+    def _create(self, parts: Parts, folder: int, make: Callable[[str], None], *, overwrite: bool) -> None:
         with self._at(parts):
             if not overwrite:
                 make(parts[-1])
                 return
-            passing = f".{secrets.token_hex(8)}.part"
-            make(passing)
+            temporary = f".{secrets.token_hex(8)}.part"
+            make(temporary)
             try:
-                os.rename(passing, parts[-1], src_dir_fd=folder, dst_dir_fd=folder)
+                os.rename(temporary, parts[-1], src_dir_fd=folder, dst_dir_fd=folder)
             finally:  # renaming one name of a file to another of the same leaves both
                 with suppress(FileNotFoundError):
-                    os.unlink(passing, dir_fd=folder)
+                    os.unlink(temporary, dir_fd=folder)
 
-    def _enter(self, parts: Parts, mode: int = _USUAL_FOLDER) -> int:
-        """Open a folder, made if need be; valid until the next is entered."""
+    def _enter(self, parts: Parts, mode: int = _DEFAULT_FOLDER) -> int:
+        """Open a folder, made if it does not exist; valid until the next call."""
         if tuple(parts) == self._parts:
             return self._folder
         folder = os.dup(self._root)
@@ -129,7 +130,7 @@ class Tree:
 
     @contextmanager
     def _at(self, parts: Parts) -> Iterator[None]:
-        """Say which entry an error of the system is about."""
+        """Name the entry in an error of the system."""
         try:
             with self._named(parts):
                 yield
@@ -145,24 +146,24 @@ class Tree:
             raise
 
     def _in_the_way(self, parts: Parts) -> ArchiveError:
-        return in_the_way(self._path.joinpath(*parts))
+        return _occupied(self._path.joinpath(*parts))
 
 
 class NewFile:
-    """A file that is being unpacked."""
+    """A file that is being extracted: a sink."""
 
     def __init__(
-        self, descriptor: int, folder: int, passing: str, name: str, path: Path, modified: float | None
+        self, descriptor: int, folder: int, temporary: str, name: str, path: Path, modified: float | None
     ) -> None:
         self._descriptor = descriptor
         self._folder = folder
-        self._passing = passing
+        self._temporary = temporary
         self._name = name
         self._path = path
         self._modified = modified
 
     def write(self, data: bytes) -> None:
-        """Append to the file."""
+        """Append data."""
         view = memoryview(data)
         try:
             while view:
@@ -171,26 +172,26 @@ class NewFile:
             error.filename = str(self._path)
             raise
 
-    def done(self) -> None:
-        """Give the file its time and its name."""
+    def finish(self) -> None:
+        """Set the time of the file and give it its name."""
         try:
             if self._modified is not None:
-                with suppress(OverflowError, ValueError, OSError):  # a time that the system does not have
+                with suppress(OverflowError, ValueError, OSError):  # a time that the system cannot represent
                     os.utime(self._descriptor, (self._modified, self._modified))
-            if self._passing != self._name:
-                os.rename(self._passing, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            if self._temporary != self._name:
+                os.rename(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         except IsADirectoryError:
-            self.drop()
-            raise in_the_way(self._path) from None
+            self.discard()
+            raise _occupied(self._path) from None
         except BaseException:
-            self.drop()
+            self.discard()
             raise
         self._close()
 
-    def drop(self) -> None:
-        """Remove the file again."""
+    def discard(self) -> None:
+        """Remove the file."""
         with suppress(OSError):
-            os.unlink(self._passing, dir_fd=self._folder)
+            os.unlink(self._temporary, dir_fd=self._folder)
         self._close()
 
     def _close(self) -> None:
@@ -198,8 +199,8 @@ class NewFile:
         os.close(self._folder)
 
 
-def in_the_way(path: Path) -> ArchiveError:
-    """Make the error of an entry whose place is taken."""
+def _occupied(path: Path) -> ArchiveError:
+    """Make the error of an entry whose path exists already."""
     return ArchiveError(
         Code.DESTINATION, f"{path} exists already; set overwrite to replace files, or another destination"
     )

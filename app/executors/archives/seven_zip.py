@@ -1,45 +1,44 @@
-"""Walks through 7z archives. Their library pushes the data: it asks for a place when those of a file come."""
+"""Reads 7z archives. Their library pushes the data: it asks for a writer when it reaches the data of a file."""
 
 from __future__ import annotations
 
 import stat
 from typing import Any, BinaryIO
 
-from app.executors.archives.codecs import need
-from app.executors.archives.entries import LONGEST_TARGET_BYTES, Entry, Kind, Sink, Visitor, Void
-from app.executors.archives.failure import ArchiveError, Code
+from app.executors.archives.entries import LONGEST_TARGET_BYTES, Entry, Kind, NullSink, Sink, Visitor
+from app.executors.archives.formats import need
+from app.executors.archives.report import ArchiveError, Code
 from app.executors.archives.tree import check_name
 
 _KINDS = {stat.S_IFLNK: Kind.SYMLINK, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFREG: Kind.FILE, None: Kind.FILE}
 
 
 def walk(file: BinaryIO, visitor: Visitor, password: str) -> None:
-    """Tell a visitor of every entry, folders first; the data are unpacked only for one that reads them."""
-    need("py7zr")
+    """Visit every entry, folders first; data are decompressed only for a visitor that reads them."""
     try:
         with need("py7zr").SevenZipFile(file, "r", password=password or None) as archive:
             _walk(archive, visitor)
-    except Exception as error:  # noqa: BLE001 - damaged headers make the library stumble in any way
+    except Exception as error:  # noqa: BLE001 - damaged headers make the library raise anything
         raise _explain(error, password) from None
 
 
 def _walk(archive: Any, visitor: Visitor) -> None:
     members = _by_name(archive)
-    at_once = [member for member in members.values() if member.is_directory or not visitor.reads]
-    for member in at_once:
-        visitor.begin(_entry(member))
+    for member in members.values():
+        if member.is_directory or not visitor.reads:
+            visitor.visit(_entry(member))
     if not visitor.reads:
         return
-    places = _Places(members, visitor)
+    writers = _WriterFactory(members, visitor)
     try:
-        archive.extractall(factory=places)
+        archive.extractall(factory=writers)
     except BaseException:
-        places.drop()
+        writers.discard()
         raise
 
 
 def _explain(error: Exception, password: str) -> Exception:
-    """Say what the library met; errors of the system and our own pass."""
+    """Explain an error of the library; those of the system and our own pass unchanged."""
     if isinstance(error, ArchiveError | MemoryError) or (isinstance(error, OSError) and error.errno is not None):
         return error
     if type(error).__name__ == "PasswordRequired":
@@ -52,7 +51,7 @@ def _explain(error: Exception, password: str) -> Exception:
 
 
 def _by_name(archive: Any) -> dict[str, Any]:
-    """Give the members by the names under which the library asks for their places."""
+    """Return the members by the names with which the library asks for their writers."""
     found: dict[str, Any] = {}
     for member in archive.files:
         entry = _entry(member)
@@ -77,71 +76,70 @@ def _entry(member: Any, target: str = "") -> Entry:
     )
 
 
-class _Places:
-    """Makes the place of each member when the library asks for it (``py7zr.WriterFactory`` by its shape)."""
+class _WriterFactory:
+    """Makes the writer of each member when the library asks for it (has the shape of ``py7zr.WriterFactory``)."""
 
     def __init__(self, members: dict[str, Any], visitor: Visitor) -> None:
         self._members = members
         self._visitor = visitor
-        self._last: _Place | None = None
+        self._last: _Writer | None = None
 
-    def create(self, name: str) -> _Place:
-        """Make a place."""
+    def create(self, name: str) -> _Writer:
+        """Make the writer of a member."""
         member = self._members[name]
-        self._last = (
-            _Link(member, self._visitor) if _entry(member).kind is Kind.SYMLINK else _Place(member, self._visitor)
-        )
+        kind = _LinkWriter if _entry(member).kind is Kind.SYMLINK else _Writer
+        self._last = kind(member, self._visitor)
         return self._last
 
-    def drop(self) -> None:
-        """Leave nothing of a member that is not whole."""
+    def discard(self) -> None:
+        """Discard a member that is not complete."""
         if self._last is not None:
-            self._last.drop()
+            self._last.discard()
 
 
-class _Place:
-    """Where the data of one member go (``py7zr.Py7zIO`` by its shape)."""
+class _Writer:
+    """Receives the data of one member (has the shape of ``py7zr.Py7zIO``)."""
 
     def __init__(self, member: Any, visitor: Visitor) -> None:
-        self._sink: Sink | None = self._begin(member, visitor)
+        self._sink: Sink | None = self._open(member, visitor)
 
-    def _begin(self, member: Any, visitor: Visitor) -> Sink:
-        return visitor.begin(_entry(member)) or Void()
+    def _open(self, member: Any, visitor: Visitor) -> Sink:
+        return visitor.visit(_entry(member)) or NullSink()
 
     def write(self, data: bytes) -> int:
-        """Take a piece."""
+        """Write a block of data."""
         if self._sink is not None:
             self._sink.write(bytes(data))
         return len(data)
 
     def close(self) -> None:
-        """Hear that the member is whole."""
+        """Finish the member."""
         if self._sink is not None:
-            self._sink.done()
+            self._sink.finish()
             self._sink = None
 
-    def drop(self) -> None:
-        """Leave nothing of a member that is not whole."""
+    def discard(self) -> None:
+        """Discard a member that is not complete."""
         if self._sink is not None:
-            self._sink.drop()
+            self._sink.discard()
             self._sink = None
 
     def seekable(self) -> bool:
-        """Tell that what was written is out of reach."""
+        """Return False: the sink only appends."""
         return False
 
     def flush(self) -> None:
-        """Keep nothing back anyway."""
+        """Do nothing: nothing is buffered."""
 
 
-class _Link(_Place):
+class _LinkWriter(_Writer):
     """The data of a symbolic link are its target."""
 
-    def _begin(self, member: Any, visitor: Visitor) -> Sink:
-        return _Target(member, visitor)
+    def _open(self, member: Any, visitor: Visitor) -> Sink:
+        return _TargetSink(member, visitor)
 
 
-class _Target:
+class _TargetSink:
     def __init__(self, member: Any, visitor: Visitor) -> None:
         self._member = member
         self._visitor = visitor
@@ -154,8 +152,8 @@ class _Target:
                 Code.CORRUPT, f"the symbolic link {self._member.filename!r} is longer than a path can be"
             )
 
-    def done(self) -> None:
-        self._visitor.begin(_entry(self._member, self._text.decode("utf-8", "surrogateescape")))
+    def finish(self) -> None:
+        self._visitor.visit(_entry(self._member, self._text.decode("utf-8", "surrogateescape")))
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         self._text = b""
