@@ -106,9 +106,3 @@ HANDLERS: ExceptionHandlersMap = {
     HTTPException: http_error,
     Exception: _unexpected,
 }
-
-
-def answer_to(request: AnyRequest, error: Exception) -> Response[Error]:
-    """Answer an error as the framework would, by the handler of its own kind or of the one closest to it."""
-    kind = next(kind for kind in type(error).__mro__ if kind in HANDLERS)
-    return HANDLERS[kind](request, error)

@@ -50,7 +50,6 @@ from app.api.guards import find_actions, find_needs, make_guard
 from app.api.imports import hidden
 from app.api.memory import Memory
 from app.api.methods import make_options
-from app.api.polls import Polls
 from app.api.providers import make_providers
 from app.api.proxies import TrustedProxies
 from app.api.refusals import make_note_of_handing_on, make_refusal_hook
@@ -58,7 +57,6 @@ from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_unspecified
 from app.api.slashes import SlashesInNames
-from app.api.starts import Starts
 from app.auth.roles import Needs
 from app.names import API_PATH
 from app.settings import Settings
@@ -107,8 +105,7 @@ def make_application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Tr
     own = () if is_unspecified(settings.host) else (settings.host,)
     # Inside: it tells answers apart by their paths, in which a name's slash is not one between segments any more.
     remembering = Memory(app, parts.database, parts.access, parts.now)
-    short = Starts(Polls(remembering, parts, path), parts, path, settings.max_body_bytes)
-    routed = SlashesInNames(short, path)
+    routed = SlashesInNames(remembering, path)
     kept = Gatekeeper(
         routed,
         base_path=settings.base_path,

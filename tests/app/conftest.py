@@ -12,7 +12,7 @@ import pytest
 
 from app.cli import execute as run
 from app.main import Server
-from tests.app.dagbook import Based, Dagbook, client_of, serving
+from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People, serving_people
 from tests.app.program import Said
 from tests.conftest import Copies
@@ -30,18 +30,6 @@ async def server(copies: Copies, tmp_path_factory: pytest.TempPathFactory) -> As
 async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(server) as opened:
         yield opened
-
-
-@pytest.fixture(scope="session", params=["", "/base"])
-async def based(
-    request: pytest.FixtureRequest, copies: Copies, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Based]:
-    """A server below each of two paths, for all tests that use a name of their own; it reads 20 kB of a body."""
-    settings = {"base_path": request.param, "max_body_bytes": "20000"}
-    async for url in copies.copy():
-        home = tmp_path_factory.mktemp("home")
-        async with serving(url, home, **settings) as opened, client_of(opened, request.param) as client:
-            yield Based(opened, client)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 import msgspec
@@ -17,7 +17,6 @@ from app.settings import read
 from tests.waiting import come_true
 
 T = TypeVar("T")
-USUAL = {"remoteNode": "local"}  # says nothing, but no request with a query goes a short way
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -124,18 +123,6 @@ def layer_of(server: Server, kind: type[T]) -> T:
 def routes_of(server: Server) -> Litestar:
     """Return the application that knows the routes."""
     return layer_of(server, Litestar)
-
-
-class Based(NamedTuple):
-    """A server below a path, and a client of it."""
-
-    server: Server
-    client: httpx.AsyncClient
-
-
-def headers_told(answer: httpx.Response) -> dict[str, str]:
-    """Return the headers of an answer but its number."""
-    return {name: value for name, value in answer.headers.items() if name != "x-request-id"}
 
 
 class Watched:

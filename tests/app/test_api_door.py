@@ -195,6 +195,15 @@ async def test_a_body_over_the_limit_is_refused(open_client: httpx.AsyncClient) 
     assert _error(await open_client.post("/dag-runs", content=chunks())) == (413, "bad_request")
 
 
+async def test_a_body_in_pieces_is_read_whole(client: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for piece in (b'{"spec": "st', b"eps: [{name: a, command: b}]", b'"}'):
+            yield piece
+
+    answer = await client.post("/dags/validate", content=chunks())
+    assert answer.json()["valid"] is True
+
+
 async def test_a_body_at_the_limit_is_read(open_client: httpx.AsyncClient) -> None:
     head = {"spec": "", "name": "x"}
     head["spec"] = "#" * (2048 - len(json.dumps(head)))
