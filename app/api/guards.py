@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from litestar import Litestar
-from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from app.api.browser_login import CLEARED, COOKIE, Connection, LoginNeededError
@@ -69,16 +68,6 @@ async def _identify(access: Access, connection: Connection, needs: Needs) -> Cal
         if access.oidc is not None and credentials.cookie:
             error.headers = {**(error.headers or {}), "Set-Cookie": CLEARED}
         raise
-
-
-async def lets_in(access: Access, scope: Any, needs: Needs) -> bool:
-    """Find out who sends a request, as the guard does; whoever is not let in is to hear of it from the guard."""
-    try:
-        caller = await access.callers.identify(credentials_of(ASGIConnection(scope)))
-    except (UnauthorizedError, DatabaseUnavailable):
-        return False
-    scope["user"] = caller
-    return not refusal(needs, caller.role, access.switches)
 
 
 async def still_may(access: Access, credentials: Credentials, needs: Needs) -> bool:

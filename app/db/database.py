@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
-from app.db.engines import Engines, Read, ReadConnection, Stamp, T, Write, WriteConnection
-from app.db.failure import telling_unavailable
+from app.db.engines import Engines, Read, ReadConnection, T, Write, WriteConnection
+from app.db.failure import DatabaseUnavailable, telling_unavailable
 from app.db.postgres import Postgres
+from app.db.shared import Shared
 from app.db.sqlite import Sqlite
 from app.db.url import parse_url
 from app.db.wakeups import Wakeups
 from app.settings.address import PUBLIC
 
-__all__ = ["OUTPUT", "VISIBLE", "Database", "ReadConnection", "Stamp", "Write", "WriteConnection", "note_told"]
+__all__ = ["OUTPUT", "VISIBLE", "Database", "ReadConnection", "Write", "WriteConnection", "note_told"]
 
 # What a transaction tells of, for those of this process who wait for it: changes for everybody, output of steps.
 VISIBLE, OUTPUT = "visible", "output"
@@ -34,6 +36,7 @@ class Database:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self._listeners: list[Callable[[set[str]], None]] = []
+        self._probe = Shared(lambda: self.read(_read_one_row))
 
     def on_commit(self, listener: Callable[[set[str]], None]) -> None:
         """Call ``listener`` after each commit that tells of something (``note_told``), with what it tells of."""
@@ -84,13 +87,18 @@ class Database:
         with telling_unavailable(self.dialect):
             return await self._engines.glance(work)
 
-    async def stamp(self) -> Stamp:
-        """Return what is different after every commit of anybody: what is read later is at least as new.
+    async def answers_within(self, seconds: float) -> bool:
+        """Tell whether the database answers a read within some seconds.
 
-        On SQLite it costs next to nothing, on PostgreSQL one round trip for all who ask at the same time.
+        One read answers all that ask at the same time, so a database that hangs never holds more than two connections
+        for this.
         """
-        with telling_unavailable(self.dialect):
-            return await self._engines.stamp()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._probe.get()
+        except (DatabaseUnavailable, TimeoutError):
+            return False
+        return True
 
     async def snapshot(self, work: Read[T]) -> T:
         """Run work that only reads, takes as long as it takes, and sees one state of the database throughout.
@@ -136,6 +144,11 @@ class Database:
     async def close(self) -> None:
         """Finish the writes that were asked for, then close all connections; harmless when repeated."""
         await self._engines.close()
+
+
+def _read_one_row(connection: ReadConnection) -> None:
+    # Of a table: SQLite answers SELECT 1 without its file.
+    connection.scalar(text("SELECT version_num FROM alembic_version"))
 
 
 def note_told(connection: WriteConnection, what: str) -> None:

@@ -17,9 +17,6 @@ from app.db.wakeups import Wakeups
 ReadConnection = NewType("ReadConnection", Connection)
 WriteConnection = NewType("WriteConnection", ReadConnection)
 
-# Equal to another one only if no commit came between them.
-Stamp = tuple[object, ...]
-
 T = TypeVar("T")
 Read = Callable[[ReadConnection], T]
 Write = Callable[[WriteConnection], T]
@@ -35,9 +32,6 @@ class Engines(Protocol):
 
     async def glance(self, work: Read[T]) -> T:
         """Run work that reads a few rows through an index."""
-
-    async def stamp(self) -> Stamp:
-        """Return what is different after every commit."""
 
     async def snapshot(self, work: Read[T]) -> T:
         """Run work that only reads and sees one state throughout."""

@@ -16,9 +16,8 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.db.engines import Read, ReadConnection, Stamp, T, Write, WriteConnection
+from app.db.engines import Read, ReadConnection, T, Write, WriteConnection
 from app.db.failure import DatabaseUnavailable, is_lost_to_another
-from app.db.shared import Shared
 from app.db.url import root_certificate
 from app.db.wakeups import Wakeups
 from app.settings.address import PUBLIC
@@ -33,8 +32,6 @@ _PING_SECONDS = 5
 _TRIES = 7
 _FIRST_PAUSE_SECONDS = 0.01
 _NO_ROOT = "the root certificate (sslrootcert in database_url) cannot be used"
-# Which transactions can be seen says what can be seen, as long as the server is the same.
-_STAMP = "SELECT pg_current_snapshot()::text, pg_postmaster_start_time()"
 
 
 class Postgres:
@@ -59,8 +56,6 @@ class Postgres:
             connect_args=arguments,
         )
         self._readers: AsyncEngine = self._engine.execution_options(postgresql_readonly=True)
-        self._outside: AsyncEngine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._stamp = Shared(self._read_stamp)
         self._writes: set[asyncio.Task[Any]] = set()
         _notice_lost_connections(self._engine.sync_engine)
 
@@ -75,14 +70,6 @@ class Postgres:
     async def glance(self, work: Read[T]) -> T:
         """Run work as ``read`` does."""
         return await self.read(work)
-
-    async def stamp(self) -> Stamp:
-        """Return which transactions can be seen, asked for once for all who ask together."""
-        return await self._stamp.get()
-
-    async def _read_stamp(self) -> Stamp:
-        async with self._outside.connect() as connection:
-            return tuple((await connection.exec_driver_sql(_STAMP)).one())
 
     async def snapshot(self, work: Read[T]) -> T:
         """Run work on a connection of its own, without a limit of time."""

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
-from app.db.engines import Read, ReadConnection, Stamp, T, Write, WriteConnection
+from app.db.engines import Read, ReadConnection, T, Write, WriteConnection
 from app.db.failure import as_sqlalchemy
 from app.db.thread import WorkThread
 from app.db.wakeups import Wakeups
@@ -56,11 +56,6 @@ class Sqlite:
     async def glance(self, work: Read[T]) -> T:
         """Run work in the caller's thread."""
         return self._glancer.run(lambda plain: work(ReadConnection(plain)))
-
-    async def stamp(self) -> Stamp:
-        """Return the file's own count of commits."""
-        driver = self._glancer.driver  # it changes nothing itself, so it sees the commits of all others
-        return driver, driver.execute("PRAGMA data_version").fetchone()
 
     async def snapshot(self, work: Read[T]) -> T:
         """Run work as ``read`` does: every transaction of SQLite sees one state."""

@@ -48,7 +48,6 @@ from app.api.envelope import Envelope
 from app.api.forwarding import make_forward
 from app.api.guards import find_actions, find_needs, make_guard
 from app.api.imports import hidden
-from app.api.memory import Memory
 from app.api.methods import make_options
 from app.api.providers import make_providers
 from app.api.proxies import TrustedProxies
@@ -103,9 +102,7 @@ def make_application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Tr
     find_needs(app)
     find_actions(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
-    # Inside: it tells answers apart by their paths, in which a name's slash is not one between segments any more.
-    remembering = Memory(app, parts.database, parts.access, parts.now)
-    routed = SlashesInNames(remembering, path)
+    routed = SlashesInNames(app, path)
     kept = Gatekeeper(
         routed,
         base_path=settings.base_path,

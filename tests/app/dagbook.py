@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import httpx
 import msgspec
@@ -15,8 +15,6 @@ from app.engine.status import RunStatus
 from app.main import API_PATH, Server, open_server
 from app.settings import read
 from tests.waiting import come_true
-
-T = TypeVar("T")
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -112,34 +110,9 @@ def command_of(server: Server, user: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url=f"http://localhost{API_PATH}")
 
 
-def layer_of(server: Server, kind: type[T]) -> T:
-    """Return what of this kind is wrapped around the routes, or the application that knows them."""
+def routes_of(server: Server) -> Litestar:
+    """Return the application that knows the routes, which is inside all others."""
     app: Any = server.app
-    while not isinstance(app, kind):
+    while not isinstance(app, Litestar):
         app = app._app
     return app
-
-
-def routes_of(server: Server) -> Litestar:
-    """Return the application that knows the routes."""
-    return layer_of(server, Litestar)
-
-
-class Watched:
-    """Counts the requests that a layer around the routes has not answered itself."""
-
-    def __init__(self, layer: Any) -> None:
-        self._layer = layer
-        self._app = layer._app
-        self.handed_on = 0
-
-    async def _count(self, *arguments: Any) -> None:
-        self.handed_on += 1
-        await self._app(*arguments)
-
-    def __enter__(self) -> Self:
-        self._layer._app = self._count
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._layer._app = self._app

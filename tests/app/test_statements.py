@@ -14,8 +14,7 @@ from tests.app.dagbook import Dagbook
 from tests.statements import heard
 
 # What a request reads is read in its own context; the supervisor and the dispatcher, which work beside it, have others.
-# The stamp of PostgreSQL is asked for once for all who ask at the same time, and not by those who are answered without.
-_NOT_OWN = ("BEGIN", "PRAGMA", "SELECT pg_current_snapshot")
+_NOT_OWN = ("BEGIN", "PRAGMA")
 _recording: ContextVar[list[str] | None] = ContextVar("recording", default=None)
 
 

@@ -291,3 +291,23 @@ async def test_two_schemas_of_one_database_do_not_keep_each_other_from_upkeep(da
         assert (first, second) == (True, True)
     await one.close()
     await other.close()
+
+
+async def test_a_database_that_can_be_read_answers(database: Database) -> None:
+    assert await database.answers_within(BOUND_SECONDS)
+
+
+@pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
+async def test_a_database_that_hangs_does_not_answer_and_few_connections_wait_for_it(
+    database: Database, database_url: str
+) -> None:
+    other: Any = await Database.open(database_url)
+    async with other._engines._engine.begin() as connection:
+        await connection.exec_driver_sql("LOCK TABLE alembic_version")
+        async with asyncio.timeout(BOUND_SECONDS):
+            assert await asyncio.gather(*(database.answers_within(0.05) for _ in range(50))) == [False] * 50
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database "
+        waiting += "WHERE datname = current_database())"
+        assert (await connection.exec_driver_sql(waiting)).scalar_one() == 1
+    assert await database.answers_within(BOUND_SECONDS)
+    await other.close()

@@ -11,9 +11,7 @@ from app.api.controllers.dags import latest_details, load, require_dag
 from app.api.controllers.runs import dags_of, read_details
 from app.api.deps import Parts
 from app.api.grid import grid
-from app.api.memory import remember
 from app.api.present import Steps, run_details
-from app.api.requests import ApiRequest
 from app.api.schemas.dags import DAGHistory, DAGRunOfDAG
 from app.auth.roles import Needs
 from app.db.database import ReadConnection
@@ -25,9 +23,8 @@ _MOST_RUNS = 30
 
 
 @get("/dags/{fileName:str}/dag-runs", operation_id="getDAGDAGRunHistory", needs=Needs.READ, responses=errors(404))
-async def get_history(request: ApiRequest, file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGHistory:
+async def get_history(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGHistory:
     """Return the newest runs of a DAG, which need not exist any more, and how each step fared in each of them."""
-    remember(request.scope)
     name = strip_suffix(file_name)
     if "\0" in name:
         return DAGHistory(dag_runs=[], grid_data=[])

@@ -16,9 +16,7 @@ from app.api import params
 from app.api.answers import errors
 from app.api.controllers.dags import load
 from app.api.deps import DagOrder, PageNumber, Parts
-from app.api.memory import remember
 from app.api.present import dag_in_list, millis, never_run_summary, pagination, run_summary
-from app.api.requests import ApiRequest
 from app.api.schemas.dags import (
     DAGFile,
     DAGFiles,
@@ -58,7 +56,6 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/dags", operation_id="listDAGs", needs=Needs.READ, responses=errors())
 async def list_dags(
-    request: ApiRequest,
     parts: NamedDependency[Parts],
     page_number: NamedDependency[PageNumber],
     dag_order: NamedDependency[DagOrder],
@@ -79,7 +76,6 @@ async def list_dags(
     if wanted.by_next_run:
         total, rows, latest = await _page_by_next_run(parts, wanted)
     else:
-        remember(request.scope)
         total, rows, latest = await parts.database.read(lambda connection: _read_page(connection, wanted))
     files = [_dag_file(row, latest, parts) for row in rows]
     if recent:
@@ -163,11 +159,9 @@ def _dag_file(row: Mapping[str, Any], latest: Mapping[str, Any], parts: Parts) -
 
 
 @get("/dags/search", operation_id="searchDAGs", needs=Needs.READ, responses=errors())
-async def search_dags(request: ApiRequest, parts: NamedDependency[Parts], q: params.Query) -> SearchResults:
+async def search_dags(parts: NamedDependency[Parts], q: params.Query) -> SearchResults:
     """Look for an expression in the lines of all stored DAGs, whatever the case, with two lines around each."""
     found = await parts.search.find(q)
-    if not found.problem:  # one may be that it took too long
-        remember(request.scope)
     answer = SearchResults(results=[], errors=[found.problem] if found.problem else [])
     for number, hit in enumerate(found.hits, 1):
         _add_result(answer, hit, parts)

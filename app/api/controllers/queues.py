@@ -13,9 +13,7 @@ from app.api.answers import errors, nothing_or
 from app.api.controllers.dags import require_dag
 from app.api.controllers.runs import empty, find_exactly, list_named
 from app.api.deps import Parts
-from app.api.memory import remember
 from app.api.queues import groups, show_queue, summarize
-from app.api.requests import ApiRequest
 from app.api.run_search import REPEATED, RunSearch
 from app.api.schemas.queues import EnqueueDAG, EnqueueInline, QueuesResponse
 from app.api.schemas.runs import DAGRuns, StartedRun
@@ -87,10 +85,10 @@ async def enqueue_text(
 
 @get("/dag-runs/enqueue", needs=Needs.READ, repeated=REPEATED, include_in_schema=False)
 async def list_runs_of_dag_called_enqueue(
-    request: ApiRequest, parts: NamedDependency[Parts], run_search: NamedDependency[RunSearch]
-) -> Response[DAGRuns]:
+    parts: NamedDependency[Parts], run_search: NamedDependency[RunSearch]
+) -> DAGRuns:
     """List the runs of a DAG that is called like the path, which hides them."""
-    return await list_named(request, parts, "enqueue", run_search)
+    return await list_named(parts, "enqueue", run_search)
 
 
 @get(
@@ -115,13 +113,11 @@ async def dequeue_run(
 
 
 @get("/queues", operation_id="listQueues", needs=Needs.READ, responses=errors())
-async def list_queues(request: ApiRequest, parts: NamedDependency[Parts]) -> QueuesResponse:
+async def list_queues(parts: NamedDependency[Parts]) -> QueuesResponse:
     """List the queues that are configured, and all others in which something goes on."""
     active = await parts.database.glance(figures.count_active)
     read = parts.database.glance if sum(active.values()) <= _FEW else parts.database.read
     live, waiting, pauses, workers = await read(_read_queues)
-    if not waiting:  # what runs wait for may change with time alone
-        remember(request.scope)
     found = groups(parts.queues, live, waiting, list(pauses))
     scenes = make_scenes([group.name for group in found], live, pauses, workers)
     shown = [show_queue(group, scenes[group.name], parts.queues, parts.zone) for group in found]

@@ -16,11 +16,9 @@ from app.api import params
 from app.api.answers import errors, nothing_or
 from app.api.deps import Parts
 from app.api.download import TEXT_FILE, file_name, send_log
-from app.api.memory import remember
 from app.api.pages import PageRequest, cut_lines, is_part, page, window
 from app.api.present import listed_run, run_details, time_text
 from app.api.queues import waiting_for
-from app.api.requests import ApiRequest
 from app.api.run_search import REPEATED, RunSearch, is_possible, is_short
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, DAGRunSummary, Log, StartedRun, StartInline
 from app.auth.caller import Caller
@@ -76,17 +74,16 @@ async def start_from(parts: Parts, data: StartInline, caller: Caller) -> Started
 
 @get("/dag-runs", operation_id="listDAGRuns", needs=Needs.READ, repeated=REPEATED, responses=errors())
 async def list_runs(
-    request: ApiRequest,
     parts: NamedDependency[Parts],
     run_search: NamedDependency[RunSearch],
     name: params.Text = None,
-) -> Response[DAGRuns]:
+) -> DAGRuns:
     """List runs, newest first, at most 1000; without dates those created since 00:00 UTC today.
 
     Without ``subRuns`` these are root runs. ``nextCursor`` of the answer, given as ``cursor``, continues the list; a
     page may have fewer runs than ``limit``, or none, and yet be continued: looking on took too long for one answer.
     """
-    return await _list(request, parts, run_search, replace(run_search.filter, name_part=name or None))
+    return await _list(parts, run_search, replace(run_search.filter, name_part=name or None))
 
 
 @get(
@@ -97,39 +94,36 @@ async def list_runs(
     responses=errors(),
 )
 async def list_runs_of_name(
-    request: ApiRequest,
     name: params.AnyDagName,
     parts: NamedDependency[Parts],
     run_search: NamedDependency[RunSearch],
-) -> Response[DAGRuns]:
+) -> DAGRuns:
     """List runs of one DAG name, which need not exist any more, as listDAGRuns does."""
-    return await list_named(request, parts, name, run_search)
+    return await list_named(parts, name, run_search)
 
 
-async def list_named(request: ApiRequest, parts: Parts, name: str, search: RunSearch) -> Response[DAGRuns]:
+async def list_named(parts: Parts, name: str, search: RunSearch) -> DAGRuns:
     """List runs of one DAG name."""
-    return await _list(request, parts, search, replace(search.filter, name=name))
+    return await _list(parts, search, replace(search.filter, name=name))
 
 
-async def _list(request: ApiRequest, parts: Parts, search: RunSearch, wanted: RunFilter) -> Response[DAGRuns]:
+async def _list(parts: Parts, search: RunSearch, wanted: RunFilter) -> DAGRuns:
     if not is_possible(wanted):
-        return Response(DAGRuns(dag_runs=[]))
+        return DAGRuns(dag_runs=[])
     read = parts.database.glance if is_short(wanted) else parts.database.read
     found = await read(lambda connection: run_list.find_page(connection, wanted, search.page))
     shown = [listed_run(run, parts.zone) for run in found.runs]
-    if not await explain_waiting(parts, shown, [run[0] for run in found.runs]):
-        remember(request.scope)  # what a run waits for may change with time alone
-    return Response(DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next)))
+    await explain_waiting(parts, shown, [run[0] for run in found.runs])
+    return DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next))
 
 
-async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Sequence[int]) -> bool:
-    """Add to shown runs, given with their keys, what those that wait are waiting for; tell whether any does."""
+async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
+    """Add to shown runs, given with their keys, what those that wait are waiting for."""
     waiting = {key: run for key, run in zip(keys, shown, strict=True) if run.status is RunStatus.QUEUED}
     if waiting:
         standings = await parts.database.read(lambda connection: explain(connection, parts.queues, waiting))
         for key, found in standings.items():
             waiting[key].waiting_for = waiting_for(found, parts.zone)
-    return bool(waiting)
 
 
 @get("/dag-runs/{name:str}/{dagRunId:str}", operation_id="getDAGRunDetails", needs=Needs.READ, responses=errors(404))
