@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import assert_never
 
 from app.engine import handlers, phases, steps, stopping
-from app.engine.action import Action, AdoptStep, CheckConditions, CheckRepeat, KillStep, SignalStep, StartStep
+from app.engine.action import Action, AdoptStep, CheckConditions, CheckRepeat, KillStep, SignalStep
 from app.engine.event import (
     Begin,
     ConditionsChecked,
@@ -23,7 +23,7 @@ from app.engine.plan import Plan, running_keys
 from app.engine.state import NodeState, Phase, RunState
 from app.engine.turn import Turn
 
-__all__ = ["advance", "due", "foresee", "resume"]
+__all__ = ["advance", "due", "resume"]
 
 
 def advance(plan: Plan, state: RunState, event: Event, now: datetime) -> tuple[RunState, tuple[Action, ...]]:
@@ -46,13 +46,6 @@ def resume(plan: Plan, state: RunState) -> tuple[Action, ...]:
     for key in running_keys(state):
         orders += _outstanding(plan, state, key, state.handlers[key] if key < 0 else state.steps[key])
     return tuple(orders)
-
-
-def foresee(plan: Plan, state: RunState, key: int, now: datetime) -> StartStep | None:
-    """Return the first step that would begin if the execution of this one ended well now."""
-    ended = StepExited(key=key, execution=state.steps[key].execution, exit_code=0)
-    orders = advance(plan, state, ended, now)[1]
-    return next((order for order in orders if isinstance(order, StartStep) and order.key >= 0), None)
 
 
 def _outstanding(plan: Plan, state: RunState, key: int, node: NodeState) -> list[Action]:

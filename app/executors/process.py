@@ -57,7 +57,6 @@ class Waiting:
 
     def __init__(self, command: Command, files: ExecutionFiles, blanks: Blanks) -> None:
         """Start it; raises SetupError."""
-        self._command = command
         self._files = files
         self._blanks = blanks
         waiting, going = os.pipe()
@@ -90,15 +89,6 @@ class Waiting:
             self._gate.write(b"go\n")
         self._gate.close()
         return OwnProcess(self._popen, self._files)
-
-    def still_fits(self) -> bool:
-        """Whether directory and program are still where they were when it was started."""
-        try:
-            _require_program(self._command)
-            # While it lives the number of its directory is not given to another one.
-            return self._command.cwd.samefile(f"/proc/{self._popen.pid}/cwd")
-        except (OSError, SetupError):
-            return False
 
     def drop(self) -> None:
         """End it, unless it was let go or ended before."""

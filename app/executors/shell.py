@@ -117,12 +117,6 @@ def _require_nix(texts: ShellTexts, env: Mapping[str, str]) -> None:
         raise SetupError("the step's shell is nix-shell, which this machine does not have; install Nix to run it")
 
 
-def require_directory(cwd: Path) -> None:
-    """Raise SetupError when there is no such directory."""
-    if not cwd.is_dir():
-        raise SetupError(f"there is no directory {str(cwd)!r}")
-
-
 def make_directory(cwd: Path) -> None:
     """Make the directory a command works in; raises SetupError."""
     if cwd.is_dir():

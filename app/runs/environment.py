@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -79,6 +80,10 @@ class RunEnvironment:
             substitute=self._substitute,
         )
 
+    def _surroundings(self, committed: asyncio.Event | None) -> Surroundings:
+        around = self.surroundings
+        return around if committed is None else msgspec.structs.replace(around, committed=committed)
+
     def scope(self, name: str, moment: Moment, *, cwd: str, step_env: Iterable[Pair] = ()) -> StepScope:
         """Put the variables of a step in their order of precedence."""
         own = {"DAG_RUN_STEP_NAME": name, "PWD": cwd} if name else {}
@@ -127,15 +132,20 @@ class RunEnvironment:
         value = await evaluate(self.dag_expander()(text, Mode.FULL), self.surroundings)
         return Path(paths.resolve(value, base=self.work_dir, home=self._home))
 
-    async def evaluate_step_env(self, step: Step, moment: Moment, cwd: str) -> tuple[Pair, ...]:
-        """Evaluate a step's own variables; entries cannot see each other, and a failing one is left out."""
+    async def evaluate_step_env(
+        self, step: Step, moment: Moment, cwd: str, committed: asyncio.Event | None = None
+    ) -> tuple[Pair, ...]:
+        """Evaluate a step's own variables; entries cannot see each other, and a failing one is left out.
+
+        Commands in them wait for ``committed``, as do those in a retry policy, and in command, script and shell.
+        """
         if not step.env:
             return ()
         scope = self.scope(step.name, moment, cwd=cwd)
         evaluation = expand.evaluate_step_env(
             step.env, maps=scope.maps(Mode.FULL), steps=moment.steps, environ=self._process, home=self._home
         )
-        return await evaluate(evaluation, self.surroundings)
+        return await evaluate(evaluation, self._surroundings(committed))
 
     def ways_of_dag(self) -> Ways:
         """Tell how the conditions of the DAG itself are looked at."""
@@ -148,27 +158,28 @@ class RunEnvironment:
         """
         scope = self.scope(step.name, moment, cwd=self.directory_of(step), step_env=env)
         expander = self.expander(scope, moment)
-        return Ways(expander, await self._evaluate_shell(step, expander) or self.shell, self.surroundings)
+        return Ways(
+            expander, await self._evaluate_shell(step, expander, self.surroundings) or self.shell, self.surroundings
+        )
 
-    async def _evaluate_shell(self, step: Step, expander: Expand) -> tuple[str, ...]:
+    async def _evaluate_shell(self, step: Step, expander: Expand, around: Surroundings) -> tuple[str, ...]:
         """Evaluate the shell of a step; empty when it has none of its own."""
-        around = self.surroundings
         return tuple([await evaluate(expander(word, Mode.FULL), around) for word in step.shell])
 
-    async def evaluate_number(self, text: int | str, field: str) -> int:
+    async def evaluate_number(self, text: int | str, field: str, committed: asyncio.Event | None = None) -> int:
         """Evaluate a number of a retry policy, which sees only DAG env and the environment; raises SetupError."""
         if isinstance(text, int):
             return text
         evaluation = expand.expand(text, mode=Mode.FULL, maps=(), environ=self._process, home=self._home)
         try:
-            return int((await evaluate(evaluation, self.surroundings)).strip())
+            return int((await evaluate(evaluation, self._surroundings(committed))).strip())
         except (ExpansionError, ValueError) as error:
             raise SetupError(f"{field}: {text!r} does not give a whole number: {error}") from error
 
-    async def evaluate_texts(self, step: Step, expander: Expand) -> ShellTexts:
+    async def evaluate_texts(self, step: Step, expander: Expand, committed: asyncio.Event | None = None) -> ShellTexts:
         """Evaluate command, script and shell of a step; raises ExpansionError."""
-        around = self.surroundings
-        own = await self._evaluate_shell(step, expander)
+        around = self._surroundings(committed)
+        own = await self._evaluate_shell(step, expander, around)
         shell = own or self.shell
         direct = not shell or shell[0] == DIRECT or step.executor.type not in COMMAND_TYPES
         mode = Mode.FULL if direct else Mode.COMMAND
@@ -177,7 +188,7 @@ class RunEnvironment:
             return ShellTexts(line=step.command_line, program=step.command, args=step.args, script=script)
         args = tuple([await evaluate(expander(word, mode), around) for word in step.args])
         program = await evaluate(expander(step.command, mode), around) if step.command else ""
-        line = await self._evaluate_line(step, program, args, expander, mode)
+        line = await self._evaluate_line(step, program, args, expander, mode, around)
         script = await evaluate(expander(step.script, Mode.FULL if direct else Mode.VARS), around)
         return ShellTexts(
             line=line,
@@ -279,11 +290,11 @@ class RunEnvironment:
         return await evaluate(evaluation, around)
 
     async def _evaluate_line(
-        self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode
+        self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode, around: Surroundings
     ) -> str:
         if step.command_list:
             return words.join_list((program, *args))
-        return await evaluate(expander(step.command_line, mode), self.surroundings)
+        return await evaluate(expander(step.command_line, mode), around)
 
 
 def _as_dict(pairs: Iterable[Pair]) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,8 +13,6 @@ from app.executors.capture import CaptureError, capture
 from app.spec.expand import ExpansionError
 
 T = TypeVar("T")
-# Set in the task of a step that is prepared while its beginning is being stored: nothing of it may be run before.
-is_stored: ContextVar[asyncio.Event | None] = ContextVar("is_stored", default=None)
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +24,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     limit_seconds: float | None = None
     encoding: str = "utf-8"  # of what they write
     substitute: Substitute | None = None  # in place of running them
+    committed: asyncio.Event | None = None  # set by the commit that they must not be run before
 
 
 Substitute = Callable[[str, Surroundings], Awaitable[str]]  # gives what is put in place of a command
@@ -49,20 +47,9 @@ async def evaluate(evaluation: Generator[str, str, T], surroundings: Surrounding
         return result
 
 
-def is_early() -> bool:
-    """Whether what the task belongs to is not stored yet."""
-    stored = is_stored.get()
-    return stored is not None and not stored.is_set()
-
-
-async def wait_until_stored() -> None:
-    """Return when what the task belongs to is stored: at once, unless the task was begun early."""
-    if (stored := is_stored.get()) is not None:
-        await stored.wait()
-
-
 async def _substitute(command: str, surroundings: Surroundings) -> str:
-    await wait_until_stored()
+    if surroundings.committed is not None:
+        await surroundings.committed.wait()
     argv = (*surroundings.shell, "-c", command)
     try:
         captured = await capture(

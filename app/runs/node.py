@@ -65,12 +65,6 @@ class NodeWork:
         terms = Terms(limit=log_limit, masker=self._masker, encoding=self.encoding)
         return StreamFollower(number, path, self.positions[number], copy, terms)
 
-    def forget(self) -> None:
-        """Forget what was evaluated and noted before the first execution was ordered."""
-        self.texts = self.env = None
-        if self.step.output:
-            self.files(1).own("offset").unlink(missing_ok=True)
-
     def close(self) -> None:
         """Release the files."""
         if self.follower is not None:

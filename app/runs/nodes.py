@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from app.engine.state import NodeState
@@ -38,11 +39,13 @@ class RunNodes:
             self._nodes[key] = NodeWork(key, self._plan.step(key), self._files, facts, self._run.masker, encoding)
         return self._nodes[key]
 
-    async def evaluate_env(self, node: NodeWork, moment: Moment) -> tuple[Pair, ...]:
+    async def evaluate_env(
+        self, node: NodeWork, moment: Moment, committed: asyncio.Event | None = None
+    ) -> tuple[Pair, ...]:
         """Evaluate a node's own variables, once for its conditions and all its executions."""
         if node.env is None:
             cwd = self._environment.directory_of(node.step)
-            node.env = await self._environment.evaluate_step_env(node.step, moment, cwd)
+            node.env = await self._environment.evaluate_step_env(node.step, moment, cwd, committed)
         return node.env
 
     def state(self, key: int) -> NodeState:

@@ -18,7 +18,7 @@ from app.db.failure import DatabaseUnavailable
 from app.db.repositories.runs import StopRequest
 from app.db.repositories.transitions import Fence, Transition
 from app.engine import action, event, history
-from app.engine.advance import advance, due, foresee, resume
+from app.engine.advance import advance, due, resume
 from app.engine.state import Phase, RunState
 from app.engine.status import RunStatus
 from app.runs import rows
@@ -215,28 +215,19 @@ class Runner:
             orders += more
         if orders or not _may_wait(messages):
             self._name_spools(orders)
-            stored = asyncio.Event()
-            orders = self._prepare(orders, stored)
+            committed = asyncio.Event()
+            orders = self._prepare(orders, committed)
             await self._commit(messages)
-            stored.set()
+            committed.set()
         for order in orders:
             self._perform(order)
-        self._foresee(messages)
 
-    def _foresee(self, messages: list[_Message]) -> None:
-        """Prepare what comes after a step that has just begun, if nothing else runs that would decide about it."""
-        began = [m.event.key for m in messages if isinstance(m.event, event.ExecutionBegan) and m.event.key >= 0]
-        if not began or self._state.running != (began[-1],) or not self._work.may_foresee:
-            return
-        if (order := foresee(self._workshop.plan, self._state, began[-1], self._workshop.now())) is not None:
-            self._work.foresee(order)
-
-    def _prepare(self, orders: list[action.Action], stored: asyncio.Event) -> list[action.Action]:
-        """Let steps be prepared while their beginning is being stored; give the orders that have to wait for that."""
+    def _prepare(self, orders: list[action.Action], committed: asyncio.Event) -> list[action.Action]:
+        """Prepare steps while the commit that starts them is under way; return the orders that wait for the commit."""
         left: list[action.Action] = []
         for order in orders:
             if isinstance(order, action.StartStep) and self._work.may_prepare(order.key):
-                self._spawn(self._work.execute(order.key, order.execution, stored))
+                self._spawn(self._work.execute(order.key, order.execution, committed))
             else:
                 left.append(order)
         return left

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from app.db.failure import DatabaseUnavailable
-from app.engine import action, event
+from app.engine import event
 from app.executors import inside, process, registry, shell
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.runs import execution
 from app.runs.checks import StepChecks
 from app.runs.children import SubRuns
 from app.runs.environment import Moment
-from app.runs.evaluation import is_early, is_stored, wait_until_stored
-from app.runs.foresight import Foresight
 from app.runs.node import NodeWork
 from app.runs.nodes import RunNodes
 from app.runs.places import Places
@@ -33,7 +31,6 @@ from app.spec.model import Retry
 from app.spec.scope import StepScope
 
 _log = logging.getLogger(__name__)
-_BRISK_SECONDS = 0.5
 
 
 class OutputFileError(Exception):
@@ -54,9 +51,7 @@ class StepWork:
         self._orders: dict[int, str] = {}  # signals that came before the process was there
         self.places = Places(run, workshop.plan.dag, workshop.environment, workshop.files)
         self._calls = StepCalls(run, workshop.environment, workshop.exchange)
-        self._foresight = Foresight(self._foresee)
         self._inside: dict[int, asyncio.Event] = {}  # executions that end with this process, until the run knows
-        self._is_brisk = False  # whether what ended last was over in no time, so that what comes next may be as well
         self._holds = False  # back what would end with this process, which is about to
 
     def name_spool(self, key: int, number: int) -> None:
@@ -67,33 +62,17 @@ class StepWork:
     # -- executions ------------------------------------------------------------------------------------------
 
     def may_prepare(self, key: int) -> bool:
-        """Whether an execution may be prepared while its beginning is being stored: nobody sees anything of that."""
+        """Whether an execution may be prepared during the commit that starts it: that has no visible effect."""
         step = self.nodes.get(key).step
         return step.executor.type in registry.COMMAND_TYPES and not (step.script or step.stdout or step.stderr)
 
-    @property
-    def may_foresee(self) -> bool:
-        """Whether it is worth while to ask what comes next."""
-        return self._foresight.is_free and self._is_brisk
+    async def execute(self, key: int, number: int, committed: asyncio.Event | None = None) -> None:
+        """Carry out an execution from its texts to its end and tell the run.
 
-    def foresee(self, order: action.StartStep) -> None:
-        """Prepare an execution that has not been ordered yet, so that it can begin at once."""
-        node = self.nodes.get(order.key)
-        retry = node.step.retry
-        if self.may_prepare(order.key) and (retry is None or _is_known(retry)) and order.execution == 1:
-            self._foresight.begin(node, self.nodes.moment(order.key))
-
-    async def _foresee(self, node: NodeWork, moment: Moment) -> process.Waiting:
-        scope = await self._evaluate(node, moment)
-        place = self._place(node, scope)
-        shell.require_directory(place.cwd)  # made too early it would be in the way of who is about to make it
-        return execution.prepare(node, _texts_of(node), node.files(1), place, self._shop.blanks)
-
-    async def execute(self, key: int, number: int, stored: asyncio.Event | None = None) -> None:
-        """Carry out an execution from its texts to its end and tell the run; nothing runs before it is ``stored``."""
-        is_stored.set(stored)
+        ``committed`` is set by the commit that starts it: nothing of the step runs before. None: that is done.
+        """
         node = self.nodes.get(key)
-        await self._guarded(node, number, self._execute(node, number, node.files(number)))
+        await self._guarded(node, number, self._execute(node, number, node.files(number), committed))
 
     async def adopt(self, key: int, number: int) -> None:
         """Go on with an execution that another server began."""
@@ -136,24 +115,23 @@ class StepWork:
         )
         self._desk.post(fact, node)
 
-    async def _execute(self, node: NodeWork, number: int, files: ExecutionFiles) -> None:
+    async def _execute(
+        self, node: NodeWork, number: int, files: ExecutionFiles, committed: asyncio.Event | None = None
+    ) -> None:
         step = node.step
         environment = self._shop.environment
         shell.make_directory(Path(environment.work_dir))  # commands inside the step's texts work there
         await self._open(node)
-        await self._plan_retry(node)
+        await self._plan_retry(node, committed)
         moment = self.nodes.moment(node.key)
-        foreseen = self._foresight.take(node, number, moment)
-        scope = await self._evaluate(node, moment)
+        scope = await self._evaluate(node, moment, committed)
         texts = _texts_of(node)
         node.facts.shown = {"command": texts.program, "args": list(texts.args)} if step.command else None
         if step.executor.type in registry.CALL_TYPES:
             await self._call(node, number, files, scope, moment)
             return
-        if foreseen is not None:
-            running = await self._let_go(node, foreseen)
-        elif step.executor.type in registry.COMMAND_TYPES:
-            running = await self._begin_command(node, files, self._place(node, scope))
+        if step.executor.type in registry.COMMAND_TYPES:
+            running = await self._begin_command(node, files, self._place(node, scope), committed)
         else:
             job = await self._job(node, number, scope, moment)
             await self._hold(node)
@@ -163,32 +141,32 @@ class StepWork:
         self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
         await self._finish(node, number, files, running)
 
-    async def _evaluate(self, node: NodeWork, moment: Moment) -> StepScope:
+    async def _evaluate(self, node: NodeWork, moment: Moment, committed: asyncio.Event | None) -> StepScope:
         """Evaluate the node's texts, once for all its executions."""
         step, environment = node.step, self._shop.environment
-        env = await self.nodes.evaluate_env(node, moment)
+        env = await self.nodes.evaluate_env(node, moment, committed)
         scope = environment.scope(step.name, moment, cwd=environment.directory_of(step), step_env=env)
         if node.texts is None or step.script:
-            node.texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
+            node.texts = await environment.evaluate_texts(step, environment.expander(scope, moment), committed)
         return scope
 
     def _place(self, node: NodeWork, scope: StepScope) -> process.Place:
         return process.Place(Path(self._shop.environment.directory_of(node.step)), scope.process_environment())
 
-    async def _begin_command(self, node: NodeWork, files: ExecutionFiles, place: process.Place) -> Execution:
+    async def _begin_command(
+        self, node: NodeWork, files: ExecutionFiles, place: process.Place, committed: asyncio.Event | None
+    ) -> Execution:
         texts, blanks = _texts_of(node), self._shop.blanks
         try:
             waiting = execution.prepare(node, texts, files, place, blanks)
         except (OSError, SetupError):
-            if not is_early():
+            if committed is None or committed.is_set():
                 raise
-            await wait_until_stored()  # what holds up the commit, as a full disk does, may be what was wrong here
+            await committed.wait()  # what holds up the commit, as a full disk does, may be what was wrong here
             waiting = execution.prepare(node, texts, files, place, blanks)
-        return await self._let_go(node, waiting)
-
-    async def _let_go(self, node: NodeWork, waiting: process.Waiting) -> Execution:
         try:
-            await wait_until_stored()
+            if committed is not None:
+                await committed.wait()
             return self._begin(node, waiting.go)
         except BaseException:
             waiting.drop()
@@ -225,10 +203,7 @@ class StepWork:
         return running
 
     async def _finish(self, node: NodeWork, number: int, files: ExecutionFiles, running: Execution) -> None:
-        began = asyncio.get_running_loop().time()
-        ended = await self._follow(node, number, running)
-        self._is_brisk = asyncio.get_running_loop().time() - began < _BRISK_SECONDS
-        self._settle(node, number, files, ended)
+        self._settle(node, number, files, await self._follow(node, number, running))
 
     async def _follow(self, node: NodeWork, number: int, running: Execution) -> execution.Ended:
         assert node.follower is not None  # noqa: S101 - opened before anything begins
@@ -358,13 +333,14 @@ class StepWork:
         except (OSError, ExpansionError) as error:
             raise OutputFileError(f"an output file could not be opened: {error}") from error
 
-    async def _plan_retry(self, node: NodeWork) -> None:
+    async def _plan_retry(self, node: NodeWork, committed: asyncio.Event | None) -> None:
         retry = node.step.retry
         if retry is None or _is_known(retry):
             return
+        evaluate = self._shop.environment.evaluate_number
         try:
-            limit = await self._shop.environment.evaluate_number(retry.limit, "retryPolicy.limit")
-            interval = await self._shop.environment.evaluate_number(retry.interval_seconds, "retryPolicy.intervalSec")
+            limit = await evaluate(retry.limit, "retryPolicy.limit", committed)
+            interval = await evaluate(retry.interval_seconds, "retryPolicy.intervalSec", committed)
         except SetupError as error:
             raise OutputFileError(str(error)) from error
         self._desk.post(event.RetryPlanned(key=node.key, limit=limit, interval_seconds=interval))
@@ -409,7 +385,6 @@ class StepWork:
 
     def detach(self) -> None:
         """Let go of everything that runs."""
-        self._foresight.drop()
         for running in self._live.values():
             running.detach()
         self.nodes.close()
