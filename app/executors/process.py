@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,6 @@ from pathlib import Path
 import msgspec
 
 from app.executors import proc
-from app.executors.blanks import Blanks
 from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
 from app.executors.proc import ProcessId
 
@@ -35,6 +35,7 @@ _CLAIMED = "claimed"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # What pidfd_open says of a number that belongs to nothing, or by now to a thread (EINVAL on kernels before 6.9).
 _NO_PROCESS = frozenset({errno.ESRCH, errno.ENOENT, errno.EINVAL})
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})  # returned by file systems without hard links
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.002, 0.25
 
 
@@ -55,15 +56,14 @@ def _split_environment(env: Mapping[str, str]) -> tuple[dict[str, str], list[str
 class Waiting:
     """A shim in a session of its own that has run nothing yet; it ends without doing so when this server does."""
 
-    def __init__(self, command: Command, files: ExecutionFiles, blanks: Blanks) -> None:
+    def __init__(self, command: Command, files: ExecutionFiles) -> None:
         """Start it; raises SetupError."""
         self._files = files
-        self._blanks = blanks
         waiting, going = os.pipe()
         self._gate = FileIO(going, "w")
         before = proc.clock()
         try:
-            self._popen = _start_shim(command, files, waiting, blanks)
+            self._popen = _start_shim(command, files, waiting)
         except BaseException:
             self._gate.close()
             raise
@@ -79,7 +79,7 @@ class Waiting:
     def go(self) -> OwnProcess:
         """Make the execution the shim's and let it go, or end it; raises SetupError."""
         try:
-            self._blanks.create(self._files.started, _ROOM_FOR_CODE + self._identity())
+            _create_whole(self._files.started, _ROOM_FOR_CODE + self._identity())
         except OSError as error:
             self.drop()
             if isinstance(error, FileExistsError):
@@ -98,18 +98,45 @@ class Waiting:
             self._popen.wait()
 
 
-def spawn(command: Command, files: ExecutionFiles, blanks: Blanks) -> OwnProcess:
+def spawn(command: Command, files: ExecutionFiles) -> OwnProcess:
     """Start the shim in a session of its own, make the execution ours and let it go; raises SetupError."""
-    return Waiting(command, files, blanks).go()
+    return Waiting(command, files).go()
 
 
-def _start_shim(command: Command, files: ExecutionFiles, waiting: int, blanks: Blanks) -> subprocess.Popen[bytes]:
+def _create_whole(path: str, content: bytes) -> None:
+    """Create a file that has its content as soon as it exists; raises FileExistsError, or another OSError."""
+    draft = f"{path}.{secrets.token_hex(4)}"  # another server may be about to create the same file
+    try:
+        _create(draft, content)
+        os.link(draft, path)  # a renaming would replace what is there
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _create(path, content)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(draft)
+
+
+def _create(path: str, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        if os.write(descriptor, content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(descriptor)
+
+
+def _open_to_append(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _start_shim(command: Command, files: ExecutionFiles, waiting: int) -> subprocess.Popen[bytes]:
     _require_program(command)
     env, odd = _split_environment(command.env)
     prefix = ["env", "--", *odd] if odd else []
     argv = ["/bin/sh", str(_SHIM), files.started, *prefix, *command.argv]
-    out = blanks.open_to_append(files.stdout)
-    err = blanks.open_to_append(files.stderr)
+    out, err = _open_to_append(files.stdout), _open_to_append(files.stderr)
     try:
         return subprocess.Popen(  # noqa: S603 - running what the definition says is the product
             argv,

@@ -10,7 +10,6 @@ import msgspec
 
 from app.engine.event import StepExited
 from app.executors import inside, process, registry, shell
-from app.executors.blanks import Blanks
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.executors.output import read_text
 from app.executors.process import LOST, AdoptedProcess
@@ -120,22 +119,20 @@ def left_behind(files: ExecutionFiles, reason: str) -> Outcome:
     return process.read_outcome(files) or Outcome(exit_code=None, error=reason)
 
 
-def prepare(
-    node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place, blanks: Blanks
-) -> process.Waiting:
+def prepare(node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place) -> process.Waiting:
     """Prepare the execution of a command up to where it only has to be let go; raises SetupError."""
     _note_offset(node, files)
     command = shell.build(texts, cwd=place.cwd, env=place.env, files=files)
-    return process.Waiting(command, files, blanks)
+    return process.Waiting(command, files)
 
 
-def begin_job(node: NodeWork, job: Job, files: ExecutionFiles, blanks: Blanks) -> Execution:
+def begin_job(node: NodeWork, job: Job, files: ExecutionFiles) -> Execution:
     """Begin the execution of a step of another type; raises SetupError."""
     _note_offset(node, files)
     kind = registry.find(job.type)
     if kind.inside:
         return inside.begin(kind.run(), job, files, outlives=kind.adopts)
-    return process.spawn(kind.command()(job, files), files, blanks)
+    return process.spawn(kind.command()(job, files), files)
 
 
 def _note_offset(node: NodeWork, files: ExecutionFiles) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from app.executors import registry
-from app.executors.blanks import Blanks
 from app.executors.contract import ExecutionFiles
 from app.executors.output import read_text
 from app.executors.process import execution_files
@@ -71,15 +70,15 @@ class NodeWork:
             self.follower.close()
             self.follower = None
 
-    def remove(self, executions: int, blanks: Blanks) -> None:
+    def remove(self, executions: int) -> None:
         """Remove the files; all that is in them is stored."""
         for path in (self.stdout, self.stderr):
-            blanks.give(path)
+            path.unlink(missing_ok=True)
             if self.step.stdout or self.step.stderr:
                 Path(f"{path}.copied").unlink(missing_ok=True)
         for number in range(1, executions + 1):
             files = self.files(number)
-            blanks.give(files.started)
+            Path(files.started).unlink(missing_ok=True)
             for left in self._left_by(files):
                 left.unlink(missing_ok=True)
 

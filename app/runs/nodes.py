@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 
 from app.engine.state import NodeState
-from app.executors.blanks import Blanks
 from app.runs.environment import Moment
 from app.runs.node import NodeWork
 from app.runs.rows import NodeFacts
@@ -58,10 +57,10 @@ class RunNodes:
         for node in self._nodes.values():
             node.close()
 
-    def remove_files(self, blanks: Blanks) -> None:
+    def remove_files(self) -> None:
         """Remove the files of all nodes; everything in them is stored."""
         for key, node in self._nodes.items():
-            node.remove(self.state(key).execution, blanks)
+            node.remove(self.state(key).execution)
 
     def moment(self, key: int) -> Moment:
         """Tell what of the run has happened as a node sees it."""

@@ -19,7 +19,6 @@ from app.db.repositories.runs import StopRequest
 from app.engine.plan import Plan, fresh
 from app.engine.state import RunState
 from app.executors import proc
-from app.executors.blanks import Blanks
 from app.runs.accept import Wanted, new_run, queued, with_room
 from app.runs.again import Retries, Retry
 from app.runs.beginning import Beginnings
@@ -73,7 +72,6 @@ class Supervisor:
         self._hurried = asyncio.Event()
         self._settling = False
         self.changed = QueueSignal()  # tells of runs that come, go or end
-        self._blanks = Blanks(ground.spool)
 
     # -- life cycle ------------------------------------------------------------------------------------------
 
@@ -88,7 +86,6 @@ class Supervisor:
         self._recorder.start()
         await self.run_once()
         await remove_remains(self._database, self._ground.spool)
-        self._blanks.clear()
         self._beat = asyncio.create_task(self._beat_on(), name="supervisor")
 
     async def stop(self) -> None:
@@ -104,7 +101,6 @@ class Supervisor:
         await asyncio.gather(*self._drives, return_exceptions=True)
         self._exchange.ends.stop()
         await self._recorder.stop()
-        self._blanks.clear()
         now = self._now()
         # Steps end with their container: then none goes on that the lease would have to cover.
         in_container = self._identity.pid_namespace != proc.INITIAL_PID_NAMESPACE
@@ -306,7 +302,6 @@ class Supervisor:
             plan=plan,
             environment=environment,
             files=files,
-            blanks=self._blanks,
             log_limit=ground.log_limit,
             log_file=RunLogFile(files.log, about, dag, ground.zone) if is_read_by(dag) else None,
             notify=self._notifier.for_run(run, plan, environment, run.masker.mask),

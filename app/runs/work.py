@@ -135,7 +135,7 @@ class StepWork:
         else:
             job = await self._job(node, number, scope, moment)
             await self._hold(node)
-            running = self._begin(node, lambda: execution.begin_job(node, job, files, self._shop.blanks))
+            running = self._begin(node, lambda: execution.begin_job(node, job, files))
             if isinstance(running, inside.InsideExecution) and not running.outlives:
                 self._inside[node.key] = asyncio.Event()
         self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
@@ -156,14 +156,14 @@ class StepWork:
     async def _begin_command(
         self, node: NodeWork, files: ExecutionFiles, place: process.Place, committed: asyncio.Event | None
     ) -> Execution:
-        texts, blanks = _texts_of(node), self._shop.blanks
+        texts = _texts_of(node)
         try:
-            waiting = execution.prepare(node, texts, files, place, blanks)
+            waiting = execution.prepare(node, texts, files, place)
         except (OSError, SetupError):
             if committed is None or committed.is_set():
                 raise
             await committed.wait()  # what holds up the commit, as a full disk does, may be what was wrong here
-            waiting = execution.prepare(node, texts, files, place, blanks)
+            waiting = execution.prepare(node, texts, files, place)
         try:
             if committed is not None:
                 await committed.wait()
@@ -395,7 +395,7 @@ class StepWork:
         if self._run.token > 1 or self._run.attempt > 1:  # others have left files too
             files.remove_all()
             return
-        self.nodes.remove_files(self._shop.blanks)
+        self.nodes.remove_files()
         if self._shop.log_file is not None:
             files.log.unlink(missing_ok=True)
         if not self._run.inputs.keep_dir:

@@ -11,7 +11,6 @@ import msgspec
 from app.engine import event
 from app.engine.plan import Plan
 from app.engine.state import RunState
-from app.executors.blanks import Blanks
 from app.runs.children import Exchange
 from app.runs.environment import RunEnvironment
 from app.runs.files import RunFiles
@@ -29,7 +28,6 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     environment: RunEnvironment
     files: RunFiles
-    blanks: Blanks
     log_limit: int
     log_file: RunLogFile | None  # only when the definition reads it
     notify: Notify | None = None  # only when the definition wants mails

@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.executors.blanks import Blanks
 from app.executors.contract import ExecutionFiles
 from tests.executors.docker_scene import Scene
 from tests.executors.docker_stand_in import standing_in
-
-
-@pytest.fixture
-def blanks(tmp_path: Path) -> Blanks:
-    """The source of files in the spool."""
-    return Blanks(tmp_path)
 
 
 @pytest.fixture

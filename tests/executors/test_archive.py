@@ -18,7 +18,6 @@ import pytest
 from app.executors import archive, process
 from app.executors.archives import program
 from app.executors.archives.report import ArchiveError
-from app.executors.blanks import Blanks
 from app.executors.contract import ExecutionFiles, Outcome, SetupError
 from tests.executors.archives import CONTENT, CREATED, PACK, READ, Workplace, job_of, open_files, pack_honestly
 from tests.waiting import until_written
@@ -524,7 +523,7 @@ def test_packages_are_imported_only_for_their_formats() -> None:
 async def test_the_process_works_in_the_directory_of_the_run(place: Workplace, files: ExecutionFiles) -> None:
     job = job_of("create", {"source": "src", "destination": "out.tar"})
     command = archive.command(msgspec.structs.replace(job, run_dir=place.folder, env=dict(os.environ)), files)
-    assert await process.spawn(command, files, Blanks(files.directory)).wait() == Outcome(exit_code=0)
+    assert await process.spawn(command, files).wait() == Outcome(exit_code=0)
     assert (place.folder / "out.tar").exists()
 
 
@@ -535,7 +534,7 @@ async def test_a_stopped_process_leaves_nothing_half_done(place: Workplace, file
     job = job_of(
         "create", {"source": str(place.folder / "src"), "destination": str(place.folder / "o.tar.gz"), "verbose": True}
     )
-    running = process.spawn(archive.command(job, files), files, Blanks(files.directory))
+    running = process.spawn(archive.command(job, files), files)
     await until_written(files.stderr, "added src/a.txt")
     running.signal(name)
     assert (await running.wait()).exit_code == 14

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from app.executors import jq, jq_program, process
-from app.executors.blanks import Blanks
 from app.executors.contract import ExecutionFiles, Job, Outcome, SetupError
 from app.executors.process import OwnProcess
 from app.executors.program import ProgramError
@@ -35,7 +34,7 @@ def printed(capfd: pytest.CaptureFixture[str]) -> Any:
 
 
 def start(files: ExecutionFiles, line: str, script: str) -> OwnProcess:
-    return process.spawn(jq.command(job_of(line, script), files), files, Blanks(files.directory))
+    return process.spawn(jq.command(job_of(line, script), files), files)
 
 
 # -- results ---------------------------------------------------------------------------------------------------------

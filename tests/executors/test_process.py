@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from app.executors import proc, process
-from app.executors.blanks import Blanks
 from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
 from app.executors.process import AdoptedProcess, OwnProcess
 from tests.waiting import until_gone, until_written
@@ -23,7 +23,7 @@ ENV = {"PATH": os.environ["PATH"]}
 
 def _spawn(files: ExecutionFiles, *argv: str, env: dict[str, str] | None = None) -> OwnProcess:
     command = Command(argv=argv, cwd=files.directory, env={**ENV, **(env or {})})
-    return process.spawn(command, files, Blanks(files.directory))
+    return process.spawn(command, files)
 
 
 def _sh(files: ExecutionFiles, text: str, **env: str) -> OwnProcess:
@@ -123,7 +123,7 @@ def _let_nobody_go(files: ExecutionFiles, started: str | bytes | None) -> subpro
 
 async def test_a_shim_runs_nothing_before_it_is_let_go(files: ExecutionFiles) -> None:
     command = Command(argv=("/bin/sh", "-c", "echo ran"), cwd=files.directory, env=ENV)
-    waiting = process.Waiting(command, files, Blanks(files.directory))
+    waiting = process.Waiting(command, files)
     assert (Path(files.started).exists(), files.stdout.read_text()) == (False, "")
     assert await waiting.go().wait() == Outcome(exit_code=0)
     assert files.stdout.read_text() == "ran\n"
@@ -131,7 +131,7 @@ async def test_a_shim_runs_nothing_before_it_is_let_go(files: ExecutionFiles) ->
 
 async def test_a_shim_that_is_dropped_leaves_the_execution_to_others(files: ExecutionFiles) -> None:
     command = Command(argv=("/bin/sh", "-c", "echo ran"), cwd=files.directory, env=ENV)
-    waiting = process.Waiting(command, files, Blanks(files.directory))
+    waiting = process.Waiting(command, files)
     waiting.drop()
     waiting.drop()
     assert (Path(files.started).exists(), files.stdout.read_text()) == (False, "")
@@ -172,6 +172,42 @@ def test_a_shim_that_is_not_let_go_leaves_a_claim_alone(files: ExecutionFiles) -
     assert not (files.directory / "claimed").exists()
 
 
+async def test_the_started_file_has_its_content_as_soon_as_it_exists(
+    files: ExecutionFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked: list[tuple[str, bool]] = []
+
+    def note(draft: str, path: str) -> None:
+        linked.append((Path(draft).read_text(), Path(path).exists()))
+        link(draft, path)
+
+    link = os.link
+    monkeypatch.setattr(os, "link", note)
+    running = _sh(files, "true")
+    ((content, existed),) = linked
+    assert not existed
+    assert content.startswith("   \n")  # room for the exit code
+    assert proc.parse_stat(content.removeprefix("   \n").rstrip("\n")) == process.read_started(files) is not None
+    assert Path(files.started).stat().st_mode & 0o777 == 0o600
+    assert not list(files.directory.glob("*.started.*"))
+    await running.wait()
+
+
+async def test_where_there_are_no_links_an_execution_begins_once_all_the_same(
+    files: ExecutionFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)  # no file system without links can be mounted here
+    assert await _sh(files, "echo one").wait() == Outcome(exit_code=0)
+    with pytest.raises(SetupError, match="begun before"):
+        _sh(files, "echo two")
+    assert files.stdout.read_text() == "one\n"
+    assert process.read_exit(files) == 0
+    assert not list(files.directory.glob("*.started.*"))
+
+
 async def test_the_started_file_identifies_the_shim(files: ExecutionFiles) -> None:
     running = _sh(files, "echo ready; read line < /dev/null; sleep 30")
     await until_written(files.stdout, "ready")
@@ -208,7 +244,7 @@ async def test_a_command_has_no_open_files_of_ours(files: ExecutionFiles) -> Non
 @pytest.mark.parametrize(("argv", "cwd"), [(("a\0b",), "."), (("true",), "/no/such")])
 def test_what_cannot_be_started_is_said(files: ExecutionFiles, argv: tuple[str, ...], cwd: str) -> None:
     with pytest.raises(SetupError, match="could not be started"):
-        process.spawn(Command(argv=argv, cwd=Path(cwd), env=ENV), files, Blanks(files.directory))
+        process.spawn(Command(argv=argv, cwd=Path(cwd), env=ENV), files)
 
 
 # -- its end ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import httpx
 
-from app.executors.blanks import is_blank
 from app.executors.process import is_claim
 from app.runs.spool_identity import is_identity
 from tests.process import processes
@@ -221,11 +220,7 @@ class Server:
 
     def spooled(self) -> list[Path]:
         """Return the files of runs in its spool, without the claims, which stay for a day."""
-        return [
-            path
-            for path in (self.home / "spool").iterdir()
-            if not (is_claim(path) or is_blank(path) or is_identity(path))
-        ]
+        return [path for path in (self.home / "spool").iterdir() if not (is_claim(path) or is_identity(path))]
 
     def log_text(self) -> str:
         """Return the log of this server and of those before it with the same home."""
