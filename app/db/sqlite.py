@@ -16,7 +16,6 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 from app.db.engines import Read, ReadConnection, T, Write, WriteConnection
 from app.db.failure import as_sqlalchemy
-from app.db.thread import WorkThread
 from app.db.wakeups import Wakeups
 
 _READERS = 4
@@ -44,7 +43,7 @@ class Sqlite:
         self._readers = _Readers(plain)
         self._glancer = _SteadyConnection(create_engine(plain), writes=False, busy=_GLANCE_BUSY_MILLISECONDS)
         self._writer = _SteadyConnection(create_engine(plain), writes=True, busy=_BUSY_MILLISECONDS)
-        self._thread = WorkThread("sqlite-writer")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._checkpointer = Checkpointer(url.database or "")
         self._closed = False
         self._purposes: set[str] = set()
@@ -62,17 +61,20 @@ class Sqlite:
         return await self.read(work)
 
     async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:
-        """Run work in the writer's thread, one after the other."""
+        """Run work in the writer's thread, one after the other, also when the caller is cancelled meanwhile."""
 
         def whole() -> T:
             self._writer.sync("FULL" if durable else "NORMAL")
             return self._writer.run(lambda plain: work(WriteConnection(ReadConnection(plain))))
 
-        def told() -> None:
-            self._checkpointer.note(_PAGES if durable else _BULK_PAGES)
-            committed()
+        def end(write: asyncio.Future[T]) -> None:
+            if write.exception() is None:
+                self._checkpointer.note(_PAGES if durable else _BULK_PAGES)
+                committed()
 
-        return await self._thread.run(whole, told)
+        write = asyncio.get_running_loop().run_in_executor(self._thread, copy_context().run, whole)
+        write.add_done_callback(end)
+        return await asyncio.shield(write)
 
     @property
     def wakeups(self) -> Wakeups | None:
@@ -97,8 +99,8 @@ class Sqlite:
         self._closed = True
         await self._readers.close()
         self._glancer.close()
-        await self._thread.run(self._writer.close, lambda: None)
-        await self._thread.close()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.close)
+        await asyncio.to_thread(self._thread.shutdown)
         await self._checkpointer.close()
 
 
