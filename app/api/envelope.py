@@ -19,7 +19,6 @@ from app.api.headers import SECURITY, STRICT_TRANSPORT, VARY_ORIGIN, Headers
 from app.api.schemas.common import Error
 from app.api.security import is_loopback, name_of_host
 from app.auth.caller import Caller
-from app.telemetry.later import tell_later
 from app.telemetry.request import request_id
 from app.telemetry.traffic import UNKNOWN, Traffic
 
@@ -70,7 +69,7 @@ class Envelope:
         route = scope.get("path_template") or UNKNOWN
         self._traffic.note(scope["method"], route, answer.status, answer.seconds_to_begin())
         if self._is_told(route, answer.status):
-            tell_later(_log, "request", _line(scope, path, route, answer))
+            _log.info("request", extra=_line(scope, path, route, answer))
 
     def _is_told(self, route: str, status: int) -> bool:
         if self._log == "on":
@@ -109,7 +108,6 @@ def _line(scope: Any, path: str, route: str, answer: _Answer) -> dict[str, objec
     caller: Caller | None = scope.get("user")
     client = scope.get("client")
     line = {
-        "request_id": request_id.get(),
         "method": scope["method"],
         "path": path[:_LONGEST_PATH],
         "route": route,

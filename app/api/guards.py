@@ -100,7 +100,8 @@ def credentials_of(connection: Connection) -> Credentials:
 
 
 def _address(connection: Connection) -> str:
-    return connection.client.host if connection.client else ""
+    client = connection.scope.get("client")
+    return client[0] if client else ""
 
 
 def needs_of(handler: BaseRouteHandler) -> Needs:

@@ -56,6 +56,8 @@ def _parts_provider(parts: Parts) -> Callable[..., Parts]:
 
 def _refuse_repeated(request: ApiRequest) -> None:
     """Hardly a parameter takes several values, and the framework would quietly take the last one."""
+    if not request.scope["query_string"]:
+        return
     names = [name for name, _ in request.query_params.multi_items()]
     once = set(names).difference(request.route_handler.opt.get("repeated", ()))
     if repeated := sorted(name for name in once if names.count(name) > 1):

@@ -12,7 +12,6 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
 
-from app.telemetry.later import Later, write_waiting
 from app.telemetry.request import request_id
 
 # What hides the secrets of the run that a task works for; a record is written in the task that tells it.
@@ -53,24 +52,9 @@ class TextFormatter(logging.Formatter):
         return _masked(" ".join(f"{key}={_value(value)}" for key, value in _fields(self, record).items()))
 
 
-class _Handler(logging.StreamHandler[TextIO]):
-    """Writes lines in the order in which they were told, also those that may come later."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, after those that wait."""
-        if not isinstance(record, Later):
-            write_waiting()
-        super().emit(record)
-
-    def close(self) -> None:
-        """Write what waits at the end of the process."""
-        write_waiting()
-        super().close()
-
-
 def configure(log_format: str, level: str, stream: TextIO | None = None) -> None:
     """Send what is logged in this process, from ``level`` up, to stderr or another stream as ``text`` or ``json``."""
-    handler = _Handler(stream or sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     _gather_less()
     root = logging.getLogger()

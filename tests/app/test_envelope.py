@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry
 from app.api.envelope import Envelope
 from app.api.headers import API_POLICY
 from app.main import API_PATH, Server
-from app.telemetry.later import write_waiting
 from app.telemetry.logging import configure
 from app.telemetry.request import request_id
 from app.telemetry.traffic import UNKNOWN, Traffic
@@ -36,7 +35,6 @@ def log() -> io.StringIO:
 
 def _lines(log: io.StringIO, number: str) -> list[dict[str, Any]]:
     """Return the lines of one request; other tests' servers write into the same log."""
-    write_waiting()
     found = [json.loads(line) for line in log.getvalue().splitlines()]
     return [line for line in found if line.get("request_id") == number]
 

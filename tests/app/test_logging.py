@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import logging
@@ -8,9 +7,7 @@ import logging
 import pytest
 
 from app.runs.masking import Masker
-from app.telemetry.later import tell_later, write_waiting
 from app.telemetry.logging import configure, masked_log
-from tests.waiting import come_true
 
 
 def logged(log_format: str, level: str = "info") -> io.StringIO:
@@ -86,70 +83,3 @@ def test_what_others_log_is_not_masked() -> None:
         pass
     logging.getLogger("app").info("hunter2")
     assert "hunter2" in stream.getvalue()
-
-
-async def test_what_may_come_later_comes_by_itself() -> None:
-    stream = logged("text")
-    tell_later(logging.getLogger("app"), "request", {"status": 200})
-
-    async def written() -> bool:
-        return "request" in stream.getvalue()
-
-    assert not await written()
-    await come_true(written)
-    time, rest = stream.getvalue().split(" ", 1)
-    assert time.startswith("time=20")
-    assert rest == "level=info logger=app message=request status=200\n"
-
-
-async def test_lines_stand_in_the_order_in_which_they_were_told() -> None:
-    stream = logged("json")
-    for number in range(3):
-        tell_later(logging.getLogger("app"), "request", {"number": number})
-    logging.getLogger("app").warning("failed")
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [line.get("number", line["message"]) for line in lines] == [0, 1, 2, "failed"]
-    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
-
-
-async def test_no_more_than_a_few_hundred_lines_wait() -> None:
-    stream = logged("text")
-    for told in range(1, 1201):
-        tell_later(logging.getLogger("app"), "request", {})
-        assert told - stream.getvalue().count("\n") < 500
-    write_waiting()
-    assert stream.getvalue().count("\n") == 1200
-
-
-async def test_no_request_waits_for_all_lines_of_a_busy_moment() -> None:
-    stream, written, loop = logged("text"), [0], asyncio.get_running_loop()
-
-    def look() -> None:
-        if (lines := stream.getvalue().count("\n")) != written[-1]:
-            written.append(lines)
-        if lines < 100:
-            loop.call_soon(look)
-
-    for _ in range(100):
-        tell_later(logging.getLogger("app"), "request", {})
-    look()
-
-    async def all_are_written() -> bool:
-        return written[-1] == 100
-
-    await come_true(all_are_written)
-    assert written == [*range(0, 101, 10)]
-
-
-async def test_what_waits_at_the_end_of_the_process_is_written() -> None:
-    stream = logged("text")
-    tell_later(logging.getLogger("app"), "request", {})
-    logging.getLogger().handlers[0].close()
-    assert stream.getvalue().count("\n") == 1
-
-
-async def test_what_the_level_leaves_out_never_waits() -> None:
-    stream = logged("text", "warning")
-    tell_later(logging.getLogger("app"), "request", {})
-    write_waiting()
-    assert stream.getvalue() == ""
