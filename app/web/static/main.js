@@ -8,9 +8,12 @@ import { go, path, route, start } from "./lib/router.js";
 import { hasUsers, needsLogin, onOtherTab, token, user } from "./lib/session.js";
 import { applyTheme } from "./lib/theme.js";
 
+/** @typedef {import("./lib/routes.js").Page} Page */
+/** @typedef {{ load: (() => Promise<Page>) | null, Page: Page["default"] | null, error: Failed | null }} Shown */
+
 function App() {
   const { load, params } = route.value;
-  const [page, setPage] = useState({ load: null, Page: null, error: null });
+  const [page, setPage] = useState(/** @type {Shown} */ ({ load: null, Page: null, error: null }));
   useEffect(() => {
     let current = true;
     load().then(
@@ -25,13 +28,18 @@ function App() {
   const key = JSON.stringify(thing);
   const ready = page.load === load;
   useFocus(ready && page.Page, key);
-  const body = page.error ? html`<${Failure} error=${page.error} />` : page.Page && html`<${page.Page} key=${key} params=${params} />`;
+  const body = page.error ? html`<${Failure} error=${page.error} />` : page.Page && html`<${page.Page} key=${key}
+    params=${params} />`;
   return path.value === "/login" ? ready && body : html`<${Shell}>${ready && body}<//>`;
 }
 
-/** Who goes to another page goes on from its beginning, not from behind the link that led there. */
+/**
+ * Who goes to another page goes on from its beginning, not from behind the link that led there.
+ * @param {unknown} shown
+ * @param {string} key
+ */
 function useFocus(shown, key) {
-  const before = useRef(null);
+  const before = useRef(/** @type {unknown} */ (null));
   useEffect(() => {
     if (!shown) return;
     const main = document.querySelector("main");
@@ -59,4 +67,4 @@ applyTheme();
 start();
 onOtherTab(() => window.location.reload());
 await identify();
-render(html`<${App} />`, document.getElementById("app"));
+render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));

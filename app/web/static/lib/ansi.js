@@ -1,8 +1,33 @@
 // Colours in terminal output (SGR sequences) as pieces of text with their styles. Pure.
 
+// eslint-disable-next-line no-control-regex -- they are what is looked for
 const SEQUENCE = /\x1b\[([0-9;:]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\^_]/g;
+/**
+ * @typedef {object} Style
+ * @property {boolean} bold
+ * @property {boolean} faint
+ * @property {boolean} italic
+ * @property {boolean} underline
+ * @property {boolean} struck
+ * @property {boolean} inverse
+ * @property {string | null} front a name, or "rgb(…)"
+ * @property {string | null} back
+ */
+/** @typedef {{ text: string, style: Style | null }} Piece */
+
 const NAMES = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
-const PLAIN = { bold: false, faint: false, italic: false, underline: false, struck: false, inverse: false, front: null, back: null };
+/** @type {Style} */
+const PLAIN = {
+  bold: false,
+  faint: false,
+  italic: false,
+  underline: false,
+  struck: false,
+  inverse: false,
+  front: null,
+  back: null,
+};
+/** @type {Record<number, Partial<Style>>} */
 const SWITCHES = {
   1: { bold: true },
   2: { faint: true },
@@ -20,10 +45,13 @@ const SWITCHES = {
 
 /**
  * Split a line into {text, style}; a line without colours is one piece with style null.
- * @param style what the lines before it have left, see carry
+ * `style` is what the lines before it have left, see carry.
+ * @param {string} line
+ * @param {Style} [style]
  */
 export function pieces(line, style = PLAIN) {
   if (!line.includes("\x1b")) return [{ text: line, style: style === PLAIN ? null : style }];
+  /** @type {Piece[]} */
   const found = [];
   let done = 0;
   for (const match of line.matchAll(SEQUENCE)) {
@@ -35,30 +63,49 @@ export function pieces(line, style = PLAIN) {
   return found;
 }
 
-/** The style that each of some lines begins with: a colour lasts until it is ended, on whatever line that is. */
+/**
+ * The style that each of some lines begins with: a colour lasts until it is ended, on whatever line that is.
+ * @param {string[]} lines
+ */
 export function carry(lines) {
   let style = PLAIN;
   return lines.map((line) => {
     const begin = style;
-    if (line.includes("\x1b")) for (const match of line.matchAll(SEQUENCE)) if (match[2] === "m") style = change(style, match[1]);
+    if (line.includes("\x1b"))
+      for (const match of line.matchAll(SEQUENCE)) if (match[2] === "m") style = change(style, match[1]);
     return begin;
   });
 }
 
-/** What a terminal shows of a line in which a program went back to the beginning, as progress bars do: the last state. */
+/**
+ * What a terminal shows of a line that a program wrote over, as progress bars do: the last state.
+ * @param {string} line
+ */
 export function settled(line) {
   if (!line.includes("\r")) return line;
   const states = line.split("\r").filter((state) => bare(state) !== "");
   return states.at(-1) ?? "";
 }
 
-/** A line without its sequences, as it is searched and copied. */
+/**
+ * A line without its sequences, as it is searched and copied.
+ * @param {string} line
+ */
 export const bare = (line) => line.replace(SEQUENCE, "");
 
+/**
+ * @param {Piece[]} found
+ * @param {string} text
+ * @param {Style} style
+ */
 function add(found, text, style) {
   if (text) found.push({ text, style: style === PLAIN ? null : style });
 }
 
+/**
+ * @param {Style} style
+ * @param {string} parameters
+ */
 function change(style, parameters) {
   const groups = parameters.split(";");
   let next = style;
@@ -77,11 +124,16 @@ function change(style, parameters) {
   return next;
 }
 
+/** @param {number[]} value */
 function whole([, kind, ...rest]) {
   if (kind === 5) return indexed(rest[0] ?? 0);
   return kind === 2 ? `rgb(${rest.slice(-3).map((part) => part || 0).join(" ")})` : null;
 }
 
+/**
+ * @param {Style} style
+ * @param {number} code
+ */
 function basic(style, code) {
   if (code >= 30 && code <= 37) return { ...style, front: NAMES[code - 30] };
   if (code >= 90 && code <= 97) return { ...style, front: `bright-${NAMES[code - 90]}` };
@@ -92,17 +144,23 @@ function basic(style, code) {
   return style;
 }
 
+/**
+ * @param {number[]} codes
+ * @param {number} at
+ * @returns {[color: string | null, length: number]}
+ */
 function extended(codes, at) {
   if (codes[at] === 5) return [indexed(codes[at + 1] ?? 0), 2];
   if (codes[at] === 2) return [`rgb(${codes.slice(at + 1, at + 4).map((part) => part || 0).join(" ")})`, 4];
   return [null, 0];
 }
 
+/** @param {number} number */
 function indexed(number) {
   if (number < 8) return NAMES[number];
   if (number < 16) return `bright-${NAMES[number - 8]}`;
   if (number > 231) return `rgb(${Array(3).fill(8 + (number - 232) * 10).join(" ")})`;
-  const part = (value) => (value ? 55 + value * 40 : 0);
+  const part = (/** @type {number} */ value) => (value ? 55 + value * 40 : 0);
   const rest = number - 16;
   return `rgb(${[Math.floor(rest / 36), Math.floor(rest / 6) % 6, rest % 6].map(part).join(" ")})`;
 }

@@ -1,10 +1,29 @@
-// Requests to the API: JSON in and out, errors with the server's own words.
+// Requests to the API: JSON in and out, errors with the server's own words. Its description has the paths and types.
 
-import { apiBase } from "./facts.js";
+import { apiBase } from "./config.js";
 import { go, path as currentPath } from "./router.js";
 import { keep, needsLogin, token } from "./session.js";
 
+/** Statuses of answers that are more than an error to show. */
+export const HTTP = Object.freeze({
+  UNREACHABLE: 0, // no answer
+  UNAUTHORIZED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  CONFLICT: 409,
+  PRECONDITION_FAILED: 412,
+  CONTENT_TOO_LARGE: 413,
+  TOO_MANY_REQUESTS: 429,
+  SERVER_ERROR: 500,
+});
+
+/** @typedef {import("../../types/requests").Path} Path */
+
 export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {{ code?: string, message?: string, details?: Record<string, unknown> } | null} body
+   */
   constructor(status, body) {
     super(body?.message || `the server answered with status ${status}`);
     this.status = status;
@@ -13,9 +32,13 @@ export class ApiError extends Error {
   }
 }
 
-/** Build the URL of an operation; parts of a list are escaped, empty query values left out. */
+/**
+ * Build the URL of an operation; parts of a list are escaped, empty query values left out.
+ * @param {Path} path below /api/v2
+ * @param {object} query
+ */
 export function url(path, query = {}) {
-  const target = new URL(Array.isArray(path) ? path.map(segment).join("/") : path, apiBase);
+  const target = new URL(typeof path === "string" ? path : path.map(segment).join("/"), apiBase);
   for (const [name, value] of Object.entries(query)) {
     if (value === null || value === undefined || value === "") continue;
     for (const one of Array.isArray(value) ? value : [value]) target.searchParams.append(name, one);
@@ -23,45 +46,123 @@ export function url(path, query = {}) {
   return target;
 }
 
-/** Browsers go up for a step that is called "..", escaped or not; the API trims names, so a blank keeps it in its place. */
+/**
+ * Browsers resolve a segment "..", escaped or not; the API trims names, so a blank in front keeps it.
+ * @param {string} part
+ */
 function segment(part) {
   return encodeURIComponent(part === "." || part === ".." ? ` ${part}` : part);
 }
 
+/** @returns {Record<string, string>} */
 export function headers() {
   return token.peek() ? { Authorization: `Bearer ${token.peek()}` } : {};
 }
 
 /**
- * Ask the API and return the decoded answer; throws ApiError.
- * @param {string | string[]} path below /api/v2
+ * @typedef {object} Options
+ * @property {object} [query]
+ * @property {unknown} [body]
+ * @property {AbortSignal} [signal]
+ * @property {string | null} [etag] of the revision that may be overwritten
  */
-export async function ask(path, { method = "GET", query, body, signal, etag, whole = false } = {}) {
-  const extra = body === undefined ? {} : { "Content-Type": "application/json" };
-  if (etag) extra["If-Match"] = etag;
+
+/**
+ * Send a request and return the decoded answer with its ETag; throws ApiError.
+ * @param {string} method
+ * @param {Path} path
+ * @param {Options} options
+ * @returns {Promise<{ answer: any, etag: string | null }>} what the answer is only the caller knows
+ */
+async function request(method, path, { query, body, signal, etag } = {}) {
   const response = await send(url(path, query), {
     method,
     signal,
-    headers: { ...headers(), ...extra },
+    headers: {
+      ...headers(),
+      ...(body !== undefined && { "Content-Type": "application/json" }),
+      ...(etag && { "If-Match": etag }),
+    },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   const answer = await decode(response);
   if (!response.ok) throw refuse(response, answer);
-  return whole ? { answer, etag: response.headers.get("etag"), response } : answer;
+  return { answer, etag: response.headers.get("etag") };
 }
 
-export const get = (path, query, options) => ask(path, { ...options, query });
-export const post = (path, body = {}, options) => ask(path, { ...options, method: "POST", body });
+/**
+ * @template {string | readonly string[]} const P
+ * @param {import("../../types/requests").Known<"get", P>} path
+ * @param {import("../../types/requests").Query<"get", P>} [query]
+ * @param {{ signal?: AbortSignal }} [options]
+ * @returns {Promise<import("../../types/requests").Answer<"get", P>>}
+ */
+export const get = async (path, query, options) => (await request("GET", path, { ...options, query })).answer;
 
+/**
+ * @template {string | readonly string[]} const P
+ * @param {import("../../types/requests").Known<"get", P>} path
+ * @returns {Promise<{ answer: import("../../types/requests").Answer<"get", P>, etag: string | null }>}
+ */
+export const getWithEtag = (path) => request("GET", path);
+
+/**
+ * @template {string | readonly string[]} const P
+ * @param {import("../../types/requests").Known<"post", P>} path
+ * @param {import("../../types/requests").Body<"post", P>} [body]
+ * @returns {Promise<import("../../types/requests").Answer<"post", P>>}
+ */
+export const post = async (path, body) => (await request("POST", path, { body: body ?? {} })).answer;
+
+/**
+ * @template {string | readonly string[]} const P
+ * @param {import("../../types/requests").Known<"put", P>} path
+ * @param {import("../../types/requests").Body<"put", P>} body
+ * @param {{ etag?: string | null }} [options]
+ * @returns {Promise<import("../../types/requests").Answer<"put", P>>}
+ */
+export const put = async (path, body, options) => (await request("PUT", path, { ...options, body })).answer;
+
+/**
+ * @template {string | readonly string[]} const P
+ * @param {import("../../types/requests").Known<"patch", P>} path
+ * @param {import("../../types/requests").Body<"patch", P>} body
+ * @returns {Promise<import("../../types/requests").Answer<"patch", P>>}
+ */
+export const patch = async (path, body) => (await request("PATCH", path, { body })).answer;
+
+/**
+ * @template {string | readonly string[]} const P
+ * @param {import("../../types/requests").Known<"delete", P>} path
+ * @returns {Promise<import("../../types/requests").Answer<"delete", P>>}
+ */
+export const remove = async (path) => (await request("DELETE", path)).answer;
+
+/**
+ * @param {URL} target
+ * @param {RequestInit} options
+ */
 async function send(target, options) {
   try {
     return await fetch(target, options);
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ApiError(0, { code: "unreachable", message: "The server cannot be reached. Is it running?" });
+    if (isAbort(error)) throw error;
+    const message = "The server cannot be reached. Is it running?";
+    throw new ApiError(HTTP.UNREACHABLE, { code: "unreachable", message });
   }
 }
 
+/** @param {unknown} error */
+export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
+
+/**
+ * What was thrown, as an error to show.
+ * @param {unknown} error
+ * @returns {Error & { status?: number }}
+ */
+export const asError = (error) => (error instanceof Error ? error : new Error(String(error)));
+
+/** @param {Response} response */
 async function decode(response) {
   const text = await response.text();
   if (!text) return null;
@@ -72,13 +173,17 @@ async function decode(response) {
   }
 }
 
+/**
+ * @param {Response} response
+ * @param {{ code?: string, message?: string } | null} answer
+ */
 function refuse(response, answer) {
-  if (response.status === 401) askToLogIn();
+  if (response.status === HTTP.UNAUTHORIZED) requireLogin();
   return new ApiError(response.status, answer);
 }
 
 /** A token that is void leads to the login, and from there back to this page. */
-export function askToLogIn() {
+export function requireLogin() {
   if (!needsLogin || token.peek() === null || currentPath.peek() === "/login") return;
   const next = window.location.pathname + window.location.search + window.location.hash;
   keep(null);

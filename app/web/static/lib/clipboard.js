@@ -1,6 +1,9 @@
 // Texts for other programs.
 
-/** Put a text into the clipboard; returns whether that went well: browsers refuse it on pages without HTTPS. */
+/**
+ * Put a text into the clipboard; returns whether that went well: browsers refuse it on pages without HTTPS.
+ * @param {string} text
+ */
 export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -10,6 +13,7 @@ export async function copyText(text) {
   }
 }
 
+/** @param {string} text */
 function copyOld(text) {
   const area = document.createElement("textarea");
   area.value = text;

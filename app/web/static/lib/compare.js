@@ -1,9 +1,27 @@
-// What tells two runs apart: parameters, steps, and the first line that differs. Pure but for ComparedLogs, which reads.
+// The difference of two runs: parameters, steps, and the first line that differs. Only ComparedLogs reads.
 
-import { get } from "./api.js";
+import { HTTP, asError, get } from "./api.js";
 import { written } from "./params.js";
 import { nodesOf } from "./runs.js";
-import { secondsOf } from "./spans.js";
+import { secondsOf } from "./durations.js";
+import { NODE } from "./status.js";
+
+/** @typedef {import("./loglines.js").LogPath} LogPath */
+/** @typedef {(one: string, other: string) => boolean} Same whether two lines count as equal */
+/** @typedef {{ path: LogPath, stream: Stream, from: number, lines: string[], total: number | null }} LogSide */
+/** @typedef {{ total: number, lines: { number: number, text: string }[] }} ComparedSide */
+/** @typedef {{ equal: number, over: "differ" | "end" | "", sides: ComparedSide[] }} ComparedLog */
+/**
+ * @typedef {object} ComparedStep
+ * @property {string} name
+ * @property {Api.Node | undefined} left
+ * @property {Api.Node | undefined} right
+ * @property {[left: number | null, right: number | null]} seconds
+ * @property {number | null} more seconds of the right one
+ * @property {"" | "slower" | "faster"} pace
+ * @property {boolean} otherEnd
+ * @property {boolean} differs
+ */
 
 const PAGE = 2000; // lines that are asked for at once
 const MOST = 100_000; // lines, before one is asked whether to go on
@@ -12,7 +30,11 @@ const AFTER = 6; // and from it on
 const NOTABLE = 0.5; // seconds: less is noise
 const FACTOR = 1.2;
 
-/** The parameters of two runs, by name or place: [{name, left, right, differs}]; undefined where one has none. */
+/**
+ * The parameters of two runs, by name or place: [{name, left, right, differs}]; undefined where one has none.
+ * @param {string} [left]
+ * @param {string} [right]
+ */
 export function compareParams(left, right) {
   const [one, other] = [byName(left), byName(right)];
   return [...new Set([...one.keys(), ...other.keys()])].map((name) => ({
@@ -23,40 +45,77 @@ export function compareParams(left, right) {
   }));
 }
 
+/** @param {string | undefined} text */
 function byName(text) {
   let place = 0;
   return new Map(written(text).map(({ name, value }) => [name || String((place += 1)), value]));
 }
 
-/** Steps and handlers of two runs, in the order of the right one, then those that only the left one has. */
+/**
+ * Steps and handlers of two runs, in the order of the right one, then those that only the left one has.
+ * @param {Run} left
+ * @param {Run} right
+ * @param {number} now
+ */
 export function compareSteps(left, right, now) {
   const [ones, others] = [indexed(left), indexed(right)];
-  return [...new Set([...others.keys(), ...ones.keys()])].map((name) => compareNodes(name, ones.get(name), others.get(name), now));
+  return [...new Set([...others.keys(), ...ones.keys()])].map((name) =>
+    compareNodes(name, ones.get(name), others.get(name), now),
+  );
 }
 
-const indexed = (run) => new Map(nodesOf(run).map((node) => [node.step.name, node]));
+const indexed = (/** @type {Run} */ run) => new Map(nodesOf(run).map((node) => [node.step.name, node]));
 
+/**
+ * @param {string} name
+ * @param {Api.Node | undefined} left
+ * @param {Api.Node | undefined} right
+ * @param {number} now
+ * @returns {ComparedStep}
+ */
 function compareNodes(name, left, right, now) {
-  const seconds = [left, right].map((node) => (node ? secondsOf(node, now) : null));
-  const more = seconds.includes(null) ? null : seconds[1] - seconds[0];
-  const [least, most] = [Math.min(...seconds), Math.max(...seconds)];
-  const pace = more === null || Math.abs(more) < NOTABLE || most < least * FACTOR ? "" : more > 0 ? "slower" : "faster";
+  const [one, other] = [left ? secondsOf(left, now) : null, right ? secondsOf(right, now) : null];
+  const more = one === null || other === null ? null : other - one;
+  const pace = one === null || other === null ? "" : paceOf(one, other);
   const otherEnd = left?.status !== right?.status;
-  return { name, left, right, seconds, more, pace, otherEnd, differs: otherEnd || pace !== "" };
+  return { name, left, right, seconds: [one, other], more, pace, otherEnd, differs: otherEnd || pace !== "" };
 }
 
-/** The step to look at first: one that ended otherwise, preferring a failure, else the one whose time differs most. */
-export function tellingStep(rows) {
-  const failed = rows.find(({ otherEnd, right, left }) => otherEnd && (right?.status === 2 || left?.status === 2));
+/**
+ * Whether the second took notably longer or shorter than the first.
+ * @param {number} one
+ * @param {number} other
+ */
+function paceOf(one, other) {
+  if (Math.abs(other - one) < NOTABLE || Math.max(one, other) < Math.min(one, other) * FACTOR) return "";
+  return other > one ? "slower" : "faster";
+}
+
+/**
+ * The step to look at first: one that ended otherwise, preferring a failure, else the one whose time differs most.
+ * @param {ComparedStep[]} rows
+ */
+export function keyStepOf(rows) {
+  const failed = rows.find(
+    ({ otherEnd, right, left }) => otherEnd && (right?.status === NODE.FAILED || left?.status === NODE.FAILED),
+  );
   const otherwise = failed ?? rows.find(({ otherEnd }) => otherEnd);
   if (otherwise) return otherwise.name;
-  const slower = [...rows].filter(({ more }) => more !== null).sort((one, other) => Math.abs(other.more) - Math.abs(one.more));
+  const slower = [...rows]
+    .filter(({ more }) => more !== null)
+    .sort((one, other) => Math.abs(other.more ?? 0) - Math.abs(one.more ?? 0));
   return (slower[0] ?? rows[0])?.name ?? null;
 }
 
 /** Goes through two logs side by side until a line differs; `same` says when two lines count as equal. */
 export class ComparedLogs {
+  /**
+   * @param {[LogPath, LogPath]} paths
+   * @param {Stream} stream
+   * @param {Same} same
+   */
   constructor(paths, stream, same) {
+    /** @type {LogSide[]} */
     this.sides = paths.map((path) => ({ path, stream, from: 1, lines: [], total: null }));
     this.same = same;
     this.equal = 0; // lines
@@ -68,44 +127,60 @@ export class ComparedLogs {
   }
 
   /**
-   * Go on; returns {equal, over, sides}: so many lines are equal, `over` is "differ", "end" (both did) or "" (there is more).
+   * Go on; returns {equal, over, sides}: the number of equal lines, and why it stopped:
+   * "differ", "end" (of both logs) or "" (there is more).
    * Each side has `total` and the lines around the first that differs, [{number, text}].
    */
   async read() {
-    for (const end = this.equal + MOST; this.equal < end; ) {
+    for (const end = this.equal + MOST; this.equal < end;) {
       await Promise.all(this.sides.map((side) => this.fill(side)));
       const count = Math.min(...this.sides.map((side) => side.lines.length - this.offset(side)));
       const found = this.firstDifferent(count);
       this.equal += found;
-      if (found < count || !count) return this.tell(this.sides.some((side) => side.total > this.equal) ? "differ" : "end");
+      if (found < count || !count)
+        return this.tell(this.sides.some((side) => (side.total ?? 0) > this.equal) ? "differ" : "end");
     }
     return this.tell("");
   }
 
+  /** @param {LogSide} side */
   offset(side) {
     return this.equal + 1 - side.from;
   }
 
+  /** @param {number} count */
   firstDifferent(count) {
     const [one, other] = this.sides.map((side) => side.lines.slice(this.offset(side), this.offset(side) + count));
     const at = one.findIndex((text, index) => !this.same(text, other[index]));
     return at < 0 ? count : at;
   }
 
-  /** Have the next lines of a side, if there are any, and a few before them, which may be shown. */
+  /**
+   * Have the next lines of a side, if there are any, and a few before them, which may be shown.
+   * @param {LogSide} side
+   * @param {number} wanted
+   */
   async fill(side, wanted = 1) {
     const rest = side.total === null ? wanted : side.total - this.equal;
     if (side.lines.length - this.offset(side) >= Math.min(wanted, rest)) return;
     const from = Math.max(1, this.equal + 1 - BEFORE);
     try {
-      const page = await get(side.path, { stream: side.stream, offset: from, limit: PAGE }, { signal: this.control.signal });
-      Object.assign(side, { from, total: page.totalLines, lines: page.lineCount ? page.content.split("\n") : [] });
+      const page = await get(
+        side.path,
+        { stream: side.stream, offset: from, limit: PAGE },
+        { signal: this.control.signal },
+      );
+      Object.assign(side, { from, total: page.totalLines ?? 0, lines: page.lineCount ? page.content.split("\n") : [] });
     } catch (error) {
-      if (error.status !== 404) throw error;
+      if (asError(error).status !== HTTP.NOT_FOUND) throw error;
       side.total = 0; // a step that has not run has no log
     }
   }
 
+  /**
+   * @param {"differ" | "end" | ""} over
+   * @returns {Promise<ComparedLog>}
+   */
   async tell(over) {
     await Promise.all(this.sides.map((side) => this.fill(side, AFTER)));
     const first = Math.max(1, this.equal + 1 - BEFORE);

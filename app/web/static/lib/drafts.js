@@ -3,17 +3,28 @@
 import { useEffect, useState } from "../vendor/core.js";
 
 const KEPT_AFTER = 500; // milliseconds without a key
+/** @typedef {{ text: string, etag: string | null, at: string }} Draft */
+
+/** @param {string} name */
 const keyOf = (name) => `dagbook.draft.${name}`;
 
+/**
+ * @param {string} name
+ * @returns {Draft | null}
+ */
 function read(name) {
   try {
-    const draft = JSON.parse(window.localStorage.getItem(keyOf(name)));
+    const draft = JSON.parse(window.localStorage.getItem(keyOf(name)) ?? "null");
     return typeof draft?.text === "string" ? draft : null;
   } catch {
     return null; // none, no storage, or not what this version writes
   }
 }
 
+/**
+ * @param {string} name
+ * @param {Draft | null} draft
+ */
 function write(name, draft) {
   try {
     if (draft) window.localStorage.setItem(keyOf(name), JSON.stringify(draft));
@@ -25,8 +36,10 @@ function write(name, draft) {
 
 /**
  * Keeps what is typed into an editor, and offers what was kept when it was opened.
- * @param text as it is; @param stored what the server has, of the revision `etag`
- * @returns {{offered, take, drop}} `offered` is {text, etag, at} until somebody takes it up or drops it
+ * `stored` is what the server has, of the revision `etag`.
+ * `offered` is there until it is taken up or dropped.
+ * @param {string} name
+ * @param {{ text: string, stored: string, etag: string | null }} definition
  */
 export function useDraft(name, { text, stored, etag }) {
   const [offered, setOffered] = useState(() => {
@@ -35,7 +48,10 @@ export function useDraft(name, { text, stored, etag }) {
   });
   useEffect(() => {
     if (offered) return undefined; // it is not written over before somebody has decided
-    const timer = setTimeout(() => write(name, text === stored ? null : { text, etag, at: new Date().toISOString() }), KEPT_AFTER);
+    const timer = setTimeout(
+      () => write(name, text === stored ? null : { text, etag, at: new Date().toISOString() }),
+      KEPT_AFTER,
+    );
     return () => clearTimeout(timer);
   }, [offered, name, text, stored, etag]);
   const decide = () => {

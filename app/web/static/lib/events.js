@@ -3,19 +3,35 @@
 const FIELD = /([A-Za-z_][\w.-]*)=("(?:[^"\\]|\\.)*"|\S*)/g;
 const SAME = new Set(["dag", "dagRunId", "run-id"]); // of every line of one run
 
-/** Rows {at, level, text, rest: [[name, value]]}; a line that is none of these is its text. */
+/**
+ * @typedef {object} RunLogEvent
+ * @property {string | null} at
+ * @property {string} level
+ * @property {string} text
+ * @property {(readonly [name: string, value: string])[]} rest
+ */
+
+/**
+ * Rows {at, level, text, rest: [[name, value]]}; a line that is none of these is its text.
+ * @param {string} text
+ */
 export function eventsOf(text) {
   return text.split("\n").filter(Boolean).map(eventOf);
 }
 
+/**
+ * @param {string} line
+ * @returns {RunLogEvent}
+ */
 function eventOf(line) {
-  const fields = [...line.matchAll(FIELD)].map(([, name, value]) => [name, bare(value)]);
+  const fields = [...line.matchAll(FIELD)].map(([, name, value]) => /** @type {const} */ ([name, bare(value)]));
   const known = new Map(fields);
   if (!known.has("time") || !known.has("msg")) return { at: null, level: "", text: line, rest: [] };
   const rest = fields.filter(([name]) => !["time", "level", "msg"].includes(name) && !SAME.has(name));
-  return { at: known.get("time"), level: known.get("level") ?? "", text: known.get("msg"), rest };
+  return { at: known.get("time") ?? null, level: known.get("level") ?? "", text: known.get("msg") ?? "", rest };
 }
 
+/** @param {string} value */
 function bare(value) {
   if (!value.startsWith('"')) return value;
   try {

@@ -1,31 +1,43 @@
 // What changes on the server, as it happens: one stream per tab for all who want to know.
 
 import { signal } from "../vendor/core.js";
-import { askToLogIn, headers, url } from "./api.js";
+import { HTTP, headers, requireLogin, url } from "./api.js";
 
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 30000;
+/** @type {Set<number>} */
+const REFUSED = new Set([HTTP.UNAUTHORIZED, HTTP.FORBIDDEN, HTTP.NOT_FOUND]); // no use to try again
 
+/** @type {Set<(change: Change) => void>} */
 const listeners = new Set();
+/** @type {string | null} */
 let last = null;
+/** @type {AbortController | null} */
 let running = null;
+/** @type {string | null} */
 let focus = null;
 let pause = FIRST_PAUSE;
 
 /** "live", "connecting" or "off": what the dot in the bar shows. */
 export const liveness = signal("connecting");
 
-/** Be told of changes until the returned function is called. A change of kind "reset" means: load everything anew. */
+/**
+ * Be told of changes until the returned function is called. A change of kind "reset" means: load everything anew.
+ * @param {(change: Change) => void} listener
+ */
 export function listen(listener) {
   listeners.add(listener);
   running ??= run();
   return () => listeners.delete(listener);
 }
 
-/** Hear of one run only, of the growth of its output too; null hears of everything again. */
-export function focusOn(run) {
-  if (run === focus) return;
-  focus = run;
+/**
+ * Hear of one run only, of the growth of its output too; null hears of everything again.
+ * @param {string | null} id
+ */
+export function focusOn(id) {
+  if (id === focus) return;
+  focus = id;
   restart();
 }
 
@@ -35,6 +47,7 @@ export function restart() {
   running = listeners.size ? run() : null;
 }
 
+/** @param {Change} change */
 function tell(change) {
   for (const listener of [...listeners]) listener(change);
 }
@@ -47,17 +60,18 @@ function run() {
   return control;
 }
 
+/** @param {AbortSignal} abort */
 async function connect(abort) {
   liveness.value = "connecting";
   try {
     const target = url("events", { after: last, run: focus });
     const response = await fetch(target, { headers: { ...headers(), Accept: "text/event-stream" }, signal: abort });
-    if (response.status === 401 || response.status === 403 || response.status === 404) {
+    if (REFUSED.has(response.status)) {
       liveness.value = "off";
-      if (response.status === 401) askToLogIn();
+      if (response.status === HTTP.UNAUTHORIZED) requireLogin();
       return false;
     }
-    if (response.ok) await read(response.body.pipeThrough(new TextDecoderStream()).getReader());
+    if (response.ok && response.body) await read(response.body.pipeThrough(new TextDecoderStream()).getReader());
   } catch {
     // broken off: connect again
   }
@@ -65,6 +79,7 @@ async function connect(abort) {
   return true;
 }
 
+/** @param {ReadableStreamDefaultReader<string>} reader */
 async function read(reader) {
   liveness.value = "live";
   pause = FIRST_PAUSE;
@@ -74,27 +89,33 @@ async function read(reader) {
     if (done) return;
     text += value.replaceAll("\r\n", "\n");
     const blocks = text.split("\n\n");
-    text = blocks.pop();
+    text = blocks.pop() ?? "";
     for (const block of blocks) take(block);
   }
 }
 
-/** Take one event of the stream; lines that begin with a colon only keep the connection alive. */
+/**
+ * Take one event of the stream; lines that begin with a colon only keep the connection alive.
+ * @param {string} block
+ */
 export function take(block) {
-  const fields = { event: "message", data: [] };
+  /** @type {Record<string, string>} */
+  const fields = { event: "message" };
+  const data = [];
   for (const line of block.split("\n")) {
     const colon = line.indexOf(":");
     if (colon <= 0) continue;
     const name = line.slice(0, colon);
     const value = line.slice(colon + 1).replace(/^ /, "");
-    if (name === "data") fields.data.push(value);
+    if (name === "data") data.push(value);
     else fields[name] = value;
   }
   if (fields.id) last = fields.id;
-  if (!fields.data.length && fields.event !== "reset") return;
-  tell({ ...parse(fields.data.join("\n")), kind: fields.event });
+  if (!data.length && fields.event !== "reset") return;
+  tell({ ...parse(data.join("\n")), kind: fields.event });
 }
 
+/** @param {string} text */
 function parse(text) {
   try {
     return JSON.parse(text);
@@ -103,8 +124,9 @@ function parse(text) {
   }
 }
 
+/** @param {AbortSignal} abort */
 async function rest(abort) {
-  await new Promise((resolve) => {
+  await new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
     const timer = setTimeout(resolve, pause);
     abort.addEventListener("abort", () => {
       clearTimeout(timer);

@@ -1,11 +1,13 @@
 // Numbers and times as people read them. Pure.
 
+/** @type {[name: string, seconds: number][]} */
 const UNITS = [
   ["d", 86400],
   ["h", 3600],
   ["m", 60],
 ];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+/** @type {[unit: Intl.RelativeTimeFormatUnit, seconds: number][]} */
 const STEPS = [
   ["year", 31536000],
   ["month", 2592000],
@@ -15,7 +17,10 @@ const STEPS = [
   ["second", 1],
 ];
 
-/** Seconds as "12 ms", "3.4 s", "2 m 05 s", "1 h 02 m", "3 d 4 h". */
+/**
+ * Seconds as "12 ms", "3.4 s", "2 m 05 s", "1 h 02 m", "3 d 4 h".
+ * @param {number | null | undefined} seconds
+ */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return "–";
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
@@ -24,42 +29,64 @@ export function duration(seconds) {
   if (whole < 3600) return `${Math.floor(whole / 60)} m ${pad(whole % 60)} s`;
   const [first, second] = whole < 86400 ? [1, 2] : [0, 1];
   const rest = whole % UNITS[first][1];
-  return `${Math.floor(whole / UNITS[first][1])} ${UNITS[first][0]} ${pad(Math.floor(rest / UNITS[second][1]))} ${UNITS[second][0]}`;
+  const [large, small] = [UNITS[first], UNITS[second]];
+  return `${Math.floor(whole / large[1])} ${large[0]} ${pad(Math.floor(rest / small[1]))} ${small[0]}`;
 }
 
-/** Seconds whose ends are known to the second only: "2 s", "under 1 s". */
+/**
+ * Seconds whose ends are known to the second only: "2 s", "under 1 s".
+ * @param {number | null | undefined} seconds
+ */
 export function roughly(seconds) {
   if (seconds === null || seconds === undefined || seconds >= 60) return duration(seconds);
   return seconds < 1 ? "under 1 s" : `${Math.round(seconds)} s`;
 }
 
+/** @param {number} number */
 function pad(number) {
   return String(number).padStart(2, "0");
 }
 
-/** A time of the API, or null: it says "-" or "" where there is none. */
+/**
+ * A time of the API, or null: it says "-" or "" where there is none.
+ * @param {string | null | undefined} text
+ */
 export function instant(text) {
   if (!text || text === "-") return null;
   const time = new Date(text);
   return Number.isNaN(time.getTime()) ? null : time;
 }
 
-/** Seconds between two times of the API; to now where the second is missing. */
+/**
+ * Seconds between two times of the API; to now where the second is missing.
+ * @param {string | undefined} from
+ * @param {string | null | undefined} to
+ * @param {number} [now]
+ */
 export function between(from, to, now = Date.now()) {
   const begin = instant(from);
   if (!begin) return null;
   return Math.max(0, ((instant(to)?.getTime() ?? now) - begin.getTime()) / 1000);
 }
 
-/** "3 minutes ago", "in 2 hours". */
+/**
+ * "3 minutes ago", "in 2 hours".
+ * @param {Date} time
+ * @param {number} [now]
+ */
 export function ago(time, now = Date.now()) {
   const seconds = (time.getTime() - now) / 1000;
-  const [unit, size] = STEPS.find(([, least]) => Math.abs(seconds) >= least) ?? ["second", 1];
+  const [unit, size] = STEPS.find(([, least]) => Math.abs(seconds) >= least) ?? STEPS[STEPS.length - 1];
   return relative.format(Math.round(seconds / size), unit);
 }
 
-/** The exact time in the viewer's zone, and in another one when it is given. */
+/**
+ * The exact time in the viewer's zone, and in another one when it is given.
+ * @param {Date} time
+ * @param {string} [zone]
+ */
 export function exact(time, zone) {
+  /** @type {Intl.DateTimeFormatOptions} */
   const options = { dateStyle: "medium", timeStyle: "medium" };
   const own = new Intl.DateTimeFormat(undefined, options).format(time);
   if (!zone) return own;
@@ -70,24 +97,43 @@ export function exact(time, zone) {
   }
 }
 
-/** "14:32", with the day in front of it when that is not today. */
+/**
+ * "14:32", with the day in front of it when that is not today.
+ * @param {Date} time
+ * @param {Date} [now]
+ */
 export function clock(time, now = new Date()) {
   const today = time.toDateString() === now.toDateString();
+  /** @type {Intl.DateTimeFormatOptions} */
   const options = today ? {} : { month: "short", day: "numeric" };
   return new Intl.DateTimeFormat(undefined, { ...options, hour: "2-digit", minute: "2-digit" }).format(time);
 }
 
-/** "14:32" in the viewer's zone, whatever day it is. */
+/**
+ * "14:32" in the viewer's zone, whatever day it is.
+ * @param {Date} time
+ */
 export function hour(time) {
   return new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" }).format(time);
 }
 
-/** "14:32:05.123" in the viewer's zone. */
+/**
+ * "14:32:05.123" in the viewer's zone.
+ * @param {Date} time
+ */
 export function moment(time) {
-  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 }).format(time);
+  return new Intl.DateTimeFormat("en-GB", {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    fractionalSecondDigits: 3,
+  }).format(time);
 }
 
-/** Bytes as "12 B", "3.4 kB", "1.2 GB". */
+/**
+ * Bytes as "12 B", "3.4 kB", "1.2 GB".
+ * @param {number} count
+ */
 export function bytes(count) {
   const names = ["B", "kB", "MB", "GB", "TB"];
   let [value, at] = [count, 0];
@@ -95,12 +141,20 @@ export function bytes(count) {
   return `${at && value < 10 ? value.toFixed(1) : Math.round(value)} ${names[at]}`;
 }
 
-/** "1 run", "2 runs". */
+/**
+ * "1 run", "2 runs".
+ * @param {number} count
+ * @param {string} one
+ * @param {string} [many]
+ */
 export function plural(count, one, many = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
 
-/** The beginning of an id that is enough to tell it from its neighbours. */
+/**
+ * The beginning of an id that is enough to tell it from its neighbours.
+ * @param {string} id
+ */
 export function short(id) {
   return id.length > 14 ? `${id.slice(0, 4)}…${id.slice(-8)}` : id;
 }

@@ -1,18 +1,27 @@
 // Steps and what they depend on as a graph to be drawn. Pure.
 
 const FOLD_FROM = 12; // so many alike are drawn as one
+/** @typedef {{ width: number, height: number }} Size */
+/** @typedef {{ id: string, step?: GraphStep, group?: GraphStep[] } & Size} GraphNode one step, or a group of them */
+/** @typedef {{ from: string, to: string }} Edge */
+/** @typedef {{ nodes: GraphNode[], edges: Edge[] }} Graph */
+
 const WIDTH = 190;
 const HEIGHT = 44;
 
 /**
  * Nodes and edges of a run or of a definition.
- * @param steps [{name, depends, status?}] in order; @param unfolded keys of groups that are to be drawn whole
+ * `unfolded` has the keys of groups that are to be drawn whole.
+ * @param {GraphStep[]} steps
+ * @param {Set<string>} [unfolded]
  */
 export function toGraph(steps, unfolded = new Set()) {
   const names = new Set(steps.map((step) => step.name));
+  /** @type {Map<string, string[]>} */
   const below = new Map(steps.map((step) => [step.name, []]));
   for (const step of steps) for (const name of step.depends) below.get(name)?.push(step.name);
   const shown = new Map(); // name of a step -> id of what stands for it
+  /** @type {GraphNode[]} */
   const nodes = [];
   for (const group of alike(steps, below)) {
     const key = `group:${group[0].name}`;
@@ -36,18 +45,26 @@ export function toGraph(steps, unfolded = new Set()) {
   return { nodes, edges: [...edges.values()] };
 }
 
-/** Steps that stand at the same place: the same ones before and after them. */
+/**
+ * Steps that stand at the same place: the same ones before and after them.
+ * @param {GraphStep[]} steps
+ * @param {Map<string, string[]>} below
+ */
 function alike(steps, below) {
   const groups = new Map();
   for (const step of steps) {
-    const key = JSON.stringify([[...step.depends].sort(), [...below.get(step.name)].sort()]);
+    const key = JSON.stringify([[...step.depends].sort(), [...(below.get(step.name) ?? [])].sort()]);
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(step);
   }
   return groups.values();
 }
 
-/** What steps depend on in a chain, where nothing is said: each on the one before it. */
+/**
+ * What steps depend on in a chain, where nothing is said: each on the one before it.
+ * @param {{ step: Api.Step, status?: number }[]} nodes
+ * @param {{ chain?: boolean }} [options]
+ */
 export function stepsOf(nodes, { chain = false } = {}) {
   return nodes.map((node, index) => ({
     name: node.step.name,
@@ -57,7 +74,11 @@ export function stepsOf(nodes, { chain = false } = {}) {
   }));
 }
 
-/** The names of a step and of all that come after it, directly or not. */
+/**
+ * The names of a step and of all that come after it, directly or not.
+ * @param {GraphStep[]} steps
+ * @param {string} name
+ */
 export function withDescendants(steps, name) {
   const found = new Set([name]);
   for (let grown = true; grown; ) {
@@ -72,7 +93,10 @@ export function withDescendants(steps, name) {
   return found;
 }
 
-/** How many of a group are in which status, most first. */
+/**
+ * How many of a group are in which status, most first.
+ * @param {{ status?: number }[]} group
+ */
 export function tally(group) {
   const counts = new Map();
   for (const { status } of group) counts.set(status, (counts.get(status) ?? 0) + 1);

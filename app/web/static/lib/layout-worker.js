@@ -2,7 +2,8 @@
 
 import { Graph, layout } from "../vendor/graph.js";
 
-self.onmessage = ({ data: { id, nodes, edges, direction } }) => {
+self.onmessage = ({ data }) => {
+  const { id, nodes, edges, direction } = /** @type {import("./layout.js").Question} */ (data);
   const graph = new Graph();
   graph.setGraph({ rankdir: direction, nodesep: 18, ranksep: 46, marginx: 12, marginy: 12 });
   graph.setDefaultEdgeLabel(() => ({}));
@@ -15,6 +16,7 @@ self.onmessage = ({ data: { id, nodes, edges, direction } }) => {
   self.postMessage({ id, places, lines, width, height });
 };
 
+/** @param {{ x: number, y: number, width: number, height: number }} node */
 function pick({ x, y, width, height }) {
   return { x, y, width, height };
 }

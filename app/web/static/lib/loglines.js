@@ -1,41 +1,64 @@
 // The lines of one stream of a step, fetched in blocks as they are looked at, forgotten when there are too many.
 
 import { carry } from "./ansi.js";
-import { get } from "./api.js";
+import { HTTP, asError, get, isAbort } from "./api.js";
 
 export const BLOCK = 500;
+/** @typedef {readonly ["dag-runs", string, string, "steps", string, "log"]} LogPath */
+
 const KEPT = 60; // blocks: 30,000 lines
 
 /** Reads a log; `onChange` is called when lines have come or the total has changed. */
 export class LogLines {
+  /**
+   * @param {LogPath} path
+   * @param {Stream} stream
+   * @param {() => void} onChange
+   */
   constructor(path, stream, onChange) {
     this.path = path;
     this.stream = stream;
     this.onChange = onChange;
+    /** @type {number | null} */
     this.total = null;
+    /** @type {Failed | null} */
     this.error = null;
+    /** @type {Map<number, string[]>} */
     this.blocks = new Map();
+    /** @type {WeakMap<string[], import("./ansi.js").Style[]>} */
     this.styles = new WeakMap();
+    /** @type {Map<number, Promise<void>>} */
     this.pending = new Map();
     this.control = new AbortController();
   }
 
-  /** The text of a line (from 1), or undefined while it is not here. */
+  /**
+   * The text of a line (from 1), or undefined while it is not here.
+   * @param {number} number
+   */
   line(number) {
     const block = Math.floor((number - 1) / BLOCK);
     return this.blocks.get(block)?.[(number - 1) % BLOCK];
   }
 
-  /** The style that a line begins with; what lines of the block before have left is not known. */
+  /**
+   * The style that a line begins with; what lines of the block before have left is not known.
+   * @param {number} number
+   */
   styleOf(number) {
     const block = Math.floor((number - 1) / BLOCK);
     const lines = this.blocks.get(block);
     if (!lines) return undefined;
-    if (!this.styles.has(lines)) this.styles.set(lines, carry(lines));
-    return this.styles.get(lines)[(number - 1) % BLOCK];
+    const styles = this.styles.get(lines) ?? carry(lines);
+    this.styles.set(lines, styles);
+    return styles[(number - 1) % BLOCK];
   }
 
-  /** Fetch what is missing of some lines. */
+  /**
+   * Fetch what is missing of some lines.
+   * @param {number} first
+   * @param {number} last
+   */
   want(first, last) {
     for (let block = Math.floor((first - 1) / BLOCK); block <= Math.floor((last - 1) / BLOCK); block += 1) {
       if (block >= 0 && !this.blocks.has(block)) this.fetch(block);
@@ -53,11 +76,13 @@ export class LogLines {
     this.control.abort();
   }
 
+  /** @param {number} block */
   fetch(block) {
     if (!this.pending.has(block)) this.pending.set(block, this.load(block));
     return this.pending.get(block);
   }
 
+  /** @param {number} block */
   async load(block) {
     const first = block * BLOCK + 1;
     let lines = (this.blocks.get(block) ?? []).slice(0, -1); // the last one may have been half written
@@ -67,21 +92,27 @@ export class LogLines {
         const query = { stream: this.stream, offset: first + lines.length, limit: BLOCK - lines.length };
         const page = await get(this.path, query, { signal: this.control.signal });
         if (page.lineCount) lines = [...lines, ...page.content.split("\n")];
-        this.take(block, lines, page.totalLines);
-        if (!page.lineCount || lines.length >= Math.min(BLOCK, page.totalLines - first + 1)) break;
+        const total = page.totalLines ?? 0;
+        this.take(block, lines, total);
+        if (!page.lineCount || lines.length >= Math.min(BLOCK, total - first + 1)) break;
         this.onChange();
       }
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (isAbort(error)) return;
       // A step that has not begun has no log yet.
-      if (error.status === 404) this.total = 0;
-      else this.error = error;
+      if (asError(error).status === HTTP.NOT_FOUND) this.total = 0;
+      else this.error = asError(error);
     } finally {
       this.pending.delete(block);
     }
     this.onChange();
   }
 
+  /**
+   * @param {number} block
+   * @param {string[]} lines
+   * @param {number} total
+   */
   take(block, lines, total) {
     this.error = null;
     this.total = Math.max(total, this.total ?? 0);

@@ -1,6 +1,18 @@
 // Parameters of a DAG as fields of a form, and the form's values as the text the API takes. Pure.
 
-/** Fields of "NAME=value" and of positional defaults. */
+/**
+ * @typedef {object} Field
+ * @property {string} key
+ * @property {string} name empty for a positional one
+ * @property {string} value the default
+ * @property {"truth" | "number" | "date" | "lines" | "text"} kind
+ */
+
+/**
+ * Fields of "NAME=value" and of positional defaults.
+ * @param {string[]} [params]
+ * @returns {Field[]}
+ */
 export function fieldsOf(params = []) {
   return params.map((text, index) => {
     const equals = text.indexOf("=");
@@ -10,8 +22,10 @@ export function fieldsOf(params = []) {
   });
 }
 
+/** @param {string} value */
 export const isNumber = (value) => /^-?\d+(\.\d+)?$/.test(value);
 
+/** @param {string} value */
 function kindOf(value) {
   if (value === "true" || value === "false") return "truth";
   if (isNumber(value)) return "number";
@@ -19,6 +33,7 @@ function kindOf(value) {
   return value.includes("\n") || value.length > 60 ? "lines" : "text";
 }
 
+/** @param {string} text */
 function unquote(text) {
   if (!/^".*"$/s.test(text)) return text;
   try {
@@ -28,30 +43,51 @@ function unquote(text) {
   }
 }
 
-/** The single parameters of a run's text, as they stand in it. */
+/**
+ * The single parameters of a run's text, as they stand in it.
+ * @param {string | undefined} text
+ * @returns {string[]}
+ */
 export const partsOf = (text) => (text ?? "").match(/(?:"(?:[^"\\]|\\.)*"|[^\s"])+/g) ?? [];
 
-/** The text of parameters; every value is quoted, so that blanks in it do not end it. */
+/**
+ * The text of parameters; every value is quoted, so that blanks in it do not end it.
+ * @param {Field[]} fields
+ * @param {Record<string, string>} values
+ */
 export function textOf(fields, values) {
-  return fields.map(({ key, name }) => (name ? `${name}=${JSON.stringify(values[key] ?? "")}` : JSON.stringify(values[key] ?? ""))).join(" ");
+  return fields
+    .map(({ key, name }) => (name ? `${name}=${JSON.stringify(values[key] ?? "")}` : JSON.stringify(values[key] ?? "")))
+    .join(" ");
 }
 
 /**
  * The parameters in the text of a run, "A=1 B=two words": [{name, value}]; positional ones come first and have no name.
  * Values are written there without quotes, so one goes on to the next name.
+ * @param {string} [text]
  */
 export function written(text = "") {
   const names = [...text.matchAll(/(?:^|\s)([A-Za-z_][A-Za-z0-9_]*)=/g)];
   const first = text.slice(0, names[0]?.index).match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
-  const named = names.map((match, at) => ({ name: match[1], value: unquote(text.slice(match.index + match[0].length, names[at + 1]?.index)) }));
+  const named = names.map((match, at) => ({
+    name: match[1],
+    value: unquote(text.slice(match.index + match[0].length, names[at + 1]?.index)),
+  }));
   return [...first.map((value) => ({ name: "", value: unquote(value) })), ...named];
 }
 
-/** The values of an earlier run's parameters, where they can be told from its text. */
+/**
+ * The values of an earlier run's parameters, where they can be told from its text.
+ * @param {Field[]} fields
+ * @param {string} text
+ */
 export function valuesOf(fields, text) {
+  /** @type {Record<string, string>} */
   const found = {};
   for (const { name: given, value } of written(text)) {
-    const field = given ? fields.find(({ name }) => name === given) : fields.find(({ key, name }) => !name && !(key in found));
+    const field = given
+      ? fields.find(({ name }) => name === given)
+      : fields.find(({ key, name }) => !name && !(key in found));
     if (field) found[field.key] = value;
   }
   return found;

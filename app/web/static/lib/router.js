@@ -1,7 +1,7 @@
 // The address bar: paths relative to the base path, links that need no reload, and the query as state.
 
 import { computed, signal } from "../vendor/core.js";
-import { base } from "./facts.js";
+import { base } from "./config.js";
 import { find } from "./routes.js";
 
 const prefix = base.pathname.replace(/\/$/, "");
@@ -19,20 +19,32 @@ function read() {
   return { path: trimmed || "/", search, hash: fragment };
 }
 
-/** The href of a path of the UI; each part of a list is escaped. */
+/**
+ * The href of a path of the UI; each part of a list is escaped.
+ * @param {string | readonly string[]} to
+ * @param {object} [search]
+ */
 export function href(to, search) {
   const inside = Array.isArray(to) ? `/${to.map(encodeURIComponent).join("/")}` : to;
   const text = search ? new URLSearchParams(clean(search)).toString() : "";
   return prefix + inside + (text && `?${text}`);
 }
 
-/** Go to a path of the UI, or to an href. */
+/**
+ * Go to a path of the UI, or to an href.
+ * @param {string | readonly string[]} to
+ * @param {{ search?: object, replace?: boolean }} [options]
+ */
 export function go(to, { search, replace = false } = {}) {
   const target = typeof to === "string" && to.startsWith(prefix + "/") && prefix ? to : href(to, search);
   visit(new URL(target, base), { replace });
 }
 
-/** Show another address; the top of another page, unless somebody rather stays where they are. */
+/**
+ * Show another address; the top of another page, unless somebody rather stays where they are.
+ * @param {URL} url
+ * @param {{ replace?: boolean }} [options]
+ */
 function visit(url, { replace = false } = {}) {
   const elsewhere = url.pathname !== window.location.pathname;
   if (elsewhere && !mayLeave()) return;
@@ -43,9 +55,12 @@ function visit(url, { replace = false } = {}) {
 
 const unsaved = new Set();
 
-/** Ask before the page is left while `isUnsaved` says so; returns how to end that. */
+/**
+ * Ask before the page is left while `isUnsaved` says so; returns how to end that.
+ * @param {() => boolean} isUnsaved
+ */
 export function guard(isUnsaved) {
-  const warn = (event) => isUnsaved() && event.preventDefault();
+  const warn = (/** @type {Event} */ event) => isUnsaved() && event.preventDefault();
   unsaved.add(isUnsaved);
   window.addEventListener("beforeunload", warn);
   return () => {
@@ -55,10 +70,17 @@ export function guard(isUnsaved) {
 }
 
 function mayLeave() {
-  return ![...unsaved].some((isUnsaved) => isUnsaved()) || window.confirm("What you have changed here is not saved. Leave it?");
+  return (
+    ![...unsaved].some((isUnsaved) => isUnsaved()) ||
+    window.confirm("What you have changed here is not saved. Leave it?")
+  );
 }
 
-/** Change parts of the query; null and "" remove one. */
+/**
+ * Change parts of the query; null and "" remove one.
+ * @param {Record<string, string | number | null>} changes
+ * @param {{ replace?: boolean }} [options]
+ */
 export function setQuery(changes, { replace = true } = {}) {
   const next = Object.fromEntries(query.peek());
   const search = new URLSearchParams(clean({ ...next, ...changes })).toString();
@@ -67,19 +89,26 @@ export function setQuery(changes, { replace = true } = {}) {
   address.value = read();
 }
 
-/** Change the fragment without a jump. */
+/**
+ * Change the fragment without a jump.
+ * @param {string} fragment
+ */
 export function setHash(fragment) {
   const { pathname, search } = window.location;
   window.history.replaceState(null, "", pathname + search + (fragment && `#${fragment}`));
   address.value = read();
 }
 
+/** @param {object} values */
 function clean(values) {
   return Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "");
 }
 
+/** @param {MouseEvent} event */
 function follow(event) {
-  const link = event.target.closest?.("a[href]");
+  if (!(event.target instanceof Element)) return;
+  /** @type {HTMLAnchorElement | null} */
+  const link = event.target.closest("a[href]");
   const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
   if (!link || !plain || event.defaultPrevented || link.target || link.hasAttribute("download")) return;
   const url = new URL(link.href);

@@ -3,6 +3,9 @@
 const dag = () => import("../pages/dag.js"); // the same for all views of one, so that a switch does not load it anew
 const run = () => import("../pages/run.js");
 
+/** @typedef {{ default: (props: { params: any }) => Children }} Page what is in its address only a page knows */
+
+/** @type {[pattern: string, load: () => Promise<Page>][]} */
 const ROUTES = [
   ["/", () => import("../pages/dashboard.js")],
   ["/login", () => import("../pages/login.js")],
@@ -25,9 +28,13 @@ const ROUTES = [
 ];
 
 const compiled = ROUTES.map(([pattern, load]) => ({ parts: pattern.split("/").slice(1), load }));
+/** @type {{ load: () => Promise<Page>, params: Record<string, string> }} */
 const missing = { load: () => import("../pages/missing.js"), params: {} };
 
-/** The route of a path: how to load its page, and the parameters in it. */
+/**
+ * The route of a path: how to load its page, and the parameters in it.
+ * @param {string} path
+ */
 export function find(path) {
   const parts = path.split("/").slice(1);
   for (const { parts: wanted, load } of compiled) {
@@ -37,8 +44,13 @@ export function find(path) {
   return missing;
 }
 
+/**
+ * @param {string[]} wanted
+ * @param {string[]} parts
+ */
 function match(wanted, parts) {
   if (wanted.length !== parts.length) return null;
+  /** @type {Record<string, string>} */
   const params = {};
   for (const [index, part] of wanted.entries()) {
     if (part.startsWith(":") && parts[index]) params[part.slice(1)] = decode(parts[index]);
@@ -47,6 +59,7 @@ function match(wanted, parts) {
   return params;
 }
 
+/** @param {string} part */
 function decode(part) {
   try {
     return decodeURIComponent(part);

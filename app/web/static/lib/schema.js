@@ -1,6 +1,24 @@
 // What the schema of the format says about a place in a text. Pure.
 
-/** The keys above a line, from the outermost on, by indentation: [{key, list}] */
+/**
+ * What is used of JSON Schema.
+ * @typedef {object} Schema
+ * @property {string} [$ref]
+ * @property {string} [description]
+ * @property {Record<string, Schema>} [properties]
+ * @property {boolean | Schema} [additionalProperties]
+ * @property {Schema} [items]
+ * @property {Schema[]} [anyOf]
+ * @property {Schema[]} [oneOf]
+ * @property {Schema[]} [allOf]
+ */
+
+/**
+ * The keys above a line, from the outermost on, by indentation: [{key, list}]
+ * @param {string[]} lines
+ * @param {number} number
+ * @param {number} indent
+ */
 export function pathAt(lines, number, indent) {
   const found = [];
   let limit = indent;
@@ -18,30 +36,50 @@ export function pathAt(lines, number, indent) {
   return found;
 }
 
-/** The properties that may stand at a path: {name: schema}. */
+/**
+ * The properties that may stand at a path: {name: schema}.
+ * @param {Schema} schema
+ * @param {string[]} path
+ */
 export function propertiesAt(schema, path) {
   let here = [resolve(schema, schema)];
   for (const key of path) {
     here = here.flatMap((one) => branches(schema, one)).flatMap((one) => {
-      const next = one.properties?.[key] ?? (typeof one.additionalProperties === "object" ? one.additionalProperties : null);
+      const next =
+        one.properties?.[key] ?? (typeof one.additionalProperties === "object" ? one.additionalProperties : null);
       return next ? items(schema, next) : [];
     });
   }
   return Object.assign({}, ...here.flatMap((one) => branches(schema, one)).map((one) => one.properties ?? {}));
 }
 
+/**
+ * @param {Schema} schema
+ * @param {Schema} node
+ * @returns {Schema[]}
+ */
 function items(schema, node) {
   return branches(schema, node).flatMap((one) => (one.items ? [one, ...branches(schema, one.items)] : [one]));
 }
 
+/**
+ * @param {Schema} schema
+ * @param {Schema} node
+ * @returns {Schema[]}
+ */
 function branches(schema, node) {
   const one = resolve(schema, node);
   const inside = [...(one.anyOf ?? []), ...(one.oneOf ?? []), ...(one.allOf ?? [])];
   return [one, ...inside.flatMap((branch) => branches(schema, branch))];
 }
 
+/**
+ * @param {Schema} schema
+ * @param {Schema} node
+ * @returns {Schema}
+ */
 function resolve(schema, node) {
   if (!node.$ref) return node;
-  const target = node.$ref.split("/").slice(1).reduce((at, part) => at?.[part], schema);
+  const target = node.$ref.split("/").slice(1).reduce((at, part) => at?.[part], /** @type {any} */ (schema));
   return { ...target, description: node.description ?? target?.description };
 }

@@ -1,13 +1,16 @@
 // Who uses this browser, and what they may do here.
 
 import { computed, signal } from "../vendor/core.js";
-import { facts } from "./facts.js";
+import { facts } from "./config.js";
 
 const KEY = "dagbook.token";
+/** @type {Api.Role[]} */
 const RANKS = ["viewer", "operator", "manager", "admin"];
 
 export const token = signal(load());
-export const user = signal(null);
+/** @typedef {"run" | "write" | "admin"} Right */
+
+export const user = signal(/** @type {Api.User | null} */ (null));
 
 /** Whether people have to say who they are before they see anything. */
 export const needsLogin = facts.login !== "";
@@ -23,7 +26,10 @@ function load() {
   }
 }
 
-/** Keep a token, or forget it with null. */
+/**
+ * Keep a token, or forget it with null.
+ * @param {string | null} value
+ */
 export function keep(value) {
   token.value = value;
   if (value === null) user.value = null;
@@ -35,27 +41,48 @@ export function keep(value) {
   }
 }
 
-/** Tell when somebody logs in or out in another tab. */
+/**
+ * Tell when somebody logs in or out in another tab.
+ * @param {() => unknown} react
+ */
 export function onOtherTab(react) {
   window.addEventListener("storage", ({ key, newValue }) => key === KEY && newValue !== token.peek() && react());
 }
 
+/** @param {Api.Role} least */
 function hasRank(least) {
-  return !hasUsers || RANKS.indexOf(role.value) >= RANKS.indexOf(least);
+  return !hasUsers || (role.value !== null && RANKS.indexOf(role.value) >= RANKS.indexOf(least));
 }
 
+/** @type {Record<Right, { allowed: () => boolean, who: string, off: string, on: () => boolean }>} */
 const RIGHTS = {
-  run: { allowed: () => facts.runs && hasRank("operator"), who: "operators", off: "permissions_run_dags is false", on: () => facts.runs },
-  write: { allowed: () => facts.writes && hasRank("manager"), who: "managers", off: "permissions_write_dags is false", on: () => facts.writes },
+  run: {
+    allowed: () => facts.runs && hasRank("operator"),
+    who: "operators",
+    off: "permissions_run_dags is false",
+    on: () => facts.runs,
+  },
+  write: {
+    allowed: () => facts.writes && hasRank("manager"),
+    who: "managers",
+    off: "permissions_write_dags is false",
+    on: () => facts.writes,
+  },
   admin: { allowed: () => hasRank("admin"), who: "admins", off: "", on: () => true },
 };
 
-/** Whether the user may: "run", "write" or "admin". */
+/**
+ * Whether the user may: "run", "write" or "admin".
+ * @param {Right} right
+ */
 export function may(right) {
   return RIGHTS[right].allowed();
 }
 
-/** Why the user may not, as a sentence for a tooltip. */
+/**
+ * Why the user may not, as a sentence for a tooltip.
+ * @param {Right} right
+ */
 export function whyNot(right) {
   const { on, off, who } = RIGHTS[right];
   return on() ? `Only ${who} and above may do this.` : `This server does not allow it: ${off}.`;

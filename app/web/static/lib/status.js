@@ -1,31 +1,56 @@
-// Statuses of runs and steps (numbers of the API): word, icon (parts/icon.js) and tone. Colour is never the only sign.
+// Statuses of runs and steps: number in the API, word, icon (parts/icon.js) and tone. Colour is never the only sign.
 
-const RUN = {
-  0: ["not started", "circle", "idle"],
-  1: ["running", "arc", "busy"],
-  2: ["failed", "cross", "bad"],
-  3: ["aborted", "square", "off"],
-  4: ["succeeded", "check", "good"],
-  5: ["queued", "wait", "wait"],
-  6: ["partly succeeded", "mixed", "mixed"],
+export const RUN = Object.freeze({
+  NOT_STARTED: 0,
+  RUNNING: 1,
+  FAILED: 2,
+  ABORTED: 3,
+  SUCCEEDED: 4,
+  QUEUED: 5,
+  PARTIALLY_SUCCEEDED: 6,
+});
+export const NODE = Object.freeze({
+  NOT_STARTED: 0,
+  RUNNING: 1,
+  FAILED: 2,
+  ABORTED: 3,
+  SUCCEEDED: 4,
+  SKIPPED: 5,
+  PARTIALLY_SUCCEEDED: 6,
+});
+
+/** @typedef {"idle" | "busy" | "bad" | "off" | "good" | "wait" | "mixed"} Tone */
+/** @typedef {{ word: string, icon: string, tone: Tone }} Look */
+
+/** @type {Record<number, Look>} */
+const COMMON = {
+  [RUN.NOT_STARTED]: { word: "not started", icon: "circle", tone: "idle" },
+  [RUN.RUNNING]: { word: "running", icon: "arc", tone: "busy" },
+  [RUN.FAILED]: { word: "failed", icon: "cross", tone: "bad" },
+  [RUN.ABORTED]: { word: "aborted", icon: "square", tone: "off" },
+  [RUN.SUCCEEDED]: { word: "succeeded", icon: "check", tone: "good" },
+  [RUN.PARTIALLY_SUCCEEDED]: { word: "partly succeeded", icon: "mixed", tone: "mixed" },
 };
-const NODE = {
-  0: ["not started", "circle", "idle"],
-  1: ["running", "arc", "busy"],
-  2: ["failed", "cross", "bad"],
-  3: ["aborted", "square", "off"],
-  4: ["succeeded", "check", "good"],
-  5: ["skipped", "skip", "off"],
-  6: ["partly succeeded", "mixed", "mixed"],
-};
+/** @type {Record<number, Look>} */
+const RUN_LOOKS = { ...COMMON, [RUN.QUEUED]: { word: "queued", icon: "wait", tone: "wait" } };
+/** @type {Record<number, Look>} */
+const NODE_LOOKS = { ...COMMON, [NODE.SKIPPED]: { word: "skipped", icon: "skip", tone: "off" } };
+/** @type {Look} */
+const UNKNOWN = { word: "unknown", icon: "unknown", tone: "off" };
 
-const name = ([word, icon, tone]) => ({ word, icon, tone });
-
-export const runStatus = (number) => name(RUN[number] ?? ["unknown", "unknown", "off"]);
-export const nodeStatus = (number) => name(NODE[number] ?? ["unknown", "unknown", "off"]);
+/** @param {number | undefined} status */
+export const runStatus = (status) => RUN_LOOKS[status ?? -1] ?? UNKNOWN;
+/** @param {number | undefined} status */
+export const nodeStatus = (status) => NODE_LOOKS[status ?? -1] ?? UNKNOWN;
 
 /** Every status of a run, for filters. */
-export const RUN_STATUSES = Object.entries(RUN).map(([number, [word]]) => ({ number: Number(number), word }));
+export const RUN_STATUSES = Object.values(RUN).map((number) => ({ number, word: runStatus(number).word }));
 
-export const isOver = (status) => status === 2 || status === 3 || status === 4 || status === 6;
-export const isActive = (status) => status === 0 || status === 1 || status === 5;
+const ACTIVE = new Set([RUN.NOT_STARTED, RUN.RUNNING, RUN.QUEUED]);
+
+/** Whether a run is over, as the API's status says. @param {number} status */
+export const isOver = (status) => status in RUN_LOOKS && !isActive(status);
+/** @param {number} status */
+export const isActive = (status) => ACTIVE.has(/** @type {typeof RUN.QUEUED} */ (status));
+/** Whether a step may still write. @param {number} status */
+export const isNodeActive = (status) => status === NODE.NOT_STARTED || status === NODE.RUNNING;

@@ -3,13 +3,17 @@
 import { signal } from "../vendor/core.js";
 
 const KEY = "dagbook.theme";
+/** @typedef {"system" | "light" | "dark"} Theme */
+
+/** @type {Theme[]} */
 export const THEMES = ["system", "light", "dark"];
 export const theme = signal(load());
 
+/** @returns {Theme} */
 function load() {
   try {
     const kept = window.localStorage.getItem(KEY);
-    return THEMES.includes(kept) ? kept : "system";
+    return THEMES.find((name) => name === kept) ?? "system";
   } catch {
     return "system";
   }
@@ -27,7 +31,10 @@ export function applyTheme() {
   else document.documentElement.dataset.theme = theme.value;
 }
 
-/** Choose a theme, and remember it. */
+/**
+ * Choose a theme, and remember it.
+ * @param {Theme} name
+ */
 export function choose(name) {
   theme.value = name;
   applyTheme();

@@ -2,7 +2,10 @@
 
 import { useEffect } from "../vendor/core.js";
 
-/** Show a title such as "etl · failed · 14:32 – Dagbook". */
+/**
+ * Show a title such as "etl · failed · 14:32 – Dagbook".
+ * @param {...(string | null | undefined | false)} parts
+ */
 export function useTitle(...parts) {
   const text = parts.filter(Boolean).join(" · ");
   useEffect(() => {
@@ -10,15 +13,28 @@ export function useTitle(...parts) {
   }, [text]);
 }
 
-const COLOURS = { good: "#1f7a4d", bad: "#c62828", busy: "#1f5fbf", wait: "#c98a00", mixed: "#8a9600", off: "#6b6f78", idle: "#6b6f78" };
+const COLOURS = {
+  good: "#1f7a4d",
+  bad: "#c62828",
+  busy: "#1f5fbf",
+  wait: "#c98a00",
+  mixed: "#8a9600",
+  off: "#6b6f78",
+  idle: "#6b6f78",
+};
+/** @type {HTMLLinkElement | null} */
 const icon = document.querySelector('link[rel="icon"]');
-const usual = icon?.href;
+const usual = icon?.href ?? "";
 
-/** Show a state beside the title, while the page is open; null shows the usual icon. */
+/**
+ * Show a state beside the title, while the page is open; null shows the usual icon.
+ * @param {import("./status.js").Tone | null | undefined} tone
+ */
 export function useStateIcon(tone) {
   useEffect(() => {
     if (!icon || !tone) return undefined;
-    const drawing = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${COLOURS[tone]}"/></svg>`;
+    const circle = `<circle cx="8" cy="8" r="7" fill="${COLOURS[tone]}"/>`;
+    const drawing = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">${circle}</svg>`;
     icon.href = `data:image/svg+xml,${encodeURIComponent(drawing)}`;
     return () => {
       icon.href = usual;

@@ -12,15 +12,19 @@ import { TokenList } from "../parts/tokenlist.js";
 export default function Account() {
   useTitle("Account");
   const [asked, setAsked] = useState(false);
-  if (!hasUsers) return html`<h1>Account</h1><${Empty} title="Users are not managed here"><p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
-  const change = async (body) => {
-    await post("auth/change-password", body);
+  if (!hasUsers) return html`<h1>Account</h1><${Empty} title="Users are not managed here">
+    <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
+  const change = async (/** @type {Fields} */ { currentPassword, newPassword }) => {
+    await post("auth/change-password", { currentPassword, newPassword });
     notify("The password is changed. All other logins and tokens are void.");
   };
-  return html`<div class="row"><h1>${user.value?.username ?? "Account"}</h1>${user.value && html`<span class="tag">role ${user.value.role}</span>`}<span class="grow"></span>
+  return html`<div class="row"><h1>${user.value?.username ?? "Account"}</h1>
+    ${user.value && html`<span class="tag">role ${user.value.role}</span>`}<span class="grow"></span>
       <button type="button" onClick=${() => setAsked(true)}>Change password</button></div>
     <${TokenList} />
-    ${asked && html`<${FormDialog} title="Change your password" action="Change" onClose=${() => setAsked(false)} onSave=${change}>
-      <label>Present password<input name="currentPassword" type="password" autocomplete="current-password" required /></label><${NewPassword} />
+    ${asked && html`<${FormDialog} title="Change your password" action="Change" onClose=${() => setAsked(false)}
+      onSave=${change}>
+      <label>Present password<input name="currentPassword" type="password" autocomplete="current-password" required />
+      </label><${NewPassword} />
     <//>`}`;
 }

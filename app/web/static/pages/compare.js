@@ -2,49 +2,61 @@
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { get } from "../lib/api.js";
-import { compareParams, compareSteps, tellingStep } from "../lib/compare.js";
+import { compareParams, compareSteps, keyStepOf } from "../lib/compare.js";
 import { clock, duration, instant, plural } from "../lib/format.js";
-import { useLoad } from "../lib/load.js";
+import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { concernsRun, pageOf, pathOf, reasonOf } from "../lib/runs.js";
-import { secondsOf } from "../lib/spans.js";
-import { isActive, nodeStatus, runStatus } from "../lib/status.js";
+import { secondsOf } from "../lib/durations.js";
+import { RUN, isActive, nodeStatus, runStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { walkAmong } from "../lib/walk.js";
-import { Empty, Failure, Id, Loaded, Status, Time } from "../parts/basic.js";
+import { arrowNavigation } from "../lib/arrow-nav.js";
+import { Empty, Failure, Id, whenLoaded, Status, Time } from "../parts/basic.js";
 import { Diff } from "../parts/diff.js";
 import { LogDifference } from "../parts/logdifference.js";
 
-const walkSteps = walkAmong(".step-name");
-const LATEST = 50; // runs that can be chosen from
-const SUCCEEDED = 4;
+const walkSteps = arrowNavigation(".step-name");
+/** @typedef {import("../lib/compare.js").ComparedStep} ComparedStep */
 
-/** "etl/7", or "etl/7/SUB" for a run below it. */
+const LATEST = 50; // runs that can be chosen from
+
+/**
+ * "etl/7", or "etl/7/SUB" for a run below it.
+ * @param {string | null} text
+ */
 function addressOf(text) {
   const [name, runId, subRunId] = (text ?? "").split("/");
   return runId ? { name, runId, subRunId } : null;
 }
 
-const textOf = ({ name, runId, subRunId }) => [name, runId, subRunId].filter(Boolean).join("/");
-const keyOf = (run) => `${run.name}/${run.dagRunId}`;
+const textOf = (/** @type {RunAddress} */ { name, runId, subRunId }) =>
+  [name, runId, subRunId].filter(Boolean).join("/");
+const keyOf = (/** @type {RunSummary} */ run) => `${run.name}/${run.dagRunId}`;
 
 export default function Compare() {
   const address = addressOf(query.value.get("run"));
   useTitle("Compare", address?.name);
-  if (!address) return html`<h1>Compare two runs</h1><${Empty} title="Which runs?"><p>Open a <a href=${href("/dag-runs")}>run</a> and choose “Compare”, or choose two in the list.</p><//>`;
-  return html`<h1 class="wide-text">Compare runs of <a href=${href(["dags", address.name])}>${address.name}</a></h1><${OneRun} key=${textOf(address)} address=${address} />`;
+  if (!address) return html`<h1>Compare two runs</h1><${Empty} title="Which runs?">
+    <p>Open a <a href=${href("/dag-runs")}>run</a> and choose “Compare”, or choose two in the list.</p><//>`;
+  return html`<h1 class="wide-text">Compare runs of <a href=${href(["dags", address.name])}>${address.name}</a>
+  </h1><${OneRun} key=${textOf(address)} address=${address} />`;
 }
 
+/** @param {RunAddress} address */
 function useRun(address) {
-  return useLoad(address && pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
+  return useApi(address && pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
 }
 
+/** @param {{ address: RunAddress }} props */
 function OneRun({ address }) {
   const loaded = useRun(address);
-  return html`<${Loaded} from=${loaded} what="run">${({ dagRunDetails: run }) => html`<${Counterpart} address=${address} run=${run} />`}<//>`;
+  return whenLoaded(loaded, "run", ({ dagRunDetails: run }) => html`<${Counterpart} address=${address} run=${run} />`);
 }
 
-/** Finds the other run: the one of the address bar, else the last success before this one. */
+/**
+ * Finds the other run: the one of the address bar, else the last success before this one.
+ * @param {{ address: RunAddress, run: Run }} props
+ */
 function Counterpart({ address, run }) {
   const other = addressOf(query.value.get("with"));
   const [missing, setMissing] = useState({ failure: null, none: false });
@@ -59,118 +71,180 @@ function Counterpart({ address, run }) {
     ${!address.subRunId && html`<${Choice} run=${run} other=${other} />`}
     ${missing.failure && html`<${Failure} error=${missing.failure} />`}
     ${other && html`<${Pair} key=${textOf(other)} other=${other} address=${address} run=${run} />`}
-    ${!other && (missing.none || address.subRunId) && html`<${Empty} title="Nothing to compare with yet"><p>No run of this DAG succeeded before this one. Choose another run above.</p><//>`}
+    ${!other && (missing.none || address.subRunId) && html`<${Empty} title="Nothing to compare with yet">
+      <p>No run of this DAG succeeded before this one. Choose another run above.</p><//>`}
     ${!other && !missing.none && !missing.failure && !address.subRunId && html`<div class="loading"></div>`}`;
 }
 
+/** @param {Run} run */
 async function findSuccess(run) {
   const begun = instant(run.startedAt) ?? new Date();
   const toDate = Math.floor(begun.getTime() / 1000) + 1;
-  const { dagRuns } = await get(["dag-runs", run.name], { status: SUCCEEDED, fromDate: 0, toDate, limit: 5 });
+  const { dagRuns } = await get(["dag-runs", run.name], { status: RUN.SUCCEEDED, fromDate: 0, toDate, limit: 5 });
   return dagRuns.find(({ dagRunId }) => dagRunId !== run.dagRunId) ?? null;
 }
 
+/** @param {{ run: Run, other: RunAddress | null }} props */
 function Choice({ run, other }) {
-  const { data } = useLoad(["dag-runs", run.name], { fromDate: 0, limit: LATEST });
+  const { data } = useApi(["dag-runs", run.name], { fromDate: 0, limit: LATEST });
   const runs = (data?.dagRuns ?? []).filter(({ dagRunId }) => dagRunId !== run.dagRunId);
   const value = other ? textOf(other) : "";
   const known = runs.some((one) => keyOf(one) === value);
   return html`<div class="filters">
-    <label>Compare with<select value=${value} onChange=${(event) => setQuery({ with: event.target.value }, { replace: false })}>
+    <label>
+      Compare with<select value=${value}
+        onChange=${(/** @type {SelectChange} */ event) => setQuery({ with: event.target.value }, { replace: false })}>
       ${!known && html`<option value=${value}>${other ? other.runId : "…"}</option>`}
       ${runs.map((one) => html`<option key=${one.dagRunId} value=${keyOf(one)}>${describe(one)}</option>`)}
     </select></label>
     <button type="button" onClick=${() => setQuery({ with: null }, { replace: false })}>Last success before it</button>
-    ${other && html`<button type="button" onClick=${() => setQuery({ run: value, with: keyOf(run) }, { replace: false })}>Swap</button>`}
+    ${other && html`<button type="button"
+      onClick=${() => setQuery({ run: value, with: keyOf(run) }, { replace: false })}>Swap</button>`}
   </div>`;
 }
 
+/** @param {RunSummary} run */
 function describe(run) {
+  const took = secondsOf(run) ?? 0;
   const begun = instant(run.startedAt);
-  return [runStatus(run.status).word, begun && clock(begun), secondsOf(run) >= 1 && duration(secondsOf(run)), run.dagRunId.slice(-8)].filter(Boolean).join(" · ");
+  return [
+    runStatus(run.status).word,
+    begun && clock(begun),
+    took >= 1 && duration(took),
+    run.dagRunId.slice(-8),
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
+/** @param {{ other: RunAddress, address: RunAddress, run: Run }} props */
 function Pair({ other, address, run }) {
   const loaded = useRun(other);
-  return html`<${Loaded} from=${loaded} what="other run">${({ dagRunDetails }) => html`<${Comparison} addresses=${[other, address]} runs=${[dagRunDetails, run]} />`}<//>`;
+  return whenLoaded(loaded, "other run", ({ dagRunDetails }) => html`<${Comparison} addresses=${[other, address]}
+    runs=${[dagRunDetails, run]} />`);
 }
 
-/** The run that is compared with is always left, as the older one in a diff. */
+/**
+ * The run that is compared with is always left, as the older one in a diff.
+ * @param {{ addresses: [RunAddress, RunAddress], runs: [Run, Run] }} props
+ */
 function Comparison({ addresses, runs }) {
   const rows = compareSteps(runs[0], runs[1], Date.now());
-  const chosen = query.value.get("step") ?? tellingStep(rows);
+  const chosen = query.value.get("step") ?? keyStepOf(rows);
   const row = rows.find(({ name }) => name === chosen);
   return html`
-    <div class="pair">${runs.map((run, side) => html`<${Card} key=${side} run=${run} address=${addresses[side]} label=${side ? "This run" : "Compared with"} />`)}</div>
+    <div class="pair">
+      ${runs.map((run, side) => html`<${Card} key=${side} run=${run} address=${addresses[side]}
+        label=${side ? "This run" : "Compared with"} />`)}</div>
     <div class="compared"><section aria-label="Parameters"><h2>Parameters</h2><${Params} runs=${runs} /></section>
     <section aria-label="Definition"><h2>Definition</h2><${Definitions} runs=${runs} /></section>
     <section aria-label="Steps"><h2>Steps</h2><${Steps} rows=${rows} chosen=${chosen} /></section>
-    ${row && html`<section aria-label="Output"><h2 class="wide-text">Output of ${row.name}</h2><${LogDifference} key=${row.name} addresses=${addresses} row=${row} /></section>`}</div>`;
+    ${row && html`<section aria-label="Output"><h2 class="wide-text">Output of ${row.name}</h2>
+      <${LogDifference} key=${row.name} addresses=${addresses} row=${row} /></section>`}</div>`;
 }
 
+/** @param {{ run: Run, address: RunAddress, label: string }} props */
 function Card({ run, address, label }) {
   const { tone } = runStatus(run.status);
   const reason = reasonOf(run);
+  const tries = (run.attempt ?? 0) > 1 && `attempt ${run.attempt}`;
+  const about = [run.trigger, run.actor, tries, run.revision && `revision ${run.revision}`];
   return html`<section class="card" aria-label=${label}>
-    <div class="row"><strong>${label}</strong><span class="grow"></span><${Id} of=${run.dagRunId} page=${href(pageOf(address))} /></div>
-    <div class="row"><${Status} of=${run.status} /><span class="number">${isActive(run.status) ? "so far" : "took"} ${duration(secondsOf(run))}</span>
+    <div class="row"><strong>${label}</strong><span class="grow"></span>
+      <${Id} of=${run.dagRunId} page=${href(pageOf(address))} /></div>
+    <div class="row"><${Status} of=${run.status} />
+      <span class="number">${isActive(run.status) ? "so far" : "took"} ${duration(secondsOf(run))}</span>
       <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></div>
-    <p class="faint">${[run.trigger, run.actor, run.attempt > 1 && `attempt ${run.attempt}`, run.revision && `revision ${run.revision}`].filter(Boolean).join(" · ")}</p>
-    ${reason && html`<p class="wide-text ${tone}">${reason.step && html`<strong>${reason.step}</strong>: `}${reason.text}</p>`}
+    <p class="faint">
+      ${about.filter(Boolean).join(" · ")}</p>
+    ${reason && html`<p class="wide-text ${tone}">${reason.step && html`<strong>${reason.step}</strong>: `}
+      ${reason.text}</p>`}
   </section>`;
 }
 
+/** @param {{ runs: [Run, Run] }} props */
 function Params({ runs }) {
   const rows = compareParams(runs[0].params, runs[1].params);
   if (!rows.length) return html`<p class="faint">Neither had any.</p>`;
   const differing = rows.filter(({ differs }) => differs).length;
-  return html`<p class=${differing ? "mixed" : "faint"}>${differing ? `${plural(differing, "parameter")} of ${rows.length} differ${differing === 1 ? "s" : ""}.` : "All are the same."}</p>
-    <div class="scroll"><table class="stack"><thead><tr><th>Parameter</th><th>Compared with</th><th>This run</th><th><span class="visually-hidden">Difference</span></th></tr></thead><tbody>
+  return html`<p class=${differing ? "mixed" : "faint"}>
+    ${differing ? `${plural(differing, "parameter")} of ${rows.length} differ${differing === 1 ? "s" : ""}.`
+      : "All are the same."}</p>
+    <div class="scroll">
+      <table class="stack">
+        <thead>
+          <tr><th>Parameter</th><th>Compared with</th><th>This run</th>
+            <th><span class="visually-hidden">Difference</span></th></tr></thead><tbody>
       ${rows.map(({ name, left, right, differs }) => html`<tr key=${name}><th scope="row">${name}</th>
-        <td class="wide-text" data-label="compared with"><${Value} of=${left} /></td><td class="wide-text" data-label="this run"><${Value} of=${right} /></td><td>${differs && html`<strong class="mixed">differs</strong>`}</td></tr>`)}
+        <td class="wide-text" data-label="compared with"><${Value} of=${left} /></td>
+        <td class="wide-text" data-label="this run"><${Value} of=${right} /></td>
+        <td>${differs && html`<strong class="mixed">differs</strong>`}</td></tr>`)}
     </tbody></table></div>`;
 }
 
+/** @param {{ of?: string }} props */
 function Value({ of }) {
-  return of === undefined ? html`<span class="faint">not given</span>` : html`<code>${of === "" ? "(empty)" : of}</code>`;
+  return of === undefined ? html`<span class="faint">not given</span>` : html`<code>${of === "" ? "(empty)" : of}
+  </code>`;
 }
 
+/** @param {{ runs: [Run, Run] }} props */
 function Definitions({ runs }) {
   const [left, right] = runs;
   const known = left.name === right.name && left.revision && right.revision;
-  const path = known && left.revision !== right.revision ? ["dags", right.name, "revisions", "diff"] : null;
-  const loaded = useLoad(path, { from: left.revision, to: right.revision });
+  const differ = known && left.revision !== right.revision;
+  const path = differ ? /** @type {const} */ (["dags", right.name, "revisions", "diff"]) : null;
+  const loaded = useApi(path, { from: left.revision, to: right.revision });
   if (!known) return html`<p class="faint">The texts of these runs are not revisions of one stored DAG.</p>`;
-  if (!path) return html`<p class="faint">Both ran <a href=${href(["dags", right.name, "revisions"], { number: right.revision })}>revision ${right.revision}</a>.</p>`;
-  return html`<p class="mixed">Revision ${left.revision} → <a href=${href(["dags", right.name, "revisions"], { number: right.revision })}>${right.revision}</a></p>
-    <${Loaded} from=${loaded} what="changes">${({ diff }) => html`<${Diff} text=${diff} />`}<//>`;
+  if (!path) return html`<p class="faint">
+    Both ran <a href=${href(["dags", right.name, "revisions"], { number: right.revision })}>revision ${right.revision}
+    </a>.</p>`;
+  return html`<p class="mixed">
+    Revision ${left.revision} → <a href=${href(["dags", right.name, "revisions"], { number: right.revision })}>
+      ${right.revision}</a></p>
+    ${whenLoaded(loaded, "changes", ({ diff }) => html`<${Diff} text=${diff} />`)}`;
 }
 
+/** @param {{ rows: ComparedStep[], chosen: string | null }} props */
 function Steps({ rows, chosen }) {
   const [all, setAll] = useState(true);
   const same = rows.filter(({ differs }) => !differs).length;
   const shown = all ? rows : rows.filter(({ differs }) => differs);
   const longest = Math.max(0.001, ...rows.flatMap(({ seconds }) => seconds.map((one) => one ?? 0)));
   return html`
-    ${same > 0 && same < rows.length && html`<label class="inline"><input type="checkbox" checked=${!all} onChange=${() => setAll(!all)} />Only the ${plural(rows.length - same, "step")} that differ${rows.length - same === 1 ? "s" : ""}</label>`}
-    <div class="scroll"><table class="stack"><thead><tr><th>Step</th><th>Compared with</th><th>This run</th><th>Time</th></tr></thead>
-      <tbody onKeyDown=${walkSteps}>${shown.map((row) => html`<${StepRow} key=${row.name} row=${row} chosen=${row.name === chosen} longest=${longest} />`)}</tbody></table></div>`;
+    ${same > 0 && same < rows.length && html`<label class="inline">
+      <input type="checkbox" checked=${!all} onChange=${() => setAll(!all)} />
+      Only the ${plural(rows.length - same, "step")} that differ${rows.length - same === 1 ? "s" : ""}</label>`}
+    <div class="scroll">
+      <table class="stack"><thead><tr><th>Step</th><th>Compared with</th><th>This run</th><th>Time</th></tr></thead>
+      <tbody onKeyDown=${walkSteps}>
+        ${shown.map((row) => html`<${StepRow} key=${row.name} row=${row} chosen=${row.name === chosen}
+          longest=${longest} />`)}</tbody></table></div>`;
 }
 
+/** @param {{ row: ComparedStep, chosen: boolean, longest: number }} props */
 function StepRow({ row, chosen, longest }) {
   const { name, left, right, seconds, more, pace, otherEnd } = row;
-  const sign = more > 0 ? "+" : "−";
+  const sign = more !== null && more > 0 ? "+" : "−";
   return html`<tr class=${chosen ? "chosen" : ""} aria-current=${chosen ? "true" : null}>
-    <th scope="row"><button type="button" class="step-name quiet" aria-label=${`Output of ${name}`} title=${name} onClick=${() => setQuery({ step: name })}>${name}</button></th>
+    <th scope="row">
+      <button type="button" class="step-name quiet" aria-label=${`Output of ${name}`} title=${name}
+        onClick=${() => setQuery({ step: name })}>${name}</button></th>
     <td data-label="compared with"><${Side} node=${left} seconds=${seconds[0]} longest=${longest} /></td>
     <td data-label="this run"><${Side} node=${right} seconds=${seconds[1]} longest=${longest} /></td>
-    <td><div>${otherEnd && html`<strong class=${right ? nodeStatus(right.status).tone : "mixed"}>ended differently</strong>`}</div>
-      ${more !== null && html`<span class=${pace ? "number mixed" : "number faint"}>${sign}${duration(Math.abs(more))}${pace && ` ${pace}`}</span>`}</td>
+    <td><div>
+        ${otherEnd && html`<strong class=${right ? nodeStatus(right.status).tone : "mixed"}>ended differently</strong>`}
+        </div>
+      ${more !== null && html`<span class=${pace ? "number mixed" : "number faint"}>${sign}${duration(Math.abs(more))}
+        ${pace && ` ${pace}`}</span>`}</td>
   </tr>`;
 }
 
+/** @param {{ node: Api.Node | undefined, seconds: number | null, longest: number }} props */
 function Side({ node, seconds, longest }) {
   if (!node) return html`<span class="faint">not a step of it</span>`;
-  return html`<span class="side"><${Status} of=${node.status} node /><span class="number">${seconds === null ? "" : duration(seconds)}</span>
-    <span class="side-bar" aria-hidden="true"><span style=${{ width: `${((seconds ?? 0) / longest) * 100}%` }}></span></span></span>`;
+  return html`<span class="side"><${Status} of=${node.status} node />
+    <span class="number">${seconds === null ? "" : duration(seconds)}</span>
+    <span class="side-bar" aria-hidden="true"><span style=${{ width: `${((seconds ?? 0) / longest) * 100}%` }}></span>
+    </span></span>`;
 }

@@ -2,14 +2,14 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
-import { duration, exact, instant, plural } from "../lib/format.js";
-import { useLoad } from "../lib/load.js";
+import { duration, exact, plural } from "../lib/format.js";
+import { useApi } from "../lib/use-api.js";
 import { go, href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
-import { secondsOf, tookText } from "../lib/spans.js";
+import { secondsOf, durationText } from "../lib/durations.js";
 import { runStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { Act, Cut, Empty, Loaded, Status, Time } from "../parts/basic.js";
+import { ActionButton, Truncated, Empty, whenLoaded, Status, Time } from "../parts/basic.js";
 import { FormDialog } from "../parts/form.js";
 import { attempt } from "../parts/notice.js";
 
@@ -24,26 +24,31 @@ export default function Dags() {
   const sort = query.value.get("sort") ?? "name";
   const [asked, setAsked] = useState(false);
   useTitle("DAGs", tag || name);
+  /** @type {Concerns} */
   const concerns = (change) => change.kind === "dag" || (change.kind === "run" && !change.root);
-  const list = useLoad("dags", { name, tag, page, perPage: PAGE, sort, recent: 10 }, concerns);
-  const upcoming = useLoad("schedules/upcoming", { limit: 1000, perDag: 1 }, (change) => change.kind === "dag");
+  const list = useApi("dags", { name, tag, page, perPage: PAGE, sort, recent: 10 }, concerns);
+  const upcoming = useApi("schedules/upcoming", { limit: 1000, perDag: 1 }, (change) => change.kind === "dag");
   const next = new Map();
-  for (const one of upcoming.data?.upcoming ?? []) if (one.kind === "start" && !next.has(one.fileName)) next.set(one.fileName, one);
-  return html`<div class="row"><h1>DAGs</h1><span class="grow"></span><${Act} right="write" class="primary" onClick=${() => setAsked(true)}>New DAG<//></div>
+  for (const one of upcoming.data?.upcoming ?? [])
+    if (one.kind === "start" && !next.has(one.fileName)) next.set(one.fileName, one);
+  return html`<div class="row"><h1>DAGs</h1><span class="grow"></span>
+    <${ActionButton} right="write" class="primary" onClick=${() => setAsked(true)}>New DAG<//></div>
     <${Filters} />
-    <${Loaded} from=${list} what="DAGs">${({ dags, errors, pagination }) => html`
-      ${pagination && html`<p class="faint" role="status">${plural(pagination.totalRecords, "DAG")}${name || tag ? " fit" : ""}</p>`}
+    ${whenLoaded(list, "DAGs", ({ dags, errors, pagination }) => html`
+      ${pagination && html`<p class="faint" role="status">${plural(pagination.totalRecords, "DAG")}
+        ${name || tag ? " fit" : ""}</p>`}
       ${errors.map((error) => html`<p class="bad wide-text" key=${error}>${error}</p>`)}
-      ${dags.length ? html`<${Table} dags=${dags} next=${next} reload=${list.reload} />` : html`<${Nothing} narrowed=${name || tag} onNew=${() => setAsked(true)} />`}
-      <${Pages} page=${page} pagination=${pagination} />`}<//>
+      ${dags.length ? html`<${Table} dags=${dags} next=${next} reload=${list.reload} />` : html`<${Nothing}
+        narrowed=${name || tag} onNew=${() => setAsked(true)} />`}
+      <${Pages} page=${page} pagination=${pagination} />`)}
     ${asked && html`<${NewDag} onClose=${() => setAsked(false)} />`}`;
 }
 
 function Filters() {
-  const tags = useLoad("dags/tags", {}, (change) => change.kind === "dag");
-  const timer = useRef();
+  const tags = useApi("dags/tags", {}, (change) => change.kind === "dag");
+  const timer = useRef(/** @type {number | undefined} */ (undefined));
   useEffect(() => () => clearTimeout(timer.current), []);
-  const type = (event) => {
+  const type = (/** @type {InputChange} */ event) => {
     const name = event.target.value;
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setQuery({ name, page: null }), TYPING);
@@ -51,77 +56,124 @@ function Filters() {
   const tag = query.value.get("tag") ?? "";
   const known = new Set([...(tags.data?.tags ?? []), ...(tag ? [tag] : [])]);
   return html`<div class="filters" role="search" aria-label="Narrow the DAGs">
-    <label>Name<input type="search" value=${query.value.get("name") ?? ""} onInput=${type} placeholder="part of the name" /></label>
-    <label>Tag<select value=${tag} onChange=${(event) => setQuery({ tag: event.target.value, page: null })}><option value="">any</option>${[...known].map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select></label>
-    <label>Order<select value=${query.value.get("sort") ?? "name"} onChange=${(event) => setQuery({ sort: event.target.value, page: null })}><option value="name">by name</option><option value="nextRun">by next start</option></select></label>
+    <label>
+      Name<input type="search" value=${query.value.get("name") ?? ""} onInput=${type} placeholder="part of the name" />
+      </label>
+    <label>
+      Tag<select value=${tag}
+        onChange=${(/** @type {SelectChange} */ event) => setQuery({ tag: event.target.value, page: null })}>
+        <option value="">any</option>${[...known].map((one) => html`<option key=${one} value=${one}>${one}</option>`)}
+        </select></label>
+    <label>
+      Order<select value=${query.value.get("sort") ?? "name"}
+        onChange=${(/** @type {SelectChange} */ event) => setQuery({ sort: event.target.value, page: null })}>
+        <option value="name">by name</option>
+        <option value="nextRun">by next start</option></select></label>
   </div>`;
 }
 
+/** @param {{ narrowed: string, onNew: () => void }} props */
 function Nothing({ narrowed, onNew }) {
-  if (narrowed) return html`<${Empty} title="No DAG fits"><p><button type="button" onClick=${() => setQuery({ name: null, tag: null, page: null })}>Show all DAGs</button></p><//>`;
-  return html`<${Empty} title="No DAGs yet"><p><${Act} right="write" class="primary" onClick=${onNew}>Write the first one<//></p><p>Or send files: <code>dagbook dag save FILE</code></p><//>`;
+  if (narrowed) return html`<${Empty} title="No DAG fits">
+    <p><button type="button" onClick=${() => setQuery({ name: null, tag: null, page: null })}>Show all DAGs</button></p>
+    <//>`;
+  return html`<${Empty} title="No DAGs yet">
+    <p><${ActionButton} right="write" class="primary" onClick=${onNew}>Write the first one<//></p>
+    <p>Or send files: <code>dagbook dag save FILE</code></p><//>`;
 }
 
+/** @param {{ dags: Api.DAGFile[], next: Map<string, Api.Upcoming>, reload: Reload }} props */
 function Table({ dags, next, reload }) {
-  return html`<div class="scroll"><table class="stack dags"><thead><tr><th>Name</th><th>Latest run</th><th>When</th><th>Last ten</th><th class="number">Took</th><th>Next start</th><th>Tags</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
-    <tbody>${dags.map((file) => html`<${Row} key=${file.fileName} file=${file} next=${next.get(file.fileName)} reload=${reload} />`)}</tbody></table></div>`;
+  return html`<div class="scroll">
+    <table class="stack dags">
+      <thead>
+        <tr><th>Name</th><th>Latest run</th><th>When</th><th>Last ten</th><th class="number">Took</th>
+          <th>Next start</th><th>Tags</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
+    <tbody>
+      ${dags.map((file) => html`<${Row} key=${file.fileName} file=${file} next=${next.get(file.fileName)}
+        reload=${reload} />`)}</tbody></table></div>`;
 }
 
+/** @param {{ file: Api.DAGFile, next?: Api.Upcoming, reload: Reload }} props */
 function Row({ file, next, reload }) {
   const { fileName, dag, latestDAGRun: run, suspended, errors } = file;
   const page = href(["dags", fileName]);
   const toggle = () => attempt(() => post(["dags", fileName, "suspend"], { suspend: !suspended }).then(reload));
   return html`<tr>
-    <td class="whole"><div class="named"><a href=${page}>${dag.name}</a>${errors?.length > 0 && html`<span class="bad" title=${errors.join("\n")}>broken</span>`}${dag.description && html`<${Cut} class="faint what" text=${dag.description} />`}</div></td>
-    <td>${run.dagRunId ? html`<a class="plain" href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}><${Status} of=${run.status} /></a>` : html`<span class="faint">never ran</span>`}</td>
+    <td class="whole">
+      <div class="named"><a href=${page}>${dag.name}</a>
+        ${errors?.length > 0 && html`<span class="bad" title=${errors.join("\n")}>broken</span>`}
+        ${dag.description && html`<${Truncated} class="faint what" text=${dag.description} />`}</div></td>
+    <td>${run.dagRunId ? html`<a class="plain" href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>
+        <${Status} of=${run.status} /></a>` : html`<span class="faint">never ran</span>`}</td>
     <td>${run.dagRunId && html`<${Time} at=${run.startedAt || run.queuedAt} />`}</td>
     <td><${Recent} runs=${file.recentRuns ?? []} /></td>
     <td data-label="took" class="number">${run.dagRunId ? took(run, file.recentRuns?.[0]) : ""}</td>
-    <td data-label="next">${suspended ? html`<span class="wait">suspended</span>` : next ? html`<${Time} at=${next.at} zone=${next.zone} />` : ""}</td>
+    <td data-label="next">
+      ${suspended ? html`<span class="wait">suspended</span>` : next ? html`<${Time} at=${next.at} zone=${next.zone} />`
+        : ""}</td>
     <td class="tags"><${Tags} tags=${dag.tags ?? []} /></td>
     <td class="actions">
-      <${Act} right="run" aria-label=${`Start ${dag.name}`} onClick=${() => go(["dags", fileName], { search: { start: 1 } })}>Start<//>
-      <${Act} right="run" aria-label=${`${suspended ? "Resume" : "Suspend"} ${dag.name}`} onClick=${toggle}>${suspended ? "Resume" : "Suspend"}<//>
+      <${ActionButton} right="run" aria-label=${`Start ${dag.name}`}
+        onClick=${() => go(["dags", fileName], { search: { start: 1 } })}>Start<//>
+      <${ActionButton} right="run" aria-label=${`${suspended ? "Resume" : "Suspend"} ${dag.name}`} onClick=${toggle}>
+        ${suspended ? "Resume" : "Suspend"}<//>
     </td>
   </tr>`;
 }
 
-/** How long the latest run took; the list of the newest ones knows it to the millisecond. */
+/**
+ * How long the latest run took; the list of the newest ones knows it to the millisecond.
+ * @param {RunSummary} run
+ * @param {Timed & { dagRunId: string }} [newest]
+ */
 function took(run, newest) {
-  return tookText(newest?.dagRunId === run.dagRunId ? newest : run);
+  return durationText(newest?.dagRunId === run.dagRunId ? newest : run);
 }
 
+/** @param {{ tags: string[] }} props */
 function Tags({ tags }) {
   const more = tags.slice(TAGS);
-  return html`${tags.slice(0, TAGS).map((tag) => html`<button type="button" class="tag" key=${tag} onClick=${() => setQuery({ tag, page: null })}>${tag}</button> `)}
+  return html`${tags.slice(0, TAGS).map((tag) => html`<button type="button" class="tag" key=${tag}
+    onClick=${() => setQuery({ tag, page: null })}>${tag}</button> `)}
     ${more.length > 0 && html`<span class="faint small" title=${more.join(", ")}>${more.length} more</span>`}`;
 }
 
-/** The latest runs as small bars, the newest on the right. */
+/**
+ * The latest runs as small bars, the newest on the right.
+ * @param {{ runs: Api.RecentRun[] }} props
+ */
 function Recent({ runs }) {
   const longest = Math.max(0.001, ...runs.map((run) => secondsOf(run) ?? 0));
   return html`<span class="recent">${[...runs].reverse().map((run) => {
-    const begun = instant(run.startedAt);
+    const begun = run.startedAtMillis === undefined ? null : new Date(run.startedAtMillis);
     const title = `${runStatus(run.status).word}, ${duration(secondsOf(run))}${begun ? `, ${exact(begun)}` : ""}`;
-    return html`<a key=${run.dagRunId} class=${`recent-run ${runStatus(run.status).tone}`} href=${href(pageOf({ name: run.name, runId: run.dagRunId }))} title=${title} aria-label=${title}>
+    return html`<a key=${run.dagRunId} class=${`recent-run ${runStatus(run.status).tone}`}
+      href=${href(pageOf({ name: run.name, runId: run.dagRunId }))} title=${title} aria-label=${title}>
       <span style=${{ height: `${Math.max(20, ((secondsOf(run) ?? 0) / longest) * 100)}%` }}></span></a>`;
   })}</span>`;
 }
 
+/** @param {{ page: number, pagination?: Api.Pagination }} props */
 function Pages({ page, pagination }) {
   if (!pagination || pagination.totalPages <= 1) return null;
-  return html`<p class="row"><button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Back</button>
+  return html`<p class="row">
+    <button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Back</button>
     <span>Page ${page} of ${pagination.totalPages}</span>
-    <button type="button" disabled=${page >= pagination.totalPages} onClick=${() => setQuery({ page: page + 1 })}>Next</button></p>`;
+    <button type="button" disabled=${page >= pagination.totalPages} onClick=${() => setQuery({ page: page + 1 })}>
+      Next</button></p>`;
 }
 
+/** @param {{ onClose: () => void }} props */
 function NewDag({ onClose }) {
-  const save = async ({ name }) => {
+  const save = async (/** @type {Fields} */ { name }) => {
     const made = await post("dags", { name, spec: EXAMPLE });
     go(["dags", made.name, "spec"]);
   };
   return html`<${FormDialog} title="New DAG" action="Create" onSave=${save} onClose=${onClose}>
-    <label>Name<input name="name" required maxlength="40" pattern="[A-Za-z0-9_.\\-]+" placeholder="letters, digits, _ . -" autocomplete="off" /></label>
+    <label>
+      Name<input name="name" required maxlength="40" pattern="[A-Za-z0-9_.\\-]+" placeholder="letters, digits, _ . -"
+        autocomplete="off" /></label>
     <p class="faint">It begins with one step that says hello; the editor opens next.</p>
   <//>`;
 }

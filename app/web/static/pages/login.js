@@ -1,19 +1,21 @@
 import { html, useState } from "../vendor/core.js";
-import { get, post } from "../lib/api.js";
+import { asError, get, post } from "../lib/api.js";
 import { restart } from "../lib/feed.js";
 import { go, query } from "../lib/router.js";
 import { hasUsers, keep, user } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Failure } from "../parts/basic.js";
+import { valuesOf } from "../parts/form.js";
 import { Icon } from "../parts/icon.js";
 
-async function enter(fields) {
+/** @param {Fields} fields */
+async function enter({ username, password, token }) {
   if (hasUsers) {
-    const answer = await post("auth/login", { username: fields.get("username"), password: fields.get("password") });
+    const answer = await post("auth/login", { username, password });
     keep(answer.token);
     user.value = answer.user;
   } else {
-    keep(fields.get("token"));
+    keep(token);
     await get("dags/tags");
   }
 }
@@ -26,19 +28,19 @@ function wanted() {
 
 export default function Login() {
   useTitle("Log in");
-  const [failure, setFailure] = useState(null);
+  const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
   const [busy, setBusy] = useState(false);
-  const submit = async (event) => {
+  const submit = async (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     setBusy(true);
     setFailure(null);
     try {
-      await enter(new FormData(event.target));
+      await enter(valuesOf(event.target));
       restart();
       go(wanted(), { replace: true });
     } catch (error) {
       keep(null);
-      setFailure(error);
+      setFailure(asError(error));
       setBusy(false);
     }
   };

@@ -1,68 +1,104 @@
 // What may go, what waits, and why.
 
 import { html, useState } from "../vendor/core.js";
-import { ask, post } from "../lib/api.js";
+import { patch, post } from "../lib/api.js";
 import { plural } from "../lib/format.js";
-import { useLoad } from "../lib/load.js";
+import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
-import { dequeue, pageOf, waitText } from "../lib/runs.js";
+import { dequeue, pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { Act, Confirm, Empty, Loaded, Time } from "../parts/basic.js";
+import { waitText } from "../lib/wait-text.js";
+import { ActionButton, Confirm, Empty, whenLoaded, Time } from "../parts/basic.js";
 import { attempt } from "../parts/notice.js";
 import { dragProps, MoveButtons } from "../parts/reorder.js";
 
+/** @type {Concerns} */
 const concerns = (change) => change.kind === "queue" || (change.kind === "run" && !change.root);
 
 export default function Queues() {
   useTitle("Queues");
-  const loaded = useLoad("queues", {}, concerns);
-  return html`<div class="row"><h1>Queues</h1><span class="grow"></span><${All} queues=${loaded.data?.queues ?? []} reload=${loaded.reload} /></div>
-    <${Loaded} from=${loaded} what="queues">${({ queues, summary }) => html`
+  const loaded = useApi("queues", {}, concerns);
+  return html`<div class="row"><h1>Queues</h1><span class="grow"></span>
+    <${All} queues=${loaded.data?.queues ?? []} reload=${loaded.reload} /></div>
+    ${whenLoaded(loaded, "queues", ({ queues, summary }) => html`
       <p class="faint">${plural(summary.totalRunning, "run")} under way, ${summary.totalQueued} waiting</p>
-      ${queues.length ? queues.map((queue) => html`<${Queue} key=${queue.name} queue=${queue} reload=${loaded.reload} />`) : html`<${Empty} title="Nothing runs and nothing waits"><p>Runs show here while they are under way or wait for a place. Limits: <code>queues</code> in <code>dagbook.yaml</code>, <code>maxActiveRuns</code> in a DAG.</p><//>`}`}<//>`;
+      ${queues.length ? queues.map((queue) => html`<${Queue} key=${queue.name} queue=${queue}
+        reload=${loaded.reload} />`) : html`<${Empty} title="Nothing runs and nothing waits">
+        <p>Runs show here while they are under way or wait for a place. Limits: <code>queues</code> in <code>
+            dagbook.yaml</code>, <code>maxActiveRuns</code> in a DAG.</p><//>`}`)}`;
 }
 
-/** For maintenance: every queue that shows, at one click, and back. */
+/**
+ * For maintenance: every queue that shows, at one click, and back.
+ * @param {{ queues: Api.Queue[], reload: Reload }} props
+ */
 function All({ queues, reload }) {
   if (queues.length < 2) return null;
   const going = queues.filter(({ paused }) => !paused);
-  const [way, those] = going.length ? ["pause", going] : ["resume", queues];
+  const pausing = going.length > 0;
+  const those = pausing ? going : queues;
   const turn = async () => {
-    for (const { name } of those) await post(["queues", name, way]);
+    for (const { name } of those) await (pausing ? post(["queues", name, "pause"]) : post(["queues", name, "resume"]));
     await reload();
   };
-  const done = `${plural(those.length, "queue")} ${way === "pause" ? "paused" : "resumed"}.`;
-  return html`<${Act} right="run" onClick=${() => attempt(turn, done)}>${way === "pause" ? "Pause all" : "Resume all"}<//>`;
+  const done = `${plural(those.length, "queue")} ${pausing ? "paused" : "resumed"}.`;
+  return html`<${ActionButton} right="run" onClick=${() => attempt(turn, done)}>
+    ${pausing ? "Pause all" : "Resume all"}
+  <//>`;
 }
 
+/** @param {{ queue: Api.Queue, reload: Reload }} props */
 function Queue({ queue, reload }) {
   const [asked, setAsked] = useState(false);
-  const path = ["queues", queue.name];
-  const toggle = () => attempt(() => post([...path, queue.paused ? "resume" : "pause"]).then(reload), queue.paused ? `Queue ${queue.name} goes on.` : `Queue ${queue.name} is paused.`);
-  const limit = queue.maxConcurrency;
+  const path = /** @type {const} */ (["queues", queue.name]);
+  const toggle = () =>
+    attempt(
+      () => (queue.paused ? post([...path, "resume"]) : post([...path, "pause"])).then(reload),
+      queue.paused ? `Queue ${queue.name} goes on.` : `Queue ${queue.name} is paused.`,
+    );
+  const limit = queue.maxConcurrency ?? 0;
   return html`<section class="card queue" aria-label=${`Queue ${queue.name}`}>
     <div class="row">
       <h2 class="wide-text">${queue.name}</h2>
       <span class="tag">${queue.type === "global" ? "shared" : "of a DAG"}</span>
-      ${queue.paused && html`<span class="wait">paused <${Time} at=${queue.paused.since} />${queue.paused.by && ` by ${queue.paused.by}`}</span>`}
+      ${queue.paused && html`<span class="wait">paused <${Time} at=${queue.paused.since} />
+        ${queue.paused.by && ` by ${queue.paused.by}`}</span>`}
       <span class="grow"></span>
-      <${Act} right="run" onClick=${toggle}>${queue.paused ? "Resume" : "Pause"}<//>
-      ${queue.queued.length > 0 && html`<${Act} right="run" class="danger" onClick=${() => setAsked(true)}>Clear<//>`}
+      <${ActionButton} right="run" onClick=${toggle}>${queue.paused ? "Resume" : "Pause"}<//>
+      ${queue.queued.length > 0 && html`<${ActionButton} right="run" class="danger" onClick=${() => setAsked(true)}>
+        Clear<//>`}
     </div>
-    <div class="row"><span>${limit ? `${queue.running.length} of ${limit} places taken` : plural(queue.running.length, "run") + " under way"}</span>
-      ${limit > 0 && html`<meter min="0" max=${limit} value=${queue.running.length} aria-label=${`Places taken in ${queue.name}`}></meter>`}</div>
-    ${queue.running.length > 0 && html`<ul class="plain">${queue.running.map((run) => html`<li key=${run.dagRunId}><a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}</a> <span class="faint">holds a place since <${Time} at=${run.startedAt || run.queuedAt} /></span></li>`)}</ul>`}
-    ${queue.queued.length > 0 && html`<div class="scroll"><table class="stack"><thead><tr><th class="number">Place</th><th>DAG</th><th>Waits since</th><th>Why</th><th class="number">Priority</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
-      <tbody>${queue.queued.map((run, index) => html`<${Waiting} key=${run.dagRunId} run=${run} index=${index} queue=${queue} reload=${reload} />`)}</tbody></table></div>`}
-    ${asked && html`<${Confirm} title=${`Clear queue ${queue.name}?`} action="Take all out" typed=${queue.name} onClose=${() => setAsked(false)} onConfirm=${() => post([...path, "clear"], { name: queue.name }).then(reload)}>
+    <div class="row">
+      <span>
+        ${limit ? `${queue.running.length} of ${limit} places taken`
+          : plural(queue.running.length, "run") + " under way"}</span>
+      ${limit > 0 && html`<meter min="0" max=${limit} value=${queue.running.length}
+        aria-label=${`Places taken in ${queue.name}`}></meter>`}</div>
+    ${queue.running.length > 0 && html`<ul class="plain">
+      ${queue.running.map((run) => html`<li key=${run.dagRunId}>
+        <a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}
+        </a> <span class="faint">holds a place since <${Time} at=${run.startedAt || run.queuedAt} /></span></li>`)}
+        </ul>`}
+    ${queue.queued.length > 0 && html`<div class="scroll">
+      <table class="stack">
+        <thead>
+          <tr><th class="number">Place</th><th>DAG</th><th>Waits since</th><th>Why</th><th class="number">Priority</th>
+            <th><span class="visually-hidden">Actions</span></th></tr></thead>
+      <tbody>
+        ${queue.queued.map((run, index) => html`<${Waiting} key=${run.dagRunId} run=${run} index=${index} queue=${queue}
+          reload=${reload} />`)}</tbody></table></div>`}
+    ${asked && html`<${Confirm} title=${`Clear queue ${queue.name}?`} action="Take all out" typed=${queue.name}
+      onClose=${() => setAsked(false)} onConfirm=${() => post([...path, "clear"], { name: queue.name }).then(reload)}>
       <p>${plural(queue.queued.length, "waiting run")} will not start. Runs under way go on.</p><//>`}
   </section>`;
 }
 
+/** @param {{ run: RunSummary, index: number, queue: Api.Queue, reload: Reload }} props */
 function Waiting({ run, index, queue, reload }) {
   const waits = run.waitingFor;
   const address = { name: run.name, runId: run.dagRunId };
-  const move = (body) => attempt(() => ask(["queues", queue.name, "items", String(waits.item)], { method: "PATCH", body }).then(reload));
+  const toFront = () =>
+    attempt(() => patch(["queues", queue.name, "items", String(waits?.item)], { toFront: true }).then(reload));
   return html`<tr ...${dragProps(queue, index, reload)}>
     <td data-label="place" class="number">${waits?.position ?? index + 1}</td>
     <td><a class="wide-text" href=${href(pageOf(address))}>${run.name}</a></td>
@@ -71,8 +107,10 @@ function Waiting({ run, index, queue, reload }) {
     <td data-label="priority" class="number">${waits?.priority ?? 0}</td>
     <td class="actions">
       <${MoveButtons} queue=${queue} index=${index} reload=${reload} />
-      ${waits && html`<${Act} right="run" aria-label=${`Move ${run.name} to the front`} disabled=${index === 0} onClick=${() => move({ toFront: true })}>To the front<//>`}
-      <${Act} right="run" class="danger" aria-label=${`Take ${run.name} out of the queue`} onClick=${() => attempt(() => dequeue(address).then(reload), "Taken out of the queue.")}>Take out<//>
+      ${waits && html`<${ActionButton} right="run" aria-label=${`Move ${run.name} to the front`} disabled=${index === 0}
+        onClick=${toFront}>To the front<//>`}
+      <${ActionButton} right="run" class="danger" aria-label=${`Take ${run.name} out of the queue`}
+        onClick=${() => attempt(() => dequeue(address).then(reload), "Taken out of the queue.")}>Take out<//>
     </td>
   </tr>`;
 }

@@ -1,19 +1,20 @@
 // One run on one screen: how it stands and why, its steps, and the output of the chosen one beside them.
 
 import { html, useEffect, useState } from "../vendor/core.js";
+import { HTTP } from "../lib/api.js";
 import { duration, plural } from "../lib/format.js";
 import { focusOn } from "../lib/feed.js";
-import { useLoad } from "../lib/load.js";
-import { useNow } from "../lib/now.js";
+import { useApi } from "../lib/use-api.js";
+import { useNow } from "../lib/use-now.js";
 import { go, hash, href, query, setQuery } from "../lib/router.js";
-import { concernsRun, nodesOf, pageOf, pathOf, reasonOf, telling } from "../lib/runs.js";
-import { secondsOf } from "../lib/spans.js";
-import { isActive, isOver, nodeStatus, runStatus } from "../lib/status.js";
+import { concernsRun, nodesOf, pageOf, pathOf, reasonOf, keyStep } from "../lib/runs.js";
+import { secondsOf } from "../lib/durations.js";
+import { NODE, RUN, isActive, isNodeActive, isOver, nodeStatus, runStatus } from "../lib/status.js";
 import { stepsOf, tally } from "../lib/graph.js";
 import { clock, instant } from "../lib/format.js";
 import { partsOf } from "../lib/params.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
-import { Empty, Id, Loaded, Loading, NotThere, Status, Tabs, Time } from "../parts/basic.js";
+import { Empty, Id, whenLoaded, Loading, NotThere, Status, Tabs, Time } from "../parts/basic.js";
 import { AllOutput } from "../parts/alloutput.js";
 import { Gantt } from "../parts/gantt.js";
 import { DagGraph } from "../parts/graph.js";
@@ -32,6 +33,7 @@ const VIEWS = [
 
 const PARAMS = 8; // of a run, before one asks for the others
 
+/** @param {{ params: { name: string, runId: string, subRunId?: string } }} props */
 export default function RunPage({ params }) {
   const address = { name: params.name, runId: params.runId, subRunId: params.subRunId };
   const root = `${address.name}/${address.runId}`;
@@ -40,143 +42,204 @@ export default function RunPage({ params }) {
     if (!newest) focusOn(root);
     return () => focusOn(null);
   }, [root]);
-  const loaded = useLoad(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
+  const loaded = useApi(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
   const run = loaded.data?.dagRunDetails;
   useEffect(() => {
     // Which run is the latest changes: the address names the one that is shown.
-    if (newest && run) go(href(pageOf({ name: run.name, runId: run.dagRunId }), Object.fromEntries(query.peek())) + hash.peek(), { replace: true });
+    if (!newest || !run) return;
+    const page = href(pageOf({ name: run.name, runId: run.dagRunId }), Object.fromEntries(query.peek()));
+    go(page + hash.peek(), { replace: true });
   }, [newest, run]);
   const begun = instant(run?.startedAt);
-  useTitle(run?.name ?? address.name, run ? runStatus(run.status).word : loaded.error?.status === 404 && "not found", begun && clock(begun));
+  useTitle(
+    run?.name ?? address.name,
+    run ? runStatus(run.status).word : loaded.error?.status === HTTP.NOT_FOUND && "not found",
+    begun && clock(begun),
+  );
   useStateIcon(run && runStatus(run.status).tone);
-  const missing = (error) => html`<${NotThere} title="There is no such run" error=${error}><a href=${href("/dag-runs", { name: address.name })}>Runs of ${address.name}</a> · <a href=${href("/dag-runs")}>All runs</a><//>`;
-  return html`<${Loaded} from=${loaded} what="run" missing=${missing}>${({ dagRunDetails }) => newest ? html`<${Loading} what="run" />` : html`<${Run} address=${address} run=${dagRunDetails} reload=${loaded.reload} />`}<//>`;
+  const missing = (/** @type {Failed} */ error) => html`<${NotThere} title="There is no such run" error=${error}>
+    <a href=${href("/dag-runs", { name: address.name })}>Runs of ${address.name}
+    </a> · <a href=${href("/dag-runs")}>All runs</a><//>`;
+  return whenLoaded(loaded, "run", ({ dagRunDetails }) => newest ? html`<${Loading} what="run" />` : html`<${Run}
+    address=${address}
+      run=${dagRunDetails} reload=${loaded.reload} />`, missing);
 }
 
+/** @param {{ address: RunAddress, run: Run, reload: Reload }} props */
 function Run({ address, run, reload }) {
   const asked = query.value.get("view");
-  const view = VIEWS.some(({ id }) => id === asked) ? asked : "steps";
-  const first = telling(run);
+  const view = VIEWS.find(({ id }) => id === asked)?.id ?? "steps";
+  const first = keyStep(run);
   const chosen = query.value.get("step") ?? first?.step.name;
   const inside = query.value.get("in"); // a sub-run whose step is chosen
   const node = nodesOf(run).find((one) => one.step.name === chosen);
   const known = inside || node;
   const all = query.value.get("output") === "all";
+  /** @param {string} step @param {string | null} [sub] */
   const choose = (step, sub = null) => setQuery({ step, in: sub, stream: null, output: null }, { replace: false });
   const steps = stepsOf(run.nodes);
   const active = isActive(run.status);
   return html`
-    <${Header} address=${address} run=${run} reload=${reload} steps=${steps} chosen=${inside ? null : chosen} onChoose=${choose} />
+    <${Header} address=${address} run=${run} reload=${reload} steps=${steps} chosen=${inside ? null : chosen}
+      onChoose=${choose} />
     <div class="run-panes">
       <section class="run-left" aria-label="Steps of the run">
-        <${Tabs} label="Views of the run" tabs=${VIEWS} chosen=${view} onChoose=${(id) => setQuery({ view: id === "steps" ? null : id })} />
-        ${view === "steps" && html`<${StepList} address=${address} run=${run} chosen=${chosen} inside=${inside} onChoose=${choose} />`}
+        <${Tabs} label="Views of the run" tabs=${VIEWS} chosen=${view}
+          onChoose=${(/** @type {string} */ id) => setQuery({ view: id === "steps" ? null : id })} />
+        ${view === "steps" && html`<${StepList} address=${address} run=${run} chosen=${chosen} inside=${inside}
+          onChoose=${choose} />`}
         ${view === "graph" && html`<${DagGraph} steps=${steps} chosen=${chosen} onChoose=${choose} />`}
-        ${view === "gantt" && html`<${Gantt} run=${run} nodes=${nodesOf(run)} chosen=${chosen} onChoose=${choose} active=${active} />`}
+        ${view === "gantt" && html`<${Gantt} run=${run} nodes=${nodesOf(run)} chosen=${chosen} onChoose=${choose}
+          active=${active} />`}
         ${view === "events" && html`<${RunEvents} address=${address} run=${run} />`}
         ${view === "spec" && html`<${RunSpec} run=${run} />`}
         ${["steps", "graph", "gantt"].includes(view) && html`<${Tally} run=${run} />`}
       </section>
-      ${all && html`<${AllOutput} address=${address} active=${active} atEnd=${active || run.status === 2} concerns=${(change) => concernsRun(address, change)} onBack=${() => setQuery({ output: null })} />`}
-      ${!all && chosen && !known && html`<section class="run-right" aria-label="Step"><${Empty} title="This run has no such step">It has none called <code>${chosen}</code>: choose one of its steps.<//></section>`}
-      ${!all && chosen && known && html`<${Output} address=${inside ? { ...address, subRunId: inside } : address} root=${address} step=${chosen} node=${inside ? null : node} run=${run} reload=${reload} steps=${steps} />`}
+      ${all && html`<${AllOutput} address=${address} active=${active} atEnd=${active || run.status === RUN.FAILED}
+        concerns=${(/** @type {Change} */ change) => concernsRun(address, change)}
+        onBack=${() => setQuery({ output: null })} />`}
+      ${!all && chosen && !known && html`<section class="run-right" aria-label="Step">
+        <${Empty} title="This run has no such step">It has none called <code>${chosen}</code>
+          : choose one of its steps.<//></section>`}
+      ${!all && chosen && known && html`<${Output} address=${inside ? { ...address, subRunId: inside } : address}
+        root=${address} step=${chosen} node=${inside ? null : node} run=${run} reload=${reload} steps=${steps} />`}
     </div>`;
 }
 
-/** How many steps are in which state: "4 succeeded · 1 failed". */
+/**
+ * How many steps are in which state: "4 succeeded · 1 failed".
+ * @param {{ run: Run }} props
+ */
 function Tally({ run }) {
   const words = tally(nodesOf(run)).map(([status, count]) => `${count} ${nodeStatus(status).word}`);
   return html`<p class="tally">${words.map((text) => html`<span key=${text}>${text}</span>`)}</p>`;
 }
 
+/**
+ * @param {{ address: RunAddress, run: Run, reload: Reload, steps: GraphStep[], chosen?: string | null,
+ *   onChoose: (name: string) => void }} props
+ */
 function Header({ address, run, reload, steps, chosen, onChoose }) {
   const active = isActive(run.status);
   const now = useNow(1, active);
-  const usual = useLoad(run.rootDAGRunId === run.dagRunId && !address.subRunId ? ["dags", run.name, "statistics"] : null, {});
+  const usual = useApi(
+    run.rootDAGRunId === run.dagRunId && !address.subRunId ? ["dags", run.name, "statistics"] : null,
+    {},
+  );
   const reason = reasonOf(run);
   const params = partsOf(run.params);
   return html`<header class="run-header">
     <div class="row">
-      <h1>${address.subRunId && !run.revision ? run.name : html`<a href=${href(["dags", run.name])}>${run.name}</a>`}</h1>
+      <h1>${address.subRunId && !run.revision ? run.name : html`<a href=${href(["dags", run.name])}>${run.name}</a>`}
+      </h1>
       <span role="status"><${Status} of=${run.status} /></span>
       <${Id} of=${run.dagRunId} />
       <span class="grow"></span>
-      ${run.startedAt && html`<a class="button" href=${href("/compare", { run: pageOf(address).slice(1).join("/") })}>Compare</a>`}
+      ${run.startedAt && html`<a class="button" href=${href("/compare", { run: pageOf(address).slice(1).join("/") })}>
+        Compare</a>`}
       <${RunActions} address=${address} run=${run} reload=${reload} steps=${steps} />
     </div>
     <dl>
-      ${instant(run.startedAt) && html`<${Fact} name="started"><${Time} at=${run.startedAt} words=${false} /> <span class="faint"><${Time} at=${run.startedAt} /></span><//>`}
+      ${instant(run.startedAt) && html`<${Fact} name="started">
+        <${Time} at=${run.startedAt} words=${false} /> <span class="faint"><${Time} at=${run.startedAt} /></span><//>`}
       ${run.queuedAt && html`<${Fact} name="queued"><${Time} at=${run.queuedAt} /><//>`}
-      ${instant(run.startedAt) && html`<${Fact} name=${isOver(run.status) ? "took" : "so far"}><strong class="number">${duration(secondsOf(run, now))}</strong><span class="faint">${usualText(usual.data)}</span><//>`}
+      ${instant(run.startedAt) && html`<${Fact} name=${isOver(run.status) ? "took" : "so far"}>
+        <strong class="number">${duration(secondsOf(run, now))}</strong><span class="faint">${usualText(usual.data)}
+        </span><//>`}
       ${startedBy(run) && html`<${Fact} name="by">${startedBy(run)}<//>`}
-      ${run.attempt > 1 && html`<${Fact} name="attempt">${run.attempt}<//>`}
-      ${run.revision && html`<${Fact} name="revision"><a href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a><//>`}
-      ${run.parentDAGRunId && html`<${Fact} name="called by"><a href=${href(parentPage(run))}>${run.parentDAGRunName}</a><//>`}
+      ${(run.attempt ?? 0) > 1 && html`<${Fact} name="attempt">${run.attempt}<//>`}
+      ${run.revision && html`<${Fact} name="revision">
+        <a href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a><//>`}
+      ${run.parentDAGRunId && html`<${Fact} name="called by"><a href=${href(parentPage(run))}>${run.parentDAGRunName}
+        </a><//>`}
       ${params.length > 0 && html`<${Fact} name="params"><${Params} all=${params} /><//>`}
     </dl>
     ${reason && html`<p class="why ${reason.step ? "bad" : "wait"}">
       ${reason.step && html`<strong>${reason.step}</strong>`}<span title=${reason.text}>${reason.text}</span>
-      ${reason.step && reason.step !== chosen && html`<button type="button" class="quiet" onClick=${() => onChoose(reason.step)}>Show its output</button>`}</p>`}
+      ${reason.step && reason.step !== chosen && html`<button type="button" class="quiet"
+        onClick=${() => onChoose(reason.step)}>Show its output</button>`}</p>`}
   </header>`;
 }
 
+/** @param {{ name: string, children?: Children }} props */
 function Fact({ name, children }) {
   return html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
 }
 
+/** @param {{ all: string[] }} props */
 function Params({ all }) {
   const [whole, setWhole] = useState(false);
   const shown = whole ? all : all.slice(0, PARAMS);
-  return html`<span class="chips">${shown.map((text, index) => html`<span class="chip" key=${index} title=${text}>${text}</span>`)}
-    ${all.length > PARAMS && html`<button type="button" class="tag" aria-expanded=${whole} onClick=${() => setWhole(!whole)}>${whole ? "fewer" : `${all.length - PARAMS} more`}</button>`}</span>`;
+  return html`<span class="chips">
+    ${shown.map((text, index) => html`<span class="chip" key=${index} title=${text}>${text}</span>`)}
+    ${all.length > PARAMS && html`<button type="button" class="tag" aria-expanded=${whole}
+      onClick=${() => setWhole(!whole)}>${whole ? "fewer" : `${all.length - PARAMS} more`}</button>`}</span>`;
 }
 
+/** @param {Run} run */
 function parentPage(run) {
   const atRoot = run.parentDAGRunId === run.rootDAGRunId;
   return pageOf({ name: run.rootDAGRunName, runId: run.rootDAGRunId, subRunId: atRoot ? null : run.parentDAGRunId });
 }
 
+/** @param {{ trigger?: string, actor?: string }} run */
 function startedBy({ trigger, actor }) {
   if (!trigger || trigger === "subdag") return ""; // "called by" says it
+  /** @type {Record<string, string>} */
   const ways = { api: "the API", reschedule: "a reschedule" };
   return [ways[trigger] ?? trigger, actor].filter(Boolean).join(", ");
 }
 
+/** @param {Api.DAGStatistics | null} statistics */
 function usualText(statistics) {
   if (statistics?.p50Seconds === undefined) return "";
   return `, usually ${duration(statistics.p50Seconds)}, 95 % under ${duration(statistics.p95Seconds)}`;
 }
 
+/**
+ * @param {{ address: RunAddress, root: RunAddress, step: string, node: Api.Node | null | undefined, run: Run,
+ *   reload: Reload, steps: GraphStep[] }} props
+ */
 function Output({ address, root, step, node, run, reload, steps }) {
-  const stream = query.value.get("stream") ?? (node?.status === 2 && node.error?.includes("stderr") ? "stderr" : "stdout");
+  const stream =
+    query.value.get("stream") ?? (node?.status === NODE.FAILED && node.error?.includes("stderr") ? "stderr" : "stdout");
   const path = [...pathOf(address), "steps", step, "log"];
-  const active = node ? node.status === 0 || node.status === 1 : isActive(run.status);
+  const active = node ? isNodeActive(node.status) : isActive(run.status);
   return html`<section class="run-right" aria-label=${`Step ${step}`}>
     <div class="row step-head">
       <h2 class="wide-text">${step}</h2>
       ${node && html`<${Status} of=${node.status} node />`}
-      ${node?.retryCount > 0 && html`<span class="faint">${plural(node.retryCount, "retry", "retries")}</span>`}
+      ${node && node.retryCount > 0 && html`<span class="faint">${plural(node.retryCount, "retry", "retries")}</span>`}
       <span class="grow"></span>
       <button type="button" onClick=${() => setQuery({ output: "all" })}>All steps</button>
       ${node && html`<${StepActions} address=${address} run=${run} node=${node} reload=${reload} steps=${steps} />`}
     </div>
     ${node?.step.description && html`<p class="faint step-about">${node.step.description}</p>`}
-    ${node?.error && html`<${StepError} text=${node.error} tone=${node.status === 2 ? "bad" : "off"} />`}
-    ${node && !instant(node.startedAt) ? html`<${Waiting} node=${node} />` : html`<${LogView} path=${path} run=${pathOf(address)} step=${step} stream=${stream} onStream=${(name) => setQuery({ stream: name })}
-      active=${active} concerns=${(change) => concernsRun(root, change)} atError=${node?.status === 2 && !node.subRuns?.length} />`}
+    ${node?.error && html`<${StepError} text=${node.error} tone=${node.status === NODE.FAILED ? "bad" : "off"} />`}
+    ${node && !instant(node.startedAt) ? html`<${Waiting} node=${node} />` : html`<${LogView} path=${path}
+      run=${pathOf(address)} step=${step} stream=${stream}
+      onStream=${(/** @type {Stream} */ name) => setQuery({ stream: name })}
+      active=${active} concerns=${(/** @type {Change} */ change) => concernsRun(root, change)}
+      atError=${node?.status === NODE.FAILED && !node.subRuns?.length} />`}
   </section>`;
 }
 
-/** The first line says what happened; the rest is there for who wants it, and mostly in the log below as well. */
+/**
+ * The first line says what happened; the rest is there for who wants it, and mostly in the log below as well.
+ * @param {{ text: string, tone: string }} props
+ */
 function StepError({ text, tone }) {
   const [first, ...rest] = text.trim().split("\n");
   if (!rest.length && first.length < 160) return html`<p class=${`step-error wide-text ${tone}`}>${first}</p>`;
-  return html`<details class=${`step-error ${tone}`}><summary>${first.slice(0, 160)}</summary><pre>${rest.length ? rest.join("\n") : text}</pre></details>`;
+  return html`<details class=${`step-error ${tone}`}><summary>${first.slice(0, 160)}</summary>
+    <pre>${rest.length ? rest.join("\n") : text}</pre></details>`;
 }
 
+/** @param {{ node: Api.Node }} props */
 function Waiting({ node }) {
-  const settled = node.status !== 0;
+  const settled = node.status !== NODE.NOT_STARTED;
   return html`<${Empty} title=${settled ? "This step did not run" : "Not begun yet"}>
-    ${settled ? "So it has no output. What it depends on, or its preconditions, did not let it begin." : "Its output shows here once it runs."}
+    ${settled ? "So it has no output. What it depends on, or its preconditions, did not let it begin."
+      : "Its output shows here once it runs."}
   <//>`;
 }

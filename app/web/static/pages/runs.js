@@ -1,19 +1,23 @@
 // All runs: filters in the address bar, page by page from the newest on.
 
 import { html, useEffect, useState } from "../vendor/core.js";
-import { get } from "../lib/api.js";
+import { asError, get } from "../lib/api.js";
 import { duration, plural } from "../lib/format.js";
-import { useLoad } from "../lib/load.js";
-import { useNow } from "../lib/now.js";
+import { useApi } from "../lib/use-api.js";
+import { useNow } from "../lib/use-now.js";
 import { href, query, setQuery } from "../lib/router.js";
-import { dequeue, pageOf, retry, stop, waitText } from "../lib/runs.js";
-import { secondsOf, tookText } from "../lib/spans.js";
-import { isActive, isOver, RUN_STATUSES } from "../lib/status.js";
+import { dequeue, pageOf, retry, stop } from "../lib/runs.js";
+import { secondsOf, durationText } from "../lib/durations.js";
+import { RUN, RUN_STATUSES, isActive, isOver } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { Act, Confirm, Cut, Empty, Id, Loaded, Status, Time } from "../parts/basic.js";
+import { waitText } from "../lib/wait-text.js";
+import { ActionButton, Confirm, Truncated, Empty, Id, whenLoaded, Status, Time } from "../parts/basic.js";
+import { valuesOf } from "../parts/form.js";
 import { attempt, notify } from "../parts/notice.js";
 import { ExtraCells, ExtraHeads, RunViews } from "../parts/runviews.js";
 
+/** @type {{ runs: RunSummary[], next: string | null | undefined }} */
+const NONE = { runs: [], next: undefined };
 const PAGE = 100;
 const TEXTS = [
   ["name", "DAG", "part of the name"],
@@ -45,12 +49,12 @@ export default function Runs() {
   const filters = JSON.stringify(Object.fromEntries(query.value));
   const [asked, setAsked] = useState(wanted());
   useEffect(() => setAsked(wanted()), [filters]);
-  const loaded = useLoad("dag-runs", asked, (change) => change.kind === "run" && !change.root);
-  const [more, setMore] = useState({ runs: [], next: undefined });
-  useEffect(() => setMore({ runs: [], next: undefined }), [filters]);
+  const loaded = useApi("dag-runs", asked, (change) => change.kind === "run" && !change.root);
+  const [more, setMore] = useState(NONE);
+  useEffect(() => setMore(NONE), [filters]);
   const word = RUN_STATUSES.find(({ number }) => String(number) === query.value.get("status"))?.word;
   useTitle("Runs", word, query.value.get("name"));
-  const extend = (cursor) =>
+  const extend = (/** @type {string} */ cursor) =>
     attempt(async () => {
       const page = await get("dag-runs", { ...asked, cursor });
       setMore({ runs: [...more.runs, ...page.dagRuns], next: page.nextCursor ?? null });
@@ -58,32 +62,37 @@ export default function Runs() {
   return html`<h1>Runs</h1>
     <${Filters} key=${filters} />
     <${RunViews} />
-    <${Loaded} from=${loaded} what="runs">${(page) => {
+    ${whenLoaded(loaded, "runs", (page) => {
       const first = new Set(page.dagRuns.map(keyOf));
       const runs = [...page.dagRuns, ...more.runs.filter((run) => !first.has(keyOf(run)))];
       const next = more.next === undefined ? page.nextCursor : more.next;
       if (!runs.length && !next) return html`<${Nothing} />`;
-      return html`${runs.length ? html`<${Table} runs=${runs} reload=${loaded.reload} />` : html`<p class="faint">None of the newest runs fits; older ones have not been looked at.</p>`}
+      return html`${runs.length ? html`<${Table} runs=${runs} reload=${loaded.reload} />` : html`<p class="faint">
+        None of the newest runs fits; older ones have not been looked at.</p>`}
         ${next && html`<p><button type="button" onClick=${() => extend(next)}>Show older runs</button></p>`}`;
-    }}<//>`;
+    })}`;
 }
 
-const keyOf = (run) => `${run.name}/${run.dagRunId}`;
+const keyOf = (/** @type {RunSummary} */ run) => `${run.name}/${run.dagRunId}`;
 
 function Nothing() {
   if (query.value.size) {
-    return html`<${Empty} title="No run fits these filters"><p><button type="button" onClick=${() => setQuery(Object.fromEntries([...query.value.keys()].map((key) => [key, null])))}>Show all runs</button></p><//>`;
+    return html`<${Empty} title="No run fits these filters">
+      <p><button type="button"
+          onClick=${() => setQuery(Object.fromEntries([...query.value.keys()].map((key) => [key, null])))}>
+          Show all runs</button></p><//>`;
   }
-  return html`<${Empty} title="No runs yet"><p>Start one on the page of a <a href=${href("/dags")}>DAG</a>, or with <code>dagbook run FILE</code>.</p><//>`;
+  return html`<${Empty} title="No runs yet">
+    <p>Start one on the page of a <a href=${href("/dags")}>DAG</a>, or with <code>dagbook run FILE</code>.</p><//>`;
 }
 
 function Filters() {
-  const submit = (event) => {
+  const submit = (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
-    setQuery(Object.fromEntries(new FormData(event.currentTarget)), { replace: false });
+    setQuery(valuesOf(event.currentTarget), { replace: false });
   };
-  const pick = (event) => event.currentTarget.form.requestSubmit();
-  const value = (name) => query.value.get(name) ?? "";
+  const pick = (/** @type {SelectChange} */ event) => event.currentTarget.form?.requestSubmit();
+  const value = (/** @type {string} */ name) => query.value.get(name) ?? "";
   return html`<form class="filters" role="search" aria-label="Narrow the runs" onSubmit=${submit}>
     <label>Status<select name="status" value=${value("status")} onChange=${pick}>
       <option value="">any</option>
@@ -96,35 +105,46 @@ function Filters() {
       <option value="">any</option>
       ${TRIGGERS.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
     </select></label>
-    ${TEXTS.map(([name, label, hint]) => html`<label key=${name}>${label}<input name=${name} value=${value(name)} placeholder=${hint} size="12" /></label>`)}
+    ${TEXTS.map(([name, label, hint]) => html`<label key=${name}>${label}
+      <input name=${name} value=${value(name)} placeholder=${hint} size="12" /></label>`)}
     <button type="submit">Filter</button>
   </form>`;
 }
 
+/** @param {{ runs: RunSummary[], reload: Reload }} props */
 function Table({ runs, reload }) {
-  const [chosen, setChosen] = useState(new Set());
-  const [asked, setAsked] = useState(null);
+  const [chosen, setChosen] = useState(/** @type {Set<string>} */ (new Set()));
+  const [asked, setAsked] = useState(/** @type {BulkAction | null} */ (null));
   const now = useNow(1, runs.some((run) => isActive(run.status)));
   const picked = runs.filter((run) => chosen.has(keyOf(run)));
-  const toggle = (key) => {
+  const toggle = (/** @type {string} */ key) => {
     const next = new Set(chosen);
     if (!next.delete(key)) next.add(key);
     setChosen(next);
   };
-  const all = (event) => setChosen(event.target.checked ? new Set(runs.map(keyOf)) : new Set());
+  const all = (/** @type {InputChange} */ event) =>
+    setChosen(event.target.checked ? new Set(runs.map(keyOf)) : new Set());
   return html`
     <div class="row bulk">
-      <span class="faint">${picked.length ? plural(picked.length, "run") + " chosen" : plural(runs.length, "run") + " shown"}</span>
-      ${picked.length === 2 && html`<a class="button" href=${href("/compare", { run: keyOf(picked[0]), with: keyOf(picked[1]) })}>Compare</a>`}
-      ${picked.length > 0 && Object.keys(BULK).map((name) => html`<${Act} key=${name} right="run" class=${BULK[name].danger ? "danger" : ""} disabled=${!picked.some(BULK[name].fits)}
-        title=${picked.some(BULK[name].fits) ? "" : `None of them is ${name === "stop" ? "under way" : "over"}`} onClick=${() => setAsked(name)}>${BULK[name].title}<//>`)}
+      <span class="faint">
+        ${picked.length ? plural(picked.length, "run") + " chosen" : plural(runs.length, "run") + " shown"}</span>
+      ${picked.length === 2 && html`<a class="button"
+        href=${href("/compare", { run: keyOf(picked[0]), with: keyOf(picked[1]) })}>Compare</a>`}
+      ${picked.length > 0 && ACTIONS.map((name) => html`<${ActionButton} key=${name} right="run"
+        class=${BULK[name].danger ? "danger" : ""} disabled=${!picked.some(BULK[name].fits)}
+        title=${picked.some(BULK[name].fits) ? "" : `None of them is ${name === "stop" ? "under way" : "over"}`}
+        onClick=${() => setAsked(name)}>${BULK[name].title}<//>`)}
     </div>
     <div class="scroll"><table class="stack runs">
       <thead><tr>
-        <th><input type="checkbox" aria-label="Choose all runs shown" checked=${picked.length === runs.length} onChange=${all} /></th>
-        <th>DAG</th><th>Status</th><th>Run</th><th>Started</th><th class="number">Took</th><th>Parameters, or why it waits</th><${ExtraHeads} />
+        <th><input type="checkbox" aria-label="Choose all runs shown" checked=${picked.length === runs.length}
+            onChange=${all} /></th>
+        <th>DAG</th><th>Status</th><th>Run</th><th>Started</th><th class="number">Took</th>
+        <th>Parameters, or why it waits</th><${ExtraHeads} />
       </tr></thead>
-      <tbody>${runs.map((run) => html`<${Row} key=${keyOf(run)} run=${run} now=${now} chosen=${chosen.has(keyOf(run))} onToggle=${toggle} />`)}</tbody>
+      <tbody>
+        ${runs.map((run) => html`<${Row} key=${keyOf(run)} run=${run} now=${now} chosen=${chosen.has(keyOf(run))}
+          onToggle=${toggle} />`)}</tbody>
     </table></div>
     ${asked && html`<${Bulk} name=${asked} runs=${picked} onClose=${() => setAsked(null)} onDone=${() => {
       setChosen(new Set());
@@ -132,28 +152,49 @@ function Table({ runs, reload }) {
     }} />`}`;
 }
 
+/** @param {{ run: RunSummary, now: number, chosen: boolean, onToggle: (key: string) => void }} props */
 function Row({ run, now, chosen, onToggle }) {
   const page = href(pageOf({ name: run.name, runId: run.dagRunId }));
-  const by = [run.trigger, run.actor].filter(Boolean).join(", ");
-  const waits = Boolean(run.waitingFor);
-  const about = waits ? waitText(run.waitingFor) : run.params;
+  const waits = run.waitingFor;
+  const about = waits ? waitText(waits) : run.params;
   return html`<tr>
-    <td><input type="checkbox" aria-label=${`Choose run ${run.dagRunId}`} checked=${chosen} onChange=${() => onToggle(keyOf(run))} /></td>
-    <td><a class="wide-text" href=${href(["dags", run.name])}>${run.name}</a>${by && html`<div class="sub">${by}</div>`}</td>
+    <td><input type="checkbox" aria-label=${`Choose run ${run.dagRunId}`} checked=${chosen}
+        onChange=${() => onToggle(keyOf(run))} /></td>
+    <td><a class="wide-text" href=${href(["dags", run.name])}>${run.name}</a>
+    </td>
     <td><${Status} of=${run.status} /></td>
     <td><${Id} of=${run.dagRunId} page=${page} /></td>
     <td data-label="started"><${Time} at=${run.startedAt || run.queuedAt} /></td>
-    <td data-label="took" class="number">${isActive(run.status) ? duration(secondsOf(run, now)) : tookText(run)}</td>
-    <td class=${waits ? "about" : "about params"}>${about && html`<${Cut} text=${about} />`}</td>
+    <td data-label="took" class="number">${isActive(run.status) ? duration(secondsOf(run, now)) : durationText(run)}
+    </td>
+    <td class=${waits ? "about" : "about params"}>${about && html`<${Truncated} text=${about} />`}</td>
     <${ExtraCells} run=${run} />
   </tr>`;
 }
 
+/** @typedef {"stop" | "retry"} BulkAction */
+/**
+ * @typedef {object} Bulky
+ * @property {string} title
+ * @property {boolean} danger
+ * @property {(run: RunSummary) => boolean} fits
+ * @property {(run: RunSummary, address: RunAddress) => Promise<unknown>} act
+ */
+
+/** @type {BulkAction[]} */
+const ACTIONS = ["stop", "retry"];
+/** @type {Record<BulkAction, Bulky>} */
 const BULK = {
-  stop: { title: "Stop", danger: true, fits: (run) => run.status === 1 || run.status === 5, act: (run, address) => (run.status === 5 ? dequeue(address) : stop(address)) },
+  stop: {
+    title: "Stop",
+    danger: true,
+    fits: (run) => run.status === RUN.RUNNING || run.status === RUN.QUEUED,
+    act: (run, address) => (run.status === RUN.QUEUED ? dequeue(address) : stop(address)),
+  },
   retry: { title: "Retry", danger: false, fits: (run) => isOver(run.status), act: (_, address) => retry(address) },
 };
 
+/** @param {{ name: BulkAction, runs: RunSummary[], onClose: () => void, onDone: () => void }} props */
 function Bulk({ name, runs, onClose, onDone }) {
   const { title, danger, fits, act } = BULK[name];
   const fitting = runs.filter(fits);
@@ -163,14 +204,18 @@ function Bulk({ name, runs, onClose, onDone }) {
       try {
         await act(run, { name: run.name, runId: run.dagRunId });
       } catch (error) {
-        failed.push(`${keyOf(run)}: ${error.message}`);
+        failed.push(`${keyOf(run)}: ${asError(error).message}`);
       }
     }
     onDone();
     notify(`${title}: ${plural(fitting.length - failed.length, "run")} done`);
     for (const text of failed.slice(0, 5)) notify(text, "bad");
   };
-  return html`<${Confirm} title=${`${title} ${plural(fitting.length, "run")}?`} action=${`${title} ${plural(fitting.length, "run")}`} danger=${danger} typed=${fitting.length > 10 ? String(fitting.length) : null} onConfirm=${work} onClose=${onClose}>
-    <p>${fitting.length === runs.length ? "All runs that you chose." : `${plural(runs.length - fitting.length, "run")} of those you chose cannot be asked that, for they are ${name === "stop" ? "over" : "not over"}.`}</p>
+  return html`<${Confirm} title=${`${title} ${plural(fitting.length, "run")}?`}
+    action=${`${title} ${plural(fitting.length, "run")}`} danger=${danger}
+    typed=${fitting.length > 10 ? String(fitting.length) : null} onConfirm=${work} onClose=${onClose}>
+    <p>${fitting.length === runs.length ? "All runs that you chose."
+        : `${plural(runs.length - fitting.length, "run")} of those you chose cannot be asked that, ` +
+          `for they are ${name === "stop" ? "over" : "not over"}.`}</p>
   <//>`;
 }

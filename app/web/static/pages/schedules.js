@@ -1,36 +1,53 @@
 // What starts next, and what became of the minutes that were due.
 
 import { html } from "../vendor/core.js";
-import { useLoad } from "../lib/load.js";
+import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Loaded, Tabs, Time } from "../parts/basic.js";
+import { Empty, whenLoaded, Tabs, Time } from "../parts/basic.js";
 import { UpcomingTable } from "../parts/upcoming.js";
 
 const TABS = [
   { id: "next", title: "Next" },
   { id: "past", title: "Past" },
 ];
-const TONES = { started: "good", queued: "wait", stopped: "good", restarting: "busy", restarted: "good", skipped: "off", suspended: "off", missed: "mixed", failed: "bad" };
+const TONES = {
+  started: "good",
+  queued: "wait",
+  stopped: "good",
+  restarting: "busy",
+  restarted: "good",
+  skipped: "off",
+  suspended: "off",
+  missed: "mixed",
+  failed: "bad",
+};
 
 export default function Schedules() {
   const tab = query.value.get("tab") ?? "next";
   useTitle("Schedules", tab === "past" ? "past" : "");
   return html`<h1>Schedules</h1>
-    <${Tabs} label="Schedules" tabs=${TABS} chosen=${tab} onChoose=${(id) => setQuery({ tab: id === "next" ? null : id })} />
+    <${Tabs} label="Schedules" tabs=${TABS} chosen=${tab}
+      onChoose=${(/** @type {string} */ id) => setQuery({ tab: id === "next" ? null : id })} />
     ${tab === "past" ? html`<${Past} />` : html`<${UpcomingTable} />`}`;
 }
 
 function Past() {
-  const loaded = useLoad("schedules/slots", { perPage: 100 }, (change) => change.kind === "run");
-  return html`<${Loaded} from=${loaded} what="slots">${({ slots }) =>
+  const loaded = useApi("schedules/slots", { perPage: 100 }, (change) => change.kind === "run");
+  return whenLoaded(loaded, "slots", ({ slots }) =>
     slots.length
-      ? html`<div class="scroll"><table class="stack"><thead><tr><th>Due</th><th>DAG</th><th>What</th><th>Outcome</th><th>Why</th></tr></thead><tbody>
+      ? html`<div class="scroll">
+        <table class="stack"><thead><tr><th>Due</th><th>DAG</th><th>What</th><th>Outcome</th><th>Why</th></tr></thead>
+          <tbody>
           ${slots.map((slot, index) => html`<tr key=${index}>
-            <td><${Time} at=${slot.scheduledAt} /></td><td><a class="wide-text" href=${href(["dags", slot.fileName])}>${slot.dagName ?? slot.fileName}</a></td>
+            <td><${Time} at=${slot.scheduledAt} /></td>
+            <td><a class="wide-text" href=${href(["dags", slot.fileName])}>${slot.dagName ?? slot.fileName}</a></td>
             <td>${slot.kind}${slot.madeUp ? ", made up" : ""}</td>
-            <td>${slot.dagRunId ? html`<a class=${TONES[slot.outcome]} href=${href(pageOf({ name: slot.dagName, runId: slot.dagRunId }))}>${slot.outcome}</a>` : html`<span class=${TONES[slot.outcome]}>${slot.outcome}</span>`}</td>
+            <td>${slot.dagRunId ? html`<a class=${TONES[slot.outcome]}
+                href=${href(pageOf({ name: slot.dagName ?? slot.fileName, runId: slot.dagRunId }))}>${slot.outcome}
+                </a>` : html`<span class=${TONES[slot.outcome]}>${slot.outcome}</span>`}</td>
             <td class="wide-text faint">${slot.reason}</td></tr>`)}</tbody></table></div>`
-      : html`<${Empty} title="No schedule was due yet"><p>Every minute at which one is due shows here, with what became of it.</p><//>`}<//>`;
+      : html`<${Empty} title="No schedule was due yet">
+        <p>Every minute at which one is due shows here, with what became of it.</p><//>`);
 }

@@ -2,78 +2,116 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { plural } from "../lib/format.js";
-import { useLoad } from "../lib/load.js";
+import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Failure, Loaded, Status, Time } from "../parts/basic.js";
+import { Empty, Failure, whenLoaded, Status, Time } from "../parts/basic.js";
 
 export default function Search() {
   const text = query.value.get("q") ?? "";
-  const box = useRef();
+  const box = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [typed, setTyped] = useState(text);
   useEffect(() => setTyped(text), [text]);
   useEffect(() => {
-    if (!text) box.current.focus();
+    if (!text) box.current?.focus();
   }, []);
   useTitle("Search", text);
-  const submit = (event) => {
+  const submit = (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     setQuery({ q: typed.trim() }, { replace: false });
   };
   return html`<h1>Search</h1>
     <form class="filters" role="search" onSubmit=${submit}>
-      <label class="grow">Text<input ref=${box} type="search" name="q" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></label>
+      <label class="grow">
+        Text<input ref=${box} type="search" name="q" value=${typed}
+          onInput=${(/** @type {InputChange} */ event) => setTyped(event.target.value)} /></label>
       <button type="submit" class="primary">Search</button>
     </form>
-    ${text ? html`<${Found} text=${text} />` : html`<${Empty} title="What are you looking for?"><p>A name of a DAG, anything in a definition (a regular expression), or the text of an error.</p><//>`}`;
+    ${text ? html`<${Found} text=${text} />` : html`<${Empty} title="What are you looking for?">
+      <p>A name of a DAG, anything in a definition (a regular expression), or the text of an error.</p><//>`}`;
 }
 
+/** @param {{ text: string }} props */
 function Found({ text }) {
-  const names = useLoad("dags", { name: text, perPage: 20 });
-  const definitions = useLoad("dags/search", { q: text });
-  const errors = useLoad("dag-runs", { error: text, limit: 20, fromDate: 0 }); // without a date it would be today's only
-  const empty = names.data && !names.data.dags.length && definitions.data && !definitions.data.results.length && !definitions.data.errors.length && errors.data && !errors.data.dagRuns.length && !errors.data.nextCursor;
+  const names = useApi("dags", { name: text, perPage: 20 });
+  const definitions = useApi("dags/search", { q: text });
+  const errors = useApi("dag-runs", { error: text, limit: 20, fromDate: 0 }); // without a date it is today's only
+  const empty =
+    names.data &&
+    !names.data.dags.length &&
+    definitions.data &&
+    !definitions.data.results.length &&
+    !definitions.data.errors.length &&
+    errors.data &&
+    !errors.data.dagRuns.length &&
+    !errors.data.nextCursor;
   if (empty) {
-    return html`<${Empty} title="Nothing has that"><p>No name of a DAG, no line of a definition and no error of a run does. Fewer words find more.</p>
+    return html`<${Empty} title="Nothing has that">
+      <p>No name of a DAG, no line of a definition and no error of a run does. Fewer words find more.</p>
       <p>What steps have written is searched on the page of their <a href=${href("/dag-runs")}>run</a>.</p><//>`;
   }
   return html`
-    <section aria-label="DAGs"><h2>DAGs ${names.data && html`<span class="faint">${names.data.pagination?.totalRecords ?? names.data.dags.length}</span>`}</h2>
-      <${Loaded} from=${names} what="DAGs">${({ dags }) => (dags.length ? html`<ul class="plain">${dags.map(({ fileName, dag }) => html`<li key=${fileName}><a class="wide-text" href=${href(["dags", fileName])}><${Marked} text=${dag.name} of=${text} /></a> <span class="faint">${dag.description}</span></li>`)}</ul>` : html`<p class="faint">No DAG has that in its name.</p>`)}<//>
+    <section aria-label="DAGs">
+      <h2>DAGs ${names.data && html`<span class="faint">${names.data.pagination?.totalRecords ?? names.data.dags.length}
+        </span>`}</h2>
+      ${whenLoaded(names, "DAGs", ({ dags }) => (dags.length ? html`<ul class="plain">
+          ${dags.map(({ fileName, dag }) => html`<li key=${fileName}>
+            <a class="wide-text" href=${href(["dags", fileName])}><${Marked} text=${dag.name} of=${text} />
+            </a> <span class="faint">${dag.description}</span></li>`)}
+            </ul>` : html`<p class="faint">No DAG has that in its name.</p>`))}
     </section>
-    <section aria-label="Definitions"><h2>Definitions ${definitions.data && html`<span class="faint">${plural(definitions.data.results.length, "DAG")}</span>`}</h2>
-      <${Loaded} from=${definitions} what="definitions">${({ results, errors: problems }) => html`
+    <section aria-label="Definitions">
+      <h2>Definitions ${definitions.data && html`<span class="faint">${plural(definitions.data.results.length, "DAG")}
+        </span>`}</h2>
+      ${whenLoaded(definitions, "definitions", ({ results, errors: problems }) => html`
         ${problems.map((problem) => html`<${Failure} key=${problem} error=${{ message: problem }} />`)}
-        ${results.length ? results.map((result) => html`<${Definition} key=${result.name} result=${result} text=${text} />`) : html`<p class="faint">No definition has a line like that.</p>`}`}<//>
+        ${results.length ? results.map((result) => html`<${Definition} key=${result.name} result=${result}
+          text=${text} />`) : html`<p class="faint">No definition has a line like that.</p>`}`)}
     </section>
     <section aria-label="Runs by error"><h2>Runs that failed with it</h2>
-      <${Loaded} from=${errors} what="runs">${({ dagRuns }) => (dagRuns.length
-        ? html`<table class="stack"><tbody>${dagRuns.map((run) => html`<tr key=${run.dagRunId}><td><a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}</a></td><td><${Status} of=${run.status} /></td><td><${Time} at=${run.startedAt} /></td></tr>`)}</tbody></table>
+      ${whenLoaded(errors, "runs", ({ dagRuns }) => (dagRuns.length
+        ? html`<table class="stack">
+          <tbody>
+            ${dagRuns.map((run) => html`<tr key=${run.dagRunId}>
+              <td><a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}</a></td>
+              <td><${Status} of=${run.status} /></td><td><${Time} at=${run.startedAt} /></td></tr>`)}</tbody></table>
             <p><a href=${href("/dag-runs", { error: text })}>All runs with this error</a></p>`
-        : html`<p class="faint">No run failed with that text.</p>`)}<//>
+        : html`<p class="faint">No run failed with that text.</p>`))}
     </section>`;
 }
 
+/** @param {{ result: Api.SearchResultItem, text: string }} props */
 function Definition({ result, text }) {
-  return html`<article class="card found"><h3><a class="wide-text" href=${href(["dags", result.name, "spec"], { line: result.matches[0]?.lineNumber })}>${result.dag.name}</a></h3>
-    ${merged(result.matches).map((match) => html`<pre key=${match.lineNumber} tabindex="0">${match.line.split("\n").map((line, index) => html`<a class="faint number" href=${href(["dags", result.name, "spec"], { line: match.startLine + index })} aria-label=${`Open line ${match.startLine + index} of ${result.dag.name}`}>${String(match.startLine + index).padStart(4)}</a>  <${Marked} text=${line} of=${text} />${"\n"}`)}</pre>`)}
+  return html`<article class="card found">
+    <h3><a class="wide-text" href=${href(["dags", result.name, "spec"], { line: result.matches[0]?.lineNumber })}>
+        ${result.dag.name}</a></h3>
+    ${merged(result.matches).map((match) => html`<pre key=${match.lineNumber} tabindex="0">
+      ${match.line.split("\n").map((line, index) => html`<a class="faint number"
+        href=${href(["dags", result.name, "spec"], { line: match.startLine + index })}
+        aria-label=${`Open line ${match.startLine + index} of ${result.dag.name}`}>
+        ${String(match.startLine + index).padStart(4)}</a>  <${Marked} text=${line} of=${text} />${"\n"}`)}</pre>`)}
   </article>`;
 }
 
-/** Matches whose lines overlap are one piece of the text. */
+/**
+ * Matches whose lines overlap are one piece of the text.
+ * @param {Api.SearchDAGsMatchItem[]} matches
+ */
 function merged(matches) {
+  /** @type {Api.SearchDAGsMatchItem[]} */
   const pieces = [];
   for (const match of [...matches].sort((one, other) => one.startLine - other.startLine)) {
     const last = pieces.at(-1);
     const lines = match.line.split("\n");
-    const end = last && last.startLine + last.line.split("\n").length;
+    const end = last ? last.startLine + last.line.split("\n").length : 0;
     if (last && match.startLine <= end) last.line = [last.line, ...lines.slice(end - match.startLine)].join("\n");
     else pieces.push({ ...match });
   }
   return pieces;
 }
 
+/** @param {{ text: string, of: string }} props */
 function Marked({ text, of }) {
   const at = text.toLowerCase().indexOf(of.toLowerCase());
   if (at < 0) return text;

@@ -1,14 +1,14 @@
 // How the server and its machine do.
 
 import { html } from "../vendor/core.js";
-import { facts } from "../lib/facts.js";
-import { useLoad } from "../lib/load.js";
+import { facts } from "../lib/config.js";
+import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { hasUsers, may } from "../lib/session.js";
 import { roughly } from "../lib/format.js";
 import { useTitle } from "../lib/title.js";
 import { Chart } from "../parts/chart.js";
-import { Empty, Loaded } from "../parts/basic.js";
+import { Empty, whenLoaded } from "../parts/basic.js";
 import { Doctor } from "../parts/doctor.js";
 import { Retention } from "../parts/retention.js";
 
@@ -17,6 +17,7 @@ const SPANS = [
   ["6h", "last 6 hours"],
   ["24h", "last day"],
 ];
+/** @type {["cpu" | "memory" | "disk" | "load", title: string, unit: string, most: number | undefined][]} */
 const SERIES = [
   ["cpu", "Processor", " %", 100],
   ["memory", "Memory", " %", 100],
@@ -27,19 +28,27 @@ const SERIES = [
 export default function System() {
   useTitle("System");
   const span = query.value.get("span") ?? "1h";
-  const health = useLoad("health");
-  const history = useLoad("services/resources/history", { duration: span });
+  const health = useApi("health");
+  const history = useApi("services/resources/history", { duration: span });
   return html`<h1>System</h1>
-    <${Loaded} from=${health} what="health">${(state) => html`<dl class="facts card">
+    ${whenLoaded(health, "health", (state) => html`<dl class="facts card">
       <dt>State</dt><dd class=${state.status === "healthy" ? "good" : "bad"}>${state.status}</dd>
-      <dt>Version</dt><dd>${state.version}</dd><dt>Up for</dt><dd>${roughly(state.uptime)}</dd><dt>Time zone</dt><dd>${facts.zone}</dd></dl>`}<//>
+      <dt>Version</dt><dd>${state.version}</dd><dt>Up for</dt><dd>${roughly(state.uptime)}</dd><dt>Time zone</dt>
+      <dd>${facts.zone}</dd></dl>`)}
     ${hasUsers && html`<p><a href=${href("/account")}>Your tokens</a></p>`}
     <div class="row"><h2>Machine</h2><span class="grow"></span>
-      <label class="inline">Span<select value=${span} onChange=${(event) => setQuery({ span: event.target.value })}>${SPANS.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}</select></label></div>
-    <${Loaded} from=${history} what="load of the machine">${(series) =>
+      <label class="inline">
+        Span<select value=${span}
+          onChange=${(/** @type {SelectChange} */ event) => setQuery({ span: event.target.value })}>
+          ${SPANS.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}</select></label>
+          </div>
+    ${whenLoaded(history, "load of the machine", (series) =>
       SERIES.some(([name]) => series[name]?.length)
-        ? html`<div class="charts">${SERIES.map(([name, title, unit, most]) => series[name]?.length > 0 && html`<${Chart} key=${`${name} ${span}`} title=${title} points=${series[name]} unit=${unit} most=${most} />`)}</div>`
-        : html`<${Empty} title="No samples yet"><p>The first ones come a few seconds after the server's start.</p><//>`}<//>
+        ? html`<div class="charts">
+          ${SERIES.map(([name, title, unit, most]) => (series[name] ?? []).length > 0 && html`<${Chart}
+            key=${`${name} ${span}`} title=${title} points=${series[name]} unit=${unit} most=${most} />`)}</div>`
+        : html`<${Empty} title="No samples yet"><p>The first ones come a few seconds after the server's start.</p>
+        <//>`)}
     <${Retention} />
     ${may("admin") && html`<${Doctor} />`}`;
 }

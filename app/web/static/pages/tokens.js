@@ -6,5 +6,7 @@ import { TokenList } from "../parts/tokenlist.js";
 
 export default function Tokens() {
   useTitle("Tokens");
-  return html`<h1>Tokens</h1>${hasUsers ? html`<${TokenList} />` : html`<${Empty} title="There are no users, so no personal tokens"><p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`}`;
+  return html`<h1>Tokens</h1>${hasUsers ? html`<${TokenList} />` : html`<${Empty}
+    title="There are no users, so no personal tokens">
+    <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`}`;
 }

@@ -1,14 +1,17 @@
 // Who can log in, and what they may do.
 
 import { html, useState } from "../vendor/core.js";
-import { ask, post } from "../lib/api.js";
-import { useLoad } from "../lib/load.js";
+import { patch, post, remove } from "../lib/api.js";
+import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { hasUsers, may, user as me } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { Act, Confirm, Empty, Loaded, Time } from "../parts/basic.js";
+import { ActionButton, Confirm, Empty, whenLoaded, Time } from "../parts/basic.js";
 import { FormDialog, NewPassword } from "../parts/form.js";
 
+/** @typedef {{ kind: "new" } | { kind: "edit" | "reset" | "remove", one: Api.User }} Asked */
+
+/** @type {[name: Api.Role, what: string][]} */
 const ROLES = [
   ["viewer", "sees everything, changes nothing"],
   ["operator", "starts, stops and retries runs"],
@@ -18,44 +21,63 @@ const ROLES = [
 
 export default function Users() {
   useTitle("Users");
-  const list = useLoad(hasUsers && may("admin") ? "users" : null);
-  const [asked, setAsked] = useState(null);
+  const list = useApi(hasUsers && may("admin") ? "users" : null);
+  const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
   if (!hasUsers) {
-    return html`<h1>Users</h1><${Empty} title="Users are not managed here"><p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
+    return html`<h1>Users</h1><${Empty} title="Users are not managed here">
+      <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
   }
-  if (!may("admin")) return html`<h1>Users</h1><${Empty} title="Only admins see the users"><p><a href=${href("/account")}>Your own account</a></p><//>`;
+  if (!may("admin")) return html`<h1>Users</h1><${Empty} title="Only admins see the users">
+    <p><a href=${href("/account")}>Your own account</a></p><//>`;
   const close = () => setAsked(null);
-  return html`<div class="row"><h1>Users</h1><span class="grow"></span><${Act} right="admin" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add user<//></div>
-    <${Loaded} from=${list} what="users">${({ users }) => html`<div class="scroll"><table class="stack">
-      <thead><tr><th>Name</th><th>Role</th><th>Added</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
+  return html`<div class="row"><h1>Users</h1><span class="grow"></span>
+    <${ActionButton} right="admin" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add user<//></div>
+    ${whenLoaded(list, "users", ({ users }) => html`<div class="scroll"><table class="stack">
+      <thead><tr><th>Name</th><th>Role</th><th>Added</th><th><span class="visually-hidden">Actions</span></th></tr>
+      </thead>
       <tbody>${users.map((one) => html`<tr key=${one.id}>
         <td class="wide-text">${one.username}${one.id === me.value?.id && html` <span class="tag">you</span>`}</td>
         <td>${one.role}</td>
         <td data-label="added"><${Time} at=${one.createdAt} /></td>
         <td class="actions">
-          <${Act} right="admin" aria-label=${`Edit ${one.username}`} onClick=${() => setAsked({ kind: "edit", one })}>Edit<//>
-          <${Act} right="admin" aria-label=${`Reset the password of ${one.username}`} onClick=${() => setAsked({ kind: "reset", one })}>Reset password<//>
-          <${Act} right="admin" class="danger" aria-label=${`Remove ${one.username}`} onClick=${() => setAsked({ kind: "remove", one })}>Remove<//>
+          <${ActionButton} right="admin" aria-label=${`Edit ${one.username}`}
+            onClick=${() => setAsked({ kind: "edit", one })}>
+            Edit<//>
+          <${ActionButton} right="admin" aria-label=${`Reset the password of ${one.username}`}
+            onClick=${() => setAsked({ kind: "reset", one })}>Reset password<//>
+          <${ActionButton} right="admin" class="danger" aria-label=${`Remove ${one.username}`}
+            onClick=${() => setAsked({ kind: "remove", one })}>Remove<//>
         </td>
-      </tr>`)}</tbody></table></div>`}<//>
-    ${asked?.kind === "new" && html`<${FormDialog} title="Add a user" action="Add" onClose=${close} onSave=${async ({ username, role, newPassword }) => {
-      await post("users", { username, role, password: newPassword });
+      </tr>`)}</tbody></table></div>`)}
+    ${asked?.kind === "new" && html`<${FormDialog} title="Add a user" action="Add" onClose=${close}
+      onSave=${async (/** @type {Fields} */ { username, role, newPassword }) => {
+      await post("users", { username, role: /** @type {Api.Role} */ (role), password: newPassword });
       await list.reload();
-    }}><label>Name<input name="username" autocomplete="off" required maxlength="64" /></label><${RoleChoice} /><${NewPassword} label="Password" /><//>`}
-    ${asked?.kind === "edit" && html`<${FormDialog} title=${`Edit ${asked.one.username}`} action="Save" onClose=${close} onSave=${async (body) => {
-      await ask(["users", asked.one.id], { method: "PATCH", body });
+    }}><label>Name<input name="username" autocomplete="off" required maxlength="64" /></label><${RoleChoice} />
+    <${NewPassword} label="Password" /><//>`}
+    ${asked?.kind === "edit" && html`<${FormDialog} title=${`Edit ${asked.one.username}`} action="Save" onClose=${close}
+      onSave=${async (/** @type {Fields} */ { username, role }) => {
+      await patch(["users", asked.one.id], { username, role: /** @type {Api.Role} */ (role) });
       await list.reload();
-    }}><label>Name<input name="username" value=${asked.one.username} required maxlength="64" /></label><${RoleChoice} chosen=${asked.one.role} /><//>`}
-    ${asked?.kind === "reset" && html`<${FormDialog} title=${`Reset the password of ${asked.one.username}`} action="Reset" onClose=${close}
-      onSave=${({ newPassword }) => post(["users", asked.one.id, "reset-password"], { newPassword })}><p>All their logins and tokens become void.</p><${NewPassword} /><//>`}
-    ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove ${asked.one.username}?`} action="Remove the user" onClose=${close} onConfirm=${async () => {
-      await ask(["users", asked.one.id], { method: "DELETE" });
+    }}><label>Name<input name="username" value=${asked.one.username} required maxlength="64" /></label>
+    <${RoleChoice} chosen=${asked.one.role} /><//>`}
+    ${asked?.kind === "reset" && html`<${FormDialog} title=${`Reset the password of ${asked.one.username}`}
+      action="Reset" onClose=${close}
+      onSave=${(/** @type {Fields} */ { newPassword }) =>
+        post(["users", asked.one.id, "reset-password"], { newPassword })}>
+      <p>All their logins and tokens become void.</p><${NewPassword} /><//>`}
+    ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove ${asked.one.username}?`} action="Remove the user"
+      onClose=${close} onConfirm=${async () => {
+      await remove(["users", asked.one.id]);
       await list.reload();
     }}><p>They are logged out at once, and their tokens are void. What they did stays in the audit.</p><//>`}`;
 }
 
+/** @param {{ chosen?: Api.Role }} props */
 function RoleChoice({ chosen = "viewer" }) {
   return html`<fieldset><legend>Role</legend>
-    ${ROLES.map(([name, what]) => html`<label class="inline" key=${name}><input type="radio" name="role" value=${name} checked=${name === chosen} />${name}<span class="faint">${what}</span></label><br />`)}
+    ${ROLES.map(([name, what]) => html`<label class="inline" key=${name}>
+      <input type="radio" name="role" value=${name} checked=${name === chosen} />${name}<span class="faint">${what}
+      </span></label><br />`)}
   </fieldset>`;
 }

@@ -1,16 +1,26 @@
 // Who does the work: servers, schedulers, and workers on other machines with what they are at.
 
 import { html } from "../vendor/core.js";
-import { useLoad } from "../lib/load.js";
+import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Loaded, Time } from "../parts/basic.js";
+import { Empty, whenLoaded, Time } from "../parts/basic.js";
 import { Icon } from "../parts/icon.js";
 
-const SIGNS = { healthy: ["check", "good"], warning: ["wait", "wait"], unhealthy: ["cross", "bad"], active: ["check", "good"], inactive: ["square", "off"], unknown: ["unknown", "off"] };
+/** @type {Record<string, [icon: string, tone: string]>} */
+const SIGNS = {
+  healthy: ["check", "good"],
+  warning: ["wait", "wait"],
+  unhealthy: ["cross", "bad"],
+  active: ["check", "good"],
+  inactive: ["square", "off"],
+  unknown: ["unknown", "off"],
+};
+/** @type {Concerns} */
 const onRun = (change) => change.kind === "run";
 
+/** @param {{ of: string }} props */
 function Health({ of }) {
   const [icon, tone] = SIGNS[of] ?? SIGNS.unknown;
   return html`<span class="status ${tone}"><${Icon} name=${icon} />${of}</span>`;
@@ -18,37 +28,56 @@ function Health({ of }) {
 
 export default function Workers() {
   useTitle("Workers");
-  const workers = useLoad("workers", {}, onRun);
-  const schedulers = useLoad("services/scheduler");
-  const servers = useLoad("services/coordinator");
+  const workers = useApi("workers", {}, onRun);
+  const schedulers = useApi("services/scheduler");
+  const servers = useApi("services/coordinator");
   return html`<h1>Workers</h1>
-    <${Loaded} from=${workers} what="workers">${({ workers: list, errors }) => html`
+    ${whenLoaded(workers, "workers", ({ workers: list, errors }) => html`
       ${errors.map((text) => html`<p class="bad" key=${text}>${text}</p>`)}
-      ${list.length ? html`<div class="cards">${list.map((worker) => html`<${Worker} key=${worker.id} worker=${worker} />`)}</div>` : html`<${Empty} title="No workers"><p>Runs are carried out by the servers themselves. Start one on another machine with <code>dagbook worker --label NAME=VALUE</code>; it needs PostgreSQL.</p><//>`}`}<//>
-    <${Loaded} from=${servers} what="servers">${({ coordinators: list }) => list.length > 0 && html`<h2>Servers</h2><${Instances} list=${list} />`}<//>
+      ${list.length ? html`<div class="cards">
+        ${list.map((worker) => html`<${Worker} key=${worker.id} worker=${worker} />`)}
+        </div>` : html`<${Empty} title="No workers">
+          <p>Runs are carried out by the servers themselves. Start one on another machine with <code>
+              dagbook worker --label NAME=VALUE</code>; it needs PostgreSQL.</p><//>`}`)}
+    ${whenLoaded(servers, "servers", ({ coordinators: list }) => list.length > 0 && html`<h2>Servers</h2><${Instances}
+      list=${list} />`)}
     <h2>Servers that schedule</h2>
-    <${Loaded} from=${schedulers} what="schedulers">${({ schedulers: list }) =>
+    ${whenLoaded(schedulers, "schedulers", ({ schedulers: list }) =>
       list.length
         ? html`<${Instances} list=${list} />`
-        : html`<${Empty} title="Nobody schedules"><p>Schedules start nothing until a server with <code>scheduler_enabled</code> runs.</p><//>`}<//>`;
+        : html`<${Empty} title="Nobody schedules">
+          <p>Schedules start nothing until a server with <code>scheduler_enabled</code> runs.</p><//>`)}`;
 }
 
+/** @param {{ list: Api.CoordinatorInstance[] }} props */
 function Instances({ list }) {
-  return html`<div class="scroll"><table class="stack"><thead><tr><th>Host</th><th>State</th><th>Since</th><th>Id</th></tr></thead><tbody>
-    ${list.map((one) => html`<tr key=${one.instanceId}><td>${one.host}</td><td><${Health} of=${one.status} /></td><td data-label="since"><${Time} at=${one.startedAt} /></td><td><code>${one.instanceId}</code></td></tr>`)}</tbody></table></div>`;
+  return html`<div class="scroll">
+    <table class="stack"><thead><tr><th>Host</th><th>State</th><th>Since</th><th>Id</th></tr></thead><tbody>
+    ${list.map((one) => html`<tr key=${one.instanceId}><td>${one.host}</td><td><${Health} of=${one.status} /></td>
+      <td data-label="since"><${Time} at=${one.startedAt} /></td><td><code>${one.instanceId}</code></td></tr>`)}</tbody>
+      </table></div>`;
 }
 
+/** @param {{ worker: Api.Worker }} props */
 function Worker({ worker }) {
   const labels = Object.entries(worker.labels);
   return html`<article class="card">
-    <div class="row"><h2 class="wide-text">${worker.id}</h2><span class="grow"></span><${Health} of=${worker.healthStatus} /></div>
-    <p>${labels.length ? labels.map(([name, value]) => html`<span class="tag" key=${name}>${name}=${value}</span> `) : html`<span class="faint">no labels</span>`}</p>
-    <dl class="facts"><dt>Busy</dt><dd>${worker.busyPollers} of ${worker.totalPollers}</dd><dt>Last heard of</dt><dd><${Time} at=${worker.lastHeartbeatAt} /></dd></dl>
-    <ul class="plain">${worker.runningTasks.map((task) => html`<li key=${task.dagRunId}><a href=${href(pageOf(taskAddress(task)))}>${task.dagName}</a> <span class="faint">since <${Time} at=${task.startedAt} /></span></li>`)}</ul>
+    <div class="row"><h2 class="wide-text">${worker.id}</h2><span class="grow"></span>
+      <${Health} of=${worker.healthStatus} /></div>
+    <p>${labels.length ? labels.map(([name, value]) => html`<span class="tag" key=${name}>${name}=${value}
+      </span> `) : html`<span class="faint">no labels</span>`}</p>
+    <dl class="facts"><dt>Busy</dt><dd>${worker.busyPollers} of ${worker.totalPollers}</dd><dt>Last heard of</dt>
+      <dd><${Time} at=${worker.lastHeartbeatAt} /></dd></dl>
+    <ul class="plain">
+      ${worker.runningTasks.map((task) => html`<li key=${task.dagRunId}>
+        <a href=${href(pageOf(taskAddress(task)))}>${task.dagName}
+        </a> <span class="faint">since <${Time} at=${task.startedAt} /></span></li>`)}</ul>
   </article>`;
 }
 
+/** @param {Api.RunningTask} task */
 function taskAddress(task) {
-  const below = task.rootDagRunId && task.rootDagRunId !== task.dagRunId;
-  return below ? { name: task.rootDagRunName, runId: task.rootDagRunId, subRunId: task.dagRunId } : { name: task.dagName, runId: task.dagRunId };
+  const { dagName: name, dagRunId: runId, rootDagRunName: rootName, rootDagRunId: rootId } = task;
+  const below = rootName && rootId && rootId !== runId;
+  return below ? { name: rootName, runId: rootId, subRunId: runId } : { name, runId };
 }

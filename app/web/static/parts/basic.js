@@ -1,20 +1,27 @@
 // Small pieces that every page is made of.
 
 import { html, useEffect, useId, useRef, useState } from "../vendor/core.js";
+import { HTTP, asError } from "../lib/api.js";
 import { ago, between, duration, exact, instant, short } from "../lib/format.js";
-import { useNow } from "../lib/now.js";
+import { useNow } from "../lib/use-now.js";
 import { may, whyNot } from "../lib/session.js";
 import { nodeStatus, runStatus } from "../lib/status.js";
 import { copyText } from "../lib/clipboard.js";
 import { Icon } from "./icon.js";
 
-/** A status as icon and word. */
+/**
+ * A status as icon and word.
+ * @param {{ of: number | undefined, node?: boolean }} props
+ */
 export function Status({ of, node = false }) {
   const { word, icon, tone } = node ? nodeStatus(of) : runStatus(of);
   return html`<span class="status ${tone}"><${Icon} name=${icon} />${word}</span>`;
 }
 
-/** A time in words, with the exact one on hover; nothing where there is none. */
+/**
+ * A time in words, with the exact one on hover; nothing where there is none.
+ * @param {{ at: string | null | undefined, zone?: string, words?: boolean }} props
+ */
 export function Time({ at, zone, words = true }) {
   const now = useNow(15);
   const time = instant(at);
@@ -24,18 +31,27 @@ export function Time({ at, zone, words = true }) {
   </time>`;
 }
 
-/** How long something took, or takes so far. */
+/**
+ * How long something took, or takes so far.
+ * @param {{ from?: string, to?: string, active?: boolean }} props
+ */
 export function Duration({ from, to, active = false }) {
   const now = useNow(1, active);
   return html`<span class="number">${duration(between(from, active ? null : to, now))}</span>`;
 }
 
-/** A text that may be long: cut to the room there is, whole on hover. */
-export function Cut({ text, class: more = "" }) {
+/**
+ * A text that may be long: cut to the room there is, whole on hover.
+ * @param {{ text: string, class?: string }} props
+ */
+export function Truncated({ text, class: more = "" }) {
   return html`<div class=${`cut ${more}`} title=${text}>${text}</div>`;
 }
 
-/** A short id that can be copied whole, and leads to a page when it has one. */
+/**
+ * A short id that can be copied whole, and leads to a page when it has one.
+ * @param {{ of: string, page?: string }} props
+ */
 export function Id({ of, page }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
@@ -43,89 +59,139 @@ export function Id({ of, page }) {
     setCopied(true);
     setTimeout(() => setCopied(false), 1500);
   };
-  return html`<span class="id">${page ? html`<a href=${page}><code title=${of}>${short(of)}</code></a>` : html`<code title=${of}>${short(of)}</code>`}
-    <button type="button" class="quiet" title="Copy the whole id" aria-label=${`Copy id ${of}`} onClick=${copy}><${Icon} name=${copied ? "check" : "copy"} /></button>
+  return html`<span class="id">${page ? html`<a href=${page}><code title=${of}>${short(of)}</code>
+    </a>` : html`<code title=${of}>${short(of)}</code>`}
+    <button type="button" class="quiet" title="Copy the whole id" aria-label=${`Copy id ${of}`} onClick=${copy}>
+      <${Icon} name=${copied ? "check" : "copy"} /></button>
   </span>`;
 }
 
-/** What to see where there is nothing yet, and what to do next. */
+/**
+ * What to see where there is nothing yet, and what to do next.
+ * @param {{ title: string, children?: Children }} props
+ */
 export function Empty({ title, children }) {
   return html`<div class="empty"><h2>${title}</h2><div>${children}</div></div>`;
 }
 
+/** @type {Record<number, string>} */
 const WRONG = {
-  0: "No answer",
-  401: "Not logged in",
-  403: "Not allowed",
-  404: "Not found",
-  409: "Not possible now",
-  412: "Somebody was faster",
-  413: "Too large",
-  429: "Too often",
+  [HTTP.UNREACHABLE]: "No answer",
+  [HTTP.UNAUTHORIZED]: "Not logged in",
+  [HTTP.FORBIDDEN]: "Not allowed",
+  [HTTP.NOT_FOUND]: "Not found",
+  [HTTP.CONFLICT]: "Not possible now",
+  [HTTP.PRECONDITION_FAILED]: "Somebody was faster",
+  [HTTP.CONTENT_TOO_LARGE]: "Too large",
+  [HTTP.TOO_MANY_REQUESTS]: "Too often",
 };
 
-/** What went wrong, in the server's words, and a way to try again. */
+/**
+ * What went wrong, in the server's words, and a way to try again.
+ * @param {{ error: Failed, retry?: Reload }} props
+ */
 export function Failure({ error, retry }) {
   return html`<div class="failure" role="alert">
-    <strong>${WRONG[error.status] ?? (error.status >= 500 ? "The server failed" : "That did not work")}</strong>
+    <strong>
+      ${WRONG[error.status ?? NaN] ?? ((error.status ?? 0) >= HTTP.SERVER_ERROR ? "The server failed"
+        : "That did not work")}
+    </strong>
     <p>${error.message}</p>
     ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
   </div>`;
 }
 
-/** What a page shows whose DAG or run is not there: a heading, the server's words, and where to go on. */
+/**
+ * What a page shows whose DAG or run is not there: a heading, the server's words, and where to go on.
+ * @param {{ title: string, error: Failed, children?: Children }} props
+ */
 export function NotThere({ title, error, children }) {
-  return html`<h1>Not found</h1><${Empty} title=${title}><p>${error.message}. It may have been renamed or removed.</p><p>${children}</p><//>`;
+  return html`<h1>Not found</h1><${Empty} title=${title}><p>${error.message}. It may have been renamed or removed.</p>
+    <p>${children}</p><//>`;
 }
 
-/** Lines that stand for what is being loaded, shown only when it takes long enough to be noticed. */
+/**
+ * Lines that stand for what is being loaded, shown only when it takes long enough to be noticed.
+ * @param {{ what?: string }} props
+ */
 export function Loading({ what = "" }) {
   return html`<div class="loading" role="status"><span class="visually-hidden">Loading ${what}…</span></div>`;
 }
 
 /**
- * Data that were loaded by useLoad: the children get them.
- * @param missing what to show where the server knows no such thing
+ * @param {{ from: import("../lib/use-api.js").Loading<any>, what: string, missing?: ((error: Failed) => Children),
+ *   children: (data: any) => Children }} props
  */
-export function Loaded({ from, what, missing, children }) {
-  if (missing && from.error?.status === 404) return missing(from.error);
+function Loaded({ from, what, missing, children }) {
+  if (missing && from.error?.status === HTTP.NOT_FOUND) return missing(from.error);
   if (from.error && !from.data) return html`<${Failure} error=${from.error} retry=${from.reload} />`;
   if (!from.data) return html`<${Loading} what=${what} />`;
   return html`${from.error && html`<${Failure} error=${from.error} retry=${from.reload} />`}${children(from.data)}`;
 }
 
-/** A button for something that not everybody may do: it says why not. */
-export function Act({ right, children, disabled = false, title, ...rest }) {
+/**
+ * Show data once useApi has loaded them.
+ * @template T
+ * @param {import("../lib/use-api.js").Loading<T>} from
+ * @param {string} what they are, in a word
+ * @param {(data: T) => Children} show
+ * @param {(error: Failed) => Children} [missing] what shows where the server knows no such thing
+ */
+export function whenLoaded(from, what, show, missing) {
+  return html`<${Loaded} from=${from} what=${what} missing=${missing}>${show}<//>`;
+}
+
+/**
+ * A button for something that not everybody may do: it says why not.
+ * @param {{ right?: import("../lib/session.js").Right, children?: Children, disabled?: boolean, title?: string,
+ *   [attribute: string]: unknown }} props
+ */
+export function ActionButton({ right, children, disabled = false, title, ...rest }) {
   const allowed = !right || may(right);
-  return html`<button type="button" ...${rest} disabled=${disabled || !allowed} title=${allowed ? title : whyNot(right)}>
+  return html`<button type="button" ...${rest} disabled=${disabled || !allowed}
+    title=${allowed ? title : whyNot(right)}>
     ${children}
   </button>`;
 }
 
 const GONE_AFTER = 700; // milliseconds
 
-/** Focus what had it before; what was just done may take that away, as the stop of a run does with its button. */
-function giveBack(before) {
+/**
+ * Focus what had it before; what was just done may take that away, as the stop of a run does with its button.
+ * @param {Element | null} before
+ */
+function restoreFocus(before) {
   const main = document.querySelector("main");
-  (before?.isConnected && before !== document.body ? before : main)?.focus();
-  setTimeout(() => document.activeElement === document.body && main?.isConnected && main.focus({ preventScroll: true }), GONE_AFTER);
+  (before instanceof HTMLElement && before.isConnected && before !== document.body ? before : main)?.focus();
+  setTimeout(
+    () => document.activeElement === document.body && main?.isConnected && main.focus({ preventScroll: true }),
+    GONE_AFTER,
+  );
 }
 
-/** A dialog over the page; Escape and the backdrop close it, focus returns where it was. */
+/**
+ * A dialog over the page; Escape and the backdrop close it, focus returns where it was.
+ * @param {{ title: string, onClose: () => void, children?: Children, wide?: boolean }} props
+ */
 export function Dialog({ title, onClose, children, wide = false }) {
-  const element = useRef();
+  const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const name = useId();
   useEffect(() => {
     const before = document.activeElement;
-    element.current.showModal();
-    const field = element.current.querySelector(".body :is(input, select, textarea):enabled");
-    (field ?? element.current.querySelector("footer button"))?.focus();
-    return () => giveBack(before);
+    element.current?.showModal();
+    /** @type {HTMLElement | null | undefined} */
+    const field = element.current?.querySelector(".body :is(input, select, textarea):enabled");
+    /** @type {HTMLElement | null | undefined} */
+    const button = element.current?.querySelector("footer button");
+    (field ?? button)?.focus();
+    return () => restoreFocus(before);
   }, []);
-  const pressed = useRef(null);
+  const pressed = useRef(/** @type {EventTarget | null} */ (null));
   // A press that began inside, as when text is marked, is not meant for the backdrop.
-  const closeOutside = (event) => event.target === element.current && pressed.current === element.current && onClose();
-  return html`<dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby=${name} onCancel=${onClose} onPointerDown=${(event) => (pressed.current = event.target)} onClick=${closeOutside}>
+  const closeOutside = (/** @type {Event} */ event) =>
+    event.target === element.current && pressed.current === element.current && onClose();
+  return html`<dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby=${name} onCancel=${onClose}
+    onPointerDown=${(/** @type {Event} */ event) => (pressed.current = event.target)} onClick=${closeOutside}>
     <header>
       <h2 id=${name}>${title}</h2>
       <button type="button" class="quiet" aria-label="Close" onClick=${onClose}><${Icon} name="close" /></button>
@@ -136,13 +202,15 @@ export function Dialog({ title, onClose, children, wide = false }) {
 
 /**
  * Ask before something that cannot be undone.
- * @param typed a name that has to be typed first, for what destroys much
+ * `typed` has to be typed first, for what destroys much.
+ * @param {{ title: string, children?: Children, action: string, onConfirm: () => unknown, onClose: () => void,
+ *   typed?: string | null, danger?: boolean }} props
  */
 export function Confirm({ title, children, action, onConfirm, onClose, typed, danger = true }) {
   const [text, setText] = useState("");
-  const [failure, setFailure] = useState(null);
+  const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
   const [busy, setBusy] = useState(false);
-  const submit = async (event) => {
+  const submit = async (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     setBusy(true);
     setFailure(null);
@@ -150,7 +218,7 @@ export function Confirm({ title, children, action, onConfirm, onClose, typed, da
       await onConfirm();
       onClose();
     } catch (error) {
-      setFailure(error);
+      setFailure(asError(error));
       setBusy(false);
     }
   };
@@ -159,30 +227,42 @@ export function Confirm({ title, children, action, onConfirm, onClose, typed, da
       <div class="body">
         ${children}
         ${typed && html`<label><span>Type <code>${typed}</code> to go on</span>
-          <input value=${text} onInput=${(event) => setText(event.target.value)} autocomplete="off" /></label>`}
+          <input value=${text} onInput=${(/** @type {InputChange} */ event) => setText(event.target.value)}
+            autocomplete="off" /></label>`}
       </div>
       <footer>
         ${failure && html`<${Failure} error=${failure} />`}
         <button type="button" onClick=${onClose}>Cancel</button>
-        <button type="submit" class=${danger ? "danger" : "primary"} disabled=${busy || (typed && text !== typed)}>${action}</button>
+        <button type="submit" class=${danger ? "danger" : "primary"} disabled=${busy || (typed && text !== typed)}>
+          ${action}</button>
       </footer>
     </form>
   <//>`;
 }
 
-/** Switches between views of one thing; arrow keys move. */
+/** @type {Record<string, number>} */
+const STEPS = { ArrowRight: 1, ArrowLeft: -1 };
+
+/**
+ * Switches between views of one thing; arrow keys move.
+ * @param {{ label: string, tabs: { id: string, title: string }[], chosen: string,
+ *   onChoose: (name: string) => void }} props
+ */
 export function Tabs({ label, tabs, chosen, onChoose }) {
-  const move = (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  const move = (/** @type {Targeted<KeyboardEvent, HTMLElement>} */ event) => {
+    const step = STEPS[event.key];
     if (!step) return;
     event.preventDefault();
     const at = tabs.findIndex(({ id }) => id === chosen);
     const next = tabs[(at + step + tabs.length) % tabs.length];
     onChoose(next.id);
-    event.currentTarget.querySelector(`[data-tab="${next.id}"]`)?.focus();
+    /** @type {HTMLElement | null} */
+    const tab = event.currentTarget.querySelector(`[data-tab="${next.id}"]`);
+    tab?.focus();
   };
   return html`<div class="tabs" role="tablist" aria-label=${label} onKeyDown=${move}>
     ${tabs.map(({ id, title }) => html`<button type="button" role="tab" data-tab=${id} key=${id}
-      aria-selected=${id === chosen} tabindex=${id === chosen ? 0 : -1} onClick=${() => onChoose(id)}>${title}</button>`)}
+      aria-selected=${id === chosen} tabindex=${id === chosen ? 0 : -1} onClick=${() => onChoose(id)}>${title}
+      </button>`)}
   </div>`;
 }

@@ -4,7 +4,11 @@ import { html, useEffect, useRef } from "../vendor/core.js";
 
 const SHORTEST = 60; // seconds, so that a single point has an axis around it
 
-/** A variable of the style sheet as a canvas takes it: the colour of the theme that counts. */
+/**
+ * A variable of the style sheet as a canvas takes it: the colour of the theme that counts.
+ * @param {HTMLElement} element
+ * @param {string} name
+ */
 function colour(element, name) {
   element.style.color = `var(${name})`;
   const { color } = getComputedStyle(element);
@@ -12,38 +16,59 @@ function colour(element, name) {
   return color;
 }
 
-/** A tick of the axis, as exact as the ticks are far apart. */
+/**
+ * A tick of the axis, as exact as the ticks are far apart.
+ * @param {number} tick
+ * @param {number} step
+ */
 function timeText(tick, step) {
+  /** @type {Intl.DateTimeFormatOptions} */
   const options = step < 60 ? { second: "2-digit" } : {};
-  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...options }).format(new Date(tick * 1000));
+  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...options }).format(
+    new Date(tick * 1000),
+  );
 }
 
-/** @param points [{timestamp, value}] in seconds; @param unit written behind the values */
+/**
+ * `unit` is written behind the values.
+ * @param {{ title: string, points: Api.MetricPoint[], unit?: string, most?: number }} props
+ */
 export function Chart({ title, points, unit = "", most }) {
-  const element = useRef();
-  const chart = useRef(null);
+  const element = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const chart = useRef(/** @type {import("../vendor/chart.js").uPlot | null} */ (null));
+  /** @type {[number[], number[]]} */
   const data = [points.map(({ timestamp }) => timestamp), points.map(({ value }) => value)];
   useEffect(() => {
     let gone = false;
+    /** @type {ResizeObserver | null} */
     let observer = null;
     import("../vendor/chart.js").then(({ uPlot }) => {
-      if (gone || !element.current) return; // the page was left meanwhile
-      const [ink, line, accent, soft] = ["--faint", "--line", "--accent", "--accent-soft"].map((name) => colour(element.current, name));
+      const host = element.current;
+      if (gone || !host) return; // the page was left meanwhile
+      const [ink, line, accent, soft] = ["--faint", "--line", "--accent", "--accent-soft"].map((name) =>
+        colour(host, name),
+      );
       const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
       chart.current = new uPlot(
         {
-          width: element.current.clientWidth,
+          width: host.clientWidth,
           height: 160,
           legend: { show: false },
-          scales: { x: { range: (_, from, to) => [Math.min(from, to - SHORTEST), to] }, y: { range: (_, __, highest) => [0, most ?? Math.max(1, highest * 1.1)] } },
+          scales: {
+            x: { range: (_, from, to) => [Math.min(from, to - SHORTEST), to] },
+            y: { range: (_, __, highest) => [0, most ?? Math.max(1, highest * 1.1)] },
+          },
           series: [{}, { label: title, stroke: accent, width: 1.5, fill: soft }],
-          axes: [{ ...axis, space: 90, values: (_, ticks, __, ___, step) => ticks.map((tick) => timeText(tick, step)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => `${tick}${unit}`) }],
+          axes: [
+            { ...axis, space: 90, values: (_, ticks, __, ___, step) => ticks.map((tick) => timeText(tick, step)) },
+            { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => `${tick}${unit}`) },
+          ],
         },
         data,
-        element.current,
+        host,
       );
-      observer = new ResizeObserver(() => element.current && chart.current?.setSize({ width: element.current.clientWidth, height: 160 }));
-      observer.observe(element.current);
+      observer = new ResizeObserver(() => chart.current?.setSize({ width: host.clientWidth, height: 160 }));
+      observer.observe(host);
     });
     return () => {
       gone = true;
@@ -56,5 +81,7 @@ export function Chart({ title, points, unit = "", most }) {
     chart.current?.setData(data);
   }, [points]);
   const last = points.at(-1)?.value;
-  return html`<figure class="chart"><figcaption>${title}${last !== undefined && html` <strong class="number">${last.toFixed(1)}${unit}</strong>`}</figcaption><div ref=${element}></div></figure>`;
+  return html`<figure class="chart">
+    <figcaption>${title}${last !== undefined && html` <strong class="number">${last.toFixed(1)}${unit}</strong>`}
+    </figcaption><div ref=${element}></div></figure>`;
 }

@@ -3,18 +3,29 @@
 import { html } from "../vendor/core.js";
 import { Time } from "./basic.js";
 
-/** @param draft {text, etag, at}; @param etag of the revision that is shown now */
+/**
+ * `etag` is that of the revision that is shown now.
+ * @param {{ draft: import("../lib/drafts.js").Draft, etag: string | null, onTake: () => void,
+ *   onDrop: () => void }} props
+ */
 export function DraftOffer({ draft, etag, onTake, onDrop }) {
   return html`<div class="draft" role="status">
     <p>You typed a text here <${Time} at=${draft.at} /> and did not save it.
       ${draft.etag !== etag && html` <strong class="wait">Another revision was saved since.</strong>`}</p>
-    <div class="row"><button type="button" class="primary" onClick=${onTake}>Go on with it</button><button type="button" onClick=${onDrop}>Throw it away</button></div>
+    <div class="row"><button type="button" class="primary" onClick=${onTake}>Go on with it</button>
+      <button type="button" onClick=${onDrop}>Throw it away</button></div>
   </div>`;
 }
 
-/** When the text would start a DAG. */
+/**
+ * When the text would start a DAG.
+ * @param {{ starts: Api.NextStart[] | undefined }} props
+ */
 export function NextOfText({ starts }) {
   if (!starts?.length) return null;
   return html`<section aria-label="Next starts of this text"><h2>It would start</h2>
-    <ul class="plain">${starts.map(({ at, expression }) => html`<li key=${at}><${Time} at=${at} /> <span class="faint"><${Time} at=${at} words=${false} /> · <code>${expression}</code></span></li>`)}</ul></section>`;
+    <ul class="plain">
+      ${starts.map(({ at, expression }) => html`<li key=${at}>
+        <${Time} at=${at} /> <span class="faint"><${Time} at=${at} words=${false} /> · <code>${expression}</code></span>
+        </li>`)}</ul></section>`;
 }

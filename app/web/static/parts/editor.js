@@ -4,23 +4,34 @@ import { html, useEffect, useRef } from "../vendor/core.js";
 import { get } from "../lib/api.js";
 import { pathAt, propertiesAt } from "../lib/schema.js";
 
+/** @typedef {typeof import("../vendor/editor.js")} Library */
+/** @typedef {import("../vendor/editor.js").EditorView} EditorView */
+/** @typedef {import("../lib/schema.js").Schema} Schema */
+/** @typedef {NonNullable<NonNullable<Parameters<Library["autocompletion"]>[0]>["override"]>[number]} Completer */
+/** @typedef {{ line: number, column?: number }} Place */
+/** @typedef {Place & { message: string }} Problem */
+/** @typedef {{ library: Library, view: EditorView }} Opened */
+
+/** @type {Promise<Schema | null> | null} */
 let schema = null;
 const loadSchema = () => (schema ??= get("schemas/dag").catch(() => null));
 
 /**
- * @param value text at first; @param onChange called with each new text; @param problems [{line, column, message}]
- * @param place {line, column} to go to, whenever it is another object
+ * `value` is the text at first.
+ * It goes to `place` whenever that is another object.
  * A shadow root keeps the library's styles apart, and within the page's policy.
+ * @param {{ value: string, onChange: (value: string) => void, problems: Problem[], place?: Place | null,
+ *   readOnly?: boolean, label: string }} props
  */
 export function Editor({ value, onChange, problems, place = null, readOnly = false, label }) {
-  const host = useRef();
-  const editor = useRef(null);
+  const host = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const editor = useRef(/** @type {Opened | null} */ (null));
   const latest = useRef({ onChange, problems, place });
   latest.current = { onChange, problems, place };
   useEffect(() => {
     let gone = false;
     Promise.all([import("../vendor/editor.js"), loadSchema()]).then(([library, known]) => {
-      if (gone) return;
+      if (gone || !host.current) return;
       editor.current = { library, view: make(library, host.current, { value, readOnly, label, known, latest }) };
       mark(editor.current, latest.current.problems);
       goTo(editor.current, latest.current.place);
@@ -39,6 +50,12 @@ export function Editor({ value, onChange, problems, place = null, readOnly = fal
   return html`<div class="editor" ref=${host}></div>`;
 }
 
+/**
+ * @param {Library} library
+ * @param {HTMLElement} host
+ * @param {{ value: string, readOnly?: boolean, label: string, known: Schema | null,
+ *   latest: { current: { onChange: (text: string) => void } } }} options
+ */
 function make(library, host, { value, readOnly, label, known, latest }) {
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const { EditorView, EditorState, keymap } = library;
@@ -57,15 +74,25 @@ function make(library, host, { value, readOnly, label, known, latest }) {
     library.syntaxHighlighting(colours(library)),
     library.autocompletion({ override: known ? [completer(known)] : [] }),
     known ? library.hoverTooltip(explainer(known)) : [],
-    keymap.of([...library.defaultKeymap, ...library.historyKeymap, ...library.searchKeymap, ...library.foldKeymap, ...library.completionKeymap, ...library.lintKeymap]),
+    keymap.of([
+      ...library.defaultKeymap,
+      ...library.historyKeymap,
+      ...library.searchKeymap,
+      ...library.foldKeymap,
+      ...library.completionKeymap,
+      ...library.lintKeymap,
+    ]),
     EditorView.contentAttributes.of({ "aria-label": label }),
-    EditorState.readOnly.of(readOnly),
+    EditorState.readOnly.of(readOnly ?? false),
     theme(EditorView),
-    EditorView.updateListener.of((update) => update.docChanged && latest.current.onChange?.(update.state.doc.toString())),
+    EditorView.updateListener.of((update) => {
+      if (update.docChanged) latest.current.onChange(update.state.doc.toString());
+    }),
   ];
   return new EditorView({ state: EditorState.create({ doc: value, extensions }), parent: root, root });
 }
 
+/** @param {Library["EditorView"]} EditorView */
 function theme(EditorView) {
   return EditorView.theme({
     "&": { height: "100%", backgroundColor: "var(--card)", color: "var(--text)", fontSize: "13px" },
@@ -73,12 +100,20 @@ function theme(EditorView) {
     ".cm-gutters": { backgroundColor: "var(--sunk)", color: "var(--faint)", border: "0" },
     ".cm-activeLine, .cm-activeLineGutter": { backgroundColor: "color-mix(in srgb, var(--accent) 8%, transparent)" },
     ".cm-cursor": { borderLeftColor: "var(--text)" },
-    "&.cm-focused .cm-selectionBackground, .cm-selectionBackground": { backgroundColor: "color-mix(in srgb, var(--accent) 30%, transparent) !important" },
-    ".cm-tooltip": { backgroundColor: "var(--card)", color: "var(--text)", border: "1px solid var(--line)", maxWidth: "32rem" },
+    "&.cm-focused .cm-selectionBackground, .cm-selectionBackground": {
+      backgroundColor: "color-mix(in srgb, var(--accent) 30%, transparent) !important",
+    },
+    ".cm-tooltip": {
+      backgroundColor: "var(--card)",
+      color: "var(--text)",
+      border: "1px solid var(--line)",
+      maxWidth: "32rem",
+    },
     ".cm-panels": { backgroundColor: "var(--sunk)", color: "var(--text)" },
   });
 }
 
+/** @param {{ HighlightStyle: Library["HighlightStyle"], tags: Library["tags"] }} library */
 function colours({ HighlightStyle, tags }) {
   return HighlightStyle.define([
     { tag: [tags.propertyName, tags.definition(tags.propertyName)], color: "var(--link)" },
@@ -89,7 +124,11 @@ function colours({ HighlightStyle, tags }) {
   ]);
 }
 
-/** Keys that may stand where the cursor is. */
+/**
+ * Keys that may stand where the cursor is.
+ * @param {Schema} known
+ * @returns {Completer}
+ */
 function completer(known) {
   return (context) => {
     const line = context.state.doc.lineAt(context.pos);
@@ -98,14 +137,22 @@ function completer(known) {
     if (!match || (!match[2] && !context.explicit)) return null;
     const lines = context.state.doc.toString().split("\n");
     const properties = propertiesAt(known, pathAt(lines, line.number - 1, match[1].length));
-    const options = Object.entries(properties).map(([name, one]) => ({ label: name, type: "property", info: one.description, apply: `${name}: ` }));
+    const options = Object.entries(properties).map(([name, one]) => ({
+      label: name,
+      type: "property",
+      info: one.description,
+      apply: `${name}: `,
+    }));
     return { from: context.pos - match[2].length, options, validFor: /^[\w-]*$/ };
   };
 }
 
-/** What a key means, where the mouse rests on it. */
+/**
+ * What a key means, where the mouse rests on it.
+ * @param {Schema} known
+ */
 function explainer(known) {
-  return (view, position) => {
+  return (/** @type {EditorView} */ view, /** @type {number} */ position) => {
     const line = view.state.doc.lineAt(position);
     const match = /^(\s*(?:- +)*)([\w-]+)\s*:/.exec(line.text);
     if (!match || position > line.from + match[1].length + match[2].length) return null;
@@ -123,29 +170,53 @@ function explainer(known) {
   };
 }
 
+/**
+ * @param {{ library: Library, view: EditorView }} props
+ * @param {Problem[]} problems
+ */
 function mark({ library, view }, problems) {
   const { doc } = view.state;
-  const diagnostics = problems.map((problem) => ({ ...positionOf(doc, problem), severity: "error", message: problem.message }));
+  const diagnostics = problems.map((problem) => ({
+    ...positionOf(doc, problem),
+    severity: /** @type {const} */ ("error"),
+    message: problem.message,
+  }));
   view.dispatch(library.setDiagnostics(view.state, diagnostics));
 }
 
+/**
+ * @param {{ library: Library, view: EditorView }} props
+ * @param {Place | null} place
+ */
 function goTo({ library, view }, place) {
   if (!place) return;
   const at = positionOf(view.state.doc, place);
-  view.dispatch({ selection: { anchor: at.from }, effects: library.EditorView.scrollIntoView(at.from, { y: "center" }) });
+  view.dispatch({
+    selection: { anchor: at.from },
+    effects: library.EditorView.scrollIntoView(at.from, { y: "center" }),
+  });
   view.focus();
 }
 
-/** Where a line and a column are in a text, at its end when it has no such line. */
+/**
+ * Where a line and a column are in a text, at its end when it has no such line.
+ * @param {import("../vendor/editor.js").EditorState["doc"]} doc
+ * @param {{ line: number, column?: number }} place
+ */
 function positionOf(doc, { line, column = 1 }) {
   const at = doc.line(Math.min(Math.max(line, 1), doc.lines));
   return { from: Math.min(at.from + Math.max(column - 1, 0), at.to), to: at.to };
 }
 
-/** Problems as the server words them, "[3:5] steps[0].name: …", with their places. */
+/**
+ * Problems as the server words them, "[3:5] steps[0].name: …", with their places.
+ * @param {string[]} errors
+ */
 export function placesOf(errors) {
   return errors.map((text) => {
     const match = /^\[(\d+):(\d+)\] (.*)$/s.exec(text);
-    return match ? { line: Number(match[1]), column: Number(match[2]), message: match[3] } : { line: 1, column: 1, message: text };
+    return match
+      ? { line: Number(match[1]), column: Number(match[2]), message: match[3] }
+      : { line: 1, column: 1, message: text };
   });
 }

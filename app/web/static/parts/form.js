@@ -1,21 +1,32 @@
 // A form in a dialog: fields, the server's words when it refuses, and one button.
 
 import { html, useState } from "../vendor/core.js";
+import { asError } from "../lib/api.js";
 import { Dialog, Failure } from "./basic.js";
 
-/** @param onSave called with the form's values; the dialog closes when it resolves, but not to false */
+/**
+ * The values of a form's fields; it has no fields for files.
+ * @param {HTMLFormElement} form
+ */
+export const valuesOf = (form) => /** @type {Fields} */ (Object.fromEntries(new FormData(form)));
+
+/**
+ * The dialog closes when `onSave` resolves, but not to false.
+ * @param {{ title: string, action: string, onSave: (fields: Fields) => unknown, onClose: () => void,
+ *   children?: Children, wide?: boolean }} props
+ */
 export function FormDialog({ title, action, onSave, onClose, children, wide }) {
-  const [failure, setFailure] = useState(null);
+  const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
   const [busy, setBusy] = useState(false);
-  const submit = async (event) => {
+  const submit = async (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     setBusy(true);
     setFailure(null);
     try {
-      if ((await onSave(Object.fromEntries(new FormData(event.target)))) === false) setBusy(false);
+      if ((await onSave(valuesOf(event.target))) === false) setBusy(false);
       else onClose();
     } catch (error) {
-      setFailure(error);
+      setFailure(asError(error));
       setBusy(false);
     }
   };
@@ -31,11 +42,17 @@ export function FormDialog({ title, action, onSave, onClose, children, wide }) {
   <//>`;
 }
 
-/** A new password, twice, so that a slip of the finger is noticed. */
+/**
+ * A new password, twice, so that a slip of the finger is noticed.
+ * @param {{ label?: string }} props
+ */
 export function NewPassword({ label = "New password" }) {
   const [first, setFirst] = useState("");
-  const check = (event) => event.target.setCustomValidity(event.target.value === first ? "" : "The two passwords differ.");
+  const check = (/** @type {InputChange} */ event) =>
+    event.target.setCustomValidity(event.target.value === first ? "" : "The two passwords differ.");
   return html`
-    <label>${label}<input name="newPassword" type="password" autocomplete="new-password" minlength="8" required onInput=${(event) => setFirst(event.target.value)} /></label>
+    <label>${label}
+      <input name="newPassword" type="password" autocomplete="new-password" minlength="8" required
+        onInput=${(/** @type {InputChange} */ event) => setFirst(event.target.value)} /></label>
     <label>${label}, again<input type="password" autocomplete="new-password" required onInput=${check} /></label>`;
 }

@@ -2,6 +2,7 @@
 
 import { html } from "../vendor/core.js";
 
+/** @type {Record<string, string>} */
 const PATHS = {
   dashboard: "M2 9a6 6 0 0 1 12 0M8 9l3-3M2 12h12",
   runs: "M5 3l8 5-8 5z",
@@ -27,7 +28,8 @@ const PATHS = {
   skip: "M3 12c1-6 8-6 9-1M12 11l1-4M12 11l-4-1",
   arc: "M8 3a5 5 0 1 1-5 5",
   unknown: "M6 6a2 2 0 1 1 2 2v2M8 12v.5",
-  sun: "M8 5a3 3 0 1 1 0 6 3 3 0 0 1 0-6zM8 1v2M8 13v2M1 8h2M13 8h2M3 3l1.5 1.5M11.5 11.5L13 13M3 13l1.5-1.5M11.5 4.5L13 3",
+  sun: "M8 5a3 3 0 1 1 0 6 3 3 0 0 1 0-6z" +
+    "M8 1v2M8 13v2M1 8h2M13 8h2M3 3l1.5 1.5M11.5 11.5L13 13M3 13l1.5-1.5M11.5 4.5L13 3",
   moon: "M12 10A5.5 5.5 0 0 1 6 3a5.5 5.5 0 1 0 6 7z",
   more: "M3 8h.1M8 8h.1M13 8h.1",
   down: "M8 3v8M4 8l4 4 4-4M3 14h10",
@@ -39,12 +41,16 @@ const PATHS = {
   retry: "M13 8a5 5 0 1 1-1.5-3.5M13 2v3h-3",
 };
 
-/** An icon; it says nothing to a screen reader, for there is always a word beside it or a label on its button. */
+/**
+ * An icon; it says nothing to a screen reader, for there is always a word beside it or a label on its button.
+ * @param {{ name: string }} props
+ */
 export function Icon({ name }) {
   return html`<svg class="icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" focusable="false">
-    <path d=${PATHS[name] ?? PATHS.unknown} fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round" />
+    <path d=${PATHS[name] ?? PATHS.unknown} fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round"
+      stroke-linejoin="round" />
   </svg>`;
 }
 
-/** The path of an icon, for drawings of their own. */
+/** The path of an icon, for drawings of their own. @param {string} name */
 export const iconPath = (name) => PATHS[name] ?? PATHS.unknown;

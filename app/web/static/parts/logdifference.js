@@ -2,31 +2,49 @@
 
 import { html, useEffect, useMemo, useState } from "../vendor/core.js";
 import { bare } from "../lib/ansi.js";
+import { isAbort } from "../lib/api.js";
 import { ComparedLogs } from "../lib/compare.js";
 import { plural } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { pageOf, pathOf } from "../lib/runs.js";
 import { Failure, Loading } from "./basic.js";
 
-const STREAMS = ["stdout", "stderr"];
-const exactly = (one, other) => one === other;
-const butDigits = (one, other) => blank(one) === blank(other);
-const blank = (line) => bare(line).replace(/\d+/g, "0");
+/** @typedef {import("../lib/compare.js").ComparedSide} ComparedSide */
+/** @typedef {import("../lib/compare.js").ComparedLog} ComparedLog */
+/** @typedef {import("../lib/loglines.js").LogPath} LogPath */
+/** @typedef {{ found: ComparedLog | null, failure: Failed | null }} Found */
 
-/** @param row of compareSteps: a step and its node in both runs */
+/** @type {Stream[]} */
+const STREAMS = ["stdout", "stderr"];
+/** @type {import("../lib/compare.js").Same} */
+const exactly = (one, other) => one === other;
+/** @type {import("../lib/compare.js").Same} */
+const butDigits = (one, other) => blank(one) === blank(other);
+const blank = (/** @type {string} */ line) => bare(line).replace(/\d+/g, "0");
+
+/**
+ * @param {RunAddress} address
+ * @param {string} step
+ * @returns {LogPath}
+ */
+const logPathOf = (address, step) => [...pathOf(address), "steps", step, "log"];
+
+/**
+ * @param {{ addresses: [RunAddress, RunAddress], row: import("../lib/compare.js").ComparedStep }} props
+ */
 export function LogDifference({ addresses, row }) {
   const failed = row.left?.status !== row.right?.status && row.right?.error?.includes("stderr");
-  const [stream, setStream] = useState(failed ? "stderr" : "stdout");
+  const [stream, setStream] = useState(/** @type {Stream} */ (failed ? "stderr" : "stdout"));
   const [digits, setDigits] = useState(true);
-  const [state, setState] = useState({ found: null, failure: null });
+  const [state, setState] = useState(/** @type {Found} */ ({ found: null, failure: null }));
   const logs = useMemo(() => {
-    const paths = addresses.map((address) => [...pathOf(address), "steps", row.name, "log"]);
-    return new ComparedLogs(paths, stream, digits ? exactly : butDigits);
+    const [one, other] = addresses.map((address) => logPathOf(address, row.name));
+    return new ComparedLogs([one, other], stream, digits ? exactly : butDigits);
   }, [JSON.stringify(addresses), row.name, stream, digits]);
   const read = () =>
     logs.read().then(
       (found) => setState({ found, failure: null }),
-      (failure) => failure.name !== "AbortError" && setState({ found: null, failure }),
+      (failure) => !isAbort(failure) && setState({ found: null, failure }),
     );
   useEffect(() => {
     setState({ found: null, failure: null });
@@ -36,29 +54,51 @@ export function LogDifference({ addresses, row }) {
   const { found, failure } = state;
   return html`<div class="row">
       <div class="switch" role="group" aria-label="Stream">
-        ${STREAMS.map((name) => html`<button type="button" key=${name} aria-pressed=${stream === name} onClick=${() => setStream(name)}>${name}</button>`)}
+        ${STREAMS.map((name) => html`<button type="button" key=${name} aria-pressed=${stream === name}
+          onClick=${() => setStream(name)}>${name}</button>`)}
       </div>
-      <label class="inline" title="Times, dates and counters make lines differ that say the same"><input type="checkbox" checked=${!digits} onChange=${() => setDigits(!digits)} />Take all numbers for equal</label>
+      <label class="inline" title="Times, dates and counters make lines differ that say the same">
+        <input type="checkbox" checked=${!digits} onChange=${() => setDigits(!digits)} />
+        Take all numbers for equal</label>
     </div>
     ${failure && html`<${Failure} error=${failure} retry=${read} />`}
     ${!found && !failure && html`<${Loading} what="output of both runs" />`}
-    ${found && html`<p role="status">${sentence(found, stream)} ${found.over === "" && html`<button type="button" onClick=${read}>Go on</button>`}</p>`}
-    ${found?.over === "differ" && html`<div class="pair">${found.sides.map((side, index) => html`<${Lines} key=${index} side=${side} differing=${found.equal + 1} address=${addresses[index]} step=${row.name} stream=${stream} label=${index ? "This run" : "Compared with"} />`)}</div>`}`;
+    ${found && html`<p role="status">
+      ${sentence(found, stream)} ${found.over === "" && html`<button type="button" onClick=${read}>Go on</button>`}
+      </p>`}
+    ${found?.over === "differ" && html`<div class="pair">
+      ${found.sides.map((side, index) => html`<${Lines} key=${index} side=${side} differing=${found.equal + 1}
+        address=${addresses[index]} step=${row.name} stream=${stream}
+        label=${index ? "This run" : "Compared with"} />`)}</div>`}`;
 }
 
+/**
+ * @param {ComparedLog} found
+ * @param {Stream} stream
+ */
 function sentence({ equal, over, sides }, stream) {
   if (sides.every(({ total }) => total === 0)) return `Neither run wrote anything to ${stream}.`;
   if (over === "end") return `Both runs wrote the same ${plural(equal, "line")} to ${stream}.`;
   if (over === "") return `The first ${equal.toLocaleString("en")} lines are the same.`;
-  return equal ? `The first ${plural(equal, "line is", "lines are")} the same; then line ${(equal + 1).toLocaleString("en")} differs.` : "They differ from the first line on.";
+  return equal
+    ? `The first ${plural(equal, "line is", "lines are")} the same; ` +
+        `then line ${(equal + 1).toLocaleString("en")} differs.`
+    : "They differ from the first line on.";
 }
 
+/**
+ * @param {{ side: ComparedSide, differing: number, address: RunAddress, step: string, stream: Stream,
+ *   label: string }} props
+ */
 function Lines({ side, differing, address, step, stream, label }) {
-  const page = (line) => `${href(pageOf(address), { step, stream })}#L${line}`;
+  const page = (/** @type {number} */ line) => `${href(pageOf(address), { step, stream })}#L${line}`;
   return html`<section class="difference" aria-label=${`${label}: lines around the first that differs`}>
     <h3>${label} <span class="faint number">${plural(side.total, "line")}</span></h3>
-    <div class="lines" tabindex="0">${side.lines.map(({ number, text }) => html`<div key=${number} class=${number === differing ? "difference-line first" : "difference-line"}>
-      <a href=${page(number)} aria-label=${`Line ${number} in the log`}>${number}</a><span>${bare(text)}${"\n"}</span></div>`)}
+    <div class="lines" tabindex="0">
+      ${side.lines.map(({ number, text }) => html`<div key=${number}
+        class=${number === differing ? "difference-line first" : "difference-line"}>
+      <a href=${page(number)} aria-label=${`Line ${number} in the log`}>${number}</a><span>${bare(text)}${"\n"}</span>
+      </div>`)}
       ${side.lines.every(({ number }) => number < differing) && html`<p class="faint">Its output ends here.</p>`}</div>
   </section>`;
 }

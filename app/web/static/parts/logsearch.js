@@ -1,44 +1,91 @@
 // The search box of a log: how many hits, and the way from one to the next.
 
 import { html, useEffect, useState } from "../vendor/core.js";
-import { get } from "../lib/api.js";
+import { asError, get } from "../lib/api.js";
 
 const [FIRST, MORE] = [200, 1000]; // hits that are fetched at once
+/**
+ * @typedef {object} Outcome
+ * @property {Api.LogHit[]} hits
+ * @property {number} total
+ * @property {boolean} estimate whether there may be more
+ * @property {string | null} next where the search goes on
+ * @property {number} at index of the hit one is at
+ * @property {Failed | null} error
+ * @property {boolean} busy
+ * @property {boolean} done
+ */
+/** @typedef {{ text: string, regex: boolean } & Outcome} State */
+/** @typedef {ReturnType<typeof useSearch>} Search */
+
+/** @type {Outcome} */
 const NONE = { hits: [], total: 0, estimate: false, next: null, at: -1, error: null, busy: false, done: false };
 
-/** The search in one log: what is looked for, the hits, and which of them one is at. */
+/**
+ * The search in one log: what is looked for, the hits, and which of them one is at.
+ * @param {import("../lib/runs.js").RunPath} run
+ * @param {string} step
+ * @param {Stream} stream
+ */
 export function useSearch(run, step, stream) {
-  const [state, setState] = useState({ text: "", regex: false, ...NONE });
+  const [state, setState] = useState(/** @type {State} */ ({ text: "", regex: false, ...NONE }));
   useEffect(() => {
     setState((before) => ({ ...before, ...NONE }));
   }, [JSON.stringify(run), step, stream]);
-  const ask = async (more) => {
+  const search = async (/** @type {string | null} */ more) => {
     if (!state.text) return null;
     setState((before) => ({ ...before, busy: true }));
     try {
-      const query = { q: state.text, step, stream, regex: state.regex || null, limit: more ? MORE : FIRST, after: more };
+      const query = {
+        q: state.text,
+        step,
+        stream,
+        regex: state.regex || null,
+        limit: more ? MORE : FIRST,
+        after: more,
+      };
       const found = await get([...run, "log", "search"], query);
       const hits = more ? [...state.hits, ...found.hits] : found.hits;
-      const total = more ? { total: Math.max(state.total, hits.length) } : { total: found.total, estimate: found.isEstimate ?? false };
+      const total = more
+        ? { total: Math.max(state.total, hits.length) }
+        : { total: found.total ?? hits.length, estimate: found.isEstimate ?? false };
       const at = more ? state.hits.length : 0;
-      const answer = { ...total, hits, next: found.next ?? null, at: hits.length ? Math.min(at, hits.length - 1) : -1, error: null, busy: false, done: true };
-      setState((now) => (now.text === state.text && now.regex === state.regex ? { ...now, ...answer } : { ...now, busy: false })); // typed on meanwhile
+      const answer = {
+        ...total,
+        hits,
+        next: found.next ?? null,
+        at: hits.length ? Math.min(at, hits.length - 1) : -1,
+        error: null,
+        busy: false,
+        done: true,
+      };
+      setState((now) =>
+        now.text === state.text && now.regex === state.regex ? { ...now, ...answer } : { ...now, busy: false },
+      ); // typed on meanwhile
       return hits[at] ?? null;
     } catch (error) {
-      setState((before) => ({ ...before, ...NONE, error }));
+      setState((before) => ({ ...before, ...NONE, error: asError(error) }));
       return null;
     }
   };
-  const move = async (way) => {
+  const move = async (/** @type {number} */ way) => {
     if (!state.hits.length) return null;
-    if (way > 0 && state.at === state.hits.length - 1 && state.next) return ask(state.next);
+    if (way > 0 && state.at === state.hits.length - 1 && state.next) return search(state.next);
     const at = (state.at + way + state.hits.length) % state.hits.length;
     setState({ ...state, at });
     return state.hits[at];
   };
-  return { ...state, setState, find: () => ask(null), move, current: state.hits[state.at] ?? null, pattern: state.hits.length ? patternOf(state) : null };
+  return {
+    ...state,
+    setState,
+    find: () => search(null),
+    move,
+    current: state.hits[state.at] ?? null,
+    pattern: state.hits.length ? patternOf(state) : null,
+  };
 }
 
+/** @param {{ text: string, regex: boolean }} search */
 function patternOf({ text, regex }) {
   try {
     return new RegExp(regex ? text : text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gi");
@@ -47,36 +94,49 @@ function patternOf({ text, regex }) {
   }
 }
 
+/** @param {{ search: Search, onGo: (line: number) => void }} props */
 export function SearchBar({ search, onGo }) {
-  const move = async (way) => {
+  const move = async (/** @type {number} */ way) => {
     const hit = await search.move(way);
     if (hit) onGo(hit.line);
   };
-  const submit = async (event) => {
+  const submit = async (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     if (search.busy) return;
     if (search.hits.length) return move(1);
     const hit = await search.find();
     if (hit) onGo(hit.line);
   };
-  const back = (event) => {
+  const back = (/** @type {KeyboardEvent} */ event) => {
     if (event.key !== "Enter" || !event.shiftKey || !search.hits.length) return;
     event.preventDefault();
     move(-1);
   };
-  const change = (changes) => search.setState((before) => ({ ...before, ...changes, ...NONE }));
+  const change = (/** @type {Partial<State>} */ changes) =>
+    search.setState((before) => ({ ...before, ...changes, ...NONE }));
   return html`<form class="log-search" role="search" onSubmit=${submit}>
-    <input type="search" aria-label="Search this log" placeholder="Search this log" onKeyDown=${back} value=${search.text} onInput=${(event) => change({ text: event.target.value })} />
-    <label class="inline" title="Search for a regular expression"><input type="checkbox" checked=${search.regex} onChange=${(event) => change({ regex: event.target.checked })} />.*</label>
-    <button type="button" class="quiet" aria-label="Previous hit" disabled=${!search.hits.length} onClick=${() => move(-1)}>↑</button>
-    <button type="button" class="quiet" aria-label="Next hit" disabled=${!search.hits.length} onClick=${() => move(1)}>↓</button>
+    <input type="search" aria-label="Search this log" placeholder="Search this log" onKeyDown=${back}
+      value=${search.text} onInput=${(/** @type {InputChange} */ event) => change({ text: event.target.value })} />
+    <label class="inline" title="Search for a regular expression">
+      <input type="checkbox" checked=${search.regex}
+        onChange=${(/** @type {InputChange} */ event) => change({ regex: event.target.checked })} />
+      .*</label>
+    <button type="button" class="quiet" aria-label="Previous hit" disabled=${!search.hits.length}
+      onClick=${() => move(-1)}>↑</button>
+    <button type="button" class="quiet" aria-label="Next hit" disabled=${!search.hits.length} onClick=${() => move(1)}>
+      ↓</button>
     <span class=${search.error ? "bad" : "faint number"} role="status">${outcome(search)}</span>
   </form>`;
 }
 
+/**
+ * @param {{ text: string, hits: Api.LogHit[], total: number, estimate: boolean, at: number, error: Failed | null,
+ *   busy: boolean, done: boolean }} search
+ */
 function outcome({ text, hits, total, estimate, at, error, busy, done }) {
   if (busy) return "searching…";
   if (error) return error.message;
-  if (hits.length) return `${(at + 1).toLocaleString("en")} of ${total.toLocaleString("en")}${estimate ? " or more" : ""}`;
+  const shown = `${(at + 1).toLocaleString("en")} of ${total.toLocaleString("en")}`;
+  if (hits.length) return estimate ? `${shown} or more` : shown;
   return text && done ? "no hits" : "";
 }

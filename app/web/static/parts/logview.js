@@ -1,124 +1,104 @@
 // A step's output: exact line numbers, only the lines in sight in the document, however many there are.
 
-import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/core.js";
+import { html, useEffect, useMemo, useState } from "../vendor/core.js";
 import { headers, url } from "../lib/api.js";
 import { pieces, settled } from "../lib/ansi.js";
 import { plural } from "../lib/format.js";
 import { BLOCK, LogLines } from "../lib/loglines.js";
-import { useChanges } from "../lib/load.js";
 import { hash, setHash } from "../lib/router.js";
+import { useChanges, useEndOf } from "../lib/use-api.js";
+import { firstAround } from "../lib/virtual-list.js";
 import { Empty, Failure } from "./basic.js";
 import { Icon } from "./icon.js";
 import { SearchBar, useSearch } from "./logsearch.js";
 import { attempt } from "./notice.js";
+import { VirtualList, useVirtualList } from "./virtuallist.js";
 
-const HEIGHT = 20; // pixels of a line that is not wrapped
-const TALLEST = 15_000_000; // pixels: more than that browsers do not draw
+/** @typedef {import("../lib/ansi.js").Style} Style */
+
+/** @type {Stream[]} */
+const STREAMS = ["stdout", "stderr"];
 const LONGEST = 4000; // characters of a line, before one asks for the others
 
 /**
  * The log of a step.
- * @param path of the step's log below /api/v2; @param run the path of its run, for the search
- * @param step the step's name; @param active whether more may come; @param atError open at the last error
+ * @param {object} props
+ * @param {import("../lib/loglines.js").LogPath} props.path of the step's log below /api/v2
+ * @param {import("../lib/runs.js").RunPath} props.run the path of its run, for the search
+ * @param {string} props.step the step's name
+ * @param {Stream} props.stream
+ * @param {(stream: Stream) => void} props.onStream
+ * @param {boolean} props.active whether more may come
+ * @param {Concerns} props.concerns
+ * @param {boolean} props.atError open at the last error
  */
 export function LogView({ path, run, step, stream, onStream, active, concerns, atError }) {
   const [, redraw] = useState(0);
   const [wrap, setWrap] = useState(false);
-  const [follow, setFollow] = useState(active);
-  const [top, setTop] = useState(null);
-  const [rows, setRows] = useState(30);
-  const box = useRef();
   const key = JSON.stringify([path, stream]);
   const lines = useMemo(() => new LogLines(path, stream, () => redraw((count) => count + 1)), [key]);
   const total = lines.total ?? 0;
-  const last = Math.max(1, total - rows + 1);
   const linked = lineOf(hash.value);
   const search = useSearch(run, step, stream);
+  const list = useVirtualList({
+    total,
+    active,
+    start: (rows) => (linked ? firstAround(total, rows, linked) : atError ? Math.max(1, total - rows + 1) : 1),
+  });
+  const { follow, from, to } = list;
 
   useEffect(() => {
-    setTop(null);
-    setFollow(active);
+    list.restart(active);
     lines.want(1, 1);
     return () => lines.close();
   }, [lines]);
   useChanges(active ? concerns : null, () => lines.grow());
-  const wasActive = useRef(active);
+  useEndOf(active, () => lines.grow());
   useEffect(() => {
-    if (wasActive.current && !active) lines.grow(); // the last lines come with the end
-    wasActive.current = active;
-  }, [active, lines]);
+    if (total) lines.want(from, Math.min(total, to + BLOCK / 4));
+  }, [lines, from, to, total]);
 
-  const first = top === null ? start({ total, rows, follow, linked, atError }) : Math.min(top, last);
-  const shownFrom = Math.max(1, Math.floor(first));
-  const shownTo = Math.min(total, shownFrom + rows);
-  useEffect(() => {
-    if (total) lines.want(shownFrom, Math.min(total, shownTo + BLOCK / 4));
-  }, [lines, shownFrom, shownTo, total]);
-  useEffect(() => {
-    if (follow && total) setTop(last);
-  }, [follow, total, last]);
-
-  useLayoutEffect(() => {
-    const measure = () => setRows(Math.max(5, Math.ceil(box.current.clientHeight / HEIGHT)));
-    const observer = new ResizeObserver(measure);
-    observer.observe(box.current);
-    measure();
-    return () => observer.disconnect();
-  }, []);
-  const height = Math.min(Math.max(total * HEIGHT, 1), TALLEST);
-  // Pixels of a line in the scroll bar: in one that is squeezed the last line must still be at its very end.
-  const pitch = () => (total * HEIGHT <= TALLEST ? HEIGHT : (height - box.current.clientHeight) / Math.max(1, last - 1));
-  useLayoutEffect(() => {
-    const wanted = (first - 1) * pitch();
-    // Within a line it is where somebody scrolls just now, and to set it would stop them.
-    if (Math.abs(box.current.scrollTop - wanted) > pitch() + 1) box.current.scrollTop = wanted;
-  }, [first, height, total]);
-
-  const scrolled = () => {
-    const element = box.current;
-    const moved = Math.abs(element.scrollTop - (first - 1) * pitch());
-    const atEnd = element.scrollTop + element.clientHeight >= element.scrollHeight - 2;
-    const line = atEnd ? last : Math.floor(element.scrollTop / pitch()) + 1;
-    // Browsers round to pixels, which are many lines of a very long log: that is no scrolling.
-    if (moved < 1.5 || Math.abs(line - first) < 1) return;
-    setTop(line);
-    setFollow(active && atEnd);
-  };
-  const go = (line) => {
-    setFollow(false);
+  const go = (/** @type {number} */ line) => {
     setHash(`L${line}`);
     // A search may be answered before the log itself: then it begins at the line of the address. Or the log came while
     // the search went on, which knows only how many lines there were before.
-    const end = (lines.total ?? 0) - rows + 1;
-    setTop(lines.total === null ? null : Math.max(1, Math.min(end, line - Math.floor(rows / 3))));
+    if (lines.total === null) list.restart(false);
+    else list.show(line, lines.total);
   };
 
-  const numbers = [];
-  for (let number = shownFrom; number <= shownTo; number += 1) numbers.push(number);
+  const lastInSight = Math.min(total, from + list.rows - 1);
   const hit = search.current?.line;
   const other = stream === "stdout" ? "stderr" : "stdout";
   return html`<section class="log" aria-label=${`Output of ${step}`}>
     <div class="log-bar">
       <div class="switch" role="group" aria-label="Stream">
-        ${["stdout", "stderr"].map((name) => html`<button type="button" key=${name} aria-pressed=${stream === name} onClick=${() => onStream(name)}>${name}</button>`)}
+        ${STREAMS.map((name) => html`<button type="button" key=${name} aria-pressed=${stream === name}
+          onClick=${() => onStream(name)}>${name}</button>`)}
       </div>
       <${SearchBar} search=${search} onGo=${go} />
-      ${active && html`<label class="inline" title="Stay at the end while lines come; scrolling up pauses it"><input type="checkbox" checked=${follow} onChange=${(event) => setFollow(event.target.checked)} />Follow</label>`}
-      <label class="inline"><input type="checkbox" checked=${wrap} onChange=${(event) => setWrap(event.target.checked)} />Wrap</label>
-      <button type="button" class="quiet" title="Download the whole log" aria-label="Download this log" onClick=${() => attempt(() => download(path, stream, step))}><${Icon} name="down" /></button>
+      ${active && html`<label class="inline" title="Stay at the end while lines come; scrolling up pauses it">
+        <input type="checkbox" checked=${follow}
+          onChange=${(/** @type {InputChange} */ event) => list.setFollow(event.target.checked)} />
+        Follow</label>`}
+      <label class="inline">
+        <input type="checkbox" checked=${wrap}
+          onChange=${(/** @type {InputChange} */ event) => setWrap(event.target.checked)} />Wrap</label>
+      <button type="button" class="quiet" title="Download the whole log" aria-label="Download this log"
+        onClick=${() => attempt(() => download(path, stream, step))}><${Icon} name="down" /></button>
     </div>
-    ${lines.error && html`<${Failure} error=${lines.error} retry=${() => lines.want(shownFrom, shownTo)} />`}
-    <div class="log-scroll" ref=${box} tabindex="0" role="region" aria-label="Log lines" onScroll=${scrolled}>
-      <div class="log-height" style=${{ height: `${height}px` }}>
-        <div class=${wrap ? "log-lines wrap" : "log-lines"}>
-          ${numbers.map((number) => html`<${Line} key=${number} number=${number} text=${lines.line(number)} style=${lines.styleOf(number)} linked=${number === linked} hit=${number === hit} pattern=${search.pattern} onLink=${go} />`)}
-        </div>
-      </div>
-      ${lines.total === 0 && html`<${Empty} title=${active ? "Nothing written yet" : `Nothing on ${stream}`}><p>${active ? "Lines show here as the step writes them." : html`The step wrote nothing to it. <button type="button" onClick=${() => onStream(other)}>Look at ${other}</button>`}</p><//>`}
-    </div>
+    ${lines.error && html`<${Failure} error=${lines.error} retry=${() => lines.want(from, to)} />`}
+    <${VirtualList} list=${list} class="log-scroll" rowsClass=${wrap ? "wrap" : ""} label="Log lines"
+      row=${(/** @type {number} */ number) => html`<${Line} key=${number} number=${number} text=${lines.line(number)}
+        style=${lines.styleOf(number)} linked=${number === linked} hit=${number === hit} pattern=${search.pattern}
+        onLink=${go} />`}>
+      ${lines.total === 0 && html`<${Empty} title=${active ? "Nothing written yet" : `Nothing on ${stream}`}>
+        <p>${active ? "Lines show here as the step writes them." : html`The step wrote nothing to it. <button
+            type="button" onClick=${() => onStream(other)}>Look at ${other}</button>`}</p><//>`}
+    <//>
     <div class="log-foot">
       <span class="number">${plural(total, "line")}</span>
-      ${total > 0 && html`<span class="number">${shownFrom.toLocaleString("en")} to ${Math.min(total, shownFrom + rows - 1).toLocaleString("en")} in sight</span>`}
+      ${total > 0 && html`<span class="number">
+        ${from.toLocaleString("en")} to ${lastInSight.toLocaleString("en")} in sight</span>`}
       ${active && !follow && total > 0 && html`<span>Following is paused</span>`}
       <span class="grow"></span>
       <${GoTo} total=${total} onGo=${go} />
@@ -126,43 +106,64 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
   </section>`;
 }
 
-function start({ total, rows, follow, linked, atError }) {
-  if (linked) return Math.max(1, Math.min(total - rows + 1, linked - Math.floor(rows / 3)));
-  return follow || atError ? Math.max(1, total - rows + 1) : 1;
-}
-
+/** @param {string} fragment */
 function lineOf(fragment) {
   const match = /^#L(\d+)$/.exec(fragment);
   return match ? Number(match[1]) : null;
 }
 
+/**
+ * @param {{ number: number, text?: string, style?: Style, linked: boolean, hit: boolean, pattern: RegExp | null,
+ *   onLink: (line: number) => void }} props
+ */
 function Line({ number, text, style, linked, hit, pattern, onLink }) {
   const [whole, setWhole] = useState(false);
   const classes = ["log-line", linked && "linked", hit && "hit"].filter(Boolean).join(" ");
-  const state = whole || text === undefined ? text : settled(text);
-  const shown = whole || text === undefined ? text : state.slice(0, LONGEST);
-  const hidden = text === undefined ? 0 : text.length - shown.length;
+  const state = whole ? (text ?? "") : settled(text ?? "");
+  const shown = whole ? state : state.slice(0, LONGEST);
+  const hidden = (text ?? "").length - shown.length;
   return html`<div class=${classes}>
-    <a class="log-number" href=${`#L${number}`} aria-label=${`Link to line ${number}`} onClick=${(event) => {
+    <a class="log-number" href=${`#L${number}`} aria-label=${`Link to line ${number}`}
+      onClick=${(/** @type {Event} */ event) => {
       event.preventDefault();
       onLink(number);
     }}>${number}</a>
-    <span class=${whole ? "log-text whole" : "log-text"}>${text === undefined ? html`<span class="faint">…</span>` : pieces(shown, style).map(({ text: part, style: own }, index) => html`<span key=${index} class=${classesOf(own)} style=${styleOf(own)}>${marked(part, pattern)}</span>`)}${hidden > 0 && html` <button type="button" title=${state === text ? "" : "The program wrote over this line; show all that it wrote"} onClick=${() => setWhole(true)}>${hidden.toLocaleString("en")} more ${hidden === 1 ? "character" : "characters"}</button>`}${"\n"}</span>
+    <span class=${whole ? "log-text whole" : "log-text"}>
+      ${text === undefined ? html`<span class="faint">…</span>`
+        : pieces(shown, style).map(({ text: part, style: own }, index) => html`<span key=${index}
+          class=${classesOf(own)} style=${styleOf(own)}>${marked(part, pattern)}</span>`)}
+          ${hidden > 0 && html` <button type="button"
+            title=${state === text ? "" : "The program wrote over this line; show all that it wrote"}
+            onClick=${() => setWhole(true)}>
+            ${hidden.toLocaleString("en")} more ${hidden === 1 ? "character" : "characters"}</button>`}${"\n"}</span>
   </div>`;
 }
 
+/** @param {Style | null} style */
 function classesOf(style) {
   if (!style) return "";
   const { front, back } = seen(style);
+  /** @param {string | null} color @param {string} kind */
   const named = (color, kind) => (color && !color.startsWith("rgb") ? `${kind}-${color}` : "");
-  return [style.bold && "b", style.faint && "f", style.italic && "i", style.underline && "u", style.struck && "s", style.inverse && "inv", named(front, "fg"), named(back, "bg")]
+  return [
+    style.bold && "b",
+    style.faint && "f",
+    style.italic && "i",
+    style.underline && "u",
+    style.struck && "s",
+    style.inverse && "inv",
+    named(front, "fg"),
+    named(back, "bg"),
+  ]
     .filter(Boolean)
     .join(" ");
 }
 
+/** @param {Style | null} style */
 function styleOf(style) {
   if (!style) return {};
   const { front, back } = seen(style);
+  /** @type {{ color?: string, backgroundColor?: string }} */
   const found = {};
   if (front?.startsWith("rgb")) found.color = front;
   if (back?.startsWith("rgb")) found.backgroundColor = back;
@@ -170,18 +171,28 @@ function styleOf(style) {
   return found;
 }
 
-/** Colours as they are seen: inverse ones change places. */
+/**
+ * Colours as they are seen: inverse ones change places.
+ * @param {{ front: string | null, back: string | null, inverse: boolean }} style
+ */
 function seen({ front, back, inverse }) {
   return inverse ? { front: back ?? (front ? "black" : null), back: front } : { front, back };
 }
 
-/** Whether dark letters read better on a colour than white ones (relative luminance, WCAG). */
+/**
+ * Whether dark letters read better on a colour than white ones (relative luminance, WCAG).
+ * @param {string} color
+ */
 function isLight(color) {
-  const [red, green, blue] = color.match(/\d+/g).map((part) => (Number(part) / 255) ** 2.2);
+  const [red, green, blue] = (color.match(/\d+/g) ?? []).map((part) => (Number(part) / 255) ** 2.2);
   return red * 0.2126 + green * 0.7152 + blue * 0.0722 > 0.179;
 }
 
-/** The parts of a text, with what is searched for marked. */
+/**
+ * The parts of a text, with what is searched for marked.
+ * @param {string} text
+ * @param {RegExp | null} pattern
+ */
 function marked(text, pattern) {
   if (!pattern) return text;
   const found = [];
@@ -194,15 +205,23 @@ function marked(text, pattern) {
   return [...found, text.slice(done)];
 }
 
+/** @param {{ total: number, onGo: (line: number) => void }} props */
 function GoTo({ total, onGo }) {
-  const submit = (event) => {
+  const submit = (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     const line = Number(new FormData(event.target).get("line"));
     if (line >= 1) onGo(Math.min(total, line));
   };
-  return html`<form onSubmit=${submit}><input class="goto" name="line" inputmode="numeric" pattern="[0-9]*" placeholder="line" aria-label="Go to line" /></form>`;
+  return html`<form onSubmit=${submit}>
+    <input class="goto" name="line" inputmode="numeric" pattern="[0-9]*" placeholder="line" aria-label="Go to line" />
+    </form>`;
 }
 
+/**
+ * @param {import("../lib/loglines.js").LogPath} path
+ * @param {Stream} stream
+ * @param {string} step
+ */
 async function download(path, stream, step) {
   const response = await fetch(url([...path.slice(0, -1), "log", "download"], { stream }), { headers: headers() });
   if (!response.ok) throw new Error((await response.json()).message);

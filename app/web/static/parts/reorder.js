@@ -1,35 +1,47 @@
 // The order of runs that wait in a queue: dragged with the mouse, or moved a place at a time with buttons.
 
 import { html, signal } from "../vendor/core.js";
-import { ask } from "../lib/api.js";
+import { patch } from "../lib/api.js";
 import { may } from "../lib/session.js";
-import { Act } from "./basic.js";
+import { ActionButton } from "./basic.js";
 import { attempt } from "./notice.js";
 
-const dragged = signal(null); // {queue, from, over}
+const dragged = signal(/** @type {{ queue: string, from: number, over: number } | null} */ (null));
 
-/** What a row needs to be dragged, and to be dropped on; nothing for who may not. */
+/**
+ * What a row needs to be dragged, and to be dropped on; nothing for who may not.
+ * @param {Api.Queue} queue
+ * @param {number} index
+ * @param {Reload} reload
+ */
 export function dragProps(queue, index, reload) {
   if (!may("run") || queue.queued.length < 2 || !queue.queued[index].waitingFor) return {};
-  const mine = () => dragged.value?.queue === queue.name;
-  const over = mine() && dragged.value.over === index && dragged.value.from !== index;
+  /** What is dragged within this queue. */
+  const mine = () => (dragged.value?.queue === queue.name ? dragged.value : null);
+  const held = mine();
+  const over = held?.over === index && held.from !== index;
   return {
     draggable: true,
-    class: over ? (dragged.value.from < index ? "drop-below" : "drop-above") : "",
-    onDragStart: (event) => {
-      event.dataTransfer.effectAllowed = "move";
-      event.dataTransfer.setData("text/plain", queue.queued[index].dagRunId); // some browsers drag nothing that has no data
+    class: over ? (held.from < index ? "drop-below" : "drop-above") : "",
+    onDragStart: (/** @type {DragEvent} */ event) => {
+      if (event.dataTransfer) {
+        event.dataTransfer.effectAllowed = "move";
+        // Some browsers drag nothing that has no data.
+        event.dataTransfer.setData("text/plain", queue.queued[index].dagRunId);
+      }
       dragged.value = { queue: queue.name, from: index, over: index };
     },
-    onDragOver: (event) => {
-      if (!mine()) return;
+    onDragOver: (/** @type {DragEvent} */ event) => {
+      const moved = mine();
+      if (!moved) return;
       event.preventDefault();
-      if (dragged.value.over !== index) dragged.value = { ...dragged.value, over: index };
+      if (moved.over !== index) dragged.value = { ...moved, over: index };
     },
-    onDrop: (event) => {
-      if (!mine()) return;
+    onDrop: (/** @type {DragEvent} */ event) => {
+      const moved = mine();
+      if (!moved) return;
       event.preventDefault();
-      moveTo(queue, dragged.value.from, index, reload);
+      moveTo(queue, moved.from, index, reload);
     },
     onDragEnd: () => {
       dragged.value = null;
@@ -37,27 +49,41 @@ export function dragProps(queue, index, reload) {
   };
 }
 
-/** Buttons that do the same for a keyboard. */
+/**
+ * Buttons that do the same for a keyboard.
+ * @param {{ queue: Api.Queue, index: number, reload: Reload }} props
+ */
 export function MoveButtons({ queue, index, reload }) {
   const { name, waitingFor } = queue.queued[index];
   if (!waitingFor) return null;
-  const move = async (to, way) => {
+  const move = async (/** @type {number} */ to, /** @type {string} */ way) => {
     await moveTo(queue, index, to, reload);
     document.getElementById(idOf(waitingFor.item, way))?.focus(); // a row that is moved loses the focus
   };
-  const button = (way, sign, to) => html`<${Act} right="run" id=${idOf(waitingFor.item, way)} aria-label=${`Move ${name} at place ${index + 1} ${way}`}
+  /** @param {string} way @param {string} sign @param {number} to */
+  const button = (way, sign, to) => html`<${ActionButton} right="run" id=${idOf(waitingFor.item, way)}
+    aria-label=${`Move ${name} at place ${index + 1} ${way}`}
     disabled=${to < 0 || to >= queue.queued.length} onClick=${() => move(to, way)}>${sign}<//>`;
   return html`${button("up", "↑", index - 1)} ${button("down", "↓", index + 1)}`;
 }
 
+/** @param {number} item @param {string} way */
 const idOf = (item, way) => `move-${way}-${item}`;
 
+/**
+ * @param {Api.Queue} queue
+ * @param {number} from
+ * @param {number} to
+ * @param {Reload} reload
+ */
 function moveTo(queue, from, to, reload) {
   if (from === to) return Promise.resolve(true);
-  const item = (index) => queue.queued[index].waitingFor.item;
-  const body = to === 0 ? { toFront: true } : { after: item(from < to ? to : to - 1) };
+  const [moved, after] = [queue.queued[from], queue.queued[from < to ? to : to - 1]].map(
+    (run) => run?.waitingFor?.item,
+  );
+  if (moved === undefined || (to > 0 && after === undefined)) return Promise.resolve(false);
   return attempt(async () => {
-    await ask(["queues", queue.name, "items", String(item(from))], { method: "PATCH", body });
+    await patch(["queues", queue.name, "items", String(moved)], to === 0 ? { toFront: true } : { after });
     await reload();
   });
 }

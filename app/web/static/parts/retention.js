@@ -1,44 +1,66 @@
 // How much space could be freed now, by the limits that count anyway, and the button that frees it.
 
 import { html, useState } from "../vendor/core.js";
-import { get, post } from "../lib/api.js";
+import { asError, get, post } from "../lib/api.js";
 import { bytes, plural } from "../lib/format.js";
-import { Act, Confirm, Failure } from "./basic.js";
+import { ActionButton, Confirm, Failure } from "./basic.js";
 import { notify } from "./notice.js";
 
 const WORD = "clean up";
-const REASONS = { age: "too old", runs: "more than are kept of it", logBytes: "its logs are too long", totalRuns: "more than are kept in all", totalLogBytes: "all logs together are too long" };
+/** @type {Record<string, string>} */
+const REASONS = {
+  age: "too old",
+  runs: "more than are kept of it",
+  logBytes: "its logs are too long",
+  totalRuns: "more than are kept in all",
+  totalLogBytes: "all logs together are too long",
+};
+
+/** @typedef {{ preview: Api.RetentionPreview | null, failure: Failed | null, busy: boolean }} Previewed */
 
 export function Retention() {
-  const [state, setState] = useState({ preview: null, failure: null, busy: false });
+  const [state, setState] = useState(/** @type {Previewed} */ ({ preview: null, failure: null, busy: false }));
   const [asked, setAsked] = useState(false);
   const look = async () => {
     setState((before) => ({ ...before, failure: null, busy: true }));
     try {
       setState({ preview: await get("retention/preview"), failure: null, busy: false });
     } catch (failure) {
-      setState({ preview: null, failure, busy: false });
+      setState({ preview: null, failure: asError(failure), busy: false });
     }
   };
   const { preview, failure, busy } = state;
-  return html`<section aria-label="Space"><div class="row"><h2>Space</h2><span class="grow"></span><button type="button" disabled=${busy} onClick=${look}>${busy ? "Looking…" : "Preview clean-up"}</button></div>
-    <p class="faint">Runs that are kept no longer are removed by themselves, from time to time. How long they are kept: <code>histRetentionDays</code> in a DAG, <code>retention_days</code> in <code>dagbook.yaml</code>.</p>
+  return html`<section aria-label="Space">
+    <div class="row"><h2>Space</h2><span class="grow"></span>
+      <button type="button" disabled=${busy} onClick=${look}>${busy ? "Looking…" : "Preview clean-up"}</button></div>
+    <p class="faint">
+      Runs that are kept no longer are removed by themselves, from time to time. How long they are kept: <code>
+        histRetentionDays</code> in a DAG, <code>retention_days</code> in <code>dagbook.yaml</code>.</p>
     ${failure && html`<${Failure} error=${failure} />`}
     ${preview && html`<${Going} preview=${preview} onClean=${() => setAsked(true)} />`}
-    ${asked && preview && html`<${Confirm} title="Remove these runs?" action="Remove them" typed=${WORD} onClose=${() => setAsked(false)} onConfirm=${() => clean().then(look)}>
+    ${asked && preview && html`<${Confirm} title="Remove these runs?" action="Remove them" typed=${WORD}
+      onClose=${() => setAsked(false)} onConfirm=${() => clean().then(look)}>
       <p>${sum(preview)} go for ever, with their history and their logs.</p><//>`}
   </section>`;
 }
 
+/** @param {{ preview: Api.RetentionPreview, onClean: () => void }} props */
 function Going({ preview, onClean }) {
   if (!preview.runs) return html`<p class="good">Nothing has to go: every run is within its limits.</p>`;
-  return html`<div class="row"><strong>${sum(preview)} would go now.</strong><span class="grow"></span><${Act} right="admin" class="danger" onClick=${onClean}>Clean up<//></div>
+  return html`<div class="row"><strong>${sum(preview)} would go now.</strong><span class="grow"></span>
+    <${ActionButton} right="admin" class="danger" onClick=${onClean}>Clean up<//></div>
     <table class="stack"><thead><tr><th>DAG</th><th>Runs</th><th>Logs</th><th>Why</th></tr></thead>
-      <tbody>${preview.dags.map((one) => html`<tr key=${one.name}><td class="wide-text">${one.name}</td><td data-label="runs" class="number">${one.runs.toLocaleString("en")}</td><td data-label="logs" class="number">${bytes(one.logBytes)}</td>
-        <td>${Object.entries(one.reasons).map(([reason, count]) => `${REASONS[reason] ?? reason}: ${count}`).join(", ")}</td></tr>`)}</tbody></table>`;
+      <tbody>
+        ${preview.dags.map((one) => html`<tr key=${one.name}><td class="wide-text">${one.name}</td>
+          <td data-label="runs" class="number">${one.runs.toLocaleString("en")}</td>
+          <td data-label="logs" class="number">${bytes(one.logBytes)}</td>
+        <td>${Object.entries(one.reasons).map(([reason, count]) => `${REASONS[reason] ?? reason}: ${count}`).join(", ")}
+        </td></tr>`)}</tbody></table>`;
 }
 
-const sum = ({ runs, logBytes, more }) => `${more ? "More than " : ""}${plural(runs, "run")} with ${bytes(logBytes)} of logs`;
+/** @param {{ runs: number, logBytes: number, more?: boolean }} counted */
+const sum = ({ runs, logBytes, more }) =>
+  `${more ? "More than " : ""}${plural(runs, "run")} with ${bytes(logBytes)} of logs`;
 
 /** The server works for some seconds at a time and says whether there is more. */
 async function clean() {

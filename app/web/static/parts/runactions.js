@@ -3,61 +3,81 @@
 import { html, useState } from "../vendor/core.js";
 import { go } from "../lib/router.js";
 import { dequeue, pageOf, reschedule, retry, retryFrom, setStatus, stop } from "../lib/runs.js";
-import { isOver, nodeStatus } from "../lib/status.js";
-import { Act, Confirm } from "./basic.js";
+import { NODE, RUN, isOver, nodeStatus } from "../lib/status.js";
+import { ActionButton, Confirm } from "./basic.js";
 
-const EDITABLE = [0, 2, 3, 4, 5, 6];
+const EDITABLE = Object.values(NODE).filter((status) => status !== NODE.RUNNING);
 
+/** @param {{ address: RunAddress, run: Run, reload: Reload }} props */
 export function RunActions({ address, run, reload }) {
-  const [asked, setAsked] = useState(null);
+  const [asked, setAsked] = useState(/** @type {"stop" | "dequeue" | "retry" | "reschedule" | null} */ (null));
   const close = () => setAsked(null);
   if (address.subRunId) return null;
   return html`<span class="row">
-    ${run.status === 1 && html`<${Act} right="run" class="danger" onClick=${() => setAsked("stop")}>Stop<//>`}
-    ${run.status === 5 && html`<${Act} right="run" class="danger" onClick=${() => setAsked("dequeue")}>Take out of the queue<//>`}
-    ${isOver(run.status) && html`<${Act} right="run" onClick=${() => setAsked("retry")}>Retry<//>`}
-    ${isOver(run.status) && html`<${Act} right="run" onClick=${() => setAsked("reschedule")}>Reschedule<//>`}
-    ${asked === "stop" && html`<${Confirm} title="Stop this run?" action="Stop the run" onClose=${close} onConfirm=${() => stop(address).then(reload)}>
+    ${run.status === RUN.RUNNING && html`<${ActionButton} right="run" class="danger" onClick=${() => setAsked("stop")}>
+      Stop<//>`}
+    ${run.status === RUN.QUEUED && html`<${ActionButton} right="run" class="danger"
+      onClick=${() => setAsked("dequeue")}>
+      Take out of the queue<//>`}
+    ${isOver(run.status) && html`<${ActionButton} right="run" onClick=${() => setAsked("retry")}>Retry<//>`}
+    ${isOver(run.status) && html`<${ActionButton} right="run" onClick=${() => setAsked("reschedule")}>Reschedule<//>`}
+    ${asked === "stop" && html`<${Confirm} title="Stop this run?" action="Stop the run" onClose=${close}
+      onConfirm=${() => stop(address).then(reload)}>
       <p>Its steps are asked to end; what has not begun will not begin. Handlers for aborted runs still run.</p><//>`}
-    ${asked === "dequeue" && html`<${Confirm} title="Take this run out of its queue?" action="Take it out" onClose=${close} onConfirm=${() => dequeue(address).then(reload)}>
+    ${asked === "dequeue" && html`<${Confirm} title="Take this run out of its queue?" action="Take it out"
+      onClose=${close} onConfirm=${() => dequeue(address).then(reload)}>
       <p>It will not start. Its place in the queue is lost.</p><//>`}
-    ${asked === "retry" && html`<${Confirm} title="Retry this run?" action="Retry" danger=${false} onClose=${close} onConfirm=${() => retry(address).then(reload)}>
-      <p>Steps that failed, were aborted or never began run again, with the same parameters and the same definition. Steps that succeeded keep their results.</p><//>`}
-    ${asked === "reschedule" && html`<${Confirm} title="Start a new run like this one?" action="Start a new run" danger=${false} onClose=${close}
+    ${asked === "retry" && html`<${Confirm} title="Retry this run?" action="Retry" danger=${false} onClose=${close}
+      onConfirm=${() => retry(address).then(reload)}>
+      <p>Steps that failed, were aborted or never began run again, with the same parameters and the same definition.
+        Steps that succeeded keep their results.</p><//>`}
+    ${asked === "reschedule" && html`<${Confirm} title="Start a new run like this one?" action="Start a new run"
+      danger=${false} onClose=${close}
       onConfirm=${async () => {
-        const { dagRunId } = await reschedule(address, {});
+        const { dagRunId } = await reschedule(address);
         go(pageOf({ name: run.name, runId: dagRunId }));
       }}><p>A new run begins from the first step, with the parameters of this one.</p><//>`}
   </span>`;
 }
 
+/** @param {{ address: RunAddress, run: Run, node: Api.Node, reload: Reload, steps: GraphStep[] }} props */
 export function StepActions({ address, run, node, reload, steps }) {
-  const [asked, setAsked] = useState(null);
+  const [asked, setAsked] = useState(/** @type {"one" | "from" | "status" | null} */ (null));
   const close = () => setAsked(null);
   const name = node.step.name;
   const isStep = steps.some((step) => step.name === name);
   if (!isOver(run.status)) return null;
   return html`<span class="row">
-    ${isStep && !address.subRunId && html`<${Act} right="run" onClick=${() => setAsked("one")}>Retry step<//>`}
-    ${isStep && !address.subRunId && html`<${Act} right="run" onClick=${() => setAsked("from")}>Retry from here<//>`}
-    ${isStep && html`<${Act} right="run" onClick=${() => setAsked("status")}>Edit status<//>`}
-    ${asked === "one" && html`<${Confirm} title=${`Retry step ${name}?`} action="Retry the step" danger=${false} onClose=${close} onConfirm=${() => retry(address, name).then(reload)}>
+    ${isStep && !address.subRunId && html`<${ActionButton} right="run" onClick=${() => setAsked("one")}>Retry step<//>`}
+    ${isStep && !address.subRunId && html`<${ActionButton} right="run" onClick=${() => setAsked("from")}>
+      Retry from here<//>`}
+    ${isStep && html`<${ActionButton} right="run" onClick=${() => setAsked("status")}>Edit status<//>`}
+    ${asked === "one" && html`<${Confirm} title=${`Retry step ${name}?`} action="Retry the step" danger=${false}
+      onClose=${close} onConfirm=${() => retry(address, name).then(reload)}>
       <p>Only this step runs again; what depends on it keeps its results.</p><//>`}
-    ${asked === "from" && html`<${Confirm} title=${`Retry from step ${name}?`} action="Retry from here" danger=${false} onClose=${close} onConfirm=${() => retryFrom(address, steps, name).then(reload)}>
-      <p>This step and all that come after it run again, whatever came of them. The statuses of those steps are set back first, which the run's history shows.</p><//>`}
+    ${asked === "from" && html`<${Confirm} title=${`Retry from step ${name}?`} action="Retry from here" danger=${false}
+      onClose=${close} onConfirm=${() => retryFrom(address, steps, name).then(reload)}>
+      <p>This step and all that come after it run again, whatever came of them.
+        The statuses of those steps are set back first, which the run's history shows.</p><//>`}
     ${asked === "status" && html`<${EditStatus} address=${address} node=${node} onClose=${close} reload=${reload} />`}
   </span>`;
 }
 
+/** @param {{ address: RunAddress, node: Api.Node, onClose: () => void, reload: Reload }} props */
 function EditStatus({ address, node, onClose, reload }) {
   const [status, setChosen] = useState(node.status);
+  const choose = (/** @type {SelectChange} */ event) =>
+    setChosen(/** @type {Api.NodeStatus} */ (Number(event.target.value)));
   const save = async () => {
-    await setStatus(address, node.step.name, Number(status));
+    await setStatus(address, node.step.name, status);
     await reload();
   };
-  return html`<${Confirm} title=${`Status of ${node.step.name}`} action="Set the status" danger=${false} onClose=${onClose} onConfirm=${save}>
+  return html`<${Confirm} title=${`Status of ${node.step.name}`} action="Set the status" danger=${false}
+    onClose=${onClose} onConfirm=${save}>
     <p>A retry goes by these statuses. The change is noted with your name.</p>
-    <label>Status<select value=${status} onChange=${(event) => setChosen(event.target.value)}>
+    <label>
+      Status<select value=${status}
+        onChange=${choose}>
       ${EDITABLE.map((number) => html`<option key=${number} value=${number}>${nodeStatus(number).word}</option>`)}
     </select></label>
   <//>`;

@@ -4,35 +4,51 @@ import { html } from "../vendor/core.js";
 import { duration, exact, instant } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
-import { secondsOf } from "../lib/spans.js";
+import { secondsOf } from "../lib/durations.js";
 import { nodeStatus, runStatus } from "../lib/status.js";
 import { Icon } from "./icon.js";
 
-/** @param runs newest first, with nodes */
+/**
+ * The newest run is the first.
+ * @param {{ runs: Run[] }} props
+ */
 export function RunGrid({ runs }) {
   const columns = [...runs].reverse();
   const names = [...new Set(columns.flatMap((run) => run.nodes.map((node) => node.step.name)))];
   const longest = Math.max(0.001, ...columns.map((run) => secondsOf(run) ?? 0));
   return html`<div class="scroll"><table class="grid">
-    <thead><tr><th scope="col">Step</th>${columns.map((run, index) => html`<${Head} key=${run.dagRunId} run=${run} longest=${longest} edited=${index > 0 && run.revision !== columns[index - 1].revision} />`)}</tr></thead>
+    <thead>
+      <tr><th scope="col">Step</th>
+        ${columns.map((run, index) => html`<${Head} key=${run.dagRunId} run=${run} longest=${longest}
+          edited=${index > 0 && run.revision !== columns[index - 1].revision} />`)}</tr></thead>
     <tbody>${names.map((name) => html`<tr key=${name}><th scope="row" class="cut" title=${name}>${name}</th>
-      ${columns.map((run) => html`<${Cell} key=${run.dagRunId} run=${run} node=${run.nodes.find((node) => node.step.name === name)} />`)}</tr>`)}</tbody>
+      ${columns.map((run) => html`<${Cell} key=${run.dagRunId} run=${run}
+        node=${run.nodes.find((node) => node.step.name === name)} />`)}</tr>`)}</tbody>
   </table></div>`;
 }
 
+/** @param {{ run: Run, longest: number, edited: boolean }} props */
 function Head({ run, longest, edited }) {
   const { word, tone } = runStatus(run.status);
   const seconds = secondsOf(run);
   const begun = instant(run.startedAt);
-  const title = `${word}, ${duration(seconds)}${begun ? `, ${exact(begun)}` : ""}${edited ? `, first of revision ${run.revision}` : ""}`;
-  return html`<th scope="col" class=${edited ? "edited" : ""}><a class="grid-run ${tone}" href=${href(pageOf({ name: run.name, runId: run.dagRunId }))} title=${title} aria-label=${`Run ${run.dagRunId}: ${title}`}>
+  const about = [word, duration(seconds), begun && exact(begun), edited && `first of revision ${run.revision}`];
+  const title = about.filter(Boolean).join(", ");
+  return html`<th scope="col" class=${edited ? "edited" : ""}>
+    <a class="grid-run ${tone}" href=${href(pageOf({ name: run.name, runId: run.dagRunId }))} title=${title}
+      aria-label=${`Run ${run.dagRunId}: ${title}`}>
     <span class="grid-bar" style=${{ height: `${Math.max(6, ((seconds ?? 0) / longest) * 100)}%` }}></span></a></th>`;
 }
 
+/** @param {{ run: Run, node: Api.Node | undefined }} props */
 function Cell({ run, node }) {
   if (!node) return html`<td><span class="visually-hidden">not part of this run</span></td>`;
   const { word, icon, tone } = nodeStatus(node.status);
   const seconds = secondsOf(node);
-  const title = `${node.step.name}: ${word}${seconds === null ? "" : `, ${duration(seconds)}`}${node.retryCount ? `, retried ${node.retryCount} times` : ""}`;
-  return html`<td><a class="grid-cell ${tone}" title=${title} aria-label=${title} href=${href(pageOf({ name: run.name, runId: run.dagRunId }), { step: node.step.name })}><${Icon} name=${icon} /></a></td>`;
+  const about = [word, seconds !== null && duration(seconds), node.retryCount && `retried ${node.retryCount} times`];
+  const title = `${node.step.name}: ${about.filter(Boolean).join(", ")}`;
+  return html`<td>
+    <a class="grid-cell ${tone}" title=${title} aria-label=${title}
+      href=${href(pageOf({ name: run.name, runId: run.dagRunId }), { step: node.step.name })}><${Icon} name=${icon} />
+      </a></td>`;
 }

@@ -1,46 +1,69 @@
 // More views of a run: what happened to it, and the text it ran from.
 
 import { html, useState } from "../vendor/core.js";
-import { get } from "../lib/api.js";
+import { asError, get } from "../lib/api.js";
 import { eventsOf } from "../lib/events.js";
 import { exact, instant, moment } from "../lib/format.js";
-import { useLoad } from "../lib/load.js";
+import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { concernsRun, pathOf } from "../lib/runs.js";
-import { Empty, Failure, Loaded } from "./basic.js";
+import { Empty, Failure, whenLoaded } from "./basic.js";
 
 const PAGE = 1000;
 
-/** The run's own log: every change of the run and its steps, over all attempts. */
+/**
+ * The run's own log: every change of the run and its steps, over all attempts.
+ * @param {{ address: RunAddress }} props
+ */
 export function RunEvents({ address }) {
-  const loaded = useLoad([...pathOf(address), "log"], { tail: PAGE }, (change) => change.kind === "run" && concernsRun(address, change));
-  const [older, setOlder] = useState({ text: "", failure: null });
-  const more = async (page) => {
+  const loaded = useApi(
+    [...pathOf(address), "log"],
+    { tail: PAGE },
+    (change) => change.kind === "run" && concernsRun(address, change),
+  );
+  const [older, setOlder] = useState({ text: "", failure: /** @type {Failed | null} */ (null) });
+  const more = async (/** @type {Api.Log} */ page) => {
     try {
-      const first = page.totalLines - page.lineCount;
-      const earlier = await get([...pathOf(address), "log"], { offset: Math.max(1, first - PAGE + 1), limit: Math.min(PAGE, first) });
+      const first = earlierLines(page);
+      const earlier = await get([...pathOf(address), "log"], {
+        offset: Math.max(1, first - PAGE + 1),
+        limit: Math.min(PAGE, first),
+      });
       setOlder({ text: earlier.content, failure: null });
     } catch (failure) {
-      setOlder({ text: "", failure });
+      setOlder({ text: "", failure: asError(failure) });
     }
   };
-  return html`<${Loaded} from=${loaded} what="events">${(page) => html`
-    ${page.totalLines > page.lineCount && !older.text && html`<button type="button" onClick=${() => more(page)}>Show earlier ones</button>`}
+  return whenLoaded(loaded, "events", (page) => html`
+    ${earlierLines(page) > 0 && !older.text && html`<button type="button" onClick=${() => more(page)}>
+      Show earlier ones</button>`}
     ${older.failure && html`<${Failure} error=${older.failure} />`}
-    <ol class="happened" tabindex="0" aria-label="Events">${eventsOf(`${older.text && `${older.text}\n`}${page.content}`).map((event, index) => html`<${Happened} key=${index} event=${event} />`)}</ol>`}<//>`;
+    <ol class="happened" tabindex="0" aria-label="Events">
+      ${eventsOf(`${older.text && `${older.text}\n`}${page.content}`).map((event, index) => html`<${Happened}
+        key=${index} event=${event} />`)}</ol>`);
 }
 
+/** How many lines of a log are before a page from its end. @param {Api.Log} page */
+const earlierLines = ({ totalLines = 0, lineCount = 0 }) => totalLines - lineCount;
+
+/** @param {{ event: import("../lib/events.js").RunLogEvent }} props */
 function Happened({ event: { at, level, text, rest } }) {
   const time = instant(at);
   return html`<li>${time ? html`<time datetime=${at} title=${exact(time)}>${moment(time)}</time>` : html`<span></span>`}
-    <span class="wide-text"><span class=${level === "ERROR" ? "bad" : ""}>${text}</span>${rest.map(([name, value]) => html` <span class="faint">${name}=</span>${value}`)}</span></li>`;
+    <span class="wide-text"><span class=${level === "ERROR" ? "bad" : ""}>${text}</span>
+      ${rest.map(([name, value]) => html` <span class="faint">${name}=</span>${value}`)}</span></li>`;
 }
 
-/** The text of the revision that the run works from. */
+/**
+ * The text of the revision that the run works from.
+ * @param {{ run: Run }} props
+ */
 export function RunSpec({ run }) {
-  const path = run.revision ? ["dags", run.name, "revisions", String(run.revision)] : null;
-  const loaded = useLoad(path);
-  if (!path) return html`<${Empty} title="No stored definition">This run was started from a text that is not stored as a DAG, or from a sub-DAG.<//>`;
+  const path = run.revision ? /** @type {const} */ (["dags", run.name, "revisions", String(run.revision)]) : null;
+  const loaded = useApi(path);
+  if (!path) return html`<${Empty} title="No stored definition">
+    This run was started from a text that is not stored as a DAG, or from a sub-DAG.<//>`;
   return html`<p><a href=${href(["dags", run.name, "spec"])}>Edit the DAG</a></p>
-    <${Loaded} from=${loaded} what="definition">${(revision) => html`<pre class="events" tabindex="0">${revision.spec ?? "This text was redacted."}</pre>`}<//>`;
+    ${whenLoaded(loaded, "definition", (revision) => html`<pre class="events" tabindex="0">
+      ${revision.spec ?? "This text was redacted."}</pre>`)}`;
 }

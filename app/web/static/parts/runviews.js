@@ -1,44 +1,57 @@
-// Saved views of the list of runs, and the columns that one has added. The address bar has both, so a link shows the same.
+// Saved views of the list of runs, and added columns. The address bar has both, so a link shows the same.
 
 import { html, useState } from "../vendor/core.js";
 import { plural } from "../lib/format.js";
 import { written } from "../lib/params.js";
 import { href, query, setQuery } from "../lib/router.js";
-import { viewsOf } from "../lib/views.js";
+import { savedViews } from "../lib/saved-views.js";
 import { Time } from "./basic.js";
-import { FormDialog } from "./form.js";
+import { FormDialog, valuesOf } from "./form.js";
 import { Icon } from "./icon.js";
 
-const views = viewsOf("dagbook.views.runs");
+const views = savedViews("dagbook.views.runs");
+/** @type {Record<string, { title: string, cell: (run: RunSummary) => Children }>} */
 const COLUMNS = {
   queued: { title: "Queued", cell: (run) => html`<${Time} at=${run.queuedAt} />` },
   finished: { title: "Ended", cell: (run) => html`<${Time} at=${run.finishedAt} />` },
-  revision: { title: "Revision", cell: (run) => run.revision && html`<a href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a>` },
+  revision: { title: "Revision", cell: (run) => run.revision && html`<a
+    href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a>` },
 };
 const PARAM = "param:";
 
 /** The columns of the address bar: ids, and "param:NAME" for one of a parameter. */
-const chosen = () => (query.value.get("columns") ?? "").split(",").filter((id) => Object.hasOwn(COLUMNS, id) || (id.length > PARAM.length && id.startsWith(PARAM)));
+const chosen = () =>
+  (query.value.get("columns") ?? "")
+    .split(",")
+    .filter((id) => Object.hasOwn(COLUMNS, id) || (id.length > PARAM.length && id.startsWith(PARAM)));
 
-const titleOf = (id) => COLUMNS[id]?.title ?? id.slice(PARAM.length);
+const titleOf = (/** @type {string} */ id) => COLUMNS[id]?.title ?? id.slice(PARAM.length);
 
 export const ExtraHeads = () => chosen().map((id) => html`<th key=${id}>${titleOf(id)}</th>`);
 
-export const ExtraCells = ({ run }) => chosen().map((id) => html`<td key=${id} class="wide-text" data-label=${titleOf(id)}>${COLUMNS[id] ? COLUMNS[id].cell(run) : valueOf(run, titleOf(id))}</td>`);
+/** @param {{ run: RunSummary }} props */
+export const ExtraCells = ({ run }) => chosen().map((id) => html`<td key=${id} class="wide-text"
+  data-label=${titleOf(id)}>${COLUMNS[id] ? COLUMNS[id].cell(run) : valueOf(run, titleOf(id))}</td>`);
 
+/**
+ * @param {RunSummary} run
+ * @param {string} name
+ */
 function valueOf(run, name) {
   const found = written(run.params);
   const place = Number(name);
   const named = found.find((one) => one.name === name);
-  return named?.value ?? (place > 0 ? found.filter((one) => !one.name)[place - 1]?.value : null) ?? html`<span class="faint">–</span>`;
+  return named?.value ?? (place > 0 ? found.filter((one) => !one.name)[place - 1]?.value : null) ?? html`<span
+    class="faint">–</span>`;
 }
 
 export function RunViews() {
   const [asked, setAsked] = useState(false);
   const here = query.value.toString();
-  const save = ({ name }) => views.save(name.trim(), here);
+  const save = (/** @type {Fields} */ { name }) => views.save(name.trim(), here);
   return html`<div class="row run-views">
-    ${views.list.value.length > 0 && html`<ul aria-label="Saved views">${views.list.value.map((view) => html`<${View} key=${view.name} view=${view} here=${here} />`)}</ul>`}
+    ${views.list.value.length > 0 && html`<ul aria-label="Saved views">
+      ${views.list.value.map((view) => html`<${View} key=${view.name} view=${view} here=${here} />`)}</ul>`}
     ${here && html`<button type="button" onClick=${() => setAsked(true)}>Save this view</button>`}
     <${Columns} />
     ${asked && html`<${FormDialog} title="Save this view" action="Save" onSave=${save} onClose=${() => setAsked(false)}>
@@ -47,25 +60,33 @@ export function RunViews() {
   </div>`;
 }
 
+/** @param {{ view: { name: string, search: string }, here: string }} props */
 function View({ view, here }) {
   const to = href("/dag-runs") + (view.search && `?${view.search}`);
   return html`<li><a href=${to} aria-current=${view.search === here ? "true" : null}>${view.name}</a>
-    <button type="button" class="quiet" aria-label=${`Forget view ${view.name}`} onClick=${() => views.remove(view.name)}><${Icon} name="close" /></button></li>`;
+    <button type="button" class="quiet" aria-label=${`Forget view ${view.name}`}
+      onClick=${() => views.remove(view.name)}><${Icon} name="close" /></button></li>`;
 }
 
 function Columns() {
   const now = chosen();
-  const set = (ids) => setQuery({ columns: ids.join(",") });
-  const toggle = (id) => set(now.includes(id) ? now.filter((one) => one !== id) : [...now, id]);
-  const add = (event) => {
+  const set = (/** @type {string[]} */ ids) => setQuery({ columns: ids.join(",") });
+  const toggle = (/** @type {string} */ id) => set(now.includes(id) ? now.filter((one) => one !== id) : [...now, id]);
+  const add = (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
-    const id = PARAM + new FormData(event.target).get("name").trim();
+    const id = PARAM + valuesOf(event.target).name.trim();
     if (!now.includes(id)) set([...now, id]);
     event.target.reset();
   };
-  return html`<details class="columns"><summary>${now.length ? plural(now.length, "more column") : "More columns"}</summary>
+  return html`<details class="columns"><summary>${now.length ? plural(now.length, "more column") : "More columns"}
+    </summary>
     <div class="card">
-      ${[...Object.keys(COLUMNS), ...now.filter((id) => id.startsWith(PARAM))].map((id) => html`<label class="inline" key=${id}><input type="checkbox" checked=${now.includes(id)} onChange=${() => toggle(id)} />${COLUMNS[id] ? "" : "parameter "}${titleOf(id)}</label>`)}
-      <form class="row" onSubmit=${add}><label class="inline">Parameter<input name="name" size="10" required pattern="[^,\\s]+" title="one name, or a place such as 1" /></label><button type="submit">Add</button></form>
+      ${[...Object.keys(COLUMNS), ...now.filter((id) => id.startsWith(PARAM))].map((id) => html`<label class="inline"
+        key=${id}><input type="checkbox" checked=${now.includes(id)} onChange=${() => toggle(id)} />
+        ${COLUMNS[id] ? "" : "parameter "}${titleOf(id)}</label>`)}
+      <form class="row" onSubmit=${add}>
+        <label class="inline">
+          Parameter<input name="name" size="10" required pattern="[^,\\s]+" title="one name, or a place such as 1" />
+          </label><button type="submit">Add</button></form>
     </div></details>`;
 }

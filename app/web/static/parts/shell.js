@@ -1,7 +1,7 @@
 // The frame around every page: where one can go, who is here, whether what is shown is live.
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
-import { facts } from "../lib/facts.js";
+import { facts } from "../lib/config.js";
 import { liveness, restart } from "../lib/feed.js";
 import { go, href, path } from "../lib/router.js";
 import { hasUsers, keep, may, needsLogin, user } from "../lib/session.js";
@@ -24,8 +24,10 @@ const ADMIN_PLACES = [
   ["/audit", "Audit", "audit"],
 ];
 const PATIENCE = 4000; // milliseconds
+/** @type {Record<string, string>} */
 const LIVE = { live: "Live: changes show at once", connecting: "Connecting…", off: "Not live: reload to see changes" };
 
+/** @param {{ to: string, name: string, icon: string }} props */
 function Place({ to, name, icon }) {
   const here = to === "/" ? path.value === "/" : path.value === to || path.value.startsWith(`${to}/`);
   return html`<a href=${href(to)} aria-current=${here ? "page" : null}><${Icon} name=${icon} />${name}</a>`;
@@ -40,35 +42,41 @@ function Person() {
   if (!needsLogin) return null;
   return html`<div class="person">
     ${hasUsers && html`<a href=${href("/account")}>${user.value?.username ?? "Account"}</a>`}
-    ${hasUsers && user.value && user.value.role !== user.value.username && html`<span class="tag">${user.value.role}</span>`}
+    ${hasUsers && user.value && user.value.role !== user.value.username && html`<span class="tag">${user.value.role}
+    </span>`}
     <button type="button" class="quiet" onClick=${leave}>Log out</button>
   </div>`;
 }
 
 function ThemeChoice() {
   const next = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length];
-  return html`<button type="button" class="quiet" aria-label=${`Theme: ${theme.value}; change to ${next}`} title=${`Theme: ${theme.value}`}
-    onClick=${() => choose(next)}><${Icon} name=${{ system: "half", light: "sun", dark: "moon" }[theme.value]} /></button>`;
+  return html`<button type="button" class="quiet" aria-label=${`Theme: ${theme.value}; change to ${next}`}
+    title=${`Theme: ${theme.value}`}
+    onClick=${() => choose(next)}><${Icon} name=${{ system: "half", light: "sun", dark: "moon" }[theme.value]} />
+    </button>`;
 }
 
 function SearchBox() {
-  const box = useRef();
+  const box = useRef(/** @type {HTMLInputElement | null} */ (null));
   useEffect(() => {
-    const focus = (event) => {
-      const typing = event.target.closest?.("input, textarea, select, [contenteditable], .cm-editor, dialog");
+    const focus = (/** @type {KeyboardEvent} */ event) => {
+      const target = /** @type {Element} */ (event.target);
+      const typing = target.closest?.("input, textarea, select, [contenteditable], .cm-editor, dialog");
       if (event.key !== "/" || typing || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
-      box.current.focus();
+      box.current?.focus();
     };
     document.addEventListener("keydown", focus);
     return () => document.removeEventListener("keydown", focus);
   }, []);
-  const submit = (event) => {
+  const submit = (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
-    if (box.current.value.trim()) go("/search", { search: { q: box.current.value.trim() } });
+    const text = box.current?.value.trim();
+    if (text) go("/search", { search: { q: text } });
   };
   return html`<form role="search" onSubmit=${submit}>
-    <input ref=${box} type="search" aria-label="Search everything" aria-keyshortcuts="/" placeholder="Search DAGs, definitions, errors" /><kbd aria-hidden="true">/</kbd>
+    <input ref=${box} type="search" aria-label="Search everything" aria-keyshortcuts="/"
+      placeholder="Search DAGs, definitions, errors" /><kbd aria-hidden="true">/</kbd>
   </form>`;
 }
 
@@ -81,19 +89,27 @@ function Stale() {
     const timer = setTimeout(() => setLate(true), PATIENCE);
     return () => clearTimeout(timer);
   }, [waiting]);
-  return html`<div role="status">${late && html`<p class="stale"><${Icon} name="wait" />The server does not answer. What shows here may be old; it is tried again by itself.</p>`}</div>`;
+  return html`<div role="status">
+    ${late && html`<p class="stale"><${Icon} name="wait" />
+      The server does not answer. What shows here may be old; it is tried again by itself.</p>`}</div>`;
 }
 
-/** On a phone the pages are a strip: the one that is shown is in sight. */
+/**
+ * On a phone the pages are a strip: the one that is shown is in sight.
+ * @param {string} place
+ */
 function useInSight(place) {
-  const strip = useRef();
+  const strip = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
-    const here = strip.current?.querySelector("[aria-current]");
-    if (here) strip.current.scrollLeft = here.offsetLeft - (strip.current.clientWidth - here.clientWidth) / 2;
+    const element = strip.current;
+    /** @type {HTMLElement | null | undefined} */
+    const here = element?.querySelector("[aria-current]");
+    if (here && element) element.scrollLeft = here.offsetLeft - (element.clientWidth - here.clientWidth) / 2;
   }, [place]);
   return strip;
 }
 
+/** @param {{ children?: Children }} props */
 export function Shell({ children }) {
   const strip = useInSight(path.value);
   const places = [...PLACES, ...(hasUsers && may("admin") ? ADMIN_PLACES : [])];
@@ -102,7 +118,8 @@ export function Shell({ children }) {
     <header class="bar">
       <a class="brand" href=${href("/")}><${Icon} name="mark" />Dagbook</a>
       <${SearchBox} />
-      <span class="dot ${liveness.value}" role="img" aria-label=${LIVE[liveness.value]} title=${LIVE[liveness.value]}></span>
+      <span class="dot ${liveness.value}" role="img" aria-label=${LIVE[liveness.value]} title=${LIVE[liveness.value]}>
+      </span>
       <${ThemeChoice} />
       <${Person} />
     </header>
@@ -115,7 +132,8 @@ export function Shell({ children }) {
   `;
 }
 
+/** @param {Event} event */
 function skip(event) {
   event.preventDefault();
-  document.getElementById("main").focus();
+  document.getElementById("main")?.focus();
 }

@@ -7,42 +7,68 @@ import { go } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { FormDialog } from "./form.js";
 
-/** @param dag details of the DAG; @param latest its latest run, whose parameters can be taken over */
+/**
+ * `latest` is the run whose parameters can be taken over.
+ * @param {{ fileName: string, dag: Api.DAGDetails, latest?: Run, onClose: () => void }} props
+ */
 export function StartDialog({ fileName, dag, latest, onClose }) {
   const fields = fieldsOf(dag.params);
   const [values, setValues] = useState(Object.fromEntries(fields.map(({ key, value }) => [key, value])));
   const [free, setFree] = useState(dag.defaultParams ?? "");
-  const [way, setWay] = useState("start");
+  const [way, setWay] = useState(/** @type {"start" | "enqueue"} */ ("start"));
   const params = fields.length ? textOf(fields, values) : free;
   const fixed = dag.runConfig?.disableParamEdit;
-  const asLast = () => (fields.length ? setValues({ ...values, ...valuesOf(fields, latest.params) }) : setFree(latest.params));
-  const save = async ({ dagRunId }) => {
+  const asLast = () => {
+    const text = latest?.params ?? "";
+    if (fields.length) setValues({ ...values, ...valuesOf(fields, text) });
+    else setFree(text);
+  };
+  const save = async (/** @type {Fields} */ { dagRunId }) => {
     const body = { ...(fixed ? {} : { params }), ...(dagRunId ? { dagRunId } : {}) };
-    const started = await post(["dags", fileName, way], body);
+    const started = await (way === "start"
+      ? post(["dags", fileName, "start"], body)
+      : post(["dags", fileName, "enqueue"], body));
     go(pageOf({ name: dag.name, runId: started.dagRunId }));
   };
-  return html`<${FormDialog} title=${`Start ${dag.name}`} action=${way === "start" ? "Start" : "Put into the queue"} onSave=${save} onClose=${onClose}>
+  return html`<${FormDialog} title=${`Start ${dag.name}`} action=${way === "start" ? "Start" : "Put into the queue"}
+    onSave=${save} onClose=${onClose}>
     ${fixed && html`<p class="faint">The definition does not let its parameters be changed.</p>`}
-    ${fields.map((field) => html`<${Field} key=${field.key} field=${field} value=${values[field.key]} disabled=${fixed} onChange=${(value) => setValues({ ...values, [field.key]: value })} />`)}
-    ${!fields.length && html`<label>Parameters<input value=${free} disabled=${fixed} placeholder="NAME=value or values in order" onInput=${(event) => setFree(event.target.value)} /></label>`}
+    ${fields.map((field) => html`<${Field} key=${field.key} field=${field} value=${values[field.key]} disabled=${fixed}
+      onChange=${(/** @type {string} */ value) => setValues({ ...values, [field.key]: value })} />`)}
+    ${!fields.length && html`<label>
+      Parameters<input value=${free} disabled=${fixed} placeholder="NAME=value or values in order"
+        onInput=${(/** @type {InputChange} */ event) => setFree(event.target.value)} /></label>`}
     ${latest?.params && !fixed && html`<p><button type="button" onClick=${asLast}>As in the latest run</button></p>`}
     ${fields.length > 0 && html`<p class="faint wide-text">Sent as <code>${params}</code></p>`}
-    ${!dag.runConfig?.disableRunIdEdit && html`<label>Run id<input name="dagRunId" placeholder="made up when empty" autocomplete="off" /></label>`}
+    ${!dag.runConfig?.disableRunIdEdit && html`<label>
+      Run id<input name="dagRunId" placeholder="made up when empty" autocomplete="off" /></label>`}
     <fieldset><legend>When</legend>
-      <label class="inline"><input type="radio" name="way" checked=${way === "start"} onChange=${() => setWay("start")} />at once</label>
-      <label class="inline"><input type="radio" name="way" checked=${way === "enqueue"} onChange=${() => setWay("enqueue")} />when its queue has a place</label>
+      <label class="inline">
+        <input type="radio" name="way" checked=${way === "start"} onChange=${() => setWay("start")} />at once</label>
+      <label class="inline">
+        <input type="radio" name="way" checked=${way === "enqueue"} onChange=${() => setWay("enqueue")} />
+        when its queue has a place</label>
     </fieldset>
   <//>`;
 }
 
+/**
+ * @param {{ field: import("../lib/params.js").Field, value: string, onChange: (value: string) => void,
+ *   disabled?: boolean }} props
+ */
 function Field({ field, value, onChange, disabled }) {
   const label = field.name || `Parameter ${field.key}`;
-  const input = (event) => onChange(event.target.value);
+  const input = (/** @type {InputChange} */ event) => onChange(event.target.value);
   if (field.kind === "truth") {
-    return html`<label class="inline"><input type="checkbox" checked=${value === "true"} disabled=${disabled} onChange=${(event) => onChange(String(event.target.checked))} />${label}</label>`;
+    return html`<label class="inline">
+      <input type="checkbox" checked=${value === "true"} disabled=${disabled}
+        onChange=${(/** @type {InputChange} */ event) => onChange(String(event.target.checked))} />${label}</label>`;
   }
-  if (field.kind === "lines") return html`<label>${label}<textarea rows="4" value=${value} disabled=${disabled} onInput=${input}></textarea></label>`;
+  if (field.kind === "lines") return html`<label>${label}
+    <textarea rows="4" value=${value} disabled=${disabled} onInput=${input}></textarea></label>`;
   const mode = field.kind === "number" ? "decimal" : "text";
   const odd = field.kind === "number" && !isNumber(value);
-  return html`<label>${label}<input type=${field.kind === "date" ? "date" : "text"} inputmode=${mode} value=${value} disabled=${disabled} onInput=${input} />${odd && html`<small role="status">Usually a number, as ${field.value}.</small>`}</label>`;
+  return html`<label>${label}
+    <input type=${field.kind === "date" ? "date" : "text"} inputmode=${mode} value=${value} disabled=${disabled}
+      onInput=${input} />${odd && html`<small role="status">Usually a number, as ${field.value}.</small>`}</label>`;
 }

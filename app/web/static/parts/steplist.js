@@ -3,99 +3,157 @@
 import { html, useState } from "../vendor/core.js";
 import { duration, plural, short } from "../lib/format.js";
 import { tally } from "../lib/graph.js";
-import { useLoad } from "../lib/load.js";
-import { useNow } from "../lib/now.js";
+import { useApi } from "../lib/use-api.js";
+import { useNow } from "../lib/use-now.js";
 import { href } from "../lib/router.js";
 import { concernsRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
-import { secondsOf, spanOf } from "../lib/spans.js";
-import { isActive, nodeStatus, runStatus } from "../lib/status.js";
-import { walkAmong } from "../lib/walk.js";
-import { Loaded, Status } from "./basic.js";
+import { secondsOf, spanOf } from "../lib/durations.js";
+import { NODE, RUN, isActive, nodeStatus, runStatus } from "../lib/status.js";
+import { arrowNavigation } from "../lib/arrow-nav.js";
+import { whenLoaded, Status } from "./basic.js";
 import { Icon } from "./icon.js";
 
-const walkSteps = walkAmong(".step-name");
-const SHOWN = 50; // sub-runs of a step, before one asks for more
-const FAILED = 2;
+const walkSteps = arrowNavigation(".step-name");
+/** @typedef {(step: string, subRun?: string | null) => void} OnChoose */
+/** @typedef {{ from: number, length: number }} Whole the run on the axis of its steps, in milliseconds */
 
+const SHOWN = 50; // sub-runs of a step, before one asks for more
+
+/**
+ * @param {{ address: RunAddress, run: Run, chosen?: string | null, inside: string | null,
+ *   onChoose: OnChoose }} props
+ */
 export function StepList({ address, run, chosen, inside, onChoose }) {
   const now = useNow(1, isActive(run.status));
   const nodes = nodesOf(run);
   const called = nodes.some((node) => node.subRuns?.length);
-  const path = called && !address.subRunId ? [...pathOf(address), "sub-dag-runs"] : null;
-  const subRuns = useLoad(path, {}, (change) => change.kind === "run" && concernsRun(address, change));
+  const path =
+    called && !address.subRunId ? /** @type {const} */ ([...pathOf(address), "sub-dag-runs"]) : null;
+  const subRuns = useApi(path, {}, (change) => change.kind === "run" && concernsRun(address, change));
   const known = new Map((subRuns.data?.subRuns ?? []).map((sub) => [sub.dagRunId, sub]));
   return html`<ol class=${called ? "steps" : "steps flat"} onKeyDown=${walkSteps}>
-    ${nodes.map((node) => html`<${StepRow} key=${node.step.name} address=${address} node=${node} whole=${wholeOf(run, now)} now=${now} known=${known}
+    ${nodes.map((node) => html`<${StepRow} key=${node.step.name} address=${address} node=${node}
+      whole=${wholeOf(run, now)} now=${now} known=${known}
       chosen=${!inside && node.step.name === chosen} inside=${inside} picked=${chosen} onChoose=${onChoose} />`)}
   </ol>`;
 }
 
-/** From when to when the run's attempt went on; what has kept the result of an earlier one ran before it. */
+/**
+ * From when to when the run's attempt went on; what has kept the result of an earlier one ran before it.
+ * @param {Run} run
+ * @param {number} now
+ */
 function wholeOf(run, now) {
   const span = spanOf(run, now);
   return span && { from: span.from, length: Math.max(1, span.to - span.from) };
 }
 
+/**
+ * @param {{ address: RunAddress, node: Api.Node, whole: Whole | null, now: number,
+ *   known: Map<string, Api.SubDAGRunDetail>, chosen: boolean, inside: string | null, picked?: string | null,
+ *   onChoose: OnChoose }} props
+ */
 function StepRow({ address, node, whole, now, known, chosen, inside, picked, onChoose }) {
   const seconds = secondsOf(node, now);
   const called = [...(node.subRuns ?? []), ...(node.subRunsRepeated ?? [])];
-  const [open, setOpen] = useState(called.length > 0 && (node.status === FAILED || called.some(({ dagRunId }) => dagRunId === inside)));
+  const [open, setOpen] = useState(
+    called.length > 0 && (node.status === NODE.FAILED || called.some(({ dagRunId }) => dagRunId === inside)),
+  );
   return html`<li>
     <div class=${chosen ? "step chosen" : "step"}>
       ${called.length
-        ? html`<button type="button" class="quiet" aria-expanded=${open} aria-label=${`Runs called by ${node.step.name}`} onClick=${() => setOpen(!open)}><${Icon} name=${open ? "shut" : "open"} /></button>`
+        ? html`<button type="button" class="quiet" aria-expanded=${open}
+          aria-label=${`Runs called by ${node.step.name}`} onClick=${() => setOpen(!open)}>
+          <${Icon} name=${open ? "shut" : "open"} /></button>`
         : html`<span></span>`}
-      <button type="button" class="step-name quiet" aria-current=${chosen ? "true" : null} title=${node.step.name} onClick=${() => onChoose(node.step.name)}>${node.step.name}</button>
+      <button type="button" class="step-name quiet" aria-current=${chosen ? "true" : null} title=${node.step.name}
+        onClick=${() => onChoose(node.step.name)}>${node.step.name}</button>
       <${Status} of=${node.status} node />
       <${Bar} node=${node} whole=${whole} now=${now} />
-      <span class="number" title=${node.retryCount ? plural(node.retryCount, "retry", "retries") : null}>${node.retryCount ? `↻${node.retryCount} ` : ""}${seconds === null ? "" : duration(seconds)}</span>
+      <span class="number" title=${node.retryCount ? plural(node.retryCount, "retry", "retries") : null}>
+        ${node.retryCount ? `↻${node.retryCount} ` : ""}${seconds === null ? "" : duration(seconds)}</span>
     </div>
-    ${open && html`<${Called} address=${address} called=${called} known=${known} inside=${inside} picked=${picked} onChoose=${onChoose} />`}
+    ${open && html`<${Called} address=${address} called=${called} known=${known} inside=${inside} picked=${picked}
+      onChoose=${onChoose} />`}
   </li>`;
 }
 
-/** When the step ran within the run. */
+/**
+ * When the step ran within the run.
+ * @param {{ node: Api.Node, whole: Whole | null, now: number }} props
+ */
 function Bar({ node, whole, now }) {
   const span = spanOf(node, now);
-  const style = span && whole && span.to > whole.from - 1000 && { left: `${((span.from - whole.from) / whole.length) * 100}%`, width: `${((span.to - span.from) / whole.length) * 100}%` };
-  return html`<span class="step-bar" aria-hidden="true">${style && html`<span class=${nodeStatus(node.status).tone} style=${style}></span>`}</span>`;
+  const style = span &&
+    whole &&
+    span.to > whole.from - 1000 && {
+      left: `${((span.from - whole.from) / whole.length) * 100}%`,
+      width: `${((span.to - span.from) / whole.length) * 100}%`,
+    };
+  return html`<span class="step-bar" aria-hidden="true">
+    ${style && html`<span class=${nodeStatus(node.status).tone} style=${style}></span>`}</span>`;
 }
 
-/** How the called runs fare, in numbers. */
+/**
+ * How the called runs fare, in numbers.
+ * @param {Api.SubDAGRun[]} called
+ * @param {Map<string, Api.SubDAGRunDetail>} known
+ */
 function sumUp(called, known) {
   const counts = tally(called.map(({ dagRunId }) => ({ status: known.get(dagRunId)?.status })));
-  return counts.filter(([status]) => status !== undefined).map(([status, count]) => `${count} ${runStatus(status).word}`).join(", ");
+  return counts
+    .filter(([status]) => status !== undefined)
+    .map(([status, count]) => `${count} ${runStatus(status).word}`)
+    .join(", ");
 }
 
+/**
+ * @param {{ address: RunAddress, called: Api.SubDAGRun[], known: Map<string, Api.SubDAGRunDetail>,
+ *   inside: string | null, picked?: string | null, onChoose: OnChoose }} props
+ */
 function Called({ address, called, known, inside, picked, onChoose }) {
   const [most, setMost] = useState(SHOWN);
-  const failed = ({ dagRunId }) => known.get(dagRunId)?.status === FAILED;
-  const ordered = [...called.filter(failed), ...called.filter((one) => !failed(one))]; // what somebody has come for is on top
+  const failed = (/** @type {Api.SubDAGRun} */ { dagRunId }) => known.get(dagRunId)?.status === RUN.FAILED;
+  const ordered = [...called.filter(failed), ...called.filter((one) => !failed(one))]; // failures are looked for first
   const first = ordered.find(failed)?.dagRunId;
   return html`<ol class="called">
-    ${called.length > 1 && known.size > 0 && html`<li class="faint small">${plural(called.length, "run")}: ${sumUp(called, known)}</li>`}
-    ${ordered.slice(0, most).map(({ dagRunId, params }) => html`<${SubRun} key=${dagRunId} address=${address} id=${dagRunId} params=${params} sub=${known.get(dagRunId)} alone=${called.length === 1}
-      startOpen=${dagRunId === inside || dagRunId === first} inside=${inside} picked=${picked} onChoose=${onChoose} />`)}
-    ${called.length > most && html`<li><button type="button" onClick=${() => setMost(most + 500)}>Show ${Math.min(500, called.length - most)} more of ${called.length}</button></li>`}
+    ${called.length > 1 && known.size > 0 && html`<li class="faint small">${plural(called.length, "run")}
+      : ${sumUp(called, known)}</li>`}
+    ${ordered.slice(0, most).map(({ dagRunId, params }) => html`<${SubRun} key=${dagRunId} address=${address}
+      id=${dagRunId} params=${params} sub=${known.get(dagRunId)}
+      startOpen=${dagRunId === inside || dagRunId === first} inside=${inside} picked=${picked}
+      onChoose=${onChoose} />`)}
+    ${called.length > most && html`<li>
+      <button type="button" onClick=${() => setMost(most + 500)}>
+        Show ${Math.min(500, called.length - most)} more of ${called.length}</button></li>`}
   </ol>`;
 }
 
-function SubRun({ address, id, params, sub, alone, startOpen, inside, picked, onChoose }) {
-  const [turned, setOpen] = useState(null); // by hand
+/**
+ * @param {{ address: RunAddress, id: string, params?: string, sub?: Api.SubDAGRunDetail,
+ *   startOpen: boolean, inside: string | null, picked?: string | null, onChoose: OnChoose }} props
+ */
+function SubRun({ address, id, params, sub, startOpen, inside, picked, onChoose }) {
+  const [turned, setOpen] = useState(/** @type {boolean | null} */ (null)); // by hand
   const open = turned ?? startOpen;
   const own = { ...address, subRunId: id };
   return html`<li>
     <div class="step">
-      <button type="button" class="quiet" aria-expanded=${open} aria-label=${`Steps of run ${id}`} onClick=${() => setOpen(!open)}><${Icon} name=${open ? "shut" : "open"} /></button>
-      <a href=${href(pageOf(own))} title=${id}>${alone && sub?.name ? sub.name : short(id)}</a>
+      <button type="button" class="quiet" aria-expanded=${open} aria-label=${`Steps of run ${id}`}
+        onClick=${() => setOpen(!open)}><${Icon} name=${open ? "shut" : "open"} /></button>
+      <a href=${href(pageOf(own))} title=${id}>${short(id)}</a>
       ${sub && html`<${Status} of=${sub.status} />`}
       <span class="faint cut" title=${params}>${params}</span>
     </div>
-    ${open && html`<${SubRunSteps} address=${own} chosen=${inside === id ? picked : null} onChoose=${(step) => onChoose(step, id)} />`}
+    ${open && html`<${SubRunSteps} address=${own} chosen=${inside === id ? picked : null}
+      onChoose=${(/** @type {string} */ step) => onChoose(step, id)} />`}
   </li>`;
 }
 
+/** @param {{ address: RunAddress, chosen?: string | null, onChoose: OnChoose }} props */
 function SubRunSteps({ address, chosen, onChoose }) {
-  const loaded = useLoad(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
-  return html`<${Loaded} from=${loaded} what="steps">${({ dagRunDetails }) => html`<${StepList} address=${address} run=${dagRunDetails} chosen=${chosen} inside=${null} onChoose=${onChoose} />`}<//>`;
+  const loaded = useApi(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
+  return whenLoaded(loaded, "steps", ({ dagRunDetails }) => html`<${StepList} address=${address} run=${dagRunDetails}
+    chosen=${chosen} inside=${null}
+      onChoose=${onChoose} />`);
 }

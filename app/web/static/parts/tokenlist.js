@@ -1,60 +1,94 @@
 // Personal API tokens: made once, shown once, revoked at any time.
 
 import { html, useState } from "../vendor/core.js";
-import { ask, post } from "../lib/api.js";
+import { post, remove } from "../lib/api.js";
 import { copyText } from "../lib/clipboard.js";
-import { useLoad } from "../lib/load.js";
+import { useApi } from "../lib/use-api.js";
 import { user } from "../lib/session.js";
-import { Confirm, Dialog, Empty, Loaded, Time } from "./basic.js";
+import { Confirm, Dialog, Empty, whenLoaded, Time } from "./basic.js";
 import { FormDialog } from "./form.js";
 
+/** @type {Api.Role[]} */
 const ROLES = ["viewer", "operator", "manager", "admin"];
 
+/**
+ * @typedef {{ kind: "new" }
+ *   | { kind: "made", token: string, name: string }
+ *   | { kind: "revoke", token: Api.Token }} Asked
+ */
+
 export function TokenList() {
-  const list = useLoad("tokens");
-  const [asked, setAsked] = useState(null);
+  const list = useApi("tokens");
+  const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
   const close = () => setAsked(null);
-  const make = async ({ name, role, days }) => {
+  const make = async (/** @type {Fields} */ { name, role, days }) => {
     const expiresAt = days ? new Date(Date.now() + Number(days) * 86400000).toISOString() : null;
-    const { token } = await post("tokens", { name, role, ...(expiresAt && { expiresAt }) });
+    const { token } = await post("tokens", {
+      name,
+      role: /** @type {Api.Role} */ (role),
+      ...(expiresAt && { expiresAt }),
+    });
     await list.reload();
     setTimeout(() => setAsked({ kind: "made", token, name }));
   };
   return html`
-    <div class="row"><h2>Personal tokens</h2><span class="grow"></span><button type="button" class="primary" onClick=${() => setAsked({ kind: "new" })}>Make a token</button></div>
-    <${Loaded} from=${list} what="tokens">${({ tokens }) =>
+    <div class="row"><h2>Personal tokens</h2><span class="grow"></span>
+      <button type="button" class="primary" onClick=${() => setAsked({ kind: "new" })}>Make a token</button></div>
+    ${whenLoaded(list, "tokens", ({ tokens }) =>
       tokens.length
-        ? html`<div class="scroll"><table class="stack"><thead><tr><th>Name</th><th>Whose</th><th>Role at most</th><th>Made</th><th>Ends</th><th>Last used</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
-            <tbody>${tokens.map((token) => html`<${Row} key=${token.id} token=${token} onRevoke=${() => setAsked({ kind: "revoke", token })} />`)}</tbody></table></div>`
-        : html`<${Empty} title="No tokens yet"><p>A token lets a script use the API as you, with your role or a lesser one.</p><//>`}<//>
+        ? html`<div class="scroll">
+          <table class="stack">
+            <thead>
+              <tr><th>Name</th><th>Whose</th><th>Role at most</th><th>Made</th><th>Ends</th><th>Last used</th>
+                <th><span class="visually-hidden">Actions</span></th></tr></thead>
+            <tbody>
+              ${tokens.map((token) => html`<${Row} key=${token.id} token=${token}
+                onRevoke=${() => setAsked({ kind: "revoke", token })} />`)}</tbody></table></div>`
+        : html`<${Empty} title="No tokens yet">
+          <p>A token lets a script use the API as you, with your role or a lesser one.</p><//>`)}
     ${asked?.kind === "new" && html`<${FormDialog} title="Make a token" action="Make" onClose=${close} onSave=${make}>
       <label>Name<input name="name" required maxlength="64" placeholder="what uses it" /></label>
-      <label>Role at most<select name="role" value=${user.value?.role}>${ROLES.slice(0, ROLES.indexOf(user.value?.role) + 1).map((role) => html`<option key=${role} value=${role}>${role}</option>`)}</select></label>
-      <label>Ends<select name="days" value="90"><option value="30">in 30 days</option><option value="90">in 90 days</option><option value="365">in a year</option><option value="">never</option></select></label>
+      <label>
+        Role at most<select name="role" value=${user.value?.role}>
+          ${ROLES.slice(0, ROLES.indexOf(user.value?.role ?? "viewer") + 1).map((role) => html`<option key=${role}
+            value=${role}>
+            ${role}</option>`)}</select></label>
+      <label>
+        Ends<select name="days" value="90"><option value="30">in 30 days</option><option value="90">in 90 days</option>
+          <option value="365">in a year</option><option value="">never</option></select></label>
     <//>`}
     ${asked?.kind === "made" && html`<${Dialog} title=${`Token ${asked.name}`} onClose=${close}><div class="body">
       <p>This is the only time that it is shown. Send it as <code>Authorization: Bearer …</code></p>
       <pre class="events" tabindex="0">${asked.token}</pre></div>
-      <footer><${Copy} text=${asked.token} /><button type="button" class="primary" onClick=${close}>Done</button></footer>
+      <footer><${Copy} text=${asked.token} /><button type="button" class="primary" onClick=${close}>Done</button>
+      </footer>
     <//>`}
-    ${asked?.kind === "revoke" && html`<${Confirm} title=${`Revoke token ${asked.token.name}?`} action="Revoke" onClose=${close} onConfirm=${async () => {
-      await ask(["tokens", asked.token.id], { method: "DELETE" });
+    ${asked?.kind === "revoke" && html`<${Confirm} title=${`Revoke token ${asked.token.name}?`} action="Revoke"
+      onClose=${close} onConfirm=${async () => {
+      await remove(["tokens", asked.token.id]);
       await list.reload();
     }}><p>Whatever uses it is refused from now on.</p><//>`}`;
 }
 
+/** @param {{ text: string }} props */
 function Copy({ text }) {
   const [word, setWord] = useState("Copy");
-  return html`<button type="button" onClick=${async () => setWord((await copyText(text)) ? "Copied" : "Mark it and copy it by hand")}>${word}</button>`;
+  return html`<button type="button"
+    onClick=${async () => setWord((await copyText(text)) ? "Copied" : "Mark it and copy it by hand")}>${word}</button>`;
 }
 
+/** @param {{ token: Api.Token, onRevoke: () => void }} props */
 function Row({ token, onRevoke }) {
   const over = token.revokedAt || (token.expiresAt && new Date(token.expiresAt) < new Date());
   return html`<tr>
     <td class="wide-text">${token.name}</td><td>${token.username}</td><td>${token.role}</td>
     <td data-label="made"><${Time} at=${token.createdAt} /></td>
-    <td data-label="ends">${token.revokedAt ? html`revoked <${Time} at=${token.revokedAt} />` : token.expiresAt ? html`<${Time} at=${token.expiresAt} />` : "never"}</td>
+    <td data-label="ends">
+      ${token.revokedAt ? html`revoked <${Time} at=${token.revokedAt} />` : token.expiresAt ? html`<${Time}
+        at=${token.expiresAt} />` : "never"}</td>
     <td data-label="last used"><${Time} at=${token.lastUsedAt} /></td>
-    <td class="actions">${!over && html`<button type="button" class="danger" aria-label=${`Revoke ${token.name}`} onClick=${onRevoke}>Revoke</button>`}</td>
+    <td class="actions">
+      ${!over && html`<button type="button" class="danger" aria-label=${`Revoke ${token.name}`} onClick=${onRevoke}>
+        Revoke</button>`}</td>
   </tr>`;
 }

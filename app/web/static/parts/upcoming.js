@@ -1,51 +1,68 @@
 // What starts next, a line for each DAG and what is done with it, so that one that starts every minute hides no other.
 
 import { html } from "../vendor/core.js";
-import { clock, exact, instant } from "../lib/format.js";
-import { useLoad } from "../lib/load.js";
-import { often } from "../lib/often.js";
+import { clock, exact } from "../lib/format.js";
+import { useApi } from "../lib/use-api.js";
+import { cronText } from "../lib/cron-text.js";
 import { href } from "../lib/router.js";
-import { Empty, Loaded, Time } from "./basic.js";
+import { Empty, whenLoaded, Time } from "./basic.js";
+
+/** @typedef {{ key: string, first: Api.Upcoming, times: Date[], expressions: Set<string> }} Starts */
 
 const THEN = 3; // times of each that are shown
 const FAR = 300 * 86400000; // milliseconds
 
 export function UpcomingTable() {
-  const loaded = useLoad("schedules/upcoming", { limit: 1000, perDag: THEN }, (change) => change.kind === "dag");
-  return html`<${Loaded} from=${loaded} what="schedules">${({ upcoming }) => {
+  const loaded = useApi("schedules/upcoming", { limit: 1000, perDag: THEN }, (change) => change.kind === "dag");
+  return whenLoaded(loaded, "schedules", ({ upcoming }) => {
     const groups = grouped(upcoming);
-    if (!groups.length) return html`<${Empty} title="Nothing is scheduled"><p>Give a <a href=${href("/dags")}>DAG</a> a line such as <code>schedule: "0 3 * * *"</code>.</p><//>`;
-    return html`<div class="scroll"><table class="stack"><thead><tr><th>Next</th><th>DAG</th><th>What</th><th>How often</th><th>Then</th><th>Zone</th></tr></thead>
+    if (!groups.length) return html`<${Empty} title="Nothing is scheduled">
+      <p>Give a <a href=${href("/dags")}>DAG</a> a line such as <code>schedule: "0 3 * * *"</code>.</p><//>`;
+    return html`<div class="scroll">
+      <table class="stack">
+        <thead><tr><th>Next</th><th>DAG</th><th>What</th><th>How often</th><th>Then</th><th>Zone</th></tr></thead>
       <tbody>${groups.map((group) => html`<${Group} key=${group.key} group=${group} />`)}</tbody></table></div>`;
-  }}<//>`;
+  });
 }
 
-/** One of each DAG and kind, in the order of their first times: {key, first, times, expressions}. */
+/**
+ * One of each DAG and kind, in the order of their first times: {key, first, times, expressions}.
+ * @param {Api.Upcoming[]} upcoming
+ */
 function grouped(upcoming) {
+  /** @type {Map<string, Starts>} */
   const groups = new Map();
   for (const one of upcoming) {
     const key = JSON.stringify([one.fileName, one.kind]);
-    if (!groups.has(key)) groups.set(key, { key, first: one, times: [], expressions: new Set() });
-    const group = groups.get(key);
+    const group = groups.get(key) ?? { key, first: one, times: [], expressions: new Set() };
+    groups.set(key, group);
     group.expressions.add(one.expression);
-    if (group.times.length < THEN) group.times.push(instant(one.at));
+    if (group.times.length < THEN) group.times.push(new Date(one.at));
   }
   return [...groups.values()];
 }
 
-/** "14:32", "27 Nov, 03:00", and with its year what is far away. */
+/**
+ * "14:32", "27 Nov, 03:00", and with its year what is far away.
+ * @param {Date} time
+ */
 function inWords(time) {
   return time.getTime() - Date.now() < FAR ? clock(time) : time.toLocaleDateString(undefined, { dateStyle: "medium" });
 }
 
+/** @param {{ group: Starts }} props */
 function Group({ group }) {
   const { first, times, expressions } = group;
   return html`<tr class=${first.suspended ? "faint" : ""}>
     <td><${Time} at=${first.at} zone=${first.zone} /></td>
     <td><a class="wide-text" href=${href(["dags", first.fileName])}>${first.dagName}</a></td>
     <td>${first.kind}${first.suspended ? " (suspended: it will not)" : ""}</td>
-    <td data-label="how often">${[...expressions].map((expression) => html`<div key=${expression}>${often(expression)} <code class="faint">${expression}</code></div>`)}</td>
-    <td data-label="then" class="number">${times.slice(1).map((time, index) => html`${index ? ", " : ""}<time key=${index} datetime=${time.toISOString()} title=${exact(time, first.zone)}>${inWords(time)}</time>`)}</td>
+    <td data-label="how often">
+      ${[...expressions].map((expression) => html`<div key=${expression}>
+        ${cronText(expression)} <code class="faint">${expression}</code></div>`)}</td>
+    <td data-label="then" class="number">
+      ${times.slice(1).map((time, index) => html`${index ? ", " : ""}<time key=${index} datetime=${time.toISOString()}
+        title=${exact(time, first.zone)}>${inWords(time)}</time>`)}</td>
     <td data-label="zone">${first.zone}</td>
   </tr>`;
 }

@@ -4,7 +4,11 @@ import { useEffect, useState } from "../vendor/core.js";
 
 const clocks = new Map(); // seconds between ticks -> {timer, watchers}
 
-/** The time in milliseconds, renewed every so often; `active` false stops it. */
+/**
+ * The time in milliseconds, renewed every so often; `active` false stops it.
+ * @param {number} [everySeconds]
+ * @param {boolean} [active]
+ */
 export function useNow(everySeconds = 15, active = true) {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
@@ -15,6 +19,10 @@ export function useNow(everySeconds = 15, active = true) {
   return now;
 }
 
+/**
+ * @param {number} everySeconds
+ * @param {(now: number) => void} watcher
+ */
 function watch(everySeconds, watcher) {
   if (!clocks.has(everySeconds)) {
     const watchers = new Set();

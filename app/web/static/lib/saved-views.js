@@ -2,12 +2,17 @@
 
 import { signal } from "../vendor/core.js";
 
+/** @typedef {{ name: string, search: string }} SavedView */
+
 const MOST = 50;
 
-/** The views of a list: {list, save, remove}; `list` is a signal of [{name, search}] by name. */
-export function viewsOf(key) {
+/**
+ * The views of a list: {list, save, remove}; `list` is a signal of [{name, search}] by name.
+ * @param {string} key
+ */
+export function savedViews(key) {
   const list = signal(load(key));
-  const keep = (views) => {
+  const keep = (/** @type {SavedView[]} */ views) => {
     list.value = views.sort((one, other) => one.name.localeCompare(other.name)).slice(0, MOST);
     try {
       window.localStorage.setItem(key, JSON.stringify(list.value));
@@ -17,13 +22,20 @@ export function viewsOf(key) {
   };
   return {
     list,
+    /** @param {string} name @param {string} search */
     save: (name, search) => keep([...list.value.filter((view) => view.name !== name), { name, search }]),
+    /** @param {string} name */
     remove: (name) => keep(list.value.filter((view) => view.name !== name)),
   };
 }
 
+/**
+ * @param {string} key
+ * @returns {SavedView[]}
+ */
 function load(key) {
   try {
+    /** @type {SavedView[]} */
     const kept = JSON.parse(window.localStorage.getItem(key) ?? "[]");
     return kept.filter(({ name, search }) => typeof name === "string" && typeof search === "string").slice(0, MOST);
   } catch {

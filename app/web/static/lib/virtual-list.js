@@ -1,0 +1,60 @@
+// The arithmetic of a list of which only the rows in sight are in the document. Rows are counted from 1. Pure.
+
+export const ROW_HEIGHT = 20; // pixels, as in the style sheet
+const TALLEST = 15_000_000; // pixels: more than that browsers do not draw
+const FEWEST = 5; // rows
+const JITTER = 1.5; // pixels
+
+/**
+ * @typedef {object} Geometry
+ * @property {number} rows that fit into the box
+ * @property {number} lastFirst the first row in sight at the end of the list
+ * @property {number} height pixels of the whole list, as the scroll bar sees it
+ * @property {number} pitch pixels of the scroll bar for one row
+ */
+
+/**
+ * The geometry of so many rows in a box of so many pixels. The scroll bar of a very long list is squeezed so that its
+ * last row is still at its very end.
+ * @param {number} total
+ * @param {number} viewport
+ * @returns {Geometry}
+ */
+export function geometryOf(total, viewport) {
+  const rows = Math.max(FEWEST, Math.ceil(viewport / ROW_HEIGHT));
+  const lastFirst = Math.max(1, total - rows + 1);
+  const height = Math.min(Math.max(total * ROW_HEIGHT, 1), TALLEST);
+  const squeezed = total * ROW_HEIGHT > TALLEST;
+  return { rows, lastFirst, height, pitch: squeezed ? (height - viewport) / Math.max(1, lastFirst - 1) : ROW_HEIGHT };
+}
+
+/**
+ * Where the scroll bar stands when this row is the first in sight, in pixels.
+ * @param {Geometry} geometry
+ * @param {number} first
+ */
+export const offsetOf = ({ pitch }, first) => (first - 1) * pitch;
+
+/**
+ * The first row in sight after a scroll, or null when the list has not moved: browsers round to pixels, which are many
+ * rows of a very long list.
+ * @param {Geometry} geometry
+ * @param {{ scrollTop: number, clientHeight: number, scrollHeight: number }} box
+ * @param {number} before the first row in sight until now
+ */
+export function firstAfterScroll(geometry, box, before) {
+  const first = isAtEnd(box) ? geometry.lastFirst : Math.floor(box.scrollTop / geometry.pitch) + 1;
+  const moved = Math.abs(box.scrollTop - offsetOf(geometry, before));
+  return moved < JITTER || Math.abs(first - before) < 1 ? null : first;
+}
+
+/** @param {{ scrollTop: number, clientHeight: number, scrollHeight: number }} box */
+export const isAtEnd = ({ scrollTop, clientHeight, scrollHeight }) => scrollTop + clientHeight >= scrollHeight - 2;
+
+/**
+ * The first row in sight so that a row stands a third below the upper end, or as near to that as the list allows.
+ * @param {number} total
+ * @param {number} rows
+ * @param {number} row
+ */
+export const firstAround = (total, rows, row) => Math.max(1, Math.min(total - rows + 1, row - Math.floor(rows / 3)));

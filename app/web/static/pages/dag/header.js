@@ -1,0 +1,58 @@
+// The name of a DAG, and what can be done with it.
+
+import { html, useEffect, useState } from "../../vendor/core.js";
+import { post, remove } from "../../lib/api.js";
+import { go, href, query, setQuery } from "../../lib/router.js";
+import { ActionButton, Confirm } from "../../parts/basic.js";
+import { FormDialog } from "../../parts/form.js";
+import { attempt, notify } from "../../parts/notice.js";
+import { StartDialog } from "../../parts/startdialog.js";
+
+/** @param {{ name: string, details: Api.DAGFileDetails, reload: Reload }} props */
+export function Header({ name, details, reload }) {
+  const [asked, setAsked] = useState(query.peek().get("start") ? "start" : null);
+  const close = () => setAsked(null);
+  useEffect(() => {
+    if (query.peek().has("start")) setQuery({ start: null }); // once: not again on a reload, or on the way back
+  }, []);
+  const { dag, suspended } = details;
+  const path = /** @type {const} */ (["dags", name]);
+  const toggle = () =>
+    attempt(
+      () => post([...path, "suspend"], { suspend: !suspended }).then(reload),
+      suspended ? `${name} starts by its schedule again.` : `${name} is suspended: its schedule starts nothing.`,
+    );
+  return html`<header>
+    <div class="row"><h1 class="wide-text">${dag?.name ?? name}</h1>
+      ${(dag?.tags ?? []).map((tag) => html`<a class="tag" key=${tag} href=${href("/dags", { tag })}>${tag}</a>`)}
+      ${suspended && html`<span class="wait">suspended</span>`}
+      <span class="grow"></span>
+      ${dag && html`<${ActionButton} right="run" class="primary" onClick=${() => setAsked("start")}>Start<//>`}
+      <${ActionButton} right="run" onClick=${toggle}>${suspended ? "Resume schedule" : "Suspend schedule"}<//>
+      <${ActionButton} right="run" onClick=${() => setAsked("stop")}>Stop all<//>
+      <${ActionButton} right="write" onClick=${() => setAsked("rename")}>Rename<//>
+      <${ActionButton} right="write" class="danger" onClick=${() => setAsked("delete")}>Delete<//>
+    </div>
+    ${dag?.description && html`<p>${dag.description}</p>`}
+    ${asked === "start" && html`<${StartDialog} fileName=${name} dag=${dag} latest=${details.latestDAGRun}
+      onClose=${close} />`}
+    ${asked === "stop" && html`<${Confirm} title=${`Stop all runs of ${name}?`} action="Stop all" onClose=${close}
+      onConfirm=${async () => {
+      const { errors } = await post([...path, "stop-all"]);
+      for (const error of errors ?? []) notify(error, "bad");
+      await reload();
+    }}><p>Every run of this DAG that is under way is asked to end.</p><//>`}
+    ${asked === "rename" && html`<${FormDialog} title=${`Rename ${name}`} action="Rename" onClose=${close}
+      onSave=${async (/** @type {Fields} */ { newFileName }) => {
+      await post([...path, "rename"], { newFileName });
+      go(href(["dags", newFileName]), { replace: true });
+    }}><p>Its history and its runs stay with it.</p>
+    <label>New name<input name="newFileName" value=${name} required maxlength="40" pattern="[A-Za-z0-9_.\\-]+" />
+    </label><//>`}
+    ${asked === "delete" && html`<${Confirm} title=${`Delete ${name}?`} action="Delete the DAG" typed=${name}
+      onClose=${close} onConfirm=${async () => {
+      await remove(path);
+      go("/dags");
+    }}><p>Its definition and all revisions of it are removed for ever. Its runs stay.</p><//>`}
+  </header>`;
+}

@@ -1,0 +1,88 @@
+// A list in a box that scrolls: only its rows in sight are in the document, however many there are.
+
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/core.js";
+import { firstAfterScroll, firstAround, geometryOf, isAtEnd, offsetOf } from "../lib/virtual-list.js";
+
+const VIEWPORT = 600; // pixels, until the box has been measured
+
+/** @typedef {ReturnType<typeof useVirtualList>} List */
+
+/**
+ * The state of a list. It follows its end while rows come, until someone scrolls up.
+ * @param {object} options
+ * @param {number} options.total rows
+ * @param {boolean} options.active whether more may come
+ * @param {(rows: number) => number} options.start the first row in sight until someone scrolls; `rows` fit into the box
+ */
+export function useVirtualList({ total, active, start }) {
+  const [follow, setFollow] = useState(active);
+  const [top, setTop] = useState(/** @type {number | null} */ (null));
+  const [viewport, setViewport] = useState(VIEWPORT);
+  const box = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const geometry = geometryOf(total, viewport);
+  const { rows, lastFirst, height } = geometry;
+  const first = Math.max(1, top === null ? (follow ? lastFirst : start(rows)) : Math.min(top, lastFirst));
+  useEffect(() => {
+    if (follow && total) setTop(lastFirst);
+  }, [follow, total, lastFirst]);
+  useLayoutEffect(() => {
+    const measure = () => box.current && setViewport(box.current.clientHeight);
+    const observer = new ResizeObserver(measure);
+    if (box.current) observer.observe(box.current);
+    measure();
+    return () => observer.disconnect();
+  }, []);
+  useLayoutEffect(() => {
+    const wanted = offsetOf(geometry, first);
+    // Within a row it is where someone scrolls just now, and to set it would stop them.
+    if (box.current && Math.abs(box.current.scrollTop - wanted) > geometry.pitch + 1) box.current.scrollTop = wanted;
+  }, [first, height, total]);
+  const scrolled = () => {
+    if (!box.current) return;
+    const next = firstAfterScroll(geometry, box.current, first);
+    if (next === null) return;
+    setTop(next);
+    setFollow(active && isAtEnd(box.current));
+  };
+  return {
+    box,
+    height,
+    rows,
+    from: first,
+    to: Math.min(total, first + rows), // one more than fit, for the last may be cut
+    follow,
+    setFollow,
+    scrolled,
+    /** Begin anew, where `start` says. @param {boolean} following */
+    restart: (following) => {
+      setTop(null);
+      setFollow(following);
+    },
+    /** Show a row of a list that has so many by now. @param {number} row @param {number} [of] */
+    show: (row, of = total) => {
+      setFollow(false);
+      setTop(firstAround(of, rows, row));
+    },
+    /** Rows have come above those in sight, or have gone there when it is negative. @param {number} count */
+    shift: (count) => setTop((before) => before && Math.max(1, before + count)),
+  };
+}
+
+/**
+ * @param {object} props
+ * @param {List} props.list
+ * @param {string} props.class of the box
+ * @param {string} [props.rowsClass]
+ * @param {string} props.label
+ * @param {(row: number) => Children} props.row draws one row
+ * @param {Children} [props.children] what shows below the rows
+ */
+export function VirtualList({ list, class: boxClass, rowsClass = "", label, row, children }) {
+  const numbers = [];
+  for (let number = list.from; number <= list.to; number += 1) numbers.push(number);
+  return html`<div class=${boxClass} ref=${list.box} tabindex="0" role="region" aria-label=${label}
+    onScroll=${list.scrolled}>
+    <div style=${{ height: `${list.height}px` }}><div class=${`list-rows ${rowsClass}`}>${numbers.map(row)}</div></div>
+    ${children}
+  </div>`;
+}

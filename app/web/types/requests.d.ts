@@ -1,0 +1,52 @@
+// The types of requests and answers by method and path, from the operations of openapi.d.ts.
+//
+// A path is that of an operation below /api/v2, as a text or as a list of its segments. A segment whose type is
+// `string` is the value of a parameter; one that is written out has to stand in the path of the operation.
+
+import type { paths } from "./openapi";
+
+type Unnamed<Path extends string> = Path extends `${infer Before}{${string}}${infer After}`
+  ? `${Before}{}${Unnamed<After>}`
+  : Path;
+type Below<Path> = Path extends `/api/v2/${infer Rest}` ? Unnamed<Rest> : never;
+type Operations<Method extends string> = {
+  [P in keyof paths as paths[P] extends { [M in Method]: { responses: unknown } } ? Below<P> : never]: paths[P] extends {
+    [M in Method]: infer Operation;
+  }
+    ? Operation
+    : never;
+};
+export type Operation<Method extends string, Path> = KeyOf<Path> extends keyof Operations<Method>
+  ? Operations<Method>[KeyOf<Path>]
+  : never;
+
+type Segment<Part> = string extends Part ? "{}" : Part & string;
+type Joined<Parts> = Parts extends readonly [infer First, ...infer Rest]
+  ? Rest extends readonly []
+    ? Segment<First>
+    : `${Segment<First>}/${Joined<Rest>}`
+  : never;
+export type KeyOf<Path> = Path extends string ? Path : Joined<Path>;
+
+export type Path = string | readonly string[];
+
+/** Accepts only the path of an operation; any other is `never`. */
+export type Known<Method extends string, P> = [Operation<Method, P>] extends [never] ? never : P;
+
+type Content<Answer> = Answer extends { content: { "application/json": infer Body } } ? Body : null;
+type Success<Responses> = Responses[keyof Responses & (200 | 201 | 202 | 204)];
+export type Answer<Method extends string, P> = Operation<Method, P> extends { responses: infer Responses }
+  ? Content<Success<Responses>>
+  : never;
+
+export type Value = string | number | boolean | null | undefined;
+/** Names are those of the operation; values are written as text. Empty ones are left out. */
+export type Query<Method extends string, P> = Operation<Method, P> extends { parameters: { query?: infer Names } }
+  ? { [Name in keyof NonNullable<Names>]?: Value | readonly string[] }
+  : Record<string, never>;
+
+export type Body<Method extends string, P> = Operation<Method, P> extends {
+  requestBody?: { content: { "application/json": infer Wanted } };
+}
+  ? Wanted
+  : undefined;

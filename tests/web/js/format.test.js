@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import * as format from "../../../app/web/static/lib/format.js";
+
+const cases = (name, work, rows) =>
+  test(name, () => assert.deepEqual(rows.map(([input]) => work(input)), rows.map(([, wanted]) => wanted)));
+
+cases("a duration is as exact as it is short", format.duration, [
+  [0, "0 ms"],
+  [0.0123, "12 ms"],
+  [3.4, "3.40 s"],
+  [12.34, "12.3 s"],
+  [125, "2 m 05 s"],
+  [3725, "1 h 02 m"],
+  [3 * 86400 + 4 * 3600, "3 d 04 h"],
+  [null, "–"],
+  [undefined, "–"],
+]);
+
+cases("a duration of whole seconds claims no more than it knows", format.roughly, [
+  [0.2, "under 1 s"],
+  [2.2, "2 s"],
+  [61, "1 m 01 s"],
+  [null, "–"],
+]);
+
+cases("bytes have the unit that keeps them short", format.bytes, [
+  [0, "0 B"],
+  [999, "999 B"],
+  [1200, "1.2 kB"],
+  [34_000_000, "34 MB"],
+]);
+
+cases("a time that the API does not have is none", (text) => format.instant(text)?.getTime() ?? null, [
+  ["-", null],
+  ["", null],
+  [undefined, null],
+  ["nonsense", null],
+  ["2026-01-02T03:04:05Z", Date.UTC(2026, 0, 2, 3, 4, 5)],
+]);
+
+test("seconds between two times never go backwards, and go to now without a second one", () => {
+  const now = Date.UTC(2026, 0, 1, 0, 1);
+  assert.equal(format.between("2026-01-01T00:00:00Z", "2026-01-01T00:00:30Z", now), 30);
+  assert.equal(format.between("2026-01-01T00:00:00Z", "-", now), 60);
+  assert.equal(format.between("2026-01-01T00:00:30Z", "2026-01-01T00:00:00Z", now), 0);
+  assert.equal(format.between("-", "2026-01-01T00:00:00Z", now), null);
+});
+
+test("a time is told in the largest unit that fits", () => {
+  const now = Date.UTC(2026, 0, 10);
+  const ago = (seconds) => format.ago(new Date(now - seconds * 1000), now);
+  assert.deepEqual([ago(0), ago(180), ago(-7200), ago(86400)], ["now", "3 minutes ago", "in 2 hours", "yesterday"]);
+});
+
+test("one thing is singular, any other number plural", () => {
+  assert.equal(format.plural(1, "run"), "1 run");
+  assert.equal(format.plural(1234, "run"), "1,234 runs");
+  assert.equal(format.plural(2, "retry", "retries"), "2 retries");
+});
+
+test("a long id is cut in its middle, a short one is whole", () => {
+  assert.equal(format.short("0198f1c2-aaaa-bbbb-cccc-0123456789ab"), "0198…456789ab");
+  assert.equal(format.short("nightly-7"), "nightly-7");
+});

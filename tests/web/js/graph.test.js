@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { stepsOf, tally, toGraph, withDescendants } from "../../../app/web/static/lib/graph.js";
+
+const step = (name, ...depends) => ({ name, depends });
+const fan = (count) => Array.from({ length: count }, (_, index) => step(`fan-${index}`, "first"));
+
+test("each step is a box, each dependency an edge, and unknown ones are left out", () => {
+  const { nodes, edges } = toGraph([step("a"), step("b", "a", "gone")]);
+  assert.deepEqual(nodes.map(({ id }) => id), ["step:a", "step:b"]);
+  assert.deepEqual(edges, [{ from: "step:a", to: "step:b" }]);
+});
+
+test("steps that stand at the same place are one box from a dozen on, until they are unfolded", () => {
+  const steps = [step("first"), ...fan(12), step("last", ...fan(12).map(({ name }) => name))];
+  const folded = toGraph(steps);
+  assert.deepEqual(folded.nodes.map(({ id }) => id), ["step:first", "group:fan-0", "step:last"]);
+  assert.equal(folded.edges.length, 2);
+  assert.equal(toGraph(steps, new Set(["group:fan-0"])).nodes.length, 14);
+  assert.equal(toGraph([step("first"), ...fan(11)]).nodes.length, 12);
+});
+
+test("a chain depends on the step before where nothing is said", () => {
+  const nodes = ["a", "b"].map((name) => ({ step: { name } }));
+  assert.deepEqual(stepsOf(nodes, { chain: true }).map(({ depends }) => depends), [[], ["a"]]);
+  assert.deepEqual(stepsOf(nodes).map(({ depends }) => depends), [[], []]);
+});
+
+test("the descendants of a step are all that come after it, also against the order of the file", () => {
+  const steps = [step("c", "b"), step("b", "a"), step("a"), step("other")];
+  assert.deepEqual([...withDescendants(steps, "a")].sort(), ["a", "b", "c"]);
+});
+
+test("a group is counted by status, most first", () => {
+  assert.deepEqual(tally([{ status: 4 }, { status: 2 }, { status: 4 }]), [
+    [4, 2],
+    [2, 1],
+  ]);
+});

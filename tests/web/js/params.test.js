@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { fieldsOf, partsOf, textOf, valuesOf, written } from "../../../app/web/static/lib/params.js";
+
+test("a parameter's field fits its default", () => {
+  const kinds = fieldsOf(["A=true", "B=-1.5", "C=2026-01-02", 'D="two\\nlines"', "E=word", "plain"]);
+  assert.deepEqual(
+    kinds.map(({ key, name, kind }) => [key, name, kind]),
+    [
+      ["A", "A", "truth"],
+      ["B", "B", "number"],
+      ["C", "C", "date"],
+      ["D", "D", "lines"],
+      ["E", "E", "text"],
+      ["6", "", "text"],
+    ],
+  );
+});
+
+test("values are quoted, so that blanks and quotes in them do not end them", () => {
+  const fields = fieldsOf(["NAME=x", "second"]);
+  assert.equal(textOf(fields, { NAME: 'two "words"', 2: "a b" }), 'NAME="two \\"words\\"" "a b"');
+});
+
+test("a run's text is read back: positional ones first, a value goes on to the next name", () => {
+  assert.deepEqual(written('"a b" c NAME=two words LEVEL=1'), [
+    { name: "", value: "a b" },
+    { name: "", value: "c" },
+    { name: "NAME", value: "two words" },
+    { name: "LEVEL", value: "1" },
+  ]);
+  assert.deepEqual(written(undefined), []);
+});
+
+test("the values of an earlier run go into the fields of their names and places", () => {
+  const fields = fieldsOf(["first", "NAME=x"]);
+  assert.deepEqual(valuesOf(fields, "1st NAME=new GONE=1"), { 1: "1st", NAME: "new" });
+});
+
+test("the parts of a text are whole also with blanks in quotes", () => {
+  assert.deepEqual(partsOf('A="x y" b "c d"'), ['A="x y"', "b", '"c d"']);
+  assert.deepEqual(partsOf(undefined), []);
+});
