@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from app.api.imports import hidden
 from app.cli.options import GlobalOptions
 
 _LONGEST_SUMMARY = 1000  # characters; more than any
@@ -65,8 +64,7 @@ class LazyGroup(CommandGroup):
         if cmd_name not in self.entries:
             return None
         module, _, name = self.entries[cmd_name].target.partition(":")
-        # Where they are installed, httpx loads them for a command line of its own: 5 MiB that a server keeps for ever.
-        with uncollected(), hidden("rich"), hidden("pygments"):
+        with uncollected():
             command: click.Command = getattr(import_module(module), name)
         return command
 

@@ -47,7 +47,6 @@ from app.api.deps import Parts
 from app.api.envelope import Envelope
 from app.api.forwarding import make_forward
 from app.api.guards import find_actions, find_needs, make_guard
-from app.api.imports import hidden
 from app.api.methods import make_options
 from app.api.providers import make_providers
 from app.api.proxies import TrustedProxies
@@ -96,9 +95,7 @@ _RUN_HANDLERS = [
 def make_application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffic) -> ASGIApp:
     """Put the routes and all that stands around them together."""
     path = settings.base_path + API_PATH
-    # Litestar loads pydantic when it is there: 8 MiB and 40 ms for nothing, for every schema here is a msgspec struct.
-    with hidden("pydantic"):
-        app = _litestar(settings, parts, nodes, path)
+    app = _litestar(settings, parts, nodes, path)
     find_needs(app)
     find_actions(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
