@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -28,6 +29,13 @@ _IDLE_SECONDS = 1.0
 # A server that falls asleep inside a transaction must not keep others from taking over what it has locked.
 _ASLEEP_MILLISECONDS = "5000"
 _PING_SECONDS = 5
+# A machine that answers nothing for ten seconds is gone, whether or not something was sent to it.
+_TCP = {
+    socket.TCP_KEEPIDLE: 4,
+    socket.TCP_KEEPINTVL: 2,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 10_000,
+}
 # A transaction that loses against another one is begun so many times, within about a second besides its own time.
 _TRIES = 7
 _FIRST_PAUSE_SECONDS = 0.01
@@ -58,6 +66,7 @@ class Postgres:
         self._readers: AsyncEngine = self._engine.execution_options(postgresql_readonly=True)
         self._writes: set[asyncio.Task[Any]] = set()
         _notice_lost_connections(self._engine.sync_engine)
+        _notice_lost_machines(self._engine.sync_engine)
 
     async def read(self, work: Read[T]) -> T:
         """Run work in a transaction that only reads, and again when another transaction makes it fail."""
@@ -81,6 +90,7 @@ class Postgres:
         """Open a connection beside the pool, without limits of time; its name tells it from those that have some."""
         arguments = postgres_arguments(self._url, f"{self._application} apart", self._schema)
         engine = create_async_engine(self._url, poolclass=NullPool, isolation_level=isolation, connect_args=arguments)
+        _notice_lost_machines(engine.sync_engine)
         try:
             async with engine.execution_options(**options).connect() as connection:
                 yield connection
@@ -103,7 +113,9 @@ class Postgres:
     @cached_property
     def wakeups(self) -> Wakeups:
         """The way to the other processes, on a connection of its own."""
-        return Wakeups(create_async_engine(self._engine.url, poolclass=NullPool, connect_args=self._arguments))
+        engine = create_async_engine(self._engine.url, poolclass=NullPool, connect_args=self._arguments)
+        _notice_lost_machines(engine.sync_engine)
+        return Wakeups(engine)
 
     @asynccontextmanager
     async def alone(self, purpose: str) -> AsyncIterator[bool]:
@@ -170,6 +182,20 @@ def _notice_lost_connections(engine: Engine) -> None:
 
     event.listen(engine, "checkin", checkin)
     event.listen(engine, "checkout", checkout)
+
+
+def _notice_lost_machines(engine: Engine) -> None:
+    """Let the kernel end connections to a machine that is gone without a word, before their statements' limit."""
+
+    def connect(driver: Any, _record: ConnectionPoolEntry) -> None:
+        # The driver has no way to say it, and none to reach its socket.
+        opened = driver.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001
+        if opened.family != socket.AF_UNIX:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _TCP.items():
+                opened.setsockopt(socket.IPPROTO_TCP, option, value)
+
+    event.listen(engine, "connect", connect)
 
 
 def _ping(driver: Any) -> None:

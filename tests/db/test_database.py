@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from threading import Event
@@ -264,6 +265,17 @@ async def test_connections_have_the_settings_that_durability_needs(database: Dat
     await database.write(work, durable=False)  # which is for itself alone
     expected = {"sqlite": ["wal", 2, 1, 2, 16_000], "postgresql": ["on", "read committed", "dagbook"]}
     assert await database.write(work) == expected[database.dialect]
+
+
+@pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
+async def test_connections_to_a_machine_that_is_gone_end_in_ten_seconds(database_url: str) -> None:
+    opened: Any = await Database.open(database_url)
+    async with opened._engines._engine.connect() as connection:
+        raw = await connection.get_raw_connection()
+        used = raw.driver_connection._transport.get_extra_info("socket")
+        assert used.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert used.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+    await opened.close()
 
 
 async def test_postgresql_starts_more_processes_for_long_reads_alone(database: Database) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # psutil brings no types
 
 from tests.memory import find_memory
 from tests.process import store
@@ -39,6 +42,20 @@ class Cluster:
     def stop(self) -> None:
         """Stop it as a crash would."""
         subprocess.run([_SCRIPT, "stop", self._directory], check=True)
+
+    def freeze(self) -> None:
+        """Let none of its processes go on: the kernel still takes connections and data, but nothing answers."""
+        for process in self._processes():
+            process.suspend()
+
+    def thaw(self) -> None:
+        """Let its processes go on."""
+        for process in reversed(self._processes()):
+            process.resume()
+
+    def _processes(self) -> list[psutil.Process]:
+        first = psutil.Process(int((Path(self._directory) / "data" / "postmaster.pid").read_text().split()[0]))
+        return [first, *first.children(recursive=True)]
 
     def remove(self) -> None:
         self.stop()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 import httpx
 import pytest
@@ -89,6 +92,39 @@ def test_short_outages_one_after_the_other_lose_nothing(server: Program, own_clu
 
 def _open_runs(server: Program) -> int:
     return len(store.query(server.database_url, "SELECT id FROM runs WHERE status IN (0, 1)"))
+
+
+_AWAY_SECONDS = float(os.environ.get("DAGBOOK_TEST_OUTAGE_SECONDS", "8"))  # longer than a connection is tried out
+_HEALTH_SECONDS, _BACK_SECONDS = 3, 20  # health has two seconds; the rest is for a busy machine
+_READERS = 20  # more than the server has connections
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("goes", "comes"), [("stop", "start"), ("freeze", "thaw")])
+def test_health_tells_of_an_outage_in_time_and_runs_start_soon_after_it(
+    server: Program, own_cluster: Cluster, tmp_path: Path, goes: str, comes: str
+) -> None:
+    api, spec, witness = server.api, SPEC.format(directory=tmp_path), tmp_path / "witness"
+    under_way = api.start(spec)
+    with ThreadPoolExecutor(_READERS) as readers:
+        getattr(own_cluster, goes)()
+        try:
+            reads = [readers.submit(api.client.get, "/dag-runs", timeout=120) for _ in range(_READERS)]
+            until = monotonic() + _AWAY_SECONDS
+            while monotonic() < until:
+                asked = monotonic()
+                assert api.health() == httpx.codes.SERVICE_UNAVAILABLE
+                assert monotonic() - asked < _HEALTH_SECONDS
+        finally:
+            getattr(own_cluster, comes)()
+        back = monotonic()
+        wait_for("health", lambda: api.health() == httpx.codes.OK, seconds=_BACK_SECONDS)
+        new = wait_for("a start", lambda: api.post_run(spec).json().get("dagRunId"), seconds=_BACK_SECONDS)
+        wait_for("the first step of a new run", lambda: f"{new} first" in witness.read_text(), seconds=_BACK_SECONDS)
+        assert monotonic() - back < _BACK_SECONDS
+        assert {read.result().status_code for read in reads} <= {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE}
+    for run_id in (under_way, new):
+        assert api.ended(run_id)["statusLabel"] == "succeeded"
 
 
 CALLS = """
