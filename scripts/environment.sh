@@ -127,8 +127,9 @@ prepare_javascript() {
     say "installing the locked npm packages"
     log=$(mktemp)
     # No scripts: none of the packages needs to build anything.
-    if ! (cd scripts/libraries && PATH="../../$venv/bin:$PATH" ../../$venv/bin/npm ci --ignore-scripts --no-audit --no-fund) \
-        >"$log" 2>&1; then
+    options="--ignore-scripts --fetch-retries 1 --no-audit --no-fund"
+    # shellcheck disable=SC2086 # a list of options
+    if ! (cd scripts/libraries && PATH="../../$venv/bin:$PATH" npm ci $options) >"$log" 2>&1; then
         fail "the npm packages that check the web UI's scripts cannot be installed; npm says: $(grep -m 1 'npm error' "$log")"
     fi
     rm "$log"

@@ -45,8 +45,8 @@ function Past() {
             <td><a class="wide-text" href=${href(["dags", slot.fileName])}>${slot.dagName ?? slot.fileName}</a></td>
             <td>${slot.kind}${slot.madeUp ? ", made up" : ""}</td>
             <td>${slot.dagRunId ? html`<a class=${TONES[slot.outcome]}
-                href=${href(pageOf({ name: slot.dagName ?? slot.fileName, runId: slot.dagRunId }))}>${slot.outcome}
-                </a>` : html`<span class=${TONES[slot.outcome]}>${slot.outcome}</span>`}</td>
+                href=${href(pageOf({ name: slot.dagName ?? slot.fileName, runId: slot.dagRunId }))}>${slot.outcome}</a>`
+                : html`<span class=${TONES[slot.outcome]}>${slot.outcome}</span>`}</td>
             <td class="wide-text faint">${slot.reason}</td></tr>`)}</tbody></table></div>`
       : html`<${Empty} title="No schedule was due yet">
         <p>Every minute at which one is due shows here, with what became of it.</p><//>`);

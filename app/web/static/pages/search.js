@@ -58,8 +58,8 @@ function Found({ text }) {
       ${whenLoaded(names, "DAGs", ({ dags }) => (dags.length ? html`<ul class="plain">
           ${dags.map(({ fileName, dag }) => html`<li key=${fileName}>
             <a class="wide-text" href=${href(["dags", fileName])}><${Marked} text=${dag.name} of=${text} />
-            </a> <span class="faint">${dag.description}</span></li>`)}
-            </ul>` : html`<p class="faint">No DAG has that in its name.</p>`))}
+            </a> <span class="faint">${dag.description}</span></li>`)}</ul>`
+            : html`<p class="faint">No DAG has that in its name.</p>`))}
     </section>
     <section aria-label="Definitions">
       <h2>Definitions ${definitions.data && html`<span class="faint">${plural(definitions.data.results.length, "DAG")}

@@ -35,8 +35,8 @@ export default function Workers() {
     ${whenLoaded(workers, "workers", ({ workers: list, errors }) => html`
       ${errors.map((text) => html`<p class="bad" key=${text}>${text}</p>`)}
       ${list.length ? html`<div class="cards">
-        ${list.map((worker) => html`<${Worker} key=${worker.id} worker=${worker} />`)}
-        </div>` : html`<${Empty} title="No workers">
+        ${list.map((worker) => html`<${Worker} key=${worker.id} worker=${worker} />`)}</div>`
+        : html`<${Empty} title="No workers">
           <p>Runs are carried out by the servers themselves. Start one on another machine with <code>
               dagbook worker --label NAME=VALUE</code>; it needs PostgreSQL.</p><//>`}`)}
     ${whenLoaded(servers, "servers", ({ coordinators: list }) => list.length > 0 && html`<h2>Servers</h2><${Instances}

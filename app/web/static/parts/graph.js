@@ -88,8 +88,7 @@ function Canvas({ graph, placed, chosen, onChoose, onUnfold, folded, onTurn }) {
       onKeyDown=${(/** @type {Targeted<KeyboardEvent, HTMLElement>} */ event) => walk(event, graph, placed)}>
       <svg role="group" aria-label="Graph of the steps" width="100%" height="100%">
         ${view.scale > 0 && html`<g transform=${`translate(${view.x} ${view.y}) scale(${view.scale})`}>
-${drawing}</g>`}
-      </svg>
+${drawing}</g>`}</svg>
     </div>
   </div>`;
 }

@@ -20,8 +20,8 @@ export function OverviewTab({ name, details, concerns }) {
       <section class="card" aria-label="Latest run"><h2>Latest run</h2>
         ${begun ? html`<p>
           <a href=${href(pageOf({ name: latest.name, runId: latest.dagRunId }))}><${Status} of=${latest.status} />
-          </a> <span class="faint"><${Time} at=${latest.startedAt || latest.queuedAt} /></span>
-          </p>` : html`<p class="faint">It has never run.</p>`}
+          </a> <span class="faint"><${Time} at=${latest.startedAt || latest.queuedAt} /></span></p>`
+          : html`<p class="faint">It has never run.</p>`}
         <p><a href=${href("/dag-runs", { name: dag?.name ?? name })}>All its runs</a></p></section>
       <section class="card" aria-label="How it usually goes"><h2>How it usually goes</h2>
         ${whenLoaded(statistics, "statistics", (numbers) => html`<${Numbers} numbers=${numbers} />`)}
@@ -31,8 +31,8 @@ export function OverviewTab({ name, details, concerns }) {
     </div>
     <h2>Steps in the latest runs</h2>
     ${whenLoaded(history, "history", ({ dagRuns }) => (dagRuns.length ? html`<div class="card grid-card">
-      <${RunGrid} runs=${dagRuns} />
-      </div>` : html`<${Empty} title="No runs yet"><p>Start it, and each run becomes a column here.</p><//>`))}`;
+      <${RunGrid} runs=${dagRuns} /></div>`
+      : html`<${Empty} title="No runs yet"><p>Start it, and each run becomes a column here.</p><//>`))}`;
 }
 
 /** @param {{ numbers: Api.DAGStatistics }} props */

@@ -26,8 +26,8 @@ export function ScheduleTab({ name, details }) {
   return html`
     <h2>Expressions</h2>
     ${dag?.schedule?.length ? html`<ul class="plain">
-      ${dag.schedule.map(({ expression }) => html`<li key=${expression}><code>${expression}</code></li>`)}
-      </ul>` : html`<p class="faint">None in the <a href=${href(["dags", name, "spec"])}>definition</a>.</p>`}
+      ${dag.schedule.map(({ expression }) => html`<li key=${expression}><code>${expression}</code></li>`)}</ul>`
+      : html`<p class="faint">None in the <a href=${href(["dags", name, "spec"])}>definition</a>.</p>`}
     <h2>Next starts</h2><${NextStarts} name=${name} dag=${dag} suspended=${suspended} count=${10} />
     <h2>Starts that were missed while no server ran</h2>
     ${whenLoaded(settings, "settings", (set) => html`<form class="filters" key=${JSON.stringify(set)} onSubmit=${save}>
