@@ -102,7 +102,7 @@ function Row({ file, next, reload }) {
   return html`<tr>
     <td class="whole">
       <div class="named"><a href=${page}>${dag.name}</a>
-        ${errors?.length > 0 && html`<span class="bad" title=${errors.join("\n")}>broken</span>`}
+        ${errors.length > 0 && html`<span class="bad" title=${errors.join("\n")}>broken</span>`}
         ${dag.description && html`<${Truncated} class="faint what" text=${dag.description} />`}</div></td>
     <td>${run.dagRunId ? html`<a class="plain" href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>
         <${Status} of=${run.status} /></a>` : html`<span class="faint">never ran</span>`}</td>

@@ -72,7 +72,7 @@ function Workbench({ name, stored, etag, onSaved }) {
     return () => clearTimeout(timer);
   }, [text]);
   useEffect(() => guard(() => changed), [changed]);
-  const problems = useMemo(() => placesOf(checked.errors ?? []), [checked]);
+  const problems = useMemo(() => placesOf(checked.errors), [checked]);
   const steps = stepsOf((checked.dag?.steps ?? []).map((step) => ({ step })));
   return html`<div class="workbench">
     <section aria-label="Text of the definition">
@@ -107,7 +107,7 @@ function Save({ name, text, etag, onClose, onSaved }) {
     try {
       const body = { spec: text, ...(note && { note }) };
       const saved = await put(["dags", name, "spec"], body, { etag: newer ? null : etag });
-      if (saved?.errors.length) throw new Error(saved.errors.join("\n"));
+      if (saved.errors.length) throw new Error(saved.errors.join("\n"));
     } catch (error) {
       if (asError(error).status !== HTTP.PRECONDITION_FAILED) throw error;
       setNewer(true);

@@ -39,7 +39,7 @@ export function Header({ name, details, reload }) {
     ${asked === "stop" && html`<${Confirm} title=${`Stop all runs of ${name}?`} action="Stop all" onClose=${close}
       onConfirm=${async () => {
       const { errors } = await post([...path, "stop-all"]);
-      for (const error of errors ?? []) notify(error, "bad");
+      for (const error of errors) notify(error, "bad");
       await reload();
     }}><p>Every run of this DAG that is under way is asked to end.</p><//>`}
     ${asked === "rename" && html`<${FormDialog} title=${`Rename ${name}`} action="Rename" onClose=${close}

@@ -46,7 +46,7 @@ export function RevisionsTab({ name, concerns }) {
           <${ActionButton} right="write" aria-label=${`Restore revision ${revision.number}`}
             onClick=${() => setAsked({ kind: "restore", revision })}>Restore<//>`}
         </td></tr>`)}</tbody></table></div>
-    ${pagination?.totalPages > 1 && html`<p class="row">
+    ${pagination.totalPages > 1 && html`<p class="row">
       <button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Newer</button>
       <span>Page ${page} of ${pagination.totalPages}</span>
       <button type="button" disabled=${page >= pagination.totalPages} onClick=${() => setQuery({ page: page + 1 })}>
@@ -59,7 +59,7 @@ export function RevisionsTab({ name, concerns }) {
       const { errors } = await post(["dags", name, "revisions", String(asked.revision.number), "restore"], {
         note: `restores revision ${asked.revision.number}`,
       });
-      if (errors?.length) throw new Error(errors.join("\n"));
+      if (errors.length) throw new Error(errors.join("\n"));
       await loaded.reload();
     }}><p>Its text is saved as the newest revision. Nothing is lost.</p><//>`}`);
 }
