@@ -18,7 +18,7 @@ from app.definitions.save import Definitions
 from app.definitions.search import Search
 from app.definitions.settings import SettingsOfDags
 from app.definitions.timetable import Timetable
-from app.engine.admission import Queues
+from app.engine.admission import QueueConfig
 from app.people.access import Access
 from app.queue.dequeue import Waiting
 from app.queue.order import Order
@@ -68,7 +68,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Waiting
     audit_pruning: AuditPruning
     order: Order
-    queues: Queues
+    queues: QueueConfig
     totals: Totals
     next_runs: NextRuns
     timetable: Timetable

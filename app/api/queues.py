@@ -13,7 +13,7 @@ from app.api.schemas.common import or_unset
 from app.api.schemas.queues import Paused, Queue, QueuesSummary
 from app.api.schemas.runs import DAGRunSummary, PlaceHolder, WaitingFor
 from app.db.repositories.reading import Row
-from app.engine.admission import Pause, Queues, Scene, Wait
+from app.engine.admission import Pause, QueueConfig, QueueSnapshot, WaitReason
 from app.queue.reasons import Standing, heads_of, standing
 
 _MOST_HOLDERS = 20
@@ -29,7 +29,7 @@ class Group(msgspec.Struct, kw_only=True):
     waiting: list[Row] = []
 
 
-def groups(queues: Queues, live: Sequence[Row], waiting: Sequence[Row], paused: Sequence[str] = ()) -> list[Group]:
+def groups(queues: QueueConfig, live: Sequence[Row], waiting: Sequence[Row], paused: Sequence[str] = ()) -> list[Group]:
     """Sort runs into their queues: configured ones first and in their order, the others by name.
 
     A queue that is not configured has the limit of the first run in it; it is there because of a run, or a pause.
@@ -53,7 +53,7 @@ def _group_of(run: Row, found: dict[str, Group]) -> Group:
     return found[name]
 
 
-def show_queue(group: Group, scene: Scene, queues: Queues, zone: tzinfo) -> Queue:
+def show_queue(group: Group, scene: QueueSnapshot, queues: QueueConfig, zone: tzinfo) -> Queue:
     """Show a queue with all runs in it."""
     return Queue(
         name=group.name,
@@ -66,7 +66,7 @@ def show_queue(group: Group, scene: Scene, queues: Queues, zone: tzinfo) -> Queu
 
 
 def show_waiting(
-    runs: Sequence[Row], first: Sequence[Row], scene: Scene, queues: Queues, zone: tzinfo, before: int = 0
+    runs: Sequence[Row], first: Sequence[Row], scene: QueueSnapshot, queues: QueueConfig, zone: tzinfo, before: int = 0
 ) -> list[DAGRunSummary]:
     """Show runs that wait in one queue, of which ``first`` is the first, with so many before these."""
     heads = heads_of(queues, first, {row["queue"]: scene for row in first})
@@ -91,7 +91,7 @@ def waiting_for(found: Standing, zone: tzinfo) -> WaitingFor:
         reason=wait.cause.value,
         message=wait.text,
         limit=wait.limit if wait.limit is not None else UNSET,
-        running=wait.live if limited else UNSET,
+        running=wait.active if limited else UNSET,
         held_by=_holders(wait, zone) if limited else UNSET,
         since=time_text(wait.pause.since, zone) if wait.pause else UNSET,
         by=or_unset(wait.pause.actor or "") if wait.pause else UNSET,
@@ -99,10 +99,10 @@ def waiting_for(found: Standing, zone: tzinfo) -> WaitingFor:
     )
 
 
-def _holders(wait: Wait, zone: tzinfo) -> list[PlaceHolder]:
+def _holders(wait: WaitReason, zone: tzinfo) -> list[PlaceHolder]:
     return [
         PlaceHolder(name=one.dag_name, dag_run_id=one.run_id, started_at=time_text(one.since, zone))
-        for one in wait.holders[:_MOST_HOLDERS]
+        for one in wait.active_runs[:_MOST_HOLDERS]
     ]
 
 

@@ -1,4 +1,4 @@
-"""What to do: the orders that ``advance`` gives to whoever drives the run."""
+"""The actions that ``advance`` returns for the runner to carry out."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from app.engine.status import RunStatus
 
 
 class _Action(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of the actions."""
+    pass
 
 
 class CheckConditions(_Action, frozen=True, kw_only=True):
-    """Look at the preconditions of the DAG (``key`` is None) or of a node; answer ``ConditionsChecked``."""
+    """Evaluate the preconditions of the DAG (``key`` is None) or of a node; answered by ``ConditionsChecked``."""
 
     key: int | None
 
 
 class StartStep(_Action, frozen=True, kw_only=True):
-    """Begin an execution once the state is stored; answer ``ExecutionBegan``, then ``StepExited``."""
+    """Start an execution once the state is stored; answered by ``ExecutionStarted``, then ``StepExited``."""
 
     key: int
     execution: int
 
 
 class CheckRepeat(_Action, frozen=True, kw_only=True):
-    """Look at the repeat condition of a node; answer ``RepeatChecked``."""
+    """Evaluate the repeat condition of a node; answered by ``RepeatChecked``."""
 
     key: int
     execution: int
@@ -34,7 +34,7 @@ class CheckRepeat(_Action, frozen=True, kw_only=True):
 class SignalStep(_Action, frozen=True, kw_only=True):
     """Send a signal (its POSIX name) to every process of the execution.
 
-    Where there is no process yet the order is void: it is given again after ``ExecutionBegan``.
+    Without a process the action has no effect; it is emitted again after ``ExecutionStarted``.
     """
 
     key: int
@@ -42,24 +42,22 @@ class SignalStep(_Action, frozen=True, kw_only=True):
 
 
 class KillStep(_Action, frozen=True, kw_only=True):
-    """End every process of the execution for good, or the check of a condition of the node that is under way.
+    """Kill every process of the execution, or the condition check of the node that is running.
 
-    Where there is neither the order is void: it is given again after ``ExecutionBegan``.
+    Without either the action has no effect; it is emitted again after ``ExecutionStarted``.
     """
 
     key: int
 
 
 class AdoptStep(_Action, frozen=True, kw_only=True):
-    """Take up an execution that another process began: look at what it left behind."""
+    """Adopt an execution that another process started: inspect its spool files."""
 
     key: int
     execution: int
 
 
 class CloseRun(_Action, frozen=True, kw_only=True):
-    """The attempt is over."""
-
     status: RunStatus
 
 

@@ -1,4 +1,4 @@
-"""Which of those that wait in queues may go now, and why the others may not (runtime 22). Pure."""
+"""Queue admission: which queued runs may start now, and why the others may not (runtime 22). Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import assert_never
 import msgspec
 
 Labels = Mapping[str, str]
-_MOST_NAMED = 3
+_MAX_NAMED_RUNS = 3
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """A run that waits: its key and queue, how many active runs its DAG allows, what labels a worker has to have."""
+class QueuedRun(msgspec.Struct, frozen=True):
+    """A queued run: its key and queue, the active runs its DAG allows, and the labels its worker needs."""
 
     run: int
     queue: str
@@ -31,8 +31,8 @@ class WorkerAccess(Enum):
     NO_EXTRA = auto()  # the servers lack the library that does it
 
 
-class Queues(msgspec.Struct, frozen=True, kw_only=True):
-    """What is configured: whether queues are served, and how many runs some of them may have under way at a time.
+class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Queue settings: whether queues are served, and the limits of active runs of the configured ones.
 
     With ``ignore_selectors`` a ``workerSelector`` has no effect.
     """
@@ -43,21 +43,21 @@ class Queues(msgspec.Struct, frozen=True, kw_only=True):
     workers: WorkerAccess = WorkerAccess.REACHABLE
 
     def sends_to_worker(self, selector: Labels) -> bool:
-        """Whether a run whose DAG has this ``workerSelector`` waits for a worker."""
+        """Whether a run whose DAG has this ``workerSelector`` needs a worker."""
         return bool(selector) and self.enabled and not self.ignore_selectors
 
-    def limit(self, entry: Entry) -> int | None:
-        """Tell how many runs may be under way in the queue of an entry; None for any number.
+    def limit(self, entry: QueuedRun) -> int | None:
+        """Return the limit of active runs in the queue of an entry; None is unlimited.
 
-        The number of a configured queue counts whatever its DAGs say; any other queue has that of the DAG, at least 1.
+        A configured limit overrides ``maxActiveRuns`` of the DAG; any other queue has that of the DAG, at least 1.
         """
         if entry.queue in self.limits:
             return self.limits[entry.queue]
         return None if entry.max_active_runs < 0 else max(entry.max_active_runs, 1)
 
 
-class Holder(msgspec.Struct, frozen=True):
-    """A run that holds a place, and since when; not known while its first step has not begun."""
+class ActiveRun(msgspec.Struct, frozen=True):
+    """A run that counts against a queue's limit; ``since`` is None until its first step has started."""
 
     dag_name: str
     run_id: str
@@ -65,144 +65,141 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Pause(msgspec.Struct, frozen=True):
-    """Since when a queue is paused, and by whom."""
+    """When a queue was paused, and by which actor."""
 
     since: datetime
     actor: str | None = None
 
 
-class Scene(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes on around those that wait in one queue.
+class QueueSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of one queue.
 
-    ``live`` counts the runs under way, of which ``holders`` names the first. ``workers`` has the labels of the workers
-    that are alive; None where no run that waits asks for one.
+    ``active`` counts its active runs, of which ``active_runs`` names the first. ``workers`` has the labels of the live
+    workers; None if no queued run has a selector.
     """
 
-    live: int = 0
-    holders: Sequence[Holder] = ()
+    active: int = 0
+    active_runs: Sequence[ActiveRun] = ()
     pause: Pause | None = None
     workers: Sequence[Labels] | None = None
 
 
-class Cause(StrEnum):
-    """What a run waits for."""
-
+class WaitCause(StrEnum):
     OFF = "queuesOff"
     PAUSED = "paused"
     LIMIT = "limit"
     WORKER = "noWorker"
-    TURN = "turn"  # nothing but the moment until it is begun
+    TURN = "turn"  # nothing: it is about to start
 
 
-class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run waits: how many go before it, and what the first of them, or else it, waits for."""
+class WaitReason(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run is queued: the runs ahead of it, and what the first of them, or else the run itself, waits for."""
 
-    cause: Cause
+    cause: WaitCause
     queue: str
-    before: int = 0
+    ahead: int = 0
     limit: int | None = None
     is_limit_of_queue: bool = False  # else it is the maxActiveRuns of the DAG
-    live: int = 0
-    holders: Sequence[Holder] = ()
+    active: int = 0
+    active_runs: Sequence[ActiveRun] = ()
     pause: Pause | None = None
     selector: Labels = {}
     worker_access: WorkerAccess = WorkerAccess.REACHABLE
 
     @property
     def text(self) -> str:
-        """Say it in a sentence."""
-        if not self.before:
+        if not self.ahead:
             return self._cause
-        before = f"{self.before} before it in queue {self.queue!r}"
-        return f"{before}, whose turn has come" if self.cause is Cause.TURN else f"{before}; {self._cause}"
+        ahead = f"{self.ahead} ahead in queue {self.queue!r}"
+        return f"{ahead}, ready to start" if self.cause is WaitCause.TURN else f"{ahead}; {self._cause}"
 
     @property
     def _cause(self) -> str:
         match self.cause:
-            case Cause.OFF:
+            case WaitCause.OFF:
                 return "queues are switched off (queues_enabled)"
-            case Cause.PAUSED:
-                return f"queue {self.queue!r} is paused{_told(self.pause)}"
-            case Cause.LIMIT:
-                whose = "the limit of the queue" if self.is_limit_of_queue else "maxActiveRuns of the DAG"
-                taken = f"queue {self.queue!r} has {self.live} of at most {self.limit} runs under way ({whose})"
-                return taken + _named(self.holders, self.live)
-            case Cause.WORKER:
-                return _missing(self.selector, self.worker_access)
-            case Cause.TURN:
-                return "its turn has come"
+            case WaitCause.PAUSED:
+                return f"queue {self.queue!r} is paused{_pause_details(self.pause)}"
+            case WaitCause.LIMIT:
+                source = "limit of the queue" if self.is_limit_of_queue else "maxActiveRuns of the DAG"
+                full = f"queue {self.queue!r} is at its limit: {self.active} of {self.limit} runs active ({source})"
+                return full + _format_runs(self.active_runs, self.active)
+            case WaitCause.WORKER:
+                return _no_worker_text(self.selector, self.worker_access)
+            case WaitCause.TURN:
+                return "ready to start"
             case _:
                 assert_never(self.cause)
 
 
-class Admission(msgspec.Struct, frozen=True):
-    """The runs that may go, in the order of their turns, and why each of the others waits."""
+class AdmissionResult(msgspec.Struct, frozen=True):
+    """The runs that may start, in queue order, and the wait reason of each of the others."""
 
     released: tuple[int, ...]
-    waiting: Mapping[int, Wait]
+    queued: Mapping[int, WaitReason]
 
 
-def admit(entries: Sequence[Entry], scenes: Mapping[str, Scene], queues: Queues) -> Admission:
-    """Say who may go now; ``entries`` come in the order in which they are served, ``scenes`` by queue.
+def admit(entries: Sequence[QueuedRun], states: Mapping[str, QueueSnapshot], queues: QueueConfig) -> AdmissionResult:
+    """Decide which runs may start now; ``entries`` are in queue order, ``states`` by queue.
 
-    A queue is served strictly in order: one that has to wait holds up all behind it.
+    A queue is strictly first in, first out: a blocked run blocks all runs behind it.
     """
     released: list[int] = []
-    waiting: dict[int, Wait] = {}
-    now = dict(scenes)
-    heads: dict[str, Wait] = {}
+    queued: dict[int, WaitReason] = {}
+    current = dict(states)
+    heads: dict[str, WaitReason] = {}
     for entry in entries:
-        scene = now.get(entry.queue, Scene())
-        wait = heads.get(entry.queue) or wait_of(entry, scene, queues)
+        state = current.get(entry.queue, QueueSnapshot())
+        wait = heads.get(entry.queue) or wait_reason(entry, state, queues)
         if wait is None:
             released.append(entry.run)
-            now[entry.queue] = msgspec.structs.replace(scene, live=scene.live + 1)
+            current[entry.queue] = msgspec.structs.replace(state, active=state.active + 1)
         else:
-            waiting[entry.run] = wait
-            heads[entry.queue] = behind(wait, wait.before + 1)
-    return Admission(tuple(released), waiting)
+            queued[entry.run] = wait
+            heads[entry.queue] = queued_behind(wait, wait.ahead + 1)
+    return AdmissionResult(tuple(released), queued)
 
 
-def wait_of(entry: Entry, scene: Scene, queues: Queues) -> Wait | None:
-    """Say why an entry has to wait although nobody is before it; None when it need not."""
+def wait_reason(entry: QueuedRun, state: QueueSnapshot, queues: QueueConfig) -> WaitReason | None:
+    """Return why the first run of a queue may not start; None if it may."""
     if not queues.enabled:
-        return Wait(cause=Cause.OFF, queue=entry.queue)
-    if scene.pause is not None:
-        return Wait(cause=Cause.PAUSED, queue=entry.queue, pause=scene.pause)
+        return WaitReason(cause=WaitCause.OFF, queue=entry.queue)
+    if state.pause is not None:
+        return WaitReason(cause=WaitCause.PAUSED, queue=entry.queue, pause=state.pause)
     limit = queues.limit(entry)
-    if limit is not None and scene.live >= limit:
-        return Wait(
-            cause=Cause.LIMIT,
+    if limit is not None and state.active >= limit:
+        return WaitReason(
+            cause=WaitCause.LIMIT,
             queue=entry.queue,
             limit=limit,
             is_limit_of_queue=entry.queue in queues.limits,
-            live=scene.live,
-            holders=scene.holders,
+            active=state.active,
+            active_runs=state.active_runs,
         )
-    if queues.ignore_selectors or not entry.selector or scene.workers is None:
+    if queues.ignore_selectors or not entry.selector or state.workers is None:
         return None
     is_reachable = queues.workers is WorkerAccess.REACHABLE
-    if is_reachable and any(fits(entry.selector, own) for own in scene.workers):
+    if is_reachable and any(fits(entry.selector, labels) for labels in state.workers):
         return None
-    return Wait(cause=Cause.WORKER, queue=entry.queue, selector=entry.selector, worker_access=queues.workers)
+    return WaitReason(cause=WaitCause.WORKER, queue=entry.queue, selector=entry.selector, worker_access=queues.workers)
 
 
 def fits(selector: Labels, labels: Labels) -> bool:
-    """Whether a worker has all the labels that are asked for."""
+    """Whether a worker has all labels of a selector."""
     return all(labels.get(name) == value for name, value in selector.items())
 
 
-def behind(head: Wait, before: int) -> Wait:
-    """Say why a run waits that has so many before it, of which the first waits as ``head`` says."""
-    return msgspec.structs.replace(head, before=before)
+def queued_behind(head: WaitReason, ahead: int) -> WaitReason:
+    """Return the wait reason of a run with ``ahead`` runs before it, of which the first waits for ``head``."""
+    return msgspec.structs.replace(head, ahead=ahead)
 
 
-def turn(queue: str) -> Wait:
-    """Say of a run that it may go, and has not yet."""
-    return Wait(cause=Cause.TURN, queue=queue)
+def ready(queue: str) -> WaitReason:
+    """Return the wait reason of a run that may start and has not started yet."""
+    return WaitReason(cause=WaitCause.TURN, queue=queue)
 
 
-def _missing(selector: Labels, access: WorkerAccess) -> str:
+def _no_worker_text(selector: Labels, access: WorkerAccess) -> str:
     pairs = [f"{name}={value}" for name, value in sorted(selector.items())]
     missing = f"no worker has the labels {', '.join(pairs)}"
     start = shlex.join(["dagbook", "worker", *(f"--label={pair}" for pair in pairs)])
@@ -212,7 +209,7 @@ def _missing(selector: Labels, access: WorkerAccess) -> str:
         case WorkerAccess.SQLITE:
             return (
                 f"{missing}: workers need a PostgreSQL database, this is SQLite; set database_url and start `{start}`, "
-                "or set ignore_worker_selector to have such runs driven here"
+                "or set ignore_worker_selector to run such DAGs here"
             )
         case WorkerAccess.NO_EXTRA:
             return (
@@ -221,20 +218,20 @@ def _missing(selector: Labels, access: WorkerAccess) -> str:
             )
 
 
-def _told(pause: Pause | None) -> str:
+def _pause_details(pause: Pause | None) -> str:
     if pause is None:
         return ""
-    return f" since {_moment(pause.since)}" + (f" by {pause.actor}" if pause.actor else "")
+    return f" since {_format_time(pause.since)}" + (f" by {pause.actor}" if pause.actor else "")
 
 
-def _named(holders: Sequence[Holder], live: int) -> str:
+def _format_runs(holders: Sequence[ActiveRun], live: int) -> str:
     named = [
-        f"{one.dag_name}/{one.run_id}" + (f" since {_moment(one.since)}" if one.since else "")
-        for one in holders[:_MOST_NAMED]
+        f"{one.dag_name}/{one.run_id}" + (f" since {_format_time(one.since)}" if one.since else "")
+        for one in holders[:_MAX_NAMED_RUNS]
     ]
     more = [f"{live - len(named)} more"] if named and live > len(named) else []
     return f": {', '.join([*named, *more])}" if named else ""
 
 
-def _moment(instant: datetime) -> str:
+def _format_time(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""The one function through which a run moves: what is and what happened become what is now and what to do."""
+"""``advance``, the transition function of a run: (state, event) -> (state, actions)."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from typing import assert_never
 from app.engine import handlers, phases, steps, stopping
 from app.engine.action import Action, AdoptStep, CheckConditions, CheckRepeat, KillStep, SignalStep
 from app.engine.event import (
-    Begin,
     ConditionsChecked,
     Event,
-    ExecutionBegan,
+    ExecutionStarted,
     RepeatChecked,
     RetryPlanned,
+    RunStarted,
     StepExited,
-    StopAsked,
-    TimeCame,
+    StopRequested,
+    TimerFired,
 )
-from app.engine.outlook import due, is_executing, is_repeating, is_stopping
 from app.engine.plan import Plan, running_keys
 from app.engine.state import NodeState, Phase, RunState
-from app.engine.turn import Turn
+from app.engine.timers import due, is_executing, is_repeating, is_stopping
+from app.engine.transition import Transition
 
 __all__ = ["advance", "due", "resume"]
 
 
 def advance(plan: Plan, state: RunState, event: Event, now: datetime) -> tuple[RunState, tuple[Action, ...]]:
-    """Return the state after an event and the orders that follow from it.
+    """Return the state after an event and the actions that follow from it.
 
-    Total and deterministic: an event that comes late, twice or for nothing that is there leaves the
-    very same state and orders nothing. The orders are given once; ``resume`` gives them again.
+    Total and deterministic: an event that is late, repeated or about an unknown node leaves the same state object and
+    emits nothing. Each action is emitted once; ``resume`` emits the outstanding ones again.
     """
-    turn = Turn(plan, state, now)
-    _tell(turn, event)
-    phases.proceed(turn)
-    return turn.state() if turn.touched else state, tuple(turn.actions)
+    transition = Transition(plan, state, now)
+    _apply(transition, event)
+    phases.proceed(transition)
+    return transition.state() if transition.changed else state, tuple(transition.actions)
 
 
 def resume(plan: Plan, state: RunState) -> tuple[Action, ...]:
-    """Return what is outstanding in a run that another process began; its waits are left to ``due``."""
+    """Return the outstanding actions of a run that another process started; its timers come from ``due``."""
     if state.phase is Phase.PRECONDITIONS:
         return (CheckConditions(key=None),)
-    orders: list[Action] = []
+    actions: list[Action] = []
     for key in running_keys(state):
-        orders += _outstanding(plan, state, key, state.handlers[key] if key < 0 else state.steps[key])
-    return tuple(orders)
+        actions += _outstanding(plan, state, key, state.handlers[key] if key < 0 else state.steps[key])
+    return tuple(actions)
 
 
 def _outstanding(plan: Plan, state: RunState, key: int, node: NodeState) -> list[Action]:
@@ -54,84 +54,84 @@ def _outstanding(plan: Plan, state: RunState, key: int, node: NodeState) -> list
         return [CheckConditions(key=key) if first else CheckRepeat(key=key, execution=node.execution)]
     if not is_executing(node):
         return []
-    orders: list[Action] = [AdoptStep(key=key, execution=node.execution)]
+    actions: list[Action] = [AdoptStep(key=key, execution=node.execution)]
     if node.kill is not None:
-        orders.append(KillStep(key=key))
+        actions.append(KillStep(key=key))
     elif is_stopping(state) and not is_repeating(plan, key):
-        orders.append(SignalStep(key=key, signal=stopping.TERM))
-    return orders
+        actions.append(SignalStep(key=key, signal=stopping.TERM))
+    return actions
 
 
-def _tell(turn: Turn, event: Event) -> None:
-    """Let an event have its effect, if there still is something that it could be about."""
+def _apply(transition: Transition, event: Event) -> None:
+    """Apply an event, if it still concerns the current state."""
     match event:
-        case Begin():
-            if turn.run.phase is Phase.NEW:
-                phases.begin(turn, event.problem)
-        case StopAsked():
-            stopping.ask_stop(turn, at_once=event.at_once)
-        case TimeCame():
-            stopping.come(turn)
+        case RunStarted():
+            if transition.run.phase is Phase.NEW:
+                phases.start(transition, event.problem)
+        case StopRequested():
+            stopping.request_stop(transition, at_once=event.at_once)
+        case TimerFired():
+            stopping.on_timer(transition)
         case ConditionsChecked():
-            _check_conditions(turn, event)
+            _check_conditions(transition, event)
         case RetryPlanned():
-            _plan_retry(turn, event)
-        case ExecutionBegan():
-            _begin_execution(turn, event)
+            _plan_retry(transition, event)
+        case ExecutionStarted():
+            _start_execution(transition, event)
         case StepExited():
-            _exit(turn, event)
+            _exit(transition, event)
         case RepeatChecked():
-            _check_repeat(turn, event)
+            _check_repeat(transition, event)
         case _ as never:
             assert_never(never)
 
 
-def _check_conditions(turn: Turn, event: ConditionsChecked) -> None:
+def _check_conditions(transition: Transition, event: ConditionsChecked) -> None:
     if event.key is None:
-        if turn.run.phase is Phase.PRECONDITIONS:
-            phases.check_conditions(turn, event)
+        if transition.run.phase is Phase.PRECONDITIONS:
+            phases.check_conditions(transition, event)
         return
-    node = turn.running_node(event.key)
+    node = transition.running_node(event.key)
     if node is not None and node.checking and node.execution == 0:
-        (handlers if event.key < 0 else steps).check_conditions(turn, node, event, event.key)
+        (handlers if event.key < 0 else steps).check_conditions(transition, node, event, event.key)
 
 
-def _plan_retry(turn: Turn, event: RetryPlanned) -> None:
-    node = turn.running_node(event.key)
+def _plan_retry(transition: Transition, event: RetryPlanned) -> None:
+    node = transition.running_node(event.key)
     if node is not None:
-        turn.put(event.key, node, retry_limit=event.limit, retry_interval_seconds=event.interval_seconds)
+        transition.set_node(event.key, node, retry_limit=event.limit, retry_interval_seconds=event.interval_seconds)
 
 
-def _begin_execution(turn: Turn, event: ExecutionBegan) -> None:
-    node = _execution(turn, event)
+def _start_execution(transition: Transition, event: ExecutionStarted) -> None:
+    node = _execution(transition, event)
     if node is None or node.executed_at is not None:
         return
-    turn.put(event.key, node, executed_at=turn.time(node))
-    # What was sent before there was a process has reached nobody.
+    transition.set_node(event.key, node, executed_at=transition.timestamp(node))
+    # What was sent before the process existed had no effect.
     if node.kill is not None:
-        turn.order(KillStep(key=event.key))
-    elif is_stopping(turn.run) and not is_repeating(turn.plan, event.key):
-        stopping.signal_softly(turn, event.key)
+        transition.emit(KillStep(key=event.key))
+    elif is_stopping(transition.run) and not is_repeating(transition.plan, event.key):
+        stopping.send_stop_signal(transition, event.key)
 
 
-def _exit(turn: Turn, event: StepExited) -> None:
-    node = _execution(turn, event)
+def _exit(transition: Transition, event: StepExited) -> None:
+    node = _execution(transition, event)
     if node is None:
         return
     if event.key < 0:
-        handlers.exit_handler(turn, node, event)
+        handlers.exit_handler(transition, node, event)
     else:
-        steps.exit_step(turn, node, event)
+        steps.exit_step(transition, node, event)
 
 
-def _check_repeat(turn: Turn, event: RepeatChecked) -> None:
-    node = turn.running_node(event.key)
-    policy = turn.plan.step(event.key).repeat if node is not None else None
+def _check_repeat(transition: Transition, event: RepeatChecked) -> None:
+    node = transition.running_node(event.key)
+    policy = transition.plan.step(event.key).repeat if node is not None else None
     if node is not None and policy is not None and node.checking and 0 < node.execution == event.execution:
-        steps.check_repeat(turn, policy, event)
+        steps.check_repeat(transition, policy, event)
 
 
-def _execution(turn: Turn, event: ExecutionBegan | StepExited) -> NodeState | None:
-    """Return the node if it is this very execution that is under way."""
-    node = turn.running_node(event.key)
+def _execution(transition: Transition, event: ExecutionStarted | StepExited) -> NodeState | None:
+    """Return the node if it is executing the execution of the event."""
+    node = transition.running_node(event.key)
     return node if node is not None and node.execution == event.execution and is_executing(node) else None

@@ -1,4 +1,4 @@
-"""What happened: the facts that ``advance`` is told, in the order they became known."""
+"""The events that ``advance`` takes, in the order in which they become known."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ HANDLER_NAMES = {INIT: "onInit", SUCCESS: "onSuccess", FAILURE: "onFailure", ABO
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of the events."""
+    pass
 
 
-class Begin(_Event, frozen=True, kw_only=True):
-    """The attempt is taken up for the first time; ``problem`` says what it lacks, so that it fails at once."""
+class RunStarted(_Event, frozen=True, kw_only=True):
+    """The attempt starts; a ``problem`` (a missing secret, for instance) fails it at once."""
 
     problem: str = ""
 
 
 class ConditionsChecked(_Event, frozen=True, kw_only=True):
-    """The preconditions of the DAG (``key`` is None) or of a node were looked at.
+    """The preconditions of the DAG (``key`` is None) or of a node were evaluated.
 
-    ``errors`` has a text for each condition, empty where it held; ``problem`` is set
-    when one could not be evaluated at all.
+    ``errors`` has a text for each condition, empty where it is met; ``problem`` is set if one could not be evaluated.
     """
 
     key: int | None
@@ -32,21 +31,20 @@ class ConditionsChecked(_Event, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class ExecutionBegan(_Event, frozen=True, kw_only=True):
-    """The process (or call) of an execution has begun; the step's time limit counts from here."""
+class ExecutionStarted(_Event, frozen=True, kw_only=True):
+    """The process (or sub-run) of an execution has started; the step's time limit counts from here."""
 
     key: int
     execution: int
 
 
 class StepExited(_Event, frozen=True, kw_only=True):
-    """An execution is over and its output is complete.
+    """An execution has finished and its output is complete.
 
-    ``exit_code`` is what is recorded; ``retry_code`` what retry rules look at when the
-    two differ (a set-up failure records 0 and counts as 1). ``prepared`` is False when
-    log or redirect files could not be opened or a retry limit was no number: such a
-    node is failed without a finished execution. ``partial`` is a sub-run's partial
-    success. ``output_matched`` says that a ``continueOn.output`` pattern was found.
+    ``exit_code`` is recorded; ``retry_code`` is what retry rules compare if they differ (a set-up failure records 0
+    and counts as 1). ``prepared`` is False if log or redirect files could not be opened or a retry limit was not a
+    number: the node fails without a finished execution. ``partial`` is a sub-run's partial success.
+    ``output_matched`` means that a ``continueOn.output`` pattern was found.
     """
 
     key: int
@@ -68,21 +66,30 @@ class RetryPlanned(_Event, frozen=True, kw_only=True):
 
 
 class RepeatChecked(_Event, frozen=True, kw_only=True):
-    """The repeat condition was looked at; ``met`` is None when it could not be evaluated."""
+    """The repeat condition was evaluated; ``met`` is None if that failed."""
 
     key: int
     execution: int
     met: bool | None
 
 
-class StopAsked(_Event, frozen=True, kw_only=True):
-    """Somebody asked the run to stop; ``at_once`` grants what runs no time to end by itself."""
+class StopRequested(_Event, frozen=True, kw_only=True):
+    """A stop was requested; with ``at_once`` running steps are killed without time to clean up."""
 
     at_once: bool = False
 
 
-class TimeCame(_Event, frozen=True, kw_only=True):
-    """The instant that ``due`` named has come (or may have: it is looked at again)."""
+class TimerFired(_Event, frozen=True, kw_only=True):
+    """The instant returned by ``due`` was reached; an early event is harmless."""
 
 
-Event = Begin | ConditionsChecked | ExecutionBegan | StepExited | RetryPlanned | RepeatChecked | StopAsked | TimeCame
+Event = (
+    RunStarted
+    | ConditionsChecked
+    | ExecutionStarted
+    | StepExited
+    | RetryPlanned
+    | RepeatChecked
+    | StopRequested
+    | TimerFired
+)

@@ -1,4 +1,4 @@
-"""The life of a handler: one execution, no retry, no repetition; its failure is the run's."""
+"""Handler transitions: one execution, no retry, no repetition; a failed handler fails the run."""
 
 from __future__ import annotations
 
@@ -6,43 +6,44 @@ from app.engine import rules, steps
 from app.engine.event import INIT, ConditionsChecked, StepExited
 from app.engine.state import Kill, NodeState
 from app.engine.status import NodeStatus
-from app.engine.turn import Turn
+from app.engine.transition import Transition
 
 
-def check_conditions(turn: Turn, node: NodeState, event: ConditionsChecked, key: int) -> None:
-    """Execute a handler whose preconditions hold; skipping it means nothing to the run."""
-    if not steps.execute_checked(turn, node, event, key):
-        settle(turn, key, NodeStatus.SKIPPED, conditions=event.errors, error=event.problem)
+def check_conditions(transition: Transition, node: NodeState, event: ConditionsChecked, key: int) -> None:
+    """Execute a handler whose preconditions are met; a skipped handler does not affect the run."""
+    if not steps.execute_checked(transition, node, event, key):
+        finish(transition, key, NodeStatus.SKIPPED, conditions=event.errors, error=event.problem)
 
 
-def exit_handler(turn: Turn, node: NodeState, event: StepExited) -> None:
-    """Settle a handler; the run suffers from a failed command, not from files that could not be opened."""
-    stopped = node.kill is Kill.STOP or (event.key == INIT and turn.run.cancelled and node.kill is None)
+def exit_handler(transition: Transition, node: NodeState, event: StepExited) -> None:
+    """Finish a handler; a failed command fails the run, files that could not be opened do not."""
+    stopped = node.kill is Kill.STOP or (event.key == INIT and transition.run.cancelled and node.kill is None)
     if stopped:
-        settle(turn, event.key, NodeStatus.ABORTED, exit_code=event.exit_code, error=event.error)
-    elif node.kill is not None or steps.is_late(turn, node, event):
-        error = steps.timeout_text(turn, node, event.key)
-        settle(turn, event.key, NodeStatus.FAILED, exit_code=rules.TIMEOUT_EXIT_CODE, error=error)
-        _blame(turn, event.key, error)
-    elif rules.went_well(event):
+        finish(transition, event.key, NodeStatus.ABORTED, exit_code=event.exit_code, error=event.error)
+    elif node.kill is not None or steps.is_late(transition, node, event):
+        error = steps.timeout_text(transition, node, event.key)
+        finish(transition, event.key, NodeStatus.FAILED, exit_code=rules.TIMEOUT_EXIT_CODE, error=error)
+        _set_error(transition, event.key, error)
+    elif rules.is_success(event):
         status = NodeStatus.PARTIALLY_SUCCEEDED if event.partial else NodeStatus.SUCCEEDED
-        settle(turn, event.key, status, exit_code=event.exit_code)
+        finish(transition, event.key, status, exit_code=event.exit_code)
     else:
         error = rules.failure_text(event)
-        settle(turn, event.key, NodeStatus.FAILED, exit_code=event.exit_code, error=error)
+        finish(transition, event.key, NodeStatus.FAILED, exit_code=event.exit_code, error=error)
         if event.prepared:
-            _blame(turn, event.key, error)
+            _set_error(transition, event.key, error)
 
 
-def settle(turn: Turn, key: int, status: NodeStatus, **fields: object) -> None:
-    """End a running handler."""
-    node = turn.handlers[key]
-    turn.put(key, node, status=status, finished_at=turn.time(node), checking=False, kill=None, **fields)
+def finish(transition: Transition, key: int, status: NodeStatus, **fields: object) -> None:
+    node = transition.handlers[key]
+    transition.set_node(
+        key, node, status=status, finished_at=transition.timestamp(node), checking=False, kill=None, **fields
+    )
 
 
-def _blame(turn: Turn, key: int, error: str) -> None:
-    turn.blame(key, error)
+def _set_error(transition: Transition, key: int, error: str) -> None:
+    transition.set_error(key, error)
     if key == INIT:
-        turn.change(cancelled=True)
+        transition.set_run(cancelled=True)
     else:
-        turn.change(outcome=rules.worsened(turn.run.outcome))
+        transition.set_run(outcome=rules.downgraded(transition.run.outcome))

@@ -1,4 +1,4 @@
-"""The history of an attempt: what changed at each event, as plain data that is appended and never rewritten."""
+"""The history of an attempt: the changed fields of each event, as append-only plain data."""
 
 from __future__ import annotations
 
@@ -12,61 +12,61 @@ import msgspec
 from app.engine.plan import running_keys
 from app.engine.state import NodeState, RunState
 
-# Told by the nodes themselves, or derived from them.
+# Recorded per node, or derived from the nodes.
 _NOT_RECORDED = frozenset({"steps", "handlers", "ready", "running"})
 _RUN_TYPES = {field.name: field.type for field in msgspec.structs.fields(RunState) if field.name not in _NOT_RECORDED}
 _NODE_TYPES = {field.name: field.type for field in msgspec.structs.fields(NodeState)}
 
 
 class Change(msgspec.Struct, frozen=True):
-    """New values of the fields that changed, of the run (``key`` is None) or of one node."""
+    """New values of the changed fields of the run (``key`` is None) or of one node."""
 
     key: int | None
     fields: dict[str, Any]
 
 
 def changes(before: RunState, after: RunState) -> tuple[Change, ...]:
-    """Return what an event changed, as JSON-able values, in the order in which it is best told.
+    """Return the changes between two states as JSON-compatible values, in the order of the run log.
 
-    Nodes that were not touched are the same objects in both states, so only the others are looked into.
+    Untouched nodes are the same objects in both states, so only the others are compared.
     """
-    return tuple(sorted(_found(before, after), key=_place))
+    return tuple(sorted(_iterate_changes(before, after), key=_sort_key))
 
 
 def fold(state: RunState, recorded: Iterable[Change]) -> RunState:
-    """Return the state that recorded changes lead to; ``ready`` is left to ``rebuild_ready``."""
+    """Return the state after recorded changes; ``ready`` is left to ``rebuild_ready``."""
     run: dict[str, Any] = {}
     steps, handlers = list(state.steps), dict(state.handlers)
     for change in recorded:
         if change.key is None:
             run.update(_values(change.fields, _RUN_TYPES))
         elif change.key < 0:
-            handlers[change.key] = _changed(handlers[change.key], change.fields)
+            handlers[change.key] = _with_values(handlers[change.key], change.fields)
         else:
-            steps[change.key] = _changed(steps[change.key], change.fields)
+            steps[change.key] = _with_values(steps[change.key], change.fields)
     folded = msgspec.structs.replace(state, steps=tuple(steps), handlers=handlers, ready=(), **run)
     return msgspec.structs.replace(folded, running=running_keys(folded))
 
 
-def _found(before: RunState, after: RunState) -> Iterator[Change]:
+def _iterate_changes(before: RunState, after: RunState) -> Iterator[Change]:
     fields = _difference(before, after, _RUN_TYPES)
     if fields:
         yield Change(None, fields)
     for key, node in after.handlers.items():
-        yield from _of_node(key, before.handlers[key], node)
+        yield from _node_changes(key, before.handlers[key], node)
     for key in compress(count(), map(is_not, before.steps, after.steps)):
-        yield from _of_node(key, before.steps[key], after.steps[key])
+        yield from _node_changes(key, before.steps[key], after.steps[key])
 
 
-def _place(change: Change) -> int:
-    """Put a run's beginning before all else and its end behind it, and what ended before what began."""
+def _sort_key(change: Change) -> int:
+    """Order: start of the run, finished nodes, other nodes, end of the run."""
     ended = "finished_at" in change.fields
     if change.key is None:
         return 3 if ended else 0
     return 1 if ended else 2
 
 
-def _of_node(key: int, before: NodeState, after: NodeState) -> Iterator[Change]:
+def _node_changes(key: int, before: NodeState, after: NodeState) -> Iterator[Change]:
     fields = {} if before is after else _difference(before, after, _NODE_TYPES)
     if fields:
         yield Change(key, fields)
@@ -81,5 +81,5 @@ def _values(fields: dict[str, Any], types: dict[str, Any]) -> dict[str, Any]:
     return {name: msgspec.convert(value, types[name]) for name, value in fields.items()}
 
 
-def _changed(node: NodeState, fields: dict[str, Any]) -> NodeState:
+def _with_values(node: NodeState, fields: dict[str, Any]) -> NodeState:
     return msgspec.structs.replace(node, **_values(fields, _NODE_TYPES))

@@ -1,4 +1,4 @@
-"""From one phase of a run to the next: preconditions, init handler, steps, outcome handler, exit handler."""
+"""Phase transitions: preconditions, init handler, steps, outcome handler, exit handler."""
 
 from __future__ import annotations
 
@@ -7,128 +7,132 @@ from app.engine.action import CheckConditions, CloseRun
 from app.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS, ConditionsChecked
 from app.engine.state import NodeState, Phase
 from app.engine.status import NodeStatus, RunStatus
-from app.engine.turn import Turn
+from app.engine.transition import Transition
 
-DEADLOCK = "the steps that are left wait for each other"
+DEADLOCK = "the remaining steps wait for each other"
 
 
-def begin(turn: Turn, problem: str) -> None:
-    """Set the run going, or fail it without any step or handler when something that it needs is missing."""
+def start(transition: Transition, problem: str) -> None:
+    """Start the run, or fail it without any step or handler because of a problem."""
     if problem:
-        turn.blame(None, problem)
+        transition.set_error(None, problem)
         failed = RunStatus.FAILED
-        turn.change(status=failed, outcome=failed, phase=Phase.CLOSED, started_at=turn.now, finished_at=turn.now)
-        turn.order(CloseRun(status=failed))
+        transition.set_run(
+            status=failed, outcome=failed, phase=Phase.CLOSED, started_at=transition.now, finished_at=transition.now
+        )
+        transition.emit(CloseRun(status=failed))
         return
-    turn.began = True
-    turn.change(status=RunStatus.RUNNING, started_at=turn.now, phase=Phase.PRECONDITIONS)
-    if turn.plan.dag.preconditions:
-        turn.order(CheckConditions(key=None))
+    transition.just_started = True
+    transition.set_run(status=RunStatus.RUNNING, started_at=transition.now, phase=Phase.PRECONDITIONS)
+    if transition.plan.dag.preconditions:
+        transition.emit(CheckConditions(key=None))
     else:
-        turn.change(phase=Phase.INIT)
+        transition.set_run(phase=Phase.INIT)
 
 
-def check_conditions(turn: Turn, event: ConditionsChecked) -> None:
-    """Go on to the init handler, or give the run up without an error when a precondition does not hold."""
-    turn.change(conditions=event.errors, phase=Phase.INIT)
+def check_conditions(transition: Transition, event: ConditionsChecked) -> None:
+    """Continue with the init handler, or end the run without an error if a precondition is not met."""
+    transition.set_run(conditions=event.errors, phase=Phase.INIT)
     if event.problem:
-        turn.blame(None, event.problem)
+        transition.set_error(None, event.problem)
     if event.problem or any(event.errors):
-        turn.change(cancelled=True)
+        transition.set_run(cancelled=True)
 
 
-def proceed(turn: Turn) -> None:
-    """Move through the phases as far as nothing has to be waited for."""
-    while _move(turn):
+def proceed(transition: Transition) -> None:
+    """Move through the phases until something has to be waited for."""
+    while _next_phase(transition):
         pass
 
 
-def _move(turn: Turn) -> bool:
-    match turn.run.phase:
+def _next_phase(transition: Transition) -> bool:
+    match transition.run.phase:
         case Phase.PRECONDITIONS:
-            return _leave_preconditions(turn)
+            return _finish_preconditions(transition)
         case Phase.INIT:
-            return _leave_init(turn)
+            return _finish_init(transition)
         case Phase.STEPS:
-            return _leave_steps(turn)
+            return _finish_steps(transition)
         case Phase.OUTCOME:
-            return _leave_outcome(turn)
+            return _finish_outcome(transition)
         case Phase.EXIT:
-            return _leave_exit(turn)
+            return _finish_exit(transition)
     return False
 
 
-def _leave_preconditions(turn: Turn) -> bool:
-    if turn.run.cancelled or turn.run.timed_out:
-        conclude(turn)
+def _finish_preconditions(transition: Transition) -> bool:
+    if transition.run.cancelled or transition.run.timed_out:
+        conclude(transition)
         return True
     return False
 
 
-def _leave_init(turn: Turn) -> bool:
-    if not turn.run.cancelled and _handled(turn, INIT):
-        turn.change(phase=Phase.STEPS)
-        steps.open_steps(turn)
-        stopping.limit_run(turn)
+def _finish_init(transition: Transition) -> bool:
+    if not transition.run.cancelled and _is_handled(transition, INIT):
+        transition.set_run(phase=Phase.STEPS)
+        steps.init_ready(transition)
+        stopping.limit_run(transition)
         return True
-    if turn.run.cancelled and not turn.running:
-        conclude(turn)
+    if transition.run.cancelled and not transition.running:
+        conclude(transition)
         return True
     return False
 
 
-def _leave_steps(turn: Turn) -> bool:
-    steps.pick(turn)  # nothing is ready in a cancelled run
-    if turn.running or turn.ready:
+def _finish_steps(transition: Transition) -> bool:
+    steps.start_ready(transition)  # nothing is ready in a cancelled run
+    if transition.running or transition.ready:
         return False
-    if _is_deadlocked(turn):
-        turn.blame(None, DEADLOCK)
-    conclude(turn)
+    if _is_deadlocked(transition):
+        transition.set_error(None, DEADLOCK)
+    conclude(transition)
     return True
 
 
-def _is_deadlocked(turn: Turn) -> bool:
-    if turn.run.cancelled or turn.run.only is not None:
+def _is_deadlocked(transition: Transition) -> bool:
+    if transition.run.cancelled or transition.run.only is not None:
         return False
-    return any(node.status is NodeStatus.NOT_STARTED for node in turn.steps)
+    return any(node.status is NodeStatus.NOT_STARTED for node in transition.steps)
 
 
-def conclude(turn: Turn) -> None:
-    """Compute what the run ends with; handlers come next."""
-    turn.ready = []
-    turn.change(outcome=rules.final_status(turn.run, turn.steps), phase=Phase.OUTCOME, next_pick_at=None)
+def conclude(transition: Transition) -> None:
+    """Compute the outcome of the run; handlers follow."""
+    transition.ready = []
+    transition.set_run(
+        outcome=rules.final_status(transition.run, transition.steps), phase=Phase.OUTCOME, next_pick_at=None
+    )
 
 
-def _leave_outcome(turn: Turn) -> bool:
-    # The first handler may have worsened the outcome; that does not call for a second one.
-    given = next((key for key in (SUCCESS, FAILURE, ABORT) if _is_touched(turn.node(key))), None)
-    key = given if given is not None else rules.outcome_handler(turn.run.outcome)
-    if not _handled(turn, key):
+def _finish_outcome(transition: Transition) -> bool:
+    # The first handler may have downgraded the outcome; that does not call for a second one.
+    started = next((key for key in (SUCCESS, FAILURE, ABORT) if _has_started(transition.node(key))), None)
+    key = started if started is not None else rules.outcome_handler(transition.run.outcome)
+    if not _is_handled(transition, key):
         return False
-    turn.change(phase=Phase.EXIT)
+    transition.set_run(phase=Phase.EXIT)
     return True
 
 
-def _leave_exit(turn: Turn) -> bool:
-    # A run with nothing to do must still be seen running: the database knows no way from begun to ended in one step.
-    if turn.began or not _handled(turn, EXIT):
+def _finish_exit(transition: Transition) -> bool:
+    # A run with nothing to do must be stored as running first: the database refuses not_started -> finished.
+    if transition.just_started or not _is_handled(transition, EXIT):
         return False
-    outcome = turn.run.outcome or RunStatus.FAILED
-    turn.change(status=outcome, phase=Phase.CLOSED, finished_at=turn.now)
-    turn.order(CloseRun(status=outcome))
+    outcome = transition.run.outcome or RunStatus.FAILED
+    transition.set_run(status=outcome, phase=Phase.CLOSED, finished_at=transition.now)
+    transition.emit(CloseRun(status=outcome))
     return True
 
 
-def _handled(turn: Turn, key: int) -> bool:
-    """Begin a handler whose turn has come; tell whether nothing of it is left to wait for."""
-    node = turn.node(key)
+def _is_handled(transition: Transition, key: int) -> bool:
+    """Start a handler that has not started; return whether it is finished or not defined."""
+    node = transition.node(key)
     if node is None:
         return True
     if node.status is NodeStatus.NOT_STARTED:
-        steps.begin(turn, key)
+        steps.start(transition, key)
         return False
     return node.status.is_final
 
 
-def _is_touched(node: NodeState | None) -> bool:
+def _has_started(node: NodeState | None) -> bool:
     return node is not None and node.status is not NodeStatus.NOT_STARTED

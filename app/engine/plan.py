@@ -1,4 +1,4 @@
-"""The shape of a run before it begins: its graph, and the states a first try or a retry starts from."""
+"""The graph of a DAG, and the initial state of a first attempt or a retry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RUN_AGAIN = frozenset({NodeStatus.FAILED, NodeStatus.ABORTED, NodeStatus.RUNNIN
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A DAG with its graph worked out once, so that no transition has to walk all of it again."""
+    """A DAG with its graph, computed once so that no transition has to traverse all of it."""
 
     dag: Dag
     handlers: dict[int, Step]  # by handler key; only those that are defined
@@ -23,7 +23,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, dag: Dag) -> Plan:
-        """Lay out a DAG whose names and dependencies were checked when it was loaded."""
+        """Build the plan of a DAG whose names and dependencies are already validated."""
         keys = {step.name: key for key, step in enumerate(dag.steps)}
         depends = tuple(tuple(dict.fromkeys(keys[name] for name in step.depends)) for step in dag.steps)
         dependents: list[list[int]] = [[] for _ in dag.steps]
@@ -35,42 +35,39 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def step(self, key: int) -> Step:
-        """Return the definition behind a key that the state has."""
+        """Return the definition of a step or handler."""
         return self.handlers[key] if key < 0 else self.dag.steps[key]
 
     def step_key(self, name: str) -> int | None:
-        """Return the key of the step with this name."""
         return next((key for key, step in enumerate(self.dag.steps) if step.name == name), None)
 
 
-def fresh(plan: Plan) -> RunState:
-    """Return the state of a first attempt: everything is still to come."""
-    return RunState(steps=(NodeState(),) * len(plan.dag.steps), handlers=_untouched(plan))
+def initial_state(plan: Plan) -> RunState:
+    return RunState(steps=(NodeState(),) * len(plan.dag.steps), handlers=_new_handlers(plan))
 
 
-def retried(plan: Plan, previous: RunState, step: int | None = None) -> RunState:
-    """Return the state a retry starts from (runtime 21.3, 21.4).
+def retry_state(plan: Plan, previous: RunState, step: int | None = None) -> RunState:
+    """Return the initial state of a retry (runtime 21.3, 21.4).
 
-    Without ``step``, what failed or was aborted is run again together with all that lies below
-    it. With ``step``, that step alone is; every other one keeps its state, whatever it is.
-    A step that was set to not started by hand has nothing to keep.
+    Without ``step``, failed and aborted steps run again with everything downstream of them. With ``step``, only that
+    step runs; every other one keeps its state. A step that was manually set to not started has no state to keep.
     """
-    again = {step} if step is not None else _below(plan, previous)
+    again = {step} if step is not None else _steps_to_rerun(plan, previous)
     kept = tuple(
-        node if key not in again and _is_kept(node) else NodeState() for key, node in enumerate(previous.steps)
+        node if key not in again and node.status.is_final else NodeState() for key, node in enumerate(previous.steps)
     )
     before = previous.status if step is not None else None
-    return RunState(steps=kept, handlers=_untouched(plan), only=step, status_before=before)
+    return RunState(steps=kept, handlers=_new_handlers(plan), only=step, status_before=before)
 
 
 def rebuild_ready(plan: Plan, state: RunState) -> RunState:
-    """Fill in what is not stored (``ready`` and ``running``) from the nodes of a state read from rows."""
+    """Restore ``ready`` and ``running``, which are not stored, from the nodes of a loaded state."""
     ready = _ready(plan, state) if state.phase is Phase.STEPS and not state.cancelled else ()
     return msgspec.structs.replace(state, ready=ready, running=running_keys(state))
 
 
 def running_keys(state: RunState) -> tuple[int, ...]:
-    """Return the keys of all running nodes in rising order: handlers first, then steps in file order."""
+    """Return the keys of all running nodes in ascending order: handlers first, then steps in file order."""
     handlers = sorted(key for key, node in state.handlers.items() if node.status is NodeStatus.RUNNING)
     steps = (key for key, node in enumerate(state.steps) if node.status is NodeStatus.RUNNING)
     return (*handlers, *steps)
@@ -95,16 +92,12 @@ def _handlers(dag: Dag) -> dict[int, Step]:
     return {key: step for key, step in all_five.items() if step is not None}
 
 
-def _untouched(plan: Plan) -> dict[int, NodeState]:
+def _new_handlers(plan: Plan) -> dict[int, NodeState]:
     return {key: NodeState() for key in plan.handlers}
 
 
-def _is_kept(node: NodeState) -> bool:
-    return node.status.is_final
-
-
-def _below(plan: Plan, previous: RunState) -> set[int]:
-    """Return the steps that did not end well and everything that depends on them, however far away."""
+def _steps_to_rerun(plan: Plan, previous: RunState) -> set[int]:
+    """Return the steps that did not end well and everything downstream of them."""
     found = {key for key, node in enumerate(previous.steps) if node.status in _RUN_AGAIN}
     open_ends = list(found)
     while open_ends:

@@ -1,4 +1,4 @@
-"""The run's own log, told from its history: one change makes no line, one line or several (runtime 11.4)."""
+"""The run log, rendered from the history: one change makes no line, one or several (runtime 11.4)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.spec.model import Dag
 
 Level = Literal["INFO", "ERROR"]
 _KILLS = {
-    Kill.STOP: "stop not obeyed, processes are killed",
-    Kill.STEP_TIMEOUT: "step is out of time, processes are killed",
-    Kill.RUN_TIMEOUT: "run is out of time, processes are killed",
+    Kill.STOP: "step did not stop, killing its processes",
+    Kill.STEP_TIMEOUT: "step reached its time limit, killing its processes",
+    Kill.RUN_TIMEOUT: "run reached its time limit, killing its processes",
 }
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line: a level, a message and attributes; when it happened is the record's business."""
+    """A log line without its time, which is that of the record."""
 
     level: Level
     message: str
@@ -30,23 +30,23 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def describe(dag: Dag, change: Change, error: str = "") -> tuple[Line, ...]:
-    """Return the lines that tell of one recorded change.
+    """Return the log lines of one recorded change.
 
-    ``error`` is what counts against the run by then; the change that ends it no longer says.
+    ``error`` is the run's current error; the change that finishes the run does not repeat it.
     """
     if change.key is None:
-        return tuple(_of_run(change.fields, error))
+        return tuple(_run_lines(change.fields, error))
     if change.key < 0:
-        return tuple(_of_node(change.fields, "handler", HANDLER_NAMES[change.key]))
-    return tuple(_of_node(change.fields, "step", name_of(dag, change.key)))
+        return tuple(_node_lines(change.fields, "handler", HANDLER_NAMES[change.key]))
+    return tuple(_node_lines(change.fields, "step", step_name(dag, change.key)))
 
 
-def name_of(dag: Dag, key: int) -> str:
-    """Return the name of a step; its number where the definition was redacted, so that no step is known any more."""
+def step_name(dag: Dag, key: int) -> str:
+    """Return the name of a step, or its number if the definition was redacted."""
     return dag.steps[key].name if key < len(dag.steps) else f"#{key + 1}"
 
 
-def _of_run(fields: dict[str, Any], error: str) -> Iterator[Line]:
+def _run_lines(fields: dict[str, Any], error: str) -> Iterator[Line]:
     if fields.get("status") == RunStatus.RUNNING:
         yield Line("INFO", "run started")
     unmet = [text for text in fields.get("conditions", ()) if text]
@@ -57,55 +57,55 @@ def _of_run(fields: dict[str, Any], error: str) -> Iterator[Line]:
     elif fields.get("signalled_at"):
         yield Line("INFO", "stop signal sent again")
     if fields.get("timed_out"):
-        yield Line("ERROR", "run is out of time")
+        yield Line("ERROR", "run reached its time limit")
     if fields.get("killed_at"):
-        yield Line("INFO", "clean-up time is over")
+        yield Line("INFO", "maxCleanUpTimeSec has passed")
     if fields.get("finished_at"):
-        yield from _end_of_run(fields, error)
+        yield from _run_end_lines(fields, error)
 
 
-def _end_of_run(fields: dict[str, Any], error: str) -> Iterator[Line]:
+def _run_end_lines(fields: dict[str, Any], error: str) -> Iterator[Line]:
     status = RunStatus(fields["status"])
     yield Line("INFO", "run finished", {"status": status.label})
     if status is RunStatus.FAILED:
         yield Line("ERROR", "run failed", {"err": error} if error else {})
 
 
-def _of_node(fields: dict[str, Any], kind: str, name: str) -> Iterator[Line]:
-    about = {"step": name}
+def _node_lines(fields: dict[str, Any], kind: str, name: str) -> Iterator[Line]:
+    step = {"step": name}
     status = NodeStatus(fields.get("status", NodeStatus.NOT_STARTED))
     if status is NodeStatus.RUNNING:
-        yield Line("INFO", f"{kind} started", about)
+        yield Line("INFO", f"{kind} started", step)
     if fields.get("checking"):
         what = "repeat condition is" if "execution" not in fields and status is not NodeStatus.RUNNING else ""
-        yield Line("INFO", f"{what or 'preconditions are'} looked at", about)
+        yield Line("INFO", f"{what or 'preconditions are'} being checked", step)
     if fields.get("due_at"):
-        yield _wait(fields, about)
+        yield _wait_line(fields, step)
     elif fields.get("execution", 0) > 1:
-        yield Line("INFO", f"{kind} executed again", {**about, "execution": fields["execution"]})
+        yield Line("INFO", f"{kind} executed again", {**step, "execution": fields["execution"]})
     if fields.get("kill"):
-        yield Line("ERROR", _KILLS[Kill(fields["kill"])], about)
+        yield Line("ERROR", _KILLS[Kill(fields["kill"])], step)
     if status.is_final:
-        yield from _end_of_node(fields, kind, status, about)
+        yield from _node_end_lines(fields, kind, status, step)
 
 
-def _wait(fields: dict[str, Any], about: dict[str, Any]) -> Line:
-    until = {**about, "until": fields["due_at"]}
+def _wait_line(fields: dict[str, Any], step: dict[str, Any]) -> Line:
+    until = {**step, "until": fields["due_at"]}
     if "retry_count" not in fields:
         return Line("INFO", "step will be repeated", until)
-    told = {"err": "error", "retry": "retry_count", "exit-code": "exit_code"}
-    return Line("INFO", "step failed and will be retried", {**until, **_picked(fields, told)})
+    columns = {"err": "error", "retry": "retry_count", "exit-code": "exit_code"}
+    return Line("INFO", "step failed and will be retried", {**until, **_picked(fields, columns)})
 
 
-def _end_of_node(fields: dict[str, Any], kind: str, status: NodeStatus, about: dict[str, Any]) -> Iterator[Line]:
+def _node_end_lines(fields: dict[str, Any], kind: str, status: NodeStatus, step: dict[str, Any]) -> Iterator[Line]:
     unmet = [text for text in fields.get("conditions", ()) if text]
     if unmet:
-        yield Line("INFO", f"preconditions of the {kind} are not met", {**about, "err": "; ".join(unmet)})
+        yield Line("INFO", f"preconditions of the {kind} are not met", {**step, "err": "; ".join(unmet)})
     level: Level = "ERROR" if status is NodeStatus.FAILED else "INFO"
-    told = _picked(fields, {"exit-code": "exit_code", "err": "error"})
+    columns = _picked(fields, {"exit-code": "exit_code", "err": "error"})
     what = "finished" if "finished_at" in fields else "is not run"
-    yield Line(level, f"{kind} {what}", {**about, "status": status.label, **told})
+    yield Line(level, f"{kind} {what}", {**step, "status": status.label, **columns})
 
 
-def _picked(fields: dict[str, Any], told: dict[str, str]) -> dict[str, Any]:
-    return {name: fields[field] for name, field in told.items() if fields.get(field) not in (None, "")}
+def _picked(fields: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
+    return {name: fields[field] for name, field in columns.items() if fields.get(field) not in (None, "")}

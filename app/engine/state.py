@@ -1,4 +1,4 @@
-"""What is: the state of one attempt. States are replaced, never changed in place."""
+"""The state of one attempt. States are replaced, never changed in place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.engine.status import NodeStatus, RunStatus
 
 
 class Kill(StrEnum):
-    """Why the processes of a running node are being ended."""
+    """Why a running node is being killed."""
 
     STOP = "stop"
     STEP_TIMEOUT = "step_timeout"
@@ -19,8 +19,6 @@ class Kill(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where an attempt stands in its life."""
-
     NEW = "new"
     PRECONDITIONS = "preconditions"
     INIT = "init"
@@ -31,13 +29,13 @@ class Phase(StrEnum):
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):
-    """One step or handler in one attempt."""
+    """One step or handler in one attempt. The field names are stored in the history."""
 
     status: NodeStatus = NodeStatus.NOT_STARTED
-    execution: int = 0  # begun in this attempt; 0 while the preconditions are looked at
+    execution: int = 0  # started in this attempt; 0 while the preconditions are checked
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    executed_at: datetime | None = None  # when the current execution's process began
+    executed_at: datetime | None = None  # when the current execution's process started
     due_at: datetime | None = None  # waits, still running, for a retry or a repetition
     retried_at: datetime | None = None
     retry_count: int = 0
@@ -45,7 +43,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     repeated: bool = False
     exit_code: int | None = None
     error: str = ""
-    checking: bool = False  # conditions (execution 0) or the repeat condition are being looked at
+    checking: bool = False  # preconditions (execution 0) or the repeat condition are being checked
     kill: Kill | None = None
     tolerated: bool = False  # continueOn covers the way this node ended
     verdict: NodeStatus | None = None  # how it ends unless it is repeated; set while that is open
@@ -55,25 +53,25 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of a run: what ``advance`` needs to know and nothing else."""
+    """One attempt of a run: what ``advance`` needs, nothing else. The field names are stored in the history."""
 
     status: RunStatus = RunStatus.NOT_STARTED
     phase: Phase = Phase.NEW
     steps: tuple[NodeState, ...] = ()
     handlers: dict[int, NodeState] = {}  # by handler key; only those that the DAG defines
-    ready: tuple[int, ...] = ()  # steps whose turn has come, in order of becoming ready
-    running: tuple[int, ...] = ()  # keys of the running nodes, rising; derived like ``ready``, never stored
-    only: int | None = None  # the retry of one step: no other step is touched
-    status_before: RunStatus | None = None  # of the attempt before, for such a retry
-    cancelled: bool = False  # no step is begun any more: a stop, an unmet precondition or a failed init handler
+    ready: tuple[int, ...] = ()  # in order of becoming ready
+    running: tuple[int, ...] = ()  # keys of the running nodes, ascending; derived like ``ready``, never stored
+    only: int | None = None  # the retry of one step: no other step runs
+    status_before: RunStatus | None = None  # of the previous attempt, for such a retry
+    cancelled: bool = False  # no further step starts: a stop, an unmet precondition or a failed init handler
     error: str = ""  # the last error that counts against the run
-    error_key: int | None = None  # whose error it was
-    outcome: RunStatus | None = None  # computed when the steps are settled; handlers may worsen it
+    error_key: int | None = None  # the node that caused it
+    outcome: RunStatus | None = None  # computed when the steps are finished; handlers may downgrade it
     started_at: datetime | None = None
     finished_at: datetime | None = None
     stop_asked_at: datetime | None = None
     signalled_at: datetime | None = None
     killed_at: datetime | None = None
     timed_out: bool = False
-    next_pick_at: datetime | None = None  # delaySec: nothing is picked before
+    next_pick_at: datetime | None = None  # delaySec: no step starts before
     conditions: tuple[str, ...] = ()

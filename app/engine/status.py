@@ -1,4 +1,4 @@
-"""Run and node statuses with the API's numbers and labels, and the transitions that are allowed.
+"""Run and node statuses with the API's numbers and labels, and the allowed transitions.
 
 Runtime reference sections 2 and 3; the database's triggers hold the same tables.
 """
@@ -9,7 +9,7 @@ from enum import IntEnum
 
 
 class RunStatus(IntEnum):
-    """Status of a run; values are the API's numbers, ``label`` its words."""
+    """Status of a run; values and labels are those of the API."""
 
     NOT_STARTED = 0
     RUNNING = 1
@@ -21,17 +21,16 @@ class RunStatus(IntEnum):
 
     @property
     def label(self) -> str:
-        """The word of the API."""
         return self.name.lower()
 
     @property
     def is_final(self) -> bool:
-        """Whether the attempt is over."""
+        """Whether the attempt has finished."""
         return self in _FINAL_RUN
 
 
 class NodeStatus(IntEnum):
-    """Status of one step in one attempt; 5 is *skipped* here."""
+    """Status of a step in one attempt; 5 is *skipped* here."""
 
     NOT_STARTED = 0
     RUNNING = 1
@@ -43,12 +42,11 @@ class NodeStatus(IntEnum):
 
     @property
     def label(self) -> str:
-        """The word of the API."""
         return self.name.lower()
 
     @property
     def is_final(self) -> bool:
-        """Whether the node is settled."""
+        """Whether the node has finished."""
         return self not in (NodeStatus.NOT_STARTED, NodeStatus.RUNNING)
 
 

@@ -1,142 +1,143 @@
-"""Ends that are not a step's own: stop requests, time limits, and the escalation from signal to kill."""
+"""Stop requests and time limits, and the escalation from signal to kill."""
 
 from __future__ import annotations
 
-from app.engine import handlers, outlook, rules, steps
+from app.engine import handlers, rules, steps, timers
 from app.engine.action import CloseRun, KillStep, SignalStep
 from app.engine.state import Kill, NodeState, Phase
 from app.engine.status import NodeStatus, RunStatus
-from app.engine.turn import Turn
+from app.engine.transition import Transition
 
 TERM = "SIGTERM"
 
 
-def ask_stop(turn: Turn, *, at_once: bool = False) -> None:
-    """Take a stop request; what it does depends on how far the run has come."""
-    match turn.run.phase:
+def request_stop(transition: Transition, *, at_once: bool = False) -> None:
+    """Handle a stop request; its effect depends on the phase."""
+    match transition.run.phase:
         case Phase.NEW:
-            _close_unbegun(turn)
+            _close_unstarted(transition)
         case Phase.PRECONDITIONS | Phase.INIT | Phase.STEPS:
-            if not turn.run.cancelled:
-                _cancel(turn)
+            if not transition.run.cancelled:
+                _cancel(transition)
             if at_once:
-                _kill_all(turn)
+                _kill_all(transition)
         case Phase.OUTCOME | Phase.EXIT:
-            _stop_handler(turn, at_once=at_once)
+            _stop_handler(transition, at_once=at_once)
 
 
-def _close_unbegun(turn: Turn) -> None:
+def _close_unstarted(transition: Transition) -> None:
     aborted = RunStatus.ABORTED
-    turn.change(cancelled=True, stop_asked_at=turn.now, outcome=aborted, status=aborted, phase=Phase.CLOSED)
-    turn.change(finished_at=turn.now)
-    turn.order(CloseRun(status=aborted))
+    transition.set_run(
+        cancelled=True, stop_asked_at=transition.now, outcome=aborted, status=aborted, phase=Phase.CLOSED
+    )
+    transition.set_run(finished_at=transition.now)
+    transition.emit(CloseRun(status=aborted))
 
 
-def _cancel(turn: Turn) -> None:
-    turn.change(cancelled=True, stop_asked_at=turn.now, signalled_at=turn.now)
-    turn.ready = []
-    for key, node in _running(turn):
-        if not outlook.is_executing(node):
-            _end_wait(turn, key, node)
-        elif node.kill is None and not outlook.is_repeating(turn.plan, key):
-            signal_softly(turn, key)
+def _cancel(transition: Transition) -> None:
+    transition.set_run(cancelled=True, stop_asked_at=transition.now, signalled_at=transition.now)
+    transition.ready = []
+    for key, node in _running(transition):
+        if not timers.is_executing(node):
+            _finish_wait(transition, key, node)
+        elif node.kill is None and not timers.is_repeating(transition.plan, key):
+            send_stop_signal(transition, key)
 
 
-def _stop_handler(turn: Turn, *, at_once: bool) -> None:
-    """Only a second request ends a handler: the first was answered by running it."""
-    if turn.run.stop_asked_at is None:
-        turn.change(stop_asked_at=turn.now)
+def _stop_handler(transition: Transition, *, at_once: bool) -> None:
+    """Only a second request stops a handler: the first one started it."""
+    if transition.run.stop_asked_at is None:
+        transition.set_run(stop_asked_at=transition.now)
         if not at_once:
             return
-    _kill_all(turn)
+    _kill_all(transition)
 
 
-def _kill_all(turn: Turn) -> None:
-    for key, node in _running(turn):
-        _kill_or_end(turn, key, node, Kill.STOP)
+def _kill_all(transition: Transition) -> None:
+    for key, node in _running(transition):
+        _kill_or_finish(transition, key, node, Kill.STOP)
 
 
-def signal_softly(turn: Turn, key: int) -> None:
-    """Send the first signal of a stop."""
-    turn.order(SignalStep(key=key, signal=turn.plan.step(key).signal_on_stop or TERM))
+def send_stop_signal(transition: Transition, key: int) -> None:
+    transition.emit(SignalStep(key=key, signal=transition.plan.step(key).signal_on_stop or TERM))
 
 
-def come(turn: Turn) -> None:
-    """Do whatever is due by now."""
-    limit_run(turn)
-    for key, node in _running(turn):
-        _limit_step(turn, key, node)
-        if node.due_at is not None and node.due_at <= turn.now:
-            steps.execute_again(turn, key, node)
-    if outlook.is_stopping(turn.run):
-        _escalate(turn)
+def on_timer(transition: Transition) -> None:
+    """Handle everything that is due by now."""
+    limit_run(transition)
+    for key, node in _running(transition):
+        _limit_step(transition, key, node)
+        if node.due_at is not None and node.due_at <= transition.now:
+            steps.execute_again(transition, key, node)
+    if timers.is_stopping(transition.run):
+        _escalate(transition)
 
 
-def limit_run(turn: Turn) -> None:
-    """End all steps, begun or not, once the run has used up its time.
+def limit_run(transition: Transition) -> None:
+    """Stop all steps, started or not, once the run has reached its time limit.
 
-    Those that wait for a running one are settled by its end, as ever: it may fail for a limit of its own.
+    Steps that wait for a running one are finished by its end: it may fail because of a time limit of its own.
     """
-    limit = outlook.run_limit(turn.plan, turn.run)
-    if limit is None or limit > turn.now:
+    limit = timers.run_limit(transition.plan, transition.run)
+    if limit is None or limit > transition.now:
         return
-    turn.change(timed_out=True)
-    if not turn.run.error:
-        turn.blame(None, rules.RUN_LIMIT_REACHED)
-    if turn.run.phase is Phase.PRECONDITIONS:
-        steps.open_steps(turn)
-    steps.drop_ready(turn)
-    for key, node in _running(turn):
-        _kill_or_end(turn, key, node, Kill.RUN_TIMEOUT)
+    transition.set_run(timed_out=True)
+    if not transition.run.error:
+        transition.set_error(None, rules.RUN_LIMIT_REACHED)
+    if transition.run.phase is Phase.PRECONDITIONS:
+        steps.init_ready(transition)
+    steps.abort_ready(transition)
+    for key, node in _running(transition):
+        _kill_or_finish(transition, key, node, Kill.RUN_TIMEOUT)
 
 
-def _limit_step(turn: Turn, key: int, node: NodeState) -> None:
-    limit = outlook.step_limit(turn.plan, key, node)
-    if limit is not None and limit <= turn.now:
-        # A step that was asked to stop is ended by the stop, whatever its own limit says.
-        stopped = outlook.is_stopping(turn.run) and not outlook.is_repeating(turn.plan, key)
-        kill(turn, key, node, Kill.STOP if stopped else Kill.STEP_TIMEOUT)
+def _limit_step(transition: Transition, key: int, node: NodeState) -> None:
+    limit = timers.step_limit(transition.plan, key, node)
+    if limit is not None and limit <= transition.now:
+        # A step with a pending stop is ended by the stop, whatever its own time limit is.
+        stopped = timers.is_stopping(transition.run) and not timers.is_repeating(transition.plan, key)
+        kill(transition, key, node, Kill.STOP if stopped else Kill.STEP_TIMEOUT)
 
 
-def _escalate(turn: Turn) -> None:
-    left = [(key, node) for key, node in _running(turn) if node.kill is None]
-    kill_time, next_signal = outlook.kill_time(turn.plan, turn.run), outlook.next_signal(turn.run)
-    if kill_time is not None and kill_time <= turn.now:
-        turn.change(killed_at=turn.now)
+def _escalate(transition: Transition) -> None:
+    left = [(key, node) for key, node in _running(transition) if node.kill is None]
+    kill_time, next_signal = timers.kill_time(transition.plan, transition.run), timers.next_signal(transition.run)
+    if kill_time is not None and kill_time <= transition.now:
+        transition.set_run(killed_at=transition.now)
         for key, node in left:
-            kill(turn, key, node, Kill.STOP)
-    elif kill_time is not None and next_signal is not None and next_signal <= turn.now:
-        turn.change(signalled_at=turn.now)
+            kill(transition, key, node, Kill.STOP)
+    elif kill_time is not None and next_signal is not None and next_signal <= transition.now:
+        transition.set_run(signalled_at=transition.now)
         for key, _ in left:
-            if not outlook.is_repeating(turn.plan, key):
-                turn.order(SignalStep(key=key, signal=TERM))
+            if not timers.is_repeating(transition.plan, key):
+                transition.emit(SignalStep(key=key, signal=TERM))
 
 
-def _running(turn: Turn) -> list[tuple[int, NodeState]]:
-    found = ((key, turn.running_node(key)) for key in turn.running)
+def _running(transition: Transition) -> list[tuple[int, NodeState]]:
+    found = ((key, transition.running_node(key)) for key in transition.running)
     return [(key, node) for key, node in found if node is not None]
 
 
-def kill(turn: Turn, key: int, node: NodeState, reason: Kill) -> None:
-    """Order the end of an execution; the node is settled when its processes are gone."""
-    turn.put(key, node, kill=reason)
-    turn.order(KillStep(key=key))
+def kill(transition: Transition, key: int, node: NodeState, reason: Kill) -> None:
+    """Kill an execution; the node finishes when its processes are gone."""
+    transition.set_node(key, node, kill=reason)
+    transition.emit(KillStep(key=key))
 
 
-def _kill_or_end(turn: Turn, key: int, node: NodeState, reason: Kill) -> None:
-    if not outlook.is_executing(node):
-        _end_wait(turn, key, node, keep_result=reason is Kill.STOP)
+def _kill_or_finish(transition: Transition, key: int, node: NodeState, reason: Kill) -> None:
+    if not timers.is_executing(node):
+        _finish_wait(transition, key, node, keep_result=reason is Kill.STOP)
     elif node.kill is None:
-        kill(turn, key, node, reason)
+        kill(transition, key, node, reason)
 
 
-def _end_wait(turn: Turn, key: int, node: NodeState, *, keep_result: bool = True) -> None:
-    """Settle a node that waits or whose conditions are looked at: a repetition keeps its last result."""
+def _finish_wait(transition: Transition, key: int, node: NodeState, *, keep_result: bool = True) -> None:
+    """Finish a node that waits or whose conditions are being checked: a repetition keeps its last result."""
     if node.checking:
-        turn.order(KillStep(key=key))  # the condition may be a command
+        transition.emit(KillStep(key=key))  # the condition may be a command
     if key < 0:
-        handlers.settle(turn, key, NodeStatus.ABORTED)
+        handlers.finish(transition, key, NodeStatus.ABORTED)
     elif keep_result:
-        steps.settle_by_verdict(turn, key, node)
+        steps.finish_by_verdict(transition, key, node)
     else:
-        steps.settle(turn, key, NodeStatus.ABORTED, error=node.error or rules.RUN_LIMIT_REACHED)
+        steps.finish(transition, key, NodeStatus.ABORTED, error=node.error or rules.RUN_LIMIT_REACHED)

@@ -26,7 +26,7 @@ from app.definitions.save import Definitions
 from app.definitions.search import Search
 from app.definitions.settings import SettingsOfDags
 from app.definitions.timetable import Timetable
-from app.engine.admission import Queues, WorkerAccess
+from app.engine.admission import QueueConfig, WorkerAccess
 from app.people.access import Access, make_access
 from app.people.oidc import Oidc
 from app.queue.bell import Bell
@@ -224,7 +224,7 @@ def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Grou
         detached_lease_seconds=settings.detach_lease_seconds,
         orphan_grace_seconds=settings.orphan_grace_seconds,
         # A process that runs one file serves no queue, so nothing may wait there.
-        queues=Queues(
+        queues=QueueConfig(
             enabled=settings.queues_enabled and identity.kind in (SERVER, CLERK, WORKER),
             limits=settings.queues,
             ignore_selectors=settings.ignore_worker_selector,

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from app.db.database import Database, WriteConnection
 from app.db.failure import DatabaseUnavailable
-from app.engine.admission import Queues
+from app.engine.admission import QueueConfig
 from app.runs.signal import QueueSignal
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ _CHANNEL = "dagbook_queues"
 class Bell:
     """Tells of queues between processes; a bell that is not heard costs half a minute, until everybody looks anyway."""
 
-    def __init__(self, database: Database, signal: QueueSignal, queues: Queues) -> None:
+    def __init__(self, database: Database, signal: QueueSignal, queues: QueueConfig) -> None:
         self._database = database
         self._signal = signal
         self._wakeups = database.wakeups if queues.enabled else None

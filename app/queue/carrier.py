@@ -38,7 +38,7 @@ class Carrier(Protocol):
 
 
 class NoCarrier:
-    """Where nothing can be carried: no run that asks for workers is released (``Queues.workers``)."""
+    """Where nothing can be carried: no run that asks for workers is released (``QueueConfig.workers``)."""
 
     async def offer(self, runs: Mapping[int, Labels]) -> None:
         """Do nothing."""

@@ -11,7 +11,7 @@ from app.clock import Clock
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit, changes, queue, runs, transitions
 from app.db.repositories.reading import Row
-from app.engine.admission import Queues
+from app.engine.admission import QueueConfig
 from app.engine.status import RunStatus
 from app.errors import BadRequestError
 from app.names import shorten
@@ -25,7 +25,7 @@ _BATCH = 100  # runs that are taken out in one commit
 class Waiting:
     """What people may ask of runs that wait."""
 
-    def __init__(self, database: Database, signal: QueueSignal, queues: Queues, now: Clock) -> None:
+    def __init__(self, database: Database, signal: QueueSignal, queues: QueueConfig, now: Clock) -> None:
         self._database = database
         self._signal = signal
         self._queues = queues

@@ -13,7 +13,7 @@ from typing import Protocol
 from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import queue
-from app.engine.admission import Queues
+from app.engine.admission import QueueConfig
 from app.queue.carrier import Carrier
 from app.queue.reasons import note_reasons
 from app.runs.recorder import RunRefusedError
@@ -47,7 +47,7 @@ class Dispatcher:
     """Serves the queues of the database; any number of servers may do so."""
 
     def __init__(
-        self, database: Database, drivers: Drivers, signal: QueueSignal, queues: Queues, carrier: Carrier
+        self, database: Database, drivers: Drivers, signal: QueueSignal, queues: QueueConfig, carrier: Carrier
     ) -> None:
         self._database = database
         self._drivers = drivers

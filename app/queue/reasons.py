@@ -12,7 +12,17 @@ import msgspec
 from app.db.database import Database, ReadConnection
 from app.db.repositories import queue
 from app.db.repositories.reading import Row
-from app.engine.admission import Entry, Holder, Labels, Queues, Scene, Wait, behind, turn, wait_of
+from app.engine.admission import (
+    ActiveRun,
+    Labels,
+    QueueConfig,
+    QueuedRun,
+    QueueSnapshot,
+    WaitReason,
+    queued_behind,
+    ready,
+    wait_reason,
+)
 from app.runs.turns import holder_of, pause_of, workers_for
 
 
@@ -22,10 +32,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     item: int
     priority: int
     position: int
-    wait: Wait
+    wait: WaitReason
 
 
-def explain(connection: ReadConnection, queues: Queues, runs: Collection[int]) -> dict[int, Standing]:
+def explain(connection: ReadConnection, queues: QueueConfig, runs: Collection[int]) -> dict[int, Standing]:
     """Tell of those of the runs that wait, by their keys, how they stand."""
     names = queue.find_queues_of(connection, runs)
     if not names:
@@ -40,23 +50,23 @@ def explain(connection: ReadConnection, queues: Queues, runs: Collection[int]) -
     }
 
 
-def standing(item: int, priority: int, position: int, head: Wait) -> Standing:
+def standing(item: int, priority: int, position: int, head: WaitReason) -> Standing:
     """Say how an entry stands in a queue whose first one waits as ``head`` says."""
-    return Standing(item=item, priority=priority, position=position, wait=behind(head, position - 1))
+    return Standing(item=item, priority=priority, position=position, wait=queued_behind(head, position - 1))
 
 
-def heads_of(queues: Queues, rows: Iterable[Row], scenes: Mapping[str, Scene]) -> dict[str, Wait]:
+def heads_of(queues: QueueConfig, rows: Iterable[Row], scenes: Mapping[str, QueueSnapshot]) -> dict[str, WaitReason]:
     """Say why the first one of each queue waits; ``rows`` has their entries."""
-    return {row["queue"]: _head_of(queues, row, scenes.get(row["queue"], Scene())) for row in rows}
+    return {row["queue"]: _head_of(queues, row, scenes.get(row["queue"], QueueSnapshot())) for row in rows}
 
 
-def _head_of(queues: Queues, row: Row, scene: Scene) -> Wait:
+def _head_of(queues: QueueConfig, row: Row, scene: QueueSnapshot) -> WaitReason:
     # Whose entry it is makes no difference.
-    entry = Entry(0, row["queue"], row["max_active_runs"], row["selector"] or {})
-    return wait_of(entry, scene, queues) or turn(entry.queue)
+    entry = QueuedRun(0, row["queue"], row["max_active_runs"], row["selector"] or {})
+    return wait_reason(entry, scene, queues) or ready(entry.queue)
 
 
-def read_scenes(connection: ReadConnection, names: Collection[str], rows: Iterable[Row]) -> dict[str, Scene]:
+def read_scenes(connection: ReadConnection, names: Collection[str], rows: Iterable[Row]) -> dict[str, QueueSnapshot]:
     """Read what goes on in queues, of which ``rows`` has the first entries."""
     live, pauses = queue.find_holders(connection, names), queue.find_pauses(connection)
     return make_scenes(names, live, pauses, workers_for(connection, rows))
@@ -64,15 +74,15 @@ def read_scenes(connection: ReadConnection, names: Collection[str], rows: Iterab
 
 def make_scenes(
     names: Iterable[str], live: Sequence[Row], pauses: Mapping[str, Row], workers: Sequence[Labels] | None
-) -> dict[str, Scene]:
+) -> dict[str, QueueSnapshot]:
     """Make of runs under way, pauses and the labels of workers what goes on in and around each queue."""
-    holders: dict[str, list[Holder]] = {}
+    holders: dict[str, list[ActiveRun]] = {}
     for run in live:
         holders.setdefault(run["queue"], []).append(holder_of(run))
     return {
-        name: Scene(
-            live=len(holders.get(name, ())),
-            holders=holders.get(name, ()),
+        name: QueueSnapshot(
+            active=len(holders.get(name, ())),
+            active_runs=holders.get(name, ()),
             pause=pause_of(pauses.get(name)),
             workers=workers,
         )
@@ -80,7 +90,7 @@ def make_scenes(
     }
 
 
-async def note_reasons(database: Database, queues: Queues, names: Collection[str]) -> None:
+async def note_reasons(database: Database, queues: QueueConfig, names: Collection[str]) -> None:
     """Note in the rows of those that are next in these queues why they wait, as far as it has changed."""
 
     def find_changed(connection: ReadConnection) -> dict[int, str]:

@@ -9,7 +9,7 @@ import msgspec
 from app.auth.origin import Action, Origin, run_deed
 from app.db.repositories.schedules import Slot
 from app.db.repositories.transitions import NewAttempt, NewRun
-from app.engine.admission import Entry, Queues
+from app.engine.admission import QueueConfig, QueuedRun
 from app.engine.event import HANDLER_NAMES
 from app.engine.plan import Plan
 from app.engine.status import NodeStatus, RunStatus
@@ -103,7 +103,7 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
     )
 
 
-def room_in(queues: Queues, queue: str, dag_name: str, max_active_runs: int, *, patient: bool = False) -> int:
+def room_in(queues: QueueConfig, queue: str, dag_name: str, max_active_runs: int, *, patient: bool = False) -> int:
     """Say how many runs may be under way in a queue for one more to begin at once; 0 for any number.
 
     In the queue of its own DAG there are no others, and the limit of the DAG says it all; only one that would rather
@@ -112,10 +112,10 @@ def room_in(queues: Queues, queue: str, dag_name: str, max_active_runs: int, *, 
     alone = queue == dag_name and queue not in queues.limits
     if max_active_runs < 0 or (alone and not patient):
         return 0
-    return queues.limit(Entry(0, queue, max_active_runs)) or 0
+    return queues.limit(QueuedRun(0, queue, max_active_runs)) or 0
 
 
-def with_room(new: NewRun, queues: Queues) -> NewRun:
+def with_room(new: NewRun, queues: QueueConfig) -> NewRun:
     """Say how much room there is for a run that is to be started at once: its queue may be full of other DAGs' runs."""
     room = room_in(queues, new.queue, new.dag_name, new.max_active_runs, patient=new.patient)
     if not room:

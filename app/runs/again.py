@@ -13,7 +13,7 @@ import msgspec
 from app.auth.origin import Action, Origin, run_deed
 from app.db.repositories.reading import Row
 from app.db.repositories.transitions import NewAttempt
-from app.engine.plan import Plan, retried
+from app.engine.plan import Plan, retry_state
 from app.engine.state import NodeState, RunState
 from app.engine.status import RunStatus
 from app.runs import rows
@@ -75,7 +75,7 @@ class Retries:
             last_seq=before.last_seq + 1,
             directory=retry.directory,
         )
-        state = retried(Plan.of(owned.definition.dag), before.state, retry.step)
+        state = retry_state(Plan.of(owned.definition.dag), before.state, retry.step)
         nodes = node_rows(before.nodes, state, owned.attempt)
         new = self._new_attempt(before, owned, state, nodes, retry)
         runner = self._beginnings.runner(owned, state, nodes)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.engine.admission import Labels, Queues
+from app.engine.admission import Labels, QueueConfig
 from app.runs.evaluation import Substitute
 from app.runs.sealing import Sealer
 from app.spec.scope import without_own_settings
@@ -77,7 +77,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float
     detached_lease_seconds: float
     orphan_grace_seconds: float
-    queues: Queues = Queues()
+    queues: QueueConfig = QueueConfig()
     zone: tzinfo
     now: Callable[[], datetime]
     sealer: Sealer

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from app.engine.history import Change
-from app.engine.runlog import Line, describe, name_of
+from app.engine.runlog import Line, describe, step_name
 from app.engine.status import NodeStatus
 from app.spec.model import Dag
 
@@ -71,7 +71,7 @@ def _lines(event: Mapping[str, Any], dag: Dag, error: str) -> tuple[Line, ...]:
         return (Line("INFO", "attempt taken out of its queue", about),)
     if "edited_by" in data:
         status = NodeStatus(data["status"]).label
-        about = {"step": name_of(dag, event["position"]), "status": status, "actor": data["edited_by"]}
+        about = {"step": step_name(dag, event["position"]), "status": status, "actor": data["edited_by"]}
         return (Line("INFO", "status of the step was set by hand", about),)
     return describe(dag, Change(event["position"], data), error)
 

@@ -19,7 +19,7 @@ from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import audit, changes, queue, schedules, transitions
 from app.db.repositories.transitions import Activity, Claim, NewAttempt, NewRun, Transition
-from app.engine.admission import Queues
+from app.engine.admission import QueueConfig
 from app.runs.accept import queued, queued_again
 from app.runs.crowds import Crowds
 from app.runs.guard import NOT_NEXT, Refusal, guard_again, guard_claim, guard_slot, is_crowded_out
@@ -65,11 +65,11 @@ class _Item(msgspec.Struct):
 class Recorder:
     """The only writer of run states in this process."""
 
-    def __init__(self, database: Database, owner: str, guard: Guard, queues: Queues | None = None) -> None:
+    def __init__(self, database: Database, owner: str, guard: Guard, queues: QueueConfig | None = None) -> None:
         self._database = database
         self._owner = owner
         self._guard = guard
-        self._queues = queues or Queues()
+        self._queues = queues or QueueConfig()
         self._waiting: deque[_Item] = deque()
         self._logs: deque[_Item] = deque()
         self._wake = asyncio.Event()

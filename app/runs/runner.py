@@ -84,11 +84,11 @@ class Runner:
         self._inbox.append(_Message(fact, node, chunks or []))
         self._wake.set()
 
-    def ask_stop(self, request: StopRequest) -> None:
+    def request_stop(self, request: StopRequest) -> None:
         """Tell the run that somebody asked it to stop; a request counts once, whoever tells of it."""
         if request.id not in self._asked:
             self._asked.add(request.id)
-            self._inbox.append(_Message(event.StopAsked(at_once=request.at_once), request=request.id))
+            self._inbox.append(_Message(event.StopRequested(at_once=request.at_once), request=request.id))
             self._wake.set()
 
     def detach(self) -> None:
@@ -144,7 +144,7 @@ class Runner:
         """
         self._untold = list(accepted)
         problem = problem or self.run.masker.mask(open_directory(self.run.inputs))
-        began = event.Begin(problem=problem)
+        began = event.RunStarted(problem=problem)
         self._state, self._orders = advance(self._workshop.plan, self._state, began, self._workshop.now())
         if self._state.phase is Phase.CLOSED and not problem:
             return None
@@ -179,7 +179,7 @@ class Runner:
             _log.warning("output kept of run %s/%s: %s", self.run.dag_name, self.run.run_id, error)
         self._tell_log(self._untold)
         if self._state.phase is Phase.NEW:
-            self.post(event.Begin())
+            self.post(event.RunStarted())
             return
         if self._state is not self._stored:
             await self._commit([])
@@ -195,7 +195,7 @@ class Runner:
             async with asyncio.timeout(limit):
                 await self._wake.wait()
         except TimeoutError:
-            self.post(event.TimeCame())
+            self.post(event.TimerFired())
 
     def _seconds_to_next(self) -> float | None:
         instant = due(self._workshop.plan, self._state)
@@ -354,7 +354,7 @@ class Runner:
 
 def _may_wait(messages: list[_Message]) -> bool:
     """Whether nothing but beginnings of processes happened: they can be stored with what comes next."""
-    return all(isinstance(message.event, event.ExecutionBegan) for message in messages)
+    return all(isinstance(message.event, event.ExecutionStarted) for message in messages)
 
 
 def _execution(fact: event.Event) -> int:

@@ -16,7 +16,7 @@ from app.db.database import Database, WriteConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import runs, services
 from app.db.repositories.runs import StopRequest
-from app.engine.plan import Plan, fresh
+from app.engine.plan import Plan, initial_state
 from app.engine.state import RunState
 from app.executors import proc
 from app.runs.accept import Wanted, new_run, queued, with_room
@@ -158,7 +158,7 @@ class Supervisor:
         asked = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
         for request in asked:
             if runner := resumed.get(request.run) or self._runners.get(request.run):
-                runner.ask_stop(request)
+                runner.request_stop(request)
         for runner in resumed.values():
             self.drive(runner)
 
@@ -196,7 +196,7 @@ class Supervisor:
             return True
         run, problem = await unlock(run, self._ground.machine)
         dag = run.definition.dag
-        runner = self._runner(run, dag, fresh(Plan.of(dag)), {})
+        runner = self._runner(run, dag, initial_state(Plan.of(dag)), {})
         new = with_room(new_run(wanted, run, self._ground), self._ground.queues)
         waits = await self._recorder.accept(msgspec.structs.replace(new, first=runner.begin(new.events, problem)))
         if waits:
@@ -264,7 +264,7 @@ class Supervisor:
     def tell_stop(self, request: StopRequest) -> None:
         """Tell a run of this process that it was asked to stop."""
         if runner := self._runners.get(request.run):
-            runner.ask_stop(request)
+            runner.request_stop(request)
 
     def _runner(self, run: OwnedRun, dag: Dag, state: RunState, facts: dict[int, NodeFacts]) -> Runner:
         run.masker.learn(value for known in facts.values() for value in known.hidden)

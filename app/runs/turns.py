@@ -9,10 +9,20 @@ import msgspec
 from app.db.database import ReadConnection
 from app.db.repositories import queue, services
 from app.db.repositories.reading import Row
-from app.engine.admission import Admission, Entry, Holder, Labels, Pause, Queues, Scene, admit, wait_of
+from app.engine.admission import (
+    ActiveRun,
+    AdmissionResult,
+    Labels,
+    Pause,
+    QueueConfig,
+    QueuedRun,
+    QueueSnapshot,
+    admit,
+    wait_reason,
+)
 
 MOST_RELEASED = 64  # runs of one queue that are begun in one go
-_NOBODY = Admission((), {})
+_NOBODY = AdmissionResult((), {})
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -22,21 +32,21 @@ class Look(msgspec.Struct, frozen=True):
     """
 
     rows: Sequence[Row] = ()
-    admission: Admission = _NOBODY
+    admission: AdmissionResult = _NOBODY
     carried: Mapping[int, Labels] = {}
 
 
-def look(connection: ReadConnection, name: str, queues: Queues, most: int) -> Look:
+def look(connection: ReadConnection, name: str, queues: QueueConfig, most: int) -> Look:
     """See who may go now, reading no more entries than there are free places, and no more than ``most``."""
     head = queue.find_next(connection, name, 1)
     if not head:  # as after most ends of runs
         return Look()
     entry = entry_of(head[0])
     live = queue.count_live(connection, [name]).get(name, 0)
-    scene = Scene(live=live, pause=pause_of(head[0]), workers=workers_for(connection, head))
+    scene = QueueSnapshot(active=live, pause=pause_of(head[0]), workers=workers_for(connection, head))
     limit = queues.limit(entry)
-    room = most if limit is None else min(limit - scene.live, most)
-    if room > 1 and wait_of(entry, scene, queues) is None:
+    room = most if limit is None else min(limit - scene.active, most)
+    if room > 1 and wait_reason(entry, scene, queues) is None:
         head = queue.find_next(connection, name, room)
         scene = msgspec.structs.replace(scene, workers=workers_for(connection, head))
     admission = admit([entry_of(row) for row in head], {name: scene}, queues)
@@ -48,14 +58,14 @@ def workers_for(connection: ReadConnection, rows: Iterable[Row]) -> Sequence[Lab
     return services.find_worker_labels(connection) if any(row["selector"] for row in rows) else None
 
 
-def _carried(rows: Sequence[Row], admission: Admission) -> dict[int, Labels]:
+def _carried(rows: Sequence[Row], admission: AdmissionResult) -> dict[int, Labels]:
     wanted = {row["run_id"]: row["selector"] for row in rows if row["selector"]}
     return {run: wanted[run] for run in admission.released if run in wanted}
 
 
-def entry_of(row: Row) -> Entry:
+def entry_of(row: Row) -> QueuedRun:
     """Give an entry as the engine takes it."""
-    return Entry(row["run_id"], row["queue"], row["max_active_runs"], row["selector"] or {})
+    return QueuedRun(row["run_id"], row["queue"], row["max_active_runs"], row["selector"] or {})
 
 
 def pause_of(row: Row | None) -> Pause | None:
@@ -63,6 +73,6 @@ def pause_of(row: Row | None) -> Pause | None:
     return None if row is None or row["paused_at"] is None else Pause(row["paused_at"], row["paused_by"])
 
 
-def holder_of(run: Row) -> Holder:
+def holder_of(run: Row) -> ActiveRun:
     """Give a run that is under way as the engine takes it."""
-    return Holder(run["dag_name"], run["run_id"], run["started_at"])
+    return ActiveRun(run["dag_name"], run["run_id"], run["started_at"])

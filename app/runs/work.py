@@ -138,7 +138,7 @@ class StepWork:
             running = self._begin(node, lambda: execution.begin_job(node, job, files))
             if isinstance(running, inside.InsideExecution) and not running.outlives:
                 self._inside[node.key] = asyncio.Event()
-        self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
+        self._desk.post(event.ExecutionStarted(key=node.key, execution=number), node)
         await self._finish(node, number, files, running)
 
     async def _evaluate(self, node: NodeWork, moment: Moment, committed: asyncio.Event | None) -> StepScope:
@@ -262,7 +262,7 @@ class StepWork:
         """Call other DAGs; their runs are stored by name before the first of them begins."""
         sub_runs = await self._calls.plan(node, self.nodes.state(node.key), scope, moment)
         execution.note_offset(files, node)
-        self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
+        self._desk.post(event.ExecutionStarted(key=node.key, execution=number), node)
         await self._desk.store_node(node)
         await self._follow_calls(node, number, files, sub_runs)
 
@@ -318,7 +318,7 @@ class StepWork:
         if order := self._orders.pop(node.key, ""):
             self._order(found, order)
         if self.nodes.state(node.key).executed_at is None:
-            self._desk.post(event.ExecutionBegan(key=node.key, execution=number), node)
+            self._desk.post(event.ExecutionStarted(key=node.key, execution=number), node)
 
     async def _open(self, node: NodeWork) -> None:
         if node.follower is not None:

@@ -409,7 +409,7 @@ async def test_the_one_that_is_next_is_noted_with_why_it_waits(
     await beside.running(ids[0], "a", "ready")
     await configured.dispatcher.run_once({"narrow"})
     (entry,) = await configured.parts.database.read(lambda connection: queue.find_next(connection, "narrow", 9))
-    full = "queue 'narrow' has 1 of at most 1 runs under way (the limit of the queue)"
+    full = "queue 'narrow' is at its limit: 1 of 1 runs active (limit of the queue)"
     assert entry["reason"].startswith(f"{full}: {beside.name}/{ids[0]} since 2")
     (tmp_path / "gate").touch()
     for run_id in ids:

@@ -10,7 +10,7 @@ import pytest
 from app.db.database import ReadConnection
 from app.db.repositories import runs
 from app.engine.history import Change, fold
-from app.engine.plan import Plan, fresh, retried
+from app.engine.plan import Plan, initial_state, retry_state
 from app.engine.state import RunState
 from app.main import Server
 from app.runs import rows
@@ -44,12 +44,12 @@ def _read(connection: ReadConnection, name: str, run_id: str) -> tuple[RunState,
 
 
 def _fold(plan: Plan, events: list[Any]) -> RunState:
-    state = fresh(plan)
+    state = initial_state(plan)
     for event in events:
         data = dict(event["data"])
         data.pop("edited_by", None)
         if data.pop("accepted", "") == "retry":
-            state = retried(plan, state, plan.step_key(data["step"]) if "step" in data else None)
+            state = retry_state(plan, state, plan.step_key(data["step"]) if "step" in data else None)
         elif event["attempt"] > 1 or event["seq"] > 1:
             state = fold(state, [Change(event["position"], data)])
     return state

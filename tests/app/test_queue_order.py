@@ -108,9 +108,9 @@ async def test_every_run_that_waits_says_which_limit_holds_it_up_and_who_has_its
     }
     assert {name: second[name] for name in same} == {name: first[name] for name in same}
     assert [first["position"], second["position"]] == [1, 2]
-    full = f"queue 'one' has 1 of at most 1 runs under way (the limit of the queue): {beside.name}/{ids[0]} since "
+    full = f"queue 'one' is at its limit: 1 of 1 runs active (limit of the queue): {beside.name}/{ids[0]} since "
     assert first["message"].startswith(full)
-    assert second["message"].startswith(f"1 before it in queue 'one'; {full}")
+    assert second["message"].startswith(f"1 ahead in queue 'one'; {full}")
     assert "waitingFor" not in holder
     (tmp_path / "gate").touch()
     for run_id in ids:

@@ -149,7 +149,7 @@ class Scene:
         thread.start()
         Path(self.files.started).write_bytes(b"   \n" + write_stat(ProcessId(thread.native_id or 0, 1)))
 
-    def ask_stop(self) -> None:
+    def request_stop(self) -> None:
         """Ask the run to stop, as a server that lives no more has noted it."""
         self._change(
             "INSERT INTO run_requests (run_id, kind, asked_at) SELECT id, 'stop', created_at FROM runs WHERE id = :run"

@@ -32,7 +32,7 @@ class Case(NamedTuple):
 def _stop_and(prepare: Callable[[Scene], None]) -> Callable[[Scene], None]:
     def prepared(scene: Scene) -> None:
         prepare(scene)
-        scene.ask_stop()
+        scene.request_stop()
 
     return prepared
 

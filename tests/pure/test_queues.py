@@ -8,9 +8,9 @@ import pytest
 
 from app.api.queues import groups, summarize
 from app.api.schemas.queues import Queue
-from app.engine.admission import Queues
+from app.engine.admission import QueueConfig
 
-LIMITS = Queues(limits={"z": 2, "a": 1})
+LIMITS = QueueConfig(limits={"z": 2, "a": 1})
 
 
 def _run(queue: str, most: int = 1) -> dict[str, Any]:
@@ -28,12 +28,12 @@ def test_configured_queues_come_first_and_in_their_order_even_empty() -> None:
 
 
 def test_a_queue_that_is_not_configured_has_the_limit_of_its_first_run() -> None:
-    (group,) = groups(Queues(), [_run("q", 3)], [_run("q", 5)])
+    (group,) = groups(QueueConfig(), [_run("q", 3)], [_run("q", 5)])
     assert (group.limit, len(group.live), len(group.waiting)) == (3, 1, 1)
 
 
 def test_where_queues_are_switched_off_none_is_configured() -> None:
-    found = groups(Queues(enabled=False, limits={"z": 2}), [], [_run("z")])
+    found = groups(QueueConfig(enabled=False, limits={"z": 2}), [], [_run("z")])
     assert [(group.name, group.configured) for group in found] == [("z", False)]
 
 

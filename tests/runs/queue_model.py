@@ -21,7 +21,7 @@ from app.db.database import Database, ReadConnection
 from app.db.models.run import Run
 from app.db.repositories import queue, runs
 from app.db.repositories.transitions import Claim, Fence, NewRun
-from app.engine.admission import Cause, Queues
+from app.engine.admission import QueueConfig, WaitCause
 from app.errors import BadRequestError
 from app.queue.carrier import NoCarrier
 from app.queue.dequeue import Waiting
@@ -148,12 +148,12 @@ class Model:
         whole = self.waiting(run.queue)
         assert whole.index(key) == whole.index(other) + 1
 
-    def cause(self, name: str) -> Cause:
+    def cause(self, name: str) -> WaitCause:
         """Say what the first one in a queue waits for."""
         limit = self.limit(self.runs[self.waiting(name)[0]])
         if name in self.paused:
-            return Cause.PAUSED
-        return Cause.LIMIT if limit is not None and self.live(name) >= limit else Cause.TURN
+            return WaitCause.PAUSED
+        return WaitCause.LIMIT if limit is not None and self.live(name) >= limit else WaitCause.TURN
 
 
 class Drivers:
@@ -209,7 +209,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queues = [f"{prefix}shared", f"{prefix}free", ""]
         self.names = {*self.dags, *self.queues} - {""}
         self.model = Model(self.queues[0])
-        self.settings = Queues(limits={self.queues[0]: LIMIT})
+        self.settings = QueueConfig(limits={self.queues[0]: LIMIT})
         self.recorder = Recorder(self.database, IDENTITY.id, guard, self.settings)
         self.known: dict[int, NewRun] = {}
         signal = QueueSignal()

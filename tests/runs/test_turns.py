@@ -9,7 +9,7 @@ import pytest
 
 from app.db.database import Database, ReadConnection, Write, WriteConnection
 from app.db.repositories import queue
-from app.engine.admission import Cause, Queues
+from app.engine.admission import QueueConfig, WaitCause
 from app.runs.accept import queued
 from app.runs.guard import guard
 from app.runs.recorder import Recorder
@@ -32,7 +32,7 @@ async def _fill(database: Database, name: str, count: int) -> None:
 async def test_no_more_entries_are_read_than_there_are_places(database: Database, limit: int, read: int) -> None:
     await register(database)
     await _fill(database, "q", 30)
-    seen = await database.read(lambda connection: look(connection, "q", Queues(limits={"q": limit}), most=5))
+    seen = await database.read(lambda connection: look(connection, "q", QueueConfig(limits={"q": limit}), most=5))
     assert [len(seen.rows), len(seen.admission.released)] == [read, read]
 
 
@@ -40,8 +40,8 @@ async def test_of_a_queue_that_is_held_up_one_entry_is_read(database: Database) 
     await register(database)
     await _fill(database, "q", 30)
     await database.write(lambda connection: queue.pause(connection, "q", now(), None))
-    seen = await database.read(lambda connection: look(connection, "q", Queues(limits={"q": 9}), most=5))
-    assert [wait.cause for wait in seen.admission.waiting.values()] == [Cause.PAUSED]
+    seen = await database.read(lambda connection: look(connection, "q", QueueConfig(limits={"q": 9}), most=5))
+    assert [wait.cause for wait in seen.admission.queued.values()] == [WaitCause.PAUSED]
 
 
 class _SlowDatabase(Database):

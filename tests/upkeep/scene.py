@@ -125,7 +125,7 @@ def _retry(connection: WriteConnection) -> None:
     tell(connection, RETRIED, 7, attempt=2, position=1, data={"status": 0, "edited_by": "ann"})
 
 
-def ask_stop(connection: WriteConnection, key: int, after: timedelta) -> None:
+def request_stop(connection: WriteConnection, key: int, after: timedelta) -> None:
     """Ask a run to stop, so long after the beginning, and answer nothing."""
     add(connection, RunRequest, run_id=key, kind="stop", asked_at=NOW + after)
 

@@ -17,8 +17,8 @@ from tests.upkeep.scene import (
     MINUTE,
     OVER,
     RUNS,
-    ask_stop,
     furnish,
+    request_stop,
     run_lawlessly,
     without_guards,
 )
@@ -156,11 +156,11 @@ def _lawful(break_it: Callable[[WriteConnection], None]) -> Callable[[WriteConne
 
 @pytest.mark.parametrize("after", [timedelta(hours=2), timedelta(hours=1, minutes=59, seconds=30)])
 async def test_a_stop_that_was_asked_just_now_may_wait(shared_database: Database, after: timedelta) -> None:
-    await rehearse(shared_database, _lawful(lambda connection: ask_stop(connection, RUNS, after)))
+    await rehearse(shared_database, _lawful(lambda connection: request_stop(connection, RUNS, after)))
 
 
 async def test_a_stop_may_come_too_late_for_a_run_that_ends_by_itself(shared_database: Database) -> None:
-    await rehearse(shared_database, _lawful(lambda connection: ask_stop(connection, OVER, MINUTE / 2)))
+    await rehearse(shared_database, _lawful(lambda connection: request_stop(connection, OVER, MINUTE / 2)))
 
 
 async def test_an_owner_may_be_silent_where_no_server_is_there_to_take_over(shared_database: Database) -> None:

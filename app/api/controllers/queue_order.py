@@ -24,7 +24,7 @@ from app.auth.roles import Needs
 from app.db.database import ReadConnection
 from app.db.repositories import queue
 from app.db.repositories.reading import Row
-from app.engine.admission import Scene
+from app.engine.admission import QueueSnapshot
 from app.errors import NotFoundError
 from app.names import shorten
 from app.queue.order import Move, check_priority
@@ -41,7 +41,7 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
     first: Sequence[Row]
     items: Sequence[Row]
     total: int
-    scene: Scene
+    scene: QueueSnapshot
 
 
 @get("/queues/{name:str}/items", operation_id="listQueueItems", needs=Needs.READ, responses=errors(404))

@@ -10,7 +10,7 @@ import msgspec
 
 from app.engine import action, event
 from app.engine.advance import advance, due
-from app.engine.plan import Plan, fresh
+from app.engine.plan import Plan, initial_state
 from app.engine.state import Phase, RunState
 from app.spec.model import Dag
 
@@ -21,12 +21,12 @@ def walk(dag: Dag, unmet: Mapping[int | None, tuple[str, ...]]) -> RunState:
     """Return what a run would come to; ``unmet`` has the errors of preconditions, of the DAG (None) and of nodes."""
     plan = Plan.of(_without_time(dag))
     now = _START
-    state, orders = advance(plan, fresh(plan), event.Begin(), now)
+    state, orders = advance(plan, initial_state(plan), event.RunStarted(), now)
     waiting = deque(orders)
     while state.phase is not Phase.CLOSED:
         if not waiting:
             now = max(now, due(plan, state) or now)
-        for fact in _answers(waiting.popleft(), unmet) if waiting else (event.TimeCame(),):
+        for fact in _answers(waiting.popleft(), unmet) if waiting else (event.TimerFired(),):
             state, orders = advance(plan, state, fact, now)
             waiting += orders
     return state
@@ -43,5 +43,5 @@ def _answers(order: action.Action, unmet: Mapping[int | None, tuple[str, ...]]) 
         case action.CheckConditions(key=key):
             yield event.ConditionsChecked(key=key, errors=unmet.get(key, ()))
         case action.StartStep(key=key, execution=number):
-            yield event.ExecutionBegan(key=key, execution=number)
+            yield event.ExecutionStarted(key=key, execution=number)
             yield event.StepExited(key=key, execution=number, exit_code=0)

@@ -1,4 +1,4 @@
-"""Who may leave a queue, and why the others may not (runtime 22)."""
+"""Queue admission (runtime 22)."""
 
 from __future__ import annotations
 
@@ -9,55 +9,61 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine.admission import (
-    Cause,
-    Entry,
-    Holder,
+    ActiveRun,
     Pause,
-    Queues,
-    Scene,
+    QueueConfig,
+    QueuedRun,
+    QueueSnapshot,
+    WaitCause,
     WorkerAccess,
     admit,
-    behind,
-    turn,
-    wait_of,
+    queued_behind,
+    ready,
+    wait_reason,
 )
 
-LIMITED = Queues(limits={"etl": 2})
+LIMITED = QueueConfig(limits={"etl": 2})
+FULL = "queue 'a' is at its limit: 1 of 1 runs active (maxActiveRuns of the DAG)"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def _scenes(live: dict[str, int]) -> dict[str, Scene]:
-    return {name: Scene(live=count) for name, count in live.items()}
+def _states(live: dict[str, int]) -> dict[str, QueueSnapshot]:
+    return {name: QueueSnapshot(active=count) for name, count in live.items()}
 
 
 @pytest.mark.parametrize(
     ("queues", "entries", "live", "released"),
     [
-        (Queues(), [], {}, ()),
-        (Queues(), [Entry(1, "a", 1)], {}, (1,)),
-        (Queues(), [Entry(1, "a", 1)], {"a": 1}, ()),
-        (Queues(), [Entry(1, "a", 1)], {"b": 9}, (1,)),
-        (Queues(), [Entry(1, "a", 3), Entry(2, "a", 3)], {"a": 1}, (1, 2)),
-        (Queues(), [Entry(1, "a", 3), Entry(2, "a", 3)], {"a": 2}, (1,)),
-        (Queues(), [Entry(1, "a", -1), Entry(2, "a", -1)], {"a": 9}, (1, 2)),
-        (Queues(), [Entry(1, "a", 0), Entry(2, "a", 0)], {}, (1,)),  # at least 1
-        (LIMITED, [Entry(1, "etl", 1), Entry(2, "etl", 1), Entry(3, "etl", 1)], {}, (1, 2)),  # not what the DAG says
-        (LIMITED, [Entry(1, "etl", 9)], {"etl": 2}, ()),
-        (LIMITED, [Entry(1, "etl", -1)], {"etl": 2}, ()),
-        (Queues(), [Entry(1, "a", 1), Entry(2, "a", 5)], {"a": 1}, ()),  # the second one may not overtake
-        (Queues(), [Entry(1, "a", 1), Entry(2, "b", 1)], {"a": 1}, (2,)),
-        (Queues(enabled=False), [Entry(1, "a", 1)], {}, ()),
+        (QueueConfig(), [], {}, ()),
+        (QueueConfig(), [QueuedRun(1, "a", 1)], {}, (1,)),
+        (QueueConfig(), [QueuedRun(1, "a", 1)], {"a": 1}, ()),
+        (QueueConfig(), [QueuedRun(1, "a", 1)], {"b": 9}, (1,)),
+        (QueueConfig(), [QueuedRun(1, "a", 3), QueuedRun(2, "a", 3)], {"a": 1}, (1, 2)),
+        (QueueConfig(), [QueuedRun(1, "a", 3), QueuedRun(2, "a", 3)], {"a": 2}, (1,)),
+        (QueueConfig(), [QueuedRun(1, "a", -1), QueuedRun(2, "a", -1)], {"a": 9}, (1, 2)),
+        (QueueConfig(), [QueuedRun(1, "a", 0), QueuedRun(2, "a", 0)], {}, (1,)),  # at least 1
+        (
+            LIMITED,
+            [QueuedRun(1, "etl", 1), QueuedRun(2, "etl", 1), QueuedRun(3, "etl", 1)],
+            {},
+            (1, 2),
+        ),  # not what the DAG says
+        (LIMITED, [QueuedRun(1, "etl", 9)], {"etl": 2}, ()),
+        (LIMITED, [QueuedRun(1, "etl", -1)], {"etl": 2}, ()),
+        (QueueConfig(), [QueuedRun(1, "a", 1), QueuedRun(2, "a", 5)], {"a": 1}, ()),  # the second one may not overtake
+        (QueueConfig(), [QueuedRun(1, "a", 1), QueuedRun(2, "b", 1)], {"a": 1}, (2,)),
+        (QueueConfig(enabled=False), [QueuedRun(1, "a", 1)], {}, ()),
     ],
 )
 def test_a_queue_is_served_in_order_up_to_its_limit(
-    queues: Queues, entries: list[Entry], live: dict[str, int], released: tuple[int, ...]
+    queues: QueueConfig, entries: list[QueuedRun], live: dict[str, int], released: tuple[int, ...]
 ) -> None:
-    assert admit(entries, _scenes(live), queues).released == released
+    assert admit(entries, _states(live), queues).released == released
 
 
-def test_nobody_leaves_a_paused_queue_and_others_go_on() -> None:
-    scenes = {"a": Scene(pause=Pause(NOON))}
-    assert admit([Entry(1, "a", 9), Entry(2, "b", 9)], scenes, Queues()).released == (2,)
+def test_no_run_leaves_a_paused_queue_and_other_queues_continue() -> None:
+    states = {"a": QueueSnapshot(pause=Pause(NOON))}
+    assert admit([QueuedRun(1, "a", 9), QueuedRun(2, "b", 9)], states, QueueConfig()).released == (2,)
 
 
 @pytest.mark.parametrize(
@@ -69,124 +75,131 @@ def test_nobody_leaves_a_paused_queue_and_others_go_on() -> None:
         ([{"gpu": "no"}, {"gpu": "yes", "zone": "a"}], (1, 2)),
     ],
 )
-def test_a_run_that_no_worker_fits_holds_up_those_behind_it(
+def test_a_run_without_a_matching_worker_blocks_the_runs_behind_it(
     workers: list[dict[str, str]] | None, released: tuple[int, ...]
 ) -> None:
-    entries = [Entry(1, "a", 9, {"gpu": "yes"}), Entry(2, "a", 9)]
-    assert admit(entries, {"a": Scene(workers=workers)}, Queues()).released == released
+    entries = [QueuedRun(1, "a", 9, {"gpu": "yes"}), QueuedRun(2, "a", 9)]
+    assert admit(entries, {"a": QueueSnapshot(workers=workers)}, QueueConfig()).released == released
 
 
-def test_every_run_that_waits_is_told_how_many_go_before_it_and_what_the_first_one_waits_for() -> None:
-    entries = [Entry(1, "etl", 1), Entry(2, "etl", 1), Entry(3, "etl", 1), Entry(4, "a", 1)]
-    waiting = admit(entries, _scenes({"etl": 2, "a": 1}), LIMITED).waiting
-    full = "queue 'etl' has 2 of at most 2 runs under way (the limit of the queue)"
+def test_the_wait_reason_counts_the_runs_ahead_and_names_what_the_first_one_waits_for() -> None:
+    entries = [QueuedRun(1, "etl", 1), QueuedRun(2, "etl", 1), QueuedRun(3, "etl", 1), QueuedRun(4, "a", 1)]
+    waiting = admit(entries, _states({"etl": 2, "a": 1}), LIMITED).queued
+    full = "queue 'etl' is at its limit: 2 of 2 runs active (limit of the queue)"
     assert {run: wait.text for run, wait in waiting.items()} == {
         1: full,
-        2: f"1 before it in queue 'etl'; {full}",
-        3: f"2 before it in queue 'etl'; {full}",
-        4: "queue 'a' has 1 of at most 1 runs under way (maxActiveRuns of the DAG)",
+        2: f"1 ahead in queue 'etl'; {full}",
+        3: f"2 ahead in queue 'etl'; {full}",
+        4: FULL,
     }
 
 
-def test_those_that_may_go_now_are_not_counted_as_before_the_others() -> None:
-    entries = [Entry(run, "etl", 1) for run in (1, 2, 3, 4)]
-    waiting = admit(entries, {}, LIMITED).waiting
-    assert [(run, wait.before) for run, wait in waiting.items()] == [(3, 0), (4, 1)]
+def test_released_runs_are_not_counted_as_ahead_of_the_others() -> None:
+    entries = [QueuedRun(run, "etl", 1) for run in (1, 2, 3, 4)]
+    waiting = admit(entries, {}, LIMITED).queued
+    assert [(run, wait.ahead) for run, wait in waiting.items()] == [(3, 0), (4, 1)]
 
 
 @pytest.mark.parametrize(
-    ("scene", "entry", "cause", "text"),
+    ("state", "entry", "cause", "text"),
     [
-        (Scene(pause=Pause(NOON)), Entry(1, "a", 1), Cause.PAUSED, "queue 'a' is paused since 2026-03-01T12:00:00Z"),
         (
-            Scene(pause=Pause(NOON, "ann"), live=9),
-            Entry(1, "a", 1),
-            Cause.PAUSED,
+            QueueSnapshot(pause=Pause(NOON)),
+            QueuedRun(1, "a", 1),
+            WaitCause.PAUSED,
+            "queue 'a' is paused since 2026-03-01T12:00:00Z",
+        ),
+        (
+            QueueSnapshot(pause=Pause(NOON, "ann"), active=9),
+            QueuedRun(1, "a", 1),
+            WaitCause.PAUSED,
             "queue 'a' is paused since 2026-03-01T12:00:00Z by ann",
         ),
         (
-            Scene(workers=[]),
-            Entry(1, "a", 1, {"zone": "b", "gpu": "yes"}),
-            Cause.WORKER,
+            QueueSnapshot(workers=[]),
+            QueuedRun(1, "a", 1, {"zone": "b", "gpu": "yes"}),
+            WaitCause.WORKER,
             "no worker has the labels gpu=yes, zone=b",
         ),
         (
-            Scene(live=1, holders=[Holder("etl", "r1", NOON)]),
-            Entry(1, "a", 1),
-            Cause.LIMIT,
-            "queue 'a' has 1 of at most 1 runs under way (maxActiveRuns of the DAG): etl/r1 since 2026-03-01T12:00:00Z",
+            QueueSnapshot(active=1, active_runs=[ActiveRun("etl", "r1", NOON)]),
+            QueuedRun(1, "a", 1),
+            WaitCause.LIMIT,
+            f"{FULL}: etl/r1 since 2026-03-01T12:00:00Z",
         ),
         (
-            Scene(live=5, holders=[Holder("etl", f"r{number}") for number in range(4)]),
-            Entry(1, "a", 5),
-            Cause.LIMIT,
-            "queue 'a' has 5 of at most 5 runs under way (maxActiveRuns of the DAG): etl/r0, etl/r1, etl/r2, 2 more",
+            QueueSnapshot(active=5, active_runs=[ActiveRun("etl", f"r{number}") for number in range(4)]),
+            QueuedRun(1, "a", 5),
+            WaitCause.LIMIT,
+            "queue 'a' is at its limit: 5 of 5 runs active (maxActiveRuns of the DAG): etl/r0, etl/r1, etl/r2, 2 more",
         ),
     ],
 )
-def test_whoever_is_next_is_told_what_holds_it_up_since_when(
-    scene: Scene, entry: Entry, cause: Cause, text: str
+def test_the_wait_reason_of_the_first_run_names_what_blocks_it_and_since_when(
+    state: QueueSnapshot, entry: QueuedRun, cause: WaitCause, text: str
 ) -> None:
-    wait = wait_of(entry, scene, Queues())
+    wait = wait_reason(entry, state, QueueConfig())
     assert wait is not None
     assert (wait.cause, wait.text) == (cause, text)
 
 
-def test_where_there_can_be_no_worker_it_is_told_how_to_get_one() -> None:
-    entry = Entry(1, "a", 1, {"zone": "a b", "gpu": "yes"})
-    wait = wait_of(entry, Scene(workers=[]), Queues(workers=WorkerAccess.SQLITE))
+def test_the_wait_reason_says_how_to_get_a_worker_on_sqlite() -> None:
+    entry = QueuedRun(1, "a", 1, {"zone": "a b", "gpu": "yes"})
+    wait = wait_reason(entry, QueueSnapshot(workers=[]), QueueConfig(workers=WorkerAccess.SQLITE))
     assert wait is not None
     assert wait.text == (
         "no worker has the labels gpu=yes, zone=a b: workers need a PostgreSQL database, this is SQLite; set "
         "database_url and start `dagbook worker --label=gpu=yes '--label=zone=a b'`, or set ignore_worker_selector "
-        "to have such runs driven here"
+        "to run such DAGs here"
     )
 
 
-def test_where_selectors_are_ignored_no_worker_is_waited_for() -> None:
-    queues = Queues(ignore_selectors=True)
-    assert wait_of(Entry(1, "a", 1, {"gpu": "yes"}), Scene(workers=[]), queues) is None
+def test_ignored_selectors_need_no_worker() -> None:
+    queues = QueueConfig(ignore_selectors=True)
+    assert wait_reason(QueuedRun(1, "a", 1, {"gpu": "yes"}), QueueSnapshot(workers=[]), queues) is None
     assert not queues.sends_to_worker({"gpu": "yes"})
 
 
-def test_a_run_for_workers_waits_where_the_servers_reach_none_though_one_would_fit() -> None:
-    entry = Entry(1, "a", 1, {"gpu": "yes"})
-    wait = wait_of(entry, Scene(workers=[{"gpu": "yes"}]), Queues(workers=WorkerAccess.NO_EXTRA))
+def test_a_run_with_a_selector_waits_if_the_servers_cannot_reach_workers() -> None:
+    entry = QueuedRun(1, "a", 1, {"gpu": "yes"})
+    wait = wait_reason(entry, QueueSnapshot(workers=[{"gpu": "yes"}]), QueueConfig(workers=WorkerAccess.NO_EXTRA))
     assert wait is not None
-    assert wait.cause is Cause.WORKER
+    assert wait.cause is WaitCause.WORKER
     assert "they lack the extra distributed" in wait.text
-    assert wait_of(Entry(2, "a", 1), Scene(workers=[]), Queues(workers=WorkerAccess.NO_EXTRA)) is None
+    assert (
+        wait_reason(QueuedRun(2, "a", 1), QueueSnapshot(workers=[]), QueueConfig(workers=WorkerAccess.NO_EXTRA)) is None
+    )
 
 
-def test_where_queues_are_switched_off_that_is_why() -> None:
-    wait = wait_of(Entry(1, "a", 1), Scene(), Queues(enabled=False))
+def test_disabled_queues_are_the_wait_reason() -> None:
+    wait = wait_reason(QueuedRun(1, "a", 1), QueueSnapshot(), QueueConfig(enabled=False))
     assert wait is not None
-    assert (wait.cause, wait.text) == (Cause.OFF, "queues are switched off (queues_enabled)")
+    assert (wait.cause, wait.text) == (WaitCause.OFF, "queues are switched off (queues_enabled)")
 
 
-def test_who_stands_behind_one_whose_turn_has_come_is_told_that() -> None:
-    assert behind(turn("a"), 2).text == "2 before it in queue 'a', whose turn has come"
+def test_a_run_behind_a_ready_one_says_so() -> None:
+    assert queued_behind(ready("a"), 2).text == "2 ahead in queue 'a', ready to start"
 
 
 _entries = st.lists(st.tuples(st.sampled_from("abc"), st.integers(-1, 4)), max_size=20).map(
-    lambda found: [Entry(number, queue, most) for number, (queue, most) in enumerate(found)]
+    lambda found: [QueuedRun(number, queue, most) for number, (queue, most) in enumerate(found)]
 )
 _counts = st.dictionaries(st.sampled_from("abc"), st.integers(0, 5))
 
 
 @given(_entries, _counts, st.dictionaries(st.sampled_from("ab"), st.integers(1, 4)))
-def test_nobody_is_forgotten_nobody_overtakes_and_no_limit_is_passed(
-    entries: list[Entry], live: dict[str, int], limits: dict[str, int]
+def test_no_run_is_lost_none_overtakes_and_no_limit_is_exceeded(
+    entries: list[QueuedRun], live: dict[str, int], limits: dict[str, int]
 ) -> None:
-    queues = Queues(limits=limits)
-    admission = admit(entries, _scenes(live), queues)
-    assert sorted([*admission.released, *admission.waiting]) == [entry.run for entry in entries]
+    queues = QueueConfig(limits=limits)
+    admission = admit(entries, _states(live), queues)
+    assert sorted([*admission.released, *admission.queued]) == [entry.run for entry in entries]
     for name in "abc":
         own = [entry for entry in entries if entry.queue == name]
-        gone = [entry for entry in own if entry.run in admission.released]
-        assert gone == own[: len(gone)]
-        assert [admission.waiting[entry.run].before for entry in own[len(gone) :]] == list(range(len(own) - len(gone)))
-        for number, entry in enumerate(gone, live.get(name, 0) + 1):
+        left = [entry for entry in own if entry.run in admission.released]
+        assert left == own[: len(left)]
+        assert [admission.queued[entry.run].ahead for entry in own[len(left) :]] == list(range(len(own) - len(left)))
+        for number, entry in enumerate(left, live.get(name, 0) + 1):
             assert queues.limit(entry) is None or number <= (queues.limit(entry) or 0)
-        if len(gone) < len(own):
-            assert (queues.limit(own[len(gone)]) or 99) <= live.get(name, 0) + len(gone)
+        if len(left) < len(own):
+            assert (queues.limit(own[len(left)]) or 99) <= live.get(name, 0) + len(left)

@@ -8,7 +8,7 @@ import pytest
 
 from app.engine.action import KillStep
 from app.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS
-from app.engine.plan import Plan, retried
+from app.engine.plan import Plan, retry_state
 from app.spec.model import Condition, ContinueOn, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import Outcome, World, dag, fails, lasts, step
 
@@ -29,7 +29,7 @@ ALL = Handlers(
     ],
     ids=["success", "failure", "stop", "init fails", "success handler fails"],
 )
-def test_one_handler_answers_to_the_outcome_and_exit_comes_last(
+def test_one_handler_matches_the_outcome_and_exit_runs_last(
     script: dict[str, list[Outcome]], stops: tuple[float, ...], order: list[str]
 ) -> None:
     assert World(dag(step("a"), handlers=ALL), script).run(*stops).handlers == order
@@ -126,6 +126,6 @@ def test_counters_of_a_handler_stay_at_zero() -> None:
 
 def test_a_failing_init_handler_aborts_even_a_retry_with_nothing_left_to_do() -> None:
     definition = dag(step("a"), handlers=ALL)
-    again = retried(Plan.of(definition), World(definition).run().state)
+    again = retry_state(Plan.of(definition), World(definition).run().state)
     world = World(definition, {"onInit": [fails()]}, state=again).run()
     assert (world.letters, world.label) == ("S", "aborted")

@@ -1,4 +1,4 @@
-"""The history of an attempt: plain data from which its state can be told again."""
+"""The history of an attempt: plain data from which its state can be rebuilt."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def recorded(world: World) -> list[tuple[Change, ...]]:
 def test_the_whole_history_leads_from_the_first_state_to_the_last() -> None:
     world = play()
     history = [change for batch in recorded(world) for change in batch]
-    assert fold(plans.fresh(Plan.of(EVENTFUL)), history) == world.state
+    assert fold(plans.initial_state(Plan.of(EVENTFUL)), history) == world.state
 
 
 def test_the_history_survives_being_written_as_json() -> None:

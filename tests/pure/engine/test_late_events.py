@@ -10,27 +10,27 @@ from app.engine.action import CheckConditions, CheckRepeat, StartStep
 from app.engine.advance import advance, due
 from app.engine.event import (
     EXIT,
-    Begin,
     ConditionsChecked,
     Event,
-    ExecutionBegan,
+    ExecutionStarted,
     RepeatChecked,
     RetryPlanned,
+    RunStarted,
     StepExited,
-    StopAsked,
-    TimeCame,
+    StopRequested,
+    TimerFired,
 )
 from app.spec.model import Condition, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import START, World, dag, step
 
 CONDITION = Condition(condition="true")
 ANYTHING: list[Event] = [
-    Begin(),
-    StopAsked(),
-    TimeCame(),
+    RunStarted(),
+    StopRequested(),
+    TimerFired(),
     ConditionsChecked(key=None, errors=("no",)),
     ConditionsChecked(key=0, errors=("",)),
-    ExecutionBegan(key=0, execution=1),
+    ExecutionStarted(key=0, execution=1),
     StepExited(key=0, execution=1, exit_code=1),
     StepExited(key=EXIT, execution=1, exit_code=1),
     RetryPlanned(key=0, limit=1, interval_seconds=1),
@@ -39,10 +39,10 @@ ANYTHING: list[Event] = [
 
 
 def running(*events: Event, **fields: object) -> World:
-    """One step whose orders nobody carries out."""
+    """One step whose actions are not carried out."""
     world = World(dag(step("a", **fields)), mute=(CheckConditions, StartStep, CheckRepeat))
-    for event in (Begin(), *events):
-        world.tell(event)
+    for event in (RunStarted(), *events):
+        world.deliver(event)
     return world
 
 
@@ -56,7 +56,7 @@ def test_nothing_happens_to_a_closed_run(event: Event) -> None:
     assert is_ignored(World(dag(step("a"), handlers=Handlers(exit=Step(name="e")))).run(), event)
 
 
-@pytest.mark.parametrize("event", [e for e in ANYTHING if not isinstance(e, (Begin, StopAsked))], ids=repr)
+@pytest.mark.parametrize("event", [e for e in ANYTHING if not isinstance(e, (RunStarted, StopRequested))], ids=repr)
 def test_nothing_but_a_beginning_or_a_stop_happens_to_a_new_run(event: Event) -> None:
     assert is_ignored(World(dag(step("a"))), event)
 
@@ -64,11 +64,11 @@ def test_nothing_but_a_beginning_or_a_stop_happens_to_a_new_run(event: Event) ->
 @pytest.mark.parametrize(
     "event",
     [
-        Begin(),
-        TimeCame(),
+        RunStarted(),
+        TimerFired(),
         ConditionsChecked(key=None, errors=("no",)),
         ConditionsChecked(key=0, errors=("no",)),
-        ExecutionBegan(key=0, execution=2),
+        ExecutionStarted(key=0, execution=2),
         StepExited(key=0, execution=0, exit_code=0),
         StepExited(key=0, execution=2, exit_code=0),
         StepExited(key=1, execution=1, exit_code=0),
@@ -85,9 +85,9 @@ def test_events_about_nothing_leave_the_very_same_state(event: Event) -> None:
 
 
 def test_a_process_begins_only_once() -> None:
-    world = running(ExecutionBegan(key=0, execution=1))
+    world = running(ExecutionStarted(key=0, execution=1))
     world.now += timedelta(seconds=5)
-    assert is_ignored(world, ExecutionBegan(key=0, execution=1))
+    assert is_ignored(world, ExecutionStarted(key=0, execution=1))
 
 
 def test_an_execution_exits_only_once() -> None:
@@ -95,7 +95,7 @@ def test_an_execution_exits_only_once() -> None:
     assert is_ignored(running(exited, retry=Retry(limit=2, interval_seconds=60)), exited)
 
 
-def test_an_execution_does_not_exit_while_its_repeat_condition_is_looked_at() -> None:
+def test_an_execution_does_not_exit_while_its_repeat_condition_is_being_checked() -> None:
     exited = StepExited(key=0, execution=1, exit_code=0)
     policy = Repeat(mode="while", condition=CONDITION)
     assert is_ignored(running(exited, repeat=policy), exited)
@@ -104,7 +104,7 @@ def test_an_execution_does_not_exit_while_its_repeat_condition_is_looked_at() ->
 @pytest.mark.parametrize(
     "event", [StepExited(key=0, execution=0, exit_code=0), RepeatChecked(key=0, execution=0, met=True)], ids=repr
 )
-def test_nothing_is_executed_while_preconditions_are_looked_at(event: Event) -> None:
+def test_nothing_is_executed_while_preconditions_are_being_checked(event: Event) -> None:
     policy = Repeat(mode="while", condition=CONDITION)
     assert is_ignored(running(preconditions=(CONDITION,), repeat=policy), event)
 
@@ -116,8 +116,8 @@ def test_preconditions_that_cannot_be_evaluated_skip_the_step_and_say_why() -> N
 
 def test_preconditions_of_the_run_that_cannot_be_evaluated_abort_it_and_say_why() -> None:
     world = World(dag(step("a"), preconditions=(CONDITION,)), mute=(CheckConditions,))
-    world.tell(Begin())
-    world.tell(ConditionsChecked(key=None, errors=("",), problem="no such variable"))
+    world.deliver(RunStarted())
+    world.deliver(ConditionsChecked(key=None, errors=("",), problem="no such variable"))
     assert (world.letters, world.label, world.state.error) == ("N", "aborted", "no such variable")
 
 
@@ -129,8 +129,8 @@ def test_unmet_preconditions_stay_with_the_step() -> None:
 def test_a_clock_set_back_makes_no_end_precede_a_start() -> None:
     world = running()
     world.now -= timedelta(hours=1)
-    world.tell(ExecutionBegan(key=0, execution=1))
-    world.tell(StepExited(key=0, execution=1, exit_code=0))
+    world.deliver(ExecutionStarted(key=0, execution=1))
+    world.deliver(StepExited(key=0, execution=1, exit_code=0))
     node = world.node("a")
     assert (node.executed_at, node.finished_at, world.state.finished_at) == (START, START, START)
 
@@ -138,10 +138,10 @@ def test_a_clock_set_back_makes_no_end_precede_a_start() -> None:
 def test_a_clock_set_back_during_a_retry_keeps_the_node_in_order() -> None:
     world = running(StepExited(key=0, execution=1, exit_code=1), retry=Retry(limit=1, interval_seconds=9))
     world.now += timedelta(seconds=9)
-    world.tell(TimeCame())
+    world.deliver(TimerFired())
     world.now -= timedelta(hours=1)
-    world.tell(ExecutionBegan(key=0, execution=2))
-    world.tell(StepExited(key=0, execution=2, exit_code=0))
+    world.deliver(ExecutionStarted(key=0, execution=2))
+    world.deliver(StepExited(key=0, execution=2, exit_code=0))
     retried = START + timedelta(seconds=9)
     node = world.node("a")
     assert (node.retried_at, node.executed_at, node.finished_at) == (retried, retried, retried)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.engine.action import CheckConditions, KillStep
-from app.engine.event import TimeCame
+from app.engine.event import TimerFired
 from app.engine.rules import RUN_LIMIT_REACHED, UPSTREAM_FAILED
 from app.spec.model import Condition, ContinueOn, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import LETTERS, Outcome, World, dag, fails, lasts, step
@@ -29,7 +29,7 @@ def test_a_killed_step_runs_until_its_processes_are_gone() -> None:
 
 
 def test_the_clock_of_a_step_starts_with_its_process() -> None:
-    world = World(dag(step("a", timeout_seconds=3)), {"a": [Outcome(seconds=2, begins=10)]}).run()
+    world = World(dag(step("a", timeout_seconds=3)), {"a": [Outcome(seconds=2, start_delay=10)]}).run()
     assert (world.letters, world.elapsed) == ("S", 12)
 
 
@@ -39,7 +39,7 @@ def test_each_execution_has_the_whole_limit() -> None:
     assert world.letters == "S"
 
 
-def test_a_failure_after_the_limit_is_late_even_if_the_clock_comes_behind() -> None:
+def test_a_failure_after_the_limit_is_late_even_if_the_timer_fires_later() -> None:
     world = World(dag(step("a", timeout_seconds=3, retry=Retry(limit=1, interval_seconds=0))), {"a": [fails(1, 3)]})
     assert world.run().node("a").exit_code == 124
 
@@ -96,7 +96,7 @@ def test_what_waits_for_a_step_that_failed_with_the_run_s_limit_says_so(
     assert [world.node("b").error, world.node("c").error] == errors
 
 
-def test_what_would_have_begun_and_what_waits_for_it_ends_with_the_run() -> None:
+def test_ready_steps_and_their_dependents_end_with_the_run() -> None:
     steps = (step("a"), step("b"), step("c", "b"))
     world = World(dag(*steps, max_active_steps=1, timeout_seconds=3), {"a": [LONG]}).run()
     assert [world.letters, world.node("b").error, world.node("c").error] == ["AAA", RUN_LIMIT_REACHED, ""]
@@ -150,7 +150,7 @@ def test_a_pause_between_launches_ends_with_the_run() -> None:
 
 def test_the_earlier_error_stays_the_error_of_a_run_out_of_time() -> None:
     world = World(dag(step("a"), step("b"), timeout_seconds=3), {"a": [fails(7)], "b": [Outcome(0, 60)]})
-    world.later(3, TimeCame())
+    world.later(3, TimerFired())
     states = world.run().states
     assert next(state.error for state in states if state.timed_out) == "exit status 7"
 
@@ -161,6 +161,6 @@ def test_a_step_that_is_being_killed_is_not_killed_again_with_the_run() -> None:
 
 
 def test_an_execution_that_never_began_is_still_killed_with_the_run() -> None:
-    world = World(dag(step("a", timeout_seconds=9), timeout_seconds=2), {"a": [Outcome(begins=60)]}).run()
+    world = World(dag(step("a", timeout_seconds=9), timeout_seconds=2), {"a": [Outcome(start_delay=60)]}).run()
     assert (world.sent(KillStep), world.node("a").exit_code) == ([(2, "a kill")], 124)
     assert world.node("a").error == "ended after 0.000 s: the step's time limit is 9 s"

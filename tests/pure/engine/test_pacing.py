@@ -1,4 +1,4 @@
-"""How many steps run at once, in which order, and how far apart they begin."""
+"""How many steps run at once, in which order, and how far apart they start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_delay_pauses_after_each_launch() -> None:
     assert world.starts == [(0, "a"), (2, "b"), (4, "c")]
 
 
-def test_delay_also_holds_what_becomes_ready_later() -> None:
+def test_the_delay_also_applies_to_steps_that_become_ready_later() -> None:
     world = World(dag(step("a"), step("b", "a"), delay_seconds=3), {"a": [lasts(1)]}).run()
     assert world.starts == [(0, "a"), (3, "b")]
 
@@ -23,7 +23,7 @@ def test_one_active_step_means_file_order() -> None:
     assert world.starts == [(0, "a"), (1, "b"), (2, "c")]
 
 
-def test_what_becomes_ready_first_begins_first() -> None:
+def test_the_first_ready_step_starts_first() -> None:
     steps = (step("late", "slow"), step("slow"), step("fast"), step("early", "fast"), step("full"))
     script = {"slow": [lasts(2)], "fast": [lasts(1)], "full": [lasts(3)], "early": [lasts(3)]}
     world = World(dag(*steps, max_active_steps=3), script).run()

@@ -22,17 +22,17 @@ PAIR = dag(step("a"), step("b"))
 
 def ended(definition: Dag, letters: str) -> RunState:
     nodes = tuple(NodeState(status=STATUSES[letter], done_count=1) for letter in letters)
-    return msgspec.structs.replace(plans.fresh(Plan.of(definition)), steps=nodes, phase=Phase.CLOSED)
+    return msgspec.structs.replace(plans.initial_state(Plan.of(definition)), steps=nodes, phase=Phase.CLOSED)
 
 
 def retry(definition: Dag, letters: str, again: str | None = None) -> str:
     plan = Plan.of(definition)
     key = None if again is None else plan.step_key(again)
-    return "".join(LETTERS[node.status] for node in plans.retried(plan, ended(definition, letters), key).steps)
+    return "".join(LETTERS[node.status] for node in plans.retry_state(plan, ended(definition, letters), key).steps)
 
 
 def test_a_fresh_run_knows_its_steps_and_the_handlers_that_are_defined() -> None:
-    state = plans.fresh(Plan.of(dag(step("a"), step("b"), handlers=Handlers(exit=Step(name="e")))))
+    state = plans.initial_state(Plan.of(dag(step("a"), step("b"), handlers=Handlers(exit=Step(name="e")))))
     assert (len(state.steps), list(state.handlers), state.phase) == (2, [EXIT], Phase.NEW)
 
 
@@ -81,7 +81,7 @@ def test_the_retry_of_one_step_resets_that_step_alone(definition: Dag, before: s
 
 def test_kept_nodes_keep_everything_and_reset_ones_nothing() -> None:
     first = World(CHAIN, {"a": [lasts(3)], "b": [fails()]}).run().state
-    again = plans.retried(Plan.of(CHAIN), first)
+    again = plans.retry_state(Plan.of(CHAIN), first)
     assert again.steps[0] is first.steps[0]
     assert again.steps[1:] == (NodeState(), NodeState())
     assert (again.error, again.outcome, again.started_at) == ("", None, None)
@@ -90,13 +90,13 @@ def test_kept_nodes_keep_everything_and_reset_ones_nothing() -> None:
 def test_a_step_set_to_not_started_by_hand_keeps_nothing() -> None:
     first = World(CHAIN).run().state
     edited = msgspec.structs.replace(first.steps[2], status=NodeStatus.NOT_STARTED)
-    again = plans.retried(Plan.of(CHAIN), msgspec.structs.replace(first, steps=(*first.steps[:2], edited)))
+    again = plans.retry_state(Plan.of(CHAIN), msgspec.structs.replace(first, steps=(*first.steps[:2], edited)))
     assert again.steps == (*first.steps[:2], NodeState())
 
 
 def second_try(definition: Dag, first: RunState, again: str | None = None) -> World:
     plan = Plan.of(definition)
-    state = plans.retried(plan, first, None if again is None else plan.step_key(again))
+    state = plans.retry_state(plan, first, None if again is None else plan.step_key(again))
     return World(definition, state=state).run()
 
 
@@ -174,14 +174,14 @@ def test_one_retried_step_whose_dependency_never_ran_is_left_alone() -> None:
 def test_a_time_limit_ends_only_the_step_that_is_retried() -> None:
     definition = dag(step("a"), step("b"), timeout_seconds=2, handlers=Handlers(init=Step(name="i")))
     first = World(definition, {"onInit": [fails()]}).run().state
-    world = World(definition, {"onInit": [lasts(3)]}, state=plans.retried(Plan.of(definition), first, 0)).run()
+    world = World(definition, {"onInit": [lasts(3)]}, state=plans.retry_state(Plan.of(definition), first, 0)).run()
     assert (world.letters, world.label) == ("AN", "failed")
 
 
 def test_a_stop_of_a_retry_with_everything_done_changes_nothing() -> None:
     definition = dag(step("a"), preconditions=(Condition(condition="true"),))
     first = World(definition).run().state
-    again = World(definition, state=plans.retried(Plan.of(definition), first))
+    again = World(definition, state=plans.retry_state(Plan.of(definition), first))
     assert again.run(0).label == "succeeded"
 
 

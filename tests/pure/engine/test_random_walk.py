@@ -41,9 +41,9 @@ def test_every_run_ends_by_allowed_transitions_only(definition: Dag, seed: st.Da
 @settings(max_examples=100, deadline=None)
 def test_a_run_that_is_taken_over_ends_too(definition: Dag, seed: st.DataObject, length: int) -> None:
     wanderer = walk(definition, seed, length)
-    wanderer.take_over()
+    wanderer.adopt()
     wanderer.go(10)
-    wanderer.take_over()
+    wanderer.adopt()
     wanderer.finish()
     assert wanderer.state.phase is Phase.CLOSED
 
@@ -54,7 +54,7 @@ def test_a_retry_of_any_ended_run_ends_too(definition: Dag, seed: st.DataObject,
     first = walk(definition, seed, length)
     first.finish()
     step = len(definition.steps) - 1 if one else None
-    again = Walk(definition, first.choose, plans.retried(first.plan, first.state, step))
+    again = Walk(definition, first.choose, plans.retry_state(first.plan, first.state, step))
     again.go(length)
     again.finish()
     assert again.state.status.is_final
@@ -66,10 +66,10 @@ def test_a_retry_of_any_ended_run_ends_too(definition: Dag, seed: st.DataObject,
 @settings(max_examples=50, deadline=None)
 def test_the_same_events_lead_to_the_same_state(definition: Dag, seed: st.DataObject, length: int) -> None:
     wanderer = walk(definition, seed, length)
-    events: list[Event] = wanderer.told[1:]
+    events: list[Event] = wanderer.delivered[1:]
     ends = []
     for _ in range(2):
-        state = plans.fresh(wanderer.plan)
+        state = plans.initial_state(wanderer.plan)
         for event in events:
             state, _ = advance(wanderer.plan, state, event, START)
         ends.append(state)

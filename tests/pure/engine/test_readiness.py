@@ -1,4 +1,4 @@
-"""Whether a step may run, and what becomes of one that never will."""
+"""Whether a step may run, and the result of one that never runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_last_listed_dependency_that_ended_badly_decides(
     steps = [step(str(key)) for key in range(len(ends))]
     nodes = [NodeState(status=STATUSES[end]) for end in ends]
     above = tuple(range(len(ends)))
-    block = rules.block(steps, above, nodes)
+    block = rules.blocked_status(steps, above, nodes)
     assert rules.all_satisfied(steps, above, nodes) is ready
     assert (block and block.status, block and block.error) == (status, error)
 
@@ -91,7 +91,7 @@ def test_a_verdict_falls_while_other_dependencies_still_run() -> None:
     assert LETTERS[first.steps[1].status] == "R"
 
 
-def test_steps_settled_by_propagation_have_no_times() -> None:
+def test_steps_finished_by_propagation_have_no_times() -> None:
     node = World(dag(step("a"), step("b", "a")), {"a": [fails()]}).run().node("b")
     assert (node.started_at, node.finished_at) == (None, None)
 

@@ -68,7 +68,7 @@ def test_limit_and_interval_given_as_texts_count_as_they_were_evaluated() -> Non
 
 
 @pytest.mark.parametrize("retry", [Retry(limit="2", interval_seconds=0), Retry(limit=2, interval_seconds="0")])
-def test_texts_that_nobody_evaluated_mean_no_retry(retry: Retry) -> None:
+def test_unevaluated_texts_mean_no_retry(retry: Retry) -> None:
     assert len(World(dag(step("a", retry=retry)), {"a": [fails()]}).run().starts) == 1
 
 
@@ -86,7 +86,7 @@ def test_retries_are_spent_once_over_all_repetitions() -> None:
     assert (node.retry_count, node.done_count, world.label) == (1, 3, "succeeded")
 
 
-def test_preconditions_are_looked_at_once() -> None:
+def test_preconditions_are_checked_once() -> None:
     checked = step("a", retry=Retry(limit=2, interval_seconds=0), preconditions=(Condition(condition="true"),))
     world = World(dag(checked), {"a": [fails(), fails()]}).run()
     assert [type(action).__name__ for _, action in world.actions][:4] == [

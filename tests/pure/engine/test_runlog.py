@@ -1,4 +1,4 @@
-"""The run's log, told from its history."""
+"""The run log, rendered from the history."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def log(world: World) -> list[Line]:
     ]
 
 
-def told(world: World) -> list[str]:
+def messages(world: World) -> list[str]:
     return [
         line.message + (f" [{line.attributes['step']}]" if "step" in line.attributes else "") for line in log(world)
     ]
 
 
-def test_a_plain_run_is_told_from_start_to_finish() -> None:
+def test_a_plain_run_is_logged_from_start_to_finish() -> None:
     world = World(dag(step("a"), handlers=Handlers(exit=Step(name="e")))).run()
-    assert told(world) == [
+    assert messages(world) == [
         "run started",
         "step started [a]",
         "step finished [a]",
@@ -58,10 +58,10 @@ def test_a_failed_step_is_an_error_and_says_its_code() -> None:
 
 
 def test_a_step_that_is_never_run_says_so() -> None:
-    assert "step is not run [b]" in told(World(dag(step("a"), step("b", "a")), {"a": [fails()]}).run())
+    assert "step is not run [b]" in messages(World(dag(step("a"), step("b", "a")), {"a": [fails()]}).run())
 
 
-def test_a_retry_is_told_with_its_reason_and_its_time() -> None:
+def test_a_retry_is_logged_with_its_reason_and_time() -> None:
     lines = log(World(dag(step("a", retry=Retry(limit=1, interval_seconds=2))), {"a": [fails(7)]}).run())
     assert (
         Line(
@@ -83,9 +83,9 @@ def test_a_retry_is_told_with_its_reason_and_its_time() -> None:
             {},
             {"repeats": {"a": [True]}},
             (),
-            "repeat condition is looked at [a]",
+            "repeat condition is being checked [a]",
         ),
-        (dag(step("a", preconditions=(CONDITION,))), {}, {}, (), "preconditions are looked at [a]"),
+        (dag(step("a", preconditions=(CONDITION,))), {}, {}, (), "preconditions are being checked [a]"),
         (
             dag(step("a", preconditions=(CONDITION,))),
             {},
@@ -103,27 +103,27 @@ def test_a_retry_is_told_with_its_reason_and_its_time() -> None:
         (dag(step("a")), {"a": [lasts(9)]}, {}, (1,), "stop requested"),
         (
             dag(step("a"), max_clean_up_seconds=7),
-            {"a": [Outcome(seconds=9, deaf=True)]},
+            {"a": [Outcome(seconds=9, ignores_signals=True)]},
             {},
             (1,),
             "stop signal sent again",
         ),
-        (dag(step("a")), {"a": [Outcome(seconds=9, deaf=True)]}, {}, (1,), "clean-up time is over"),
+        (dag(step("a")), {"a": [Outcome(seconds=9, ignores_signals=True)]}, {}, (1,), "maxCleanUpTimeSec has passed"),
         (
             dag(step("a")),
-            {"a": [Outcome(seconds=9, deaf=True)]},
+            {"a": [Outcome(seconds=9, ignores_signals=True)]},
             {},
             (1,),
-            "stop not obeyed, processes are killed [a]",
+            "step did not stop, killing its processes [a]",
         ),
         (
             dag(step("a", timeout_seconds=1)),
             {"a": [lasts(9)]},
             {},
             (),
-            "step is out of time, processes are killed [a]",
+            "step reached its time limit, killing its processes [a]",
         ),
-        (dag(step("a"), timeout_seconds=1), {"a": [lasts(9)]}, {}, (), "run is out of time"),
+        (dag(step("a"), timeout_seconds=1), {"a": [lasts(9)]}, {}, (), "run reached its time limit"),
     ],
 )
 def test_what_is_worth_knowing_has_a_line(
@@ -133,7 +133,7 @@ def test_what_is_worth_knowing_has_a_line(
     stops: tuple[float, ...],
     expected: str,
 ) -> None:
-    assert expected in told(World(definition, script, **options).run(*stops))
+    assert expected in messages(World(definition, script, **options).run(*stops))
 
 
 def test_bookkeeping_has_no_line() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.engine.action import CheckConditions, CheckRepeat, CloseRun, KillStep, SignalStep
-from app.engine.event import EXIT, INIT, Begin, StopAsked
+from app.engine.event import EXIT, INIT, RunStarted, StopRequested
 from app.engine.state import Phase
 from app.spec.model import Condition, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import LETTERS, Outcome, World, dag, fails, lasts, step
@@ -13,14 +13,14 @@ from tests.pure.engine.world import LETTERS, Outcome, World, dag, fails, lasts, 
 TRUE = (Condition(condition="true"),)
 ENDS = Handlers(init=Step(name="i"), abort=Step(name="c"), exit=Step(name="e"))
 LONG = lasts(60)
-DEAF = Outcome(seconds=60, deaf=True)
+DEAF = Outcome(seconds=60, ignores_signals=True)
 WHILE = Repeat(mode="while", interval_seconds=30)
 
 
 def test_a_stop_before_the_beginning_starts_nothing() -> None:
     world = World(dag(step("a"), handlers=ENDS, preconditions=TRUE))
-    world.tell(StopAsked())
-    world.tell(Begin())
+    world.deliver(StopRequested())
+    world.deliver(RunStarted())
     assert [action for _, action in world.actions] == [CloseRun(status=world.state.status)]
     assert (world.label, world.letters, world.state.phase) == ("aborted", "N", Phase.CLOSED)
 
@@ -38,7 +38,7 @@ def test_a_step_may_choose_its_first_signal() -> None:
     assert world.sent(SignalStep) == [(1, "a SIGINT"), (6, "a SIGTERM"), (11, "a SIGTERM")]
 
 
-def test_what_does_not_obey_is_killed_after_the_clean_up_time() -> None:
+def test_a_step_that_ignores_the_signal_is_killed_after_the_clean_up_time() -> None:
     world = World(dag(step("a"), max_clean_up_seconds=3), {"a": [DEAF]}).run(1)
     assert (world.sent(KillStep), world.letters, world.elapsed) == ([(4, "a kill")], "A", 60)
     assert world.state.finished_at == world.state.killed_at
@@ -51,7 +51,7 @@ def test_without_clean_up_time_everything_is_killed_at_once() -> None:
 
 def test_a_stop_at_once_grants_no_clean_up_time() -> None:
     world = World(dag(step("a"), handlers=ENDS, max_clean_up_seconds=60), {"a": [DEAF]})
-    world.later(1, StopAsked(at_once=True))
+    world.later(1, StopRequested(at_once=True))
     world.run()
     assert (world.sent(KillStep), world.label) == ([(1, "a kill")], "aborted")
     assert world.handlers == ["onInit", "onCancel", "onExit"]
@@ -59,14 +59,14 @@ def test_a_stop_at_once_grants_no_clean_up_time() -> None:
 
 def test_a_stop_at_once_ends_a_stop_that_waits() -> None:
     world = World(dag(step("a"), max_clean_up_seconds=60), {"a": [DEAF]})
-    world.later(2, StopAsked(at_once=True))
+    world.later(2, StopRequested(at_once=True))
     world.run(1)
     assert world.sent(KillStep) == [(2, "a kill")]
 
 
-def test_a_stop_at_once_ends_a_handler_that_nobody_asked_to_stop() -> None:
+def test_a_stop_at_once_ends_a_handler_without_an_earlier_request() -> None:
     world = World(dag(step("a"), handlers=Handlers(exit=Step(name="e"))), {"onExit": [DEAF]})
-    world.later(1, StopAsked(at_once=True))
+    world.later(1, StopRequested(at_once=True))
     world.run()
     assert world.sent(KillStep) == [(1, "onExit kill")]
 
@@ -150,7 +150,7 @@ def test_a_stop_does_not_wait_for_the_preconditions_of_the_init_handler() -> Non
     assert (world.state.handlers[INIT].status.label, world.label) == ("aborted", "aborted")
 
 
-def test_an_init_handler_that_does_not_obey_is_killed() -> None:
+def test_an_init_handler_that_ignores_the_signal_is_killed() -> None:
     world = World(dag(step("a"), handlers=ENDS), {"onInit": [DEAF]}).run(1)
     assert (world.sent(KillStep), world.label) == ([(6, "onInit kill")], "aborted")
 
@@ -172,7 +172,7 @@ def test_after_a_stopped_run_one_more_stop_kills_the_handler() -> None:
     assert world.handlers == ["onInit", "onCancel", "onExit"]
 
 
-def test_the_second_stop_ends_a_handler_whose_conditions_are_looked_at() -> None:
+def test_the_second_stop_ends_a_handler_whose_conditions_are_being_checked() -> None:
     handlers = Handlers(exit=Step(name="e", preconditions=TRUE))
     world = World(dag(step("a"), handlers=handlers), mute=(CheckConditions,)).run(1, 2)
     assert (world.state.handlers[EXIT].status.label, world.label) == ("aborted", "succeeded")
@@ -186,13 +186,14 @@ def test_more_stops_while_steps_end_change_nothing() -> None:
 
 def test_a_signal_that_met_no_process_is_sent_again_when_there_is_one() -> None:
     world = World(
-        dag(step("a", signal_on_stop="SIGINT"), max_clean_up_seconds=60), {"a": [Outcome(begins=3, deaf=True)]}
+        dag(step("a", signal_on_stop="SIGINT"), max_clean_up_seconds=60),
+        {"a": [Outcome(start_delay=3, ignores_signals=True)]},
     )
     assert world.run(1).sent(SignalStep) == [(1, "a SIGINT"), (3, "a SIGINT")]
 
 
 def test_a_kill_that_met_no_process_is_sent_again_when_there_is_one() -> None:
-    world = World(dag(step("a"), timeout_seconds=1), {"a": [Outcome(begins=3)]}, mute=(KillStep,)).run()
+    world = World(dag(step("a"), timeout_seconds=1), {"a": [Outcome(start_delay=3)]}, mute=(KillStep,)).run()
     assert world.sent(KillStep) == [(1, "a kill"), (3, "a kill")]
 
 
@@ -207,7 +208,7 @@ def test_a_step_that_was_out_of_time_before_the_stop_stays_failed() -> None:
     assert (world.letters, world.label, world.sent(SignalStep)) == ("F", "aborted", [])
 
 
-def test_a_stop_settles_no_dependents() -> None:
+def test_a_stop_finishes_no_dependents() -> None:
     world = World(dag(step("a"), step("b", "a"), step("c", "b")), {"a": [LONG]}).run(1)
     assert world.letters == "ANN"
 

@@ -15,15 +15,15 @@ from app.engine.advance import advance, due, resume
 from app.engine.event import (
     EXIT,
     INIT,
-    Begin,
     ConditionsChecked,
     Event,
-    ExecutionBegan,
+    ExecutionStarted,
     RepeatChecked,
     RetryPlanned,
+    RunStarted,
     StepExited,
-    StopAsked,
-    TimeCame,
+    StopRequested,
+    TimerFired,
 )
 from app.engine.history import changes, fold
 from app.engine.plan import Plan
@@ -83,46 +83,46 @@ def _step(draw: st.DrawFn, name: str, above: list[str]) -> Step:
 
 
 class Walk:
-    """One run under a choice of events; every transition is looked at from all sides."""
+    """One run under a choice of events; every transition is checked for all invariants."""
 
     def __init__(self, definition: Dag, choose: Choose, state: RunState | None = None) -> None:
         self.plan = Plan.of(definition)
-        self.state = state or plans.fresh(self.plan)
+        self.state = state or plans.initial_state(self.plan)
         self.now = START
         self.choose = choose
         self.open: list[Question] = []
-        self.told: list[Event] = [Begin()]
+        self.delivered: list[Event] = [RunStarted()]
         self.started: list[tuple[int, int]] = []
 
     def go(self, length: int) -> None:
-        """Wander about for a while."""
-        self.tell(Begin())
+        """Take random events for a while."""
+        self.deliver(RunStarted())
         for _ in range(length):
             self.now += timedelta(seconds=(0, 0, 1, 7, -30)[self.choose(5)])
-            self.tell(self._any_event())
+            self.deliver(self._any_event())
 
     def finish(self) -> None:
-        """Ask for a stop and answer everything; no run may withstand that."""
-        self.tell(StopAsked())
+        """Request a stop and answer everything; every run must end."""
+        self.deliver(StopRequested())
         for _ in range(200):
             if self.state.phase is Phase.CLOSED:
                 return
             self.now += timedelta(seconds=10)
-            self.tell(self._answer(self.open[0]) if self.open else TimeCame())
+            self.deliver(self._answer(self.open[0]) if self.open else TimerFired())
         raise AssertionError("the run does not end")
 
-    def take_over(self) -> None:
-        """Forget everything that is not stored, like a process that adopts the run."""
+    def adopt(self) -> None:
+        """Discard everything that is not stored, like a process that adopts the run."""
         self.state = plans.rebuild_ready(self.plan, msgspec.structs.replace(self.state, ready=(), running=()))
         self.open = outstanding(resume(self.plan, self.state))
 
-    def tell(self, event: Event) -> None:
+    def deliver(self, event: Event) -> None:
         before = self.state
         self.state, actions = advance(self.plan, before, event, self.now)
-        self.told.append(event)
-        self._note(actions)
+        self.delivered.append(event)
+        self._record(actions)
         self._check(before, actions)
-        if isinstance(event, TimeCame):
+        if isinstance(event, TimerFired):
             again = due(self.plan, self.state)
             assert again is None or again > self.now, "what was due is still due"
 
@@ -133,16 +133,16 @@ class Walk:
         if choice < 9:
             alarm = due(self.plan, self.state)
             self.now = self.now if alarm is None else max(self.now, alarm)
-            return TimeCame()
+            return TimerFired()
         if choice == 9:
-            return self.told[self.choose(len(self.told))]
-        return self._odd_event() if choice == 10 or self.choose(2) else StopAsked(at_once=self.choose(4) == 1)
+            return self.delivered[self.choose(len(self.delivered))]
+        return self._odd_event() if choice == 10 or self.choose(2) else StopRequested(at_once=self.choose(4) == 1)
 
     def _odd_event(self) -> Event:
         key, execution = self.choose(16) - 6, self.choose(3)
         return (
             StepExited(key=key, execution=execution, exit_code=0),
-            ExecutionBegan(key=key, execution=execution),
+            ExecutionStarted(key=key, execution=execution),
             RetryPlanned(key=key, limit=1, interval_seconds=1),
             RepeatChecked(key=key, execution=execution, met=True),
             ConditionsChecked(key=key, errors=("",)),
@@ -157,7 +157,7 @@ class Walk:
             case StartStep(key=key, execution=execution):
                 node = self.state.handlers[key] if key < 0 else self.state.steps[key]
                 if node.executed_at is None and self.choose(3) == 0:
-                    return ExecutionBegan(key=key, execution=execution)
+                    return ExecutionStarted(key=key, execution=execution)
                 code = (0, 0, 1, 7)[self.choose(4)]
                 return StepExited(
                     key=key,
@@ -167,7 +167,7 @@ class Walk:
                     prepared=self.choose(9) > 0,
                 )
 
-    def _note(self, actions: tuple[Action, ...]) -> None:
+    def _record(self, actions: tuple[Action, ...]) -> None:
         new = outstanding(actions)
         fresh = [(action.key, action.execution) for action in new if isinstance(action, StartStep)]
         assert not set(fresh) & set(self.started), "an execution began twice"

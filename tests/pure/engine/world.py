@@ -1,4 +1,4 @@
-"""A world without clocks and processes: it carries out what ``advance`` orders, in virtual time."""
+"""A simulation without clocks and processes: it carries out the actions of ``advance`` in virtual time."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from app.engine.action import (
 from app.engine.advance import advance, due
 from app.engine.event import (
     HANDLER_NAMES,
-    Begin,
     ConditionsChecked,
     Event,
-    ExecutionBegan,
+    ExecutionStarted,
     RepeatChecked,
     RetryPlanned,
+    RunStarted,
     StepExited,
-    StopAsked,
-    TimeCame,
+    StopRequested,
+    TimerFired,
 )
 from app.engine.plan import Plan
 from app.engine.state import NodeState, RunState
@@ -61,9 +61,9 @@ class Outcome(msgspec.Struct, frozen=True):
     prepared: bool = True
     partial: bool = False
     output_matched: bool = False
-    deaf: bool = False
+    ignores_signals: bool = False
     on_signal: int = -1
-    begins: float = 0
+    start_delay: float = 0
 
 
 def step(name: str, *depends: str, **fields: Any) -> Step:
@@ -87,7 +87,7 @@ class World:
 
     def __init__(self, definition: Dag, script: dict[str, list[Outcome]] | None = None, **options: Any) -> None:
         self.plan = Plan.of(definition)
-        self.state: RunState = options.get("state") or plans.fresh(self.plan)
+        self.state: RunState = options.get("state") or plans.initial_state(self.plan)
         self.now = START
         self.actions: list[tuple[float, Action]] = []
         self.states: list[RunState] = [self.state]
@@ -101,10 +101,10 @@ class World:
         self._doing: dict[int, tuple[int, Outcome]] = {}
 
     def run(self, *stops: float) -> World:
-        """Play the run to its end; ``stops`` are the seconds at which somebody asks it to stop."""
-        self.later(0, Begin())
+        """Play the run to its end; ``stops`` are the seconds at which a stop is requested."""
+        self.later(0, RunStarted())
         for seconds in stops:
-            self.later(seconds, StopAsked())
+            self.later(seconds, StopRequested())
         while self._play_next():
             assert next(self._tick) < 100_000, "the run does not end"
         return self
@@ -112,7 +112,7 @@ class World:
     def later(self, seconds: float, event: Event) -> None:
         heapq.heappush(self._queue, (self.now + timedelta(seconds=seconds), next(self._tick), event))
 
-    def tell(self, event: Event) -> None:
+    def deliver(self, event: Event) -> None:
         self.state, actions = advance(self.plan, self.state, event, self.now)
         self.states.append(self.state)
         for action in actions:
@@ -140,7 +140,7 @@ class World:
 
     @property
     def starts(self) -> list[tuple[float, str]]:
-        """When which step or handler was told to start, one entry per execution."""
+        """The started steps and handlers with their times, one entry per execution."""
         return [(at, self.name(action.key)) for at, action in self.actions if isinstance(action, StartStep)]
 
     @property
@@ -148,7 +148,7 @@ class World:
         return [name for _, name in self.starts if name.startswith("on")]
 
     def sent(self, *kinds: type) -> list[tuple[float, str]]:
-        """When which signal or kill was sent to whom."""
+        """The signals and kills with their times and nodes."""
         found: Iterable[tuple[float, Any]] = ((at, act) for at, act in self.actions if isinstance(act, kinds))
         return [(at, f"{self.name(act.key)} {getattr(act, 'signal', 'kill')}") for at, act in found]
 
@@ -156,11 +156,11 @@ class World:
         alarm = due(self.plan, self.state)
         if alarm is not None and (not self._queue or alarm < self._queue[0][0]):
             self.now = max(self.now, alarm)
-            self.tell(TimeCame())
+            self.deliver(TimerFired())
         elif self._queue:
             at, _, event = heapq.heappop(self._queue)
             self.now = max(self.now, at)
-            self.tell(event)
+            self.deliver(event)
         else:
             return False
         return True
@@ -175,7 +175,7 @@ class World:
             case CheckRepeat(key=key, execution=execution):
                 met = self._repeats[self.name(key)].pop(0)
                 self.later(0, RepeatChecked(key=key, execution=execution, met=met))
-            case SignalStep(key=key) if key in self._doing and not self._doing[key][1].deaf:
+            case SignalStep(key=key) if key in self._doing and not self._doing[key][1].ignores_signals:
                 self._end_early(key, self._doing[key][1].on_signal, "signal: terminated")
             case KillStep(key=key):
                 self._end_early(key, -1, "signal: killed")
@@ -190,8 +190,8 @@ class World:
             limit, interval = self._plans[name]
             self.later(0, RetryPlanned(key=key, limit=limit, interval_seconds=interval))
         self._doing[key] = (execution, outcome)
-        self.later(outcome.begins, ExecutionBegan(key=key, execution=execution))
-        self.later(outcome.begins + outcome.seconds, exited(key, execution, outcome))
+        self.later(outcome.start_delay, ExecutionStarted(key=key, execution=execution))
+        self.later(outcome.start_delay + outcome.seconds, exited(key, execution, outcome))
 
     def _end_early(self, key: int, code: int, error: str) -> None:
         if key in self._doing:

@@ -1,4 +1,4 @@
-"""What lies ahead: the instants at which a run has to be looked at again, told from its state alone."""
+"""Timers: the instants at which a run needs a ``TimerFired``, computed from its state alone."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ _STOPPABLE = (Phase.INIT, Phase.STEPS)
 
 
 def due(plan: Plan, state: RunState) -> datetime | None:
-    """Return the next instant at which ``TimeCame`` must be delivered; it may lie in the past."""
+    """Return the next instant at which ``TimerFired`` must be delivered; it may be in the past."""
     if state.phase in (Phase.NEW, Phase.CLOSED):
         return None
     return min(_instants(plan, state), default=None)
 
 
 def is_executing(node: NodeState) -> bool:
-    """Whether an execution of the node has been ordered and has not ended."""
+    """Whether an execution of the node has been ordered and has not finished."""
     return node.status is NodeStatus.RUNNING and node.execution > 0 and not node.checking and node.due_at is None
 
 
 def is_repeating(plan: Plan, key: int) -> bool:
-    """Whether a step may finish what it does when a stop is asked; a handler's policy counts for nothing."""
+    """Whether a step may finish its execution after a stop request; a handler's repeat policy is ignored."""
     return key >= 0 and plan.step(key).repeat is not None
 
 
 def is_stopping(run: RunState) -> bool:
-    """Whether steps or the init handler are being ended because a stop was asked."""
+    """Whether steps or the init handler are being stopped because of a stop request."""
     return run.cancelled and run.stop_asked_at is not None and run.phase in _STOPPABLE
 
 
 def step_limit(plan: Plan, key: int, node: NodeState) -> datetime | None:
-    """Return when the execution runs out of time."""
+    """Return the time limit of the current execution."""
     seconds = plan.step(key).timeout_seconds
     if seconds <= 0 or node.executed_at is None or node.kill is not None or not is_executing(node):
         return None
@@ -44,7 +44,7 @@ def step_limit(plan: Plan, key: int, node: NodeState) -> datetime | None:
 
 
 def run_limit(plan: Plan, run: RunState) -> datetime | None:
-    """Return when the run runs out of time; handlers are not held to it, a stop has a limit of its own."""
+    """Return the time limit of the run; it does not apply to handlers, and a stop has a limit of its own."""
     seconds = plan.dag.timeout_seconds
     if seconds <= 0 or run.started_at is None or run.timed_out or run.cancelled:
         return None
@@ -52,19 +52,19 @@ def run_limit(plan: Plan, run: RunState) -> datetime | None:
 
 
 def next_signal(run: RunState) -> datetime | None:
-    """Return when the signal of a stop is sent again."""
+    """Return when the stop signal is sent again."""
     return run.signalled_at + SIGNAL_EVERY if run.signalled_at is not None else None
 
 
 def kill_time(plan: Plan, run: RunState) -> datetime | None:
-    """Return when a stop has waited long enough."""
+    """Return when a stop escalates to a kill."""
     if run.stop_asked_at is None or run.killed_at is not None:
         return None
     return run.stop_asked_at + timedelta(seconds=max(plan.dag.max_clean_up_seconds, 0))
 
 
 def _instants(plan: Plan, state: RunState) -> Iterator[datetime]:
-    candidates = [_pick_time(plan, state), _close_time(state), run_limit(plan, state)]
+    candidates = [_next_start_time(plan, state), _close_time(state), run_limit(plan, state)]
     nodes = [(key, state.handlers[key] if key < 0 else state.steps[key]) for key in state.running]
     for key, node in nodes:
         candidates += [node.due_at, step_limit(plan, key, node)]
@@ -77,12 +77,12 @@ def _instants(plan: Plan, state: RunState) -> Iterator[datetime]:
 
 
 def _close_time(state: RunState) -> datetime | None:
-    """Return a time gone by for a run that had nothing to do when it began, and is only left to be closed."""
+    """Return a past time for a run that had nothing to do when it started, and only has to be closed."""
     return state.started_at if state.phase is Phase.EXIT and not state.running else None
 
 
-def _pick_time(plan: Plan, state: RunState) -> datetime | None:
-    """Return when the next ready step may begin; at once, if only a taking over has kept it from that."""
+def _next_start_time(plan: Plan, state: RunState) -> datetime | None:
+    """Return when the next ready step may start; at once, if only an adoption delayed it."""
     limit = plan.dag.max_active_steps
     full = 0 < limit <= len(state.running)
     if state.phase is not Phase.STEPS or state.cancelled or full or not state.ready:

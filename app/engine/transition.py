@@ -1,4 +1,4 @@
-"""One transition in the making: a state taken apart, changed step by step, and put together again."""
+"""The working copy of one transition."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from app.engine.state import NodeState, RunState
 from app.engine.status import NodeStatus
 
 
-class Turn:
-    """The working copy behind one call of ``advance``; it lives no longer than that call.
+class Transition:
+    """The working copy behind one call of ``advance``; it is discarded after that call.
 
-    ``run`` is the state's head: its nodes, ``ready`` and ``running`` are only brought up to date by ``state``.
+    ``run`` is the head of the state: its nodes, ``ready`` and ``running`` are only updated by ``state``.
     """
 
     def __init__(self, plan: Plan, state: RunState, now: datetime) -> None:
@@ -29,50 +29,47 @@ class Turn:
         self.ready = list(state.ready)
         self.running = list(state.running)
         self.actions: list[Action] = []
-        self.touched = False
-        self.began = False  # the run itself began in this very transition
+        self.changed = False
+        self.just_started = False  # the run itself started in this transition
 
     def node(self, key: int) -> NodeState | None:
-        """Return the node behind a key, if there is one."""
         if key < 0:
             return self.handlers.get(key)
         return self.steps[key] if key < len(self.steps) else None
 
     def running_node(self, key: int) -> NodeState | None:
-        """Return the node behind a key if it runs."""
+        """Return the node if it is running."""
         node = self.node(key)
         return node if node is not None and node.status is NodeStatus.RUNNING else None
 
-    def change(self, **fields: Any) -> None:
-        """Replace fields of the run."""
-        self.touched = True
+    def set_run(self, **fields: Any) -> None:
+        self.changed = True
         self.run = msgspec.structs.replace(self.run, **fields)
 
-    def put(self, key: int, node: NodeState, **fields: Any) -> NodeState:
-        """Replace fields of a node and return it; the only place where one changes."""
-        self.touched = True
+    def set_node(self, key: int, node: NodeState, **fields: Any) -> NodeState:
+        """Replace fields of a node and return it; the only place where nodes change."""
+        self.changed = True
         changed = msgspec.structs.replace(node, **fields)
         if key < 0:
             self.handlers[key] = changed
         else:
             self.steps[key] = changed
-        self._follow(key, node.status, changed.status)
+        self._track_running(key, node.status, changed.status)
         return changed
 
-    def order(self, action: Action) -> None:
-        """Give an order to the driver."""
+    def emit(self, action: Action) -> None:
         self.actions.append(action)
 
-    def time(self, node: NodeState) -> datetime:
-        """Return the present as this node may store it: a clock set back never makes an end precede a start."""
+    def timestamp(self, node: NodeState) -> datetime:
+        """Return the current time for this node: a clock set back never makes an end precede a start."""
         return _latest(self.now, node.started_at, node.executed_at, node.retried_at)
 
-    def blame(self, key: int | None, error: str) -> None:
-        """Note an error that counts against the run."""
-        self.change(error=error, error_key=key)
+    def set_error(self, key: int | None, error: str) -> None:
+        """Record an error that counts against the run."""
+        self.set_run(error=error, error_key=key)
 
     def state(self) -> RunState:
-        """Put the state together again."""
+        """Build the resulting state."""
         return msgspec.structs.replace(
             self.run,
             steps=tuple(self.steps),
@@ -81,7 +78,7 @@ class Turn:
             running=tuple(self.running),
         )
 
-    def _follow(self, key: int, before: NodeStatus, after: NodeStatus) -> None:
+    def _track_running(self, key: int, before: NodeStatus, after: NodeStatus) -> None:
         if before is after:
             return
         if after is NodeStatus.RUNNING:

@@ -1,11 +1,11 @@
-"""A run that lacks something fails at its beginning, and nothing of it is run (runtime 29)."""
+"""A run with a problem fails at its start, without any step or handler (runtime 29)."""
 
 from __future__ import annotations
 
 from app.engine import plan as plans
 from app.engine.action import CloseRun
 from app.engine.advance import advance
-from app.engine.event import Begin
+from app.engine.event import RunStarted
 from app.engine.history import changes, fold
 from app.engine.plan import Plan
 from app.engine.state import Phase
@@ -20,8 +20,8 @@ PLAN = Plan.of(
         handlers=Handlers(init=Step(name="i"), failure=Step(name="f"), exit=Step(name="e")),
     )
 )
-BEFORE = plans.fresh(PLAN)
-AFTER, ORDERS = advance(PLAN, BEFORE, Begin(problem="secret S: none"), START)
+BEFORE = plans.initial_state(PLAN)
+AFTER, ORDERS = advance(PLAN, BEFORE, RunStarted(problem="secret S: none"), START)
 
 
 def test_a_run_with_a_problem_fails_at_once_and_says_why() -> None:
@@ -38,5 +38,5 @@ def test_the_history_tells_of_the_failure() -> None:
     assert fold(BEFORE, changes(BEFORE, AFTER)) == AFTER
 
 
-def test_a_run_with_a_problem_cannot_be_begun_again() -> None:
-    assert advance(PLAN, AFTER, Begin(), START) == (AFTER, ())
+def test_a_run_with_a_problem_cannot_be_started_again() -> None:
+    assert advance(PLAN, AFTER, RunStarted(), START) == (AFTER, ())
