@@ -39,7 +39,7 @@ from app.db.repositories import dags
 from app.db.repositories.dags import DagFilter
 from app.db.upgrade import upgrade
 from app.settings import read
-from app.spec.library import Library, definition_row
+from app.spec.definition_cache import DefinitionCache, definition_row
 from app.spec.model import Dag
 
 # How many runs go together: a server that is at work on the same database waits for such a transaction, on SQLite
@@ -199,7 +199,7 @@ class Seeder:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._library = Library()
+        self._library = DefinitionCache()
         self._known: dict[_Kind, Known] = {}
         self._under_way: set[tuple[str, str]] = set()
 

@@ -24,7 +24,7 @@ from app.queue.dequeue import Waiting
 from app.queue.order import Order
 from app.runs.launch import Launcher
 from app.runs.rerun import Reruns
-from app.spec.library import Library
+from app.spec.definition_cache import DefinitionCache
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler
 from app.upkeep.audit_pruning import AuditPruning
@@ -59,7 +59,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of the server that the API stands on."""
 
     database: Database
-    library: Library
+    library: DefinitionCache
     launcher: Launcher
     reruns: Reruns
     definitions: Definitions

@@ -11,7 +11,7 @@ import msgspec
 
 from app.spec import cron
 from app.spec.load import load
-from app.spec.timing import may_schedule
+from app.spec.schedule import may_schedule
 
 _MOST = 50_000  # schedules and texts that are remembered; beyond it everything is worked out anew
 

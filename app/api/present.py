@@ -410,7 +410,7 @@ def _blank_run(dag: Dag) -> Row:
         "queued_at": None,
         "started_at": None,
         "finished_at": None,
-        "params_text": params.show(dag.params),
+        "params_text": params.format_pairs(dag.params),
         "trigger": None,
         "actor": None,
         "attempt": None,

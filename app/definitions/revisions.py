@@ -16,7 +16,7 @@ from app.definitions.difference import unified
 from app.definitions.save import By, Definitions, Saved
 from app.errors import BadRequestError, NotFoundError, NotRunningError
 from app.names import shorten
-from app.spec.library import Library
+from app.spec.definition_cache import DefinitionCache
 
 _NOBODY = "anonymous"
 
@@ -25,7 +25,7 @@ class Revisions:
     """What can be done with the revisions of stored DAGs; ``dag`` is a DAG's row everywhere."""
 
     def __init__(
-        self, database: Database, library: Library, definitions: Definitions, now: Callable[[], datetime]
+        self, database: Database, library: DefinitionCache, definitions: Definitions, now: Callable[[], datetime]
     ) -> None:
         self._database = database
         self._library = library
@@ -69,7 +69,7 @@ class Revisions:
             changes.tell_dag(connection, dag["dag_name"], "redacted", **named)
 
         await self._database.write(work)
-        self._library.forget(hashes)
+        self._library.evict(hashes)
         return await self.get(dag, number)
 
     async def _find(self, dag: Row, numbers: Collection[int]) -> dict[int, Row]:

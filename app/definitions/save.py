@@ -22,7 +22,7 @@ from app.errors import (
     OutdatedError,
 )
 from app.names import check_file_name, shorten
-from app.spec.library import Library, definition_row
+from app.spec.definition_cache import DefinitionCache, definition_row
 from app.spec.load import Loaded
 
 _FIRST_SPEC = "steps:\n  - command: echo hello\n"
@@ -51,7 +51,7 @@ class Saved(msgspec.Struct, frozen=True):
 class Definitions:
     """What can be done to stored definitions."""
 
-    def __init__(self, database: Database, library: Library, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, library: DefinitionCache, now: Callable[[], datetime]) -> None:
         self._database = database
         self._library = library
         self._now = now

@@ -14,7 +14,7 @@ import msgspec
 from app.db.database import Database, ReadConnection
 from app.db.repositories import schedules
 from app.db.repositories.reading import Row
-from app.spec.timing import KINDS, NEVER, Entry, Timing, read_timing
+from app.spec.schedule import KINDS, NO_SCHEDULE, CronEntry, ParsedSchedule, read_schedule
 
 _EARLIER_REVISIONS = 20  # that are looked through for one that can be read
 
@@ -23,7 +23,7 @@ class Timed(msgspec.Struct, frozen=True, kw_only=True):
     """A stored DAG with its schedules."""
 
     dag: Row
-    timing: Timing
+    timing: ParsedSchedule
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class Timetable:
 
     def __init__(self, database: Database, zone: ZoneInfo) -> None:
         self._database = database
-        self._timings: dict[str, Timing] = {}
+        self._timings: dict[str, ParsedSchedule] = {}
         self.zone = zone
 
     async def read(self) -> list[Timed]:
@@ -59,7 +59,7 @@ class Timetable:
         """
         dags = await self._database.read(schedules.find_dags)
         await self._learn(dags)
-        timed = (Timed(dag=dag, timing=self._timings.get(dag["definition_hash"], NEVER)) for dag in dags)
+        timed = (Timed(dag=dag, timing=self._timings.get(dag["definition_hash"], NO_SCHEDULE)) for dag in dags)
         return [one for one in timed if not one.timing.is_empty]
 
     async def _learn(self, dags: Sequence[Row]) -> None:
@@ -74,12 +74,12 @@ class Timetable:
             timing = found.get(key)
             self._timings[key] = timing if timing is not None else await self._earlier(used[key])
 
-    async def _earlier(self, dag: int) -> Timing:
+    async def _earlier(self, dag: int) -> ParsedSchedule:
         def work(connection: ReadConnection) -> list[str]:
             return schedules.find_earlier_texts(connection, dag, _EARLIER_REVISIONS)
 
-        read = (read_timing(text) for text in await self._database.read(work))
-        return next((timing for timing in read if timing is not None), NEVER)
+        read = (read_schedule(text) for text in await self._database.read(work))
+        return next((timing for timing in read if timing is not None), NO_SCHEDULE)
 
     async def upcoming(self, now: datetime, wanted: Wanted) -> list[Coming]:
         """Return what comes next after an instant, in order."""
@@ -87,9 +87,9 @@ class Timetable:
         return await asyncio.to_thread(_first, coming, wanted)
 
 
-def _read_all(texts: Mapping[str, str]) -> dict[str, Timing | None]:
+def _read_all(texts: Mapping[str, str]) -> dict[str, ParsedSchedule | None]:
     # A redacted text says nothing, which is not the same as saying that there is no schedule.
-    return {key: read_timing(text) if text else None for key, text in texts.items()}
+    return {key: read_schedule(text) if text else None for key, text in texts.items()}
 
 
 def _first(coming: Iterator[Coming], wanted: Wanted) -> list[Coming]:
@@ -105,7 +105,7 @@ def upcoming(dags: Iterable[Timed], now: datetime, zone: ZoneInfo, per_dag: int 
     """Give what comes after an instant, in order, of each kind of each DAG at most so much; ties by file name. Pure."""
     given: Counter[tuple[str, str]] = Counter()
     # The number keeps two expressions of one DAG apart, so that nothing behind it is ever compared.
-    waiting: list[tuple[datetime, str, int, Entry, str, Row]] = []
+    waiting: list[tuple[datetime, str, int, CronEntry, str, Row]] = []
     for timed in dags:
         for number, (kind, entry) in enumerate(_entries(timed.timing)):
             _push(waiting, (now, timed.dag["file_name"], number, entry, kind, timed.dag), zone)
@@ -119,13 +119,13 @@ def upcoming(dags: Iterable[Timed], now: datetime, zone: ZoneInfo, per_dag: int 
         _push(waiting, first, zone)
 
 
-def _entries(timing: Timing) -> list[tuple[str, Entry]]:
+def _entries(timing: ParsedSchedule) -> list[tuple[str, CronEntry]]:
     return [(kind, entry) for kind in reversed(KINDS) for entry in timing.entries(kind)]
 
 
 def _push(
-    waiting: list[tuple[datetime, str, int, Entry, str, Row]],
-    before: tuple[datetime, str, int, Entry, str, Row],
+    waiting: list[tuple[datetime, str, int, CronEntry, str, Row]],
+    before: tuple[datetime, str, int, CronEntry, str, Row],
     zone: ZoneInfo,
 ) -> None:
     following = before[3].next(before[0], zone)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.executors.contract import SetupError
-from app.spec.problem import show
-from app.spec.values import render
+from app.spec.problem import quoted
+from app.spec.rendering import render
 
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "f", "false", "no", "off"})
@@ -125,7 +125,7 @@ def _whole(value: object) -> int | None:
 def _show(value: object) -> str:
     match value:
         case str():
-            return show(value)
+            return quoted(value)
         case bool() | int() | float():
             return render(value)
     return _kind(value)

@@ -22,7 +22,7 @@ import msgspec
 from app.executors.contract import Job, StepError, Streams
 from app.executors.http_failure import explain
 from app.executors.http_request import Request, read
-from app.spec.values import sort_members
+from app.spec.rendering import sort_members
 
 LARGEST_JSON_BYTES = 16 * 1024 * 1024
 _MAX_REDIRECTS = 10

@@ -13,7 +13,7 @@ import msgspec
 from app import __version__
 from app.executors.config import Config
 from app.executors.contract import Job, StepError
-from app.spec.values import parse_json
+from app.spec.rendering import parse_json
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

@@ -18,7 +18,7 @@ import msgspec
 from app.executors.config import Config
 from app.executors.contract import Job
 from app.executors.program import ProgramError, run_program, write_stdout
-from app.spec.values import render, sort_members
+from app.spec.rendering import render, sort_members
 
 _WHOLE_INPUT = "."  # the program of a step that has none
 _PLAIN_LIMIT = 1e21  # beyond this JSON writers themselves turn to exponents

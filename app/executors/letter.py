@@ -10,7 +10,7 @@ from email.policy import SMTP, SMTPUTF8
 
 import msgspec
 
-from app.spec.problem import show
+from app.spec.problem import quoted
 
 _WORD = r"[^\s<>()\[\]\\,;:@\"]+"
 # The parser of the standard library reads something else into odd texts in each of its versions.
@@ -78,7 +78,7 @@ def printable(text: str) -> str:
 def _address(field: str, text: str) -> Address:
     found = _ADDRESS.fullmatch(text.strip())
     if found is None:
-        raise LetterError(f"{field}: {show(text)} is no mail address; write name@example.org, and several as a list")
+        raise LetterError(f"{field}: {quoted(text)} is no mail address; write name@example.org, and several as a list")
     name, local, domain = (part or "" for part in found.groups())
     return Address(printable(name).strip('"').replace('\\"', '"'), local, domain)
 

@@ -15,7 +15,7 @@ from app.executors import smtp
 from app.executors.config import Config
 from app.executors.contract import Job, SetupError, StepError, Streams
 from app.executors.letter import Attachment, Letter
-from app.spec.problem import show
+from app.spec.problem import quoted
 
 MOST_ATTACHED_BYTES = 10 * 1024 * 1024
 
@@ -67,13 +67,13 @@ def _attachment(config: Config, text: str, path: Path, room: int) -> Attachment:
     try:
         status = path.stat()
         if not S_ISREG(status.st_mode):
-            raise config.error("attachments", f"{show(text)} is no file")
+            raise config.error("attachments", f"{quoted(text)} is no file")
         if status.st_size > room:
             raise config.error("attachments", f"hold more than {MOST_ATTACHED_BYTES} bytes; send a link instead")
         return Attachment(path.name, path.read_bytes(), _type_of(path))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise config.error("attachments", f"{show(text)}: {reason} (seen from {path.parent})") from error
+        raise config.error("attachments", f"{quoted(text)}: {reason} (seen from {path.parent})") from error
 
 
 def _type_of(path: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from app.executors.contract import Command, ExecutionFiles, SetupError
-from app.spec import words
+from app.spec import shell_words
 
 DIRECT = "direct"  # in place of a shell: what is to be run is run by none
 _POSIX_SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "ash", "dash"})
@@ -101,7 +101,7 @@ def shebang(script: str) -> Sequence[str]:
     first = script.split("\n", 1)[0][:_SHEBANG_LIMIT]
     if not first.startswith("#!") or not first[2:].strip():
         return ()
-    return tuple(words.split(first[2:].strip()))
+    return tuple(shell_words.split(first[2:].strip()))
 
 
 def build(texts: ShellTexts, *, cwd: Path, env: Mapping[str, str], files: ExecutionFiles) -> Command:

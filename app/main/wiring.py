@@ -48,7 +48,7 @@ from app.runs.timely import TimelyRuns
 from app.scheduling.scheduler import Scheduler
 from app.scheduling.tick import Ticker
 from app.settings import Settings
-from app.spec.library import Library
+from app.spec.definition_cache import DefinitionCache
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
 from app.telemetry.run_figures import RunFigures
@@ -98,7 +98,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 class Drivers(msgspec.Struct, frozen=True, kw_only=True):
     """What drives runs, in a server as in a worker."""
 
-    library: Library
+    library: DefinitionCache
     ground: Ground
     recorder: Recorder
     supervisor: Supervisor
@@ -107,7 +107,7 @@ class Drivers(msgspec.Struct, frozen=True, kw_only=True):
 
 def make_drivers(settings: Settings, database: Database, identity: Identity, registry: CollectorRegistry) -> Drivers:
     """Wire what drives runs."""
-    library = Library()
+    library = DefinitionCache()
     ground = _ground(settings, identity, RunFigures(registry))
     recorder = Recorder(database, identity.id, guard, ground.queues)
     supervisor = Supervisor(database, recorder, Sweep(database, library, ground), library, ground)
@@ -188,7 +188,7 @@ def _parts(
     )
 
 
-def _retention(settings: Settings, database: Database, library: Library, ground: Ground) -> Retention:
+def _retention(settings: Settings, database: Database, library: DefinitionCache, ground: Ground) -> Retention:
     said = Said(days=settings.retention_days, runs=settings.retention_runs, log_bytes=settings.retention_bytes)
     totals = Said(runs=settings.retention_total_runs, log_bytes=settings.retention_total_bytes).limits
     defaults = Defaults(said=said, totals=Totals(runs=totals.runs, log_bytes=totals.log_bytes))

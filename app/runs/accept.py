@@ -18,7 +18,7 @@ from app.runs.concealment import input_row, mask_inputs
 from app.runs.ground import Ground
 from app.runs.run import OwnedRun
 from app.spec import params
-from app.spec.library import hash_of
+from app.spec.definition_cache import hash_of
 from app.spec.model import Dag
 
 _FIRST = 1
@@ -197,7 +197,7 @@ def _run_row(wanted: Wanted, owned: OwnedRun, definition_hash: str, now: datetim
         "trigger": wanted.start.trigger,
         "actor": wanted.start.actor,
         "params": shown.params,
-        "params_text": params.show(shown.params),
+        "params_text": params.format_pairs(shown.params),
         "tags": dag.tags,
         "status": int(RunStatus.NOT_STARTED),
         "attempt": _FIRST,

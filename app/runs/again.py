@@ -91,7 +91,7 @@ class Retries:
         room = room_in(queues, owned.queue, owned.dag_name, most) if retry.counted else 0
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
         shown = mask_inputs(owned.inputs, owned.masker)
-        told = {"params": shown.params, "params_text": params.show(shown.params)}
+        told = {"params": shown.params, "params_text": params.format_pairs(shown.params)}
         blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": before.run["queued_at"]}
         asked = {"stop_requested_at": None, "stop_requested_by": None}
         return NewAttempt(

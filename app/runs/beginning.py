@@ -22,7 +22,7 @@ from app.runs.run import OwnedRun
 from app.runs.runner import Runner
 from app.runs.secrets import unlock
 from app.runs.stored import StoredRun
-from app.spec.library import Library
+from app.spec.definition_cache import DefinitionCache
 from app.spec.model import Dag
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Beginnings:
     """Makes drivers of stored runs."""
 
     def __init__(
-        self, database: Database, recorder: Recorder, library: Library, ground: Ground, make_runner: MakeRunner
+        self, database: Database, recorder: Recorder, library: DefinitionCache, ground: Ground, make_runner: MakeRunner
     ) -> None:
         self.database = database
         self.recorder = recorder

@@ -29,7 +29,7 @@ from app.runs.run import OwnedRun
 from app.runs.sealing import SealError
 from app.runs.stored import DefinitionGoneError
 from app.spec import paths
-from app.spec.library import Library
+from app.spec.definition_cache import DefinitionCache
 from app.spec.load import NO_DOCUMENT, Loaded
 from app.spec.model import Definition
 
@@ -77,7 +77,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 class Exchange:
     """What calls need of this process."""
 
-    def __init__(self, database: Database, library: Library, ground: Ground, drivers: Drivers) -> None:
+    def __init__(self, database: Database, library: DefinitionCache, ground: Ground, drivers: Drivers) -> None:
         self.database = database
         self.library = library
         self.ground = ground

@@ -10,7 +10,7 @@ from app.executors.capture import CaptureError, capture
 from app.executors.contract import EXIT_NOT_FOUND
 from app.executors.shell import DIRECT
 from app.runs.evaluation import Surroundings, evaluate
-from app.spec import conditions, words
+from app.spec import conditions, shell_words
 from app.spec.expand import ExpansionError, Mode
 from app.spec.model import Condition
 
@@ -52,7 +52,7 @@ async def check(wanted: Sequence[Condition], ways: Ways, mask: Callable[[str], s
         except (ExpansionError, ValueError) as error:
             problem = problem or f"the condition could not be evaluated: {error}"
             errors.append(str(error))
-    return Verdict(conditions.with_others(errors), problem)
+    return Verdict(conditions.all_messages(errors), problem)
 
 
 async def _unmet(condition: Condition, ways: Ways, mask: Callable[[str], str]) -> str:
@@ -60,19 +60,19 @@ async def _unmet(condition: Condition, ways: Ways, mask: Callable[[str], str]) -
     around = ways.surroundings
     if condition.expected:
         value = await evaluate(ways.expand(condition.condition, Mode.FULL), around)
-        return conditions.judge_value(condition, value, mask(value))
+        return conditions.check_value(condition, value, mask(value))
     argv = _argv(ways.shell, await evaluate(ways.expand(condition.condition, Mode.VARS), around))
     if not argv:  # an empty command succeeds
-        return conditions.judge_exit(condition, 0)
+        return conditions.check_exit(condition, 0)
     try:
         captured = await capture(argv, env=around.env, cwd=around.cwd, limit_seconds=None)
     except CaptureError:  # a program that is not there fails, as it does in a shell
-        return conditions.judge_exit(condition, EXIT_NOT_FOUND)
-    return conditions.judge_exit(condition, captured.exit_code)
+        return conditions.check_exit(condition, EXIT_NOT_FOUND)
+    return conditions.check_exit(condition, captured.exit_code)
 
 
 def _argv(shell: Sequence[str], command: str) -> tuple[str, ...]:
     """Give the words that run a command: by the shell, or as they are where there is none (DAG format 3.4)."""
     if shell[0] != DIRECT:
         return (*shell, "-c", command)
-    return tuple(words.split(command)) if command.strip() else ()
+    return tuple(shell_words.split(command)) if command.strip() else ()

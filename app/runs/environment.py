@@ -17,7 +17,7 @@ from app.runs.conditions import Expand, Ways
 from app.runs.evaluation import Surroundings, evaluate
 from app.runs.ground import Machine
 from app.runs.run import OwnedRun
-from app.spec import expand, paths, words
+from app.spec import expand, paths, shell_words
 from app.spec.expand import ExpansionError, Mode, StepFacts
 from app.spec.model import Container, Dag, Mail, Pair, Smtp, Ssh, Step
 from app.spec.scope import StepScope, filter_environment
@@ -293,7 +293,7 @@ class RunEnvironment:
         self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode, around: Surroundings
     ) -> str:
         if step.command_list:
-            return words.join_list((program, *args))
+            return shell_words.join_list((program, *args))
         return await evaluate(expander(step.command_line, mode), around)
 
 

@@ -12,7 +12,7 @@ import msgspec
 from app.engine.admission import Labels, QueueConfig
 from app.runs.evaluation import Substitute
 from app.runs.sealing import Sealer
-from app.spec.scope import without_own_settings
+from app.spec.scope import without_server_settings
 from app.telemetry.run_figures import RunFigures
 
 
@@ -53,7 +53,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     def here(cls, default_shell: str, encoding: str) -> Machine:
         """Give this machine as the process sees it; its shell unless the settings name one."""
         return cls(
-            environ=without_own_settings(os.environ),
+            environ=without_server_settings(os.environ),
             home=str(Path.home()),
             default_shell=(default_shell or os.environ.get("SHELL") or "/bin/sh",),
             encoding=encoding,

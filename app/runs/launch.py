@@ -37,7 +37,7 @@ from app.runs.recorder import RunRefusedError
 from app.runs.rerun import gone
 from app.runs.run import OwnedRun
 from app.runs.stored import DefinitionGoneError, StoredRun
-from app.spec.library import Library
+from app.spec.definition_cache import DefinitionCache
 from app.spec.load import NO_DOCUMENT, Loaded
 from app.spec.model import Definition
 from app.spec.problem import Problem
@@ -76,7 +76,7 @@ class _Text(msgspec.Struct, frozen=True):
 class Launcher:
     """What people and other parts may ask of runs."""
 
-    def __init__(self, database: Database, library: Library, ground: Ground, drivers: Drivers) -> None:
+    def __init__(self, database: Database, library: DefinitionCache, ground: Ground, drivers: Drivers) -> None:
         self._database = database
         self._library = library
         self._ground = ground

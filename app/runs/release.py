@@ -69,7 +69,7 @@ class Releases:
             queue=owned.queue,
             owner=identity.id,
             host=identity.place,
-            run={"params": shown.params, "params_text": params.show(shown.params)},
+            run={"params": shown.params, "params_text": params.format_pairs(shown.params)},
             inputs=input_row(owned, self._ground.sealer),
             first=runner.begin(await self._beginnings.history(owned), problem),
             carried=identity.kind == WORKER,

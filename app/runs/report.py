@@ -11,7 +11,7 @@ import msgspec
 from app.engine.state import NodeState, RunState
 from app.engine.status import NodeStatus, RunStatus
 from app.spec.model import Dag, Pair, Step
-from app.spec.params import show
+from app.spec.params import format_pairs
 
 Mask = Callable[[str], str]
 _LONGEST = 2_000
@@ -55,7 +55,7 @@ def render(subject: Subject, zone: tzinfo, mask: Mask = unmasked) -> str:
     state = subject.state
     facts = {
         "Run": subject.run_id,
-        "Params": show(subject.params) or "(none)",
+        "Params": format_pairs(subject.params) or "(none)",
         "Started": _time(state.started_at, zone),
         "Finished": _time(state.finished_at, zone),
         **({"Error": state.error} if state.error else {}),

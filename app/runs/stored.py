@@ -13,7 +13,7 @@ from app.engine.state import RunState
 from app.runs import concealment, rows
 from app.runs.run import Family, RunInputs
 from app.runs.sealing import Sealer
-from app.spec.library import Library
+from app.spec.definition_cache import DefinitionCache
 from app.spec.load import Loaded
 
 
@@ -41,7 +41,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(
-    connection: ReadConnection, library: Library, sealer: Sealer, key: int, number: int | None = None
+    connection: ReadConnection, library: DefinitionCache, sealer: Sealer, key: int, number: int | None = None
 ) -> StoredRun:
     """Read an attempt of a run, by default its newest; raises DefinitionGoneError, and SealError."""
     run = runs.get_whole(connection, key)
@@ -62,10 +62,10 @@ def load(
     )
 
 
-def read_definition(library: Library, run: Row, spec: str, base: str) -> Loaded:
+def read_definition(library: DefinitionCache, run: Row, spec: str, base: str) -> Loaded:
     """Read the definition of a run from its texts: of a sub-run the document that was called."""
     if run["root_id"] is not None:
-        return library.read_called(spec, run["dag_name"], base=base)
+        return library.get_called(spec, run["dag_name"], base=base)
     return library.read(spec, override=run["dag_name"], base=base)
 
 

@@ -40,7 +40,7 @@ from app.runs.secrets import unlock
 from app.runs.signal import QueueSignal
 from app.runs.sweep import Sweep, TakenOver
 from app.runs.workshop import Workshop
-from app.spec.library import Library
+from app.spec.definition_cache import DefinitionCache
 from app.spec.model import Dag
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,9 @@ _INSIDE_GRACE_SECONDS = 30.0
 class Supervisor:
     """Owner of all runners of this process."""
 
-    def __init__(self, database: Database, recorder: Recorder, sweep: Sweep, library: Library, ground: Ground) -> None:
+    def __init__(
+        self, database: Database, recorder: Recorder, sweep: Sweep, library: DefinitionCache, ground: Ground
+    ) -> None:
         self._database = database
         self._recorder = recorder
         self._sweep = sweep

@@ -29,7 +29,7 @@ from app.runs.run import OwnedRun, RunInputs, Spool
 from app.runs.runner import Runner
 from app.runs.spool import STDERR, STDOUT, Position
 from app.runs.takeover import Loss, loss_of, origin_of, spool_of
-from app.spec.library import Library
+from app.spec.definition_cache import DefinitionCache
 from app.spec.model import Dag
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 class Sweep:
     """Looks for runs without a living owner."""
 
-    def __init__(self, database: Database, library: Library, ground: Ground) -> None:
+    def __init__(self, database: Database, library: DefinitionCache, ground: Ground) -> None:
         self._database = database
         self._library = library
         self._me = ground.identity

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from app.definitions.settings import MOST_MADE_UP
-from app.spec.timing import KINDS, Entry, Timing
+from app.spec.schedule import KINDS, CronEntry, ParsedSchedule
 
 MINUTE = timedelta(minutes=1)
 _START = "start"
@@ -74,7 +74,7 @@ def stretch(last: datetime | None, mark: datetime | None, now: datetime) -> Stre
     return Stretch(after=after, until=minute, alive=last is not None)
 
 
-def due(timing: Timing, after: datetime, until: datetime, zone: ZoneInfo) -> list[Firing]:
+def due(timing: ParsedSchedule, after: datetime, until: datetime, zone: ZoneInfo) -> list[Firing]:
     """Give everything that is due in a stretch, in order; what several expressions name is due once."""
     found = [
         Firing(minute=minute, kind=kind)
@@ -88,20 +88,22 @@ def _order(firing: Firing) -> tuple[datetime, int]:
     return firing.minute, KINDS.index(firing.kind)
 
 
-def _minutes(entries: Sequence[Entry], after: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
+def _minutes(entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
     if until - after == MINUTE:
         return [until] if any(entry.is_at(until, zone) for entry in entries) else []
     return sorted({minute for entry in entries for minute in _walk(entry, after, until, zone)})
 
 
-def _walk(entry: Entry, after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+def _walk(entry: CronEntry, after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
     minute = entry.next(after, zone)
     while minute is not None and minute <= until:
         yield minute
         minute = entry.next(minute, zone)
 
 
-def newest(entries: Sequence[Entry], after: datetime, until: datetime, zone: ZoneInfo, most: int = 1) -> list[datetime]:
+def newest(
+    entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo, most: int = 1
+) -> list[datetime]:
     """Give the last minutes of a stretch at which expressions fire, at most so many, in order.
 
     It is searched from its end: a server may have been away for a year.
@@ -115,7 +117,7 @@ def newest(entries: Sequence[Entry], after: datetime, until: datetime, zone: Zon
         span *= 2
 
 
-def plan(timing: Timing, catchup: Catchup, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
+def plan(timing: ParsedSchedule, catchup: Catchup, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
     """Say what is to be done of what was due in a stretch, in order.
 
     In one minute it is all. Of a longer stretch a server that was alive does the last of each kind, late, and one that
@@ -131,17 +133,17 @@ def plan(timing: Timing, catchup: Catchup, passed: Stretch, zone: ZoneInfo) -> l
     return sorted([*others, *starts], key=_order)
 
 
-def _late(timing: Timing, kind: str, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
+def _late(timing: ParsedSchedule, kind: str, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
     begin = passed.after if passed.alive else passed.until - MINUTE
     return [Firing(minute=minute, kind=kind) for minute in newest(timing.entries(kind), begin, passed.until, zone)]
 
 
-def _missed(timing: Timing, catchup: Catchup, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
+def _missed(timing: ParsedSchedule, catchup: Catchup, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
     minutes = newest(timing.start, _begin(catchup.since, passed), passed.until - MINUTE, zone)
     return [Firing(minute=minute, kind=_START, missed=True) for minute in minutes]
 
 
-def _made_up(timing: Timing, catchup: Catchup, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
+def _made_up(timing: ParsedSchedule, catchup: Catchup, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
     begin = max(_begin(catchup.since, passed), passed.until - catchup.window - MINUTE)
     most = 1 if catchup.policy == "latest" else MOST_MADE_UP
     minutes = newest(timing.start, begin, passed.until, zone, most)
@@ -163,7 +165,7 @@ class Latest(msgspec.Struct, frozen=True, kw_only=True):
     started_for: datetime | None = None  # the minute of the start that began it, if a schedule did
 
 
-def why_not(timing: Timing, minute: datetime, latest: Latest | None, now: datetime, zone: ZoneInfo) -> str:
+def why_not(timing: ParsedSchedule, minute: datetime, latest: Latest | None, now: datetime, zone: ZoneInfo) -> str:
     """Say why a DAG must not be started for a minute; empty when it may (runtime 23.4)."""
     if latest is None:
         return ""
@@ -176,13 +178,13 @@ def why_not(timing: Timing, minute: datetime, latest: Latest | None, now: dateti
     return ""
 
 
-def _began_since(entries: Iterable[Entry], minute: datetime, latest: Latest, zone: ZoneInfo) -> bool:
+def _began_since(entries: Iterable[CronEntry], minute: datetime, latest: Latest, zone: ZoneInfo) -> bool:
     """Whether the newest run began between the time before and this one, and is not the former's own."""
     previous = [_previous(entry, minute, zone) for entry in entries if entry.is_at(minute, zone)]
     return all(before <= latest.began < minute and latest.started_for != before for before in previous)
 
 
-def _previous(entry: Entry, minute: datetime, zone: ZoneInfo) -> datetime:
+def _previous(entry: CronEntry, minute: datetime, zone: ZoneInfo) -> datetime:
     """Give the time before, as far away as the one after; a schedule that does not come again has had none."""
     following = entry.next(minute, zone)
     return minute if following is None else minute - (following - minute)

@@ -1,1 +1,1 @@
-"""The language: YAML text in, frozen structs out. No input or output happens here."""
+"""The DAG format: YAML text in, frozen structs out. No input or output."""

@@ -21,42 +21,41 @@ _PRECEDENCE = {sign: level for level, signs in enumerate(_LEVELS) for sign in si
 
 
 def evaluate(text: str, lookup: Lookup) -> int:
-    """Work out an expression; a name without a number counts as 0. ValueError when it is none, or divides by zero."""
+    """Evaluate an expression; a name without a number is 0. Raises ValueError for bad syntax and division by zero."""
     return _Expression(_tokens(text), lookup).value()
 
 
 def _tokens(text: str) -> list[str]:
-    tokens, place, text = [], 0, text.rstrip()
-    while place < len(text):
-        found = _TOKEN.match(text, place)
+    tokens, position, text = [], 0, text.rstrip()
+    while position < len(text):
+        found = _TOKEN.match(text, position)
         if found is None:
             raise ValueError(f"{text!r} is no arithmetic expression")
         tokens.append(found[0].strip())
-        place = found.end()
+        position = found.end()
     return tokens
 
 
 class _Expression:
-    """A reader of tokens that works out what it reads."""
+    """Recursive-descent evaluator over tokens."""
 
     def __init__(self, tokens: list[str], lookup: Lookup) -> None:
         self._tokens = tokens
-        self._place = 0
+        self._position = 0
         self._lookup = lookup
 
     def value(self) -> int:
-        """Work out the whole expression."""
         result = self._choice()
-        if self._place < len(self._tokens):
-            raise ValueError(f"{self._peek()!r} has no place here")
+        if self._position < len(self._tokens):
+            raise ValueError(f"{self._peek()!r} has no position here")
         return result
 
     def _peek(self) -> str:
-        return self._tokens[self._place] if self._place < len(self._tokens) else ""
+        return self._tokens[self._position] if self._position < len(self._tokens) else ""
 
     def _next(self) -> str:
-        self._place += 1
-        return self._tokens[self._place - 1] if self._place <= len(self._tokens) else ""
+        self._position += 1
+        return self._tokens[self._position - 1] if self._position <= len(self._tokens) else ""
 
     def _expect(self, sign: str) -> None:
         if self._next() != sign:
@@ -87,7 +86,7 @@ class _Expression:
             self._expect(")")
             return inside
         if word in _UNARY:
-            return _wrapped(_UNARY[word](self._operand()))
+            return _wrap(_UNARY[word](self._operand()))
         if word[:1].isdigit():
             return _number(word)
         if word[:1].isalpha() or word[:1] == "_":
@@ -96,22 +95,22 @@ class _Expression:
 
 
 def _number(text: str) -> int:
-    """Read a number, also hexadecimal or octal; any other text is 0."""
+    """Parse a number, also hexadecimal or octal; any other text is 0."""
     found = _NUMBER.fullmatch(text)
     if found is None:
         return 0
     sign, digits = found[1], found[2]
     base = 16 if digits[:2] in {"0x", "0X"} else 8 if digits[0] == "0" else 10
-    return _wrapped(int(sign + digits, base))
+    return _wrap(int(sign + digits, base))
 
 
-def _wrapped(value: int) -> int:
+def _wrap(value: int) -> int:
     half = 1 << (_BITS - 1)
     return (value + half) % (1 << _BITS) - half
 
 
 def _apply(sign: str, left: int, right: int) -> int:
-    return _wrapped(int(_BINARY[sign](left, right)))
+    return _wrap(int(_BINARY[sign](left, right)))
 
 
 def _divide(left: int, right: int) -> int:

@@ -1,4 +1,4 @@
-"""Whether a condition holds, and what to say when it does not (DAG format 3.8, 3.11)."""
+"""Evaluation of conditions, and their messages (DAG format 3.8, 3.11)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST_SHOWN = 1024
 
 
 def matches(value: str, expected: str) -> bool:
-    """Tell whether any line of a value equals the expected text, or holds the expression after ``re:``."""
+    """Whether any line of a value equals the expected text, or matches the expression after ``re:``."""
     lines = _lines(value)
     if not is_expression(expected):
         return expected in lines
@@ -20,25 +20,24 @@ def matches(value: str, expected: str) -> bool:
     return expression is not None and any(expression.search(line) for line in lines)
 
 
-def judge_value(condition: Condition, value: str, shown: str | None = None) -> str:
-    """Compare an evaluated condition with what it expects; the answer is empty when all is well.
+def check_value(condition: Condition, value: str, shown: str | None = None) -> str:
+    """Compare an evaluated condition with its expected value; return a message, empty if it is met.
 
-    ``shown`` is the value as people may see it, if that is another.
+    ``shown`` is the value for display, if that differs.
     """
     if matches(value, condition.expected) == condition.negate:
         return unmet_message(condition, value=value if shown is None else shown)
     return ""
 
 
-def judge_exit(condition: Condition, exit_code: int) -> str:
-    """Judge a condition that was run as a command; the answer is empty when all is well."""
+def check_exit(condition: Condition, exit_code: int) -> str:
+    """Check a condition that was run as a command; return a message, empty if it is met."""
     if (exit_code == 0) == condition.negate:
         return unmet_message(condition, exit_code=exit_code)
     return ""
 
 
 def unmet_message(condition: Condition, *, value: str = "", exit_code: int = 0) -> str:
-    """Say why a condition is not met."""
     if condition.expected:
         wanted = "anything but" if condition.negate else "expected"
         return f'condition not met: {wanted} "{condition.expected}", but the value is "{_shortened(value)}"'
@@ -47,14 +46,14 @@ def unmet_message(condition: Condition, *, value: str = "", exit_code: int = 0) 
     return f"condition not met: the command ended with exit status {exit_code}"
 
 
-def with_others(messages: Sequence[str]) -> tuple[str, ...]:
-    """Give each condition its message: those that hold are told when another one does not."""
+def all_messages(messages: Sequence[str]) -> tuple[str, ...]:
+    """Return the message of each condition: if one is unmet, the others say so too."""
     other = ANOTHER_UNMET if any(messages) else ""
     return tuple(message or other for message in messages)
 
 
 def output_matches(lines: Iterable[str], patterns: Sequence[str]) -> bool:
-    """Tell whether a line of output contains any of the patterns; an expression that is none finds nothing."""
+    """Whether a line of output contains any of the patterns; an invalid expression matches nothing."""
     texts = [pattern for pattern in patterns if not is_expression(pattern)]
     compiled = (compile_expression(pattern) for pattern in patterns if is_expression(pattern))
     expressions = [expression for expression in compiled if expression is not None]
@@ -65,7 +64,7 @@ def output_matches(lines: Iterable[str], patterns: Sequence[str]) -> bool:
 
 
 def _lines(value: str) -> list[str]:
-    """Cut a text into its lines; an empty text has one empty line."""
+    """Split a text into lines; an empty text has one empty line."""
     lines = [line.removesuffix("\r") for line in value.split("\n")]
     return lines[:-1] if len(lines) > 1 and not lines[-1] else lines
 

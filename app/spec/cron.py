@@ -1,6 +1,6 @@
-"""Five-field cron expressions and the next time one fires (DAG format 2.6, runtime 23.2).
+"""Five-field cron expressions and their next firing time (DAG format 2.6, runtime 23.2).
 
-An expression fires in every real minute whose wall-clock time matches it: a time that a clock change skips does not
+An expression fires in every real minute whose wall-clock time matches: a time skipped by a clock change does not
 fire, a time that occurs twice fires twice.
 """
 
@@ -35,17 +35,17 @@ _WEEKDAYS = {"SUN": 0, "MON": 1, "TUE": 2, "WED": 3, "THU": 4, "FRI": 5, "SAT": 
 
 
 class _Field(msgspec.Struct, frozen=True):
-    """What one of the five fields may hold."""
+    """The range of one of the five fields."""
 
     title: str
     lowest: int
     highest: int
     names: dict[str, int] = {}
-    beyond: str = ""  # what to write for the number after the highest, which others count in
+    beyond: str = ""  # what to write for the number after the highest, which other dialects allow
 
     @property
     def values(self) -> str:
-        """Say what a value may be."""
+        """Describe the allowed values."""
         names = list(self.names)
         return f"{self.lowest} to {self.highest}" + (f" or {names[0]} to {names[-1]}" if names else "")
 
@@ -60,7 +60,7 @@ _FIELDS = (
 
 
 class Cron(msgspec.Struct, frozen=True, kw_only=True):
-    """A parsed expression: the values each field allows, in order."""
+    """A parsed expression: the sorted values of each field."""
 
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
@@ -72,7 +72,7 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True):
     zone: ZoneInfo | None = None
 
     def allows_day(self, day: date) -> bool:
-        """Tell whether a day matches: either day field is enough when both are restricted."""
+        """Whether a day matches: either day field is enough if both are restricted."""
         if day.month not in self.months:
             return False
         on_day = day.day in self.days
@@ -83,7 +83,7 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(expression: str) -> Cron:
-    """Read an expression, with or without a zone prefix. ValueError says what is wrong with it."""
+    """Parse an expression, with or without a zone prefix. Raises ValueError with the reason."""
     zone, fields = _split_zone(expression.strip())
     if fields.startswith("@"):
         word = fields.split()[0]
@@ -108,25 +108,25 @@ def parse(expression: str) -> Cron:
 
 
 def next_after(cron: Cron, instant: datetime, default_zone: ZoneInfo) -> datetime | None:
-    """Find the first minute strictly after an aware instant, in UTC; None when five years hold none."""
+    """Return the first matching minute strictly after an aware instant, in UTC; None if five years hold none."""
     zone = cron.zone or default_zone
     start = instant.astimezone(UTC).replace(second=0, microsecond=0) + _MINUTE
     turn = _turn_back(start, zone)
     if turn is None:
         return _first_from(cron, start, zone)
-    # Around a clock set back the order of wall-clock times is not the order of events: first what comes before it.
+    # When the clock is set back wall-clock order is not time order: first the times before the change.
     fired = _first_from(cron, start, zone)
     return fired if fired and fired < turn else _first_from(cron, turn, zone)
 
 
 def fires_at(cron: Cron, minute: datetime, default_zone: ZoneInfo) -> bool:
-    """Tell whether an expression fires in the minute that begins at an aware instant."""
+    """Whether an expression fires in the minute that starts at an aware instant."""
     wall = minute.astimezone(cron.zone or default_zone)
     return wall.minute in cron.minutes and wall.hour in cron.hours and cron.allows_day(wall.date())
 
 
 def _first_from(cron: Cron, start: datetime, zone: ZoneInfo) -> datetime | None:
-    """Find the first firing from an instant on, in the order of wall-clock times."""
+    """Return the first firing from an instant on, in wall-clock order."""
     wall = _next_wall(cron, start.astimezone(zone).replace(tzinfo=None, fold=0))
     last_year = start.year + HORIZON_YEARS
     while wall is not None and wall.year <= last_year:
@@ -152,7 +152,7 @@ def _split_zone(text: str) -> tuple[ZoneInfo | None, str]:
 
 
 def _near_zone(name: str) -> str:
-    """Give the zone that ends as a name does, or an example of a zone."""
+    """Return a zone whose city has this name, or an example of a zone."""
     return _zones_by_city().get(name.lower(), "a name such as Asia/Tokyo")
 
 
@@ -209,7 +209,7 @@ def _is_unrestricted(text: str) -> bool:
 
 
 def _next_wall(cron: Cron, wall: datetime) -> datetime | None:
-    """Find the first wall-clock time at or after this one that matches, clock changes left aside."""
+    """Return the first matching wall-clock time at or after this one, ignoring clock changes."""
     if cron.allows_day(wall.date()):
         moment = _next_time(cron, wall.hour, wall.minute)
         if moment is not None:
@@ -219,13 +219,13 @@ def _next_wall(cron: Cron, wall: datetime) -> datetime | None:
 
 
 def _next_time(cron: Cron, hour: int, minute: int) -> time | None:
-    place = bisect_left(cron.hours, hour)
-    if place < len(cron.hours) and cron.hours[place] == hour:
+    position = bisect_left(cron.hours, hour)
+    if position < len(cron.hours) and cron.hours[position] == hour:
         rest = bisect_left(cron.minutes, minute)
         if rest < len(cron.minutes):
             return time(hour, cron.minutes[rest])
-        place += 1
-    return time(cron.hours[place], cron.minutes[0]) if place < len(cron.hours) else None
+        position += 1
+    return time(cron.hours[position], cron.minutes[0]) if position < len(cron.hours) else None
 
 
 def _next_day(cron: Cron, day: date) -> date | None:
@@ -250,7 +250,7 @@ def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
 
 
 def _turn_back(start: datetime, zone: ZoneInfo) -> datetime | None:
-    """Find the minute within the next day at which the clock is set back, if it is."""
+    """Return the minute within the next day at which the clock is set back, if any."""
     before, after = start, start + _DAY
     offset = _offset(before, zone)
     if _offset(after, zone) >= offset:

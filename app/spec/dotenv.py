@@ -1,4 +1,4 @@
-"""Reading the text of a dotenv file (DAG format 2.5)."""
+"""Parser of dotenv files (DAG format 2.5)."""
 
 from __future__ import annotations
 
@@ -21,47 +21,47 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def parse(text: str) -> tuple[Pair, ...]:
-    """Read ``KEY=value`` lines, or ``KEY: value``. ValueError names the line that cannot be read."""
+    """Parse ``KEY=value`` or ``KEY: value`` lines. Raises ValueError with the line that cannot be read."""
     known: dict[str, str] = {}
     pairs = []
     text = text.removeprefix("\ufeff")
-    place = _skipped(text, 0)
-    while place < len(text):
-        key = _KEY.match(text, place)
+    position = _skipped(text, 0)
+    while position < len(text):
+        key = _KEY.match(text, position)
         if key is None:
-            raise ValueError(f"line {_line(text, place)}: KEY=value is expected")
+            raise ValueError(f"line {_line(text, position)}: KEY=value is expected")
         try:
-            value, place = _value(text, key.end(), known)
+            value, position = _value(text, key.end(), known)
         except ExpansionError as error:
-            raise ValueError(f"line {_line(text, place)}: {error}") from error
+            raise ValueError(f"line {_line(text, position)}: {error}") from error
         known[key[1]] = value
         pairs.append(Pair(key[1], value))
-        place = _skipped(text, place)
+        position = _skipped(text, position)
     return tuple(pairs)
 
 
-def _skipped(text: str, place: int) -> int:
-    found = _SKIPPED.match(text, place)
-    return found.end() if found else place
+def _skipped(text: str, position: int) -> int:
+    found = _SKIPPED.match(text, position)
+    return found.end() if found else position
 
 
-def _value(text: str, place: int, known: Mapping[str, str]) -> tuple[str, int]:
-    """Read a value and the rest of its line: single quotes take it literally, double quotes know escapes."""
-    quote = text[place : place + 1]
+def _value(text: str, position: int, known: Mapping[str, str]) -> tuple[str, int]:
+    """Parse a value and the rest of its line: single quotes are literal, double quotes have escapes."""
+    quote = text[position : position + 1]
     if quote not in {"'", '"'}:
-        bare = _BARE.match(text, place)
+        bare = _BARE.match(text, position)
         written = bare[0] if bare else ""
-        return _replaced(_COMMENT.sub("", written).strip(), known, escapes={}), place + len(written)
-    found = (_SINGLE if quote == "'" else _DOUBLE).match(text, place)
+        return _replaced(_COMMENT.sub("", written).strip(), known, escapes={}), position + len(written)
+    found = (_SINGLE if quote == "'" else _DOUBLE).match(text, position)
     rest = _REST.match(text, found.end()) if found else None
     if found is None or rest is None:
-        raise ValueError(f"line {_line(text, place)}: the quoted value has no proper end")
+        raise ValueError(f"line {_line(text, position)}: the quoted value has no proper end")
     value = found[1] if quote == "'" else _replaced(found[1], known, escapes=_ESCAPES)
     return value, rest.end()
 
 
 def _replaced(text: str, known: Mapping[str, str], *, escapes: Mapping[str, str]) -> str:
-    """Put in the values of earlier keys; a backslash makes the dollar sign after it an ordinary one."""
+    """Substitute earlier keys; a backslash escapes the dollar sign after it."""
 
     def replacement(match: re.Match[str]) -> str:
         escaped: str | None = match[1]
@@ -74,5 +74,5 @@ def _replaced(text: str, known: Mapping[str, str], *, escapes: Mapping[str, str]
     return replace_each(_REFERENCE, text, replacement)
 
 
-def _line(text: str, place: int) -> int:
-    return text.count("\n", 0, place) + 1
+def _line(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1

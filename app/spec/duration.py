@@ -11,7 +11,7 @@ _LONGEST = 64
 
 
 def duration_seconds(text: str) -> float | None:
-    """Read a duration such as ``1m30s``; None when it is none."""
+    """Parse a duration such as ``1m30s``; None if it is invalid."""
     if len(text) > _LONGEST or not _DURATION.fullmatch(text):
         return None
     total: float = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))

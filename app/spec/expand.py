@@ -1,7 +1,7 @@
 """Evaluation of texts: references, commands in backticks, shell expansion (DAG format 5.3, 5.5, 5.7, 5.8).
 
-Nothing is run here. An evaluation is a generator that yields the text of each command it needs and is sent what the
-command printed; whoever drives it throws ``ExpansionError`` in when the command fails.
+Nothing is run here. An evaluation is a generator that yields the text of each command it needs and is sent the
+command's output; its caller throws ``ExpansionError`` into it if the command fails.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from app.spec.model import Pair
 from app.spec.problem import ExpansionError
 from app.spec.shellexpansion import expand_plain, expand_shell
-from app.spec.substitution import MAX_CHARACTERS, StepFacts, substitute, substitute_hugged
+from app.spec.substitution import MAX_CHARACTERS, StepFacts, substitute, substitute_quoted
 
 __all__ = [
     "ExpansionError",
@@ -51,11 +51,11 @@ def expand(
     environ: Mapping[str, str] = _NOTHING,
     home: str = "",
 ) -> Generator[str, str, str]:
-    """Evaluate a text; a later map sees what earlier ones put in. ``environ`` is the environment of the run."""
+    """Evaluate a text; later maps see the values of earlier ones. ``environ`` is the environment of the run."""
     if mode is Mode.PLAIN:
         return expand_plain(text, environ)
     if mode is not Mode.STRUCT:
-        text = substitute_hugged(text, maps, steps, environ)
+        text = substitute_quoted(text, maps, steps, environ)
     text = substitute(text, maps, steps, environ)
     if mode is not Mode.VARS:
         text = yield from _run_commands(text)
@@ -98,7 +98,7 @@ def evaluate_env(
     maps: Sequence[Mapping[str, str]] = (),
     steps: Mapping[str, StepFacts] = _NOTHING,
 ) -> Generator[str, str, tuple[Pair, ...]]:
-    """Evaluate the ``env`` of a DAG or container; each entry sees those before it and the ones given as ``earlier``."""
+    """Evaluate the ``env`` of a DAG or container; each entry sees those before it and those in ``earlier``."""
     known = dict(earlier)
     evaluated = []
     size = 0
@@ -122,7 +122,7 @@ def evaluate_step_env(
     environ: Mapping[str, str] = _NOTHING,
     home: str = "",
 ) -> Generator[str, str, tuple[Pair, ...]]:
-    """Evaluate the ``env`` of a step; entries do not see each other, and one that fails is left out."""
+    """Evaluate the ``env`` of a step; entries do not see each other, and a failing one is left out."""
     evaluated = []
     for pair in pairs:
         try:
@@ -134,7 +134,7 @@ def evaluate_step_env(
 
 
 def run_without_commands(evaluation: Generator[str, str, T]) -> T:
-    """Drive an evaluation that must not run anything; ExpansionError when it asks to."""
+    """Complete an evaluation that must not run commands; raises ExpansionError if it needs one."""
     try:
         command = next(evaluation)
     except StopIteration as end:
@@ -145,12 +145,12 @@ def run_without_commands(evaluation: Generator[str, str, T]) -> T:
 
 
 def _run_commands(text: str) -> Generator[str, str, str]:
-    """Put the output of each command in its place; what a command prints is not looked at again."""
+    """Substitute the output of each command; output is not evaluated again."""
     pieces: list[str] = []
-    place = 0
-    while (opening := _BACKTICK.search(text, place)) and (closing := _BACKTICK.search(text, opening.end())):
+    position = 0
+    while (opening := _BACKTICK.search(text, position)) and (closing := _BACKTICK.search(text, opening.end())):
         command = text[opening.end() : closing.start()]
         output = (yield command).strip() if command else "``"
-        pieces += (text[place : opening.start()], output)
-        place = closing.end()
-    return "".join((*pieces, text[place:])) if pieces else text
+        pieces += (text[position : opening.start()], output)
+        position = closing.end()
+    return "".join((*pieces, text[position:])) if pieces else text

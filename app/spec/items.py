@@ -1,4 +1,4 @@
-"""The items of a parallel call: a text cut into them, and maps made texts (runtime 20.8)."""
+"""Items of a parallel call: splitting of a text, and maps as text (runtime 20.8)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SEPARATORS = "\t|;,"
 
 
 def map_text(pairs: Iterable[Pair]) -> str:
-    """Write a map item: JSON with sorted keys and no blanks, every value as text."""
+    """Render a map item: JSON with sorted keys and no blanks, every value as text."""
     return _compact({pair.name: pair.value for pair in sorted(pairs, key=lambda pair: pair.name)})
 
 
 def split(text: str) -> list[str]:
-    """Cut the value of a variable into items."""
+    """Split the value of a variable into items."""
     listed = _from_json(text.strip())
     if listed is not None:
         return listed

@@ -1,4 +1,4 @@
-"""From a text to a definition: all documents, their names, and what the base configuration adds."""
+"""Loading a definition: all documents of a text, their names, and the base configuration."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 import msgspec
 
-from app.spec.base import merge
+from app.spec.base_config import merge
 from app.spec.build.field import Report
 from app.spec.build.root import read_document, read_metadata
-from app.spec.check import name_fault
+from app.spec.check import name_error
 from app.spec.model import Dag, Definition
-from app.spec.problem import MAX_PROBLEMS, Problem, SpecError, shorten, show
-from app.spec.text import Node, read_text
+from app.spec.problem import MAX_PROBLEMS, Problem, SpecError, quoted, shorten
+from app.spec.yaml_reader import YamlNode, read_text
 
 BASE = "base configuration"
 NO_DOCUMENT = "there is no definition in this text; write at least steps"
 
-_Read = Callable[[Node, Report], dict[str, Any]]
+_Read = Callable[[YamlNode, Report], dict[str, Any]]
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What a text says, as far as it could be read, and everything that is wrong with it, in file order."""
+    """A definition, as far as it could be read, with all its problems in file order."""
 
     definition: Definition
     problems: tuple[Problem, ...] = ()
@@ -30,11 +30,11 @@ class Loaded(msgspec.Struct, frozen=True):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What works, but should be changed."""
+        """What is valid, but should be changed."""
         return self.definition.warnings
 
     def require(self) -> Definition:
-        """Give the definition; raises SpecError when anything is wrong with it."""
+        """Return the definition; raises SpecError if it has problems."""
         if self.problems:
             raise SpecError(self.problems)
         return self.definition
@@ -49,12 +49,11 @@ def load(
     base_handlers: bool = True,
     metadata_only: bool = False,
 ) -> Loaded:
-    """Read a definition, whatever is wrong with it.
+    """Read a definition and all its problems.
 
     ``name`` fills a missing name of the first document, ``override`` replaces it (DAG format 1.1). ``base`` is the
-    text of the base configuration (1.10), whose handlers a sub-DAG's run goes without. ``metadata_only`` reads what
-    a list shows (1.6). A text without any document loads as an empty DAG, marked ``empty``: it is valid, but nothing
-    that could be run (1.7).
+    text of the base configuration (1.10), whose handlers are left out for a sub-run. ``metadata_only`` reads the fields
+    of a list (1.6). A text without any document loads as an empty DAG, marked ``empty``: valid, but not runnable (1.7).
     """
     read = read_metadata if metadata_only else read_document
     base_fields, base_problems = _read_base(base, read)
@@ -81,33 +80,33 @@ def _read_base(text: str, read: _Read) -> tuple[dict[str, Any], list[Problem]]:
 
 
 class _Loading:
-    """The documents of one text, one after the other."""
+    """Loads the documents of one text in order."""
 
     def __init__(self, read: _Read, base: dict[str, Any], *, base_handlers: bool) -> None:
         self._read = read
         self._base = base
         self._base_handlers = base_handlers
-        self._report: Report | None = None  # of the document before
+        self._report: Report | None = None  # of the previous document
         self._names: set[str] = set()
         self.dags: list[Dag] = []
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 
-    def first(self, number: int, node: Node | None, *, name: str, override: str) -> None:
-        """Read the main document; behind a skipped one it counts as a later document, which names itself (1.5)."""
+    def first(self, number: int, node: YamlNode | None, *, name: str, override: str) -> None:
+        """Read the main document; after a skipped one it needs a name like a later document (1.5)."""
         report = Report()
         fields = self._read(node, report) if node else {}
-        said = fields.get("name", "")
-        chosen = override or said or (name if number == 1 else "")
-        fault = name_fault(chosen) if chosen != said else ""
+        parsed = fields.get("name", "")
+        chosen = override or parsed or (name if number == 1 else "")
+        fault = name_error(chosen) if chosen != parsed else ""
         if fault:
             report.add("name", fault)
         if node and number > 1 and not chosen:
             _refuse_unnamed(node, number, report)
         self._add(fields, chosen, report, handlers=self._base_handlers)
 
-    def later(self, number: int, node: Node) -> None:
-        """Read a local sub-DAG, which needs a name of its own; without one it is of no use."""
+    def later(self, number: int, node: YamlNode) -> None:
+        """Read a local sub-DAG, which needs a unique name; one without a name is dropped."""
         report = Report(_label(node) or f"document {number}", self._report)
         fields = self._read(node, report)
         name = fields.get("name") or self._base.get("name", "")
@@ -116,7 +115,7 @@ class _Loading:
             _refuse_unnamed(node, number, report)
         known = name in self._names
         if name and known:
-            message = f"the name {show(name)} belongs to another document; give it a name of its own"
+            message = f"the name {quoted(name)} belongs to another document; give it a name of its own"
             report.add("name", message, (node.line, node.column))
         self._names.add(name)
         self._add(fields, name, report, handlers=False, keep=bool(name) and not known)
@@ -129,12 +128,12 @@ class _Loading:
         self.warnings += report.warnings
 
 
-def _refuse_unnamed(node: Node, number: int, report: Report) -> None:
+def _refuse_unnamed(node: YamlNode, number: int, report: Report) -> None:
     report.add("name", f"document {number} needs a name, by which it can be called", (node.line, node.column))
 
 
-def _label(node: Node) -> str:
-    """Give the name of a document for messages, before it is read."""
+def _label(node: YamlNode) -> str:
+    """Return the name of a document for messages, before it is read."""
     entries = node.value.items() if isinstance(node.value, dict) else ()
     names = (entry.value for key, entry in entries if key.lower() == "name")
     return next((shorten(name.strip()) for name in names if isinstance(name, str)), "")

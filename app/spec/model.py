@@ -1,4 +1,4 @@
-"""The frozen structs a definition becomes. Texts are raw: nothing here is expanded or evaluated.
+"""The frozen structs of a definition. Texts are raw: nothing here is expanded or evaluated.
 
 Field meanings follow sections 2 and 3 of the DAG format; durations are whole seconds.
 """
@@ -18,18 +18,18 @@ DEFAULT_MAX_CONCURRENT = 10
 
 
 class _Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of every struct of the model."""
+    pass
 
 
 class Pair(msgspec.Struct, frozen=True, array_like=True):
-    """A named text: one environment variable or one parameter."""
+    """One environment variable or one parameter."""
 
     name: str
     value: str
 
 
 class Condition(_Frozen, frozen=True, kw_only=True):
-    """One precondition (DAG format 3.11); without ``expected`` the text is a command."""
+    """A precondition (DAG format 3.11); without ``expected`` the text is a command."""
 
     condition: str
     expected: str = ""
@@ -37,7 +37,7 @@ class Condition(_Frozen, frozen=True, kw_only=True):
 
 
 class ContinueOn(_Frozen, frozen=True, kw_only=True):
-    """Which ends of a step its dependents tolerate (DAG format 3.8)."""
+    """The results of a step that its dependents tolerate (DAG format 3.8)."""
 
     failure: bool = False
     skipped: bool = False
@@ -69,21 +69,21 @@ class Repeat(_Frozen, frozen=True, kw_only=True):
 
 
 class Executor(_Frozen, frozen=True, kw_only=True):
-    """How a step is carried out; an empty type is the command executor."""
+    """The executor of a step; an empty type is the command executor."""
 
     type: str = ""
     config: dict[str, Any] = {}
 
 
 class Call(_Frozen, frozen=True, kw_only=True):
-    """The DAG a step calls, and the parameter text it passes."""
+    """The DAG that a step calls, with its parameter text."""
 
     name: str
     params: str = ""
 
 
 class Parallel(_Frozen, frozen=True, kw_only=True):
-    """Items of a parallel call; a map item is kept as its (key, text) pairs."""
+    """Items of a parallel call; a map item is stored as its (key, text) pairs."""
 
     variable: str = ""
     items: tuple[str | tuple[Pair, ...], ...] = ()
@@ -91,9 +91,9 @@ class Parallel(_Frozen, frozen=True, kw_only=True):
 
 
 class Container(_Frozen, frozen=True, kw_only=True):
-    """The container that the steps of a run, or one step, work in (DAG format 2.13; 1.30, 3).
+    """The container of a run's steps or of one step (DAG format 2.13; 1.30, 3).
 
-    Either ``exec`` names one that runs already, or ``image`` what it is made from; the other is empty.
+    Either ``exec`` names a running one, or ``image`` the image of a new one; the other is empty.
     """
 
     exec: str = ""
@@ -116,13 +116,11 @@ class Container(_Frozen, frozen=True, kw_only=True):
 
 
 class Step(_Frozen, frozen=True, kw_only=True):
-    """One step or handler."""
-
     name: str
     id: str = ""
     description: str = ""
     # What to run (DAG format 3.4): the line as written, its split, and the script.
-    # command_list tells a list, whose items are evaluated one by one, from a line.
+    # command_list marks a list, whose items are evaluated one by one.
     command_line: str = ""
     command: str = ""
     args: tuple[str, ...] = ()
@@ -152,8 +150,6 @@ class Step(_Frozen, frozen=True, kw_only=True):
 
 
 class Handlers(_Frozen, frozen=True, kw_only=True):
-    """The life-cycle handlers that a DAG defines."""
-
     init: Step | None = None
     success: Step | None = None
     failure: Step | None = None
@@ -162,8 +158,6 @@ class Handlers(_Frozen, frozen=True, kw_only=True):
 
 
 class Smtp(_Frozen, frozen=True, kw_only=True):
-    """The mail server."""
-
     host: str = ""
     port: str = ""
     username: str = ""
@@ -180,14 +174,12 @@ class Mail(_Frozen, frozen=True, kw_only=True):
 
 
 class MailOn(_Frozen, frozen=True, kw_only=True):
-    """When to notify."""
-
     failure: bool = False
     success: bool = False
 
 
 class Ssh(_Frozen, frozen=True, kw_only=True):
-    """The remote host a run's steps work on (DAG format 2.14)."""
+    """The remote host of a run's steps (DAG format 2.14)."""
 
     user: str = ""
     host: str = ""
@@ -226,7 +218,7 @@ class RunConfig(_Frozen, frozen=True, kw_only=True):
 
 
 class Schedule(_Frozen, frozen=True, kw_only=True):
-    """Cron expressions as written, for starting, stopping and restarting."""
+    """Unparsed cron expressions for start, stop and restart."""
 
     start: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
@@ -234,7 +226,7 @@ class Schedule(_Frozen, frozen=True, kw_only=True):
 
 
 class Dag(_Frozen, frozen=True, kw_only=True):
-    """One document of a definition. ``None`` marks what the document does not say and a default fills later."""
+    """One document of a definition. ``None`` marks a missing field whose default is applied later."""
 
     name: str = ""
     group: str = ""
@@ -283,6 +275,6 @@ class Definition(_Frozen, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
     def called(self, name: str) -> Definition | None:
-        """Return the local DAG of this name as a definition of its own, which can call its neighbours."""
+        """Return the local DAG of this name as a definition, which can call the other local DAGs."""
         found = next((dag for dag in self.local_dags if dag.name == name), None)
         return None if found is None else Definition(dag=found, local_dags=self.local_dags)

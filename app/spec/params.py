@@ -1,4 +1,4 @@
-"""Parameters as text, and what becomes of them when a run starts (DAG format 2.9, 7.3)."""
+"""Parameters as text, and their evaluation when a run starts (DAG format 2.9, 7.3)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from app.spec.expand import Mode, expand
 from app.spec.model import Pair
 from app.spec.problem import ExpansionError
+from app.spec.rendering import parse_json, quote_text, render_json
 from app.spec.schema import validate
 from app.spec.substitution import MAX_CHARACTERS
-from app.spec.values import parse_json, quote_text, render_json
 
-__all__ = ["describe", "evaluate", "merge", "quote", "show", "tokenise", "validate"]
+__all__ = ["describe", "evaluate", "format_pairs", "merge", "quote", "tokenise", "validate"]
 
 _BLANK = " \t\n\f\r"
 _NAME_STOP = re.compile(rf"[{_BLANK}=]")
@@ -22,14 +22,14 @@ _BARE = re.compile(rf'[^{_BLANK}"]+')
 
 
 def tokenise(text: str, *, start: int = 1) -> tuple[Pair, ...]:
-    """Read a parameter text, JSON or words; entries without a name get their position, counted from ``start``."""
+    """Parse a parameter text, JSON or words; entries without a name get their position, counted from ``start``."""
     from_json = _json_entries(text.strip())
     entries = _scan(text) if from_json is None else from_json
     return tuple(Pair(name or str(number), value) for number, (name, value) in enumerate(entries, start))
 
 
 def quote(pairs: Iterable[Pair], *, positions: bool) -> str:
-    """Write pairs as a text that ``tokenise`` reads; without ``positions`` positional values stay unnamed."""
+    """Format pairs as a text that ``tokenise`` reads; without ``positions`` positional values stay unnamed."""
     return " ".join(
         quote_text(pair.value)
         if pair.name == str(number) and not positions
@@ -38,24 +38,24 @@ def quote(pairs: Iterable[Pair], *, positions: bool) -> str:
     )
 
 
-def show(pairs: Iterable[Pair]) -> str:
-    """Write pairs as the status of a run shows them, without quotes."""
+def format_pairs(pairs: Iterable[Pair]) -> str:
+    """Format pairs for the status of a run, without quotes."""
     return " ".join(describe(pairs))
 
 
 def describe(pairs: Iterable[Pair]) -> tuple[str, ...]:
-    """List pairs as ``NAME=value``."""
+    """Format pairs as ``NAME=value``."""
     return tuple(f"{pair.name}={pair.value}" for pair in pairs)
 
 
 def merge(defaults: Sequence[Pair], overrides: Iterable[Pair]) -> tuple[Pair, ...]:
-    """Lay overrides over defaults: one of the same name is replaced, any other is appended."""
+    """Merge overrides into defaults: a pair of the same name is replaced, any other is appended."""
     merged = list(defaults)
     for override in overrides:
-        places = [place for place, pair in enumerate(merged) if pair.name == override.name]
-        for place in places:
-            merged[place] = override
-        if not places:
+        positions = [position for position, pair in enumerate(merged) if pair.name == override.name]
+        for position in positions:
+            merged[position] = override
+        if not positions:
             merged.append(override)
     return tuple(merged)
 
@@ -66,7 +66,7 @@ def evaluate(
     environ: Mapping[str, str],
     home: str,
 ) -> Generator[str, str, tuple[Pair, ...]]:
-    """Evaluate the defaults in order, then the caller's text on its own, and lay the second over the first."""
+    """Evaluate the defaults in order, then the caller's text on its own, and merge them."""
     evaluated = yield from _evaluate_in_order(defaults, environ, home)
     overrides = yield from _evaluate_in_order(tokenise(override), environ, home)
     return merge(evaluated, overrides)
@@ -91,7 +91,7 @@ def _evaluate_in_order(
 
 
 def _json_entries(text: str) -> list[tuple[str, str]] | None:
-    """Read an object's members, or an array's elements; None when the text is no such JSON."""
+    """Parse an object's members, or an array's elements; None if the text is no such JSON."""
     if not text.startswith(("{", "[")):
         return None
     try:
@@ -108,27 +108,27 @@ def _json_element(element: object) -> list[tuple[str, str]]:
 
 
 def _scan(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (name, value) for each token; what no form matches is dropped."""
-    place = 0
-    name_end = -1  # where the run that may be a name stops; found once per run, so that a scan stays linear
-    while place < len(text):
-        if name_end < place:
-            stop = _NAME_STOP.search(text, place)
+    """Yield (name, value) for each token; characters that match no form are dropped."""
+    position = 0
+    name_end = -1  # end of the characters that may be a name; searched once, so that a scan stays linear
+    while position < len(text):
+        if name_end < position:
+            stop = _NAME_STOP.search(text, position)
             name_end = stop.start() if stop else len(text)
-        name = text[place:name_end] if text[name_end : name_end + 1] == "=" else ""
+        name = text[position:name_end] if text[name_end : name_end + 1] == "=" else ""
         found = (name and _value_at(text, name_end + 1)) or None
         if found is None:
-            name, found = "", _value_at(text, place)
+            name, found = "", _value_at(text, position)
         if found is None:
-            place += 1
+            position += 1
             continue
-        value, place = found
+        value, position = found
         yield name, value
 
 
-def _value_at(text: str, place: int) -> tuple[str, int] | None:
-    """Match one of the three value forms, in their order, and tell where it ends."""
-    if found := _QUOTED.match(text, place):
+def _value_at(text: str, position: int) -> tuple[str, int] | None:
+    """Match one of the three value forms, in their order; return the value and its end."""
+    if found := _QUOTED.match(text, position):
         return found[0].strip('"').replace('\\"', '"'), found.end()
-    found = _BACKTICKED.match(text, place) or _BARE.match(text, place)
+    found = _BACKTICKED.match(text, position) or _BARE.match(text, position)
     return (found[0], found.end()) if found else None

@@ -27,13 +27,12 @@ _SETS = {
 
 
 def is_expression(text: str) -> bool:
-    """Tell whether a text is marked as a regular expression."""
     return text.startswith(PREFIX)
 
 
 @lru_cache(maxsize=256)
 def compile_expression(text: str) -> re.Pattern[str] | None:
-    """Compile what follows ``re:``; None when it is no regular expression."""
+    """Compile the expression after ``re:``; None if it is invalid."""
     try:
         return re.compile(_PIECE.sub(_as_python, text.removeprefix(PREFIX)), re.ASCII)
     except (re.error, OverflowError, RecursionError):
@@ -41,7 +40,7 @@ def compile_expression(text: str) -> re.Pattern[str] | None:
 
 
 def _as_python(piece: re.Match[str]) -> str:
-    """Say in Python what the RE2 dialect says otherwise: the end of the text, and named sets of characters."""
+    """Translate RE2 syntax to Python: the end of the text, and named character classes."""
     if piece[0] == r"\z":
         return r"\Z"
     if piece[0].startswith("["):
@@ -52,5 +51,5 @@ def _as_python(piece: re.Match[str]) -> str:
 def _as_set(piece: re.Match[str]) -> str:
     if piece[1]:
         return _SETS.get(piece[1], piece[0])
-    # Python warns that these may one day mean something inside a set.
+    # Python warns that these may get a meaning inside a set.
     return piece[0] if piece[0].startswith("\\") else f"\\{piece[0]}"

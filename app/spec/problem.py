@@ -1,4 +1,4 @@
-"""What is wrong with a definition, said so that its author can mend it."""
+"""Problems of a definition, worded so that its author can fix them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 import msgspec
 
-from app.spec.values import quote_text
+from app.spec.rendering import quote_text
 
 MAX_PROBLEMS = 1_000
 LONGEST_SHOWN = 60
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One fault: the field it sits in, its line (from 1, 0 when unknown) and the fix in words."""
+    """One problem: the field, its line (from 1, 0 if unknown) and the fix in words."""
 
     path: str
     message: str
@@ -28,7 +28,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class SpecError(Exception):
-    """A definition cannot be used; carries every problem that was found."""
+    """An invalid definition, with all its problems."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -36,14 +36,14 @@ class SpecError(Exception):
 
 
 class ExpansionError(Exception):
-    """A text cannot be evaluated: a command in it failed, or the result would grow beyond measure."""
+    """A text cannot be evaluated: a command in it failed, or the result is too large."""
 
 
-def show(text: str) -> str:
+def quoted(text: str) -> str:
     """Quote a text from a document for a message."""
     return quote_text(shorten(text))
 
 
 def shorten(text: str) -> str:
-    """Cut a text to what a message can hold."""
+    """Shorten a text for a message."""
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"

@@ -1,4 +1,4 @@
-"""Which steps lie before a step, and whose outputs it therefore sees (DAG format 5.4)."""
+"""Which outputs a step sees: those of the steps upstream (DAG format 5.4)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from app.spec.model import Step
 
 
 def visible_outputs(steps: Sequence[Step], index: int) -> tuple[int, ...]:
-    """List the steps with an output that a step depends on, directly or not: the nearest first."""
-    places = {step.name: place for place, step in enumerate(steps)}
+    """List the steps with an output that a step depends on, directly or not, nearest first."""
+    positions = {step.name: position for position, step in enumerate(steps)}
     seen = {index}
     found = []
     waiting = deque([index])
     while waiting:
         for name in steps[waiting.popleft()].depends:
-            place = places.get(name)
-            if place is None or place in seen:
+            position = positions.get(name)
+            if position is None or position in seen:
                 continue
-            seen.add(place)
-            waiting.append(place)
-            if steps[place].output:
-                found.append(place)
+            seen.add(position)
+            waiting.append(position)
+            if steps[position].output:
+                found.append(position)
     return tuple(found)

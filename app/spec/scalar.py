@@ -1,11 +1,11 @@
-"""What a scalar of a YAML text stands for: YAML 1.2 core with some older numbers (DAG format 1.2)."""
+"""Values of YAML scalars: YAML 1.2 core with some older number notations (DAG format 1.2)."""
 
 from __future__ import annotations
 
 import math
 import re
 
-from app.spec.problem import show
+from app.spec.problem import quoted
 
 Scalar = None | bool | int | float | str
 
@@ -28,13 +28,13 @@ _INTEGERS = (
     (re.compile(r"[-+]?0[0-7_]+"), "", 8),
     (re.compile(r"[-+]?(?:0|[1-9][0-9_]*)"), "", 10),
 )
-# Enough for 64 binary digits and a sign; int() of an endless row of digits would be slow, or refused.
+# Enough for 64 binary digits and a sign; int() of thousands of digits is slow, or refused.
 _LONGEST_INTEGER = 80
 _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?")
 
 
 def resolve_plain(text: str) -> Scalar:
-    """Give the value of an unquoted scalar without a tag."""
+    """Resolve an unquoted scalar without a tag."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _NUMBER_STARTS:
@@ -46,7 +46,7 @@ def resolve_plain(text: str) -> Scalar:
 
 
 def resolve_tagged(tag: str, text: str) -> Scalar:
-    """Give the value of a scalar with an explicit tag; raise ValueError with the reason when there is none."""
+    """Resolve a scalar with an explicit tag; raises ValueError with the reason if it does not fit."""
     kind = tag.removeprefix(TAG_PREFIX)
     if kind in ("!", "str", "timestamp"):
         return text
@@ -55,14 +55,14 @@ def resolve_tagged(tag: str, text: str) -> Scalar:
         return float(value)
     wanted = {"int": int, "float": float, "bool": bool, "null": type(None)}.get(kind)
     if wanted is None:
-        raise ValueError(f"the tag {show(tag)} is not known here; leave it out")
+        raise ValueError(f"the tag {quoted(tag)} is not known here; leave it out")
     if type(value) is not wanted:
-        raise ValueError(f"{show(text)} does not fit its tag !!{kind}")
+        raise ValueError(f"{quoted(text)} does not fit its tag !!{kind}")
     return value
 
 
 def _read_integer(text: str) -> int | None:
-    """Read one of the integer notations; too large a number stays text, as in the format."""
+    """Parse one of the integer notations; too large a number stays text, as in the format."""
     for pattern, mark, base in _INTEGERS:
         if pattern.fullmatch(text):
             digits = text.replace("_", "").replace(mark, "", 1)

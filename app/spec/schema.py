@@ -1,4 +1,4 @@
-"""Parameters that a JSON Schema describes (DAG format 2.9): their check, and the defaults it brings."""
+"""Validation of parameters against a JSON Schema, and its defaults (DAG format 2.9)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from referencing.exceptions import Unresolvable
 
 from app.spec.model import Pair
 from app.spec.problem import Problem, SpecError
-from app.spec.values import parse_json, render_json
+from app.spec.rendering import parse_json, render_json
 
 _PATH = "params"
 
 
 def validate(pairs: Iterable[Pair], schema: dict[str, Any]) -> tuple[Pair, ...]:
-    """Check parameters against a schema of draft 2020-12 and fill in its defaults after them.
+    """Validate parameters against a schema of draft 2020-12 and append its defaults.
 
-    SpecError names every parameter at fault. References to other documents are not followed.
+    Raises SpecError with every invalid parameter. References to other documents are not followed.
     """
     validator = _validator(schema)
     texts = {pair.name: pair.value for pair in pairs}
@@ -57,7 +57,7 @@ def _properties(schema: object) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _typed(validator: Draft202012Validator, name: str, text: str) -> Any:
-    """Read a text as JSON where it is; a text that only fits as text (a postal code, say) stays one."""
+    """Parse a text as JSON if it is; a text that only validates as text (a postal code, say) stays one."""
     try:
         value = parse_json(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The variables that a step sees: which map answers first, and the environment of its process (DAG format 5.4)."""
+"""The variables of a step: their order of precedence, and the environment of its process (DAG format 5.4)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OWN_PREFIX = "DAGBOOK_"
 
 
 class StepScope(msgspec.Struct, frozen=True, kw_only=True):
-    """The sources of variables around one step or handler. ``os_environ`` is that of the server."""
+    """The sources of variables of one step or handler. ``os_environ`` is that of the server."""
 
     extra: Mapping[str, str] = {}  # ITEM of a parallel call
     run_vars: Mapping[str, str] = {}  # DAG_RUN_STEP_NAME, PWD, in handlers DAG_RUN_STATUS
@@ -35,7 +35,7 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
     os_environ: Mapping[str, str] = {}
 
     def maps(self, mode: Mode) -> tuple[Mapping[str, str], ...]:
-        """Give the maps that text replacement applies, one after the other."""
+        """Return the maps for text replacement, in order."""
         if mode is Mode.PLAIN:
             return ()
         if mode is Mode.STRUCT:
@@ -44,7 +44,6 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
         return own if mode is not Mode.FULL else (*own, self.secrets, self._dag_variables())
 
     def process_environment(self) -> dict[str, str]:
-        """Give the environment of the process of the step."""
         return {
             **filter_environment(self.os_environ),
             **self._dag_variables(),
@@ -54,8 +53,8 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def run_environment(self) -> dict[str, str]:
-        """Give the environment of the run itself: what conditions and backticks run with, and where texts end up."""
-        return {**without_own_settings(self.os_environ), **self.dag_env, **self.dotenv}
+        """Return the environment of the run itself: that of conditions and backticks, and the last source of texts."""
+        return {**without_server_settings(self.os_environ), **self.dag_env, **self.dotenv}
 
     def _step_variables(self) -> dict[str, str]:
         return {**self.outputs, **self.params, **self.log_files, **self.step_env}
@@ -65,11 +64,11 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def filter_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Keep what the process of a step may inherit from the server; credentials of the server never pass."""
+    """Return what the process of a step inherits from the server; credentials of the server never pass."""
     return {name: value for name, value in environ.items() if _may_pass(name)}
 
 
-def without_own_settings(environ: Mapping[str, str]) -> dict[str, str]:
+def without_server_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Leave out the settings of the server, among them its keys and the address of its database."""
     return {name: value for name, value in environ.items() if not name.startswith(_OWN_PREFIX)}
 

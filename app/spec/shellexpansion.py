@@ -1,4 +1,4 @@
-"""What a shell does with ``$`` in a here-document, without running anything (DAG format 5.5 step 4)."""
+"""Expansion of ``$`` as in a shell here-document, without running anything (DAG format 5.5 step 4)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ESCAPED_IN_QUOTES = frozenset('$`"\\')
 
 
 class _Piece(msgspec.Struct, frozen=True):
-    """Part of an operand; what is literal has no special meaning in a pattern."""
+    """Part of an operand; a literal one has no special meaning in a pattern."""
 
     text: str
     literal: bool = False
@@ -33,7 +33,7 @@ class _Piece(msgspec.Struct, frozen=True):
 def expand_shell(text: str, maps: Sequence[Mapping[str, str]], environ: Mapping[str, str], home: str) -> str:
     """Expand ``$NAME``, ``${NAME:-default}``, ``$((1 + 2))`` and a leading ``~``; unset names are empty.
 
-    A text with ``$(...)``, or that no shell could read, gets the plain rule instead.
+    A text with ``$(...)``, or with invalid shell syntax, is expanded by ``expand_plain`` instead.
     """
     if "$" not in text and "`" not in text and "\\\n" not in text:
         return _at_home(text, home)
@@ -48,7 +48,7 @@ def expand_shell(text: str, maps: Sequence[Mapping[str, str]], environ: Mapping[
 
 
 def expand_plain(text: str, environ: Mapping[str, str]) -> str:
-    """Replace ``$NAME`` and ``${NAME}`` from the environment alone; whatever is unknown is empty."""
+    """Replace ``$NAME`` and ``${NAME}`` from the environment alone; unknown names are empty."""
     return replace_each(_PLAIN, text, lambda match: environ.get(match[1] or match[3] or match[4] or "", ""))
 
 
@@ -57,7 +57,7 @@ def _at_home(text: str, home: str) -> str:
 
 
 class _Reader:
-    """Reads a text once, from left to right. ValueError: no shell would take it without running a command."""
+    """Expands a text in one pass. Raises ValueError for invalid syntax and for commands."""
 
     def __init__(self, text: str, look_up: Lookup, home: str) -> None:
         self._text = text
@@ -101,7 +101,7 @@ class _Reader:
         self._place += len(text)
 
     def _reference(self) -> str:
-        """Expand what a dollar sign begins."""
+        """Expand the reference after a dollar sign."""
         self._skip("$")
         if self._peek("(("):
             return self._arithmetic()
@@ -149,7 +149,7 @@ class _Reader:
         return self._take(len(found[0]))
 
     def _operated(self, sign: str, known: str | None) -> str:
-        """Apply one operator of ``${NAME...}`` to the value, and pass the closing brace."""
+        """Apply one operator of ``${NAME...}`` to the value, and skip the closing brace."""
         value = known or ""
         if sign == ":":
             return self._cut(value)
@@ -212,14 +212,14 @@ class _Reader:
         found = found if everywhere else found[:1]
         _refuse_beyond_measure(len(value) + len(found) * len(new))
         pieces: list[str] = []
-        place = 0
+        position = 0
         for start, end in found:
-            pieces += (value[place:start], new)
-            place = end
-        return "".join((*pieces, value[place:]))
+            pieces += (value[position:start], new)
+            position = end
+        return "".join((*pieces, value[position:]))
 
     def _operand(self, stops: str) -> list[_Piece]:
-        """Read up to one of the stops, which stays."""
+        """Read up to one of the stops, which is not consumed."""
         pieces: list[_Piece] = []
         size = 0
         while self._place < len(self._text) and self._text[self._place] not in stops:
@@ -268,7 +268,7 @@ def _with_case(sign: str, value: str, pattern: Pattern) -> str:
 
 
 def _without_end(sign: str, value: str, pattern: Pattern) -> str:
-    """Take the shortest or longest match off the start (``#``) or off the end (``%``)."""
+    """Remove the shortest or longest match from the start (``#``) or the end (``%``)."""
     if sign[0] == "%":
         return _without_end("#" * len(sign), value[::-1], pattern.reversed())[::-1]
     found = (pattern.longest() if len(sign) > 1 else pattern.shortest()).match(value)

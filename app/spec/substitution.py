@@ -1,4 +1,4 @@
-"""Replacing references by the values of known variables, map by map (DAG format 5.5 steps 1 and 2, 5.6)."""
+"""Substitution of references by variables, map by map (DAG format 5.5 steps 1 and 2, 5.6)."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import msgspec
 
 from app.spec import jsonpath
 from app.spec.problem import ExpansionError
-from app.spec.values import quote_text
+from app.spec.rendering import quote_text
 
-# A few parameters that name each other could otherwise fill the memory of the server.
+# Without a limit a few parameters that reference each other could fill the server's memory.
 MAX_CHARACTERS = 16 * 1024 * 1024
-_HUGGED = re.compile(r'"\$\{([^}]+)\}"')
+_QUOTED = re.compile(r'"\$\{([^}]+)\}"')
 _PATH = re.compile(r"\$\{([A-Za-z0-9_]+)(\.[^}]+)\}|\$([A-Za-z0-9_]+)(\.\S+)")
 _PATH_TEXT = re.compile(r"([A-Za-z0-9_]+)(\..+)", re.DOTALL)
-# A quote counts for one reference only: in '${A}'${B} the second one is free.
+# A quote protects one reference only: in '${A}'${B} the second one is replaced.
 _SIMPLE = re.compile(r"('?)\$(?:\{([^}]+)\}|([A-Za-z0-9_]+))('?)")
 _PROPERTY = re.compile(r"\.(stdout|stderr|exitCode|exit_code)(?::([0-9]{1,9})(?::([0-9]{1,9}))?)?")
 
 
 class StepFacts(msgspec.Struct, frozen=True):
-    """What ``${id.stdout}`` and its kin tell of a step: the paths of its logs and its exit code."""
+    """The properties of a step in references such as ``${id.stdout}``: the paths of its logs and its exit code."""
 
     stdout: str
     stderr: str
@@ -30,7 +30,7 @@ class StepFacts(msgspec.Struct, frozen=True):
 
 
 class _Variables(msgspec.Struct, frozen=True):
-    """One map of variables, and what a path reference may look into beside it."""
+    """One map of variables, and the steps and values that path references may use."""
 
     values: Mapping[str, str]
     steps: Mapping[str, StepFacts]
@@ -51,13 +51,13 @@ def substitute(
     steps: Mapping[str, StepFacts],
     environ: Mapping[str, str],
 ) -> str:
-    """Replace every reference that a map, a step or a JSON value answers; all others stay as they are."""
+    """Replace every reference that a map, a step or a JSON value resolves; all others stay."""
     for values in maps:
         text = _substitute_once(text, _Variables(values, steps, environ))
     return text
 
 
-def substitute_hugged(
+def substitute_quoted(
     text: str,
     maps: Sequence[Mapping[str, str]],
     steps: Mapping[str, StepFacts],
@@ -65,43 +65,43 @@ def substitute_hugged(
 ) -> str:
     """Replace ``"${NAME}"``, quotes included, by the value as a quoted literal."""
     for values in maps:
-        text = _substitute_hugged_once(text, _Variables(values, steps, environ))
+        text = _substitute_quoted_once(text, _Variables(values, steps, environ))
     return text
 
 
 def replace_each(pattern: re.Pattern[str], text: str, resolve: Callable[[re.Match[str]], str | None]) -> str:
-    """Put what ``resolve`` answers in place of each match, None leaving it; refuse a result beyond all measure."""
+    """Replace each match by the result of ``resolve``, None leaving it; refuse a result beyond the size limit."""
     pieces: list[str] = []
-    place = size = 0
+    position = size = 0
     for match in pattern.finditer(text):
         value = resolve(match)
         if value is None:
             continue
-        pieces += (text[place : match.start()], value)
-        place = match.end()
+        pieces += (text[position : match.start()], value)
+        position = match.end()
         size += len(value)
         if size > MAX_CHARACTERS:
             raise ExpansionError(f"the text grows beyond {MAX_CHARACTERS} characters")
-    return "".join((*pieces, text[place:])) if pieces else text
+    return "".join((*pieces, text[position:])) if pieces else text
 
 
 def _substitute_once(text: str, variables: _Variables) -> str:
     if "$" not in text:
         return text
     text = replace_each(_PATH, text, lambda match: variables.follow(match[1] or match[3], match[2] or match[4]))
-    return replace_each(_SIMPLE, text, lambda match: _simple(match, variables.values))
+    return replace_each(_SIMPLE, text, lambda match: _unprotected(match, variables.values))
 
 
-def _substitute_hugged_once(text: str, variables: _Variables) -> str:
-    return replace_each(_HUGGED, text, lambda match: _hugged(match, variables))
+def _substitute_quoted_once(text: str, variables: _Variables) -> str:
+    return replace_each(_QUOTED, text, lambda match: _quoted(match, variables))
 
 
-def _simple(match: re.Match[str], values: Mapping[str, str]) -> str | None:
-    """Look a reference up, unless a single quote that touches it protects it."""
+def _unprotected(match: re.Match[str], values: Mapping[str, str]) -> str | None:
+    """Look a reference up, unless it is next to a single quote."""
     return None if match[1] or match[4] else values.get(match[2] or match[3])
 
 
-def _hugged(match: re.Match[str], variables: _Variables) -> str | None:
+def _quoted(match: re.Match[str], variables: _Variables) -> str | None:
     path = _PATH_TEXT.fullmatch(match[1])
     value = variables.follow(path[1], path[2]) if path else None
     if value is None:
@@ -110,7 +110,7 @@ def _hugged(match: re.Match[str], variables: _Variables) -> str | None:
 
 
 def _step_property(facts: StepFacts, path: str) -> str | None:
-    """Read ``.stdout``, ``.stderr`` or ``.exitCode``, or the part of it that ``:start:length`` cuts out."""
+    """Return ``.stdout``, ``.stderr`` or ``.exitCode``, or the part of it that ``:start:length`` selects."""
     found = _PROPERTY.fullmatch(path)
     if found is None:
         return None

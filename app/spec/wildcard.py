@@ -10,10 +10,10 @@ _SPECIAL_IN_SET = re.compile(r"([\\\[&~|])")
 
 
 class Pattern:
-    """A pattern, cut at its stars; each element matches exactly one character."""
+    """A pattern, split at its stars; each element matches exactly one character."""
 
     def __init__(self, pieces: Iterable[tuple[str, bool]]) -> None:
-        """Take pieces of text, each with whether it is literal."""
+        """Parse pieces of text, each with whether it is literal."""
         self._segments: list[list[str]] = [[]]
         for text, literal in pieces:
             for element in map(re.escape, text) if literal else _elements(text):
@@ -26,21 +26,21 @@ class Pattern:
             self._segments.append([])
 
     def longest(self) -> re.Pattern[str]:
-        """Compile to what takes as much as it can."""
+        """Compile to a greedy expression."""
         return self._compile(".*")
 
     def shortest(self) -> re.Pattern[str]:
-        """Compile to what takes as little as it can."""
+        """Compile to a lazy expression."""
         return self._compile(".*?")
 
     def reversed(self) -> Pattern:
-        """Turn the pattern round, so that an end can be matched as a start."""
+        """Reverse the pattern, so that an end can be matched as a start."""
         turned = Pattern(())
         turned._segments = [segment[::-1] for segment in self._segments[::-1]]
         return turned
 
     def _compile(self, last_star: str) -> re.Pattern[str]:
-        """Only the last star decides about the length; all before it stop at once, which spares any going back."""
+        """Only the last star decides about the length; those before it match lazily and without backtracking."""
         first, *others = ("".join(segment) for segment in self._segments)
         middle = "".join(f"(?>.*?{segment})" for segment in others[:-1])
         end = f"{last_star}{others[-1]}" if others else ""

@@ -10,7 +10,7 @@ import msgspec
 from app.db.database import Database, ReadConnection
 from app.db.repositories import retention
 from app.db.repositories.reading import Row
-from app.spec.library import Library
+from app.spec.definition_cache import DefinitionCache
 from app.upkeep.limits import NO_LIMIT, Limits, Said, Totals, most_lenient
 
 _GROUP = 100
@@ -34,7 +34,9 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
 class Policies:
     """Finds out what counts."""
 
-    def __init__(self, database: Database, library: Library, base_text: Callable[[], str], defaults: Defaults) -> None:
+    def __init__(
+        self, database: Database, library: DefinitionCache, base_text: Callable[[], str], defaults: Defaults
+    ) -> None:
         self._database = database
         self._library = library
         self._base_text = base_text

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from app.db.database import WriteConnection
 from app.main import Server
-from app.spec.library import hash_of
+from app.spec.definition_cache import hash_of
 from tests.app.dagbook import Dagbook
 from tests.db.rows import add_attempt, add_definition, add_node, add_run
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from app.scheduling.due import MINUTE, Catchup, cut, due, plan, stretch
-from app.spec.timing import Timing, read_timing
+from app.spec.schedule import ParsedSchedule, read_schedule
 from tests.chaos import clocks
 from tests.chaos.experiment import ExperimentError, Progress
 
@@ -77,9 +77,9 @@ class ClockJumpCase(msgspec.Struct, frozen=True):
         return ""
 
 
-def timing_of(expressions: Sequence[str]) -> Timing:
+def timing_of(expressions: Sequence[str]) -> ParsedSchedule:
     """Read expressions as the schedule of a DAG."""
-    found = read_timing(f"schedule: {msgspec.json.encode(expressions).decode()}\nsteps: []\n")
+    found = read_schedule(f"schedule: {msgspec.json.encode(expressions).decode()}\nsteps: []\n")
     if found is None:
         raise ExperimentError(f"no schedule: {expressions}")
     return found

@@ -24,7 +24,7 @@ from app.scheduling.due import (
     stretch,
     why_not,
 )
-from app.spec.timing import NEVER, Timing, read_timing
+from app.spec.schedule import NO_SCHEDULE, ParsedSchedule, read_schedule
 from tests.chaos import clocks
 from tests.chaos.clocks import ClockChange
 from tests.chaos.schedules import SPAN, STEPS, ClockJumpCase, ScheduleCase, ScheduleExperiment
@@ -36,8 +36,8 @@ UTC_ZONE = ZoneInfo("UTC")
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
-def timing(schedule: str, more: str = "") -> Timing:
-    found = read_timing(f"schedule: {schedule}\n{more}steps: []\n")
+def timing(schedule: str, more: str = "") -> ParsedSchedule:
+    found = read_schedule(f"schedule: {schedule}\n{more}steps: []\n")
     assert found is not None
     return found
 
@@ -57,23 +57,23 @@ def shown(firings: list[Firing]) -> list[str]:
 
 
 def test_a_text_that_says_nothing_of_schedules_is_never_due() -> None:
-    assert read_timing("steps: []\n") is NEVER
+    assert read_schedule("steps: []\n") is NO_SCHEDULE
 
 
 @pytest.mark.parametrize("text", ["schedule: [", "schedule: '61 * * * *'\n", "schedule: 7\n", "# schedule\n"])
 def test_a_text_that_cannot_be_read_has_no_timing(text: str) -> None:
-    assert read_timing(text) is None
+    assert read_schedule(text) is None
 
 
 @pytest.mark.parametrize("key", ["schedule", "Schedule", "SCHEDULE"])
 def test_a_schedule_counts_in_any_case_of_its_key(key: str) -> None:
-    found = read_timing(f"{key}: '* * * * *'\nsteps: []\n")
+    found = read_schedule(f"{key}: '* * * * *'\nsteps: []\n")
     assert found is not None
     assert [entry.expression for entry in found.start] == ["* * * * *"]
 
 
 def test_the_main_document_alone_is_scheduled() -> None:
-    found = read_timing("steps: []\n---\nname: b\nschedule: '* * * * *'\nsteps: []\n")
+    found = read_schedule("steps: []\n---\nname: b\nschedule: '* * * * *'\nsteps: []\n")
     assert found is not None
     assert found.is_empty
 

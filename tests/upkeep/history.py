@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select, update
 from app.db.base import Base
 from app.db.database import ReadConnection, WriteConnection
 from app.db.models import Definition, LogChunk, Node, Run, RunAttempt, RunEvent, RunInput
-from app.spec.library import definition_row
+from app.spec.definition_cache import definition_row
 from tests.db.rows import table_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

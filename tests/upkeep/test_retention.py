@@ -16,7 +16,7 @@ from app.db.repositories import changes, removal, transitions
 from app.db.repositories.removal import Bound
 from app.db.url import sqlite_path
 from app.errors import UnavailableError
-from app.spec.library import Library
+from app.spec.definition_cache import DefinitionCache
 from app.upkeep import retention as retention_module
 from app.upkeep.choice import Choice, Moment, Reason
 from app.upkeep.doctor import find_broken
@@ -34,7 +34,7 @@ def _retention(
     database: Database, said: Said | None = None, totals: Totals | None = None, interval: float = 3600
 ) -> Retention:
     defaults = Defaults(said=said or Said(days=30), totals=totals or Totals())
-    policies = Policies(database, Library(), lambda: "", defaults)
+    policies = Policies(database, DefinitionCache(), lambda: "", defaults)
     return Retention(database, policies, lambda: NOW, interval)
 
 
@@ -111,7 +111,7 @@ async def test_a_history_of_no_days_goes_with_the_next_run(database: Database) -
 async def test_the_base_configuration_may_say_it(database: Database) -> None:
     await _add(database, Past(key=1, days_ago=10))
     await _store_dag(database)
-    policies = Policies(database, Library(), lambda: "histRetentionDays: 5\n", Defaults())
+    policies = Policies(database, DefinitionCache(), lambda: "histRetentionDays: 5\n", Defaults())
     await Retention(database, policies, lambda: NOW, 1).run_once()
     assert await database.read(left) == []
 
@@ -119,7 +119,7 @@ async def test_the_base_configuration_may_say_it(database: Database) -> None:
 async def test_a_text_that_nobody_understands_keeps_its_runs(database: Database) -> None:
     await _add(database, Past(key=1, days_ago=400))
     await _store_dag(database)
-    policies = Policies(database, Library(), lambda: "histRetentionDays: [\n", Defaults())
+    policies = Policies(database, DefinitionCache(), lambda: "histRetentionDays: [\n", Defaults())
     await Retention(database, policies, lambda: NOW, 1).run_once()
     assert await database.read(left) == [1]
 

@@ -9,7 +9,7 @@ from sqlalchemy import event, func, select
 from app.db.database import Database, WriteConnection
 from app.db.models import Definition
 from app.db.repositories import dags, removal
-from app.spec.library import definition_row
+from app.spec.definition_cache import definition_row
 from tests.upkeep.history import NOW, SPEC
 
 

@@ -222,7 +222,7 @@ def _recall_dag(parts: Parts, run: Mapping[str, Any]) -> Dag | None:
     """Return the definition that a root run works from, if it is remembered."""
     if run["root_id"] is not None:
         return None
-    loaded = parts.library.recall(run["definition_hash"], run["dag_name"])
+    loaded = parts.library.get_cached(run["definition_hash"], run["dag_name"])
     return None if loaded is None else loaded.definition.dag
 
 

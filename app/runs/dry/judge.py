@@ -31,7 +31,7 @@ async def judge(condition: Condition, ways: Ways, held: Held) -> Verdict:
     if held.is_in(value):
         shown = say_condition(msgspec.structs.replace(condition, condition=held.show(value)))
         return Verdict(f"would be compared when it runs: {shown}")
-    unmet = conditions.judge_value(condition, value)
+    unmet = conditions.check_value(condition, value)
     said = say_condition(msgspec.structs.replace(condition, condition=f'"{value}"'))
     return Verdict(unmet or f"holds: {said}", unmet)
 

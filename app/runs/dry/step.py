@@ -21,7 +21,7 @@ from app.runs.dry.held import Held
 from app.runs.dry.judge import judge
 from app.runs.environment import Moment, RunEnvironment
 from app.runs.evaluation import evaluate
-from app.spec import references, words
+from app.spec import references, shell_words
 from app.spec.expand import ExpansionError, Mode, StepFacts
 from app.spec.model import Container, Pair, Step
 from app.spec.params import describe
@@ -190,9 +190,9 @@ def _command_facts(texts: ShellTexts) -> Iterator[Fact]:
     argv = shell.program_of(texts, _SCRIPT if texts.script else None)
     if texts.line and argv[-1] == texts.line:
         yield Fact("command", texts.line)
-        yield Fact("shell", words.join_list(argv[:-1]))
+        yield Fact("shell", shell_words.join_list(argv[:-1]))
         return
-    yield Fact("command", words.join_list(argv))
+    yield Fact("command", shell_words.join_list(argv))
     yield Fact("script", texts.script)
 
 

@@ -1,1 +1,1 @@
-"""From the nodes of a document to the structs of the model: tables of key -> small function."""
+"""Building the model from the nodes of a document: tables of key -> reader function."""

@@ -1,18 +1,18 @@
-"""What a step has others do: executors, called DAGs and their items (DAG format 3.6 and 3.13)."""
+"""Executors, called DAGs and parallel items of a step (DAG format 3.6 and 3.13)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from app.spec.build.field import Field, plain
-from app.spec.build.hints import meant_key, near
+from app.spec.build.field import Field, unwrap
+from app.spec.build.hints import closest, intended_key
+from app.spec.build.object_schema import refuse_unknown_key, warn_unknown_keys
 from app.spec.build.scalars import integer as any_integer
 from app.spec.build.scalars import is_number, trimmed
-from app.spec.build.shape import refuse_unknown, warn_of_unknown
 from app.spec.model import Executor, Pair, Parallel
-from app.spec.problem import show
-from app.spec.values import render
+from app.spec.problem import quoted
+from app.spec.rendering import render
 
 EXECUTOR_KEYS = ("type", "config")
 PARALLEL_KEYS = ("items", "maxConcurrent")
@@ -37,11 +37,11 @@ def executor(field: Field) -> Executor | None:
 
 
 def parallel(field: Field) -> Parallel | None:
-    """Read the items of a parallel call, or the text that gives them when the step runs."""
+    """Read the items of a parallel call, or the text that evaluates to them when the step runs."""
     if not isinstance(field.value, dict):
         items = _items(field, "a text, a list or a map with items")
         return None if items is None else Parallel(**items)
-    warn_of_unknown(field, PARALLEL_KEYS)
+    warn_unknown_keys(field, PARALLEL_KEYS)
     fields: dict[str, Any] = {}
     for key, entry in field.entries():
         if key == "items":
@@ -69,7 +69,7 @@ def _executor_map(field: Field) -> Executor | None:
     found: dict[str, Any] = {}
     for key, entry in field.entries():
         if key not in EXECUTOR_KEYS:
-            refuse_unknown(field, key, EXECUTOR_KEYS, "" if meant_key(key, EXECUTOR_KEYS) else "config")
+            refuse_unknown_key(field, key, EXECUTOR_KEYS, "" if intended_key(key, EXECUTOR_KEYS) else "config")
         elif key == "config":
             found[key] = config(entry)
         else:
@@ -78,19 +78,19 @@ def _executor_map(field: Field) -> Executor | None:
 
 
 def _type(field: Field) -> str | None:
-    """Read the type; one that nobody knows fails the step when it runs, but not the definition (3.6)."""
+    """Read the type; an unknown one fails the step when it runs, not the definition (3.6)."""
     kind = trimmed(field)
     if kind and kind not in EXECUTOR_TYPES:
-        meant = near(kind, EXECUTOR_TYPES) if field.report.may_hint() else ""
+        meant = closest(kind, EXECUTOR_TYPES) if field.report.may_hint() else ""
         hint = f"; did you mean {meant}?" if meant else ""
-        field.warn(f"there is no executor {show(kind)}, so the step would fail{hint}")
+        field.warn(f"there is no executor {quoted(kind)}, so the step would fail{hint}")
     return kind
 
 
 def config(field: Field) -> dict[str, Any] | None:
-    """Read the config of an executor as it stands."""
+    """Read the config of an executor unchanged."""
     if isinstance(field.value, dict):
-        found: dict[str, Any] = plain(field.node)
+        found: dict[str, Any] = unwrap(field.node)
         return found
     field.expect("a map")
     return None

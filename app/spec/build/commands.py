@@ -1,16 +1,16 @@
-"""What a step runs itself: its command, script and shell (DAG format 3.4)."""
+"""Command, script and shell of a step (DAG format 3.4)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.spec.build.field import Field, plain
-from app.spec.values import render
-from app.spec.words import join_list, split
+from app.spec.build.field import Field, unwrap
+from app.spec.rendering import render
+from app.spec.shell_words import join_list, split
 
 
 def command(field: Field) -> dict[str, Any] | None:
-    """Read a command as the fields of a step that it fills; several lines are a script."""
+    """Read a command as the step fields that it sets; several lines are a script."""
     match field.value:
         case str():
             return _line(field, field.value.strip())
@@ -22,7 +22,7 @@ def command(field: Field) -> dict[str, Any] | None:
 
 
 def shell(field: Field) -> tuple[str, ...] | None:
-    """Read a shell as program and arguments; nothing in it stands for the default one."""
+    """Read a shell as program and arguments; an empty value is the default shell."""
     match field.value:
         case str():
             return tuple(_split(field, field.value.strip())) if field.value.strip() else ()
@@ -61,4 +61,4 @@ def _split(field: Field, line: str) -> list[str]:
 
 
 def _rendered(field: Field) -> tuple[str, ...]:
-    return tuple(render(plain(node)).strip() for node in field.value)
+    return tuple(render(unwrap(node)).strip() for node in field.value)

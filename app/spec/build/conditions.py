@@ -1,13 +1,11 @@
-"""Preconditions (DAG format 3.11)."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
 from app.spec.build.field import Field
+from app.spec.build.object_schema import Reader, refuse_unknown_key
 from app.spec.build.scalars import boolean, text
-from app.spec.build.shape import Reader, refuse_unknown
 from app.spec.model import Condition
 
 CONDITION: dict[str, Reader] = {"condition": text, "command": text, "expected": text, "negate": boolean}
@@ -39,7 +37,7 @@ def _map_condition(field: Field) -> Iterator[Condition]:
     for key, entry in field.entries():
         reader = CONDITION.get(key.lower())
         if reader is None:
-            sound = refuse_unknown(field, key, list(CONDITION)) not in ("condition", "command") and sound
+            sound = refuse_unknown_key(field, key, list(CONDITION)) not in ("condition", "command") and sound
         else:
             found[key.lower()] = value = reader(entry)
             sound = sound and value is not None

@@ -1,4 +1,4 @@
-"""What somebody may have meant who wrote something else: words of other formats, and values in the wrong clothes."""
+"""Suggestions for mistakes: words of other formats, and values of the wrong type."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from app.spec.duration import duration_seconds
-from app.spec.problem import LONGEST_SHOWN, show
+from app.spec.problem import LONGEST_SHOWN, quoted
 
-_LIKE_ENOUGH = 0.7
-# What other formats call a thing, without case, dashes and underscores; the first that is known in a place counts.
-_ALSO_CALLED = {
+_MIN_SIMILARITY = 0.7
+# Words of other formats, without case, dashes and underscores; the first one that the object knows is suggested.
+_SYNONYMS = {
     "action": ("executor",),
     "after": ("depends",),
     "always": ("exit",),
@@ -71,41 +71,40 @@ _FLAGS = {"yes": "true", "on": "true", "y": "true", "true": "true", "no": "false
 _FLAGS |= {"false": "false", "1": "true", "0": "false"}
 
 
-def near(text: str, known: Iterable[str]) -> str:
-    """Give the nearest of the known words, in any case of letters; an empty text when none is near."""
+def closest(text: str, known: Iterable[str]) -> str:
+    """Return the closest known word, ignoring case; an empty text if none is close."""
     if len(text) > LONGEST_SHOWN:
         return ""
     spellings = {word.lower(): word for word in known}
-    found = get_close_matches(text.lower(), spellings, n=1, cutoff=_LIKE_ENOUGH)
+    found = get_close_matches(text.lower(), spellings, n=1, cutoff=_MIN_SIMILARITY)
     return spellings[found[0]] if found else ""
 
 
-def meant_key(key: str, known: Sequence[str]) -> str:
-    """Give the known key that an unknown one stands for; an empty text when there is none."""
+def intended_key(key: str, known: Sequence[str]) -> str:
+    """Return the known key that an unknown one stands for; an empty text if there is none."""
     plain = _plain(key)
     same = next((name for name in known if _plain(name) == plain), "")
-    also = next((name for name in _ALSO_CALLED.get(plain, ()) if name in known), "")
-    return same or also or near(key, known)
+    also = next((name for name in _SYNONYMS.get(plain, ()) if name in known), "")
+    return same or also or closest(key, known)
 
 
-def listed(words: Sequence[str]) -> str:
-    """Write words as part of a sentence."""
+def join_words(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def for_text(value: object) -> str:
-    """Say how a number or a truth value becomes a text."""
+    """Suggest how a number or a boolean becomes a text."""
     return "; put it in quotes" if isinstance(value, int | float) else ""
 
 
 def for_flag(value: object) -> str:
-    """Say which truth value a word stands for."""
+    """Suggest the boolean that a word stands for."""
     flag = _FLAGS.get(str(value).strip().lower()) if isinstance(value, str | int) else None
     return f"; write {flag}" if flag else ""
 
 
 def for_number(value: object, *, seconds: bool = False) -> str:
-    """Say which number a text stands for; ``seconds`` is for those that a duration may be meant by."""
+    """Suggest the number that a text stands for; with ``seconds`` a duration counts as well."""
     if not isinstance(value, str):
         return ""
     if value.strip().isdecimal():
@@ -115,9 +114,9 @@ def for_number(value: object, *, seconds: bool = False) -> str:
 
 
 def for_list(value: object) -> str:
-    """Say how one value becomes a list."""
+    """Suggest how one value becomes a list."""
     if isinstance(value, str):
-        return f"; write [{show(value)}]"
+        return f"; write [{quoted(value)}]"
     return f"; write [{value}]" if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from app.spec.build.field import Field
+from app.spec.build.object_schema import ObjectSchema
 from app.spec.build.scalars import boolean, loose_port, text, trimmed
-from app.spec.build.shape import Shape
 from app.spec.model import Mail, Smtp
 
-SMTP = Shape(
+SMTP = ObjectSchema(
     {
         "host": ("host", text),
         "port": ("port", loose_port),
@@ -18,16 +18,16 @@ SMTP = Shape(
 
 
 def smtp(field: Field) -> Smtp | None:
-    """Read the server; without host and port there is none."""
-    said = SMTP.read(field)
-    server = Smtp(**said.fields) if said else None
+    """Read the server; None without host and port."""
+    parsed = SMTP.read(field)
+    server = Smtp(**parsed.values) if parsed else None
     return server if server and (server.host or server.port) else None
 
 
 def mail(field: Field) -> Mail | None:
-    """Read a notification; without sender and recipients there is none."""
-    said = MAIL.read(field)
-    found = Mail(**said.fields) if said else None
+    """Read a notification; None without sender and recipients."""
+    parsed = MAIL.read(field)
+    found = Mail(**parsed.values) if parsed else None
     return found if found and (found.sender or found.to) else None
 
 
@@ -43,7 +43,7 @@ def _recipients(field: Field) -> tuple[str, ...] | None:
     return tuple(entry.strip() for entry in entries if entry.strip())
 
 
-MAIL = Shape(
+MAIL = ObjectSchema(
     {
         "from": ("sender", trimmed),
         "to": ("to", _recipients),

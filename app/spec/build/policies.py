@@ -1,4 +1,4 @@
-"""What happens after a step: tolerance, retries and repetition (DAG format 3.8 to 3.10)."""
+"""Tolerance, retries and repetition of a step (DAG format 3.8 to 3.10)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from typing import Any
 
 from app.spec.build.field import Field, describe
-from app.spec.build.hints import listed
+from app.spec.build.hints import join_words
+from app.spec.build.object_schema import ObjectSchema, ParsedObject, Reader, ignored, warn_unknown_keys
 from app.spec.build.scalars import boolean, integer, integers, is_number, natural, text, text_or_texts
-from app.spec.build.shape import Reader, Said, Shape, ignored, warn_of_unknown
 from app.spec.model import Condition, ContinueOn, Repeat, Retry
 
 DEFAULT_BACKOFF = 2.0
@@ -18,7 +18,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 
 
 def continue_on(field: Field) -> ContinueOn | None:
-    """Read what dependents tolerate: a word, or a map whose other keys say nothing."""
+    """Read what dependents tolerate: a word, or a map whose unknown keys are ignored."""
     match field.value:
         case str():
             found = _WORDS.get(field.value.strip().lower())
@@ -26,44 +26,44 @@ def continue_on(field: Field) -> ContinueOn | None:
                 field.refuse(f"must be failed or skipped, not {describe(field.value)}")
             return found
         case dict():
-            warn_of_unknown(field, list(CONTINUE_ON))
+            warn_unknown_keys(field, list(CONTINUE_ON))
             read = {key: CONTINUE_ON[key][1](entry) for key, entry in field.entries() if key in CONTINUE_ON}
             return ContinueOn(**{CONTINUE_ON[key][0]: value for key, value in read.items() if value is not None})
         case _:
-            field.expect(f"failed, skipped or a map with {listed(list(CONTINUE_ON))}")
+            field.expect(f"failed, skipped or a map with {join_words(list(CONTINUE_ON))}")
             return None
 
 
 def retry(field: Field) -> Retry | None:
-    """Read a retry policy, which must say how often and after what time."""
-    said = RETRY.read(field)
-    if said is None:
+    """Read a retry policy, in which limit and interval are required."""
+    parsed = RETRY.read(field)
+    if parsed is None:
         return None
     for key, name in (("limit", "limit"), ("intervalSec", "interval_seconds")):
-        if name not in said.places and not said.refused(name):
+        if name not in parsed.fields and not parsed.refused(name):
             field.refuse(f"a retry policy needs {key}; add it")
-    complete = "limit" in said.fields and "interval_seconds" in said.fields
-    return Retry(**said.fields) if complete else None
+    complete = "limit" in parsed.values and "interval_seconds" in parsed.values
+    return Retry(**parsed.values) if complete else None
 
 
 def repeat(field: Field) -> Repeat | None:
-    """Read a repeat policy; when it asks for no repetition there is none."""
-    said = REPEAT.read(field)
-    if said is None or said.refused("repeat"):
+    """Read a repeat policy; None if it asks for no repetition."""
+    parsed = REPEAT.read(field)
+    if parsed is None or parsed.refused("repeat"):
         return None
-    fields = said.fields
+    fields = parsed.values
     asked = fields.pop("repeat", False)
     condition, expected = fields.pop("condition", ""), fields.pop("expected", "")
     exit_codes = fields.get("exit_codes")
     if isinstance(asked, str) and not condition and not exit_codes:
-        if not said.refused("condition", "exit_codes"):
-            said.places["repeat"].refuse(f"{asked} needs a condition or an exitCode; add one")
+        if not parsed.refused("condition", "exit_codes"):
+            parsed.fields["repeat"].refuse(f"{asked} needs a condition or an exitCode; add one")
         return None
     mode = _mode(asked, condition, expected, exit_codes)
     if mode is None:
         return None
     fields["condition"] = Condition(condition=condition, expected=expected) if condition else None
-    fields["backoff"] = _backoff_of(said)
+    fields["backoff"] = _backoff_of(parsed)
     return Repeat(mode=mode, **fields)
 
 
@@ -75,13 +75,13 @@ def _mode(asked: bool | str, condition: str, expected: str, exit_codes: object) 
     return "while" if asked or condition or exit_codes else None
 
 
-def _backoff_of(said: Said) -> float:
-    place = said.places.get("backoff")
-    return (place and _backoff(place)) or 0.0
+def _backoff_of(parsed: ParsedObject) -> float:
+    field = parsed.fields.get("backoff")
+    return (field and _backoff(field)) or 0.0
 
 
 def _backoff(field: Field) -> float | None:
-    """Read a multiplier; true stands for doubling, and what is not above 0 for none."""
+    """Read a multiplier; true is 2, values up to 0 are none."""
     value = field.value
     if isinstance(value, bool):
         return DEFAULT_BACKOFF if value else 0.0
@@ -111,7 +111,7 @@ def _whole_or_text(field: Field) -> int | str | None:
 
 
 def _any_exit_codes(field: Field) -> tuple[int, ...] | None:
-    """Read one number, a number in a text, or a list of numbers."""
+    """Read a number, a number as text, or a list of numbers."""
     value = field.value
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
         return (int(value),)
@@ -129,7 +129,7 @@ CONTINUE_ON: dict[str, tuple[str, Reader]] = {
     "output": ("output", text_or_texts),
     "markSuccess": ("mark_success", boolean),
 }
-RETRY = Shape(
+RETRY = ObjectSchema(
     {
         "limit": ("limit", _whole_or_text),
         "intervalSec": ("interval_seconds", _whole_or_text),
@@ -138,7 +138,7 @@ RETRY = Shape(
         "maxIntervalSec": ("max_interval_seconds", natural),
     },
 )
-REPEAT = Shape(
+REPEAT = ObjectSchema(
     {
         "repeat": ("repeat", _repeat_word),
         "condition": ("condition", text),
@@ -146,7 +146,7 @@ REPEAT = Shape(
         "exitCode": ("exit_codes", integers),
         "intervalSec": ("interval_seconds", natural),
         "limit": ("limit", natural),
-        # Only a policy that repeats is held to its backoff, so it is read when that is known.
+        # The backoff is only checked for a policy that repeats, so it is read after that is known.
         "backoff": ("backoff", ignored),
         "maxIntervalSec": ("max_interval_seconds", natural),
     },

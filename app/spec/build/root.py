@@ -1,4 +1,4 @@
-"""One document: the root fields of a DAG (DAG format 2)."""
+"""The root fields of a DAG (DAG format 2)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,29 @@ from typing import Any
 
 from app.spec.build.commands import shell
 from app.spec.build.conditions import preconditions
-from app.spec.build.field import Field, Report, describe, plain
+from app.spec.build.env_params import env, params_with_schema
+from app.spec.build.field import Field, Report, describe, unwrap
+from app.spec.build.hosts import container, registry_auths, ssh
 from app.spec.build.mail import mail, smtp
-from app.spec.build.pairs import env, params_with_schema
-from app.spec.build.places import container, registry_auths, ssh
+from app.spec.build.object_schema import (
+    ObjectSchema,
+    ParsedObject,
+    any_list,
+    any_map,
+    any_text_or_map,
+    ignored,
+    object_of,
+)
 from app.spec.build.scalars import boolean, integer, non_zero, text, text_map, text_or_texts, trimmed
 from app.spec.build.schedules import schedule
 from app.spec.build.secrets import secrets
-from app.spec.build.shape import Said, Shape, any_list, any_map, any_text_or_map, ignored, object_of
 from app.spec.build.step import STEP, build_step, read_step
 from app.spec.build.steps import read_steps
 from app.spec.build.tracing import otel
-from app.spec.check import name_fault
+from app.spec.check import name_error
 from app.spec.model import Executor, Handlers, MailOn, RunConfig, Step
-from app.spec.text import Node
-from app.spec.values import render
+from app.spec.rendering import render
+from app.spec.yaml_reader import YamlNode
 
 DAG_TYPES = ("chain", "graph")
 
@@ -33,14 +41,14 @@ _HANDLER_NAMES = {
 }
 
 
-def read_document(node: Node, report: Report) -> dict[str, Any]:
-    """Read a document into the fields of a DAG: those that it says, and no default."""
+def read_document(node: YamlNode, report: Report) -> dict[str, Any]:
+    """Read a document into the fields that it gives, without defaults."""
     field = Field(node, "", report)
-    said = _read_root(field, ROOT)
-    if said is None:
+    parsed = _read_root(field, ROOT)
+    if parsed is None:
         return {}
-    fields = said.fields
-    inherited = _inherited(said)
+    fields = parsed.values
+    inherited = _inherited(parsed)
     conditions = fields.pop("more_preconditions", ())
     if conditions:
         fields["preconditions"] = fields.get("preconditions", ()) + conditions
@@ -49,44 +57,42 @@ def read_document(node: Node, report: Report) -> dict[str, Any]:
         fields["handlers"] = _read_handlers(handlers, inherited)
     steps = fields.pop("steps", None)
     if steps:
-        chain = fields.get("type", "chain") == "chain" and not said.refused("type")
+        chain = fields.get("type", "chain") == "chain" and not parsed.refused("type")
         fields["steps"] = read_steps(steps, inherited, chain=chain)
     return fields
 
 
-def read_metadata(node: Node, report: Report) -> dict[str, Any]:
-    """Read only what a list of DAGs shows and a scheduler needs (DAG format 1.6)."""
-    said = _read_root(Field(node, "", report), _METADATA)
-    fields = said.fields if said else {}
+def read_metadata(node: YamlNode, report: Report) -> dict[str, Any]:
+    """Read only the fields that a list of DAGs and the scheduler need (DAG format 1.6)."""
+    parsed = _read_root(Field(node, "", report), _METADATA)
+    fields = parsed.values if parsed else {}
     return {name: value for name, value in fields.items() if not isinstance(value, Field)}
 
 
-def _read_root(field: Field, shape: Shape) -> Said | None:
+def _read_root(field: Field, shape: ObjectSchema) -> ParsedObject | None:
     if not isinstance(field.value, dict):
         field.refuse(f"a definition must be a map of fields, not {describe(field.value)}")
         return None
-    said = shape.read(field)
-    if said:
-        said.fields |= said.fields.pop("params", {})
-    return said
+    parsed = shape.read(field)
+    if parsed:
+        parsed.values |= parsed.values.pop("params", {})
+    return parsed
 
 
-def _inherited(said: Said) -> Executor:
-    """Give the executor of steps that name none: where the DAG says its steps work (3.6)."""
-    return Executor(type=next((place for place in ("container", "ssh") if place in said.places), ""))
+def _inherited(parsed: ParsedObject) -> Executor:
+    """Return the executor of steps that name none, according to the DAG (3.6)."""
+    return Executor(type=next((kind for kind in ("container", "ssh") if kind in parsed.fields), ""))
 
 
 def _read_handlers(field: Field, inherited: Executor) -> Handlers:
-    said = HANDLERS.read(field)
-    places = said.places if said else {}
-    if "abort" in places and "cancel" in places:
-        places["cancel"].refuse("abort and cancel are the same handler; give only abort")
-    if "cancel" in places:
-        places.setdefault("abort", places["cancel"])
+    parsed = HANDLERS.read(field)
+    given = parsed.fields if parsed else {}
+    if "abort" in given and "cancel" in given:
+        given["cancel"].refuse("abort and cancel are the same handler; give only abort")
+    if "cancel" in given:
+        given.setdefault("abort", given["cancel"])
     read = {
-        event: _read_handler(places[event], name, inherited)
-        for event, name in _HANDLER_NAMES.items()
-        if event in places
+        event: _read_handler(given[event], name, inherited) for event, name in _HANDLER_NAMES.items() if event in given
     }
     return Handlers(**read)
 
@@ -98,7 +104,7 @@ def _read_handler(field: Field, name: str, inherited: Executor) -> Step | None:
 
 def _name(field: Field) -> str | None:
     name = trimmed(field)
-    fault = name_fault(name) if name else ""
+    fault = name_error(name) if name else ""
     if fault:
         field.refuse(fault)
         return None
@@ -125,21 +131,21 @@ def _tags(field: Field) -> tuple[str, ...]:
         case str():
             return tuple(tag.strip().lower() for tag in field.value.split(",") if tag.strip())
         case list():
-            return tuple(render(plain(node)).strip().lower() for node in field.value)
+            return tuple(render(unwrap(node)).strip().lower() for node in field.value)
         case _:
             field.warn(f"is ignored: it must be a text or a list of texts, not {describe(field.value)}")
             return ()
 
 
-HANDLERS = Shape({event: (event, ignored) for event in (*_HANDLER_NAMES, "cancel")})
-MAIL_ON = Shape({"failure": ("failure", boolean), "success": ("success", boolean)})
-RUN_CONFIG = Shape(
+HANDLERS = ObjectSchema({event: (event, ignored) for event in (*_HANDLER_NAMES, "cancel")})
+MAIL_ON = ObjectSchema({"failure": ("failure", boolean), "success": ("success", boolean)})
+RUN_CONFIG = ObjectSchema(
     {
         "disableParamEdit": ("disable_param_edit", boolean),
         "disableRunIdEdit": ("disable_run_id_edit", boolean),
     },
 )
-ROOT = Shape(
+ROOT = ObjectSchema(
     {
         "name": ("name", _name),
         "group": ("group", trimmed),
@@ -153,7 +159,7 @@ ROOT = Shape(
         "logDir": ("log_dir", text),
         "env": ("env", env),
         "params": ("params", params_with_schema),
-        # Steps and handlers depend on what the rest says, so they are only laid aside here.
+        # Steps and handlers depend on the other fields, so they are read last.
         "handlerOn": ("handlers", ignored),
         "steps": ("steps", ignored),
         "preconditions": ("preconditions", preconditions),
@@ -180,7 +186,7 @@ ROOT = Shape(
         "otel": ("otel", otel),
         "runConfig": ("run_config", object_of(RUN_CONFIG, RunConfig)),
     },
-    elsewhere=dict.fromkeys(set(STEP.keys) - {"dir"}, "a step") | dict.fromkeys(_HANDLER_NAMES, "handlerOn"),
+    misplaced=dict.fromkeys(set(STEP.keys) - {"dir"}, "a step") | dict.fromkeys(_HANDLER_NAMES, "handlerOn"),
 )
 _METADATA = ROOT.replace(
     dict.fromkeys(("handlerOn", "ssh", "smtp", "errorMail", "infoMail"), any_map)

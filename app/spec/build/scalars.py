@@ -6,7 +6,7 @@ import math
 
 from app.spec.build import hints
 from app.spec.build.field import Field
-from app.spec.values import render
+from app.spec.rendering import render
 
 TRUE_WORDS = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 FALSE_WORDS = frozenset({"0", "f", "F", "false", "False", "FALSE"})
@@ -14,7 +14,7 @@ _FIRST_TOO_LARGE = 2**63
 
 
 def text(field: Field) -> str | None:
-    """Read a text as it is written."""
+    """Read a text unchanged."""
     if isinstance(field.value, str):
         return field.value
     field.expect("text", hints.for_text(field.value))
@@ -22,13 +22,12 @@ def text(field: Field) -> str | None:
 
 
 def trimmed(field: Field) -> str | None:
-    """Read a text without the blanks around it."""
+    """Read a text without surrounding blanks."""
     found = text(field)
     return None if found is None else found.strip()
 
 
 def boolean(field: Field) -> bool | None:
-    """Read true or false."""
     if isinstance(field.value, bool):
         return field.value
     field.expect("true or false", hints.for_flag(field.value))
@@ -47,7 +46,7 @@ def integer(field: Field) -> int | None:
 
 
 def natural(field: Field) -> int | None:
-    """Read a whole number whose negative values mean the same as 0."""
+    """Read a whole number; negative values count as 0."""
     number = integer(field)
     return None if number is None else max(number, 0)
 
@@ -62,12 +61,11 @@ def non_negative(field: Field) -> int | None:
 
 
 def non_zero(field: Field) -> int | None:
-    """Read a whole number whose 0 means the default."""
+    """Read a whole number; 0 is the default."""
     return integer(field) or None
 
 
 def integers(field: Field) -> tuple[int, ...] | None:
-    """Read a list of whole numbers."""
     if not isinstance(field.value, list):
         field.expect("a list of whole numbers", hints.for_list(field.value))
         return None
@@ -76,7 +74,6 @@ def integers(field: Field) -> tuple[int, ...] | None:
 
 
 def texts(field: Field) -> tuple[str, ...] | None:
-    """Read a list of texts."""
     if not isinstance(field.value, list):
         field.expect("a list of texts", hints.for_list(field.value))
         return None
@@ -85,7 +82,7 @@ def texts(field: Field) -> tuple[str, ...] | None:
 
 
 def text_or_texts(field: Field) -> tuple[str, ...] | None:
-    """Read one text, or a list of them."""
+    """Read one text, or a list of texts."""
     if isinstance(field.value, str):
         return (field.value,)
     if isinstance(field.value, list):
@@ -104,7 +101,7 @@ def text_map(field: Field) -> dict[str, str] | None:
 
 
 def exact_text_map(field: Field) -> dict[str, str] | None:
-    """Read a map of texts as they are written."""
+    """Read a map of texts unchanged."""
     if not isinstance(field.value, dict):
         field.expect("a map of texts")
         return None
@@ -138,7 +135,7 @@ def render_scalar(field: Field) -> str | None:
 
 
 def render_scalars(field: Field) -> tuple[str, ...] | None:
-    """Read a list of scalars as texts; one alone is a list of one, a blank text is none."""
+    """Read a list of scalars as texts; a single one is a list of one, a blank text is none."""
     if not isinstance(field.value, list):
         found = render_scalar(field)
         return None if found is None else (found,) if found.strip() else ()
@@ -147,7 +144,7 @@ def render_scalars(field: Field) -> tuple[str, ...] | None:
 
 
 def loose_boolean(field: Field) -> bool | None:
-    """Read true or false, also as a text or a number; an empty text is false."""
+    """Read a boolean, also from a text or a number; an empty text is false."""
     value = field.value
     if is_number(value):
         return bool(value)
@@ -157,5 +154,5 @@ def loose_boolean(field: Field) -> bool | None:
 
 
 def is_number(value: object) -> bool:
-    """Tell numbers from booleans, which Python counts among them."""
+    """Whether a value is a number; bool, a subclass of int, is not."""
     return isinstance(value, int | float) and not isinstance(value, bool)

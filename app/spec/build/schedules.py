@@ -1,18 +1,18 @@
-"""When a DAG starts, stops and restarts (DAG format 2.6)."""
+"""The schedules of a DAG (DAG format 2.6)."""
 
 from __future__ import annotations
 
 from app.spec.build.field import Field
-from app.spec.build.shape import refuse_unknown
+from app.spec.build.object_schema import refuse_unknown_key
 from app.spec.cron import parse
 from app.spec.model import Schedule
-from app.spec.problem import show
+from app.spec.problem import quoted
 
 ACTIONS = ("start", "stop", "restart")
 
 
 def schedule(field: Field) -> Schedule | None:
-    """Read one expression, a list of them, or a map of such for each action."""
+    """Read one expression, a list of them, or a map of those for each action."""
     match field.value:
         case str() | list():
             return Schedule(start=_expressions(field))
@@ -27,7 +27,7 @@ def _by_action(field: Field) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for key, entry in field.entries():
         if key not in ACTIONS:
-            refuse_unknown(field, key, ACTIONS)
+            refuse_unknown_key(field, key, ACTIONS)
         elif isinstance(entry.value, str | list):
             found[key] = _expressions(entry)
     return found
@@ -42,11 +42,11 @@ def _is_expression(item: Field) -> bool:
     if not isinstance(item.value, str):
         item.expect("a cron expression as text")
         return False
-    if item.report.full:  # nobody reads more of them, and looking for zones takes time
+    if item.report.full:  # further problems are dropped, and the search for zones is slow
         return False
     try:
         parse(item.value)
     except ValueError as error:
-        item.refuse(f"{show(item.value)} is not a schedule: {error}")
+        item.refuse(f"{quoted(item.value)} is not a schedule: {error}")
         return False
     return True

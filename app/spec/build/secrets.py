@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from app.spec.build.field import Field
+from app.spec.build.object_schema import ObjectSchema, ParsedObject
 from app.spec.build.scalars import exact_text_map, text
-from app.spec.build.shape import Said, Shape
 from app.spec.model import Secret
-from app.spec.problem import show
+from app.spec.problem import quoted
 
-SECRET = Shape(
+SECRET = ObjectSchema(
     {
         "name": ("name", text),
         "provider": ("provider", text),
@@ -20,25 +20,25 @@ _REQUIRED = ("name", "provider", "key")
 
 
 def secrets(field: Field) -> tuple[Secret, ...] | None:
-    """Read the list; each entry must be complete, and its name its own."""
+    """Read the list; each entry must be complete, and its name unique."""
     if not isinstance(field.value, list):
         field.expect("a list of maps with name, provider and key")
         return None
     found: dict[str, Secret] = {}
     for item in field.items():
-        said = SECRET.read(item)
-        if said is None or not _complete(said, item):
+        parsed = SECRET.read(item)
+        if parsed is None or not _complete(parsed, item):
             continue
-        secret = Secret(**said.fields)
+        secret = Secret(**parsed.values)
         if secret.name in found:
-            said.places["name"].refuse(f"the secret {show(secret.name)} is already defined; give it another name")
+            parsed.fields["name"].refuse(f"the secret {quoted(secret.name)} is already defined; give it another name")
         else:
             found[secret.name] = secret
     return tuple(found.values())
 
 
-def _complete(said: Said, item: Field) -> bool:
+def _complete(parsed: ParsedObject, item: Field) -> bool:
     for name in _REQUIRED:
-        if not said.fields.get(name) and not said.refused(name):
+        if not parsed.values.get(name) and not parsed.refused(name):
             item.refuse(f"this secret has no {name}; add one")
-    return all(said.fields.get(name) for name in _REQUIRED)
+    return all(parsed.values.get(name) for name in _REQUIRED)

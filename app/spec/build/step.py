@@ -1,4 +1,4 @@
-"""One step, as far as it can be read by itself (DAG format 3)."""
+"""One step, read on its own (DAG format 3)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import msgspec
 from app.spec.build.calls import call, config, deprecated_call, executor, parallel
 from app.spec.build.commands import command, shell
 from app.spec.build.conditions import preconditions
+from app.spec.build.env_params import env, params
 from app.spec.build.field import Field, describe
-from app.spec.build.hints import near
-from app.spec.build.pairs import env, params
-from app.spec.build.places import container_of_step
+from app.spec.build.hints import closest
+from app.spec.build.hosts import step_container
+from app.spec.build.object_schema import ObjectSchema, ParsedObject
 from app.spec.build.policies import continue_on, repeat, retry
 from app.spec.build.scalars import boolean, non_negative, text, text_map, text_or_texts, texts, trimmed
-from app.spec.build.shape import Said, Shape
 from app.spec.build.types import apply_type, step_type
 from app.spec.model import Call, Executor, Step
 from app.spec.params import quote
@@ -30,51 +30,51 @@ SIGNALS = frozenset({
 _NAME_PREFIXES = (("parallel", "parallel"), ("script", "script"), ("command", "cmd"))
 
 
-class Draft(msgspec.Struct):
-    """A step that has been read, but may lack its name and its links to others."""
+class StepDraft(msgspec.Struct):
+    """A parsed step that may lack its name and its links to others."""
 
     field: Field
-    said: Said
+    parsed: ParsedObject
 
-    def place(self, *names: str) -> Field:
-        """Give the place of the first of these that the step says, or its own."""
-        return next((self.said.places[name] for name in names if name in self.said.places), self.field)
+    def field_for(self, *names: str) -> Field:
+        """Return the field of the first given name, or the step's own."""
+        return next((self.parsed.fields[name] for name in names if name in self.parsed.fields), self.field)
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What the step says, by the names of the model."""
-        return self.said.fields
+        """The values by the names of the model."""
+        return self.parsed.values
 
 
-def read_step(field: Field, inherited: Executor) -> Draft | None:
+def read_step(field: Field, inherited: Executor) -> StepDraft | None:
     """Read a step object; ``inherited`` is the executor of a step that names none."""
-    said = STEP.read(field)
-    if said is None:
+    parsed = STEP.read(field)
+    if parsed is None:
         return None
-    fields = said.fields
+    fields = parsed.values
     fields["working_dir"] = fields.get("working_dir") or fields.pop("dir", "")
     fields.pop("dir", None)
     fields["preconditions"] = fields.get("preconditions", ()) + fields.pop("precondition", ())
-    apply_type(said)
+    apply_type(parsed)
     fields.setdefault("executor", inherited)
     fields |= fields.pop("run_what", {})
     _apply_call(fields)
-    return Draft(field, said)
+    return StepDraft(field, parsed)
 
 
-def build_step(draft: Draft, **more: object) -> Step:
-    """Make the step of a draft; what is given besides replaces what it says."""
+def build_step(draft: StepDraft, **more: object) -> Step:
+    """Build the step of a draft; keyword arguments override its values."""
     return Step(**(draft.fields | more))
 
 
 def name_prefix(fields: dict[str, Any]) -> str:
-    """Give what a generated name begins with (3.2)."""
+    """Return the prefix of a generated name (3.2)."""
     kind: str = fields["executor"].type
     return kind or next((prefix for name, prefix in _NAME_PREFIXES if fields.get(name)), "step")
 
 
 def _apply_call(fields: dict[str, Any]) -> None:
-    """Fill in what a call stands for: executor, command and arguments (3.13)."""
+    """Set what a call implies: executor, command and arguments (3.13)."""
     name = fields.pop("call", "") or fields.get("run", "")
     fields.pop("run", None)
     if not name:
@@ -90,7 +90,7 @@ def _signal(field: Field) -> str | None:
     name = text(field)
     if name is None or name in SIGNALS:
         return name
-    meant = near(f"SIG{name.strip().upper().removeprefix('SIG')}", SIGNALS) if field.report.may_hint() else ""
+    meant = closest(f"SIG{name.strip().upper().removeprefix('SIG')}", SIGNALS) if field.report.may_hint() else ""
     hint = f"; did you mean {meant}?" if meant else ""
     field.refuse(f"must be the name of a signal such as SIGINT, not {describe(name)}{hint}")
     return None
@@ -101,7 +101,7 @@ def _output(field: Field) -> str | None:
     return None if name is None else name.removeprefix("$").strip()
 
 
-STEP = Shape(
+STEP = ObjectSchema(
     {
         "name": ("name", trimmed),
         "id": ("id", trimmed),
@@ -111,7 +111,7 @@ STEP = Shape(
         "executor": ("executor", executor),
         "type": ("type", step_type),
         "config": ("config", config),
-        "container": ("container", container_of_step),
+        "container": ("container", step_container),
         "command": ("run_what", command),
         "script": ("script", trimmed),
         "shell": ("shell", shell),
@@ -135,5 +135,5 @@ STEP = Shape(
         "env": ("env", env),
         "timeoutSec": ("timeout_seconds", non_negative),
     },
-    wanted="a step such as {command: echo hello}",
+    expected="a step such as {command: echo hello}",
 )

@@ -1,4 +1,4 @@
-"""The steps of a DAG in all their shapes, with their names and links (DAG format 3.1, 3.2 and 3.7)."""
+"""The steps of a DAG in all their notations, with names and links (DAG format 3.1, 3.2 and 3.7)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import msgspec
 
 from app.spec.build.field import Field, describe
 from app.spec.build.hints import for_list
-from app.spec.build.step import Draft, build_step, name_prefix, read_step
+from app.spec.build.step import StepDraft, build_step, name_prefix, read_step
 from app.spec.check import check_steps
 from app.spec.model import Executor, Step
-from app.spec.text import Node
+from app.spec.yaml_reader import YamlNode
 
 MAX_STEPS = 5_000
 MAX_LINKS = 250_000
 
 
 class Item(msgspec.Struct):
-    """A step in its place: the number of the item it stands in, and the steps of the item before."""
+    """A step with the number of its item, and the steps of the item before."""
 
-    draft: Draft
+    draft: StepDraft
     number: int
-    before: tuple[Draft, ...] = ()
+    before: tuple[StepDraft, ...] = ()
 
 
 def read_steps(field: Field, inherited: Executor, *, chain: bool) -> tuple[Step, ...]:
@@ -62,7 +62,7 @@ def _is_countable(field: Field) -> bool:
 
 
 def _is_linkable(field: Field, items: list[Item]) -> bool:
-    """Hold the links of a chain within bounds: two large groups have as many as the product of their sizes."""
+    """Limit the links of a chain: two large groups have as many as the product of their sizes."""
     links = sum(len(item.before) for item in items)
     if links <= MAX_LINKS:
         return True
@@ -71,7 +71,7 @@ def _is_linkable(field: Field, items: list[Item]) -> bool:
 
 
 def _read_list(field: Field, inherited: Executor) -> Iterator[Item]:
-    before: tuple[Draft, ...] = ()
+    before: tuple[StepDraft, ...] = ()
     for number, item in enumerate(field.items(), 1):
         members = list(item.items()) if isinstance(item.value, list) else [item]
         read = [_read_item(member, inherited) for member in members]
@@ -81,10 +81,10 @@ def _read_list(field: Field, inherited: Executor) -> Iterator[Item]:
         before = drafts
 
 
-def _read_item(item: Field, inherited: Executor) -> Draft | None:
+def _read_item(item: Field, inherited: Executor) -> StepDraft | None:
     match item.value:
         case str():
-            node = Node({"command": item.node}, *item.mark, {"command": item.mark})
+            node = YamlNode({"command": item.node}, *item.mark, {"command": item.mark})
             return read_step(Field(node, item.path, item.report), inherited)
         case dict():
             return read_step(item, inherited)
@@ -98,7 +98,7 @@ def _read_item(item: Field, inherited: Executor) -> Draft | None:
 def _read_map(field: Field, inherited: Executor) -> Iterator[Item]:
     for number, (name, entry) in enumerate(field.entries(), 1):
         if entry.value is None:
-            entry.node = Node({}, *entry.mark)
+            entry.node = YamlNode({}, *entry.mark)
         draft = read_step(entry, inherited)
         if draft:
             draft.fields["name"] = name.strip()
@@ -106,7 +106,7 @@ def _read_map(field: Field, inherited: Executor) -> Iterator[Item]:
 
 
 def _generate_names(items: Iterable[Item]) -> None:
-    """Name the unnamed: prefix and item number, counted on while another generated name has it."""
+    """Name the unnamed steps: prefix and item number, counted on while another generated name is the same."""
     following: dict[str, dict[int, int]] = {}
     for item in items:
         fields = item.draft.fields
@@ -117,7 +117,7 @@ def _generate_names(items: Iterable[Item]) -> None:
 
 
 def _claim(following: dict[int, int], number: int) -> int:
-    """Take the first free number from one on; ``following`` leads from taken numbers to where to look next."""
+    """Take the first free number from one on; ``following`` maps taken numbers to where to look next."""
     passed = []
     while number in following:
         passed.append(number)
@@ -127,7 +127,7 @@ def _claim(following: dict[int, int], number: int) -> int:
 
 
 def _depends(item: Item, *, chain: bool) -> tuple[str, ...]:
-    """Give explicit dependencies, then the links of the chain; an empty list cuts these (3.7)."""
+    """Return explicit dependencies, then the links of the chain; an empty list removes these (3.7)."""
     fields = item.draft.fields
     explicit: tuple[str, ...] = fields.get("depends", ())
     if not chain or ("depends" in fields and not explicit):

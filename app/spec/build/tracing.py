@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from app.spec.build.field import Field, plain
-from app.spec.build.shape import warn_of_unknown
+from app.spec.build.field import Field, unwrap
+from app.spec.build.object_schema import warn_unknown_keys
 from app.spec.duration import duration_seconds
 from app.spec.model import Otel
-from app.spec.problem import show
+from app.spec.problem import quoted
 
 
 def otel(field: Field) -> Otel | None:
-    """Read the settings; a value of another type says nothing."""
+    """Read the settings; a value of another type is ignored."""
     if not isinstance(field.value, dict):
         field.expect("a map")
         return None
-    warn_of_unknown(field, (*KINDS, "timeout"))
-    value = plain(field.node)
+    warn_unknown_keys(field, (*KINDS, "timeout"))
+    value = unwrap(field.node)
     fields = {key: value[key] for key, kind in KINDS.items() if isinstance(value.get(key), kind)}
     if "headers" in fields:
         fields["headers"] = {key: text for key, text in fields["headers"].items() if isinstance(text, str)}
@@ -31,5 +31,5 @@ def _timeout(field: Field) -> float:
         return 0.0
     seconds = duration_seconds(node.value)
     if seconds is None:
-        field.at("timeout", node).refuse(f"{show(node.value)} is not a duration such as 5s or 1m30s")
+        field.at("timeout", node).refuse(f"{quoted(node.value)} is not a duration such as 5s or 1m30s")
     return seconds or 0.0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from app.spec.build.calls import EXECUTOR_TYPES
 from app.spec.build.field import Field
-from app.spec.build.hints import listed, near
+from app.spec.build.hints import closest, join_words
+from app.spec.build.object_schema import ParsedObject
 from app.spec.build.scalars import trimmed
-from app.spec.build.shape import Said
 from app.spec.model import Executor
-from app.spec.problem import show
+from app.spec.problem import quoted
 
-# What a step says about what it runs: the names that its shape gives them, and their spellings.
+# The values of a step that tell what it runs: the names in the model, and their spellings.
 _KEYS = {
     "run_what": "command",
     "script": "script",
@@ -40,47 +40,47 @@ def step_type(field: Field) -> str | None:
     kind = trimmed(field)
     if not kind or kind in EXECUTOR_TYPES:
         return kind
-    meant = near(kind, TYPES) if field.report.may_hint() else ""
-    hint = f"; did you mean {meant}?" if meant else f"; known are {listed(list(TYPES))}"
-    field.refuse(f"there is no type {show(kind)}{hint}")
+    meant = closest(kind, TYPES) if field.report.may_hint() else ""
+    hint = f"; did you mean {meant}?" if meant else f"; known are {join_words(list(TYPES))}"
+    field.refuse(f"there is no type {quoted(kind)}{hint}")
     return None
 
 
-def apply_type(said: Said) -> None:
-    """Make of ``type``, ``config`` and ``container`` the executor they stand for; refuse what that does not admit."""
-    fields, places = said.fields, said.places
-    kind, config = fields.pop("type", ""), fields.pop("config", {})
-    if "executor" in places:
+def apply_type(parsed: ParsedObject) -> None:
+    """Turn ``type``, ``config`` and ``container`` into an executor; refuse values that it does not admit."""
+    values, fields = parsed.values, parsed.fields
+    kind, config = values.pop("type", ""), values.pop("config", {})
+    if "executor" in fields:
         for name in [name for name, value in (("type", kind), ("config", config)) if value]:
-            places[name].refuse("cannot stand beside executor; give type and config, or executor alone")
+            fields[name].refuse("cannot stand beside executor; give type and config, or executor alone")
     elif kind:
-        fields["executor"] = Executor(type=kind, config=config)
-        _refuse_more(said, kind, f"of type {kind}")
-    elif config and not said.refused("type"):
-        places["config"].warn("has no effect without type")
-    if "container" in places and not said.refused("type", "executor"):
-        _apply_container(said, is_checked=bool(kind) and "executor" not in places)
+        values["executor"] = Executor(type=kind, config=config)
+        _refuse_more(parsed, kind, f"of type {kind}")
+    elif config and not parsed.refused("type"):
+        fields["config"].warn("has no effect without type")
+    if "container" in fields and not parsed.refused("type", "executor"):
+        _apply_container(parsed, is_checked=bool(kind) and "executor" not in fields)
 
 
-def _apply_container(said: Said, *, is_checked: bool) -> None:
-    """Let a step run in the container that it names, whatever an executor for containers is configured to."""
-    executor: Executor = said.fields.get("executor", Executor())
+def _apply_container(parsed: ParsedObject, *, is_checked: bool) -> None:
+    """Run the step in its own container, whatever container executor the DAG configures."""
+    executor: Executor = parsed.values.get("executor", Executor())
     if executor.type not in ("", _DOCKER, "container"):
-        said.places["container"].refuse(f"a step of type {executor.type} takes no container")
+        parsed.fields["container"].refuse(f"a step of type {executor.type} takes no container")
         return
     if executor.config:
-        said.places["container"].warn("replaces the config of the step's executor")
-    said.fields["executor"] = Executor(type=_DOCKER)
+        parsed.fields["container"].warn("replaces the config of the step's executor")
+    parsed.values["executor"] = Executor(type=_DOCKER)
     if not is_checked:
-        _refuse_more(said, _DOCKER, "in a container")
+        _refuse_more(parsed, _DOCKER, "in a container")
 
 
-def _refuse_more(said: Said, kind: str, what_step: str) -> None:
-    admitted, places = _ADMITTED[kind], said.places
+def _refuse_more(parsed: ParsedObject, kind: str, what_step: str) -> None:
+    admitted, fields = _ADMITTED[kind], parsed.fields
     for name, key in _KEYS.items():
-        is_script = name == "run_what" and "script" in said.fields.get(name, ())
-        if name in places and ("script" if is_script else key) not in admitted:
+        is_script = name == "run_what" and "script" in parsed.values.get(name, ())
+        if name in fields and ("script" if is_script else key) not in admitted:
             what = "command of several lines" if is_script else key
-            places[name].refuse(f"a step {what_step} takes no {what}")
-    if "worker_selector" in places and not {"call", "run"} & places.keys():
-        places["worker_selector"].refuse("is for a step that calls a DAG; add call, or leave it out")
+            fields[name].refuse(f"a step {what_step} takes no {what}")
+    if "worker_selector" in fields and not {"call", "run"} & fields.keys():
+        fields["worker_selector"].refuse("is for a step that calls a DAG; add call, or leave it out")

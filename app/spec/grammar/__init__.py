@@ -1,1 +1,1 @@
-"""The DAG format as JSON Schema, made from the tables that read it."""
+"""The DAG format as JSON Schema, generated from the tables that read it."""

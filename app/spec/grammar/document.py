@@ -1,4 +1,4 @@
-"""The whole schema: every table of keys becomes an object, every key a property."""
+"""The JSON Schema of a document: every table of keys becomes an object, every key a property."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping
 from functools import cache
 
 from app.spec.build.conditions import CONDITION
+from app.spec.build.hosts import CONTAINER, ONLY_WITH_IMAGE, SSH
 from app.spec.build.mail import MAIL, SMTP
-from app.spec.build.places import CONTAINER, ONLY_WITH_IMAGE, SSH
+from app.spec.build.object_schema import Reader
 from app.spec.build.policies import REPEAT, RETRY
 from app.spec.build.root import HANDLERS, MAIL_ON, ROOT, RUN_CONFIG
 from app.spec.build.scalars import FALSE_WORDS
 from app.spec.build.secrets import SECRET
-from app.spec.build.shape import Reader
 from app.spec.build.step import STEP
 from app.spec.grammar import texts
 from app.spec.grammar.values import (
@@ -35,7 +35,7 @@ _ABOUT = (
     "schema cannot tell, such as a dependency that is not there: 'dagbook validate' finds those too."
 )
 
-# The parts of the format that are objects: their keys with the readers, what the keys mean, and which must be there.
+# The objects of the format: their keys with readers, the meaning of the keys, and the required ones.
 PARTS: dict[str, tuple[Mapping[str, Reader], Mapping[str, str], Collection[str]]] = {
     "dag": (ROOT.readers, texts.DAG, ()),
     "step": (STEP.readers, texts.STEP, ()),
@@ -57,7 +57,7 @@ _NOT_NULLABLE = frozenset({"condition"})
 
 @cache
 def schema() -> Json:
-    """Make the JSON Schema (2020-12) of one document of a definition; not to be changed."""
+    """Return the JSON Schema (2020-12) of one document of a definition; cached, not to be modified."""
     parts = {name: _object(name, *part) for name, part in PARTS.items()}
     parts["handlerOn"]["not"] = _all_said("abort", "cancel")
     parts["repeatPolicy"] |= _repeat_needs()
@@ -74,7 +74,7 @@ def schema() -> Json:
 
 
 def _object(name: str, readers: Mapping[str, Reader], meanings: Mapping[str, str], required: Collection[str]) -> Json:
-    """Describe an object. Its keys count in any case of letters; editors complete them in the format's own."""
+    """Describe an object. Keys are case-insensitive; editors complete them in the format's spelling."""
     properties = {}
     for key, reader in readers.items():
         value = OF_FIELD[name, key] if (name, key) in OF_FIELD else _value(name, reader)
@@ -95,12 +95,12 @@ def _value(name: str, reader: Reader) -> Json:
 
 
 def _named(key: str) -> Json:
-    """Ask for a key in any case of letters: not all keys are others."""
+    """Require a key, case-insensitive."""
     return any_of({"required": [key]}, {"not": {"propertyNames": {"not": {"pattern": f"^{any_case(key)}$"}}}})
 
 
 def _said(key: str) -> Json:
-    """Ask for a key in any case of letters whose value is not empty."""
+    """Require a key with a non-empty value, case-insensitive."""
     empty = any_of(NOTHING, {"enum": ["", []]})
     return _named(key) | {"not": {"properties": {key: empty}, "required": [key]}}
 
@@ -117,7 +117,7 @@ def _repeat_needs() -> Json:
 
 
 def _container_needs() -> Json:
-    """Ask for an image or a container that runs, whose keys are only some; keys of later formats are passed over."""
+    """Require an image or a running container, as only some keys do; keys of later formats are allowed."""
     empty, is_false = any_of(BLANK, {"enum": [[]]}), any_of(BLANK, {"enum": [False, 0, *sorted(FALSE_WORDS)]})
     nothing_else = {
         f"^{any_case(key)}$": is_false if key == "keepContainer" else empty for key in sorted(ONLY_WITH_IMAGE)
@@ -129,7 +129,7 @@ def _container_needs() -> Json:
 
 
 def _filled(key: str) -> Json:
-    """Ask for a key in any case of letters whose value is no blank text."""
+    """Require a key whose value is not a blank text, case-insensitive."""
     return {"not": {"patternProperties": {f"^{any_case(key)}$": BLANK}}}
 
 

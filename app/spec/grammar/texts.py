@@ -1,4 +1,4 @@
-"""What every field of the format means, in a sentence, by the part of the format that it belongs to."""
+"""One sentence on every field of the format, by the object that it belongs to."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ DAG = {
     "dotenv": "Files with KEY=value lines, looked up after .env; the first that exists counts. An empty list: none.",
     "schedule": "When runs start: cron expressions of five fields, or a map with start, stop and restart.",
     "skipIfSuccessful": "Skip a scheduled start when a run has succeeded since the time before.",
-    "logDir": "Directory of log files, kept for definitions written for other servers.",
+    "logDir": "Directory of log files, accepted for definitions written for other servers.",
     "env": "Environment variables of all steps, in order: later ones may refer to earlier ones.",
-    "params": "Parameters with their defaults: a text, a list, a map, or a map with the place of a JSON schema.",
-    "handlerOn": "Steps that run when the run begins or ends, depending on how.",
+    "params": "Parameters with their defaults: a text, a list, a map, or a map with the path or URL of a JSON schema.",
+    "handlerOn": "Steps that run at the start or end of a run, depending on its status.",
     "steps": "The steps: a list, in which lists stand for groups that run side by side, or a map by name.",
-    "preconditions": "Conditions that have to hold for the run to begin.",
+    "preconditions": "Conditions that must be met for the run to start.",
     "precondition": "More conditions, after those of preconditions.",
     "smtp": "The server that mails are sent through.",
     "mailOn": "After which runs a mail is sent.",
@@ -26,11 +26,11 @@ DAG = {
     "timeoutSec": "Time limit of the whole run in seconds; 0 for none.",
     "delaySec": "Pause in seconds after each start of a step.",
     "restartWaitSec": "Pause in seconds between stop and start of a restart.",
-    "histRetentionDays": "For how many days runs are kept, 30 when it is not said; below 0 for ever.",
-    "maxActiveRuns": "How many runs there may be at once; 0 stands for 1, below 0 any number.",
-    "maxActiveSteps": "How many steps of a run may be under way at once; 0 for any number.",
-    "maxCleanUpTimeSec": "Seconds between asking a step to stop and killing it; 0 stands for 5.",
-    "maxOutputSize": "Bytes that 'output' takes at most; 0 stands for 1 MiB.",
+    "histRetentionDays": "For how many days runs are stored, default 30; below 0: for ever.",
+    "maxActiveRuns": "The limit of active runs at once; 0 stands for 1, below 0: unlimited.",
+    "maxActiveSteps": "The limit of active steps of a run; 0: unlimited.",
+    "maxCleanUpTimeSec": "Seconds between the stop signal and killing a step; 0 stands for 5.",
+    "maxOutputSize": "The limit of 'output' in bytes; 0 stands for 1 MiB.",
     "tags": "Labels to search by: a list, or a text with commas.",
     "queue": "The queue that runs wait in; without one, the DAG's own.",
     "workerSelector": "Labels that a worker must have to take a run.",
@@ -44,12 +44,12 @@ DAG = {
 
 STEP = {
     "name": "Name of the step, unique, at most 40 bytes; one is made when it is missing.",
-    "id": "A short name for references to what the step gives: a letter, then letters, digits, '_' and '-'.",
+    "id": "A short name for references to the results of the step: a letter, then letters, digits, '_' and '-'.",
     "description": "What the step is for.",
     "workingDir": "Directory that the step works in.",
     "dir": "The old spelling of workingDir.",
     "executor": "What carries the step out: a type, or a map of type and config. Without one, the shell.",
-    "type": "What carries the step out, in place of executor, such as shell, http, jq, docker or ssh.",
+    "type": "The kind of step, instead of executor, such as shell, http, jq, docker or ssh.",
     "config": "The config of the type.",
     "container": "A container that only this step runs in: the name of one that runs already, or a map.",
     "command": "What to run: a line for the shell, several lines as a script, or a list of program and arguments.",
@@ -60,7 +60,7 @@ STEP = {
     "stderr": "A file that gets what the step writes to stderr, too.",
     "output": "A variable that later steps find the step's stdout in.",
     "depends": "Names or ids of the steps that have to end first. An empty list cuts the link of a chain.",
-    "continueOn": "When dependents go on although this step failed or was skipped.",
+    "continueOn": "When dependents run although this step failed or was skipped.",
     "retryPolicy": "How often and when the step is tried again after a failure.",
     "repeatPolicy": "How often and when the step is repeated.",
     "preconditions": "Conditions that have to hold; otherwise the step is skipped.",
@@ -97,7 +97,7 @@ MAIL_ON = {
 MAIL = {
     "from": "Address of the sender.",
     "to": "Address of the recipient, or a list of them.",
-    "prefix": "What the subject begins with.",
+    "prefix": "Prefix of the subject.",
     "attachLogs": "Attach the logs of the steps.",
 }
 CONTAINER = {
@@ -123,10 +123,10 @@ CONTAINER = {
 SSH = {
     "user": "User to log in as.",
     "host": "Host to log in to.",
-    "port": "Port of the host, 22 when it is not said.",
+    "port": "Port of the host, 22 when it is not parsed.",
     "key": "File of the private key.",
     "password": "Password to log in with.",
-    "strictHostKey": "Refuse hosts whose key is not known; true when it is not said.",
+    "strictHostKey": "Refuse hosts whose key is not known; true when it is not parsed.",
     "knownHostFile": "File of the known hosts.",
 }
 SECRET = {
@@ -142,14 +142,14 @@ RUN_CONFIG = {
 RETRY = {
     "limit": "How many times at most, after the first.",
     "intervalSec": "Seconds to wait before each time.",
-    "exitCode": "Only after these exit codes; after any but 0 when it is not said.",
+    "exitCode": "Only after these exit codes; after any but 0 when it is not parsed.",
     "backoff": "What the wait is multiplied by each time: above 1, or true for 2.",
     "maxIntervalSec": "The longest wait in seconds that backoff may lead to.",
 }
 REPEAT = {
     "repeat": "while the condition holds, until it holds; true: as long as the step succeeds.",
     "condition": "What is checked after each time.",
-    "expected": "What the condition has to give: the exact text, or re: and a regular expression.",
+    "expected": "The expected value: the exact text, or re: and a regular expression.",
     "exitCode": "Exit codes that are checked when there is no condition.",
     "intervalSec": "Seconds to wait between times.",
     "limit": "How many times at most, the first included; 0 for any number.",
@@ -159,7 +159,7 @@ REPEAT = {
 CONDITION = {
     "condition": "A command that has to succeed; with expected, a text to compare.",
     "command": "The same as condition.",
-    "expected": "What the condition has to give: the exact text of a line, or re: and a regular expression.",
+    "expected": "The expected value: the exact text of a line, or re: and a regular expression.",
     "negate": "Turn the answer around.",
 }
 EXECUTOR = {
@@ -171,7 +171,7 @@ CONTINUE_ON_KEYS = {
     "skipped": "Go on when the step was skipped.",
     "exitCode": "Go on after these exit codes.",
     "output": "Go on when its stdout holds one of these texts, or matches one after re:.",
-    "markSuccess": "Count a failure that is passed over as success.",
+    "markSuccess": "Count a tolerated failure as success.",
 }
 SCHEDULE = {
     "start": "When runs start.",

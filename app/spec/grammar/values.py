@@ -1,4 +1,4 @@
-"""What each reader of a value takes, as JSON Schema (DAG format 1.4)."""
+"""JSON Schema for each reader of a value (DAG format 1.4)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from app.spec.build import (
     calls,
     commands,
     conditions,
+    env_params,
+    hosts,
     mail,
-    pairs,
-    places,
     policies,
     scalars,
     schedules,
@@ -20,11 +20,11 @@ from app.spec.build import (
 )
 from app.spec.build import tracing as tracing_reader
 from app.spec.build.calls import EXECUTOR_KEYS
+from app.spec.build.object_schema import Reader
 from app.spec.build.policies import CONTINUE_ON
 from app.spec.build.root import DAG_TYPES
 from app.spec.build.scalars import FALSE_WORDS, TRUE_WORDS
 from app.spec.build.schedules import ACTIONS
-from app.spec.build.shape import Reader
 from app.spec.build.step import SIGNALS
 from app.spec.build.tracing import KINDS
 from app.spec.grammar.texts import CONTINUE_ON_KEYS, EXECUTOR, OTEL, SCHEDULE
@@ -54,42 +54,40 @@ _DURATION = r"^[-+]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$"
 
 
 def reference(name: str) -> Json:
-    """Refer to a part of the schema."""
     return {"$ref": f"#/$defs/{name}"}
 
 
 def any_of(*schemas: Json) -> Json:
-    """Take what one of these takes."""
     return {"anyOf": list(schemas)}
 
 
 def nullable(schema: Json) -> Json:
-    """Take null too, which is the same as leaving a field out."""
+    """Allow null, which is the same as leaving a field out."""
     if isinstance(schema.get("type"), str) and "enum" not in schema:
         return schema | {"type": [schema["type"], "null"]}
     return {"anyOf": [*schema["anyOf"], NOTHING]} if set(schema) == {"anyOf"} else any_of(schema, NOTHING)
 
 
 def any_case(word: str) -> str:
-    """Write an expression for a word in any case of letters; the dialect of JSON Schema has no flag for it."""
+    """Return a case-insensitive expression for a word; the dialect of JSON Schema has no flag for it."""
     return "".join(f"[{letter.lower()}{letter.upper()}]" if letter.isalpha() else letter for letter in word)
 
 
 def _words(words: Iterable[str], *, case: bool = True, blank: bool = False) -> Json:
-    """Take one of these, with blanks around it; the enumeration is for those who complete what is being typed."""
+    """Allow these words with surrounding blanks; the enumeration is for completion in editors."""
     known = list(words)
     choice = "|".join(known if case else map(any_case, known))
     return any_of({"enum": known}, {"type": "string", "pattern": rf"^\s*({choice}){'?' if blank else ''}\s*$"})
 
 
 def _known(texts: dict[str, str], keys: Iterable[str], values: dict[str, Json], *, others: bool) -> Json:
-    """Describe a map whose keys have to be in the format's own case."""
+    """Describe a map whose keys are case-sensitive."""
     properties = {key: {"description": texts[key]} | values[key] for key in keys}
     return MAP | {"properties": properties} | ({} if others else {"additionalProperties": False})
 
 
 def _ignored(*types: str) -> Json:
-    """Take values that say nothing."""
+    """Allow values that are ignored."""
     return {"type": list(types), "deprecated": True, "description": "Ignored, with a warning."}
 
 
@@ -115,7 +113,7 @@ _parallel = any_of(
     | {
         "properties": {
             "items": {"description": "What to call it for, each item once."} | _items,
-            "maxConcurrent": {"description": "How many run at once; 10 when it is not said."}
+            "maxConcurrent": {"description": "How many run at once; 10 when it is not parsed."}
             | {"type": "number", "minimum": 1},
         },
         "required": ["items"],
@@ -165,9 +163,9 @@ OF_READER: dict[Reader, Json] = {
     commands.command: any_of(NOT_BLANK, LIST),
     commands.shell: _words_of_a_shell,
     conditions.preconditions: reference("preconditions"),
-    pairs.env: _env,
-    pairs.params: _params,
-    pairs.params_with_schema: any_of(*_params["anyOf"][:-1], MAP | _with_schema),
+    env_params.env: _env,
+    env_params.params: _params,
+    env_params.params_with_schema: any_of(*_params["anyOf"][:-1], MAP | _with_schema),
     calls.executor: _executor,
     calls.config: MAP,
     types.step_type: {"type": "string", "pattern": rf"^\s*({'|'.join(types.TYPES)}|)\s*$"},
@@ -180,15 +178,15 @@ OF_READER: dict[Reader, Json] = {
     schedules.schedule: _schedule,
     mail.smtp: reference("smtp"),
     mail.mail: reference("mail"),
-    places.container: _container,
-    places.container_of_step: _container,
-    places.registry_auths: any_of(TEXT, MAP),
-    places.ssh: reference("ssh"),
+    hosts.container: _container,
+    hosts.step_container: _container,
+    hosts.registry_auths: any_of(TEXT, MAP),
+    hosts.ssh: reference("ssh"),
     secrets.secrets: {"type": "array", "items": reference("secret")},
     tracing_reader.otel: _otel,
 }
 
-# Readers of one field alone are known by the part of the format and the key.
+# Readers of a single field are listed by object and key.
 OF_FIELD: dict[tuple[str, str], Json] = {
     ("dag", "name"): {"type": "string", "pattern": r"^\s*[A-Za-z0-9_.-]{0,40}\s*$"},
     ("dag", "type"): _words(DAG_TYPES, blank=True),
@@ -201,7 +199,7 @@ OF_FIELD: dict[tuple[str, str], Json] = {
     ("step", "signalOnStop"): {"enum": sorted(SIGNALS)},
     ("mail", "to"): any_of(TEXT, LIST),
     **{("container", key): _scalar for key in _CONTAINER_TEXTS},
-    ("container", "pullPolicy"): {"enum": [*places.POLICIES, True, False]},
+    ("container", "pullPolicy"): {"enum": [*hosts.POLICIES, True, False]},
     ("ssh", "port"): _port,
     ("retryPolicy", "limit"): any_of(WHOLE, TEXT),
     ("retryPolicy", "intervalSec"): any_of(WHOLE, TEXT),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.spec.check import find_cycle, name_fault
+from app.spec.check import find_cycle, name_error
 
 NODES = [f"n{number}" for number in range(8)]
 graphs = st.fixed_dictionaries({name: st.lists(st.sampled_from(NODES), max_size=3) for name in NODES})
@@ -12,14 +12,14 @@ graphs = st.fixed_dictionaries({name: st.lists(st.sampled_from(NODES), max_size=
 
 @pytest.mark.parametrize("name", ["", "a", "A.b-c_9", "n" * 40])
 def test_a_name_within_the_rules_has_no_fault(name: str) -> None:
-    assert name_fault(name) == ""
+    assert name_error(name) == ""
 
 
 @pytest.mark.parametrize(
     ("name", "word"), [("a b", '"a b"'), ("a\n", "letters"), ("ü", "letters"), ("n" * 41, "41 bytes")]
 )
-def test_a_name_outside_the_rules_is_told_why(name: str, word: str) -> None:
-    assert word in name_fault(name)
+def test_an_invalid_name_is_refused_with_a_reason(name: str, word: str) -> None:
+    assert word in name_error(name)
 
 
 @given(graphs)

@@ -4,11 +4,11 @@ import pytest
 
 from app.spec.conditions import (
     ANOTHER_UNMET,
-    judge_exit,
-    judge_value,
+    all_messages,
+    check_exit,
+    check_value,
     matches,
     output_matches,
-    with_others,
 )
 from app.spec.model import Condition
 
@@ -54,8 +54,8 @@ def test_the_regular_expressions_of_the_format_are_understood(value: str, expres
 
 @pytest.mark.parametrize("negate", [False, True])
 @pytest.mark.parametrize("value", ["on", "off"])
-def test_negate_turns_the_judgement_on_a_value_round(value: str, negate: bool) -> None:
-    message = judge_value(Condition(condition="$MODE", expected="off", negate=negate), value)
+def test_negate_inverts_the_result_of_a_value(value: str, negate: bool) -> None:
+    message = check_value(Condition(condition="$MODE", expected="off", negate=negate), value)
     assert bool(message) is ((value == "off") is negate)
 
 
@@ -63,29 +63,29 @@ def test_negate_turns_the_judgement_on_a_value_round(value: str, negate: bool) -
     ("exit_code", "negate", "met"), [(0, False, True), (3, False, False), (0, True, False), (3, True, True)]
 )
 def test_a_command_is_judged_by_its_exit_status(exit_code: int, negate: bool, met: bool) -> None:
-    assert (judge_exit(Condition(condition="test", negate=negate), exit_code) == "") is met
+    assert (check_exit(Condition(condition="test", negate=negate), exit_code) == "") is met
 
 
 def test_the_message_names_what_was_expected_and_what_was_found() -> None:
-    message = judge_value(Condition(condition="$MODE", expected="on"), "off")
+    message = check_value(Condition(condition="$MODE", expected="on"), "off")
     assert '"on"' in message
     assert '"off"' in message
 
 
 def test_the_message_names_the_exit_status() -> None:
-    assert "exit status 3" in judge_exit(Condition(condition="test"), 3)
+    assert "exit status 3" in check_exit(Condition(condition="test"), 3)
 
 
 def test_a_long_value_is_shortened_in_the_message() -> None:
-    assert len(judge_value(Condition(condition="$X", expected="y"), "x" * 100_000)) < 1200
+    assert len(check_value(Condition(condition="$X", expected="y"), "x" * 100_000)) < 1200
 
 
-def test_conditions_that_hold_are_told_of_those_that_do_not() -> None:
-    assert with_others(["", "no", ""]) == (ANOTHER_UNMET, "no", ANOTHER_UNMET)
+def test_met_conditions_mention_the_unmet_ones() -> None:
+    assert all_messages(["", "no", ""]) == (ANOTHER_UNMET, "no", ANOTHER_UNMET)
 
 
-def test_when_all_conditions_hold_nothing_is_said() -> None:
-    assert with_others(["", ""]) == ("", "")
+def test_met_conditions_have_no_message() -> None:
+    assert all_messages(["", ""]) == ("", "")
 
 
 @pytest.mark.parametrize(

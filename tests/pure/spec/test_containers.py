@@ -56,7 +56,7 @@ def test_null_is_no_container() -> None:
     ],
 )
 @pytest.mark.parametrize("place", [IN_ROOT, IN_STEP], ids=["root", "step"])
-def test_what_is_wrong_with_a_container_is_one_problem_at_its_place(place: str, text: str, words: str) -> None:
+def test_an_invalid_container_is_one_problem_at_its_field(place: str, text: str, words: str) -> None:
     problem = problem_of(place.format(text))
     assert problem.path.endswith("container")
     assert words in problem.message
@@ -70,7 +70,7 @@ def test_keys_of_an_image_are_refused_beside_exec(key: str) -> None:
     assert f"{key} cannot stand beside exec" in problem_of(f"container: {{exec: web, {key}: {value}}}\n").message
 
 
-def test_all_that_is_wrong_is_told_together() -> None:
+def test_all_problems_are_reported_together() -> None:
     text = """
 steps:
   - {command: x, container: {exec: web, ports: [1]}}
@@ -119,7 +119,7 @@ def test_what_only_counts_for_the_container_of_a_run_is_warned_of_in_a_step() ->
 
 
 @pytest.mark.parametrize(
-    ("said", "name"),
+    ("fields", "name"),
     [
         ("command: x", "docker_1"),
         ("type: '', command: x", "docker_1"),
@@ -133,8 +133,8 @@ def test_what_only_counts_for_the_container_of_a_run_is_warned_of_in_a_step() ->
     ],
 )
 @pytest.mark.parametrize("root", ["", "container: {image: j}\n", "ssh: {host: h}\n"])
-def test_a_step_runs_in_its_own_container_wherever_its_dag_works(root: str, said: str, name: str) -> None:
-    (step,) = dag_of(f"{root}steps: [{{{said}, container: {{image: i}}}}]\n").steps
+def test_a_step_runs_in_its_own_container_wherever_its_dag_works(root: str, fields: str, name: str) -> None:
+    (step,) = dag_of(f"{root}steps: [{{{fields}, container: {{image: i}}}}]\n").steps
     assert (step.name, step.executor, step.container) == (name, Executor(type="docker"), Container(image="i"))
 
 
@@ -146,7 +146,7 @@ def test_a_container_wins_over_the_config_of_an_executor_with_a_warning() -> Non
 
 
 @pytest.mark.parametrize(
-    ("said", "path", "words"),
+    ("fields", "path", "words"),
     [
         ("script: x", "script", "a step in a container takes no script"),
         ('command: "a\\nb"', "command", "a step in a container takes no command of several lines"),
@@ -162,8 +162,8 @@ def test_a_container_wins_over_the_config_of_an_executor_with_a_warning() -> Non
         ("executor: docker, script: x", "script", "a step in a container takes no script"),
     ],
 )
-def test_what_does_not_go_with_a_container_is_refused_where_it_stands(said: str, path: str, words: str) -> None:
-    problem = problem_of(f"steps: [{{{said}, container: {{image: i}}}}]\n")
+def test_fields_that_contradict_a_container_are_refused_at_their_position(fields: str, path: str, words: str) -> None:
+    problem = problem_of(f"steps: [{{{fields}, container: {{image: i}}}}]\n")
     assert (problem.path, words in problem.message) == (f"steps[0].{path}", True), problem
 
 

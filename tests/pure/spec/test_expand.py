@@ -92,7 +92,7 @@ def test_a_mode_applies_only_its_steps(mode: Mode, expected: str) -> None:
         ("$V `x`", '"$V `x`"'),
     ],
 )
-def test_a_hugged_reference_becomes_a_quoted_literal(value: str, expected: str) -> None:
+def test_a_quoted_reference_becomes_a_quoted_literal(value: str, expected: str) -> None:
     assert vars_only('"${T}"', {"T": value}) == expected
 
 
@@ -106,7 +106,7 @@ def test_a_hugged_reference_becomes_a_quoted_literal(value: str, expected: str) 
         ('" ${J.s}"', '" q r"'),
     ],
 )
-def test_a_hugged_path_is_resolved_like_any_other(text: str, expected: str) -> None:
+def test_a_quoted_path_is_resolved_like_any_other(text: str, expected: str) -> None:
     assert vars_only(text) == expected
 
 
@@ -220,7 +220,7 @@ def test_every_text_inside_a_configuration_is_evaluated() -> None:
     assert found == {"$A": ["a b", 5, {"url": "h/zed", "on": True}], "none": None}
 
 
-def test_an_entry_of_a_dag_sees_those_before_it() -> None:
+def test_an_entry_of_a_dag_sees_earlier_entries() -> None:
     pairs = [Pair("BASE", "/data"), Pair("IN", "${BASE}/in"), Pair("OUT", "${LATER}${OLD}"), Pair("LATER", "x")]
     found = evaluated(evaluate_env(pairs, environ=ENVIRON, home="/home/me", earlier={"OLD": "o"}))
     assert [pair.value for pair in found] == ["/data", "/data/in", "o", "x"]

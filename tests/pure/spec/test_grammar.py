@@ -12,10 +12,10 @@ import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
-from app.spec.build.field import plain
+from app.spec.build.field import unwrap
 from app.spec.grammar.document import PARTS, schema
 from app.spec.load import load
-from app.spec.text import read_text
+from app.spec.yaml_reader import read_text
 from tests.conftest import ROOT
 
 CORPUS = ROOT.parent / "shared" / "conformance" / "workflows" / "cases"
@@ -77,7 +77,7 @@ BEYOND = {
 
 
 def _documents(text: str) -> list[Any]:
-    return [value for node in read_text(text).documents if (value := plain(node)) not in ({}, None)]
+    return [value for node in read_text(text).documents if (value := unwrap(node)) not in ({}, None)]
 
 
 def _fits(document: Any) -> bool:
@@ -93,7 +93,7 @@ def test_the_schema_is_one() -> None:
 
 
 @pytest.mark.parametrize(("part", "key"), FIELDS)
-def test_every_field_says_what_it_means(part: str, key: str) -> None:
+def test_every_field_has_a_description(part: str, key: str) -> None:
     assert schema()["$defs"][part]["properties"][key]["description"].endswith(".")
 
 
@@ -227,7 +227,7 @@ def test_every_valid_definition_of_the_corpus_fits() -> None:
         "runConfig: {disableParamEdit: 1}",
     ],
 )
-def test_what_is_wrong_does_not_fit(text: str) -> None:
+def test_invalid_definitions_do_not_validate(text: str) -> None:
     assert load(text, name="x").problems
     assert not any(_fits(document) for document in _documents(text))
 

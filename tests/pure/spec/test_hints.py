@@ -1,4 +1,4 @@
-"""Mistakes that people make, and what they are told to do about them (DAG format 9)."""
+"""Common mistakes and the suggestions for them (DAG format 9)."""
 
 from __future__ import annotations
 
@@ -98,19 +98,19 @@ def test_a_misspelled_key_is_one_problem(text: str) -> None:
     assert "did you mean" in problem_of(text).message
 
 
-def test_a_key_in_the_wrong_place_is_told_where_it_belongs() -> None:
+def test_a_misplaced_key_names_its_object() -> None:
     (problem,) = problems_of("steps:\n  - name: a\n    command: x\nretryPolicy: {limit: 1, intervalSec: 1}\n")
 
     assert "it belongs to a step, so check the indentation" in problem.message
 
 
 @pytest.mark.parametrize(("expression", "words"), CRON)
-def test_a_wrong_schedule_is_told_what_to_write(expression: str, words: str) -> None:
+def test_an_invalid_schedule_gets_a_suggestion(expression: str, words: str) -> None:
     assert words in problem_of(f"schedule: '{expression}'").message
 
 
 @pytest.mark.parametrize(("text", "line", "words"), YAML)
-def test_a_text_that_is_no_yaml_is_told_what_to_look_at(text: str, line: int, words: str) -> None:
+def test_invalid_yaml_gets_a_suggestion(text: str, line: int, words: str) -> None:
     problem = problem_of(text)
 
     assert problem.line == line
@@ -128,7 +128,7 @@ def test_a_text_that_is_no_yaml_is_told_what_to_look_at(text: str, line: int, wo
     ],
     ids=["depends", "documents", "signals"],
 )
-def test_what_may_be_meant_is_looked_for_so_often_in_a_text(text: str) -> None:
+def test_the_number_of_suggestions_per_text_is_limited(text: str) -> None:
     hinted = ["did you mean" in problem.message for problem in problems_of(text)]
 
     assert hinted == [True] * 200 + [False] * 300
@@ -140,7 +140,7 @@ def test_the_names_of_many_steps_are_not_compared() -> None:
     assert "did you mean" not in problem_of(f"steps: [{steps}, {{command: x, depends: s_1}}]").message
 
 
-def test_of_many_wrong_schedules_the_first_thousand_are_told() -> None:
+def test_of_many_invalid_schedules_the_first_thousand_are_reported() -> None:
     schedules = ", ".join(f"'TZ=Nowhere{number} * * * * *'" for number in range(MAX_PROBLEMS + 5))
 
     assert len(problems_of(f"schedule: [{schedules}]")) == MAX_PROBLEMS
@@ -155,7 +155,7 @@ def test_of_many_wrong_schedules_the_first_thousand_are_told() -> None:
         ("{call: x, parallel: {items: [a], maxConcurency: 2}}", "did you mean maxConcurrent?"),
     ],
 )
-def test_what_works_otherwise_than_it_looks_is_warned_of(step: str, warning: str) -> None:
+def test_misleading_values_get_a_warning(step: str, warning: str) -> None:
     loaded = load(f"steps: [{step}]")
 
     assert loaded.problems == ()

@@ -125,7 +125,7 @@ def test_an_override_replaces_by_name_or_is_appended(defaults: str, override: st
 def test_values_are_evaluated_in_order_and_the_override_on_its_own(defaults: str, override: str, expected: str) -> None:
     answers = {"one": "1\n", "two": "2", "three": "3"}
     evaluation = params.evaluate(params.tokenise(defaults), override, {"HOME": "/root"}, "/home/me")
-    shown = params.show(evaluated(evaluation, answers))
+    shown = params.format_pairs(evaluated(evaluation, answers))
     assert shown == expected
 
 
@@ -141,4 +141,4 @@ def test_parameters_that_multiply_each_other_are_stopped() -> None:
 
 
 def test_the_text_of_a_status_has_no_quotes() -> None:
-    assert params.show(pairs("1=x", "A=x y", "N=5")) == "1=x A=x y N=5"
+    assert params.format_pairs(pairs("1=x", "A=x y", "N=5")) == "1=x A=x y N=5"

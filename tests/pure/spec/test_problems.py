@@ -1,4 +1,4 @@
-"""Each row of the error catalogue (DAG format 9): where the problem is, on which line, and what it says."""
+"""Each row of the error catalogue (DAG format 9): position, line and message."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ STEP_SET = [
 
 
 @pytest.mark.parametrize(("text", "path", "line", "words"), [*FILE, *ROOT, *STEP, *STEP_SET])
-def test_each_fault_is_told_once_with_its_place(text: str, path: str, line: int, words: str) -> None:
+def test_each_fault_is_reported_once_with_its_position(text: str, path: str, line: int, words: str) -> None:
     problem = problem_of(text)
 
     assert (problem.path, problem.line) == (path, line)
@@ -248,13 +248,13 @@ def test_each_fault_is_told_once_with_its_place(text: str, path: str, line: int,
     assert words in problem.message
 
 
-def test_an_id_that_is_the_name_of_another_step_is_told_on_both_sides() -> None:
+def test_an_id_that_is_the_name_of_another_step_is_reported_at_both_steps() -> None:
     paths = [problem.path for problem in problems_of("steps: [{id: b, command: x}, {name: b, command: x}]")]
 
     assert paths == ["steps[0].id", "steps[1].name"]
 
 
-def test_all_faults_of_all_documents_are_told_in_file_order() -> None:
+def test_all_faults_of_all_documents_are_reported_in_file_order() -> None:
     problems = problems_of(
         "steps:\n  - command: ''\n    timeoutSec: -1\nfoo: 1\nname: a b\n---\nname: sub\nbar: 1\nsteps: 5\n",
     )

@@ -153,7 +153,7 @@ def test_handlers_get_the_names_of_their_events() -> None:
     assert dag.handlers.failure is None
 
 
-def test_handlers_work_where_the_dag_says() -> None:
+def test_handlers_inherit_the_executor_of_the_dag() -> None:
     dag = dag_of("handlerOn: {success: {command: a}}\nssh: {host: h}")
 
     assert dag.handlers.success

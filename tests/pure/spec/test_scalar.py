@@ -77,5 +77,5 @@ def test_every_64_bit_integer_reads_back(number: int) -> None:
 
 
 @given(st.text(alphabet="0123456789abcdefxo_+-.eE:~", max_size=12))
-def test_whatever_looks_like_a_number_resolves_to_something(text: str) -> None:
+def test_any_text_like_a_number_resolves(text: str) -> None:
     assert isinstance(resolve_plain(text), str | int | float | None)

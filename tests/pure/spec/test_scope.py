@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from app.spec.expand import Mode, expand, run_without_commands
-from app.spec.scope import StepScope, filter_environment, without_own_settings
+from app.spec.scope import StepScope, filter_environment, without_server_settings
 
 SOURCES = ["step_env", "params", "outputs", "run_vars", "secrets", "dotenv", "dag_env", "run", "os_environ"]
 
@@ -88,4 +88,4 @@ def test_no_other_variable_and_no_credential_is_inherited(name: str) -> None:
 
 
 def test_the_settings_of_the_server_are_left_out() -> None:
-    assert without_own_settings({"DAGBOOK_SECRET_KEY": "x", "A": "1"}) == {"A": "1"}
+    assert without_server_settings({"DAGBOOK_SECRET_KEY": "x", "A": "1"}) == {"A": "1"}

@@ -19,7 +19,7 @@ def test_type_and_config_are_an_executor(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("fields", "kind"),
     [
         ("type: null", "container"),
         ("type: ''", "container"),
@@ -31,12 +31,12 @@ def test_type_and_config_are_an_executor(kind: str) -> None:
         ("type: '', executor: ssh", "ssh"),
     ],
 )
-def test_a_blank_type_is_none_and_leaves_the_step_where_its_dag_works(said: str, kind: str) -> None:
-    (step,) = dag_of(f"{IN_CONTAINER}steps: [{{{said}, command: echo}}]\n").steps
+def test_a_blank_type_is_none_and_leaves_the_step_where_its_dag_works(fields: str, kind: str) -> None:
+    (step,) = dag_of(f"{IN_CONTAINER}steps: [{{{fields}, command: echo}}]\n").steps
     assert step.executor == Executor(type=kind)
 
 
-def test_generated_names_begin_with_the_type() -> None:
+def test_generated_names_start_with_the_type() -> None:
     steps = "steps: [{type: jq, command: ., script: '1'}, {type: shell, command: echo}, {type: '', command: echo}]"
     assert [step.name for step in dag_of(steps).steps] == ["jq_1", "shell_2", "cmd_3"]
 
@@ -61,12 +61,12 @@ def test_generated_names_begin_with_the_type() -> None:
         ("{type: shell, command: x, workerSelector: {a: b}}", "workerSelector", "is for a step that calls a DAG"),
     ],
 )
-def test_what_a_type_does_not_admit_is_refused_where_it_stands(step: str, path: str, message: str) -> None:
+def test_fields_a_type_does_not_admit_are_refused_at_their_position(step: str, path: str, message: str) -> None:
     problems = load(f"steps: [{step}]\n", name="flow").problems
     assert any(one.path == f"steps[0].{path}" and message in one.message for one in problems), problems
 
 
-def test_all_that_a_type_does_not_admit_is_told_together() -> None:
+def test_all_fields_a_type_does_not_admit_are_reported_together() -> None:
     problems = load("steps: [{type: mail, command: x, script: y, shell: sh}]\n", name="flow").problems
     assert [one.path for one in problems] == [f"steps[0].{key}" for key in ("command", "script", "shell")]
 
@@ -79,7 +79,7 @@ def test_what_a_type_must_have_is_asked_for(step: str, message: str) -> None:
     assert message in problem_of(f"steps: [{step}]\n").message
 
 
-def test_a_type_may_stand_in_a_handler() -> None:
+def test_a_handler_may_have_a_type() -> None:
     handler = dag_of("handlerOn: {exit: {type: jq, config: {raw: true}, script: '1'}}\nsteps: [echo]\n").handlers.exit
     assert handler is not None
     assert handler.executor == Executor(type="jq", config={"raw": True})

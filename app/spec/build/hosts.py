@@ -1,12 +1,13 @@
-"""Where steps work: containers, registries and remote hosts (DAG format 2.13 to 2.15; 1.30, 3)."""
+"""Where steps run: containers, registries and remote hosts (DAG format 2.13 to 2.15; 1.30, 3)."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from app.spec.build.env_params import env
 from app.spec.build.field import Field, describe
-from app.spec.build.hints import listed
-from app.spec.build.pairs import env
+from app.spec.build.hints import join_words
+from app.spec.build.object_schema import ObjectSchema, object_of
 from app.spec.build.scalars import (
     FALSE_WORDS,
     TRUE_WORDS,
@@ -18,7 +19,6 @@ from app.spec.build.scalars import (
     text,
 )
 from app.spec.build.scalars import port as any_port
-from app.spec.build.shape import Shape, object_of
 from app.spec.model import Container, Ssh
 
 POLICIES: dict[object, str] = {
@@ -31,26 +31,26 @@ _CREDENTIALS = ("username", "password", "auth")
 
 
 def container(field: Field) -> Container | None:
-    """Read a container: the name of one that runs already, or a map that names either that or an image."""
+    """Read a container: the name of a running one, or a map with either that or an image."""
     if isinstance(field.value, str):
         name = field.value.strip()
         if not name:
             field.refuse("is empty; name a container that runs already, or give a map with image")
         return Container(exec=name) if name else None
-    said = CONTAINER.read(field)
-    if said is None:
+    parsed = CONTAINER.read(field)
+    if parsed is None:
         return None
-    fields = {name: value for name, value in said.fields.items() if value}
+    fields = {name: value for name, value in parsed.values.items() if value}
     if work_dir := fields.pop("work_dir", ""):
         fields["working_dir"] = work_dir
-    fault = _fault_of_container(fields)
-    if fault and not said.refused("exec", "image"):
+    fault = _container_error(fields)
+    if fault and not parsed.refused("exec", "image"):
         field.refuse(fault)
-    return None if fault or said.refused("exec", "image") else Container(**fields)
+    return None if fault or parsed.refused("exec", "image") else Container(**fields)
 
 
-def _fault_of_container(fields: dict[str, Any]) -> str:
-    """Say what is wrong with a container as a whole; an empty text when nothing is."""
+def _container_error(fields: dict[str, Any]) -> str:
+    """Return the error of a container as a whole; an empty text if it is valid."""
     if fields.get("exec") and fields.get("image"):
         return "exec and image cannot stand together: name a container that runs already, or what one is made from"
     if not fields.get("exec"):
@@ -58,11 +58,13 @@ def _fault_of_container(fields: dict[str, Any]) -> str:
     wrong = [key for key, name in ONLY_WITH_IMAGE.items() if fields.get(name)]
     if not wrong:
         return ""
-    return f"{listed(wrong)} cannot stand beside exec, whose container runs already; leave out, or give image instead"
+    return (
+        f"{join_words(wrong)} cannot stand beside exec, whose container runs already; leave out, or give image instead"
+    )
 
 
-def container_of_step(field: Field) -> Container | None:
-    """Read the container of one step; what only has an effect on the container of a run is warned of."""
+def step_container(field: Field) -> Container | None:
+    """Read the container of one step; fields that only affect a run's container get a warning."""
     found = container(field)
     if found is None or found.exec or not isinstance(field.value, dict):
         return found
@@ -123,12 +125,12 @@ def _word(field: Field) -> str | None:
 
 
 def _pattern(field: Field) -> str | None:
-    """Read an expression in which blanks count, unless there is nothing else."""
+    """Read a pattern in which blanks count, unless it is blank as a whole."""
     found = render_scalar(field)
     return "" if found is not None and not found.strip() else found
 
 
-CONTAINER = Shape(
+CONTAINER = ObjectSchema(
     {
         "exec": ("exec", _stripped),
         "image": ("image", _stripped),
@@ -149,7 +151,7 @@ CONTAINER = Shape(
         "logPattern": ("log_pattern", _pattern),
         "restartPolicy": ("restart_policy", _stripped),
     },
-    wanted="the name of a container that runs already, or a map with exec or image",
+    expected="the name of a container that runs already, or a map with exec or image",
     is_open=True,
 )
 _ONLY_OF_RUNS = {
@@ -162,7 +164,7 @@ ONLY_WITH_IMAGE = {
     for key, name in CONTAINER.names.items()
     if name not in ("exec", "image", "user", "working_dir", "work_dir", "env")
 }
-SSH = Shape(
+SSH = ObjectSchema(
     {
         "user": ("user", text),
         "host": ("host", text),

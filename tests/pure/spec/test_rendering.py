@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.spec import values
+from app.spec import rendering
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ from app.spec import values
     ],
 )
 def test_a_yaml_value_is_rendered_as_text(value: object, expected: str) -> None:
-    assert values.render(value) == expected
+    assert rendering.render(value) == expected
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_rendered_float_reads_as_the_same_float(value: float) -> None:
-    assert float(values.render(value)) == value
+    assert float(rendering.render(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_a_rendered_float_reads_as_the_same_float(value: float) -> None:
     ],
 )
 def test_a_json_value_is_rendered_plainly(value: object, expected: str) -> None:
-    assert values.render_json(value) == expected
+    assert rendering.render_json(value) == expected
 
 
 @given(st.text())
 def test_a_quoted_text_holds_no_bare_quote_and_no_control_character(text: str) -> None:
-    quoted = values.quote_text(text)
+    quoted = rendering.quote_text(text)
     assert (quoted[0], quoted[-1]) == ('"', '"')
     assert quoted.isprintable()
     assert '"' not in quoted[1:-1].replace("\\\\", "").replace('\\"', "")
@@ -75,15 +75,15 @@ def test_a_quoted_text_holds_no_bare_quote_and_no_control_character(text: str) -
     ],
 )
 def test_quoting_escapes_what_does_not_print(text: str, expected: str) -> None:
-    assert values.quote_text(text) == expected
+    assert rendering.quote_text(text) == expected
 
 
 @pytest.mark.parametrize("text", ["{", "nan", "1 2", "[" * 100_000 + "]" * 100_000])
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        values.parse_json(text)
+        rendering.parse_json(text)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
 def test_compact_json_reads_as_the_same_value(value: object) -> None:
-    assert json.loads(values.compact(value)) == value
+    assert json.loads(rendering.compact(value)) == value

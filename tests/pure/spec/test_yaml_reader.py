@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.spec.build.field import plain
+from app.spec.build.field import unwrap
 from app.spec.problem import Problem, SpecError
-from app.spec.text import MAX_ALIASES, MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, load_documents, read_text
+from app.spec.yaml_reader import MAX_ALIASES, MAX_BYTES, MAX_DEPTH, MAX_NODES, YamlNode, load_documents, read_text
 
 
 def values(text: str) -> list[Any]:
-    return [plain(node) for node in load_documents(text)]
+    return [unwrap(node) for node in load_documents(text)]
 
 
 def value(text: str) -> Any:
@@ -97,7 +97,7 @@ class TestDocuments:
     def test_what_comes_before_a_fault_is_handed_over(self) -> None:
         found = read_text("a: 1\n---\nb: [\n")
 
-        assert [plain(node) for node in found.documents] == [{"a": 1}]
+        assert [unwrap(node) for node in found.documents] == [{"a": 1}]
         assert [problem.line for problem in found.problems] == [4]
 
 
@@ -117,7 +117,7 @@ class TestPositions:
         text = f"a:\n  {tree}\n"
         rows = text.split("\n")
 
-        def check(node: Node) -> None:
+        def check(node: YamlNode) -> None:
             assert 1 <= node.line <= len(rows)
             assert 1 <= node.column <= len(rows[node.line - 1])
             children = node.value if isinstance(node.value, list) else []
@@ -158,7 +158,7 @@ class TestFaults:
         found = read_text("a: 1\na: 2\nb: {c: 1, c: 2}\n")
 
         assert [problem.line for problem in found.problems] == [2, 3]
-        assert plain(found.documents[0]) == {"a": 1, "b": {"c": 1}}
+        assert unwrap(found.documents[0]) == {"a": 1, "b": {"c": 1}}
 
 
 class TestBounds:
@@ -200,7 +200,7 @@ class TestBounds:
         assert peak < 50 * 1024 * 1024
 
 
-def test_a_text_with_a_nul_is_refused_where_it_stands() -> None:
+def test_a_text_with_a_nul_is_refused_at_its_position() -> None:
     with pytest.raises(SpecError) as caught:
         load_documents('a: 1\nb: "x\\0y"\n')
     (problem,) = caught.value.problems

@@ -1,7 +1,7 @@
-"""Reads a YAML text into nodes that know where they stand; every bound is judged before anything is built.
+"""Reads a YAML text into nodes with positions; every limit is checked before anything is built.
 
-The parser's events are walked once, without recursion. Aliases share the node they name, so what is counted is the
-number of nodes a reader would meet when it follows all of them (DAG format 1.2 and 1.5).
+The parser's events are traversed once, without recursion. Aliases share their node, so the limit counts the nodes
+that a full traversal meets (DAG format 1.2 and 1.5).
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 import msgspec
 import yaml
 
-from app.spec.problem import MAX_PROBLEMS, Problem, SpecError, shorten, show
+from app.spec.problem import MAX_PROBLEMS, Problem, SpecError, quoted, shorten
+from app.spec.rendering import render
 from app.spec.scalar import TAG_PREFIX, Scalar, resolve_plain, resolve_tagged
-from app.spec.values import render
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
 MAX_NODES = 100_000
 MAX_ALIASES = 1_000
-# Aliases can make a little text stand for much: rendering a list of them would copy it each time.
+# Aliases can expand a small text to a huge one: rendering a list of them would copy it each time.
 MAX_CHARACTERS = 4 * MAX_BYTES
 
 _HINTS = {
@@ -45,27 +45,27 @@ _HINTS = {
 Mark = tuple[int, int]
 
 
-class Node(msgspec.Struct):
-    """A value of a document and its place; ``marks`` are the places of a map's keys."""
+class YamlNode(msgspec.Struct):
+    """A value of a document and its position; ``marks`` are the positions of a map's keys."""
 
-    value: Scalar | list[Node] | dict[str, Node]
+    value: Scalar | list[YamlNode] | dict[str, YamlNode]
     line: int
     column: int
     marks: dict[str, Mark] = {}
 
 
-class Text(msgspec.Struct):
-    """The documents of a text, and what is wrong with it as YAML."""
+class YamlText(msgspec.Struct):
+    """The documents of a text, and its YAML problems."""
 
-    documents: list[Node]
+    documents: list[YamlNode]
     problems: list[Problem]
 
 
-def load_documents(text: str) -> list[Node]:
+def load_documents(text: str) -> list[YamlNode]:
     """Read all documents of a YAML text, by the scalar rules of DAG format 1.2.
 
-    A document without any content ends reading (1.5). Raises SpecError with every problem that was found, for a
-    text that is not YAML, is too large or too deep, or repeats a key.
+    A document without any content ends reading (1.5). Raises SpecError with every problem if the text is not YAML, is
+    too large or too deep, or repeats a key.
     """
     read = read_text(text)
     if read.problems:
@@ -73,8 +73,8 @@ def load_documents(text: str) -> list[Node]:
     return read.documents
 
 
-def read_text(text: str) -> Text:
-    """Read as ``load_documents`` does, but hand over what could be read together with the problems."""
+def read_text(text: str) -> YamlText:
+    """Like ``load_documents``, but return what could be read together with the problems."""
     reader = _Reader()
     try:
         _refuse_unreadable(text)
@@ -87,11 +87,11 @@ def read_text(text: str) -> Text:
         reader.problems.append(Problem("", message))
     except _TooMuchError as error:
         reader.problems.append(error.problem)
-    return Text(reader.documents, reader.problems)
+    return YamlText(reader.documents, reader.problems)
 
 
 class _TooMuchError(Exception):
-    """A text that nothing more should be read of."""
+    """A limit is exceeded; reading stops."""
 
     def __init__(self, message: str, mark: Mark = (0, 0)) -> None:
         super().__init__(message)
@@ -99,11 +99,11 @@ class _TooMuchError(Exception):
 
 
 class _Frame:
-    """A list or map whose end has not come yet."""
+    """An open list or map."""
 
     __slots__ = ("anchor", "characters", "explicit", "height", "key", "node", "nodes")
 
-    def __init__(self, node: Node, anchor: str | None, nodes: int, characters: int) -> None:
+    def __init__(self, node: YamlNode, anchor: str | None, nodes: int, characters: int) -> None:
         self.node = node
         self.anchor = anchor
         self.nodes = nodes
@@ -114,7 +114,7 @@ class _Frame:
 
 
 class _Key(msgspec.Struct):
-    """A key that waits for its value; ``name`` is None for one that cannot be used."""
+    """A key without its value yet; ``name`` is None for an unusable one."""
 
     name: str | None
     mark: Mark
@@ -122,9 +122,9 @@ class _Key(msgspec.Struct):
 
 
 class _Anchored(msgspec.Struct):
-    """What an alias may stand for; ``size``, ``height`` and ``characters`` count all that lies in it."""
+    """The node of an anchor; ``size``, ``height`` and ``characters`` include everything below it."""
 
-    node: Node
+    node: YamlNode
     size: int
     height: int
     characters: int
@@ -134,7 +134,7 @@ class _Reader:
     """Builds nodes from events."""
 
     def __init__(self) -> None:
-        self.documents: list[Node] = []
+        self.documents: list[YamlNode] = []
         self.problems: list[Problem] = []
         self._stack: list[_Frame] = []
         self._anchors: dict[str, _Anchored | None] = {}
@@ -163,15 +163,15 @@ class _Reader:
     def _scalar(self, event: Any) -> None:
         mark = _mark(event)
         self._count(1, 0, len(event.value), mark)
-        if "\0" in event.value:  # neither a process nor PostgreSQL can be given one
+        if "\0" in event.value:  # neither process arguments nor PostgreSQL can hold it
             self._refuse("a text cannot hold a NUL character; take the \\0 out", mark)
         plain = event.implicit[0]
         if plain and not event.value and not self._stack:
             self._ended = True
-        node = Node(self._resolve(event, mark), *mark)
+        node = YamlNode(self._resolve(event, mark), *mark)
         if event.anchor:
             self._anchors[event.anchor] = _Anchored(node, 1, 0, len(event.value))
-        self._place(node, event.value, plain and event.value == "<<")
+        self._attach(node, event.value, plain and event.value == "<<")
 
     def _resolve(self, event: Any, mark: Mark) -> Scalar:
         if event.implicit[0]:
@@ -190,10 +190,10 @@ class _Reader:
         self._count(1, 1, 0, mark)
         sequence = isinstance(event, yaml.SequenceStartEvent)
         if event.tag not in (None, "!", TAG_PREFIX + ("seq" if sequence else "map")):
-            self._refuse(f"the tag {show(event.tag)} is not known here; leave it out", mark)
+            self._refuse(f"the tag {quoted(event.tag)} is not known here; leave it out", mark)
         if event.anchor:
             self._anchors[event.anchor] = None
-        self._stack.append(_Frame(Node([] if sequence else {}, *mark), event.anchor, self._nodes, self._characters))
+        self._stack.append(_Frame(YamlNode([] if sequence else {}, *mark), event.anchor, self._nodes, self._characters))
 
     def _close(self, _: Any) -> None:
         frame = self._stack.pop()
@@ -202,7 +202,7 @@ class _Reader:
             self._anchors[frame.anchor] = _Anchored(frame.node, size, frame.height, characters)
         if self._stack:
             self._stack[-1].height = max(self._stack[-1].height, frame.height + 1)
-        self._place(frame.node, None)
+        self._attach(frame.node, None)
 
     def _alias(self, event: Any) -> None:
         mark = _mark(event)
@@ -214,13 +214,13 @@ class _Reader:
             inside = event.anchor in self._anchors
             fault = "lies inside what it names" if inside else "is not defined"
             self._refuse(f"the alias *{shorten(event.anchor)} {fault}", mark)
-            self._place(Node(None, *mark), "")
+            self._attach(YamlNode(None, *mark), "")
             return
         self._count(anchored.size, anchored.height, anchored.characters, mark)
         if self._stack:
             self._stack[-1].height = max(self._stack[-1].height, anchored.height + 1)
         value = anchored.node.value
-        self._place(anchored.node, None if isinstance(value, list | dict) else _key_text(value))
+        self._attach(anchored.node, None if isinstance(value, list | dict) else _key_text(value))
 
     def _count(self, nodes: int, height: int, characters: int, mark: Mark) -> None:
         self._nodes += nodes
@@ -232,8 +232,8 @@ class _Reader:
         if len(self._stack) + height > MAX_DEPTH:
             raise _TooMuchError(f"the text is nested deeper than {MAX_DEPTH} levels", mark)
 
-    def _place(self, node: Node, text: str | None, merge: bool = False) -> None:
-        """Put a finished node where it belongs; ``text`` is what it says as a key, None when it cannot be one."""
+    def _attach(self, node: YamlNode, text: str | None, merge: bool = False) -> None:
+        """Attach a finished node to its parent; ``text`` is its text as a key, None if it cannot be one."""
         if not self._stack:
             if not self._ended:
                 self.documents.append(node)
@@ -247,20 +247,20 @@ class _Reader:
             key, frame.key = frame.key, None
             self._enter(frame, key, node)
 
-    def _read_key(self, node: Node, text: str | None, merge: bool) -> _Key:
+    def _read_key(self, node: YamlNode, text: str | None, merge: bool) -> _Key:
         mark = (node.line, node.column)
         if text is None:
             self._refuse("a list or a map cannot be a key", mark)
             return _Key(None, mark)
         return _Key(node.value if isinstance(node.value, str) else _key_text(node.value), mark, merge)
 
-    def _enter(self, frame: _Frame, key: _Key, node: Node) -> None:
+    def _enter(self, frame: _Frame, key: _Key, node: YamlNode) -> None:
         entries = frame.node.value
         if key.name is None or not isinstance(entries, dict):
             return
         if key.name in frame.explicit:
             first = frame.node.marks[key.name]
-            self._refuse(f"the key {show(key.name)} is already given on line {first[0]}, column {first[1]}", key.mark)
+            self._refuse(f"the key {quoted(key.name)} is already given on line {first[0]}, column {first[1]}", key.mark)
             return
         frame.explicit.add(key.name)
         frame.node.marks[key.name] = key.mark
@@ -269,8 +269,8 @@ class _Reader:
         else:
             entries[key.name] = node
 
-    def _merge(self, frame: _Frame, node: Node) -> None:
-        """Add what ``<<`` names; a key of the map itself wins, then the earlier of several maps."""
+    def _merge(self, frame: _Frame, node: YamlNode) -> None:
+        """Add the maps of ``<<``; a key of the map itself wins, then the earlier of several maps."""
         entries = frame.node.value
         for source in node.value if isinstance(node.value, list) else [node]:
             if not isinstance(source.value, dict) or not isinstance(entries, dict):
@@ -311,15 +311,15 @@ def _key_text(value: object) -> str:
 
 
 def _explain(error: yaml.MarkedYAMLError) -> Problem:
-    said = f"{error.problem} ({error.context}{_began(error)})" if error.context else error.problem
+    reason = f"{error.problem} ({error.context}{_start_line(error)})" if error.context else error.problem
     if error.problem in _HINTS:
-        said = f"{said}; {_HINTS[error.problem]}"
+        reason = f"{reason}; {_HINTS[error.problem]}"
     mark = error.problem_mark or error.context_mark
-    return Problem("", f"this is not valid YAML: {said}", *((mark.line + 1, mark.column + 1) if mark else (0, 0)))
+    return Problem("", f"this is not valid YAML: {reason}", *((mark.line + 1, mark.column + 1) if mark else (0, 0)))
 
 
-def _began(error: yaml.MarkedYAMLError) -> str:
-    """Say where it began what could not be read, if not where the reading ended."""
+def _start_line(error: yaml.MarkedYAMLError) -> str:
+    """Return where the unreadable part starts, if that is another line."""
     if not error.context_mark or not error.problem_mark or error.context_mark.line == error.problem_mark.line:
         return ""
     return f" that began on line {error.context_mark.line + 1}"

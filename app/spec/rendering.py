@@ -1,4 +1,4 @@
-"""Values of YAML and JSON as text (DAG format 1.3 and 5.7)."""
+"""Rendering of YAML and JSON values as text (DAG format 1.3 and 5.7)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-# Beyond this JSON writers themselves turn to exponents.
+# Above this JSON encoders use exponents.
 _PLAIN_LIMIT = 1e21
-_SAFE_DIGITS = 15  # so long a number is an int of the machine's and costs no object of its own
+_SAFE_DIGITS = 15  # fits a machine integer, which needs no Raw object
 _LAST_ASCII, _LAST_SHORT = 0x7F, 0xFFFF
 _ESCAPES = {
     '"': '\\"',
@@ -29,7 +29,7 @@ _SMALLEST_PLAIN_EXPONENT, _LARGEST_PLAIN_EXPONENT = -4, 5
 
 
 def render(value: object) -> str:
-    """Turn a YAML value into text: scalars as written by the format's rules, lists and maps in brackets, null empty."""
+    """Render a YAML value: scalars by the format's rules, lists and maps in brackets, null empty."""
     match value:
         case None:
             return ""
@@ -47,7 +47,7 @@ def render(value: object) -> str:
 
 
 def render_json(value: object) -> str:
-    """Turn a JSON value into text: strings raw, whole numbers plain, lists and objects compact, null empty."""
+    """Render a JSON value: strings raw, whole numbers without a fraction, lists and objects compact, null empty."""
     match value:
         case None:
             return ""
@@ -58,7 +58,7 @@ def render_json(value: object) -> str:
 
 
 def compact(value: object) -> str:
-    """Write a value as JSON without blanks."""
+    """Render a value as JSON without blanks."""
     return msgspec.json.encode(_with_plain_numbers(value)).decode()
 
 
@@ -70,7 +70,7 @@ def quote_text(text: str) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Read JSON text strictly. ValueError when it is none, or nested beyond measure."""
+    """Parse JSON text strictly. Raises ValueError if it is invalid, or too deeply nested."""
     try:
         return msgspec.json.decode(text)
     except RecursionError as error:
@@ -78,19 +78,19 @@ def parse_json(text: str) -> Any:
 
 
 def sort_members(text: bytes) -> bytes:
-    """Write JSON without blanks, the members of every object by name; numbers stay as they are spelled.
+    """Render JSON without blanks, the members of every object by name; numbers keep their spelling.
 
-    ValueError when it is none, or holds half of a surrogate pair; RecursionError when it is nested beyond measure.
+    Raises ValueError if it is invalid, or has half of a surrogate pair; RecursionError if it is too deeply nested.
     """
-    value = json.loads(text.decode(), parse_int=_keep_whole, parse_float=_keep_spelled)
+    value = json.loads(text.decode(), parse_int=_parse_int, parse_float=_as_written)
     return msgspec.json.encode(value, order="deterministic")
 
 
-def _keep_whole(text: str) -> int | msgspec.Raw:
-    return int(text) if len(text) <= _SAFE_DIGITS and text != "-0" else _keep_spelled(text)
+def _parse_int(text: str) -> int | msgspec.Raw:
+    return int(text) if len(text) <= _SAFE_DIGITS and text != "-0" else _as_written(text)
 
 
-def _keep_spelled(text: str) -> msgspec.Raw:
+def _as_written(text: str) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
@@ -132,7 +132,7 @@ def _render_float(value: float) -> str:
 
 
 def _shortest(value: float) -> tuple[str, str, int]:
-    """Sign, the fewest digits that give the same float again, and the exponent of the first of them."""
+    """Return the sign, the fewest digits that give the same float again, and the exponent of the first of them."""
     number = Decimal(repr(value)).normalize()
     parts = number.as_tuple()
     return "-" if parts.sign else "", "".join(map(str, parts.digits)), number.adjusted()

@@ -1,18 +1,16 @@
-"""Environment variables and parameters (DAG format 2.8 and 2.9)."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from app.spec.build.field import Field, describe, plain
+from app.spec.build.field import Field, describe, unwrap
 from app.spec.model import Pair
 from app.spec.params import tokenise
-from app.spec.values import render
+from app.spec.rendering import render
 
 
 def env(field: Field) -> tuple[Pair, ...]:
-    """Read variables in document order; a bare scalar says nothing (2.8)."""
+    """Read variables in document order; a bare scalar is ignored (2.8)."""
     match field.value:
         case dict():
             return tuple(_map_pairs(field))
@@ -38,7 +36,7 @@ def params(field: Field) -> tuple[Pair, ...] | None:
 
 
 def params_with_schema(field: Field) -> dict[str, Any] | None:
-    """Read the root's parameters, which may name a schema beside their values."""
+    """Read the parameters of a DAG, which may name a schema beside their values."""
     value = field.value
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema is None or not isinstance(schema.value, str):
@@ -80,4 +78,4 @@ def _sorted_pairs(field: Field) -> list[Pair]:
 
 def _map_pairs(field: Field) -> Iterator[Pair]:
     for key, node in field.value.items():
-        yield Pair(key, render(plain(node)))
+        yield Pair(key, render(unwrap(node)))

@@ -1,4 +1,4 @@
-"""Splitting a command line into words, and putting a list of words back into one line (DAG format 3.4)."""
+"""Splitting of a command line into words, and joining of a command list (DAG format 3.4)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _QUOTES = ('"', "'")
 
 
 def split(text: str) -> list[str]:
-    """Split a line into words; ``|``, ``||`` and ``&&`` are words of their own. ValueError when there is no word."""
+    """Split a line into words; ``|``, ``||`` and ``&&`` are words too. Raises ValueError if there is no word."""
     segments: list[list[str]] = [[]]
     for kind, word in _words(text):
         if kind == "pipe":
@@ -41,7 +41,7 @@ def split(text: str) -> list[str]:
 
 
 def join_list(items: Iterable[str]) -> str:
-    """Build the shell line of a command list; only items with a space get quotes, all else stays live."""
+    """Build the shell line of a command list; only items with a space are quoted, so that all else is evaluated."""
     return " ".join(_shielded(item) for item in items)
 
 
@@ -62,7 +62,7 @@ def _words(text: str) -> Iterable[tuple[str, str]]:
 
 
 def _bare(word: str) -> str:
-    """Take the quotes off a word that begins and ends with the same one."""
+    """Remove the quotes of a word that starts and ends with the same one."""
     if len(word) < len("''") or word[0] not in _QUOTES or word[0] != word[-1]:
         return word
     inside = word[1:-1]

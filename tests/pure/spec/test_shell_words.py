@@ -1,6 +1,6 @@
 import pytest
 
-from app.spec import words
+from app.spec import shell_words
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from app.spec import words
     ],
 )
 def test_a_line_is_split_outside_of_quotes(text: str, expected: list[str]) -> None:
-    assert words.split(text) == expected
+    assert shell_words.split(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,12 @@ def test_a_line_is_split_outside_of_quotes(text: str, expected: list[str]) -> No
     ],
 )
 def test_a_wholly_quoted_word_loses_its_quotes(word: str, expected: str) -> None:
-    assert words.split(word) == [expected]
+    assert shell_words.split(word) == [expected]
 
 
 @pytest.mark.parametrize("text", ['a "b c|d\n', "a 'b c|d\n", "a `b c|d\n", 'a "b c\\'])
 def test_an_unclosed_quote_protects_all_that_follows(text: str) -> None:
-    assert words.split(text) == ["a", text[2:]]
+    assert shell_words.split(text) == ["a", text[2:]]
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_an_unclosed_quote_protects_all_that_follows(text: str) -> None:
     [("| b", ["b"]), ("a |", ["a"]), ("a | | b", ["a", "|", "b"]), ("&&", ["&&"])],
 )
 def test_an_empty_segment_of_a_pipeline_is_left_out(text: str, expected: list[str]) -> None:
-    assert words.split(text) == expected
+    assert shell_words.split(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", " \n", "|", " | | "])
 def test_a_line_without_any_word_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no word"):
-        words.split(text)
+        shell_words.split(text)
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_a_line_without_any_word_is_refused(text: str) -> None:
     ],
 )
 def test_a_command_list_becomes_a_line_with_only_its_blanks_protected(items: list[str], expected: str) -> None:
-    assert words.join_list(items) == expected
+    assert shell_words.join_list(items) == expected

@@ -1,6 +1,6 @@
-"""Laying a definition over the base configuration (DAG format 1.10).
+"""Merging a DAG with the base configuration (DAG format 1.10).
 
-Both sides are the fields that a document says, without defaults, so that a default never hides what the base says.
+Both sides hold only the fields that are given, without defaults, so that a default never hides a base value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Fields = Mapping[str, Any]
 
 
 def merge(base: Fields, own: Fields, *, handlers: bool = True) -> dict[str, Any]:
-    """Give the fields of a DAG over those of the base; ``handlers`` tells whether it takes those of the base."""
+    """Merge the fields of a DAG over those of the base; without ``handlers`` the base's handlers are left out."""
     merged = {name: value for name, value in base.items() if name not in _OWN_ONLY}
     if not handlers:
         merged.pop("handlers", None)
@@ -27,7 +27,7 @@ def merge(base: Fields, own: Fields, *, handlers: bool = True) -> dict[str, Any]
 
 
 def _prefer_own(base: Any, own: Any) -> Any:
-    """Let texts, numbers, booleans and lists replace, unless they are empty, zero or false."""
+    """Replace texts, numbers, booleans and lists, unless the own value is empty, zero or false."""
     return own or base
 
 
@@ -51,9 +51,9 @@ def _overlay(base: Any, own: Any) -> Any:
 
 
 def _overlay_container(base: Container, own: Container) -> Any:
-    """Merge containers; ``always`` is what the policy's zero was, and loses to ``never``.
+    """Merge containers; ``always`` is the zero value of the pull policy and loses to ``never``.
 
-    One that runs already and one that is made from an image have nothing in common: the DAG's replaces the other.
+    A container with ``exec`` and one with ``image`` have nothing in common: the DAG's replaces the base's.
     """
     if bool(base.exec) != bool(own.exec):
         return own
@@ -67,7 +67,7 @@ def _members(struct: Any) -> dict[str, Any]:
 
 
 def _each(base: Handlers | Schedule, own: Handlers | Schedule) -> Any:
-    """Take each member as a whole from the one who has it."""
+    """Take each member as a whole, the DAG's first."""
     below = _members(base)
     return type(own)(**{name: value or below[name] for name, value in _members(own).items()})
 
