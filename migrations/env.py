@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 import app.db.models  # noqa: F401  # fills the metadata
 from app.db.base import Base
 from app.db.upgrade import open_for_migration
-from app.settings.address import PUBLIC
+from app.settings.database_url import PUBLIC
 
 
 def migrate(connection: Connection) -> None:

@@ -9,7 +9,7 @@ import click
 
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.settings import TABLE, Settings
-from app.settings.kinds import Plain
+from app.settings.types import Displayed
 
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/_.:@*+%?=&-]*")
 
@@ -29,8 +29,8 @@ def config(*, as_json: bool) -> None:
     click.echo(_as_json(settings) if as_json else _as_yaml(settings))
 
 
-def _shown(settings: Settings) -> dict[str, Plain]:
-    return {setting.name: setting.kind.plain(getattr(settings, setting.name)) for setting in TABLE}
+def _shown(settings: Settings) -> dict[str, Displayed]:
+    return {setting.name: setting.kind.display(getattr(settings, setting.name)) for setting in TABLE}
 
 
 def _as_json(settings: Settings) -> str:
@@ -44,6 +44,6 @@ def _as_yaml(settings: Settings) -> str:
     return "\n".join(f"{line:{width}}  # {origin}" for line, origin in lines.items())
 
 
-def _scalar(value: Plain) -> str:
+def _scalar(value: Displayed) -> str:
     text = json.dumps(value) if isinstance(value, bool) else str(value)
     return text if _NEEDS_NO_QUOTES.fullmatch(text) else json.dumps(value, ensure_ascii=False)

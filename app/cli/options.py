@@ -14,8 +14,8 @@ from click.shell_completion import CompletionItem
 
 from app.cli.foreign import global_ignored_options, notice
 from app.settings import TABLE, Settings, read
-from app.settings.dagu import find_unread
-from app.settings.table import FILE_NAME, Setting
+from app.settings.dagu import find_ignored
+from app.settings.definitions import FILE_NAME, Setting
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _SHORT_FLAGS = {"host": "-s", "port": "-p"}
@@ -104,7 +104,7 @@ def tell_unread(settings: Settings) -> None:
     """Tell in one line what configures Dagu and has no effect here."""
     given = _flags(click.get_current_context()).get("config") or os.environ.get("DAGBOOK_CONFIG")
     has_own_file = bool(given) or (settings.home / FILE_NAME).exists()
-    if unread := find_unread(settings, os.environ, has_own_file=has_own_file):
+    if unread := find_ignored(settings, os.environ, has_own_file=has_own_file):
         notice("; ".join(unread))
 
 

@@ -19,7 +19,7 @@ from app.db.revision import GUARD
 from app.db.upgrade import build_config, current, head, open_for_migration, require_known, upgrade
 from app.db.upgrade_postgres import UnusableDatabase
 from app.db.url import sqlite_path
-from app.settings.address import PUBLIC
+from app.settings.database_url import PUBLIC
 
 # What an object is called in a sentence, and how it is defined.
 Shape = dict[str, str]

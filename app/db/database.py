@@ -15,7 +15,7 @@ from app.db.shared import Shared
 from app.db.sqlite import Sqlite
 from app.db.url import parse_url
 from app.db.wakeups import Wakeups
-from app.settings.address import PUBLIC
+from app.settings.database_url import PUBLIC
 
 __all__ = ["OUTPUT", "VISIBLE", "Database", "ReadConnection", "Write", "WriteConnection", "note_told"]
 

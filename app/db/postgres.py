@@ -21,7 +21,7 @@ from app.db.engines import Read, ReadConnection, T, Write, WriteConnection
 from app.db.failure import DatabaseUnavailable, is_lost_to_another
 from app.db.url import root_certificate
 from app.db.wakeups import Wakeups
-from app.settings.address import PUBLIC
+from app.settings.database_url import PUBLIC
 
 _CONNECT_SECONDS = 10
 _COMMAND_SECONDS = 60

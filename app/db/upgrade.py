@@ -37,7 +37,7 @@ from app.db.upgrade_postgres import (
     until_done,
 )
 from app.db.url import hide_password, parse_url, sqlite_path
-from app.settings.address import PUBLIC
+from app.settings.database_url import PUBLIC
 
 _log = logging.getLogger(__name__)
 # It tells of every connection which kind it is; of a migration we tell ourselves.

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.failure import DatabaseUnavailable, is_lost_to_another
-from app.settings.address import PUBLIC
+from app.settings.database_url import PUBLIC
 
 _log = logging.getLogger(__name__)
 

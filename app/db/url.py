@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.settings.address import check_options
+from app.settings.database_url import check_options
 
 _TLS = ("sslmode", "sslrootcert")
 _FIX = "write sqlite:///dagbook.db, sqlite:////absolute/path.db or postgresql://user:password@host/name"

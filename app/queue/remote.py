@@ -24,7 +24,7 @@ from app.db.postgres import postgres_arguments
 from app.db.url import parse_url, sqlite_path
 from app.engine.admission import Labels, fits
 from app.queue.carrier import Carrier, NoCarrier, Offer
-from app.settings.address import PUBLIC
+from app.settings.database_url import PUBLIC
 
 if TYPE_CHECKING:
     from pgqueuer.queries import Queries

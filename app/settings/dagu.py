@@ -1,17 +1,17 @@
-"""What configures Dagu and is not read here: a server that was to ask for logins must not start open unnoticed."""
+"""Settings of Dagu that are ignored here: a server that should ask for logins must not start open unnoticed."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
 
+from app.settings.definitions import FILE_NAME, PREFIX
 from app.settings.read import Settings
-from app.settings.table import FILE_NAME, PREFIX
 
 _PREFIX = "DAGU_"
 _CONFIG = "config.yaml"
 
-# By our setting, what the variable is called behind DAGU_; the last ones are old spellings.
+# Setting -> names of Dagu's variable after DAGU_, old spellings last.
 _SETTINGS = {
     "home": ("HOME",),
     "database_url": ("DATA_DIR", "_DATA"),
@@ -47,9 +47,9 @@ _SETTINGS = {
     "auth_oidc_scopes": ("AUTH_OIDC_SCOPES",),
     "auth_oidc_whitelist": ("AUTH_OIDC_WHITELIST",),
 }
-_OPTIONS_OF_WORKER = {"WORKER_ID": "--id", "WORKER_LABELS": "--label", "WORKER_MAX_ACTIVE_RUNS": "--max-active-runs"}
-# DAGU_SKIP_EXAMPLES is left out: it asks for what is so here.
-_NOTHING = (
+_WORKER_OPTIONS = {"WORKER_ID": "--id", "WORKER_LABELS": "--label", "WORKER_MAX_ACTIVE_RUNS": "--max-active-runs"}
+# DAGU_SKIP_EXAMPLES is left out: it requests what is always the case here.
+_UNSUPPORTED = (
     *("API_BASE_URL", "HEADLESS", "LATEST_STATUS_TODAY", "EXECUTABLE", "DAGS_DIR", "DAGS", "ADMIN_LOG_DIR"),
     *("SUSPEND_FLAGS_DIR", "DAG_RUNS_DIR", "QUEUE_DIR", "PROC_DIR", "SERVICE_REGISTRY_DIR", "USERS_DIR"),
     *("UI_NAVBAR_TITLE", "NAVBAR_TITLE", "UI_NAVBAR_COLOR", "NAVBAR_COLOR", "UI_MAX_DASHBOARD_PAGE_LIMIT"),
@@ -61,10 +61,10 @@ _NOTHING = (
 )
 
 
-def find_unread(settings: Settings, environ: Mapping[str, str], *, has_own_file: bool) -> list[str]:
-    """Describe the variables and the file of Dagu that are there and have no effect, with what has one here.
+def find_ignored(settings: Settings, environ: Mapping[str, str], *, has_own_file: bool) -> list[str]:
+    """Describe the variables and the file of Dagu that are present and ignored, with Dagbook's equivalent.
 
-    Nothing is said of a variable whose setting is given, nor of the file where a settings file is read.
+    A variable whose setting is given is left out, and so is the file if a settings file is read.
     """
     variables = [text for name, text in _descriptions(settings) if environ.get(_PREFIX + name)]
     file = None if has_own_file else _find_file(environ)
@@ -77,14 +77,14 @@ def _descriptions(settings: Settings) -> Iterator[tuple[str, str]]:
     for ours, theirs in _SETTINGS.items():
         for name in theirs if settings.origins[ours] == "default" else ():
             yield name, f"{_PREFIX}{name} is set: Dagbook's is {PREFIX}{ours.upper()}"
-    for name, option in _OPTIONS_OF_WORKER.items():
+    for name, option in _WORKER_OPTIONS.items():
         yield name, f"{_PREFIX}{name} is set: Dagbook's is the option {option} of dagbook worker"
-    for name in _NOTHING:
+    for name in _UNSUPPORTED:
         yield name, f"{_PREFIX}{name} is set: Dagbook has no such setting"
 
 
 def _find_file(environ: Mapping[str, str]) -> str | None:
-    """Find the file that Dagu would read."""
+    """Return the file that Dagu would read."""
     if home := environ.get(f"{_PREFIX}HOME"):
         folders = [home]
     else:

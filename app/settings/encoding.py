@@ -1,4 +1,4 @@
-"""The encoding of what steps write: which names are known, and which one the machine's locale says."""
+"""The encoding of step output: known names, and the default from the locale."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import codecs
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.settings.kinds import Kind, Raw
+from app.settings.types import Raw, SettingType
 
 UTF_8 = "utf-8"
-# Codecs of Python that no program's output is in, or that let through what is no character.
+# Python's codecs that no program writes, or that accept invalid characters.
 _NOT_WRITTEN = frozenset({"charmap", "idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
 _NAMES = "utf-8, shift_jis, euc-jp, gbk, gb18030, big5, euc-kr, iso-8859-1, windows-1252, koi8-r, ibm866 or utf-16"
 
 
 def find_encoding(name: str) -> str | None:
-    """Give the one name by which Python calls an encoding; None for what is no encoding of texts."""
+    """Return Python's name of an encoding; None if it is not a text encoding."""
     try:
         known = codecs.lookup(name.strip()).name
         b"a".decode(known)
@@ -27,9 +27,9 @@ def find_encoding(name: str) -> str | None:
 
 
 def locale_encoding(environ: Mapping[str, str]) -> str:
-    """Name the encoding of the locale that the environment wants; UTF-8 when it names none that is known.
+    """Return the encoding of the locale; UTF-8 if it names no known one.
 
-    Not of ``LC_CTYPE``: Python sets that by itself where the locale is not installed.
+    ``LC_CTYPE`` is ignored: Python sets it itself where the locale is not installed.
     """
     locale = environ.get("LC_ALL") or environ.get("LANG") or ""
     found = find_encoding(locale.partition("@")[0].partition(".")[2])
@@ -43,4 +43,4 @@ def _read(raw: Raw, _folder: Path) -> str:
     return found
 
 
-ENCODING = Kind(name="encoding", read=_read)
+ENCODING = SettingType(name="encoding", read=_read)

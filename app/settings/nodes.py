@@ -1,4 +1,4 @@
-"""Other servers that requests may be handed on to: how the setting ``remote_nodes`` is read and shown."""
+"""The setting ``remote_nodes``: other servers that requests are forwarded to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.settings.kinds import HIDDEN, SECONDS, TRUTH, Hidden, Kind, Plain, Raw, Text
+from app.settings.types import HIDDEN, SECONDS, TRUTH, Displayed, Hidden, Raw, SettingType, Text
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _URL = re.compile(r"https?://[^\s?#@/\0]+/[^\s?#@\0]+")
@@ -20,7 +20,7 @@ _HIDDEN = ("password", "token")
 
 
 class RemoteNode(msgspec.Struct, frozen=True, kw_only=True):
-    """Another server: the address of its API, how this one logs in there, and how long it waits for an answer."""
+    """Another server: the URL of its API, its credentials and the timeout."""
 
     name: str
     url: str
@@ -38,25 +38,25 @@ _KEYS = tuple(field.name for field in msgspec.structs.fields(RemoteNode))
 def _read(raw: Raw, folder: Path) -> tuple[RemoteNode, ...]:
     found: list[RemoteNode] = []
     for number, entry in enumerate(_entries(raw), 1):
-        place = f"node {number}" + (f" ({entry['name']})" if _NAME.fullmatch(entry.get("name", "")) else "")
+        subject = f"node {number}" + (f" ({entry['name']})" if _NAME.fullmatch(entry.get("name", "")) else "")
         try:
             node = _node(entry, folder)
         except ValueError as error:
-            raise ValueError(f"{place}: {error}") from None
+            raise ValueError(f"{subject}: {error}") from None
         if node.name in {other.name for other in found}:
-            raise ValueError(f"{place}: name: is there twice; give each node a name of its own")
+            raise ValueError(f"{subject}: name: is there twice; give each node a name of its own")
         found.append(node)
     return tuple(found)
 
 
 def _entries(raw: Raw) -> list[dict[str, str]]:
-    """Return the maps as they were written; a file gives each one as a JSON text, a variable all of them as one."""
+    """Return the raw maps; a file gives each one as a JSON text, a variable all of them as one."""
     try:
         if isinstance(raw, str):
             return [_texts(item) for item in msgspec.json.decode(raw or "[]", type=list[dict[str, Any]])]
         return [msgspec.json.decode(item, type=dict[str, str]) for item in raw]
     except msgspec.DecodeError:
-        # A text that is a secret by mistake must not be repeated here.
+        # The raw text may be a secret, so it is not repeated.
         hidden = f"{HIDDEN} stands for what is not shown; write the secret itself, in " if raw == HIDDEN else "write "
         raise ValueError(f'{hidden}a list of maps such as [{{"name": "east", "url": "https://…/api/v2"}}]') from None
 
@@ -82,7 +82,7 @@ def _node(entry: Mapping[str, str], folder: Path) -> RemoteNode:
 def _value(key: str, text: str, folder: Path) -> Any:
     reader = _READERS[key]
     try:
-        return reader(text) if not isinstance(reader, Kind) else reader.read(text, folder)
+        return reader(text) if not isinstance(reader, SettingType) else reader.read(text, folder)
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from None
 
@@ -137,7 +137,7 @@ def _one_of(words: tuple[str, ...]) -> str:
     return "write one of " + ", ".join(words)
 
 
-_READERS: Mapping[str, Kind | Text] = {
+_READERS: Mapping[str, SettingType | Text] = {
     "name": _name,
     "url": _url,
     "auth": _auth,
@@ -149,12 +149,12 @@ _READERS: Mapping[str, Kind | Text] = {
 }
 
 
-def _shown(nodes: tuple[RemoteNode, ...]) -> Plain:
+def _display(nodes: tuple[RemoteNode, ...]) -> Displayed:
     return [
         {key: HIDDEN if key in _HIDDEN else value for key, value in msgspec.structs.asdict(node).items() if value}
         for node in nodes
     ]
 
 
-# Without a flag, for it holds secrets.
-REMOTE_NODES = Kind(name="list of nodes", read=_read, records=True, plain=_shown, is_secret=True)
+# Secret, hence without a flag: it contains credentials.
+REMOTE_NODES = SettingType(name="list of nodes", read=_read, records=True, display=_display, is_secret=True)

@@ -1,4 +1,4 @@
-"""From what was written to one frozen value."""
+"""Reading the settings into one frozen struct."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from app.settings.definitions import FILE_NAME, HOME, LOCALE_ENCODING, SYSTEM_ZONE, TABLE, Setting
 from app.settings.encoding import locale_encoding
-from app.settings.kinds import Network
+from app.settings.errors import SettingsError
 from app.settings.nodes import RemoteNode
-from app.settings.problem import SettingsError
 from app.settings.sources import Given, from_environment, from_file, from_flags
-from app.settings.table import FILE_NAME, HOME, LOCALE_ENCODING, SYSTEM_ZONE, TABLE, Setting
+from app.settings.types import Network
 from app.settings.zone import system_zone
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every setting of this process, as ``app.settings.table`` describes it, and where each came from."""
+    """Every setting of this process, as in ``app.settings.definitions``, and the origin of each."""
 
     home: Path
     database_url: str
@@ -92,20 +92,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(argv_flags: Mapping[str, str], environ: Mapping[str, str], home_default: Path) -> Settings:
-    """Read the settings; of two places that give the same one, the later of default, file, variable and flag counts.
+    """Read the settings; later sources override earlier ones: default, file, variable, flag.
 
-    Flags come by the name of their setting, and ``config`` names the file to read in place of ``dagbook.yaml`` in the
-    home. Raises ``SettingsError`` for the first unknown name or value that does not fit.
+    Flags are given by the name of their setting; ``config`` names the file to read instead of ``dagbook.yaml`` in the
+    home. Raises ``SettingsError`` for the first unknown name or invalid value.
     """
     here = Path.cwd()
     flags = {name: text for name, text in argv_flags.items() if name != "config"}
-    said = from_environment(environ, here) | from_flags(flags, here)
+    direct = from_environment(environ, here) | from_flags(flags, here)
     config = argv_flags.get("config") or environ.get("DAGBOOK_CONFIG")
-    given = _from_settings_file(config, _home(said, home_default), environ) | said
+    given = _from_settings_file(config, _home(direct, home_default), environ) | direct
     home = _home(given, home_default)
     values: dict[str, Any] = {
-        setting.name: _understand(setting, given.get(setting.name) or _default(setting, home, environ))
-        for setting in TABLE
+        setting.name: _parse(setting, given.get(setting.name) or _default(setting, home, environ)) for setting in TABLE
     }
     origins = {setting.name: given[setting.name].origin if setting.name in given else "default" for setting in TABLE}
     return Settings(**values, origins=origins)
@@ -119,17 +118,17 @@ def _from_settings_file(config: str | None, home: Path, environ: Mapping[str, st
 
 
 def _home(given: Mapping[str, Given], home_default: Path) -> Path:
-    home = _understand(TABLE[0], given.get("home") or Given(str(home_default), "default", Path.cwd()))
+    home = _parse(TABLE[0], given.get("home") or Given(str(home_default), "default", Path.cwd()))
     return Path(str(home))
 
 
 def _default(setting: Setting, home: Path, environ: Mapping[str, str]) -> Given:
     text = str(home) if setting.name == "home" else setting.default.replace(HOME, str(home))
-    of_machine = {SYSTEM_ZONE: system_zone, LOCALE_ENCODING: locale_encoding}.get(text)
-    return Given(of_machine(environ) if of_machine else text, "default", home)
+    detect = {SYSTEM_ZONE: system_zone, LOCALE_ENCODING: locale_encoding}.get(text)
+    return Given(detect(environ) if detect else text, "default", home)
 
 
-def _understand(setting: Setting, given: Given) -> object:
+def _parse(setting: Setting, given: Given) -> object:
     try:
         return setting.kind.read(given.raw, given.folder)
     except ValueError as error:

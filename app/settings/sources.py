@@ -1,4 +1,4 @@
-"""Where settings come from: a file, the environment, the command line. Here they are collected, not yet understood."""
+"""The sources of settings: file, environment, command line. Raw values are collected, not yet parsed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from app.settings.kinds import Raw
-from app.settings.problem import SettingsError
-from app.settings.table import OTHER_VARIABLES, PREFIX, TABLE, TEST_PREFIX
+from app.settings.definitions import OTHER_VARIABLES, PREFIX, TABLE, TEST_PREFIX
+from app.settings.errors import SettingsError
+from app.settings.types import Raw
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_TWICE = "{}: is there twice in one item; keep one"
+_DUPLICATE = "{}: is there twice in one item; keep one"
 _BY_NAME = {setting.name: setting for setting in TABLE}
 _BY_VARIABLE = {setting.variable: setting for setting in TABLE}
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A value as written, where it was written, and the folder that a relative path in it starts from."""
+    """A raw value, its origin, and the folder of relative paths in it."""
 
     raw: Raw
     origin: str
@@ -30,12 +30,12 @@ class Given(msgspec.Struct, frozen=True):
 
 
 def from_flags(flags: Mapping[str, str], folder: Path) -> dict[str, Given]:
-    """Collect the flags, by the names of their settings."""
+    """Return the flags by the names of their settings."""
     return {name: Given(raw, _BY_NAME[name].flag, folder) for name, raw in flags.items()}
 
 
 def from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, Given]:
-    """Collect the variables with Dagbook's prefix; an empty one counts as not set, an unknown one is refused."""
+    """Return the variables with Dagbook's prefix; an empty one counts as not set, an unknown one is refused."""
     given = {}
     for variable, raw in environ.items():
         if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX) or variable in OTHER_VARIABLES:
@@ -48,7 +48,7 @@ def from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, Give
 
 
 def from_file(path: Path, environ: Mapping[str, str]) -> dict[str, Given]:
-    """Collect the keys of a settings file. ``${NAME}`` in a value is the environment's variable of that name."""
+    """Return the keys of a settings file. ``${NAME}`` in a value is the environment variable of that name."""
     given: dict[str, Given] = {}
     for key, value in _entries(path):
         origin = f"{path}:{key.start_mark.line + 1}"
@@ -62,7 +62,7 @@ def from_file(path: Path, environ: Mapping[str, str]) -> dict[str, Given]:
 
 
 def _unknown_variable(variable: str) -> str:
-    # Compared without what all of them begin with, which would make any two look alike.
+    # Compared without the common prefix, which would make any two similar.
     others = (name.removeprefix(PREFIX) for name in [*_BY_VARIABLE, *OTHER_VARIABLES])
     close = _closest(variable.removeprefix(PREFIX), others)
     return _unknown(close and PREFIX + close)
@@ -117,14 +117,14 @@ def _read_record(node: yaml.Node, name: str, origin: str, environ: Mapping[str, 
     for key, value in node.value:
         if key.value in record:
             raise SettingsError(
-                name, f"{origin.rpartition(':')[0]}:{key.start_mark.line + 1}", _TWICE.format(key.value)
+                name, f"{origin.rpartition(':')[0]}:{key.start_mark.line + 1}", _DUPLICATE.format(key.value)
             )
         record[str(key.value)] = _read_scalar(value, name, origin, environ)
     return json.dumps(record)
 
 
 def _read_scalar(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> str:
-    # The text counts, not YAML's idea of its type: a value means the same in the file and in a variable.
+    # The text is used, not the type that YAML resolves: a value means the same in the file and in a variable.
     if not isinstance(node, yaml.ScalarNode):
         raise SettingsError(name, origin, "is nested; write one value or a list of values")
     if node.tag == "tag:yaml.org,2002:null":

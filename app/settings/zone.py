@@ -1,4 +1,4 @@
-"""Which time zone the machine itself lives in."""
+"""The time zone of the machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 def system_zone(environ: Mapping[str, str]) -> str:
-    """Name the machine's zone: the TZ variable's, else the one that /etc names, else UTC."""
+    """Return the machine's zone: from the TZ variable, else from /etc, else UTC."""
     return next((name for name in _candidates(environ) if _is_known(name)), "UTC")
 
 

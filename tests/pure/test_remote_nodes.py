@@ -78,7 +78,7 @@ def test_there_are_none_by_default(tmp_path: Path) -> None:
         ({"name": "a", "url": URL, "timeout_seconds": 0}, "timeout_seconds: '0' does not fit"),
     ],
 )
-def test_what_is_wrong_with_a_node_is_named_by_its_key(tmp_path: Path, node: dict[str, Any], message: str) -> None:
+def test_an_invalid_node_is_reported_with_its_key(tmp_path: Path, node: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         _of_variable(tmp_path, [node])
     said = str(caught.value)
@@ -120,7 +120,7 @@ def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, text: str,
 
 def test_credentials_are_not_shown(tmp_path: Path) -> None:
     nodes = _read(FILE, tmp_path, EAST_TOKEN="topsecret").remote_nodes  # noqa: S106 - of tests
-    shown: Any = KIND.plain(nodes)
+    shown: Any = KIND.display(nodes)
     east, west = shown
     assert east == {
         "name": "east",

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from app.settings import TABLE, Setting, Settings, SettingsError, read
-from app.settings.address import hide
-from app.settings.table import OTHER_VARIABLES, TEST_PREFIX
+from app.settings.database_url import hide
+from app.settings.definitions import OTHER_VARIABLES, TEST_PREFIX
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -327,7 +327,7 @@ def test_the_key_is_read_from_variable_or_file(tmp_path: Path) -> None:
 def test_the_key_is_shown_neither_by_listings_nor_by_accident(tmp_path: Path) -> None:
     settings = read({}, {"DAGBOOK_SECRET_KEY": KEY}, tmp_path)
     (setting,) = [setting for setting in TABLE if setting.name == "secret_key"]
-    assert setting.kind.plain(settings.secret_key) == "***"
+    assert setting.kind.display(settings.secret_key) == "***"
     assert KEY not in repr(settings)
 
 

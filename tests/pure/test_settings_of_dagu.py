@@ -1,4 +1,4 @@
-"""What configures Dagu is not read, and told of with what has its effect here."""
+"""What configures Dagu is not read, and expected of with what has its effect here."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from app.settings import TABLE, read
-from app.settings.dagu import _NOTHING, _OPTIONS_OF_WORKER, _SETTINGS, find_unread
+from app.settings.dagu import _SETTINGS, _UNSUPPORTED, _WORKER_OPTIONS, find_ignored
 
 
 def _told(tmp_path: Path, environ: dict[str, str], *, has_own_file: bool = False) -> list[str]:
     environ = {"XDG_CONFIG_HOME": str(tmp_path / "none"), **environ}
     settings = read({}, {name: text for name, text in environ.items() if name.startswith("DAGBOOK_")}, tmp_path)
-    return find_unread(settings, environ, has_own_file=has_own_file)
+    return find_ignored(settings, environ, has_own_file=has_own_file)
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("variable", "told"),
+    ("variable", "expected"),
     [
         ("DAGU_AUTH_MODE", "Dagbook's is DAGBOOK_AUTH_MODE"),
         ("DAGU_AUTHTOKEN", "Dagbook's is DAGBOOK_AUTH_TOKEN"),
@@ -35,17 +35,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("DAGU_COORDINATOR_PORT", "Dagbook has no such setting"),
     ],
 )
-def test_a_variable_is_told_with_what_has_its_effect_here(tmp_path: Path, variable: str, told: str) -> None:
-    assert _told(tmp_path, {variable: "x"}) == [f"{variable} is set: {told}"]
+def test_an_ignored_variable_is_reported_with_its_equivalent(tmp_path: Path, variable: str, expected: str) -> None:
+    assert _told(tmp_path, {variable: "x"}) == [f"{variable} is set: {expected}"]
 
 
 def test_every_setting_that_is_named_is_one_and_no_variable_is_named_twice() -> None:
     assert set(_SETTINGS) <= {setting.name for setting in TABLE}
-    names = [*(name for theirs in _SETTINGS.values() for name in theirs), *_OPTIONS_OF_WORKER, *_NOTHING]
+    names = [*(name for theirs in _SETTINGS.values() for name in theirs), *_WORKER_OPTIONS, *_UNSUPPORTED]
     assert len(names) == len(set(names))
 
 
-def test_a_value_is_never_told(tmp_path: Path) -> None:
+def test_a_value_is_never_reported(tmp_path: Path) -> None:
     assert "hunter2" not in str(_told(tmp_path, {"DAGU_AUTH_BASIC_PASSWORD": "hunter2"}))
 
 
@@ -60,7 +60,7 @@ def test_a_value_is_never_told(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_nothing_is_told_of_what_has_no_consequence(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_irrelevant_variables_are_not_reported(tmp_path: Path, environ: dict[str, str]) -> None:
     assert _told(tmp_path, environ) == []
 
 
@@ -74,16 +74,16 @@ def test_nothing_is_told_of_what_has_no_consequence(tmp_path: Path, environ: dic
     ],
     ids=str,
 )
-def test_the_file_that_dagu_would_read_is_told(home: Path, environ: dict[str, str], read_by_dagu: str) -> None:
+def test_the_file_that_dagu_would_read_is_reported(home: Path, environ: dict[str, str], read_by_dagu: str) -> None:
     file = home / read_by_dagu / "config.yaml"
     file.parent.mkdir(parents=True)
     file.touch()
     environ = {name: text.replace("<home>", str(home)) for name, text in environ.items()}
-    told = f"{file} is not read: Dagbook's is {home}/dagbook.yaml"
-    assert _told(home, environ)[-1] == told
-    assert told not in _told(home, environ, has_own_file=True)
+    expected = f"{file} is not read: Dagbook's is {home}/dagbook.yaml"
+    assert _told(home, environ)[-1] == expected
+    assert expected not in _told(home, environ, has_own_file=True)
     if "DAGU_HOME" in environ:
         other = home / ".dagu" / "config.yaml"
         other.parent.mkdir()
         other.touch()
-        assert _told(home, environ)[-1] == told
+        assert _told(home, environ)[-1] == expected

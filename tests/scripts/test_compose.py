@@ -12,7 +12,7 @@ import yaml
 
 from app.cli.serve import serve
 from app.cli.worker import worker
-from app.settings.table import TABLE
+from app.settings.definitions import TABLE
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))

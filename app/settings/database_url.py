@@ -1,4 +1,4 @@
-"""The address of the database: one text that may hold a password, so no message here repeats it."""
+"""The database URL. It may contain a password, so no message here repeats it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
-from app.settings.kinds import Kind, Plain, Raw, text_of, under
+from app.settings.types import Displayed, Raw, SettingType, absolute, text_of
 
 _SQLITE = "sqlite:///"
 _POSTGRESQL = "postgresql://"
 _FORMS = f"write {_SQLITE}PATH or {_POSTGRESQL}USER:PASSWORD@HOST:PORT/NAME"
 PUBLIC = "public"
-# What the options of a PostgreSQL address may be called, and the values of one of them.
+# The known options of a PostgreSQL URL, and the values of sslmode.
 OPTIONS = ("host", "port", "sslmode", "sslrootcert")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
@@ -21,7 +21,7 @@ _SECRET_OPTION = re.compile(r"((?:^|&)[^=&]*pass[^=&]*=)[^&]*", re.IGNORECASE)
 
 
 def read(raw: Raw, folder: Path) -> str:
-    """Check an address and make a SQLite file's path absolute."""
+    """Validate a URL and make a SQLite file's path absolute."""
     if not isinstance(raw, str):
         raise ValueError(f"a list is given where one address belongs; {_FORMS}")  # noqa: TRY004 - one error for all
     if raw.startswith(_SQLITE):
@@ -36,24 +36,26 @@ def read(raw: Raw, folder: Path) -> str:
 def _sqlite(path: str, folder: Path) -> str:
     if not path or path.startswith(":memory:") or path.endswith("/") or re.search(r"[?\0]", path):
         raise ValueError(f"is not a file that keeps anything; write {_SQLITE}PATH, without options")
-    return f"{_SQLITE}{under(folder, path)}"
+    return f"{_SQLITE}{absolute(folder, path)}"
 
 
 def _postgresql(url: str, folder: Path) -> str:
     parts = urlsplit(url)
-    # A raw # / ? or @ in a password moves the rest of it out of the place where it would be hidden.
+    # After a raw # / ? or @ the rest of a password would not be parsed as password, and not hidden.
     if parts.fragment or "@" in parts.path or "@" in parts.query or not _has_port_or_none(parts):
         raise ValueError(f"cannot be taken apart; a special character of a password is written as %XX; {_FORMS}")
     options = parse_qsl(parts.query, keep_blank_values=True)
     check_options(dict(options))
     if "sslrootcert" not in dict(options):
         return url
-    whole = [(name, str(under(folder, text)) if name == "sslrootcert" else text) for name, text in options]
-    return parts._replace(query=urlencode(whole, safe="/", quote_via=quote)).geturl()
+    absolute_options = [
+        (name, str(absolute(folder, text)) if name == "sslrootcert" else text) for name, text in options
+    ]
+    return parts._replace(query=urlencode(absolute_options, safe="/", quote_via=quote)).geturl()
 
 
 def check_options(options: Mapping[str, object]) -> None:
-    """Raise ``ValueError`` for an option of a PostgreSQL address that Dagbook does not know, or a value of one."""
+    """Raise ``ValueError`` for an unknown option of a PostgreSQL URL, or an invalid value of one."""
     unknown = next((name for name in options if name not in OPTIONS), None)
     if unknown is not None:
         raise ValueError(f"has an option {unknown!r} that is not known; known are {', '.join(OPTIONS)}")
@@ -71,8 +73,8 @@ def _has_port_or_none(parts: SplitResult) -> bool:
         return False
 
 
-def hide(url: object) -> Plain:
-    """Put *** in place of every password."""
+def hide(url: object) -> Displayed:
+    """Replace every password by ``***``."""
     parts = urlsplit(str(url))
     before, at, host = parts.netloc.rpartition("@")
     user, colon, _password = before.partition(":")
@@ -81,7 +83,7 @@ def hide(url: object) -> Plain:
     return f"{parts.scheme}://{hidden}{parts.path}" + (f"?{query}" if query else "")
 
 
-DATABASE_URL = Kind(name="database address", read=read, plain=hide)
+DATABASE_URL = SettingType(name="database address", read=read, display=hide)
 
 
 def _schema(raw: Raw, _folder: Path) -> str:
@@ -94,4 +96,4 @@ def _schema(raw: Raw, _folder: Path) -> str:
     return text
 
 
-SCHEMA = Kind(name="schema name", read=_schema)
+SCHEMA = SettingType(name="schema name", read=_schema)

@@ -1,4 +1,4 @@
-"""The kinds of values a setting can have: how each is read from text and how it is shown."""
+"""The types of settings: how a value is read from text and displayed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 Raw = str | list[str]
-Plain = str | int | float | list[str] | list[dict[str, str | float]]
+Displayed = str | int | float | list[str] | list[dict[str, str | float]]
 Text = Callable[[str], object]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 HIDDEN = "***"
@@ -23,35 +23,35 @@ _URL = re.compile(r"https?://[^\s?#@\0]+")
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 
 
-class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of value.
+class SettingType(msgspec.Struct, frozen=True, kw_only=True):
+    """A type of settings.
 
-    ``read`` takes what was written and the folder that relative paths start from, and raises ``ValueError`` with the
-    fix in words; ``plain`` turns a value into what may be shown. A secret has no flag, for command lines are seen by
-    everybody on the machine; the flag of a switch needs no value.
+    ``read`` takes the raw value and the folder of relative paths, and raises ``ValueError`` with the fix in words;
+    ``display`` turns a value into what may be printed. A secret has no flag, because every user of the machine can read
+    command lines; the flag of a switch needs no value.
     """
 
     name: str
     read: Callable[[Raw, Path], object]
-    map: bool = False  # whether a file may write it as a map, which comes as a list of key=value
-    records: bool = False  # whether a file writes it as a list of maps, each of which comes as a JSON text
-    plain: Callable[[Any], Plain] = str
+    map: bool = False  # a file may give a map, which is read as a list of key=value
+    records: bool = False  # a file gives a list of maps, each of which is read as a JSON text
+    display: Callable[[Any], Displayed] = str
     is_secret: bool = False
     is_switch: bool = False
 
 
 def text_of(raw: Raw) -> str:
-    """Return a value that is no list."""
+    """Return a raw value that is not a list."""
     if isinstance(raw, str):
         return raw
     raise ValueError("a list is given where one value belongs")
 
 
-def _as_written(raw: Raw, _folder: Path) -> str:
+def _text(raw: Raw, _folder: Path) -> str:
     return text_of(raw)
 
 
-def under(folder: Path, text: str) -> Path:
+def absolute(folder: Path, text: str) -> Path:
     """Make a path absolute: ``~`` is the user's home, a relative path starts from the folder."""
     try:
         return (folder / Path(text).expanduser()).absolute()
@@ -63,7 +63,7 @@ def _file(raw: Raw, folder: Path) -> Path | None:
     return _path(raw, folder) if text_of(raw) else None
 
 
-def _shown_file(path: Path | None) -> Plain:
+def _display_file(path: Path | None) -> Displayed:
     return str(path or "")
 
 
@@ -71,7 +71,7 @@ def _path(raw: Raw, folder: Path) -> Path:
     text = text_of(raw)
     if not text or "\0" in text:
         raise ValueError(f"{text!r} is not a path")
-    return under(folder, text)
+    return absolute(folder, text)
 
 
 def _host(raw: Raw, _folder: Path) -> str:
@@ -118,7 +118,7 @@ def _networks(raw: Raw, _folder: Path) -> tuple[Network, ...]:
     return tuple(found)
 
 
-def _written_networks(networks: tuple[Network, ...]) -> list[str]:
+def _display_networks(networks: tuple[Network, ...]) -> list[str]:
     return [str(one.network_address) if one.num_addresses == 1 else str(one) for one in networks]
 
 
@@ -141,7 +141,7 @@ def _limits(raw: Raw, _folder: Path) -> dict[str, int]:
     return found
 
 
-def _written(limits: dict[str, int]) -> list[str]:
+def _display_limits(limits: dict[str, int]) -> list[str]:
     return [f"{name}={number}" for name, number in limits.items()]
 
 
@@ -163,7 +163,7 @@ def _secret(raw: Raw, _folder: Path) -> str:
     return text
 
 
-def _hide(secret: str) -> Plain:
+def _hide(secret: str) -> Displayed:
     return HIDDEN if secret else ""
 
 
@@ -174,12 +174,12 @@ def _truth(raw: Raw, _folder: Path) -> bool:
     return text == "true"
 
 
-def _shortest(value: float) -> float:
+def _without_fraction(value: float) -> float:
     return int(value) if value == int(value) else value
 
 
-def whole(least: int, most: int) -> Kind:
-    """Make the kind of whole numbers between two bounds, both allowed."""
+def integer(least: int, most: int) -> SettingType:
+    """Make the type of integers within two inclusive bounds."""
 
     def read(raw: Raw, _folder: Path) -> int:
         text = text_of(raw)
@@ -187,7 +187,7 @@ def whole(least: int, most: int) -> Kind:
             raise ValueError(f"{text!r} does not fit; write a whole number from {least} to {most}")
         return int(text)
 
-    return Kind(name=f"whole number, {least} to {most}", read=read, plain=_shortest)
+    return SettingType(name=f"whole number, {least} to {most}", read=read, display=_without_fraction)
 
 
 def _seconds(raw: Raw, _folder: Path) -> float:
@@ -197,8 +197,8 @@ def _seconds(raw: Raw, _folder: Path) -> float:
     return float(text)
 
 
-def choice(*words: str) -> Kind:
-    """Make the kind of one of a few words."""
+def choice(*words: str) -> SettingType:
+    """Make the type of a few words."""
 
     def read(raw: Raw, _folder: Path) -> str:
         text = text_of(raw)
@@ -206,14 +206,14 @@ def choice(*words: str) -> Kind:
             raise ValueError(f"{text!r} does not fit; write {' or '.join(words)}")
         return text
 
-    return Kind(name=" or ".join(words), read=read)
+    return SettingType(name=" or ".join(words), read=read)
 
 
-_LEAST_KEY_CHARACTERS = 32
+_MIN_KEY_LENGTH = 32
 
 
 class Hidden(str):
-    """A text that is not shown by accident."""
+    """A text that its repr hides."""
 
     __slots__ = ()
 
@@ -222,7 +222,7 @@ class Hidden(str):
 
 
 def _key(raw: Raw, folder: Path) -> Hidden:
-    least, text = _LEAST_KEY_CHARACTERS, _secret(raw, folder).strip()
+    least, text = _MIN_KEY_LENGTH, _secret(raw, folder).strip()
     if 0 < len(text) < least:
         raise ValueError(
             f"is no key; write at least {least} random characters, such as those of `openssl rand -hex 32`"
@@ -230,19 +230,19 @@ def _key(raw: Raw, folder: Path) -> Hidden:
     return Hidden(text)
 
 
-TEXT = Kind(name="text", read=_as_written)
-PATH = Kind(name="path", read=_path)
-FILE = Kind(name="file", read=_file, plain=_shown_file)
-HOST = Kind(name="host name or address", read=_host)
-BASE_PATH = Kind(name="path prefix", read=_base_path)
-ZONE = Kind(name="IANA time zone", read=_zone)
-HOST_NAMES = Kind(name="list of host names", read=_host_names, plain=list)
-NETWORKS = Kind(name="list of addresses and networks", read=_networks, plain=_written_networks)
-ORIGINS = Kind(name="list of origins", read=_origins, plain=list)
-WORDS = Kind(name="list", read=_words, plain=list)
-URL = Kind(name="URL", read=_url)
-SECRET = Kind(name="secret", read=_secret, plain=_hide, is_secret=True)
-TRUTH = Kind(name="true or false", read=_truth, plain=bool, is_switch=True)
-KEY = Kind(name=f"key, {_LEAST_KEY_CHARACTERS} characters or more", read=_key, plain=_hide, is_secret=True)
-QUEUES = Kind(name="list of queues and their limits", read=_limits, map=True, plain=_written)
-SECONDS = Kind(name="seconds", read=_seconds, plain=_shortest)
+TEXT = SettingType(name="text", read=_text)
+PATH = SettingType(name="path", read=_path)
+FILE = SettingType(name="file", read=_file, display=_display_file)
+HOST = SettingType(name="host name or address", read=_host)
+BASE_PATH = SettingType(name="path prefix", read=_base_path)
+ZONE = SettingType(name="IANA time zone", read=_zone)
+HOST_NAMES = SettingType(name="list of host names", read=_host_names, display=list)
+NETWORKS = SettingType(name="list of addresses and networks", read=_networks, display=_display_networks)
+ORIGINS = SettingType(name="list of origins", read=_origins, display=list)
+WORDS = SettingType(name="list", read=_words, display=list)
+URL = SettingType(name="URL", read=_url)
+SECRET = SettingType(name="secret", read=_secret, display=_hide, is_secret=True)
+TRUTH = SettingType(name="true or false", read=_truth, display=bool, is_switch=True)
+KEY = SettingType(name=f"key, {_MIN_KEY_LENGTH} characters or more", read=_key, display=_hide, is_secret=True)
+QUEUES = SettingType(name="list of queues and their limits", read=_limits, map=True, display=_display_limits)
+SECONDS = SettingType(name="seconds", read=_seconds, display=_without_fraction)
