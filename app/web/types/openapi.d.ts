@@ -1749,7 +1749,7 @@ export interface components {
         };
         /**
          * NodeStatus
-         * @description Status of one step in one attempt; 5 is *skipped* here.
+         * @description Status of a step in one attempt; 5 is *skipped* here.
          * @enum {integer}
          */
         NodeStatus: 0 | 1 | 2 | 3 | 4 | 5 | 6;
@@ -1987,7 +1987,7 @@ export interface components {
         };
         /**
          * RunStatus
-         * @description Status of a run; values are the API's numbers, ``label`` its words.
+         * @description Status of a run; values and labels are those of the API.
          * @enum {integer}
          */
         RunStatus: 0 | 1 | 2 | 3 | 4 | 5 | 6;
