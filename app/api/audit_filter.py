@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from app.api import params
-from app.auth.origin import Action
+from app.auth.audit_context import Action
 from app.db.repositories.audit import AuditFilter
 from app.errors import BadRequestError
 from app.names import shorten

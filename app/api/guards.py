@@ -14,9 +14,9 @@ from litestar.handlers.base import BaseRouteHandler
 from app.api.browser_login import CLEARED, COOKIE, Connection, LoginNeededError
 from app.api.forwarding import asked_node
 from app.api.local import LOCAL_USER
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs, is_public, refusal
+from app.auth.roles import Requires, is_public, refusal
 from app.db.failure import DatabaseUnavailable
 from app.errors import ForbiddenError, UnauthorizedError
 from app.people.access import Access
@@ -28,11 +28,11 @@ NO_USERS = "users are not managed here; set auth_mode to builtin for that"
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
 _OPTIONS = "OPTIONS"
 _LOOKS = frozenset({"GET", "HEAD", _OPTIONS})
-_CHANGING = frozenset({Needs.RUN, Needs.RUN_TEXT, Needs.WRITE, Needs.REDACT})
+_CHANGING = frozenset({Requires.RUN, Requires.RUN_TEXT, Requires.WRITE, Requires.REDACT})
 
 
 class UnguardedRouteError(Exception):
-    """A route that does not say what it needs; a server that has one does not start."""
+    """A route without a required permission; a server with such a route does not start."""
 
 
 def make_guard(access: Access) -> Guard:
@@ -42,37 +42,37 @@ def make_guard(access: Access) -> Guard:
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         if connection.scope.get("method") == _OPTIONS:
             return  # the framework's own handler tells the methods and does nothing
-        needs = needs_of(handler)
-        if is_public(needs, switches) and not asked_node(connection.scope):
+        requires = needs_of(handler)
+        if is_public(requires, switches) and not asked_node(connection.scope):
             connection.scope["user"] = Caller(via="none", address=_address(connection))
             return
-        if needs is Needs.PAGE and access.oidc is None:
+        if requires is Requires.PAGE and access.oidc is None:
             return
-        caller = await _identify(access, connection, needs)
-        if needs in (Needs.OWN, Needs.ADMIN) and caller.role is None:
+        caller = await _identify(access, connection, requires)
+        if requires in (Requires.OWN, Requires.ADMIN) and caller.role is None:
             raise UnauthorizedError(NO_USERS)
         connection.scope["user"] = caller
-        if reason := refusal(needs, caller.role, switches):
+        if reason := refusal(requires, caller.role, switches):
             raise ForbiddenError(reason)
 
     return guard
 
 
-async def _identify(access: Access, connection: Connection, needs: Needs) -> Caller:
+async def _identify(access: Access, connection: Connection, requires: Requires) -> Caller:
     credentials = credentials_of(connection)
     try:
         return await access.callers.identify(credentials)
     except UnauthorizedError as error:
-        if access.oidc is not None and needs is Needs.PAGE:
+        if access.oidc is not None and requires is Requires.PAGE:
             raise LoginNeededError(access.oidc) from error
         if access.oidc is not None and credentials.cookie:
             error.headers = {**(error.headers or {}), "Set-Cookie": CLEARED}
         raise
 
 
-async def still_may(access: Access, credentials: Credentials, needs: Needs) -> bool:
+async def still_may(access: Access, credentials: Credentials, requires: Requires) -> bool:
     """Whether who was let in with these credentials would be let in again; so it is while nobody can be asked."""
-    if is_public(needs, access.switches):
+    if is_public(requires, access.switches):
         return True
     try:
         caller = await access.callers.identify(credentials)
@@ -80,7 +80,7 @@ async def still_may(access: Access, credentials: Credentials, needs: Needs) -> b
         return False
     except DatabaseUnavailable:
         return True
-    return not refusal(needs, caller.role, access.switches)
+    return not refusal(requires, caller.role, access.switches)
 
 
 def credentials_of(connection: Connection) -> Credentials:
@@ -104,16 +104,18 @@ def _address(connection: Connection) -> str:
     return client[0] if client else ""
 
 
-def needs_of(handler: BaseRouteHandler) -> Needs:
-    """Return what a route says it needs, as ``needs=…`` beside its path; raises UnguardedRouteError."""
-    needs = handler.opt.get("needs")
-    if not isinstance(needs, Needs):
-        raise UnguardedRouteError(f"{sorted(handler.paths)}: {handler} has no needs=Needs.…, so nobody guards it")
-    return needs
+def needs_of(handler: BaseRouteHandler) -> Requires:
+    """Return the required permission of a route, ``requires=…`` beside its path; raises UnguardedRouteError."""
+    requires = handler.opt.get("requires")
+    if not isinstance(requires, Requires):
+        raise UnguardedRouteError(
+            f"{sorted(handler.paths)}: {handler} has no requires=Requires.…, so it is not guarded"
+        )
+    return requires
 
 
-def find_needs(app: Litestar) -> dict[tuple[str, str], Needs]:
-    """Return what every route needs, by method and path; raises UnguardedRouteError."""
+def find_needs(app: Litestar) -> dict[tuple[str, str], Requires]:
+    """Return what every route requires, by method and path; raises UnguardedRouteError."""
     return {
         (method, route.path): needs_of(handler)
         for route in app.routes
@@ -142,8 +144,8 @@ def find_actions(app: Litestar) -> dict[tuple[str, str], Action]:
     return found
 
 
-def _changes(method: str, needs: Needs) -> bool:
-    return needs in _CHANGING or (method not in _LOOKS and needs is not Needs.READ)
+def _changes(method: str, requires: Requires) -> bool:
+    return requires in _CHANGING or (method not in _LOOKS and requires is not Requires.READ)
 
 
 def _handlers(route: Any) -> Iterator[tuple[BaseRouteHandler, set[str]]]:

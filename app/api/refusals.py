@@ -9,8 +9,8 @@ from litestar.types import Scope
 from msgspec.structs import replace
 
 from app.api.guards import action_of
+from app.auth.audit_context import Action, AuditAction
 from app.auth.caller import Caller
-from app.auth.origin import Action, Deed
 from app.errors import ForbiddenError
 from app.people.refusals import Refusals
 
@@ -23,7 +23,7 @@ def make_refusal_hook(refusals: Refusals) -> Hook:
 
     async def note(error: Exception, scope: Scope) -> None:
         if isinstance(error, ForbiddenError):
-            await refusals.note(_caller(scope).origin, _deed(scope))
+            await refusals.note(_caller(scope).origin, _audit_action(scope))
 
     return note
 
@@ -34,8 +34,8 @@ def make_note_of_handing_on(refusals: Refusals) -> Note:
     async def note(scope: Scope, node: str) -> None:
         handler = scope.get("route_handler")
         if handler and action_of(handler):
-            deed = replace(_deed(scope), outcome="done", after={"remoteNode": node})
-            await refusals.note_elsewhere(_caller(scope).origin, deed)
+            audit_action = replace(_audit_action(scope), outcome="done", after={"remoteNode": node})
+            await refusals.note_elsewhere(_caller(scope).origin, audit_action)
 
     return note
 
@@ -46,13 +46,13 @@ def _caller(scope: Scope) -> Caller:
     return found if isinstance(found, Caller) else Caller(via="none", address=client[0] if client else "")
 
 
-def _deed(scope: Scope) -> Deed:
+def _audit_action(scope: Scope) -> AuditAction:
     handler = scope.get("route_handler")
     action = (action_of(handler) if handler else None) or Action.REQUEST_REFUSE
     kind, name = _object(scope.get("path_params", {}), scope["path"])
     if action is Action.LOGIN_SUCCESS:  # what it would have been
         action = Action.LOGIN_FAILURE
-    return Deed(action=action, kind=kind, name=name, outcome="refused")
+    return AuditAction(action=action, kind=kind, name=name, outcome="refused")
 
 
 def _object(path: Mapping[str, Any], whole: str) -> tuple[str, str]:

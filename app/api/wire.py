@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.auth.origin import user_name
+from app.auth.audit_context import os_username
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
@@ -49,9 +49,9 @@ class OwnUserProtocol(OneWriteProtocol):
         peer = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
         _, uid, _ = _PEER.unpack(peer)
         if uid in (os.geteuid(), _ROOT):
-            self.app = cast(Any, self._app_for(user_name(uid)))
+            self.app = cast(Any, self._app_for(os_username(uid)))
         else:
-            _log.warning("a connection of user %s to the socket of this process is refused", user_name(uid))
+            _log.warning("a connection of user %s to the socket of this process is refused", os_username(uid))
             transport.abort()
 
 

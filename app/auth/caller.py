@@ -1,4 +1,4 @@
-"""Who a request comes from."""
+"""The sender of a request."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Literal
 
 import msgspec
 
-from app.auth.origin import Origin
+from app.auth.audit_context import Actor
 from app.auth.roles import Role
 
 Via = Literal["none", "local", "basic", "token", "oidc", "login", "personal"]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks, what that may be allowed, and by which credential it is known.
+    """The sender of a request: identity, role and credential.
 
-    ``name`` is None where nobody is asked who they are; ``role`` is None where there are no roles. ``credential`` is
-    the hash of the token in use, for people who change their password keep that one.
+    ``name`` is None without authentication; ``role`` is None without users. ``credential`` is the hash of the token in
+    use: a user who changes the password keeps that token.
     """
 
     via: Via
@@ -29,9 +29,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
 
     @property
-    def origin(self) -> Origin:
-        """The caller as histories and the audit name it; only commands are local."""
-        return Origin(
+    def origin(self) -> Actor:
+        """The actor of audit entries; only commands are local."""
+        return Actor(
             via="cli" if self.via == "local" else self.via,
             actor=self.name,
             user_id=self.user_id,
@@ -42,5 +42,5 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def actor(self) -> str | None:
-        """The caller as histories name it."""
+        """The actor's name in histories."""
         return self.origin.label

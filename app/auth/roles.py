@@ -1,4 +1,4 @@
-"""Who may do what (api-behaviour 2.4). Pure."""
+"""Roles and permissions (api-behaviour 2.4). Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Role(StrEnum):
-    """What a user is, from the least to the most."""
+    """The roles of users, from the lowest to the highest."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -20,13 +20,12 @@ class Role(StrEnum):
 _RANKS = {role: rank for rank, role in enumerate(Role)}
 
 
-def lesser(one: Role, other: Role) -> Role:
-    """Return the role of two that may do less."""
+def lower_role(one: Role, other: Role) -> Role:
     return min(one, other, key=_RANKS.__getitem__)
 
 
-class Needs(Enum):
-    """What a route needs. Every route says one of these; a server with one that does not refuses to start."""
+class Requires(Enum):
+    """The required permission of a route. Every route has one; a server with a route without one refuses to start."""
 
     PUBLIC = "nothing, not even credentials"
     METRICS = "nothing, unless metrics are private"
@@ -43,7 +42,7 @@ class Needs(Enum):
 
 
 class Switches(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server allows at all, whoever asks."""
+    """What a server allows at all, for any role."""
 
     write_dags: bool = True
     run_dags: bool = True
@@ -52,47 +51,44 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Permission(msgspec.Struct, frozen=True):
-    """The least role for something, and the switches that have to be on for it."""
+    """The lowest role for something, and the switches that must be on for it."""
 
     least: Role
     writes: bool = False
     runs: bool = False
 
 
-def is_public(needs: Needs, switches: Switches) -> bool:
-    """Whether no credentials are asked for."""
-    return needs is Needs.PUBLIC or (needs is Needs.METRICS and switches.metrics_public)
+def is_public(requires: Requires, switches: Switches) -> bool:
+    """Whether no credentials are required."""
+    return requires is Requires.PUBLIC or (requires is Requires.METRICS and switches.metrics_public)
 
 
-def refusal(needs: Needs, role: Role | None, switches: Switches) -> str:
-    """Say why a caller may not do something, or return an empty text. Without roles everybody may what is on."""
-    wanted = _permission(needs, switches)
-    if wanted.writes and not switches.write_dags:
+def refusal(requires: Requires, role: Role | None, switches: Switches) -> str:
+    """Return why a caller is not permitted, or an empty text. Without roles all that is switched on is permitted."""
+    permission = _permission(requires, switches)
+    if permission.writes and not switches.write_dags:
         return "definitions cannot be changed on this server (permissions_write_dags is false)"
-    if wanted.runs and not switches.run_dags:
+    if permission.runs and not switches.run_dags:
         return "nothing can be run or changed on this server (permissions_run_dags is false)"
-    if role is not None and _RANKS[role] < _RANKS[wanted.least]:
-        return f"your role {role} may not do this; it takes {wanted.least}{_or_more(wanted.least)}"
+    if role is not None and _RANKS[role] < _RANKS[permission.least]:
+        or_higher = "" if permission.least is Role.ADMIN else " or higher"
+        return f"your role {role} may not do this; it requires {permission.least}{or_higher}"
     return ""
 
 
-def _permission(needs: Needs, switches: Switches) -> Permission:
-    match needs:
-        case Needs.PUBLIC | Needs.METRICS | Needs.PAGE | Needs.READ | Needs.OWN:
+def _permission(requires: Requires, switches: Switches) -> Permission:
+    match requires:
+        case Requires.PUBLIC | Requires.METRICS | Requires.PAGE | Requires.READ | Requires.OWN:
             return Permission(Role.VIEWER)
-        case Needs.RUN:
+        case Requires.RUN:
             return Permission(Role.OPERATOR, runs=True)
-        case Needs.RUN_TEXT if switches.inline_runs_need_write:
+        case Requires.RUN_TEXT if switches.inline_runs_need_write:
             return Permission(Role.MANAGER, writes=True, runs=True)
-        case Needs.RUN_TEXT:
+        case Requires.RUN_TEXT:
             return Permission(Role.OPERATOR, runs=True)
-        case Needs.WRITE:
+        case Requires.WRITE:
             return Permission(Role.MANAGER, writes=True)
-        case Needs.REDACT | Needs.ADMIN | Needs.AUDIT | Needs.UPKEEP:
-            return Permission(Role.ADMIN, writes=needs is Needs.REDACT)
+        case Requires.REDACT | Requires.ADMIN | Requires.AUDIT | Requires.UPKEEP:
+            return Permission(Role.ADMIN, writes=requires is Requires.REDACT)
         case _:
-            assert_never(needs)
-
-
-def _or_more(role: Role) -> str:
-    return "" if role is Role.ADMIN else " or more"
+            assert_never(requires)

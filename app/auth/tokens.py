@@ -1,4 +1,4 @@
-"""Tokens: those of logins, signed (JWT, HS256), and those that people make for their programs (api-behaviour 2.3)."""
+"""Tokens: signed ones of logins (JWT, HS256), and personal ones for programs (api-behaviour 2.3)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 import jwt
 import msgspec
 
-_SHORTEST_SECRET = 32
+_MIN_SECRET_BYTES = 32
 _ALGORITHM = "HS256"
 _HEADER = {"alg": _ALGORITHM, "typ": "JWT"}
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 _SKEW = timedelta(seconds=10)  # between the clocks of servers that share a database
 _ID_BYTES = 8
 _PERSONAL = "dbk_"
@@ -20,9 +20,9 @@ _PERSONAL_BYTES = 32
 
 
 class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a login's token says. Only ``uid`` and ``gen`` count; role and name are as they were, for clients.
+    """The claims of a login token. Only ``uid`` and ``gen`` count; role and name are those at login, for clients.
 
-    ``jti`` is chance: two logins in one second are two tokens, of which one can be kept and the other not.
+    ``jti`` is random: two logins in one second are two tokens, of which one can be revoked without the other.
     """
 
     sub: str
@@ -35,12 +35,12 @@ class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jti: str
 
 
-def what_is_wrong_with(secret: str) -> str:
-    """Say what keeps a text from being the secret that logins are signed with, or return an empty text."""
-    fix = f"give it {_SHORTEST_SECRET} random characters or more, such as `openssl rand -base64 48` prints"
+def validation_error(secret: str) -> str:
+    """Return why a text cannot be the signing secret of logins, or an empty text."""
+    fix = f"give it {_MIN_SECRET_BYTES} random characters or more, such as `openssl rand -base64 48` prints"
     if not secret:
         return f"is missing; logins are signed with it: {fix}"
-    if len(secret.encode()) < _SHORTEST_SECRET:
+    if len(secret.encode()) < _MIN_SECRET_BYTES:
         return f"is too short; {fix}"
     try:
         jwt.encode({}, secret, algorithm=_ALGORITHM)
@@ -50,28 +50,27 @@ def what_is_wrong_with(secret: str) -> str:
 
 
 class Signer:
-    """Makes and checks the tokens of logins."""
+    """Signs and verifies login tokens."""
 
     def __init__(self, secret: str, ttl_seconds: float) -> None:
         self._secret = secret
         self._ttl = timedelta(seconds=ttl_seconds)
 
     def sign(self, claims: Claims) -> str:
-        """Make a token."""
         return jwt.encode(msgspec.to_builtins(claims), self._secret, algorithm=_ALGORITHM, headers=_HEADER)
 
     @staticmethod
     def new_id() -> str:
-        """Make the chance in a token."""
+        """Return a random ``jti``."""
         return secrets.token_hex(_ID_BYTES)
 
     def expiry(self, now: datetime) -> datetime:
-        """Say when a token made now ends."""
+        """Return when a token signed now expires."""
         return now + self._ttl
 
     def read(self, token: str, now: datetime) -> Claims | None:
-        """Return what a token says, or None when it is not one of ours or does not count at this time."""
-        if len(token) > _LONGEST:
+        """Return the claims of a token, or None if it is invalid or expired."""
+        if len(token) > _MAX_LENGTH:
             return None
         try:
             if jwt.get_unverified_header(token) != _HEADER:
@@ -87,7 +86,7 @@ class Signer:
 
 
 def make_personal() -> str:
-    """Make a personal token; it is shown once and stored as its hash."""
+    """Generate a personal token; it is shown once and stored as its hash."""
     return _PERSONAL + secrets.token_urlsafe(_PERSONAL_BYTES)
 
 
@@ -97,5 +96,5 @@ def is_personal(token: str) -> bool:
 
 
 def hash_of(token: str) -> str:
-    """Return what a token is stored as. It is random enough to need no slow hash."""
+    """Return the stored hash of a token. Tokens are random enough to need no slow hash."""
     return hashlib.sha256(token.encode()).hexdigest()

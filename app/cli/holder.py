@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import click
 import httpx
 
-from app.auth.origin import user_name
+from app.auth.audit_context import os_username
 from app.cli.group import uncollected
 from app.db.owner import DatabaseOwned, Owner, OwnerLock, claim
 from app.db.url import sqlite_path
@@ -221,7 +221,7 @@ class Holder(httpx.AsyncBaseTransport):
     async def _ask_here(self, server: Server, request: httpx.Request) -> httpx.Response:
         with uncollected():
             await asyncio.to_thread(server.make_app)  # loads the web framework, while the loop drives runs
-        app = server.app_for(user_name(os.getuid()))
+        app = server.app_for(os_username(os.getuid()))
         response = await httpx.ASGITransport(app).handle_async_request(request)  # type: ignore[arg-type]  # one ASGI, two spellings of its types
         if self._door is None and self._lock is not None and self._mode is Mode.DRIVE:
             self._door = asyncio.create_task(self._answer(server, self._lock), name="answer other commands")

@@ -12,8 +12,8 @@ import msgspec
 import uvloop
 from msgspec.structs import replace
 
-from app.auth.origin import of_this_process
-from app.auth.roles import Needs, refusal
+from app.auth.audit_context import local_actor
+from app.auth.roles import Requires, refusal
 from app.cli.client import Api, body_of, open_api, run_path
 from app.cli.definitions import read_text
 from app.cli.failures import said_plainly
@@ -109,10 +109,10 @@ async def _start_here(server: Server, source: Source) -> str:
         run_id=source.body["dagRunId"],
         dag_name=source.body.get("dagName", ""),
         source_directory=source.body.get("sourceDirectory"),
-        origin=of_this_process(),
+        origin=local_actor(),
     )
     launcher, switches = server.parts.launcher, server.parts.access.switches
-    if reason := refusal(Needs.RUN_TEXT if source.name else Needs.RUN, None, switches):
+    if reason := refusal(Requires.RUN_TEXT if source.name else Requires.RUN, None, switches):
         raise click.ClickException(reason)
     try:
         if source.name:

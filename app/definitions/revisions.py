@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.auth.origin import Action, Origin, dag_deed
+from app.auth.audit_context import Action, Actor, dag_action
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit, changes, revisions
 from app.db.repositories.reading import Row
@@ -49,7 +49,7 @@ class Revisions:
         by = msgspec.structs.replace(by, note=by.note or f"restores revision {number}", restores=number)
         return await self._definitions.save(dag["file_name"], _text_of(dag, row), by)
 
-    async def redact(self, dag: Row, number: int, origin: Origin) -> Row:
+    async def redact(self, dag: Row, number: int, origin: Actor) -> Row:
         """Remove a text wherever it is kept as a definition, once and for ever; harmless when repeated.
 
         Raises NotFoundError, BadRequestError while a stored DAG has this text now, and NotRunningError while a run
@@ -61,7 +61,7 @@ class Revisions:
             return row
         hashes = await self._database.read(lambda connection: revisions.find_same_text(connection, text))
         after = {"revision": number, "hashes": sorted(hashes)}
-        entry = origin.entry(dag_deed(Action.DAG_REDACT, dag["file_name"], after=after), self._now())
+        entry = origin.entry(dag_action(Action.DAG_REDACT, dag["file_name"], after=after), self._now())
 
         def work(connection: WriteConnection) -> None:
             _redact(connection, hashes, origin.label or _NOBODY, entry)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
-from app.auth.origin import NOBODY, Action, Origin, dag_deed
+from app.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit, dags, runs
 from app.db.repositories.reading import Row
@@ -35,7 +35,7 @@ class By(msgspec.Struct, frozen=True, kw_only=True):
     ``restores`` is the number of the revision that is saved again.
     """
 
-    origin: Origin = NOBODY
+    origin: Actor = ANONYMOUS
     note: str = ""
     expected: Collection[int] | None = None
     restores: int | None = None
@@ -83,13 +83,13 @@ class Definitions:
         save = self._save(file_name, spec, loaded, by)
         return Saved(await self._database.write(lambda connection: _replace(connection, save, by)))
 
-    async def delete(self, file_name: str, origin: Origin) -> None:
+    async def delete(self, file_name: str, origin: Actor) -> None:
         """Remove a DAG; its runs, queued and running ones too, are untouched. Raises NotFoundError."""
         now = self._now()
         if not await self._database.write(lambda connection: _remove(connection, file_name, origin, now)):
             raise _unknown(file_name)
 
-    async def rename(self, file_name: str, new_name: str, origin: Origin) -> None:
+    async def rename(self, file_name: str, new_name: str, origin: Actor) -> None:
         """Give a DAG another file name, and another DAG name where its text says none.
 
         Raises, in this order, NotFoundError, BadRequestError, NotRunningError while a run of it is under way, and
@@ -102,18 +102,18 @@ class Definitions:
             dag_name = self._library.read(row["spec"] or "", name=new_name).definition.dag.name or new_name
             renamed = await self._rename(row, new_name, dag_name, origin)
 
-    async def _rename(self, row: Row, new_name: str, dag_name: str, origin: Origin) -> bool:
+    async def _rename(self, row: Row, new_name: str, dag_name: str, origin: Actor) -> bool:
         names = {"fileName": new_name, "dagName": dag_name}
-        entry = origin.entry(dag_deed(Action.DAG_RENAME, row["file_name"], _names(row), names), self._now())
+        entry = origin.entry(dag_action(Action.DAG_RENAME, row["file_name"], _names(row), names), self._now())
         try:
             return await self._database.write(lambda connection: _rename(connection, row, names, entry))
         except IntegrityError as error:  # somebody else has just taken the name
             raise _taken(new_name) from error
 
-    async def suspend(self, file_name: str, origin: Origin, *, suspended: bool) -> None:
+    async def suspend(self, file_name: str, origin: Actor, *, suspended: bool) -> None:
         """Let the schedules of a DAG rest, or wake them; harmless when repeated. Raises NotFoundError."""
-        deed = dag_deed(Action.DAG_SUSPEND, file_name, {"suspended": not suspended}, {"suspended": suspended})
-        entry = origin.entry(deed, self._now())
+        audit_action = dag_action(Action.DAG_SUSPEND, file_name, {"suspended": not suspended}, {"suspended": suspended})
+        entry = origin.entry(audit_action, self._now())
         if not await self._database.write(lambda connection: _suspend(connection, file_name, suspended, entry)):
             raise _unknown(file_name)
 
@@ -144,8 +144,8 @@ def _add(connection: WriteConnection, save: dags.Save, by: By) -> bool:
     except dags.TextRedactedError as error:
         raise _redacted() from error
     if added:
-        deed = dag_deed(Action.DAG_CREATE, save.file_name, after=_revision(1, save.definition["hash"]))
-        audit.add(connection, by.origin.entry(deed, save.at))
+        audit_action = dag_action(Action.DAG_CREATE, save.file_name, after=_revision(1, save.definition["hash"]))
+        audit.add(connection, by.origin.entry(audit_action, save.at))
     return added
 
 
@@ -169,7 +169,7 @@ def _note_save(connection: WriteConnection, save: dags.Save, number: int, by: By
     action = Action.DAG_UPDATE if by.restores is None else Action.DAG_RESTORE
     if by.restores is not None:
         after["restores"] = by.restores
-    audit.add(connection, by.origin.entry(dag_deed(action, save.file_name, before, after), save.at))
+    audit.add(connection, by.origin.entry(dag_action(action, save.file_name, before, after), save.at))
 
 
 def _revision(number: int, content_hash: str | None) -> dict[str, Any]:
@@ -180,12 +180,12 @@ def _names(row: Row) -> dict[str, str]:
     return {"fileName": row["file_name"], "dagName": row["dag_name"]}
 
 
-def _remove(connection: WriteConnection, file_name: str, origin: Origin, at: datetime) -> bool:
+def _remove(connection: WriteConnection, file_name: str, origin: Actor, at: datetime) -> bool:
     row = dags.remove(connection, file_name)
     if row is None:
         return False
     before = {"dagName": row["dag_name"], **_revision(row["revision"], row["definition_hash"])}
-    audit.add(connection, origin.entry(dag_deed(Action.DAG_DELETE, file_name, before), at))
+    audit.add(connection, origin.entry(dag_action(Action.DAG_DELETE, file_name, before), at))
     return True
 
 

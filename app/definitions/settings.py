@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.auth.origin import Action, Origin, dag_deed
+from app.auth.audit_context import Action, Actor, dag_action
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit, changes, schedules
@@ -40,7 +40,7 @@ class SettingsOfDags:
             return DagSettings()
         return DagSettings(catchup=row["catchup"], catchup_window_seconds=row["catchup_window_seconds"])
 
-    async def put(self, dag: Row, wanted: DagSettings, origin: Origin) -> None:
+    async def put(self, dag: Row, wanted: DagSettings, origin: Actor) -> None:
         """Set it anew; raises BadRequestError."""
         _check(wanted)
         found = await self.get(dag)
@@ -49,7 +49,7 @@ class SettingsOfDags:
         before, after = msgspec.structs.asdict(found), msgspec.structs.asdict(wanted)
         now = self._now()
         row = after | {"dag_id": dag["id"], "updated_at": now, "updated_by": origin.label}
-        entry = origin.entry(dag_deed(Action.DAG_SETTINGS, dag["file_name"], before, after), now)
+        entry = origin.entry(dag_action(Action.DAG_SETTINGS, dag["file_name"], before, after), now)
         await self._database.write(lambda connection: _put(connection, dag, row, entry))
 
 

@@ -55,7 +55,7 @@ from app.api.remote_nodes import Nodes
 from app.api.requests import DOCUMENT, ApiRequest, only_document
 from app.api.security import Gatekeeper, is_unspecified
 from app.api.slashes import SlashesInNames
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.names import API_PATH
 from app.settings import Settings
 from app.telemetry.traffic import Traffic
@@ -169,7 +169,7 @@ def _openapi(path: str) -> OpenAPIConfig:
             route_handlers=[],
             include_in_schema=False,
             before_request=only_document,
-            opt={"needs": Needs.READ},
+            opt={"requires": Requires.READ},
         ),
         render_plugins=[JsonRenderPlugin(path="/")],
     )

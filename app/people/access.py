@@ -11,8 +11,8 @@ import msgspec
 from app.auth.caller import Caller
 from app.auth.passwords import Hasher
 from app.auth.roles import Role, Switches
-from app.auth.throttle import Limits, Throttle
-from app.auth.tokens import Signer, what_is_wrong_with
+from app.auth.throttle import Throttle, ThrottleLimits
+from app.auth.tokens import Signer, validation_error
 from app.clock import now
 from app.db.database import Database
 from app.people.callers import BasicWay, Callers, LocalWay, LoginWay, TokenWay, Way
@@ -65,7 +65,7 @@ def check_authentication(settings: Settings) -> None:
     """Refuse to start with authentication that could not work or would not hold; raises SettingsError."""
     if settings.auth_mode == _OIDC:
         _require_client(settings)
-    wrong = what_is_wrong_with(settings.auth_token_secret)
+    wrong = validation_error(settings.auth_token_secret)
     if settings.auth_mode == _BUILTIN and wrong:
         raise SettingsError("auth_token_secret", settings.origins["auth_token_secret"], wrong)
 
@@ -129,7 +129,7 @@ def _has_basic(settings: Settings) -> bool:
 
 
 def _throttle(settings: Settings) -> Throttle:
-    limits = Limits(
+    limits = ThrottleLimits(
         failures=settings.auth_login_failures,
         window_seconds=settings.auth_login_window_seconds,
         per_minute=settings.auth_logins_per_minute,

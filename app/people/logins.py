@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from app.auth.audit_context import Action, Actor, user_action
 from app.auth.caller import Caller
-from app.auth.origin import Action, Origin, user_deed
 from app.auth.passwords import Hasher
 from app.auth.throttle import Throttle
 from app.auth.tokens import Claims, Signer
@@ -50,15 +50,17 @@ class Logins:
         user = await self._database.glance(lambda connection: users.get_by_name(connection, username))
         if not await self._fits(username, password, user, address) or user is None:
             _log.warning("a login as %r from %s has failed", username, address)
-            deed = user_deed(Action.LOGIN_FAILURE, username)
-            await self._refusals.note(_through("login", address), msgspec.structs.replace(deed, outcome="failed"))
+            audit_action = user_action(Action.LOGIN_FAILURE, username)
+            await self._refusals.note(
+                _through("login", address), msgspec.structs.replace(audit_action, outcome="failed")
+            )
             raise UnauthorizedError("user name or password is wrong")
         await self._note_login(user, password, address)
         return self._admit(user)
 
     async def _fits(self, username: str, password: str, user: User | None, address: str) -> bool:
-        self._throttle.begin(username, address)
-        fits = await self._hasher.fits(password, user["password_hash"] if user else None)
+        self._throttle.acquire(username, address)
+        fits = await self._hasher.verify(password, user["password_hash"] if user else None)
         if fits:
             self._throttle.succeed(username, address)
         return fits
@@ -67,7 +69,7 @@ class Logins:
         before = user["password_hash"]
         after = await self._hasher.hash(password) if self._hasher.is_outdated(before) else before
         origin = _through("login", address, user["username"], user["id"])
-        entry = origin.entry(user_deed(Action.LOGIN_SUCCESS, user["username"]), self._now())
+        entry = origin.entry(user_action(Action.LOGIN_SUCCESS, user["username"]), self._now())
 
         def work(connection: WriteConnection) -> None:
             if after != before:
@@ -78,7 +80,7 @@ class Logins:
 
     async def note_provider_login(self, caller: Caller) -> None:
         """Write down that somebody has logged in at the provider."""
-        entry = caller.origin.entry(user_deed(Action.LOGIN_SUCCESS, caller.name or ""), self._now())
+        entry = caller.origin.entry(user_action(Action.LOGIN_SUCCESS, caller.name or ""), self._now())
         await self._database.write(lambda connection: audit.add(connection, entry))
 
     def _admit(self, user: User) -> Login:
@@ -103,8 +105,8 @@ class Logins:
         """
         user = await self.require_user(caller)
         if not await self._fits(user["username"], current, user, caller.address):
-            deed = user_deed(Action.USER_PASSWORD_CHANGE, user["username"])
-            await self._refusals.note(caller.origin, msgspec.structs.replace(deed, outcome="failed"))
+            audit_action = user_action(Action.USER_PASSWORD_CHANGE, user["username"])
+            await self._refusals.note(caller.origin, msgspec.structs.replace(audit_action, outcome="failed"))
             raise UnauthorizedError("the current password is wrong")
         check_password(new, "newPassword")
         hashed = await self._hasher.hash(new)
@@ -117,7 +119,7 @@ class Logins:
             at = max(self._now(), now["updated_at"])
             users.set_password(connection, user["id"], hashed, caller.credential, at)
             tokens.revoke_all(connection, user["id"], at, spared=caller.credential)
-            audit.add(connection, caller.origin.entry(user_deed(Action.USER_PASSWORD_CHANGE, user["username"]), at))
+            audit.add(connection, caller.origin.entry(user_action(Action.USER_PASSWORD_CHANGE, user["username"]), at))
             return True
 
         if not await self._database.write(work):
@@ -135,5 +137,5 @@ class Logins:
         return user
 
 
-def _through(via: str, address: str, actor: str | None = None, user_id: str | None = None) -> Origin:
-    return Origin(via=via, actor=actor, user_id=user_id, address=address)
+def _through(via: str, address: str, actor: str | None = None, user_id: str | None = None) -> Actor:
+    return Actor(via=via, actor=actor, user_id=user_id, address=address)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from app.auth.origin import Deed, Origin
+from app.auth.audit_context import Actor, AuditAction
 from app.clock import Clock
 from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
@@ -35,27 +35,35 @@ class Refusals:
         self._noted: deque[float] = deque()
         self._left_out = 0
 
-    async def note_elsewhere(self, origin: Origin, deed: Deed) -> None:
+    async def note_elsewhere(self, origin: Actor, audit_action: AuditAction) -> None:
         """Write down what was done on another server, which cannot be one commit; the answer comes all the same."""
-        await self._write(origin, deed)
+        await self._write(origin, audit_action)
 
-    async def note(self, origin: Origin, deed: Deed) -> None:
+    async def note(self, origin: Actor, audit_action: AuditAction) -> None:
         """Write one down. An answer that is a refusal anyway does not fail because the database is away."""
         if not self._has_room():
             self._left_out += 1
             return
         left_out, self._left_out = self._left_out, 0
         if left_out:
-            deed = msgspec.structs.replace(deed, after={**(deed.after or {}), "leftOutBefore": left_out})
-        if not await self._write(origin, deed):
+            audit_action = msgspec.structs.replace(
+                audit_action, after={**(audit_action.after or {}), "leftOutBefore": left_out}
+            )
+        if not await self._write(origin, audit_action):
             self._left_out += left_out + 1
 
-    async def _write(self, origin: Origin, deed: Deed) -> bool:
-        entry = origin.entry(deed, self._now())
+    async def _write(self, origin: Actor, audit_action: AuditAction) -> bool:
+        entry = origin.entry(audit_action, self._now())
         try:
             await self._database.write(lambda connection: audit.add(connection, entry))
         except DatabaseUnavailable as error:
-            _log.warning("%s of %s %r could not be noted in the audit: %s", deed.action, deed.kind, deed.name, error)
+            _log.warning(
+                "%s of %s %r could not be noted in the audit: %s",
+                audit_action.action,
+                audit_action.kind,
+                audit_action.name,
+                error,
+            )
             return False
         return True
 

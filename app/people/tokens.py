@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import msgspec
 
+from app.auth.audit_context import Action, AuditAction
 from app.auth.caller import Caller
-from app.auth.origin import Action, Deed
-from app.auth.roles import Role, lesser
+from app.auth.roles import Role, lower_role
 from app.auth.tokens import hash_of, make_personal
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
@@ -56,7 +56,7 @@ class PersonalTokens:
         return Caller(
             via="personal",
             name=row["username"],
-            role=lesser(Role(row["role"]), Role(row["user_role"])),
+            role=lower_role(Role(row["role"]), Role(row["user_role"])),
             user_id=row["user_id"],
             token_id=row["id"],
             token_name=row["name"],
@@ -91,15 +91,15 @@ class PersonalTokens:
                 )
             row = self._row(token, wish, user)
             tokens.add(connection, row)
-            deed = _deed(Action.TOKEN_CREATE, user["username"], row)
-            audit.add(connection, caller.origin.entry(deed, row["created_at"]))
+            audit_action = _audit_action(Action.TOKEN_CREATE, user["username"], row)
+            audit.add(connection, caller.origin.entry(audit_action, row["created_at"]))
             return {**row, "username": user["username"], "user_role": user["role"]}
 
         return token, await self._database.write(work)
 
     def _row(self, token: str, wish: Wish, user: Row) -> dict[str, Any]:
         role = wish.role or Role(user["role"])
-        if lesser(role, Role(user["role"])) is not role:
+        if lower_role(role, Role(user["role"])) is not role:
             raise ForbiddenError(f"role: a token of {user['username']!r}, {user['role']}, cannot be {role}")
         return {
             "id": str(uuid4()),
@@ -122,17 +122,17 @@ class PersonalTokens:
                 raise NotFoundError(f"you have no token with the id {shorten(token_id)}")
             at = max(self._now(), row["created_at"])
             if tokens.revoke(connection, token_id, at):
-                audit.add(connection, caller.origin.entry(_deed(Action.TOKEN_DELETE, row["username"], row), at))
+                audit.add(connection, caller.origin.entry(_audit_action(Action.TOKEN_DELETE, row["username"], row), at))
 
         await self._database.write(work)
 
 
-def _deed(action: Action, username: str, row: Row) -> Deed:
+def _audit_action(action: Action, username: str, row: Row) -> AuditAction:
     """Say what was done to a token: never which one it is, only how it is called."""
     until = row["expires_at"].isoformat() if row["expires_at"] else None
     about = {"id": row["id"], "role": row["role"], "expiresAt": until}
     was, now = (None, about) if action is Action.TOKEN_CREATE else (about, None)
-    return Deed(action=action, kind="token", name=f"{username}/{row['name']}", before=was, after=now)
+    return AuditAction(action=action, kind="token", name=f"{username}/{row['name']}", before=was, after=now)
 
 
 def _check(wish: Wish, now: datetime) -> None:

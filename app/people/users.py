@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+from app.auth.audit_context import Action, Actor, local_actor, user_action
 from app.auth.caller import Caller
-from app.auth.origin import Action, Origin, of_this_process, user_deed
-from app.auth.passwords import Hasher, make_up, what_is_wrong_with
+from app.auth.passwords import Hasher, generate, validation_error
 from app.auth.roles import Role
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
@@ -39,9 +39,9 @@ class Users:
         if await self._database.glance(users.count):
             return None
         check_name(username, "auth_admin_username")
-        chosen = check_password(password, "auth_admin_password") if password else make_up()
+        chosen = check_password(password, "auth_admin_password") if password else generate()
         row = await self._new(username, chosen, Role.ADMIN)
-        entry = _made(row, of_this_process())
+        entry = _made(row, local_actor())
         made = await self._database.write(lambda connection: _add_first(connection, row, entry))
         return chosen if made and not password else None
 
@@ -87,9 +87,9 @@ class Users:
             values = {**changes, "updated_at": max(self._now(), user["updated_at"])}
             users.change(connection, user_id, **values)
             was, now = ({name: one[name] for name in ("username", "role")} for one in (user, {**user, **values}))
-            deed = user_deed(Action.USER_UPDATE, user["username"], was, now)
+            audit_action = user_action(Action.USER_UPDATE, user["username"], was, now)
             if was != now:
-                audit.add(connection, caller.origin.entry(deed, values["updated_at"]))
+                audit.add(connection, caller.origin.entry(audit_action, values["updated_at"]))
             return {**user, **values}
 
         changed = await self._database.write(work)
@@ -106,8 +106,8 @@ class Users:
             user = _require(connection, user_id)
             _keep_an_admin(connection, user, None, removed=True)
             users.remove(connection, user_id)
-            deed = user_deed(Action.USER_DELETE, user["username"], {"id": user_id, "role": user["role"]})
-            audit.add(connection, caller.origin.entry(deed, self._now()))
+            audit_action = user_action(Action.USER_DELETE, user["username"], {"id": user_id, "role": user["role"]})
+            audit.add(connection, caller.origin.entry(audit_action, self._now()))
             return str(user["username"])
 
         _log.info("user %r was removed by %r", await self._database.write(work), caller.actor)
@@ -125,7 +125,7 @@ class Users:
             at = max(self._now(), user["updated_at"])
             users.set_password(connection, user_id, hashed, None, at)
             tokens.revoke_all(connection, user_id, at)
-            audit.add(connection, caller.origin.entry(user_deed(Action.USER_PASSWORD_RESET, user["username"]), at))
+            audit.add(connection, caller.origin.entry(user_action(Action.USER_PASSWORD_RESET, user["username"]), at))
             return str(user["username"])
 
         _log.info("the password of user %r was reset by %r", await self._database.write(work), caller.actor)
@@ -140,7 +140,7 @@ def check_name(username: str, field: str = "username") -> str:
 
 def check_password(password: str, field: str = "password") -> str:
     """Return a new password if the rules allow it; raises BadRequestError, which does not repeat it."""
-    if wrong := what_is_wrong_with(password):
+    if wrong := validation_error(password):
         raise BadRequestError(f"{field}: {wrong}")
     return password
 
@@ -167,9 +167,9 @@ def _refuse_taken(connection: WriteConnection, username: str) -> None:
         raise AlreadyExistsError(f"a user named {shorten(username)} exists already")
 
 
-def _made(row: User, origin: Origin) -> dict[str, Any]:
-    deed = user_deed(Action.USER_CREATE, row["username"], after={"id": row["id"], "role": row["role"]})
-    return origin.entry(deed, row["created_at"])
+def _made(row: User, origin: Actor) -> dict[str, Any]:
+    audit_action = user_action(Action.USER_CREATE, row["username"], after={"id": row["id"], "role": row["role"]})
+    return origin.entry(audit_action, row["created_at"])
 
 
 def _add(connection: WriteConnection, row: dict[str, Any], entry: dict[str, Any]) -> None:

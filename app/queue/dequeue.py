@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.auth.origin import Action, Origin, run_deed
+from app.auth.audit_context import Action, Actor, run_action
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit, changes, queue, runs, transitions
@@ -31,7 +31,7 @@ class Waiting:
         self._queues = queues
         self._now = now
 
-    async def dequeue(self, run: Row, origin: Origin) -> None:
+    async def dequeue(self, run: Row, origin: Actor) -> None:
         """Take a run out of its queue: one that never ran vanishes, one that was retried is as before that.
 
         Raises BadRequestError when the run does not wait.
@@ -46,7 +46,7 @@ class Waiting:
             raise BadRequestError(f"{named} is not queued any more, it has begun just now")
         self._signal.tell(run["queue"])
 
-    async def clear(self, name: str, typed: str, origin: Origin) -> int:
+    async def clear(self, name: str, typed: str, origin: Actor) -> int:
         """Take all those out of a queue that wait there now, and tell how many there were.
 
         Some at a time, so that nobody has to wait for all; those that come meanwhile stay. Raises BadRequestError
@@ -73,12 +73,12 @@ class Waiting:
             raise BadRequestError("queues are switched off here; set queues_enabled to serve them")
 
 
-def _take_out(connection: WriteConnection, found: Sequence[Row], origin: Origin, at: datetime) -> int:
+def _take_out(connection: WriteConnection, found: Sequence[Row], origin: Actor, at: datetime) -> int:
     """Take runs out of their queues that wait there still, and tell how many did."""
     keys = transitions.lock_waiting(connection, [run["id"] for run in found])
     taken = queue.take(connection, keys)
     gone = [run for run in found if run["id"] in taken]
-    audit.add(connection, *(origin.entry(run_deed(Action.RUN_DEQUEUE, run, _place(run)), at) for run in gone))
+    audit.add(connection, *(origin.entry(run_action(Action.RUN_DEQUEUE, run, _place(run)), at) for run in gone))
     changes.tell_queues(connection, {run["queue"] for run in gone})
     queue.remove_runs(connection, [run["id"] for run in gone if run["attempt"] == 1])
     back = [run for run in gone if run["attempt"] > 1]

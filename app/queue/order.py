@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.auth.origin import Action, Deed, Origin
+from app.auth.audit_context import Action, Actor, AuditAction
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit, changes, queue, transitions
@@ -38,7 +38,7 @@ class Order:
         self._signal = signal
         self._now = now
 
-    async def pause(self, name: str, origin: Origin) -> None:
+    async def pause(self, name: str, origin: Actor) -> None:
         """Let nobody leave a queue, from the moment on when this returns; those under way go on."""
         check_queue(name)
         now = self._now()
@@ -52,7 +52,7 @@ class Order:
         self._signal.tell(name)
         _log.info("queue %s was paused by %s", shorten(name), origin.label or "somebody")
 
-    async def resume(self, name: str, origin: Origin) -> None:
+    async def resume(self, name: str, origin: Actor) -> None:
         """Let those leave a queue again who may."""
         check_queue(name)
         now = self._now()
@@ -65,7 +65,7 @@ class Order:
         self._signal.tell(name)
         _log.info("queue %s was resumed by %s", shorten(name), origin.label or "somebody")
 
-    async def move(self, name: str, item: int, wanted: Move, origin: Origin) -> None:
+    async def move(self, name: str, item: int, wanted: Move, origin: Actor) -> None:
         """Give one that waits another priority, behind those that have it already, or another place.
 
         At the front it has the priority of the one that was first, if that is higher; behind another one it has that
@@ -140,9 +140,9 @@ def _move_to_front(connection: WriteConnection, name: str, entry: Row, priority:
 
 
 def _tell(
-    connection: WriteConnection, action: Action, name: str, origin: Origin, at: datetime, after: Any = None
+    connection: WriteConnection, action: Action, name: str, origin: Actor, at: datetime, after: Any = None
 ) -> None:
-    audit.add(connection, origin.entry(Deed(action=action, kind="queue", name=name, after=after), at))
+    audit.add(connection, origin.entry(AuditAction(action=action, kind="queue", name=name, after=after), at))
     changes.tell_queues(connection, [name])
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.auth.origin import Action, Origin, run_deed
+from app.auth.audit_context import Action, Actor, run_action
 from app.db.repositories.schedules import Slot
 from app.db.repositories.transitions import NewAttempt, NewRun
 from app.engine.admission import QueueConfig, QueuedRun
@@ -36,7 +36,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     may_queue: bool = False  # whether it waits where its queue has no room, although it is a singleton
     priority: int = 0  # among those that wait in its queue, the highest first
     trigger: str = "api"
-    origin: Origin | None = None  # of the person who wants it; None for what starts by itself
+    origin: Actor | None = None  # of the person who wants it; None for what starts by itself
     action: Action = Action.RUN_START
     source_directory: str | None = None
     revision: int | None = None
@@ -175,7 +175,7 @@ def _entry(wanted: Wanted, owned: OwnedRun, definition_hash: str, now: datetime)
     after = {"trigger": start.trigger, "dag": wanted.file_name, "revision": start.revision, "hash": definition_hash}
     run = {"dag_name": owned.dag_name, "run_id": owned.run_id}
     known = {name: value for name, value in after.items() if value is not None}
-    return start.origin.entry(run_deed(start.action, run, after=known), now)
+    return start.origin.entry(run_action(start.action, run, after=known), now)
 
 
 def _queue_of(owned: OwnedRun) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.auth.origin import Action, Origin, run_deed
+from app.auth.audit_context import Action, Actor, run_action
 from app.db.repositories.reading import Row
 from app.db.repositories.transitions import NewAttempt
 from app.engine.plan import Plan, retry_state
@@ -35,7 +35,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     counted: bool = True  # whether the limit of active runs applies
     attempt: int | None = None  # the number that the new attempt has to have; else it is refused
     directory: str = ""  # of a sub-run: where the calling step works
-    origin: Origin | None = None  # of the person who wants it; None for what begins by itself
+    origin: Actor | None = None  # of the person who wants it; None for what begins by itself
 
     @property
     def actor(self) -> str | None:
@@ -128,12 +128,12 @@ class Retries:
         )
 
 
-def _entry(run: Row, attempt: int, step: str | None, origin: Origin | None, now: datetime) -> rows.Row | None:
+def _entry(run: Row, attempt: int, step: str | None, origin: Actor | None, now: datetime) -> rows.Row | None:
     if origin is None:
         return None
     was = {"attempt": run["attempt"], "status": RunStatus(run["status"]).label}
     after = {"attempt": attempt, **({"step": step} if step is not None else {})}
-    return origin.entry(run_deed(Action.RUN_RETRY, run, was, after), now)
+    return origin.entry(run_action(Action.RUN_RETRY, run, was, after), now)
 
 
 def node_rows(before: Sequence[Row], state: RunState, attempt: int) -> list[rows.Row]:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from app.auth.origin import Action, Origin, run_deed
+from app.auth.audit_context import Action, Actor, run_action
 from app.db.database import Database, WriteConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import audit, dags, runs
@@ -258,7 +258,7 @@ class Launcher:
             limit_seconds=ground.evaluation_limit_seconds,
         )
 
-    async def stop(self, dag_name: str, run_id: str, origin: Origin) -> None:
+    async def stop(self, dag_name: str, run_id: str, origin: Actor) -> None:
         """Ask a run to stop; raises NotFoundError or NotRunningError. The run ends later."""
         run = await self._database.glance(lambda connection: runs.get(connection, dag_name, run_id))
         if run is None:
@@ -266,12 +266,12 @@ class Launcher:
         status = RunStatus(run["status"])
         if status not in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
             raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {status.label}")
-        deed = run_deed(Action.RUN_STOP, run, before={"status": status.label})
-        entry = origin.entry(deed, self._ground.now())
+        audit_action = run_action(Action.RUN_STOP, run, before={"status": status.label})
+        entry = origin.entry(audit_action, self._ground.now())
         request = await self._database.write(lambda connection: _ask_to_stop(connection, run, origin.label, entry))
         self._drivers.tell_stop(request)
 
-    async def stop_all(self, file_name: str, origin: Origin) -> list[str]:
+    async def stop_all(self, file_name: str, origin: Actor) -> list[str]:
         """Ask all running runs of a stored DAG to stop; returns a message for each that could not be asked."""
         row = await self._database.glance(lambda connection: dags.get(connection, file_name))
         if row is None:

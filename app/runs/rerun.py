@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from app.auth.origin import Action, Origin, run_deed
+from app.auth.audit_context import Action, Actor, run_action
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.repositories import audit, edits, runs
 from app.db.repositories.edits import StepEdit
@@ -37,7 +37,7 @@ class Reruns:
         self._drivers = drivers
         self._now = now
 
-    async def retry(self, run: Row, step: str | None, origin: Origin) -> None:
+    async def retry(self, run: Row, step: str | None, origin: Actor) -> None:
         """Try a run again, or one step of it; raises AppError. Returns when the new attempt is stored."""
         key = None
         if step is not None:
@@ -51,7 +51,7 @@ class Reruns:
         except DefinitionGoneError as error:
             raise gone(run) from error
 
-    async def set_step_status(self, run: Row, step: str, status: NodeStatus, origin: Origin) -> None:
+    async def set_step_status(self, run: Row, step: str, status: NodeStatus, origin: Actor) -> None:
         """Set the status of a step, and nothing else, for a retry to go by; raises AppError."""
         edit = StepEdit(step=step, status=int(status), actor=origin.label or _NOBODY, at=self._now())
         await self._database.write(lambda connection: _edit(connection, run, edit, origin))
@@ -62,7 +62,7 @@ def gone(run: Row) -> BadRequestError:
     return BadRequestError(f"the definition of {_named(run)} was redacted; start its DAG as it is now instead")
 
 
-def _edit(connection: WriteConnection, run: Row, edit: StepEdit, origin: Origin) -> None:
+def _edit(connection: WriteConnection, run: Row, edit: StepEdit, origin: Actor) -> None:
     standing = edits.lock_run(connection, run["id"])
     if standing is None:
         raise NotFoundError(f"there is no run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}")
@@ -73,7 +73,7 @@ def _edit(connection: WriteConnection, run: Row, edit: StepEdit, origin: Origin)
         raise no_step(run, edit.step)
     if before != edit.status:
         was, now = ({"step": edit.step, "status": NodeStatus(one).label} for one in (before, edit.status))
-        audit.add(connection, origin.entry(run_deed(Action.RUN_STEP_STATUS, run, was, now), edit.at))
+        audit.add(connection, origin.entry(run_action(Action.RUN_STEP_STATUS, run, was, now), edit.at))
 
 
 def _step_key(connection: ReadConnection, run: Row, step: str) -> int:

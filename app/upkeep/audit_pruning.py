@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.auth.origin import Action, Deed, Origin
+from app.auth.audit_context import Action, Actor, AuditAction
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit
@@ -34,14 +34,14 @@ class AuditPruning:
         """Tell what would go: the entries under seals that were made before a time."""
         return Pruned(*await self._database.read(lambda connection: audit.sum_prunable(connection, before)))
 
-    async def prune(self, before: datetime, origin: Origin) -> Pruned:
+    async def prune(self, before: datetime, origin: Actor) -> Pruned:
         """Remove these entries, and tell which went. That is an entry itself, stored with the first that go."""
         planned = await self.look(before)
         if not planned.entries:
             return planned
         after = {"before": before.isoformat(), "entries": planned.entries, "upTo": planned.up_to}
-        deed = Deed(action=Action.AUDIT_PRUNE, kind="audit", name=str(planned.up_to), after=after)
-        notes = [origin.entry(deed, self._now())]
+        audit_action = AuditAction(action=Action.AUDIT_PRUNE, kind="audit", name=str(planned.up_to), after=after)
+        notes = [origin.entry(audit_action, self._now())]
         while seals := await self._next(before, planned.up_to):
             await self._remove(seals, notes)
             notes = []

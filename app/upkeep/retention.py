@@ -15,7 +15,7 @@ from datetime import timedelta
 
 import msgspec
 
-from app.auth.origin import Action, Deed, Origin
+from app.auth.audit_context import Action, Actor, AuditAction
 from app.clock import Clock
 from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
@@ -144,15 +144,15 @@ class Retention:
             going=[await _going(choice, policy, doomed[policy.name]) for policy in told], more=choice.is_full
         )
 
-    async def clean(self, wish: Wish, origin: Origin) -> Cleaned:
+    async def clean(self, wish: Wish, origin: Actor) -> Cleaned:
         """Remove what is wished, for some seconds; raises UnavailableError where another server is at it.
 
         The removal is many commits, so who asked for it is in the audit before the first.
         """
         policies = await self._find_policies(wish)
         limits = None if wish.limits is None else msgspec.structs.asdict(wish.limits)
-        deed = Deed(action=Action.RUN_CLEANUP, kind="runs", name=wish.name or "all", after=limits)
-        entry = origin.entry(deed, self._now())
+        audit_action = AuditAction(action=Action.RUN_CLEANUP, kind="runs", name=wish.name or "all", after=limits)
+        entry = origin.entry(audit_action, self._now())
         await self._database.write(lambda connection: audit.add(connection, entry))
         totals = self.policies.defaults.totals if wish == Wish() else Totals()
         cleaned = await self._clean(policies, totals, self._moment(wish).settled)

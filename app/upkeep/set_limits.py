@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.auth.origin import Action, Origin, dag_deed
+from app.auth.audit_context import Action, Actor, dag_action
 from app.clock import Clock
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit, dags, retention
@@ -31,7 +31,7 @@ class DagLimits:
         self._database = database
         self._now = now
 
-    async def put(self, file_name: str, said: Said, origin: Origin) -> Row | None:
+    async def put(self, file_name: str, said: Said, origin: Actor) -> Row | None:
         """Set limits in place of those that were set; all of them None set nothing any more, and None is returned.
 
         Raises BadRequestError, and NotFoundError when there is no such DAG.
@@ -46,8 +46,8 @@ class DagLimits:
             before = retention.get_set(connection, dag["id"])
             old = None if before is None else {name: before[name] for name in _MOST}
             limits = {name: getattr(said, name) for name in _MOST}
-            deed = dag_deed(Action.DAG_RETENTION, file_name, old, None if said == Said() else limits)
-            audit.add(connection, origin.entry(deed, now))
+            audit_action = dag_action(Action.DAG_RETENTION, file_name, old, None if said == Said() else limits)
+            audit.add(connection, origin.entry(audit_action, now))
             if said == Said():
                 retention.remove_set(connection, dag["id"])
                 return None

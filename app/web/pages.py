@@ -15,7 +15,7 @@ from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter
 
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.errors import NotFoundError
 from app.web import files
 
@@ -51,7 +51,7 @@ AnyRequest = Request[Any, Any, Any]
 def make_handlers(base_path: str, facts: Mapping[str, Any]) -> list[HTTPRouteHandler]:
     """Make the routes of the UI; ``facts`` are what its scripts have to know of the server."""
 
-    @get(list(PATHS), needs=Needs.PAGE, include_in_schema=False)
+    @get(list(PATHS), requires=Requires.PAGE, include_in_schema=False)
     async def get_page() -> Response[bytes]:
         """Return the document of every page."""
         return document(base_path, facts)
@@ -80,7 +80,7 @@ def render(base_path: str, facts: Mapping[str, Any]) -> bytes:
     return text.replace("{{preloads}}", preloads).encode()
 
 
-@get("/assets/{version:str}/{path:path}", needs=Needs.PUBLIC, include_in_schema=False)
+@get("/assets/{version:str}/{path:path}", requires=Requires.PUBLIC, include_in_schema=False)
 async def get_asset(
     request: AnyRequest,
     version: Annotated[str, PathParameter(name="version")],

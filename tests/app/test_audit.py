@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from app.auth.origin import NOBODY, Action, dag_deed
+from app.auth.audit_context import ANONYMOUS, Action, dag_action
 from app.auth.roles import Role
 from app.db.database import Database, WriteConnection
 from app.db.models import AuditEntry
@@ -192,11 +192,11 @@ async def test_what_a_use_case_refuses_is_an_entry(client: httpx.AsyncClient, ad
 async def test_whoever_is_refused_again_and_again_does_not_fill_the_disk(database: Database) -> None:
     seconds = 0.0
     refusals = Refusals(database, lambda: NOW, lambda: seconds, most=3)
-    deed = dag_deed(Action.DAG_DELETE, "etl")
+    audit_action = dag_action(Action.DAG_DELETE, "etl")
     for _ in range(10):
-        await refusals.note(NOBODY, deed)
+        await refusals.note(ANONYMOUS, audit_action)
     seconds = 61.0
-    await refusals.note(NOBODY, deed)
+    await refusals.note(ANONYMOUS, audit_action)
     rows = await database.read(lambda connection: connection.execute(select(AuditEntry.after)).scalars().all())
     assert rows == [None, None, None, {"leftOutBefore": 7}]
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.api.guards import find_actions
-from app.auth.origin import Action
+from app.auth.audit_context import Action
 from app.auth.roles import Role
 from app.db.repositories import audit
 from app.db.repositories.audit import AuditFilter

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.auth.origin import Action, of_this_process, run_deed, user_name
+from app.auth.audit_context import Action, local_actor, os_username, run_action
 from app.clock import now
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit
@@ -47,8 +47,8 @@ def note(home: Path, *runs: str) -> None:
 
     def work(connection: WriteConnection) -> None:
         for run in runs:
-            deed = run_deed(Action.RUN_START, {"dag_name": "etl", "run_id": run})
-            audit.add(connection, of_this_process().entry(deed, now()))
+            audit_action = run_action(Action.RUN_START, {"dag_name": "etl", "run_id": run})
+            audit.add(connection, local_actor().entry(audit_action, now()))
 
     on_database(home, lambda database: database.write(work))
 
@@ -78,7 +78,7 @@ def test_a_run_in_the_terminal_is_of_the_user_of_the_system(command: Command, fi
     entry = json.loads(command("audit", "list", "--json").out)
     told = {key: entry[key] for key in ("actor", "via", "action", "object", "outcome")}
     assert told == {
-        "actor": user_name(os.getuid()),
+        "actor": os_username(os.getuid()),
         "via": "cli",
         "action": "run.start",
         "object": "etl/r1",

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.auth.origin import user_name
+from app.auth.audit_context import os_username
 from app.db.owner import DatabaseOwned, OwnerLock, claim
 from app.db.upgrade import upgrade
 from app.main import open_server
@@ -205,7 +205,7 @@ async def test_commands_ask_the_one_that_drives_a_run(line: CommandLine, tmp_pat
     assert enqueued.out == "run q1 waits in its queue, until a server begins it\n", enqueued
     assert (await line.run("dequeue", "other")).out == "run q1 of DAG other does not wait any more\n"
     entries = [json.loads(text) for text in (await line.run("audit", "list", "--json")).out.splitlines()]
-    assert {(entry["actor"], entry["via"]) for entry in entries} == {(user_name(os.geteuid()), "cli")}
+    assert {(entry["actor"], entry["via"]) for entry in entries} == {(os_username(os.geteuid()), "cli")}
     added = await line.run("users", "add", "ann", given="correct horse\n")
     assert added.out == "ann is a user now, viewer\n", added
     stopped = await line.run("stop", "flow", "r1")

@@ -18,7 +18,7 @@ from litestar import Litestar, get
 
 from app.api import errors
 from app.api.guards import make_guard
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.upgrade import upgrade
 from app.main import Server
 from app.people.access import check_authentication, choose_mode, find_provider, find_warnings
@@ -394,7 +394,7 @@ async def test_without_a_provider_nobody_logs_in_there(server: Server) -> None:
 # -- pages ---------------------------------------------------------------------------------------------------------
 
 
-@get("/page", needs=Needs.PAGE)
+@get("/page", requires=Requires.PAGE)
 async def page() -> str:
     """Stand for a page of the web UI."""
     return "the page"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.auth.origin import Origin
+from app.auth.audit_context import Actor
 from app.db.failure import DatabaseUnavailable
 from app.main import Server
 from tests.app.dagbook import Dagbook
@@ -94,7 +94,7 @@ async def test_runs_that_could_not_be_asked_to_stop_are_told_and_the_others_are_
     launcher = server.parts.launcher
     stop = launcher.stop
 
-    async def fail_once(dag_name: str, run_id: str, origin: Origin) -> None:
+    async def fail_once(dag_name: str, run_id: str, origin: Actor) -> None:
         if run_id == "r1":
             raise DatabaseUnavailable("the cable is out")
         await stop(dag_name, run_id, origin)

@@ -173,7 +173,7 @@ def host_changes(database: str | None, rounds: int, **common: Any) -> None:
     """Lose spools, homes or containers under running steps.
 
     Before another server starts, a spool is lost, a SQLite database is moved to another home, or the container of the
-    server (a PID namespace) is replaced. Needs root.
+    server (a PID namespace) is replaced. Requires root.
     """
     options = Options(**common)
     database = _choose_database(database, options)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from app.auth.origin import Action, Origin, dag_deed
+from app.auth.audit_context import Action, Actor, dag_action
 from app.db.database import Database, WriteConnection
 from app.db.models import AuditSeal
 from app.db.repositories import audit
@@ -20,7 +20,7 @@ from app.upkeep.audit_sealing import AuditSealer
 from app.upkeep.audit_verification import KnownSeal, Verified, verify
 from tests.db.rows import NOW, run_sql
 
-ANN = Origin(via="login", actor="ann", user_id="u1", address="192.0.2.1", request_id="q1")
+ANN = Actor(via="login", actor="ann", user_id="u1", address="192.0.2.1", request_id="q1")
 _GUARDS = ("guard_audit_update", "guard_audit_delete", "guard_audit_seals_update", "guard_audit_seals_delete")
 
 
@@ -39,7 +39,8 @@ class Audit:
     async def note(self, count: int) -> None:
         """Add entries."""
         entries = [
-            ANN.entry(dag_deed(Action.DAG_UPDATE, f"dag{number}", {"revision": number}), NOW) for number in range(count)
+            ANN.entry(dag_action(Action.DAG_UPDATE, f"dag{number}", {"revision": number}), NOW)
+            for number in range(count)
         ]
         await self.database.write(lambda connection: audit.add(connection, *entries))
 

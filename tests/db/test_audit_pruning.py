@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.auth.origin import NOBODY
+from app.auth.audit_context import ANONYMOUS
 from app.db.database import Database
 from app.db.models import AuditEntry
 from app.db.repositories import audit
@@ -34,7 +34,7 @@ async def scene(database: Database, tmp_path: Path) -> Audit:
 
 
 async def prune(scene: Audit, before: datetime) -> Pruned:
-    return await AuditPruning(scene.database, scene.now).prune(before, NOBODY)
+    return await AuditPruning(scene.database, scene.now).prune(before, ANONYMOUS)
 
 
 async def ids(scene: Audit) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from app.auth.origin import Action, dag_deed
+from app.auth.audit_context import Action, dag_action
 from app.db.database import Database
 from app.db.models import AuditEntry
 from app.db.repositories import audit
@@ -180,7 +180,7 @@ async def test_an_entry_that_is_committed_late_is_not_overtaken_by_its_seal(
     monkeypatch.setattr(audit_sealing, "_WRITERS_SECONDS", 0.2)
     slow = await Database.open(database_url)
     async with slow._engines._engine.connect() as late:  # type: ignore[attr-defined]  # a transaction that stays open
-        entry = ANN.entry(dag_deed(Action.DAG_DELETE, "late"), NOW)
+        entry = ANN.entry(dag_action(Action.DAG_DELETE, "late"), NOW)
         await late.execute(insert(AuditEntry).values(**entry))
         await scene.note(2)
         assert await scene.sealer.run_once() == 0  # entry 1 may yet come

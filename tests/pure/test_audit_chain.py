@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from app.auth.origin import NOBODY, Action, Origin, dag_deed
+from app.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
 from app.upkeep.audit_chain import entry_hash, make_seal, mark_of, read_marks, seal_hash
 from tests.conftest import ROOT
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
-ORIGIN = Origin(
+ORIGIN = Actor(
     via="personal",
     actor="ann",
     user_id="u1",
@@ -24,7 +24,7 @@ ORIGIN = Origin(
 
 
 def entry(key: int, **values: Any) -> dict[str, Any]:
-    return {"id": key, **ORIGIN.entry(dag_deed(Action.DAG_CREATE, "étl"), AT), "after": '{"revision":1}', **values}
+    return {"id": key, **ORIGIN.entry(dag_action(Action.DAG_CREATE, "étl"), AT), "after": '{"revision":1}', **values}
 
 
 def test_an_entry_has_the_hash_that_it_always_had() -> None:
@@ -67,4 +67,4 @@ def test_every_action_is_in_the_guide(action: Action) -> None:
 
 
 def test_nobody_does_not_remember_a_request() -> None:
-    assert (NOBODY.request_id, NOBODY.label) == ("", None)
+    assert (ANONYMOUS.request_id, ANONYMOUS.label) == ("", None)

@@ -11,11 +11,11 @@ from litestar.static_files import create_static_files_router
 from litestar.types import Receive, Scope, Send
 
 from app.api.guards import UnguardedRouteError, find_actions, find_needs
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.audit_context import Action
+from app.auth.roles import Requires
 
 
-@get("/open", needs=Needs.PUBLIC)
+@get("/open", requires=Requires.PUBLIC)
 async def guarded() -> None:
     """Say what it needs."""
 
@@ -25,7 +25,7 @@ async def forgotten() -> None:
     """Say nothing."""
 
 
-@get("/worded", needs="run")
+@get("/worded", requires="run")
 async def worded() -> None:
     """Say it in a word of its own."""
 
@@ -40,32 +40,32 @@ async def raw(scope: Scope, receive: Receive, send: Send) -> None:
     """Say nothing, below the framework."""
 
 
-@post("/told", needs=Needs.WRITE, audits=Action.DAG_CREATE)
+@post("/told", requires=Requires.WRITE, audits=Action.DAG_CREATE)
 async def told() -> None:
     """Say what it does."""
 
 
-@post("/silent", needs=Needs.WRITE)
+@post("/silent", requires=Requires.WRITE)
 async def silent() -> None:
     """Change something and do not say so."""
 
 
-@post("/own", needs=Needs.OWN)
+@post("/own", requires=Requires.OWN)
 async def own() -> None:
     """Change the own account and do not say so."""
 
 
-@get("/dequeue", needs=Needs.RUN)
+@get("/dequeue", requires=Requires.RUN)
 async def disguised() -> None:
     """Change something and look as if it did not."""
 
 
-@post("/worded", needs=Needs.WRITE, audits="dag.create")
+@post("/worded", requires=Requires.WRITE, audits="dag.create")
 async def loosely() -> None:
     """Say it in a word of its own."""
 
 
-@post("/checked", needs=Needs.READ)
+@post("/checked", requires=Requires.READ)
 async def checked() -> None:
     """Look at what is sent."""
 
@@ -79,24 +79,24 @@ def application(*handlers: Any) -> Litestar:
 
 
 @pytest.mark.parametrize("handlers", [(forgotten,), (worded,), (guarded, another_method), (raw,), (static(),)])
-def test_a_route_that_does_not_say_what_it_needs_is_found(handlers: tuple[Any, ...]) -> None:
+def test_a_route_without_required_permission_is_found(handlers: tuple[Any, ...]) -> None:
     app = application(*handlers)
     with pytest.raises(UnguardedRouteError):
         find_needs(app)
 
 
-def test_what_every_route_needs_is_told_by_method_and_path() -> None:
-    router = Router("/api", route_handlers=[forgotten], opt={"needs": Needs.READ})
+def test_required_permissions_are_listed_by_method_and_path() -> None:
+    router = Router("/api", route_handlers=[forgotten], opt={"requires": Requires.READ})
     assert find_needs(application(guarded, router)) == {
-        ("GET", "/open"): Needs.PUBLIC,
-        ("GET", "/api/forgotten"): Needs.READ,
+        ("GET", "/open"): Requires.PUBLIC,
+        ("GET", "/api/forgotten"): Requires.READ,
     }
 
 
 @pytest.mark.parametrize("make", [static])
 def test_files_say_it_too(make: Callable[..., Router]) -> None:
-    found = find_needs(application(make(opt={"needs": Needs.PUBLIC})))
-    assert set(found.values()) == {Needs.PUBLIC}
+    found = find_needs(application(make(opt={"requires": Requires.PUBLIC})))
+    assert set(found.values()) == {Requires.PUBLIC}
 
 
 @pytest.mark.parametrize("handler", [silent, own, disguised, loosely])
@@ -106,5 +106,5 @@ def test_a_changing_route_that_the_audit_has_no_word_for_is_found(handler: Any) 
         find_actions(app)
 
 
-def test_what_changing_routes_do_is_told_by_method_and_path() -> None:
+def test_audited_actions_are_listed_by_method_and_path() -> None:
     assert find_actions(application(told, checked, guarded)) == {("POST", "/told"): Action.DAG_CREATE}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.auth.tokens import Claims, Signer, hash_of, is_personal, make_personal, what_is_wrong_with
+from app.auth.tokens import Claims, Signer, hash_of, is_personal, make_personal, validation_error
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SECRET = "a secret of the tests that is long enough"  # noqa: S105 - of tests
@@ -19,7 +19,7 @@ def claims(**values: object) -> Claims:
     return Claims(**{**said, **times, **values})  # type: ignore[arg-type]
 
 
-def test_a_token_says_what_was_signed() -> None:
+def test_a_token_has_the_signed_claims() -> None:
     assert SIGNER.read(SIGNER.sign(claims()), NOW) == claims()
 
 
@@ -44,8 +44,8 @@ def test_a_token_of_another_secret_does_not_count() -> None:
         ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN0", "key pair"),
     ],
 )
-def test_a_secret_that_does_not_hold_is_refused(secret: str, wrong: str) -> None:
-    said = what_is_wrong_with(secret)
+def test_a_weak_secret_is_refused(secret: str, wrong: str) -> None:
+    said = validation_error(secret)
     assert wrong in said
     assert bool(said) is bool(wrong)
     assert not secret or secret not in said

@@ -4,66 +4,68 @@ from __future__ import annotations
 
 import pytest
 
-from app.auth.roles import Needs, Role, Switches, is_public, lesser, refusal
+from app.auth.roles import Requires, Role, Switches, is_public, lower_role, refusal
 
 ON = Switches()
 
 
 @pytest.mark.parametrize(
-    ("needs", "least"),
+    ("requires", "least"),
     [
-        (Needs.READ, Role.VIEWER),
-        (Needs.OWN, Role.VIEWER),
-        (Needs.RUN, Role.OPERATOR),
-        (Needs.RUN_TEXT, Role.OPERATOR),
-        (Needs.WRITE, Role.MANAGER),
-        (Needs.REDACT, Role.ADMIN),
-        (Needs.ADMIN, Role.ADMIN),
-        (Needs.UPKEEP, Role.ADMIN),
+        (Requires.READ, Role.VIEWER),
+        (Requires.OWN, Role.VIEWER),
+        (Requires.RUN, Role.OPERATOR),
+        (Requires.RUN_TEXT, Role.OPERATOR),
+        (Requires.WRITE, Role.MANAGER),
+        (Requires.REDACT, Role.ADMIN),
+        (Requires.ADMIN, Role.ADMIN),
+        (Requires.UPKEEP, Role.ADMIN),
     ],
 )
-def test_a_role_may_do_what_it_needs_and_all_that_takes_less(needs: Needs, least: Role) -> None:
-    allowed = [role for role in Role if not refusal(needs, role, ON)]
+def test_a_role_permits_its_own_and_lower_permissions(requires: Requires, least: Role) -> None:
+    allowed = [role for role in Role if not refusal(requires, role, ON)]
     assert allowed == list(Role)[list(Role).index(least) :]
 
 
-@pytest.mark.parametrize("needs", Needs)
-def test_without_roles_everything_is_allowed_that_is_on(needs: Needs) -> None:
-    assert refusal(needs, None, ON) == ""
+@pytest.mark.parametrize("requires", Requires)
+def test_without_roles_everything_switched_on_is_permitted(requires: Requires) -> None:
+    assert refusal(requires, None, ON) == ""
 
 
 @pytest.mark.parametrize("role", [None, Role.ADMIN])
 @pytest.mark.parametrize(
     ("switches", "refused"),
     [
-        (Switches(write_dags=False), {Needs.WRITE, Needs.REDACT}),
-        (Switches(run_dags=False), {Needs.RUN, Needs.RUN_TEXT}),
-        (Switches(write_dags=False, inline_runs_need_write=True), {Needs.WRITE, Needs.REDACT, Needs.RUN_TEXT}),
+        (Switches(write_dags=False), {Requires.WRITE, Requires.REDACT}),
+        (Switches(run_dags=False), {Requires.RUN, Requires.RUN_TEXT}),
+        (Switches(write_dags=False, inline_runs_need_write=True), {Requires.WRITE, Requires.REDACT, Requires.RUN_TEXT}),
     ],
 )
-def test_what_is_off_is_off_for_admins_too(role: Role | None, switches: Switches, refused: set[Needs]) -> None:
-    assert {needs for needs in Needs if refusal(needs, role, switches)} == refused
+def test_what_is_off_is_off_for_admins_too(role: Role | None, switches: Switches, refused: set[Requires]) -> None:
+    assert {requires for requires in Requires if refusal(requires, role, switches)} == refused
 
 
 def test_the_reason_tells_the_switch_from_the_role() -> None:
-    assert "permissions_write_dags" in refusal(Needs.WRITE, Role.VIEWER, Switches(write_dags=False))
-    assert "manager" in refusal(Needs.WRITE, Role.VIEWER, ON)
+    assert "permissions_write_dags" in refusal(Requires.WRITE, Role.VIEWER, Switches(write_dags=False))
+    assert "manager" in refusal(Requires.WRITE, Role.VIEWER, ON)
 
 
 def test_a_setting_raises_inline_runs_to_the_right_to_write() -> None:
     raised = Switches(inline_runs_need_write=True)
-    assert refusal(Needs.RUN_TEXT, Role.OPERATOR, raised)
-    assert not refusal(Needs.RUN_TEXT, Role.MANAGER, raised)
-    assert not refusal(Needs.RUN, Role.OPERATOR, raised)
+    assert refusal(Requires.RUN_TEXT, Role.OPERATOR, raised)
+    assert not refusal(Requires.RUN_TEXT, Role.MANAGER, raised)
+    assert not refusal(Requires.RUN, Role.OPERATOR, raised)
 
 
 def test_metrics_are_public_until_a_setting_closes_them() -> None:
-    assert [needs for needs in Needs if is_public(needs, ON)] == [Needs.PUBLIC, Needs.METRICS]
-    assert [needs for needs in Needs if is_public(needs, Switches(metrics_public=False))] == [Needs.PUBLIC]
+    assert [requires for requires in Requires if is_public(requires, ON)] == [Requires.PUBLIC, Requires.METRICS]
+    assert [requires for requires in Requires if is_public(requires, Switches(metrics_public=False))] == [
+        Requires.PUBLIC
+    ]
 
 
 @pytest.mark.parametrize("one", Role)
 @pytest.mark.parametrize("other", Role)
 def test_the_lesser_of_two_roles_is_the_one_that_may_do_less(one: Role, other: Role) -> None:
     ranks = list(Role)
-    assert ranks.index(lesser(one, other)) == min(ranks.index(one), ranks.index(other))
+    assert ranks.index(lower_role(one, other)) == min(ranks.index(one), ranks.index(other))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import select
 
-from app.auth.origin import NOBODY
+from app.auth.audit_context import ANONYMOUS
 from app.db.database import Database, ReadConnection
 from app.db.models.run import Run
 from app.db.repositories import queue, runs
@@ -228,7 +228,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for name in self.names:
-            self._do(self.people.clear(name, name, NOBODY))
+            self._do(self.people.clear(name, name, ANONYMOUS))
         self._do(self.recorder.stop())
 
     # -- what is done ------------------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ class QueueMachine(RuleBasedStateMachine):
         known = self.model.runs[key]
         row = self._do(self.database.read(lambda connection: runs.get(connection, known.dag, key)))
         try:
-            self._do(self.people.dequeue(row, NOBODY))
+            self._do(self.people.dequeue(row, ANONYMOUS))
         except BadRequestError:
             assert known.status != QUEUED
         else:
@@ -297,18 +297,18 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(name=st.integers(0, 1))
     def clear(self, name: int) -> None:
         waiting = self.model.waiting(self.queues[name])
-        assert self._do(self.people.clear(self.queues[name], self.queues[name], NOBODY)) == len(waiting)
+        assert self._do(self.people.clear(self.queues[name], self.queues[name], ANONYMOUS)) == len(waiting)
         for key in waiting:
             self.model.take_out(key)
 
     @rule(name=st.integers(0, 1))
     def pause(self, name: int) -> None:
-        self._do(self.order.pause(self.queues[name], NOBODY))
+        self._do(self.order.pause(self.queues[name], ANONYMOUS))
         self.model.paused.add(self.queues[name])
 
     @rule(name=st.integers(0, 1))
     def resume(self, name: int) -> None:
-        self._do(self.order.resume(self.queues[name], NOBODY))
+        self._do(self.order.resume(self.queues[name], ANONYMOUS))
         self.model.paused.discard(self.queues[name])
 
     @precondition(lambda self: self._some(QUEUED))
@@ -383,7 +383,7 @@ class QueueMachine(RuleBasedStateMachine):
             return error.refusal.code
 
     def _move(self, key: str, **wanted: Any) -> None:
-        self._do(self.order.move(self._real(key).queue, self._item(key), Move(**wanted), NOBODY))
+        self._do(self.order.move(self._real(key).queue, self._item(key), Move(**wanted), ANONYMOUS))
 
     def _item(self, key: str) -> int:
         run = self._real(key)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from app.auth.origin import NOBODY
+from app.auth.audit_context import ANONYMOUS
 from app.db.database import Database, Write
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import audit, edits, logs, queue, runs
@@ -94,7 +94,7 @@ async def test_who_started_the_runs_of_a_group_is_noted_by_one_statement_in_its_
     recorder: Recorder, faulty: FaultyDatabase
 ) -> None:
     statements: list[tuple[str, bool]] = []
-    runs = [new_run(origin=NOBODY) for _ in range(10)] + [new_run() for _ in range(3)]
+    runs = [new_run(origin=ANONYMOUS) for _ in range(10)] + [new_run() for _ in range(3)]
     faulty.held.clear()
     waiting = asyncio.gather(*(recorder.accept(run) for run in runs))
     await asyncio.sleep(0)
@@ -109,15 +109,15 @@ async def test_who_started_the_runs_of_a_group_is_noted_by_one_statement_in_its_
 
 
 async def test_a_start_that_the_guard_refuses_is_no_entry(recorder: Recorder, faulty: FaultyDatabase) -> None:
-    run = new_run(origin=NOBODY)
+    run = new_run(origin=ANONYMOUS)
     await recorder.accept(run)
     with pytest.raises(RunRefusedError):
-        await recorder.accept(new_run(run.dag_name, origin=NOBODY))
+        await recorder.accept(new_run(run.dag_name, origin=ANONYMOUS))
     assert len(await faulty.read(lambda connection: audit.find(connection, AuditFilter(), 100))) == 1
 
 
 async def test_a_run_that_is_crowded_out_is_noted_with_its_queue(recorder: Recorder, faulty: FaultyDatabase) -> None:
-    await recorder.accept(queued(new_run(origin=NOBODY)))
+    await recorder.accept(queued(new_run(origin=ANONYMOUS)))
     (entry,) = await faulty.read(lambda connection: audit.find(connection, AuditFilter(), 100))
     assert entry["after"]["queue"] == entry["name"].partition("/")[0]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from app.auth.origin import NOBODY
+from app.auth.audit_context import ANONYMOUS
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.models import DagRetention, Definition, Node, QueueEntry, Run, RunTag
 from app.db.repositories import changes, removal, transitions
@@ -222,7 +222,7 @@ async def test_a_run_that_ended_just_now_stays_unless_somebody_asks(database: Da
     retention = _retention(database, Said(days=-1, runs=0), Totals(runs=0))
     await retention.run_once()
     assert await database.read(left) == [1]
-    await retention.clean(Wish(name="etl", limits=Limits(seconds=0, newest=True)), NOBODY)
+    await retention.clean(Wish(name="etl", limits=Limits(seconds=0, newest=True)), ANONYMOUS)
     assert await database.read(left) == []
 
 
@@ -429,7 +429,7 @@ async def test_one_server_at_a_time_removes_runs(two: Sequence[Database]) -> Non
         retention = _retention(first)
         assert await retention.run_once() == Gone()
         with pytest.raises(UnavailableError, match="another server"):
-            await retention.clean(Wish(), NOBODY)
+            await retention.clean(Wish(), ANONYMOUS)
     assert (await retention.run_once()).runs == 1
 
 

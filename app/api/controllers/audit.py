@@ -16,9 +16,9 @@ from app.api.deps import Parts
 from app.api.present_people import instant_text
 from app.api.schemas.audit import AuditEntries, AuditEntry, AuditSeal, PruneAudit, PrunedAudit
 from app.api.schemas.common import or_unset
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import audit
 from app.db.repositories.audit import AuditFilter
@@ -28,7 +28,7 @@ from app.errors import BadRequestError
 _MOST, _LAST_ID = 1000, 2**63 - 1
 
 
-@get("/audit", operation_id="listAuditEntries", needs=Needs.AUDIT, responses=errors())
+@get("/audit", operation_id="listAuditEntries", requires=Requires.AUDIT, responses=errors())
 async def list_entries(
     parts: NamedDependency[Parts],
     audit_filter: NamedDependency[AuditFilter],
@@ -78,7 +78,7 @@ def _entry(row: Row) -> AuditEntry:
 @post(
     "/audit/prune",
     operation_id="pruneAudit",
-    needs=Needs.AUDIT,
+    requires=Requires.AUDIT,
     audits=Action.AUDIT_PRUNE,
     status_code=200,
     responses=errors(),

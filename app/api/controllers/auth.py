@@ -17,9 +17,9 @@ from app.api.schemas.people import (
     SuccessResponse,
     UserResponse,
 )
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.errors import UnauthorizedError
 
 
@@ -27,7 +27,7 @@ from app.errors import UnauthorizedError
     "/auth/login",
     operation_id="login",
     status_code=200,
-    needs=Needs.PUBLIC,
+    requires=Requires.PUBLIC,
     audits=Action.LOGIN_SUCCESS,
     responses=errors(429),
 )
@@ -41,7 +41,7 @@ async def login(
     return LoginResponse(token=found.token, expires_at=instant_text(found.expires_at), user=user_body(found.user))
 
 
-@get("/auth/me", operation_id="getCurrentUser", needs=Needs.OWN, responses=errors())
+@get("/auth/me", operation_id="getCurrentUser", requires=Requires.OWN, responses=errors())
 async def get_me(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> UserResponse:
     """Return the user that calls, with the role that counts for this credential."""
     row = await parts.access.logins.require_user(caller)
@@ -52,7 +52,7 @@ async def get_me(parts: NamedDependency[Parts], caller: NamedDependency[Caller])
     "/auth/change-password",
     operation_id="changePassword",
     status_code=200,
-    needs=Needs.OWN,
+    requires=Requires.OWN,
     audits=Action.USER_PASSWORD_CHANGE,
     responses=errors(429),
 )

@@ -13,7 +13,7 @@ from app.api.deps import Parts
 from app.api.grid import grid
 from app.api.present import Steps, run_details
 from app.api.schemas.dags import DAGHistory, DAGRunOfDAG
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import dags, history
 from app.db.repositories.reading import Row
@@ -22,7 +22,7 @@ from app.names import LATEST, strip_suffix
 _MOST_RUNS = 30
 
 
-@get("/dags/{fileName:str}/dag-runs", operation_id="getDAGDAGRunHistory", needs=Needs.READ, responses=errors(404))
+@get("/dags/{fileName:str}/dag-runs", operation_id="getDAGDAGRunHistory", requires=Requires.READ, responses=errors(404))
 async def get_history(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGHistory:
     """Return the newest runs of a DAG, which need not exist any more, and how each step fared in each of them."""
     name = strip_suffix(file_name)
@@ -43,7 +43,7 @@ def _read_history(connection: ReadConnection, name: str) -> tuple[list[Row], dic
 @get(
     "/dags/{fileName:str}/dag-runs/{dagRunId:str}",
     operation_id="getDAGDAGRunDetails",
-    needs=Needs.READ,
+    requires=Requires.READ,
     responses=errors(404),
 )
 async def get_run_of_dag(

@@ -26,7 +26,7 @@ from app.api.schemas.dags import (
     SearchResults,
     Tags,
 )
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import dags, history
 from app.db.repositories.dags import DagFilter
@@ -54,7 +54,7 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
         return min((self.number - 1) * self.size, _MOST_OFFSET)
 
 
-@get("/dags", operation_id="listDAGs", needs=Needs.READ, responses=errors())
+@get("/dags", operation_id="listDAGs", requires=Requires.READ, responses=errors())
 async def list_dags(
     parts: NamedDependency[Parts],
     page_number: NamedDependency[PageNumber],
@@ -158,7 +158,7 @@ def _dag_file(row: Mapping[str, Any], latest: Mapping[str, Any], parts: Parts) -
     )
 
 
-@get("/dags/search", operation_id="searchDAGs", needs=Needs.READ, responses=errors())
+@get("/dags/search", operation_id="searchDAGs", requires=Requires.READ, responses=errors())
 async def search_dags(parts: NamedDependency[Parts], q: params.Query) -> SearchResults:
     """Look for an expression in the lines of all stored DAGs, whatever the case, with two lines around each."""
     found = await parts.search.find(q)
@@ -183,7 +183,7 @@ def _add_result(answer: SearchResults, hit: Hit, parts: Parts) -> None:
     )
 
 
-@get("/dags/tags", operation_id="getAllDAGTags", needs=Needs.READ, responses=errors())
+@get("/dags/tags", operation_id="getAllDAGTags", requires=Requires.READ, responses=errors())
 async def list_tags(parts: NamedDependency[Parts]) -> Tags:
     """List the tags of all stored DAGs."""
     return Tags(tags=sorted(await parts.database.read(dags.find_tags)), errors=[])

@@ -16,7 +16,7 @@ from app.api.next_runs import next_starts
 from app.api.present import next_start
 from app.api.schemas.dags import DAGStatistics, NextStarts
 from app.api.statistics import statistics
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.repositories import history
 from app.errors import BadRequestError
 
@@ -24,7 +24,7 @@ _MOST_LAST, _MOST_IN_DAYS, _MOST_DAYS = 1000, 10_000, 3650
 _MOST_STARTS = 100
 
 
-@get("/dags/{fileName:str}/statistics", operation_id="getDAGStatistics", needs=Needs.READ, responses=errors(404))
+@get("/dags/{fileName:str}/statistics", operation_id="getDAGStatistics", requires=Requires.READ, responses=errors(404))
 async def get_statistics(
     file_name: params.FileName,
     parts: NamedDependency[Parts],
@@ -43,7 +43,9 @@ async def get_statistics(
     return statistics(row["dag_name"], ended[:most], parts.zone, more=len(ended) > most)
 
 
-@get("/dags/{fileName:str}/schedule/next", operation_id="getDAGNextStarts", needs=Needs.READ, responses=errors(404))
+@get(
+    "/dags/{fileName:str}/schedule/next", operation_id="getDAGNextStarts", requires=Requires.READ, responses=errors(404)
+)
 async def get_next_starts(
     file_name: params.FileName, parts: NamedDependency[Parts], count: params.Count = 5
 ) -> NextStarts:

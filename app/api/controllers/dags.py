@@ -37,9 +37,9 @@ from app.api.schemas.dags import (
     Validation,
 )
 from app.api.schemas.runs import DAGRunDetails, StartedRun
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import dags, history
 from app.definitions.save import By
@@ -56,7 +56,7 @@ _SAVED = ResponseSpec(SpecErrors, generate_examples=False, description="The prob
 @post(
     "/dags",
     operation_id="createNewDAG",
-    needs=Needs.WRITE,
+    requires=Requires.WRITE,
     audits=Action.DAG_CREATE,
     status_code=201,
     responses=errors(409),
@@ -69,7 +69,7 @@ async def create_dag(
     return CreatedDAG(name=data.name)
 
 
-@post("/dags/validate", operation_id="validateDAGSpec", needs=Needs.READ, status_code=200, responses=errors())
+@post("/dags/validate", operation_id="validateDAGSpec", requires=Requires.READ, status_code=200, responses=errors())
 async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[Parts]) -> Validation:
     """Say everything that is wrong with a text, and what could be read of it; nothing is stored."""
     loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
@@ -90,7 +90,7 @@ def load(parts: Parts, row: Mapping[str, Any]) -> Loaded:
     return parts.library.read(row["spec"] or "", name=row["file_name"])
 
 
-@get("/dags/{fileName:str}", operation_id="getDAGDetails", needs=Needs.READ, responses=errors(404))
+@get("/dags/{fileName:str}", operation_id="getDAGDetails", requires=Requires.READ, responses=errors(404))
 async def get_dag(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGFileDetails:
     """Return a stored DAG with its local DAGs and its latest run."""
     return await _details(file_name, parts)
@@ -138,7 +138,7 @@ def _read_latest(parts: Parts, connection: ReadConnection, file_name: str, now: 
 @delete(
     "/dags/{fileName:str}",
     operation_id="deleteDAG",
-    needs=Needs.WRITE,
+    requires=Requires.WRITE,
     audits=Action.DAG_DELETE,
     status_code=204,
     responses=errors(404),
@@ -151,7 +151,7 @@ async def delete_dag(
     await parts.definitions.delete(row["file_name"], caller.origin)
 
 
-@get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", needs=Needs.READ, responses=errors(404))
+@get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", requires=Requires.READ, responses=errors(404))
 async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) -> Response[Spec]:
     """Return the text of a stored DAG as it was saved, with what is wrong with it and what is outdated.
 
@@ -171,7 +171,7 @@ async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) ->
 @put(
     "/dags/{fileName:str}/spec",
     operation_id="updateDAGSpec",
-    needs=Needs.WRITE,
+    requires=Requires.WRITE,
     audits=Action.DAG_UPDATE,
     responses={200: _SAVED, **errors(404, 412)},
 )
@@ -197,7 +197,7 @@ async def put_spec(
 @post(
     "/dags/{fileName:str}/start",
     operation_id="executeDAG",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.RUN_START,
     status_code=200,
     responses=errors(404, 409),
@@ -223,7 +223,7 @@ async def start_dag(
 @post(
     "/dags/{fileName:str}/stop-all",
     operation_id="stopAllDAGRuns",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.RUN_STOP,
     status_code=200,
     responses=errors(404),
@@ -239,7 +239,7 @@ async def stop_all(
 @post(
     "/dags/{fileName:str}/rename",
     operation_id="renameDAG",
-    needs=Needs.WRITE,
+    requires=Requires.WRITE,
     audits=Action.DAG_RENAME,
     status_code=200,
     responses=nothing_or(404, 409),
@@ -259,7 +259,7 @@ async def rename(
 @post(
     "/dags/{fileName:str}/suspend",
     operation_id="updateDAGSuspensionState",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.DAG_SUSPEND,
     status_code=200,
     responses=nothing_or(404),
@@ -279,7 +279,7 @@ async def suspend(
 # A DAG may be called like a fixed path, which hides the operations on one DAG that have no more in their path.
 
 
-@get("/dags/validate", needs=Needs.READ, include_in_schema=False)
+@get("/dags/validate", requires=Requires.READ, include_in_schema=False)
 async def get_dag_of_fixed_name(parts: NamedDependency[Parts]) -> DAGFileDetails:
     """Return the DAG called ``validate``."""
     return await _details("validate", parts)
@@ -287,7 +287,7 @@ async def get_dag_of_fixed_name(parts: NamedDependency[Parts]) -> DAGFileDetails
 
 @delete(
     ["/dags/validate", "/dags/search", "/dags/tags"],
-    needs=Needs.WRITE,
+    requires=Requires.WRITE,
     audits=Action.DAG_DELETE,
     include_in_schema=False,
     status_code=204,

@@ -14,7 +14,7 @@ from app.api.frames import read_place
 from app.api.guards import credentials_of, still_may
 from app.api.requests import ApiRequest
 from app.api.subscription import Wanted
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.errors import BadRequestError
 from app.names import LATEST, shorten
 
@@ -29,7 +29,7 @@ _TEXT = ResponseSpec(
 @get(
     "/events",
     operation_id="streamEvents",
-    needs=Needs.READ,
+    requires=Requires.READ,
     media_type=EVENT_STREAM,
     responses={200: _TEXT, **errors()},
 )
@@ -51,7 +51,7 @@ async def stream_events(
     place = read_place(number, field) if number else None
     subscription = await parts.feed.subscribe(wanted, place)
     credentials = credentials_of(request)
-    events = tell(parts.feed, subscription, lambda: still_may(parts.access, credentials, Needs.READ))
+    events = tell(parts.feed, subscription, lambda: still_may(parts.access, credentials, Requires.READ))
     return EventStream(events, lambda: parts.feed.leave(subscription))
 
 

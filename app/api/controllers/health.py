@@ -10,13 +10,13 @@ from app.api.answers import errors
 from app.api.deps import Parts
 from app.api.present import time_text
 from app.api.schemas.common import Health
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 
 _LIMIT_SECONDS = 2.0
 _UNHEALTHY = {503: ResponseSpec(Health, generate_examples=False, description="The database is unavailable")}
 
 
-@get("/health", operation_id="getHealthStatus", needs=Needs.PUBLIC, responses={**errors(), **_UNHEALTHY})
+@get("/health", operation_id="getHealthStatus", requires=Requires.PUBLIC, responses={**errors(), **_UNHEALTHY})
 async def get_health(parts: NamedDependency[Parts]) -> Response[Health]:
     """Tell whether the server can reach its database: 503 and ``unhealthy`` when it cannot."""
     healthy = await parts.database.answers_within(_LIMIT_SECONDS)

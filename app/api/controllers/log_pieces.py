@@ -17,7 +17,7 @@ from app.api.controllers.sub_runs import find_sub_run
 from app.api.deps import Parts, SubRunKey
 from app.api.present_events import precise_time
 from app.api.schemas.log_pieces import LogPiece, LogPieces
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import log_order
 from app.db.repositories.log_order import Place
@@ -53,7 +53,7 @@ def provide_log_span(
     )
 
 
-@get(_RUN + "/log/pieces", operation_id="listDAGRunLogPieces", needs=Needs.READ, responses=errors(404))
+@get(_RUN + "/log/pieces", operation_id="listDAGRunLogPieces", requires=Requires.READ, responses=errors(404))
 async def list_log_pieces(
     name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts], log_span: NamedDependency[LogSpan]
 ) -> LogPieces:
@@ -68,7 +68,7 @@ async def list_log_pieces(
 @get(
     _RUN + "/sub-dag-runs/{subDAGRunId:str}/log/pieces",
     operation_id="listSubDAGRunLogPieces",
-    needs=Needs.READ,
+    requires=Requires.READ,
     responses=errors(404),
 )
 async def list_sub_run_log_pieces(

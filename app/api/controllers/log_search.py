@@ -16,7 +16,7 @@ from app.api.controllers.sub_runs import find_sub_run
 from app.api.deps import Parts, SubRunKey
 from app.api.log_search import Query, check_query, read_spot, sources
 from app.api.schemas.log_search import LogHits
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
@@ -53,7 +53,7 @@ def provide_log_wish(
     return Wish(query=query, step=step or None, streams=_STREAMS[stream])
 
 
-@get(_RUN + "/log/search", operation_id="searchDAGRunLogs", needs=Needs.READ, responses=errors(404))
+@get(_RUN + "/log/search", operation_id="searchDAGRunLogs", requires=Requires.READ, responses=errors(404))
 async def search_logs(
     name: params.DagName,
     dag_run_id: params.DagRunId,
@@ -68,7 +68,7 @@ async def search_logs(
 @get(
     _RUN + "/sub-dag-runs/{subDAGRunId:str}/log/search",
     operation_id="searchSubDAGRunLogs",
-    needs=Needs.READ,
+    requires=Requires.READ,
     responses=errors(404),
 )
 async def search_sub_run_logs(

@@ -13,7 +13,7 @@ from app.api.answers import errors
 from app.api.deps import Parts
 from app.api.figures import gather
 from app.api.schemas.services import MetricPoint, ResourceHistory
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.names import shorten
 from app.spec.duration import duration_seconds
 from app.telemetry.metrics import CONTENT_TYPE
@@ -23,14 +23,14 @@ _log = logging.getLogger(__name__)
 _DEFAULT_SECONDS = 3600.0
 
 
-@get("/metrics", operation_id="getMetrics", needs=Needs.METRICS, media_type=MediaType.TEXT, responses=errors())
+@get("/metrics", operation_id="getMetrics", requires=Requires.METRICS, media_type=MediaType.TEXT, responses=errors())
 async def get_metrics(parts: NamedDependency[Parts]) -> Response[str]:
     """Return the server's metrics in the text format that Prometheus reads."""
     page = parts.metrics_page.write(await gather(parts))
     return Response(page.decode(), media_type=CONTENT_TYPE)
 
 
-@get("/services/resources/history", operation_id="getResourceHistory", needs=Needs.READ, responses=errors())
+@get("/services/resources/history", operation_id="getResourceHistory", requires=Requires.READ, responses=errors())
 async def get_resource_history(parts: NamedDependency[Parts], duration: params.Duration = "1h") -> ResourceHistory:
     """Return how busy the machine was, every few seconds up to now; the newest hour unless told otherwise."""
     seconds = min(_seconds(duration), parts.resources.retention_seconds)

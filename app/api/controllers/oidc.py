@@ -9,8 +9,8 @@ from app.api import params
 from app.api.browser_login import send_away, take_back
 from app.api.deps import Parts
 from app.api.requests import ApiRequest
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.audit_context import Action
+from app.auth.roles import Requires
 from app.errors import NotFoundError
 from app.people.access import CALLBACK
 from app.people.oidc import Oidc
@@ -18,7 +18,7 @@ from app.people.oidc import Oidc
 _LOGIN = "/oidc-login"
 
 
-@get(_LOGIN, needs=Needs.PUBLIC)
+@get(_LOGIN, requires=Requires.PUBLIC)
 async def log_in(
     request: ApiRequest, parts: NamedDependency[Parts], original_url: params.OriginalUrl = ""
 ) -> Response[None]:
@@ -27,7 +27,7 @@ async def log_in(
     return send_away(request, _require_oidc(parts), original_url or front_page)
 
 
-@get(CALLBACK, needs=Needs.PUBLIC, audits=Action.LOGIN_SUCCESS)
+@get(CALLBACK, requires=Requires.PUBLIC, audits=Action.LOGIN_SUCCESS)
 async def come_back(
     request: ApiRequest, parts: NamedDependency[Parts], code: params.Code = "", login_state: params.LoginState = ""
 ) -> Response[None]:

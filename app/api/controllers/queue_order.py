@@ -18,9 +18,9 @@ from app.api.deps import PageNumber, Parts
 from app.api.present import pagination, run_summary
 from app.api.queues import groups, show_pause, show_waiting
 from app.api.schemas.queues import ClearedQueue, ClearQueue, QueueItems, QueueMove, QueueState
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import queue
 from app.db.repositories.reading import Row
@@ -44,7 +44,7 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
     scene: QueueSnapshot
 
 
-@get("/queues/{name:str}/items", operation_id="listQueueItems", needs=Needs.READ, responses=errors(404))
+@get("/queues/{name:str}/items", operation_id="listQueueItems", requires=Requires.READ, responses=errors(404))
 async def list_items(
     name: params.QueueName, parts: NamedDependency[Parts], page_number: NamedDependency[PageNumber]
 ) -> QueueItems:
@@ -84,7 +84,7 @@ def _read_page(connection: ReadConnection, name: str, before: int, size: int) ->
 @patch(
     "/queues/{name:str}/items/{itemId:str}",
     operation_id="moveQueueItem",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.QUEUE_MOVE,
     responses=nothing_or(404),
 )
@@ -108,7 +108,7 @@ async def move_item(
 @post(
     "/queues/{name:str}/pause",
     operation_id="pauseQueue",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.QUEUE_PAUSE,
     status_code=200,
     responses=errors(404),
@@ -125,7 +125,7 @@ async def pause_queue(
 @post(
     "/queues/{name:str}/resume",
     operation_id="resumeQueue",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.QUEUE_RESUME,
     status_code=200,
     responses=errors(404),
@@ -147,7 +147,7 @@ async def _state(parts: Parts, name: str) -> QueueState:
 @post(
     "/queues/{name:str}/clear",
     operation_id="clearQueue",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.RUN_DEQUEUE,
     status_code=200,
     responses=errors(404),

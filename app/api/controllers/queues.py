@@ -17,9 +17,9 @@ from app.api.queues import groups, show_queue, summarize
 from app.api.run_search import REPEATED, RunSearch
 from app.api.schemas.queues import EnqueueDAG, EnqueueInline, QueuesResponse
 from app.api.schemas.runs import DAGRuns, StartedRun
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import figures, queue
 from app.db.repositories.reading import Row
@@ -35,7 +35,7 @@ _FEW = 50
 @post(
     "/dags/{fileName:str}/enqueue",
     operation_id="enqueueDAGDAGRun",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.RUN_ENQUEUE,
     status_code=200,
     responses=errors(404, 409),
@@ -62,7 +62,7 @@ async def enqueue_dag(
 @post(
     "/dag-runs/enqueue",
     operation_id="enqueueDAGRunFromSpec",
-    needs=Needs.RUN_TEXT,
+    requires=Requires.RUN_TEXT,
     audits=Action.RUN_ENQUEUE,
     status_code=200,
     responses=errors(409),
@@ -83,7 +83,7 @@ async def enqueue_text(
     return StartedRun(dag_run_id=run_id)
 
 
-@get("/dag-runs/enqueue", needs=Needs.READ, repeated=REPEATED, include_in_schema=False)
+@get("/dag-runs/enqueue", requires=Requires.READ, repeated=REPEATED, include_in_schema=False)
 async def list_runs_of_dag_called_enqueue(
     parts: NamedDependency[Parts], run_search: NamedDependency[RunSearch]
 ) -> DAGRuns:
@@ -94,7 +94,7 @@ async def list_runs_of_dag_called_enqueue(
 @get(
     "/dag-runs/{name:str}/{dagRunId:str}/dequeue",
     operation_id="dequeueDAGRun",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.RUN_DEQUEUE,
     responses=nothing_or(404),
 )
@@ -112,7 +112,7 @@ async def dequeue_run(
     return answer
 
 
-@get("/queues", operation_id="listQueues", needs=Needs.READ, responses=errors())
+@get("/queues", operation_id="listQueues", requires=Requires.READ, responses=errors())
 async def list_queues(parts: NamedDependency[Parts]) -> QueuesResponse:
     """List the queues that are configured, and all others in which something goes on."""
     active = await parts.database.glance(figures.count_active)

@@ -11,9 +11,9 @@ from app.api.answers import errors, nothing_or
 from app.api.controllers.runs import empty, find_exactly
 from app.api.deps import Parts
 from app.api.schemas.runs import Reschedule, RescheduledRun, Retry, StepStatus
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.engine.status import NodeStatus
 from app.errors import BadRequestError
 from app.names import shorten
@@ -25,7 +25,7 @@ _SETTABLE = ", ".join(f"{int(status)} ({status.label})" for status in NodeStatus
 @post(
     "/dag-runs/{name:str}/{dagRunId:str}/retry",
     operation_id="retryDAGRun",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.RUN_RETRY,
     status_code=200,
     responses=nothing_or(404, 409),
@@ -48,7 +48,7 @@ async def retry_run(
 @post(
     "/dag-runs/{name:str}/{dagRunId:str}/reschedule",
     operation_id="rescheduleDAGRun",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.RUN_RESCHEDULE,
     status_code=200,
     responses=errors(404, 409),
@@ -76,7 +76,7 @@ async def reschedule_run(
 @patch(
     "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/status",
     operation_id="updateDAGRunStepStatus",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.RUN_STEP_STATUS,
     responses=nothing_or(404),
 )

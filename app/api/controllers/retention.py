@@ -22,9 +22,9 @@ from app.api.schemas.upkeep import (
     RetentionPreview,
     SetRetention,
 )
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.repositories import retention
 from app.db.repositories.reading import Row
 from app.errors import BadRequestError
@@ -35,7 +35,7 @@ from app.upkeep.retention import Going, Preview, Wish
 _PATH = "/dags/{fileName:str}/retention"
 
 
-@get(_PATH, operation_id="getDAGRetention", needs=Needs.READ, responses=errors(404))
+@get(_PATH, operation_id="getDAGRetention", requires=Requires.READ, responses=errors(404))
 async def get_retention(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGRetention:
     """Return how long the runs of a DAG are kept."""
     dag = await require_dag(parts, file_name)
@@ -46,7 +46,7 @@ async def get_retention(file_name: params.FileName, parts: NamedDependency[Parts
 @put(
     _PATH,
     operation_id="setDAGRetention",
-    needs=Needs.WRITE,
+    requires=Requires.WRITE,
     audits=Action.DAG_RETENTION,
     status_code=200,
     responses=errors(404),
@@ -63,7 +63,7 @@ async def put_retention(
     return _shown(parts, dag, await parts.dag_limits.put(dag["file_name"], said, caller.origin))
 
 
-@get("/retention/preview", operation_id="previewRetention", needs=Needs.READ, responses=errors())
+@get("/retention/preview", operation_id="previewRetention", requires=Requires.READ, responses=errors())
 async def preview(parts: NamedDependency[Parts], dag_name: params.OnlyDag = None) -> RetentionPreview:
     """Tell what would be removed now, of one DAG or of all."""
     if dag_name:
@@ -76,7 +76,7 @@ async def preview(parts: NamedDependency[Parts], dag_name: params.OnlyDag = None
 @post(
     "/retention/cleanup",
     operation_id="cleanUp",
-    needs=Needs.UPKEEP,
+    requires=Requires.UPKEEP,
     audits=Action.RUN_CLEANUP,
     status_code=200,
     responses=errors(),

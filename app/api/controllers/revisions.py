@@ -18,9 +18,9 @@ from app.api.etags import etag, expected_revisions
 from app.api.present import pagination, time_text
 from app.api.schemas.common import or_unset
 from app.api.schemas.revisions import Restore, Restored, Revision, RevisionDiff, Revisions, RevisionText
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.repositories import revisions
 from app.definitions.save import By
 from app.errors import NotFoundError
@@ -30,7 +30,7 @@ _PATH = "/dags/{fileName:str}/revisions"
 _MOST_DIGITS = 9
 
 
-@get(_PATH, operation_id="listDAGRevisions", needs=Needs.READ, responses=errors(404))
+@get(_PATH, operation_id="listDAGRevisions", requires=Requires.READ, responses=errors(404))
 async def list_revisions(
     file_name: params.FileName, parts: NamedDependency[Parts], page_number: NamedDependency[PageNumber]
 ) -> Revisions:
@@ -47,7 +47,7 @@ async def list_revisions(
     )
 
 
-@get(f"{_PATH}/{{number:str}}", operation_id="getDAGRevision", needs=Needs.READ, responses=errors(404))
+@get(f"{_PATH}/{{number:str}}", operation_id="getDAGRevision", requires=Requires.READ, responses=errors(404))
 async def get_revision(
     file_name: params.FileName, number: params.RevisionNumber, parts: NamedDependency[Parts]
 ) -> RevisionText:
@@ -56,7 +56,7 @@ async def get_revision(
     return _with_text(await parts.revisions.get(dag, _read_number(number)), parts.zone)
 
 
-@get(f"{_PATH}/diff", operation_id="compareDAGRevisions", needs=Needs.READ, responses=errors(404))
+@get(f"{_PATH}/diff", operation_id="compareDAGRevisions", requires=Requires.READ, responses=errors(404))
 async def compare(
     file_name: params.FileName, from_: params.FromRevision, to: params.ToRevision, parts: NamedDependency[Parts]
 ) -> RevisionDiff:
@@ -68,7 +68,7 @@ async def compare(
 @post(
     f"{_PATH}/{{number:str}}/restore",
     operation_id="restoreDAGRevision",
-    needs=Needs.WRITE,
+    requires=Requires.WRITE,
     audits=Action.DAG_RESTORE,
     status_code=200,
     responses=errors(404, 412),
@@ -92,7 +92,7 @@ async def restore(
 @post(
     f"{_PATH}/{{number:str}}/redact",
     operation_id="redactDAGRevision",
-    needs=Needs.REDACT,
+    requires=Requires.REDACT,
     audits=Action.DAG_REDACT,
     status_code=200,
     responses=errors(404),

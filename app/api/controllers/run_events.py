@@ -12,7 +12,7 @@ from app.api.controllers.sub_runs import find_sub_run
 from app.api.deps import Parts, SubRunKey
 from app.api.present_events import run_event
 from app.api.schemas.run_events import RunEvents
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import history
 from app.db.repositories.reading import Row
@@ -20,7 +20,7 @@ from app.db.repositories.reading import Row
 _RUN = "/dag-runs/{name:str}/{dagRunId:str}"
 
 
-@get(_RUN + "/events", operation_id="listDAGRunEvents", needs=Needs.READ, responses=errors(404))
+@get(_RUN + "/events", operation_id="listDAGRunEvents", requires=Requires.READ, responses=errors(404))
 async def list_run_events(
     name: params.DagName,
     dag_run_id: params.DagRunId,
@@ -37,7 +37,7 @@ async def list_run_events(
 @get(
     _RUN + "/sub-dag-runs/{subDAGRunId:str}/events",
     operation_id="listSubDAGRunEvents",
-    needs=Needs.READ,
+    requires=Requires.READ,
     responses=errors(404),
 )
 async def list_sub_run_events(

@@ -21,9 +21,9 @@ from app.api.present import listed_run, run_details, time_text
 from app.api.queues import waiting_for
 from app.api.run_search import REPEATED, RunSearch, is_possible, is_short
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, DAGRunSummary, Log, StartedRun, StartInline
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import history, logs, run_list, runs, services
 from app.db.repositories.logs import StreamKey
@@ -47,7 +47,7 @@ _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 @post(
     "/dag-runs",
     operation_id="executeDAGRunFromSpec",
-    needs=Needs.RUN_TEXT,
+    requires=Requires.RUN_TEXT,
     audits=Action.RUN_START,
     status_code=200,
     responses=errors(409),
@@ -72,7 +72,7 @@ async def start_from(parts: Parts, data: StartInline, caller: Caller) -> Started
     return StartedRun(dag_run_id=run_id)
 
 
-@get("/dag-runs", operation_id="listDAGRuns", needs=Needs.READ, repeated=REPEATED, responses=errors())
+@get("/dag-runs", operation_id="listDAGRuns", requires=Requires.READ, repeated=REPEATED, responses=errors())
 async def list_runs(
     parts: NamedDependency[Parts],
     run_search: NamedDependency[RunSearch],
@@ -89,7 +89,7 @@ async def list_runs(
 @get(
     "/dag-runs/{name:str}",
     operation_id="listDAGRunsByName",
-    needs=Needs.READ,
+    requires=Requires.READ,
     repeated=REPEATED,
     responses=errors(),
 )
@@ -126,7 +126,12 @@ async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Se
             waiting[key].waiting_for = waiting_for(found, parts.zone)
 
 
-@get("/dag-runs/{name:str}/{dagRunId:str}", operation_id="getDAGRunDetails", needs=Needs.READ, responses=errors(404))
+@get(
+    "/dag-runs/{name:str}/{dagRunId:str}",
+    operation_id="getDAGRunDetails",
+    requires=Requires.READ,
+    responses=errors(404),
+)
 async def get_run(name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]) -> DAGRunAnswer:
     """Return a run with its nodes; ``latest`` is the newest one."""
     return DAGRunAnswer(dag_run_details=await read_details(parts, name, dag_run_id))
@@ -229,7 +234,7 @@ def _recall_dag(parts: Parts, run: Mapping[str, Any]) -> Dag | None:
 @post(
     "/dag-runs/{name:str}/{dagRunId:str}/stop",
     operation_id="terminateDAGRun",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.RUN_STOP,
     status_code=200,
     responses=nothing_or(404),
@@ -253,7 +258,12 @@ def empty(headers: Mapping[str, str] | None = None) -> Response[None]:
     return Response(None, status_code=200, media_type=MediaType.TEXT, headers=headers)
 
 
-@get("/dag-runs/{name:str}/{dagRunId:str}/log", operation_id="getDAGRunLog", needs=Needs.READ, responses=errors(404))
+@get(
+    "/dag-runs/{name:str}/{dagRunId:str}/log",
+    operation_id="getDAGRunLog",
+    requires=Requires.READ,
+    responses=errors(404),
+)
 async def get_run_log(
     name: params.DagName,
     dag_run_id: params.DagRunId,
@@ -279,7 +289,7 @@ async def read_run_log(parts: Parts, run: Mapping[str, Any], page_request: PageR
 @get(
     "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/log",
     operation_id="getDAGRunStepLog",
-    needs=Needs.READ,
+    requires=Requires.READ,
     responses=errors(404),
 )
 async def get_step_log(
@@ -318,7 +328,7 @@ async def find_step_log(parts: Parts, run: Mapping[str, Any], step: str, stream:
 @get(
     "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/log/download",
     operation_id="downloadDAGRunStepLog",
-    needs=Needs.READ,
+    requires=Requires.READ,
     responses={200: TEXT_FILE, **errors(404)},
 )
 async def download_step_log(

@@ -19,9 +19,9 @@ from app.api.present import pagination, time_text
 from app.api.run_search import read_instant
 from app.api.schemas.common import or_unset
 from app.api.schemas.schedules import DagSettings, ShownDagSettings, Slot, Slots, Upcoming, UpcomingList
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import dags, schedules
 from app.db.repositories.reading import Row
@@ -34,7 +34,7 @@ _SETTINGS = "/dags/{fileName:str}/settings"
 _USUAL_UPCOMING, _MOST_UPCOMING = 50, 1000
 
 
-@get("/schedules/upcoming", operation_id="listUpcomingSchedules", needs=Needs.READ, responses=errors())
+@get("/schedules/upcoming", operation_id="listUpcomingSchedules", requires=Requires.READ, responses=errors())
 async def list_upcoming(
     parts: NamedDependency[Parts],
     limit: params.MostComing = _USUAL_UPCOMING,
@@ -65,7 +65,7 @@ def _upcoming(coming: Coming, zone: tzinfo) -> Upcoming:
     )
 
 
-@get("/schedules/slots", operation_id="listScheduleSlots", needs=Needs.READ, responses=errors(404))
+@get("/schedules/slots", operation_id="listScheduleSlots", requires=Requires.READ, responses=errors(404))
 async def list_slots(
     parts: NamedDependency[Parts], page_number: NamedDependency[PageNumber], dag: params.OfDag = None
 ) -> Slots:
@@ -103,7 +103,7 @@ def _slot(row: Mapping[str, Any], zone: tzinfo) -> Slot:
     )
 
 
-@get(_SETTINGS, operation_id="getDAGSettings", needs=Needs.READ, responses=errors(404))
+@get(_SETTINGS, operation_id="getDAGSettings", requires=Requires.READ, responses=errors(404))
 async def get_settings(file_name: params.FileName, parts: NamedDependency[Parts]) -> ShownDagSettings:
     """Return what is set for a DAG beside its definition."""
     return await _shown(parts, await require_dag(parts, file_name))
@@ -112,7 +112,7 @@ async def get_settings(file_name: params.FileName, parts: NamedDependency[Parts]
 @put(
     _SETTINGS,
     operation_id="putDAGSettings",
-    needs=Needs.WRITE,
+    requires=Requires.WRITE,
     audits=Action.DAG_SETTINGS,
     responses=errors(404),
 )

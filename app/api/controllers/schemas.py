@@ -9,13 +9,13 @@ from litestar.di import NamedDependency
 
 from app.api.answers import errors
 from app.api.deps import Parts
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.spec.grammar.document import schema
 
 _MEDIA_TYPE = "application/schema+json"
 
 
-@get("/schemas/dag", operation_id="getDAGSchema", needs=Needs.READ, media_type=_MEDIA_TYPE, responses=errors())
+@get("/schemas/dag", operation_id="getDAGSchema", requires=Requires.READ, media_type=_MEDIA_TYPE, responses=errors())
 async def get_schema(parts: NamedDependency[Parts]) -> Response[dict[str, Any]]:  # noqa: ARG001 - reads remoteNode
     """Return the JSON Schema (2020-12) of a definition, for editors."""
     return Response(schema(), media_type=_MEDIA_TYPE)

@@ -24,7 +24,7 @@ from app.api.schemas.services import (
     WorkerHealth,
     WorkersListResponse,
 )
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import services
 from app.db.repositories.reading import Row
@@ -32,7 +32,7 @@ from app.db.repositories.reading import Row
 _HEALTHY, _WARNING = timedelta(seconds=5), timedelta(seconds=15)
 
 
-@get("/services/scheduler", operation_id="getSchedulerStatus", needs=Needs.READ, responses=errors())
+@get("/services/scheduler", operation_id="getSchedulerStatus", requires=Requires.READ, responses=errors())
 async def list_schedulers(parts: NamedDependency[Parts]) -> SchedulerStatusResponse:
     """List the processes that start what is due; the one whose lease holds is active."""
     now = parts.now()
@@ -42,7 +42,7 @@ async def list_schedulers(parts: NamedDependency[Parts]) -> SchedulerStatusRespo
     )
 
 
-@get("/services/coordinator", operation_id="getCoordinatorStatus", needs=Needs.READ, responses=errors())
+@get("/services/coordinator", operation_id="getCoordinatorStatus", requires=Requires.READ, responses=errors())
 async def list_coordinators(parts: NamedDependency[Parts]) -> CoordinatorStatusResponse:
     """List the processes that hand work to workers: all servers of a PostgreSQL database."""
     now = parts.now()
@@ -57,7 +57,7 @@ async def list_coordinators(parts: NamedDependency[Parts]) -> CoordinatorStatusR
     return CoordinatorStatusResponse(coordinators=[shown[name] for name in sorted(shown)])
 
 
-@get("/workers", operation_id="getWorkers", needs=Needs.READ, responses=errors())
+@get("/workers", operation_id="getWorkers", requires=Requires.READ, responses=errors())
 async def list_workers(parts: NamedDependency[Parts]) -> WorkersListResponse:
     """List the processes that runs are handed to, with the runs they drive."""
     now = parts.now()

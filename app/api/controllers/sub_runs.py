@@ -28,9 +28,9 @@ from app.api.download import TEXT_FILE, file_name, send_log
 from app.api.pages import PageRequest
 from app.api.present import sub_runs
 from app.api.schemas.runs import DAGRunAnswer, Log, StepStatus, SubDAGRuns
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import runs
 from app.errors import NotFoundError
@@ -41,7 +41,7 @@ _Run = Mapping[str, Any]
 _Find = Callable[[ReadConnection, str, str], _Run]
 
 
-@get(_PATH, operation_id="getSubDAGRuns", needs=Needs.READ, responses=errors(404))
+@get(_PATH, operation_id="getSubDAGRuns", requires=Requires.READ, responses=errors(404))
 async def list_sub_runs(
     name: params.DagName,
     dag_run_id: params.DagRunId,
@@ -60,7 +60,7 @@ async def list_sub_runs(
     return await parts.database.read(read)
 
 
-@get(_PATH + "/{subDAGRunId:str}", operation_id="getSubDAGRunDetails", needs=Needs.READ, responses=errors(404))
+@get(_PATH + "/{subDAGRunId:str}", operation_id="getSubDAGRunDetails", requires=Requires.READ, responses=errors(404))
 async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[Parts]) -> DAGRunAnswer:
     """Return a sub-run with its nodes."""
     found = await _sub_run(parts, sub_run_key)
@@ -69,7 +69,7 @@ async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDepen
     return DAGRunAnswer(dag_run_details=await show_details(parts, newest))
 
 
-@get(_PATH + "/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", needs=Needs.READ, responses=errors(404))
+@get(_PATH + "/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", requires=Requires.READ, responses=errors(404))
 async def get_sub_run_log(
     sub_run_key: NamedDependency[SubRunKey],
     parts: NamedDependency[Parts],
@@ -83,7 +83,7 @@ async def get_sub_run_log(
 @get(
     _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/log",
     operation_id="getSubDAGRunStepLog",
-    needs=Needs.READ,
+    requires=Requires.READ,
     responses=errors(404),
 )
 async def get_sub_run_step_log(
@@ -101,7 +101,7 @@ async def get_sub_run_step_log(
 @get(
     _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/log/download",
     operation_id="downloadSubDAGRunStepLog",
-    needs=Needs.READ,
+    requires=Requires.READ,
     responses={200: TEXT_FILE, **errors(404)},
 )
 async def download_sub_run_step_log(
@@ -118,7 +118,7 @@ async def download_sub_run_step_log(
 @patch(
     _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/status",
     operation_id="updateSubDAGRunStepStatus",
-    needs=Needs.RUN,
+    requires=Requires.RUN,
     audits=Action.RUN_STEP_STATUS,
     responses=nothing_or(404),
 )

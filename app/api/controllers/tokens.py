@@ -11,14 +11,14 @@ from app.api.answers import errors
 from app.api.deps import Parts
 from app.api.present_people import token_body
 from app.api.schemas.people import CreatedToken, CreateTokenRequest, Tokens
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.errors import BadRequestError
 from app.people.tokens import Wish
 
 
-@get("/tokens", operation_id="listTokens", needs=Needs.OWN, responses=errors())
+@get("/tokens", operation_id="listTokens", requires=Requires.OWN, responses=errors())
 async def list_tokens(
     parts: NamedDependency[Parts], caller: NamedDependency[Caller], everybody: params.Everybody = False
 ) -> Tokens:
@@ -31,7 +31,7 @@ async def list_tokens(
     "/tokens",
     operation_id="createToken",
     status_code=201,
-    needs=Needs.OWN,
+    requires=Requires.OWN,
     audits=Action.TOKEN_CREATE,
     responses=errors(404, 409),
 )
@@ -50,7 +50,7 @@ async def create_token(
     "/tokens/{tokenId:str}",
     operation_id="revokeToken",
     status_code=204,
-    needs=Needs.OWN,
+    requires=Requires.OWN,
     audits=Action.TOKEN_DELETE,
     responses=errors(404),
 )

@@ -13,12 +13,12 @@ from app.api.answers import errors
 from app.api.deps import Parts
 from app.api.present import time_text
 from app.api.schemas.upkeep import DatabaseStorage, DoctorFinding, DoctorReport, TableStorage
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.storage import Storage
 from app.upkeep.doctor import Examination, Report
 
 
-@get("/doctor", operation_id="examineDatabase", needs=Needs.UPKEEP, responses=errors())
+@get("/doctor", operation_id="examineDatabase", requires=Requires.UPKEEP, responses=errors())
 async def examine(parts: NamedDependency[Parts], integrity: params.Integrity = False) -> DoctorReport:
     """Check everything that must hold in the database; with ``integrity`` it also checks its own files."""
     return doctor_report(await parts.doctor.examine(Examination(damage=integrity)), parts.zone)

@@ -18,15 +18,15 @@ from app.api.schemas.people import (
     UserResponse,
     UsersListResponse,
 )
+from app.auth.audit_context import Action
 from app.auth.caller import Caller
-from app.auth.origin import Action
-from app.auth.roles import Needs
+from app.auth.roles import Requires
 from app.db.repositories import users
 from app.errors import NotFoundError
 from app.names import shorten
 
 
-@get("/users", operation_id="listUsers", needs=Needs.ADMIN, responses=errors())
+@get("/users", operation_id="listUsers", requires=Requires.ADMIN, responses=errors())
 async def list_users(parts: NamedDependency[Parts]) -> UsersListResponse:
     """List all users, the oldest first."""
     rows = await parts.database.read(users.find)
@@ -37,7 +37,7 @@ async def list_users(parts: NamedDependency[Parts]) -> UsersListResponse:
     "/users",
     operation_id="createUser",
     status_code=201,
-    needs=Needs.ADMIN,
+    requires=Requires.ADMIN,
     audits=Action.USER_CREATE,
     responses=errors(409),
 )
@@ -49,7 +49,7 @@ async def create_user(
     return UserResponse(user=user_body(row))
 
 
-@get("/users/{userId:str}", operation_id="getUser", needs=Needs.ADMIN, responses=errors(404))
+@get("/users/{userId:str}", operation_id="getUser", requires=Requires.ADMIN, responses=errors(404))
 async def get_user(user_id: params.UserId, parts: NamedDependency[Parts]) -> UserResponse:
     """Return a user."""
     row = await parts.database.glance(lambda connection: users.get(connection, user_id))
@@ -61,7 +61,7 @@ async def get_user(user_id: params.UserId, parts: NamedDependency[Parts]) -> Use
 @patch(
     "/users/{userId:str}",
     operation_id="updateUser",
-    needs=Needs.ADMIN,
+    requires=Requires.ADMIN,
     audits=Action.USER_UPDATE,
     responses=errors(404, 409),
 )
@@ -84,7 +84,7 @@ async def _update(user_id: str, data: UpdateUserRequest, parts: Parts, caller: C
     "/users/{userId:str}",
     operation_id="deleteUser",
     status_code=204,
-    needs=Needs.ADMIN,
+    requires=Requires.ADMIN,
     audits=Action.USER_DELETE,
     responses=errors(404),
 )
@@ -97,7 +97,7 @@ async def delete_user(user_id: params.UserId, parts: NamedDependency[Parts], cal
     "/users/{userId:str}/reset-password",
     operation_id="resetUserPassword",
     status_code=200,
-    needs=Needs.ADMIN,
+    requires=Requires.ADMIN,
     audits=Action.USER_PASSWORD_RESET,
     responses=errors(404),
 )
@@ -117,7 +117,7 @@ async def _reset(user_id: str, data: ResetPasswordRequest, parts: Parts, caller:
 
 
 # What the reference implementation's web UI calls, though no description has it (api-behaviour 3.1, operation 10).
-@put("/users/{userId:str}", needs=Needs.ADMIN, audits=Action.USER_UPDATE, include_in_schema=False)
+@put("/users/{userId:str}", requires=Requires.ADMIN, audits=Action.USER_UPDATE, include_in_schema=False)
 async def put_user(
     user_id: params.UserId,
     data: JSONBody[UpdateUserRequest],
@@ -128,7 +128,9 @@ async def put_user(
     return await _update(user_id, data, parts, caller)
 
 
-@put("/users/{userId:str}/password", needs=Needs.ADMIN, audits=Action.USER_PASSWORD_RESET, include_in_schema=False)
+@put(
+    "/users/{userId:str}/password", requires=Requires.ADMIN, audits=Action.USER_PASSWORD_RESET, include_in_schema=False
+)
 async def put_password(
     user_id: params.UserId,
     data: JSONBody[ResetPasswordRequest],

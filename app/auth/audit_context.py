@@ -1,4 +1,4 @@
-"""Who is behind a change, and what was done, as the audit names them. It knows neither HTTP nor rows."""
+"""Actors and audited actions. No HTTP, no rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST = 200
 
 
 class Action(StrEnum):
-    """Everything that the audit tells of; docs/audit.md has a line for each."""
+    """All audited actions; docs/audit.md has a line for each."""
 
     DAG_CREATE = "dag.create"
     DAG_UPDATE = "dag.update"
@@ -54,8 +54,8 @@ class Action(StrEnum):
     REQUEST_REFUSE = "request.refuse"
 
 
-class Deed(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done, or not: to what, and what changed in it. No secrets and no whole texts belong in here."""
+class AuditAction(msgspec.Struct, frozen=True, kw_only=True):
+    """An audited action, done or not: its object and what changed. Contains no secrets and no complete texts."""
 
     action: Action
     kind: str
@@ -65,8 +65,8 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome = "done"
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is behind a change: by name, by which way that is known, through which token, from where."""
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """The actor of a change: name, means of authentication, token and address. The fields are columns of the audit."""
 
     via: str
     actor: str | None = None
@@ -78,56 +78,53 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str | None:
-        """The actor as histories name it."""
+        """The actor's name in histories."""
         return f"{self.actor} (token {self.token_name})" if self.token_name is not None else self.actor
 
-    def entry(self, deed: Deed, at: datetime) -> dict[str, Any]:
-        """Make an entry of the audit."""
+    def entry(self, audit_action: AuditAction, at: datetime) -> dict[str, Any]:
+        """Return an audit entry as a row."""
         return {
             "at": at,
             **{name: _plain(value) for name, value in msgspec.structs.asdict(self).items()},
-            "action": str(deed.action),
-            "kind": deed.kind,
-            "name": _plain(deed.name),
-            "before": deed.before,
-            "after": deed.after,
-            "outcome": deed.outcome,
+            "action": str(audit_action.action),
+            "kind": audit_action.kind,
+            "name": _plain(audit_action.name),
+            "before": audit_action.before,
+            "after": audit_action.after,
+            "outcome": audit_action.outcome,
         }
 
 
-NOBODY = Origin(via="none", request_id="")
+ANONYMOUS = Actor(via="none", request_id="")
 
 
-def user_name(uid: int) -> str:
-    """Return the name of a user of the operating system, or its number where it has none."""
+def os_username(uid: int) -> str:
+    """Return the name of a user of the operating system, or its number if it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
 
 
-def of_this_process() -> Origin:
-    """Say that the user whose process this is does something without asking a server."""
-    return Origin(via="cli", actor=user_name(os.getuid()))
+def local_actor() -> Actor:
+    """Return the operating system's user of this process as actor, for commands without a server."""
+    return Actor(via="cli", actor=os_username(os.getuid()))
 
 
-def dag_deed(action: Action, file_name: str, before: Any = None, after: Any = None) -> Deed:
-    """Say what was done to a stored DAG."""
-    return Deed(action=action, kind="dag", name=file_name, before=before, after=after)
+def dag_action(action: Action, file_name: str, before: Any = None, after: Any = None) -> AuditAction:
+    return AuditAction(action=action, kind="dag", name=file_name, before=before, after=after)
 
 
-def run_deed(action: Action, run: Mapping[str, Any], before: Any = None, after: Any = None) -> Deed:
-    """Say what was done to a run, given its row."""
-    return Deed(action=action, kind="run", name=f"{run['dag_name']}/{run['run_id']}", before=before, after=after)
+def run_action(action: Action, run: Mapping[str, Any], before: Any = None, after: Any = None) -> AuditAction:
+    return AuditAction(action=action, kind="run", name=f"{run['dag_name']}/{run['run_id']}", before=before, after=after)
 
 
-def user_deed(action: Action, username: str, before: Any = None, after: Any = None) -> Deed:
-    """Say what was done to a user."""
-    return Deed(action=action, kind="user", name=username, before=before, after=after)
+def user_action(action: Action, username: str, before: Any = None, after: Any = None) -> AuditAction:
+    return AuditAction(action=action, kind="user", name=username, before=before, after=after)
 
 
 def _plain(text: str | None) -> str | None:
-    """Make what comes from outside fit to be stored: not endless, and without NUL, which PostgreSQL refuses."""
+    """Make untrusted text storable: shortened, and without NUL, which PostgreSQL refuses."""
     if text is None:
         return None
     text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
