@@ -67,7 +67,7 @@ async def take_back(connection: Connection, oidc: Oidc, code: str, state: str) -
     if not hmac.compare_digest(expected.encode(), state.encode()) or not code:
         raise BadRequestError("this login was not begun here, or is too old; begin again")
     _check_own(back_to)
-    token, seconds = await oidc.admit(code, nonce)
+    token, seconds = await oidc.exchange_code(code, nonce)
     secure = _is_secure(connection, oidc)
     gone = [_cookie(name, "", 0, secure=secure) for name in (_STATE, _NONCE, _ORIGIN)]
     answer = _redirect(back_to, [_cookie(COOKIE, token, seconds or _SHORTEST_SECONDS, secure=secure), *gone])

@@ -19,7 +19,7 @@ from app.definitions.search import Search
 from app.definitions.settings import SettingsOfDags
 from app.definitions.timetable import Timetable
 from app.engine.admission import QueueConfig
-from app.people.access import Access
+from app.people.auth_setup import AuthServices
 from app.queue.dequeue import Waiting
 from app.queue.order import Order
 from app.runs.launch import Launcher
@@ -75,7 +75,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     dag_settings: SettingsOfDags
     metrics_page: MetricsPage
     resources: ResourceSampler
-    access: Access
+    access: AuthServices
     feed: Feed
     log_search: LogSearch
     doctor: Doctor

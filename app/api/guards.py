@@ -19,8 +19,8 @@ from app.auth.caller import Caller
 from app.auth.roles import Requires, is_public, refusal
 from app.db.failure import DatabaseUnavailable
 from app.errors import ForbiddenError, UnauthorizedError
-from app.people.access import Access
-from app.people.callers import Credentials
+from app.people.auth_setup import AuthServices
+from app.people.authentication import Credentials
 
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
@@ -35,7 +35,7 @@ class UnguardedRouteError(Exception):
     """A route without a required permission; a server with such a route does not start."""
 
 
-def make_guard(access: Access) -> Guard:
+def make_guard(access: AuthServices) -> Guard:
     """Make the guard of the application."""
     switches = access.switches
 
@@ -58,7 +58,7 @@ def make_guard(access: Access) -> Guard:
     return guard
 
 
-async def _identify(access: Access, connection: Connection, requires: Requires) -> Caller:
+async def _identify(access: AuthServices, connection: Connection, requires: Requires) -> Caller:
     credentials = credentials_of(connection)
     try:
         return await access.callers.identify(credentials)
@@ -70,7 +70,7 @@ async def _identify(access: Access, connection: Connection, requires: Requires) 
         raise
 
 
-async def still_may(access: Access, credentials: Credentials, requires: Requires) -> bool:
+async def still_may(access: AuthServices, credentials: Credentials, requires: Requires) -> bool:
     """Whether who was let in with these credentials would be let in again; so it is while nobody can be asked."""
     if is_public(requires, access.switches):
         return True

@@ -12,30 +12,30 @@ from app.api.guards import action_of
 from app.auth.audit_context import Action, AuditAction
 from app.auth.caller import Caller
 from app.errors import ForbiddenError
-from app.people.refusals import Refusals
+from app.people.refusal_log import RefusalLog
 
 Hook = Callable[[Exception, Scope], Awaitable[None]]
 Note = Callable[[Scope, str], Awaitable[None]]
 
 
-def make_refusal_hook(refusals: Refusals) -> Hook:
+def make_refusal_hook(refusals: RefusalLog) -> Hook:
     """Make what is called with every error of a request, before it is answered."""
 
     async def note(error: Exception, scope: Scope) -> None:
         if isinstance(error, ForbiddenError):
-            await refusals.note(_caller(scope).origin, _audit_action(scope))
+            await refusals.record(_caller(scope).origin, _audit_action(scope))
 
     return note
 
 
-def make_note_of_handing_on(refusals: Refusals) -> Note:
+def make_note_of_handing_on(refusals: RefusalLog) -> Note:
     """Make what is called when another server has done what was asked; its own audit knows it by the same request."""
 
     async def note(scope: Scope, node: str) -> None:
         handler = scope.get("route_handler")
         if handler and action_of(handler):
             audit_action = replace(_audit_action(scope), outcome="done", after={"remoteNode": node})
-            await refusals.note_elsewhere(_caller(scope).origin, audit_action)
+            await refusals.record_remote(_caller(scope).origin, audit_action)
 
     return note
 

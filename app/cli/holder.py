@@ -283,10 +283,10 @@ async def _opened(settings: Settings, command: str, mode: Mode) -> AsyncIterator
     with uncollected():  # a command that asks another process needs none of this
         from app.db.upgrade import upgrade  # noqa: PLC0415
         from app.main import open_clerk, open_idle, open_server  # noqa: PLC0415
-        from app.people.access import for_commands  # noqa: PLC0415
+        from app.people.auth_setup import command_settings  # noqa: PLC0415
 
     await upgrade(settings.database_url, schema=settings.database_schema)
-    alone = for_commands(settings)
+    alone = command_settings(settings)
     match mode:
         case Mode.DRIVE:
             opening = open_server(alone, command, "")

@@ -27,7 +27,7 @@ from app.db.upgrade import upgrade
 from app.db.url import hide_password
 from app.errors import BadRequestError
 from app.main import Server, check_exposure, is_open_to_all, open_server
-from app.people.access import check_authentication, choose_mode, find_warnings
+from app.people.auth_setup import check_authentication, choose_mode, find_warnings
 from app.settings import TABLE, Settings
 from app.telemetry.logging import configure
 
@@ -83,7 +83,7 @@ async def _make_first_admin(settings: Settings, server: Server) -> None:
         return
     name = settings.auth_admin_username
     try:
-        password = await server.parts.access.users.make_first(name, settings.auth_admin_password)
+        password = await server.parts.access.users.create_first_admin(name, settings.auth_admin_password)
     except BadRequestError as error:
         raise click.ClickException(f"the first admin cannot be made: {error.message}") from error
     if password is not None:

@@ -16,7 +16,7 @@ from app.db.repositories.services import SERVER, WORKER
 from app.engine.admission import Labels
 from app.main.wiring import CLERK, Server, build, make_drivers
 from app.names import API_PATH
-from app.people.access import asks_who_calls, find_provider
+from app.people.auth_setup import find_provider, requires_authentication
 from app.queue.pickup import OFFERS, Pickup
 from app.queue.remote import CHANNEL, make_carrier
 from app.runs.ground import Identity
@@ -42,7 +42,7 @@ _opened = count()
 
 def check_exposure(settings: Settings) -> None:
     """Refuse to let everybody on other machines in, for runs are commands; raises SettingsError."""
-    if is_loopback(settings.host) or asks_who_calls(settings) or settings.insecure:
+    if is_loopback(settings.host) or requires_authentication(settings) or settings.insecure:
         return
     raise SettingsError(
         "host",
@@ -55,7 +55,7 @@ def check_exposure(settings: Settings) -> None:
 
 def is_open_to_all(settings: Settings) -> bool:
     """Whether everybody on other machines may run commands here, for somebody insisted."""
-    return settings.insecure and not is_loopback(settings.host) and not asks_who_calls(settings)
+    return settings.insecure and not is_loopback(settings.host) and not requires_authentication(settings)
 
 
 @asynccontextmanager

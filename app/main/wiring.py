@@ -27,7 +27,7 @@ from app.definitions.search import Search
 from app.definitions.settings import SettingsOfDags
 from app.definitions.timetable import Timetable
 from app.engine.admission import QueueConfig, WorkerAccess
-from app.people.access import Access, make_access
+from app.people.auth_setup import AuthServices, make_auth_services
 from app.people.oidc import Oidc
 from app.queue.bell import Bell
 from app.queue.carrier import Carrier
@@ -120,7 +120,7 @@ def build(settings: Settings, database: Database, identity: Identity, provider: 
     registry = CollectorRegistry()
     drivers = make_drivers(settings, database, identity, registry)
     supervisor, ground = drivers.supervisor, drivers.ground
-    access = make_access(settings, database, provider)
+    access = make_auth_services(settings, database, provider)
     parts = _parts(settings, database, drivers, access, MetricsPage(registry))
     timely = TimelyRuns(database, parts.launcher, supervisor, now)
     ticker = Ticker(database, parts.timetable, timely, now)
@@ -151,7 +151,7 @@ def _make_app(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffic) 
 
 
 def _parts(
-    settings: Settings, database: Database, drivers: Drivers, access: Access, metrics_page: MetricsPage
+    settings: Settings, database: Database, drivers: Drivers, access: AuthServices, metrics_page: MetricsPage
 ) -> Parts:
     library, ground, supervisor = drivers.library, drivers.ground, drivers.supervisor
     definitions = Definitions(database, library, now)

@@ -1,1 +1,1 @@
-"""Users, logins, personal tokens, and who a request comes from: use cases."""
+"""Use cases of users, logins, personal tokens and authentication."""

@@ -1,4 +1,4 @@
-"""Use cases of people themselves: log in, change the own password (api-behaviour 3.1)."""
+"""Use cases of a user: log in, change the own password (api-behaviour 3.1)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from app.clock import Clock
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit, tokens, users
 from app.errors import UnauthorizedError
-from app.people.refusals import Refusals
+from app.people.refusal_log import RefusalLog
 from app.people.users import User, check_password
 
 _log = logging.getLogger(__name__)
 
 
 class Login(msgspec.Struct, frozen=True):
-    """A login that succeeded."""
+    """A successful login."""
 
     token: str
     expires_at: datetime
@@ -33,10 +33,10 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Logins:
-    """Logins with name and password. Wrong guesses are slowed down: TooManyAttemptsError."""
+    """Logins with name and password, throttled: TooManyAttemptsError."""
 
     def __init__(
-        self, database: Database, hasher: Hasher, signer: Signer, throttle: Throttle, refusals: Refusals, now: Clock
+        self, database: Database, hasher: Hasher, signer: Signer, throttle: Throttle, refusals: RefusalLog, now: Clock
     ) -> None:
         self._database = database
         self._refusals = refusals
@@ -46,29 +46,29 @@ class Logins:
         self._now = now
 
     async def login(self, username: str, password: str, address: str) -> Login:
-        """Exchange name and password for a token; raises UnauthorizedError, the same whatever is wrong."""
+        """Exchange name and password for a token; raises UnauthorizedError, the same for any mistake."""
         user = await self._database.glance(lambda connection: users.get_by_name(connection, username))
-        if not await self._fits(username, password, user, address) or user is None:
+        if not await self._verify(username, password, user, address) or user is None:
             _log.warning("a login as %r from %s has failed", username, address)
             audit_action = user_action(Action.LOGIN_FAILURE, username)
-            await self._refusals.note(
-                _through("login", address), msgspec.structs.replace(audit_action, outcome="failed")
+            await self._refusals.record(
+                _actor("login", address), msgspec.structs.replace(audit_action, outcome="failed")
             )
             raise UnauthorizedError("user name or password is wrong")
-        await self._note_login(user, password, address)
-        return self._admit(user)
+        await self._record_login(user, password, address)
+        return self._issue_token(user)
 
-    async def _fits(self, username: str, password: str, user: User | None, address: str) -> bool:
+    async def _verify(self, username: str, password: str, user: User | None, address: str) -> bool:
         self._throttle.acquire(username, address)
-        fits = await self._hasher.verify(password, user["password_hash"] if user else None)
-        if fits:
+        is_valid = await self._hasher.verify(password, user["password_hash"] if user else None)
+        if is_valid:
             self._throttle.succeed(username, address)
-        return fits
+        return is_valid
 
-    async def _note_login(self, user: User, password: str, address: str) -> None:
+    async def _record_login(self, user: User, password: str, address: str) -> None:
         before = user["password_hash"]
         after = await self._hasher.hash(password) if self._hasher.is_outdated(before) else before
-        origin = _through("login", address, user["username"], user["id"])
+        origin = _actor("login", address, user["username"], user["id"])
         entry = origin.entry(user_action(Action.LOGIN_SUCCESS, user["username"]), self._now())
 
         def work(connection: WriteConnection) -> None:
@@ -78,12 +78,12 @@ class Logins:
 
         await self._database.write(work)
 
-    async def note_provider_login(self, caller: Caller) -> None:
-        """Write down that somebody has logged in at the provider."""
+    async def record_provider_login(self, caller: Caller) -> None:
+        """Record a login at the provider in the audit."""
         entry = caller.origin.entry(user_action(Action.LOGIN_SUCCESS, caller.name or ""), self._now())
         await self._database.write(lambda connection: audit.add(connection, entry))
 
-    def _admit(self, user: User) -> Login:
+    def _issue_token(self, user: User) -> Login:
         now = self._now()
         expires_at = self._signer.expiry(now)
         claims = Claims(
@@ -99,14 +99,14 @@ class Logins:
         return Login(self._signer.sign(claims), expires_at, user)
 
     async def change_password(self, caller: Caller, current: str, new: str) -> None:
-        """Set the caller's own password and void all its tokens but the one in use.
+        """Set the caller's own password and revoke all its tokens but the one in use.
 
-        Raises UnauthorizedError when the current one is wrong, which counts like a failed login, then BadRequestError.
+        Raises UnauthorizedError if the current one is wrong, which counts as a failed login, then BadRequestError.
         """
         user = await self.require_user(caller)
-        if not await self._fits(user["username"], current, user, caller.address):
+        if not await self._verify(user["username"], current, user, caller.address):
             audit_action = user_action(Action.USER_PASSWORD_CHANGE, user["username"])
-            await self._refusals.note(caller.origin, msgspec.structs.replace(audit_action, outcome="failed"))
+            await self._refusals.record(caller.origin, msgspec.structs.replace(audit_action, outcome="failed"))
             raise UnauthorizedError("the current password is wrong")
         check_password(new, "newPassword")
         hashed = await self._hasher.hash(new)
@@ -127,7 +127,7 @@ class Logins:
         _log.info("user %r has changed the own password", user["username"])
 
     async def require_user(self, caller: Caller) -> User:
-        """Return the row of the user that calls; raises UnauthorizedError when it is none, or no more."""
+        """Return the row of the calling user; raises UnauthorizedError if it is not a user, or was deleted."""
         user_id = caller.user_id
         if user_id is None:
             raise UnauthorizedError("this credential belongs to no user; log in with name and password")
@@ -137,5 +137,5 @@ class Logins:
         return user
 
 
-def _through(via: str, address: str, actor: str | None = None, user_id: str | None = None) -> Actor:
+def _actor(via: str, address: str, actor: str | None = None, user_id: str | None = None) -> Actor:
     return Actor(via=via, actor=actor, user_id=user_id, address=address)

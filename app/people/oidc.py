@@ -1,4 +1,4 @@
-"""Logins at an OpenID Connect provider: discovery, a code's exchange, whom an ID token names (api-behaviour 2.2)."""
+"""OpenID Connect: discovery, code exchange, verification of ID tokens (api-behaviour 2.2)."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ import msgspec
 from app.auth.caller import Caller
 from app.auth.tokens import hash_of
 from app.errors import AppError, ForbiddenError
-from app.people.callers import Credentials
+from app.people.authentication import Credentials
 
 _log = logging.getLogger(__name__)
-_LIMIT_SECONDS = 10.0
-_KEYS_LIVE_SECONDS = 60.0
+_TIMEOUT_SECONDS = 10.0
+_KEYS_TTL_SECONDS = 60.0
 _SKEW_SECONDS = 10
-_LONGEST_COOKIE = 4000
-# Only those where the provider alone can sign; with the others our own secret would be the key.
+_MAX_COOKIE_LENGTH = 4000
+# Asymmetric ones only: with the others our client secret would be the signing key.
 _ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
 _OPTIONS: Any = {"require": ["exp", "iat", "sub", "aud", "iss"]}
 Claims = Mapping[str, Any]
 
 
 class ProviderError(AppError):
-    """The provider does not answer, or not as it should."""
+    """The provider does not answer, or answers wrongly."""
 
     code, status = "internal_error", 500
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """What this server is at the provider, and whom it lets in: everybody, or these e-mail addresses."""
+    """Client data of this server at the provider, and the allowed e-mail addresses; empty allows all."""
 
     issuer: str
     id: str
@@ -47,7 +47,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider says of itself (OpenID Connect Discovery)."""
+    """The provider's metadata (OpenID Connect Discovery)."""
 
     issuer: str
     authorization_endpoint: str
@@ -59,24 +59,24 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Oidc:
-    """One provider, as seen by this server."""
+    """One provider and its keys."""
 
     def __init__(self, client: Client, provider: Provider) -> None:
         self._client = client
         self._provider = provider
         self._algorithms = sorted(_ALGORITHMS.intersection(provider.id_token_signing_alg_values_supported))
         self._keys: list[jwt.PyJWK] = []
-        self._keys_read_at = -_KEYS_LIVE_SECONDS
+        self._keys_read_at = -_KEYS_TTL_SECONDS
         self._admitted: dict[str, float] = {}
 
     @classmethod
     async def discover(cls, client: Client) -> Oidc:
-        """Ask the provider what it is; raises ProviderError."""
+        """Read the provider's metadata and keys; raises ProviderError."""
         found = await _get(f"{client.issuer}/.well-known/openid-configuration")
         try:
             provider = msgspec.convert(found, Provider)
         except msgspec.ValidationError as error:
-            raise ProviderError(f"the provider's description of itself cannot be used: {error}") from error
+            raise ProviderError(f"the provider's metadata cannot be used: {error}") from error
         if provider.issuer.rstrip("/") != client.issuer:
             raise ProviderError(f"the provider calls itself {provider.issuer!r}, not {client.issuer!r}")
         oidc = cls(client, provider)
@@ -87,11 +87,11 @@ class Oidc:
 
     @property
     def is_over_tls(self) -> bool:
-        """Whether browsers reach this server by https, as the settings have it."""
+        """Whether browsers reach this server by https, according to the settings."""
         return self._client.redirect_uri.startswith("https:")
 
     def login_url(self, state: str, nonce: str) -> str:
-        """Say where a browser is sent to log in."""
+        """Return the URL to which a browser is sent to log in."""
         query = {
             "client_id": self._client.id,
             "redirect_uri": self._client.redirect_uri,
@@ -103,50 +103,48 @@ class Oidc:
         joint = "&" if "?" in self._provider.authorization_endpoint else "?"
         return f"{self._provider.authorization_endpoint}{joint}{urlencode(query)}"
 
-    async def admit(self, code: str, nonce: str) -> tuple[str, int]:
-        """Exchange a code for an ID token, which is returned with the seconds that it lasts.
+    async def exchange_code(self, code: str, nonce: str) -> tuple[str, int]:
+        """Exchange a code for an ID token; return it with its remaining seconds.
 
-        Raises ForbiddenError for somebody who may not come in, ProviderError for all else.
+        Raises ForbiddenError for an account that is not allowed, ProviderError for everything else.
         """
-        tokens = await self._exchange(code)
+        tokens = await self._request_tokens(code)
         token = tokens.get("id_token")
         claims = await self._read(token) if isinstance(token, str) else None
         if not isinstance(token, str) or claims is None:
-            raise ProviderError(
-                "the provider's ID token does not hold; its signature, times, issuer or audience differ"
-            )
+            raise ProviderError("the provider's ID token is invalid: signature, times, issuer or audience do not match")
         info = await self._userinfo(tokens, claims)
-        if not self._may_enter(info) or ("email" in claims and not self._may_enter(claims)):
-            raise ForbiddenError(f"{info.get('email', 'an account without e-mail')} may not come in here")
+        if not self._is_allowed(info) or ("email" in claims and not self._is_allowed(claims)):
+            raise ForbiddenError(f"{info.get('email', 'an account without e-mail')} is not allowed to log in here")
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
             raise ProviderError("the provider's ID token was made for another login; try again")
-        if len(token) > _LONGEST_COOKIE:
+        if len(token) > _MAX_COOKIE_LENGTH:
             raise ProviderError("the provider's ID token is too long for a cookie; ask for less with auth_oidc_scopes")
-        self._remember(token, claims["exp"])
+        self._store_admitted(token, claims["exp"])
         return token, max(int(claims["exp"] - time.time()), 0)
 
     async def identify(self, token: str, address: str) -> Caller | None:
-        """Return whom an ID token names, as long as it counts."""
+        """Return the caller of an ID token, or None if it is invalid or expired."""
         claims = await self._read(token)
-        if claims is None or not self._still_may_enter(token, claims):
+        if claims is None or not self._is_still_allowed(token, claims):
             return None
         name = next(str(claims[key]) for key in ("email", "preferred_username", "sub") if claims.get(key))
         return Caller(via="oidc", name=name, address=address)
 
-    def _may_enter(self, claims: Claims) -> bool:
+    def _is_allowed(self, claims: Claims) -> bool:
         allowed = self._client.whitelist
         return not allowed or (claims.get("email") in allowed and claims.get("email_verified") is not False)
 
-    def _still_may_enter(self, token: str, claims: Claims) -> bool:
-        """Judge an ID token that need not have come from here; without e-mail in it only those count that did."""
-        return self._may_enter(claims) or ("email" not in claims and hash_of(token) in self._admitted)
+    def _is_still_allowed(self, token: str, claims: Claims) -> bool:
+        """Whether an ID token that another client may have requested is allowed; without e-mail only our own are."""
+        return self._is_allowed(claims) or ("email" not in claims and hash_of(token) in self._admitted)
 
-    def _remember(self, token: str, until: float) -> None:
+    def _store_admitted(self, token: str, until: float) -> None:
         now = time.time()
         self._admitted = {hashed: end for hashed, end in self._admitted.items() if end > now}
         self._admitted[hash_of(token)] = until
 
-    async def _exchange(self, code: str) -> dict[str, Any]:
+    async def _request_tokens(self, code: str) -> dict[str, Any]:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._client.redirect_uri}
         methods = self._provider.token_endpoint_auth_methods_supported
         if "client_secret_basic" in methods or "client_secret_post" not in methods:
@@ -160,7 +158,7 @@ class Oidc:
             return claims
         info = await _get(self._provider.userinfo_endpoint, str(tokens.get("access_token", "")))
         if info.get("sub") != claims["sub"]:
-            raise ProviderError("the provider tells of somebody else than its ID token names")
+            raise ProviderError("the provider's userinfo is about another subject than its ID token")
         return {**{key: claims[key] for key in ("email", "email_verified") if key in claims}, **info}
 
     async def _read(self, token: str) -> Claims | None:
@@ -188,7 +186,7 @@ class Oidc:
         except (jwt.PyJWTError, RecursionError):
             return None
         found = self._find_key(header.get("kid"))
-        if found is None and time.monotonic() - self._keys_read_at >= _KEYS_LIVE_SECONDS:
+        if found is None and time.monotonic() - self._keys_read_at >= _KEYS_TTL_SECONDS:
             try:
                 await self._read_keys()
             except ProviderError as error:
@@ -210,14 +208,14 @@ class Oidc:
             raise ProviderError(f"the provider's keys cannot be used: {error}") from error
 
 
-class OidcWay:
-    """The ID token in the cookie that a login has left."""
+class OidcAuthenticator:
+    """The ID token in the cookie of a login."""
 
     def __init__(self, oidc: Oidc) -> None:
         self._oidc = oidc
 
     async def __call__(self, credentials: Credentials) -> Caller | None:
-        """Check the token and whether its holder may come in."""
+        """Return the caller if the token is valid and its account allowed."""
         if not credentials.cookie:
             return None
         return await self._oidc.identify(credentials.cookie, credentials.address)
@@ -234,7 +232,7 @@ async def _post(url: str, form: dict[str, str], auth: tuple[str, str] | None = N
 
 async def _ask(method: str, url: str, **values: Any) -> dict[str, Any]:
     try:
-        async with httpx.AsyncClient(timeout=_LIMIT_SECONDS) as client:
+        async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
             answer = await client.request(method, url, **values)
         answer.raise_for_status()
         found = answer.json()

@@ -1,4 +1,4 @@
-"""Use cases of personal API tokens: make, list, revoke, and who sends one (extension of the contract)."""
+"""Use cases of personal API tokens: create, list, revoke, identify (extension of the contract)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from app.names import shorten
 
 Row = Mapping[str, Any]
 
-LONGEST_NAME = 64
-_NOTED_EVERY = timedelta(minutes=1)
+MAX_NAME_LENGTH = 64
+_USE_RECORDED_EVERY = timedelta(minutes=1)
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """A token that somebody wants: without a role the user's own, without a user the caller's."""
+class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of a new token: without a role the user's own, without a user the caller's."""
 
     name: str
     role: Role | None = None
@@ -37,21 +37,21 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PersonalTokens:
-    """What people can do to tokens for their programs."""
+    """Use cases of personal tokens."""
 
     def __init__(self, database: Database, now: Clock) -> None:
         self._database = database
         self._now = now
 
     async def identify(self, token: str, address: str) -> Caller | None:
-        """Return whom a token speaks for, as long as it counts."""
+        """Return the caller of a token, or None if it is unknown, revoked or expired."""
         hashed = hash_of(token)
         row = await self._database.glance(lambda connection: tokens.get_by_hash(connection, hashed))
         now = self._now()
         if row is None or row["revoked_at"] is not None or (row["expires_at"] is not None and now >= row["expires_at"]):
             return None
-        if row["last_used_at"] is None or now - row["last_used_at"] > _NOTED_EVERY:
-            with contextlib.suppress(DatabaseUnavailable):  # reading must not fail because a note cannot be written
+        if row["last_used_at"] is None or now - row["last_used_at"] > _USE_RECORDED_EVERY:
+            with contextlib.suppress(DatabaseUnavailable):  # reading must not fail because the use cannot be recorded
                 await self._database.write(lambda connection: tokens.note_use(connection, row["id"], now))
         return Caller(
             via="personal",
@@ -64,32 +64,32 @@ class PersonalTokens:
             address=address,
         )
 
-    async def find(self, caller: Caller, *, everybody: bool) -> Sequence[Row]:
-        """Return the caller's tokens, or everybody's; raises ForbiddenError when it is no admin who wants those."""
-        if everybody and caller.role is not Role.ADMIN:
-            raise ForbiddenError("only admins see everybody's tokens")
+    async def find(self, caller: Caller, *, all_users: bool) -> Sequence[Row]:
+        """Return the caller's tokens, or as an admin those of all users; raises ForbiddenError."""
+        if all_users and caller.role is not Role.ADMIN:
+            raise ForbiddenError("only admins see the tokens of all users")
         return await self._database.glance(
-            lambda connection: tokens.find(connection, None if everybody else caller.user_id or "")
+            lambda connection: tokens.find(connection, None if all_users else caller.user_id or "")
         )
 
-    async def create(self, wish: Wish, caller: Caller) -> tuple[str, Row]:
-        """Make a token and return it, which is not possible again, with its row.
+    async def create(self, request: TokenRequest, caller: Caller) -> tuple[str, Row]:
+        """Create a token and return it, once only, with its row.
 
         Raises BadRequestError, ForbiddenError, NotFoundError, AlreadyExistsError.
         """
-        _check(wish, self._now())
+        _check(request, self._now())
         if caller.via == "personal":
-            raise ForbiddenError("a token cannot make tokens; log in with name and password")
+            raise ForbiddenError("a token cannot create tokens; log in with name and password")
         token = make_personal()
 
         def work(connection: WriteConnection) -> Row:
             users.take_turn(connection)
-            user = _user_for(connection, wish, caller)
-            if tokens.has_live(connection, user["id"], wish.name):
+            user = _user_for(connection, request, caller)
+            if tokens.has_live(connection, user["id"], request.name):
                 raise AlreadyExistsError(
-                    f"{user['username']!r} has a token named {shorten(wish.name)}; revoke it first"
+                    f"{user['username']!r} has a token named {shorten(request.name)}; revoke it first"
                 )
-            row = self._row(token, wish, user)
+            row = self._row(token, request, user)
             tokens.add(connection, row)
             audit_action = _audit_action(Action.TOKEN_CREATE, user["username"], row)
             audit.add(connection, caller.origin.entry(audit_action, row["created_at"]))
@@ -97,24 +97,24 @@ class PersonalTokens:
 
         return token, await self._database.write(work)
 
-    def _row(self, token: str, wish: Wish, user: Row) -> dict[str, Any]:
-        role = wish.role or Role(user["role"])
+    def _row(self, token: str, request: TokenRequest, user: Row) -> dict[str, Any]:
+        role = request.role or Role(user["role"])
         if lower_role(role, Role(user["role"])) is not role:
             raise ForbiddenError(f"role: a token of {user['username']!r}, {user['role']}, cannot be {role}")
         return {
             "id": str(uuid4()),
             "user_id": user["id"],
-            "name": wish.name,
+            "name": request.name,
             "hash": hash_of(token),
             "role": str(role),
             "created_at": self._now(),
-            "expires_at": wish.expires_at,
+            "expires_at": request.expires_at,
             "revoked_at": None,
             "last_used_at": None,
         }
 
     async def revoke(self, token_id: str, caller: Caller) -> None:
-        """Let a token not count any more; raises NotFoundError, also for the tokens of others unless an admin asks."""
+        """Revoke a token; raises NotFoundError, also for tokens of other users unless the caller is an admin."""
 
         def work(connection: WriteConnection) -> None:
             row = tokens.get(connection, token_id)
@@ -128,36 +128,34 @@ class PersonalTokens:
 
 
 def _audit_action(action: Action, username: str, row: Row) -> AuditAction:
-    """Say what was done to a token: never which one it is, only how it is called."""
+    """Build the audited action on a token; it contains the token's name and id only."""
     until = row["expires_at"].isoformat() if row["expires_at"] else None
     about = {"id": row["id"], "role": row["role"], "expiresAt": until}
     was, now = (None, about) if action is Action.TOKEN_CREATE else (about, None)
     return AuditAction(action=action, kind="token", name=f"{username}/{row['name']}", before=was, after=now)
 
 
-def _check(wish: Wish, now: datetime) -> None:
-    if not wish.name.strip() or len(wish.name) > LONGEST_NAME or "\0" in wish.name:
+def _check(request: TokenRequest, now: datetime) -> None:
+    if not request.name.strip() or len(request.name) > MAX_NAME_LENGTH or "\0" in request.name:
         raise BadRequestError(
-            f"name: {shorten(wish.name)} is no name; use 1 to {LONGEST_NAME} characters, not only spaces"
+            f"name: {shorten(request.name)} is no name; use 1 to {MAX_NAME_LENGTH} characters, not only spaces"
         )
-    if wish.expires_at is not None and wish.expires_at <= now:
-        raise BadRequestError("expiresAt: has passed already; give a time to come, or leave it out")
+    if request.expires_at is not None and request.expires_at <= now:
+        raise BadRequestError("expiresAt: is in the past; give a future time, or leave it out")
 
 
-def _user_for(connection: WriteConnection, wish: Wish, caller: Caller) -> Row:
-    if wish.username is None and caller.user_id is None:
-        raise BadRequestError(
-            "username: is missing; this credential belongs to no user, so say whose token it is to be"
-        )
-    if wish.username is not None and wish.username != caller.name and caller.role is not Role.ADMIN:
-        raise ForbiddenError("username: only admins make tokens for others")
+def _user_for(connection: WriteConnection, request: TokenRequest, caller: Caller) -> Row:
+    if request.username is None and caller.user_id is None:
+        raise BadRequestError("username: is missing; this credential belongs to no user, so name the user of the token")
+    if request.username is not None and request.username != caller.name and caller.role is not Role.ADMIN:
+        raise ForbiddenError("username: only admins create tokens for others")
     user = (
-        users.get_by_name(connection, wish.username)
-        if wish.username is not None
+        users.get_by_name(connection, request.username)
+        if request.username is not None
         else users.get(connection, caller.user_id or "")
     )
-    if user is None and wish.username is not None:
-        raise NotFoundError(f"there is no user named {shorten(wish.username)}")
+    if user is None and request.username is not None:
+        raise NotFoundError(f"there is no user named {shorten(request.username)}")
     if user is None:
         raise UnauthorizedError("this user was removed")
     return user

@@ -1,4 +1,4 @@
-"""Use cases of users: the first admin, create, change, remove, reset a password (api-behaviour 2.3, 3.1)."""
+"""Use cases of users: first admin, create, update, delete, reset a password (api-behaviour 2.3, 3.1)."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from app.names import shorten
 
 User = Mapping[str, Any]
 
-LONGEST_NAME = 64
+MAX_NAME_LENGTH = 64
 _log = logging.getLogger(__name__)
 
 
 class Users:
-    """What admins can do to users. Whoever calls has made sure that it is an admin who asks."""
+    """Use cases of admins. The caller has already been checked to be one."""
 
     def __init__(self, database: Database, hasher: Hasher, now: Clock) -> None:
         self._database = database
         self._hasher = hasher
         self._now = now
 
-    async def make_first(self, username: str, password: str) -> str | None:
-        """Make an admin if there is no user at all; returns the password when one had to be made up.
+    async def create_first_admin(self, username: str, password: str) -> str | None:
+        """Create an admin if there are no users; return the password if it was generated.
 
-        Raises BadRequestError when the given name or password cannot be one.
+        Raises BadRequestError if the given name or password is invalid.
         """
         if await self._database.glance(users.count):
             return None
         check_name(username, "auth_admin_username")
         chosen = check_password(password, "auth_admin_password") if password else generate()
         row = await self._new(username, chosen, Role.ADMIN)
-        entry = _made(row, local_actor())
-        made = await self._database.write(lambda connection: _add_first(connection, row, entry))
-        return chosen if made and not password else None
+        entry = _created_entry(row, local_actor())
+        created = await self._database.write(lambda connection: _add_first(connection, row, entry))
+        return chosen if created and not password else None
 
     async def create(self, username: str, password: str, role: Role, caller: Caller) -> User:
-        """Make a user; raises BadRequestError or AlreadyExistsError."""
+        """Create a user; raises BadRequestError or AlreadyExistsError."""
         check_password(password)
         check_name(username)
         row = await self._new(username, password, role)
-        entry = _made(row, caller.origin)
+        entry = _created_entry(row, caller.origin)
         await self._database.write(lambda connection: _add(connection, row, entry))
-        _log.info("user %r, %s, was made by %r", username, role, caller.actor)
+        _log.info("user %r, %s, was created by %r", username, role, caller.actor)
         return row
 
     async def _new(self, username: str, password: str, role: Role) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Users:
         }
 
     async def update(self, user_id: str, username: str | None, role: Role | None, caller: Caller) -> User:
-        """Give a user another name or role.
+        """Change a user's name or role.
 
         Raises BadRequestError, NotFoundError, ForbiddenError for the last admin, AlreadyExistsError.
         """
@@ -81,7 +81,7 @@ class Users:
         def work(connection: WriteConnection) -> User:
             users.take_turn(connection)
             user = _require(connection, user_id)
-            _keep_an_admin(connection, user, role)
+            _require_other_admin(connection, user, role)
             if username is not None and username != user["username"]:
                 _refuse_taken(connection, username)
             values = {**changes, "updated_at": max(self._now(), user["updated_at"])}
@@ -97,14 +97,14 @@ class Users:
         return changed
 
     async def remove(self, user_id: str, caller: Caller) -> None:
-        """Remove a user with all its tokens; raises ForbiddenError or NotFoundError."""
+        """Delete a user with all its tokens; raises ForbiddenError or NotFoundError."""
         if user_id == caller.user_id:
             raise ForbiddenError("you cannot remove yourself; another admin can")
 
         def work(connection: WriteConnection) -> str:
             users.take_turn(connection)
             user = _require(connection, user_id)
-            _keep_an_admin(connection, user, None, removed=True)
+            _require_other_admin(connection, user, None, removed=True)
             users.remove(connection, user_id)
             audit_action = user_action(Action.USER_DELETE, user["username"], {"id": user_id, "role": user["role"]})
             audit.add(connection, caller.origin.entry(audit_action, self._now()))
@@ -113,7 +113,7 @@ class Users:
         _log.info("user %r was removed by %r", await self._database.write(work), caller.actor)
 
     async def reset_password(self, user_id: str, password: str, caller: Caller) -> None:
-        """Set a user's password and void all its tokens; raises NotFoundError or BadRequestError."""
+        """Set a user's password and revoke all its tokens; raises NotFoundError or BadRequestError."""
         if await self._database.glance(lambda connection: users.get(connection, user_id)) is None:
             raise _unknown(user_id)
         check_password(password, "newPassword")
@@ -132,14 +132,16 @@ class Users:
 
 
 def check_name(username: str, field: str = "username") -> str:
-    """Return the name of a user if it can be one; raises BadRequestError."""
-    if not username or len(username) > LONGEST_NAME or "\0" in username:
-        raise BadRequestError(f"{field}: {shorten(username)} is no name; use 1 to {LONGEST_NAME} characters, not NUL")
+    """Return a valid user name; raises BadRequestError."""
+    if not username or len(username) > MAX_NAME_LENGTH or "\0" in username:
+        raise BadRequestError(
+            f"{field}: {shorten(username)} is no name; use 1 to {MAX_NAME_LENGTH} characters, not NUL"
+        )
     return username
 
 
 def check_password(password: str, field: str = "password") -> str:
-    """Return a new password if the rules allow it; raises BadRequestError, which does not repeat it."""
+    """Return a valid new password; raises BadRequestError, which does not repeat it."""
     if wrong := validation_error(password):
         raise BadRequestError(f"{field}: {wrong}")
     return password
@@ -156,10 +158,10 @@ def _unknown(user_id: str) -> NotFoundError:
     return NotFoundError(f"there is no user with the id {shorten(user_id)}")
 
 
-def _keep_an_admin(connection: WriteConnection, user: User, role: Role | None, *, removed: bool = False) -> None:
+def _require_other_admin(connection: WriteConnection, user: User, role: Role | None, *, removed: bool = False) -> None:
     loses = user["role"] == Role.ADMIN and (removed or role not in (None, Role.ADMIN))
     if loses and users.count(connection, Role.ADMIN) == 1:
-        raise ForbiddenError(f"{user['username']!r} is the last admin; make somebody else an admin first")
+        raise ForbiddenError(f"{user['username']!r} is the last admin; make another user an admin first")
 
 
 def _refuse_taken(connection: WriteConnection, username: str) -> None:
@@ -167,7 +169,7 @@ def _refuse_taken(connection: WriteConnection, username: str) -> None:
         raise AlreadyExistsError(f"a user named {shorten(username)} exists already")
 
 
-def _made(row: User, origin: Actor) -> dict[str, Any]:
+def _created_entry(row: User, origin: Actor) -> dict[str, Any]:
     audit_action = user_action(Action.USER_CREATE, row["username"], after={"id": row["id"], "role": row["role"]})
     return origin.entry(audit_action, row["created_at"])
 
@@ -182,7 +184,7 @@ def _add(connection: WriteConnection, row: dict[str, Any], entry: dict[str, Any]
 def _add_first(connection: WriteConnection, row: dict[str, Any], entry: dict[str, Any]) -> bool:
     users.take_turn(connection)
     if users.count(connection):
-        return False  # another server was faster
+        return False  # another server was first
     users.add(connection, row)
     audit.add(connection, entry)
     return True

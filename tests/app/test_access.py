@@ -12,7 +12,7 @@ import pytest
 from app.api.local import LOCAL_USER
 from app.auth.roles import Role
 from app.main import check_exposure, is_open_to_all
-from app.people.access import check_authentication, find_warnings
+from app.people.auth_setup import check_authentication, find_warnings
 from app.settings import SettingsError, read
 from tests.app.dagbook import client_of, command_of, serving
 from tests.app.people import SECRET, code_of, serving_people

@@ -17,7 +17,7 @@ from app.auth.roles import Role
 from app.db.database import Database, WriteConnection
 from app.db.models import AuditEntry
 from app.main import Server
-from app.people.refusals import Refusals
+from app.people.refusal_log import RefusalLog
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import PASSWORD, People, Person, code_of
 from tests.db.rows import NOW
@@ -191,12 +191,12 @@ async def test_what_a_use_case_refuses_is_an_entry(client: httpx.AsyncClient, ad
 
 async def test_whoever_is_refused_again_and_again_does_not_fill_the_disk(database: Database) -> None:
     seconds = 0.0
-    refusals = Refusals(database, lambda: NOW, lambda: seconds, most=3)
+    refusals = RefusalLog(database, lambda: NOW, lambda: seconds, limit=3)
     audit_action = dag_action(Action.DAG_DELETE, "etl")
     for _ in range(10):
-        await refusals.note(ANONYMOUS, audit_action)
+        await refusals.record(ANONYMOUS, audit_action)
     seconds = 61.0
-    await refusals.note(ANONYMOUS, audit_action)
+    await refusals.record(ANONYMOUS, audit_action)
     rows = await database.read(lambda connection: connection.execute(select(AuditEntry.after)).scalars().all())
     assert rows == [None, None, None, {"leftOutBefore": 7}]
 

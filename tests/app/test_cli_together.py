@@ -20,7 +20,7 @@ from app.auth.audit_context import os_username
 from app.db.owner import DatabaseOwned, OwnerLock, claim
 from app.db.upgrade import upgrade
 from app.main import open_server
-from app.people.access import for_commands
+from app.people.auth_setup import command_settings
 from app.runs.accept import Start
 from app.settings import read
 from tests.app.program import CommandLine, Said, end
@@ -324,7 +324,7 @@ async def test_a_start_whose_answer_is_lost_is_neither_lost_nor_done_twice(
     connection, body = await _receive_start(lock.listener)
     if accepted:
         settings = read({"default_shell": "/bin/sh"}, {}, tmp_path)
-        async with open_server(for_commands(settings), "run", "") as server:
+        async with open_server(command_settings(settings), "run", "") as server:
             start = Start(run_id=body["dagRunId"], source_directory=body["sourceDirectory"])
             await server.parts.launcher.start_text(body["spec"], body["name"], start)
             await flow.until_begun()

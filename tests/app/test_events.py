@@ -19,7 +19,7 @@ from app.api import event_stream
 from app.auth.roles import Role
 from app.db.repositories import changes
 from app.main import Server
-from app.people.tokens import Wish
+from app.people.tokens import TokenRequest
 from app.runs import supervisor
 from app.runs.ground import Identity
 from tests.app.dagbook import Dagbook, client_of, serving
@@ -321,7 +321,7 @@ async def test_a_stream_ends_when_who_opened_it_is_not_let_in_any_more(
     async with serving_people(database_url, tmp_path) as people, listening(people.server) as door:
         access = people.server.parts.access
         ann = await people.add(Role.VIEWER)
-        token, row = await access.tokens.create(Wish(name=secrets.token_hex(4), username=ann.name), ROOT)
+        token, row = await access.tokens.create(TokenRequest(name=secrets.token_hex(4), username=ann.name), ROOT)
         bearer = {"Authorization": f"Bearer {ann.token if how == 'lowered' else token}"}
         async with door.listen(headers=bearer) as listener:
             await listener_stays(people.server)

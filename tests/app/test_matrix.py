@@ -21,7 +21,7 @@ from app.auth.roles import Role
 from app.auth.tokens import Claims
 from app.db.models import Token
 from app.main import API_PATH, Server
-from app.people.tokens import Wish
+from app.people.tokens import TokenRequest
 from app.web import pages
 from tests.app.dagbook import client_of, routes_of, serving
 from tests.app.people import ROOT, SECRET, People, serving_people
@@ -213,7 +213,7 @@ async def tokens(people: People) -> dict[str, str]:
 
 async def personal(people: People, username: str, role: Role, end: str = "") -> str:
     parts = people.server.parts
-    wish = Wish(
+    wish = TokenRequest(
         name=secrets.token_hex(4),
         role=role,
         username=username,

@@ -21,7 +21,7 @@ from app.api.guards import make_guard
 from app.auth.roles import Requires
 from app.db.upgrade import upgrade
 from app.main import Server
-from app.people.access import check_authentication, choose_mode, find_provider, find_warnings
+from app.people.auth_setup import check_authentication, choose_mode, find_provider, find_warnings
 from app.settings import SettingsError, read
 from tests.app.dagbook import client_of, serving
 from tests.app.people import code_of

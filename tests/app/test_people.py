@@ -41,7 +41,7 @@ async def status_with(people: People, token: str) -> int:
 # -- logging in ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_login_gives_a_token_that_says_who_one_is(people: People, ann: Person) -> None:
+async def test_a_login_returns_a_token_that_identifies_the_user(people: People, ann: Person) -> None:
     async with people.client() as client:
         answer = await client.post("/auth/login", json={"username": ann.name, "password": PASSWORD})
         body = answer.json()
@@ -56,9 +56,7 @@ async def test_a_login_gives_a_token_that_says_who_one_is(people: People, ann: P
 @pytest.mark.parametrize(
     "change", [{"password": "wrong"}, {"password": ""}, {"password": "x" * 100}, {"username": "?"}]
 )
-async def test_whatever_is_wrong_with_a_login_the_answer_is_the_same(
-    people: People, ann: Person, change: dict[str, str]
-) -> None:
+async def test_every_failed_login_has_the_same_answer(people: People, ann: Person, change: dict[str, str]) -> None:
     async with people.client() as client:
         answer = await client.post("/auth/login", json={"username": ann.name, "password": PASSWORD, **change})
     assert answer.json() == {"code": "unauthorized", "message": "user name or password is wrong"}
@@ -67,13 +65,13 @@ async def test_whatever_is_wrong_with_a_login_the_answer_is_the_same(
 
 
 @pytest.mark.parametrize("name", ["", "\0", "a\0b", "ü" * 300, "' OR 1=1 --"])
-async def test_a_name_that_nobody_has_is_wrong_and_no_error(people: People, name: str) -> None:
+async def test_an_unknown_name_is_a_failed_login(people: People, name: str) -> None:
     async with people.client() as client:
         answer = await client.post("/auth/login", json={"username": name, "password": "a\0b"})
     assert code_of(answer) == (401, "unauthorized")
 
 
-async def test_names_are_told_apart_by_case(people: People, ann: Person) -> None:
+async def test_names_are_case_sensitive(people: People, ann: Person) -> None:
     async with people.client() as client:
         body = {"username": ann.name.upper(), "password": PASSWORD}
         assert (await client.post("/auth/login", json=body)).status_code == 401
@@ -168,7 +166,7 @@ async def test_a_changed_password_voids_all_tokens_but_the_one_that_changed_it(p
     assert await status_with(people, await people.login(ann.name, "another horse")) == 200
 
 
-async def test_the_token_that_was_kept_goes_with_the_next_change(people: People, ann: Person) -> None:
+async def test_the_retained_token_is_revoked_by_the_next_change(people: People, ann: Person) -> None:
     token = ann.token
     for current, new in ((PASSWORD, "another horse"), ("another horse", "a third horse")):
         token = token if current == PASSWORD else await people.login(ann.name, current)
@@ -305,18 +303,18 @@ async def test_what_is_left_out_of_a_change_stays(
     ],
 )
 @pytest.mark.parametrize("user_id", ["00000000-0000-4000-8000-000000000000", "x", "%00", "..", "a%20b"])
-async def test_an_id_that_nobody_has_is_not_found(
+async def test_an_unknown_id_is_not_found(
     admin: httpx.AsyncClient, method: str, path: str, body: Any, user_id: str
 ) -> None:
     answer = await admin.request(method, f"/users/{user_id}{path}", json=body)
     assert answer.status_code in ((404, 405) if user_id == ".." else (404,))
 
 
-async def test_null_says_no_more_than_an_empty_object(admin: httpx.AsyncClient, ann: Person) -> None:
+async def test_null_means_the_same_as_an_empty_object(admin: httpx.AsyncClient, ann: Person) -> None:
     assert (await admin.patch(f"/users/{ann.id}", content=b"null")).status_code == 200
 
 
-async def test_nobody_removes_themselves(people: People) -> None:
+async def test_a_user_cannot_remove_itself(people: People) -> None:
     person = await people.add(Role.ADMIN)
     async with people.client(person.token) as client:
         assert code_of(await client.delete(f"/users/{person.id}")) == (403, "forbidden")
@@ -350,7 +348,7 @@ async def test_a_reset_password_voids_all_tokens_of_the_user(
     assert await status_with(people, await people.login(ann.name, "another horse")) == 200
 
 
-async def test_a_reset_voids_the_token_that_an_own_change_had_kept(
+async def test_a_reset_revokes_the_token_that_an_own_change_retained(
     people: People, admin: httpx.AsyncClient, ann: Person
 ) -> None:
     async with people.client(ann.token) as client:
@@ -384,7 +382,7 @@ async def test_the_last_admin_stays_one(lonely: People) -> None:
         assert code_of(await client.patch(f"/users/{second.id}", json={"role": "viewer"})) == (403, "forbidden")
 
 
-async def test_who_runs_something_is_written_down(people: People, name: str) -> None:
+async def test_the_actor_of_a_run_is_recorded(people: People, name: str) -> None:
     person = await people.add(Role.OPERATOR)
     async with people.client(person.token) as client:
         started = await client.post("/dag-runs", json={"name": name, "spec": "steps: [{command: sleep 30}]"})

@@ -56,7 +56,7 @@ async def test_without_a_role_a_token_has_its_user_s(client: httpx.AsyncClient) 
     assert (await make(client))["details"]["role"] == "operator"
 
 
-async def test_a_token_is_shown_once_and_only_its_hash_is_kept(people: People, client: httpx.AsyncClient) -> None:
+async def test_a_token_is_shown_once_and_only_its_hash_is_stored(people: People, client: httpx.AsyncClient) -> None:
     token = (await make(client))["token"]
     listed = await client.get("/tokens")
     assert token not in listed.text
@@ -122,7 +122,7 @@ async def test_a_token_that_cannot_be_is_refused(
     assert next(iter(body)) in answer.json()["message"]
 
 
-async def test_a_token_ends_when_it_was_said_to(client: httpx.AsyncClient) -> None:
+async def test_a_token_expires_at_its_time(client: httpx.AsyncClient) -> None:
     end = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     details = (await make(client, expiresAt=end))["details"]
     assert datetime.fromisoformat(details["expiresAt"]) == datetime.fromisoformat(end)
@@ -153,7 +153,7 @@ async def test_admins_make_see_and_revoke_the_tokens_of_others(
     assert (await me(people, made["token"])).status_code == 401
 
 
-async def test_admins_make_no_token_for_nobody_and_none_above_its_user(admin: httpx.AsyncClient, ann: Person) -> None:
+async def test_admins_create_no_token_without_user_or_above_its_role(admin: httpx.AsyncClient, ann: Person) -> None:
     assert code_of(await admin.post("/tokens", json={"name": "x", "username": "nobody"})) == (404, "not_found")
     body = {"name": "x", "username": ann.name, "role": "admin"}
     assert code_of(await admin.post("/tokens", json=body)) == (403, "forbidden")

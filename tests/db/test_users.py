@@ -51,7 +51,11 @@ async def test_of_several_first_admins_at_once_one_is_made(
 ) -> None:
     other = await Database.open(database_url)
     made = await asyncio.gather(
-        *(each.make_first(name, "") for name in ("ann", "bob") for each in (people, Users(other, Hasher(4), now)))
+        *(
+            each.create_first_admin(name, "")
+            for name in ("ann", "bob")
+            for each in (people, Users(other, Hasher(4), now))
+        )
     )
     await other.close()
     assert len([password for password in made if password]) == 1
@@ -66,4 +70,4 @@ async def test_one_name_asked_for_at_once_is_given_once(people: Users) -> None:
 
 async def test_with_users_there_is_no_first_admin_to_make(people: Users) -> None:
     await people.create("ann", "correct horse", Role.VIEWER, ROOT)
-    assert await people.make_first("admin", "correct horse") is None
+    assert await people.create_first_admin("admin", "correct horse") is None

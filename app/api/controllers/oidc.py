@@ -12,7 +12,7 @@ from app.api.requests import ApiRequest
 from app.auth.audit_context import Action
 from app.auth.roles import Requires
 from app.errors import NotFoundError
-from app.people.access import CALLBACK
+from app.people.auth_setup import CALLBACK
 from app.people.oidc import Oidc
 
 _LOGIN = "/oidc-login"
@@ -33,7 +33,7 @@ async def come_back(
 ) -> Response[None]:
     """Let the browser in that comes from the provider, and send it where it wanted to go."""
     answer, caller = await take_back(request, _require_oidc(parts), code, login_state)
-    await parts.access.logins.note_provider_login(caller)
+    await parts.access.logins.record_provider_login(caller)
     return answer
 
 

@@ -15,7 +15,7 @@ from app.auth.audit_context import Action
 from app.auth.caller import Caller
 from app.auth.roles import Requires
 from app.errors import BadRequestError
-from app.people.tokens import Wish
+from app.people.tokens import TokenRequest
 
 
 @get("/tokens", operation_id="listTokens", requires=Requires.OWN, responses=errors())
@@ -23,7 +23,7 @@ async def list_tokens(
     parts: NamedDependency[Parts], caller: NamedDependency[Caller], everybody: params.Everybody = False
 ) -> Tokens:
     """List the own personal tokens, or, for admins, everybody's; revoked ones too."""
-    rows = await parts.access.tokens.find(caller, everybody=everybody)
+    rows = await parts.access.tokens.find(caller, all_users=everybody)
     return Tokens(tokens=[token_body(row) for row in rows])
 
 
@@ -41,7 +41,7 @@ async def create_token(
     """Make a personal token; admins may make one for another user."""
     if data.expires_at is not None and data.expires_at.tzinfo is None:
         raise BadRequestError("expiresAt: has no time zone; write one such as 2030-01-31T12:00:00Z")
-    wish = Wish(name=data.name, role=data.role, expires_at=data.expires_at, username=data.username)
+    wish = TokenRequest(name=data.name, role=data.role, expires_at=data.expires_at, username=data.username)
     made, row = await parts.access.tokens.create(wish, caller)
     return CreatedToken(token=made, details=token_body(row))
 

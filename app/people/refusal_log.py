@@ -1,6 +1,6 @@
-"""Notes in the audit of what changed nothing here.
+"""Audit entries of refused, failed and remote actions.
 
-The number of those of refusals is bounded: whoever is refused may try as often as he likes.
+Refusals are limited: a refused client may try any number of times.
 """
 
 from __future__ import annotations
@@ -19,29 +19,33 @@ from app.db.failure import DatabaseUnavailable
 from app.db.repositories import audit
 
 _log = logging.getLogger(__name__)
-_MOST, _SECONDS = 100, 60.0
+_MAX_PER_PERIOD, _PERIOD_SECONDS = 100, 60.0
 
 
-class Refusals:
-    """Writes down what was refused, ``most`` things in a minute; the next note says how many were left out."""
+class RefusalLog:
+    """Records refused actions, at most ``limit`` per minute; the next entry has the number of those left out."""
 
     def __init__(
-        self, database: Database, now: Clock, seconds: Callable[[], float] = time.monotonic, most: int = _MOST
+        self,
+        database: Database,
+        now: Clock,
+        seconds: Callable[[], float] = time.monotonic,
+        limit: int = _MAX_PER_PERIOD,
     ) -> None:
         self._database = database
         self._now = now
         self._seconds = seconds
-        self._most = most
-        self._noted: deque[float] = deque()
+        self._limit = limit
+        self._recorded: deque[float] = deque()
         self._left_out = 0
 
-    async def note_elsewhere(self, origin: Actor, audit_action: AuditAction) -> None:
-        """Write down what was done on another server, which cannot be one commit; the answer comes all the same."""
+    async def record_remote(self, origin: Actor, audit_action: AuditAction) -> None:
+        """Record an action done on another server; the request does not fail if this does."""
         await self._write(origin, audit_action)
 
-    async def note(self, origin: Actor, audit_action: AuditAction) -> None:
-        """Write one down. An answer that is a refusal anyway does not fail because the database is away."""
-        if not self._has_room():
+    async def record(self, origin: Actor, audit_action: AuditAction) -> None:
+        """Record a refusal. The response, a refusal anyway, does not fail if the database is unavailable."""
+        if not self._may_record():
             self._left_out += 1
             return
         left_out, self._left_out = self._left_out, 0
@@ -58,7 +62,7 @@ class Refusals:
             await self._database.write(lambda connection: audit.add(connection, entry))
         except DatabaseUnavailable as error:
             _log.warning(
-                "%s of %s %r could not be noted in the audit: %s",
+                "%s of %s %r could not be recorded in the audit: %s",
                 audit_action.action,
                 audit_action.kind,
                 audit_action.name,
@@ -67,11 +71,11 @@ class Refusals:
             return False
         return True
 
-    def _has_room(self) -> bool:
+    def _may_record(self) -> bool:
         now = self._seconds()
-        while self._noted and now - self._noted[0] >= _SECONDS:
-            self._noted.popleft()
-        if len(self._noted) >= self._most:
+        while self._recorded and now - self._recorded[0] >= _PERIOD_SECONDS:
+            self._recorded.popleft()
+        if len(self._recorded) >= self._limit:
             return False
-        self._noted.append(now)
+        self._recorded.append(now)
         return True

@@ -1,4 +1,4 @@
-"""Who a request comes from: the ways to find out, tried one after the other (api-behaviour 2.1)."""
+"""Authentication of requests: a chain of authenticators (api-behaviour 2.1)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BEARER, _BASIC = "Bearer ", "Basic "
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request brings along to say who sends it, and where it comes from."""
+    """The credentials of a request, and its address."""
 
     authorization: str | None = None
     cookie: str | None = None
@@ -32,54 +32,53 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bearer(self) -> str | None:
-        """The token, where there is one."""
+        """The bearer token, if any."""
         given = self.authorization or ""
         return given.removeprefix(_BEARER) if given.startswith(_BEARER) else None
 
 
-class Way(Protocol):
-    """One way to find out who sends a request."""
+class Authenticator(Protocol):
+    """Identifies the caller of a request by one kind of credentials."""
 
     async def __call__(self, credentials: Credentials) -> Caller | None:
-        """Return the caller, or None when this way does not tell."""
+        """Return the caller, or None if these credentials are absent or invalid."""
 
 
-class Callers:
-    """Finds out who sends a request. Without any way nobody is asked."""
+class AuthenticatorChain:
+    """Tries authenticators in order. Without authentication every caller is anonymous."""
 
-    def __init__(self, ways: Sequence[Way], *, challenge: str, asks: bool) -> None:
-        self._ways = ways
+    def __init__(self, authenticators: Sequence[Authenticator], *, challenge: str, asks: bool) -> None:
+        self._authenticators = authenticators
         self._challenge = challenge
         self._asks = asks
 
     async def identify(self, credentials: Credentials) -> Caller:
-        """Return who sends a request; raises UnauthorizedError when that is not known."""
-        for way in self._ways:
-            if caller := await way(credentials):
+        """Return the caller; raises UnauthorizedError if there is none."""
+        for authenticator in self._authenticators:
+            if caller := await authenticator(credentials):
                 return caller
         if self._asks:
             raise UnauthorizedError("log in first: this takes valid credentials", self._challenge)
         return Caller(via="none", address=credentials.address)
 
 
-class LocalWay:
-    """The user of this machine who runs the command that asks; where there are roles, an admin.
+class LocalAuthenticator:
+    """The user of this machine who runs the command; an admin if there are roles.
 
-    Only the user who can change the database itself can connect, and root.
+    Only root and the user who owns the database can connect.
     """
 
     def __init__(self, role: Role | None) -> None:
         self._role = role
 
     async def __call__(self, credentials: Credentials) -> Caller | None:
-        """Take the operating system's word."""
         if credentials.local_user is None:
             return None
         return Caller(via="local", name=credentials.local_user, role=self._role)
 
 
-class TokenWay:
-    """One fixed token, that of the settings."""
+class StaticTokenAuthenticator:
+    """The token of the settings."""
 
     def __init__(self, token: str, caller: Caller) -> None:
         self._token = token.encode()
@@ -93,8 +92,8 @@ class TokenWay:
         return msgspec.structs.replace(self._caller, address=credentials.address)
 
 
-class BasicWay:
-    """One fixed pair of name and password, as HTTP Basic."""
+class BasicAuthenticator:
+    """The user name and password of the settings, by HTTP Basic."""
 
     def __init__(self, username: str, password: str) -> None:
         self._username = username
@@ -114,8 +113,8 @@ class BasicWay:
         return Caller(via="basic", name=self._username, address=credentials.address)
 
 
-class LoginWay:
-    """The tokens of logins and personal tokens; the user's role is the one it has now."""
+class LoginAuthenticator:
+    """Login tokens and personal tokens; the role is the user's current one."""
 
     def __init__(self, database: Database, signer: Signer, personal: PersonalTokens, now: Clock) -> None:
         self._database = database
@@ -124,7 +123,6 @@ class LoginWay:
         self._now = now
 
     async def __call__(self, credentials: Credentials) -> Caller | None:
-        """Look the token and its user up."""
         bearer = credentials.bearer
         if bearer is None:
             return None

@@ -1,4 +1,4 @@
-"""What the settings make of users, logins and credentials: the parts that belong together, wired."""
+"""Builds authentication from the settings."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ from app.auth.throttle import Throttle, ThrottleLimits
 from app.auth.tokens import Signer, validation_error
 from app.clock import now
 from app.db.database import Database
-from app.people.callers import BasicWay, Callers, LocalWay, LoginWay, TokenWay, Way
+from app.people.authentication import (
+    Authenticator,
+    AuthenticatorChain,
+    BasicAuthenticator,
+    LocalAuthenticator,
+    LoginAuthenticator,
+    StaticTokenAuthenticator,
+)
 from app.people.logins import Logins
-from app.people.oidc import Client, Oidc, OidcWay, ProviderError
-from app.people.refusals import Refusals
+from app.people.oidc import Client, Oidc, OidcAuthenticator, ProviderError
+from app.people.refusal_log import RefusalLog
 from app.people.tokens import PersonalTokens
 from app.people.users import Users
 from app.settings import Settings, SettingsError
@@ -28,32 +35,34 @@ _PROVIDER = ("auth_oidc_issuer", "auth_oidc_client_id", "auth_oidc_client_secret
 CALLBACK = "/oidc-callback"
 
 
-class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """Who people are, and what they may."""
+class AuthServices(msgspec.Struct, frozen=True, kw_only=True):
+    """The authentication services."""
 
     users: Users
     logins: Logins
     tokens: PersonalTokens
-    callers: Callers
-    refusals: Refusals
+    callers: AuthenticatorChain
+    refusals: RefusalLog
     oidc: Oidc | None
     switches: Switches
     has_users: bool
 
 
-def make_access(settings: Settings, database: Database, oidc: Oidc | None) -> Access:
-    """Wire the parts. ``oidc`` is what ``find_provider`` returned."""
+def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None) -> AuthServices:
+    """Build the services. ``oidc`` is the result of ``find_provider``."""
     hasher = Hasher(settings.auth_bcrypt_cost)
     signer = Signer(settings.auth_token_secret, settings.auth_token_ttl_seconds)
-    personal, refusals = PersonalTokens(database, now), Refusals(database, now)
+    personal, refusals = PersonalTokens(database, now), RefusalLog(database, now)
     has_users = settings.auth_mode == _BUILTIN
-    local = LocalWay(Role.ADMIN if has_users else None)
-    ways: list[Way] = [LoginWay(database, signer, personal, now)] if has_users else _fixed_ways(settings, oidc)
-    return Access(
+    local = LocalAuthenticator(Role.ADMIN if has_users else None)
+    authenticators: list[Authenticator] = (
+        [LoginAuthenticator(database, signer, personal, now)] if has_users else _static_authenticators(settings, oidc)
+    )
+    return AuthServices(
         users=Users(database, hasher, now),
         logins=Logins(database, hasher, signer, _throttle(settings), refusals, now),
         tokens=personal,
-        callers=_callers(settings, [local, *ways]),
+        callers=_chain(settings, [local, *authenticators]),
         refusals=refusals,
         oidc=oidc,
         switches=_switches(settings),
@@ -62,7 +71,7 @@ def make_access(settings: Settings, database: Database, oidc: Oidc | None) -> Ac
 
 
 def check_authentication(settings: Settings) -> None:
-    """Refuse to start with authentication that could not work or would not hold; raises SettingsError."""
+    """Refuse to start with authentication that cannot work or is not secure; raises SettingsError."""
     if settings.auth_mode == _OIDC:
         _require_client(settings)
     wrong = validation_error(settings.auth_token_secret)
@@ -73,11 +82,11 @@ def check_authentication(settings: Settings) -> None:
 def _require_client(settings: Settings) -> None:
     for name in (*_PROVIDER, "auth_oidc_client_url"):
         if not getattr(settings, name):
-            raise SettingsError(name, settings.origins[name], "is missing; auth_mode oidc cannot do without it")
+            raise SettingsError(name, settings.origins[name], "is missing; auth_mode oidc requires it")
 
 
 def choose_mode(settings: Settings) -> Settings:
-    """Return the settings with ``auth_mode`` oidc where a provider is given and no mode (api-behaviour 2.1)."""
+    """Return the settings with ``auth_mode`` oidc if a provider is given and no mode (api-behaviour 2.1)."""
     given = all(getattr(settings, name) for name in _PROVIDER)
     if given and settings.origins["auth_mode"] == "default":
         return msgspec.structs.replace(settings, auth_mode=_OIDC)
@@ -85,7 +94,7 @@ def choose_mode(settings: Settings) -> Settings:
 
 
 async def find_provider(settings: Settings) -> Oidc | None:
-    """Ask the provider what it is, where there is one; raises SettingsError when it does not say."""
+    """Discover the provider, if there is one; raises SettingsError if that fails."""
     if settings.auth_mode != _OIDC:
         return None
     client = Client(
@@ -103,24 +112,24 @@ async def find_provider(settings: Settings) -> Oidc | None:
 
 
 def find_warnings(settings: Settings) -> Iterator[str]:
-    """Name what was set and does not count, or counts though it was not said."""
+    """Warn of settings that are ignored, and of a mode that is chosen implicitly."""
     if settings.auth_mode == _OIDC and settings.origins["auth_mode"] == "default":
-        yield "auth_mode is oidc, for a provider is given; set auth_mode to say so"
+        yield "auth_mode is oidc because a provider is given; set auth_mode explicitly"
     if settings.auth_mode == _OIDC and _has_basic(settings):
-        yield "nobody can log in at the provider while auth_basic_username and auth_basic_password count"
+        yield "logins at the provider are disabled while auth_basic_username and auth_basic_password are set"
     if settings.auth_mode == _BUILTIN and (settings.auth_token or _has_basic(settings)):
-        yield "auth_token and auth_basic_* do not count while auth_mode is builtin; make personal tokens instead"
+        yield "auth_token and auth_basic_* are ignored while auth_mode is builtin; create personal tokens instead"
     if settings.auth_mode != _BUILTIN and bool(settings.auth_basic_username) != bool(settings.auth_basic_password):
-        yield "auth_basic_username and auth_basic_password count only together"
+        yield "auth_basic_username and auth_basic_password only have an effect together"
 
 
-def asks_who_calls(settings: Settings) -> bool:
+def requires_authentication(settings: Settings) -> bool:
     """Whether there is authentication at all."""
     return settings.auth_mode != _NONE or bool(settings.auth_token) or _has_basic(settings)
 
 
-def for_commands(settings: Settings) -> Settings:
-    """Return the same settings for a process that only commands can reach: they may do everything, none logs in."""
+def command_settings(settings: Settings) -> Settings:
+    """Return the settings for a process that only commands can reach: they may do everything, logins are impossible."""
     return msgspec.structs.replace(settings, auth_mode=_BUILTIN, auth_token_secret=secrets.token_urlsafe())
 
 
@@ -146,21 +155,21 @@ def _switches(settings: Settings) -> Switches:
     )
 
 
-def _fixed_ways(settings: Settings, oidc: Oidc | None) -> list[Way]:
-    """Make the ways without users: token, then pair, and where there is a pair no provider (api-behaviour 2.1)."""
-    ways: list[Way] = []
+def _static_authenticators(settings: Settings, oidc: Oidc | None) -> list[Authenticator]:
+    """Build the authenticators without users: token, then Basic, and without Basic the provider (api-behaviour 2.1)."""
+    authenticators: list[Authenticator] = []
     if settings.auth_token:
-        ways.append(TokenWay(settings.auth_token, Caller(via="token", name="api-token")))
+        authenticators.append(StaticTokenAuthenticator(settings.auth_token, Caller(via="token", name="api-token")))
     if _has_basic(settings):
-        ways.append(BasicWay(settings.auth_basic_username, settings.auth_basic_password))
+        authenticators.append(BasicAuthenticator(settings.auth_basic_username, settings.auth_basic_password))
     elif oidc is not None:
-        ways.append(OidcWay(oidc))
-    return ways
+        authenticators.append(OidcAuthenticator(oidc))
+    return authenticators
 
 
-def _callers(settings: Settings, ways: list[Way]) -> Callers:
-    # With users a browser would ask for a name and password over the login page.
+def _chain(settings: Settings, authenticators: list[Authenticator]) -> AuthenticatorChain:
+    # With Basic a browser would show its own password prompt over the login page.
     challenge = {_BUILTIN: "Bearer", _OIDC: ""}.get(settings.auth_mode, "Bearer")
     if _has_basic(settings) and settings.auth_mode != _BUILTIN:
         challenge = "Basic"
-    return Callers(ways, challenge=challenge, asks=asks_who_calls(settings))
+    return AuthenticatorChain(authenticators, challenge=challenge, asks=requires_authentication(settings))
