@@ -14,9 +14,9 @@ from app.api.next_runs import NextRuns
 from app.api.totals import Totals
 from app.db.database import Database
 from app.definitions.revisions import Revisions
-from app.definitions.save import Definitions
 from app.definitions.search import Search
-from app.definitions.settings import SettingsOfDags
+from app.definitions.service import Definitions
+from app.definitions.settings import DagSettingsService
 from app.definitions.timetable import Timetable
 from app.engine.admission import QueueConfig
 from app.people.auth_setup import AuthServices
@@ -72,7 +72,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     totals: Totals
     next_runs: NextRuns
     timetable: Timetable
-    dag_settings: SettingsOfDags
+    dag_settings: DagSettingsService
     metrics_page: MetricsPage
     resources: ResourceSampler
     access: AuthServices

@@ -14,8 +14,8 @@ from app.db.database import Database
 from app.db.repositories import logs
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.reading import Row
-from app.definitions.grep import Span
-from app.definitions.matching import ExpressionError, Matcher, matching
+from app.definitions.regex_client import ExpressionError, RegexWorker, open_regex_worker
+from app.definitions.regex_worker import Span
 from app.errors import BadRequestError
 from app.names import shorten
 
@@ -123,7 +123,7 @@ class LogSearch:
 
     async def find(self, found_in: Sequence[Source], query: Query) -> LogHits:
         """Find a page of hits; raises BadRequestError for an expression that is none or takes too long."""
-        async with self._turns, matching() as matcher:
+        async with self._turns, open_regex_worker() as matcher:
             search = _Search(self._database, matcher, query)
             try:
                 if query.is_expression:
@@ -136,7 +136,7 @@ class LogSearch:
 class _Search:
     """One search under way."""
 
-    def __init__(self, database: Database, matcher: Matcher, query: Query) -> None:
+    def __init__(self, database: Database, matcher: RegexWorker, query: Query) -> None:
         self._database = database
         self._matcher = matcher
         self._query = query

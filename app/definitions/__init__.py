@@ -1,1 +1,1 @@
-"""Definitions are created, saved and deleted here: use cases, one write each."""
+"""Use cases of stored definitions."""

@@ -1,4 +1,4 @@
-"""Use cases of a DAG's history: one revision, what changed between two, going back, redacting."""
+"""Use cases of a DAG's history: get, compare, restore and redact revisions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from app.auth.audit_context import Action, Actor, dag_action
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit, changes, revisions
 from app.db.repositories.reading import Row
-from app.definitions.difference import unified
-from app.definitions.save import By, Definitions, Saved
+from app.definitions.diff import unified
+from app.definitions.service import Definitions, SaveContext, SaveResult
 from app.errors import BadRequestError, NotFoundError, NotRunningError
 from app.names import shorten
 from app.spec.definition_cache import DefinitionCache
 
-_NOBODY = "anonymous"
+_ANONYMOUS = "anonymous"
 
 
 class Revisions:
-    """What can be done with the revisions of stored DAGs; ``dag`` is a DAG's row everywhere."""
+    """Use cases of revisions of stored DAGs; ``dag`` is a DAG's row everywhere."""
 
     def __init__(
         self, database: Database, library: DefinitionCache, definitions: Definitions, now: Callable[[], datetime]
@@ -33,27 +33,27 @@ class Revisions:
         self._now = now
 
     async def get(self, dag: Row, number: int) -> Row:
-        """Return a revision with its text, which is None when it was redacted; raises NotFoundError."""
+        """Return a revision with its text, None if it was redacted; raises NotFoundError."""
         return (await self._find(dag, [number]))[number]
 
     async def compare(self, dag: Row, old: int, new: int) -> str:
-        """Return a unified diff; raises NotFoundError, and BadRequestError when one of the texts was redacted."""
+        """Return a unified diff; raises NotFoundError, and BadRequestError if one of the texts was redacted."""
         found = await self._find(dag, [old, new])
         texts = [_text_of(dag, found[number]) for number in (old, new)]
         names = [f"{dag['file_name']} (revision {number})" for number in (old, new)]
         return await asyncio.to_thread(unified, *texts, *names)
 
-    async def restore(self, dag: Row, number: int, by: By) -> Saved:
+    async def restore(self, dag: Row, number: int, context: SaveContext) -> SaveResult:
         """Save the text of an earlier revision again; raises NotFoundError and what a save raises."""
         row = await self.get(dag, number)
-        by = msgspec.structs.replace(by, note=by.note or f"restores revision {number}", restores=number)
-        return await self._definitions.save(dag["file_name"], _text_of(dag, row), by)
+        context = msgspec.structs.replace(context, note=context.note or f"restores revision {number}", restores=number)
+        return await self._definitions.save(dag["file_name"], _text_of(dag, row), context)
 
     async def redact(self, dag: Row, number: int, origin: Actor) -> Row:
-        """Remove a text wherever it is kept as a definition, once and for ever; harmless when repeated.
+        """Remove a text from all definitions with it, permanently; idempotent.
 
-        Raises NotFoundError, BadRequestError while a stored DAG has this text now, and NotRunningError while a run
-        works from it.
+        Raises NotFoundError, BadRequestError if a stored DAG has this text now, and NotRunningError if an active run
+        uses it.
         """
         row = await self.get(dag, number)
         text = row["spec"]
@@ -64,7 +64,7 @@ class Revisions:
         entry = origin.entry(dag_action(Action.DAG_REDACT, dag["file_name"], after=after), self._now())
 
         def work(connection: WriteConnection) -> None:
-            _redact(connection, hashes, origin.label or _NOBODY, entry)
+            _redact(connection, hashes, origin.label or _ANONYMOUS, entry)
             named = {"file_name": dag["file_name"], "revision": number}
             changes.tell_dag(connection, dag["dag_name"], "redacted", **named)
 
@@ -78,20 +78,20 @@ class Revisions:
                 raise _unknown(dag, number)
         found = await self._database.glance(lambda connection: revisions.find(connection, dag["id"], numbers))
         for number in numbers:
-            if number not in found:  # the DAG has been deleted meanwhile
+            if number not in found:  # the DAG was deleted meanwhile
                 raise _unknown(dag, number)
         return found
 
 
 def _redact(connection: WriteConnection, hashes: Collection[str], by: str, entry: Row) -> None:
-    # First the change, whose lock lets no save take up the text; then the look at who has it.
+    # First the update, whose lock keeps a save from using the text; then the check for DAGs and runs that use it.
     revisions.redact(connection, hashes, by, entry["at"])
     if user := revisions.find_user(connection, hashes):
         raise BadRequestError(f"DAG {shorten(user)} has this text now; save one without the secret first")
     if run := revisions.find_run_under_way(connection, hashes):
         raise NotRunningError(
-            f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])} works from this text; "
-            "stop it, or wait until it is over"
+            f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])} uses this text; "
+            "stop it, or wait until it has finished"
         )
     audit.add(connection, entry)
 
@@ -99,7 +99,7 @@ def _redact(connection: WriteConnection, hashes: Collection[str], by: str, entry
 def _text_of(dag: Row, row: Row) -> str:
     if row["spec"] is None:
         raise BadRequestError(
-            f"revision {row['number']} of DAG {shorten(dag['file_name'])} was redacted: its text is gone"
+            f"revision {row['number']} of DAG {shorten(dag['file_name'])} was redacted: its text is deleted"
         )
     return str(row["spec"])
 

@@ -1,4 +1,4 @@
-"""Use case: look for an expression in the texts of all stored DAGs (api-behaviour op 26)."""
+"""Use case: search the texts of all stored DAGs (api-behaviour op 26)."""
 
 from __future__ import annotations
 
@@ -11,89 +11,86 @@ import msgspec
 from app.db.database import Database
 from app.db.repositories import dags
 from app.db.repositories.reading import Row
-from app.definitions import grep
-from app.definitions.matching import ExpressionError, matching
+from app.definitions.regex_client import ExpressionError, open_regex_worker
+from app.definitions.regex_worker import matching_lines, split_lines
 from app.errors import BadRequestError
 
 _SPECIAL = frozenset(r".^$*+?{}[]\|()")
-_AROUND = 2
-_BREATH = 100  # how many texts are looked through before others get a turn
+_CONTEXT_LINES = 2
+_YIELD_EVERY = 100  # texts that are searched before the event loop gets a turn
 
 
-class Block(msgspec.Struct, frozen=True):
-    """A line that matches, with the lines around it; numbers count from 1."""
+class MatchBlock(msgspec.Struct, frozen=True):
+    """A matching line with its context; numbers count from 1."""
 
     line: int
     first: int
     text: str
 
 
-class Hit(msgspec.Struct, frozen=True):
-    """A stored DAG with lines that match."""
+class SearchHit(msgspec.Struct, frozen=True):
+    """A stored DAG with matching lines."""
 
     row: Row
-    blocks: Sequence[Block]
+    blocks: Sequence[MatchBlock]
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What a search has brought, and what was wrong with the expression."""
+class SearchResult(msgspec.Struct, frozen=True):
+    """The hits of a search, or the problem of its expression."""
 
-    hits: Sequence[Hit] = ()
+    hits: Sequence[SearchHit] = ()
     problem: str = ""
 
 
 class Search:
-    """Searches stored definitions."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, expression: str) -> Found:
-        """Find the lines that match a regular expression, whatever their case, by file name.
+    async def find(self, expression: str) -> SearchResult:
+        """Find the lines that match a regular expression, ignoring case, by file name.
 
-        Raises BadRequestError when it is empty. What else is wrong with it is said in the result.
+        Raises BadRequestError if it is empty. Any other problem is part of the result.
         """
         if not expression:
-            raise BadRequestError("q: is empty; give a word or a regular expression to look for")
+            raise BadRequestError("q: is empty; give a word or a regular expression to search for")
         if "\0" in expression:
-            return Found()
+            return SearchResult()
         if _SPECIAL.isdisjoint(expression):
             return await self._find_words(expression)
         return await self._find_expression(expression)
 
-    async def _find_words(self, words: str) -> Found:
-        # What the database finds has to be seen again: it minds the case of letters beyond ASCII.
+    async def _find_words(self, words: str) -> SearchResult:
+        # The database's result is filtered again: it is case-sensitive beyond ASCII.
         part = words if words.isascii() else ""
         rows = await self._database.read(lambda connection: dags.find_holding(connection, part))
         pattern = re.compile(re.escape(words), re.IGNORECASE)
         found = []
         for number, row in enumerate(rows, 1):
             text = row["spec"] or ""
-            if pattern.search(text) and (lines := grep.hits(pattern, text)):
-                found.append(Hit(row, blocks(text, lines)))
-            if number % _BREATH == 0:
+            if pattern.search(text) and (lines := matching_lines(pattern, text)):
+                found.append(SearchHit(row, blocks(text, lines)))
+            if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-        return Found(found)
+        return SearchResult(found)
 
-    async def _find_expression(self, expression: str) -> Found:
+    async def _find_expression(self, expression: str) -> SearchResult:
         rows = await self._database.read(lambda connection: dags.find_holding(connection, ""))
         texts = [row["spec"] or "" for row in rows]
         try:
-            async with matching() as matcher:
+            async with open_regex_worker() as matcher:
                 found = await matcher.find(texts, expression=expression)
         except ExpressionError as error:
-            return Found(problem=f"q: {error}")
+            return SearchResult(problem=f"q: {error}")
         lines = [[number for number, *_ in spans] for spans in found]
         hits = zip(rows, texts, lines, strict=True)
-        return Found([Hit(row, blocks(text, numbers)) for row, text, numbers in hits if numbers])
+        return SearchResult([SearchHit(row, blocks(text, numbers)) for row, text, numbers in hits if numbers])
 
 
-def blocks(text: str, numbers: Sequence[int]) -> list[Block]:
-    """Cut each of these lines out of a text, with up to two lines before and after it. Pure."""
-    lines = grep.split_lines(text)
-    return [_block(lines, number) for number in numbers]
-
-
-def _block(lines: Sequence[str], number: int) -> Block:
-    first = max(number - _AROUND, 1)
-    return Block(line=number, first=first, text="\n".join(lines[first - 1 : number + _AROUND]))
+def blocks(text: str, numbers: Sequence[int]) -> list[MatchBlock]:
+    """Return each of these lines with up to two lines before and after it. Pure."""
+    lines = split_lines(text)
+    firsts = [max(number - _CONTEXT_LINES, 1) for number in numbers]
+    return [
+        MatchBlock(line=number, first=first, text="\n".join(lines[first - 1 : number + _CONTEXT_LINES]))
+        for number, first in zip(numbers, firsts, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""Use case: what is set for a stored DAG beside its definition."""
+"""Use case: settings of a stored DAG beside its definition."""
 
 from __future__ import annotations
 
@@ -14,39 +14,36 @@ from app.db.repositories.reading import Row
 from app.errors import BadRequestError
 
 CATCHUPS = ("none", "latest", "all")
-MOST_MADE_UP = 1_000  # missed starts of one DAG that are made up at a time
+MAX_CATCH_UP = 1_000  # missed starts of one DAG that are caught up at a time
 DEFAULT_WINDOW_SECONDS = 24 * 60 * 60
-_SHORTEST_SECONDS, _LONGEST_SECONDS = 60, 31 * 24 * 60 * 60
+_MIN_SECONDS, _MAX_SECONDS = 60, 31 * 24 * 60 * 60
 
 
 class DagSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which missed starts are made up, and how many seconds they may be ago."""
+    """Which missed starts are caught up, and their maximum age in seconds."""
 
     catchup: str = "none"
     catchup_window_seconds: int = DEFAULT_WINDOW_SECONDS
 
 
-class SettingsOfDags:
-    """Reads and changes them."""
-
+class DagSettingsService:
     def __init__(self, database: Database, now: Clock) -> None:
         self._database = database
         self._now = now
 
     async def get(self, dag: Row) -> DagSettings:
-        """Return what is set for a stored DAG."""
         row = await self._database.glance(lambda connection: schedules.get_setting(connection, dag["id"]))
         if row is None:
             return DagSettings()
         return DagSettings(catchup=row["catchup"], catchup_window_seconds=row["catchup_window_seconds"])
 
-    async def put(self, dag: Row, wanted: DagSettings, origin: Actor) -> None:
-        """Set it anew; raises BadRequestError."""
-        _check(wanted)
+    async def put(self, dag: Row, new: DagSettings, origin: Actor) -> None:
+        """Replace the settings; raises BadRequestError."""
+        _check(new)
         found = await self.get(dag)
-        if found == wanted:
+        if found == new:
             return
-        before, after = msgspec.structs.asdict(found), msgspec.structs.asdict(wanted)
+        before, after = msgspec.structs.asdict(found), msgspec.structs.asdict(new)
         now = self._now()
         row = after | {"dag_id": dag["id"], "updated_at": now, "updated_by": origin.label}
         entry = origin.entry(dag_action(Action.DAG_SETTINGS, dag["file_name"], before, after), now)
@@ -59,10 +56,8 @@ def _put(connection: WriteConnection, dag: Row, row: dict[str, Any], entry: Row)
     audit.add(connection, entry)
 
 
-def _check(wanted: DagSettings) -> None:
-    if wanted.catchup not in CATCHUPS:
+def _check(new: DagSettings) -> None:
+    if new.catchup not in CATCHUPS:
         raise BadRequestError(f"catchup: must be one of {', '.join(CATCHUPS)}")
-    if not _SHORTEST_SECONDS <= wanted.catchup_window_seconds <= _LONGEST_SECONDS:
-        raise BadRequestError(
-            f"catchupWindowSec: must be from {_SHORTEST_SECONDS} seconds to {_LONGEST_SECONDS:,} (31 days)"
-        )
+    if not _MIN_SECONDS <= new.catchup_window_seconds <= _MAX_SECONDS:
+        raise BadRequestError(f"catchupWindowSec: must be from {_MIN_SECONDS} seconds to {_MAX_SECONDS:,} (31 days)")

@@ -1,4 +1,4 @@
-"""The schedules of all stored DAGs, read once for each text, and what comes next by them."""
+"""The schedules of all stored DAGs, parsed once per text, and their upcoming firings."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from app.db.repositories import schedules
 from app.db.repositories.reading import Row
 from app.spec.schedule import KINDS, NO_SCHEDULE, CronEntry, ParsedSchedule, read_schedule
 
-_EARLIER_REVISIONS = 20  # that are looked through for one that can be read
+_EARLIER_REVISIONS = 20  # that are searched for a valid one
 
 
-class Timed(msgspec.Struct, frozen=True, kw_only=True):
+class ScheduledDag(msgspec.Struct, frozen=True, kw_only=True):
     """A stored DAG with its schedules."""
 
     dag: Row
     timing: ParsedSchedule
 
 
-class Coming(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a schedule wants at an instant."""
+class UpcomingFiring(msgspec.Struct, frozen=True, kw_only=True):
+    """An upcoming firing of a schedule."""
 
     at: datetime
     kind: str
@@ -36,8 +36,8 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
     dag: Row
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of what comes: up to an instant, at most so much, and of each kind of each DAG at most so much."""
+class UpcomingQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of a list of firings: end, number, and number per kind and DAG."""
 
     until: datetime | None = None
     limit: int
@@ -45,78 +45,82 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timetable:
-    """Remembers what texts say about their schedules, by their hashes; changes are seen at once, by other hashes."""
+    """Caches parsed schedules by the hash of their text; a changed text has another hash, so it is seen at once."""
 
     def __init__(self, database: Database, zone: ZoneInfo) -> None:
         self._database = database
-        self._timings: dict[str, ParsedSchedule] = {}
+        self._schedules: dict[str, ParsedSchedule] = {}
         self.zone = zone
 
-    async def read(self) -> list[Timed]:
-        """Return the stored DAGs that have schedules, by their keys.
+    async def read(self) -> list[ScheduledDag]:
+        """Return the stored DAGs with schedules, by their keys.
 
-        Those of a text that cannot be read any more are those of the last revision that can.
+        A DAG whose text is invalid has the schedules of its last valid revision.
         """
         dags = await self._database.read(schedules.find_dags)
-        await self._learn(dags)
-        timed = (Timed(dag=dag, timing=self._timings.get(dag["definition_hash"], NO_SCHEDULE)) for dag in dags)
-        return [one for one in timed if not one.timing.is_empty]
+        await self._load(dags)
+        scheduled = (
+            ScheduledDag(dag=dag, timing=self._schedules.get(dag["definition_hash"], NO_SCHEDULE)) for dag in dags
+        )
+        return [one for one in scheduled if not one.timing.is_empty]
 
-    async def _learn(self, dags: Sequence[Row]) -> None:
+    async def _load(self, dags: Sequence[Row]) -> None:
         used = {dag["definition_hash"]: dag["id"] for dag in dags}
-        self._timings = {key: timing for key, timing in self._timings.items() if key in used}
-        missing = [key for key in used if key not in self._timings]
+        self._schedules = {key: timing for key, timing in self._schedules.items() if key in used}
+        missing = [key for key in used if key not in self._schedules]
         if not missing:
             return
         texts = await self._database.read(lambda connection: schedules.find_texts(connection, missing))
         found = await asyncio.to_thread(_read_all, texts)
         for key in missing:
             timing = found.get(key)
-            self._timings[key] = timing if timing is not None else await self._earlier(used[key])
+            self._schedules[key] = timing if timing is not None else await self._last_valid(used[key])
 
-    async def _earlier(self, dag: int) -> ParsedSchedule:
+    async def _last_valid(self, dag: int) -> ParsedSchedule:
         def work(connection: ReadConnection) -> list[str]:
             return schedules.find_earlier_texts(connection, dag, _EARLIER_REVISIONS)
 
         read = (read_schedule(text) for text in await self._database.read(work))
         return next((timing for timing in read if timing is not None), NO_SCHEDULE)
 
-    async def upcoming(self, now: datetime, wanted: Wanted) -> list[Coming]:
-        """Return what comes next after an instant, in order."""
-        coming = upcoming(await self.read(), now, self.zone, wanted.per_dag)
-        return await asyncio.to_thread(_first, coming, wanted)
+    async def upcoming(self, now: datetime, query: UpcomingQuery) -> list[UpcomingFiring]:
+        """Return the upcoming firings after an instant, in order."""
+        firings = upcoming(await self.read(), now, self.zone, query.per_dag)
+        return await asyncio.to_thread(_first, firings, query)
 
 
 def _read_all(texts: Mapping[str, str]) -> dict[str, ParsedSchedule | None]:
-    # A redacted text says nothing, which is not the same as saying that there is no schedule.
+    # A redacted text has unknown schedules, which is not the same as no schedule.
     return {key: read_schedule(text) if text else None for key, text in texts.items()}
 
 
-def _first(coming: Iterator[Coming], wanted: Wanted) -> list[Coming]:
-    found: list[Coming] = []
-    for one in coming:
-        if len(found) == wanted.limit or (wanted.until is not None and one.at > wanted.until):
+def _first(firings: Iterator[UpcomingFiring], query: UpcomingQuery) -> list[UpcomingFiring]:
+    found: list[UpcomingFiring] = []
+    for one in firings:
+        if len(found) == query.limit or (query.until is not None and one.at > query.until):
             break
         found.append(one)
     return found
 
 
-def upcoming(dags: Iterable[Timed], now: datetime, zone: ZoneInfo, per_dag: int | None = None) -> Iterator[Coming]:
-    """Give what comes after an instant, in order, of each kind of each DAG at most so much; ties by file name. Pure."""
-    given: Counter[tuple[str, str]] = Counter()
-    # The number keeps two expressions of one DAG apart, so that nothing behind it is ever compared.
-    waiting: list[tuple[datetime, str, int, CronEntry, str, Row]] = []
-    for timed in dags:
-        for number, (kind, entry) in enumerate(_entries(timed.timing)):
-            _push(waiting, (now, timed.dag["file_name"], number, entry, kind, timed.dag), zone)
-    while waiting:
-        first = heapq.heappop(waiting)
+def upcoming(
+    dags: Iterable[ScheduledDag], now: datetime, zone: ZoneInfo, per_dag: int | None = None
+) -> Iterator[UpcomingFiring]:
+    """Yield firings after an instant in order, at most ``per_dag`` per kind and DAG; ties by file name. Pure."""
+    counts: Counter[tuple[str, str]] = Counter()
+    # The number is unique per DAG, so that the elements after it are never compared.
+    heap: list[tuple[datetime, str, int, CronEntry, str, Row]] = []
+    for scheduled in dags:
+        for number, (kind, entry) in enumerate(_entries(scheduled.timing)):
+            _push(heap, (now, scheduled.dag["file_name"], number, entry, kind, scheduled.dag), zone)
+    while heap:
+        first = heapq.heappop(heap)
         at, name, _, entry, kind, dag = first
-        if given[name, kind] == per_dag:
+        if counts[name, kind] == per_dag:
             continue
-        given[name, kind] += 1
-        yield Coming(at=at, kind=kind, expression=entry.expression, zone=(entry.cron.zone or zone).key, dag=dag)
-        _push(waiting, first, zone)
+        counts[name, kind] += 1
+        yield UpcomingFiring(at=at, kind=kind, expression=entry.expression, zone=(entry.cron.zone or zone).key, dag=dag)
+        _push(heap, first, zone)
 
 
 def _entries(timing: ParsedSchedule) -> list[tuple[str, CronEntry]]:
@@ -124,10 +128,10 @@ def _entries(timing: ParsedSchedule) -> list[tuple[str, CronEntry]]:
 
 
 def _push(
-    waiting: list[tuple[datetime, str, int, CronEntry, str, Row]],
+    heap: list[tuple[datetime, str, int, CronEntry, str, Row]],
     before: tuple[datetime, str, int, CronEntry, str, Row],
     zone: ZoneInfo,
 ) -> None:
     following = before[3].next(before[0], zone)
     if following is not None:
-        heapq.heappush(waiting, (following, *before[1:]))
+        heapq.heappush(heap, (following, *before[1:]))

@@ -22,9 +22,9 @@ from app.db.database import Database
 from app.db.repositories.services import SERVER, WORKER
 from app.db.url import sqlite_path
 from app.definitions.revisions import Revisions
-from app.definitions.save import Definitions
 from app.definitions.search import Search
-from app.definitions.settings import SettingsOfDags
+from app.definitions.service import Definitions
+from app.definitions.settings import DagSettingsService
 from app.definitions.timetable import Timetable
 from app.engine.admission import QueueConfig, WorkerAccess
 from app.people.auth_setup import AuthServices, make_auth_services
@@ -172,7 +172,7 @@ def _parts(
         totals=RunTotals(database),
         next_runs=NextRuns(settings.tz),
         timetable=Timetable(database, settings.tz),
-        dag_settings=SettingsOfDags(database, now),
+        dag_settings=DagSettingsService(database, now),
         metrics_page=metrics_page,
         resources=_resources(settings),
         access=access,

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from app.definitions.settings import MOST_MADE_UP
+from app.definitions.settings import MAX_CATCH_UP
 from app.spec.schedule import KINDS, CronEntry, ParsedSchedule
 
 MINUTE = timedelta(minutes=1)
@@ -145,7 +145,7 @@ def _missed(timing: ParsedSchedule, catchup: Catchup, passed: Stretch, zone: Zon
 
 def _made_up(timing: ParsedSchedule, catchup: Catchup, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
     begin = max(_begin(catchup.since, passed), passed.until - catchup.window - MINUTE)
-    most = 1 if catchup.policy == "latest" else MOST_MADE_UP
+    most = 1 if catchup.policy == "latest" else MAX_CATCH_UP
     minutes = newest(timing.start, begin, passed.until, zone, most)
     return [Firing(minute=minute, kind=_START, made_up=minutes != [passed.until]) for minute in minutes]
 

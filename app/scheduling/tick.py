@@ -16,7 +16,7 @@ from app.db.failure import DatabaseUnavailable
 from app.db.repositories import dags, runs, schedules
 from app.db.repositories.reading import Row
 from app.db.repositories.schedules import FAILED, MISSED, SKIPPED, SUSPENDED, Settled, Slot, SlotKey
-from app.definitions.timetable import Timed, Timetable
+from app.definitions.timetable import ScheduledDag, Timetable
 from app.engine.status import RunStatus
 from app.errors import AppError, MaxRunReachedError
 from app.runs.launch import SlotTakenError
@@ -33,7 +33,7 @@ _MISSED = "no server ran then; see the catchup setting of the DAG"
 class _Work(msgspec.Struct, frozen=True):
     """What is due of one DAG, in order."""
 
-    timed: Timed
+    timed: ScheduledDag
     firings: Sequence[Firing]
 
 
@@ -113,7 +113,7 @@ class Ticker:
             notes = [await self._do(work.timed, firing, now) for firing in work.firings]
         return [note for note in notes if note is not None]
 
-    async def _do(self, timed: Timed, firing: Firing, now: datetime) -> Settled | None:
+    async def _do(self, timed: ScheduledDag, firing: Firing, now: datetime) -> Settled | None:
         """Do what is due; returns what is to be noted of it, if it is not noted yet."""
         if firing.missed:
             return self._note(timed, firing, MISSED, _MISSED)
@@ -131,7 +131,7 @@ class Ticker:
             _log.exception("DAG %s could not be seen to by its schedule", timed.dag["file_name"])
             return self._note(timed, firing, FAILED, f"it could not be done: {error}")
 
-    async def _try(self, timed: Timed, firing: Firing, now: datetime) -> Settled | None:
+    async def _try(self, timed: ScheduledDag, firing: Firing, now: datetime) -> Settled | None:
         shared = monotonic() >= self._alone_until
         seen = await self._database.glance(
             lambda connection: _look(connection, _slot(timed, firing).key, shared=shared)
@@ -154,11 +154,11 @@ class Ticker:
                 await self._timely.start(slot, seen.dag)
         return None
 
-    def _note(self, timed: Timed, firing: Firing, outcome: str, reason: str) -> Settled:
+    def _note(self, timed: ScheduledDag, firing: Firing, outcome: str, reason: str) -> Settled:
         return Settled(_slot(timed, firing), outcome, self._now(), reason)
 
 
-def _slot(timed: Timed, firing: Firing) -> Slot:
+def _slot(timed: ScheduledDag, firing: Firing) -> Slot:
     key = SlotKey(timed.dag["id"], firing.kind, firing.minute)
     return Slot(key=key, file_name=timed.dag["file_name"], made_up=firing.made_up)
 

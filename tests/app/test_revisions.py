@@ -104,7 +104,7 @@ async def test_a_note_of_half_a_character_is_no_json(dagbook: Dagbook) -> None:
 
 
 @pytest.mark.parametrize("note", ["a\0b", "x" * 1001, 5])
-async def test_a_note_that_cannot_be_kept_is_refused_by_its_name(dagbook: Dagbook, note: object) -> None:
+async def test_a_note_that_cannot_be_stored_is_refused_by_its_name(dagbook: Dagbook, note: object) -> None:
     await _create(dagbook, FIRST)
     answer = await _save(dagbook, SECOND, note=note)
     assert _error(answer) == (400, "bad_request")
@@ -178,14 +178,14 @@ async def test_a_renamed_dag_keeps_its_history(dagbook: Dagbook) -> None:
     assert [revision["number"] for revision in answer.json()["revisions"]] == [2, 1]
 
 
-async def test_a_dag_that_is_created_again_begins_anew(dagbook: Dagbook) -> None:
+async def test_a_dag_that_is_created_again_restarts_its_revisions(dagbook: Dagbook) -> None:
     path = await _create(dagbook)
     await dagbook.client.delete(path)
     await _create(dagbook, FIRST)
     assert await _numbers(dagbook) == [1]
 
 
-async def test_a_revision_names_who_saved_it(people: People, name: str) -> None:
+async def test_a_revision_names_its_author(people: People, name: str) -> None:
     first, second = await people.add(Role.MANAGER), await people.add(Role.MANAGER)
     async with people.client(first.token) as one, people.client(second.token) as other:
         await _create(Dagbook(one, name), FIRST)
@@ -232,7 +232,7 @@ async def test_the_text_comes_with_the_number_of_its_revision(dagbook: Dagbook) 
 
 
 @pytest.mark.parametrize("if_match", ['"2"', 'W/"2"', '"1", "2"', "*", ' "7" ,"2" '])
-async def test_a_save_over_the_revision_that_was_edited_goes_through(dagbook: Dagbook, if_match: str) -> None:
+async def test_a_save_over_the_edited_revision_succeeds(dagbook: Dagbook, if_match: str) -> None:
     await _create(dagbook)
     answer = await _save(dagbook, FIRST, if_match)
     assert (answer.status_code, answer.json()) == (200, {"errors": []})
@@ -259,7 +259,7 @@ async def test_what_is_no_etag_is_refused_by_the_name_of_its_header(dagbook: Dag
     assert answer.json()["message"].startswith("If-Match:")
 
 
-async def test_of_many_who_edited_the_same_revision_one_gets_through(dagbook: Dagbook) -> None:
+async def test_of_many_edits_of_the_same_revision_one_succeeds(dagbook: Dagbook) -> None:
     await _create(dagbook, FIRST)
     answers = await asyncio.gather(*(_save(dagbook, f"{SECOND}# {number}\n", '"1"') for number in range(6)))
     assert sorted(answer.status_code for answer in answers) == [200, *[412] * 5]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.definitions.settings import MOST_MADE_UP
+from app.definitions.settings import MAX_CATCH_UP
 from app.scheduling.due import (
     MINUTE,
     Catchup,
@@ -183,7 +183,7 @@ def test_what_is_too_long_ago_or_from_before_the_schedule_is_not_made_up() -> No
 def test_no_more_starts_are_made_up_than_the_limit_the_newest_of_them() -> None:
     passed = Stretch(after=NOON - timedelta(days=2), until=NOON, alive=False)
     found = plan(timing("'* * * * *'"), Catchup(policy="all", window=timedelta(days=31)), passed, UTC_ZONE)
-    assert (len(found), found[-1].minute) == (MOST_MADE_UP, NOON)
+    assert (len(found), found[-1].minute) == (MAX_CATCH_UP, NOON)
 
 
 def test_a_stop_that_was_missed_without_a_server_is_not_made_up() -> None:

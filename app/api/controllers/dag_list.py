@@ -31,7 +31,7 @@ from app.db.database import ReadConnection
 from app.db.repositories import dags, history
 from app.db.repositories.dags import DagFilter
 from app.db.repositories.reading import Row
-from app.definitions.search import Hit
+from app.definitions.search import SearchHit
 from app.engine.status import RunStatus
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -170,7 +170,7 @@ async def search_dags(parts: NamedDependency[Parts], q: params.Query) -> SearchR
     return answer
 
 
-def _add_result(answer: SearchResults, hit: Hit, parts: Parts) -> None:
+def _add_result(answer: SearchResults, hit: SearchHit, parts: Parts) -> None:
     loaded = load(parts, hit.row)
     if loaded.problems:
         answer.errors += [f"{hit.row['file_name']}: {problem}" for problem in loaded.problems]

@@ -42,7 +42,7 @@ from app.auth.caller import Caller
 from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import dags, history
-from app.definitions.save import By
+from app.definitions.service import SaveContext
 from app.errors import NotFoundError
 from app.names import is_name, shorten, strip_suffix
 from app.runs.accept import Start
@@ -65,7 +65,9 @@ async def create_dag(
     data: JSONBody[NewDAG], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> CreatedDAG:
     """Store a new DAG, with a first step of its own when no text is given."""
-    await parts.definitions.create(data.name, data.spec or None, By(origin=caller.origin, note=data.note or ""))
+    await parts.definitions.create(
+        data.name, data.spec or None, SaveContext(origin=caller.origin, note=data.note or "")
+    )
     return CreatedDAG(name=data.name)
 
 
@@ -187,7 +189,7 @@ async def put_spec(
     With If-Match it is saved over that revision only. The ETag of the answer is the number of the new one.
     """
     row = await require_dag(parts, file_name)
-    by = By(origin=caller.origin, note=data.note or "", expected=expected_revisions(if_match))
+    by = SaveContext(origin=caller.origin, note=data.note or "", expected=expected_revisions(if_match))
     saved = await parts.definitions.save(row["file_name"], data.spec, by)
     if parts.bare_saves and not saved.problems:
         return empty(headers=etag(saved.revision))

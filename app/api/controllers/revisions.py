@@ -22,7 +22,7 @@ from app.auth.audit_context import Action
 from app.auth.caller import Caller
 from app.auth.roles import Requires
 from app.db.repositories import revisions
-from app.definitions.save import By
+from app.definitions.service import SaveContext
 from app.errors import NotFoundError
 from app.names import shorten
 
@@ -83,7 +83,9 @@ async def restore(
 ) -> Response[Restored]:
     """Save the text of a revision again, as the newest one; if it has problems by now, they are returned instead."""
     dag = await require_dag(parts, file_name)
-    by = By(origin=caller.origin, note=(data.note if data else None) or "", expected=expected_revisions(if_match))
+    by = SaveContext(
+        origin=caller.origin, note=(data.note if data else None) or "", expected=expected_revisions(if_match)
+    )
     saved = await parts.revisions.restore(dag, _read_number(number), by)
     shown = Restored(errors=saved.problems, revision=or_unset(saved.revision))
     return Response(shown, status_code=200, headers=etag(saved.revision))

@@ -26,7 +26,7 @@ from app.db.database import ReadConnection
 from app.db.repositories import dags, schedules
 from app.db.repositories.reading import Row
 from app.definitions import settings
-from app.definitions.timetable import Coming, Wanted
+from app.definitions.timetable import UpcomingFiring, UpcomingQuery
 from app.errors import BadRequestError, NotFoundError
 from app.names import check_dag_name, shorten, strip_suffix
 
@@ -48,12 +48,12 @@ async def list_upcoming(
     for name, most in (("limit", limit), ("perDag", _MOST_UPCOMING if per_dag is None else per_dag)):
         if not 1 <= most <= _MOST_UPCOMING:
             raise BadRequestError(f"{name}: must be from 1 to {_MOST_UPCOMING}")
-    wanted = Wanted(until=read_instant("until", until), limit=limit, per_dag=per_dag)
+    wanted = UpcomingQuery(until=read_instant("until", until), limit=limit, per_dag=per_dag)
     found = await parts.timetable.upcoming(parts.now().astimezone(UTC), wanted)
     return UpcomingList(upcoming=[_upcoming(one, parts.zone) for one in found])
 
 
-def _upcoming(coming: Coming, zone: tzinfo) -> Upcoming:
+def _upcoming(coming: UpcomingFiring, zone: tzinfo) -> Upcoming:
     return Upcoming(
         file_name=coming.dag["file_name"],
         dag_name=coming.dag["dag_name"],
@@ -135,7 +135,7 @@ async def _shown(parts: Parts, row: Mapping[str, Any]) -> ShownDagSettings:
     return ShownDagSettings(
         catchup=found.catchup,  # type: ignore[arg-type]  # the database knows no other word
         catchup_window_sec=found.catchup_window_seconds,
-        catchup_most_starts=settings.MOST_MADE_UP,
+        catchup_most_starts=settings.MAX_CATCH_UP,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.definitions.grep import compile_expression, hits, split_lines
+from app.definitions.regex_worker import compile_expression, matching_lines, split_lines
 from app.definitions.search import blocks
 
 TEXT = "1\n2\n3\n4\n5\n6"
@@ -35,18 +35,18 @@ def test_a_block_reaches_two_lines_each_way_within_the_text(number: int, first: 
 
 
 def test_blocks_may_overlap() -> None:
-    assert [block.text for block in blocks("a\na", hits(compile_expression("a"), "a\na"))] == ["a\na", "a\na"]
+    assert [block.text for block in blocks("a\na", matching_lines(compile_expression("a"), "a\na"))] == ["a\na", "a\na"]
 
 
 @pytest.mark.parametrize(
     ("expression", "line"),
     [("A", "xax"), ("^b$", "B"), ("[[:digit:]]", "7"), ("[^[:space:]]", "x"), ("", "x")],
 )
-def test_an_expression_is_looked_for_anywhere_in_a_line(expression: str, line: str) -> None:
-    assert hits(compile_expression(expression), f"\n{line}\n")[-1] == 2
+def test_an_expression_matches_anywhere_in_a_line(expression: str, line: str) -> None:
+    assert matching_lines(compile_expression(expression), f"\n{line}\n")[-1] == 2
 
 
 @pytest.mark.parametrize("expression", ["(", "(" * 10_000, "a{9999999999999}", "(?P<a"])
-def test_what_cannot_be_compiled_is_an_error_that_says_so(expression: str) -> None:
+def test_an_invalid_expression_is_an_error_with_a_reason(expression: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         compile_expression(expression)

@@ -1,4 +1,4 @@
-"""How two texts differ, as a unified diff. Pure."""
+"""Unified diffs of two texts. Pure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from collections.abc import Iterator, Sequence
 from difflib import unified_diff
 
 _CONTEXT = 3
-_MOST_WORK = 4_000_000  # steps of the comparison in the worst case: a second or so
+_MAX_WORK = 4_000_000  # worst-case steps of the comparison: about a second
 _UNENDED = "\n\\ No newline at end of file\n"
-_PLACE = re.compile(r"(?<=[-+])[0-9]+")
+_LINE_NUMBER = re.compile(r"(?<=[-+])[0-9]+")
 
 
 def unified(old: str, new: str, old_name: str, new_name: str) -> str:
-    """Write what changed as ``patch`` reads it; empty when nothing did.
+    """Return a diff that ``patch`` reads; empty if the texts are equal.
 
-    Texts that would take long to compare line by line are shown as one change from the first line that differs to
-    the last.
+    Texts that would take long to compare are shown as one change from the first different line to the last.
     """
     before, after = _lines(old), _lines(new)
     if before == after:
@@ -26,9 +25,9 @@ def unified(old: str, new: str, old_name: str, new_name: str) -> str:
     skipped = max(first - _CONTEXT, 0)
     cut = max(last - _CONTEXT, 0)
     before, after = before[skipped : len(before) - cut], after[skipped : len(after) - cut]
-    compare = unified_diff if _work(before, after) <= _MOST_WORK else _one_change
+    compare = unified_diff if _work(before, after) <= _MAX_WORK else _one_change
     lines = compare(before, after, old_name, new_name)
-    return "".join(_finished(line, skipped) for line in lines)
+    return "".join(_adjusted(line, skipped) for line in lines)
 
 
 def _lines(text: str) -> list[str]:
@@ -38,7 +37,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _same_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
-    """Count the lines that are the same at the beginning, and of the rest those at the end."""
+    """Count the equal lines at the start, and of the rest those at the end."""
     most = min(len(before), len(after))
     first = next((index for index in range(most) if before[index] != after[index]), most)
     most -= first
@@ -47,7 +46,7 @@ def _same_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
 
 
 def _work(before: Sequence[str], after: Sequence[str]) -> int:
-    """Bound the steps of difflib: it looks through all pairs of equal lines, once for each block it finds."""
+    """Return an upper bound of difflib's steps: it visits all pairs of equal lines, once for each block it finds."""
     counts = Counter(after)
     return (len(before) + sum(counts[line] for line in before)) * min(len(before), len(after))
 
@@ -63,8 +62,8 @@ def _one_change(before: Sequence[str], after: Sequence[str], old_name: str, new_
     yield from (f" {line}" for line in before[len(before) - last :])
 
 
-def _finished(line: str, skipped: int) -> str:
-    """Count lines from the beginning of the whole text, and say where a last line has no end."""
+def _adjusted(line: str, skipped: int) -> str:
+    """Adjust line numbers to the complete text, and mark a last line without an end."""
     if line.startswith("@@"):
-        return _PLACE.sub(lambda number: str(int(number[0]) + skipped), line)
+        return _LINE_NUMBER.sub(lambda number: str(int(number[0]) + skipped), line)
     return line if line.endswith("\n") else line + _UNENDED

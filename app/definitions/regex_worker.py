@@ -1,7 +1,7 @@
-"""Lines that match an expression. Its own program too, for expressions that may take for ever.
+"""Search for regular expressions; also the program of a subprocess, for expressions that may not terminate.
 
-Python's engine tries again and again where others do not, and cannot be interrupted: ``(a+)+$`` on thirty letters
-takes minutes. So expressions of strangers are tried in a process of their own, which the system ends.
+Python's engine backtracks and cannot be interrupted: ``(a+)+$`` on thirty letters takes minutes. So untrusted
+expressions run in a subprocess, which the system kills after a CPU limit.
 """
 
 from __future__ import annotations
@@ -29,58 +29,58 @@ _CLASS = re.compile(r"\[:([a-z]+):\]")
 
 
 def split_lines(text: str) -> list[str]:
-    """Split a text as people count lines: a last line end begins no line."""
+    """Split a text into lines; a final line end starts no line."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
 
 
 def compile_expression(text: str) -> re.Pattern[str]:
-    """Compile an expression that minds no case; raises ValueError saying what is wrong with it."""
+    """Compile a case-insensitive expression; raises ValueError with the reason."""
     try:
-        return re.compile(_CLASS.sub(_members, text), re.IGNORECASE)
+        return re.compile(_CLASS.sub(_class_members, text), re.IGNORECASE)
     except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(str(error)) from error
 
 
-def _members(found: re.Match[str]) -> str:
+def _class_members(found: re.Match[str]) -> str:
     return _CLASSES.get(found[1], found[0])
 
 
-def hits(expression: re.Pattern[str], text: str) -> list[int]:
-    """Tell the numbers, from 1, of the lines that match."""
+def matching_lines(expression: re.Pattern[str], text: str) -> list[int]:
+    """Return the numbers, from 1, of the matching lines."""
     return [number for number, *_ in find_spans(expression, text)]
 
 
 def find_spans(expression: re.Pattern[str], text: str, most: int = sys.maxsize) -> list[Span]:
-    """Find the lines that match: number from 1, where the line begins in the text, and of its first match both ends."""
+    """Return the matching lines: number from 1, start of the line in the text, and both ends of its first match."""
     found: list[Span] = []
-    lines, begin = text.split("\n"), 0
+    lines, start = text.split("\n"), 0
     if lines[-1] == "":
         lines.pop()
     for number, line in enumerate(lines, 1):
         if match := expression.search(line.removesuffix("\r")):
-            found.append((number, begin, match.start(), match.end()))
+            found.append((number, start, match.start(), match.end()))
             if len(found) == most:
                 break
-        begin += len(line) + 1
+        start += len(line) + 1
     return found
 
 
 def find_words(words: str, text: str, most: int = sys.maxsize) -> list[Span]:
-    """Find the lines that hold words without a line end, whatever their case, many times faster than line by line."""
+    """Find the lines that contain words, ignoring case, many times faster than line by line."""
     expression = re.compile(re.escape(words), re.IGNORECASE)
     found: list[Span] = []
-    number, begin, place = 1, 0, 0
-    while place >= 0 and len(found) < most and (match := expression.search(text, place)):
-        before, begin = begin, text.rfind("\n", 0, match.start()) + 1
-        number += text.count("\n", before, begin)
-        found.append((number, begin, match.start() - begin, match.end() - begin))
-        place = text.find("\n", match.end())
+    number, start, position = 1, 0, 0
+    while position >= 0 and len(found) < most and (match := expression.search(text, position)):
+        before, start = start, text.rfind("\n", 0, match.start()) + 1
+        number += text.count("\n", before, start)
+        found.append((number, start, match.start() - start, match.end() - start))
+        position = text.find("\n", match.end())
     return found
 
 
 def answer(request: dict[str, Any]) -> dict[str, object]:
-    """Find what a request wants in each of its texts."""
+    """Search each text of a request."""
     most = request.get("most", sys.maxsize)
     if request.get("words"):
         return {"spans": [find_words(request["words"], text, most) for text in request["texts"]]}
@@ -92,7 +92,7 @@ def answer(request: dict[str, Any]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Answer requests, one a line: each within so many seconds of computing, or the system ends this process."""
+    """Answer requests, one per line, each with a limit of CPU seconds after which the system kills this process."""
     for line in sys.stdin:
         request = json.loads(line)
         signal.setitimer(signal.ITIMER_PROF, request["seconds"])

@@ -1,4 +1,4 @@
-"""Looking for expressions of strangers in texts, in a process of its own: see ``app.definitions.grep``."""
+"""Runs untrusted expressions in a subprocess: see ``app.definitions.regex_worker``."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 
 import msgspec
 
-from app.definitions import grep
-from app.definitions.grep import Span
+from app.definitions import regex_worker
+from app.definitions.regex_worker import Span
 from app.errors import UnavailableError
 
-_LIMIT_SECONDS = 0.7  # of computing, for each question
-_PATIENCE_SECONDS = 10.0  # of waiting for a machine that is busy with other things
-_LONGEST_ANSWER = 64 * 1024 * 1024
+_CPU_LIMIT_SECONDS = 0.7  # CPU time of each request
+_TIMEOUT_SECONDS = 10.0  # wall clock, for a busy machine
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
 class ExpressionError(Exception):
-    """What is looked for is no expression, or one that takes too long."""
+    """An invalid expression, or one that takes too long."""
 
 
-class Matcher:
-    """A process that looks for expressions, one question after the other."""
+class RegexWorker:
+    """A subprocess that searches, one request after the other."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -34,16 +34,22 @@ class Matcher:
     async def find(
         self, texts: Sequence[str], *, words: str = "", expression: str = "", most: int = sys.maxsize
     ) -> list[list[Span]]:
-        """Find, in each text, at most so many lines with these words, or that match; raises ExpressionError."""
-        request = {"texts": texts, "words": words, "expression": expression, "most": most, "seconds": _LIMIT_SECONDS}
+        """Return, for each text, at most ``most`` lines with these words, or that match; raises ExpressionError."""
+        request = {
+            "texts": texts,
+            "words": words,
+            "expression": expression,
+            "most": most,
+            "seconds": _CPU_LIMIT_SECONDS,
+        }
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 answer = await self._ask(request)
         except TimeoutError:
             answer = b""
             self._process.kill()
         if not answer:
-            await self._explain()
+            await self._raise_failure()
         found: dict[str, Any] = msgspec.json.decode(answer)
         if "problem" in found:
             raise ExpressionError(f"is no regular expression: {found['problem']}")
@@ -60,8 +66,7 @@ class Matcher:
             return b""
         return await self._process.stdout.readline()
 
-    async def _explain(self) -> None:
-        """Say why there is no answer."""
+    async def _raise_failure(self) -> None:
         assert self._process.stderr is not None  # noqa: S101 - it is a pipe
         trouble = await self._process.stderr.read()
         code = await self._process.wait()
@@ -71,17 +76,17 @@ class Matcher:
 
 
 @asynccontextmanager
-async def matching() -> AsyncIterator[Matcher]:
-    """Start such a process, and end it on leaving."""
+async def open_regex_worker() -> AsyncIterator[RegexWorker]:
+    """Start a worker, and kill it on leaving."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", "-W", "ignore", grep.__file__),
+        *(sys.executable, "-I", "-S", "-W", "ignore", regex_worker.__file__),
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
-        limit=_LONGEST_ANSWER,
+        limit=_MAX_ANSWER_BYTES,
     )
     try:
-        yield Matcher(process)
+        yield RegexWorker(process)
     finally:
         if process.returncode is None:
             process.kill()

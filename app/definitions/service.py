@@ -25,14 +25,14 @@ from app.names import check_file_name, shorten
 from app.spec.definition_cache import DefinitionCache, definition_row
 from app.spec.load import Loaded
 
-_FIRST_SPEC = "steps:\n  - command: echo hello\n"
-_LONGEST_NOTE = 1_000
+_DEFAULT_SPEC = "steps:\n  - command: echo hello\n"
+_MAX_NOTE_LENGTH = 1_000
 
 
-class By(msgspec.Struct, frozen=True, kw_only=True):
-    """Who saves, what is to be noted of it, and over which revisions it may be; None for over any.
+class SaveContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Who saves, with which note, and which revisions may be replaced; None for any.
 
-    ``restores`` is the number of the revision that is saved again.
+    ``restores`` is the number of the restored revision.
     """
 
     origin: Actor = ANONYMOUS
@@ -41,62 +41,60 @@ class By(msgspec.Struct, frozen=True, kw_only=True):
     restores: int | None = None
 
 
-class Saved(msgspec.Struct, frozen=True):
-    """The number of the revision that was stored, or what is wrong with a text that was not."""
+class SaveResult(msgspec.Struct, frozen=True):
+    """The number of the stored revision, or the problems of an invalid text."""
 
     revision: int = 0
     problems: list[str] = []
 
 
 class Definitions:
-    """What can be done to stored definitions."""
-
     def __init__(self, database: Database, library: DefinitionCache, now: Callable[[], datetime]) -> None:
         self._database = database
         self._library = library
         self._now = now
 
-    async def create(self, file_name: str, spec: str | None, by: By) -> None:
+    async def create(self, file_name: str, spec: str | None, context: SaveContext) -> None:
         """Store a new DAG; raises BadRequestError, InvalidSpecError or AlreadyExistsError."""
         check_file_name(file_name)
-        _check_note(by.note)
-        text = spec if spec and spec.strip() else _FIRST_SPEC
+        _check_note(context.note)
+        text = spec if spec and spec.strip() else _DEFAULT_SPEC
         loaded = self._library.read(text, name=file_name)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
-        save = self._save(file_name, text, loaded, by)
-        if not await self._database.write(lambda connection: _add(connection, save, by)):
+        save = self._save(file_name, text, loaded, context)
+        if not await self._database.write(lambda connection: _add(connection, save, context)):
             raise _taken(file_name)
 
-    async def save(self, file_name: str, spec: str, by: By) -> Saved:
-        """Store the next revision of a DAG, or nothing when the text has problems.
+    async def save(self, file_name: str, spec: str, context: SaveContext) -> SaveResult:
+        """Store the next revision of a DAG, or nothing if the text has problems.
 
-        Raises, in this order, NotFoundError, OutdatedError when the DAG's revision is not one that is expected, and
-        BadRequestError for a note that cannot be stored and for a text that was redacted.
+        Raises, in this order, NotFoundError, OutdatedError if the DAG's revision is not an expected one, and
+        BadRequestError for an invalid note and for a redacted text.
         """
         row = await self._require(file_name)
-        _check_expected(file_name, row["revision"], by.expected)
-        _check_note(by.note)
+        _check_expected(file_name, row["revision"], context.expected)
+        _check_note(context.note)
         loaded = self._library.read(spec, name=file_name)
         if loaded.problems:
-            return Saved(problems=[str(problem) for problem in loaded.problems])
-        save = self._save(file_name, spec, loaded, by)
-        return Saved(await self._database.write(lambda connection: _replace(connection, save, by)))
+            return SaveResult(problems=[str(problem) for problem in loaded.problems])
+        save = self._save(file_name, spec, loaded, context)
+        return SaveResult(await self._database.write(lambda connection: _replace(connection, save, context)))
 
     async def delete(self, file_name: str, origin: Actor) -> None:
-        """Remove a DAG; its runs, queued and running ones too, are untouched. Raises NotFoundError."""
+        """Delete a DAG; its runs, also queued and running ones, are untouched. Raises NotFoundError."""
         now = self._now()
         if not await self._database.write(lambda connection: _remove(connection, file_name, origin, now)):
             raise _unknown(file_name)
 
     async def rename(self, file_name: str, new_name: str, origin: Actor) -> None:
-        """Give a DAG another file name, and another DAG name where its text says none.
+        """Rename the file of a DAG, and the DAG itself if its text has no name.
 
-        Raises, in this order, NotFoundError, BadRequestError, NotRunningError while a run of it is under way, and
-        AlreadyExistsError. Its runs stay where they are, under the DAG name they were started with.
+        Raises, in this order, NotFoundError, BadRequestError, NotRunningError if it has an active run, and
+        AlreadyExistsError. Its runs keep the DAG name they were started with.
         """
         renamed = False
-        while not renamed:  # a text that is saved meanwhile may say another DAG name
+        while not renamed:  # a text saved meanwhile may have another DAG name
             row = await self._require(file_name)
             check_file_name(new_name, "newFileName")
             dag_name = self._library.read(row["spec"] or "", name=new_name).definition.dag.name or new_name
@@ -104,14 +102,15 @@ class Definitions:
 
     async def _rename(self, row: Row, new_name: str, dag_name: str, origin: Actor) -> bool:
         names = {"fileName": new_name, "dagName": dag_name}
-        entry = origin.entry(dag_action(Action.DAG_RENAME, row["file_name"], _names(row), names), self._now())
+        before = {"fileName": row["file_name"], "dagName": row["dag_name"]}
+        entry = origin.entry(dag_action(Action.DAG_RENAME, row["file_name"], before, names), self._now())
         try:
             return await self._database.write(lambda connection: _rename(connection, row, names, entry))
-        except IntegrityError as error:  # somebody else has just taken the name
+        except IntegrityError as error:  # another request has just taken the name
             raise _taken(new_name) from error
 
     async def suspend(self, file_name: str, origin: Actor, *, suspended: bool) -> None:
-        """Let the schedules of a DAG rest, or wake them; harmless when repeated. Raises NotFoundError."""
+        """Suspend or resume the schedules of a DAG; idempotent. Raises NotFoundError."""
         audit_action = dag_action(Action.DAG_SUSPEND, file_name, {"suspended": not suspended}, {"suspended": suspended})
         entry = origin.entry(audit_action, self._now())
         if not await self._database.write(lambda connection: _suspend(connection, file_name, suspended, entry)):
@@ -123,7 +122,7 @@ class Definitions:
             raise _unknown(file_name)
         return row
 
-    def _save(self, file_name: str, text: str, loaded: Loaded, by: By) -> dags.Save:
+    def _save(self, file_name: str, text: str, loaded: Loaded, context: SaveContext) -> dags.Save:
         now = self._now()
         dag = loaded.definition.dag
         return dags.Save(
@@ -131,31 +130,31 @@ class Definitions:
             dag_name=dag.name or file_name,
             tags=dag.tags,
             definition=definition_row(text, "", now),
-            author=by.origin.label,
-            note=by.note or None,
-            expected=by.expected,
+            author=context.origin.label,
+            note=context.note or None,
+            expected=context.expected,
             at=now,
         )
 
 
-def _add(connection: WriteConnection, save: dags.Save, by: By) -> bool:
+def _add(connection: WriteConnection, save: dags.Save, context: SaveContext) -> bool:
     try:
         added = dags.add(connection, save)
     except dags.TextRedactedError as error:
         raise _redacted() from error
     if added:
         audit_action = dag_action(Action.DAG_CREATE, save.file_name, after=_revision(1, save.definition["hash"]))
-        audit.add(connection, by.origin.entry(audit_action, save.at))
+        audit.add(connection, context.origin.entry(audit_action, save.at))
     return added
 
 
-def _replace(connection: WriteConnection, save: dags.Save, by: By) -> int:
+def _replace(connection: WriteConnection, save: dags.Save, context: SaveContext) -> int:
     try:
         number = dags.replace(connection, save)
     except dags.TextRedactedError as error:
         raise _redacted() from error
     if number is not None:
-        _note_save(connection, save, number, by)
+        _audit_save(connection, save, number, context)
         return number
     now = dags.get_revision(connection, save.file_name)
     if now is None:
@@ -163,21 +162,17 @@ def _replace(connection: WriteConnection, save: dags.Save, by: By) -> int:
     raise _outdated(save.file_name, now)
 
 
-def _note_save(connection: WriteConnection, save: dags.Save, number: int, by: By) -> None:
+def _audit_save(connection: WriteConnection, save: dags.Save, number: int, context: SaveContext) -> None:
     before = _revision(number - 1, dags.get_hash(connection, save.file_name, number - 1))
     after = _revision(number, save.definition["hash"])
-    action = Action.DAG_UPDATE if by.restores is None else Action.DAG_RESTORE
-    if by.restores is not None:
-        after["restores"] = by.restores
-    audit.add(connection, by.origin.entry(dag_action(action, save.file_name, before, after), save.at))
+    action = Action.DAG_UPDATE if context.restores is None else Action.DAG_RESTORE
+    if context.restores is not None:
+        after["restores"] = context.restores
+    audit.add(connection, context.origin.entry(dag_action(action, save.file_name, before, after), save.at))
 
 
 def _revision(number: int, content_hash: str | None) -> dict[str, Any]:
     return {"revision": number, "hash": content_hash}
-
-
-def _names(row: Row) -> dict[str, str]:
-    return {"fileName": row["file_name"], "dagName": row["dag_name"]}
 
 
 def _remove(connection: WriteConnection, file_name: str, origin: Actor, at: datetime) -> bool:
@@ -202,14 +197,14 @@ def _check_expected(file_name: str, revision: int, expected: Collection[int] | N
 
 
 def _check_note(note: str) -> None:
-    if "\0" in note or len(note) > _LONGEST_NOTE:
-        raise BadRequestError(f"note: must be a text of at most {_LONGEST_NOTE:,} characters, none of them NUL")
+    if "\0" in note or len(note) > _MAX_NOTE_LENGTH:
+        raise BadRequestError(f"note: must be a text of at most {_MAX_NOTE_LENGTH:,} characters, none of them NUL")
 
 
 def _rename(connection: WriteConnection, row: Row, names: Mapping[str, str], entry: Row) -> bool:
     if runs.find_live(connection, row["dag_name"]):
         raise NotRunningError(
-            f"DAG {shorten(row['file_name'])} is running; rename it when its runs are over, or stop them first"
+            f"DAG {shorten(row['file_name'])} is running; rename it when its runs have finished, or stop them first"
         )
     if dags.get_dag_name(connection, names["fileName"]) is not None:
         raise _taken(names["fileName"])
@@ -225,13 +220,13 @@ def _taken(file_name: str) -> AlreadyExistsError:
 
 def _outdated(file_name: str, revision: int) -> OutdatedError:
     return OutdatedError(
-        f"If-Match: DAG {shorten(file_name)} has revision {revision} by now, which is not the one that was edited; "
-        "read it, and put the change into it"
+        f"If-Match: DAG {shorten(file_name)} has revision {revision} by now, which is not the edited one; "
+        "read it, and apply the change to it"
     )
 
 
 def _redacted() -> BadRequestError:
-    return BadRequestError("spec: this very text was redacted because of what it holds; leave that out")
+    return BadRequestError("spec: this text was redacted because of its content; remove that")
 
 
 def _unknown(file_name: str) -> NotFoundError:
