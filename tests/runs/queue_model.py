@@ -354,7 +354,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert [one.position for one in found] == list(range(1, len(expected) + 1))
             assert [one.priority for one in found] == [self.model.runs[key].priority for key in expected]
             assert {one.wait.cause for one in found} <= ({self.model.cause(name)} if expected else set())
-            assert all(one.wait.text and len(one.wait.holders) == one.wait.live for one in found)
+            assert all(one.wait.text and len(one.wait.active_runs) == one.wait.active for one in found)
 
     def _read_runs(self, connection: ReadConnection) -> dict[str, tuple[str, int]]:
         statement = select(Run.run_id, Run.status, Run.attempt).where(Run.dag_name.in_(self.dags))
