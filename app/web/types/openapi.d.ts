@@ -1935,7 +1935,7 @@ export interface components {
         };
         /**
          * Role
-         * @description What a user is, from the least to the most.
+         * @description The roles of users, from the lowest to the highest.
          * @enum {string}
          */
         Role: "viewer" | "operator" | "manager" | "admin";
