@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from app.errors import AppError
-from app.executors.http_failure import reason_of
+from app.executors.http_failure import explain_cause
 from app.settings.nodes import RemoteNode
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Nodes:
         except TimeoutError:
             raise _unreachable(node, f"it has not answered within {node.timeout_seconds:g} seconds") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _unreachable(node, reason_of(error, "skip_tls_verify")) from error
+            raise _unreachable(node, explain_cause(error, "skip_tls_verify")) from error
 
     async def _ask(self, node: RemoteNode, asked: Asked) -> Told:
         client = self._client(node)

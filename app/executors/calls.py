@@ -1,6 +1,6 @@
-"""Steps that call other DAGs, once or for many items: runs are asked of the ``Children`` they were given.
+"""Steps that call other DAGs, once or for many items (runtime 20.6 to 20.8).
 
-Runtime 20.6 to 20.8. Nothing here knows how a run starts.
+The runs are started by a ``SubRunStarter``; nothing here depends on how.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from app.executors.contract import Outcome, StepError, Streams
 
 _GOOD = ("succeeded", "partially_succeeded")
 _ERROR_LENGTH = 200
-_NAMED = 5  # failed items that an error names
+_MAX_FAILURES = 5  # failed items that an error names
 
 
 class SubRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A run that a step calls: known before it starts. ``attempt`` is the one of it that counts."""
+    """A run that a step calls; its id is assigned before it starts. ``attempt`` is the current one."""
 
     id: str
     name: str
@@ -29,7 +29,7 @@ class SubRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """How a sub-run ended: its name and id, the params it ran with, its outputs, and the label of its status."""
+    """The result of a finished sub-run; ``status`` is the label of its status."""
 
     name: str
     run_id: str
@@ -40,100 +40,100 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_good(self) -> bool:
-        """Whether it counts as a success."""
+        """Whether the status counts as a success."""
         return self.status in _GOOD
 
 
-class Children(Protocol):
-    """Those who make sub-runs of one call real."""
+class SubRunStarter(Protocol):
+    """Starts and stops the sub-runs of one step."""
 
-    async def run(self, wanted: SubRun) -> Result:
-        """Start a sub-run, or go on with the one there is, and return how it ended; raises StepError."""
+    async def run(self, sub_run: SubRun) -> Result:
+        """Start a sub-run, or resume the existing one, and return its result. Raises StepError."""
 
-    def stop(self, wanted: SubRun, *, at_once: bool) -> None:
-        """Ask a sub-run to end; ``at_once`` grants its steps no time."""
+    def stop(self, sub_run: SubRun, *, at_once: bool) -> None:
+        """Stop a sub-run; ``at_once`` kills its steps."""
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step calls. ``each`` tells a call for items, however few, from a single one."""
+class SubRunBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """The sub-runs of one execution; ``each`` is True for a call for items, whatever their number."""
 
     sub_runs: Sequence[SubRun]
     each: bool = False
     max_concurrent: int = 1
-    grace_seconds: float  # between asking sub-runs to end and ending them
+    grace_seconds: float  # between stopping sub-runs and killing them
 
 
-class CallExecution:
-    """The sub-runs of one execution under way."""
+class SubRunExecution:
+    """An execution that runs sub-runs."""
 
-    def __init__(self, call: Call, children: Children, streams: Streams) -> None:
+    def __init__(self, call: SubRunBatch, starter: SubRunStarter, streams: Streams) -> None:
         self._call = call
-        self._children = children
+        self._starter = starter
         self._streams = streams
-        self._waiting = list(reversed(call.sub_runs))
-        self._open: dict[str, SubRun] = {}
+        self._queued = list(reversed(call.sub_runs))
+        self._active: dict[str, SubRun] = {}
         self._results: dict[str, Result] = {}
         self._errors: dict[str, StepError] = {}
         self._stopping = False
-        self._forcing: asyncio.TimerHandle | None = None
+        self._kill_timer: asyncio.TimerHandle | None = None
 
     async def wait(self) -> Outcome:
-        """Start the sub-runs, at most so many at a time, and return when all have ended and their result is written."""
+        """Run the sub-runs, a limited number at a time; returns when all are finished and the result is written."""
         try:
             async with asyncio.TaskGroup() as workers:
-                for _ in range(min(self._call.max_concurrent, len(self._waiting))):
-                    workers.create_task(self._work())
-            self._streams.out(self._text() + "\n")
+                for _ in range(min(self._call.max_concurrent, len(self._queued))):
+                    workers.create_task(self._run_queued())
+            self._streams.out(self._result_text() + "\n")
         except ExceptionGroup as group:
-            raise group.exceptions[0] from None  # an outage of the database has to be known for one
+            raise group.exceptions[0] from None  # the caller has to recognise an outage of the database
         finally:
             self._streams.close()
-            if self._forcing is not None:
-                self._forcing.cancel()
+            if self._kill_timer is not None:
+                self._kill_timer.cancel()
         return self._outcome()
 
-    async def _work(self) -> None:
-        while self._waiting:
-            wanted = self._waiting.pop()
-            self._open[wanted.id] = wanted
+    async def _run_queued(self) -> None:
+        while self._queued:
+            sub_run = self._queued.pop()
+            self._active[sub_run.id] = sub_run
             try:
-                self._results[wanted.id] = await self._children.run(wanted)
+                self._results[sub_run.id] = await self._starter.run(sub_run)
             except StepError as error:
-                self._errors[wanted.id] = error
+                self._errors[sub_run.id] = error
             finally:
-                del self._open[wanted.id]
+                del self._active[sub_run.id]
 
     def signal(self, name: str) -> None:  # noqa: ARG002 - a sub-run's steps have signals of their own
-        """Start no more sub-runs and ask those under way to stop."""
+        """Stop the active sub-runs and start no more."""
         if not self._stopping:
             self._stopping = True
-            self._end(at_once=False)
+            self._stop_active(at_once=False)
 
     def kill(self) -> None:
-        """End the sub-runs: at once if they had their time, else after it."""
+        """Kill the sub-runs: now if they were stopped before, else after the grace period."""
         if self._stopping:
-            self._end(at_once=True)
+            self._stop_active(at_once=True)
             return
         self.signal("")
         loop = asyncio.get_running_loop()
-        self._forcing = loop.call_later(self._call.grace_seconds, lambda: self._end(at_once=True))
+        self._kill_timer = loop.call_later(self._call.grace_seconds, lambda: self._stop_active(at_once=True))
 
-    def _end(self, *, at_once: bool) -> None:
-        self._waiting.clear()
-        for wanted in self._open.values():
-            self._children.stop(wanted, at_once=at_once)
+    def _stop_active(self, *, at_once: bool) -> None:
+        self._queued.clear()
+        for sub_run in self._active.values():
+            self._starter.stop(sub_run, at_once=at_once)
 
     def detach(self) -> None:
-        """Sub-runs are runs like any other: they go on without this server."""
+        """Do nothing: sub-runs are ordinary runs and continue without this server."""
 
-    def _text(self) -> str:
-        found = [self._results.get(wanted.id) for wanted in self._call.sub_runs]
+    def _result_text(self) -> str:
+        found = [self._results.get(sub_run.id) for sub_run in self._call.sub_runs]
         if not self._call.each:
-            return show_result(found[0])
-        return show_results(len(found), [result for result in found if result is not None])
+            return format_result(found[0])
+        return format_results(len(found), [result for result in found if result is not None])
 
     def _outcome(self) -> Outcome:
-        missing = [wanted for wanted in self._call.sub_runs if wanted.id not in self._results]
+        missing = [sub_run for sub_run in self._call.sub_runs if sub_run.id not in self._results]
         bad = [result for result in self._results.values() if not result.is_good]
         if bad or self._errors:
             return self._failure(bad)
@@ -146,36 +146,36 @@ class CallExecution:
         if not self._call.each:
             return Outcome(exit_code=1, error=f"the called {texts[0]}" if bad else texts[0])
         count = len(bad) + len(self._errors)
-        more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+        more = f" and {len(texts) - _MAX_FAILURES} more" if len(texts) > _MAX_FAILURES else ""
         head = f"{count} of {len(self._call.sub_runs)} items failed: "
-        return Outcome(exit_code=1, error=head + "; ".join(texts[:_NAMED]) + more)
+        return Outcome(exit_code=1, error=head + "; ".join(texts[:_MAX_FAILURES]) + more)
 
 
 def _describe(result: Result) -> str:
-    """Say how a sub-run ended; of its error the end, for there a chain of calls names the cause."""
+    """Describe a failed sub-run, with the end of its error: there a chain of calls names the cause."""
     error = result.error if len(result.error) <= _ERROR_LENGTH else "…" + result.error[-_ERROR_LENGTH:]
     text = f"run {result.run_id} of DAG {result.name!r} ended {result.status}"
     return f"{text}: {error}" if error else text
 
 
-def show_result(result: Result | None) -> str:
-    """Write what a call gives to its step's stdout (runtime 20.6)."""
-    return _show(None if result is None else _plain(result))
+def format_result(result: Result | None) -> str:
+    """Format the stdout of a step with a single call (runtime 20.6)."""
+    return _dump(None if result is None else _to_dict(result))
 
 
-def show_results(total: int, results: Sequence[Result]) -> str:
-    """Write what a parallel call gives to its step's stdout (runtime 20.8)."""
+def format_results(total: int, results: Sequence[Result]) -> str:
+    """Format the stdout of a step with a parallel call (runtime 20.8)."""
     good = [result for result in results if result.is_good]
     summary = {"total": total, "succeeded": len(good), "failed": len(results) - len(good)}
     outputs = [dict(sorted(result.outputs.items())) for result in good]
-    return _show({"summary": summary, "results": [_plain(result) for result in results], "outputs": outputs})
+    return _dump({"summary": summary, "results": [_to_dict(result) for result in results], "outputs": outputs})
 
 
-def _plain(result: Result) -> dict[str, Any]:
+def _to_dict(result: Result) -> dict[str, Any]:
     params = {"params": result.params} if result.params else {}
     outputs = dict(sorted(result.outputs.items()))
     return {"name": result.name, "dagRunId": result.run_id, **params, "outputs": outputs, "status": result.status}
 
 
-def _show(value: object) -> str:
+def _dump(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Small commands whose output is wanted at once: conditions and backticks."""
+"""Runs short commands and returns their output: for conditions and backticks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.executors.process import wait_for_exit
 
 
 class Captured(msgspec.Struct, frozen=True):
-    """How a small command ended; a negative exit code is the signal that ended it."""
+    """Exit code and output of a command; a negative exit code is the signal that killed it."""
 
     exit_code: int
     stdout: str
@@ -30,9 +30,9 @@ class CaptureError(Exception):
 async def capture(
     argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, limit_seconds: float | None, encoding: str = "utf-8"
 ) -> Captured:
-    """Run a command in a session of its own and read its stdout; raises CaptureError.
+    """Run a command in a new session and return its stdout. Raises CaptureError.
 
-    Everything in the session is killed when the time is over or the caller is cancelled.
+    The whole session is killed when the time limit has passed or the caller is cancelled.
     """
     with tempfile.TemporaryFile() as output:
         try:
@@ -53,13 +53,13 @@ async def capture(
         except TimeoutError:
             raise CaptureError(f"took longer than {limit_seconds:g} seconds") from None
         finally:
-            _end(popen)
+            _reap(popen)
         output.seek(0)
         return Captured(popen.returncode, read_text(output.read(), encoding))
 
 
-def _end(popen: subprocess.Popen[bytes]) -> None:
-    """Reap the command; if it still runs, its whole group goes first."""
+def _reap(popen: subprocess.Popen[bytes]) -> None:
+    """Reap the command; if it still runs, kill its process group first."""
     if popen.poll() is None:
         os.killpg(popen.pid, signal.SIGKILL)
         popen.wait()

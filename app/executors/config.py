@@ -1,7 +1,7 @@
-"""The config of a step's executor, read loosely (DAG format 4, head).
+"""The config of a step's executor, with lenient types (DAG format 4, head).
 
-Keys are matched case-insensitively, the spelling that fits exactly first; keys nobody asks for are ignored, and null is
-the same as leaving a key out. Whatever cannot be what it should be is a SetupError that names the key and the fix.
+Keys are matched case-insensitively, an exact match first; unknown keys are ignored, and null is the same as an absent
+key. A value of another type raises a SetupError that names the key and the fix.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from app.spec.rendering import render
 
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "f", "false", "no", "off"})
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}\Z")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
 
 
 class Config:
-    """A config and whom it is for, say ``Config(job.config, "http")``: the name begins every error."""
+    """A config and the name of its executor, with which every error begins: ``Config(job.config, "http")``."""
 
     def __init__(self, values: Mapping[str, Any], name: str) -> None:
         self._values = values
@@ -29,16 +29,16 @@ class Config:
         self._name = name
 
     def value(self, key: str) -> Any:
-        """Return what was written, None when it was left out."""
+        """Return the value of a key, None when it is absent."""
         exact = self._values.get(key)
         return self._by_lower.get(key.lower()) if exact is None else exact
 
     def has(self, key: str) -> bool:
-        """Whether a key was given."""
+        """Whether a key has a value."""
         return self.value(key) is not None
 
     def text(self, key: str, default: str = "") -> str:
-        """Read a text; numbers and booleans count as what they look like."""
+        """Read a text; numbers and booleans are converted."""
         value = self.value(key)
         if value is None:
             return default
@@ -47,13 +47,13 @@ class Config:
         raise self.error(key, f"expected a text, found {_kind(value)}")
 
     def required(self, key: str, fix: str) -> str:
-        """Read a text that has to be there and not blank; ``fix`` says what to write."""
+        """Read a text that must not be blank; ``fix`` is the advice in the error."""
         if found := self.text(key).strip():
             return found
         raise self.error(key, f"is missing; {fix}")
 
     def flag(self, key: str, default: bool = False) -> bool:
-        """Read a boolean; the usual words and numbers count too."""
+        """Read a boolean; numbers and words such as ``yes`` are converted."""
         value = self.value(key)
         match value:
             case None:
@@ -66,12 +66,12 @@ class Config:
                 return value.strip().lower() in _TRUE
         raise self.error(key, f"expected true or false, found {_show(value)}")
 
-    def whole(self, key: str, default: int = 0, *, least: int | None = None, most: int | None = None) -> int:
-        """Read a whole number; a fraction is cut off, an empty text counts as left out."""
+    def integer(self, key: str, default: int = 0, *, least: int | None = None, most: int | None = None) -> int:
+        """Read an integer; a fraction is truncated, an empty text is an absent key."""
         value = self.value(key)
         if value is None or (isinstance(value, str) and not value.strip()):
             return default
-        number = _whole(value)
+        number = _as_integer(value)
         if number is None:
             raise self.error(key, f"expected a whole number, found {_show(value)}")
         if least is not None and number < least:
@@ -81,7 +81,7 @@ class Config:
         return number
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Read a list of texts; a single text stands for a list of one, an empty one for none."""
+        """Read a list of texts; a single text is a list of one, an empty text an empty list."""
         value = self.value(key)
         if value in (None, ""):
             return ()
@@ -91,7 +91,7 @@ class Config:
         return tuple(render(item) for item in items)
 
     def mapping(self, key: str) -> dict[str, str]:
-        """Read a map of texts; its keys keep their case, entries that are null become empty texts."""
+        """Read a map of texts; keys keep their case, null becomes an empty text."""
         value = self.value(key)
         if value is None:
             return {}
@@ -103,7 +103,7 @@ class Config:
         return {str(name): render(entry) for name, entry in value.items()}
 
     def error(self, key: str, message: str) -> SetupError:
-        """Make the error that says what is wrong with a key."""
+        """Make an error about a key."""
         return SetupError(f"{self._name}: {key}: {message}")
 
 
@@ -111,13 +111,13 @@ def _is_scalar(value: object) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _whole(value: object) -> int | None:
+def _as_integer(value: object) -> int | None:
     match value:
         case int():
             return int(value)
         case float() if math.isfinite(value):
             return int(value)
-        case str() if _WHOLE.match(value.strip()):
+        case str() if _INTEGER.match(value.strip()):
             return int(value)
     return None
 
@@ -132,7 +132,7 @@ def _show(value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    """Name what sort of value it is: what is in it may be secret."""
+    """Name the type of a value: the value itself may be secret."""
     match value:
         case str():
             return "a text"

@@ -1,4 +1,4 @@
-"""What an executor is given and what it gives back; the rest of the program knows no more than this."""
+"""The interface of executors: what they get and what they return."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StartError(SetupError):
 
 
 class StepError(Exception):
-    """What an execution was about went wrong; the sentence becomes the step's error."""
+    """An execution failed; the message becomes the step's error."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         self.exit_code = exit_code
@@ -36,9 +36,9 @@ class StepError(Exception):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an execution ended. ``exit_code`` is None when it left no exit status behind.
+    """The result of an execution. ``exit_code`` is None when there is no exit status.
 
-    ``partial`` tells the success of a sub-run that was only partial.
+    ``partial`` is True for a sub-run that succeeded partially.
     """
 
     exit_code: int | None
@@ -47,45 +47,43 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExecutionFiles(msgspec.Struct, frozen=True):
-    """The files of one execution, and the output that all executions of its node share: side by side."""
+    """The files of one execution, and the output files that all executions of its node share, in one directory."""
 
-    base: str  # path and beginning of the name of the execution's own files
+    base: str  # path prefix of the files of this execution alone
     stdout: Path
     stderr: Path
 
     @property
     def directory(self) -> Path:
-        """Where all of them lie."""
         return self.stdout.parent
 
     @property
     def started(self) -> str:
-        """Created exclusively by whoever owns the execution; it holds who that is, and later the exit code."""
+        """Created exclusively by the process that owns the execution; has its identity, and later the exit code."""
         return self.base + ".started"
 
     @property
     def note(self) -> Path:
-        """What the executor has begun elsewhere, for whoever takes over."""
-        return self.own("note")
+        """What the executor has started on another host, for the server that adopts the execution."""
+        return self.path("note")
 
-    def own(self, ending: str) -> Path:
-        """Name another file of the execution."""
+    def path(self, ending: str) -> Path:
         return Path(f"{self.base}.{ending}")
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluated step, ready to be run."""
+    """The process of an evaluated step."""
 
     argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
 
 
-class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """What the DAG says about the places its steps work at; the texts are evaluated.
+class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The evaluated config that all steps of a run share: mail server, SSH host, container.
 
-    ``run`` names the attempt, and no other of any server; in ``run_note`` is kept what its steps share elsewhere and
-    has to end with it. ``docker`` are the ``DOCKER_…`` variables of the run.
+    ``run`` is the unique name of the attempt; ``run_note`` is the path of the note about the run's container, which is
+    removed after the run. ``docker`` has the ``DOCKER_…`` variables of the run.
     """
 
     smtp: Smtp | None = None
@@ -102,9 +100,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """An evaluated step of another type than ``command``. Only ``config`` keeps the case of its keys.
 
-    ``program`` and ``args`` are the split words of the command, ``line`` is the command as
-    one text; ``id`` is the same whenever this execution is looked at, and no other's. ``cwd`` is
-    the step's directory, ``run_dir`` that of its run. ``container`` is the step's own, evaluated.
+    ``program`` and ``args`` are the split words of the command, ``line`` is the command as one text; ``id`` is unique
+    and stays the same when the execution is adopted. ``cwd`` is the directory of the step, ``run_dir`` that of its
+    run. ``container`` is the evaluated one of the step itself.
     """
 
     type: str
@@ -118,13 +116,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cwd: Path
     run_dir: Path | None = None
     env: Mapping[str, str] = {}
-    site: Site = Site()
+    shared: SharedConfig = SharedConfig()
 
 
 class Streams:
-    """Where an executor that works inside the server writes: the step's output files, unbuffered.
+    """The unbuffered output files of a step, for an executor that works in the server's process.
 
-    It may keep one note about what it has begun elsewhere, for the server that goes on with the execution.
+    It may save one note about what it has started on another host, for the server that adopts the execution.
     """
 
     def __init__(self, files: ExecutionFiles) -> None:
@@ -138,32 +136,32 @@ class Streams:
             raise
 
     def out(self, data: str | bytes) -> None:
-        """Write to stdout; raises StepError."""
+        """Write to stdout. Raises StepError."""
         _write_all(self._out, data)
 
     def err(self, data: str | bytes) -> None:
-        """Write to stderr; raises StepError."""
+        """Write to stderr. Raises StepError."""
         _write_all(self._err, data)
 
     def sizes(self) -> tuple[int, int]:
-        """Tell how much stdout and stderr hold, of earlier executions of the node too."""
+        """Return the bytes of stdout and stderr, those of earlier executions of the node included."""
         return os.fstat(self._out).st_size, os.fstat(self._err).st_size
 
-    def keep(self, note: bytes) -> None:
-        """Keep a note in place of the one before; raises OSError."""
+    def save_note(self, note: bytes) -> None:
+        """Save a note in place of the one before. Raises OSError."""
         write_private(self._note, note)
 
     @property
     def has_note(self) -> bool:
-        """Whether a note was kept."""
+        """Whether a note was saved."""
         return self._note.exists()
 
-    def kept(self) -> bytes:
-        """Read the note; raises OSError."""
+    def read_note(self) -> bytes:
+        """Read the note. Raises OSError."""
         return self._note.read_bytes()
 
     def close(self) -> None:
-        """Release the files."""
+        """Close the files."""
         os.close(self._out)
         os.close(self._err)
 
@@ -178,7 +176,7 @@ def _write_all(descriptor: int, data: str | bytes) -> None:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file of the spool; whoever reads it meanwhile sees it whole, before or after. Raises OSError."""
+    """Replace a file of the spool atomically. Raises OSError."""
     fresh = path.with_name(f"{path.name}.new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(data)
@@ -186,16 +184,16 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 class Execution(Protocol):
-    """One execution under way."""
+    """An active execution."""
 
     async def wait(self) -> Outcome:
-        """Return when every process that still writes to the step's output is gone."""
+        """Return when every process that writes to the step's output has ended."""
 
     def signal(self, name: str) -> None:
         """Send a signal, by its POSIX name, to the processes of the execution."""
 
     def kill(self) -> None:
-        """End every process of the execution for good."""
+        """Kill every process of the execution."""
 
     def detach(self) -> None:
-        """Let go: the execution continues without this server."""
+        """Let the execution continue without this server."""

@@ -1,4 +1,4 @@
-"""Why a request failed, in one sentence that tells nothing of its credentials, query and headers."""
+"""Explains a failed request in one sentence, without its credentials, query and headers."""
 
 from __future__ import annotations
 
@@ -27,20 +27,19 @@ _PLAIN = {
 
 
 def explain(error: Exception, host: str) -> str:
-    """Say what went wrong with a request to a host."""
     if isinstance(error, httpx.TooManyRedirects):
         return f"http: {host}: more than 10 redirects followed one another"
-    return f"http: {host}: {reason_of(error, 'skipTLSVerify')}"
+    return f"http: {host}: {explain_cause(error, 'skipTLSVerify')}"
 
 
-def reason_of(error: Exception, unverified: str) -> str:
-    """Say why there is no answer; ``unverified`` is the field that lets a certificate go unverified."""
+def explain_cause(error: Exception, unverified: str) -> str:
+    """Explain why there is no response; ``unverified`` is the field that switches certificate checks off."""
     plain = next((text for kind, text in _PLAIN.items() if isinstance(error, kind)), "")
     return _network_reason(error, unverified) or plain or f"the request failed ({type(error).__name__})"
 
 
 def _network_reason(error: Exception, field: str) -> str:
-    """Look below what the client says for what the system said."""
+    """Explain the error of the system or of TLS that caused the client's error."""
     if unverified := _find(error, ssl.SSLCertVerificationError):
         return (
             f"its certificate could not be verified ({shorten(unverified.verify_message)}); "
@@ -62,7 +61,7 @@ def _find(error: BaseException, kind: type[E]) -> E | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk an error and all that led to it, groups opened."""
+    """Yield an error, its causes and contexts, and the members of groups."""
     seen: set[int] = set()
     left: list[BaseException] = [error]
     while left:

@@ -1,4 +1,4 @@
-"""What an http step asks for: read from its command, its config and its script (DAG format 4.6)."""
+"""The request of an http step, from its command, config and script (DAG format 4.6)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from app.spec.rendering import parse_json
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_COUNTED_BY_US = frozenset({"content-length", "transfer-encoding"})  # what the body says counts
+_COMPUTED = frozenset({"content-length", "transfer-encoding"})  # computed from the body
 _LONGEST_TIMEOUT_SECONDS = 10**9
 _FORM = "write the command as METHOD URL, for example: GET https://example.com/status"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request, ready to be sent; ``timeout`` is in seconds, 0 for none."""
+    """A request; ``timeout`` is in seconds, 0 for none."""
 
     method: str
     url: httpx.URL
@@ -37,27 +37,27 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def host(self) -> str:
-        """Host and port, which are all that an error may tell of the URL."""
+        """Host and port: the only part of the URL that an error may contain."""
         port = f":{self.url.port}" if self.url.port else ""
         return f"{self.url.host}{port}"
 
     @property
     def decodes(self) -> bool:
-        """Whether gzip is our own wish, and so ours to undo."""
-        return not any(name.lower() == b"accept-encoding" for name, _ in self.headers[_OWN_HEADERS:])
+        """Whether the executor has asked for gzip itself, and so decodes it."""
+        return not any(name.lower() == b"accept-encoding" for name, _ in self.headers[_DEFAULT_COUNT:])
 
 
-_OWN = ((b"User-Agent", f"dagbook/{__version__}".encode()), (b"Accept-Encoding", b"gzip"))
-_OWN_HEADERS = len(_OWN)
+_DEFAULT_HEADERS = ((b"User-Agent", f"dagbook/{__version__}".encode()), (b"Accept-Encoding", b"gzip"))
+_DEFAULT_COUNT = len(_DEFAULT_HEADERS)
 
 
 def read(job: Job) -> Request:
-    """Read the request of a job; raises SetupError for the config, StepError for the command."""
+    """Read the request of a job. Raises SetupError for the config, StepError for the command."""
     config = Config(_values(job), "http")
     query = config.mapping("query")
     body = config.text("body").encode("utf-8", "replace")
     return Request(
-        timeout=config.whole("timeout", least=0, most=_LONGEST_TIMEOUT_SECONDS),
+        timeout=config.integer("timeout", least=0, most=_LONGEST_TIMEOUT_SECONDS),
         silent=config.flag("silent"),
         debug=config.flag("debug"),
         json=config.flag("json"),
@@ -70,7 +70,7 @@ def read(job: Job) -> Request:
 
 
 def _values(job: Job) -> Mapping[str, Any]:
-    """Give the config, or what the script puts in its place."""
+    """Return the config, which a script replaces."""
     if not job.script.strip():
         return job.config
     wrong = Config({}, "http").error("script", "expected a JSON object with the keys of the config, as in {}")
@@ -99,7 +99,7 @@ def _url(job: Job, query: Mapping[str, str]) -> httpx.URL:
         url = httpx.URL(text)
         found = [part for part in (url.query.decode(), urlencode(query, errors="replace")) if part]
         url = url.copy_with(query="&".join(found).encode()) if query else url
-    except (httpx.InvalidURL, ValueError):  # what exactly is wrong would tell of credentials
+    except (httpx.InvalidURL, ValueError):  # the library's message may contain credentials
         raise StepError(f"http: the URL is not valid; {_FORM}") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise StepError(f"http: the URL has to begin with http:// or https:// and a host; {_FORM}")
@@ -109,10 +109,10 @@ def _url(job: Job, query: Mapping[str, str]) -> httpx.URL:
 def _headers(config: Config, body: bytes) -> tuple[tuple[bytes, bytes], ...]:
     given = [_header(config, name.strip(), value.strip()) for name, value in config.mapping("headers").items()]
     names = {name.lower() for name, _ in given}
-    kept = [(name, value) for name, value in given if name.lower().decode() not in _COUNTED_BY_US]
+    kept = [(name, value) for name, value in given if name.lower().decode() not in _COMPUTED]
     if body and b"content-type" not in names:
         kept.append((b"Content-Type", b"text/plain; charset=utf-8"))
-    return (*_OWN, *kept)
+    return (*_DEFAULT_HEADERS, *kept)
 
 
 def _header(config: Config, name: str, value: str) -> tuple[bytes, bytes]:

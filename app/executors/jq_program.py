@@ -1,7 +1,7 @@
-"""Runs a jq program over one JSON text: every result is written as soon as it is there (DAG format 4.7).
+"""The subprocess of a jq step: runs a program over one JSON text and writes each result at once (DAG format 4.7).
 
-Results come as JSON text from jq itself: taken over as Python values they would lose the digits of large numbers.
-Members of objects are sorted by name, in the input and in what is printed.
+Results are read as JSON text from jq: as Python values they would lose digits of large numbers. Members of objects
+are sorted by name, in the input and in the output.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ import msgspec
 
 from app.executors.config import Config
 from app.executors.contract import Job
-from app.executors.program import ProgramError, run_program, write_stdout
+from app.executors.subprocess_executor import ProgramError, run_program, write_stdout
 from app.spec.rendering import render, sort_members
 
 _WHOLE_INPUT = "."  # the program of a step that has none
-_PLAIN_LIMIT = 1e21  # beyond this JSON writers themselves turn to exponents
+_PLAIN_LIMIT = 1e21  # larger numbers are written with an exponent
 
 
 def main(job: Job) -> int:
-    """Print the results of a job's program; raises ProgramError."""
+    """Write the results of a job's program. Raises ProgramError."""
     raw = Config(job.config, "jq").flag("raw")
     _check_json(job.script)
     results = _compile(job.line.strip() or _WHOLE_INPUT).input_text(_sort(job.script))
-    for text in _texts(results, job.script):
+    for text in _results(results, job.script):
         write_stdout((_render_raw if raw else _render)(_parse(text)) + "\n")
     return 0
 
 
 def _compile(program: str) -> Any:
     try:
-        jq.compile(program)  # as it stands: within parentheses more would be well-formed
+        jq.compile(program)  # without the parentheses below, which would make more programs valid
         return jq.compile(f"({program}\n) | tojson")
     except ValueError as error:
         reason = str(error).partition("\n")[0].removeprefix("jq: error: ")
@@ -58,11 +58,11 @@ def _sort(text: str) -> str:
     except RecursionError:
         raise ProgramError("jq: the script is nested too deeply") from None
     except ValueError:
-        return text  # half of a surrogate pair, which jq itself refuses
+        return text  # half of a surrogate pair: jq raises the error
 
 
-def _texts(results: Iterable[str], script: str) -> Iterator[str]:
-    """Give the results as JSON; an error of the program ends them, and is told on stderr (quirk: no failure)."""
+def _results(results: Iterable[str], script: str) -> Iterator[str]:
+    """Yield the results as JSON; an error of the program ends them and goes to stderr (quirk: no failure)."""
     try:
         yield from results
     except ValueError as error:
@@ -71,7 +71,7 @@ def _texts(results: Iterable[str], script: str) -> Iterator[str]:
 
 
 def _check_input(text: str) -> None:
-    """Raise when jq itself refuses the input, such as half of a surrogate pair."""
+    """Raise ProgramError when jq refuses the input, such as half of a surrogate pair."""
     try:
         jq.compile("empty").input_text(text).all()
     except ValueError as error:
@@ -87,7 +87,7 @@ def _parse(text: str) -> object:
 
 def _number(text: str) -> int | float:
     value = float(text)
-    if math.isinf(value):  # what jq itself makes of it when it calculates
+    if math.isinf(value):  # the value that jq calculates with
         return math.copysign(sys.float_info.max, value)
     return int(value) if value.is_integer() and abs(value) < _PLAIN_LIMIT else value
 

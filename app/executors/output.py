@@ -1,4 +1,4 @@
-"""What processes write, as text."""
+"""Decodes the output of processes."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def read_text(data: bytes, encoding: str = "utf-8") -> str:
-    """Decode output: what is no text, and NUL, which neither PostgreSQL nor another process can take, is replaced."""
+    """Decode output; replaces invalid bytes, and NUL, which neither PostgreSQL nor process arguments allow."""
     return data.decode(encoding, "replace").replace("\0", REPLACEMENT)

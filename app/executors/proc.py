@@ -1,4 +1,4 @@
-"""What Linux tells about processes: identity, sessions, and who still writes to a file."""
+"""Processes in /proc: identity, sessions, and the writers of a file."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ _STATE, _SESSION, _START_TIME = 0, 3, 19  # fields of /proc/PID/stat after the c
 
 
 class ProcessId(msgspec.Struct, frozen=True):
-    """A process that cannot be mistaken for a later one with the same number."""
+    """The identity of a process; a later process with the same pid has another one."""
 
     pid: int
-    started: int  # clock ticks since boot
+    started: int  # boot_ticks ticks since boot
 
 
 def parse_stat(line: str) -> ProcessId | None:
-    """Read the identity from a line of ``/proc/PID/stat``; None when the line is not whole."""
+    """Read the identity from a line of ``/proc/PID/stat``; None when the line is incomplete."""
     pid, _, rest = line.partition(" (")
     fields = rest.rpartition(") ")[2].split()
-    # With the field behind it there: a line that was cut off inside the number would name another process.
+    # The field after it has to exist: a line that is cut off inside the number would identify another process.
     if not pid.isdigit() or len(fields) <= _START_TIME + 1:
         return None
     return ProcessId(int(pid), int(fields[_START_TIME]))
 
 
-def clock() -> int:
-    """Tell the time as start times are told."""
+def boot_ticks() -> int:
+    """Return the time since boot in boot_ticks ticks, the unit of ``ProcessId.started``."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // _TICK
 
 
 def write_stat(process: ProcessId) -> bytes:
-    """Write what ``parse_stat`` reads, with nothing in the other fields."""
+    """Format a line for ``parse_stat``, with zeros in the other fields."""
     return b"%d (sh) S%s %d 0\n" % (process.pid, b" 0" * (_START_TIME - 1), process.started)
 
 
 def read_stat(pid: int) -> bytes:
-    """Read the line that identifies a process; raises OSError when there is none with this number."""
-    # Without a file object around it, which asks the kernel five things more: every step is identified.
+    """Read the line that identifies a process. Raises OSError when there is no process with this pid."""
+    # A file object would need five more system calls, for every step.
     descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(descriptor, _LONGEST_STAT)
@@ -64,7 +64,7 @@ def _stat_fields(pid: int | str) -> list[str]:
 
 
 def identify(pid: int) -> ProcessId | None:
-    """Identify a live process; None when there is none with this number (a zombie is none)."""
+    """Return the identity of a process; None when there is none with this pid, or a zombie."""
     fields = _stat_fields(pid)
     if not fields or fields[_STATE] in "ZX":
         return None
@@ -72,12 +72,12 @@ def identify(pid: int) -> ProcessId | None:
 
 
 def is_alive(process: ProcessId) -> bool:
-    """Whether this very process still runs."""
+    """Whether the process, and not a later one with its pid, still runs."""
     return identify(process.pid) == process
 
 
 def session_members(session: int) -> list[int]:
-    """Process ids that belong to a session, zombies left out."""
+    """Return the pids of a session, without zombies."""
     members = []
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
@@ -89,11 +89,11 @@ def session_members(session: int) -> list[int]:
 
 
 def has_writers(path: Path) -> bool | None:
-    """Whether any process holds the file open for writing; None where the file system cannot tell.
+    """Whether any process has the file open for writing; None where the file system has no leases.
 
-    A read lease is refused while somebody does. It is given back at once, or the next
-    writer would have to wait for us. Who opens the file in between has us told by a
-    signal: by one that is ignored, for the usual one, SIGIO, would end this process.
+    The kernel refuses a read lease while there is a writer. The lease is released at once, or the next writer would
+    have to wait for it. A writer that opens the file in between makes the kernel send a signal: SIGURG, which is
+    ignored by default, because the usual SIGIO would end this process.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -111,7 +111,7 @@ def has_writers(path: Path) -> bool | None:
 
 
 def find_writers(path: Path) -> list[int]:
-    """Process ids that hold the file open for writing, ours left out; those of other users cannot be seen."""
+    """Return the pids that have the file open for writing, without this one; those of other users are not visible."""
     try:
         file = path.stat()
     except FileNotFoundError:
@@ -140,10 +140,9 @@ def _is_writer(pid: int, descriptor: str, file: os.stat_result) -> bool:
 
 
 def boot_id() -> str:
-    """Identify this boot of the machine."""
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
 def pid_namespace() -> str:
-    """Identify the namespace our process numbers belong to."""
+    """Return the id of the PID namespace of this process."""
     return str((_PROC / "self/ns/pid").readlink()).strip("pid:[]")

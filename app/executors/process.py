@@ -1,7 +1,6 @@
-"""A step's processes: started through the shim, waited for, adopted after a restart, signalled, killed.
+"""The processes of a step: start through the shim, wait, signal, kill, adopt after a restart (house design 7).
 
-House design section 7. The shim is a child of the server while the server lives; its exit status counts
-then. A server that comes later only has the files.
+For the server that starts it the shim is a child with an exit status. A server that adopts it only has the files.
 """
 
 from __future__ import annotations
@@ -27,71 +26,74 @@ from app.executors.proc import ProcessId
 
 _SHIM = Path(__file__).with_name("shim.sh")
 _CODE_LENGTH = 4  # three digits and a line end, before the shim's line of /proc
-_ROOM_FOR_CODE = b"   \n"
-_LINES_WITHOUT_WORDS = 2
+_CODE_PLACEHOLDER = b"   \n"
+_LINES_WITHOUT_MESSAGE = 2
 _SIGNALLED = 128  # a shell adds it to the number of the signal that ended a command
-_NEVER_RAN = b"---\n"  # in the place of the code
+_NEVER_RAN = b"---\n"  # in place of the exit code
 _CLAIMED = "claimed"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-# What pidfd_open says of a number that belongs to nothing, or by now to a thread (EINVAL on kernels before 6.9).
+# Errors of pidfd_open for a pid that belongs to no process, or by now to a thread (EINVAL on kernels before 6.9).
 _NO_PROCESS = frozenset({errno.ESRCH, errno.ENOENT, errno.EINVAL})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})  # returned by file systems without hard links
-_FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.002, 0.25
+_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.002, 0.25
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where a command works and what it sees."""
+class WorkingContext(msgspec.Struct, frozen=True):
+    """Working directory and environment of a command."""
 
     cwd: Path
     env: Mapping[str, str]
 
 
 def _split_environment(env: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Separate what a shell would drop: variables whose names are no identifiers, such as ``1``."""
-    plain = {name: value for name, value in env.items() if _IDENTIFIER.match(name)}
-    odd = [f"{name}={value}" for name, value in env.items() if name and "=" not in name and name not in plain]
-    return plain, odd
+    """Separate the variables that a shell would drop: those whose names are no identifiers, such as ``1``."""
+    exported = {name: value for name, value in env.items() if _IDENTIFIER.match(name)}
+    others = [f"{name}={value}" for name, value in env.items() if name and "=" not in name and name not in exported]
+    return exported, others
 
 
-class Waiting:
-    """A shim in a session of its own that has run nothing yet; it ends without doing so when this server does."""
+class GatedProcess:
+    """A shim in its own session that waits to run its command; it exits without running it when this server ends."""
 
     def __init__(self, command: Command, files: ExecutionFiles) -> None:
-        """Start it; raises SetupError."""
+        """Start the shim. Raises SetupError."""
         self._files = files
-        waiting, going = os.pipe()
-        self._gate = FileIO(going, "w")
-        before = proc.clock()
+        reading, writing = os.pipe()
+        self._gate = FileIO(writing, "w")
+        before = proc.boot_ticks()
         try:
-            self._popen = _start_shim(command, files, waiting)
+            self._popen = _start_shim(command, files, reading)
         except BaseException:
             self._gate.close()
             raise
         finally:
-            os.close(waiting)
-        self._started = before if proc.clock() == before else None
+            os.close(reading)
+        self._started = before if proc.boot_ticks() == before else None
 
     def _identity(self) -> bytes:
-        """Tell who the shim is. To be asked for it holds a process up until it is done becoming another program."""
+        """Return the stat line of the shim, without reading /proc if its start time is certain.
+
+        Reading /proc would wait until the child has finished its exec.
+        """
         pid = self._popen.pid
         return proc.read_stat(pid) if self._started is None else proc.write_stat(ProcessId(pid, self._started))
 
-    def go(self) -> OwnProcess:
-        """Make the execution the shim's and let it go, or end it; raises SetupError."""
+    def release(self) -> OwnProcess:
+        """Make the shim the owner of the execution and let it run the command, or kill it. Raises SetupError."""
         try:
-            _create_whole(self._files.started, _ROOM_FOR_CODE + self._identity())
+            _create_complete(self._files.started, _CODE_PLACEHOLDER + self._identity())
         except OSError as error:
-            self.drop()
+            self.discard()
             if isinstance(error, FileExistsError):
-                raise SetupError("the execution was begun before") from error
+                raise SetupError("the execution was started before") from error
             raise SetupError(f"the spool could not be written: {error}") from error
-        with suppress(BrokenPipeError):  # killed by somebody already: its end will be told
+        with suppress(BrokenPipeError):  # it was killed from outside: ``wait`` reports that
             self._gate.write(b"go\n")
         self._gate.close()
         return OwnProcess(self._popen, self._files)
 
-    def drop(self) -> None:
-        """End it, unless it was let go or ended before."""
+    def discard(self) -> None:
+        """Kill the shim unless it was released or discarded before."""
         if not self._gate.closed:
             self._gate.close()
             self._popen.kill()
@@ -99,16 +101,16 @@ class Waiting:
 
 
 def spawn(command: Command, files: ExecutionFiles) -> OwnProcess:
-    """Start the shim in a session of its own, make the execution ours and let it go; raises SetupError."""
-    return Waiting(command, files).go()
+    """Start a command through the shim. Raises SetupError."""
+    return GatedProcess(command, files).release()
 
 
-def _create_whole(path: str, content: bytes) -> None:
-    """Create a file that has its content as soon as it exists; raises FileExistsError, or another OSError."""
-    draft = f"{path}.{secrets.token_hex(4)}"  # another server may be about to create the same file
+def _create_complete(path: str, content: bytes) -> None:
+    """Create a file together with its content. Raises FileExistsError, or another OSError."""
+    draft = f"{path}.{secrets.token_hex(4)}"  # another server may create the same file at this moment
     try:
         _create(draft, content)
-        os.link(draft, path)  # a renaming would replace what is there
+        os.link(draft, path)  # a rename would replace an existing file
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
@@ -131,10 +133,10 @@ def _open_to_append(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def _start_shim(command: Command, files: ExecutionFiles, waiting: int) -> subprocess.Popen[bytes]:
+def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subprocess.Popen[bytes]:
     _require_program(command)
-    env, odd = _split_environment(command.env)
-    prefix = ["env", "--", *odd] if odd else []
+    env, others = _split_environment(command.env)
+    prefix = ["env", "--", *others] if others else []
     argv = ["/bin/sh", str(_SHIM), files.started, *prefix, *command.argv]
     out, err = _open_to_append(files.stdout), _open_to_append(files.stderr)
     try:
@@ -142,7 +144,7 @@ def _start_shim(command: Command, files: ExecutionFiles, waiting: int) -> subpro
             argv,
             cwd=command.cwd,
             env=env,
-            stdin=waiting,
+            stdin=stdin,
             stdout=out,
             stderr=err,
             start_new_session=True,
@@ -155,10 +157,10 @@ def _start_shim(command: Command, files: ExecutionFiles, waiting: int) -> subpro
 
 
 def _require_program(command: Command) -> None:
-    """Find the program as the shim would; raises StartError. The shim could only say it in the step's own stderr."""
+    """Search the program as the shim would. Raises StartError; the shim could only write to the step's stderr."""
     program, path = command.argv[0], command.env.get("PATH")
     if "/" not in program and path is None:
-        return  # the shim's shell knows where it would look
+        return  # the default path is known to the shim's shell only
     cwd = str(command.cwd)
     wanted = os.path.join(cwd, program) if "/" in program else program
     places = [os.path.join(cwd, place) for place in (path or "").split(os.pathsep)]
@@ -167,7 +169,7 @@ def _require_program(command: Command) -> None:
 
 
 def read_exit(files: ExecutionFiles) -> int | None:
-    """Read the exit code that the shim left; None while it is missing or short."""
+    """Read the exit code that the shim wrote; None while it is missing or incomplete."""
     try:
         text = Path(files.started).read_bytes()
     except FileNotFoundError:
@@ -176,13 +178,13 @@ def read_exit(files: ExecutionFiles) -> int | None:
 
 
 def read_outcome(files: ExecutionFiles) -> Outcome | None:
-    """Read how an execution ended; None while its exit code is missing or short."""
+    """Read the outcome of an execution; None while its exit code is missing or incomplete."""
     code = read_exit(files)
-    return None if code is None else _outcome_with_words(code, files)
+    return None if code is None else _shim_outcome(code, files)
 
 
 def has_never_run(files: ExecutionFiles) -> bool:
-    """Whether the shim ended without having been let go, because its server had ended."""
+    """Whether the shim exited without running its command, because its server had ended."""
     try:
         return Path(files.started).read_bytes().startswith(_NEVER_RAN)
     except FileNotFoundError:
@@ -190,7 +192,7 @@ def has_never_run(files: ExecutionFiles) -> bool:
 
 
 def read_started(files: ExecutionFiles) -> ProcessId | None:
-    """Read who owns the execution; None when the file is not there or not whole."""
+    """Read the owner of the execution; None when the file is missing or incomplete."""
     try:
         return proc.parse_stat(Path(files.started).read_text(errors="replace").partition("\n")[2].partition("\n")[0])
     except FileNotFoundError:
@@ -198,27 +200,27 @@ def read_started(files: ExecutionFiles) -> ProcessId | None:
 
 
 def execution_files(spool: Path, stored: str) -> ExecutionFiles:
-    """Find the files of an execution in a spool; its row may name another path, of the same or of another spool."""
+    """Return the files of an execution in a spool; the stored path may be one of another spool."""
     base = f"{spool}/{Path(stored).name}"
     shared = base.rpartition(".")[0]
     return ExecutionFiles(base, Path(f"{shared}.out"), Path(f"{shared}.err"))
 
 
 def has_started(files: ExecutionFiles) -> bool:
-    """Whether some process came to own the execution."""
+    """Whether the execution has an owner."""
     return os.path.lexists(files.started)
 
 
 def may_have_writers(files: ExecutionFiles) -> bool:
-    """Whether a process may still write to the output; where the file system cannot tell, one may."""
+    """Whether a process may still write to the output; True where the file system has no leases."""
     return any(proc.has_writers(path) in (True, None) for path in (files.stdout, files.stderr))
 
 
-def claim(files: ExecutionFiles) -> bool:
-    """Create ``started`` ourselves, so that no late shim can begin here; False when a shim was first.
+def claim_execution(files: ExecutionFiles) -> bool:
+    """Create ``started``, so that no shim can start later; False when a shim was first.
 
-    A link that leads nowhere: it is there with its meaning at once, so that a server that dies right after
-    it is not mistaken for a shim that died before it wrote to its file.
+    It is a dangling symbolic link: that exists together with its meaning, so that a server that dies right after
+    creating it is not mistaken for a shim that died before it wrote to its file.
     """
     started = Path(files.started)
     try:
@@ -229,23 +231,23 @@ def claim(files: ExecutionFiles) -> bool:
 
 
 def is_claim(path: Path) -> bool:
-    """Whether a file is what ``claim`` made."""
+    """Whether a file was created by ``claim_execution``."""
     return path.is_symlink() and str(path.readlink()) == _CLAIMED
 
 
-def end_abandoned(files: ExecutionFiles) -> None:
-    """Kill what is left of an execution that nobody waits for; one that left its exit code ended as it should."""
+def kill_abandoned(files: ExecutionFiles) -> None:
+    """Kill the processes of an execution that no server waits for, unless it has an exit code."""
     owner = read_started(files)
     if owner is None or read_exit(files) is not None:
         return
-    # While a process of the session lives nobody else gets its number.
+    # The pid is not reused while a process of the session lives.
     if proc.identify(owner.pid) in (None, owner):
         for pid in proc.session_members(owner.pid):
             _kill_quietly(pid, signal.SIGKILL)
 
 
 async def wait_for_exit(pid: int, known: ProcessId | None = None) -> None:
-    """Wait until the process is gone; ``known`` guards against a number that was given out again."""
+    """Wait until the process has ended; ``known`` guards against a pid that was reused."""
     loop = asyncio.get_running_loop()
     try:
         descriptor = os.pidfd_open(pid)
@@ -253,41 +255,41 @@ async def wait_for_exit(pid: int, known: ProcessId | None = None) -> None:
         if error.errno in _NO_PROCESS:
             return
         raise
-    gone = asyncio.Event()
+    ended = asyncio.Event()
     try:
         if known is not None and not proc.is_alive(known):
             return
-        loop.add_reader(descriptor, gone.set)
-        await gone.wait()
+        loop.add_reader(descriptor, ended.set)
+        await ended.wait()
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
 
 
 class _SessionProcess:
-    """What own and adopted processes have in common: a session that the shim leads."""
+    """A session that a shim leads."""
 
     def __init__(self, pid: int, files: ExecutionFiles) -> None:
         self.pid = pid
         self._files = files
-        self._ending = False
+        self._stopping = False
 
     def signal(self, name: str) -> None:
-        """Signal everything in the session but its shim, which has to live to tell the exit code."""
-        self._ending = True
+        """Signal the session except the shim, which has to write the exit code."""
+        self._stopping = True
         self._send(signal.Signals[name], spare=self.pid)
 
     def kill(self) -> None:
         """Kill the whole session, shim included."""
-        self._ending = True
+        self._stopping = True
         self._send(signal.SIGKILL, spare=0)
 
     def detach(self) -> None:
-        """Nothing holds the processes to this server."""
+        """Do nothing: the processes do not depend on this server."""
 
-    def _end_stragglers(self) -> None:
-        """Leave nothing of the session behind once it was told to end (promise 5)."""
-        if self._ending:
+    def _kill_rest(self) -> None:
+        """Kill the rest of the session after it was signalled (promise 5)."""
+        if self._stopping:
             self._send(signal.SIGKILL, spare=0)
 
     def _send(self, number: int, *, spare: int) -> None:
@@ -296,15 +298,15 @@ class _SessionProcess:
                 _kill_quietly(pid, number)
 
     async def _wait_for_writers(self) -> None:
-        pause = _FIRST_LOOK_SECONDS
+        pause = _FIRST_POLL_SECONDS
         while self._has_writers():
-            if self._ending:
-                self._end_writers()
+            if self._stopping:
+                self._kill_writers()
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_LOOK_SECONDS)
+            pause = min(pause * 2, _LONGEST_POLL_SECONDS)
 
-    def _end_writers(self) -> None:
-        """End what has left the session and still writes: it belongs to the step, and would hold up its end."""
+    def _kill_writers(self) -> None:
+        """Kill processes that have left the session and still write: the step would not finish before they do."""
         for path in (self._files.stdout, self._files.stderr):
             for pid in proc.find_writers(path):
                 _kill_quietly(pid, signal.SIGKILL)
@@ -320,7 +322,7 @@ def _kill_quietly(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
-        return  # it ended in between, or it changed its user: no signal of ours reaches it
+        return  # it has ended, or runs as another user and cannot be signalled
 
 
 class OwnProcess(_SessionProcess):
@@ -331,16 +333,16 @@ class OwnProcess(_SessionProcess):
         self._popen = popen
 
     async def wait(self) -> Outcome:
-        """Wait for the shim and for all who still write to the output."""
+        """Wait for the shim and for all writers of the output."""
         await wait_for_exit(self.pid)
-        # Before the shim is reaped, so that its number still names this session.
-        self._end_stragglers()
+        # Before the shim is reaped: until then its pid identifies this session.
+        self._kill_rest()
         code = self._popen.wait()
         await self._wait_for_writers()
-        return _ended_by(-code) if code < 0 else _outcome_with_words(code, self._files)
+        return _signal_outcome(-code) if code < 0 else _shim_outcome(code, self._files)
 
     def detach(self) -> None:
-        """Leave the child to init: the interpreter must not warn that it still runs."""
+        """Keep the interpreter from warning that the child still runs."""
         self._popen.returncode = 0
 
 
@@ -352,27 +354,27 @@ class AdoptedProcess(_SessionProcess):
         self._process = process
 
     async def wait(self) -> Outcome:
-        """Wait for the shim and the writers, then read the exit code it left."""
+        """Wait for the shim and the writers, then read the exit code."""
         await wait_for_exit(self.pid, self._process)
-        self._end_stragglers()
+        self._kill_rest()
         await self._wait_for_writers()
         if outcome := read_outcome(self._files):
             return outcome
-        return NEVER_RAN if has_never_run(self._files) and not self._ending else LOST
+        return NEVER_RAN if has_never_run(self._files) and not self._stopping else LOST
 
 
-class UnseenProcess(_SessionProcess):
-    """A shim in another PID namespace: known by what it writes and leaves, reached only where /proc shows it."""
+class OtherNamespaceProcess(_SessionProcess):
+    """A shim in another PID namespace: known by its files, signalled only where /proc shows its processes."""
 
     def __init__(self, files: ExecutionFiles) -> None:
         super().__init__(0, files)
 
     async def wait(self) -> Outcome:
-        """Wait for the writers, of which the shim is one, then read the exit code it left."""
+        """Wait for the writers, of which the shim is one, then read the exit code."""
         await self._wait_for_writers()
         return read_outcome(self._files) or LOST_NAMESPACE
 
-    def _send(self, number: int, *, spare: int) -> None:  # noqa: ARG002 - its shim has no number here
+    def _send(self, number: int, *, spare: int) -> None:  # noqa: ARG002 - its shim has no pid here
         for path in (self._files.stdout, self._files.stderr):
             for pid in proc.find_writers(path):
                 _kill_quietly(pid, number)
@@ -381,36 +383,36 @@ class UnseenProcess(_SessionProcess):
         return any(proc.has_writers(path) for path in (self._files.stdout, self._files.stderr))
 
 
-NEVER_RAN = Outcome(exit_code=None, error="ended before its server let it go")
+NEVER_RAN = Outcome(exit_code=None, error="ended before its server released it")
 LOST = Outcome(exit_code=None, error="ended without an exit status")
 LOST_NAMESPACE = Outcome(exit_code=None, error="ended without an exit status, with its container or PID namespace")
 
 
-def gone(reason: str = "") -> Outcome:
-    """Return the outcome of an execution of which nothing can be found; ``reason`` says why, where that is known."""
+def lost_outcome(reason: str = "") -> Outcome:
+    """Return the outcome of an execution without any trace; ``reason`` explains that, where it is known."""
     return Outcome(exit_code=None, error=": ".join(filter(None, ["what the step left behind is gone", reason])))
 
 
 def outcome_of(code: int) -> Outcome:
-    """Say what an exit code means."""
+    """Make the outcome of an exit code."""
     return Outcome(exit_code=code, error=f"exit status {code}" if code else "")
 
 
-def _outcome_with_words(code: int, files: ExecutionFiles) -> Outcome:
-    """Say what an exit code of the shim means: words behind its identity tell of a signal (runtime 12)."""
-    if code > _SIGNALLED and _has_words(files):
-        return _ended_by(code - _SIGNALLED)
+def _shim_outcome(code: int, files: ExecutionFiles) -> Outcome:
+    """Make the outcome of the shim's exit code: a message of its shell in ``started`` means a signal (runtime 12)."""
+    if code > _SIGNALLED and _has_shell_message(files):
+        return _signal_outcome(code - _SIGNALLED)
     return outcome_of(code)
 
 
-def _has_words(files: ExecutionFiles) -> bool:
+def _has_shell_message(files: ExecutionFiles) -> bool:
     try:
-        return Path(files.started).read_bytes().count(b"\n") > _LINES_WITHOUT_WORDS
+        return Path(files.started).read_bytes().count(b"\n") > _LINES_WITHOUT_MESSAGE
     except FileNotFoundError:
         return False
 
 
-def _ended_by(number: int) -> Outcome:
+def _signal_outcome(number: int) -> Outcome:
     return Outcome(exit_code=-1, error=f"signal: {_name_of(number)}")
 
 

@@ -1,14 +1,14 @@
-"""Which module carries out which type of step (DAG format 3.6 and 4).
+"""The executor of each step type (DAG format 3.6 and 4).
 
-A module is imported when the first step needs it. One that works **inside** the server has
-``async def run(job, streams) -> int``: it gives the exit code, raises StepError or SetupError, and ends what it
-began when it is cancelled (a stop; the name of the signal is the cancellation's message) - at once when it is
-cancelled a second time. What it begins elsewhere may outlive the server if it **adopts**: then it keeps a note of
-that (``Streams.keep``), leaves it alone when it is cancelled with the message ``stopping.DETACH``, and has
-``async def adopt(job, streams) -> int`` to go on with it, which is given no more of the job than its id, and
-``async def abandon(note) -> None`` to end it when the run is over; as long as there is no note nothing has begun, and
-the job may be begun again. Any other has ``def command(job, files) -> Command``: the process it names is
-started through the shim like a shell command, so it can be killed, and outlives the server.
+Its module is imported when the first step needs it. An **in-process** executor has
+``async def run(job, streams) -> int``: it returns the exit code, raises StepError or SetupError, and stops what it has
+started when it is cancelled (the message of the cancellation is the name of the signal), or kills it when it is
+cancelled a second time. What it starts on another host may outlive the server if it **adopts**: then it saves a note
+(``Streams.save_note``), leaves it running when it is cancelled with the message ``cancellation.DETACH``, and has
+``async def adopt(job, streams) -> int``, which gets a job with nothing but its id, and
+``async def abandon(note) -> None``, which kills it after the run; without a note nothing was started, and the job may
+be started again. Any other executor has ``def command(job, files) -> Command``: its process is started through the
+shim like a shell command, so that it can be killed and outlives the server.
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ Abandon = Callable[[bytes], Awaitable[None]]
 MakeCommand = Callable[[Job, ExecutionFiles], Command]
 
 
-class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """How a type of step is carried out; ``extra`` is the optional part of the installation that it needs.
+class ExecutorType(msgspec.Struct, frozen=True, kw_only=True):
+    """The executor of a step type; ``extra`` is the optional dependency that it needs.
 
-    What it writes is **foreign** when programs somewhere write it, in an encoding of theirs.
+    With ``program_encoding`` its output is written by programs, in their encoding; what Dagbook writes is UTF-8.
     """
 
     module: str
-    inside: bool = True
+    in_process: bool = True
     adopts: bool = False
-    foreign: bool = False
+    program_encoding: bool = False
     extra: str = ""
 
     def run(self) -> Run:
-        """Give what carries a job out inside the server; raises SetupError."""
+        """Return the function that runs a job. Raises SetupError."""
         found: Run = self._load().run
         return found
 
     def adopt(self) -> Run:
-        """Give what goes on with a job of another server; raises SetupError."""
+        """Return the function that adopts a job of another server. Raises SetupError."""
         found: Run = self._load().adopt
         return found
 
     def abandon(self) -> Abandon:
-        """Give what ends what a note tells of; raises SetupError."""
+        """Return the function that kills what a note names. Raises SetupError."""
         found: Abandon = self._load().abandon
         return found
 
     def command(self) -> MakeCommand:
-        """Give what makes a job's process; raises SetupError."""
+        """Return the function that makes a job's command. Raises SetupError."""
         found: MakeCommand = self._load().command
         return found
 
@@ -73,29 +73,29 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
             ) from error
 
 
-_ARCHIVE = Kind(module="archive", inside=False, extra="archive")
-_DOCKER = Kind(module="docker.step", adopts=True, foreign=True, extra="docker")
-_KINDS = {
+_ARCHIVE = ExecutorType(module="archive", in_process=False, extra="archive")
+_DOCKER = ExecutorType(module="docker.step", adopts=True, program_encoding=True, extra="docker")
+_TYPES = {
     "archive": _ARCHIVE,
     "container": _DOCKER,
     "docker": _DOCKER,
-    "http": Kind(module="http"),
-    "jq": Kind(module="jq", inside=False),
-    "mail": Kind(module="mail"),
-    "ssh": Kind(module="ssh", foreign=True, extra="ssh"),
+    "http": ExecutorType(module="http"),
+    "jq": ExecutorType(module="jq", in_process=False),
+    "mail": ExecutorType(module="mail"),
+    "ssh": ExecutorType(module="ssh", program_encoding=True, extra="ssh"),
 }
-_NOT_YET = frozenset({"gha", "github_action", "github-action"})
+_UNSUPPORTED = frozenset({"gha", "github_action", "github-action"})
 
 
-def find(kind: str) -> Kind:
-    """Return how a type of step is carried out; raises SetupError."""
-    if kind in _NOT_YET:
+def find(kind: str) -> ExecutorType:
+    """Return the executor of a step type. Raises SetupError."""
+    if kind in _UNSUPPORTED:
         raise SetupError(f"steps of type {kind!r} are not supported: Dagbook cannot run GitHub Actions")
-    if kind not in _KINDS:
+    if kind not in _TYPES:
         raise SetupError(f"there is no executor of type {kind!r}")
-    return _KINDS[kind]
+    return _TYPES[kind]
 
 
-def is_foreign(name: str) -> bool:
-    """Whether programs write the output of such steps: what Dagbook writes itself is UTF-8."""
-    return name in COMMAND_TYPES or (name in _KINDS and _KINDS[name].foreign)
+def uses_program_encoding(name: str) -> bool:
+    """Whether the output of a step type has the encoding of programs; that of others is UTF-8."""
+    return name in COMMAND_TYPES or (name in _TYPES and _TYPES[name].program_encoding)

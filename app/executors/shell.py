@@ -1,4 +1,4 @@
-"""The command executor: from an evaluated step to the program that is run (DAG format 3.4, runtime 9)."""
+"""The command executor: makes the command line of an evaluated step (DAG format 3.4, runtime 9)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from app.executors.contract import Command, ExecutionFiles, SetupError
 from app.spec import shell_words
 
-DIRECT = "direct"  # in place of a shell: what is to be run is run by none
+DIRECT = "direct"  # as the shell of a step: no shell runs the program
 _POSIX_SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "ash", "dash"})
 _POWER_SHELLS = frozenset({"pwsh", "powershell"})
 _SUFFIXES = {"pwsh": ".ps1", "powershell": ".ps1", "cmd": ".bat"}
@@ -22,19 +22,19 @@ _POWER_SHELL_HEAD = "$ErrorActionPreference = 'Stop'\n$PSNativeCommandUseErrorAc
 
 
 class ShellTexts(msgspec.Struct, frozen=True, kw_only=True):
-    """The evaluated texts of a step, and the shell that counts for it."""
+    """The evaluated texts of a step, and its shell."""
 
     line: str = ""
     program: str = ""
     args: tuple[str, ...] = ()
     script: str = ""
     shell: tuple[str, ...] = ()
-    own_shell: bool = False  # the step names its shell itself: no -e, and no shebang
+    own_shell: bool = False  # the shell is the step's, not the DAG's: no -e, and no shebang
     packages: tuple[str, ...] = ()
 
 
 def program_of(texts: ShellTexts, script_file: str | None) -> tuple[str, ...]:
-    """Choose program and arguments; raises SetupError when there is nothing to run."""
+    """Choose program and arguments. Raises SetupError when there is nothing to run."""
     name = _shell_name(texts)
     if name == DIRECT or (texts.program and script_file):
         return _direct(texts, script_file)
@@ -97,7 +97,7 @@ def _stop_at_errors(texts: ShellTexts, name: str) -> tuple[str, ...]:
 
 
 def shebang(script: str) -> Sequence[str]:
-    """Split the interpreter line of a script; empty when it has none."""
+    """Split the shebang line of a script; empty when it has none."""
     first = script.split("\n", 1)[0][:_SHEBANG_LIMIT]
     if not first.startswith("#!") or not first[2:].strip():
         return ()
@@ -105,20 +105,16 @@ def shebang(script: str) -> Sequence[str]:
 
 
 def build(texts: ShellTexts, *, cwd: Path, env: Mapping[str, str], files: ExecutionFiles) -> Command:
-    """Make the command of an execution, its script file written; raises SetupError."""
+    """Make the command of an execution and write its script file. Raises SetupError."""
     make_directory(cwd)
-    _require_nix(texts, env)
+    if _shell_name(texts) == "nix-shell" and shutil.which(texts.shell[0], path=env.get("PATH")) is None:
+        raise SetupError("the step's shell is nix-shell, which this machine does not have; install Nix to run it")
     script_file = _write_script(texts, cwd, files) if texts.script else None
     return Command(argv=program_of(texts, script_file), cwd=cwd, env=env)
 
 
-def _require_nix(texts: ShellTexts, env: Mapping[str, str]) -> None:
-    if _shell_name(texts) == "nix-shell" and shutil.which(texts.shell[0], path=env.get("PATH")) is None:
-        raise SetupError("the step's shell is nix-shell, which this machine does not have; install Nix to run it")
-
-
 def make_directory(cwd: Path) -> None:
-    """Make the directory a command works in; raises SetupError."""
+    """Make the working directory of a command. Raises SetupError."""
     if cwd.is_dir():
         return
     try:
@@ -132,8 +128,8 @@ def _write_script(texts: ShellTexts, cwd: Path, files: ExecutionFiles) -> str:
     text = _POWER_SHELL_HEAD + texts.script if name in _POWER_SHELLS else texts.script
     path = cwd / f"dagbook_script-{secrets.token_hex(8)}{_SUFFIXES.get(name, '.sh')}"
     try:
-        # The link is how a server that comes later finds the script to remove.
-        files.own("script").symlink_to(path)
+        # By the link a server that adopts the execution finds the script to remove.
+        files.path("script").symlink_to(path)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
@@ -145,7 +141,7 @@ def _write_script(texts: ShellTexts, cwd: Path, files: ExecutionFiles) -> str:
 
 def remove_script(files: ExecutionFiles) -> None:
     """Remove the script file that ``build`` wrote, if any."""
-    link = files.own("script")
+    link = files.path("script")
     if link.is_symlink():
         link.readlink().unlink(missing_ok=True)
         link.unlink(missing_ok=True)

@@ -1,21 +1,22 @@
-"""Which signals the processes that this one starts ignore or block: none, whatever it inherited itself.
+"""Default signal handling for the processes that this one starts.
 
-A module of its own, for every command imports it.
+A separate module because every command of the command line imports it.
 """
 
 from __future__ import annotations
 
 import signal
 
-# Python ignores the last two by itself, and has Popen put them back.
+# Python ignores the last two, and Popen resets them.
 _NOT_INHERITED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}
 
 
 def give_children_default_signals() -> None:
-    """Let no process that this one starts inherit that signals are ignored or blocked here; for the main thread.
+    """Keep child processes from inheriting ignored or blocked signals. Call it in the main thread.
 
-    A script's ``dagbook serve &`` ignores SIGINT and SIGQUIT, nohup SIGHUP. A step's shell could not even trap them
-    then. What is caught here is back at its default in a child, so what is ignored is caught and does nothing.
+    ``dagbook serve &`` in a script ignores SIGINT and SIGQUIT, nohup ignores SIGHUP; the shell of a step could then not
+    even trap them. A caught signal has its default action again in a child, so ignored signals get a handler that
+    does nothing.
     """
     for number in signal.valid_signals() - _NOT_INHERITED:
         if signal.getsignal(number) is signal.SIG_IGN:

@@ -1,6 +1,6 @@
-"""The dialogue with a mail server (runtime 27): STARTTLS where it is offered, LOGIN or PLAIN where there is a user.
+"""Sends mail over SMTP (runtime 27): STARTTLS where it is offered, LOGIN or PLAIN where there is a user.
 
-Unlike Dagu, TLS from the first byte is spoken on port 465.
+Unlike Dagu, it uses implicit TLS on port 465.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from email.utils import make_msgid
 
 import aiosmtplib
 
-from app.executors.letter import Envelope, Letter, LetterError, compose
+from app.executors.email_message import Email, EmailError, SmtpEnvelope, compose
 from app.spec.model import Smtp
 
 LIMIT_SECONDS = 30.0
 _QUIT_SECONDS = 2.0
 _DEFAULT_PORT, _TLS_PORT, _LAST_PORT = 25, 465, 65535
 _LONGEST_ANSWER = 300
-_OWN_NAME = "localhost"  # a fully qualified one would have to be asked for, and servers do not look at it
+_LOCAL_HOSTNAME = "localhost"  # a fully qualified name would need a DNS query, and servers ignore it
 
 
 class MailError(Exception):
-    """A mail did not reach everyone it was for; the sentence holds nothing of the password."""
+    """A mail was not accepted for all recipients; the message does not contain the password."""
 
 
-async def send(server: Smtp, letter: Letter, *, limit_seconds: float = LIMIT_SECONDS) -> None:
-    """Hand a letter to a server; raises MailError, also when only some of the recipients were refused."""
+async def send(server: Smtp, email: Email, *, limit_seconds: float = LIMIT_SECONDS) -> None:
+    """Send an email. Raises MailError, also when only some of the recipients were refused."""
     host, port = server.host.strip(), _port(server)
     if not host:
         raise MailError("smtp.host: is missing; write the name or address of the mail server")
@@ -39,54 +39,54 @@ async def send(server: Smtp, letter: Letter, *, limit_seconds: float = LIMIT_SEC
         hostname=host,
         port=port,
         timeout=None,  # one limit for everything, below
-        local_hostname=_OWN_NAME,
+        local_hostname=_LOCAL_HOSTNAME,
         use_tls=port == _TLS_PORT,
-        # Without a password there is nothing to protect that somebody in between could not have in the clear anyway,
-        # by hiding that TLS is offered: so encryption is taken as it comes, as mail servers do among themselves.
+        # Without a password a check protects nothing: an attacker in between can read the mail anyway by hiding that
+        # TLS is offered. So encryption is opportunistic, as between mail servers.
         validate_certs=_has_login(server),
     )
     try:
         # A large message takes a while to write.
         envelope = await asyncio.to_thread(
-            compose, letter, at=datetime.now(UTC), message_id=make_msgid(domain="dagbook")
+            compose, email, at=datetime.now(UTC), message_id=make_msgid(domain="dagbook")
         )
         async with asyncio.timeout(limit_seconds):
             await _deliver(client, server, envelope)
-    except (aiosmtplib.SMTPException, OSError, LetterError, ValueError) as error:
+    except (aiosmtplib.SMTPException, OSError, EmailError, ValueError) as error:
         raise MailError(_explain(error, f"the mail server {host}:{port}", limit_seconds)) from error
     finally:
         client.close()
 
 
-async def _deliver(client: aiosmtplib.SMTP, server: Smtp, envelope: Envelope) -> None:
+async def _deliver(client: aiosmtplib.SMTP, server: Smtp, envelope: SmtpEnvelope) -> None:
     await client.connect()
     if _has_login(server):
         await _log_in(client, server)
     options = ["SMTPUTF8", "BODY=8BITMIME"] if envelope.utf8 else []
     refused, _ = await client.sendmail(envelope.sender, envelope.to, envelope.data, mail_options=options)
-    # The mail is theirs now, whatever happens to the farewell.
+    # The server has accepted the mail: an error of QUIT changes nothing.
     with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
         async with asyncio.timeout(_QUIT_SECONDS):
             await client.quit()
     if refused:
-        answers = (_answered(address, code, text) for address, (code, text) in refused.items())
+        answers = (_recipient_error(address, code, text) for address, (code, text) in refused.items())
         raise MailError(f"the mail server refused {', '.join(answers)}; the others were sent the mail")
 
 
 async def _log_in(client: aiosmtplib.SMTP, server: Smtp) -> None:
     if client.is_ehlo_or_helo_needed:
         await client.ehlo()
-    ways = {"login": client.auth_login, "plain": client.auth_plain}
-    offered = [way for name, way in ways.items() if name in client.server_auth_methods]
+    methods = {"login": client.auth_login, "plain": client.auth_plain}
+    offered = [method for name, method in methods.items() if name in client.server_auth_methods]
     if not offered:
         raise MailError(
             "the mail server offers no login with LOGIN or PLAIN; leave out smtp.username and smtp.password, "
             "or name a port that offers it (often 587)"
         )
     refusal: aiosmtplib.SMTPAuthenticationError | None = None
-    for way in offered:
+    for method in offered:
         try:
-            await way(server.username, server.password)
+            await method(server.username, server.password)
         except aiosmtplib.SMTPAuthenticationError as error:
             refusal = error
         except aiosmtplib.SMTPServerDisconnected as error:
@@ -113,23 +113,23 @@ def _port(server: Smtp) -> int:
 def _explain(error: Exception, server: str, limit_seconds: float) -> str:
     """Say in one sentence what went wrong."""
     match error:
-        case LetterError():
+        case EmailError():
             return str(error)
         case aiosmtplib.SMTPResponseException() | aiosmtplib.SMTPRecipientsRefused() | aiosmtplib.SMTPNotSupported():
-            return _explain_answer(error, server)
+            return _explain_reply(error, server)
         case aiosmtplib.SMTPConnectError() if isinstance(error.__cause__, OSError):
             return _explain_connection(error.__cause__, server, limit_seconds)
     return _explain_connection(error, server, limit_seconds)
 
 
-def _explain_answer(error: aiosmtplib.SMTPException, server: str) -> str:
+def _explain_reply(error: aiosmtplib.SMTPException, server: str) -> str:
     match error:
         case aiosmtplib.SMTPAuthenticationError():  # its answer is left out: it may repeat the password
             return f"{server} refused smtp.username and smtp.password (code {error.code})"
         case aiosmtplib.SMTPRecipientsRefused():
-            return f"{server} refused {_all_answers(error.recipients)}"
+            return f"{server} refused {_recipient_errors(error.recipients)}"
         case aiosmtplib.SMTPSenderRefused():
-            return f"{server} refused the sender {_answered(error.sender, error.code, error.message)}"
+            return f"{server} refused the sender {_recipient_error(error.sender, error.code, error.message)}"
         case aiosmtplib.SMTPResponseException():
             return f"{server} answered {error.code} {_one_line(error.message)}"
     return f"{server} takes only addresses of ASCII characters"
@@ -156,11 +156,11 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else str(error)
 
 
-def _all_answers(refused: Iterable[aiosmtplib.SMTPRecipientRefused]) -> str:
-    return ", ".join(_answered(error.recipient, error.code, error.message) for error in refused)
+def _recipient_errors(refused: Iterable[aiosmtplib.SMTPRecipientRefused]) -> str:
+    return ", ".join(_recipient_error(error.recipient, error.code, error.message) for error in refused)
 
 
-def _answered(address: str, code: int, text: str) -> str:
+def _recipient_error(address: str, code: int, text: str) -> str:
     return f"{address} ({code} {_one_line(text)})"
 
 

@@ -1,4 +1,4 @@
-"""Steps on another machine, over SSH (DAG format 4.5)."""
+"""The ssh executor: runs a command on another host (DAG format 4.5)."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from collections.abc import Callable
 
 import asyncssh
 
-from app.executors import ssh_login, stopping
+from app.executors import cancellation, ssh_login
 from app.executors.contract import Job, SetupError, StepError, Streams
 
-_PIECE_BYTES = 64 * 1024
+_BLOCK_BYTES = 64 * 1024
 _Process = asyncssh.SSHClientProcess[bytes]
 
 
 async def run(job: Job, streams: Streams) -> int:
-    """Run the step's command on the remote host and return its exit status; raises SetupError and StepError.
+    """Run the step's command on the remote host and return its exit status. Raises SetupError and StepError.
 
-    The words of the command are joined by single blanks, so the remote shell sees no quotes of the definition, and
-    no variable of the step goes with it. A stop sends the signal; what does not heed it loses its connection.
+    The words of the command are joined by single spaces, so the remote shell gets no quotes of the definition, and
+    no variables of the step. A stop sends the signal; a kill also closes the connection.
     """
     if not job.program:
         raise SetupError("ssh: the step has no command; a script does not run on another machine")
-    login = ssh_login.find_login(job)
+    login = ssh_login.read_login(job)
     async with ssh_login.connect(login) as connection:
-        process = await _begin(connection, " ".join((job.program, *job.args)), login.address)
-        return await stopping.carry_out(_follow(process, streams, login.address), lambda name: _send(process, name))
+        process = await _start(connection, " ".join((job.program, *job.args)), login.address)
+        return await cancellation.run_cancellable(
+            _follow(process, streams, login.address), lambda name: _send(process, name)
+        )
 
 
-async def _begin(connection: asyncssh.SSHClientConnection, line: str, address: str) -> _Process:
+async def _start(connection: asyncssh.SSHClientConnection, line: str, address: str) -> _Process:
     try:
         return await connection.create_process(line, encoding=None, stdin=asyncssh.DEVNULL)
     except (asyncssh.Error, OSError) as error:
-        raise StepError(f"{address} did not begin the command: {error}") from error
+        raise StepError(f"{address} did not start the command: {error}") from error
 
 
 async def _follow(process: _Process, streams: Streams, address: str) -> int:
@@ -48,12 +50,12 @@ async def _follow(process: _Process, streams: Streams, address: str) -> int:
 
 async def _copy(source: asyncssh.SSHReader[bytes], write: Callable[[bytes], None]) -> None:
     with contextlib.suppress(asyncssh.Error, ConnectionError):  # a lost connection shows in the missing status
-        while piece := await source.read(_PIECE_BYTES):
-            write(piece)
+        while block := await source.read(_BLOCK_BYTES):
+            write(block)
 
 
 async def _send(process: _Process, name: str) -> None:
     with contextlib.suppress(OSError, asyncssh.Error):
         process.send_signal(name.removeprefix("SIG"))
-        if name == stopping.KILL:
+        if name == cancellation.KILL:
             process.channel.get_connection().abort()

@@ -1,4 +1,4 @@
-"""The remote host of a step and the way in: address, keys, host keys, and what may go wrong (DAG format 2.14, 4.5)."""
+"""The SSH connection of a step: address, keys, host keys, and errors (DAG format 2.14, 4.5)."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from app.spec import paths
 from app.spec.model import Ssh
 
 _CONNECT_SECONDS = 30.0
-_KEEPALIVE_SECONDS, _KEEPALIVE_MISSED = 15, 4  # a peer that is gone is noticed within a minute
+_KEEPALIVE_SECONDS, _KEEPALIVE_MISSED = 15, 4  # a dead peer is detected within a minute
 _DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ed25519", "id_dsa")
 _KNOWN_HOSTS = "~/.ssh/known_hosts"
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to log in, as whom, and how both sides prove who they are: by key if there is one, else by password."""
+    """Host, user and credentials: the key if there is one, else the password."""
 
     host: str
     port: int
     user: str
     key: Path | None
     password: str
-    known_hosts: Path | None  # None: any host key will do
+    known_hosts: Path | None  # None accepts any host key
 
     @property
     def address(self) -> str:
-        """Host and port as people write them."""
+        """The host, with its port unless that is the default."""
         return self.host if self.port == asyncssh.DEFAULT_PORT else f"{self.host}:{self.port}"
 
 
-def find_login(job: Job) -> Login:
-    """Read where a step works: from its own config, else from the DAG's ``ssh``; raises SetupError."""
+def read_login(job: Job) -> Login:
+    """Read the login from the step's config, else from the DAG's ``ssh``. Raises SetupError."""
     home = job.env.get("HOME") or str(Path.home())
-    ssh = job.site.ssh
+    ssh = job.shared.ssh
     if job.config:
         config = Config(job.config, "ssh")
     elif ssh is not None:
@@ -52,7 +52,7 @@ def find_login(job: Job) -> Login:
         )
     return Login(
         host=config.text("ip").strip() or config.required("host", "name the machine to log in to"),
-        port=config.whole("port", asyncssh.DEFAULT_PORT, least=1, most=65535),
+        port=config.integer("port", asyncssh.DEFAULT_PORT, least=1, most=65535),
         user=config.required("user", "name the user to log in as"),
         key=_find_key(config, job, home),
         password=config.text("password"),
@@ -94,18 +94,18 @@ def _find_known_hosts(config: Config, job: Job, home: str) -> Path | None:
 
 @asynccontextmanager
 async def connect(login: Login) -> AsyncIterator[asyncssh.SSHClientConnection]:
-    """Log in and give the connection, which ends with the block; raises SetupError and StepError."""
+    """Connect and log in for the duration of the block. Raises SetupError and StepError."""
     options = asyncssh.SSHClientConnectionOptions(
         username=login.user,
         client_keys=[_read_key(login.key)] if login.key else None,
         password=None if login.key else login.password,
         known_hosts=None if login.known_hosts is None else _read_known_hosts(login.known_hosts),
-        config=None,  # neither the settings nor the agent of whoever started the server decide
+        config=None,  # not the SSH config and agent of the server's user
         agent_path=None,
         keepalive_interval=_KEEPALIVE_SECONDS,
         keepalive_count_max=_KEEPALIVE_MISSED,
     )
-    with _explained(login):
+    with _translate_errors(login):
         async with asyncio.timeout(_CONNECT_SECONDS):
             connection = await asyncssh.connect(login.host, login.port, options=options)
     try:
@@ -140,8 +140,8 @@ def _read_known_hosts(path: Path) -> asyncssh.SSHKnownHosts:
 
 
 @contextmanager
-def _explained(login: Login) -> Iterator[None]:
-    """Say in one sentence why nobody could log in."""
+def _translate_errors(login: Login) -> Iterator[None]:
+    """Turn an error of the connection or login into a StepError."""
     try:
         yield
     except asyncssh.PermissionDenied as error:
@@ -168,7 +168,7 @@ def _host_key_problem(login: Login, error: asyncssh.DisconnectError) -> str:
     if any(known[:2]):
         return (
             f"the host key of {login.address} is not the one in {login.known_hosts}: the machine was replaced, or "
-            "somebody stands between; correct the file if you know why"
+            "the connection is intercepted; correct the file if you know why"
         )
     return (
         f"the host key of {login.address} is not in {login.known_hosts}; "

@@ -86,7 +86,7 @@ class Casualties:
     def _claim(self, spool: str) -> None:
         """See to it that an execution which has not begun never does: a sleeping server may be about to begin it."""
         with suppress(OSError):
-            process.claim(process.execution_files(self._spool, spool))
+            process.claim_execution(process.execution_files(self._spool, spool))
 
 
 def end_as_failed(connection: WriteConnection, fence: Fence, reason: str, now: datetime) -> None:

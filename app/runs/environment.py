@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from app.executors.contract import SetupError, Site
+from app.executors.contract import SetupError, SharedConfig
 from app.executors.registry import COMMAND_TYPES
 from app.executors.shell import DIRECT, ShellTexts
 from app.runs.conditions import Expand, Ways
@@ -243,11 +243,11 @@ class RunEnvironment:
         env = {**_as_dict(step_env), **_as_dict(await evaluate(variables, around))}
         return msgspec.structs.replace(container, **changed, env=tuple(Pair(*pair) for pair in env.items()))
 
-    async def evaluate_site(self) -> Site:
+    async def evaluate_site(self) -> SharedConfig:
         """Evaluate what the DAG says about the places its steps work at (DAG format 5.10); raises ExpansionError."""
         dag, moment = self._dag, Moment()
         scope = self.scope("", moment, cwd=self.work_dir)
-        return Site(
+        return SharedConfig(
             docker=self.docker,
             work_dir=self.work_dir,
             home=self._home,

@@ -11,7 +11,7 @@ from app.db.database import ReadConnection
 from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.reading import Row
-from app.executors.letter import Attachment
+from app.executors.email_message import Attachment
 from app.runs.notices import divide
 from app.runs.run import OwnedRun
 from app.runs.spool import STDOUT

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import msgspec
 
 from app.engine.event import StepExited
-from app.executors import inside, process, registry, shell
+from app.executors import in_process, process, registry, shell
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.executors.output import read_text
 from app.executors.process import LOST, AdoptedProcess
@@ -97,7 +97,7 @@ async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
         return None
     try:
         files.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if process.claim(files):
+        if process.claim_execution(files):
             return None
     except OSError as error:
         raise SetupError(f"the spool could not be written: {error}") from error
@@ -119,19 +119,21 @@ def left_behind(files: ExecutionFiles, reason: str) -> Outcome:
     return process.read_outcome(files) or Outcome(exit_code=None, error=reason)
 
 
-def prepare(node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.Place) -> process.Waiting:
+def prepare(
+    node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.WorkingContext
+) -> process.GatedProcess:
     """Prepare the execution of a command up to where it only has to be let go; raises SetupError."""
     _note_offset(node, files)
     command = shell.build(texts, cwd=place.cwd, env=place.env, files=files)
-    return process.Waiting(command, files)
+    return process.GatedProcess(command, files)
 
 
 def begin_job(node: NodeWork, job: Job, files: ExecutionFiles) -> Execution:
     """Begin the execution of a step of another type; raises SetupError."""
     _note_offset(node, files)
     kind = registry.find(job.type)
-    if kind.inside:
-        return inside.begin(kind.run(), job, files, outlives=kind.adopts)
+    if kind.in_process:
+        return in_process.start(kind.run(), job, files, outlives=kind.adopts)
     return process.spawn(kind.command()(job, files), files)
 
 
@@ -143,7 +145,7 @@ def _note_offset(node: NodeWork, files: ExecutionFiles) -> None:
 def note_offset(files: ExecutionFiles, node: NodeWork) -> None:
     """Note where in stdout an execution's own output begins; raises SetupError."""
     try:
-        files.own("offset").write_text(str(node.size_of_stdout()))
+        files.path("offset").write_text(str(node.size_of_stdout()))
     except OSError as error:
         raise SetupError(f"the spool could not be written: {error}") from error
 
@@ -155,7 +157,7 @@ def forget_output(files: ExecutionFiles) -> None:
 
 
 def _own_offset(files: ExecutionFiles) -> int:
-    note = files.own("offset")
+    note = files.path("offset")
     return int(note.read_text() or 0) if note.exists() else 0
 
 

@@ -59,7 +59,7 @@ class KeptLogs:
         if part is None:
             return
         step = self._plan.step(key.position)
-        encoding = self._encoding if registry.is_foreign(step.executor.type) else UTF_8
+        encoding = self._encoding if registry.uses_program_encoding(step.executor.type) else UTF_8
         seq = 0
         while texts := await self._database.read(partial(logs.find_texts, key=key, seq=seq)):
             await asyncio.to_thread(_append, part, texts, encoding)

@@ -31,7 +31,7 @@ class NodeWork:
         self.key = key
         self.step = step
         self.facts = facts
-        self.encoding = encoding if registry.is_foreign(step.executor.type) else UTF_8  # of what it writes
+        self.encoding = encoding if registry.uses_program_encoding(step.executor.type) else UTF_8  # of what it writes
         self._masker = masker
         self.texts: ShellTexts | None = None  # evaluated once, reused by retries and repetitions
         self.env: tuple[Pair, ...] | None = None  # the step's own variables; conditions see them too
@@ -85,9 +85,9 @@ class NodeWork:
     def _left_by(self, files: ExecutionFiles) -> Iterator[Path]:
         """Name what an execution may have left; most leave nothing, and looking costs as much as a file."""
         if self.step.output or self.step.call is not None:
-            yield files.own("offset")
+            yield files.path("offset")
         if self.step.executor.type not in registry.COMMAND_TYPES:
-            yield files.own("job")
+            yield files.path("job")
             yield files.note
 
     def chunk_rows(

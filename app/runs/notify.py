@@ -15,7 +15,7 @@ from app.db.failure import DatabaseUnavailable
 from app.engine.plan import Plan
 from app.engine.state import RunState
 from app.executors import smtp
-from app.executors.letter import Letter
+from app.executors.email_message import Email
 from app.executors.smtp import MailError
 from app.runs import evidence, notices, report
 from app.runs.environment import RunEnvironment
@@ -105,11 +105,11 @@ class Notifier:
             status=notice.status,
             commands=found.commands,
         )
-        letter = Letter(
+        email = Email(
             sender=mail.sender,
             to=mail.to,
             subject=report.title(mail.prefix, subject, run.mask),
             html=await asyncio.to_thread(report.render, subject, self._zone, run.mask),
             attachments=found.logs,
         )
-        await smtp.send(server, letter)
+        await smtp.send(server, email)

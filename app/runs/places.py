@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from app.executors import registry
-from app.executors.contract import SetupError, Site, StepError, write_private
-from app.executors.docker.note import RunNote, encode, way_to_daemon
+from app.executors.contract import SetupError, SharedConfig, StepError, write_private
+from app.executors.docker.recovery_note import RunNote, daemon_env, encode
 from app.runs.environment import RunEnvironment
 from app.runs.files import RunFiles
 from app.runs.run import OwnedRun
@@ -30,9 +30,9 @@ class Places:
         self._container = dag.container
         self._environment = environment
         self._note = files.run_note
-        self._site: Site | None = None
+        self._site: SharedConfig | None = None
 
-    async def site(self) -> Site:
+    async def site(self) -> SharedConfig:
         """Say where steps work; raises ExpansionError."""
         if self._site is None:
             site = await self._environment.evaluate_site()
@@ -44,8 +44,8 @@ class Places:
         if self._container is None or self._container.exec or self._container.keep_container:
             return
         if self._taken_over and not self._note.exists():  # whoever began it may have a spool of its own
-            way = way_to_daemon(self._environment.docker)
-            write_private(self._note, encode(RunNote(docker=way, run=self._name)))
+            env = daemon_env(self._environment.docker)
+            write_private(self._note, encode(RunNote(docker=env, run=self._name)))
         if self._note.exists():
             await end_noted([self._note], _LIMIT_SECONDS)
 

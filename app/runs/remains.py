@@ -40,5 +40,5 @@ async def remove_remains(database: Database, spool: Path, keys: Sequence[int] | 
 def _remove(files: RunFiles) -> None:
     for started in files.find("*.started"):
         base = str(started).removesuffix(".started")
-        process.end_abandoned(ExecutionFiles(base, files.spool, files.spool))
+        process.kill_abandoned(ExecutionFiles(base, files.spool, files.spool))
     files.remove_all()

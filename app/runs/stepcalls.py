@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from app.engine.state import NodeState
-from app.executors.calls import Call, CallExecution
+from app.executors.calls import SubRunBatch, SubRunExecution
 from app.executors.contract import ExecutionFiles, SetupError, Streams
 from app.runs import calling
 from app.runs.calling import CallRecord, Calls
@@ -65,17 +65,17 @@ class StepCalls:
             return None
         return SubRuns(self._exchange, self._caller(node), record.called)
 
-    def begin(self, node: NodeWork, sub_runs: SubRuns, files: ExecutionFiles) -> CallExecution:
+    def begin(self, node: NodeWork, sub_runs: SubRuns, files: ExecutionFiles) -> SubRunExecution:
         """Begin, or go on with, the runs that the node's facts name."""
         record, parallel = _record(node), node.step.parallel
         assert record is not None  # noqa: S101 - planned before
-        call = Call(
+        call = SubRunBatch(
             sub_runs=record.current,
             each=parallel is not None,
             max_concurrent=parallel.max_concurrent if parallel else 1,
             grace_seconds=self._run.definition.dag.max_clean_up_seconds,
         )
-        return CallExecution(call, sub_runs, Streams(files))
+        return SubRunExecution(call, sub_runs, Streams(files))
 
     def _caller(self, node: NodeWork) -> Caller:
         if self._run.family.level >= MOST_LEVELS:

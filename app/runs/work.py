@@ -11,7 +11,7 @@ from typing import Any
 
 from app.db.failure import DatabaseUnavailable
 from app.engine import event
-from app.executors import inside, process, registry, shell
+from app.executors import in_process, process, registry, shell
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.runs import execution
 from app.runs.checks import StepChecks
@@ -136,7 +136,7 @@ class StepWork:
             job = await self._job(node, number, scope, moment)
             await self._hold(node)
             running = self._begin(node, lambda: execution.begin_job(node, job, files))
-            if isinstance(running, inside.InsideExecution) and not running.outlives:
+            if isinstance(running, in_process.InProcessExecution) and not running.outlives:
                 self._inside[node.key] = asyncio.Event()
         self._desk.post(event.ExecutionStarted(key=node.key, execution=number), node)
         await self._finish(node, number, files, running)
@@ -150,11 +150,11 @@ class StepWork:
             node.texts = await environment.evaluate_texts(step, environment.expander(scope, moment), committed)
         return scope
 
-    def _place(self, node: NodeWork, scope: StepScope) -> process.Place:
-        return process.Place(Path(self._shop.environment.directory_of(node.step)), scope.process_environment())
+    def _place(self, node: NodeWork, scope: StepScope) -> process.WorkingContext:
+        return process.WorkingContext(Path(self._shop.environment.directory_of(node.step)), scope.process_environment())
 
     async def _begin_command(
-        self, node: NodeWork, files: ExecutionFiles, place: process.Place, committed: asyncio.Event | None
+        self, node: NodeWork, files: ExecutionFiles, place: process.WorkingContext, committed: asyncio.Event | None
     ) -> Execution:
         texts = _texts_of(node)
         try:
@@ -167,9 +167,9 @@ class StepWork:
         try:
             if committed is not None:
                 await committed.wait()
-            return self._begin(node, waiting.go)
+            return self._begin(node, waiting.release)
         except BaseException:
-            waiting.drop()
+            waiting.discard()
             raise
 
     async def _job(self, node: NodeWork, number: int, scope: StepScope, moment: Moment) -> Job:
@@ -189,7 +189,7 @@ class StepWork:
             cwd=place.cwd,
             run_dir=Path(environment.work_dir),
             env=place.env,
-            site=await self.places.site(),
+            shared=await self.places.site(),
         )
 
     def _job_id(self, node: NodeWork, number: int) -> str:
@@ -225,7 +225,7 @@ class StepWork:
             await self._call_on(node, number, files)
             return
         if stored is None:
-            found: Execution | Outcome | None = process.gone(self._run.origin.processes_gone)
+            found: Execution | Outcome | None = process.lost_outcome(self._run.origin.processes_gone)
         else:
             found = await self._find_left(node, number, stored)
         if found is None:
@@ -249,11 +249,11 @@ class StepWork:
         # Only the spool that the execution would have begun in, seen from where it would have, proves that it did not.
         proves = origin.spool is Spool.OWN and not origin.other_namespace
         if not process.has_started(files) and not (proves and self.nodes.state(node.key).executed_at is None):
-            return process.gone()
+            return process.lost_outcome()
         if self._works_inside(node):
             return self._find_inside(node, number, files)
         if origin.other_namespace:
-            return process.UnseenProcess(files)
+            return process.OtherNamespaceProcess(files)
         return await execution.adopt(files)
 
     # -- calls -----------------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ class StepWork:
     @staticmethod
     def _works_inside(node: NodeWork) -> bool:
         kind = node.step.executor.type
-        return kind not in registry.COMMAND_TYPES and registry.find(kind).inside
+        return kind not in registry.COMMAND_TYPES and registry.find(kind).in_process
 
     async def _finish_adopted(self, node: NodeWork, number: int, files: ExecutionFiles, found: Execution) -> None:
         ended = await self._follow(node, number, found)
@@ -301,11 +301,11 @@ class StepWork:
 
     def _find_inside(self, node: NodeWork, number: int, files: ExecutionFiles) -> Execution | Outcome | None:
         kind = registry.find(node.step.executor.type)
-        found = inside.find_end(files, adopts=kind.adopts)
+        found = in_process.find_outcome(files, adopts=kind.adopts)
         if found is not None or not files.note.exists():
             return found
         job = Job(type=node.step.executor.type, id=self._job_id(node, number), cwd=Path("/"))
-        return inside.adopt(kind.adopt(), job, files)
+        return in_process.adopt(kind.adopt(), job, files)
 
     def _second_files(self, node: NodeWork, number: int) -> ExecutionFiles:
         """Name other files: the first are ours now so that no late shim begins with them; nothing has run there."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db.url import parse_url
 from app.executors.capture import Captured, capture
-from app.executors.process import Waiting
+from app.executors.process import GatedProcess
 from app.runs import evaluation, execution
 from app.runs.node import NodeWork
 from tests.app.dagbook import Dagbook, client_of, serving
@@ -129,7 +129,7 @@ async def test_no_process_exists_for_a_step_that_has_not_been_ordered(
     prepared: list[str] = []
     prepare = execution.prepare
 
-    def note(node: NodeWork, *rest: Any) -> Waiting:
+    def note(node: NodeWork, *rest: Any) -> GatedProcess:
         prepared.append(node.step.name)
         return prepare(node, *rest)
 

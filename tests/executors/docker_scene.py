@@ -1,4 +1,4 @@
-"""Steps in containers of a daemon, as the tests of the executor begin them."""
+"""Steps in containers of a daemon, as the tests of the executor start them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from app.executors import inside, registry
-from app.executors.contract import ExecutionFiles, Job, Outcome, Site
-from app.executors.inside import InsideExecution
+from app.executors import in_process, registry
+from app.executors.contract import ExecutionFiles, Job, Outcome, SharedConfig
+from app.executors.in_process import InProcessExecution
 from app.spec.model import Container
 from tests.executors.docker_stand_in import StandIn
 
@@ -22,20 +22,20 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     files: ExecutionFiles
 
-    def site(self, container: Container | None = None, **more: Any) -> Site:
+    def shared(self, container: Container | None = None, **more: Any) -> SharedConfig:
         directory = str(self.files.directory)
         host = {"DOCKER_HOST": self.address}
-        told = {"docker": host, "home": directory, "work_dir": directory, **more}
-        return Site(container=container, run="7-1", run_note=f"{directory}/7_1_container.note", **told)
+        values = {"docker": host, "home": directory, "work_dir": directory, **more}
+        return SharedConfig(container=container, run="7-1", run_note=f"{directory}/7_1_container.note", **values)
 
     def begin(
         self,
         config: Mapping[str, Any],
         *command: str,
-        site: Site | None = None,
+        shared: SharedConfig | None = None,
         job_id: str = "7-1-0-1",
         container: Container | None = None,
-    ) -> InsideExecution:
+    ) -> InProcessExecution:
         kind = registry.find("docker")
         program, *args = command or ("",)
         job = Job(
@@ -46,17 +46,17 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
             config=config,
             container=container,
             cwd=self.files.directory,
-            site=site or self.site(),
+            shared=shared or self.shared(),
         )
-        return inside.begin(kind.run(), job, self.files, outlives=kind.adopts)
+        return in_process.start(kind.run(), job, self.files, outlives=kind.adopts)
 
-    def adopt(self) -> InsideExecution:
-        """Go on as the next server does, which knows no more than the job's id."""
+    def adopt(self) -> InProcessExecution:
+        """Adopt as the next server does, which knows only the job's id."""
         job = Job(type="docker", id="7-1-0-1", cwd=self.files.directory)
-        return inside.adopt(registry.find("docker").adopt(), job, self.files)
+        return in_process.adopt(registry.find("docker").adopt(), job, self.files)
 
-    async def end(self, config: Mapping[str, Any], *command: str, site: Site | None = None) -> Outcome:
-        return await self.begin(config, *command, site=site).wait()
+    async def end(self, config: Mapping[str, Any], *command: str, shared: SharedConfig | None = None) -> Outcome:
+        return await self.begin(config, *command, shared=shared).wait()
 
     async def abandon(self) -> None:
         await registry.find("docker").abandon()(self.files.note.read_bytes())
@@ -81,7 +81,7 @@ class Scene(Steps, frozen=True, kw_only=True):
 
 
 def body_of(scene: Scene) -> dict[str, Any]:
-    """Give what the one container was created with."""
+    """Return the request that created the only container."""
     (container,) = scene.daemon.containers.values()
     body: dict[str, Any] = container.body
     return body

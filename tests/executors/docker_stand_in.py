@@ -64,7 +64,7 @@ class Image:
 
 
 class Output:
-    """The log of a container or what an exec instance has written; whoever follows it is woken."""
+    """The log of a container or what an exec instance has written; followers are woken."""
 
     def __init__(self) -> None:
         self.pieces: list[tuple[int, bytes]] = []
@@ -249,7 +249,7 @@ class Exec(Command):
             container.work_dir(where),
         )
         self.id, self.container, self.body = ident, container, body
-        self.heard: int | None = None  # how many pieces whoever listened had got when they went
+        self.heard: int | None = None  # how many blocks a client had received when it disconnected
 
     async def start(self) -> None:
         try:
@@ -262,7 +262,7 @@ class Exec(Command):
 
     @property
     def lost(self) -> bool:
-        """Whether the command has ended and has written something since whoever listened went."""
+        """Whether the command has ended and has written something since the client disconnected."""
         return self.exit_code is not None and self.heard is not None and self.heard < len(self.output.pieces)
 
     def shown(self) -> dict[str, Any]:
@@ -325,7 +325,7 @@ class StandIn:
         await web.UnixSite(self._runner, str(self.socket)).start()
 
     async def stop(self) -> None:
-        """End as the program does: the socket is gone, the containers go on."""
+        """End as the program does: the socket is closed, the containers continue."""
         assert self._runner is not None
         await self._runner.cleanup()
 
@@ -541,22 +541,22 @@ class StandIn:
             async for stream, data in found.output.follow():
                 await answer.write(_framed(stream, data, raw=bool(found.body.get("Tty"))))
                 heard += 1
-        except (ConnectionError, asyncio.CancelledError):  # whoever listens may go; the command does not mind
+        except (ConnectionError, asyncio.CancelledError):  # the client may disconnect; the command continues
             found.heard = heard
             raise
         answer.force_close()
         return answer
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Tell what has ended so far, and nothing more, until whoever asks goes."""
+        """Send the events so far, and nothing more, until the client disconnects."""
         wanted = json.loads(request.query["filters"])
         assert wanted["event"] == ["exec_die"]
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
         await answer.prepare(request)
         for ended in self.execs.values() if self.tells_ends else ():
             if ended.exit_code is not None and ended.pid and ended.container.id in wanted["container"]:
-                told = {"execID": ended.id, "exitCode": str(ended.exit_code)}
-                event = {"Type": "container", "Action": "exec_die", "Actor": {"Attributes": told}}
+                attributes = {"execID": ended.id, "exitCode": str(ended.exit_code)}
+                event = {"Type": "container", "Action": "exec_die", "Actor": {"Attributes": attributes}}
                 await answer.write(json.dumps(event).encode() + b"\n")
         await asyncio.Event().wait()
         return answer
@@ -620,7 +620,7 @@ async def standing_in(directory: Path) -> AsyncIterator[StandIn]:
 async def _serve(socket: Path) -> None:
     async with standing_in(socket.parent) as daemon:
         assert daemon.socket == socket
-        print("ready", flush=True)  # noqa: T201 - whoever started it waits for this
+        print("ready", flush=True)  # noqa: T201 - the test waits for this
         loop, asked = asyncio.get_running_loop(), asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, asked.set)
         await asked.wait()

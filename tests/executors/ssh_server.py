@@ -26,7 +26,7 @@ class SshServer(msgspec.Struct, frozen=True, kw_only=True):
     _connections: list[asyncssh.SSHServerConnection]
 
     def lose_connections(self) -> None:
-        """Let all connections end as if the network was gone."""
+        """Let all connections end as if the network had failed."""
         for connection in self._connections:
             connection.abort()
 

@@ -96,10 +96,10 @@ def test_large_files_go_through_in_pieces(place: Workplace, ending: str) -> None
     assert (place.folder / "back/large").read_bytes() == data
 
 
-# -- what is told ----------------------------------------------------------------------------------------------------
+# -- what is reported ------------------------------------------------------------------------------------------------
 
 
-def test_create_tells_what_it_added(place: Workplace) -> None:
+def test_create_reports_what_it_added(place: Workplace) -> None:
     found = place.run("create", source="src", destination="out.zip")
     assert found.pop("duration").endswith("ms")
     assert list(found.items()) == [
@@ -113,7 +113,7 @@ def test_create_tells_what_it_added(place: Workplace) -> None:
 
 
 @pytest.mark.parametrize("ending", READ)
-def test_extract_tells_what_it_wrote(place: Workplace, ending: str) -> None:
+def test_extract_reports_what_it_wrote(place: Workplace, ending: str) -> None:
     honest = pack_honestly(place.folder, ending)
     found = place.run("extract", source=honest.name, destination="back", exclude="**/*.log", verifyIntegrity=True)
     assert found.pop("duration").endswith("ms")
@@ -129,7 +129,7 @@ def test_extract_tells_what_it_wrote(place: Workplace, ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", READ)
-def test_list_tells_what_is_in_an_archive(place: Workplace, ending: str) -> None:
+def test_list_reports_the_entries_of_an_archive(place: Workplace, ending: str) -> None:
     for name in CONTENT:
         os.utime(place.folder / name, (1_000_000_000, 1_000_000_000))
     honest = pack_honestly(place.folder, ending)
@@ -163,7 +163,7 @@ def test_a_list_can_check_all_data(place: Workplace, ending: str) -> None:
     assert place.run("list", source=f"honest.{ending}", verifyIntegrity=True)["verified"]
 
 
-def test_verbose_tells_every_entry_on_stderr(place: Workplace) -> None:
+def test_verbose_logs_every_entry_to_stderr(place: Workplace) -> None:
     place.run("create", source="src/a.txt", destination="out.tar", verbose=True)
     assert place.err == "added a.txt (6 bytes)\n"
     place.run("extract", source="out.tar", destination="back", verbose=True)
@@ -203,7 +203,7 @@ def test_links_can_be_followed(place: Workplace) -> None:
     assert place.tree("back/src")["link"] == "alpha\n"
 
 
-def test_a_circle_of_followed_links_is_told(place: Workplace) -> None:
+def test_a_cycle_of_followed_links_is_an_error(place: Workplace) -> None:
     (place.folder / "src/sub/up").symlink_to("..")
     code, error = place.fail("create", source="src", destination="out.tar", followSymlinks=True)
     assert (code, "sub/up is a link to a folder that it is in" in error) == (7, True)
@@ -248,7 +248,7 @@ def test_times_that_zip_does_not_have_are_no_error(place: Workplace, year: int) 
     assert place.run("create", source="src", destination="out.zip")["filesAdded"] == 7
 
 
-def test_an_existing_archive_is_replaced_by_a_whole_one_only(place: Workplace) -> None:
+def test_an_existing_archive_is_replaced_by_a_complete_one_only(place: Workplace) -> None:
     (place.folder / "out.tar").write_text("the last one")
     os.mkfifo(place.folder / "src/pipe")
     place.fail("create", source="src", destination="out.tar")
@@ -423,12 +423,12 @@ def test_a_rar_archive_is_refused_with_advice(place: Workplace, name: str) -> No
     )  # fmt: skip
 
 
-def test_a_destination_that_is_a_file_is_told(place: Workplace) -> None:
+def test_a_destination_that_is_a_file_is_an_error(place: Workplace) -> None:
     pack_honestly(place.folder, "tar")
     assert place.fail("extract", source="honest.tar", destination="src/a.txt")[0] == 4
 
 
-def test_a_full_disk_is_told_and_nothing_is_left(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing_behind(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk of its own that is full would need a mount, and so root: the system's answer is given here."""
     pack_honestly(place.folder, "tar")
 
@@ -442,7 +442,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(place: Workplace, monkeypatch: 
     assert "src/a.txt" not in place.tree("back")
 
 
-def test_what_is_forbidden_is_told(place: Workplace) -> None:
+def test_a_missing_permission_is_reported(place: Workplace) -> None:
     config = {"source": str(place.folder / "src"), "destination": "/sys/out.tar"}  # not even root may write there
     with pytest.raises(ArchiveError) as caught:
         program.carry_out(job_of("create", config))

@@ -41,7 +41,7 @@ from app.executors.archives.options import Filter, compile_pattern
         ("a\nb", "a\nb", True),
     ],
 )
-def test_a_pattern_matches_the_whole_path(pattern: str, path: str, matches: bool) -> None:
+def test_a_pattern_matches_the_complete_path(pattern: str, path: str, matches: bool) -> None:
     assert bool(compile_pattern(pattern).fullmatch(path)) is matches
 
 

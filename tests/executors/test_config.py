@@ -33,7 +33,7 @@ def test_the_spelling_that_fits_exactly_wins(keys: tuple[str, str]) -> None:
 def test_null_counts_as_left_out() -> None:
     read = config(body=None, headers=None, timeout=None, silent=None, include=None)
     found = (
-        read.text("body", "x"), read.mapping("headers"), read.whole("timeout", 3),
+        read.text("body", "x"), read.mapping("headers"), read.integer("timeout", 3),
         read.flag("silent", True), read.texts("include"), read.has("body"),
     )  # fmt: skip
     assert found == ("x", {}, 3, True, (), False)
@@ -56,19 +56,21 @@ def test_words_and_numbers_are_false(value: Any) -> None:
 
 @pytest.mark.parametrize(("value", "number"), [(30, 30), ("30", 30), (" -1 ", -1), (1.9, 1), (True, 1), ("", 7)])
 def test_numbers_are_read_from_other_scalars(value: Any, number: int) -> None:
-    assert config(timeout=value).whole("timeout", 7) == number
+    assert config(timeout=value).integer("timeout", 7) == number
 
 
 @pytest.mark.parametrize("value", ["abc", "1.5", "0x10", "1_0", "٣", "9" * 19, float("inf"), float("nan"), [1], {}])
-def test_what_is_no_whole_number_is_refused(value: Any) -> None:
-    assert "http: timeout: expected a whole number, found" in message_of(lambda: config(timeout=value).whole("timeout"))
+def test_a_value_that_is_no_integer_is_refused(value: Any) -> None:
+    assert "http: timeout: expected a whole number, found" in message_of(
+        lambda: config(timeout=value).integer("timeout")
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "fault"), [(-1, "expected 0 or more, found -1"), (11, "expected 10 or less, found 11")]
 )
 def test_a_number_out_of_bounds_is_refused(value: int, fault: str) -> None:
-    assert message_of(lambda: config(n=value).whole("n", least=0, most=10)) == f"http: n: {fault}"
+    assert message_of(lambda: config(n=value).integer("n", least=0, most=10)) == f"http: n: {fault}"
 
 
 @pytest.mark.parametrize("value", ["maybe", [True], {"a": 1}])

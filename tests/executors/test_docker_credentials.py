@@ -27,7 +27,7 @@ HOST = "registry.example:5000"
         ("team/tool:2", "docker.io"),
     ],
 )
-def test_the_host_of_an_image_is_told_from_its_name(image: str, host: str) -> None:
+def test_the_host_of_an_image_is_split_from_its_name(image: str, host: str) -> None:
     assert credentials.split_host(image)[0] == host
 
 
@@ -86,7 +86,7 @@ def test_without_credentials_there_are_none() -> None:
         ({}, "secret!", "DOCKER_AUTH_CONFIG: is no JSON object with credentials"),
     ],
 )
-def test_credentials_that_cannot_be_read_are_told_without_what_is_in_them(
+def test_unreadable_credentials_are_reported_without_their_content(
     auths: dict[str, Any], environment: str, sentence: str
 ) -> None:
     with pytest.raises(SetupError) as raised:

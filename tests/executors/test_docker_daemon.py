@@ -25,7 +25,7 @@ import msgspec
 import pytest
 
 from app.executors.contract import ExecutionFiles, Outcome
-from app.executors.inside import InsideExecution
+from app.executors.in_process import InProcessExecution
 from app.spec.model import Container, Pair
 from tests.executors.docker_scene import SH, Steps
 from tests.waiting import come_true, until_written
@@ -151,13 +151,13 @@ def inner(daemon: Daemon, steps: Steps) -> Steps:
     return steps
 
 
-async def detach(running: InsideExecution) -> None:
+async def detach(running: InProcessExecution) -> None:
     running.detach()
     await running.wait()
 
 
 async def until_ended(daemon: Daemon, steps: Steps) -> None:
-    """Wait until the daemon shows the end of a command, which nobody follows."""
+    """Wait until the daemon shows the end of a command that no client follows."""
     instance = msgspec.json.decode(steps.files.note.read_bytes())["instance"]
 
     async def look() -> bool:
@@ -169,7 +169,7 @@ async def until_ended(daemon: Daemon, steps: Steps) -> None:
 # -- a container of the step's own -----------------------------------------------------------------------------------
 
 
-async def test_a_container_of_its_own_has_what_its_config_says(daemon: Daemon, steps: Steps, tmp_path: Path) -> None:
+async def test_a_step_container_is_created_from_its_config(daemon: Daemon, steps: Steps, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("content\n")
     tmp_path.chmod(0o755)
     config = {
@@ -193,7 +193,7 @@ async def test_a_container_of_its_own_has_what_its_config_says(daemon: Daemon, s
     ],
     ids=["program", "image", "registry", "volume", "user"],
 )
-async def test_what_cannot_run_is_told_in_one_sentence(
+async def test_a_container_that_cannot_run_is_reported_in_one_sentence(
     daemon: Daemon, steps: Steps, config: dict[str, Any], command: str, sentence: str
 ) -> None:
     outcome = await steps.end(config, command)
@@ -207,7 +207,7 @@ async def test_a_stop_reaches_a_container_of_its_own(steps: Steps) -> None:
     assert ((await running.wait()).exit_code, steps.out) == (7, "ready\nbye\n")
 
 
-async def test_the_next_server_goes_on_with_the_whole_output(daemon: Daemon, steps: Steps, tmp_path: Path) -> None:
+async def test_the_next_server_continues_the_complete_output(daemon: Daemon, steps: Steps, tmp_path: Path) -> None:
     config = {**OWN, "host": {"networkMode": "none", "binds": [f"{tmp_path}:/data"]}}
     text = "echo early; until [ -e /data/go ]; do sleep 0.05; done; echo late; exit 3"
     first = steps.begin(config, *SH, text)
@@ -221,7 +221,7 @@ async def test_the_next_server_goes_on_with_the_whole_output(daemon: Daemon, ste
 # -- the container that a step names ---------------------------------------------------------------------------------
 
 
-async def test_the_container_that_a_step_names_has_what_it_says(daemon: Daemon, steps: Steps) -> None:
+async def test_a_named_container_is_created_from_its_definition(daemon: Daemon, steps: Steps) -> None:
     (steps.files.directory / "file").write_text("content\n")
     container = msgspec.structs.replace(
         RUNS, name="box", env=(Pair("A", "x y"),), user="1000", working_dir="/data", volumes=("./:/data:ro",)
@@ -243,7 +243,7 @@ async def test_the_container_that_a_step_names_has_what_it_says(daemon: Daemon, 
     ],
     ids=["no command", "program", "name", "directory"],
 )
-async def test_why_the_container_that_a_step_names_cannot_run_is_told_in_one_sentence(
+async def test_a_named_container_that_cannot_run_is_reported_in_one_sentence(
     daemon: Daemon, inner: Steps, more: dict[str, Any], command: str, words: str
 ) -> None:
     outcome = await inner.begin({}, command, container=msgspec.structs.replace(RUNS, **more)).wait()
@@ -272,17 +272,17 @@ async def test_a_step_runs_in_the_container_that_it_names_once_that_runs(daemon:
 # -- a container that runs already -----------------------------------------------------------------------------------
 
 
-async def test_a_command_in_another_container_has_what_exec_says(inner: Steps) -> None:
+async def test_a_command_in_another_container_uses_the_exec_options(inner: Steps) -> None:
     options = {"user": "1000", "workingDir": "/tmp", "env": ["A=1"]}
     outcome = await inner.end({**MINE, "exec": options}, *SH, "echo $A; pwd; id -u; echo err >&2; exit 9")
     assert (outcome.exit_code, inner.out, inner.err) == (9, "1\n/tmp\n1000\n", "err\n")
 
 
-async def test_a_command_that_is_not_there_is_told_in_the_daemons_words(inner: Steps) -> None:
+async def test_a_missing_command_is_reported_with_the_daemons_message(inner: Steps) -> None:
     outcome = await inner.end(MINE, "no-such-program")
     assert (outcome.exit_code, outcome.error.partition(":")[0]) == (
         126,
-        "the command could not be begun in the container",
+        "the command could not be started in the container",
     )
 
 
@@ -292,7 +292,7 @@ async def test_a_command_that_is_not_there_is_told_in_the_daemons_words(inner: S
     ids=["stop", "kill"],
 )
 async def test_the_end_that_is_asked_reaches_a_command(
-    inner: Steps, ask: Callable[[InsideExecution], None], code: int
+    inner: Steps, ask: Callable[[InProcessExecution], None], code: int
 ) -> None:
     running = inner.begin(MINE, *SH, "echo on; while :; do sleep 0.05; done")
     await until_written(inner.files.stdout)
@@ -300,7 +300,7 @@ async def test_the_end_that_is_asked_reaches_a_command(
     assert (await running.wait()).exit_code == code
 
 
-async def test_the_next_server_learns_the_exit_code_of_a_command_that_wrote_to_nobody(
+async def test_the_next_server_reads_the_exit_code_of_a_command_whose_output_was_lost(
     daemon: Daemon, inner: Steps
 ) -> None:
     first = inner.begin(MINE, *SH, "echo on; for late in 1 2 3 4 5; do sleep 0.1; echo $late; done; exit 5")
@@ -310,7 +310,7 @@ async def test_the_next_server_learns_the_exit_code_of_a_command_that_wrote_to_n
     assert (await inner.adopt().wait()).exit_code == 5
 
 
-async def test_a_command_that_was_made_and_not_begun_is_begun_once(daemon: Daemon, inner: Steps) -> None:
+async def test_a_command_that_was_created_and_not_started_is_started_once(daemon: Daemon, inner: Steps) -> None:
     made = daemon.api.post("/containers/mine/exec", json={"Cmd": ["echo", "once"], "AttachStdout": True}).json()
     note = {"type": "exec", "docker": {"DOCKER_HOST": daemon.address}, "job": "7-1-0-1", "container": "mine"}
     inner.files.note.write_bytes(msgspec.json.encode({**note, "instance": made["Id"], "user": "", "privileged": False}))
@@ -325,13 +325,13 @@ async def test_the_steps_of_a_run_share_its_container_until_its_end(daemon: Daem
     container = msgspec.structs.replace(
         RUNS, env=(Pair("A", "x y"),), working_dir="/tmp", volumes=("cache:/cache", f"{steps.files.directory}:/data:ro")
     )
-    site = steps.site(container)
-    await steps.end({}, *SH, "echo $A >/cache/left", site=site)
+    shared = steps.shared(container)
+    await steps.end({}, *SH, "echo $A >/cache/left", shared=shared)
     again = Steps(address=steps.address, files=ExecutionFiles(*_other_files(steps)))
-    await again.end({}, *SH, "pwd; cat /cache/left; touch /data/new", site=site)
+    await again.end({}, *SH, "pwd; cat /cache/left; touch /data/new", shared=shared)
     assert (again.out, "Read-only file system" in again.err) == ("/tmp\nx y\n", True)
     assert daemon.names() == ["/dagbook-7-1"]
-    again.files.note.write_bytes(Path(site.run_note).read_bytes())
+    again.files.note.write_bytes(Path(shared.run_note).read_bytes())
     await again.abandon()
     assert daemon.names() == []
 
@@ -354,6 +354,8 @@ def _other_files(steps: Steps) -> tuple[str, Path, Path]:
     ],
     ids=["ended", "program", "user", "directory"],
 )
-async def test_a_container_that_does_not_get_ready_is_told(steps: Steps, more: dict[str, Any], sentence: str) -> None:
-    outcome = await steps.end({}, "true", site=steps.site(msgspec.structs.replace(RUNS, **more)))
+async def test_a_container_that_does_not_get_ready_is_reported(
+    steps: Steps, more: dict[str, Any], sentence: str
+) -> None:
+    outcome = await steps.end({}, "true", shared=steps.shared(msgspec.structs.replace(RUNS, **more)))
     assert outcome.error.startswith(f"the container of the run {sentence}")

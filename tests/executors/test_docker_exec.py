@@ -39,7 +39,7 @@ async def test_an_image_beside_the_name_of_a_running_container_makes_no_new_one(
     assert (inner.out, len(inner.daemon.containers)) == ("in\n", 1)
 
 
-async def test_the_exec_map_says_how_the_command_runs(inner: Scene) -> None:
+async def test_the_exec_map_configures_the_command(inner: Scene) -> None:
     options = {"user": "1000", "workingDir": "/", "env": ["A=1"], "privileged": "true", "TTY": True}
     await inner.end({**MINE, "exec": options}, *SH, "echo $A; pwd")
     assert inner.out == "1\n/\n"
@@ -65,17 +65,17 @@ async def test_output_is_there_while_the_command_runs(inner: Scene, tmp_path: Pa
     assert (await running.wait(), inner.out) == (Outcome(exit_code=0), "early\nlate\n")
 
 
-async def test_much_output_arrives_whole(inner: Scene) -> None:
+async def test_much_output_arrives_complete(inner: Scene) -> None:
     await inner.end(MINE, *SH, "yes | head -c 3000000")
     assert len(inner.out) == 3_000_000
 
 
-async def test_a_command_that_is_not_there_is_told_in_the_daemons_words(inner: Scene) -> None:
+async def test_a_missing_command_is_reported_with_the_daemons_message(inner: Scene) -> None:
     outcome = await inner.end(MINE, "no-such-program")
     words = "OCI runtime exec failed: exec failed: unable to start container process"
     assert outcome == Outcome(
         exit_code=126,
-        error=f"the command could not be begun in the container: {words}: "
+        error=f"the command could not be started in the container: {words}: "
         'exec: "no-such-program": executable file not found in $PATH: unknown',
     )
 
@@ -84,17 +84,17 @@ async def test_an_exit_code_of_126_is_that_of_the_command(inner: Scene) -> None:
     assert await inner.end(MINE, *SH, "exit 126") == Outcome(exit_code=126, error="exit status 126")
 
 
-async def test_a_step_without_a_command_says_so(inner: Scene) -> None:
+async def test_a_step_without_a_command_is_an_error(inner: Scene) -> None:
     with pytest.raises(SetupError, match="docker: the step has no command for the container that runs"):
         await inner.end(MINE)
 
 
-async def test_a_container_that_is_not_there_is_told(docker: Scene) -> None:
+async def test_a_missing_container_is_reported(docker: Scene) -> None:
     with pytest.raises(SetupError, match="there is no container 'mine'; start it, or name the image to make it"):
         await docker.end(MINE, "true")
 
 
-async def test_a_container_that_does_not_run_is_told(inner: Scene) -> None:
+async def test_a_container_that_does_not_run_is_reported(inner: Scene) -> None:
     await inner.daemon.named("mine").end()
     with pytest.raises(SetupError, match=r"^container 'mine' does not run \(exited\); start it$"):
         await inner.end(MINE, "true")
@@ -146,10 +146,10 @@ async def test_a_command_that_does_not_heed_the_signal_is_killed_with_its_childr
     await until_gone(child)
 
 
-async def test_a_command_that_nothing_in_the_container_can_signal_is_told_of(
+async def test_a_command_that_cannot_be_signalled_in_the_container_is_reported(
     inner: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.executors.stopping._LAST_SECONDS", 0.1)
+    monkeypatch.setattr("app.executors.cancellation._LAST_SECONDS", 0.1)
     inner.daemon.named("mine").shell = False
     running = inner.begin(MINE, *SH, WAITING)
     await until_written(inner.files.stdout)
@@ -165,9 +165,7 @@ async def detach(running: Any) -> None:
     await running.wait()
 
 
-async def test_the_next_server_learns_how_the_command_ended_and_tells_what_is_lost(
-    inner: Scene, tmp_path: Path
-) -> None:
+async def test_the_next_server_reads_the_exit_code_and_reports_lost_output(inner: Scene, tmp_path: Path) -> None:
     text = f"echo early; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; echo late; exit 5"
     first = inner.begin(MINE, *SH, text)
     await until_written(inner.files.stdout)
@@ -190,7 +188,7 @@ async def test_an_adopted_command_can_be_stopped(inner: Scene) -> None:
     await until_gone(pid)
 
 
-async def test_a_command_that_was_made_and_not_begun_is_begun_by_the_next_server(inner: Scene) -> None:
+async def test_a_command_that_was_created_and_not_started_is_started_by_the_next_server(inner: Scene) -> None:
     inner.daemon.before_exec.clear()
     first = inner.begin(MINE, *SH, "echo once")
     await inner.daemon.beginning.wait()
@@ -209,7 +207,7 @@ async def test_a_command_that_the_daemon_has_forgotten_has_an_unknown_end(
     inner.daemon.execs.clear()
     monkeypatch.setattr(engine, "_EVENTS_SECONDS", 0.1)
     outcome = await inner.adopt().wait()
-    assert outcome == Outcome(exit_code=1, error="how the command in the container ended is not known any more")
+    assert outcome == Outcome(exit_code=1, error="the exit code of the command in the container is unknown")
 
 
 async def test_the_end_of_a_command_that_the_daemon_does_not_show_any_more_is_in_its_events(inner: Scene) -> None:
@@ -222,7 +220,7 @@ async def test_the_end_of_a_command_that_the_daemon_does_not_show_any_more_is_in
     assert (await inner.adopt().wait()).exit_code == 4
 
 
-async def test_a_command_that_podman_shows_as_if_it_had_ended_well_is_begun(
+async def test_a_new_command_that_podman_shows_as_succeeded_is_started(
     inner: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = Exec.shown
@@ -235,7 +233,7 @@ async def test_a_command_that_podman_shows_as_if_it_had_ended_well_is_begun(
     assert (await inner.adopt().wait(), inner.out) == (Outcome(exit_code=0), "once\n")
 
 
-async def test_a_command_that_has_ended_is_not_begun_again_for_what_podman_shows(
+async def test_a_finished_command_that_podman_shows_as_new_is_not_started_again(
     inner: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = inner.begin(MINE, *SH, "echo once")
@@ -256,11 +254,11 @@ async def test_an_end_without_an_exit_code_is_no_success(inner: Scene, monkeypat
     inner.daemon.tells_ends = False
     instance.kill_all()
     assert await running.wait() == Outcome(
-        exit_code=1, error="how the command in the container ended is not known any more"
+        exit_code=1, error="the exit code of the command in the container is unknown"
     )
 
 
-async def test_what_nobody_waits_for_any_more_is_ended(inner: Scene) -> None:
+async def test_an_abandoned_execution_is_killed(inner: Scene) -> None:
     first = inner.begin(MINE, *SH, WAITING)
     pid = int(await until_written(inner.files.stdout))
     await detach(first)

@@ -10,7 +10,7 @@ import pytest
 
 from app.executors.contract import ExecutionFiles, Outcome, SetupError
 from app.executors.docker import run_container
-from app.executors.docker.note import decode
+from app.executors.docker.recovery_note import decode
 from app.spec.model import Container, Pair
 from tests.executors.docker_scene import SH, Scene, body_of
 from tests.executors.docker_stand_in import Image
@@ -26,8 +26,8 @@ def again(docker: Scene, name: str) -> Scene:
     return Scene.of(docker.daemon, files)
 
 
-async def end(docker: Scene, container: Container, *command: str, **site: Any) -> Outcome:
-    return await docker.end({}, *(command or ("true",)), site=docker.site(container, **site))
+async def end(docker: Scene, container: Container, *command: str, **shared: Any) -> Outcome:
+    return await docker.end({}, *(command or ("true",)), shared=docker.shared(container, **shared))
 
 
 async def test_the_first_step_starts_it_and_the_others_run_in_the_same(docker: Scene) -> None:
@@ -39,18 +39,18 @@ async def test_the_first_step_starts_it_and_the_others_run_in_the_same(docker: S
     assert (container.name, container.status) == ("dagbook-7-1", "running")
 
 
-async def test_steps_that_begin_together_share_one(docker: Scene) -> None:
+async def test_steps_that_start_together_share_one(docker: Scene) -> None:
     docker.daemon.images.clear()
     docker.daemon.registry["busybox:latest"] = Image()
     second = again(docker, "b")
-    both = [scene.begin({}, "echo", "x", site=docker.site(BUSYBOX)) for scene in (docker, second)]
+    both = [scene.begin({}, "echo", "x", shared=docker.shared(BUSYBOX)) for scene in (docker, second)]
     assert [await running.wait() for running in both] == [Outcome(exit_code=0)] * 2
     assert (docker.out, second.out, len(docker.daemon.containers)) == ("x\n", "x\n", 1)
 
 
 async def test_one_that_a_server_made_and_did_not_start_is_started(docker: Scene) -> None:
     docker.daemon.before_start.clear()
-    running = docker.begin({}, "true", site=docker.site(BUSYBOX))
+    running = docker.begin({}, "true", shared=docker.shared(BUSYBOX))
     await docker.daemon.starting.wait()
     running.detach()
     await running.wait()
@@ -128,7 +128,7 @@ async def test_startup_command_runs_the_command_instead_of_the_images_own(docker
         ({"ports": ("80/icmp",)}, "container: ports: '80/icmp' is not of the form"),
     ],
 )
-async def test_a_definition_that_cannot_be_used_is_told_by_its_field(
+async def test_an_invalid_container_is_reported_by_its_field(
     docker: Scene, fields: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(SetupError) as raised:
@@ -136,9 +136,9 @@ async def test_a_definition_that_cannot_be_used_is_told_by_its_field(
     assert (sentence in str(raised.value), docker.daemon.containers) == (True, {})
 
 
-async def test_a_step_without_a_command_says_so(docker: Scene) -> None:
+async def test_a_step_without_a_command_is_an_error(docker: Scene) -> None:
     with pytest.raises(SetupError, match="docker: the step has no command for the container that runs"):
-        await docker.end({}, site=docker.site(BUSYBOX))
+        await docker.end({}, shared=docker.shared(BUSYBOX))
     assert docker.daemon.containers == {}
 
 
@@ -155,7 +155,7 @@ async def test_a_step_waits_until_the_container_is_healthy(docker: Scene) -> Non
     assert docker.out == "well\n"
 
 
-async def test_an_unhealthy_container_is_told_with_what_its_check_said(docker: Scene) -> None:
+async def test_an_unhealthy_container_is_reported_with_the_output_of_its_check(docker: Scene) -> None:
     docker.daemon.images["service:1"] = Image(Healthcheck={"Test": ["CMD-SHELL", "false"], "Retries": 2})
     outcome = await end(docker, Container(image="service:1", wait_for="healthy"))
     assert outcome == Outcome(exit_code=1, error="the container of the run is unhealthy: not well")
@@ -176,7 +176,7 @@ async def test_a_step_waits_for_a_pattern_in_the_log(docker: Scene, pattern: str
     assert (await end(docker, container, "ls", "state")).exit_code == 0
 
 
-async def test_a_container_that_does_not_get_ready_in_time_is_told(
+async def test_a_container_that_does_not_get_ready_in_time_is_reported(
     docker: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_container, "_READY_SECONDS", 0.2)
@@ -184,7 +184,7 @@ async def test_a_container_that_does_not_get_ready_in_time_is_told(
     assert outcome.error == "the container of the run did not write 'ready' within 0.2 seconds"
 
 
-async def test_a_container_that_ends_before_it_is_ready_is_told_with_its_last_words(docker: Scene) -> None:
+async def test_a_container_that_ends_before_it_is_ready_is_reported_with_its_last_output(docker: Scene) -> None:
     container = Container(
         image="busybox", startup="command", command=("sh", "-c", "echo no disk >&2; exit 4"), log_pattern="ready"
     )
@@ -192,20 +192,20 @@ async def test_a_container_that_ends_before_it_is_ready_is_told_with_its_last_wo
     assert outcome.error == "the container of the run has ended (exit code 4): no disk"
 
 
-async def test_a_container_that_has_ended_meanwhile_is_told(docker: Scene) -> None:
+async def test_a_container_that_has_ended_meanwhile_is_reported(docker: Scene) -> None:
     await end(docker, BUSYBOX)
     await docker.daemon.named("dagbook-7-1").end()
     outcome = await end(again(docker, "b"), BUSYBOX)
     assert outcome.error == "the container of the run has ended (exit code 137): it wrote nothing"
 
 
-async def test_a_container_that_cannot_be_started_is_told(docker: Scene) -> None:
+async def test_a_container_that_cannot_be_started_is_reported(docker: Scene) -> None:
     outcome = await end(docker, Container(image="busybox", startup="command", command=("no-such-program",)))
     assert outcome.error.startswith("the container of the run could not be started: failed to create task")
 
 
 async def test_a_stop_ends_the_wait_for_a_container(docker: Scene) -> None:
-    running = docker.begin({}, "true", site=docker.site(Container(image="busybox", log_pattern="never")))
+    running = docker.begin({}, "true", shared=docker.shared(Container(image="busybox", log_pattern="never")))
     await docker.daemon.starting.wait()
     running.signal("SIGTERM")
     assert await running.wait() == Outcome(exit_code=None, error="stopped")
@@ -215,8 +215,8 @@ async def test_a_stop_ends_the_wait_for_a_container(docker: Scene) -> None:
 
 
 async def test_the_note_of_the_run_ends_it(docker: Scene) -> None:
-    site = docker.site(BUSYBOX)
-    running = docker.begin({}, *SH, "echo on; exec sleep 600", site=site)
+    shared = docker.shared(BUSYBOX)
+    running = docker.begin({}, *SH, "echo on; exec sleep 600", shared=shared)
     await until_written(docker.files.stdout)
     docker.files.note.write_bytes((docker.files.directory / "7_1_container.note").read_bytes())
     await docker.abandon()
@@ -237,7 +237,7 @@ async def test_one_that_is_kept_leaves_no_note(docker: Scene) -> None:
 
 
 async def test_where_there_is_no_daemon_there_is_no_note(docker: Scene, tmp_path: Path) -> None:
-    site = docker.site(BUSYBOX, docker={"DOCKER_HOST": f"unix://{tmp_path}/none"})
+    shared = docker.shared(BUSYBOX, docker={"DOCKER_HOST": f"unix://{tmp_path}/none"})
     with pytest.raises(SetupError, match="no Docker daemon answers"):
-        await docker.end({}, "true", site=site)
+        await docker.end({}, "true", shared=shared)
     assert not (docker.files.directory / "7_1_container.note").exists()

@@ -62,7 +62,7 @@ async def test_the_definition_reaches_the_daemon(docker: Scene) -> None:
         log_pattern="never",
         restart_policy="always",
     )
-    outcome = await end(docker, container, *SH, "echo $A; pwd", site=docker.site(BUSYBOX, work_dir="/flows"))
+    outcome = await end(docker, container, *SH, "echo $A; pwd", shared=docker.shared(BUSYBOX, work_dir="/flows"))
     assert (outcome, docker.out) == (Outcome(exit_code=0), "1\n/\n")
     assert body_of(docker) == {
         "Image": "busybox",
@@ -160,7 +160,7 @@ async def test_the_next_server_goes_on_with_it(docker: Scene) -> None:
 async def test_the_command_runs_in_one_that_runs_already_which_is_left_alone(docker: Scene, *, of_run: bool) -> None:
     inner = await docker.daemon.run("inner", "sleep", "600")
     container = Container(exec="inner", user="me", working_dir="/", env=(Pair("A", "1"),))
-    place = {"site": docker.site(container)} if of_run else {"container": container}
+    place = {"shared": docker.shared(container)} if of_run else {"container": container}
     outcome = await docker.begin({}, *SH, "echo $A; pwd; exit 9", **place).wait()
     assert (outcome.exit_code, docker.out, inner.status) == (9, "1\n/\n", "running")
     assert inner.execs[0].body["User"] == "me"
@@ -208,9 +208,9 @@ async def test_a_program_that_is_not_there_has_exit_code_126(docker: Scene) -> N
 
 
 async def test_the_steps_of_a_run_share_the_container_of_the_name_that_their_dag_gives(docker: Scene) -> None:
-    site = docker.site(Container(image="busybox", name="box"))
-    first = await docker.end({}, *SH, "echo one > common", site=site)
-    second = await again(docker).end({}, *SH, "cat common", site=site)
+    shared = docker.shared(Container(image="busybox", name="box"))
+    first = await docker.end({}, *SH, "echo one > common", shared=shared)
+    second = await again(docker).end({}, *SH, "cat common", shared=shared)
     assert (first, second) == (Outcome(exit_code=0), Outcome(exit_code=0))
     assert [container.name for container in docker.daemon.containers.values()] == ["box"]
     docker.files.note.write_bytes((docker.files.directory / "7_1_container.note").read_bytes())
@@ -223,12 +223,12 @@ async def test_the_container_of_a_run_takes_no_name_from_a_stranger(docker: Scen
     taken = await docker.daemon.run("box", "sleep", "600")
     if ended:
         await taken.end()
-    outcome = await docker.end({}, "true", site=docker.site(Container(image="busybox", name="box")))
+    outcome = await docker.end({}, "true", shared=docker.shared(Container(image="busybox", name="box")))
     assert (outcome.exit_code, list(docker.daemon.containers.values())) == (1, [taken])
     assert "the container of the run could not be created: Conflict." in outcome.error
 
 
 async def test_the_ended_container_of_an_earlier_run_makes_room_for_its_name(docker: Scene) -> None:
     await end(docker, Container(image="busybox", name="box", keep_container=True))
-    site = docker.site(Container(image="busybox", name="box"))
-    assert await again(docker).end({}, "true", site=site) == Outcome(exit_code=0)
+    shared = docker.shared(Container(image="busybox", name="box"))
+    assert await again(docker).end({}, "true", shared=shared) == Outcome(exit_code=0)

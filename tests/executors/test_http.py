@@ -272,7 +272,7 @@ async def test_broken_gzip_fails_the_step(web: Web, files: ExecutionFiles, body:
         (("GET", "http://127.0.0.1/\n"[:-1] + "\x01"), "the URL is not valid"),
     ],
 )
-async def test_a_command_that_is_no_request_says_how_to_write_one(
+async def test_an_invalid_command_is_reported_with_the_syntax(
     files: ExecutionFiles, words: tuple[str, ...], fault: str
 ) -> None:
     error = await fail(files, *words)
@@ -308,12 +308,12 @@ async def test_a_script_that_is_no_json_object_is_refused(files: ExecutionFiles,
 # -- what goes wrong on the way --------------------------------------------------------------------------------------
 
 
-async def test_a_refused_connection_is_told(files: ExecutionFiles, closed_port: str) -> None:
+async def test_a_refused_connection_is_reported(files: ExecutionFiles, closed_port: str) -> None:
     error = await fail(files, "GET", f"http://{closed_port}/")
     assert error == f"http: {closed_port}: the connection was refused; does the server run, and is the port right?"
 
 
-async def test_an_unknown_host_is_told(files: ExecutionFiles) -> None:
+async def test_an_unknown_host_is_reported(files: ExecutionFiles) -> None:
     assert await fail(files, "GET", "http://no-such-host.invalid/") == (
         "http: no-such-host.invalid: the name of the host is not known"
     )
@@ -336,33 +336,33 @@ async def test_a_redirect_to_something_else_is_refused(web: Web, files: Executio
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
-async def test_an_answer_that_is_none_or_half_of_one_is_told(web: Web, files: ExecutionFiles, answer: bytes) -> None:
+async def test_an_invalid_or_incomplete_response_is_reported(web: Web, files: ExecutionFiles, answer: bytes) -> None:
     web.answers["/"] = answer
     assert "ended before the answer was complete, or the answer is no HTTP" in await fail(files, "GET", web.url)
 
 
-async def test_an_unusable_proxy_is_told(files: ExecutionFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unusable_proxy_is_reported(files: ExecutionFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"gopher://{SECRET}")
     error = await fail(files, "GET", "http://example.invalid")
     assert error.startswith("http: the proxy that the server's environment names cannot be used")
 
 
 async def test_a_cancelled_request_ends_at_once_with_its_connection(web: Web, files: ExecutionFiles) -> None:
-    gone = asyncio.Event()
+    closed = asyncio.Event()
 
     async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\nbegun\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nstarted\n")
         await reader.read()
-        gone.set()
+        closed.set()
 
     web.answers["/"] = wait
     step = asyncio.create_task(ask(files, "GET", web.url))
-    await until_written(files.stdout, "begun")
+    await until_written(files.stdout, "started")
     step.cancel()
     with pytest.raises(asyncio.CancelledError):
         await step
     async with asyncio.timeout(5):
-        await gone.wait()
+        await closed.wait()
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------
@@ -378,7 +378,7 @@ async def secure(tmp_path: Path) -> AsyncIterator[Web]:
     await server.stop()
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(secure: Web, files: ExecutionFiles) -> None:
+async def test_an_untrusted_certificate_is_refused(secure: Web, files: ExecutionFiles) -> None:
     error = await fail(files, "GET", secure.url)
     assert error.startswith(f"http: {secure.host}: its certificate could not be verified (self-signed certificate)")
     assert not secure.asked
@@ -399,7 +399,7 @@ async def test_an_authority_can_be_trusted(
         http._tls.cache_clear()
 
 
-async def test_a_plain_port_asked_for_tls_is_told(files: ExecutionFiles) -> None:
+async def test_tls_to_a_port_without_tls_is_reported(files: ExecutionFiles) -> None:
     def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(plain(400))
         writer.close()
@@ -409,7 +409,7 @@ async def test_a_plain_port_asked_for_tls_is_told(files: ExecutionFiles) -> None
         assert "TLS failed" in await fail(files, "GET", f"https://127.0.0.1:{port}")
 
 
-# -- what must not be told -------------------------------------------------------------------------------------------
+# -- what must not be logged -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/500", "/half", "/redirect"])
@@ -433,10 +433,10 @@ async def test_an_invalid_url_is_not_repeated(files: ExecutionFiles, url: str) -
     assert SECRET not in await fail(files, "GET", url)
 
 
-async def test_debug_tells_on_stderr_what_was_sent_and_came_back(web: Web, files: ExecutionFiles) -> None:
+async def test_debug_logs_request_and_response_to_stderr(web: Web, files: ExecutionFiles) -> None:
     web.answers["/x"] = plain(200, "body")
     await ask(files, "GET", f"{web.url}/x?a=b", debug=True, headers={"X-Key": "k"})
-    told = files.stderr.read_text().splitlines()
-    assert told[0] == f"> GET {web.url}/x?..."
-    assert "> x-key: ..." in told
-    assert told[-1].startswith("< HTTP/1.1 200 after ")
+    lines = files.stderr.read_text().splitlines()
+    assert lines[0] == f"> GET {web.url}/x?..."
+    assert "> x-key: ..." in lines
+    assert lines[-1].startswith("< HTTP/1.1 200 after ")

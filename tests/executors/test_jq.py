@@ -12,7 +12,7 @@ import pytest
 from app.executors import jq, jq_program, process
 from app.executors.contract import ExecutionFiles, Job, Outcome, SetupError
 from app.executors.process import OwnProcess
-from app.executors.program import ProgramError
+from app.executors.subprocess_executor import ProgramError
 from tests.waiting import until_written
 
 
@@ -96,7 +96,7 @@ def test_numbers_keep_their_value(printed: Any, number: str, plain: str, raw: st
     assert (printed(".", number)[0], printed(".", number, raw=True)[0]) == (f"{plain}\n", f"{raw}\n")
 
 
-def test_whole_results_of_arithmetic_are_plain(printed: Any) -> None:
+def test_integer_results_of_arithmetic_have_no_fraction(printed: Any) -> None:
     assert printed("map(.v) | add", '[{"v": 0.5}, {"v": 1.5}]', raw=True)[0] == "2\n"
 
 
@@ -120,7 +120,7 @@ def test_a_large_input_is_taken(printed: Any) -> None:
         ("input", "0", "", "jq: error: break\n"),
     ],
 )
-def test_an_error_of_the_program_is_told_and_the_step_succeeds(
+def test_an_error_of_the_program_is_reported_and_the_step_succeeds(
     printed: Any, program: str, script: str, out: str, err: str
 ) -> None:
     assert printed(program, script) == (out, err)
@@ -162,18 +162,18 @@ def test_a_step_without_command_prints_its_input(printed: Any, line: str) -> Non
 async def test_the_process_prints_to_the_output_and_leaves_no_job_file(files: ExecutionFiles) -> None:
     assert await start(files, ".a", '{"a": "ü"}').wait() == Outcome(exit_code=0)
     assert files.stdout.read_text() == '"ü"\n'
-    assert not files.own("job").exists()
+    assert not files.path("job").exists()
 
 
-async def test_the_process_tells_a_failure_in_one_line(files: ExecutionFiles) -> None:
+async def test_the_process_reports_a_failure_in_one_line(files: ExecutionFiles) -> None:
     assert (await start(files, ".[", "1").wait()).exit_code == 1
     assert files.stderr.read_text().count("\n") == 1
 
 
-async def test_output_that_cannot_be_written_is_told_in_one_line(files: ExecutionFiles) -> None:
+async def test_output_that_cannot_be_written_is_reported_in_one_line(files: ExecutionFiles) -> None:
     files.stdout.symlink_to("/dev/full")
     assert (await start(files, ".", "1").wait()).exit_code == 1
-    assert files.stderr.read_text() == "the step could not go on: [Errno 28] No space left on device\n"
+    assert files.stderr.read_text() == "the step could not continue: [Errno 28] No space left on device\n"
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])

@@ -22,7 +22,7 @@ def test_an_identity_is_read_whatever_the_command_is_called(command: str) -> Non
 
 
 @pytest.mark.parametrize("line", ["", "\n", "77", "77 (sh", "77 (sh) R 1 2", f"x (sh) {TAIL}", f"77 (sh) {TAIL}"[:60]])
-def test_a_line_that_is_not_whole_is_no_identity(line: str) -> None:
+def test_an_incomplete_line_is_no_identity(line: str) -> None:
     assert proc.parse_stat(line) is None
 
 
@@ -30,9 +30,9 @@ def test_when_a_process_began_is_known_without_asking_for_it() -> None:
     """Ticks are counted as the kernel counts them, so one that begins and is there within one tick began in it."""
     known = 0
     while known < 20:
-        before = proc.clock()
+        before = proc.boot_ticks()
         child = subprocess.Popen(["true"])
-        if proc.clock() == before:
+        if proc.boot_ticks() == before:
             known += 1
             line = proc.write_stat(ProcessId(child.pid, before)).decode()
             assert proc.parse_stat(line) == proc.parse_stat(proc.read_stat(child.pid).decode())
@@ -72,11 +72,11 @@ def test_a_file_has_writers_while_somebody_holds_it_open_for_writing(tmp_path: P
         assert proc.has_writers(path) is True
     with path.open("r"):
         assert proc.has_writers(path) is False
-    with path.open("w"):  # and nobody has to wait for a lease of ours
+    with path.open("w"):  # and does not have to wait for a lease
         pass
 
 
-def test_who_opens_the_file_while_it_is_looked_at_does_not_end_the_one_who_looks(tmp_path: Path) -> None:
+def test_a_writer_that_opens_the_file_during_the_lease_does_not_end_this_process(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.touch()
     looks = """

@@ -34,16 +34,14 @@ def _sh(files: ExecutionFiles, text: str, **env: str) -> OwnProcess:
 
 
 @pytest.mark.parametrize(("text", "code"), [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("exit 137", 137)])
-async def test_the_exit_code_is_told_to_the_parent_and_left_in_the_file(
-    files: ExecutionFiles, text: str, code: int
-) -> None:
+async def test_the_parent_and_the_file_get_the_exit_code(files: ExecutionFiles, text: str, code: int) -> None:
     outcome = await _sh(files, text).wait()
     assert (outcome.exit_code, process.read_exit(files)) == (code, code)
     assert outcome.error == (f"exit status {code}" if code else "")
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGABRT", "SIGUSR1"])
-async def test_a_signal_that_ended_the_command_is_told_from_an_exit_code(files: ExecutionFiles, name: str) -> None:
+async def test_a_signal_is_distinguished_from_an_exit_code(files: ExecutionFiles, name: str) -> None:
     outcome = await _sh(files, f"kill -{name.removeprefix('SIG')} $$").wait()
     assert outcome == process.read_outcome(files) == Outcome(exit_code=-1, error=f"signal: {name}")
     assert process.read_started(files) is not None  # the shell's words are behind it
@@ -54,7 +52,7 @@ async def test_a_signal_that_ended_only_a_child_is_the_command_s_own_exit_code(f
 
 
 @pytest.mark.parametrize("program", ["/no/such/program", "no-such-program", "./sub", "sub/plain"])
-def test_a_program_that_is_not_there_is_not_begun(files: ExecutionFiles, program: str) -> None:
+def test_a_missing_program_is_not_started(files: ExecutionFiles, program: str) -> None:
     (files.directory / "sub").mkdir()
     (files.directory / "sub" / "plain").touch(mode=0o600)
     with pytest.raises(StartError, match=program):
@@ -91,12 +89,12 @@ async def test_executions_of_a_node_append_to_the_same_files(files: ExecutionFil
 
 async def test_a_second_shim_for_an_execution_does_nothing(files: ExecutionFiles) -> None:
     await _sh(files, "echo ran; exit 3").wait()
-    with pytest.raises(SetupError, match="begun before"):
+    with pytest.raises(SetupError, match="started before"):
         _sh(files, "echo again")
     assert (files.stdout.read_text(), process.read_exit(files)) == ("ran\n", 3)
 
 
-async def test_of_many_servers_at_once_one_begins(files: ExecutionFiles) -> None:
+async def test_one_of_many_concurrent_starts_wins(files: ExecutionFiles) -> None:
     async def begin() -> int | None:
         try:
             return (await (await asyncio.to_thread(_sh, files, "echo ran")).wait()).exit_code
@@ -108,9 +106,8 @@ async def test_of_many_servers_at_once_one_begins(files: ExecutionFiles) -> None
     assert files.stdout.read_text() == "ran\n"
 
 
-# A server that ends between two of these steps is made by hand: it starts the shim, says whose the execution is,
-# and closes the pipe without a word.
-def _let_nobody_go(files: ExecutionFiles, started: str | bytes | None) -> subprocess.Popen[bytes]:
+# Simulates a server that dies between creating the file and releasing the shim: closes the pipe without a line.
+def _run_orphaned_shim(files: ExecutionFiles, started: str | bytes | None) -> subprocess.Popen[bytes]:
     shim = subprocess.Popen(
         ["/bin/sh", SHIM, files.started, "/bin/sh", "-c", f"echo ran >{files.stdout}"], stdin=subprocess.PIPE
     )
@@ -121,33 +118,33 @@ def _let_nobody_go(files: ExecutionFiles, started: str | bytes | None) -> subpro
     return shim
 
 
-async def test_a_shim_runs_nothing_before_it_is_let_go(files: ExecutionFiles) -> None:
+async def test_a_shim_runs_nothing_before_its_release(files: ExecutionFiles) -> None:
     command = Command(argv=("/bin/sh", "-c", "echo ran"), cwd=files.directory, env=ENV)
-    waiting = process.Waiting(command, files)
+    waiting = process.GatedProcess(command, files)
     assert (Path(files.started).exists(), files.stdout.read_text()) == (False, "")
-    assert await waiting.go().wait() == Outcome(exit_code=0)
+    assert await waiting.release().wait() == Outcome(exit_code=0)
     assert files.stdout.read_text() == "ran\n"
 
 
-async def test_a_shim_that_is_dropped_leaves_the_execution_to_others(files: ExecutionFiles) -> None:
+async def test_a_discarded_shim_leaves_the_execution_to_others(files: ExecutionFiles) -> None:
     command = Command(argv=("/bin/sh", "-c", "echo ran"), cwd=files.directory, env=ENV)
-    waiting = process.Waiting(command, files)
-    waiting.drop()
-    waiting.drop()
+    waiting = process.GatedProcess(command, files)
+    waiting.discard()
+    waiting.discard()
     assert (Path(files.started).exists(), files.stdout.read_text()) == (False, "")
     assert await _sh(files, "echo ran").wait() == Outcome(exit_code=0)
 
 
-async def test_a_shim_that_is_not_let_go_runs_nothing_and_says_so(files: ExecutionFiles) -> None:
-    shim = _let_nobody_go(files, "its own")
+async def test_a_shim_that_is_not_released_runs_nothing_and_reports_it(files: ExecutionFiles) -> None:
+    shim = _run_orphaned_shim(files, "its own")
     owner = process.read_started(files)
     assert (shim.returncode, files.stdout.exists()) == (125, False)
     assert owner is not None
     assert await AdoptedProcess(owner, files).wait() == process.NEVER_RAN
 
 
-async def test_what_never_ran_and_was_stopped_is_not_to_be_begun_again(files: ExecutionFiles) -> None:
-    _let_nobody_go(files, "its own")
+async def test_a_stopped_execution_that_never_ran_is_lost(files: ExecutionFiles) -> None:
+    _run_orphaned_shim(files, "its own")
     owner = process.read_started(files)
     assert owner is not None
     adopted = AdoptedProcess(owner, files)
@@ -155,19 +152,19 @@ async def test_what_never_ran_and_was_stopped_is_not_to_be_begun_again(files: Ex
     assert await adopted.wait() == process.LOST
 
 
-def test_a_shim_that_is_not_let_go_leaves_no_file_where_there_was_none(files: ExecutionFiles) -> None:
-    _let_nobody_go(files, None)
+def test_a_shim_that_is_not_released_creates_no_file(files: ExecutionFiles) -> None:
+    _run_orphaned_shim(files, None)
     assert not Path(files.started).exists()
 
 
-def test_a_shim_that_is_not_let_go_leaves_the_file_of_another_alone(files: ExecutionFiles) -> None:
-    _let_nobody_go(files, f"   \n{STAT}")
+def test_a_shim_that_is_not_released_does_not_change_the_file_of_another(files: ExecutionFiles) -> None:
+    _run_orphaned_shim(files, f"   \n{STAT}")
     assert Path(files.started).read_text() == f"   \n{STAT}"
 
 
-def test_a_shim_that_is_not_let_go_leaves_a_claim_alone(files: ExecutionFiles) -> None:
-    process.claim(files)
-    _let_nobody_go(files, None)
+def test_a_shim_that_is_not_released_does_not_change_a_claim(files: ExecutionFiles) -> None:
+    process.claim_execution(files)
+    _run_orphaned_shim(files, None)
     assert process.is_claim(Path(files.started))
     assert not (files.directory / "claimed").exists()
 
@@ -193,7 +190,7 @@ async def test_the_started_file_has_its_content_as_soon_as_it_exists(
     await running.wait()
 
 
-async def test_where_there_are_no_links_an_execution_begins_once_all_the_same(
+async def test_without_hard_links_an_execution_starts_once(
     files: ExecutionFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -201,7 +198,7 @@ async def test_where_there_are_no_links_an_execution_begins_once_all_the_same(
 
     monkeypatch.setattr(os, "link", refuse)  # no file system without links can be mounted here
     assert await _sh(files, "echo one").wait() == Outcome(exit_code=0)
-    with pytest.raises(SetupError, match="begun before"):
+    with pytest.raises(SetupError, match="started before"):
         _sh(files, "echo two")
     assert files.stdout.read_text() == "one\n"
     assert process.read_exit(files) == 0
@@ -230,7 +227,7 @@ async def test_arguments_reach_the_command_as_they_are(files: ExecutionFiles) ->
     assert files.stdout.read_text() == "".join(f"<{word}>" for word in words)
 
 
-async def test_a_command_begins_with_the_default_signals_and_no_input(files: ExecutionFiles) -> None:
+async def test_a_command_has_default_signals_and_no_input(files: ExecutionFiles) -> None:
     await _sh(files, "grep -E 'SigIgn|SigBlk' /proc/self/status; cat").wait()
     masks = {int(line.split()[1], 16) for line in files.stdout.read_text().splitlines()}
     assert masks == {0}
@@ -288,7 +285,7 @@ async def test_a_command_may_end_in_its_own_way_on_a_signal(files: ExecutionFile
     assert files.stdout.read_text() == "ready\nbye\n"
 
 
-async def test_what_ignores_the_signal_is_ended_once_the_command_is_gone(files: ExecutionFiles) -> None:
+async def test_processes_that_ignore_the_signal_are_killed_after_the_command(files: ExecutionFiles) -> None:
     running = _sh(
         files, "(trap '' TERM; echo $$; sleep 30) & (trap '' TERM; exec sleep 31) & sleep 0.1; echo ready; wait"
     )
@@ -306,7 +303,7 @@ async def test_what_has_left_the_session_and_still_writes_is_ended_too(files: Ex
     await until_gone(int(written.split()[0]))
 
 
-async def test_a_kill_ends_everything_and_is_told_as_a_signal(files: ExecutionFiles) -> None:
+async def test_a_kill_ends_the_session_and_is_reported_as_a_signal(files: ExecutionFiles) -> None:
     running = _sh(files, "trap '' TERM INT; (trap '' TERM; sleep 30) & echo ready; sleep 30")
     await until_written(files.stdout, "ready")
     running.kill()
@@ -318,7 +315,7 @@ async def test_a_kill_ends_everything_and_is_told_as_a_signal(files: ExecutionFi
 # -- another server --------------------------------------------------------------------------------------------------
 
 
-async def test_a_process_let_go_of_can_be_adopted_and_waited_for(files: ExecutionFiles) -> None:
+async def test_a_detached_process_can_be_adopted_and_waited_for(files: ExecutionFiles) -> None:
     fifo = files.directory / "go"
     os.mkfifo(fifo)
     first = _sh(files, f"read line < {fifo}; exit 6")
@@ -342,7 +339,7 @@ async def test_an_adopted_process_that_left_no_exit_code_is_lost(files: Executio
     assert await adopted.wait() == process.LOST
 
 
-async def test_a_process_that_is_gone_is_not_waited_for(files: ExecutionFiles) -> None:
+async def test_a_process_that_has_ended_is_not_waited_for(files: ExecutionFiles) -> None:
     await _sh(files, "exit 4").wait()
     owner = process.read_started(files)
     assert owner is not None
@@ -355,24 +352,24 @@ async def test_a_number_that_was_given_out_again_is_not_waited_for() -> None:
     await process.wait_for_exit(own.pid, proc.ProcessId(own.pid, own.started + 1))
 
 
-async def test_a_claimed_execution_cannot_begin_any_more(files: ExecutionFiles) -> None:
-    assert process.claim(files)
-    with pytest.raises(SetupError, match="begun before"):
+async def test_a_claimed_execution_cannot_be_started(files: ExecutionFiles) -> None:
+    assert process.claim_execution(files)
+    with pytest.raises(SetupError, match="started before"):
         _sh(files, "echo ran")
     assert files.stdout.read_text() == ""
     assert process.read_started(files) is None
-    assert process.claim(files)  # still ours
+    assert process.claim_execution(files)  # still ours
 
 
-async def test_an_execution_that_has_begun_cannot_be_claimed(files: ExecutionFiles) -> None:
+async def test_a_started_execution_cannot_be_claimed(files: ExecutionFiles) -> None:
     await _sh(files, "true").wait()
-    assert not process.claim(files)
+    assert not process.claim_execution(files)
 
 
 async def test_an_abandoned_execution_is_ended_and_one_that_is_over_left_alone(files: ExecutionFiles) -> None:
     running = _sh(files, "echo ready; sleep 30")
     await until_written(files.stdout, "ready")
-    process.end_abandoned(files)
+    process.kill_abandoned(files)
     assert (await running.wait()).exit_code == -1
 
 
@@ -389,7 +386,7 @@ async def test_an_abandoned_execution_is_ended_and_one_that_is_over_left_alone(f
         ("012\n", None, None),
     ],
 )
-def test_a_started_file_tells_what_was_written_to_it_whole(
+def test_owner_and_exit_code_are_read_only_when_complete(
     files: ExecutionFiles, text: str, code: int | None, owner: proc.ProcessId | None
 ) -> None:
     Path(files.started).write_text(text)
@@ -400,14 +397,14 @@ def test_where_nothing_was_started_there_is_nothing_to_read(files: ExecutionFile
     assert (process.read_exit(files), process.read_started(files)) == (None, None)
 
 
-def test_a_spool_that_cannot_be_written_is_said(files: ExecutionFiles) -> None:
+def test_a_spool_that_cannot_be_written_is_reported(files: ExecutionFiles) -> None:
     broken = ExecutionFiles("/proc/none", files.stdout, files.stderr)
     with pytest.raises(SetupError, match="the spool could not be written"):
         _sh(broken, "echo ran")
     assert files.stdout.read_text() == ""
 
 
-async def test_the_shim_says_nothing_of_its_own_about_a_command_that_was_signalled(files: ExecutionFiles) -> None:
+async def test_the_shim_writes_no_message_about_a_signalled_command(files: ExecutionFiles) -> None:
     running = _spawn(files, "/bin/sh", "-c", "echo ready; exec sleep 30")
     await until_written(files.stdout)
     running.signal("SIGTERM")

@@ -117,7 +117,7 @@ def test_a_script_that_cannot_be_written_is_said(files: ExecutionFiles) -> None:
         shell.build(texts, cwd=Path("/proc"), env={}, files=files)
 
 
-def test_a_machine_without_nix_shell_says_so(files: ExecutionFiles, tmp_path: Path) -> None:
+def test_a_missing_nix_shell_is_reported(files: ExecutionFiles, tmp_path: Path) -> None:
     nix = ShellTexts(line="ls", program="ls", shell=("nix-shell",))  # noqa: S604 - it is the name of one
     with pytest.raises(SetupError, match="nix-shell, which this machine does not have"):
         shell.build(nix, cwd=tmp_path, env={"PATH": str(tmp_path)}, files=files)

@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
-from app.executors.letter import Attachment, Letter
+from app.executors.email_message import Attachment, Email
 from app.executors.smtp import MailError, send
 from app.spec.model import Smtp
 from tests.mailserver import HOST, PASSWORD, USER, MailServer, Silent, listening, mail_server, make_certificate
 
-LETTER = Letter(
-    sender="robot@example.test", to=("ops@example.test", "boss@example.test"), subject="Hi", html="<p>x</p>"
-)
+EMAIL = Email(sender="robot@example.test", to=("ops@example.test", "boss@example.test"), subject="Hi", html="<p>x</p>")
 
 
 @pytest.fixture
@@ -34,24 +32,22 @@ def _with_login(port: int, password: str = PASSWORD) -> Smtp:
     return _at(port, username=USER, password=password)
 
 
-async def _fail(server: Smtp, letter: Letter = LETTER, **options: Any) -> str:
+async def _fail(server: Smtp, email: Email = EMAIL, **options: Any) -> str:
     with pytest.raises(MailError) as caught:
-        await send(server, letter, **options)
+        await send(server, email, **options)
     return str(caught.value)
 
 
 async def test_a_mail_reaches_all_its_recipients_in_one_go(sink: MailServer) -> None:
-    await send(_at(sink.port), LETTER)
+    await send(_at(sink.port), EMAIL)
     (mail,) = sink.mails
     assert (mail.sender, mail.to) == ("robot@example.test", ["ops@example.test", "boss@example.test"])
     assert (mail.subject, mail.html, mail.login) == ("Hi", "<p>x</p>\n", "")
 
 
 async def test_a_line_that_is_a_dot_does_not_end_the_mail(sink: MailServer) -> None:
-    letter = Letter(
-        sender="a@x.test", to=("b@x.test",), subject=".", html=".\n.\n", attachments=(Attachment("d", b"."),)
-    )
-    await send(_at(sink.port), letter)
+    email = Email(sender="a@x.test", to=("b@x.test",), subject=".", html=".\n.\n", attachments=(Attachment("d", b"."),))
+    await send(_at(sink.port), email)
     assert sink.mails[0].html == ".\n.\n"
 
 
@@ -62,7 +58,7 @@ async def test_a_line_that_is_a_dot_does_not_end_the_mail(sink: MailServer) -> N
 async def test_login_is_tried_before_plain(excluded: list[str], used: str) -> None:
     options = {"login": True, "auth_require_tls": False, "auth_exclude_mechanism": excluded}
     async with mail_server(**options) as sink:
-        await send(_with_login(sink.port), LETTER)
+        await send(_with_login(sink.port), EMAIL)
         assert ([mail.login for mail in sink.mails], sink.ways) == ([USER], [used])
 
 
@@ -89,11 +85,11 @@ async def test_the_password_goes_through_tls_where_it_is_offered(
     context, trusted = make_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     async with mail_server(login=True, tls_context=context, require_starttls=True) as sink:
-        await send(_with_login(sink.port), LETTER)
+        await send(_with_login(sink.port), EMAIL)
         assert [(mail.encrypted, mail.login) for mail in sink.mails] == [(True, USER)]
 
 
-async def test_no_password_is_given_to_a_server_that_nobody_vouches_for(tmp_path: Path) -> None:
+async def test_no_password_is_sent_to_an_untrusted_server(tmp_path: Path) -> None:
     context, _ = make_certificate(tmp_path)
     async with mail_server(login=True, tls_context=context) as sink:
         message = await _fail(_with_login(sink.port))
@@ -112,14 +108,14 @@ async def test_a_certificate_for_another_host_is_not_trusted(tmp_path: Path, mon
 async def test_without_a_password_any_certificate_is_better_than_none(tmp_path: Path) -> None:
     context, _ = make_certificate(tmp_path)
     async with mail_server(tls_context=context) as sink:
-        await send(_at(sink.port), LETTER)
+        await send(_at(sink.port), EMAIL)
         assert [mail.encrypted for mail in sink.mails] == [True]
 
 
 # -- what goes wrong -------------------------------------------------------------------------------------------------
 
 
-async def test_a_server_that_says_nothing_is_given_up_after_the_limit() -> None:
+async def test_a_silent_server_is_abandoned_after_the_limit() -> None:
     async with listening(Silent) as port:
         assert await _fail(_at(port), limit_seconds=0.05) == f"the mail server {HOST}:{port} took longer than 0.05 s"
 
@@ -132,14 +128,14 @@ async def test_a_stop_interrupts_a_mail_at_once() -> None:
             connected.set()
 
     async with listening(Noted) as port:
-        sending = asyncio.create_task(send(_at(port), LETTER))
+        sending = asyncio.create_task(send(_at(port), EMAIL))
         await connected.wait()
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
 
 
-async def test_nobody_listens_at_the_port() -> None:
+async def test_a_closed_port_is_reported() -> None:
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         port = taken.getsockname()[1]
@@ -151,7 +147,7 @@ async def test_a_host_that_does_not_exist_is_named() -> None:
     assert message.startswith("the mail server mail.invalid:25 cannot be reached: the host is unknown")
 
 
-async def test_a_server_that_hangs_up_is_told_of() -> None:
+async def test_a_server_that_closes_the_connection_is_reported() -> None:
     class Rude(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             transport.close()
@@ -160,13 +156,13 @@ async def test_a_server_that_hangs_up_is_told_of() -> None:
         assert "closed the connection" in await _fail(_at(port))
 
 
-async def test_what_a_server_answers_is_told(sink: MailServer) -> None:
+async def test_the_reply_of_a_server_is_reported(sink: MailServer) -> None:
     sink.answers = ["552 too large"]
     assert await _fail(_at(sink.port)) == f"the mail server {HOST}:{sink.port} answered 552 too large"
 
 
 async def test_a_mail_that_no_recipient_may_have_is_not_sent(sink: MailServer) -> None:
-    sink.refuses = set(LETTER.to)
+    sink.refuses = set(EMAIL.to)
     message = await _fail(_at(sink.port))
     assert "refused ops@example.test (550 no such mailbox), boss@example.test (550 no such mailbox)" in message
     assert not sink.mails
@@ -180,10 +176,10 @@ async def test_a_recipient_that_is_refused_is_named_and_the_others_get_the_mail(
 
 
 async def test_an_address_outside_ascii_needs_a_server_that_takes_it(sink: MailServer) -> None:
-    letter = Letter(sender="a@x.test", to=("jörg@x.test",), subject="", html="")
-    assert "addresses of ASCII characters" in await _fail(_at(sink.port), letter)
+    email = Email(sender="a@x.test", to=("jörg@x.test",), subject="", html="")
+    assert "addresses of ASCII characters" in await _fail(_at(sink.port), email)
     async with mail_server(enable_SMTPUTF8=True) as modern:
-        await send(_at(modern.port), letter)
+        await send(_at(modern.port), email)
         assert modern.mails[0].to == ["jörg@x.test"]
 
 
@@ -196,6 +192,6 @@ async def test_a_server_needs_a_host() -> None:
     assert (await _fail(Smtp(port="25"))).startswith("smtp.host: is missing")
 
 
-async def test_a_bad_address_is_told_before_anybody_is_called() -> None:
-    letter = Letter(sender="nobody at all", to=("b@x.test",), subject="", html="")
-    assert (await _fail(Smtp(host="mail.invalid"), letter)).startswith("from: ")
+async def test_an_invalid_address_is_reported_before_the_connection() -> None:
+    email = Email(sender="nobody at all", to=("b@x.test",), subject="", html="")
+    assert (await _fail(Smtp(host="mail.invalid"), email)).startswith("from: ")

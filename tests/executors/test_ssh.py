@@ -14,9 +14,9 @@ from typing import Any
 import asyncssh
 import pytest
 
-from app.executors import inside, registry
-from app.executors.contract import ExecutionFiles, Job, Outcome, SetupError, Site
-from app.executors.inside import InsideExecution
+from app.executors import in_process, registry
+from app.executors.contract import ExecutionFiles, Job, Outcome, SetupError, SharedConfig
+from app.executors.in_process import InProcessExecution
 from app.spec.model import Ssh
 from tests.executors.ssh_server import PASSWORD, USER, SshServer, serving
 from tests.waiting import until_gone, until_written
@@ -28,11 +28,11 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SshS
         yield running
 
 
-def begin(files: ExecutionFiles, config: dict[str, Any], *command: str, **job: Any) -> InsideExecution:
+def begin(files: ExecutionFiles, config: dict[str, Any], *command: str, **job: Any) -> InProcessExecution:
     settings = {"env": {"HOME": str(files.directory)}, "cwd": files.directory, **job}
     program, *args = command or ("true",)
     made = Job(type="ssh", id="r-7-1-0-1", program=program, args=tuple(args), config=config, **settings)
-    return inside.begin(registry.find("ssh").run(), made, files)
+    return in_process.start(registry.find("ssh").run(), made, files)
 
 
 def address(server: SshServer) -> str:
@@ -76,7 +76,7 @@ async def test_output_is_there_while_the_command_runs(files: ExecutionFiles, ser
     assert files.stdout.read_text() == "early\nlate\n"
 
 
-async def test_bytes_that_are_no_text_and_much_output_arrive_whole(files: ExecutionFiles, server: SshServer) -> None:
+async def test_binary_and_large_output_arrive_complete(files: ExecutionFiles, server: SshServer) -> None:
     await end(files, server.config, r"printf '\377\000'; yes | head -c 3000000")
     data = files.stdout.read_bytes()
     assert (data[:2], len(data)) == (b"\xff\x00", 3_000_002)
@@ -90,7 +90,7 @@ async def test_a_command_that_a_signal_ends_has_minus_one(files: ExecutionFiles,
 async def test_a_step_without_a_command_fails_before_anybody_is_asked(files: ExecutionFiles) -> None:
     job = Job(type="ssh", id="x", script="echo", config={"host": "127.0.0.1", "user": "x"}, cwd=files.directory)
     with pytest.raises(SetupError, match="no command; a script does not run on another machine"):
-        await inside.begin(registry.find("ssh").run(), job, files).wait()
+        await in_process.start(registry.find("ssh").run(), job, files).wait()
 
 
 # -- where and as whom -----------------------------------------------------------------------------------------------
@@ -116,25 +116,27 @@ async def test_a_key_in_the_home_directory_is_found(files: ExecutionFiles, serve
     assert (await end(files, {**server.config, "key": "~/mine"})).exit_code == 0
 
 
-async def test_the_ssh_of_the_dag_says_where(files: ExecutionFiles, server: SshServer) -> None:
+async def test_the_ssh_of_the_dag_is_the_default(files: ExecutionFiles, server: SshServer) -> None:
     ssh = Ssh(
         host="127.0.0.1", port=str(server.port), user=USER, key=str(server.key), known_host_file=str(server.known_hosts)
     )
-    assert (await end(files, {}, site=Site(ssh=ssh))).exit_code == 0
+    assert (await end(files, {}, shared=SharedConfig(ssh=ssh))).exit_code == 0
 
 
 async def test_the_ssh_of_the_dag_wants_a_known_host(files: ExecutionFiles, server: SshServer, tmp_path: Path) -> None:
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "known_hosts").touch()
     ssh = Ssh(host="127.0.0.1", port=str(server.port), user=USER, key=str(server.key))
-    outcome = await end(files, {}, site=Site(ssh=ssh))
+    outcome = await end(files, {}, shared=SharedConfig(ssh=ssh))
     assert (outcome.exit_code, "is not in" in outcome.error) == (1, True)
 
 
-async def test_a_config_of_the_step_replaces_the_ssh_of_the_dag_whole(files: ExecutionFiles, server: SshServer) -> None:
+async def test_a_config_of_the_step_replaces_all_of_the_ssh_of_the_dag(
+    files: ExecutionFiles, server: SshServer
+) -> None:
     ssh = Ssh(host="127.0.0.1", port=str(server.port), user=USER, key=str(server.key))
     with pytest.raises(SetupError, match="neither a key nor a password"):
-        await end(files, {"HOST": "127.0.0.1", "user": USER}, site=Site(ssh=ssh))
+        await end(files, {"HOST": "127.0.0.1", "user": USER}, shared=SharedConfig(ssh=ssh))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ async def test_a_config_of_the_step_replaces_the_ssh_of_the_dag_whole(files: Exe
         ),
     ],
 )
-async def test_a_config_that_cannot_be_used_is_told_by_its_key(
+async def test_an_invalid_config_is_reported_by_its_key(
     files: ExecutionFiles, config: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(SetupError) as raised:
@@ -177,19 +179,19 @@ async def test_a_file_that_is_no_key_is_refused(files: ExecutionFiles, server: S
 # -- who does not let us in ------------------------------------------------------------------------------------------
 
 
-async def test_a_wrong_key_is_told(files: ExecutionFiles, server: SshServer, tmp_path: Path) -> None:
+async def test_a_wrong_key_is_reported(files: ExecutionFiles, server: SshServer, tmp_path: Path) -> None:
     asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / "other")
     outcome = await end(files, {**server.config, "key": str(tmp_path / "other")})
     assert outcome.exit_code == 1
     assert outcome.error == f"{address(server)} did not let 'worker' in: the key is not accepted there"
 
 
-async def test_a_wrong_password_is_told(files: ExecutionFiles, server: SshServer) -> None:
+async def test_a_wrong_password_is_reported(files: ExecutionFiles, server: SshServer) -> None:
     config = {"host": "127.0.0.1", "port": server.port, "user": USER, "password": "guess"}
     assert "did not let 'worker' in: the password is not accepted" in (await end(files, config)).error
 
 
-async def test_an_unknown_host_key_is_told_with_the_fix(
+async def test_an_unknown_host_key_is_reported_with_the_fix(
     files: ExecutionFiles, server: SshServer, tmp_path: Path
 ) -> None:
     (tmp_path / "hosts").touch()
@@ -207,14 +209,12 @@ async def test_a_changed_host_key_is_no_unknown_one(
     assert f"is not the one in {tmp_path}/hosts: the machine was replaced" in outcome.error
 
 
-async def test_nobody_asks_for_the_host_key_of_a_step_unless_it_is_strict(
-    files: ExecutionFiles, server: SshServer
-) -> None:
+async def test_the_host_key_is_checked_only_with_strict_host_key(files: ExecutionFiles, server: SshServer) -> None:
     config = {name: value for name, value in server.config.items() if name not in ("strictHostKey", "knownHostFile")}
     assert (await end(files, config)).exit_code == 0
 
 
-async def test_a_refused_connection_is_told(files: ExecutionFiles, server: SshServer) -> None:
+async def test_a_refused_connection_is_reported(files: ExecutionFiles, server: SshServer) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -222,7 +222,7 @@ async def test_a_refused_connection_is_told(files: ExecutionFiles, server: SshSe
     assert outcome.error == f"127.0.0.1:{port} refused the connection: no SSH server listens there"
 
 
-async def test_an_unknown_host_is_told(files: ExecutionFiles, server: SshServer) -> None:
+async def test_an_unknown_host_is_reported(files: ExecutionFiles, server: SshServer) -> None:
     outcome = await end(files, {**server.config, "host": "no-such-host.invalid"})
     assert outcome.error.startswith("there is no host 'no-such-host.invalid'")
 
@@ -256,7 +256,7 @@ async def test_a_connection_that_is_lost_leaves_the_outcome_unknown(files: Execu
 # -- stops -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_stop_sends_its_signal_and_the_command_tells_how_it_ended(
+async def test_a_stop_sends_its_signal_and_the_exit_code_is_that_of_the_command(
     files: ExecutionFiles, server: SshServer
 ) -> None:
     running = begin(files, server.config, "trap 'echo bye; exit 7' INT; echo ready; while :; do sleep 0.01; done")
@@ -266,7 +266,7 @@ async def test_a_stop_sends_its_signal_and_the_command_tells_how_it_ended(
     assert files.stdout.read_text() == "ready\nbye\n"
 
 
-async def test_a_command_that_ends_by_the_signal_says_so(files: ExecutionFiles, server: SshServer) -> None:
+async def test_a_command_killed_by_the_signal_is_reported_as_such(files: ExecutionFiles, server: SshServer) -> None:
     running = begin(files, server.config, "echo ready; exec sleep 60")
     await until_written(files.stdout, "ready")
     running.signal("SIGTERM")

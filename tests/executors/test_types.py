@@ -7,6 +7,6 @@ from app.spec.build.calls import EXECUTOR_TYPES
 
 
 def test_the_format_knows_the_types_that_something_carries_out_or_names() -> None:
-    known = registry.COMMAND_TYPES | registry.CALL_TYPES | registry._NOT_YET | set(registry._KINDS)
+    known = registry.COMMAND_TYPES | registry.CALL_TYPES | registry._UNSUPPORTED | set(registry._TYPES)
 
     assert known == EXECUTOR_TYPES

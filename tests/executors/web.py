@@ -28,7 +28,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Web:
-    """Answers by path; a path that it was told nothing about is not found."""
+    """Answers by path; an unknown path is not found."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
@@ -90,7 +90,7 @@ def plain(status: int, body: str | bytes = b"", *headers: str, reason: str = "Fi
 
 
 def make_certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """Make a certificate that nobody but its holder has signed; gives the server's context and the file to trust."""
+    """Make a self-signed certificate; returns the server's context and the file to trust."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
     now = dt.datetime.now(dt.UTC)

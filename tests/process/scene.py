@@ -91,7 +91,7 @@ class Scene:
     def claim(self) -> None:
         """Make it look as if a second server had claimed the execution and died before it began it anew."""
         self.never_begin()
-        assert process.claim(self.files)
+        assert process.claim_execution(self.files)
 
     def never_let_go(self) -> None:
         """Make it look as if the server had died between owning the execution and letting its shim go."""

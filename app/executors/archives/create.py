@@ -21,7 +21,7 @@ from app.executors.archives.formats import Format, compressing
 from app.executors.archives.options import Options
 from app.executors.archives.reading import Archive
 from app.executors.archives.report import ArchiveError, Code, Report, dump, explain
-from app.executors.program import write_stdout
+from app.executors.subprocess_executor import write_stdout
 
 _FATAL = frozenset({Code.SOURCE, Code.SPACE})
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

@@ -14,7 +14,7 @@ from app.executors.archives.options import Options
 from app.executors.archives.reading import Archive
 from app.executors.archives.report import ArchiveError, Code, Report, dump, explain
 from app.executors.archives.tree import Tree, check_name, check_target
-from app.executors.program import write_stdout
+from app.executors.subprocess_executor import write_stdout
 
 _FATAL = frozenset({Code.SPACE, Code.PASSWORD})
 _IN_MEMORY_BYTES = 4 * 1024 * 1024

@@ -12,7 +12,7 @@ from app.executors.archives.extract import extract, list_entries
 from app.executors.archives.options import CREATE, EXTRACT, LIST, read
 from app.executors.archives.report import ArchiveError, Cancelled, Code, explain
 from app.executors.contract import Job
-from app.executors.program import run_program
+from app.executors.subprocess_executor import run_program
 
 # A few bytes of xz or 7z may request gigabytes of dictionary.
 MOST_MEMORY_BYTES = 2 * 1024**3

@@ -13,7 +13,7 @@ import zlib
 from enum import IntEnum
 from typing import Any
 
-from app.executors.program import ProgramError
+from app.executors.subprocess_executor import ProgramError
 
 _MOST_ERRORS = 1_000
 _MILLISECOND, _SECOND, _MINUTE, _HOUR = 1e-3, 1.0, 60, 3600
@@ -46,7 +46,7 @@ class ArchiveError(ProgramError):
 
 
 class Cancelled(BaseException):
-    """The process was told to end; no ``except Exception`` may continue after it."""
+    """The process was asked to end; no ``except Exception`` may continue after it."""
 
 
 _DAMAGED = (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, UnicodeError)

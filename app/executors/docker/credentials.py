@@ -1,4 +1,4 @@
-"""With which credentials an image is pulled (DAG format 2.15). Pure."""
+"""The credentials with which an image is pulled (DAG format 2.15). Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from app.executors.contract import SetupError
 
 _HUB = "docker.io"
 _NAMES_OF_HUB = (_HUB, "index.docker.io", "registry-1.docker.io")  # the first is the conventional one
-_WHOLE = "_json"
+_JSON = "_json"
 _FIELDS = ("username", "password", "identitytoken", "registrytoken")
 
 Auths = Mapping[str, str | Mapping[str, str]]
 
 
 def split_host(image: str) -> tuple[str, str]:
-    """Tell an image's registry from its name there; one without a registry is Docker Hub's."""
+    """Split an image into its registry and its name there; the default registry is Docker Hub."""
     host, slash, rest = image.partition("/")
     if slash and ("." in host or ":" in host or host == "localhost"):
         return host, rest
@@ -28,13 +28,16 @@ def split_host(image: str) -> tuple[str, str]:
 
 
 def find(image: str, auths: Auths, from_environment: str) -> dict[str, str] | None:
-    """Find the credentials for an image: by its host, in the whole JSON, in the environment's; raises SetupError."""
+    """Find the credentials for an image: by its host, in the DAG's JSON, in that of the environment.
+
+    Raises SetupError.
+    """
     host = split_host(image)[0]
     for name in _names(host):
         if auths.get(name):
             return _read_entry(auths[name], f"registryAuths: {name}")
-    whole = auths.get(_WHOLE)
-    for text, source in ((whole, "registryAuths"), (from_environment, "DOCKER_AUTH_CONFIG")):
+    json_text = auths.get(_JSON)
+    for text, source in ((json_text, "registryAuths"), (from_environment, "DOCKER_AUTH_CONFIG")):
         if isinstance(text, str) and text.strip() and (found := _find_in_json(text, host, source)):
             return found
     return None
@@ -49,15 +52,15 @@ def _find_in_json(text: str, host: str, source: str) -> dict[str, str] | None:
     entries = document.get("auths", document)
     if not isinstance(entries, dict):
         raise SetupError(f"{source}: auths: expected a map of hosts")
-    by_host = {_bare(str(key)): entry for key, entry in entries.items()}
+    by_host = {_host(str(key)): entry for key, entry in entries.items()}
     for name in _names(host):
         if entry := by_host.get(name):
             return _read_entry(entry, f"{source}: {name}")
     return None
 
 
-def _bare(key: str) -> str:
-    """Take the URL around a host away: Docker writes Hub's entry with one."""
+def _host(key: str) -> str:
+    """Return the host of an entry: Docker writes that of Docker Hub as a URL."""
     return key.partition("://")[2].partition("/")[0] if "://" in key else key.partition("/")[0]
 
 

@@ -1,4 +1,4 @@
-"""The Docker daemon: how it is reached, what is asked of it that the library cannot ask, and its refusals."""
+"""The Docker daemon: connection, requests that the library does not have, and error messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aiodocker import Docker, DockerError
 
 from app.executors.contract import SetupError, StepError
 
-GONE, CONFLICT, UNREACHABLE = 404, 409, 900  # the last is the library's own
+NOT_FOUND, CONFLICT, UNREACHABLE = 404, 409, 900  # the last is the library's own
 STDOUT = 1  # the number of the stream in the daemon's frames
 EXECUTION_LABEL, RUN_LABEL = "dagbook.execution", "dagbook.run"
 _DEFAULT = "unix:///var/run/docker.sock"
@@ -28,12 +28,12 @@ _SCHEMES = ("unix://", "tcp://", "http://", "https://")
 _CREDENTIALS = re.compile(r"(?<=://)[^/]*@")
 _CONNECT_SECONDS = 10.0
 _FRAME = struct.Struct(">BxxxL")
-_PIECE_BYTES = 64 * 1024
+_BLOCK_BYTES = 64 * 1024
 _EVENTS_SECONDS = 2.0
 
 
 class NoDaemonError(StepError):
-    """No daemon answers where one was looked for."""
+    """No daemon answers at the address."""
 
 
 class _Actor(msgspec.Struct, rename="pascal"):
@@ -50,24 +50,24 @@ class _Event(msgspec.Struct, rename="pascal"):
 
 @asynccontextmanager
 async def connect(variables: Mapping[str, str]) -> AsyncIterator[Docker]:
-    """Give the daemon that ``DOCKER_HOST`` names, else the machine's; raises SetupError and StepError.
+    """Connect to the daemon of ``DOCKER_HOST``, else of the machine. Raises SetupError and StepError.
 
-    Within the block every refusal that nobody else has explained becomes a sentence.
+    Errors of the daemon inside the block become StepError.
     """
     address = variables.get("DOCKER_HOST") or _DEFAULT
-    shown = _show(address)
+    shown = _redact(address)
     docker = _open(address, variables)
     try:
-        with explained(f"the Docker daemon at {shown} refused", shown):
+        with translate_errors(f"the Docker daemon at {shown} refused", shown):
             yield docker
     finally:
         await docker.close()
 
 
-def _show(address: str) -> str:
-    """Check an address and give it without what may be a password; raises SetupError."""
+def _redact(address: str) -> str:
+    """Check an address and return it without credentials. Raises SetupError."""
     shown = _CREDENTIALS.sub("", address)
-    if address.startswith(_SCHEMES) and _leads_somewhere(address):
+    if address.startswith(_SCHEMES) and _is_complete(address):
         return shown
     raise SetupError(
         f"DOCKER_HOST: {shown!r} is no address of a Docker daemon; begin it with {', '.join(_SCHEMES)}, "
@@ -75,7 +75,7 @@ def _show(address: str) -> str:
     )
 
 
-def _leads_somewhere(address: str) -> bool:
+def _is_complete(address: str) -> bool:
     try:
         parts = urlsplit(address)
         return bool(parts.path.strip("/") if parts.scheme == "unix" else parts.hostname) and parts.port != 0
@@ -100,8 +100,11 @@ def _open(address: str, variables: Mapping[str, str]) -> Docker:
 
 
 @contextmanager
-def explained(what: str, address: str = "") -> Iterator[None]:
-    """Say what went wrong, beginning with ``what``; that there is no daemon is left to ``connect`` to say."""
+def translate_errors(what: str, address: str = "") -> Iterator[None]:
+    """Turn errors of the daemon into a StepError that begins with ``what``.
+
+    Without an ``address`` the error of an unreachable daemon passes, for ``connect`` to translate.
+    """
     try:
         yield
     except DockerError as error:
@@ -117,7 +120,7 @@ def explained(what: str, address: str = "") -> Iterator[None]:
 
 
 def reason(error: DockerError) -> str:
-    """Give the daemon's own words in one line, out of the JSON in which Podman leaves some of them."""
+    """Return the daemon's message in one line; Podman wraps some of them in JSON."""
     words = str(error.message)
     with contextlib.suppress(msgspec.DecodeError):
         words = msgspec.json.decode(words, type=_Refusal).message
@@ -125,57 +128,57 @@ def reason(error: DockerError) -> str:
 
 
 async def create(docker: Docker, body: Mapping[str, Any], *, name: str, platform: str) -> str:
-    """Create a container and return its id; raises DockerError."""
+    """Create a container and return its id. Raises DockerError."""
     params = {key: value for key, value in (("name", name), ("platform", platform)) if value}
-    # The library's own way to create a container has no place for the platform.
-    made = await docker._query_json("containers/create", "POST", params=params, data=body)  # noqa: SLF001
-    return str(made["Id"])
+    # The library's method to create a container has no parameter for the platform.
+    created = await docker._query_json("containers/create", "POST", params=params, data=body)  # noqa: SLF001
+    return str(created["Id"])
 
 
-async def find(docker: Docker, label: str) -> list[str]:
-    """List the containers with a label, ended ones too, by their ids; raises DockerError."""
+async def find_containers(docker: Docker, label: str) -> list[str]:
+    """Return the ids of the containers with a label, finished ones too. Raises DockerError."""
     filters = json.dumps({"label": [label]})
     return [container.id for container in await docker.containers.list(all=True, filters=filters)]
 
 
-async def show(docker: Docker, name: str) -> dict[str, Any] | None:
-    """Look at a container by name or id; None when it is not there. Raises DockerError."""
+async def inspect(docker: Docker, name: str) -> dict[str, Any] | None:
+    """Inspect a container by name or id; None when there is none. Raises DockerError."""
     try:
         return await docker.containers.container(name).show()
     except DockerError as error:
-        if error.status == GONE:
+        if error.status == NOT_FOUND:
             return None
         raise
 
 
-async def make_room(docker: Docker, name: str) -> None:
-    """Remove a container of Dagbook's that has ended and has the name that another one is to get."""
+async def remove_stale(docker: Docker, name: str) -> None:
+    """Remove a finished container of Dagbook that occupies a name."""
     with contextlib.suppress(DockerError):
-        shown = await show(docker, name)
+        shown = await inspect(docker, name)
         labels = (shown["Config"].get("Labels") or {}) if shown else {}
         if shown and {EXECUTION_LABEL, RUN_LABEL} & labels.keys() and not shown["State"]["Running"]:
             await remove(docker, name)
 
 
 async def remove(docker: Docker, container: str) -> None:
-    """Remove a container and its nameless volumes, running or not; harmless when it is gone. Raises DockerError."""
+    """Remove a container, also a running one, and its anonymous volumes; harmless when there is none."""
     try:
         await docker.containers.container(container).delete(force=True, v=True)
     except DockerError as error:
-        if error.status not in (GONE, CONFLICT):  # the latter: its removal is under way
+        if error.status not in (NOT_FOUND, CONFLICT):  # the latter: its removal is under way
             raise
 
 
-async def find_exec_end(docker: Docker, container: str, instance: str) -> int | None:
-    """Find the exit code of an exec instance in the daemon's recent events, a few hundred; raises DockerError."""
+async def find_exec_exit_code(docker: Docker, container: str, instance: str) -> int | None:
+    """Find the exit code of an exec instance in the daemon's recent events, a few hundred. Raises DockerError."""
     filters = json.dumps({"container": [container], "event": ["exec_die"]})
     async with docker._query("events", params={"since": "1", "filters": filters}) as response:  # noqa: SLF001
-        # The events go on: nothing says which of them is the last so far.
+        # The stream of events does not end, and no event says that it is the last so far.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVENTS_SECONDS), contextlib.aclosing(_attributes(response)) as events:
-                async for told in events:
-                    if told.get("execID") == instance:
-                        return int(told["exitCode"])
+                async for attributes in events:
+                    if attributes.get("execID") == instance:
+                        return int(attributes["exitCode"])
     return None
 
 
@@ -190,27 +193,27 @@ async def _attributes(response: aiohttp.ClientResponse) -> AsyncGenerator[Mappin
 async def read_log(
     docker: Docker, container: str, *, tty: bool, follow: bool = True
 ) -> AsyncIterator[tuple[int, bytes]]:
-    """Give what a container has written and writes, from its first byte on; each piece with its stream's number.
+    """Yield the output of a container from its first byte on, each block with the number of its stream.
 
-    It ends when the container does. Raises DockerError, and aiohttp.ClientError when the connection is lost before.
+    Ends when the container does. Raises DockerError, and aiohttp.ClientError when the connection is lost before.
     """
     params = {"stdout": True, "stderr": True, "follow": follow}
-    # The library decodes a log as text and does not tell the streams apart.
+    # The library decodes a log as text and does not separate the streams.
     async with docker._query(f"containers/{container}/logs", params=params) as response:  # noqa: SLF001
         try:
-            async for piece in _pieces(response.content, tty=tty):
-                yield piece
+            async for block in _blocks(response.content, tty=tty):
+                yield block
         finally:
             response.close()
 
 
-async def _pieces(content: aiohttp.StreamReader, *, tty: bool) -> AsyncIterator[tuple[int, bytes]]:
+async def _blocks(content: aiohttp.StreamReader, *, tty: bool) -> AsyncIterator[tuple[int, bytes]]:
     with contextlib.suppress(asyncio.IncompleteReadError):  # the end
         while not tty:
             stream, left = _FRAME.unpack(await content.readexactly(_FRAME.size))
             while left:
-                piece = await content.readexactly(min(left, _PIECE_BYTES))
-                left -= len(piece)
-                yield (stream, piece)
-        while piece := await content.readany():
-            yield (STDOUT, piece)
+                block = await content.readexactly(min(left, _BLOCK_BYTES))
+                left -= len(block)
+                yield (stream, block)
+        while block := await content.readany():
+            yield (STDOUT, block)

@@ -1,9 +1,9 @@
-"""Commands in a container that runs already: begun, followed, signalled, found again (DAG format 4.4).
+"""Runs commands in a running container (``docker exec``): start, follow, signal, adopt (DAG format 4.4).
 
-The daemon can neither signal an exec instance nor give its output again. So each carries its execution's name in
-its environment, by which a shell in the container finds its processes; and a server that takes over learns how it
-ended, but not what it wrote in between. Its end is in the daemon's events: once the connection to a command that
-still writes is lost, Docker shows 126 as its exit code, whatever that was.
+The daemon can neither signal an exec instance nor repeat its output. So each command has the execution id in its
+environment, by which a shell in the container finds its processes; and a server that adopts a command gets its exit
+code, but not the output of the time between. The exit code is read from the daemon's events: after the connection to
+a command that still writes is lost, Docker reports 126, whatever the exit code was.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from aiodocker import Docker, DockerError
 from aiodocker.execs import Exec
 from aiodocker.stream import Stream
 
-from app.executors import stopping
+from app.executors import cancellation
 from app.executors.contract import EXIT_NOT_FOUND, Job, SetupError, StepError, Streams
 from app.executors.docker import engine
-from app.executors.docker.engine import CONFLICT, GONE, STDOUT
-from app.executors.docker.note import ExecNote, encode, way_to_daemon
+from app.executors.docker.engine import CONFLICT, NOT_FOUND, STDOUT
+from app.executors.docker.recovery_note import ExecNote, daemon_env, encode
 
 _MARK = "DAGBOOK_EXECUTION"
-_FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.01, 0.5
-_LAST_LOOK_SECONDS = 2.0
+_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.01, 0.5
+_LAST_POLL_SECONDS = 2.0
 _LOST = "[dagbook: what the command wrote while no server followed it is lost]\n"
 _REFUSAL, _LONGEST_REFUSAL_BYTES = b"OCI runtime exec failed: ", 4096
-_CANNOT = 126  # what the daemon says of a command that it could not begin, and of one that it lost
+_CANNOT = 126  # reported for a command that the daemon could not start, and for one whose connection was lost
 # BusyBox' grep sees nothing behind a NUL. The mark ends with a semicolon, so that no name is the beginning of another.
 _SIGNAL = """for process in /proc/[0-9]*; do
   { tr '\\000' '\\n' <"$process/environ"; } 2>/dev/null | grep -qF "$2" &&
     kill -s "$1" "${process#/proc/}" 2>/dev/null
 done
 :"""
-_PODMANS_CONFLICT = "can only start created exec sessions"  # an error of the server, by its status
-_UNKNOWN = "how the command in the container ended is not known any more"
+_PODMANS_CONFLICT = "can only start created exec sessions"  # its status is 500, not 409
+_UNKNOWN = "the exit code of the command in the container is unknown"
 NOT_SIGNALLED = "stopped, but the command may still run in the container: no shell there could signal it"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How a command runs in a container, beside what the container says."""
+    """Options of a command in a container; they override those of the container."""
 
     user: str = ""
     working_dir: str = ""
@@ -53,16 +53,16 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_command(job: Job) -> None:
-    """Refuse a step that a container which runs already would have nothing to do for; raises SetupError."""
+    """Refuse a step without a command. Raises SetupError."""
     if not job.program:
         raise SetupError("docker: the step has no command for the container that runs; a script is not run in one")
 
 
 async def run(docker: Docker, container: str, job: Job, options: Options, streams: Streams) -> int:
-    """Run the job's command in a container and return its exit code; raises SetupError and StepError."""
+    """Run the job's command in a container and return its exit code. Raises SetupError and StepError."""
     check_command(job)
-    with engine.explained("the command could not be begun in the container"):
-        made = await docker.containers.container(container).exec(
+    with engine.translate_errors("the command could not be started in the container"):
+        created = await docker.containers.container(container).exec(
             [job.program, *job.args],
             user=options.user,
             workdir=options.working_dir or None,
@@ -71,55 +71,55 @@ async def run(docker: Docker, container: str, job: Job, options: Options, stream
             tty=options.tty,
         )
     note = ExecNote(
-        docker=way_to_daemon(job.site.docker),
+        docker=daemon_env(job.shared.docker),
         job=job.id,
         container=container,
-        instance=made.id,
+        instance=created.id,
         user=options.user,
         privileged=options.privileged,
     )
-    streams.keep(encode(note))
-    return await _carry_out(docker, note, streams, begin=True)
+    streams.save_note(encode(note))
+    return await _carry_out(docker, note, streams, start=True)
 
 
 async def adopt(docker: Docker, note: ExecNote, streams: Streams) -> int:
-    """Go on with an exec instance of another server and return its exit code; raises StepError."""
-    return await _carry_out(docker, note, streams, begin=False)
+    """Adopt an exec instance of another server and return its exit code. Raises StepError."""
+    return await _carry_out(docker, note, streams, start=False)
 
 
-async def _carry_out(docker: Docker, note: ExecNote, streams: Streams, *, begin: bool) -> int:
-    follow = _follow(docker, note, streams, begin=begin)
+async def _carry_out(docker: Docker, note: ExecNote, streams: Streams, *, start: bool) -> int:
+    follow = _follow(docker, note, streams, start=start)
     try:
-        return await stopping.carry_out(follow, lambda name: send(docker, note, name))
-    except asyncio.CancelledError as cancellation:
-        if stopping.is_detach(cancellation) or not await _is_running(docker, note):
+        return await cancellation.run_cancellable(follow, lambda name: send(docker, note, name))
+    except asyncio.CancelledError as error:
+        if cancellation.is_detach(error) or not await _is_running(docker, note):
             raise
-        raise StepError(NOT_SIGNALLED) from cancellation
+        raise StepError(NOT_SIGNALLED) from error
 
 
-async def _follow(docker: Docker, note: ExecNote, streams: Streams, *, begin: bool) -> int:
+async def _follow(docker: Docker, note: ExecNote, streams: Streams, *, start: bool) -> int:
     instance = docker.containers.exec(note.instance)
-    if begin or await _may_be_new(instance):
-        refusal = await _begin(instance, streams, may_have_run=not begin)
+    if start or await _may_be_new(instance):
+        refusal = await _start(instance, streams, may_have_run=not start)
     else:
         refusal = ""
         streams.err(_LOST)
     code = await _wait(docker, note, instance)
     if refusal and code in (_CANNOT, EXIT_NOT_FOUND):
-        raise StepError(f"the command could not be begun in the container: {refusal}", exit_code=code)
+        raise StepError(f"the command could not be started in the container: {refusal}", exit_code=code)
     return code
 
 
 async def _may_be_new(instance: Exec) -> bool:
-    """Tell one that has begun for sure: Podman shows one that has not like one that ended well."""
+    """Whether the command may not have started yet: Podman shows such a command like one that succeeded."""
     state = await _inspect(instance)
     return state is not None and not state["Running"] and not state["Pid"]
 
 
-async def _begin(instance: Exec, streams: Streams, *, may_have_run: bool) -> str:
-    """Begin the command, which no daemon does twice, and copy its output; give the daemon's words if it could not."""
+async def _start(instance: Exec, streams: Streams, *, may_have_run: bool) -> str:
+    """Start the command and copy its output; returns the daemon's error if it could not. No daemon starts it twice."""
     try:
-        with engine.explained("the command could not be begun in the container"):
+        with engine.translate_errors("the command could not be started in the container"):
             async with instance.start(detach=False) as stream:
                 return await _copy(stream, streams)
     except StepError as error:
@@ -130,14 +130,14 @@ async def _begin(instance: Exec, streams: Streams, *, may_have_run: bool) -> str
 
 
 def _has_run(refusal: BaseException | None) -> bool:
-    """Whether a daemon refused to begin a command because it has begun it before."""
+    """Whether the daemon refused to start the command because it has started it before."""
     return isinstance(refusal, DockerError) and (refusal.status == CONFLICT or _PODMANS_CONFLICT in str(refusal))
 
 
 async def _copy(stream: Stream, streams: Streams) -> str:
-    """Copy the output; give the beginning of it where the daemon itself speaks in the command's place."""
+    """Copy the output; returns its first line if that is an error of the daemon instead of output of the command."""
     first = b""
-    with contextlib.suppress(aiohttp.ClientError):  # a lost connection: how the command ended is asked for anyway
+    with contextlib.suppress(aiohttp.ClientError):  # a lost connection: the exit code is asked for anyway
         while message := await stream.read_out():
             (streams.out if message.stream == STDOUT else streams.err)(message.data)
             first = first or message.data[:_LONGEST_REFUSAL_BYTES]
@@ -145,55 +145,56 @@ async def _copy(stream: Stream, streams: Streams) -> str:
 
 
 async def _wait(docker: Docker, note: ExecNote, instance: Exec) -> int:
-    pause = _FIRST_LOOK_SECONDS
+    pause = _FIRST_POLL_SECONDS
     while True:
         state = await _inspect(instance)
         if state is None or not state["Running"]:
-            return await _find_end(docker, note, state)
+            return await _find_exit_code(docker, note, state)
         await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_LOOK_SECONDS)
+        pause = min(pause * 2, _LONGEST_POLL_SECONDS)
 
 
-async def _find_end(docker: Docker, note: ExecNote, state: Mapping[str, Any] | None) -> int:
-    """Find out how a command ended that the daemon may have forgotten or lost; raises StepError."""
+async def _find_exit_code(docker: Docker, note: ExecNote, state: Mapping[str, Any] | None) -> int:
+    """Return the exit code of a finished command that the daemon may have deleted or lost. Raises StepError."""
     shown = None if state is None else state["ExitCode"]
     # Podman gives up on a command whose connection is lost with -1.
     if state is not None and shown is not None and shown >= 0 and not (shown == _CANNOT and state["Pid"]):
         return int(shown)
-    with engine.explained(_UNKNOWN):
-        code = await engine.find_exec_end(docker, note.container, note.instance)
+    with engine.translate_errors(_UNKNOWN):
+        code = await engine.find_exec_exit_code(docker, note.container, note.instance)
     if code is None:
         raise StepError(_UNKNOWN)
     return code
 
 
 async def _inspect(instance: Exec) -> dict[str, Any] | None:
-    """Look at a command; None when the daemon has forgotten it, as it does minutes after the end. Raises StepError."""
+    """Inspect a command; None when the daemon has deleted it, which it does minutes after the end. Raises StepError."""
     try:
-        with engine.explained(_UNKNOWN):
+        with engine.translate_errors(_UNKNOWN):
             return await instance.inspect()
     except StepError as error:
-        if isinstance(error.__cause__, DockerError) and error.__cause__.status == GONE:
+        if isinstance(error.__cause__, DockerError) and error.__cause__.status == NOT_FOUND:
             return None
         raise
 
 
 async def send(docker: Docker, note: ExecNote, name: str) -> None:
-    """Send a signal by its POSIX name, harmless when nothing runs any more.
+    """Send a signal by its POSIX name; harmless when the command has finished.
 
-    A shell in the container signals whatever has the mark, as the same user: nobody else may look for it.
+    A shell in the container signals all processes with the mark. It runs as the user of the command, because other
+    users cannot read the environment of its processes.
     """
     command = ["/bin/sh", "-c", _SIGNAL, "signal", name.removeprefix("SIG"), f"{_MARK}={note.job};"]
     with contextlib.suppress(DockerError, aiohttp.ClientError):
-        made = await docker.containers.container(note.container).exec(
+        created = await docker.containers.container(note.container).exec(
             command, user=note.user, privileged=note.privileged
         )
-        await made.start(detach=True)
+        await created.start(detach=True)
 
 
 async def _is_running(docker: Docker, note: ExecNote) -> bool:
     try:
-        async with asyncio.timeout(_LAST_LOOK_SECONDS):
+        async with asyncio.timeout(_LAST_POLL_SECONDS):
             return bool((await docker.containers.exec(note.instance).inspect())["Running"])
     except (DockerError, aiohttp.ClientError, TimeoutError):
         return False

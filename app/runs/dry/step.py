@@ -12,7 +12,7 @@ import yaml
 from app.engine.event import HANDLER_NAMES, INIT
 from app.engine.plan import Plan
 from app.executors import registry, shell
-from app.executors.contract import SetupError, Site
+from app.executors.contract import SetupError, SharedConfig
 from app.executors.shell import ShellTexts
 from app.runs import calling
 from app.runs.dry import policies
@@ -119,11 +119,11 @@ class StepReader:
             self._tell(facts, *_command_facts(texts))
         else:
             config = await environment.evaluate_config(step.executor.config, scope, moment)
-            site = await environment.evaluate_site()
+            shared = await environment.evaluate_site()
             if step.container is not None:
                 container = await environment.evaluate_container(step.container, scope, moment)
-                site = msgspec.structs.replace(site, container=container)
-            self._tell(facts, *_executor_facts(step, texts, held.show_config(config), site))
+                shared = msgspec.structs.replace(shared, container=container)
+            self._tell(facts, *_executor_facts(step, texts, held.show_config(config), shared))
             registry.find(kind)
         self._tell(facts, Fact("env", pairs_text(env)), Fact("directory", cwd if cwd != environment.work_dir else ""))
         for label, text in (("stdout to", step.stdout), ("stderr to", step.stderr)):
@@ -196,20 +196,20 @@ def _command_facts(texts: ShellTexts) -> Iterator[Fact]:
     yield Fact("script", texts.script)
 
 
-def _executor_facts(step: Step, texts: ShellTexts, config: Mapping[str, Any], site: Site) -> Iterator[Fact]:
+def _executor_facts(step: Step, texts: ShellTexts, config: Mapping[str, Any], shared: SharedConfig) -> Iterator[Fact]:
     kind = step.executor.type
     yield Fact("executor", kind)
     yield Fact("command", texts.line)
     yield Fact("script", texts.script)
     if config:
         yield Fact("config", config_text(config))
-    if kind == "mail" and site.smtp is not None:
-        user = f", as {site.smtp.username}" if site.smtp.username else ", without login"
-        yield Fact("smtp", f"{site.smtp.host}:{site.smtp.port or '25'}{user}")
-    if kind == "ssh" and site.ssh is not None:
-        yield Fact("ssh", f"{site.ssh.user}@{site.ssh.host}:{site.ssh.port}")
-    if kind in ("docker", "container") and site.container is not None:
-        yield Fact("container", say_container(site.container))
+    if kind == "mail" and shared.smtp is not None:
+        user = f", as {shared.smtp.username}" if shared.smtp.username else ", without login"
+        yield Fact("smtp", f"{shared.smtp.host}:{shared.smtp.port or '25'}{user}")
+    if kind == "ssh" and shared.ssh is not None:
+        yield Fact("ssh", f"{shared.ssh.user}@{shared.ssh.host}:{shared.ssh.port}")
+    if kind in ("docker", "container") and shared.container is not None:
+        yield Fact("container", say_container(shared.container))
 
 
 def say_container(container: Container) -> str:

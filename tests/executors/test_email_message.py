@@ -10,7 +10,7 @@ from email.policy import default
 
 import pytest
 
-from app.executors.letter import Attachment, Envelope, Letter, LetterError, compose
+from app.executors.email_message import Attachment, Email, EmailError, SmtpEnvelope, compose
 
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
@@ -22,12 +22,12 @@ def _compose(
     subject: str = "Hello",
     html: str = "All is well.",
     attachments: tuple[Attachment, ...] = (),
-) -> Envelope:
-    letter = Letter(sender=sender, to=to, subject=subject, html=html, attachments=attachments)
-    return compose(letter, at=AT, message_id="<1@here>")
+) -> SmtpEnvelope:
+    email = Email(sender=sender, to=to, subject=subject, html=html, attachments=attachments)
+    return compose(email, at=AT, message_id="<1@here>")
 
 
-def _read(envelope: Envelope) -> EmailMessage:
+def _read(envelope: SmtpEnvelope) -> EmailMessage:
     message = message_from_bytes(envelope.data, policy=default)
     assert isinstance(message, EmailMessage)
     return message
@@ -57,7 +57,7 @@ def test_any_subject_fits_into_its_header() -> None:
 
 
 @pytest.mark.parametrize("mark", ["\r\n", "\n", "\r", "\v", "\x85", "\u2028", "\0"])
-def test_no_text_begins_a_header_of_its_own(mark: str) -> None:
+def test_no_text_starts_another_header(mark: str) -> None:
     envelope = _compose(
         subject=f"a{mark}Bcc: x@example.test", sender=f'"a{mark}Bcc: x@example.test" <robot@example.test>'
     )
@@ -118,12 +118,12 @@ def test_an_address_outside_ascii_is_marked_for_the_server() -> None:
     ],
 )
 def test_what_is_no_address_is_named_with_its_field(text: str) -> None:
-    with pytest.raises(LetterError, match=r"^to: "):
+    with pytest.raises(EmailError, match=r"^to: "):
         _compose(to=(text,))
 
 
 def test_a_mail_needs_a_sender_and_a_recipient() -> None:
-    with pytest.raises(LetterError, match=r"^from: is missing"):
+    with pytest.raises(EmailError, match=r"^from: is missing"):
         _compose(sender=" ")
-    with pytest.raises(LetterError, match=r"^to: is missing"):
+    with pytest.raises(EmailError, match=r"^to: is missing"):
         _compose(to=())

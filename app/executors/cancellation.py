@@ -1,4 +1,4 @@
-"""How the end that is asked of an execution inside the server reaches what it has begun elsewhere (runtime 19)."""
+"""Turns the cancellation of an in-process execution into signals for its remote command (runtime 19)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 KILL = "SIGKILL"
-DETACH = "detach"  # the server ends and what was begun elsewhere goes on; a cancellation without a message is the same
-_LAST_SECONDS = 5.0  # how long what was killed has to be gone
+DETACH = "detach"  # the server ends, the remote command continues; also meant by a cancellation without a message
+_LAST_SECONDS = 5.0  # time for the remote command to end after SIGKILL
 
 Send = Callable[[str], Coroutine[Any, Any, None]]
 
 
 def is_detach(cancellation: asyncio.CancelledError) -> bool:
-    """Tell a server that lets go from a step that is to end."""
+    """Whether the server detaches from the execution, as opposed to a stop of the step."""
     return _name(cancellation) == DETACH
 
 
-async def carry_out(work: Coroutine[Any, Any, int], send: Send) -> int:
-    """Carry out work and return its exit code; a cancellation goes on as a signal and the work runs to its end.
+async def run_cancellable(work: Coroutine[Any, Any, int], send: Send) -> int:
+    """Await work and return its exit code; a cancellation is sent as a signal and the work runs to its end.
 
-    ``send`` delivers a signal by its POSIX name and raises nothing. The second cancellation sends SIGKILL, after
-    which the work has a few seconds to end. Raises what the work raises, and CancelledError when there is nothing
-    more to tell.
+    ``send`` sends a signal by its POSIX name and raises nothing. The second cancellation sends SIGKILL, after which
+    the work has a few seconds to end. Raises the errors of the work, and CancelledError when it has not ended by then
+    or the server detaches.
     """
     task = asyncio.create_task(work)
     try:
@@ -50,14 +50,14 @@ async def _until_ended(task: asyncio.Task[int], send: Send) -> int:
 
 
 async def _signal_or_end(task: asyncio.Task[int]) -> str:
-    """Wait for the next signal; an empty name tells that the work has ended."""
+    """Wait for the next signal and return its name; empty when the work has ended."""
     try:
         await asyncio.wait({task})
     except asyncio.CancelledError as cancellation:
         if is_detach(cancellation):
             raise
         task_itself = asyncio.current_task()
-        # Two cancellations between two looks are one exception, with the message of the first.
+        # Two cancellations before the task runs again are one exception, with the message of the first.
         twice = task_itself is not None and task_itself.cancelling() > 1
         return KILL if twice else _name(cancellation)
     return ""

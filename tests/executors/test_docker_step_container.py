@@ -50,7 +50,7 @@ async def test_output_is_there_while_the_container_runs(docker: Scene, tmp_path:
     assert (await running.wait(), docker.out) == (Outcome(exit_code=0), "early\nlate\n")
 
 
-async def test_bytes_that_are_no_text_and_much_output_arrive_whole(docker: Scene) -> None:
+async def test_binary_and_large_output_arrive_complete(docker: Scene) -> None:
     await docker.end(BUSYBOX, *SH, r"printf '\377\000'; yes | head -c 3000000")
     data = docker.files.stdout.read_bytes()
     assert (data[:2], len(data)) == (b"\xff\x00", 3_000_002)
@@ -61,13 +61,13 @@ async def test_what_a_terminal_shows_is_all_stdout(docker: Scene) -> None:
     assert docker.out == "one\ntwo\n"
 
 
-async def test_a_command_that_is_not_there_is_told_and_leaves_no_container(docker: Scene) -> None:
+async def test_a_missing_command_is_reported_and_leaves_no_container(docker: Scene) -> None:
     outcome = await docker.end(BUSYBOX, "no-such-program")
     assert (outcome.exit_code, docker.daemon.containers) == (1, {})
     assert outcome.error.startswith("the container could not be started: failed to create task for container:")
 
 
-# -- what the daemon is told -----------------------------------------------------------------------------------------
+# -- what the daemon gets ------------------------------------------------------------------------------------------
 
 
 async def test_the_maps_of_the_config_reach_the_daemon(docker: Scene) -> None:
@@ -125,7 +125,7 @@ async def test_a_container_gets_the_name_it_is_given(docker: Scene) -> None:
 async def test_the_ended_container_of_an_earlier_step_makes_room_for_its_name(docker: Scene) -> None:
     await docker.end({**BUSYBOX, "containerName": "mine"}, "true")
     first = docker.daemon.named("mine")
-    docker.files.own("started").unlink()
+    docker.files.path("started").unlink()
     await docker.end({**BUSYBOX, "containerName": "mine"}, "false")
     assert (docker.daemon.removed, docker.daemon.named("mine").body["Cmd"]) == ([first], ["false"])
 
@@ -145,15 +145,13 @@ async def test_the_ended_container_of_an_earlier_step_makes_room_for_its_name(do
         ({}, "docker: neither the step nor its DAG says in which container"),
     ],
 )
-async def test_a_config_that_cannot_be_used_is_told_by_its_key(
-    docker: Scene, config: dict[str, Any], sentence: str
-) -> None:
+async def test_an_invalid_config_is_reported_by_its_key(docker: Scene, config: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SetupError) as raised:
         await docker.end(config, "true")
     assert sentence in str(raised.value)
 
 
-async def test_what_the_daemon_refuses_is_told_in_its_words(docker: Scene) -> None:
+async def test_a_refusal_is_reported_with_the_daemons_message(docker: Scene) -> None:
     outcome = await docker.end({**BUSYBOX, "host": {"binds": ["/a:/b:sometimes"]}}, "true")
     assert outcome == Outcome(exit_code=1, error="the container could not be created: invalid mode: sometimes")
 
@@ -179,7 +177,7 @@ async def test_an_image_that_is_here_is_pulled_when_it_always_is(docker: Scene, 
 
 
 @pytest.mark.parametrize("pull", ["never", False, "0"])
-async def test_an_image_that_is_not_here_and_may_not_be_pulled_is_told(docker: Scene, pull: object) -> None:
+async def test_a_missing_image_that_may_not_be_pulled_is_reported(docker: Scene, pull: object) -> None:
     docker.daemon.registry["tool:2"] = Image()
     outcome = await docker.end({"image": "tool:2", "pull": pull}, "true")
     assert outcome.error == "image 'tool:2' is not here, and may not be pulled (pull policy: never)"
@@ -192,7 +190,7 @@ async def test_an_image_of_another_platform_does_not_count_as_here(docker: Scene
     assert [pull["platform"] for pull in docker.daemon.pulls] == ["linux/arm64/v8"]
 
 
-async def test_an_image_that_no_registry_has_is_told(docker: Scene) -> None:
+async def test_an_unknown_image_is_reported(docker: Scene) -> None:
     outcome = await docker.end({"image": "nowhere:1"}, "true")
     assert outcome.exit_code == 1
     assert outcome.error.startswith("image 'nowhere:1' could not be pulled: pull access denied for nowhere:1")
@@ -200,17 +198,17 @@ async def test_an_image_that_no_registry_has_is_told(docker: Scene) -> None:
 
 async def test_credentials_of_the_dag_open_a_registry(docker: Scene) -> None:
     docker.daemon.registry["registry.example:5000/tool:2"] = Image(auth=("ann", "pass"), Cmd=["true"])
-    site = docker.site(registry_auths={"registry.example:5000": {"username": "ann", "password": "pass"}})
-    assert (await docker.end({"image": "registry.example:5000/tool:2"}, site=site)).exit_code == 0
+    shared = docker.shared(registry_auths={"registry.example:5000": {"username": "ann", "password": "pass"}})
+    assert (await docker.end({"image": "registry.example:5000/tool:2"}, shared=shared)).exit_code == 0
 
 
 async def test_credentials_for_an_image_of_the_hub_find_it_though_its_name_has_no_host(docker: Scene) -> None:
     docker.daemon.registry["ann/tool:latest"] = Image(auth=("ann", "pass"), Cmd=["true"])
-    site = docker.site(registry_auths={"docker.io": {"username": "ann", "password": "pass"}})
-    assert (await docker.end({"image": "ann/tool"}, site=site)).exit_code == 0
+    shared = docker.shared(registry_auths={"docker.io": {"username": "ann", "password": "pass"}})
+    assert (await docker.end({"image": "ann/tool"}, shared=shared)).exit_code == 0
 
 
-async def test_a_pull_that_fails_half_way_is_told(docker: Scene) -> None:
+async def test_a_pull_that_fails_half_way_is_reported(docker: Scene) -> None:
     docker.daemon.registry["registry.example/tool:2"] = Image(auth=("ann", "pass"))
     outcome = await docker.end({"image": "registry.example/tool:2"}, "true")
     assert outcome.error == "image 'registry.example/tool:2' could not be pulled: unauthorized: login required"
@@ -219,46 +217,46 @@ async def test_a_pull_that_fails_half_way_is_told(docker: Scene) -> None:
 # -- the daemon itself -----------------------------------------------------------------------------------------------
 
 
-async def test_a_daemon_that_is_not_there_is_told_with_its_address(docker: Scene, tmp_path: Path) -> None:
-    site = docker.site(docker={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+async def test_a_missing_daemon_is_reported_with_its_address(docker: Scene, tmp_path: Path) -> None:
+    shared = docker.shared(docker={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
     with pytest.raises(SetupError) as caught:  # recorded with exit code 0
-        await docker.end(BUSYBOX, "true", site=site)
-    told = f"no Docker daemon answers at unix://{tmp_path}/none.sock; start it, or name another one in DOCKER_HOST"
-    assert str(caught.value) == told
+        await docker.end(BUSYBOX, "true", shared=shared)
+    message = f"no Docker daemon answers at unix://{tmp_path}/none.sock; start it, or name another one in DOCKER_HOST"
+    assert str(caught.value) == message
 
 
-async def test_an_address_without_a_known_scheme_is_told(docker: Scene) -> None:
+async def test_an_address_without_a_known_scheme_is_an_error(docker: Scene) -> None:
     with pytest.raises(SetupError, match="DOCKER_HOST: 'ssh://box' is no address of a Docker daemon"):
-        await docker.end(BUSYBOX, "true", site=docker.site(docker={"DOCKER_HOST": "ssh://box"}))
+        await docker.end(BUSYBOX, "true", shared=docker.shared(docker={"DOCKER_HOST": "ssh://box"}))
 
 
 @pytest.mark.parametrize("address", ["tcp://", "unix://", "tcp://box:port", "tcp://:2375"])
-async def test_an_address_that_leads_nowhere_is_told(docker: Scene, address: str) -> None:
+async def test_an_incomplete_address_is_an_error(docker: Scene, address: str) -> None:
     with pytest.raises(SetupError, match=f"DOCKER_HOST: '{address}' is no address of a Docker daemon"):
-        await docker.end(BUSYBOX, "true", site=docker.site(docker={"DOCKER_HOST": address}))
+        await docker.end(BUSYBOX, "true", shared=docker.shared(docker={"DOCKER_HOST": address}))
 
 
-async def test_a_password_in_the_address_is_not_told(docker: Scene) -> None:
-    site = docker.site(docker={"DOCKER_HOST": "tcp://me:hush@127.0.0.1:1"})
+async def test_a_password_in_the_address_is_not_reported(docker: Scene) -> None:
+    shared = docker.shared(docker={"DOCKER_HOST": "tcp://me:hush@127.0.0.1:1"})
     with pytest.raises(SetupError, match=r"^no Docker daemon answers at tcp://127.0.0.1:1; start it"):
-        await docker.end(BUSYBOX, "true", site=site)
+        await docker.end(BUSYBOX, "true", shared=shared)
 
 
-async def test_an_image_of_another_platform_is_told_with_the_platform(docker: Scene) -> None:
+async def test_an_image_of_another_platform_is_reported_with_the_platform(docker: Scene) -> None:
     outcome = await docker.end({**BUSYBOX, "platform": "linux/arm64", "pull": "never"}, "true")
     assert outcome.error == "image 'busybox' is not here for linux/arm64, and may not be pulled (pull policy: never)"
 
 
-async def test_a_refusal_in_podmans_form_is_told_in_its_words(docker: Scene) -> None:
+async def test_a_refusal_in_podmans_form_is_reported_with_its_message(docker: Scene) -> None:
     docker.daemon.words = '{"message": "lookup registry.example: no such host"}'
     outcome = await docker.end({"image": "registry.example/tool:2"}, "true")
     assert outcome.error == "image 'registry.example/tool:2' could not be pulled: lookup registry.example: no such host"
 
 
-async def test_certificates_that_are_not_there_are_told(docker: Scene, tmp_path: Path) -> None:
+async def test_missing_certificates_are_reported(docker: Scene, tmp_path: Path) -> None:
     variables = {"DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tmp_path)}
     with pytest.raises(SetupError, match=r"DOCKER_CERT_PATH: ca\.pem, cert\.pem and key\.pem in"):
-        await docker.end(BUSYBOX, "true", site=docker.site(docker=variables))
+        await docker.end(BUSYBOX, "true", shared=docker.shared(docker=variables))
 
 
 async def test_a_step_goes_on_while_the_daemon_is_restarted(docker: Scene, tmp_path: Path) -> None:
@@ -273,7 +271,7 @@ async def test_a_step_goes_on_while_the_daemon_is_restarted(docker: Scene, tmp_p
 async def test_a_daemon_that_does_not_come_back_leaves_the_step_failed(
     docker: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    monkeypatch.setattr("app.executors.docker.own._PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("app.executors.docker.step_container._RESTART_SECONDS", 0)
     async with standing_in(tmp_path_factory.mktemp("gone")) as daemon:
         scene = Scene.of(daemon, docker.files)
         running = scene.begin(BUSYBOX, *SH, "echo on; sleep 60")
@@ -293,7 +291,7 @@ async def test_a_container_that_somebody_removes_leaves_the_outcome_unknown(dock
 # -- stops -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_stop_sends_its_signal_and_the_container_tells_how_it_ended(docker: Scene) -> None:
+async def test_a_stop_sends_its_signal_and_the_exit_code_is_that_of_the_container(docker: Scene) -> None:
     running = docker.begin(BUSYBOX, *SH, "trap 'echo bye; exit 7' INT; echo ready; while :; do sleep 0.01; done")
     await until_written(docker.files.stdout, "ready")
     running.signal("SIGINT")
@@ -314,7 +312,7 @@ async def test_a_container_that_does_not_heed_the_signal_is_killed_by_the_next(d
 async def test_a_container_that_does_not_even_heed_sigkill_is_removed(
     docker: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.executors.stopping._LAST_SECONDS", 0.1)
+    monkeypatch.setattr("app.executors.cancellation._LAST_SECONDS", 0.1)
     running = docker.begin(BUSYBOX, *SH, WAITING)
     pid = int(await until_written(docker.files.stdout))
     next(iter(docker.daemon.containers.values())).deaf = True
@@ -323,7 +321,7 @@ async def test_a_container_that_does_not_even_heed_sigkill_is_removed(
     await until_gone(pid)
 
 
-async def test_a_stop_on_the_way_to_the_beginning_leaves_no_container(docker: Scene) -> None:
+async def test_a_stop_before_the_start_leaves_no_container(docker: Scene) -> None:
     docker.daemon.registry["tool:2"] = Image(slow=True)
     running = docker.begin({"image": "tool:2"}, "true")
     await docker.daemon.pulling.wait()
@@ -340,7 +338,7 @@ async def test_a_stop_while_the_container_is_started_reaches_it(docker: Scene) -
     assert (await running.wait()).exit_code == 143
 
 
-async def test_a_container_whose_log_cannot_be_read_has_an_exit_code_all_the_same(docker: Scene) -> None:
+async def test_a_container_whose_log_cannot_be_read_has_an_exit_code(docker: Scene) -> None:
     outcome = await docker.end({**BUSYBOX, "host": {"logConfig": {"type": "none"}}}, *SH, "echo out; exit 4")
     assert (outcome.exit_code, docker.out) == (4, "")
     assert "the log of the container cannot be read: configured logging driver does not" in docker.err
@@ -395,19 +393,19 @@ async def test_an_end_that_was_noted_before_the_container_was_removed_is_taken(d
 async def test_what_a_server_made_that_died_before_it_could_note_it_is_removed(docker: Scene) -> None:
     await docker.end(BUSYBOX, "true")
     docker.files.note.unlink()
-    docker.files.own("started").unlink()
+    docker.files.path("started").unlink()
     await docker.end(BUSYBOX, "false")
     assert (len(docker.daemon.containers), len(docker.daemon.removed)) == (1, 1)
 
 
-async def test_the_note_tells_nobody_a_credential(docker: Scene) -> None:
+async def test_the_note_contains_no_credentials(docker: Scene) -> None:
     variables = {"DOCKER_HOST": docker.daemon.address, "DOCKER_AUTH_CONFIG": '{"auths": {}}'}
-    await docker.end(BUSYBOX, "true", site=docker.site(docker=variables))
+    await docker.end(BUSYBOX, "true", shared=docker.shared(docker=variables))
     assert b"auths" not in docker.files.note.read_bytes()
     assert docker.files.note.stat().st_mode & 0o777 == 0o600
 
 
-async def test_what_nobody_waits_for_any_more_is_ended(docker: Scene) -> None:
+async def test_an_abandoned_execution_is_killed(docker: Scene) -> None:
     first = docker.begin(BUSYBOX, *SH, WAITING)
     pid = int(await until_written(docker.files.stdout))
     await detach(first)

@@ -1,4 +1,4 @@
-"""Executors that are Python programs of their own: how a job gets to them, and how their errors get out."""
+"""Executors that run as a Python subprocess: how they get their job, and how they report errors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.executors.contract import ExecutionFiles, Job, SetupError, Site
-from app.executors.program import ProgramError, python_command, run_program, take_job
+from app.executors.contract import ExecutionFiles, Job, SetupError, SharedConfig
+from app.executors.subprocess_executor import ProgramError, python_command, read_job, run_program
 from app.spec.model import Smtp
 
 JOB = Job(
@@ -21,45 +21,49 @@ JOB = Job(
     config={"n": 2**70, "f": float("inf"), "l": [1, {"k": None}], "t": "ü\0"},
     cwd=Path("/tmp/ü\udcff"),
     env={"SECRET": "hunter2"},
-    site=Site(smtp=Smtp(password="hunter2")),  # noqa: S106 - to be found where it must not be
+    shared=SharedConfig(smtp=Smtp(password="hunter2")),  # noqa: S106 - to be found where it must not be
 )
 
 
-def test_a_job_arrives_as_it_was_without_what_its_program_need_not_know(files: ExecutionFiles) -> None:
+def test_a_job_arrives_unchanged_without_environment_and_shared_config(files: ExecutionFiles) -> None:
     command = python_command("some.module", JOB, files)
-    assert "hunter2" not in files.own("job").read_text()
-    assert take_job(["", command.argv[-1]]) == msgspec.structs.replace(JOB, env={}, site=Site())
+    assert "hunter2" not in files.path("job").read_text()
+    assert read_job(["", command.argv[-1]]) == msgspec.structs.replace(JOB, env={}, shared=SharedConfig())
 
 
 def test_the_environment_goes_to_the_process(files: ExecutionFiles) -> None:
     assert python_command("some.module", JOB, files).env == JOB.env
 
 
-def test_only_its_owner_reads_the_file_of_a_job_and_only_once(files: ExecutionFiles) -> None:
+def test_the_file_of_a_job_is_private_and_read_once(files: ExecutionFiles) -> None:
     path = python_command("some.module", JOB, files).argv[-1]
     assert Path(path).stat().st_mode & 0o077 == 0
-    take_job(["", path])
+    read_job(["", path])
     assert not Path(path).exists()
 
 
-def test_a_spool_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_spool_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     files = ExecutionFiles(f"{tmp_path}/no/a", tmp_path / "a.out", tmp_path / "a.err")
     with pytest.raises(SetupError, match="the spool could not be written"):
         python_command("some.module", JOB, files)
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "stderr"),
     [
         (ProgramError("what went wrong", 12), 12, "what went wrong\n"),
         (MemoryError(), 1, "the step needs more memory than there is\n"),
-        (OSError(28, "No space left on device"), 1, "the step could not go on: [Errno 28] No space left on device\n"),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "the step could not continue: [Errno 28] No space left on device\n",
+        ),
     ],
 )
 def test_an_error_is_one_line_on_stderr_and_an_exit_code(
     error: Exception,
     code: int,
-    told: str,
+    stderr: str,
     files: ExecutionFiles,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -70,4 +74,4 @@ def test_an_error_is_one_line_on_stderr_and_an_exit_code(
     monkeypatch.setattr("sys.argv", ["", python_command("some.module", JOB, files).argv[-1]])
     monkeypatch.setattr("signal.signal", lambda *_: None)  # the tests keep their own way to be interrupted
     assert run_program(main) == code
-    assert capsys.readouterr() == ("", told)
+    assert capsys.readouterr() == ("", stderr)

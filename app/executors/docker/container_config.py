@@ -1,4 +1,4 @@
-"""What the daemon is told about a container, from a step's config or from a ``container`` of step or DAG. Pure."""
+"""The request that creates a container, from a step's config or from the ``container`` of a step or DAG. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.executors.config import Config
-from app.executors.contract import Job, SetupError, Site
+from app.executors.contract import Job, SetupError, SharedConfig
 from app.spec import paths
 from app.spec.model import Container
 
@@ -32,30 +32,30 @@ _STARTUPS, _RESTARTS = ("keepalive", "entrypoint", "command"), ("", "no", "alway
 _KEEPALIVE = ["/bin/sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"]
 
 
-def of_config(config: Config, command: Sequence[str], labels: Mapping[str, str]) -> dict[str, Any]:
-    """Make the body that creates a step's own container; raises SetupError."""
-    body = spelled(config, "container")
-    host = spelled(config, "host")
-    host.pop("AutoRemove", None)  # what removes itself takes its exit code along: this is seen to later
+def for_config(config: Config, command: Sequence[str], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Make the request for the container of a step with a config. Raises SetupError."""
+    body = normalize_keys(config, "container")
+    host = normalize_keys(config, "host")
+    host.pop("AutoRemove", None)  # a container that removes itself loses its exit code: it is removed later
     body["Image"] = config.required("image", "name the image to make the container from")
     body["Labels"] = {**_labels(body.get("Labels")), **labels}
     body["HostConfig"] = host
-    if network := spelled(config, "network"):
+    if network := normalize_keys(config, "network"):
         body["NetworkingConfig"] = network
     if command:
         body["Cmd"] = list(command)
     return body
 
 
-def removes_itself(config: Config) -> bool:
-    """Whether a step's container is to be removed after its end; raises SetupError."""
-    return config.flag("autoRemove") or bool(spelled(config, "host").get("AutoRemove"))
+def auto_removes(config: Config) -> bool:
+    """Whether the container of a step is removed after its end. Raises SetupError."""
+    return config.flag("autoRemove") or bool(normalize_keys(config, "host").get("AutoRemove"))
 
 
-def spelled(config: Config, key: str) -> dict[str, Any]:
-    """Read a map of the daemon's own fields: known keys get the daemon's spelling and types; raises SetupError.
+def normalize_keys(config: Config, key: str) -> dict[str, Any]:
+    """Read a map of fields of the Docker API: known keys get their spelling and type. Raises SetupError.
 
-    Other keys and all maps below go as they are written: the daemon takes them in any case of letters.
+    Other keys and nested maps are passed unchanged: the daemon matches them case-insensitively.
     """
     value = config.value(key)
     if value is None:
@@ -80,19 +80,18 @@ def _typed(config: Config, name: str, spelling: str) -> Any:
         case "flag":
             return config.flag(name)
         case "number":
-            return config.whole(name)
+            return config.integer(name)
     return config.value(name)
 
 
 def environment(config: Config, key: str) -> list[str]:
-    """Read variables, as a list of NAME=value or as a map; raises SetupError."""
+    """Read variables, as a list of NAME=value or as a map. Raises SetupError."""
     if isinstance(config.value(key), Mapping):
         return [f"{name}={value}" for name, value in config.mapping(key).items()]
     return list(config.texts(key))
 
 
-def environment_of(container: Container) -> list[str]:
-    """Write the variables of a container as the daemon reads them."""
+def container_env(container: Container) -> list[str]:
     return [f"{pair.name}={pair.value}" for pair in container.env]
 
 
@@ -100,24 +99,24 @@ def _labels(value: object) -> dict[str, str]:
     return Config({"labels": value}, "docker: container").mapping("labels") if value else {}
 
 
-def of_run(container: Container, site: Site, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Make the body that creates the container of a run (DAG format 2.13); raises SetupError."""
+def for_run(container: Container, shared: SharedConfig, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Make the request for the container of a run (DAG format 2.13). Raises SetupError."""
     if container.restart_policy not in _RESTARTS:
         raise SetupError(
             f"container: restartPolicy: expected no, always or unless-stopped, found {container.restart_policy!r}"
         )
-    body = _of_container(container, labels, base=site.work_dir, home=site.home)
+    body = _of_container(container, labels, base=shared.work_dir, home=shared.home)
     if container.restart_policy:
         body["HostConfig"]["RestartPolicy"] = {"Name": container.restart_policy}
     return {**body, **_startup(container)}
 
 
-def of_step(container: Container, job: Job, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Make the body that creates the container of one step, which runs the step's command; raises SetupError.
+def for_step(container: Container, job: Job, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Make the request for the container of a step, which runs the step's command.
 
-    It is never restarted: the end of the command is the end of the step.
+    It is never restarted: the end of the command is the end of the step. Raises SetupError.
     """
-    body = _of_container(container, labels, base=str(job.cwd), home=job.site.home)
+    body = _of_container(container, labels, base=str(job.cwd), home=job.shared.home)
     return {**body, "Cmd": [job.program, *job.args]} if job.program else body
 
 
@@ -131,7 +130,7 @@ def _of_container(container: Container, labels: Mapping[str, str], *, base: str,
         host["NetworkMode"] = container.network
     return {
         "Image": container.image,
-        "Env": environment_of(container),
+        "Env": container_env(container),
         "User": container.user,
         "WorkingDir": container.working_dir,
         "ExposedPorts": {port: {} for port, _ in ports},
@@ -155,7 +154,7 @@ def _startup(container: Container) -> dict[str, Any]:
 
 
 def _bind(text: str, base: str, home: str) -> str:
-    """Make a volume's source absolute when it is a path; a bare name is a named volume."""
+    """Make a volume's source absolute when it is a path; otherwise it is a named volume."""
     source, colon, rest = text.partition(":")
     target, _, mode = rest.partition(":")
     if not (colon and source and target.startswith("/")) or mode not in ("", "ro", "rw"):
@@ -168,7 +167,7 @@ def _bind(text: str, base: str, home: str) -> str:
 
 
 def _port(text: str) -> tuple[str, dict[str, str]]:
-    """Read a port as ``container/protocol`` with what of the machine leads to it, if anything does."""
+    """Parse a port into ``container/protocol`` and its binding on the host, empty when it has none."""
     found = _PORT.match(text.strip())
     numbers = [int(number) for number in (found["host"], found["port"]) if number] if found else []
     if found is None or not all(0 < number <= _MOST_PORT for number in numbers):

@@ -1,4 +1,4 @@
-"""What is kept of things in the daemon, so that another server can go on with them or end them. Pure."""
+"""Notes about containers and commands in the daemon, by which another server adopts or kills them. Pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 import msgspec
 
-_WAY = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+_CONNECTION = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 
 
 class _Note(msgspec.Struct, frozen=True, kw_only=True):
-    """``docker`` are the variables with which the daemon was reached."""
+    """``docker`` has the environment variables of the connection to the daemon."""
 
     docker: Mapping[str, str]
 
 
 class ContainerNote(_Note, frozen=True, kw_only=True, tag="container"):
-    """A step's own container: where in the step's files its output begins, and its end when that is known."""
+    """The container of a step; ``out`` and ``err`` are the offsets of its output in the step's files."""
 
     container: str
     out: int
@@ -26,7 +26,7 @@ class ContainerNote(_Note, frozen=True, kw_only=True, tag="container"):
 
 
 class ExecNote(_Note, frozen=True, kw_only=True, tag="exec"):
-    """A command in a container that ran already."""
+    """A command in a running container."""
 
     job: str
     container: str
@@ -44,17 +44,16 @@ class RunNote(_Note, frozen=True, kw_only=True, tag="run"):
 Note = ContainerNote | ExecNote | RunNote
 
 
-def way_to_daemon(variables: Mapping[str, str]) -> dict[str, str]:
-    """Keep the variables that say where the daemon is, and no credentials of registries."""
-    return {name: variables[name] for name in _WAY if name in variables}
+def daemon_env(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the connection to the daemon, without credentials of registries."""
+    return {name: variables[name] for name in _CONNECTION if name in variables}
 
 
 def encode(note: Note) -> bytes:
-    """Write a note."""
     return msgspec.json.encode(note)
 
 
 def decode(data: bytes) -> Note:
-    """Read a note; raises msgspec.DecodeError."""
+    """Decode a note. Raises msgspec.DecodeError."""
     note: Note = msgspec.json.decode(data, type=Note)
     return note
