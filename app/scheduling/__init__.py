@@ -1,1 +1,1 @@
-"""Time as a door: what is due is started, stopped and restarted."""
+"""Starts, stops and restarts runs on schedule."""

@@ -1,6 +1,6 @@
-"""What of a DAG is due in a stretch of time, and what of it is to be done. Pure (runtime 23).
+"""Which firings of a DAG are due in a time window, and what is done about each. Pure (runtime 23).
 
-Time is whole minutes in UTC. A stretch goes from ``after``, which is not in it, to ``until``, which is.
+Time is in whole minutes, UTC. A window excludes ``after`` and includes ``until``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from app.spec.schedule import KINDS, CronEntry, ParsedSchedule
 
 MINUTE = timedelta(minutes=1)
 _START = "start"
-_FIRST_LOOK = timedelta(hours=1)
+_FIRST_SPAN = timedelta(hours=1)
 
 
 class Firing(msgspec.Struct, frozen=True, kw_only=True):
-    """Something of a DAG that is due: started, stopped or restarted at a minute.
+    """A start, stop or restart of a DAG that is due at a minute.
 
-    ``made_up`` is a start whose minute has passed without a server, ``missed`` one that stays undone for that reason.
+    ``made_up`` is a start whose minute passed without a server; ``missed`` is such a start that is not caught up.
     """
 
     minute: datetime
@@ -31,10 +31,10 @@ class Firing(msgspec.Struct, frozen=True, kw_only=True):
     missed: bool = False
 
 
-class Stretch(msgspec.Struct, frozen=True, kw_only=True):
-    """What has passed since the last look at the clock; ``alive`` says that the one who looked is still the same.
+class TimeWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The minutes since the last tick; ``alive`` is True when this server handled that tick.
 
-    It is longer than a minute after a time without a server, and when a server was asleep or its clock set forward.
+    It is longer than a minute after a time without a server, and when a server was suspended or its clock set forward.
     """
 
     after: datetime
@@ -43,39 +43,38 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_one_minute(self) -> bool:
-        """Whether nothing lies between this look and the last one."""
+        """Whether no minute was skipped since the last tick."""
         return self.until - self.after <= MINUTE
 
 
 class Catchup(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of the missed starts are made up (none, latest or all), and since when they count."""
+    """Which missed starts are caught up (none, latest or all), and the earliest of them."""
 
     policy: str = "none"
     window: timedelta = timedelta()
-    since: datetime | None = None  # the schedule was not there before
+    since: datetime | None = None  # the schedule did not exist before
 
 
-def cut(instant: datetime) -> datetime:
-    """Give the beginning of an instant's minute."""
+def floor_minute(instant: datetime) -> datetime:
     return instant.replace(second=0, microsecond=0)
 
 
-def stretch(last: datetime | None, mark: datetime | None, now: datetime) -> Stretch | None:
-    """Give the time to look at; None when its minute has been looked at.
+def time_window(last: datetime | None, mark: datetime | None, now: datetime) -> TimeWindow | None:
+    """Return the window to handle; None when the current minute has been handled.
 
-    ``last`` is the minute that this server has looked at last, ``mark`` any server. After a clock was set back only the
-    minute that it shows now is looked at: what has fired in it before has its rows.
+    ``last`` is the minute that this server handled last, ``mark`` that of any server. After a clock was set back the
+    window is the current minute: what has fired in it before has its rows.
     """
-    minute = cut(now)
+    minute = floor_minute(now)
     if minute == last:
         return None
     before = mark if last is None else last
     after = before if before is not None and before < minute else minute - MINUTE
-    return Stretch(after=after, until=minute, alive=last is not None)
+    return TimeWindow(after=after, until=minute, alive=last is not None)
 
 
 def due(timing: ParsedSchedule, after: datetime, until: datetime, zone: ZoneInfo) -> list[Firing]:
-    """Give everything that is due in a stretch, in order; what several expressions name is due once."""
+    """Return the firings in a window, in order; a minute of several expressions is due once."""
     found = [
         Firing(minute=minute, kind=kind)
         for kind in KINDS
@@ -91,10 +90,10 @@ def _order(firing: Firing) -> tuple[datetime, int]:
 def _minutes(entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
     if until - after == MINUTE:
         return [until] if any(entry.is_at(until, zone) for entry in entries) else []
-    return sorted({minute for entry in entries for minute in _walk(entry, after, until, zone)})
+    return sorted({minute for entry in entries for minute in _firings_of(entry, after, until, zone)})
 
 
-def _walk(entry: CronEntry, after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+def _firings_of(entry: CronEntry, after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
     minute = entry.next(after, zone)
     while minute is not None and minute <= until:
         yield minute
@@ -102,89 +101,90 @@ def _walk(entry: CronEntry, after: datetime, until: datetime, zone: ZoneInfo) ->
 
 
 def newest(
-    entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo, most: int = 1
+    entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo, limit: int = 1
 ) -> list[datetime]:
-    """Give the last minutes of a stretch at which expressions fire, at most so many, in order.
+    """Return the last minutes of a window at which expressions fire, at most ``limit``, in order.
 
-    It is searched from its end: a server may have been away for a year.
+    The search begins at the end of the window: there may have been no server for a year.
     """
-    span = _FIRST_LOOK
+    span = _FIRST_SPAN
     while True:
-        begin = max(after, until - span)
-        found = _minutes(entries, begin, until, zone)
-        if len(found) >= most or begin == after:
-            return found[-most:]
+        start = max(after, until - span)
+        found = _minutes(entries, start, until, zone)
+        if len(found) >= limit or start == after:
+            return found[-limit:]
         span *= 2
 
 
-def plan(timing: ParsedSchedule, catchup: Catchup, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
-    """Say what is to be done of what was due in a stretch, in order.
+def plan(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
+    """Return the firings of a window to handle, in order.
 
-    In one minute it is all. Of a longer stretch a server that was alive does the last of each kind, late, and one that
-    was not does what is due now; missed starts are made up as the DAG wants it, else the last of them is named.
+    In a window of one minute these are all. In a longer one a server that was alive handles the last of each kind,
+    late, and one that was not handles what is due now; missed starts are caught up as the DAG's setting says, else the
+    last of them is recorded as missed.
     """
-    if passed.is_one_minute:
-        return due(timing, passed.until - MINUTE, passed.until, zone)
-    others = [firing for kind in KINDS if kind != _START for firing in _late(timing, kind, passed, zone)]
+    if window.is_one_minute:
+        return due(timing, window.until - MINUTE, window.until, zone)
+    others = [firing for kind in KINDS if kind != _START for firing in _late(timing, kind, window, zone)]
     if catchup.policy == "none" or not timing.start:
-        starts = _late(timing, _START, passed, zone) + ([] if passed.alive else _missed(timing, catchup, passed, zone))
+        starts = _late(timing, _START, window, zone) + ([] if window.alive else _missed(timing, catchup, window, zone))
     else:
-        starts = _made_up(timing, catchup, passed, zone)
+        starts = _catch_up(timing, catchup, window, zone)
     return sorted([*others, *starts], key=_order)
 
 
-def _late(timing: ParsedSchedule, kind: str, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
-    begin = passed.after if passed.alive else passed.until - MINUTE
-    return [Firing(minute=minute, kind=kind) for minute in newest(timing.entries(kind), begin, passed.until, zone)]
+def _late(timing: ParsedSchedule, kind: str, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
+    start = window.after if window.alive else window.until - MINUTE
+    return [Firing(minute=minute, kind=kind) for minute in newest(timing.entries(kind), start, window.until, zone)]
 
 
-def _missed(timing: ParsedSchedule, catchup: Catchup, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
-    minutes = newest(timing.start, _begin(catchup.since, passed), passed.until - MINUTE, zone)
+def _missed(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
+    minutes = newest(timing.start, _window_start(catchup.since, window), window.until - MINUTE, zone)
     return [Firing(minute=minute, kind=_START, missed=True) for minute in minutes]
 
 
-def _made_up(timing: ParsedSchedule, catchup: Catchup, passed: Stretch, zone: ZoneInfo) -> list[Firing]:
-    begin = max(_begin(catchup.since, passed), passed.until - catchup.window - MINUTE)
-    most = 1 if catchup.policy == "latest" else MAX_CATCH_UP
-    minutes = newest(timing.start, begin, passed.until, zone, most)
-    return [Firing(minute=minute, kind=_START, made_up=minutes != [passed.until]) for minute in minutes]
+def _catch_up(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
+    start = max(_window_start(catchup.since, window), window.until - catchup.window - MINUTE)
+    limit = 1 if catchup.policy == "latest" else MAX_CATCH_UP
+    minutes = newest(timing.start, start, window.until, zone, limit)
+    return [Firing(minute=minute, kind=_START, made_up=minutes != [window.until]) for minute in minutes]
 
 
-def _begin(since: datetime | None, passed: Stretch) -> datetime:
-    """Give where to begin: a schedule was not due before it was there."""
-    begin = passed.after if since is None else max(passed.after, cut(since))
-    return min(begin, passed.until - MINUTE)
+def _window_start(since: datetime | None, window: TimeWindow) -> datetime:
+    """Return the start of a window for a schedule, which was not due before it existed."""
+    start = window.after if since is None else max(window.after, floor_minute(since))
+    return min(start, window.until - MINUTE)
 
 
 class Latest(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest run of a DAG: ``began`` is its start, or its queue time when that was earlier."""
+    """The newest run of a DAG: ``started_at`` is its start, or its queue time when that was earlier."""
 
     running: bool
     succeeded: bool
-    began: datetime
-    started_for: datetime | None = None  # the minute of the start that began it, if a schedule did
+    started_at: datetime
+    scheduled_for: datetime | None = None  # the minute of the scheduled start that created it, if one did
 
 
-def why_not(timing: ParsedSchedule, minute: datetime, latest: Latest | None, now: datetime, zone: ZoneInfo) -> str:
-    """Say why a DAG must not be started for a minute; empty when it may (runtime 23.4)."""
+def skip_reason(timing: ParsedSchedule, minute: datetime, latest: Latest | None, now: datetime, zone: ZoneInfo) -> str:
+    """Return the reason why a DAG is not started for a minute; empty when it is (runtime 23.4)."""
     if latest is None:
         return ""
     if latest.running:
         return "its newest run is still running"
-    if minute <= cut(latest.began) and latest.began <= now:
-        return "its newest run began in this minute, or later"
-    if timing.skip_if_successful and latest.succeeded and _began_since(timing.start, minute, latest, zone):
+    if minute <= floor_minute(latest.started_at) and latest.started_at <= now:
+        return "its newest run started in this minute, or later"
+    if timing.skip_if_successful and latest.succeeded and _started_since_previous(timing.start, minute, latest, zone):
         return "a run has succeeded since the time before (skipIfSuccessful)"
     return ""
 
 
-def _began_since(entries: Iterable[CronEntry], minute: datetime, latest: Latest, zone: ZoneInfo) -> bool:
-    """Whether the newest run began between the time before and this one, and is not the former's own."""
+def _started_since_previous(entries: Iterable[CronEntry], minute: datetime, latest: Latest, zone: ZoneInfo) -> bool:
+    """Whether the newest run started after the previous scheduled time, and is not the run of that time itself."""
     previous = [_previous(entry, minute, zone) for entry in entries if entry.is_at(minute, zone)]
-    return all(before <= latest.began < minute and latest.started_for != before for before in previous)
+    return all(before <= latest.started_at < minute and latest.scheduled_for != before for before in previous)
 
 
 def _previous(entry: CronEntry, minute: datetime, zone: ZoneInfo) -> datetime:
-    """Give the time before, as far away as the one after; a schedule that does not come again has had none."""
+    """Return the previous scheduled time, assuming the interval to the next one; ``minute`` when there is no next."""
     following = entry.next(minute, zone)
     return minute if following is None else minute - (following - minute)

@@ -1,6 +1,6 @@
-"""Wakes at the beginning of each minute, and tells the others that this server does (runtime 23.3 and 23.7).
+"""Ticks at the beginning of each minute, and keeps this server's lease as a scheduler (runtime 23.3 and 23.7).
 
-No server leads: each looks at every minute, and the row of a slot decides who sees to it.
+There is no leader: every server ticks each minute, and the row of a slot decides which one handles it.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from app.clock import Clock
 from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import services
+from app.db.repositories.reading import Row
+from app.executors import proc
+from app.executors.proc import ProcessId
 from app.runs.ground import Identity
 from app.runs.timely import TimelyRuns
-from app.scheduling.colleagues import ahead_of, may_live
 from app.scheduling.tick import HEAD_START_SECONDS, Ticker
 
 _log = logging.getLogger(__name__)
-logging.getLogger("apscheduler").setLevel(logging.WARNING)  # each minute would be two lines
+logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it would log two lines a minute
 _OUTAGE_SECONDS = 1.0
-_BEAT_SECONDS, _LEASE_SECONDS = 10.0, 30.0
-_FOLLOW_SECONDS = 1.0  # how often is looked for runs that are over, and are to be followed by others
-_GLIMPSE_SECONDS = 0.1
-_FAR = timedelta(seconds=61)
+_HEARTBEAT_SECONDS, _LEASE_SECONDS = 10.0, 30.0
+_RESTART_POLL_SECONDS = 1.0  # between looks for stopped runs that are to be restarted
+_PEER_POLL_SECONDS = 0.1
+_MAX_WAIT = timedelta(seconds=61)
 
 
 class Scheduler:
-    """Ticks for one server."""
+    """Runs the ticks of one server."""
 
     def __init__(
         self,
@@ -45,24 +47,24 @@ class Scheduler:
         timely: TimelyRuns,
         identity: Identity,
         now: Clock,
-        lost: Callable[[], None],
+        on_peer_death: Callable[[], None],
     ) -> None:
         self._database = database
         self._ticker = ticker
         self._timely = timely
         self._identity = identity
         self._now = now
-        self._lost = lost  # called when another scheduler of this machine was found dead
+        self._on_peer_death = on_peer_death  # called when another scheduler of this machine is found dead
         self._clock = AsyncIOScheduler(timezone=UTC)
         self._job: Any = None
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._stopping = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._beaten = monotonic()
+        self._wake = asyncio.Event()
+        self._renewed_at = monotonic()
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Register as a scheduler, handle the minute that it is, and begin to tick; starting twice is harmless."""
+        """Register as a scheduler, handle the current minute, and tick from then on; starting twice is harmless."""
         if self._watch is not None:
             return
         self._stopping.clear()
@@ -76,16 +78,16 @@ class Scheduler:
             max_instances=1,
         )
         self._clock.start()
-        self._watch = asyncio.create_task(self._watch_on(), name="scheduler")
+        self._watch = asyncio.create_task(self._watch_loop(), name="scheduler")
 
     async def stop(self) -> None:
-        """Finish the tick that is under way, and tick no more; stopping without a start is harmless."""
+        """Finish the active tick and stop; stopping without a start is harmless."""
         if self._watch is None:
             return
         self._stopping.set()
-        self._hurry.set()
+        self._wake.set()
         self._clock.pause()
-        async with self._turn:
+        async with self._lock:
             self._clock.shutdown(wait=False)
         await self._watch
         self._watch = None
@@ -94,14 +96,14 @@ class Scheduler:
             await self._database.write(lambda connection: services.stop(connection, self._id, now, now))
 
     async def tick(self, at: datetime | None = None, *, from_end: bool = False) -> None:
-        """See to everything that is due up to an instant, by default now; raises DatabaseUnavailable."""
-        async with self._turn:
+        """Handle all firings up to an instant, by default now. Raises DatabaseUnavailable."""
+        async with self._lock:
             await self._ticker.tick(at, from_end=from_end)
         if self._ticker.restarting:
-            self._hurry.set()
+            self._wake.set()
 
-    async def follow(self) -> None:
-        """Start what was to follow runs that are over by now."""
+    async def finish_restarts(self) -> None:
+        """Start the replacements of runs that were stopped for a restart and are finished."""
         self._ticker.restarting = await self._timely.finish_restarts()
 
     @property
@@ -116,65 +118,72 @@ class Scheduler:
     async def _tick_until_done(self) -> None:
         while not self._stopping.is_set():
             try:
-                is_second = await self._let_others_go_first()
+                is_second = await self._yield_to_peers()
                 await self.tick(from_end=is_second)
             except DatabaseUnavailable as error:
-                _log.warning("schedules have to wait: %s", error)
-                await self._rest(self._stopping, _OUTAGE_SECONDS)
-            except Exception:  # noqa: BLE001 - the next minute must come, whatever this one met
+                _log.warning("schedules wait for the database: %s", error)
+                await self._sleep(self._stopping, _OUTAGE_SECONDS)
+            except Exception:  # noqa: BLE001 - an error must not stop the ticks
                 _log.exception("a tick of the schedules failed")
                 return
             else:
                 return
 
-    async def _let_others_go_first(self) -> bool:
-        """Give the first of several servers a head start; returns whether there is one.
+    async def _yield_to_peers(self) -> bool:
+        """Wait while an earlier server has its head start; returns whether there is one.
 
-        The rows of the slots decide all the same; but without it every server would run the commands in the params of
-        each DAG, for one run. One that dies meanwhile needs none any more.
+        The rows of the slots decide anyway; but without the head start every server would run the commands in the
+        params of each DAG, for one run. The wait ends when the earlier servers have died.
         """
         now = self._now()
         found = await self._database.read(lambda connection: services.find(connection, services.SCHEDULER, now))
-        ahead = ahead_of(self._id, found, now)
-        for _ in range(round(HEAD_START_SECONDS / _GLIMPSE_SECONDS) if ahead else 0):
+        ahead = [row for row in found if row["id"] < self._id and row["lease_until"] >= now]
+        for _ in range(round(HEAD_START_SECONDS / _PEER_POLL_SECONDS) if ahead else 0):
             if self._stopping.is_set():
                 break
-            if not any(may_live(row, self._identity) for row in ahead):
-                self._lost()
+            if not any(_may_be_alive(row, self._identity) for row in ahead):
+                self._on_peer_death()
                 break
-            await self._rest(self._stopping, _GLIMPSE_SECONDS)
+            await self._sleep(self._stopping, _PEER_POLL_SECONDS)
         return bool(ahead)
 
     # -- between the ticks -----------------------------------------------------------------------------------
 
-    async def _watch_on(self) -> None:
+    async def _watch_loop(self) -> None:
         while not self._stopping.is_set():
             try:
-                await self._look_around()
+                await self._watch_once()
             except DatabaseUnavailable as error:
-                _log.warning("the scheduler's heartbeat has to wait: %s", error)
-            except Exception:  # noqa: BLE001 - the beat must go on, whatever one round met
+                _log.warning("the scheduler's heartbeat waits for the database: %s", error)
+            except Exception:  # noqa: BLE001 - an error must not stop the heartbeat
                 _log.exception("a round of the scheduler failed")
-            await self._rest(self._hurry, _FOLLOW_SECONDS if self._ticker.restarting else _BEAT_SECONDS)
+            await self._sleep(self._wake, _RESTART_POLL_SECONDS if self._ticker.restarting else _HEARTBEAT_SECONDS)
 
-    async def _look_around(self) -> None:
-        self._hurry.clear()
-        self._wind()
-        if monotonic() - self._beaten >= _BEAT_SECONDS:
+    async def _watch_once(self) -> None:
+        self._wake.clear()
+        self._reschedule()
+        if monotonic() - self._renewed_at >= _HEARTBEAT_SECONDS:
             now = self._now()
             until = now + timedelta(seconds=_LEASE_SECONDS)
             await self._database.write(lambda connection: services.renew(connection, self._id, now, until))
-            self._beaten = monotonic()
-        await self.follow()
+            self._renewed_at = monotonic()
+        await self.finish_restarts()
 
-    def _wind(self) -> None:
-        """Wake at the next minute when the clock was set back: the library would sleep until the old one."""
+    def _reschedule(self) -> None:
+        """Tick at the next minute after the clock was set back: the library would sleep until the old time."""
         now = datetime.now(UTC)
         due = self._job.next_run_time if self._job is not None else None
-        if self._job is not None and due is not None and due > now + _FAR:
+        if self._job is not None and due is not None and due > now + _MAX_WAIT:
             self._job.reschedule(CronTrigger(second=0, timezone=UTC))
 
-    async def _rest(self, event: asyncio.Event, seconds: float) -> None:
+    async def _sleep(self, event: asyncio.Event, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await event.wait()
+
+
+def _may_be_alive(peer: Row, me: Identity) -> bool:
+    """Whether a scheduler may be alive: one on this machine is known by its process, long before its lease ends."""
+    if (peer["host"], peer["boot_id"], peer["pid_namespace"]) != (me.host, me.boot_id, me.pid_namespace):
+        return True
+    return proc.is_alive(ProcessId(peer["pid"], peer["pid_started"]))

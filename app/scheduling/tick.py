@@ -1,4 +1,4 @@
-"""One look at the clock: what is due is started, stopped or restarted, and what is not is noted with the reason."""
+"""One tick of the schedules: starts, stops and restarts what is due, and records what is skipped with the reason."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from app.engine.status import RunStatus
 from app.errors import AppError, MaxRunReachedError
 from app.runs.launch import SlotTakenError
 from app.runs.timely import TimelyRuns, began_at
-from app.scheduling.due import Catchup, Firing, Latest, Stretch, cut, plan, stretch, why_not
+from app.scheduling.due import Catchup, Firing, Latest, TimeWindow, floor_minute, plan, skip_reason, time_window
 
 _log = logging.getLogger(__name__)
-HEAD_START_SECONDS = 2.0  # of the first of several servers
-_AT_ONCE = 32  # DAGs that are seen to at a time; one of them may run commands for its params
-_KEPT = timedelta(days=90)
+HEAD_START_SECONDS = 2.0  # before other servers handle the same minute
+_MAX_CONCURRENT = 32  # DAGs handled at a time; one of them may run commands for its params
+_RETENTION = timedelta(days=90)
 _MISSED = "no server ran then; see the catchup setting of the DAG"
 
 
-class _Work(msgspec.Struct, frozen=True):
-    """What is due of one DAG, in order."""
+class _DueDag(msgspec.Struct, frozen=True):
+    """A DAG and its due firings, in order."""
 
     timed: ScheduledDag
     firings: Sequence[Firing]
 
 
-class _Seen(msgspec.Struct, frozen=True):
-    """A DAG as it is when its turn comes, and its newest run if that matters."""
+class _DagState(msgspec.Struct, frozen=True):
+    """A DAG at the time of the firing, and its newest run if the firing depends on it."""
 
     dag: Row
     latest: Latest | None
 
 
 class Ticker:
-    """Looks at the clock for one server; any number of servers may do so on one database."""
+    """Handles due firings; any number of servers may do so on one database."""
 
     def __init__(self, database: Database, timetable: Timetable, timely: TimelyRuns, now: Clock) -> None:
         self._database = database
@@ -53,70 +53,70 @@ class Ticker:
         self._timely = timely
         self._now = now
         self._last: datetime | None = None
-        self._alone_until = 0.0  # by the monotonic clock: before it no other server does the same
-        self._free = asyncio.Semaphore(_AT_ONCE)
-        self.restarting = True  # whether runs may be waited for, which others may follow
+        self._head_start_until = 0.0  # monotonic time until which no other server handles the minute
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
+        self.restarting = True  # whether there may be runs that are stopped for a restart
 
     async def tick(self, at: datetime | None = None, *, from_end: bool = False) -> None:
-        """See to everything that is due up to an instant, by default now; raises DatabaseUnavailable.
+        """Handle all firings up to an instant, by default now. Raises DatabaseUnavailable.
 
-        Of two servers that do so at once one begins ``from_end``, so that they share the work and do not both do all.
-        What could not be seen to before that comes again with the next tick, however late.
+        The second of two servers starts ``from_end``, so that they share the work. After an error the next tick
+        handles the rest, however late.
         """
-        self._alone_until = 0.0 if from_end else monotonic() + HEAD_START_SECONDS
+        self._head_start_until = 0.0 if from_end else monotonic() + HEAD_START_SECONDS
         now = at or self._now()
-        passed = stretch(self._last, await self._mark(), now)
-        if passed is None:
+        window = time_window(self._last, await self._mark(), now)
+        if window is None:
             return
-        found = await self._find_work(passed)
-        notes = await self._see_to(found[::-1] if from_end else found, now)
-        await self._database.write(lambda connection: _finish(connection, notes, passed.until))
-        self._last = passed.until
+        found = await self._find_due(window)
+        outcomes = await self._handle(found[::-1] if from_end else found, now)
+        await self._database.write(lambda connection: _store(connection, outcomes, window.until))
+        self._last = window.until
 
     async def _mark(self) -> datetime | None:
         return None if self._last is not None else await self._database.read(schedules.get_mark)
 
-    async def _find_work(self, passed: Stretch) -> list[_Work]:
+    async def _find_due(self, window: TimeWindow) -> list[_DueDag]:
         timed = await self._timetable.read()
         zone = self._timetable.zone
 
-        def work() -> list[_Work]:
-            return [_Work(one, plan(one.timing, _catchup(one.dag), passed, zone)) for one in timed]
+        def plan_all() -> list[_DueDag]:
+            return [_DueDag(one, plan(one.timing, _catchup(one.dag), window, zone)) for one in timed]
 
-        found = work() if passed.is_one_minute else await asyncio.to_thread(work)
+        found = plan_all() if window.is_one_minute else await asyncio.to_thread(plan_all)
         return await self._without_handled([one for one in found if one.firings])
 
-    async def _without_handled(self, found: Sequence[_Work]) -> list[_Work]:
-        """Leave out what another server, or this one before it was killed, has seen to."""
-        minutes = [firing.minute for work in found for firing in work.firings]
+    async def _without_handled(self, found: Sequence[_DueDag]) -> list[_DueDag]:
+        """Leave out firings that another server, or this one before it was killed, has handled."""
+        minutes = [firing.minute for due_dag in found for firing in due_dag.firings]
         if not minutes:
             return []
         after, until = min(minutes) - timedelta(minutes=1), max(minutes)
         handled = await self._database.read(lambda connection: schedules.find_handled(connection, after, until))
-        return [_left(work, handled) for work in found]
+        return [_without(due_dag, handled) for due_dag in found]
 
-    async def _see_to(self, found: Iterable[_Work], now: datetime) -> list[Settled]:
-        done = await asyncio.gather(*(self._see_to_dag(work, now) for work in found), return_exceptions=True)
+    async def _handle(self, found: Iterable[_DueDag], now: datetime) -> list[Settled]:
+        done = await asyncio.gather(*(self._handle_dag(due_dag, now) for due_dag in found), return_exceptions=True)
         for error in done:
             if isinstance(error, BaseException):
                 raise error
-        return [note for notes in done if isinstance(notes, list) for note in notes]
+        return [outcome for outcomes in done if isinstance(outcomes, list) for outcome in outcomes]
 
-    async def _see_to_dag(self, work: _Work, now: datetime) -> list[Settled]:
-        if work.timed.dag["suspended"]:
+    async def _handle_dag(self, due_dag: _DueDag, now: datetime) -> list[Settled]:
+        if due_dag.timed.dag["suspended"]:
             return [
-                self._note(work.timed, firing, SUSPENDED, "the DAG is suspended")
-                for firing in work.firings
+                self._outcome(due_dag.timed, firing, SUSPENDED, "the DAG is suspended")
+                for firing in due_dag.firings
                 if not firing.missed and not firing.made_up
             ]
-        async with self._free:
-            notes = [await self._do(work.timed, firing, now) for firing in work.firings]
-        return [note for note in notes if note is not None]
+        async with self._slots:
+            outcomes = [await self._fire(due_dag.timed, firing, now) for firing in due_dag.firings]
+        return [outcome for outcome in outcomes if outcome is not None]
 
-    async def _do(self, timed: ScheduledDag, firing: Firing, now: datetime) -> Settled | None:
-        """Do what is due; returns what is to be noted of it, if it is not noted yet."""
+    async def _fire(self, timed: ScheduledDag, firing: Firing, now: datetime) -> Settled | None:
+        """Handle a firing; returns its outcome unless that is stored already."""
         if firing.missed:
-            return self._note(timed, firing, MISSED, _MISSED)
+            return self._outcome(timed, firing, MISSED, _MISSED)
         try:
             return await self._try(timed, firing, now)
         except SlotTakenError:
@@ -124,22 +124,22 @@ class Ticker:
         except DatabaseUnavailable:
             raise
         except MaxRunReachedError as error:
-            return self._note(timed, firing, SKIPPED, error.message)
+            return self._outcome(timed, firing, SKIPPED, error.message)
         except AppError as error:
-            return self._note(timed, firing, FAILED, error.message)
-        except Exception as error:  # noqa: BLE001 - one DAG must not keep the others from their times
-            _log.exception("DAG %s could not be seen to by its schedule", timed.dag["file_name"])
-            return self._note(timed, firing, FAILED, f"it could not be done: {error}")
+            return self._outcome(timed, firing, FAILED, error.message)
+        except Exception as error:  # noqa: BLE001 - an error of one DAG must not stop the others
+            _log.exception("the schedule of DAG %s failed", timed.dag["file_name"])
+            return self._outcome(timed, firing, FAILED, f"internal error: {error}")
 
     async def _try(self, timed: ScheduledDag, firing: Firing, now: datetime) -> Settled | None:
-        shared = monotonic() >= self._alone_until
-        seen = await self._database.glance(
-            lambda connection: _look(connection, _slot(timed, firing).key, shared=shared)
+        recheck = monotonic() >= self._head_start_until
+        state = await self._database.glance(
+            lambda connection: _read_state(connection, _slot(timed, firing).key, recheck=recheck)
         )
-        if seen is None:
-            return None  # it was deleted just now, or another server was faster
-        dag_name = seen.dag["dag_name"]
-        slot = msgspec.structs.replace(_slot(timed, firing), file_name=seen.dag["file_name"])
+        if state is None:
+            return None  # the DAG was deleted meanwhile, or another server was faster
+        dag_name = state.dag["dag_name"]
+        slot = msgspec.structs.replace(_slot(timed, firing), file_name=state.dag["file_name"])
         match firing.kind:
             case schedules.STOP:
                 await self._timely.stop(slot, dag_name)
@@ -148,13 +148,13 @@ class Ticker:
             case _ if firing.made_up:
                 await self._timely.make_up(slot)
             case _:
-                reason = why_not(timed.timing, firing.minute, seen.latest, now, self._timetable.zone)
+                reason = skip_reason(timed.timing, firing.minute, state.latest, now, self._timetable.zone)
                 if reason:
-                    return self._note(timed, firing, SKIPPED, reason)
-                await self._timely.start(slot, seen.dag)
+                    return self._outcome(timed, firing, SKIPPED, reason)
+                await self._timely.start(slot, state.dag)
         return None
 
-    def _note(self, timed: ScheduledDag, firing: Firing, outcome: str, reason: str) -> Settled:
+    def _outcome(self, timed: ScheduledDag, firing: Firing, outcome: str, reason: str) -> Settled:
         return Settled(_slot(timed, firing), outcome, self._now(), reason)
 
 
@@ -163,24 +163,24 @@ def _slot(timed: ScheduledDag, firing: Firing) -> Slot:
     return Slot(key=key, file_name=timed.dag["file_name"], made_up=firing.made_up)
 
 
-def _left(work: _Work, handled: set[SlotKey]) -> _Work:
-    firings = [firing for firing in work.firings if _slot(work.timed, firing).key not in handled]
-    return _Work(work.timed, firings)
+def _without(due_dag: _DueDag, handled: set[SlotKey]) -> _DueDag:
+    firings = [firing for firing in due_dag.firings if _slot(due_dag.timed, firing).key not in handled]
+    return _DueDag(due_dag.timed, firings)
 
 
 def _catchup(dag: Row) -> Catchup:
-    """Give what is set for a DAG; a suspended one has missed nothing."""
+    """Return the setting of a DAG; a suspended one misses nothing."""
     policy = "none" if dag["suspended"] else dag["catchup"] or "none"
     window = timedelta(seconds=dag["catchup_window_seconds"] or 0)
     return Catchup(policy=policy, window=window, since=dag["updated_at"])
 
 
-def _look(connection: ReadConnection, key: SlotKey, *, shared: bool) -> _Seen | None:
-    """Read all that decides about a DAG in one transaction: with 500 of them due at once, each one counts."""
+def _read_state(connection: ReadConnection, key: SlotKey, *, recheck: bool) -> _DagState | None:
+    """Read the state of a DAG in one transaction: with 500 DAGs due at once, each transaction counts."""
     dag = dags.get_by_key(connection, key.dag)
-    if dag is None or (shared and schedules.is_handled(connection, key)):
+    if dag is None or (recheck and schedules.is_handled(connection, key)):
         return None
-    return _Seen(dag, _read_latest(connection, dag["dag_name"], key) if key.kind == schedules.START else None)
+    return _DagState(dag, _read_latest(connection, dag["dag_name"], key) if key.kind == schedules.START else None)
 
 
 def _read_latest(connection: ReadConnection, dag_name: str, key: SlotKey) -> Latest | None:
@@ -192,13 +192,13 @@ def _read_latest(connection: ReadConnection, dag_name: str, key: SlotKey) -> Lat
     return Latest(
         running=run["status"] == RunStatus.RUNNING,
         succeeded=run["status"] == RunStatus.SUCCEEDED,
-        began=began_at(run),
-        started_for=starter.minute if starter is not None and own else None,
+        started_at=began_at(run),
+        scheduled_for=starter.minute if starter is not None and own else None,
     )
 
 
-def _finish(connection: WriteConnection, notes: Sequence[Settled], minute: datetime) -> None:
-    schedules.note(connection, notes)
+def _store(connection: WriteConnection, outcomes: Sequence[Settled], minute: datetime) -> None:
+    schedules.note(connection, outcomes)
     schedules.set_mark(connection, minute)
-    if minute == cut(minute).replace(minute=0):
-        schedules.remove_before(connection, minute - _KEPT)
+    if minute == floor_minute(minute).replace(minute=0):
+        schedules.remove_before(connection, minute - _RETENTION)

@@ -1,4 +1,4 @@
-"""What schedules start, stop and restart (runtime 23); the time is told to the scheduler, nobody waits for a minute."""
+"""Starts, stops and restarts on schedule (runtime 23); the tests pass the time to the scheduler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.db.failure import DatabaseUnavailable
 from app.db.repositories import dags, runs, schedules
 from app.executors import proc
 from app.main import Server
-from app.scheduling.due import MINUTE, cut, stretch
+from app.scheduling.due import MINUTE, floor_minute, time_window
 from app.scheduling.scheduler import Scheduler
 from app.scheduling.tick import Ticker
 from tests.app.dagbook import Dagbook, client_of, serving
@@ -41,7 +41,7 @@ class Clockwork:
         self.client = client
         self.name = name
         # Ahead of the real clock, by which runs are dated: none seems to have begun in a minute that is told.
-        self.start = cut(datetime.now(UTC)) + timedelta(hours=1)
+        self.start = floor_minute(datetime.now(UTC)) + timedelta(hours=1)
 
     def minute(self, number: int) -> datetime:
         return self.start + number * MINUTE
@@ -114,7 +114,7 @@ async def test_a_dag_is_started_at_its_minute_and_at_no_other(clockwork: Clockwo
     assert run["dagRunId"] == slot["dagRunId"]
 
 
-async def test_a_scheduled_run_says_so_and_has_nobody_s_name_and_default_params(clockwork: Clockwork) -> None:
+async def test_a_scheduled_run_has_no_actor_and_default_params(clockwork: Clockwork) -> None:
     await clockwork.store(f"{EVERY_MINUTE}params: A=1\n{QUICK}")
     await clockwork.tick(0)
     (shown,) = await clockwork.runs()
@@ -126,7 +126,7 @@ async def test_a_scheduled_run_says_so_and_has_nobody_s_name_and_default_params(
     assert (row["trigger"], row["actor"], row["params_text"], row["dag_revision"]) == ("schedule", None, "A=1", 1)
 
 
-async def test_a_minute_is_seen_to_once_whoever_looks_at_it(clockwork: Clockwork) -> None:
+async def test_a_minute_is_handled_once_by_any_number_of_servers(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     others = [clockwork.another() for _ in range(4)]
     await asyncio.gather(*(one.tick(clockwork.minute(0)) for one in (clockwork.server.scheduler, *others)))
@@ -135,24 +135,22 @@ async def test_a_minute_is_seen_to_once_whoever_looks_at_it(clockwork: Clockwork
     assert await clockwork.outcomes() == ["started"]
 
 
-async def test_what_another_server_has_begun_meanwhile_is_not_even_evaluated(
-    clockwork: Clockwork, tmp_path: Path
-) -> None:
+async def test_a_firing_that_another_server_has_handled_is_not_evaluated(clockwork: Clockwork, tmp_path: Path) -> None:
     if clockwork.server.parts.database.dialect == "sqlite":
         pytest.skip("a SQLite file has one server")
     noted = f"params: 'A=`echo x >>{tmp_path}/evaluated`'\n"
     for number in range(3):
         await clockwork.store(f"{EVERY_MINUTE}{noted}{QUICK}", f"{clockwork.name}{number}")
     slow = clockwork.another()._ticker
-    passed = stretch(None, clockwork.minute(-1), clockwork.minute(0))
+    passed = time_window(None, clockwork.minute(-1), clockwork.minute(0))
     assert passed is not None
-    work = await slow._find_work(passed)
+    work = await slow._find_due(passed)
     await clockwork.tick(0)
-    assert await slow._see_to(work, clockwork.minute(0)) == []
+    assert await slow._handle(work, clockwork.minute(0)) == []
     assert (tmp_path / "evaluated").read_text() == "x\n" * 3
 
 
-async def test_two_servers_that_begin_at_both_ends_do_everything_once(clockwork: Clockwork) -> None:
+async def test_two_servers_that_start_at_both_ends_handle_everything_once(clockwork: Clockwork) -> None:
     names = [f"{clockwork.name}{number}" for number in range(8)]
     for name in names:
         await clockwork.store(EVERY_MINUTE + QUICK, name)
@@ -161,20 +159,20 @@ async def test_two_servers_that_begin_at_both_ends_do_everything_once(clockwork:
     assert [len(await clockwork.runs(name)) for name in names] == [1] * 8
 
 
-async def test_a_scheduler_waits_for_those_ahead_of_it_while_they_live(
+async def test_a_scheduler_waits_for_earlier_peers_while_they_are_alive(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others' processes are on this machine: when they are dead, there is nothing to wait for."""
     monkeypatch.setattr("app.scheduling.scheduler.HEAD_START_SECONDS", 600.0)
     scheduler, told = clockwork.server.scheduler, asyncio.Event()
-    monkeypatch.setattr(scheduler, "_lost", told.set)
+    monkeypatch.setattr(scheduler, "_on_peer_death", told.set)
     other = await asyncio.create_subprocess_exec("sleep", "600")
     identity = proc.identify(other.pid)
     assert identity is not None
     row = {"id": "", "kind": "scheduler", "pid": other.pid, "pid_started": identity.started}
     await register(clockwork.server.parts.database, scheduler._identity, **row)
     try:
-        waiting = asyncio.create_task(scheduler._let_others_go_first())
+        waiting = asyncio.create_task(scheduler._yield_to_peers())
         done, _ = await asyncio.wait([waiting], timeout=0.3)
         assert not done
     finally:
@@ -187,7 +185,7 @@ async def test_a_scheduler_waits_for_those_ahead_of_it_while_they_live(
         )
 
 
-async def test_a_server_that_hears_of_anothers_death_looks_for_its_runs_at_once(
+async def test_the_runs_of_a_dead_peer_are_adopted_at_once(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.runs.supervisor._BEAT_SECONDS", 600.0)
@@ -201,7 +199,7 @@ async def test_a_server_that_hears_of_anothers_death_looks_for_its_runs_at_once(
             looks += 1
 
         monkeypatch.setattr(server.supervisor, "run_once", counted)
-        server.scheduler._lost()
+        server.scheduler._on_peer_death()
 
         async def seen() -> bool:
             return looks == 1
@@ -209,8 +207,8 @@ async def test_a_server_that_hears_of_anothers_death_looks_for_its_runs_at_once(
         await come_true(seen)
 
 
-async def test_a_minute_that_was_begun_twice_at_the_same_instant_is_refused_by_its_row(clockwork: Clockwork) -> None:
-    """Both have read that nobody has seen to it: the row decides, in the commit that accepts the run."""
+async def test_the_slot_row_refuses_a_second_start_of_a_minute(clockwork: Clockwork) -> None:
+    """Both servers have read that the slot is free: the row decides, in the commit that accepts the run."""
     await clockwork.store(f"{EVERY_MINUTE}maxActiveRuns: 100\n{QUICK}")
     timed = (await clockwork.server.parts.timetable.read())[0]
     key = schedules.SlotKey(timed.dag["id"], "start", clockwork.minute(0))
@@ -249,10 +247,10 @@ async def test_a_start_by_hand_in_the_same_minute_counts(clockwork: Clockwork) -
     await clockwork.server.scheduler.tick(now)
     found = await clockwork.slots()
     assert [slot["outcome"] for slot in found] == ["skipped"]
-    assert found[0]["reason"].startswith("its newest run began in this minute")
+    assert found[0]["reason"].startswith("its newest run started in this minute")
 
 
-async def test_where_the_limit_of_the_dag_is_reached_a_scheduled_run_waits(clockwork: Clockwork) -> None:
+async def test_a_scheduled_run_is_queued_when_the_limit_of_the_dag_is_reached(clockwork: Clockwork) -> None:
     await clockwork.store(f"{EVERY_MINUTE}maxActiveRuns: 2\n{QUICK}")
     for _ in range(2):
         answer = await clockwork.client.post(
@@ -277,7 +275,7 @@ async def _outdate_newest(clockwork: Clockwork) -> None:
     )  # fmt: skip
 
 
-async def test_where_waiting_is_limited_too_a_scheduled_start_is_skipped_with_the_reason(clockwork: Clockwork) -> None:
+async def test_a_scheduled_start_is_skipped_when_the_queue_is_full(clockwork: Clockwork) -> None:
     spec = "maxActiveRuns: 2\nqueue: shared\n"
     await clockwork.store(EVERY_MINUTE + spec + QUICK)
     for _ in range(2):
@@ -300,7 +298,7 @@ async def test_several_expressions_for_one_minute_start_one_run(clockwork: Clock
     assert await clockwork.outcomes() == ["started"]
 
 
-async def test_each_expression_goes_by_its_own_zone(clockwork: Clockwork) -> None:
+async def test_each_expression_uses_its_own_time_zone(clockwork: Clockwork) -> None:
     due = clockwork.minute(1)
     tokyo = due + timedelta(hours=9)
     await clockwork.store(f"schedule: 'CRON_TZ=Asia/Tokyo {tokyo.minute} {tokyo.hour} * * *'\n{QUICK}")
@@ -313,8 +311,8 @@ async def test_each_expression_goes_by_its_own_zone(clockwork: Clockwork) -> Non
 # -- skipIfSuccessful ------------------------------------------------------------------------------------------------
 
 
-async def test_a_success_since_the_time_before_makes_the_next_start_skip(clockwork: Clockwork) -> None:
-    clockwork.start = cut(datetime.now(UTC)) + MINUTE
+async def test_a_success_since_the_previous_time_skips_the_next_start(clockwork: Clockwork) -> None:
+    clockwork.start = floor_minute(datetime.now(UTC)) + MINUTE
     hour_ago = clockwork.start - timedelta(minutes=30)
     await clockwork.store(
         f"schedule: '{clockwork.start.minute},{hour_ago.minute} * * * *'\nskipIfSuccessful: true\n{QUICK}"
@@ -326,8 +324,8 @@ async def test_a_success_since_the_time_before_makes_the_next_start_skip(clockwo
     assert (slot["outcome"], "skipIfSuccessful" in slot["reason"]) == ("skipped", True)
 
 
-async def test_the_run_of_the_time_before_itself_does_not_count_as_success(clockwork: Clockwork) -> None:
-    clockwork.start = cut(datetime.now(UTC))
+async def test_the_run_of_the_previous_time_does_not_count_as_success(clockwork: Clockwork) -> None:
+    clockwork.start = floor_minute(datetime.now(UTC))
     await clockwork.store(f"{EVERY_MINUTE}skipIfSuccessful: true\n{QUICK}")
     await clockwork.tick(0)
     await clockwork.settled()
@@ -349,7 +347,7 @@ async def test_a_stop_schedule_stops_all_running_runs_of_the_dag(clockwork: Cloc
     assert (slot["kind"], slot["outcome"], slot["reason"]) == ("stop", "stopped", "2 running")
 
 
-async def test_a_stop_without_a_running_run_is_noted(clockwork: Clockwork) -> None:
+async def test_a_stop_without_a_running_run_is_recorded(clockwork: Clockwork) -> None:
     await clockwork.store(f"schedule: {{stop: '* * * * *'}}\n{QUICK}")
     await clockwork.tick(0)
     (slot,) = await clockwork.slots()
@@ -373,27 +371,27 @@ async def test_a_restart_schedule_stops_the_newest_run_and_starts_another_with_i
 
 async def _finish_restart(clockwork: Clockwork) -> None:
     async def look() -> bool:
-        await clockwork.another().follow()
+        await clockwork.another().finish_restarts()
         return "restarting" not in await clockwork.outcomes()
 
     await come_true(look)
 
 
-async def test_several_servers_follow_a_restarted_run_with_one(clockwork: Clockwork) -> None:
+async def test_several_servers_start_one_run_for_a_restart(clockwork: Clockwork) -> None:
     await clockwork.store(f"schedule: {{restart: '* * * * *'}}\nmaxActiveRuns: 9\n{LONG}")
     await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})
     await asyncio.gather(*(clockwork.another().tick(clockwork.minute(0)) for _ in range(3)))
     await clockwork.settled()
-    await asyncio.gather(*(clockwork.another().follow() for _ in range(5)))
+    await asyncio.gather(*(clockwork.another().finish_restarts() for _ in range(5)))
     assert len(await clockwork.runs()) == 2
 
 
-async def test_a_restart_waits_as_long_as_the_dag_wants(clockwork: Clockwork) -> None:
+async def test_a_restart_waits_as_long_as_the_dag_is_configured_to(clockwork: Clockwork) -> None:
     await clockwork.store(f"schedule: {{restart: '* * * * *'}}\nrestartWaitSec: 3600\n{LONG}")
     await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})
     await clockwork.tick(0)
     await clockwork.settled()
-    await clockwork.server.scheduler.follow()
+    await clockwork.server.scheduler.finish_restarts()
     assert await clockwork.outcomes() == ["restarting"]
     assert len(await clockwork.runs()) == 1
 
@@ -418,13 +416,13 @@ def _stubborn() -> str:
     return "maxCleanUpTimeSec: 2\nsteps: [{name: a, command: \"trap '' TERM; sleep 30\"}]\n"
 
 
-async def test_a_restart_whose_run_was_removed_is_given_up(clockwork: Clockwork) -> None:
+async def test_a_restart_whose_run_was_removed_is_cancelled(clockwork: Clockwork) -> None:
     await clockwork.store(f"schedule: {{restart: '* * * * *'}}\n{LONG}")
     await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})
     await clockwork.tick(0)
     await clockwork.settled()
     await clockwork.server.parts.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
-    await clockwork.server.scheduler.follow()
+    await clockwork.server.scheduler.finish_restarts()
     (slot,) = await clockwork.slots()
     assert (slot["outcome"], slot["reason"]) == ("failed", "the run to be restarted was removed")
 
@@ -432,7 +430,7 @@ async def test_a_restart_whose_run_was_removed_is_given_up(clockwork: Clockwork)
 # -- changes between the ticks ---------------------------------------------------------------------------------------
 
 
-async def test_a_suspended_dag_is_left_alone_and_that_is_noted(clockwork: Clockwork) -> None:
+async def test_a_suspended_dag_is_not_started_and_that_is_recorded(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await clockwork.client.post(f"/dags/{clockwork.name}/suspend", json={"suspend": True})
     await clockwork.tick(0)
@@ -441,7 +439,7 @@ async def test_a_suspended_dag_is_left_alone_and_that_is_noted(clockwork: Clockw
     assert await clockwork.outcomes() == ["suspended", "started"]
 
 
-async def test_a_changed_schedule_counts_at_the_next_tick(clockwork: Clockwork) -> None:
+async def test_a_changed_schedule_is_used_at_the_next_tick(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await clockwork.tick(0)
     await clockwork.save(QUICK)
@@ -459,7 +457,7 @@ async def test_a_deleted_dag_is_not_started_and_keeps_its_history(clockwork: Clo
     assert await clockwork.outcomes() == ["started"]
 
 
-async def test_a_renamed_dag_goes_on_under_its_new_name(clockwork: Clockwork) -> None:
+async def test_a_renamed_dag_is_scheduled_under_its_new_name(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await clockwork.tick(0)
     await clockwork.settled()
@@ -472,7 +470,7 @@ async def test_a_renamed_dag_goes_on_under_its_new_name(clockwork: Clockwork) ->
     assert len(await clockwork.runs(new_name)) == 1
 
 
-async def test_a_text_that_cannot_be_read_any_more_leaves_the_schedule_of_the_last_that_could(
+async def test_an_invalid_definition_keeps_the_last_valid_schedule(
     clockwork: Clockwork,
 ) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
@@ -494,7 +492,7 @@ def _break(connection: WriteConnection, name: str) -> None:
     run_sql(connection, "UPDATE dags SET definition_hash = :hash WHERE file_name = :name", hash="f" * 64, name=name)
 
 
-async def test_one_dag_that_cannot_be_started_does_not_keep_the_others_from_it(clockwork: Clockwork) -> None:
+async def test_a_dag_that_cannot_be_started_does_not_stop_the_others(clockwork: Clockwork) -> None:
     await clockwork.store(f"{EVERY_MINUTE}params: 'A=`exit 3`'\n{QUICK}")
     other = f"{clockwork.name}-b"
     await clockwork.store(EVERY_MINUTE + QUICK, other)
@@ -511,7 +509,7 @@ async def _set(clockwork: Clockwork, catchup: str, **more: int) -> None:
     assert answer.status_code == 200, answer.text
 
 
-async def test_missed_starts_are_not_made_up_by_default_and_the_last_is_named(clockwork: Clockwork) -> None:
+async def test_by_default_missed_starts_are_not_caught_up_and_the_last_is_recorded(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await clockwork.tick(0)
     await clockwork.settled()
@@ -524,7 +522,7 @@ def _text(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def test_the_latest_missed_start_is_made_up_where_that_is_set(clockwork: Clockwork) -> None:
+async def test_the_latest_missed_start_is_caught_up_with_that_setting(clockwork: Clockwork) -> None:
     due = clockwork.minute(5)
     await clockwork.store(f"schedule: '{clockwork.minute(3).minute},{due.minute} * * * *'\n{QUICK}")
     await _set(clockwork, "latest")
@@ -534,7 +532,7 @@ async def test_the_latest_missed_start_is_made_up_where_that_is_set(clockwork: C
     assert (slot["scheduledAt"], slot["outcome"], slot["madeUp"]) == (_text(due), "queued", True)
 
 
-async def test_all_missed_starts_are_made_up_in_order_one_after_the_other(clockwork: Clockwork) -> None:
+async def test_all_missed_starts_are_caught_up_in_order(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await _set(clockwork, "all")
     await clockwork.tick(0)
@@ -547,7 +545,7 @@ async def test_all_missed_starts_are_made_up_in_order_one_after_the_other(clockw
     assert of_slots == [run["dagRunId"] for run in await clockwork.runs()]
 
 
-async def test_what_was_missed_before_the_window_stays_missed(clockwork: Clockwork) -> None:
+async def test_starts_before_the_catchup_window_stay_missed(clockwork: Clockwork) -> None:
     await clockwork.store(f"{EVERY_MINUTE}maxActiveRuns: 9\n{QUICK}")
     await _set(clockwork, "all", catchupWindowSec=180)
     await clockwork.tick(0)
@@ -556,7 +554,7 @@ async def test_what_was_missed_before_the_window_stays_missed(clockwork: Clockwo
     assert made_up == [_text(clockwork.minute(number)) for number in (27, 28, 29, 30)]
 
 
-async def test_what_a_suspended_dag_has_missed_is_not_made_up(clockwork: Clockwork) -> None:
+async def test_a_suspended_dag_does_not_catch_up(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await _set(clockwork, "all")
     await clockwork.client.post(f"/dags/{clockwork.name}/suspend", json={"suspend": True})
@@ -567,7 +565,7 @@ async def test_what_a_suspended_dag_has_missed_is_not_made_up(clockwork: Clockwo
     assert await clockwork.outcomes() == ["suspended", "suspended", "started"]
 
 
-async def test_several_servers_make_up_each_missed_start_once(clockwork: Clockwork) -> None:
+async def test_several_servers_catch_up_each_missed_start_once(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await _set(clockwork, "all")
     await clockwork.tick(0)
@@ -576,7 +574,7 @@ async def test_several_servers_make_up_each_missed_start_once(clockwork: Clockwo
     assert len(await clockwork.runs()) == len(await clockwork.slots()) == 9
 
 
-async def test_a_schedule_has_missed_nothing_from_before_it_was_saved(clockwork: Clockwork) -> None:
+async def test_a_schedule_misses_nothing_before_it_was_saved(clockwork: Clockwork) -> None:
     await clockwork.store(QUICK)
     await clockwork.server.scheduler.tick(datetime.now(UTC) - timedelta(hours=3))
     await clockwork.save(EVERY_MINUTE + QUICK)
@@ -585,7 +583,7 @@ async def test_a_schedule_has_missed_nothing_from_before_it_was_saved(clockwork:
     assert await clockwork.outcomes() == ["started"]
 
 
-async def test_a_server_that_was_asleep_starts_a_dag_once_for_the_last_time_that_passed(clockwork: Clockwork) -> None:
+async def test_a_server_that_was_suspended_starts_a_dag_once_for_the_last_minute(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await clockwork.tick(0)
     await clockwork.settled()
@@ -598,7 +596,7 @@ async def test_a_server_that_was_asleep_starts_a_dag_once_for_the_last_time_that
 # -- what is shown ---------------------------------------------------------------------------------------------------
 
 
-async def test_what_comes_next_is_listed_in_order_with_zone_and_kind(clockwork: Clockwork) -> None:
+async def test_upcoming_firings_are_listed_in_order_with_zone_and_kind(clockwork: Clockwork) -> None:
     await clockwork.store(f"schedule: {{start: 'TZ=Asia/Tokyo 0 12 * * *', stop: '30 3 * * *'}}\n{QUICK}")
     await clockwork.client.post(f"/dags/{clockwork.name}/suspend", json={"suspend": True})
     await clockwork.store(f"schedule: '0 */12 * * *'\n{QUICK}", "other")
@@ -614,7 +612,7 @@ async def test_what_comes_next_is_listed_in_order_with_zone_and_kind(clockwork: 
     assert len(found) == 6
 
 
-async def test_what_comes_later_than_asked_for_is_left_out(clockwork: Clockwork) -> None:
+async def test_later_firings_than_requested_are_left_out(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     until = int(datetime.now(UTC).timestamp()) + 180
     found = (await clockwork.client.get("/schedules/upcoming", params={"until": until})).json()["upcoming"]
@@ -640,9 +638,7 @@ async def test_a_dag_that_is_due_every_minute_hides_no_other(clockwork: Clockwor
         ({"until": -1}, "until"),
     ],
 )
-async def test_what_cannot_be_asked_for_is_refused(
-    client: httpx.AsyncClient, query: dict[str, int], field: str
-) -> None:
+async def test_invalid_queries_are_refused(client: httpx.AsyncClient, query: dict[str, int], field: str) -> None:
     answer = await client.get("/schedules/upcoming", params=query)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
     assert answer.json()["message"].startswith(f"{field}: ")
@@ -672,7 +668,7 @@ async def test_the_history_outlives_the_runs(clockwork: Clockwork) -> None:
     assert (slot["outcome"], "dagRunId" in slot) == ("started", False)
 
 
-async def test_old_slots_are_forgotten(clockwork: Clockwork) -> None:
+async def test_old_slots_are_deleted(clockwork: Clockwork) -> None:
     clockwork.start = clockwork.start.replace(minute=59)
     await clockwork.store(EVERY_MINUTE + LONG)
     await clockwork.tick(0)
@@ -683,13 +679,13 @@ async def test_old_slots_are_forgotten(clockwork: Clockwork) -> None:
 # -- settings of a DAG -----------------------------------------------------------------------------------------------
 
 
-async def test_by_default_nothing_is_made_up(dagbook: Dagbook) -> None:
+async def test_by_default_nothing_is_caught_up(dagbook: Dagbook) -> None:
     await dagbook.client.post("/dags", json={"name": dagbook.name})
     answer = await dagbook.client.get(f"/dags/{dagbook.name}/settings")
     assert answer.json() == {"catchup": "none", "catchupWindowSec": 86400, "catchupMostStarts": 1000}
 
 
-async def test_what_is_set_is_kept_also_after_a_rename(dagbook: Dagbook) -> None:
+async def test_settings_survive_a_rename(dagbook: Dagbook) -> None:
     await dagbook.client.post("/dags", json={"name": dagbook.name})
     wanted = {"catchup": "all", "catchupWindowSec": 21600}
     for _ in range(2):
@@ -710,14 +706,14 @@ async def test_what_is_set_is_kept_also_after_a_rename(dagbook: Dagbook) -> None
         {"catchup": "all", "catchupWindowSec": "6h"},
     ],
 )
-async def test_a_setting_that_makes_no_sense_is_refused_with_its_field(dagbook: Dagbook, body: dict[str, Any]) -> None:
+async def test_an_invalid_setting_is_refused_with_its_field(dagbook: Dagbook, body: dict[str, Any]) -> None:
     await dagbook.client.post("/dags", json={"name": dagbook.name})
     answer = await dagbook.client.put(f"/dags/{dagbook.name}/settings", json=body)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
     assert "catchup" in answer.json()["message"]
 
 
-async def test_settings_of_a_dag_that_is_not_there_are_not_found(client: httpx.AsyncClient) -> None:
+async def test_settings_of_an_unknown_dag_are_not_found(client: httpx.AsyncClient) -> None:
     assert (await client.get("/dags/nobody/settings")).status_code == 404
     assert (await client.put("/dags/nobody/settings", json={"catchup": "all"})).status_code == 404
 
@@ -739,7 +735,7 @@ async def test_a_server_that_schedules_is_listed_as_active_and_leaves_the_list_w
     assert (await clockwork.client.get("/services/scheduler")).json() == {"schedulers": []}
 
 
-async def test_the_minute_that_it_is_is_seen_to_at_once(clockwork: Clockwork) -> None:
+async def test_the_current_minute_is_handled_at_once(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + LONG)
     await clockwork.server.scheduler.start()
 
@@ -751,7 +747,7 @@ async def test_the_minute_that_it_is_is_seen_to_at_once(clockwork: Clockwork) ->
     first = (await clockwork.slots())[0]
     assert (first["outcome"], first["scheduledAt"]) == (
         "started",
-        _text(cut(datetime.fromisoformat(first["settledAt"]))),
+        _text(floor_minute(datetime.fromisoformat(first["settledAt"]))),
     )
 
 
@@ -774,17 +770,17 @@ def _add_dags(connection: WriteConnection, count: int) -> None:
         add_dag(connection, file_name=f"d{number}", dag_name=f"d{number}", definition_hash=f"{number:064}")
 
 
-async def test_after_a_clock_was_set_back_the_next_minute_is_ticked_all_the_same(clockwork: Clockwork) -> None:
+async def test_after_a_clock_was_set_back_the_next_minute_is_handled(clockwork: Clockwork) -> None:
     """The library has planned the next tick by the clock as it was, an hour ahead."""
     scheduler = clockwork.server.scheduler
     await scheduler.start()
     scheduler._job.modify(next_run_time=datetime.now(UTC) + timedelta(hours=1))
-    await scheduler._look_around()
+    await scheduler._watch_once()
     assert scheduler._job.next_run_time <= datetime.now(UTC) + MINUTE
     await scheduler.stop()
 
 
-async def test_a_tick_that_the_database_did_not_let_happen_comes_again(
+async def test_a_tick_that_failed_in_an_outage_is_repeated(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A database that is away for one statement only cannot be had, so the write of a slot is made to fail."""
@@ -820,16 +816,16 @@ async def test_of_several_servers_the_first_has_a_head_start(
         seen.append(seconds)
 
     await register(clockwork.server.parts.database, IDENTITY, id=other, kind="scheduler")
-    monkeypatch.setattr(scheduler, "_rest", rest)
+    monkeypatch.setattr(scheduler, "_sleep", rest)
     await scheduler._tick_until_done()
     assert seen == rests
 
 
-async def test_a_server_that_is_not_to_schedule_is_not_listed(clockwork: Clockwork) -> None:
+async def test_a_server_without_a_scheduler_is_not_listed(clockwork: Clockwork) -> None:
     assert (await clockwork.client.get("/services/scheduler")).json() == {"schedulers": []}
 
 
-async def test_who_has_changed_a_setting_stands_in_the_audit(dagbook: Dagbook) -> None:
+async def test_a_changed_setting_is_audited(dagbook: Dagbook) -> None:
     await dagbook.client.post("/dags", json={"name": dagbook.name})
     for _ in range(2):  # what changes nothing is no entry
         await dagbook.client.put(f"/dags/{dagbook.name}/settings", json={"catchup": "latest"})

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from app.scheduling.due import MINUTE, Catchup, cut, due, plan, stretch
+from app.scheduling.due import MINUTE, Catchup, due, floor_minute, plan, time_window
 from app.spec.schedule import ParsedSchedule, read_schedule
 from tests.chaos import clocks
 from tests.chaos.experiment import ExperimentError, Progress
@@ -57,13 +57,13 @@ class ClockJumpCase(msgspec.Struct, frozen=True):
         now, last, ticked = self.change.at - 30 * MINUTE, None, set()
         for step in self.steps:
             now += step * MINUTE
-            passed = stretch(last, None, now)
-            if passed is None:
+            window = time_window(last, None, now)
+            if window is None:
                 continue
             handled = set(fired)
-            fired.update(one.minute for one in plan(timing, Catchup(), passed, zone) if one.minute not in handled)
-            last = passed.until
-            ticked.add(cut(now))
+            fired.update(one.minute for one in plan(timing, Catchup(), window, zone) if one.minute not in handled)
+            last = window.until
+            ticked.add(floor_minute(now))
         matching = set(clocks.walk([self.expression], self.change.zone, min(ticked) - MINUTE, max(ticked)))
         return self._compare(fired, ticked & matching, matching)
 

@@ -17,12 +17,12 @@ from app.scheduling.due import (
     Catchup,
     Firing,
     Latest,
-    Stretch,
+    TimeWindow,
     due,
     newest,
     plan,
-    stretch,
-    why_not,
+    skip_reason,
+    time_window,
 )
 from app.spec.schedule import NO_SCHEDULE, ParsedSchedule, read_schedule
 from tests.chaos import clocks
@@ -56,7 +56,7 @@ def shown(firings: list[Firing]) -> list[str]:
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_text_that_says_nothing_of_schedules_is_never_due() -> None:
+def test_a_definition_without_schedules_is_never_due() -> None:
     assert read_schedule("steps: []\n") is NO_SCHEDULE
 
 
@@ -81,16 +81,16 @@ def test_the_main_document_alone_is_scheduled() -> None:
 # -- what is due -----------------------------------------------------------------------------------------------------
 
 
-def test_of_one_minute_everything_is_due_stops_first() -> None:
+def test_in_one_minute_everything_is_due_stops_first() -> None:
     every = timing("{start: '* * * * *', stop: '0 * * * *', restart: ['*/5 * * * *', '0 * * * *']}")
     assert shown(due(every, NOON - MINUTE, NOON, UTC_ZONE)) == ["12:00 stop", "12:00 restart", "12:00 start"]
 
 
-def test_a_stretch_ends_with_its_last_minute_and_begins_after_its_first() -> None:
+def test_a_window_includes_its_end_and_excludes_its_start() -> None:
     assert shown(due(timing("'*/5 * * * *'"), NOON, at("12:10"), UTC_ZONE)) == ["12:05 start", "12:10 start"]
 
 
-def test_each_expression_goes_by_its_own_zone() -> None:
+def test_each_expression_uses_its_own_time_zone() -> None:
     both = timing("['0 13 * * *', 'TZ=Asia/Tokyo 30 21 * * *']")
     assert shown(due(both, at("11:00"), at("23:00"), UTC_ZONE)) == ["12:30 start", "13:00 start"]
 
@@ -102,7 +102,7 @@ def test_the_newest_minutes_are_found_from_the_end(most: int, expected: list[str
     assert (len(found) if isinstance(expected, int) else [f"{minute:%H:%M}" for minute in found]) == expected
 
 
-def test_a_year_without_a_server_is_not_walked_through_for_the_newest_minute() -> None:
+def test_the_newest_minute_of_a_year_is_found_without_a_full_search() -> None:
     minutely = timing("'* * * * *'").start
 
     class Counted(msgspec.Struct, frozen=True):
@@ -117,7 +117,7 @@ def test_a_year_without_a_server_is_not_walked_through_for_the_newest_minute() -
     assert (found, len(counted.asked) < 100) == ([NOON], True)
 
 
-# -- what has passed -------------------------------------------------------------------------------------------------
+# -- what has window -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -133,13 +133,13 @@ def test_a_year_without_a_server_is_not_walked_through_for_the_newest_minute() -
         ("12:00", None, None),
     ],
 )
-def test_what_has_passed_goes_from_the_last_look_to_now(
+def test_the_window_goes_from_the_last_tick_to_now(
     last: str | None, mark: str | None, expected: tuple[str, bool] | None
 ) -> None:
-    passed = stretch(at(last) if last else None, at(mark) if mark else None, NOON + timedelta(seconds=42))
-    found = None if passed is None else (f"{passed.after:%H:%M}", passed.alive)
+    window = time_window(at(last) if last else None, at(mark) if mark else None, NOON + timedelta(seconds=42))
+    found = None if window is None else (f"{window.after:%H:%M}", window.alive)
     assert found == expected
-    assert passed is None or passed.until == NOON
+    assert window is None or window.until == NOON
 
 
 # -- what is done of it ----------------------------------------------------------------------------------------------
@@ -156,48 +156,48 @@ def test_what_has_passed_goes_from_the_last_look_to_now(
         ("all", False, ["11:20 start made up", "11:40 start made up", "12:00 start made up"]),
     ],
 )
-def test_what_is_done_after_a_pause(policy: str, alive: bool, expected: list[str]) -> None:
+def test_firings_after_a_pause(policy: str, alive: bool, expected: list[str]) -> None:
     both = timing("{start: '*/20 * * * *', stop: '10,50 * * * *'}")
-    passed = Stretch(after=at("11:00"), until=NOON, alive=alive)
-    assert shown(plan(both, Catchup(policy=policy, window=timedelta(hours=6)), passed, UTC_ZONE)) == expected
+    window = TimeWindow(after=at("11:00"), until=NOON, alive=alive)
+    assert shown(plan(both, Catchup(policy=policy, window=timedelta(hours=6)), window, UTC_ZONE)) == expected
 
 
 @pytest.mark.parametrize(
     ("policy", "expected"), [("none", ["11:40 start missed"]), ("latest", ["11:40 start made up"])]
 )
-def test_what_is_done_when_nothing_is_due_now(policy: str, expected: list[str]) -> None:
-    passed = Stretch(after=at("11:00"), until=at("11:50"), alive=False)
+def test_firings_after_a_pause_when_nothing_is_due_now(policy: str, expected: list[str]) -> None:
+    window = TimeWindow(after=at("11:00"), until=at("11:50"), alive=False)
     catchup = Catchup(policy=policy, window=timedelta(hours=6))
-    assert shown(plan(timing("'*/20 * * * *'"), catchup, passed, UTC_ZONE)) == expected
+    assert shown(plan(timing("'*/20 * * * *'"), catchup, window, UTC_ZONE)) == expected
 
 
-def test_what_is_too_long_ago_or_from_before_the_schedule_is_not_made_up() -> None:
+def test_starts_before_the_window_or_the_schedule_are_not_caught_up() -> None:
     every = timing("'*/10 * * * *'")
-    passed = Stretch(after=at("9:00"), until=at("11:55"), alive=False)
+    window = TimeWindow(after=at("9:00"), until=at("11:55"), alive=False)
     catchup = Catchup(policy="all", window=timedelta(minutes=30))
-    assert shown(plan(every, catchup, passed, UTC_ZONE))[0] == "11:30 start made up"
+    assert shown(plan(every, catchup, window, UTC_ZONE))[0] == "11:30 start made up"
     catchup = Catchup(policy="all", window=timedelta(hours=9), since=at("11:40") + timedelta(seconds=5))
-    assert shown(plan(every, catchup, passed, UTC_ZONE)) == ["11:50 start made up"]
+    assert shown(plan(every, catchup, window, UTC_ZONE)) == ["11:50 start made up"]
 
 
-def test_no_more_starts_are_made_up_than_the_limit_the_newest_of_them() -> None:
-    passed = Stretch(after=NOON - timedelta(days=2), until=NOON, alive=False)
-    found = plan(timing("'* * * * *'"), Catchup(policy="all", window=timedelta(days=31)), passed, UTC_ZONE)
+def test_the_newest_starts_up_to_the_limit_are_caught_up() -> None:
+    window = TimeWindow(after=NOON - timedelta(days=2), until=NOON, alive=False)
+    found = plan(timing("'* * * * *'"), Catchup(policy="all", window=timedelta(days=31)), window, UTC_ZONE)
     assert (len(found), found[-1].minute) == (MAX_CATCH_UP, NOON)
 
 
-def test_a_stop_that_was_missed_without_a_server_is_not_made_up() -> None:
-    passed = Stretch(after=at("11:00"), until=at("11:55"), alive=False)
+def test_a_missed_stop_is_not_caught_up() -> None:
+    window = TimeWindow(after=at("11:00"), until=at("11:55"), alive=False)
     both = timing("{stop: '30 * * * *', restart: '40 * * * *'}")
-    assert plan(both, Catchup(policy="all", window=timedelta(hours=9)), passed, UTC_ZONE) == []
+    assert plan(both, Catchup(policy="all", window=timedelta(hours=9)), window, UTC_ZONE) == []
 
 
 # -- why a start is skipped ------------------------------------------------------------------------------------------
 
 
-def latest(began: str, *, running: bool = False, succeeded: bool = True, started_for: str = "") -> Latest:
-    own = at(started_for) if started_for else None
-    return Latest(running=running, succeeded=succeeded, began=at(began) + timedelta(seconds=9), started_for=own)
+def latest(began: str, *, running: bool = False, succeeded: bool = True, scheduled_for: str = "") -> Latest:
+    own = at(scheduled_for) if scheduled_for else None
+    return Latest(running=running, succeeded=succeeded, started_at=at(began) + timedelta(seconds=9), scheduled_for=own)
 
 
 @pytest.mark.parametrize(
@@ -211,24 +211,24 @@ def latest(began: str, *, running: bool = False, succeeded: bool = True, started
         (latest("11:59"), "skipIfSuccessful"),
         (latest("11:00"), "skipIfSuccessful"),
         (latest("10:59"), ""),
-        (latest("11:00", started_for="11:00"), ""),
-        (latest("11:30", started_for="10:00"), "skipIfSuccessful"),
+        (latest("11:00", scheduled_for="11:00"), ""),
+        (latest("11:30", scheduled_for="10:00"), "skipIfSuccessful"),
     ],
 )
 def test_a_start_is_skipped_for_a_reason(newest_run: Latest | None, reason: str) -> None:
     hourly = timing("'0 * * * *'", "skipIfSuccessful: true\n")
-    told = why_not(hourly, NOON, newest_run, NOON + timedelta(seconds=30), UTC_ZONE)
+    told = skip_reason(hourly, NOON, newest_run, NOON + timedelta(seconds=30), UTC_ZONE)
     assert (told == "") if not reason else (reason in told)
 
 
-def test_without_skip_if_successful_a_success_is_no_reason() -> None:
-    assert why_not(timing("'0 * * * *'"), NOON, latest("11:30"), NOON, UTC_ZONE) == ""
+def test_without_skip_if_successful_a_success_does_not_skip() -> None:
+    assert skip_reason(timing("'0 * * * *'"), NOON, latest("11:30"), NOON, UTC_ZONE) == ""
 
 
-def test_when_two_expressions_meet_the_shorter_distance_decides() -> None:
+def test_of_two_matching_expressions_the_shorter_interval_decides() -> None:
     both = timing("['0 * * * *', '*/10 * * * *']", "skipIfSuccessful: true\n")
-    assert why_not(both, NOON, latest("11:30"), NOON, UTC_ZONE) == ""
-    assert why_not(both, NOON, latest("11:55"), NOON, UTC_ZONE) != ""
+    assert skip_reason(both, NOON, latest("11:30"), NOON, UTC_ZONE) == ""
+    assert skip_reason(both, NOON, latest("11:55"), NOON, UTC_ZONE) != ""
 
 
 # -- around the changes of clocks ------------------------------------------------------------------------------------
