@@ -32,6 +32,9 @@ POSTGRES = ROOT / "scripts" / "postgres"
 give_children_default_signals()
 
 
+pytest_plugins = ["tests.selection"]
+
+
 def pytest_collection_finish() -> None:
     """Take what was loaded out of garbage collection: it stays, and looking at it again and again costs."""
     gc.collect()
@@ -66,8 +69,11 @@ class SqliteCopies:
 
     async def copy(self) -> AsyncIterator[str]:
         async for url in self.empty():
-            shutil.copy(self._template, url.removeprefix("sqlite:///"))
+            self.copy_to(Path(url.removeprefix("sqlite:///")))
             yield url
+
+    def copy_to(self, path: Path) -> None:
+        shutil.copy(self._template, path)
 
     async def empty(self) -> AsyncIterator[str]:
         with tempfile.TemporaryDirectory(dir=self._directory) as directory:
@@ -127,17 +133,26 @@ def postgres_url() -> Iterator[str]:
     shutil.rmtree(directory)
 
 
+@pytest.fixture(scope="session")
+async def sqlite_copies(tmp_path_factory: pytest.TempPathFactory) -> SqliteCopies:
+    made = SqliteCopies(tmp_path_factory.mktemp("sqlite"))
+    await made.prepare()
+    return made
+
+
+@pytest.fixture(scope="session")
+async def postgres_copies(postgres_url: str) -> AsyncIterator[PostgresCopies]:
+    made = PostgresCopies(postgres_url)
+    await made.prepare()
+    yield made
+    await made.remove()
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-async def copies(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Copies]:
-    if request.param == "sqlite":
-        sqlite = SqliteCopies(tmp_path_factory.mktemp("sqlite"))
-        await sqlite.prepare()
-        yield sqlite
-    else:
-        postgres = PostgresCopies(request.getfixturevalue("postgres_url"))
-        await postgres.prepare()
-        yield postgres
-        await postgres.remove()
+def copies(request: pytest.FixtureRequest) -> Copies:
+    """Databases of one engine; each engine's are migrated once, however often the tests change between the two."""
+    made: Copies = request.getfixturevalue("sqlite_copies" if request.param == "sqlite" else "postgres_copies")
+    return made
 
 
 @pytest.fixture

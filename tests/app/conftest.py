@@ -15,7 +15,7 @@ from app.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People, serving_people
 from tests.app.program import Said
-from tests.conftest import Copies
+from tests.conftest import Copies, SqliteCopies
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +53,15 @@ def dagbook(client: httpx.AsyncClient, name: str) -> Dagbook:
 
 @pytest.fixture
 def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, sqlite_copies: SqliteCopies, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Said]]:
-    """Run a command in this process, which saves a second of imports; for tests without a loop of their own."""
+    """Run a command in this process, which saves a second of imports; for tests without a loop of their own.
+
+    Its home has a migrated database, which saves the migration; a test of a home without one removes it.
+    """
+    database = tmp_path / "dagbook.sqlite3"
+    if not database.exists():
+        sqlite_copies.copy_to(database)
     monkeypatch.setenv("DAGBOOK_HOME", str(tmp_path))
     monkeypatch.setenv("DAGBOOK_DEFAULT_SHELL", "/bin/sh")
     root = logging.getLogger()

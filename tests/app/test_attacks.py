@@ -20,6 +20,7 @@ from tests.app.payloads import CANARY, NUMBERS, PAYLOADS, TRAVERSALS
 from tests.app.people import People, serving_people
 from tests.app.watch import Watch, watching
 from tests.conftest import ROOT, Copies
+from tests.selection import Share
 
 HIDDEN = b"nobody may read this"
 PROGRAMS = {"spec", "params"}  # they are no names: what they say is run
@@ -34,7 +35,7 @@ class Scene(msgspec.Struct):
     fields: list[Field]
     watch: Watch
     around: Path
-    share: int  # of how many payloads a field gets one
+    share: Share  # of the payloads for each field
 
     async def restore(self) -> None:
         """Put back what attacks have used up."""
@@ -47,7 +48,7 @@ class Scene(msgspec.Struct):
 
 
 @pytest.fixture(scope="module")
-async def scene(copies: Copies, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+async def scene(copies: Copies, tmp_path_factory: pytest.TempPathFactory, share: Share) -> AsyncIterator[Scene]:
     around = tmp_path_factory.mktemp("around")
     folders = [around, around / "a", around / "a" / "b"]
     home = folders[-1] / "home"
@@ -60,7 +61,7 @@ async def scene(copies: Copies, tmp_path_factory: pytest.TempPathFactory) -> Asy
             attacker, found = await _prepare(people)
             with watching(folders, shared) as watch:
                 # PostgreSQL answers more slowly, and no name is another path or file there: each field gets a part.
-                yield Scene(attacker, found, watch, around, share=1 if url.startswith("sqlite") else 8)
+                yield Scene(attacker, found, watch, around, share.smaller(1 if url.startswith("sqlite") else 8))
 
 
 async def _prepare(people: People) -> tuple[Attacker, list[Field]]:
@@ -77,8 +78,8 @@ def attacks(scene: Scene, where: str) -> Iterator[tuple[Field, list[str]]]:
     """Give the fields of one kind with their payloads."""
     chosen = [field for field in scene.fields if field.where == where and field.name not in PROGRAMS]
     for number, field in enumerate(chosen):
-        share = FEW if field.is_number or field.name == EVERYWHERE else scene.share
-        yield field, PAYLOADS[number % share :: share] + (NUMBERS if field.is_number else [])
+        share = scene.share.smaller(FEW if field.is_number or field.name == EVERYWHERE else 1)
+        yield field, [*share.of(PAYLOADS, number), *(NUMBERS if field.is_number else [])]
 
 
 def wrong(answer: Answer) -> str:
@@ -100,14 +101,14 @@ async def test_an_attack_on_a_field_touches_no_file_and_breaks_nothing(scene: Sc
                 found[f"{field} {payload[:80]!r}"] = reason
         touched |= scene.touched()
     assert (found, touched) == ({}, set())
-    assert scene.attacker.requests - before >= least // scene.share
+    assert scene.attacker.requests - before >= least // scene.share.size
 
 
 async def test_a_path_that_is_encoded_twice_or_not_at_all_reaches_nothing(scene: Scene) -> None:
     found, touched = {}, set()
     sendable = [payload for payload in TRAVERSALS if payload.isascii() and payload.isprintable()]
-    for field, _ in attacks(scene, PATH):
-        for payload in sendable:
+    for number, (field, _) in enumerate(attacks(scene, PATH)):
+        for payload in scene.share.of(sendable, number):
             if reason := wrong(await scene.attacker.try_field(field, payload, raw=True)):
                 found[f"{field} {payload}"] = reason
         touched |= scene.touched()

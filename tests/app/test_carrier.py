@@ -21,6 +21,8 @@ from app.queue.remote import PgQueuerCarrier, make_carrier
 from tests.app.dagbook import client_of, serving
 from tests.conftest import ROOT, PostgresCopies
 
+pytestmark = pytest.mark.both_engines
+
 GPU, BIG = {"gpu": "true"}, {"gpu": "true", "zone": "a"}
 
 

@@ -137,7 +137,8 @@ def test_pruning_says_what_would_go_and_then_does_it(command: Command, noted: Pa
     ]
 
 
-def test_a_database_that_is_not_there_is_not_verified(command: Command) -> None:
+def test_a_database_that_is_not_there_is_not_verified(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "dagbook.sqlite3").unlink()
     said = command("audit", "verify")
     assert (said.status, "dagbook db upgrade" in said.err) == (1, True)
 

@@ -13,6 +13,8 @@ from app.db.upgrade import head
 from app.db.url import hide_password
 from tests.app.program import Said
 
+pytestmark = pytest.mark.both_engines
+
 Command = Callable[..., Said]
 
 

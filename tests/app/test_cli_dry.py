@@ -96,6 +96,7 @@ steps: [{{command: {mark}}}]
 
 
 def test_nothing_is_made_on_the_disk(dry: Dry, tmp_path: Path) -> None:
+    (tmp_path / "dagbook.sqlite3").unlink()
     dry("workingDir: sub\nsteps: [{command: 'true', workingDir: deep, stdout: out.txt}]\n")
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {"flows", "flows/flow.yaml"}
 

@@ -91,6 +91,7 @@ async def test_name_and_id_may_be_given_and_an_id_counts_once(line: CommandLine)
 
 @pytest.mark.parametrize("text", ["steps: [", "steps: [{comand: x}]", "steps: [{command: x, depends: no}]", "# c"])
 def test_a_broken_file_is_told_before_anything_is_opened(command: Command, tmp_path: Path, text: str) -> None:
+    (tmp_path / "dagbook.sqlite3").unlink()
     path = _write(tmp_path, text)
     said = command("run", path)
     assert (said.status, said.out) == (1, "")

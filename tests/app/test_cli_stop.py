@@ -92,6 +92,7 @@ async def test_a_run_that_waits_is_not_stopped_but_taken_out_of_its_queue(tmp_pa
 
 
 def test_a_file_whose_name_cannot_be_read_stops_nothing(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "dagbook.sqlite3").unlink()
     file = tmp_path / "flow.yaml"
     file.write_text("name: [\n")
     said = command("stop", file)

@@ -27,6 +27,8 @@ from tests.app.listening import Door, Event, Listener, listening
 from tests.app.people import ROOT, serving_people
 from tests.waiting import come_true
 
+pytestmark = pytest.mark.both_engines
+
 SPEC = "steps: [{name: a, command: 'true'}]\n"
 
 

@@ -19,6 +19,8 @@ from app.db.repositories.changes import Place
 from tests.statements import heard
 from tests.waiting import PATIENCE_SECONDS, come_true
 
+pytestmark = pytest.mark.both_engines
+
 ALL = Wanted()
 
 

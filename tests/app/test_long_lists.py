@@ -14,6 +14,8 @@ from app.db.models import Run
 from tests.app.dagbook import client_of, serving
 from tests.db.rows import NOW, add_definition, run_sql, table_of
 
+pytestmark = pytest.mark.both_engines
+
 RUNS = 1100
 
 

@@ -236,6 +236,7 @@ async def expired(people: People, user_id: str) -> str:
     return logins._signer.sign(claims)
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("who", MAY)
 async def test_everybody_may_do_what_the_matrix_says(people: People, tokens: dict[str, str], who: str) -> None:
     async with people.client(tokens.get(who)) as client:

@@ -13,6 +13,8 @@ from tests.app.program import CommandLine, end
 from tests.conftest import PostgresCopies
 from tests.waiting import until_written
 
+pytestmark = pytest.mark.both_engines
+
 GATED = (
     "queue: shared\nsteps: [{{name: a, command: 'echo on > {0}/on; while [ ! -e {0}/gate ]; do sleep 0.01; done'}}]\n"
 )

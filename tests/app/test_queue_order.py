@@ -19,6 +19,8 @@ from tests.app.people import People
 from tests.conftest import Copies
 from tests.waiting import come_true
 
+pytestmark = pytest.mark.both_engines
+
 QUICK = "params: N=0\nsteps: [{name: a, command: 'echo $N >> %s'}]\n"
 GATED = """
 {more}

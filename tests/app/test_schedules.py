@@ -27,6 +27,8 @@ from tests.db.rows import add_dag, add_definition, run_sql
 from tests.runs.scene import IDENTITY, register
 from tests.waiting import PATIENCE_SECONDS, come_true
 
+pytestmark = pytest.mark.both_engines
+
 QUICK = "steps: [{name: a, command: 'true'}]\n"
 LONG = "steps: [{name: a, command: sleep 60}]\n"
 EVERY_MINUTE = "schedule: '* * * * *'\n"

@@ -13,6 +13,8 @@ import pytest
 from tests.app.dagbook import Dagbook
 from tests.statements import heard
 
+pytestmark = pytest.mark.both_engines
+
 # What a request reads is read in its own context; the supervisor and the dispatcher, which work beside it, have others.
 _NOT_OWN = ("BEGIN", "PRAGMA")
 _recording: ContextVar[list[str] | None] = ContextVar("recording", default=None)

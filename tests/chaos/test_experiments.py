@@ -37,6 +37,7 @@ def test_servers_killed_at_random_lose_nothing_and_begin_nothing_twice(
     assert experiment.hit > 0, "no kill met a running step: the test has shown nothing"
 
 
+@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 def test_servers_and_workers_ended_one_at_a_time_lose_nothing_and_begin_nothing_twice(
     tmp_path: Path, cluster: Cluster
@@ -49,6 +50,7 @@ def test_servers_and_workers_ended_one_at_a_time_lose_nothing_and_begin_nothing_
     assert experiment.hit > 0, "no kill met a running step: the test has shown nothing"
 
 
+@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 def test_the_runs_of_a_killed_server_have_another_owner_within_seconds(tmp_path: Path, cluster: Cluster) -> None:
     experiment = DetectionExperiment(Sandbox(tmp_path, store.make_database(cluster.url)), servers=3, rounds=2, seed=7)
@@ -56,6 +58,7 @@ def test_the_runs_of_a_killed_server_have_another_owner_within_seconds(tmp_path:
     assert max(experiment.seconds) < _MOST_SECONDS
 
 
+@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 def test_no_step_fails_when_a_server_is_paused_for_longer_than_its_lease(tmp_path: Path, cluster: Cluster) -> None:
     experiment = PauseExperiment(Sandbox(tmp_path, store.make_database(cluster.url)), rounds=1, seconds=12, seed=3)
@@ -63,6 +66,7 @@ def test_no_step_fails_when_a_server_is_paused_for_longer_than_its_lease(tmp_pat
 
 
 @pytest.mark.skipif(not may_have_namespaces(), reason="no PID namespace may be made here (unshare)")
+@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 def test_no_execution_begins_twice_whatever_becomes_of_spools_homes_and_containers(
     tmp_path: Path, cluster: Cluster
@@ -79,6 +83,7 @@ def short_path() -> Iterator[Path]:
         yield Path(directory)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_an_interrupted_experiment_leaves_nothing_behind(short_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "tests.chaos.cli", "kill", "--kills", "1000", "--runs", "1000", "--seed", "1"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Table, insert, text
+from sqlalchemy.exc import IntegrityError
 
 from app.db.base import Base, UtcDateTime
 from app.db.database import Database, WriteConnection
@@ -31,6 +32,7 @@ from app.db.models import (
 from app.db.repositories import changes
 from app.engine.status import NodeStatus, RunStatus
 
+Cell = TypeVar("Cell", bound=Hashable)
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 
@@ -47,6 +49,21 @@ async def rehearse(database: Database, work: Callable[[WriteConnection], Any]) -
 
     with pytest.raises(_RolledBack):
         await database.write(whole)
+
+
+async def accepted(
+    database: Database, works: Mapping[Cell, Callable[[WriteConnection], Any]], refusal: str
+) -> set[Cell]:
+    """Return the cells of a table whose work the database does; it refuses the others with this message."""
+    done: set[Cell] = set()
+    for cell, work in works.items():
+        try:
+            await rehearse(database, work)
+            done.add(cell)
+        except IntegrityError as error:
+            if refusal not in str(error):
+                raise
+    return done
 
 
 def table_of(model: type[Base]) -> Table:

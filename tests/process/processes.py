@@ -53,7 +53,9 @@ def kill(pid: int) -> None:
 def kill_sessions(text: str) -> None:
     """Kill the processes with a text in their command line, and all of their sessions."""
     for leader in with_argument(text):
-        for pid in (*session_members(leader), leader):
+        members = session_members(leader)
+        # The shim first: it would write down the exit code of a command that was killed before it.
+        for pid in (leader, *members):
             kill(pid)
 
 

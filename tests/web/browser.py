@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -12,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
+from playwright.async_api import Error as PlaywrightError
 
 SCREENSHOTS = Path(__file__).parent.parent.parent / ".screenshots"
 WIDTHS = {1440: 900, 390: 844}
@@ -79,12 +82,11 @@ class Visitor:
         """Return the requests to the API, the stream of changes left out."""
         return [sent for sent in self.sent if sent.path.startswith("/api/") and "/events" not in sent.path]
 
-    async def shoot(self, name: str) -> Path:
-        """Write a picture of the whole page."""
+    async def save_screenshot(self) -> None:
+        """Write a picture of the whole page, named after the test that runs."""
         SCREENSHOTS.mkdir(exist_ok=True)
-        path = SCREENSHOTS / f"{name}.png"
-        await self.page.screenshot(path=path, full_page=True)
-        return path
+        test = os.environ["PYTEST_CURRENT_TEST"].rpartition("/")[2].partition(" ")[0]
+        await self.page.screenshot(path=SCREENSHOTS / f"{re.sub('[^a-zA-Z0-9_.-]+', '-', test)}.png", full_page=True)
 
     async def find_barriers(self) -> list[str]:
         """Return what keeps people from using the page: serious findings of axe."""
@@ -126,5 +128,9 @@ async def visiting(
     visitor = Visitor(address, context, await context.new_page())
     try:
         yield visitor
+    except BaseException:
+        with suppress(PlaywrightError):  # the page may be what has failed
+            await visitor.save_screenshot()
+        raise
     finally:
         await context.close()

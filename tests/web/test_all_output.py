@@ -91,10 +91,8 @@ async def test_it_can_be_used_by_everybody(browser: Browser, site: Site, path: s
     async with visiting(browser, site.address, token=site.tokens["viewer"], width=width) as visitor:
         page = await visitor.open(path)
         await expect(lines(visitor).get_by_text("careful")).to_be_visible()
-        await visitor.shoot(f"all-output-{width}")
         assert len(visitor.asked()) == len(set(visitor.asked())), "a request is sent twice"
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert await visitor.find_barriers() == []
         await page.emulate_media(color_scheme="dark")
-        await visitor.shoot(f"all-output-dark-{width}")
         assert await visitor.find_barriers() == []

@@ -120,7 +120,6 @@ async def test_it_can_be_used_by_everybody(browser: Browser, runs: Runs, width: 
     async with visiting(browser, runs.site.address, token=runs.site.tokens["viewer"], width=width) as visitor:
         page = await visitor.open(runs.path("&step=work/shop"))
         await expect(page.get_by_text("then line 2,501 differs")).to_be_visible()
-        await visitor.shoot(f"compare-{width}")
         assert len(visitor.asked()) == len(set(visitor.asked())), "a request is sent twice"
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert await visitor.find_barriers() == []

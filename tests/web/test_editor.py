@@ -103,12 +103,9 @@ async def test_it_can_be_used_by_everybody(browser: Browser, drafted: Site, widt
         visitor.page.on("dialog", lambda dialog: dialog.accept())
         page = await leave_with(visitor, "schedule: '0 3 * * *'")
         await expect(page.get_by_role("button", name="Go on with it")).to_be_visible()
-        await visitor.shoot(f"draft-{width}")
         assert await visitor.find_barriers() == []
         await page.get_by_role("button", name="Go on with it").click()
         await expect(page.get_by_role("region", name="Next starts of this text")).to_be_visible()
-        await visitor.shoot(f"draft-taken-{width}")
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         await page.emulate_media(color_scheme="dark")
-        await visitor.shoot(f"draft-dark-{width}")
         assert await visitor.find_barriers() == []

@@ -83,9 +83,7 @@ async def test_who_may_only_look_moves_nothing(browser: Browser, waiting: Site) 
 async def test_it_can_be_used_by_everybody(browser: Browser, waiting: Site, width: int) -> None:
     async with visiting(browser, waiting.address, token=waiting.tokens["operator"], width=width) as visitor:
         page = await visitor.open("/queues")
-        await visitor.shoot(f"queue-order-{width}")
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert await visitor.find_barriers() == []
         await page.emulate_media(color_scheme="dark")
-        await visitor.shoot(f"queue-order-dark-{width}")
         assert await visitor.find_barriers() == []

@@ -41,10 +41,8 @@ async def test_a_dag_that_starts_every_minute_is_one_line_of_many(
             await expect(row).to_have_count(1)
             await expect(row).to_contain_text(words)
         await expect(rows.filter(has_text="minutely").locator("time")).to_have_count(3)
-        await visitor.shoot(f"schedules-many-{width}")
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert visitor.complaints == []
         assert await visitor.find_barriers() == []
         await page.emulate_media(color_scheme="dark")
-        await visitor.shoot(f"schedules-many-dark-{width}")
         assert await visitor.find_barriers() == []

@@ -1,0 +1,185 @@
+"""Which tests a quick run takes, and how long each directory may take.
+
+`scripts/test` is quick: every test function runs, but of the two engines and of large tables of cases only a part,
+chosen by a seed that changes with every commit. `scripts/test --full` runs everything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import NamedTuple, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+# Fixtures that are made once for each engine.
+_ENGINE_FIXTURES = ("copies", "make_url")
+# Files go to the workers in this order: what takes long first, so that both workers end at about the same time.
+_ORDER = ("chaos", "process", "web", "app", "executors", "db", "upkeep", "scripts", "contract", "runs", "pure")
+# Directories whose subject is SQL.
+_BOTH_ENGINES = ("tests/db/", "tests/runs/", "tests/upkeep/")
+
+
+class Sample(NamedTuple):
+    """How many of the cases of each test, or of the tests of each module, a quick run takes."""
+
+    size: int
+    of: str = "test"
+
+
+# By the beginning of a node id, the first that fits; the mark `sample` goes first.
+SAMPLES = {
+    "tests/process/test_recovery.py": Sample(100, "module"),  # one scene for all cases
+    "tests/process/test_wheel.py": Sample(100, "module"),
+    "tests/process/": Sample(2, "module"),
+    "tests/app/test_cli_": Sample(2),
+    "tests/web/": Sample(3),
+}
+# Seconds of both workers together, of two idle cores, for each directory in a quick run.
+BUDGETS = {
+    "app": 290,
+    "chaos": 90,
+    "contract": 5,
+    "db": 90,
+    "executors": 90,
+    "process": 220,
+    "pure": 50,
+    "runs": 40,
+    "scripts": 30,
+    "upkeep": 20,
+    "web": 120,
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run every case on both engines, and the long experiments")
+    parser.addoption("--shuffle", action="store_true", help="run the tests in an order that the seed chooses")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in (
+        "both_engines: SQL is the subject, so a quick run takes SQLite and PostgreSQL",
+        "sample(size, of='test'): a quick run takes so many of a test's cases, or of a module's tests, by the seed",
+        "full: a quick run leaves it out",
+    ):
+        config.addinivalue_line("markers", line)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Durations())
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    if config.getoption("full"):
+        return "selection: full run"
+    return f"selection: quick run, DAGBOOK_TEST_SEED={_seed()}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("shuffle"):
+        items.sort(key=lambda item: _rank(item.nodeid))
+    else:
+        items.sort(key=lambda item: _ORDER.index(_directory_of(item.nodeid)))
+    if config.getoption("full") or _names_a_case(config):
+        return
+    chosen = set(_sampled([item for item in items if _is_quick(item)]))
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = [item for item in items if item in chosen]
+
+
+def _directory_of(nodeid: str) -> str:
+    return nodeid.split("/")[1]
+
+
+def _names_a_case(config: pytest.Config) -> bool:
+    """Whether single cases are asked for by their names, which then run whatever the seed says."""
+    return any("[" in argument for argument in config.args)
+
+
+def _is_quick(item: pytest.Item) -> bool:
+    if item.get_closest_marker("full"):
+        return False
+    return _engine_of(item) in (None, _usual_engine(item)) or _is_about_sql(item)
+
+
+def _engine_of(item: pytest.Item) -> str | None:
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return next((str(parameters[name]) for name in _ENGINE_FIXTURES if name in parameters), None)
+
+
+def _usual_engine(item: pytest.Item) -> str:
+    """Return the engine of a test in a quick run: SQLite; for tests of processes one that the seed chooses."""
+    if "make_url" not in getattr(item, "fixturenames", ()):
+        return "sqlite"
+    return "sqlite" if _rank(item.nodeid.partition("::")[0]) % 2 else "postgresql"
+
+
+def _is_about_sql(item: pytest.Item) -> bool:
+    names_its_engine = any(marker.args[0] in _ENGINE_FIXTURES for marker in item.iter_markers("parametrize"))
+    return names_its_engine or item.nodeid.startswith(_BOTH_ENGINES) or "both_engines" in item.keywords
+
+
+def _sampled(items: Sequence[pytest.Item]) -> Iterable[pytest.Item]:
+    groups: dict[tuple[str, Sample], list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        sample = _sample_of(item)
+        if sample is None:
+            yield item
+        else:
+            groups[item.nodeid.partition("::" if sample.of == "module" else "[")[0], sample].append(item)
+    for (_, sample), cases in groups.items():
+        yield from sorted(cases, key=lambda case: _rank(case.nodeid))[: sample.size]
+
+
+def _sample_of(item: pytest.Item) -> Sample | None:
+    marker = item.get_closest_marker("sample")
+    if marker is not None:
+        return Sample(*marker.args, **marker.kwargs)
+    return next((sample for beginning, sample in SAMPLES.items() if item.nodeid.startswith(beginning)), None)
+
+
+def _rank(nodeid: str) -> int:
+    return int.from_bytes(sha256(f"{_seed()} {nodeid}".encode()).digest()[:8], "big")
+
+
+def _seed() -> str:
+    return os.environ.get("DAGBOOK_TEST_SEED", "0")
+
+
+class Share(NamedTuple):
+    """Which of many payloads a run sends: in a quick run one in ``size``, beginning with one that the seed chooses."""
+
+    size: int
+    first: int
+
+    def smaller(self, times: int) -> Share:
+        """Return a share that is so many times smaller."""
+        return Share(self.size * times, self.first)
+
+    def of(self, payloads: Sequence[T], number: int = 0) -> Sequence[T]:
+        """Return a share of payloads, each ``number`` another one."""
+        return payloads[(self.first + number) % self.size :: self.size]
+
+
+@pytest.fixture(scope="session")
+def share(pytestconfig: pytest.Config) -> Share:
+    """All payloads in a full run, a sixteenth in a quick one."""
+    size = 1 if pytestconfig.getoption("full") else 16
+    return Share(size, _rank("payloads") % size)
+
+
+class Durations:
+    """Adds up how long the tests of each directory take."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = defaultdict(float)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[_directory_of(report.nodeid)] += report.duration
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+        terminalreporter.section("seconds of all workers by directory")
+        for name, seconds in sorted(self._seconds.items()):
+            budget = "" if config.getoption("full") else f" of {BUDGETS.get(name, 0)}"
+            terminalreporter.write_line(f"tests/{name:10} {seconds:6.0f}{budget}")
