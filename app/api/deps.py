@@ -20,8 +20,8 @@ from app.definitions.settings import DagSettingsService
 from app.definitions.timetable import Timetable
 from app.engine.admission import QueueConfig
 from app.people.auth_setup import AuthServices
-from app.queue.dequeue import Waiting
-from app.queue.order import Order
+from app.queue.dequeue import DequeueService
+from app.queue.order import QueueService
 from app.runs.launch import Launcher
 from app.runs.rerun import Reruns
 from app.spec.definition_cache import DefinitionCache
@@ -65,9 +65,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     definitions: Definitions
     revisions: Revisions
     search: Search
-    waiting: Waiting
+    dequeue_service: DequeueService
     audit_pruning: AuditPruning
-    order: Order
+    queue_service: QueueService
     queues: QueueConfig
     totals: Totals
     next_runs: NextRuns

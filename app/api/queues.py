@@ -14,7 +14,7 @@ from app.api.schemas.queues import Paused, Queue, QueuesSummary
 from app.api.schemas.runs import DAGRunSummary, PlaceHolder, WaitingFor
 from app.db.repositories.reading import Row
 from app.engine.admission import Pause, QueueConfig, QueueSnapshot, WaitReason
-from app.queue.reasons import Standing, heads_of, standing
+from app.queue.wait_reasons import QueuePosition, head_reasons, queue_position
 
 _MOST_HOLDERS = 20
 
@@ -69,17 +69,17 @@ def show_waiting(
     runs: Sequence[Row], first: Sequence[Row], scene: QueueSnapshot, queues: QueueConfig, zone: tzinfo, before: int = 0
 ) -> list[DAGRunSummary]:
     """Show runs that wait in one queue, of which ``first`` is the first, with so many before these."""
-    heads = heads_of(queues, first, {row["queue"]: scene for row in first})
+    heads = head_reasons(queues, first, {row["queue"]: scene for row in first})
     shown = []
     for position, run in enumerate(runs, before + 1):
         summary = run_summary(run, zone)
         if head := heads.get(run["queue"]):
-            summary.waiting_for = waiting_for(standing(run["item"], run["priority"], position, head), zone)
+            summary.waiting_for = waiting_for(queue_position(run["item"], run["priority"], position, head), zone)
         shown.append(summary)
     return shown
 
 
-def waiting_for(found: Standing, zone: tzinfo) -> WaitingFor:
+def waiting_for(found: QueuePosition, zone: tzinfo) -> WaitingFor:
     """Show how a run stands in its queue."""
     wait = found.wait
     limited = wait.limit is not None

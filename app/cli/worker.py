@@ -19,7 +19,7 @@ from app.db.repositories import services
 from app.db.repositories.reading import Row
 from app.db.url import hide_password, sqlite_path
 from app.executors import proc
-from app.queue.remote import is_installed
+from app.queue.pgqueuer_transport import is_installed
 from app.settings import Settings
 from app.telemetry.logging import configure
 

@@ -17,8 +17,8 @@ from app.engine.admission import Labels
 from app.main.wiring import CLERK, Server, build, make_drivers
 from app.names import API_PATH
 from app.people.auth_setup import find_provider, requires_authentication
-from app.queue.pickup import OFFERS, Pickup
-from app.queue.remote import CHANNEL, make_carrier
+from app.queue.pgqueuer_transport import CHANNEL, make_transport
+from app.queue.worker import OFFERS, WorkerLoop
 from app.runs.ground import Identity
 from app.runs.sealing import warn_of_other_keys
 from app.runs.supervisor import identify
@@ -71,7 +71,7 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
-        server.bell.start()
+        server.queue_notifier.start()
         if kind == SERVER:
             server.audit_sealer.start()
             server.parts.retention.start()
@@ -84,18 +84,18 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
         finally:
             await server.scheduler.stop()
             await server.parts.retention.stop()
-            await server.bell.stop()
+            await server.queue_notifier.stop()
             await server.dispatcher.stop()
             await server.parts.resources.stop()
             try:
                 await server.supervisor.stop()
-                await server.bell.ring()
+                await server.queue_notifier.notify()
             finally:
                 await server.parts.feed.stop()
                 await server.forgetting.stop()
                 await server.audit_sealer.stop()
                 await server.nodes.close()
-                await server.carrier.close()
+                await server.transport.close()
     finally:
         await database.close()
 
@@ -118,15 +118,17 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
 async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]:
     """Take up runs that servers offer to workers; on leaving, let go of everything in order."""
     database = await Database.open(settings.database_url, schema=settings.database_schema)
-    carrier = make_carrier(settings.database_url, settings.database_schema)
+    transport = make_transport(settings.database_url, settings.database_schema)
     try:
         identity = msgspec.structs.replace(identify(WORKER, "", __version__), **msgspec.structs.asdict(traits))
         drivers = make_drivers(settings, database, identity, CollectorRegistry())
-        supervisor, bell = drivers.supervisor, drivers.bell
-        pickup = Pickup(carrier, supervisor, supervisor.changed, bell, traits.labels, traits.capacity)
+        supervisor, queue_notifier = drivers.supervisor, drivers.queue_notifier
+        worker_loop = WorkerLoop(
+            transport, supervisor, supervisor.changed, queue_notifier, traits.labels, traits.capacity
+        )
         await warn_of_other_keys(database, drivers.ground.sealer)
         await supervisor.start()
-        pickup.start()
+        worker_loop.start()
         if database.wakeups is not None:
             database.wakeups.hear(CHANNEL, lambda: supervisor.changed.tell(OFFERS))
         try:
@@ -134,11 +136,11 @@ async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]
         finally:
             if database.wakeups is not None:
                 await database.wakeups.leave(CHANNEL)
-            await pickup.stop()
+            await worker_loop.stop()
             await supervisor.stop()
-            await bell.ring()
+            await queue_notifier.notify()
     finally:
-        await carrier.close()
+        await transport.close()
         await database.close()
 
 
@@ -161,4 +163,4 @@ async def open_clerk(settings: Settings) -> AsyncIterator[Server]:
             yield server
         finally:
             await server.recorder.stop()
-            await server.bell.ring()
+            await server.queue_notifier.notify()

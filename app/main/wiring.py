@@ -29,12 +29,12 @@ from app.definitions.timetable import Timetable
 from app.engine.admission import QueueConfig, WorkerAccess
 from app.people.auth_setup import AuthServices, make_auth_services
 from app.people.oidc import Oidc
-from app.queue.bell import Bell
-from app.queue.carrier import Carrier
-from app.queue.dequeue import Waiting
+from app.queue.dequeue import DequeueService
 from app.queue.dispatcher import Dispatcher
-from app.queue.order import Order
-from app.queue.remote import is_installed, make_carrier
+from app.queue.order import QueueService
+from app.queue.pgqueuer_transport import is_installed, make_transport
+from app.queue.queue_notifier import QueueNotifier
+from app.queue.worker_transport import WorkerTransport
 from app.runs.ground import Ground, Identity, Machine
 from app.runs.guard import guard
 from app.runs.launch import Launcher
@@ -80,9 +80,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     audit_sealer: AuditSealer
     forgetting: Forgetting
     scheduler: Scheduler
-    bell: Bell
+    queue_notifier: QueueNotifier
     recorder: Recorder
-    carrier: Carrier
+    transport: WorkerTransport
     sealer: Sealer
 
     @property
@@ -102,7 +102,7 @@ class Drivers(msgspec.Struct, frozen=True, kw_only=True):
     ground: Ground
     recorder: Recorder
     supervisor: Supervisor
-    bell: Bell
+    queue_notifier: QueueNotifier
 
 
 def make_drivers(settings: Settings, database: Database, identity: Identity, registry: CollectorRegistry) -> Drivers:
@@ -111,8 +111,10 @@ def make_drivers(settings: Settings, database: Database, identity: Identity, reg
     ground = _ground(settings, identity, RunFigures(registry))
     recorder = Recorder(database, identity.id, guard, ground.queues)
     supervisor = Supervisor(database, recorder, Sweep(database, library, ground), library, ground)
-    bell = Bell(database, supervisor.changed, ground.queues)
-    return Drivers(library=library, ground=ground, recorder=recorder, supervisor=supervisor, bell=bell)
+    queue_notifier = QueueNotifier(database, supervisor.changed, ground.queues)
+    return Drivers(
+        library=library, ground=ground, recorder=recorder, supervisor=supervisor, queue_notifier=queue_notifier
+    )
 
 
 def build(settings: Settings, database: Database, identity: Identity, provider: Oidc | None = None) -> Server:
@@ -125,16 +127,16 @@ def build(settings: Settings, database: Database, identity: Identity, provider: 
     timely = TimelyRuns(database, parts.launcher, supervisor, now)
     ticker = Ticker(database, parts.timetable, timely, now)
     nodes = Nodes(settings.remote_nodes)
-    carrier = make_carrier(settings.database_url, settings.database_schema)
+    transport = make_transport(settings.database_url, settings.database_schema)
     return Server(
         make_app=cache(partial(_make_app, settings, parts, nodes, Traffic(registry))),
         base_path=settings.base_path,
         parts=parts,
         supervisor=supervisor,
-        dispatcher=Dispatcher(database, supervisor, supervisor.changed, ground.queues, carrier),
-        bell=drivers.bell,
+        dispatcher=Dispatcher(database, supervisor, supervisor.changed, ground.queues, transport),
+        queue_notifier=drivers.queue_notifier,
         recorder=drivers.recorder,
-        carrier=carrier,
+        transport=transport,
         sealer=ground.sealer,
         nodes=nodes,
         audit_sealer=AuditSealer(database, ground.sealer, now),
@@ -165,9 +167,9 @@ def _parts(
         definitions=definitions,
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),
-        waiting=Waiting(database, supervisor.changed, queues, now),
+        dequeue_service=DequeueService(database, supervisor.changed, queues, now),
         audit_pruning=AuditPruning(database, now),
-        order=Order(database, supervisor.changed, now),
+        queue_service=QueueService(database, supervisor.changed, now),
         queues=queues,
         totals=RunTotals(database),
         next_runs=NextRuns(settings.tz),

@@ -1,1 +1,1 @@
-"""Who may go now."""
+"""Queues: starts queued runs, offers them to workers, and changes their order."""

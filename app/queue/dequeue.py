@@ -1,4 +1,4 @@
-"""Use cases: take a run out of its queue, or all that wait in one (api-behaviour op 35, runtime 22.6)."""
+"""Use cases: dequeue a run, or all runs of a queue (api-behaviour op 35, runtime 22.6)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from app.runs import rows
 from app.runs.signal import QueueSignal
 
 _log = logging.getLogger(__name__)
-_BATCH = 100  # runs that are taken out in one commit
+_BATCH = 100  # runs dequeued in one commit
 
 
-class Waiting:
-    """What people may ask of runs that wait."""
+class DequeueService:
+    """Dequeues runs for users."""
 
     def __init__(self, database: Database, signal: QueueSignal, queues: QueueConfig, now: Clock) -> None:
         self._database = database
@@ -32,27 +32,27 @@ class Waiting:
         self._now = now
 
     async def dequeue(self, run: Row, origin: Actor) -> None:
-        """Take a run out of its queue: one that never ran vanishes, one that was retried is as before that.
+        """Dequeue a run: one that never ran is deleted, a retried one gets back the state before the retry.
 
-        Raises BadRequestError when the run does not wait.
+        Raises BadRequestError when the run is not queued.
         """
-        self._require_served()
+        self._require_queues()
         named = f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}"
         status = RunStatus(run["status"])
         if status is not RunStatus.QUEUED:
             raise BadRequestError(f"{named} is not queued, it is {status.label}")
         now = self._now()
-        if not await self._database.write(lambda connection: _take_out(connection, [run], origin, now)):
-            raise BadRequestError(f"{named} is not queued any more, it has begun just now")
+        if not await self._database.write(lambda connection: _dequeue(connection, [run], origin, now)):
+            raise BadRequestError(f"{named} is not queued any more, it has just started")
         self._signal.tell(run["queue"])
 
     async def clear(self, name: str, typed: str, origin: Actor) -> int:
-        """Take all those out of a queue that wait there now, and tell how many there were.
+        """Dequeue all runs that are in a queue now, and return their number.
 
-        Some at a time, so that nobody has to wait for all; those that come meanwhile stay. Raises BadRequestError
-        unless ``typed`` is the queue's name.
+        In batches, so that other writers do not wait for all; runs that are queued meanwhile stay. Raises
+        BadRequestError unless ``typed`` is the queue's name.
         """
-        self._require_served()
+        self._require_queues()
         if typed != name:
             raise BadRequestError(
                 f"name: {shorten(typed)} is not the queue of the path; type {shorten(name)} to clear it"
@@ -63,36 +63,38 @@ class Waiting:
             lambda connection: queue.find_batch(connection, name, last=last, most=_BATCH)
         ):
             now = self._now()
-            removed += await self._database.write(lambda connection: _take_out(connection, batch, origin, now))  # noqa: B023 - awaited at once
+            removed += await self._database.write(lambda connection: _dequeue(connection, batch, origin, now))  # noqa: B023 - awaited at once
         self._signal.tell(name)
-        _log.info("queue %s was cleared by %s: %d runs taken out", shorten(name), origin.label or "somebody", removed)
+        _log.info("queue %s was cleared by %s: %d runs dequeued", shorten(name), origin.label or "unknown", removed)
         return removed
 
-    def _require_served(self) -> None:
+    def _require_queues(self) -> None:
         if not self._queues.enabled:
             raise BadRequestError("queues are switched off here; set queues_enabled to serve them")
 
 
-def _take_out(connection: WriteConnection, found: Sequence[Row], origin: Actor, at: datetime) -> int:
-    """Take runs out of their queues that wait there still, and tell how many did."""
+def _dequeue(connection: WriteConnection, found: Sequence[Row], origin: Actor, at: datetime) -> int:
+    """Dequeue those of the runs that are still queued, and return their number."""
     keys = transitions.lock_waiting(connection, [run["id"] for run in found])
     taken = queue.take(connection, keys)
-    gone = [run for run in found if run["id"] in taken]
-    audit.add(connection, *(origin.entry(run_action(Action.RUN_DEQUEUE, run, _place(run)), at) for run in gone))
-    changes.tell_queues(connection, {run["queue"] for run in gone})
-    queue.remove_runs(connection, [run["id"] for run in gone if run["attempt"] == 1])
-    back = [run for run in gone if run["attempt"] > 1]
-    for run in back:
-        _take_back(connection, run, origin.label, at)
-    changes.tell_runs(connection, [run["id"] for run in back])
-    return len(gone)
+    dequeued = [run for run in found if run["id"] in taken]
+    audit.add(
+        connection,
+        *(
+            origin.entry(run_action(Action.RUN_DEQUEUE, run, {"queue": run["queue"], "attempt": run["attempt"]}), at)
+            for run in dequeued
+        ),
+    )
+    changes.tell_queues(connection, {run["queue"] for run in dequeued})
+    queue.remove_runs(connection, [run["id"] for run in dequeued if run["attempt"] == 1])
+    retried = [run for run in dequeued if run["attempt"] > 1]
+    for run in retried:
+        _revert_attempt(connection, run, origin.label, at)
+    changes.tell_runs(connection, [run["id"] for run in retried])
+    return len(dequeued)
 
 
-def _place(run: Row) -> Row:
-    return {"queue": run["queue"], "attempt": run["attempt"]}
-
-
-def _take_back(connection: WriteConnection, run: Row, actor: str | None, at: datetime) -> None:
+def _revert_attempt(connection: WriteConnection, run: Row, actor: str | None, at: datetime) -> None:
     queue.take_back(connection, run["id"], run["attempt"], run["queued_at"])
     last = runs.last_seq(connection, run["id"])
     queue.add_event(connection, rows.dequeued_event(run["id"], at, seq=last + 1, attempt=run["attempt"], actor=actor))

@@ -1,6 +1,6 @@
-"""Lets queued runs go as soon as there is room: woken by whoever comes, goes or ends; it does not poll.
+"""Starts queued runs as soon as a limit allows: woken by the queue signal, with a poll as the fallback.
 
-Every queue is served by a task of its own, for as long as somebody may leave it: none waits for what holds up another.
+Every queue is served by its own task, so that no queue waits for another.
 """
 
 from __future__ import annotations
@@ -14,62 +14,62 @@ from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import queue
 from app.engine.admission import QueueConfig
-from app.queue.carrier import Carrier
-from app.queue.reasons import note_reasons
+from app.queue.wait_reasons import store_reasons
+from app.queue.worker_transport import WorkerTransport
 from app.runs.recorder import RunRefusedError
 from app.runs.signal import EVERY, QueueSignal
 from app.runs.turns import MOST_RELEASED, Look, look
 
 _log = logging.getLogger(__name__)
-_FALLBACK_SECONDS = 30.0  # whoever should have woken us may have died, and a configuration may have changed
+_FALLBACK_SECONDS = 30.0  # a signal may be lost with its sender, and the configuration may have changed
 _OUTAGE_SECONDS = 1.0
-_LATER_SECONDS = 1.0  # a reason that does not last so long is not written down
-_NOTES = "\0"  # no queue is called like this
-_MOST_LOOKS = 8  # at a time
-_MOST_REFUSALS = 3
+_RETRY_SECONDS = 1.0  # a reason that lasts shorter is not stored; delay of a retry after refusals
+_REASONS = "\0"  # not a valid queue name
+_MAX_READS = 8  # at the same time
+_MAX_REFUSALS = 3
 _MANY = 4
 
 
 class Drivers(Protocol):
-    """Those who drive runs, seen from here."""
+    """Starts and fails queued runs."""
 
     async def release(self, keys: Sequence[int]) -> list[BaseException | None]:
-        """Take runs out of their queue and drive them; returns for each why not.
+        """Dequeue runs and start them; returns the error of each, None if it was started.
 
-        That is RunRefusedError when it is not the run's turn any more.
+        The error is RunRefusedError when it is not the run's turn any more.
         """
 
     async def give_up(self, key: int, reason: str) -> None:
-        """End a run that waits and cannot be begun."""
+        """Fail a queued run that cannot be started."""
 
 
 class Dispatcher:
-    """Serves the queues of the database; any number of servers may do so."""
+    """Starts the queued runs of a database; any number of servers may do so."""
 
     def __init__(
-        self, database: Database, drivers: Drivers, signal: QueueSignal, queues: QueueConfig, carrier: Carrier
+        self, database: Database, drivers: Drivers, signal: QueueSignal, queues: QueueConfig, transport: WorkerTransport
     ) -> None:
         self._database = database
         self._drivers = drivers
-        self._carrier = carrier
+        self._transport = transport
         self._signal = signal
         self._queues = queues
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._lanes: dict[str, asyncio.Task[None]] = {}
-        self._again: set[str] = set()
-        self._looks = asyncio.Semaphore(_MOST_LOOKS)
-        self._unnoted: set[str] = set()
+        self._repeat: set[str] = set()
+        self._reads = asyncio.Semaphore(_MAX_READS)
+        self._without_reason: set[str] = set()
 
     def start(self) -> None:
-        """Begin to serve, unless queues are switched off; starting twice is harmless."""
+        """Start serving, unless queues are switched off; starting twice is harmless."""
         if self._task is None and self._queues.enabled:
             self._stopping = False
             self._signal.tell()
             self._task = asyncio.create_task(self._run(), name="dispatcher")
 
     async def stop(self) -> None:
-        """Let nobody go any more; stopping without a start is harmless."""
+        """Start no more runs; stopping without a start is harmless."""
         self._stopping = True
         self._signal.tell()
         if self._task is not None:
@@ -77,107 +77,107 @@ class Dispatcher:
             self._task = None
 
     async def run_once(self, names: set[str]) -> None:
-        """Let everybody go who may in these queues, all of them when EVERY is among them; note why others wait."""
+        """Start all runs that may start in these queues, in every queue with EVERY; store the reasons of the others."""
         if EVERY in names:
             names = set(await self._database.glance(queue.find_queues))
         for name in sorted(names):
             await self._serve_queue(name)
-        await note_reasons(self._database, self._queues, names)
+        await store_reasons(self._database, self._queues, names)
 
     async def _run(self) -> None:
         while not self._stopping:
-            for name in await self._worth_a_look(await self._signal.wait(_FALLBACK_SECONDS) or {EVERY}):
-                self._begin(name)
+            for name in await self._with_entries(await self._signal.wait(_FALLBACK_SECONDS) or {EVERY}):
+                self._start_lane(name)
         await asyncio.gather(*self._lanes.values())
 
-    async def _worth_a_look(self, names: set[str]) -> set[str]:
-        """Leave out queues in which nobody waits, where runs of many have ended at once: one look for all of them."""
+    async def _with_entries(self, names: set[str]) -> set[str]:
+        """Leave out empty queues when many are to be served: one statement instead of one for each."""
         if len(names) < _MANY:
             return names
         try:
             waiting = await self._database.glance(lambda connection: queue.find_used(connection, names))
         except DatabaseUnavailable:
-            return names  # each of them will say so
+            return names  # each queue logs the outage
         return waiting | (names & {EVERY})
 
     # -- lanes -----------------------------------------------------------------------------------------------
 
-    def _begin(self, name: str) -> None:
-        """Let a queue be served, once more if it is being served: what has changed may not have been seen."""
+    def _start_lane(self, name: str) -> None:
+        """Serve a queue in a new task; if one is active, again after it, since it may have missed the change."""
         if self._stopping:
             return
         if name in self._lanes:
-            self._again.add(name)
+            self._repeat.add(name)
             return
-        work = {EVERY: self._serve_every, _NOTES: self._note_all}.get(name, lambda: self._serve_queue(name))
-        self._lanes[name] = lane = asyncio.create_task(self._guarded(work()), name=f"queue {name}")
-        lane.add_done_callback(lambda _: self._end(name))
+        work = {EVERY: self._serve_every, _REASONS: self._store_reasons}.get(name, lambda: self._serve_queue(name))
+        self._lanes[name] = lane = asyncio.create_task(self._retry_on_outage(work()), name=f"queue {name}")
+        lane.add_done_callback(lambda _: self._end_lane(name))
 
-    def _end(self, name: str) -> None:
+    def _end_lane(self, name: str) -> None:
         del self._lanes[name]
-        if name in self._again:
-            self._again.discard(name)
-            self._begin(name)
+        if name in self._repeat:
+            self._repeat.discard(name)
+            self._start_lane(name)
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    async def _retry_on_outage(self, work: Awaitable[None]) -> None:
         try:
             await work
         except DatabaseUnavailable as error:
-            _log.warning("queues are not served for a moment: %s", error)
+            _log.warning("queues wait for the database: %s", error)
             await asyncio.sleep(_OUTAGE_SECONDS)
             self._signal.tell()
-        except Exception:  # noqa: BLE001 - the queues must be served on, whatever one round met
+        except Exception:  # noqa: BLE001 - an error must not stop the dispatcher
             _log.exception("a round of the dispatcher failed")
 
     async def _serve_every(self) -> None:
         for name in await self._database.glance(queue.find_queues):
-            self._begin(name)
+            self._start_lane(name)
 
     async def _serve_queue(self, name: str) -> None:
         refusals = 0
         while not self._stopping:
-            seen = await self._see(name)
-            await self._carrier.offer(seen.carried)
-            released = [run for run in seen.admission.released if run not in seen.carried]
+            head = await self._read_head(name)
+            await self._transport.offer(head.carried)
+            released = [run for run in head.admission.released if run not in head.carried]
             if not released:
-                self._keep_in_mind(name, seen)
+                self._schedule_reasons(name, head)
                 return
-            # Another server that serves the queue, too, or somebody who takes a run out of it, may be faster.
+            # Another server or a dequeue may be faster.
             refusals = 0 if await self._release(released) else refusals + 1
-            if refusals == _MOST_REFUSALS:
-                self._later(name)
+            if refusals == _MAX_REFUSALS:
+                self._retry_later(name)
                 return
 
-    async def _see(self, name: str) -> Look:
-        async with self._looks:
+    async def _read_head(self, name: str) -> Look:
+        async with self._reads:
             return await self._database.glance(lambda connection: look(connection, name, self._queues, MOST_RELEASED))
 
     async def _release(self, keys: Sequence[int]) -> bool:
-        """Let runs go; False when it was the turn of none of them any more."""
+        """Start runs; False when all of them were refused."""
         refused = 0
         for key, error in zip(keys, await self._drivers.release(keys), strict=True):
             if isinstance(error, RunRefusedError):
                 refused += 1
             elif isinstance(error, DatabaseUnavailable):
                 raise error
-            elif error is not None:  # one run that cannot be begun must not hold up its queue
-                _log.error("queued run %s cannot be begun", key, exc_info=error)
-                await self._drivers.give_up(key, f"the run could not be begun: {error}")
+            elif error is not None:  # a run that cannot be started must not block its queue
+                _log.error("queued run %s cannot be started", key, exc_info=error)
+                await self._drivers.give_up(key, f"the run could not be started: {error}")
         return refused < len(keys)
 
     # -- reasons ---------------------------------------------------------------------------------------------
 
-    def _keep_in_mind(self, name: str, seen: Look) -> None:
-        if not seen.rows:
-            self._unnoted.discard(name)
+    def _schedule_reasons(self, name: str, head: Look) -> None:
+        if not head.rows:
+            self._without_reason.discard(name)
             return
-        if not self._unnoted:
-            self._later(_NOTES)
-        self._unnoted.add(name)
+        if not self._without_reason:
+            self._retry_later(_REASONS)
+        self._without_reason.add(name)
 
-    async def _note_all(self) -> None:
-        unnoted, self._unnoted = self._unnoted, set()
-        await note_reasons(self._database, self._queues, unnoted)
+    async def _store_reasons(self) -> None:
+        names, self._without_reason = self._without_reason, set()
+        await store_reasons(self._database, self._queues, names)
 
-    def _later(self, name: str) -> None:
-        asyncio.get_running_loop().call_later(_LATER_SECONDS, self._begin, name)
+    def _retry_later(self, name: str) -> None:
+        asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._start_lane, name)

@@ -1,4 +1,4 @@
-"""Use cases: pause a queue and resume it, change the order of those that wait in it."""
+"""Use cases: pause and resume a queue, change the order of its entries."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from app.runs.signal import QueueSignal
 
 _log = logging.getLogger(__name__)
 HIGHEST_PRIORITY = 1000
-_MOST_ITEM = 2**63
+_MAX_ITEM = 2**63
 
 
-class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one that waits is to stand: behind all others of a priority, before all, or right behind another one."""
+class MoveRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The new position of an entry: behind all others of a priority, at the front, or right behind another entry."""
 
     priority: int | None = None
     to_front: bool = False
     after: int | None = None
 
 
-class Order:
-    """What people may ask of queues."""
+class QueueService:
+    """Pauses, resumes and reorders queues for users."""
 
     def __init__(self, database: Database, signal: QueueSignal, now: Clock) -> None:
         self._database = database
@@ -39,78 +39,77 @@ class Order:
         self._now = now
 
     async def pause(self, name: str, origin: Actor) -> None:
-        """Let nobody leave a queue, from the moment on when this returns; those under way go on."""
+        """Pause a queue: no run leaves it after this has returned; active runs continue."""
         check_queue(name)
         now = self._now()
 
         def work(connection: WriteConnection) -> None:
-            _take_turn(connection, name)
+            _lock_queue(connection, name)
             queue.pause(connection, name, now, origin.label)
-            _tell(connection, Action.QUEUE_PAUSE, name, origin, now)
+            _publish(connection, Action.QUEUE_PAUSE, name, origin, now)
 
         await self._database.write(work)
         self._signal.tell(name)
-        _log.info("queue %s was paused by %s", shorten(name), origin.label or "somebody")
+        _log.info("queue %s was paused by %s", shorten(name), origin.label or "unknown")
 
     async def resume(self, name: str, origin: Actor) -> None:
-        """Let those leave a queue again who may."""
         check_queue(name)
         now = self._now()
 
         def work(connection: WriteConnection) -> None:
             queue.resume(connection, name)
-            _tell(connection, Action.QUEUE_RESUME, name, origin, now)
+            _publish(connection, Action.QUEUE_RESUME, name, origin, now)
 
         await self._database.write(work)
         self._signal.tell(name)
-        _log.info("queue %s was resumed by %s", shorten(name), origin.label or "somebody")
+        _log.info("queue %s was resumed by %s", shorten(name), origin.label or "unknown")
 
-    async def move(self, name: str, item: int, wanted: Move, origin: Actor) -> None:
-        """Give one that waits another priority, behind those that have it already, or another place.
+    async def move(self, name: str, item: int, request: MoveRequest, origin: Actor) -> None:
+        """Change the priority of an entry, which puts it behind the others of that priority, or its position.
 
-        At the front it has the priority of the one that was first, if that is higher; behind another one it has that
-        one's. Raises NotFoundError when it, or that other one, does not wait there.
+        At the front it gets the priority of the first entry, if that is higher; behind another entry it gets that
+        one's. Raises NotFoundError when one of the entries is not in the queue.
         """
-        _check(wanted)
+        _check(request)
         now = self._now()
 
         def work(connection: WriteConnection) -> None:
-            _move(connection, name, item, wanted)
-            told = {"item": item, "priority": wanted.priority, "toFront": wanted.to_front}
-            told |= {} if wanted.after is None else {"after": wanted.after}
-            _tell(connection, Action.QUEUE_MOVE, name, origin, now, told)
+            _move(connection, name, item, request)
+            after = {"item": item, "priority": request.priority, "toFront": request.to_front}
+            after |= {} if request.after is None else {"after": request.after}
+            _publish(connection, Action.QUEUE_MOVE, name, origin, now, after)
 
         await self._database.write(work)
         self._signal.tell(name)
-        _log.info("entry %d of queue %s was moved by %s", item, shorten(name), origin.label or "somebody")
+        _log.info("entry %d of queue %s was moved by %s", item, shorten(name), origin.label or "unknown")
 
 
 def check_priority(priority: int) -> int:
-    """Return a priority if it is one; raises BadRequestError."""
+    """Return a valid priority. Raises BadRequestError."""
     if not -HIGHEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
         raise BadRequestError(f"priority: {priority} is not between -{HIGHEST_PRIORITY} and {HIGHEST_PRIORITY}")
     return priority
 
 
-def _check(wanted: Move) -> None:
-    if wanted.after is not None:
-        if wanted.priority is not None or wanted.to_front:
-            raise BadRequestError("after: is given together with another place; give one of them")
-        if not 0 < wanted.after < _MOST_ITEM:
-            raise BadRequestError(f"after: {wanted.after} is no number of an entry")
-    elif wanted.priority is None and not wanted.to_front:
+def _check(request: MoveRequest) -> None:
+    if request.after is not None:
+        if request.priority is not None or request.to_front:
+            raise BadRequestError("after: is given together with another position; give one of them")
+        if not 0 < request.after < _MAX_ITEM:
+            raise BadRequestError(f"after: {request.after} is no number of an entry")
+    elif request.priority is None and not request.to_front:
         raise BadRequestError(
             "priority: is missing; give a priority, or toFront: true, or after: the number of an entry"
         )
 
 
-def _move(connection: WriteConnection, name: str, item: int, wanted: Move) -> None:
-    _take_turn(connection, name)
+def _move(connection: WriteConnection, name: str, item: int, request: MoveRequest) -> None:
+    _lock_queue(connection, name)
     entry = _require(connection, name, item)
-    priority = entry["priority"] if wanted.priority is None else wanted.priority
-    if wanted.after is not None:
-        _move_behind(connection, name, entry, _require(connection, name, wanted.after))
-    elif wanted.to_front:
+    priority = entry["priority"] if request.priority is None else request.priority
+    if request.after is not None:
+        _move_behind(connection, name, entry, _require(connection, name, request.after))
+    elif request.to_front:
         _move_to_front(connection, name, entry, priority)
     elif priority != entry["priority"]:
         queue.move(connection, item, priority=priority, place=0)
@@ -119,12 +118,12 @@ def _move(connection: WriteConnection, name: str, item: int, wanted: Move) -> No
 def _require(connection: WriteConnection, name: str, item: int) -> Row:
     entry = queue.get_item(connection, name, item)
     if entry is None:
-        raise NotFoundError(f"there is no entry {item} in queue {shorten(name)}; it may have begun just now")
+        raise NotFoundError(f"there is no entry {item} in queue {shorten(name)}; its run may have just started")
     return entry
 
 
 def _move_behind(connection: WriteConnection, name: str, entry: Row, other: Row) -> None:
-    """Make room behind another one: places are whole numbers, and who comes later gets the highest, 0."""
+    """Shift entries to free a place behind another one: places are integers, and new entries get the highest, 0."""
     if entry["id"] == other["id"]:
         raise BadRequestError("after: names the entry itself")
     queue.shift_up_to(connection, name, other, by=-2)
@@ -139,13 +138,13 @@ def _move_to_front(connection: WriteConnection, name: str, entry: Row, priority:
         queue.move(connection, entry["id"], priority=highest, place=min(front or 0, 0) - 1)
 
 
-def _tell(
+def _publish(
     connection: WriteConnection, action: Action, name: str, origin: Actor, at: datetime, after: Any = None
 ) -> None:
     audit.add(connection, origin.entry(AuditAction(action=action, kind="queue", name=name, after=after), at))
     changes.tell_queues(connection, [name])
 
 
-def _take_turn(connection: WriteConnection, name: str) -> None:
-    """Let no server decide meanwhile about who leaves the queue."""
+def _lock_queue(connection: WriteConnection, name: str) -> None:
+    """Lock the queue, so that no server starts one of its runs meanwhile."""
     transitions.take_turns(connection, {f"queue {name}"})

@@ -112,7 +112,7 @@ class TimelyRuns:
             await self._give_up(slot, error.message)
         except Exception as error:  # noqa: BLE001 - one run that cannot be begun must not hold up the others
             _log.exception("the restart of %s cannot be finished", slot.file_name)
-            await self._give_up(slot, f"the run could not be begun: {error}")
+            await self._give_up(slot, f"the run could not be started: {error}")
         return False
 
     async def _give_up(self, slot: Slot, reason: str) -> None:

@@ -50,7 +50,7 @@ async def _queues(client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
 # -- enqueue and the order of turns ------------------------------------------------------------------------------------
 
 
-async def test_a_run_waits_while_another_of_its_dag_is_under_way(dagbook: Dagbook, tmp_path: Path) -> None:
+async def test_a_run_is_queued_while_another_of_its_dag_is_active(dagbook: Dagbook, tmp_path: Path) -> None:
     spec = _gated(tmp_path)
     first = await _enqueue(dagbook, spec)
     await dagbook.running(first, "a", "ready")
@@ -70,7 +70,7 @@ async def test_a_run_waits_while_another_of_its_dag_is_under_way(dagbook: Dagboo
     assert ended.details["startedAt"]
 
 
-async def test_runs_leave_a_queue_in_the_order_in_which_they_came(dagbook: Dagbook, tmp_path: Path) -> None:
+async def test_runs_leave_a_queue_in_order(dagbook: Dagbook, tmp_path: Path) -> None:
     spec = _gated(tmp_path)
     ids = [await _enqueue(dagbook, spec, params=f"N={number}") for number in range(5)]
     (tmp_path / "gate").touch()
@@ -79,7 +79,7 @@ async def test_runs_leave_a_queue_in_the_order_in_which_they_came(dagbook: Dagbo
     assert (tmp_path / "gate.order").read_text().split() == ["0", "1", "2", "3", "4"]
 
 
-async def test_as_many_runs_are_under_way_as_the_dag_allows(dagbook: Dagbook, tmp_path: Path) -> None:
+async def test_as_many_runs_are_active_as_the_dag_allows(dagbook: Dagbook, tmp_path: Path) -> None:
     spec = _gated(tmp_path, most=2)
     ids = [await _enqueue(dagbook, spec) for _ in range(4)]
     for run_id in ids[:2]:
@@ -94,7 +94,7 @@ async def test_as_many_runs_are_under_way_as_the_dag_allows(dagbook: Dagbook, tm
     assert dagbook.name not in await _queues(dagbook.client)
 
 
-async def test_a_run_works_from_the_text_that_was_enqueued(dagbook: Dagbook, tmp_path: Path) -> None:
+async def test_a_run_uses_the_definition_that_was_enqueued(dagbook: Dagbook, tmp_path: Path) -> None:
     await dagbook.client.post("/dags", json={"name": dagbook.name, "spec": _gated(tmp_path)})
     first, second = [
         (await dagbook.client.post(f"/dags/{dagbook.name}/enqueue", json={"params": f"N={number}"})).json()["dagRunId"]
@@ -107,7 +107,7 @@ async def test_a_run_works_from_the_text_that_was_enqueued(dagbook: Dagbook, tmp
     assert (tmp_path / "gate.order").read_text().split() == ["1", "2"]
 
 
-async def test_a_status_that_is_set_while_a_run_waits_counts_when_its_turn_comes(
+async def test_a_status_that_is_set_while_a_run_is_queued_is_used_at_its_start(
     dagbook: Dagbook, tmp_path: Path
 ) -> None:
     first, second = [await _enqueue(dagbook, _gated(tmp_path), params=f"N={number}") for number in (1, 2)]
@@ -135,14 +135,14 @@ async def test_a_stored_dag_is_enqueued_under_another_name_id_and_queue(dagbook:
     await dagbook.finished("r1", other)
 
 
-async def test_the_log_of_a_run_tells_in_which_queue_it_has_waited(dagbook: Dagbook) -> None:
+async def test_the_log_of_a_run_names_its_queue(dagbook: Dagbook) -> None:
     run_id = await _enqueue(dagbook, QUICK)
     ended = await dagbook.finished(run_id)
     log = (await dagbook.client.get(f"{ended.path}/log")).json()["content"]
     assert f"queue={dagbook.name}" in log.splitlines()[0]
 
 
-async def test_dotenv_files_and_secrets_are_read_when_the_turn_has_come(dagbook: Dagbook, tmp_path: Path) -> None:
+async def test_dotenv_files_and_secrets_are_read_at_the_start(dagbook: Dagbook, tmp_path: Path) -> None:
     spec = (
         f"workingDir: {tmp_path}\nsecrets: [{{name: SEC, provider: file, key: secret}}]\n"
         'steps: [{name: a, command: "echo $SET in $SEC"}]\n'
@@ -181,14 +181,14 @@ async def test_an_id_that_is_used_is_refused(dagbook: Dagbook, tmp_path: Path) -
     await dagbook.finished("r1")
 
 
-async def test_of_two_runs_enqueued_with_one_id_at_once_one_waits(dagbook: Dagbook) -> None:
+async def test_one_of_two_runs_enqueued_with_one_id_is_queued(dagbook: Dagbook) -> None:
     body = {"spec": QUICK, "name": dagbook.name, "dagRunId": "r1"}
     answers = await asyncio.gather(*(dagbook.client.post("/dag-runs/enqueue", json=body) for _ in range(2)))
     assert sorted(answer.status_code for answer in answers) == [200, 409]
     await dagbook.finished("r1")
 
 
-async def test_only_a_queue_of_its_own_limits_how_many_runs_of_a_dag_wait(dagbook: Dagbook, tmp_path: Path) -> None:
+async def test_only_the_queue_of_a_dag_limits_its_queued_runs(dagbook: Dagbook, tmp_path: Path) -> None:
     spec = _gated(tmp_path, most=2, queue=f"{dagbook.name}.q")
     ids = [await _enqueue(dagbook, spec) for _ in range(2)]
     answer = await dagbook.client.post("/dag-runs/enqueue", json={"spec": spec, "name": dagbook.name})
@@ -198,7 +198,7 @@ async def test_only_a_queue_of_its_own_limits_how_many_runs_of_a_dag_wait(dagboo
         await dagbook.finished(run_id)
 
 
-async def test_a_start_is_refused_while_a_run_of_its_dag_waits(dagbook: Dagbook, tmp_path: Path) -> None:
+async def test_a_start_is_refused_while_a_run_of_its_dag_is_queued(dagbook: Dagbook, tmp_path: Path) -> None:
     spec = _gated(tmp_path)
     ids = [await _enqueue(dagbook, spec) for _ in range(2)]
     answer = await dagbook.client.post("/dag-runs", json={"spec": spec, "name": dagbook.name})
@@ -224,11 +224,11 @@ async def test_a_start_is_refused_while_a_run_of_its_dag_waits(dagbook: Dagbook,
         {"spec": QUICK, "name": "x", "params": "a\0"},
     ],
 )
-async def test_what_cannot_be_enqueued_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+async def test_an_invalid_enqueue_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
     assert _error(await client.post("/dag-runs/enqueue", json=body)) == (400, "bad_request")
 
 
-async def test_what_is_not_stored_cannot_be_enqueued(client: httpx.AsyncClient) -> None:
+async def test_an_unknown_dag_cannot_be_enqueued(client: httpx.AsyncClient) -> None:
     assert _error(await client.post("/dags/nobody/enqueue", json={"queue": "a\0"})) == (404, "not_found")
 
 
@@ -242,7 +242,7 @@ async def test_the_runs_of_a_dag_called_enqueue_can_be_listed(dagbook: Dagbook) 
 # -- dequeue -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_run_that_is_taken_out_is_gone(dagbook: Dagbook, tmp_path: Path) -> None:
+async def test_a_dequeued_run_is_deleted(dagbook: Dagbook, tmp_path: Path) -> None:
     spec = _gated(tmp_path)
     first, second, third = [await _enqueue(dagbook, spec, params=f"N={number}") for number in (1, 2, 3)]
     await dagbook.running(first, "a", "ready")
@@ -257,7 +257,7 @@ async def test_a_run_that_is_taken_out_is_gone(dagbook: Dagbook, tmp_path: Path)
     assert (tmp_path / "gate.order").read_text().split() == ["1", "3"]
 
 
-async def test_only_a_run_that_waits_can_be_taken_out_and_only_one_that_runs_be_stopped(
+async def test_only_a_queued_run_can_be_dequeued_and_only_a_running_one_stopped(
     dagbook: Dagbook, tmp_path: Path
 ) -> None:
     spec = _gated(tmp_path)
@@ -276,7 +276,7 @@ async def test_only_a_run_that_waits_can_be_taken_out_and_only_one_that_runs_be_
         assert _error(answer) == ((400, "bad_request") if run_id == first else (404, "not_found"))
 
 
-async def test_taking_out_the_first_one_lets_those_behind_it_go(dagbook: Dagbook, tmp_path: Path) -> None:
+async def test_dequeuing_the_first_run_starts_the_next(dagbook: Dagbook, tmp_path: Path) -> None:
     """The one that is next allows no other run beside it; the one behind it does."""
     name = f"{dagbook.name}.q"
     busy = await _enqueue(dagbook, _gated(tmp_path), queue=name)
@@ -291,7 +291,7 @@ async def test_taking_out_the_first_one_lets_those_behind_it_go(dagbook: Dagbook
         await dagbook.finished(run_id)
 
 
-async def test_of_taking_out_and_starting_one_wins(dagbook: Dagbook, tmp_path: Path) -> None:
+async def test_a_dequeue_and_a_start_exclude_each_other(dagbook: Dagbook, tmp_path: Path) -> None:
     spec = _gated(tmp_path)
     first, second = [await _enqueue(dagbook, spec) for _ in range(2)]
     await dagbook.running(first, "a", "ready")
@@ -305,7 +305,7 @@ async def test_of_taking_out_and_starting_one_wins(dagbook: Dagbook, tmp_path: P
         assert (await dagbook.finished(second)).status == "succeeded"
 
 
-async def test_a_queued_retry_that_is_taken_out_leaves_the_run_as_it_was(dagbook: Dagbook, server: Server) -> None:
+async def test_a_dequeued_retry_leaves_the_run_unchanged(dagbook: Dagbook, server: Server) -> None:
     """Its rows are made by hand, so that it waits in a queue that nobody serves."""
     ended = await dagbook.run("steps: [{name: a, command: 'false'}]\n", dagRunId="r1")
 
@@ -389,7 +389,7 @@ async def test_a_configured_queue_has_its_own_limit_whatever_its_dags_say(beside
         await beside.finished(run_id, name)
 
 
-async def test_a_start_waits_where_its_queue_is_full_of_other_dags(beside: Dagbook, tmp_path: Path) -> None:
+async def test_a_start_is_queued_when_its_queue_is_full_of_other_dags(beside: Dagbook, tmp_path: Path) -> None:
     spec = _gated(tmp_path, queue="narrow")
     first = await beside.start(spec)
     other = Dagbook(beside.client, f"{beside.name}.b")
@@ -401,7 +401,7 @@ async def test_a_start_waits_where_its_queue_is_full_of_other_dags(beside: Dagbo
     assert (await beside.finished(first)).status == (await other.finished(second)).status == "succeeded"
 
 
-async def test_the_one_that_is_next_is_noted_with_why_it_waits(
+async def test_the_head_of_a_queue_has_a_stored_wait_reason(
     beside: Dagbook, configured: Server, tmp_path: Path
 ) -> None:
     spec = _gated(tmp_path, queue="narrow")
@@ -419,7 +419,7 @@ async def test_the_one_that_is_next_is_noted_with_why_it_waits(
 # -- switched off, broken ----------------------------------------------------------------------------------------------
 
 
-async def test_where_queues_are_switched_off_nothing_waits(database_url: str, tmp_path: Path, name: str) -> None:
+async def test_with_queues_switched_off_nothing_is_queued(database_url: str, tmp_path: Path, name: str) -> None:
     settings = {"queues_enabled": "false", "queues": "shared=1"}
     async with serving(database_url, tmp_path, **settings) as server, client_of(server) as client:
         dagbook = Dagbook(client, name)
@@ -435,7 +435,7 @@ async def test_where_queues_are_switched_off_nothing_waits(database_url: str, tm
         await dagbook.finished(run_id)
 
 
-async def test_a_run_whose_text_is_gone_fails_and_holds_up_nobody(
+async def test_a_run_without_its_definition_fails_and_blocks_no_other(
     dagbook: Dagbook, server: Server, tmp_path: Path
 ) -> None:
     first = await _enqueue(dagbook, _gated(tmp_path))
@@ -457,4 +457,4 @@ async def test_a_run_whose_text_is_gone_fails_and_holds_up_nobody(
     assert (await dagbook.finished(last)).status == "succeeded"
     assert (await dagbook.finished(lost)).status == "failed"
     log = (await dagbook.client.get(f"/dag-runs/{dagbook.name}/{lost}/log")).json()["content"]
-    assert "could not be begun" in log
+    assert "could not be started" in log

@@ -30,7 +30,7 @@ def _waiting(command: Command, name: str = "shared") -> list[list[str]]:
     return [line.split()[:4] for line in lines if line[:1].isdecimal()]
 
 
-def test_without_a_server_runs_wait_and_their_order_can_be_changed(command: Command, file: Path) -> None:
+def test_without_a_server_runs_are_queued_and_can_be_reordered(command: Command, file: Path) -> None:
     for run_id, priority in (("r1", "0"), ("r2", "5"), ("r3", "0")):
         said = command("enqueue", str(file), "-r", run_id, "--priority", priority)
         assert (said.status, said.out) == (0, f"run {run_id} waits in its queue, until a server begins it\n")
@@ -40,7 +40,7 @@ def test_without_a_server_runs_wait_and_their_order_can_be_changed(command: Comm
     assert [run_id for *_, run_id in _waiting(command)] == ["r3", "r1", "r2"]
 
 
-def test_runs_are_taken_out_by_name_or_as_they_stand(command: Command, file: Path) -> None:
+def test_the_first_or_a_named_run_is_dequeued(command: Command, file: Path) -> None:
     for run_id in ("r1", "r2", "r3"):
         assert command("enqueue", str(file), "-r", run_id).status == 0
     assert command("dequeue", "shared").out == "run r1 of DAG flow does not wait any more\n"
@@ -63,7 +63,7 @@ def test_runs_are_taken_out_by_name_or_as_they_stand(command: Command, file: Pat
         (("queue", "priority", "flow", "r1"), "priority: is missing"),
     ],
 )
-def test_what_cannot_be_done_is_said_plainly(
+def test_an_impossible_request_is_a_clear_error(
     command: Command, file: Path, arguments: tuple[str, ...], told: str
 ) -> None:
     command("enqueue", str(file), "-r", "r1")
@@ -84,7 +84,7 @@ def test_a_queue_is_paused_listed_cleared_and_resumed(command: Command, file: Pa
     assert command("queue", "list").out.splitlines()[1:] == []
 
 
-async def test_what_waited_without_a_server_is_begun_by_the_next_one(tmp_path: Path, file: Path) -> None:
+async def test_runs_queued_without_a_server_are_started_by_the_next_one(tmp_path: Path, file: Path) -> None:
     line = CommandLine(tmp_path)
     assert (await line.run("enqueue", file, "-r", "r1", "--", "N=1")).status == 0
     async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
@@ -99,7 +99,7 @@ async def test_what_waited_without_a_server_is_begun_by_the_next_one(tmp_path: P
         assert (await flow.finished(run_id)).details["params"] == "N=2"
 
 
-def test_a_question_that_nobody_answers_is_told_and_changes_nothing(
+def test_an_unanswered_question_is_reported_and_changes_nothing(
     command: Command, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command("enqueue", str(file), "-r", "r1")

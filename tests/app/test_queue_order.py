@@ -1,4 +1,4 @@
-"""What waits in queues says why; queues are paused, resumed and cleared, and their order is changed."""
+"""Wait reasons of queued runs; queues are paused, resumed, cleared and reordered."""
 
 from __future__ import annotations
 
@@ -92,9 +92,7 @@ async def _written(path: Path, lines: int) -> list[str]:
 # -- reasons -----------------------------------------------------------------------------------------------------------
 
 
-async def test_every_run_that_waits_says_which_limit_holds_it_up_and_who_has_its_place(
-    beside: Dagbook, tmp_path: Path
-) -> None:
+async def test_the_wait_reason_names_the_limit_and_the_active_runs(beside: Dagbook, tmp_path: Path) -> None:
     spec = _gated(tmp_path, "queue: one")
     ids = [await _enqueue(beside, spec) for _ in range(3)]
     await beside.running(ids[0], "a", "ready")
@@ -120,7 +118,7 @@ async def test_every_run_that_waits_says_which_limit_holds_it_up_and_who_has_its
 
 
 @pytest.mark.parametrize("path", ["/dag-runs?status=5", "/dag-runs/{name}", "/queues", "/queues/{queue}/items"])
-async def test_lists_say_of_every_run_that_waits_why(beside: Dagbook, path: str) -> None:
+async def test_lists_have_the_wait_reason_of_every_queued_run(beside: Dagbook, path: str) -> None:
     name = await _paused(beside)
     ids = [await _enqueue(beside, QUICK % "/dev/null", queue=name) for _ in range(3)]
     answer = (await beside.client.get(path.format(name=beside.name, queue=name))).json()
@@ -132,9 +130,7 @@ async def test_lists_say_of_every_run_that_waits_why(beside: Dagbook, path: str)
     assert await _post(beside.client, f"/queues/{name}/clear", {"name": name}) == {"removed": 3}
 
 
-async def test_a_reason_that_lasts_is_noted_in_the_row_of_the_one_that_is_next(
-    beside: Dagbook, limited: Server
-) -> None:
+async def test_a_lasting_reason_is_stored_for_the_head_of_the_queue(beside: Dagbook, limited: Server) -> None:
     name = await _paused(beside)
     run_id = await _enqueue(beside, QUICK % "/dev/null", queue=name)
 
@@ -150,7 +146,7 @@ async def test_a_reason_that_lasts_is_noted_in_the_row_of_the_one_that_is_next(
 # -- pauses ------------------------------------------------------------------------------------------------------------
 
 
-async def test_nobody_leaves_a_paused_queue_until_it_is_resumed(beside: Dagbook, tmp_path: Path) -> None:
+async def test_no_run_leaves_a_paused_queue(beside: Dagbook, tmp_path: Path) -> None:
     name = await _paused(beside)
     ids = [await _enqueue(beside, QUICK % (tmp_path / "order"), queue=name, params=f"N={n}") for n in range(3)]
     other = await _enqueue(beside, QUICK % "/dev/null", queue=f"{name}2")
@@ -173,7 +169,7 @@ async def test_a_queue_that_is_paused_twice_is_paused_since_the_first_time(besid
         assert await _post(beside.client, f"/queues/{name}/resume") == {"name": name}
 
 
-async def test_who_has_paused_a_queue_is_told(people: People, name: str) -> None:
+async def test_a_paused_queue_names_the_user(people: People, name: str) -> None:
     ann = await people.add("operator")
     async with people.client(await people.login(ann.name)) as client:
         shown = await _post(client, f"/queues/{name}/pause")
@@ -181,7 +177,7 @@ async def test_who_has_paused_a_queue_is_told(people: People, name: str) -> None
         await _post(client, f"/queues/{name}/resume")
 
 
-async def test_a_start_waits_in_a_shared_queue_that_is_paused(beside: Dagbook) -> None:
+async def test_a_start_is_queued_in_a_paused_shared_queue(beside: Dagbook) -> None:
     await _post(beside.client, "/queues/two/pause")
     run_id = await beside.start("queue: two\n" + QUICK % "/dev/null")
     assert (await beside.get(run_id))["waitingFor"]["reason"] == "paused"
@@ -192,7 +188,7 @@ async def test_a_start_waits_in_a_shared_queue_that_is_paused(beside: Dagbook) -
 # -- order -------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_highest_priority_goes_first_then_who_came_first(beside: Dagbook, tmp_path: Path) -> None:
+async def test_runs_start_by_priority_then_by_age(beside: Dagbook, tmp_path: Path) -> None:
     name = await _paused(beside)
     wanted = [0, 5, -3, 5, 0]
     for number, priority in enumerate(wanted):
@@ -255,7 +251,7 @@ async def test_a_run_is_moved_right_behind_another_one(beside: Dagbook) -> None:
         ({"toFront": 3}, "toFront"),
     ],
 )
-async def test_a_move_that_says_nothing_or_nonsense_is_refused(beside: Dagbook, body: Any, field: str) -> None:
+async def test_an_empty_or_invalid_move_is_refused(beside: Dagbook, body: Any, field: str) -> None:
     name = await _paused(beside)
     run_id = await _enqueue(beside, QUICK % "/dev/null", queue=name)
     answer = await _move(beside, run_id, body)
@@ -265,22 +261,20 @@ async def test_a_move_that_says_nothing_or_nonsense_is_refused(beside: Dagbook, 
 
 
 @pytest.mark.parametrize("item", ["0", "99", "x", "9" * 30])
-async def test_an_entry_that_is_not_there_cannot_be_moved(beside: Dagbook, item: str) -> None:
+async def test_an_unknown_entry_cannot_be_moved(beside: Dagbook, item: str) -> None:
     answer = await beside.client.patch(f"/queues/one/items/{item}", json={"toFront": True})
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("priority", [-1001, 1001, 10**30])
-async def test_a_priority_that_is_none_is_refused(beside: Dagbook, priority: int) -> None:
+async def test_an_invalid_priority_is_refused(beside: Dagbook, priority: int) -> None:
     body = {"spec": QUICK % "/dev/null", "name": beside.name, "priority": priority}
     answer = await beside.client.post("/dag-runs/enqueue", json=body)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
     assert "priority" in answer.json()["message"]
 
 
-async def test_runs_that_are_posted_at_once_wait_in_the_order_of_their_numbers(
-    beside: Dagbook, limited: Server
-) -> None:
+async def test_concurrent_runs_are_queued_in_the_order_of_their_numbers(beside: Dagbook, limited: Server) -> None:
     name = await _paused(beside)
     await asyncio.gather(*(_enqueue(beside, QUICK % "/dev/null", queue=name) for _ in range(20)))
     entries = await limited.parts.database.read(lambda connection: queue.find_next(connection, name, 99))
@@ -289,7 +283,7 @@ async def test_runs_that_are_posted_at_once_wait_in_the_order_of_their_numbers(
     await _post(beside.client, f"/queues/{name}/clear", {"name": name})
 
 
-async def test_a_start_does_not_overtake_those_that_wait_in_its_queue(beside: Dagbook, tmp_path: Path) -> None:
+async def test_a_start_does_not_overtake_queued_runs(beside: Dagbook, tmp_path: Path) -> None:
     """The queue has room for two, but the one that is next allows no run beside it."""
     name = f"{beside.name}.q"
     busy = await _enqueue(beside, _gated(tmp_path), queue=name)
@@ -315,7 +309,7 @@ async def test_a_queue_is_shown_page_by_page(beside: Dagbook) -> None:
     await _post(beside.client, f"/queues/{name}/clear", {"name": name})
 
 
-async def test_a_queue_that_is_configured_is_shown_even_empty_and_another_one_is_not(beside: Dagbook) -> None:
+async def test_an_empty_queue_is_shown_only_if_configured(beside: Dagbook) -> None:
     shown = await _items(beside.client, "pair")
     assert (shown["type"], shown["maxConcurrency"], shown["items"]) == ("global", 2, [])
     for name in ("nothing-here", "\0"):
@@ -323,7 +317,7 @@ async def test_a_queue_that_is_configured_is_shown_even_empty_and_another_one_is
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-async def test_only_who_types_its_name_clears_a_queue(beside: Dagbook) -> None:
+async def test_a_queue_is_cleared_only_with_its_name_typed(beside: Dagbook) -> None:
     name = await _paused(beside)
     run_id = await _enqueue(beside, QUICK % "/dev/null", queue=name)
     answer = await beside.client.post(f"/queues/{name}/clear", json={"name": name[:-1]})
@@ -334,7 +328,7 @@ async def test_only_who_types_its_name_clears_a_queue(beside: Dagbook) -> None:
     await _post(beside.client, f"/queues/{name}/resume")
 
 
-async def test_clearing_a_long_queue_takes_all_out(beside: Dagbook) -> None:
+async def test_clearing_a_long_queue_dequeues_all_runs(beside: Dagbook) -> None:
     name = await _paused(beside)
     await asyncio.gather(*(_enqueue(beside, QUICK % "/dev/null", queue=name) for _ in range(230)))
     assert await _post(beside.client, f"/queues/{name}/clear", {"name": name}) == {"removed": 230}
@@ -344,7 +338,7 @@ async def test_clearing_a_long_queue_takes_all_out(beside: Dagbook) -> None:
 # -- retries and runs started anew -------------------------------------------------------------------------------------
 
 
-async def test_a_retry_waits_in_a_full_queue_and_keeps_what_it_has(beside: Dagbook, tmp_path: Path) -> None:
+async def test_a_retry_is_queued_in_a_full_queue_and_keeps_its_results(beside: Dagbook, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     spec = f"""
 queue: three
@@ -371,7 +365,7 @@ steps:
     assert (tmp_path / "a").read_text() == "once\n"
 
 
-async def test_a_queued_retry_that_is_taken_out_was_never_queued(beside: Dagbook) -> None:
+async def test_a_dequeued_retry_has_no_queue_time(beside: Dagbook) -> None:
     failed = await beside.run("queue: four\nmaxActiveRuns: 9\nsteps: [{name: a, command: 'false'}]\n", dagRunId="r1")
     await _post(beside.client, "/queues/four/pause")
     await beside.client.post(f"/dag-runs/{beside.name}/r1/retry", json={"dagRunId": "r1"})
@@ -383,7 +377,7 @@ async def test_a_queued_retry_that_is_taken_out_was_never_queued(beside: Dagbook
     assert "queuedAt" not in after
 
 
-async def test_a_run_that_is_started_anew_says_that_it_waits(beside: Dagbook) -> None:
+async def test_a_restarted_run_is_shown_as_queued(beside: Dagbook) -> None:
     before = await beside.run("queue: four\n" + QUICK % "/dev/null", dagRunId="r1")
     await _post(beside.client, "/queues/four/pause")
     shown = await _post(beside.client, f"{before.path}/reschedule", {"dagRunId": "r2"})
@@ -393,7 +387,7 @@ async def test_a_run_that_is_started_anew_says_that_it_waits(beside: Dagbook) ->
     assert (await beside.finished("r2")).status == "succeeded"
 
 
-async def test_when_runs_of_many_queues_end_at_once_those_that_wait_there_go(
+async def test_when_runs_of_many_queues_finish_at_once_queued_runs_start(
     copies: Copies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Queues in which nobody waits are left out by one look at all of them; without it nobody else would wake these."""
@@ -404,7 +398,7 @@ async def test_when_runs_of_many_queues_end_at_once_those_that_wait_there_go(
             for dag in dags:
                 await dag.start(_gated(tmp_path, f"queue: {dag.name}"))
             waiting = [await _enqueue(dag, _gated(tmp_path, f"queue: {dag.name}")) for dag in dags[::2]]
-            worth = await server.dispatcher._worth_a_look({EVERY, *(dag.name for dag in dags)})
+            worth = await server.dispatcher._with_entries({EVERY, *(dag.name for dag in dags)})
             assert worth == {EVERY, *(dag.name for dag in dags[::2])}
             (tmp_path / "gate").touch()
             for dag, run_id in zip(dags[::2], waiting, strict=True):

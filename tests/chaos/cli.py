@@ -17,7 +17,7 @@ from app import __version__
 from app.db.failure import DatabaseUnavailable
 from app.db.url import hide_password, sqlite_path
 from app.executors.signals import give_children_default_signals
-from app.queue.remote import is_installed
+from app.queue.pgqueuer_transport import is_installed
 from tests.chaos.detection import DetectionExperiment
 from tests.chaos.experiment import Experiment, ExperimentError
 from tests.chaos.failover import FailoverExperiment, Plan

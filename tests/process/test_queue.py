@@ -46,7 +46,7 @@ def _witness(directory: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_runs_that_wait_are_started_in_order_by_the_next_server(
+def test_queued_runs_are_started_in_order_by_the_next_server(
     program: Program, tmp_path: Path, how: signal.Signals
 ) -> None:
     spec = _WAITS.format(directory=tmp_path)
@@ -75,7 +75,7 @@ def pair(tmp_path: Path, cluster: Cluster) -> Iterator[tuple[Program, Program]]:
     assert invariants.find_violations(url) == []
 
 
-def test_two_servers_let_no_more_runs_go_than_the_queue_allows(pair: tuple[Program, Program], tmp_path: Path) -> None:
+def test_two_servers_start_no_more_runs_than_the_queue_allows(pair: tuple[Program, Program], tmp_path: Path) -> None:
     spec = _BRIEF.format(directory=tmp_path)
     run_ids = [_enqueue(pair[number % 2], spec) for number in range(16)]
     for number, run_id in enumerate(run_ids):

@@ -32,7 +32,7 @@ def test_a_queue_that_is_not_configured_has_the_limit_of_its_first_run() -> None
     assert (group.limit, len(group.live), len(group.waiting)) == (3, 1, 1)
 
 
-def test_where_queues_are_switched_off_none_is_configured() -> None:
+def test_with_queues_switched_off_none_is_configured() -> None:
     found = groups(QueueConfig(enabled=False, limits={"z": 2}), [], [_run("z")])
     assert [(group.name, group.configured) for group in found] == [("z", False)]
 

@@ -23,11 +23,11 @@ from app.db.repositories import queue, runs
 from app.db.repositories.transitions import Claim, Fence, NewRun
 from app.engine.admission import QueueConfig, WaitCause
 from app.errors import BadRequestError
-from app.queue.carrier import NoCarrier
-from app.queue.dequeue import Waiting
+from app.queue.dequeue import DequeueService
 from app.queue.dispatcher import Dispatcher
-from app.queue.order import Move, Order
-from app.queue.reasons import Standing, explain
+from app.queue.order import MoveRequest, QueueService
+from app.queue.wait_reasons import QueuePosition, queue_positions
+from app.queue.worker_transport import NullTransport
 from app.runs.accept import queued, room_in, with_room
 from app.runs.guard import guard
 from app.runs.recorder import Recorder, RunRefusedError
@@ -138,7 +138,7 @@ class Model:
         run.place = min(0, *(other.place for other in others if other.priority == run.priority)) - 1
 
     def behind(self, key: str, other: str) -> None:
-        """Move one right behind another: that one and those before it make room."""
+        """MoveRequest one right behind another: that one and those before it make room."""
         run, above = self.runs[key], self.runs[other]
         order = [name for name in self.waiting(run.queue) if self.runs[name].priority == above.priority]
         place = above.place - 1
@@ -214,10 +214,10 @@ class QueueMachine(RuleBasedStateMachine):
         self.known: dict[int, NewRun] = {}
         signal = QueueSignal()
         self.dispatcher = Dispatcher(
-            self.database, Drivers(self.database, self.recorder, self.known), signal, self.settings, NoCarrier()
+            self.database, Drivers(self.database, self.recorder, self.known), signal, self.settings, NullTransport()
         )
-        self.people = Waiting(self.database, signal, self.settings, now)
-        self.order = Order(self.database, signal, now)
+        self.people = DequeueService(self.database, signal, self.settings, now)
+        self.order = QueueService(self.database, signal, now)
         self._do(self._start())
 
     async def _start(self) -> None:
@@ -360,9 +360,9 @@ class QueueMachine(RuleBasedStateMachine):
         statement = select(Run.run_id, Run.status, Run.attempt).where(Run.dag_name.in_(self.dags))
         return {row.run_id: (STATUSES[row.status], row.attempt) for row in connection.execute(statement)}
 
-    def _read_waiting(self, connection: ReadConnection) -> tuple[list[Any], dict[int, Standing]]:
+    def _read_waiting(self, connection: ReadConnection) -> tuple[list[Any], dict[int, QueuePosition]]:
         rows = [row for row in queue.find_waiting(connection) if row["dag_name"] in self.dags]
-        return rows, explain(connection, self.settings, [row["id"] for row in rows])
+        return rows, queue_positions(connection, self.settings, [row["id"] for row in rows])
 
     # -- names -------------------------------------------------------------------------------------------------------
 
@@ -383,7 +383,7 @@ class QueueMachine(RuleBasedStateMachine):
             return error.refusal.code
 
     def _move(self, key: str, **wanted: Any) -> None:
-        self._do(self.order.move(self._real(key).queue, self._item(key), Move(**wanted), ANONYMOUS))
+        self._do(self.order.move(self._real(key).queue, self._item(key), MoveRequest(**wanted), ANONYMOUS))
 
     def _item(self, key: str) -> int:
         run = self._real(key)

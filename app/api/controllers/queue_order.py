@@ -27,8 +27,8 @@ from app.db.repositories.reading import Row
 from app.engine.admission import QueueSnapshot
 from app.errors import NotFoundError
 from app.names import shorten
-from app.queue.order import Move, check_priority
-from app.queue.reasons import make_scenes
+from app.queue.order import MoveRequest, check_priority
+from app.queue.wait_reasons import make_states
 from app.runs.turns import pause_of, workers_for
 
 _ITEM = re.compile(r"[1-9][0-9]{0,17}")  # no row has a longer number
@@ -77,7 +77,7 @@ def _read_page(connection: ReadConnection, name: str, before: int, size: int) ->
         first=first,
         items=items,
         total=queue.count_items(connection, name),
-        scene=make_scenes([name], live, queue.find_pauses(connection), workers)[name],
+        scene=make_states([name], live, queue.find_pauses(connection), workers)[name],
     )
 
 
@@ -100,8 +100,8 @@ async def move_item(
     if not _ITEM.fullmatch(item_id):
         raise NotFoundError(f"there is no entry {shorten(item_id)} in queue {shorten(name)}")
     priority = None if data.priority is UNSET or data.priority is None else check_priority(data.priority)
-    wanted = Move(priority=priority, to_front=bool(data.to_front), after=data.after or None)
-    await parts.order.move(name, int(item_id), wanted, caller.origin)
+    request = MoveRequest(priority=priority, to_front=bool(data.to_front), after=data.after or None)
+    await parts.queue_service.move(name, int(item_id), request, caller.origin)
     return empty()
 
 
@@ -118,7 +118,7 @@ async def pause_queue(
 ) -> QueueState:
     """Let nobody leave a queue until it is resumed; runs that are under way go on."""
     _require_name(name)
-    await parts.order.pause(name, caller.origin)
+    await parts.queue_service.pause(name, caller.origin)
     return await _state(parts, name)
 
 
@@ -135,7 +135,7 @@ async def resume_queue(
 ) -> QueueState:
     """Let those leave a queue again who may."""
     _require_name(name)
-    await parts.order.resume(name, caller.origin)
+    await parts.queue_service.resume(name, caller.origin)
     return await _state(parts, name)
 
 
@@ -160,7 +160,7 @@ async def clear_queue(
 ) -> ClearedQueue:
     """Take all runs out of a queue that wait in it now, as if each were dequeued."""
     _require_name(name)
-    return ClearedQueue(removed=await parts.waiting.clear(name, data.name, caller.origin))
+    return ClearedQueue(removed=await parts.dequeue_service.clear(name, data.name, caller.origin))
 
 
 def _require_name(name: str) -> None:

@@ -25,7 +25,7 @@ from app.db.repositories import figures, queue
 from app.db.repositories.reading import Row
 from app.engine.admission import Labels
 from app.queue.order import check_priority
-from app.queue.reasons import make_scenes
+from app.queue.wait_reasons import make_states
 from app.runs.accept import Start
 from app.runs.turns import workers_for
 
@@ -106,7 +106,7 @@ async def dequeue_run(
 ) -> Response[None]:
     """Take a run out of its queue. The contract has this as a GET; it changes things all the same."""
     run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
-    await parts.waiting.dequeue(run, caller.origin)
+    await parts.dequeue_service.dequeue(run, caller.origin)
     answer = empty()
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -119,7 +119,7 @@ async def list_queues(parts: NamedDependency[Parts]) -> QueuesResponse:
     read = parts.database.glance if sum(active.values()) <= _FEW else parts.database.read
     live, waiting, pauses, workers = await read(_read_queues)
     found = groups(parts.queues, live, waiting, list(pauses))
-    scenes = make_scenes([group.name for group in found], live, pauses, workers)
+    scenes = make_states([group.name for group in found], live, pauses, workers)
     shown = [show_queue(group, scenes[group.name], parts.queues, parts.zone) for group in found]
     return QueuesResponse(queues=shown, summary=summarize(shown))
 

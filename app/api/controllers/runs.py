@@ -33,7 +33,7 @@ from app.db.repositories.services import Silence
 from app.engine.status import RunStatus
 from app.errors import NotFoundError
 from app.names import LATEST, shorten
-from app.queue.reasons import explain
+from app.queue.wait_reasons import queue_positions
 from app.runs.accept import Start
 from app.runs.log import render_log
 from app.runs.rerun import no_step
@@ -121,7 +121,7 @@ async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Se
     """Add to shown runs, given with their keys, what those that wait are waiting for."""
     waiting = {key: run for key, run in zip(keys, shown, strict=True) if run.status is RunStatus.QUEUED}
     if waiting:
-        standings = await parts.database.read(lambda connection: explain(connection, parts.queues, waiting))
+        standings = await parts.database.read(lambda connection: queue_positions(connection, parts.queues, waiting))
         for key, found in standings.items():
             waiting[key].waiting_for = waiting_for(found, parts.zone)
 

@@ -1,7 +1,7 @@
-"""Wakes the servers of other processes when a place may have become free: by NOTIFY, on PostgreSQL.
+"""Notifies the servers in other processes of free queue slots: with NOTIFY, on PostgreSQL.
 
-Whoever frees a place fills it, so nobody rings who serves queues. A terminal's run serves none, and a server that is
-being stopped no more: they ring when they leave.
+A server that serves queues fills the slots that it frees itself. A run in a terminal and a stopping server do not:
+they notify the others when they end.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _log = logging.getLogger(__name__)
 _CHANNEL = "dagbook_queues"
 
 
-class Bell:
-    """Tells of queues between processes; a bell that is not heard costs half a minute, until everybody looks anyway."""
+class QueueNotifier:
+    """Passes the queue signal between processes; a lost notification costs at most 30 s (fallback poll)."""
 
     def __init__(self, database: Database, signal: QueueSignal, queues: QueueConfig) -> None:
         self._database = database
@@ -28,24 +28,24 @@ class Bell:
         self._wakeups = database.wakeups if queues.enabled else None
 
     def start(self) -> None:
-        """Begin to hear others, where queues are served; starting twice is harmless."""
+        """Start listening, where queues are served; starting twice is harmless."""
         if self._wakeups is not None:
             self._wakeups.hear(_CHANNEL, self._signal.tell)
 
     async def stop(self) -> None:
-        """Hear nobody any more; stopping without a start is harmless."""
+        """Stop listening; stopping without a start is harmless."""
         if self._wakeups is not None:
             await self._wakeups.leave(_CHANNEL)
 
-    async def ring(self) -> None:
-        """Wake all others that serve queues of this database."""
+    async def notify(self) -> None:
+        """Wake the dispatchers of all other servers on this database."""
         try:
-            await self._database.write(_tell)
+            await self._database.write(_notify)
         except DatabaseUnavailable as error:
-            _log.warning("other servers were not told that places may be free: %s", error)
+            _log.warning("other servers were not notified of free queue slots: %s", error)
 
 
-def _tell(connection: WriteConnection) -> None:
-    """Tell within a commit: whoever rings may be about to end, and listen to nobody. A file has nobody else."""
+def _notify(connection: WriteConnection) -> None:
+    """Notify in a transaction: the caller may end, without a listening connection. SQLite has one server only."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_notify(_CHANNEL, "")))

@@ -1,8 +1,8 @@
-"""Offers carried by PgQueuer, in its own tables, which our migrations make; PostgreSQL only.
+"""The transport of offers through PgQueuer's tables, which our migrations create; PostgreSQL only.
 
-An offer is a job whose entrypoint is the selector, as JSON with sorted keys, and whose dedupe key is the run: whoever
-wants to take some up asks which selectors there are. A worker that dies between taking an offer and claiming its run
-sends no sign of life for it, so PgQueuer gives it to the next one.
+An offer is a job whose entrypoint is the selector, as JSON with sorted keys, and whose dedupe key is the run: a worker
+first asks which selectors there are. A worker that dies between taking an offer and claiming its run sends no
+heartbeat for it, so PgQueuer gives it to the next one.
 """
 
 from __future__ import annotations
@@ -23,45 +23,45 @@ from app.db.failure import DatabaseUnavailable, telling_unavailable
 from app.db.postgres import postgres_arguments
 from app.db.url import parse_url, sqlite_path
 from app.engine.admission import Labels, fits
-from app.queue.carrier import Carrier, NoCarrier, Offer
+from app.queue.worker_transport import NullTransport, Offer, WorkerTransport
 from app.settings.database_url import PUBLIC
 
 if TYPE_CHECKING:
     from pgqueuer.queries import Queries
 
 T = TypeVar("T")
-CHANNEL = "ch_pgqueuer"  # on which PgQueuer's trigger tells of new offers
-_SILENCE = timedelta(seconds=15)
+CHANNEL = "ch_pgqueuer"  # PgQueuer's trigger notifies it of new offers
+_HEARTBEAT_TIMEOUT = timedelta(seconds=15)
 _COMMAND_SECONDS = 15.0
 
 
 def is_installed() -> bool:
-    """Whether the extra ``distributed`` is there."""
+    """Whether the extra ``distributed`` is installed."""
     return find_spec("pgqueuer") is not None
 
 
-def make_carrier(url: str, schema: str = PUBLIC) -> Carrier:
-    """Give what carries offers through this database, as far as anything does."""
-    return PgQueuerCarrier(url, schema) if sqlite_path(url) is None and is_installed() else NoCarrier()
+def make_transport(url: str, schema: str = PUBLIC) -> WorkerTransport:
+    """Make the transport of a database; on SQLite or without the extra it has no workers."""
+    return PgQueuerTransport(url, schema) if sqlite_path(url) is None and is_installed() else NullTransport()
 
 
-class PgQueuerCarrier:
-    """Keeps a connection of its own, from the first use on, and opens it again when it is lost."""
+class PgQueuerTransport:
+    """Uses its own connection, opened at the first use and again when it was lost."""
 
     def __init__(self, url: str, schema: str = PUBLIC) -> None:
         parsed = parse_url(url)
-        arguments = postgres_arguments(parsed, "dagbook carrier", schema) | {"command_timeout": _COMMAND_SECONDS}
+        arguments = postgres_arguments(parsed, "dagbook transport", schema) | {"command_timeout": _COMMAND_SECONDS}
         self._engine = create_async_engine(parsed, poolclass=NullPool, connect_args=arguments)
-        self._raw: Any = None
-        self._me = uuid.uuid4()
-        self._turn = asyncio.Lock()
+        self._connection: Any = None
+        self._worker_id = uuid.uuid4()
+        self._lock = asyncio.Lock()
 
     async def offer(self, runs: Mapping[int, Labels]) -> None:
-        """Offer runs; see ``Carrier``."""
+        """See ``WorkerTransport``."""
         if not runs:
             return
         count = len(runs)
-        await self._do(
+        await self._execute(
             lambda queries: queries.enqueue(
                 [_entrypoint(selector) for selector in runs.values()],
                 [str(run).encode() for run in runs],
@@ -72,8 +72,8 @@ class PgQueuerCarrier:
         )
 
     async def take(self, labels: Labels, most: int) -> Sequence[Offer]:
-        """Take up offers; see ``Carrier``."""
-        return await self._do(lambda queries: self._take(queries, labels, most))
+        """See ``WorkerTransport``."""
+        return await self._execute(lambda queries: self._take(queries, labels, most))
 
     async def _take(self, queries: Queries, labels: Labels, most: int) -> Sequence[Offer]:
         from pgqueuer.ports.repository import EntrypointExecutionParameter  # noqa: PLC0415 - an extra
@@ -84,59 +84,59 @@ class PgQueuerCarrier:
         if not fitting:
             return ()
         wanted = dict.fromkeys(fitting, EntrypointExecutionParameter(concurrency_limit=0))
-        jobs = await queries.dequeue(most, wanted, QueueManagerId(self._me), None, _SILENCE)
+        jobs = await queries.dequeue(most, wanted, QueueManagerId(self._worker_id), None, _HEARTBEAT_TIMEOUT)
         return [Offer(int(job.payload), job) for job in jobs if job.payload is not None]
 
-    async def settle(self, offers: Sequence[Offer]) -> None:
-        """Remove offers; see ``Carrier``."""
-        await self._do(lambda queries: _settle(queries, offers))
+    async def remove(self, offers: Sequence[Offer]) -> None:
+        """See ``WorkerTransport``."""
+        await self._execute(lambda queries: _remove(queries, offers))
 
     async def close(self) -> None:
-        """Let go of the connection."""
-        async with self._turn:
-            self._drop()
+        """Close the connection."""
+        async with self._lock:
+            self._disconnect()
             await self._engine.dispose()
 
-    async def _do(self, work: Callable[[Queries], Awaitable[T]]) -> T:
-        async with self._turn:
+    async def _execute(self, work: Callable[[Queries], Awaitable[T]]) -> T:
+        async with self._lock:
             try:
                 with telling_unavailable("postgresql"):
                     return await work(await self._queries())
-            except InternalClientError as error:  # what asyncpg says of a connection that is just being lost
-                self._drop()
+            except InternalClientError as error:  # raised by asyncpg while a connection is being lost
+                self._disconnect()
                 raise DatabaseUnavailable("the connection to PostgreSQL was lost") from error
             except BaseException:
-                self._drop()
+                self._disconnect()
                 raise
 
     async def _queries(self) -> Queries:
-        if self._raw is not None and self._raw.driver_connection.is_closed():
-            self._drop()
-        if self._raw is None:
-            self._raw = await self._engine.raw_connection()
-        return _make_queries(self._raw.driver_connection)
+        if self._connection is not None and self._connection.driver_connection.is_closed():
+            self._disconnect()
+        if self._connection is None:
+            self._connection = await self._engine.raw_connection()
+        return _make_queries(self._connection.driver_connection)
 
-    def _drop(self) -> None:
-        raw, self._raw = self._raw, None
+    def _disconnect(self) -> None:
+        raw, self._connection = self._connection, None
         if raw is not None:
             raw.invalidate()
 
 
 def _make_queries(connection: Any) -> Queries:
-    # Imported when the first run asks for a worker: it brings pydantic, which other servers do without.
+    # Imported for the first run with a worker selector: it needs pydantic, which other servers do not load.
     from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver  # noqa: PLC0415 - an extra
     from pgqueuer.adapters.persistence.qb import QueryQueueBuilder  # noqa: PLC0415 - an extra
     from pgqueuer.domain.settings import DBSettings  # noqa: PLC0415 - an extra
     from pgqueuer.queries import Queries  # noqa: PLC0415 - an extra
 
-    # The names of its tables are ours to say, whatever PGQUEUER_PREFIX is for somebody else's.
+    # The migrations fix the names of the tables: PGQUEUER_PREFIX must not change them.
     builder = QueryQueueBuilder(settings=DBSettings(prefix="", db_schema=None))
     return Queries(AsyncpgDriver(connection), qbq=builder)
 
 
-async def _settle(queries: Queries, offers: Sequence[Offer]) -> None:
+async def _remove(queries: Queries, offers: Sequence[Offer]) -> None:
     await queries.log_jobs([(offer.record, "successful", None) for offer in offers])
-    # What became of a run stands in its history; nobody reads PgQueuer's.
+    # The history of runs is in Dagbook's tables; PgQueuer's log is not used.
     await queries.clear_queue_log(sorted({offer.record.entrypoint for offer in offers}))
 
 

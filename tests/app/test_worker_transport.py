@@ -1,4 +1,4 @@
-"""What carries offers from servers to workers: each goes to somebody who fits, and is not lost with him."""
+"""The transport of offers from servers to workers: each goes to one worker that fits, and survives its death."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sqlalchemy import text
 from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import services
-from app.queue.carrier import NoCarrier
-from app.queue.remote import PgQueuerCarrier, make_carrier
+from app.queue.pgqueuer_transport import PgQueuerTransport, make_transport
+from app.queue.worker_transport import NullTransport
 from tests.app.dagbook import client_of, serving
 from tests.conftest import ROOT, PostgresCopies
 
@@ -37,15 +37,15 @@ async def url(postgres_url: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def carrier(url: str) -> AsyncIterator[PgQueuerCarrier]:
-    opened = PgQueuerCarrier(url)
+async def transport(url: str) -> AsyncIterator[PgQueuerTransport]:
+    opened = PgQueuerTransport(url)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def another(url: str) -> AsyncIterator[PgQueuerCarrier]:
-    opened = PgQueuerCarrier(url)
+async def another(url: str) -> AsyncIterator[PgQueuerTransport]:
+    opened = PgQueuerTransport(url)
     yield opened
     await opened.close()
 
@@ -58,44 +58,40 @@ async def _count(url: str) -> tuple[int, ...]:
     return tuple(counts)
 
 
-async def test_an_offer_goes_to_a_worker_that_has_all_its_labels(carrier: PgQueuerCarrier) -> None:
-    await carrier.offer({1: BIG, 2: GPU})
-    assert await carrier.take({"zone": "a"}, 9) == ()
-    assert [offer.run for offer in await carrier.take(GPU, 9)] == [2]
-    assert [offer.run for offer in await carrier.take(BIG | {"more": "1"}, 9)] == [1]
+async def test_an_offer_goes_to_a_worker_that_has_all_its_labels(transport: PgQueuerTransport) -> None:
+    await transport.offer({1: BIG, 2: GPU})
+    assert await transport.take({"zone": "a"}, 9) == ()
+    assert [offer.run for offer in await transport.take(GPU, 9)] == [2]
+    assert [offer.run for offer in await transport.take(BIG | {"more": "1"}, 9)] == [1]
 
 
-async def test_no_more_offers_are_taken_up_than_wanted_and_the_oldest_first(carrier: PgQueuerCarrier) -> None:
-    await carrier.offer({1: GPU, 2: GPU, 3: GPU})
-    assert [offer.run for offer in await carrier.take(GPU, 2)] == [1, 2]
+async def test_at_most_the_given_number_of_offers_is_taken_oldest_first(transport: PgQueuerTransport) -> None:
+    await transport.offer({1: GPU, 2: GPU, 3: GPU})
+    assert [offer.run for offer in await transport.take(GPU, 2)] == [1, 2]
 
 
-async def test_what_is_offered_again_or_has_been_taken_up_is_offered_once(
-    carrier: PgQueuerCarrier, another: PgQueuerCarrier
-) -> None:
-    await carrier.offer({1: GPU})
+async def test_a_run_is_offered_once(transport: PgQueuerTransport, another: PgQueuerTransport) -> None:
+    await transport.offer({1: GPU})
     await another.offer({1: GPU, 2: GPU})
-    taken = await carrier.take(GPU, 9)
+    taken = await transport.take(GPU, 9)
     await another.offer({1: GPU})
     assert [offer.run for offer in taken] == [1, 2]
     assert await another.take(GPU, 9) == []
 
 
-async def test_what_is_settled_leaves_nothing_behind_and_may_be_offered_again(
-    carrier: PgQueuerCarrier, url: str
-) -> None:
-    await carrier.offer({1: GPU})
-    await carrier.settle(await carrier.take(GPU, 9))
+async def test_a_removed_offer_leaves_no_rows_and_can_be_repeated(transport: PgQueuerTransport, url: str) -> None:
+    await transport.offer({1: GPU})
+    await transport.remove(await transport.take(GPU, 9))
     assert await _count(url) == (0, 0)
-    await carrier.offer({1: GPU})
-    assert [offer.run for offer in await carrier.take(GPU, 9)] == [1]
+    await transport.offer({1: GPU})
+    assert [offer.run for offer in await transport.take(GPU, 9)] == [1]
 
 
-async def test_what_a_silent_worker_has_taken_up_goes_to_another(
-    carrier: PgQueuerCarrier, another: PgQueuerCarrier, url: str
+async def test_the_offer_of_a_silent_worker_goes_to_another(
+    transport: PgQueuerTransport, another: PgQueuerTransport, url: str
 ) -> None:
-    await carrier.offer({1: GPU})
-    await carrier.take(GPU, 9)
+    await transport.offer({1: GPU})
+    await transport.take(GPU, 9)
     database = await Database.open(url)
     ago = "UPDATE pgqueuer SET heartbeat = heartbeat - interval '1 minute'"
     await database.write(lambda connection: connection.exec_driver_sql(ago))
@@ -103,30 +99,32 @@ async def test_what_a_silent_worker_has_taken_up_goes_to_another(
     assert [offer.run for offer in await another.take(GPU, 9)] == [1]
 
 
-async def test_a_connection_that_is_lost_is_opened_again(carrier: PgQueuerCarrier, url: str) -> None:
-    await carrier.offer({1: GPU})
+async def test_a_connection_that_is_lost_is_opened_again(transport: PgQueuerTransport, url: str) -> None:
+    await transport.offer({1: GPU})
     database = await Database.open(url)
-    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dagbook carrier'"
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dagbook transport'"
     await database.write(lambda connection: connection.execute(text(end)).all())
     await database.close()
     with suppress(DatabaseUnavailable):  # who uses it while it is being lost is told so
-        await carrier.take({}, 9)
-    assert [offer.run for offer in await carrier.take(GPU, 9)] == [1]
+        await transport.take({}, 9)
+    assert [offer.run for offer in await transport.take(GPU, 9)] == [1]
 
 
-async def test_nothing_is_carried_through_a_file(tmp_path: Path) -> None:
-    carrier = make_carrier(f"sqlite:///{tmp_path}/one.sqlite3")
-    assert isinstance(carrier, NoCarrier)
-    await carrier.offer({1: GPU})
-    assert await carrier.take(GPU, 9) == ()
+async def test_sqlite_has_no_transport(tmp_path: Path) -> None:
+    transport = make_transport(f"sqlite:///{tmp_path}/one.sqlite3")
+    assert isinstance(transport, NullTransport)
+    await transport.offer({1: GPU})
+    assert await transport.take(GPU, 9) == ()
 
 
-async def test_a_run_for_workers_says_that_the_servers_lack_the_extra(
+async def test_the_wait_reason_of_a_run_for_workers_names_the_missing_extra(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Uninstalling the library would take it from everybody else's tests.
     find = importlib.util.find_spec
-    monkeypatch.setattr("app.queue.remote.find_spec", lambda name: None if name == "pgqueuer" else find(name))
+    monkeypatch.setattr(
+        "app.queue.pgqueuer_transport.find_spec", lambda name: None if name == "pgqueuer" else find(name)
+    )
     async with serving(url, tmp_path) as server, client_of(server) as client:
         later = datetime.now(UTC) + timedelta(minutes=5)
         worker = {"id": "w", "kind": "worker", "host": "elsewhere", "boot_id": "b", "pid_namespace": "n", "pid": 7}
@@ -143,7 +141,7 @@ async def test_a_run_for_workers_says_that_the_servers_lack_the_extra(
     )
 
 
-def test_the_migration_makes_what_the_locked_version_of_the_library_makes() -> None:
+def test_the_migration_creates_the_schema_of_the_locked_library() -> None:
     made = QueryBuilderEnvironment(settings=DBSettings(prefix="", db_schema=None)).build_install_query()
     kept = (ROOT / "migrations" / "pgqueuer" / "1.6.0.sql").read_text(encoding="utf-8")
     assert made.strip() == kept.strip()

@@ -1,4 +1,4 @@
-"""Servers hear of places that other processes free; without that they would look after half a minute."""
+"""Servers are notified of queue slots that other processes free; the fallback poll comes after 30 s."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def url(postgres_url: str) -> AsyncIterator[str]:
     await copies.remove()
 
 
-async def test_a_server_fills_the_place_that_a_run_in_a_terminal_leaves(url: str, tmp_path: Path) -> None:
+async def test_a_server_fills_the_slot_of_a_finished_run_in_a_terminal(url: str, tmp_path: Path) -> None:
     (tmp_path / "held.yaml").write_text(GATED.format(tmp_path))
     line = CommandLine(tmp_path, url, queues="shared=1")
     async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
