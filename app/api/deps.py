@@ -30,7 +30,7 @@ from app.telemetry.resources import ResourceSampler
 from app.upkeep.audit_pruning import AuditPruning
 from app.upkeep.doctor import Doctor
 from app.upkeep.retention import Retention
-from app.upkeep.set_limits import DagLimits
+from app.upkeep.retention_service import DagRetentionService
 
 
 class DagOrder(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     log_search: LogSearch
     doctor: Doctor
     retention: Retention
-    dag_limits: DagLimits
+    dag_retention: DagRetentionService
     zone: tzinfo
     bare_saves: bool
     now: Callable[[], datetime]

@@ -67,7 +67,7 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
         server = build(settings, database, _identify(kind, address), provider)
         if kind == SERVER:
             await warn_of_other_keys(database, server.sealer)
-        await server.forgetting.begin()
+        await server.change_pruner.initialise()
         await server.supervisor.start()
         server.parts.resources.start()
         server.dispatcher.start()
@@ -76,7 +76,7 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
             server.audit_sealer.start()
             server.parts.retention.start()
         server.parts.feed.start()
-        server.forgetting.start()
+        server.change_pruner.start()
         if settings.scheduler_enabled and kind == SERVER:
             await server.scheduler.start()
         try:
@@ -92,7 +92,7 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
                 await server.queue_notifier.notify()
             finally:
                 await server.parts.feed.stop()
-                await server.forgetting.stop()
+                await server.change_pruner.stop()
                 await server.audit_sealer.stop()
                 await server.nodes.close()
                 await server.transport.close()

@@ -55,12 +55,12 @@ from app.telemetry.run_figures import RunFigures
 from app.telemetry.traffic import Traffic
 from app.upkeep.audit_pruning import AuditPruning
 from app.upkeep.audit_sealing import AuditSealer
-from app.upkeep.changes import Forgetting
+from app.upkeep.change_pruning import ChangePruner
 from app.upkeep.doctor import Doctor
-from app.upkeep.limits import Said, Totals
+from app.upkeep.limits import RetentionSettings, TotalLimits
 from app.upkeep.policies import Defaults, Policies
 from app.upkeep.retention import Retention
-from app.upkeep.set_limits import DagLimits
+from app.upkeep.retention_service import DagRetentionService
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
@@ -78,7 +78,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     dispatcher: Dispatcher
     nodes: Nodes
     audit_sealer: AuditSealer
-    forgetting: Forgetting
+    change_pruner: ChangePruner
     scheduler: Scheduler
     queue_notifier: QueueNotifier
     recorder: Recorder
@@ -140,7 +140,7 @@ def build(settings: Settings, database: Database, identity: Identity, provider: 
         sealer=ground.sealer,
         nodes=nodes,
         audit_sealer=AuditSealer(database, ground.sealer, now),
-        forgetting=Forgetting(database, settings.changes_retention_seconds, now),
+        change_pruner=ChangePruner(database, settings.changes_retention_seconds, now),
         scheduler=Scheduler(database, ticker, timely, identity, now, supervisor.hurry),
     )
 
@@ -182,7 +182,7 @@ def _parts(
         log_search=LogSearch(database),
         doctor=Doctor(database, settings.orphan_grace_seconds, now),
         retention=_retention(settings, database, library, ground),
-        dag_limits=DagLimits(database, now),
+        dag_retention=DagRetentionService(database, now),
         zone=settings.tz,
         bare_saves=settings.bare_saves,
         now=now,
@@ -191,9 +191,11 @@ def _parts(
 
 
 def _retention(settings: Settings, database: Database, library: DefinitionCache, ground: Ground) -> Retention:
-    said = Said(days=settings.retention_days, runs=settings.retention_runs, log_bytes=settings.retention_bytes)
-    totals = Said(runs=settings.retention_total_runs, log_bytes=settings.retention_total_bytes).limits
-    defaults = Defaults(said=said, totals=Totals(runs=totals.runs, log_bytes=totals.log_bytes))
+    per_dag = RetentionSettings(
+        days=settings.retention_days, runs=settings.retention_runs, log_bytes=settings.retention_bytes
+    )
+    totals = RetentionSettings(runs=settings.retention_total_runs, log_bytes=settings.retention_total_bytes).limits
+    defaults = Defaults(settings=per_dag, totals=TotalLimits(runs=totals.runs, log_bytes=totals.log_bytes))
     policies = Policies(database, library, ground.base_text, defaults)
     return Retention(database, policies, now, settings.retention_interval_seconds)
 

@@ -1,1 +1,1 @@
-"""Upkeep of the database: what must hold in it, and what may go from it."""
+"""Maintenance of the database: invariants, retention, and the integrity of the audit."""

@@ -1,7 +1,7 @@
-"""What a seal over audit entries is made of. Pure.
+"""The hashes of the seals over audit entries. Pure.
 
-An entry's hash is of its values in one way of writing; a seal's digest is of the hashes of its entries, and its hash of
-all that the seal says and of the hash before it. So whoever knows one seal's hash knows everything before it.
+An entry's hash is that of its canonical JSON; a seal's digest is the hash of its entries' hashes, and its hash covers
+all fields of the seal and the hash of the previous seal. So one seal's hash proves everything before it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _FIELDS = (
     "outcome",
 )
 _HEAD = ("number", "first_id", "last_id", "entries", "digest", "sealed_at")
-_ID_BYTES, _MARK_BYTES = 8, 8
+_ID_BYTES, _DIGEST_BYTES = 8, 8
 
 
-class Mark(NamedTuple):
-    """One entry as a seal remembers it: its id, and the beginning of its hash."""
+class EntryDigest(NamedTuple):
+    """An entry in a seal: its id, and the first bytes of its hash."""
 
     id: int
     begin: bytes
@@ -47,7 +47,7 @@ class Mark(NamedTuple):
 
 def entry_hash(entry: Row) -> bytes:
     """Return the hash of an entry, whose ``before`` and ``after`` are the stored texts."""
-    return sha256(msgspec.json.encode([_number_of(entry[name]) for name in _FIELDS])).digest()
+    return sha256(msgspec.json.encode([_canonical(entry[name]) for name in _FIELDS])).digest()
 
 
 def digest_of(hashes: Sequence[bytes]) -> str:
@@ -57,11 +57,11 @@ def digest_of(hashes: Sequence[bytes]) -> str:
 
 def seal_hash(seal: Row, previous: str) -> str:
     """Return the hash of a seal, given the hash of the one before it, which for the first is empty."""
-    return sha256(msgspec.json.encode([previous, *(_number_of(seal[name]) for name in _HEAD)])).hexdigest()
+    return sha256(msgspec.json.encode([previous, *(_canonical(seal[name]) for name in _HEAD)])).hexdigest()
 
 
 def make_seal(number: int, entries: Sequence[Row], previous: str, at: datetime) -> dict[str, Any]:
-    """Make a seal over entries, but for its signature."""
+    """Make an unsigned seal over entries."""
     hashes = [entry_hash(entry) for entry in entries]
     seal = {
         "number": number,
@@ -70,31 +70,31 @@ def make_seal(number: int, entries: Sequence[Row], previous: str, at: datetime) 
         "entries": len(entries),
         "digest": digest_of(hashes),
         "sealed_at": at,
-        "marks": b"".join(_mark(entry["id"], hashed) for entry, hashed in zip(entries, hashes, strict=True)),
+        "marks": b"".join(_encode_digest(entry["id"], hashed) for entry, hashed in zip(entries, hashes, strict=True)),
     }
     return {**seal, "hash": seal_hash(seal, previous)}
 
 
-def read_marks(marks: bytes) -> list[Mark]:
-    """Return what a seal remembers of its entries."""
-    size = _ID_BYTES + _MARK_BYTES
+def read_digests(marks: bytes) -> list[EntryDigest]:
+    """Decode the entries of a seal."""
+    size = _ID_BYTES + _DIGEST_BYTES
     parts = [marks[start : start + size] for start in range(0, len(marks), size)]
-    return [Mark(int.from_bytes(part[:_ID_BYTES]), part[_ID_BYTES:]) for part in parts]
+    return [EntryDigest(int.from_bytes(part[:_ID_BYTES]), part[_ID_BYTES:]) for part in parts]
 
 
-def mark_of(entry: Row) -> Mark:
-    """Return what a seal made now would remember of an entry."""
-    return Mark(entry["id"], entry_hash(entry)[:_MARK_BYTES])
+def entry_digest(entry: Row) -> EntryDigest:
+    """Return the digest that a new seal would have of an entry."""
+    return EntryDigest(entry["id"], entry_hash(entry)[:_DIGEST_BYTES])
 
 
-def about(number: int) -> str:
-    """Name a seal to whoever signs it."""
+def seal_context(number: int) -> str:
+    """Return the context that the signature of a seal is bound to."""
     return f"audit seal {number}"
 
 
-def _mark(key: int, hashed: bytes) -> bytes:
-    return key.to_bytes(_ID_BYTES) + hashed[:_MARK_BYTES]
+def _encode_digest(key: int, hashed: bytes) -> bytes:
+    return key.to_bytes(_ID_BYTES) + hashed[:_DIGEST_BYTES]
 
 
-def _number_of(value: Any) -> Any:
+def _canonical(value: Any) -> Any:
     return (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime) else value

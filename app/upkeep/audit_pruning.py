@@ -1,4 +1,4 @@
-"""Use case: remove old entries of the audit. Only what is sealed goes, from the oldest on, and its seals stay."""
+"""Use case: delete old entries of the audit: only sealed ones, from the oldest on; their seals stay."""
 
 from __future__ import annotations
 
@@ -13,30 +13,28 @@ from app.db.database import Database, WriteConnection
 from app.db.repositories import audit
 from app.db.repositories.reading import Row
 
-_MOST_SEALS, _MOST_ENTRIES = 500, 5_000  # of one commit, which others wait for
+_MOST_SEALS, _MOST_ENTRIES = 500, 5_000  # of one commit, which other writers wait for
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """How many entries went, or would, and the id of the last one."""
+    """The number of deleted entries, or of those to delete, and the id of the last one."""
 
     entries: int
     up_to: int
 
 
 class AuditPruning:
-    """Removes old entries of the audit."""
-
     def __init__(self, database: Database, now: Clock) -> None:
         self._database = database
         self._now = now
 
-    async def look(self, before: datetime) -> Pruned:
-        """Tell what would go: the entries under seals that were made before a time."""
+    async def preview(self, before: datetime) -> Pruned:
+        """Return what would be deleted: the entries under seals that were made before a time."""
         return Pruned(*await self._database.read(lambda connection: audit.sum_prunable(connection, before)))
 
     async def prune(self, before: datetime, origin: Actor) -> Pruned:
-        """Remove these entries, and tell which went. That is an entry itself, stored with the first that go."""
-        planned = await self.look(before)
+        """Delete these entries. The deletion is audited in the commit of the first batch."""
+        planned = await self.preview(before)
         if not planned.entries:
             return planned
         after = {"before": before.isoformat(), "entries": planned.entries, "upTo": planned.up_to}

@@ -1,6 +1,6 @@
-"""Seals the audit: one entry after the other, in ranges, chained by hash (house design section 6).
+"""Seals the audit: ranges of entries, chained by hash (house design section 6).
 
-A chain inside every commit would make all writers wait for each other, so it is made here, a little later.
+A chain inside each commit would make all writers wait for each other, so the seals are made a little later.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from app.db.failure import DatabaseUnavailable
 from app.db.repositories import audit
 from app.db.repositories.reading import Row
 from app.errors import AppError
-from app.upkeep.audit_chain import about, make_seal
+from app.upkeep.audit_chain import make_seal, seal_context
 
 _log = logging.getLogger(__name__)
 _EVERY_SECONDS = 60.0
 _MOST_ENTRIES = 5_000  # of one seal: what is read and hashed at once
-_WRITERS_SECONDS, _LOOK_SECONDS = 5.0, 0.02
+_WRITERS_SECONDS, _POLL_SECONDS = 5.0, 0.02
 
 
 class Signer(Protocol):
     """Holds the installation's key."""
 
     def seal(self, data: bytes, about: str) -> bytes:
-        """Encrypt data so that only the key's holder can have done it; raises AppError."""
+        """Encrypt data with the installation's key. Raises AppError."""
 
     def open(self, sealed: bytes, about: str) -> bytes:
-        """Return the data; raises AppError when it was not sealed with this key, or for something else."""
+        """Decrypt data. Raises AppError when it was encrypted with another key or for another context."""
 
 
 class AuditSealer:
-    """Seals from time to time what has come since the last seal. Any number of servers may do so on one database."""
+    """Seals new entries periodically. Any number of servers may do so on one database."""
 
     def __init__(self, database: Database, signer: Signer, now: Clock, every_seconds: float = _EVERY_SECONDS) -> None:
         self._database = database
@@ -48,13 +48,13 @@ class AuditSealer:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to seal; starting twice is harmless."""
+        """Start sealing; starting twice is harmless."""
         if self._task is None:
             self._stopping.clear()
             self._task = asyncio.create_task(self._run(), name="audit sealer")
 
     async def stop(self) -> None:
-        """Seal what there is, then end; stopping without a start is harmless."""
+        """Seal all entries, then stop; stopping without a start is harmless."""
         if self._task is None:
             return
         self._stopping.set()
@@ -75,11 +75,11 @@ class AuditSealer:
             await self.run_once()
         except (DatabaseUnavailable, AppError) as error:
             _log.warning("the audit could not be sealed: %s", error)
-        except Exception:  # noqa: BLE001 - there is a next round, whatever this one met
+        except Exception:  # noqa: BLE001 - an error must not stop the sealer
             _log.exception("a round of the audit's sealer failed")
 
     async def run_once(self) -> int:
-        """Seal all entries whose place in the order is certain by now, and tell how many those were."""
+        """Seal all entries whose order is final, and return their number."""
         last = await self._database.glance(audit.last_id)
         seal = await self._database.glance(audit.get_last_seal)
         done = seal["last_id"] if seal else 0
@@ -91,12 +91,12 @@ class AuditSealer:
         return sealed
 
     async def _are_committed(self) -> bool:
-        """Wait for the commits of those who write entries just now: theirs may have lower ids than what is seen."""
+        """Wait for transactions that write entries now: their ids may be lower than those of committed entries."""
         writers = await self._database.glance(audit.find_writers)
         try:
             async with asyncio.timeout(_WRITERS_SECONDS):
                 while writers:
-                    await asyncio.sleep(_LOOK_SECONDS)
+                    await asyncio.sleep(_POLL_SECONDS)
                     writers &= await self._database.glance(audit.find_writers)
         except TimeoutError:
             _log.info("the audit is sealed later: an entry has waited for its commit for %g s", _WRITERS_SECONDS)
@@ -104,14 +104,14 @@ class AuditSealer:
         return True
 
     async def _seal_next(self, last: int) -> int:
-        """Seal entries up to ``last``, as many as one seal takes; 0 when there are none, or another server does it."""
+        """Seal the next entries up to ``last``; returns 0 when there are none, or another server was faster."""
         previous, entries = await self._database.read(lambda connection: _read_next(connection, last))
         if not entries:
             return 0
         number, chained = (previous["number"], previous["hash"]) if previous else (0, "")
         at = max(self._now(), previous["sealed_at"]) if previous else self._now()
         seal = await asyncio.to_thread(make_seal, number + 1, entries, chained, at)
-        seal["signature"] = self._signer.seal(bytes.fromhex(seal["hash"]), about(seal["number"]))
+        seal["signature"] = self._signer.seal(bytes.fromhex(seal["hash"]), seal_context(seal["number"]))
         if not await self._store(seal):
             return 0
         _log.info("the audit is sealed up to entry %d: seal %d:%s", seal["last_id"], seal["number"], seal["hash"])

@@ -1,4 +1,4 @@
-"""Whether the audit is what was sealed: goes through all entries and seals, and names the first that is not."""
+"""Verifies that the audit is unchanged: reads all entries and seals, and reports the first difference."""
 
 from __future__ import annotations
 
@@ -11,21 +11,29 @@ from app.db.database import ReadConnection
 from app.db.repositories import audit
 from app.db.repositories.reading import Row
 from app.errors import AppError
-from app.upkeep.audit_chain import Mark, about, digest_of, entry_hash, mark_of, read_marks, seal_hash
+from app.upkeep.audit_chain import (
+    EntryDigest,
+    digest_of,
+    entry_digest,
+    entry_hash,
+    read_digests,
+    seal_context,
+    seal_hash,
+)
 from app.upkeep.audit_sealing import Signer
 
 _SEALS, _ENTRIES = 200, 2_000
 
 
 class KnownSeal(msgspec.Struct, frozen=True):
-    """A seal whose hash was noted somewhere else."""
+    """A seal whose hash was recorded outside of the database."""
 
     number: int
     hash: str
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """How the audit stands; ``broken`` says what is wrong first, or is empty."""
+    """The state of the audit; ``broken`` describes the first error, or is empty."""
 
     entries: int = 0
     sealed_up_to: int = 0
@@ -36,21 +44,21 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _BrokenError(Exception):
-    """Something is not as it was sealed; the sentence names it."""
+    """An entry or seal differs from what was sealed."""
 
 
 def verify(connection: ReadConnection, signer: Signer, known: KnownSeal | None = None) -> Verified:
-    """Look at everything, in one state of the database; ``known`` has to be among the seals."""
+    """Verify everything in one snapshot of the database; ``known`` has to be among the seals."""
     audit.begin_steady_look(connection)
-    walk = _Walk(connection, signer, known)
+    verifier = _Verifier(connection, signer, known)
     try:
-        walk.run()
+        verifier.run()
     except _BrokenError as error:
-        return walk.report(str(error))
-    return walk.report("")
+        return verifier.report(str(error))
+    return verifier.report("")
 
 
-class _Walk:
+class _Verifier:
     def __init__(self, connection: ReadConnection, signer: Signer, known: KnownSeal | None) -> None:
         self._connection = connection
         self._signer = signer
@@ -114,7 +122,7 @@ class _Walk:
             return
         hashes = [entry_hash(entry) for entry in self._range(seal)]
         if digest_of(hashes) != seal["digest"] or len(hashes) != seal["entries"]:
-            raise _BrokenError(self._name_entry(seal))
+            raise _BrokenError(self._describe_damage(seal))
         self._entries += len(hashes)
 
     def _check_pruned(self, seal: Row) -> None:
@@ -129,25 +137,25 @@ class _Walk:
             yield from entries
             after = entries[-1]["id"]
 
-    def _name_entry(self, seal: Row) -> str:
-        found = [mark_of(entry) for entry in self._range(seal)]
-        first = _first_difference(read_marks(seal["marks"] or b""), found)
+    def _describe_damage(self, seal: Row) -> str:
+        found = [entry_digest(entry) for entry in self._range(seal)]
+        first = _first_difference(read_digests(seal["marks"] or b""), found)
         return first or f"the entries {seal['first_id']} to {seal['last_id']} are not what seal {seal['number']} covers"
 
     def _check_signature(self) -> None:
-        """Open the newest signature: by the chain it stands for everything before."""
+        """Check the newest signature: through the chain it covers everything before."""
         if self._last is None:
             return
         row = audit.find_seals(self._connection, self._last["number"] - 1, 1)[0]
         try:
-            signed = self._signer.open(row["signature"], about(row["number"]))
+            signed = self._signer.open(row["signature"], seal_context(row["number"]))
         except AppError as error:
             raise _BrokenError(f"seal {row['number']} was not signed with the key of this place: {error}") from error
         if signed.hex() != row["hash"]:
             raise _BrokenError(f"seal {row['number']} is not the one that was signed")
 
 
-def _first_difference(sealed: Sequence[Mark], found: Sequence[Mark]) -> str:
+def _first_difference(sealed: Sequence[EntryDigest], found: Sequence[EntryDigest]) -> str:
     for was, now in zip_longest(sealed, found):
         if was == now:
             continue

@@ -1,4 +1,4 @@
-"""Asks the database everything that must hold in it, at one moment, and changes nothing."""
+"""Checks all invariants of the database in one snapshot; read-only."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from app.db.repositories.reading import all_rows
 from app.db.storage import Storage, find_damage, measure
 from app.upkeep.invariants import CHECKS, Check
 
-Shown = dict[str, str | int | float | bool]  # without what is null
+ShownRow = dict[str, str | int | float | bool]  # without nulls
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a check has found: how many rows, and the first of them."""
+    """The violations of a check: their number, and the first rows."""
 
     name: str
     holds: str
     count: int
-    rows: Sequence[Shown]
+    rows: Sequence[ShownRow]
 
     @property
     def sentences(self) -> list[str]:
-        """Say what is wrong, row by row."""
+        """Describe the violations, row by row."""
         return [f"{self.name}: {self.holds} But: {row}" for row in self.rows]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What the doctor has seen; ``damage`` is what the database says of itself, None if it was not asked."""
+    """The result of an examination; ``damage`` is the result of the database's own check, None if it was not run."""
 
     at: datetime
     findings: Sequence[Finding]
@@ -42,59 +42,59 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_healthy(self) -> bool:
-        """Whether nothing at all is wrong."""
+        """Whether there are no violations and no damage."""
         return not self.damage and not any(finding.count for finding in self.findings)
 
 
 class Examination(msgspec.Struct, frozen=True, kw_only=True):
-    """How thorough an examination is; the quick one of the database itself leaves out its indexes."""
+    """The options of an examination; ``quick`` leaves the indexes out of the database's own check."""
 
     damage: bool = True
     quick: bool = False
 
 
 class Doctor:
-    """Examines a database, whoever works on it meanwhile."""
+    """Examines a database, also one that servers use."""
 
     def __init__(self, database: Database, orphan_grace_seconds: float, now: Clock) -> None:
         self._database = database
         self._grace = timedelta(seconds=orphan_grace_seconds)
         self._now = now
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
-    async def examine(self, wanted: Examination) -> Report:
-        """Ask everything, in one transaction that sees one state; one examination at a time, for each may be long."""
-        async with self._turn:
-            return await self._database.snapshot(lambda connection: self._examine(connection, wanted))
+    async def examine(self, options: Examination) -> Report:
+        """Run all checks in one transaction; one examination at a time, because each may be long."""
+        async with self._lock:
+            return await self._database.snapshot(lambda connection: self._examine(connection, options))
 
-    def _examine(self, connection: ReadConnection, wanted: Examination) -> Report:
+    def _examine(self, connection: ReadConnection, options: Examination) -> Report:
         now = self._now()
         return Report(
             at=now,
             findings=find_broken(connection, now, self._grace),
-            damage=find_damage(connection, quick=wanted.quick) if wanted.damage else None,
+            damage=find_damage(connection, quick=options.quick) if options.damage else None,
             storage=measure(connection),
         )
 
 
 def find_broken(connection: ReadConnection, now: datetime, grace: timedelta) -> list[Finding]:
-    """Make every check; the caller sees to it that they all see one state."""
+    """Run every check; the caller provides a snapshot."""
     moments = {
         "now": now,
         "grace_ago": now - grace,
         "minute_ago": now - timedelta(minutes=1),
         "hour_ago": now - timedelta(hours=1),
     }
-    return [_make(connection, check, moments) for check in CHECKS]
+    return [_run_check(connection, check, moments) for check in CHECKS]
 
 
-def _make(connection: ReadConnection, check: Check, moments: Mapping[str, datetime]) -> Finding:
+def _run_check(connection: ReadConnection, check: Check, moments: Mapping[str, datetime]) -> Finding:
     rows = all_rows(connection, check.first_rows(), **moments)
     count = int(rows[0]["number_of_rows"]) if rows else 0
-    return Finding(check.name, check.holds, count, [_show(row) for row in rows])
+    return Finding(check.name, check.holds, count, [_to_shown(row) for row in rows])
 
 
-def _show(row: Mapping[str, Any]) -> Shown:
+def _to_shown(row: Mapping[str, Any]) -> ShownRow:
     return {name: _plain(value) for name, value in row.items() if name != "number_of_rows" and value is not None}
 
 

@@ -1,4 +1,4 @@
-"""How long the runs of a DAG are kept, as its text, people and settings say it. Pure."""
+"""How long the runs of a DAG are kept, according to its definition, its settings and those of the server. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ DAY_SECONDS = 86_400
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that is kept of a DAG's runs that are over; None is no limit.
+    """The limits of the finished runs of a DAG; None is no limit.
 
-    ``newest`` says whether the newest run may go, too, however young: only when somebody asks for just that.
+    With ``newest`` the newest run may be deleted too, however young: only on explicit request.
     """
 
     seconds: float | None = None
@@ -23,33 +23,32 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     newest: bool = False
 
     @property
-    def lets_newest_go(self) -> bool:
-        """Whether age takes the newest run along: what is kept for no time at all is there until the next run."""
+    def may_delete_newest(self) -> bool:
+        """Whether the newest run is deleted by age: with a limit of 0 it is kept until the next run."""
         return self.newest or bool(self.seconds)
 
 
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that is kept of all runs together; None is no limit."""
+class TotalLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of all runs together; None is no limit."""
 
     runs: int | None = None
     log_bytes: int | None = None
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What one place says about runs: -1 is no limit, None says nothing."""
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The retention of one source: -1 is no limit, None is not set."""
 
     days: int | None = None
     runs: int | None = None
     log_bytes: int | None = None
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Said:
-        """Read it from a row or another mapping with these names."""
+    def of(cls, row: Mapping[str, Any]) -> RetentionSettings:
         return cls(days=row["days"], runs=row["runs"], log_bytes=row["log_bytes"])
 
-    def or_else(self, other: Said) -> Said:
-        """Let another place speak where this one says nothing."""
-        return Said(
+    def with_fallback(self, other: RetentionSettings) -> RetentionSettings:
+        """Use the values of another source where this one has none."""
+        return RetentionSettings(
             days=other.days if self.days is None else self.days,
             runs=other.runs if self.runs is None else self.runs,
             log_bytes=other.log_bytes if self.log_bytes is None else self.log_bytes,
@@ -57,7 +56,6 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def limits(self) -> Limits:
-        """Take it as limits."""
         days = _limit(self.days)
         return Limits(
             seconds=None if days is None else days * DAY_SECONDS,
@@ -70,13 +68,13 @@ def _limit(value: int | None) -> int | None:
     return None if value is None or value < 0 else value
 
 
-def most_lenient(several: Iterable[Said]) -> Said:
-    """Keep what any of several stored DAGs of one name wants to be kept."""
+def merge_lenient(several: Iterable[RetentionSettings]) -> RetentionSettings:
+    """Return the most lenient settings, of several stored DAGs of one name."""
     found = list(several)
-    return Said(
-        days=_longest(said.days for said in found),
-        runs=_longest(said.runs for said in found),
-        log_bytes=_longest(said.log_bytes for said in found),
+    return RetentionSettings(
+        days=_longest(settings.days for settings in found),
+        runs=_longest(settings.runs for settings in found),
+        log_bytes=_longest(settings.log_bytes for settings in found),
     )
 
 

@@ -1,4 +1,4 @@
-"""What counts for the runs of each DAG, stored, renamed or deleted."""
+"""Computes the effective retention policy per DAG: stored, renamed or deleted."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from app.db.database import Database, ReadConnection
 from app.db.repositories import retention
 from app.db.repositories.reading import Row
 from app.spec.definition_cache import DefinitionCache
-from app.upkeep.limits import NO_LIMIT, Limits, Said, Totals, most_lenient
+from app.upkeep.limits import NO_LIMIT, Limits, RetentionSettings, TotalLimits, merge_lenient
 
 _GROUP = 100
 _FIELD = "histRetentionDays"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """A DAG's name, as its runs have it, and what counts for these."""
+    """The name of a DAG in its runs, and their limits."""
 
     name: str
     limits: Limits
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server's settings say: of each DAG that says nothing itself, and of all runs together."""
+    """The retention settings of the server: the default per DAG, and the limits of all runs together."""
 
-    said: Said = Said(days=30)
-    totals: Totals = Totals()
+    settings: RetentionSettings = RetentionSettings(days=30)
+    totals: TotalLimits = TotalLimits()
 
 
 class Policies:
-    """Finds out what counts."""
+    """Computes the effective retention policy per DAG."""
 
     def __init__(
         self, database: Database, library: DefinitionCache, base_text: Callable[[], str], defaults: Defaults
@@ -43,7 +43,7 @@ class Policies:
         self.defaults = defaults
 
     async def find(self) -> list[Policy]:
-        """Return what counts for every DAG of which there are runs."""
+        """Return the policies of all DAGs that have runs."""
         names = await self._database.read(retention.find_names)
         found: list[Policy] = []
         for begin in range(0, len(names), _GROUP):
@@ -51,7 +51,7 @@ class Policies:
         return found
 
     async def get(self, name: str) -> Policy:
-        """Return what counts for the runs of one DAG."""
+        """Return the policy of one DAG."""
         return (await self._find([name]))[0]
 
     async def _find(self, names: Sequence[str]) -> list[Policy]:
@@ -61,28 +61,30 @@ class Policies:
         for name in names:
             await asyncio.sleep(0)
             rows = [row for row in stored if row["dag_name"] == name]
-            each = [self.explain(row["spec"], Said.of(row), base)[1] for row in rows]
-            said = most_lenient(each) if each else self._last(last.get(name))
-            found.append(Policy(name=name, limits=said.limits))
+            each = [self.effective(row["spec"], RetentionSettings.of(row), base)[1] for row in rows]
+            settings = merge_lenient(each) if each else self._of_deleted_dag(last.get(name))
+            found.append(Policy(name=name, limits=settings.limits))
         return found
 
-    def explain(self, spec: str | None, said: Said, base: str | None = None) -> tuple[int | None, Said]:
-        """Tell the days that a stored DAG's text says, and what counts: what is set, else that, else the settings."""
-        written = self.written_days(spec, self._base_text() if base is None else base)
-        return written, said.or_else(Said(days=written)).or_else(self.defaults.said)
+    def effective(
+        self, spec: str | None, settings: RetentionSettings, base: str | None = None
+    ) -> tuple[int | None, RetentionSettings]:
+        """Return the days in a DAG's definition, and its effective settings: set, else defined, else the server's."""
+        days = self.spec_days(spec, self._base_text() if base is None else base)
+        return days, settings.with_fallback(RetentionSettings(days=days)).with_fallback(self.defaults.settings)
 
-    def written_days(self, spec: str | None, base: str) -> int | None:
-        """Read ``histRetentionDays`` of a text; for ever where nobody can tell what it says."""
+    def spec_days(self, spec: str | None, base: str) -> int | None:
+        """Read ``histRetentionDays`` of a definition; no limit if the definition is invalid."""
         if not spec or (_FIELD not in spec and _FIELD not in base):
-            return None  # most texts: parsing thousands would hold up everything else
+            return None  # most definitions: parsing thousands would block everything else
         loaded = self._library.read(spec, base=base)
         days = loaded.definition.dag.history_retention_days
         return NO_LIMIT if days is None and loaded.problems else days
 
-    def _last(self, row: Row | None) -> Said:
-        """Say what counts for the runs of a DAG that is stored no more: what its newest run's text says."""
-        days = None if row is None else self.written_days(row["spec"], row["base"] or "")
-        return Said(days=days).or_else(self.defaults.said)
+    def _of_deleted_dag(self, row: Row | None) -> RetentionSettings:
+        """Return the settings of a deleted DAG: those of its newest run's definition."""
+        days = None if row is None else self.spec_days(row["spec"], row["base"] or "")
+        return RetentionSettings(days=days).with_fallback(self.defaults.settings)
 
 
 def _read(connection: ReadConnection, names: Sequence[str]) -> tuple[Sequence[Row], dict[str, Row | None]]:

@@ -1,7 +1,6 @@
-"""Keeps what is stored of runs within its limits: in the background, and when somebody asks.
+"""Keeps runs within their limits: in the background, and on request.
 
-One slice of work at a time, of a few seconds, and on PostgreSQL by one server at a time: whoever comes next looks
-anew at what has to go.
+It works in slices of a few seconds, on PostgreSQL one server at a time; each slice selects the runs to delete again.
 """
 
 from __future__ import annotations
@@ -21,29 +20,29 @@ from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import audit
 from app.errors import UnavailableError
-from app.upkeep.choice import Choice, Doomed, Moment, Reason
-from app.upkeep.limits import Limits, Totals
+from app.upkeep.deletion import DeletionResult, RunDeleter
+from app.upkeep.deletion_plan import Deadline, DeletionPlanner, Reason, RunToDelete
+from app.upkeep.limits import Limits, TotalLimits
 from app.upkeep.policies import Policies, Policy
-from app.upkeep.removing import Gone, Remover
 
 _log = logging.getLogger(__name__)
 _PURPOSE = "dagbook retention"
 _SLICE_SECONDS = 5.0
-_MOST_AT_ONCE = 2_000
-_MOST_SHOWN = 100_000
-_FIRST_SECONDS = 600.0  # after a start there is other work
-_SETTLED = timedelta(minutes=1)  # mails are still written, and somebody may be looking
+_MAX_PER_SLICE = 2_000
+_MAX_PREVIEW = 100_000
+_FIRST_SECONDS = 600.0  # a starting server has other work
+_MIN_AGE = timedelta(minutes=1)  # mails are still written, and users may look at the run
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants to be removed: of one DAG or all, by limits of their own or by those that count anyway."""
+class CleanupRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to delete on request: runs of one DAG or all, by explicit limits or by the policies."""
 
     name: str | None = None
     limits: Limits | None = None
 
 
-class Going(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a DAG's runs goes, and why."""
+class PlannedDeletion(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs of a DAG to delete, and the reasons."""
 
     policy: Policy
     runs: int
@@ -52,42 +51,42 @@ class Going(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """What would go now; ``more`` when even more would, that was not looked at."""
+    """What would be deleted now; ``more`` if there are further runs that were not selected."""
 
-    going: Sequence[Going]
+    planned: Sequence[PlannedDeletion]
     more: bool
 
 
-class Cleaned(msgspec.Struct, frozen=True):
-    """What went in one slice of work, and whether there is more to go."""
+class CleanupResult(msgspec.Struct, frozen=True):
+    """What was deleted in one slice, and whether there is more to delete."""
 
-    gone: Gone
+    deleted: DeletionResult
     more: bool
 
 
 class Retention:
-    """The only one that removes runs."""
+    """Deletes runs; nothing else does."""
 
     def __init__(self, database: Database, policies: Policies, now: Clock, interval_seconds: float) -> None:
         self._database = database
         self._now = now
         self._interval = interval_seconds
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.policies = policies
-        self.total = Gone()  # since this process began
+        self.total = DeletionResult()  # since the start of this process
 
     # -- life cycle ------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to look again and again; starting twice is harmless."""
+        """Start deleting periodically; starting twice is harmless."""
         if self._task is None:
             self._stopping.clear()
             self._task = asyncio.create_task(self._run(), name="retention")
 
     async def stop(self) -> None:
-        """End after the transaction that is under way; stopping without a start is harmless."""
+        """Stop after the active transaction; stopping without a start is harmless."""
         self._stopping.set()
         if self._task is not None:
             await self._task
@@ -100,8 +99,8 @@ class Retention:
             try:
                 await self.run_once()
             except DatabaseUnavailable as error:
-                _log.warning("old runs are not removed for now: %s", error)
-            except Exception:  # noqa: BLE001 - later rounds must come, whatever one met
+                _log.warning("old runs are not deleted for now: %s", error)
+            except Exception:  # noqa: BLE001 - an error must not stop the rounds
                 _log.exception("a round of the retention failed")
 
     async def _is_stopped_within(self, seconds: float) -> bool:
@@ -111,95 +110,98 @@ class Retention:
         except TimeoutError:
             return False
 
-    async def run_once(self) -> Gone:
-        """Remove everything that has to go by now, and return what that was; nothing where another server is at it."""
-        gone, more = Gone(), True
+    async def run_once(self) -> DeletionResult:
+        """Delete everything that exceeds its limits and return it; nothing while another server does so."""
+        deleted, more = DeletionResult(), True
         policies = await self.policies.find()
         while more and not self._stopping.is_set():
-            cleaned = await self._clean(policies, self.policies.defaults.totals, _SETTLED)
+            cleaned = await self._clean(policies, self.policies.defaults.totals, _MIN_AGE)
             if cleaned is None:
                 break
-            gone, more = gone + cleaned.gone, cleaned.more
-        if gone != Gone():
+            deleted, more = deleted + cleaned.deleted, cleaned.more
+        if deleted != DeletionResult():
             _log.info(
-                "removed %d runs with %d bytes of logs, %d definitions that nothing named, and gave %d pages back",
-                *(gone.runs, gone.log_bytes, gone.definitions, gone.pages),
+                "deleted %d runs with %d bytes of logs and %d unused definitions, and freed %d pages",
+                *(deleted.runs, deleted.log_bytes, deleted.definitions, deleted.pages),
             )
-        return gone
+        return deleted
 
-    # -- what people ask for ---------------------------------------------------------------------------------
+    # -- on request ------------------------------------------------------------------------------------------
 
-    async def preview(self, wish: Wish) -> Preview:
-        """Tell what would go now."""
-        choice = Choice(self._database, self._moment(wish), _MOST_SHOWN)
-        policies = await self._find_policies(wish)
-        await choice.of_dags(policies)
-        if wish == Wish():
-            await choice.of_all(self.policies.defaults.totals)
-        doomed: dict[str, list[Doomed]] = {policy.name: [] for policy in policies}
-        for one in choice.doomed.values():
-            doomed.setdefault(one.name, []).append(one)
-        told = [policy for policy in policies if doomed[policy.name] or policy.name == wish.name]
+    async def preview(self, request: CleanupRequest) -> Preview:
+        planner = DeletionPlanner(self._database, self._deadline(request), _MAX_PREVIEW)
+        policies = await self._find_policies(request)
+        await planner.of_dags(policies)
+        if request == CleanupRequest():
+            await planner.of_all(self.policies.defaults.totals)
+        to_delete: dict[str, list[RunToDelete]] = {policy.name: [] for policy in policies}
+        for one in planner.to_delete.values():
+            to_delete.setdefault(one.name, []).append(one)
+        shown = [policy for policy in policies if to_delete[policy.name] or policy.name == request.name]
         return Preview(
-            going=[await _going(choice, policy, doomed[policy.name]) for policy in told], more=choice.is_full
+            planned=[await _plan(planner, policy, to_delete[policy.name]) for policy in shown], more=planner.is_full
         )
 
-    async def clean(self, wish: Wish, origin: Actor) -> Cleaned:
-        """Remove what is wished, for some seconds; raises UnavailableError where another server is at it.
+    async def clean(self, request: CleanupRequest, origin: Actor) -> CleanupResult:
+        """Delete what is requested, for a few seconds. Raises UnavailableError while another server deletes.
 
-        The removal is many commits, so who asked for it is in the audit before the first.
+        The deletion is many commits, so the request is audited before the first.
         """
-        policies = await self._find_policies(wish)
-        limits = None if wish.limits is None else msgspec.structs.asdict(wish.limits)
-        audit_action = AuditAction(action=Action.RUN_CLEANUP, kind="runs", name=wish.name or "all", after=limits)
+        policies = await self._find_policies(request)
+        limits = None if request.limits is None else msgspec.structs.asdict(request.limits)
+        audit_action = AuditAction(action=Action.RUN_CLEANUP, kind="runs", name=request.name or "all", after=limits)
         entry = origin.entry(audit_action, self._now())
         await self._database.write(lambda connection: audit.add(connection, entry))
-        totals = self.policies.defaults.totals if wish == Wish() else Totals()
-        cleaned = await self._clean(policies, totals, self._moment(wish).settled)
+        totals = self.policies.defaults.totals if request == CleanupRequest() else TotalLimits()
+        cleaned = await self._clean(policies, totals, self._deadline(request).min_age)
         if cleaned is None:
-            raise UnavailableError("another server is removing runs from this database; try again when it is done")
+            raise UnavailableError("another server is deleting runs of this database; try again when it is done")
         return cleaned
 
-    async def _find_policies(self, wish: Wish) -> list[Policy]:
-        found = [await self.policies.get(wish.name)] if wish.name else await self.policies.find()
-        if wish.limits is None:
+    async def _find_policies(self, request: CleanupRequest) -> list[Policy]:
+        found = [await self.policies.get(request.name)] if request.name else await self.policies.find()
+        if request.limits is None:
             return found
-        return [Policy(name=policy.name, limits=wish.limits) for policy in found]
+        return [Policy(name=policy.name, limits=request.limits) for policy in found]
 
-    def _moment(self, wish: Wish) -> Moment:
-        """Who says what is to go does not mean it to wait."""
-        return Moment(at=self._now(), settled=timedelta() if wish.limits else _SETTLED)
+    def _deadline(self, request: CleanupRequest) -> Deadline:
+        """Return the deadline of a request; explicit limits have no minimum age."""
+        return Deadline(at=self._now(), min_age=timedelta() if request.limits else _MIN_AGE)
 
     # -- one slice of work -----------------------------------------------------------------------------------
 
-    async def _clean(self, policies: Sequence[Policy], totals: Totals, settled: timedelta) -> Cleaned | None:
-        async with self._turn, self._database.alone(_PURPOSE) as is_alone:
-            if not is_alone:
+    async def _clean(self, policies: Sequence[Policy], totals: TotalLimits, min_age: timedelta) -> CleanupResult | None:
+        async with self._lock, self._database.alone(_PURPOSE) as is_locked:
+            if not is_locked:
                 return None
-            cleaned = await self._slice(policies, totals, Moment(at=self._now(), settled=settled))
-        self.total += cleaned.gone
+            cleaned = await self._slice(policies, totals, Deadline(at=self._now(), min_age=min_age))
+        self.total += cleaned.deleted
         return cleaned
 
-    async def _slice(self, policies: Sequence[Policy], totals: Totals, moment: Moment) -> Cleaned:
-        choice = Choice(self._database, moment, _MOST_AT_ONCE)
-        await choice.of_dags(policies)
-        await choice.of_all(totals)
+    async def _slice(self, policies: Sequence[Policy], totals: TotalLimits, deadline: Deadline) -> CleanupResult:
+        planner = DeletionPlanner(self._database, deadline, _MAX_PER_SLICE)
+        await planner.of_dags(policies)
+        await planner.of_all(totals)
         end = time.monotonic() + _SLICE_SECONDS
 
-        def may_go_on() -> bool:
-            """Let something go in each slice, however slow the machine is: else the rounds would come to nothing."""
-            return not self._stopping.is_set() and (time.monotonic() < end or remover.gone == Gone())
+        def may_continue() -> bool:
+            """Delete something in each slice, however slow the machine is: else the rounds would have no effect."""
+            return not self._stopping.is_set() and (time.monotonic() < end or deleter.deleted == DeletionResult())
 
-        remover = Remover(self._database, may_go_on)
-        await remover.finish(moment.at)
-        await remover.remove(list(choice.doomed), moment.at, moment.until)
-        if not choice.is_full:
-            await remover.remove_unused_definitions()
-            await remover.give_pages_back()
-        # What could not be removed is met again in the next round, not at once.
-        return Cleaned(remover.gone, more=(choice.is_full or remover.was_cut) and remover.gone != Gone())
+        deleter = RunDeleter(self._database, may_continue)
+        await deleter.finish(deadline.at)
+        await deleter.delete(list(planner.to_delete), deadline.at, deadline.until)
+        if not planner.is_full:
+            await deleter.delete_unused_definitions()
+            await deleter.free_pages()
+        # What could not be deleted is selected again in the next round, not at once.
+        return CleanupResult(
+            deleter.deleted, more=(planner.is_full or deleter.was_interrupted) and deleter.deleted != DeletionResult()
+        )
 
 
-async def _going(choice: Choice, policy: Policy, doomed: Sequence[Doomed]) -> Going:
-    log_bytes = await choice.count_log_bytes([one.key for one in doomed])
-    return Going(policy=policy, runs=len(doomed), log_bytes=log_bytes, reasons=Counter(one.reason for one in doomed))
+async def _plan(planner: DeletionPlanner, policy: Policy, to_delete: Sequence[RunToDelete]) -> PlannedDeletion:
+    log_bytes = await planner.count_log_bytes([one.key for one in to_delete])
+    return PlannedDeletion(
+        policy=policy, runs=len(to_delete), log_bytes=log_bytes, reasons=Counter(one.reason for one in to_delete)
+    )

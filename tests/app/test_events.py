@@ -123,8 +123,8 @@ async def test_a_number_older_than_what_is_kept_says_that_all_has_to_be_read_ane
         begin = first.id
         await dagbook.start(SPEC, dagRunId="r1")
         last = (await end_of(first, "r1")).id
-    lone.forgetting._retention *= 0
-    assert await lone.forgetting.run_once() > 0
+    lone.change_pruner._retention *= 0
+    assert await lone.change_pruner.run_once() > 0
     async with door.listen(after=begin) as second:
         assert second.seen[0].kind == "reset"
     async with door.listen(after=last) as third:

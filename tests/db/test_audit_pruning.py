@@ -1,4 +1,4 @@
-"""Removing old entries of the audit, so that the rest can still be proved."""
+"""Pruning the audit, so that the rest can still be verified."""
 
 from __future__ import annotations
 
@@ -42,44 +42,44 @@ async def ids(scene: Audit) -> list[int]:
     return await scene.database.read(lambda connection: list(connection.execute(statement).scalars()))
 
 
-async def test_what_would_go_is_told_and_stays(scene: Audit) -> None:
-    assert await AuditPruning(scene.database, scene.now).look(BETWEEN) == Pruned(5, 5)
+async def test_a_preview_deletes_nothing(scene: Audit) -> None:
+    assert await AuditPruning(scene.database, scene.now).preview(BETWEEN) == Pruned(5, 5)
     assert len(await ids(scene)) == 11
 
 
-async def test_what_was_sealed_before_a_time_goes_and_the_rest_is_proved(scene: Audit) -> None:
+async def test_entries_sealed_before_a_time_are_deleted_and_the_rest_is_verified(scene: Audit) -> None:
     assert await prune(scene, BETWEEN) == Pruned(5, 5)
     assert await ids(scene) == [6, 7, 8, 9, 10, 11, 12]  # the last one tells of this
     found = await scene.verify()
     assert (found.broken, found.pruned_up_to, found.entries, found.unsealed) == ("", 5, 7, 3)
 
 
-async def test_what_is_not_sealed_never_goes(scene: Audit) -> None:
+async def test_unsealed_entries_are_never_deleted(scene: Audit) -> None:
     assert await prune(scene, LATER + timedelta(days=1)) == Pruned(9, 9)
     assert await ids(scene) == [10, 11, 12]
     await scene.sealer.run_once()
     assert (await scene.verify()).broken == ""
 
 
-async def test_pruning_is_an_entry_that_says_how_much_went(scene: Audit) -> None:
+async def test_pruning_is_audited_with_the_number_of_entries(scene: Audit) -> None:
     await prune(scene, BETWEEN)
     rows = await scene.database.read(lambda connection: audit.find(connection, audit.AuditFilter(), 1))
     assert (rows[0]["action"], rows[0]["after"]["entries"], rows[0]["after"]["upTo"]) == ("audit.prune", 5, 5)
 
 
-async def test_where_nothing_is_old_enough_nothing_happens(scene: Audit) -> None:
+async def test_without_old_entries_nothing_happens(scene: Audit) -> None:
     assert await prune(scene, NOW) == Pruned(0, 0)
     assert len(await ids(scene)) == 11
 
 
-async def test_much_goes_in_several_commits(scene: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_entries_are_deleted_in_several_commits(scene: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_pruning, "_MOST_ENTRIES", 1)
     assert await prune(scene, LATER + timedelta(days=1)) == Pruned(9, 9)
     assert await ids(scene) == [10, 11, 12]
     assert (await scene.verify()).broken == ""
 
 
-async def test_two_who_prune_at_once_do_not_hinder_each_other(scene: Audit) -> None:
+async def test_concurrent_prunings_do_not_conflict(scene: Audit) -> None:
     await asyncio.gather(*(prune(scene, BETWEEN) for _ in range(3)))
     assert (await ids(scene))[:6] == [6, 7, 8, 9, 10, 11]
     assert (await scene.verify()).broken == ""

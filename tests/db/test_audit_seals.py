@@ -1,4 +1,4 @@
-"""Sealing the audit, and finding what somebody has changed in it by hand."""
+"""Sealing the audit, and finding changes made by hand."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def scene(database: Database, tmp_path: Path) -> Audit:
     return Audit(database, tmp_path)
 
 
-async def test_an_audit_that_nobody_touched_is_in_order(scene: Audit) -> None:
+async def test_an_unchanged_audit_is_verified(scene: Audit) -> None:
     await scene.seal(3, 1, 5)
     await scene.note(2)
     found = await scene.verify()
     assert (found.broken, found.entries, found.sealed_up_to, found.unsealed) == ("", 11, 9, 2)
 
 
-async def test_an_empty_audit_is_in_order(scene: Audit) -> None:
+async def test_an_empty_audit_is_verified(scene: Audit) -> None:
     assert await scene.sealer.run_once() == 0
     found = await scene.verify()
     assert (found.broken, found.entries, found.sealed_up_to, found.seal) == ("", 0, 0, None)
 
 
-async def test_what_is_sealed_is_not_sealed_again(scene: Audit) -> None:
+async def test_sealed_entries_are_not_sealed_again(scene: Audit) -> None:
     await scene.seal(3)
     assert await scene.sealer.run_once() == 0
     assert (await scene.verify()).seal is not None
@@ -99,7 +99,7 @@ async def test_a_change_by_hand_is_found_and_named(scene: Audit, changes: list[s
     assert (await scene.broken()).startswith(says)
 
 
-async def test_an_entry_that_was_added_behind_the_back_of_a_seal_is_named(scene: Audit) -> None:
+async def test_an_entry_added_after_its_seal_is_named(scene: Audit) -> None:
     await scene.seal(3)
     await scene.database.write(lambda connection: add_entry(connection, id=7))  # as if a commit had failed
     await scene.sealer.run_once()
@@ -107,21 +107,21 @@ async def test_an_entry_that_was_added_behind_the_back_of_a_seal_is_named(scene:
     assert await scene.broken() == "entry 5 was not there when it was sealed"
 
 
-async def test_whoever_changes_an_entry_and_seals_it_again_breaks_the_next_seal(scene: Audit) -> None:
+async def test_a_forged_seal_breaks_the_next_seal(scene: Audit) -> None:
     await scene.seal(3, 3, 3)
     await scene.tamper("UPDATE audit SET actor = 'bob' WHERE id = 5")
     await scene.seal_again(2)
     assert (await scene.broken()).startswith("seal 3 was changed, or the one before it")
 
 
-async def test_whoever_changes_an_old_entry_and_seals_only_the_last_ones_again_is_found(scene: Audit) -> None:
+async def test_an_old_change_with_only_the_last_seals_forged_is_found(scene: Audit) -> None:
     await scene.seal(3, 3, 3)
     await scene.tamper("UPDATE audit SET actor = 'bob' WHERE id = 2")
     await scene.seal_again(3)
     assert await scene.broken() == "entry 2 was changed"
 
 
-async def test_whoever_seals_everything_again_lacks_the_key(scene: Audit) -> None:
+async def test_a_forged_chain_has_no_valid_signature(scene: Audit) -> None:
     await scene.seal(3, 3)
     await scene.tamper("UPDATE audit SET actor = 'bob' WHERE id = 2")
     await scene.seal_again(1)
@@ -129,7 +129,7 @@ async def test_whoever_seals_everything_again_lacks_the_key(scene: Audit) -> Non
     assert await scene.broken() == "seal 2 is not the one that was signed"
 
 
-async def test_without_marks_the_range_is_named(scene: Audit) -> None:
+async def test_without_digests_the_range_is_named(scene: Audit) -> None:
     """Whoever changes an entry may change what the seal remembers of it too."""
     await scene.seal(3, 3)
     fitting = (await scene.database.read(lambda connection: audit.find_seals(connection, 0, 1)))[0]
@@ -140,7 +140,7 @@ async def test_without_marks_the_range_is_named(scene: Audit) -> None:
     assert await scene.broken() == "the entries 1 to 3 are not what seal 1 covers"
 
 
-async def test_the_end_cut_off_is_found_by_who_has_noted_a_seal(scene: Audit) -> None:
+async def test_a_missing_end_is_found_with_a_recorded_seal(scene: Audit) -> None:
     await scene.seal(3, 3)
     known = (await scene.verify()).seal
     assert known is not None
@@ -195,7 +195,7 @@ async def test_an_entry_that_is_committed_late_is_not_overtaken_by_its_seal(
     assert (found.broken, found.sealed_up_to, found.entries) == ("", 4, 4)
 
 
-async def test_the_sealer_seals_what_there_is_when_it_is_stopped(scene: Audit) -> None:
+async def test_a_stopping_sealer_seals_all_entries(scene: Audit) -> None:
     scene.sealer.start()
     scene.sealer.start()
     await scene.note(3)
@@ -204,7 +204,7 @@ async def test_the_sealer_seals_what_there_is_when_it_is_stopped(scene: Audit) -
     assert (await scene.verify()).sealed_up_to == 3
 
 
-async def test_the_sealer_seals_from_time_to_time(scene: Audit) -> None:
+async def test_the_sealer_seals_periodically(scene: Audit) -> None:
     sealer = AuditSealer(scene.database, scene.signer, scene.now, every_seconds=0.01)
     sealer.start()
     await scene.note(3)

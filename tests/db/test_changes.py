@@ -16,7 +16,7 @@ from app.db.repositories import changes
 from app.db.repositories.changes import Place
 from app.db.url import parse_url
 from app.engine.status import RunStatus
-from app.upkeep.changes import Forgetting
+from app.upkeep.change_pruning import ChangePruner
 from tests.db.plans import plans, scanned
 from tests.db.rows import add_definition, add_event, add_run, add_run_in, add_whole_run, rehearse
 
@@ -199,12 +199,12 @@ async def age(database: Database, *, keep: int = 0) -> None:
 
 
 async def test_what_is_old_goes_and_the_newest_of_it_stays(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.upkeep.changes._BATCH", 3)
+    monkeypatch.setattr("app.upkeep.change_pruning._BATCH", 3)
     for number in range(10):
         await tell(database, f"q{number}")
     await age(database, keep=2)
     seen = (await read(database)).changes
-    assert await Forgetting(database, DAY, lambda: NOW).run_once() == 7
+    assert await ChangePruner(database, DAY, lambda: NOW).run_once() == 7
     assert names(await read(database)) == ["q7", "q8", "q9"]
     kept = await extent(database)
     assert [kept.covers(told.place) for told in seen] == [False] * 7 + [True] * 3
@@ -215,15 +215,15 @@ async def test_where_there_is_next_to_nothing_nothing_goes(database: Database, c
     for number in range(count):
         await tell(database, f"q{number}")
     await age(database)
-    assert await Forgetting(database, DAY, lambda: NOW).run_once() == 0
+    assert await ChangePruner(database, DAY, lambda: NOW).run_once() == 0
 
 
 async def test_several_servers_may_forget_at_once(database: Database) -> None:
     for number in range(10):
         await tell(database, f"q{number}")
     await age(database)
-    forgetting = [Forgetting(database, DAY, lambda: NOW) for _ in range(3)]
-    removed = [await one.run_once() for one in forgetting]
+    pruners = [ChangePruner(database, DAY, lambda: NOW) for _ in range(3)]
+    removed = [await one.run_once() for one in pruners]
     assert (sum(removed), names(await read(database))) == (9, ["q9"])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
-from app.upkeep.audit_chain import entry_hash, make_seal, mark_of, read_marks, seal_hash
+from app.upkeep.audit_chain import entry_digest, entry_hash, make_seal, read_digests, seal_hash
 from tests.conftest import ROOT
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -50,15 +50,15 @@ def test_values_do_not_run_into_each_other() -> None:
 
 
 @pytest.mark.parametrize("name", ["number", "first_id", "last_id", "entries", "digest", "sealed_at"])
-def test_all_that_a_seal_says_counts(name: str) -> None:
+def test_every_field_of_a_seal_counts(name: str) -> None:
     seal = make_seal(1, [entry(7)], "", AT)
     assert seal_hash({**seal, name: "other"}, "") != seal["hash"]
     assert seal_hash(seal, "a" * 64) != seal["hash"]
 
 
-def test_a_seal_remembers_its_entries() -> None:
+def test_a_seal_has_the_digests_of_its_entries() -> None:
     rows = [entry(7), entry(2**62)]
-    assert read_marks(make_seal(1, rows, "", AT)["marks"]) == [mark_of(row) for row in rows]
+    assert read_digests(make_seal(1, rows, "", AT)["marks"]) == [entry_digest(row) for row in rows]
 
 
 @pytest.mark.parametrize("action", Action)

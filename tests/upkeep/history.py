@@ -1,4 +1,4 @@
-"""Runs that are over, many at a time, and what is left of them."""
+"""Many finished runs with all their rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database with something of everything, in which nothing is wrong; and a way to break it past its own guards."""
+"""A healthy database with rows in every table, and ways to break it past its constraints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor finds nothing where nothing is wrong, and by name whatever somebody has broken."""
+"""The doctor finds no violations in a healthy database, and each violation by name."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_the_page_of_the_doctor_has_the_line_of_every_check() -> None:
     assert [check.name for check in CHECKS if f"| `{check.name}` | {check.holds} |" not in page] == []
 
 
-async def test_nothing_is_found_where_nothing_is_wrong(shared_database: Database) -> None:
+async def test_a_healthy_database_has_no_violations(shared_database: Database) -> None:
     def look(connection: WriteConnection) -> None:
         furnish(connection)
         assert _found(connection) == {}
@@ -124,7 +124,7 @@ async def test_nothing_is_found_where_nothing_is_wrong(shared_database: Database
 
 
 @pytest.mark.parametrize("name", BREAKS)
-async def test_what_was_broken_by_hand_is_named(shared_database: Database, name: str) -> None:
+async def test_each_violation_is_found(shared_database: Database, name: str) -> None:
     def look(connection: WriteConnection) -> None:
         furnish(connection)
         with without_guards(connection):
@@ -135,7 +135,7 @@ async def test_what_was_broken_by_hand_is_named(shared_database: Database, name:
     await rehearse(shared_database, look)
 
 
-async def test_the_logs_of_a_run_that_is_being_removed_need_not_be_whole(shared_database: Database) -> None:
+async def test_the_logs_of_a_run_that_is_being_deleted_may_be_incomplete(shared_database: Database) -> None:
     def look(connection: WriteConnection) -> None:
         furnish(connection)
         run_lawlessly(connection, "INSERT INTO removals (run_id, begun_at) VALUES (:over, :late)")
@@ -155,15 +155,15 @@ def _lawful(break_it: Callable[[WriteConnection], None]) -> Callable[[WriteConne
 
 
 @pytest.mark.parametrize("after", [timedelta(hours=2), timedelta(hours=1, minutes=59, seconds=30)])
-async def test_a_stop_that_was_asked_just_now_may_wait(shared_database: Database, after: timedelta) -> None:
+async def test_a_recent_stop_request_may_be_unanswered(shared_database: Database, after: timedelta) -> None:
     await rehearse(shared_database, _lawful(lambda connection: request_stop(connection, RUNS, after)))
 
 
-async def test_a_stop_may_come_too_late_for_a_run_that_ends_by_itself(shared_database: Database) -> None:
+async def test_a_stop_may_be_too_late_for_a_run_that_finishes(shared_database: Database) -> None:
     await rehearse(shared_database, _lawful(lambda connection: request_stop(connection, OVER, MINUTE / 2)))
 
 
-async def test_an_owner_may_be_silent_where_no_server_is_there_to_take_over(shared_database: Database) -> None:
+async def test_a_dead_owner_is_valid_without_a_server_to_adopt_its_runs(shared_database: Database) -> None:
     def work(connection: WriteConnection) -> None:
         furnish(connection)
         run_sql(connection, "UPDATE services SET lease_until = started_at, heartbeat_at = started_at")

@@ -1,4 +1,4 @@
-"""What counts, where text, people and settings say different things; and which runs go together."""
+"""Retention settings of several sources, and the batches of a deletion."""
 
 from __future__ import annotations
 
@@ -7,43 +7,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.db.repositories.removal import Bound, Size
-from app.upkeep.limits import Limits, Said, most_lenient
-from app.upkeep.removing import is_large, pack
+from app.upkeep.deletion import batch, is_large
+from app.upkeep.limits import Limits, RetentionSettings, merge_lenient
 
 
 def test_minus_one_is_no_limit_and_zero_is_one() -> None:
-    assert Said(days=-1, runs=-1, log_bytes=-1).limits == Limits()
-    assert Said(days=0, runs=0, log_bytes=0).limits == Limits(seconds=0, runs=0, log_bytes=0)
+    assert RetentionSettings(days=-1, runs=-1, log_bytes=-1).limits == Limits()
+    assert RetentionSettings(days=0, runs=0, log_bytes=0).limits == Limits(seconds=0, runs=0, log_bytes=0)
 
 
 def test_days_are_counted_in_seconds() -> None:
-    assert Said(days=2).limits.seconds == 172_800
+    assert RetentionSettings(days=2).limits.seconds == 172_800
 
 
-def test_who_says_nothing_lets_the_next_one_speak() -> None:
-    own, text, settings = Said(runs=5), Said(days=-1), Said(days=30, runs=7, log_bytes=100)
-    assert own.or_else(text).or_else(settings) == Said(days=-1, runs=5, log_bytes=100)
+def test_unset_values_fall_back_to_the_next_source() -> None:
+    own, text, settings = (
+        RetentionSettings(runs=5),
+        RetentionSettings(days=-1),
+        RetentionSettings(days=30, runs=7, log_bytes=100),
+    )
+    assert own.with_fallback(text).with_fallback(settings) == RetentionSettings(days=-1, runs=5, log_bytes=100)
 
 
 @pytest.mark.parametrize(
     ("several", "kept"),
     [
-        ([Said(days=3), Said(days=9)], Said(days=9)),
-        ([Said(days=-1), Said(days=9)], Said(days=-1)),
-        ([Said(runs=2), Said()], Said(runs=2)),
-        ([], Said()),
+        ([RetentionSettings(days=3), RetentionSettings(days=9)], RetentionSettings(days=9)),
+        ([RetentionSettings(days=-1), RetentionSettings(days=9)], RetentionSettings(days=-1)),
+        ([RetentionSettings(runs=2), RetentionSettings()], RetentionSettings(runs=2)),
+        ([], RetentionSettings()),
     ],
 )
-def test_of_several_stored_dags_of_one_name_each_keeps_what_it_wants(several: list[Said], kept: Said) -> None:
-    assert most_lenient(several) == kept
+def test_of_several_dags_of_one_name_the_most_lenient_settings_are_used(
+    several: list[RetentionSettings], kept: RetentionSettings
+) -> None:
+    assert merge_lenient(several) == kept
 
 
 @pytest.mark.parametrize(
     ("limits", "goes"),
     [(Limits(seconds=60), True), (Limits(seconds=0), False), (Limits(seconds=0, newest=True), True)],
 )
-def test_what_is_kept_for_no_time_is_there_until_the_next_run(limits: Limits, *, goes: bool) -> None:
-    assert limits.lets_newest_go is goes
+def test_with_a_limit_of_zero_the_newest_run_is_kept(limits: Limits, *, goes: bool) -> None:
+    assert limits.may_delete_newest is goes
 
 
 _SIZES = st.lists(
@@ -52,9 +58,9 @@ _SIZES = st.lists(
 
 
 @given(_SIZES)
-def test_runs_go_together_up_to_the_bound_and_large_ones_alone(sizes: list[Size]) -> None:
+def test_runs_are_batched_up_to_the_bound_and_large_ones_alone(sizes: list[Size]) -> None:
     bound, by_key = Bound(rows=20, log_bytes=15), dict(enumerate(sizes))
-    groups = list(pack(by_key, bound))
+    groups = list(batch(by_key, bound))
     assert [key for group in groups for key in group] == list(by_key)
     for group in groups:
         rows = sum(by_key[key].rows + by_key[key].chunks for key in group)

@@ -1,4 +1,4 @@
-"""A text that is removed because nobody names it may be wanted at that very moment."""
+"""An unused definition may be stored again while it is deleted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.spec.definition_cache import definition_row
 from tests.upkeep.history import NOW, SPEC
 
 
-async def test_a_text_that_is_removed_while_it_is_stored_is_stored_all_the_same(database_url: str) -> None:
+async def test_a_definition_that_is_deleted_while_it_is_stored_is_stored(database_url: str) -> None:
     row = definition_row(SPEC, "", NOW)
     storing, removing = await Database.open(database_url), await Database.open(database_url)
     try:

@@ -89,7 +89,7 @@ async def prune(
     """Remove old entries for ever, or tell which would go; the seals over them stay, so that the rest can be proved."""
     before = read_instant("before", data.before)
     pruning = parts.audit_pruning
-    done = await (pruning.look(before) if data.dry_run else pruning.prune(before, caller.origin))
+    done = await (pruning.preview(before) if data.dry_run else pruning.prune(before, caller.origin))
     return PrunedAudit(entries=done.entries, up_to=done.up_to, dry_run=data.dry_run)
 
 

@@ -29,8 +29,8 @@ from app.db.repositories import retention
 from app.db.repositories.reading import Row
 from app.errors import BadRequestError
 from app.names import check_dag_name
-from app.upkeep.limits import DAY_SECONDS, NO_LIMIT, Limits, Said
-from app.upkeep.retention import Going, Preview, Wish
+from app.upkeep.limits import DAY_SECONDS, NO_LIMIT, Limits, RetentionSettings
+from app.upkeep.retention import CleanupRequest, PlannedDeletion, Preview
 
 _PATH = "/dags/{fileName:str}/retention"
 
@@ -59,8 +59,8 @@ async def put_retention(
 ) -> DAGRetention:
     """Set how long the runs of a DAG are kept, whatever its text and the settings say."""
     dag = await require_dag(parts, file_name)
-    said = Said(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
-    return _shown(parts, dag, await parts.dag_limits.put(dag["file_name"], said, caller.origin))
+    settings = RetentionSettings(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
+    return _shown(parts, dag, await parts.dag_retention.put(dag["file_name"], settings, caller.origin))
 
 
 @get("/retention/preview", operation_id="previewRetention", requires=Requires.READ, responses=errors())
@@ -68,7 +68,7 @@ async def preview(parts: NamedDependency[Parts], dag_name: params.OnlyDag = None
     """Tell what would be removed now, of one DAG or of all."""
     if dag_name:
         check_dag_name(dag_name, "dagName")
-    found = await parts.retention.preview(Wish(name=dag_name or None))
+    found = await parts.retention.preview(CleanupRequest(name=dag_name or None))
     runs, log_bytes = _sum(found)
     return RetentionPreview(runs=runs, log_bytes=log_bytes, more=found.more, dags=_going(found))
 
@@ -87,33 +87,33 @@ async def clean_up(
     caller: NamedDependency[Caller],
 ) -> CleanedUp:
     """Remove runs for some seconds and tell what went; who wants all of it asks again while there is more."""
-    wish = _wish(data)
+    request = _cleanup_request(data)
     if data.dry_run:
-        found = await parts.retention.preview(wish)
+        found = await parts.retention.preview(request)
         runs, log_bytes = _sum(found)
         return CleanedUp(runs=runs, log_bytes=log_bytes, more=found.more, dags=_going(found))
-    cleaned = await parts.retention.clean(wish, caller.origin)
-    return CleanedUp(runs=cleaned.gone.runs, log_bytes=cleaned.gone.log_bytes, more=cleaned.more)
+    cleaned = await parts.retention.clean(request, caller.origin)
+    return CleanedUp(runs=cleaned.deleted.runs, log_bytes=cleaned.deleted.log_bytes, more=cleaned.more)
 
 
-def _wish(data: CleanUp) -> Wish:
+def _cleanup_request(data: CleanUp) -> CleanupRequest:
     if data.dag_name is not None:
         check_dag_name(data.dag_name, "dagName")
-    said = {"olderThanSeconds": data.older_than_seconds, "keep": data.keep, "logBytes": data.log_bytes}
-    for field, value in said.items():
+    given = {"olderThanSeconds": data.older_than_seconds, "keep": data.keep, "logBytes": data.log_bytes}
+    for field, value in given.items():
         if value is not None and not 0 <= value <= 2**50:
             raise BadRequestError(f"{field}: {value} does not fit; write a whole number from 0 on")
-    if all(value is None for value in said.values()):
-        return Wish(name=data.dag_name)
+    if all(value is None for value in given.values()):
+        return CleanupRequest(name=data.dag_name)
     limits = Limits(seconds=data.older_than_seconds, runs=data.keep, log_bytes=data.log_bytes, newest=True)
-    return Wish(name=data.dag_name, limits=limits)
+    return CleanupRequest(name=data.dag_name, limits=limits)
 
 
 def _shown(parts: Parts, dag: Row, row: Row | None) -> DAGRetention:
-    said = Said() if row is None else Said.of(row)
-    written, effective = parts.retention.policies.explain(dag["spec"], said)
+    settings = RetentionSettings() if row is None else RetentionSettings.of(row)
+    written, effective = parts.retention.policies.effective(dag["spec"], settings)
     return DAGRetention(
-        set=SetRetention(days=said.days, runs=said.runs, log_bytes=said.log_bytes),
+        set=SetRetention(days=settings.days, runs=settings.runs, log_bytes=settings.log_bytes),
         set_at=UNSET if row is None else time_text(row["set_at"], parts.zone),
         set_by=UNSET if row is None else or_unset(row["set_by"]),
         hist_retention_days=UNSET if written is None else written,
@@ -130,14 +130,14 @@ def _limits(limits: Limits) -> RetentionLimits:
 
 
 def _sum(found: Preview) -> tuple[int, int]:
-    return sum(going.runs for going in found.going), sum(going.log_bytes for going in found.going)
+    return sum(going.runs for going in found.planned), sum(going.log_bytes for going in found.planned)
 
 
 def _going(found: Preview) -> list[GoingRuns]:
-    return [_going_runs(going) for going in found.going]
+    return [_going_runs(going) for going in found.planned]
 
 
-def _going_runs(going: Going) -> GoingRuns:
+def _going_runs(going: PlannedDeletion) -> GoingRuns:
     return GoingRuns(
         name=going.policy.name,
         limits=_limits(going.policy.limits),

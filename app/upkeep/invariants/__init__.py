@@ -1,4 +1,4 @@
-"""What must hold in the database at every moment, as queries that find nothing while it does.
+"""What must hold in the database at every deadline, as queries that find nothing while it does.
 
 Each counts on one state of the database, seen in one transaction: what a commit changes together never disagrees.
 """

@@ -1,4 +1,4 @@
-"""What a check is, and the words that all of them share."""
+"""The type of a check, and the expressions that checks share."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from app.db.models import Node, Run, RunAttempt
 
 AnySelect = Select[*tuple[Any, ...]]
 
-# A run that is over is one of these, a settled node may also be skipped.
-OVER = (2, 3, 4, 6)
-SETTLED = (2, 3, 4, 5, 6)
+# Terminal statuses of runs, and of nodes, which may also be skipped.
+TERMINAL = (2, 3, 4, 6)
+TERMINAL_NODE = (2, 3, 4, 5, 6)
 NOT_STARTED, RUNNING, SUCCEEDED, QUEUED = 0, 1, 4, 5
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that must hold whenever the database is looked at.
+    """An invariant of the database.
 
-    ``broken`` finds the rows where it does not; for what is lawful for a while it compares with instants of ``ago``.
+    ``broken`` selects the rows that violate it; states that are valid for a while are compared with ``ago``.
     """
 
     name: str
@@ -33,13 +33,13 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     shown: int = 5
 
     def first_rows(self) -> AnySelect:
-        """Select the first of the rows, each with the number of all as its last column."""
+        """Select the first violations, with the number of all in the last column."""
         rows = self.broken.subquery("broken")
         return select(rows, func.count().over().label("number_of_rows")).limit(self.shown)
 
 
 def ago(name: str) -> ColumnElement[Any]:
-    """Stand for an instant before the examination: now, minute_ago, hour_ago, or grace_ago, the orphan grace."""
+    """Return the parameter for an instant: now, minute_ago, hour_ago, or grace_ago (the orphan grace)."""
     return bindparam(name, type_=UtcDateTime)
 
 
@@ -64,9 +64,9 @@ RUN = (Run.dag_name, Run.run_id)
 NODE = (*RUN, Node.attempt, Node.name.label("node"))
 ATTEMPT = (*RUN, RunAttempt.number.label("attempt"))
 
-IS_OVER = Run.status.in_(OVER)
-IS_UNDER_WAY = Run.status.not_in(OVER)
+IS_FINISHED = Run.status.in_(TERMINAL)
+IS_NOT_FINISHED = Run.status.not_in(TERMINAL)
 OF_RUN = Node.run_id == Run.id
 OF_LAST_ATTEMPT = and_(OF_RUN, Node.attempt == Run.attempt)
-NOT_EDITED = Node.edited_at.is_(None)  # what people set by hand need not fit the rest
+NOT_EDITED = Node.edited_at.is_(None)  # what users set by hand may contradict the rest
 LAST_ATTEMPT = and_(RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt)

@@ -1,4 +1,4 @@
-"""Stored DAGs, their revisions and texts; and those who save them."""
+"""Checks of stored DAGs, their revisions and definitions, and of users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history of runs."""
+"""Checks of the history of runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sqlalchemy import Text, cast, exists, func, literal, or_, select, type_coer
 from sqlalchemy.orm import aliased
 
 from app.db.models import Node, Run, RunEvent
-from app.upkeep.invariants.check import IS_OVER, RUN, Check
+from app.upkeep.invariants.check import IS_FINISHED, RUN, Check
 
 _EDIT = '%"edited_by":%'
 _CLOSED = '%"phase":"closed"%'
@@ -39,19 +39,19 @@ CHECKS = (
     ),
     Check(
         name="history-begins-with-the-run",
-        holds="The first event of a run says how it came about.",
+        holds="The first event of a run says how it was created.",
         broken=_events.where(RunEvent.seq == 1, or_(RunEvent.position.is_not(None), _text.not_like('%"accepted":%'))),
     ),
     Check(
         name="history-tells-the-end",
-        holds="The history of a run that is over tells that its last attempt ended with the status that the run has.",
-        broken=select(*RUN, Run.status).where(IS_OVER, ~exists().where(*_closing, _text.like(_told_status))),
+        holds="The history of a finished run says that its last attempt ended with the status of the run.",
+        broken=select(*RUN, Run.status).where(IS_FINISHED, ~exists().where(*_closing, _text.like(_told_status))),
     ),
     Check(
         name="history-ends-with-the-run",
         holds="Nothing happens to the nodes of a run after its end, except by hand.",
         broken=_events.where(
-            IS_OVER,
+            IS_FINISHED,
             RunEvent.attempt == Run.attempt,
             RunEvent.position.is_not(None),
             _text.not_like(_EDIT),
@@ -69,7 +69,7 @@ CHECKS = (
         holds="Each event about a node is about one that its attempt has.",
         broken=_events.add_columns(RunEvent.position).where(
             RunEvent.position.is_not(None),
-            RunEvent.attempt <= Run.attempt,  # an attempt that was taken out of its queue left nothing else
+            RunEvent.attempt <= Run.attempt,  # a dequeued attempt left nothing else
             ~exists().where(
                 Node.run_id == RunEvent.run_id, Node.attempt == RunEvent.attempt, Node.position == RunEvent.position
             ),

@@ -1,4 +1,4 @@
-"""What steps wrote."""
+"""Checks of step logs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _of_node = and_(LogChunk.run_id == Node.run_id, LogChunk.attempt == Node.attempt
 _key = (*RUN, LogChunk.attempt, LogChunk.position)
 _chunks = select(*_key).join(LogChunk, LogChunk.run_id == Run.id)
 _by_stream = _chunks.add_columns(LogChunk.stream, func.count().label("chunks")).group_by(Run.id, *_key, LogChunk.stream)
-_going = select(Removal.run_id)  # of a run that is being removed the logs go first, one stream after the other
+_being_deleted = select(Removal.run_id)  # of a run that is being deleted the logs are deleted first, stream by stream
 _with_log = select(*NODE).join(Node, OF_RUN).join(LogChunk, _of_node).distinct()
 
 CHECKS = (
@@ -34,8 +34,8 @@ CHECKS = (
     ),
     Check(
         name="log-in-order",
-        holds="The chunks of both streams of a node have one order without gaps, unless the run is being removed.",
-        broken=_chunks.where(func.coalesce(Run.root_id, Run.id).not_in(_going))
+        holds="The chunks of both streams of a node have one order without gaps, unless the run is being deleted.",
+        broken=_chunks.where(func.coalesce(Run.root_id, Run.id).not_in(_being_deleted))
         .group_by(Run.id, *_key)
         .having(
             or_(
@@ -47,17 +47,17 @@ CHECKS = (
     ),
     Check(
         name="log-of-a-begun-node",
-        holds="A node with a log was begun.",
+        holds="A node with a log was started.",
         broken=_with_log.where(or_(Node.started_at.is_(None), Node.execution == 0)),
     ),
     Check(
         name="log-of-a-known-execution",
-        holds="No chunk is of an execution that its node has not come to.",
+        holds="No chunk is of an execution that its node has not reached.",
         broken=_with_log.add_columns(LogChunk.execution).where(LogChunk.execution > Node.execution),
     ),
     Check(
         name="kept-node-has-no-log",
-        holds="A node that a retry keeps has no log of its own, but that of the attempt that ran it.",
+        holds="A node that a retry keeps has no log; it names the attempt that has it.",
         broken=_with_log.where(Node.log_attempt.is_not(None)),
     ),
 )

@@ -1,4 +1,4 @@
-"""Nodes: the steps and handlers of attempts."""
+"""Checks of nodes: the steps and handlers of attempts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy.orm import aliased
 
 from app.db.models import Node, Run, RunAttempt
 from app.upkeep.invariants.check import (
-    IS_OVER,
+    IS_FINISHED,
     NODE,
     NOT_EDITED,
     NOT_STARTED,
@@ -15,8 +15,8 @@ from app.upkeep.invariants.check import (
     OF_RUN,
     RUN,
     RUNNING,
-    SETTLED,
     SUCCEEDED,
+    TERMINAL_NODE,
     Check,
 )
 
@@ -30,8 +30,8 @@ _last_position = func.max(Node.position)
 CHECKS = (
     Check(
         name="over-run-no-running-node",
-        holds="No node of a run that is over is running.",
-        broken=_last_nodes.where(IS_OVER, Node.status == RUNNING),
+        holds="No node of a finished run is running.",
+        broken=_last_nodes.where(IS_FINISHED, Node.status == RUNNING),
     ),
     Check(
         name="closed-attempt-no-running-node",
@@ -50,7 +50,7 @@ CHECKS = (
     ),
     Check(
         name="succeeded-run-began-all-steps",
-        holds="A run succeeds only when each of its steps was begun or skipped, unless somebody set it back by hand.",
+        holds="A run succeeds only when each of its steps was started or skipped, unless it was edited by hand.",
         broken=_last_nodes.where(Run.status == SUCCEEDED, Node.status == NOT_STARTED, Node.position >= 0, NOT_EDITED),
     ),
     Check(
@@ -60,28 +60,28 @@ CHECKS = (
     ),
     Check(
         name="ended-node-is-settled",
-        holds="A node with an end is settled, unless somebody set it back by hand.",
+        holds="A node with an end is terminal, unless it was edited by hand.",
         broken=_nodes.add_columns(Node.status).where(
-            Node.finished_at.is_not(None), Node.status.not_in(SETTLED), NOT_EDITED
+            Node.finished_at.is_not(None), Node.status.not_in(TERMINAL_NODE), NOT_EDITED
         ),
     ),
     Check(
         name="settled-node-has-end",
-        holds="A node that was begun and is settled has an end.",
+        holds="A started node with a terminal status has an end.",
         broken=_nodes.add_columns(Node.status).where(
-            Node.status.in_(SETTLED), Node.started_at.is_not(None), Node.finished_at.is_(None)
+            Node.status.in_(TERMINAL_NODE), Node.started_at.is_not(None), Node.finished_at.is_(None)
         ),
     ),
     Check(
         name="node-ends-before-its-run",
         holds="No node ended after its run.",
         broken=_last_nodes.add_columns(Node.finished_at, Run.finished_at.label("run_finished_at")).where(
-            IS_OVER, Node.finished_at > Run.finished_at
+            IS_FINISHED, Node.finished_at > Run.finished_at
         ),
     ),
     Check(
         name="succeeded-node-was-executed",
-        holds="A node succeeds only by an execution, unless somebody set it by hand.",
+        holds="A node succeeds only by an execution, unless it was edited by hand.",
         broken=_nodes.where(Node.status == SUCCEEDED, Node.execution == 0, NOT_EDITED),
     ),
     Check(

@@ -1,4 +1,4 @@
-"""What waits."""
+"""Checks of queues."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _entries = select(*RUN, QueueEntry.queue).join(QueueEntry, QueueEntry.run_id == 
 CHECKS = (
     Check(
         name="queued-run-has-a-place",
-        holds="A queued run has a place in a queue.",
+        holds="A queued run has an entry in a queue.",
         broken=select(*RUN, Run.queue)
         .outerjoin(QueueEntry, QueueEntry.run_id == Run.id)
         .where(Run.status == QUEUED, QueueEntry.id.is_(None)),
     ),
     Check(
         name="place-of-a-queued-run",
-        holds="Only queued runs have a place in a queue.",
+        holds="Only queued runs have an entry in a queue.",
         broken=_entries.add_columns(Run.status).where(Run.status != QUEUED),
     ),
     Check(
@@ -29,7 +29,7 @@ CHECKS = (
     ),
     Check(
         name="no-sub-run-waits",
-        holds="No sub-run waits in a queue: the run that called it counts.",
+        holds="No sub-run waits in a queue: its root run counts.",
         broken=_entries.where(Run.root_id.is_not(None)),
     ),
 )

@@ -1,4 +1,4 @@
-"""References: every one leads to a row, also where somebody wrote past the foreign keys."""
+"""Checks of references, also of those without a foreign key in the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs, their attempts, and those who own them."""
+"""Checks of runs, their attempts and owners."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from sqlalchemy.orm import aliased
 from app.db.models import Definition, Removal, Run, RunAttempt, RunInput, RunRequest, Service
 from app.upkeep.invariants.check import (
     ATTEMPT,
-    IS_OVER,
-    IS_UNDER_WAY,
+    IS_FINISHED,
+    IS_NOT_FINISHED,
     LAST_ATTEMPT,
-    OVER,
     QUEUED,
     RUN,
     RUNNING,
+    TERMINAL,
     Check,
     ago,
     minute_before,
@@ -31,17 +31,17 @@ _somebody_could_take_over = exists().where(
 CHECKS = (
     Check(
         name="over-run-closed-attempt",
-        holds="A run that is over has no open attempt.",
-        broken=_attempts.where(IS_OVER, RunAttempt.closed_at.is_(None)),
+        holds="A finished run has no open attempt.",
+        broken=_attempts.where(IS_FINISHED, RunAttempt.closed_at.is_(None)),
     ),
     Check(
         name="open-run-open-attempt",
-        holds="The attempt of a run that is not over is open.",
-        broken=_last_attempts.where(IS_UNDER_WAY, RunAttempt.closed_at.is_not(None)),
+        holds="The last attempt of a run that is not finished is open.",
+        broken=_last_attempts.where(IS_NOT_FINISHED, RunAttempt.closed_at.is_not(None)),
     ),
     Check(
         name="run-has-its-attempt",
-        holds="A run has the attempt that it says it has come to.",
+        holds="A run has the attempt that it names as its last one.",
         broken=select(*RUN, Run.attempt).outerjoin(RunAttempt, LAST_ATTEMPT).where(RunAttempt.run_id.is_(None)),
     ),
     Check(
@@ -76,9 +76,9 @@ CHECKS = (
     ),
     Check(
         name="earlier-attempts-over",
-        holds="Attempts before the last one are over and closed.",
+        holds="Attempts before the last one are finished and closed.",
         broken=_attempts.add_columns(RunAttempt.status).where(
-            RunAttempt.number < Run.attempt, or_(RunAttempt.status.not_in(OVER), RunAttempt.closed_at.is_(None))
+            RunAttempt.number < Run.attempt, or_(RunAttempt.status.not_in(TERMINAL), RunAttempt.closed_at.is_(None))
         ),
     ),
     Check(
@@ -100,13 +100,13 @@ CHECKS = (
     ),
     Check(
         name="over-run-has-end",
-        holds="A run that is over has an end.",
-        broken=select(*RUN, Run.status).where(IS_OVER, Run.finished_at.is_(None)),
+        holds="A finished run has an end.",
+        broken=select(*RUN, Run.status).where(IS_FINISHED, Run.finished_at.is_(None)),
     ),
     Check(
         name="open-run-has-no-end",
-        holds="A run that is not over has no end.",
-        broken=select(*RUN, Run.status).where(IS_UNDER_WAY, Run.finished_at.is_not(None)),
+        holds="A run that is not finished has no end.",
+        broken=select(*RUN, Run.status).where(IS_NOT_FINISHED, Run.finished_at.is_not(None)),
     ),
     Check(
         name="running-run-has-start",
@@ -115,14 +115,14 @@ CHECKS = (
     ),
     Check(
         name="run-has-owner",
-        holds="A run that is under way and does not wait in a queue has an owner.",
+        holds="An active run that is not queued has an owner.",
         broken=_last_attempts.where(
             RunAttempt.closed_at.is_(None), RunAttempt.status != QUEUED, RunAttempt.owner.is_(None)
         ),
     ),
     Check(
         name="queued-run-has-no-owner",
-        holds="A run that waits in a queue has no owner.",
+        holds="A queued run has no owner.",
         broken=_attempts.add_columns(RunAttempt.owner).where(
             RunAttempt.status == QUEUED, RunAttempt.owner.is_not(None)
         ),
@@ -143,28 +143,28 @@ CHECKS = (
     ),
     Check(
         name="sub-run-ends-with-its-caller",
-        holds="No sub-run is under way an hour after the run that called it ended.",
+        holds="No sub-run is active an hour after the end of the run that called it.",
         broken=select(*RUN, _caller.dag_name.label("caller"), _caller.run_id.label("caller_run_id"))
         .join(_caller, _caller.id == Run.parent_id)
-        .where(IS_UNDER_WAY, _caller.status.in_(OVER), _caller.finished_at < ago("hour_ago")),
+        .where(IS_NOT_FINISHED, _caller.status.in_(TERMINAL), _caller.finished_at < ago("hour_ago")),
     ),
     Check(
         name="only-what-is-over-goes",
-        holds="A run that is being removed piece by piece is a root run that is over.",
+        holds="A run that is being deleted in several transactions is a finished root run.",
         broken=select(*RUN, Run.status)
         .join(Removal, Removal.run_id == Run.id)
-        .where(or_(IS_UNDER_WAY, Run.root_id.is_not(None))),
+        .where(or_(IS_NOT_FINISHED, Run.root_id.is_not(None))),
     ),
     Check(
         name="stop-answered-before-the-end",
-        holds="A stop was answered if its run went on for a minute.",
+        holds="A stop was answered if its run continued for a minute.",
         broken=select(*RUN, RunRequest.kind, RunRequest.asked_at, Run.finished_at)
         .join(RunRequest, RunRequest.run_id == Run.id)
-        .where(IS_OVER, RunRequest.handled_at.is_(None), RunRequest.asked_at < minute_before(Run.finished_at)),
+        .where(IS_FINISHED, RunRequest.handled_at.is_(None), RunRequest.asked_at < minute_before(Run.finished_at)),
     ),
     Check(
         name="stop-is-heard",
-        holds="A stop is answered within a minute while the run's owner lives.",
+        holds="A stop is answered within a minute while the run's owner is alive.",
         broken=select(*RUN, RunRequest.kind, RunRequest.asked_at)
         .join(RunRequest, RunRequest.run_id == Run.id)
         .join(RunAttempt, LAST_ATTEMPT)

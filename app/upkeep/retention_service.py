@@ -1,4 +1,4 @@
-"""Use case: what somebody sets for the runs of a stored DAG."""
+"""Use case: set the retention of a stored DAG."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from app.db.repositories import audit, dags, retention
 from app.db.repositories.reading import Row
 from app.errors import BadRequestError, NotFoundError
 from app.names import shorten
-from app.upkeep.limits import NO_LIMIT, Said
+from app.upkeep.limits import NO_LIMIT, RetentionSettings
 
 _MOST = {"days": 36_500, "runs": 10**9, "log_bytes": 2**50}
 _FIELDS = {"log_bytes": "logBytes"}
 
 
-def check_limits(said: Said) -> None:
-    """Refuse what is no limit; raises BadRequestError."""
+def check_limits(settings: RetentionSettings) -> None:
+    """Check limits. Raises BadRequestError."""
     for name, most in _MOST.items():
-        value = getattr(said, name)
+        value = getattr(settings, name)
         if value is not None and not NO_LIMIT <= value <= most:
             field = _FIELDS.get(name, name)
             raise BadRequestError(f"{field}: {value} does not fit; write 0 to {most}, or {NO_LIMIT} for no limit")
 
 
-class DagLimits:
-    """Sets what counts for the runs of a DAG, whatever its text and the settings say."""
+class DagRetentionService:
+    """Sets the retention of DAGs, which overrides their definitions and the server's settings."""
 
     def __init__(self, database: Database, now: Clock) -> None:
         self._database = database
         self._now = now
 
-    async def put(self, file_name: str, said: Said, origin: Actor) -> Row | None:
-        """Set limits in place of those that were set; all of them None set nothing any more, and None is returned.
+    async def put(self, file_name: str, settings: RetentionSettings, origin: Actor) -> Row | None:
+        """Replace the settings of a DAG; settings without values delete them, and None is returned.
 
         Raises BadRequestError, and NotFoundError when there is no such DAG.
         """
-        check_limits(said)
+        check_limits(settings)
         now = self._now()
 
         def work(connection: WriteConnection) -> Row | None:
@@ -45,10 +45,12 @@ class DagLimits:
                 raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
             before = retention.get_set(connection, dag["id"])
             old = None if before is None else {name: before[name] for name in _MOST}
-            limits = {name: getattr(said, name) for name in _MOST}
-            audit_action = dag_action(Action.DAG_RETENTION, file_name, old, None if said == Said() else limits)
+            limits = {name: getattr(settings, name) for name in _MOST}
+            audit_action = dag_action(
+                Action.DAG_RETENTION, file_name, old, None if settings == RetentionSettings() else limits
+            )
             audit.add(connection, origin.entry(audit_action, now))
-            if said == Said():
+            if settings == RetentionSettings():
                 retention.remove_set(connection, dag["id"])
                 return None
             retention.put_set(connection, {"dag_id": dag["id"], **limits, "set_at": now, "set_by": origin.label})

@@ -1,4 +1,4 @@
-"""Which runs go now: by age, number and bytes of each DAG's, then by number and bytes of all together."""
+"""Selects the runs to delete: by age, number and log bytes of each DAG, then by number and log bytes of all runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import msgspec
 from app.db.database import Database, ReadConnection
 from app.db.repositories import removal, retention
 from app.db.repositories.retention import Age, Edge
-from app.upkeep.limits import Totals
+from app.upkeep.limits import TotalLimits
 from app.upkeep.policies import Policy
 
-_GROUP = 50  # DAGs that are looked at in one transaction
+_GROUP = 50  # DAGs per transaction
 _PAGE = 200
-_FIRST = Edge(datetime.min.replace(tzinfo=UTC) + timedelta(days=1), 0)
+_START = Edge(datetime.min.replace(tzinfo=UTC) + timedelta(days=1), 0)
 
 
 class Reason(StrEnum):
-    """Why a run goes."""
+    """The limit that a run exceeds."""
 
     AGE = "age"
     RUNS = "runs"
@@ -30,49 +30,47 @@ class Reason(StrEnum):
     TOTAL_LOG_BYTES = "totalLogBytes"
 
 
-class Doomed(msgspec.Struct, frozen=True):
-    """A run that goes."""
-
+class RunToDelete(msgspec.Struct, frozen=True):
     key: int
     name: str
     reason: Reason
 
 
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """When it is decided, and how long a run has to be over before it may go."""
+class Deadline(msgspec.Struct, frozen=True, kw_only=True):
+    """The time of the decision, and the minimum time between the end of a run and its deletion."""
 
     at: datetime
-    settled: timedelta
+    min_age: timedelta
 
     @property
     def until(self) -> datetime:
-        """Runs that ended later stay, whatever the limits."""
-        return self.at - self.settled
+        """Runs that ended later are kept, whatever the limits."""
+        return self.at - self.min_age
 
     def before(self, seconds: float) -> datetime:
-        """Return the instant so many seconds ago, or the first one that there is."""
+        """Return the instant that many seconds ago, at least the earliest one."""
         try:
             return min(self.at - timedelta(seconds=seconds), self.until)
         except OverflowError:
-            return _FIRST.created_at
+            return _START.created_at
 
 
-class Choice:
-    """Chooses at most so many runs, the oldest of each DAG first."""
+class DeletionPlanner:
+    """Selects at most ``most`` runs, the oldest of each DAG first."""
 
-    def __init__(self, database: Database, moment: Moment, most: int) -> None:
+    def __init__(self, database: Database, deadline: Deadline, most: int) -> None:
         self._database = database
-        self._moment = moment
+        self._deadline = deadline
         self._most = most
-        self.doomed: dict[int, Doomed] = {}
+        self.to_delete: dict[int, RunToDelete] = {}
 
     @property
     def is_full(self) -> bool:
-        """Whether there may be more that have to go."""
-        return len(self.doomed) >= self._most
+        """Whether there may be more runs to delete."""
+        return len(self.to_delete) >= self._most
 
     async def of_dags(self, policies: Sequence[Policy]) -> None:
-        """Choose by what counts for each DAG."""
+        """Select by the policy of each DAG."""
         for begin in range(0, len(policies), _GROUP):
             if self.is_full:
                 return
@@ -86,48 +84,48 @@ class Choice:
 
     def _of_age(self, connection: ReadConnection, policy: Policy) -> None:
         limits = policy.limits
-        if limits.seconds is not None and self._room:
-            age = Age(until=self._moment.before(limits.seconds), newest=limits.lets_newest_go)
-            self._add(policy.name, Reason.AGE, retention.find_old(connection, policy.name, age, self._room))
+        if limits.seconds is not None and self._capacity:
+            age = Age(until=self._deadline.before(limits.seconds), newest=limits.may_delete_newest)
+            self._add(policy.name, Reason.AGE, retention.find_old(connection, policy.name, age, self._capacity))
 
     def _of_runs(self, connection: ReadConnection, policy: Policy) -> None:
-        if policy.limits.runs is not None and self._room:
+        if policy.limits.runs is not None and self._capacity:
             keep = policy.limits.runs if policy.limits.newest else max(policy.limits.runs, 1)
-            found = retention.find_beyond(connection, policy.name, keep, self._moment.until, self._room)
+            found = retention.find_beyond(connection, policy.name, keep, self._deadline.until, self._capacity)
             self._add(policy.name, Reason.RUNS, found)
 
     def _of_log_bytes(self, connection: ReadConnection, policy: Policy) -> None:
         limits = policy.limits
-        if limits.log_bytes is not None and self._room:
-            age = Age(until=self._moment.until, newest=limits.newest)
-            found = retention.find_over_bytes(connection, policy.name, limits.log_bytes, age, self._room)
+        if limits.log_bytes is not None and self._capacity:
+            age = Age(until=self._deadline.until, newest=limits.newest)
+            found = retention.find_over_bytes(connection, policy.name, limits.log_bytes, age, self._capacity)
             self._add(policy.name, Reason.LOG_BYTES, found)
 
-    async def of_all(self, totals: Totals) -> None:
-        """Choose, from the oldest run on, what is too much of all together once the others are gone."""
+    async def of_all(self, totals: TotalLimits) -> None:
+        """Select the oldest runs beyond the total limits, assuming that those selected before are deleted."""
         if totals.runs is not None and not self.is_full:
-            there = await self._database.read(retention.count_over)
-            await self._of_oldest(Reason.TOTAL_RUNS, there - len(self.doomed) - totals.runs)
+            count = await self._database.read(retention.count_over)
+            await self._of_oldest(Reason.TOTAL_RUNS, count - len(self.to_delete) - totals.runs)
         if totals.log_bytes is not None and not self.is_full:
-            there = await self._database.read(retention.count_log_bytes)
-            await self._of_oldest(Reason.TOTAL_LOG_BYTES, there - await self.count_log_bytes() - totals.log_bytes)
+            count = await self._database.read(retention.count_log_bytes)
+            await self._of_oldest(Reason.TOTAL_LOG_BYTES, count - await self.count_log_bytes() - totals.log_bytes)
 
     async def count_log_bytes(self, of: Iterable[int] | None = None) -> int:
-        """Count the bytes of the logs that go, or of some of them."""
-        keys, total = list(self.doomed if of is None else of), 0
+        """Count the log bytes of the selected runs, or of some of them."""
+        keys, total = list(self.to_delete if of is None else of), 0
         for begin in range(0, len(keys), _PAGE):
             sizes = await self._database.read(partial(removal.measure, keys=keys[begin : begin + _PAGE]))
             total += sum(size.log_bytes for size in sizes.values())
         return total
 
     async def _of_oldest(self, reason: Reason, excess: int) -> None:
-        edge = _FIRST
-        while excess > 0 and self._room:
+        edge = _START
+        while excess > 0 and self._capacity:
             rows = await self._database.read(
-                partial(retention.find_oldest, after=edge, until=self._moment.until, most=_PAGE)
+                partial(retention.find_oldest, after=edge, until=self._deadline.until, most=_PAGE)
             )
             for row in rows:
-                if row["id"] not in self.doomed and excess > 0 and self._room:
+                if row["id"] not in self.to_delete and excess > 0 and self._capacity:
                     self._add(row["dag_name"], reason, [row["id"]])
                     excess -= 1 if reason is Reason.TOTAL_RUNS else row["log_bytes"]
             if len(rows) < _PAGE:
@@ -135,9 +133,9 @@ class Choice:
             edge = Edge(rows[-1]["created_at"], rows[-1]["id"])
 
     @property
-    def _room(self) -> int:
-        return max(self._most - len(self.doomed), 0)
+    def _capacity(self) -> int:
+        return max(self._most - len(self.to_delete), 0)
 
     def _add(self, name: str, reason: Reason, keys: Sequence[int]) -> None:
         for key in keys:
-            self.doomed.setdefault(key, Doomed(key, name, reason))
+            self.to_delete.setdefault(key, RunToDelete(key, name, reason))
