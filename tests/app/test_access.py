@@ -214,8 +214,8 @@ def test_users_need_a_secret_that_holds(tmp_path: Path, secret: str, wrong: str)
     ("settings", "warning"),
     [
         ({}, ""),
-        ({"auth_mode": "builtin", "auth_token_secret": SECRET, **TOKEN}, "do not count"),
-        ({"auth_basic_username": "ann"}, "only together"),
+        ({"auth_mode": "builtin", "auth_token_secret": SECRET, **TOKEN}, "are ignored"),
+        ({"auth_basic_username": "ann"}, "only have an effect together"),
     ],
     ids=str,
 )

@@ -32,7 +32,7 @@ async def walk(browser: Browser, site: Site) -> AsyncIterator[Walk]:
 async def test_from_the_dashboard_to_the_line_that_tells_why_a_run_failed(walk: Walk, site: Site) -> None:
     site.save("nightly", "steps:\n  - {name: load, command: \"sh -c 'seq 5000; echo no space left >&2; exit 3'\"}\n")
     site.run("nightly")
-    await walk.follow("nightly", walk.region("Requires attention"))
+    await walk.follow("nightly", walk.region("Needs attention"))
     await walk.see_text("no space left", walk.region("Log lines"))
     assert walk.clicks <= 2
 
@@ -46,7 +46,7 @@ async def test_a_run_goes_on_from_its_failed_step(walk: Walk, site: Site, tmp_pa
     )
     run_id = site.run("mendable")
     mended.touch()
-    await walk.follow("mendable", walk.region("Requires attention"))
+    await walk.follow("mendable", walk.region("Needs attention"))
     await walk.press("Retry from here")
     await walk.press("Retry from here", walk.dialog())
     await walk.see(walk.page.get_by_role("main").locator("header").get_by_text("succeeded"))
