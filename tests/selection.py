@@ -36,7 +36,7 @@ SAMPLES = {
     "tests/process/test_wheel.py": Sample(100, "module"),
     "tests/process/": Sample(2, "module"),
     "tests/app/test_cli_": Sample(2),
-    "tests/web/": Sample(3),
+    "tests/web/": Sample(2),
 }
 # Seconds of both workers together, of two idle cores, for each directory in a quick run.
 BUDGETS = {

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 from sqlalchemy import func, select
 
@@ -15,7 +14,7 @@ from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.models import Run
 from app.db.url import sqlite_path
 from app.upkeep.invariants import CHECKS
-from tests.app.dagbook import Dagbook, serving
+from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.program import Said
 from tests.upkeep.scene import furnish, run_lawlessly, without_guards
 
@@ -86,12 +85,13 @@ def test_a_damaged_file_is_told(database_url: str, command: Command) -> None:
     assert (said.status, "the database says: " in said.out) == (1, True), said.out
 
 
-async def test_a_server_examines_the_database_that_it_works_on(client: httpx.AsyncClient, dagbook: Dagbook) -> None:
-    running = await dagbook.start("steps:\n  - sleep 30\n")
-    other = f"{dagbook.name}-other"
-    await dagbook.finished(await dagbook.start("steps:\n  - echo hello\n", name=other), other)
-    answer = await client.get("/doctor", params={"integrity": "true"})
-    await dagbook.stop(running)
+async def test_a_server_examines_the_database_that_it_works_on(database_url: str, tmp_path: Path) -> None:
+    async with serving(database_url, tmp_path) as server, client_of(server) as client:
+        dagbook = Dagbook(client, "sleeper")
+        running = await dagbook.start("steps:\n  - sleep 30\n")
+        await dagbook.finished(await dagbook.start("steps:\n  - echo hello\n", name="other"), "other")
+        answer = await client.get("/doctor", params={"integrity": "true"})
+        await dagbook.stop(running)
     assert answer.status_code == 200, answer.text
     report = answer.json()
     assert [finding for finding in report["findings"] if finding["count"]] == []
