@@ -14,7 +14,7 @@ API_PATH = "/api/v2"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _RUN_ID = re.compile(r"[-A-Za-z0-9_]+")
 LONGEST_NAME, LONGEST_RUN_ID = 40, 64
-_LONGEST_QUEUE = 128
+_MAX_QUEUE = 128
 LATEST = "latest"
 _LONGEST_PATH, _LONGEST_PART = 4095, 255  # bytes, as the kernel has them
 _SUFFIXES = (".yaml", ".yml")
@@ -66,10 +66,8 @@ def check_directory(text: str, field: str) -> str:
 
 def check_queue(text: str) -> None:
     """Check the name of a queue, configured or not, that overrides another; raises BadRequestError."""
-    if len(text) > _LONGEST_QUEUE or not text.isprintable():
-        raise BadRequestError(
-            f"queue: {shorten(text)} is no queue name: use up to {_LONGEST_QUEUE} printable characters"
-        )
+    if len(text) > _MAX_QUEUE or not text.isprintable():
+        raise BadRequestError(f"queue: {shorten(text)} is no queue name: use up to {_MAX_QUEUE} printable characters")
 
 
 def check_run_id(text: str) -> str:

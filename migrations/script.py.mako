@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
-from app.db.revision import revise
+from app.db.revision import migration
 
 revision = ${repr(up_revision)}
 down_revision: str | None = ${repr(down_revision)}
@@ -17,10 +17,10 @@ depends_on: str | None = ${repr(depends_on)}
 
 
 def upgrade() -> None:
-    with revise(op.get_bind(), triggers=${repr(up_revision)}):
+    with migration(op.get_bind(), triggers=${repr(up_revision)}):
         ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
-    with revise(op.get_bind(), triggers=${repr(down_revision)}):
+    with migration(op.get_bind(), triggers=${repr(down_revision)}):
         ${downgrades if downgrades else "pass"}

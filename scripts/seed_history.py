@@ -211,7 +211,7 @@ class Seeder:
             await self._learn(row["file_name"])
 
     async def _learn(self, file_name: str) -> None:
-        row = await self._database.glance(lambda connection: dags.get(connection, file_name))
+        row = await self._database.read_inline(lambda connection: dags.get(connection, file_name))
         if row is not None:
             dag = self._library.read(row["spec"] or "", name=file_name).definition.dag
             tags = _written(list(dag.tags))

@@ -28,6 +28,6 @@ def errors(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
-def nothing_or(*statuses: int) -> dict[int, ResponseSpec]:
+def empty_or_errors(*statuses: int) -> dict[int, ResponseSpec]:
     """Document that a 200 has no body; the framework would document a JSON ``null``."""
     return {200: ResponseSpec(None, description="It is done"), **errors(*statuses)}

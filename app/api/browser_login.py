@@ -37,14 +37,14 @@ class LoginNeededError(Exception):
         self.oidc = oidc
 
 
-def let_log_in(connection: Connection, error: LoginNeededError) -> Response[None]:
+def redirect_to_login(connection: Connection, error: LoginNeededError) -> Response[None]:
     """Answer a browser that has to log in first; it comes back to the page it has asked for."""
     path = connection.scope.get("raw_path", b"").decode("latin-1")
     query = connection.scope.get("query_string", b"").decode("latin-1")
-    return send_away(connection, error.oidc, f"{path}?{query}" if query else path)
+    return start(connection, error.oidc, f"{path}?{query}" if query else path)
 
 
-def send_away(connection: Connection, oidc: Oidc, back_to: str) -> Response[None]:
+def start(connection: Connection, oidc: Oidc, back_to: str) -> Response[None]:
     """Send a browser to the provider, with three cookies to know it by when it comes back.
 
     Raises BadRequestError when that is to be another site.
@@ -57,7 +57,7 @@ def send_away(connection: Connection, oidc: Oidc, back_to: str) -> Response[None
     return _redirect(oidc.login_url(state, nonce), cookies)
 
 
-async def take_back(connection: Connection, oidc: Oidc, code: str, state: str) -> tuple[Response[None], Caller]:
+async def finish(connection: Connection, oidc: Oidc, code: str, state: str) -> tuple[Response[None], Caller]:
     """Let a browser in that comes from the provider, and tell who it is.
 
     Raises BadRequestError, ForbiddenError, ProviderError.

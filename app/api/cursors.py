@@ -7,25 +7,25 @@ from datetime import datetime
 
 import msgspec
 
-from app.db.repositories.run_filter import Place
+from app.db.repositories.run_filter import RunCursor
 from app.errors import BadRequestError
 from app.names import LONGEST_RUN_ID, shorten
 
-_LONGEST = 400
-_LARGEST_KEY = 2**63
+_MAX_CHARACTERS = 400
+_MAX_KEY = 2**63
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """A place in a list, and the beginning of the list where that was not asked for: midnight may come in between."""
 
-    place: Place
+    place: RunCursor
     since: datetime | None = None
 
 
 _decoder = msgspec.json.Decoder(Cursor)
 
 
-def write_cursor(place: Place, since: datetime | None) -> str:
+def write_cursor(place: RunCursor, since: datetime | None) -> str:
     """Write where a list goes on."""
     return base64.urlsafe_b64encode(msgspec.json.encode(Cursor(place, since))).rstrip(b"=").decode()
 
@@ -41,7 +41,7 @@ def read_cursor(text: str) -> Cursor:
 
 
 def _read(text: str) -> Cursor:
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_CHARACTERS:
         raise ValueError(text)
     cursor = _decoder.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     place = cursor.place
@@ -49,6 +49,6 @@ def _read(text: str) -> Cursor:
     run_id, key = place.run_id or "", place.key or 0
     if naive or (place.run_id is None) != (place.key is None) or "\0" in run_id:
         raise ValueError(place)
-    if len(run_id) > LONGEST_RUN_ID or not -_LARGEST_KEY <= key < _LARGEST_KEY:
+    if len(run_id) > LONGEST_RUN_ID or not -_MAX_KEY <= key < _MAX_KEY:
         raise ValueError(place)
     return cursor

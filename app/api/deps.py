@@ -10,8 +10,8 @@ import msgspec
 
 from app.api.feed import Feed
 from app.api.log_search import LogSearch
-from app.api.next_runs import NextRuns
-from app.api.totals import Totals
+from app.api.next_runs import NextStartCache
+from app.api.totals import RunTotals
 from app.db.database import Database
 from app.definitions.revisions import Revisions
 from app.definitions.search import Search
@@ -22,8 +22,8 @@ from app.engine.admission import QueueConfig
 from app.people.auth_setup import AuthServices
 from app.queue.dequeue import DequeueService
 from app.queue.order import QueueService
-from app.runs.launch import Launcher
-from app.runs.rerun import Reruns
+from app.runs.launch import RunService
+from app.runs.rerun import RerunService
 from app.spec.definition_cache import DefinitionCache
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler
@@ -55,13 +55,13 @@ class SubRunKey(msgspec.Struct, frozen=True):
     sub_run: str
 
 
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
+class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of the server that the API stands on."""
 
     database: Database
     library: DefinitionCache
-    launcher: Launcher
-    reruns: Reruns
+    run_service: RunService
+    reruns: RerunService
     definitions: Definitions
     revisions: Revisions
     search: Search
@@ -69,20 +69,20 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     audit_pruning: AuditPruning
     queue_service: QueueService
     queues: QueueConfig
-    totals: Totals
-    next_runs: NextRuns
+    run_totals: RunTotals
+    next_runs: NextStartCache
     timetable: Timetable
     dag_settings: DagSettingsService
     metrics_page: MetricsPage
     resources: ResourceSampler
-    access: AuthServices
+    auth: AuthServices
     feed: Feed
     log_search: LogSearch
     doctor: Doctor
     retention: Retention
     dag_retention: DagRetentionService
     zone: tzinfo
-    bare_saves: bool
+    saves_without_if_match: bool
     now: Callable[[], datetime]
     version: str
     started: float = msgspec.field(default_factory=time.monotonic)

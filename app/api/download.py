@@ -25,10 +25,10 @@ def file_name(step: str, stream: str) -> str:
 def send_log(database: Database, key: StreamKey, name: str) -> Stream:
     """Send what a stream holds by now, as a file of this name."""
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
-    return Stream(_pieces(database, key), media_type=MediaType.TEXT, headers=headers)
+    return Stream(_blocks(database, key), media_type=MediaType.TEXT, headers=headers)
 
 
-async def _pieces(database: Database, key: StreamKey) -> AsyncIterator[bytes]:
+async def _blocks(database: Database, key: StreamKey) -> AsyncIterator[bytes]:
     seq = 0
     while texts := await database.read(partial(logs.find_texts, key=key, seq=seq)):
         for text in texts:

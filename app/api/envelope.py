@@ -20,20 +20,20 @@ from app.api.schemas.common import Error
 from app.api.security import is_loopback, name_of_host
 from app.auth.caller import Caller
 from app.telemetry.request import request_id
-from app.telemetry.traffic import UNKNOWN, Traffic
+from app.telemetry.traffic import UNKNOWN, RequestMetrics
 
 _log = logging.getLogger("app.request")
-_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ID_NAME = b"x-request-id"
 _LONGEST_PATH = 200
 _CHECKS = ("/health", "/metrics")  # asked every few seconds, by those who watch
 _FAILED = 500
 
 
-class Envelope:
+class RequestContextMiddleware:
     """Numbers, guards, counts and logs what passes through it."""
 
-    def __init__(self, app: ASGIApp, traffic: Traffic, *, log: str, varies: bool) -> None:
+    def __init__(self, app: ASGIApp, traffic: RequestMetrics, *, log: str, varies: bool) -> None:
         """``log`` is on, off or all; ``varies`` says that answers differ with the page that asks."""
         self._app = app
         self._traffic = traffic
@@ -47,7 +47,7 @@ class Envelope:
             return
         number = _number(scope)
         context = request_id.set(number.decode())
-        answer = _Answer(send, (*self._headers(scope), (_ID_NAME, number)))
+        answer = _Response(send, (*self._headers(scope), (_ID_NAME, number)))
         path = scope["path"]
         try:
             await self._app(scope, receive, answer.send)
@@ -57,7 +57,7 @@ class Envelope:
             _log.exception("%s %s", scope["method"], path[:_LONGEST_PATH])
             await _fail(answer)
         finally:
-            self._tell(scope, path, answer)
+            self._log_request(scope, path, answer)
             request_id.reset(context)
 
     def _headers(self, scope: Scope) -> Headers:
@@ -65,19 +65,19 @@ class Envelope:
             return self._plain  # on loopback it would count for all other servers of the machine too
         return self._plain + STRICT_TRANSPORT
 
-    def _tell(self, scope: Any, path: str, answer: _Answer) -> None:
+    def _log_request(self, scope: Any, path: str, answer: _Response) -> None:
         route = scope.get("path_template") or UNKNOWN
-        self._traffic.note(scope["method"], route, answer.status, answer.seconds_to_begin())
-        if self._is_told(route, answer.status):
+        self._traffic.record(scope["method"], route, answer.status, answer.seconds_to_begin())
+        if self._is_logged(route, answer.status):
             _log.info("request", extra=_line(scope, path, route, answer))
 
-    def _is_told(self, route: str, status: int) -> bool:
+    def _is_logged(self, route: str, status: int) -> bool:
         if self._log == "on":
             return status >= 400 or not route.endswith(_CHECKS)  # noqa: PLR2004 - where errors begin
         return self._log == "all"
 
 
-class _Answer:
+class _Response:
     """What is sent, with what belongs on every answer."""
 
     def __init__(self, send: Send, headers: Headers) -> None:
@@ -103,7 +103,7 @@ class _Answer:
         return round((time.perf_counter() - self._began) * 1000, 1)
 
 
-def _line(scope: Any, path: str, route: str, answer: _Answer) -> dict[str, object]:
+def _line(scope: Any, path: str, route: str, answer: _Response) -> dict[str, object]:
     """Tell of a request, but not its query, which may hold what is nobody's business, nor any of its headers."""
     caller: Caller | None = scope.get("user")
     client = scope.get("client")
@@ -113,7 +113,7 @@ def _line(scope: Any, path: str, route: str, answer: _Answer) -> dict[str, objec
         "route": route,
         "status": answer.status,
         "ms": answer.milliseconds(),
-        "caller": (caller and caller.actor) or "-",
+        "caller": (caller and caller.actor_label) or "-",
         "address": client[0] if client else "-",
     }
     return line | {"remote_node": node} if (node := scope.get("remote_node")) else line
@@ -122,7 +122,7 @@ def _line(scope: Any, path: str, route: str, answer: _Answer) -> dict[str, objec
 def _number(scope: Scope) -> bytes:
     """Return the number that the request brings along, if it is one, else a new one."""
     given = _header(scope, _ID_NAME)
-    return given if _ID.fullmatch(given) else os.urandom(8).hex().encode()
+    return given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex().encode()
 
 
 def _header(scope: Scope, name: bytes) -> bytes:
@@ -130,7 +130,7 @@ def _header(scope: Scope, name: bytes) -> bytes:
     return found[0] if len(found) == 1 else b""
 
 
-async def _fail(answer: _Answer) -> None:
+async def _fail(answer: _Response) -> None:
     error = Error(code="internal_error", message="something went wrong inside the server; its log says what")
     body = msgspec.json.encode(error)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

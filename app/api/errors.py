@@ -18,10 +18,10 @@ from litestar.exceptions import (
 from litestar.types import ExceptionHandlersMap
 from msgspec import UNSET
 
-from app.api.browser_login import LoginNeededError, let_log_in
+from app.api.browser_login import LoginNeededError, redirect_to_login
 from app.api.schemas.common import Error, ErrorCode
-from app.api.slashes import shown
-from app.api.wording import reword
+from app.api.slashes import display_path
+from app.api.wording import humanize
 from app.db.failure import DatabaseUnavailable
 from app.errors import AppError
 from app.spec.problem import SpecError
@@ -68,7 +68,7 @@ def _problem(item: dict[str, Any]) -> dict[str, str]:
     key, message = str(item.get("key", "data")), str(item["message"])
     if message == _NO_BODY:
         return {"field": "body", "message": "is missing; send a JSON object"}
-    field, told = reword("body" if key == "data" else _camelize(key), message)
+    field, told = humanize("body" if key == "data" else _camelize(key), message)
     return {"field": field, "message": told}
 
 
@@ -80,7 +80,7 @@ def http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
     """Answer what the framework refuses."""
     match error:
         case NotFoundException():
-            return _answer(404, "not_found", f"there is nothing at {shown(request.url.path)}")
+            return _answer(404, "not_found", f"there is nothing at {display_path(request.url.path)}")
         case MethodNotAllowedException():
             allow = {"Allow": (error.headers or {}).get("allow", "")}
             return _answer(405, "bad_request", f"{request.method} is not possible here", headers=allow)
@@ -98,7 +98,7 @@ def _unexpected(request: AnyRequest, error: Exception) -> Response[Error]:
 
 
 HANDLERS: ExceptionHandlersMap = {
-    LoginNeededError: let_log_in,
+    LoginNeededError: redirect_to_login,
     AppError: _app_error,
     SpecError: _spec_error,
     DatabaseUnavailable: _unavailable,

@@ -24,23 +24,23 @@ _HEARTBEAT_SECONDS = 20.0  # with its id and HTTP's own frame some 40 bytes, so 
 _CHECK_SECONDS = 10.0  # how long a credential that was revoked is still served
 _STALL_SECONDS = 30.0  # a client that reads nothing for so long is let go
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-MayGoOn = Callable[[], Awaitable[bool]]
+IsAuthorized = Callable[[], Awaitable[bool]]
 
 
-async def tell(feed: Feed, subscription: Subscription, may_go_on: MayGoOn) -> AsyncGenerator[bytes]:
+async def stream(feed: Feed, subscription: Subscription, may_go_on: IsAuthorized) -> AsyncGenerator[bytes]:
     """Tell a client what it wants to know, until it may not go on, is too slow, or the server stops."""
-    yield frames.ready(subscription.begin, missed=subscription.missed)
+    yield frames.ready_frame(subscription.begin, missed=subscription.missed)
     try:
         async for missed in feed.read_backlog(subscription):
             if missed:
                 yield missed
     except DatabaseUnavailable:
         return  # the client resumes where it was
-    async for news in _tell_on(subscription, may_go_on):
+    async for news in _stream(subscription, may_go_on):
         yield news
 
 
-async def _tell_on(subscription: Subscription, may_go_on: MayGoOn) -> AsyncIterator[bytes]:
+async def _stream(subscription: Subscription, may_go_on: IsAuthorized) -> AsyncIterator[bytes]:
     checked = told = monotonic()
     while not subscription.ended:
         news = await subscription.take(min(_HEARTBEAT_SECONDS, _CHECK_SECONDS))
@@ -49,7 +49,7 @@ async def _tell_on(subscription: Subscription, may_go_on: MayGoOn) -> AsyncItera
             if not await may_go_on():
                 return
         if not news and monotonic() - told >= _HEARTBEAT_SECONDS and not subscription.ended:
-            news = frames.heartbeat(subscription.seen)
+            news = frames.heartbeat_frame(subscription.seen)
         if news:
             told = monotonic()
             yield news

@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator
 from time import monotonic
 
 from app.api import frames
-from app.api.subscription import Subscription, Wanted, backlog
+from app.api.subscription import FeedFilter, Subscription, backlog
 from app.db.database import OUTPUT, VISIBLE, Database, ReadConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import changes, logs, runs
-from app.db.repositories.changes import Place
+from app.db.repositories.changes import FeedCursor
 from app.db.repositories.reading import Row
 from app.errors import UnavailableError
 
@@ -24,10 +24,10 @@ _log = logging.getLogger(__name__)
 _BATCH = 500
 _CHANNEL = "dagbook_changes"
 _PACE_SECONDS = 0.02  # between two reads: what is committed meanwhile goes together
-_LOOK_SECONDS = 2.0  # between two looks that nobody asked for
+_POLL_SECONDS = 2.0  # between two looks that nobody asked for
 _OUTPUT_SECONDS = 0.25  # between two looks at the output of runs that are followed
 _FAR_OUTPUT_SECONDS = 1.0  # the same when nobody asked: other servers do not tell of output
-_SETTLE_SECONDS = 0.02  # a change waits for a transaction that began before it; twice as long each time
+_QUIET_SECONDS = 0.02  # a change waits for a transaction that began before it; twice as long each time
 _OUTAGE_SECONDS = 1.0
 _RETRY_AFTER = {"Retry-After": "10"}
 
@@ -38,10 +38,10 @@ class Feed:
     def __init__(self, database: Database, limit: int) -> None:
         self._database = database
         self._limit = limit
-        self._wakeups = database.wakeups
+        self._wakeups = database.notifications
         self._subscriptions: set[Subscription] = set()
         self._arriving = 0
-        self._head = Place()
+        self._head = FeedCursor()
         self._settle: float | None = None
         self._output, self._next_output = False, 0.0
         self._woken = asyncio.Event()
@@ -54,7 +54,7 @@ class Feed:
             self._closed = False
             self._database.on_commit(self._committed)
             if self._wakeups:
-                self._wakeups.hear(_CHANNEL, self.wake)
+                self._wakeups.listen(_CHANNEL, self.wake)
             self._task = asyncio.create_task(self._run(), name="feed")
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class Feed:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
             if self._wakeups:
-                await self._wakeups.leave(_CHANNEL)
+                await self._wakeups.unlisten(_CHANNEL)
 
     def wake(self) -> None:
         """Look now for what is new."""
@@ -79,7 +79,7 @@ class Feed:
 
     def _committed(self, told: set[str]) -> None:
         if VISIBLE in told and self._wakeups:
-            self._wakeups.tell(_CHANNEL)
+            self._wakeups.notify(_CHANNEL)
         if OUTPUT in told:
             self._output = True
         self._woken.set()
@@ -91,7 +91,7 @@ class Feed:
         """How many streams there are."""
         return len(self._subscriptions)
 
-    async def subscribe(self, wanted: Wanted, after: Place | None) -> Subscription:
+    async def subscribe(self, wanted: FeedFilter, after: FeedCursor | None) -> Subscription:
         """Take a client up, who has seen everything up to ``after``, or wants to see what comes now.
 
         Raises UnavailableError when there are too many, or the server stops. Whoever gets one has to ``leave``.
@@ -103,10 +103,10 @@ class Feed:
             raise UnavailableError(told, _RETRY_AFTER)
         self._arriving += 1
         try:
-            extent = await self._database.glance(changes.get_extent)
+            extent = await self._database.read_inline(changes.get_range)
         finally:
             self._arriving -= 1
-        last = extent.last or Place()
+        last = extent.last or FeedCursor()
         if not self._subscriptions:  # nobody has read for a while
             self._head = max(self._head, last)
         known = after is not None and extent.covers(after)
@@ -117,7 +117,7 @@ class Feed:
         self.wake()
         return subscription
 
-    def leave(self, subscription: Subscription) -> None:
+    def unsubscribe(self, subscription: Subscription) -> None:
         """Let a client go; harmless when repeated."""
         subscription.end()
         self._subscriptions.discard(subscription)
@@ -131,31 +131,31 @@ class Feed:
             if not batch.changes:
                 return
             yield backlog(subscription, batch.changes)
-            place = batch.changes[-1].place
+            place = batch.changes[-1].cursor
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(self._patience()):
+                async with asyncio.timeout(self._wait_timeout()):
                     await self._woken.wait()
             except TimeoutError:
                 self._output = self._output or monotonic() >= self._next_output
             self._woken.clear()
-            await self._round()
+            await self._read_guarded()
             await asyncio.sleep(_PACE_SECONDS)
 
-    def _patience(self) -> float | None:
+    def _wait_timeout(self) -> float | None:
         if not self._subscriptions:
             return None
         if self._settle is not None:
             return self._settle
         if any(subscription.wanted.run for subscription in self._subscriptions):
             return max(self._next_output - monotonic(), 0.0) if self._output else _FAR_OUTPUT_SECONDS
-        return _LOOK_SECONDS
+        return _POLL_SECONDS
 
-    async def _round(self) -> None:
+    async def _read_guarded(self) -> None:
         try:
             await self.run_once()
         except DatabaseUnavailable as error:
@@ -177,32 +177,32 @@ class Feed:
     async def _read_changes(self) -> bool:
         """Read some changes; tells whether there may be more."""
         begin = self._head
-        batch = await self._database.glance(lambda connection: _read(connection, begin))
+        batch = await self._database.read_inline(lambda connection: _read(connection, begin))
         for told in batch.changes:
-            frame = frames.change(told)
+            frame = frames.change_frame(told)
             for subscription in self._subscriptions:
-                subscription.offer(told, frame)
+                subscription.push(told, frame)
         if batch.changes:
-            self._head = max(self._head, batch.changes[-1].place)
-        settle = min((self._settle or _SETTLE_SECONDS / 2) * 2, _LOOK_SECONDS)
+            self._head = max(self._head, batch.changes[-1].cursor)
+        settle = min((self._settle or _QUIET_SECONDS / 2) * 2, _POLL_SECONDS)
         self._settle = settle if batch.waiting else None
         return len(batch.changes) == _BATCH
 
     async def _read_output(self) -> None:
         for run in {subscription.wanted.run for subscription in self._subscriptions if subscription.wanted.run}:
-            rows = await self._database.glance(lambda connection, run=run: _read_growth(connection, *run))  # type: ignore[misc]
-            told = [(row, frames.growth(row, run)) for row in rows]
+            rows = await self._database.read_inline(lambda connection, run=run: _read_output(connection, *run))  # type: ignore[misc]
+            told = [(row, frames.output_frame(row, run)) for row in rows]
             for subscription in self._subscriptions:
                 if subscription.wanted.run == run:
-                    subscription.keep_growing(rows)
+                    subscription.prune_output(rows)
                     for row, frame in told:
-                        subscription.offer_growth(row, frame)
+                        subscription.push_output(row, frame)
 
 
-def _read(connection: ReadConnection, after: Place) -> changes.Batch:
+def _read(connection: ReadConnection, after: FeedCursor) -> changes.Batch:
     return changes.find_after(connection, after, _BATCH)
 
 
-def _read_growth(connection: ReadConnection, name: str, run_id: str) -> list[Row]:
+def _read_output(connection: ReadConnection, name: str, run_id: str) -> list[Row]:
     run = runs.get(connection, name, run_id)
     return list(logs.find_growing(connection, run["id"])) if run else []

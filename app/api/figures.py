@@ -7,34 +7,34 @@ import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.db.database import ReadConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import figures as counting
 from app.db.repositories import services
 from app.engine.status import RunStatus
-from app.telemetry.metrics import Figures
+from app.telemetry.metrics import MetricValues
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 _LIMIT_SECONDS = 5.0
 
 
-async def gather(parts: Parts) -> Figures:
+async def collect(parts: AppServices) -> MetricValues:
     """Count everything; a count that fails or comes too late is left out, for the others are still worth telling."""
     until = asyncio.get_running_loop().time() + _LIMIT_SECONDS
-    active = await _try(parts.database.glance(counting.count_active), until)
-    ended = await _try(parts.totals.read(), until)
-    return Figures(
+    active = await _try(parts.database.read_inline(counting.count_active), until)
+    ended = await _try(parts.run_totals.read(), until)
+    return MetricValues(
         version=parts.version,
         uptime_seconds=parts.uptime_seconds(),
         running=None if active is None else active.get(RunStatus.RUNNING, 0),
         queued=None if active is None else active.get(RunStatus.QUEUED, 0),
         runs=None if active is None or ended is None else _by_label(ended, active),
-        dags=await _try(parts.database.glance(counting.count_dags), until),
+        dags=await _try(parts.database.read_inline(counting.count_dags), until),
         removed_runs=parts.retention.total.runs,
         removed_log_bytes=parts.retention.total.log_bytes,
-        schedulers=await _try(parts.database.glance(lambda connection: _schedulers(connection, parts)), until),
+        schedulers=await _try(parts.database.read_inline(lambda connection: _schedulers(connection, parts)), until),
     )
 
 
@@ -43,7 +43,7 @@ def _by_label(ended: dict[int, int], active: dict[int, int]) -> dict[str, int]:
     return {RunStatus(status).label: counted[status] for status in sorted(counted)}
 
 
-def _schedulers(connection: ReadConnection, parts: Parts) -> int:
+def _schedulers(connection: ReadConnection, parts: AppServices) -> int:
     now = parts.now()
     return sum(row["lease_until"] >= now for row in services.find(connection, services.SCHEDULER, now))
 

@@ -15,7 +15,7 @@ from litestar import Request
 from litestar.response import Response, Stream
 from litestar.types import Scope
 
-from app.api.remote_nodes import Asked, Nodes, Told
+from app.api.remote_nodes import NodeRequest, NodeResponse, RemoteNodes
 from app.errors import BadRequestError
 from app.names import shorten
 from app.telemetry.request import request_id
@@ -24,13 +24,13 @@ PARAMETER = "remoteNode"
 _HERE = ("", "local")
 _VIA, _OWN_VIA = "via", "1.1 dagbook"
 # All else stays here: the caller's credentials and cookies, and what is said about this connection alone.
-_HANDED_ON = ("accept", "accept-language", "if-match")
+_FORWARDED_HEADERS = ("accept", "accept-language", "if-match")
 _ERRORS = 400  # where statuses of errors begin
 Note = Callable[[Scope, str], Awaitable[None]]
-Forward = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any] | Stream | None]]
+Proxy = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any] | Stream | None]]
 
 
-def asked_node(scope: Mapping[str, Any]) -> str:
+def requested_node(scope: Mapping[str, Any]) -> str:
     """Return the name of the node that a request is meant for; empty for this server. Raises BadRequestError."""
     query: bytes = scope["query_string"]
     if PARAMETER.encode() not in query and b"%" not in query:
@@ -41,17 +41,17 @@ def asked_node(scope: Mapping[str, Any]) -> str:
     return names[0] if names and names[0] not in _HERE else ""
 
 
-def make_forward(nodes: Nodes, prefix: str, note: Note) -> Forward:
+def make_proxy(nodes: RemoteNodes, prefix: str, note: Note) -> Proxy:
     """Make the hook that comes before handlers; ``prefix`` is the path of the API, ``note`` hears of what was done."""
 
     async def forward(request: Request[Any, Any, Any]) -> Response[Any] | Stream | None:
-        name = asked_node(request.scope)
+        name = requested_node(request.scope)
         if not name or request.method == "OPTIONS":  # which nobody is let in for: it only tells the methods
             return None
         if name not in nodes:
             raise BadRequestError(f"{PARAMETER}: there is no node named {shorten(name)}")
         request.scope["remote_node"] = name  # type: ignore[typeddict-unknown-key]  # for the line in the log
-        told = await nodes.ask(name, await _asked(request, prefix))
+        told = await nodes.send(name, await _node_request(request, prefix))
         if told.status < _ERRORS:
             await note(request.scope, name)
         return _response(told)
@@ -59,13 +59,13 @@ def make_forward(nodes: Nodes, prefix: str, note: Note) -> Forward:
     return forward
 
 
-async def _asked(request: Request[Any, Any, Any], prefix: str) -> Asked:
+async def _node_request(request: Request[Any, Any, Any], prefix: str) -> NodeRequest:
     via = request.headers.get(_VIA, "")
     if any(hop.strip() == _OWN_VIA for hop in via.split(",")):
         raise BadRequestError(f"{PARAMETER}: this request was handed on once already; ask the node itself")
-    headers = {name: value for name in _HANDED_ON if (value := request.headers.get(name)) is not None}
+    headers = {name: value for name in _FORWARDED_HEADERS if (value := request.headers.get(name)) is not None}
     body = await _body(request)
-    return Asked(
+    return NodeRequest(
         method=request.method,
         path=_path(request.scope, prefix),
         query=_query(request.scope["query_string"]),
@@ -103,7 +103,7 @@ def _query(query: bytes) -> str:
     return "&".join(part for part in parts if part and unquote_plus(part.partition("=")[0]) != PARAMETER)
 
 
-def _response(told: Told) -> Response[Any] | Stream:
+def _response(told: NodeResponse) -> Response[Any] | Stream:
     headers = {name: value for name, value in told.headers.items() if name != "content-type"}
     kind = told.headers.get("content-type", "text/plain")
     if isinstance(told.body, bytes):

@@ -11,45 +11,45 @@ from msgspec import UNSET
 
 from app.api.schemas.changes import DAGChange, LogChange, Position, QueueChange, RunChange, RunName
 from app.api.schemas.common import Schema
-from app.db.repositories.changes import DAG, QUEUE, RUN, Place, Told
+from app.db.repositories.changes import DAG, QUEUE, RUN, ChangeRow, FeedCursor
 from app.engine.status import RunStatus
 from app.errors import BadRequestError
 from app.names import shorten
 
 _RETRY_MILLISECONDS = 2000
-_MOST = 2**63 - 1
+_MAX_FRAMES = 2**63 - 1
 _STREAMS: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
 
 
-def read_place(text: str, field: str) -> Place:
+def read_cursor(text: str, field: str) -> FeedCursor:
     """Read a number to resume by; raises BadRequestError naming the field."""
     parts = text.split(".")
     numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 20]  # noqa: PLR2004
-    if len(numbers) != len(parts) or len(parts) > 2 or max(numbers) > _MOST:  # noqa: PLR2004 - xact and number
+    if len(numbers) != len(parts) or len(parts) > 2 or max(numbers) > _MAX_FRAMES:  # noqa: PLR2004 - xact and number
         raise BadRequestError(
             f"{field}: {shorten(text)} is no number of an event; send one that an event had as its id"
         )
-    return Place(*numbers) if len(numbers) > 1 else Place(0, numbers[0])
+    return FeedCursor(*numbers) if len(numbers) > 1 else FeedCursor(0, numbers[0])
 
 
-def ready(place: Place, *, missed: bool) -> bytes:
+def ready_frame(place: FeedCursor, *, missed: bool) -> bytes:
     """Make the first frame: everything from here on is told; with ``missed`` something before it is not."""
     event = "reset" if missed else "ready"
     return f"retry: {_RETRY_MILLISECONDS}\n".encode() + _frame(event, Position(after=str(place)), place)
 
 
-def heartbeat(place: Place) -> bytes:
+def heartbeat_frame(place: FeedCursor) -> bytes:
     """Make what is sent when nothing happens; it moves the number to resume by and is no event."""
     return f":\nid: {place}\n\n".encode()
 
 
-def change(told: Told) -> bytes:
+def change_frame(told: ChangeRow) -> bytes:
     """Make the frame of a change; empty for one that nobody is to see."""
-    shown = _shown(told)
-    return b"" if shown is None else _frame(told.kind, shown, told.place)
+    shown = _event_data(told)
+    return b"" if shown is None else _frame(told.kind, shown, told.cursor)
 
 
-def _shown(told: Told) -> Schema | None:
+def _event_data(told: ChangeRow) -> Schema | None:
     at, data = told.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), told.data or {}
     match told.kind:
         case kind if kind == RUN:
@@ -62,7 +62,7 @@ def _shown(told: Told) -> Schema | None:
     return None
 
 
-def _run(told: Told, at: str) -> RunChange:
+def _run(told: ChangeRow, at: str) -> RunChange:
     status = RunStatus(told.status or 0)
     return RunChange(
         at=at,
@@ -81,7 +81,7 @@ def _root(name: str | None, run_id: str | None) -> RunName | msgspec.UnsetType:
     return UNSET if name is None or run_id is None else RunName(name=name, dag_run_id=run_id)
 
 
-def growth(row: Mapping[str, Any], root: tuple[str, str]) -> bytes:
+def output_frame(row: Mapping[str, Any], root: tuple[str, str]) -> bytes:
     """Make the frame that says how far output can be read; it has no number, for it is no row of the feed."""
     above = UNSET if row["root_id"] is None else RunName(name=root[0], dag_run_id=root[1])
     shown = LogChange(
@@ -97,6 +97,6 @@ def growth(row: Mapping[str, Any], root: tuple[str, str]) -> bytes:
     return _frame("log", shown, None)
 
 
-def _frame(event: str, data: Schema, place: Place | None) -> bytes:
+def _frame(event: str, data: Schema, place: FeedCursor | None) -> bytes:
     number = f"id: {place}\n".encode() if place is not None else b""
     return number + b"event: " + event.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"

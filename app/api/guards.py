@@ -12,7 +12,7 @@ from litestar import Litestar
 from litestar.handlers.base import BaseRouteHandler
 
 from app.api.browser_login import CLEARED, COOKIE, Connection, LoginNeededError
-from app.api.forwarding import asked_node
+from app.api.forwarding import requested_node
 from app.api.local import LOCAL_USER
 from app.auth.audit_context import Action
 from app.auth.caller import Caller
@@ -27,7 +27,7 @@ Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 NO_USERS = "users are not managed here; set auth_mode to builtin for that"
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
 _OPTIONS = "OPTIONS"
-_LOOKS = frozenset({"GET", "HEAD", _OPTIONS})
+_READING = frozenset({"GET", "HEAD", _OPTIONS})
 _CHANGING = frozenset({Requires.RUN, Requires.RUN_TEXT, Requires.WRITE, Requires.REDACT})
 
 
@@ -42,8 +42,8 @@ def make_guard(access: AuthServices) -> Guard:
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         if connection.scope.get("method") == _OPTIONS:
             return  # the framework's own handler tells the methods and does nothing
-        requires = needs_of(handler)
-        if is_public(requires, switches) and not asked_node(connection.scope):
+        requires = required_permission(handler)
+        if is_public(requires, switches) and not requested_node(connection.scope):
             connection.scope["user"] = Caller(via="none", address=_address(connection))
             return
         if requires is Requires.PAGE and access.oidc is None:
@@ -70,7 +70,7 @@ async def _identify(access: AuthServices, connection: Connection, requires: Requ
         raise
 
 
-async def still_may(access: AuthServices, credentials: Credentials, requires: Requires) -> bool:
+async def is_still_authorized(access: AuthServices, credentials: Credentials, requires: Requires) -> bool:
     """Whether who was let in with these credentials would be let in again; so it is while nobody can be asked."""
     if is_public(requires, access.switches):
         return True
@@ -104,7 +104,7 @@ def _address(connection: Connection) -> str:
     return client[0] if client else ""
 
 
-def needs_of(handler: BaseRouteHandler) -> Requires:
+def required_permission(handler: BaseRouteHandler) -> Requires:
     """Return the required permission of a route, ``requires=…`` beside its path; raises UnguardedRouteError."""
     requires = handler.opt.get("requires")
     if not isinstance(requires, Requires):
@@ -114,10 +114,10 @@ def needs_of(handler: BaseRouteHandler) -> Requires:
     return requires
 
 
-def find_needs(app: Litestar) -> dict[tuple[str, str], Requires]:
+def find_required_permissions(app: Litestar) -> dict[tuple[str, str], Requires]:
     """Return what every route requires, by method and path; raises UnguardedRouteError."""
     return {
-        (method, route.path): needs_of(handler)
+        (method, route.path): required_permission(handler)
         for route in app.routes
         for handler, methods in _handlers(route)
         for method in methods
@@ -139,13 +139,13 @@ def find_actions(app: Litestar) -> dict[tuple[str, str], Action]:
             for method in methods - {_OPTIONS}:
                 if action := action_of(handler):
                     found[method, route.path] = action
-                elif _changes(method, needs_of(handler)):
+                elif _changes(method, required_permission(handler)):
                     raise UnguardedRouteError(f"{method} {route.path} has no audits=Action.…, so nobody notes its use")
     return found
 
 
 def _changes(method: str, requires: Requires) -> bool:
-    return requires in _CHANGING or (method not in _LOOKS and requires is not Requires.READ)
+    return requires in _CHANGING or (method not in _READING and requires is not Requires.READ)
 
 
 def _handlers(route: Any) -> Iterator[tuple[BaseRouteHandler, set[str]]]:

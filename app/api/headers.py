@@ -6,7 +6,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 # What the API answers is data: a browser that is made to show it as a page runs nothing of it and frames it nowhere.
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-POLICY = "Content-Security-Policy"
+CONTENT_POLICY = "Content-Security-Policy"
 
 # An answer that has one of them already keeps its own.
 SECURITY: Headers = (

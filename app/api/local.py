@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LOCAL_USER = "dagbook.local_user"  # a key of the scope, which no client can set
 
 
-class LocalUser:
+class LocalUserMiddleware:
     """Lets the application answer the requests of one user of this machine.
 
     They name the paths of the API without ``base_path``, which is the server's setting and not the command's.

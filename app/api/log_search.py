@@ -19,17 +19,17 @@ from app.definitions.regex_worker import Span
 from app.errors import BadRequestError
 from app.names import shorten
 
-_AT_ONCE = 2  # searches of one server: each takes a core
-_MOST_COUNTED = 10_000
-_PATIENCE_SECONDS = 20.0  # then what was found is told, and where to go on
-_LONGEST_QUERY = 1000
-_LONGEST_LINE = 1024 * 1024  # a longer one is looked through in pieces
+_CONCURRENT = 2  # searches of one server: each takes a core
+_MAX_COUNTED = 10_000
+_TIMEOUT_SECONDS = 20.0  # then what was found is told, and where to go on
+_MAX_QUERY = 1000
+_MAX_LINE = 1024 * 1024  # a longer one is looked through in pieces
 _OVERLAP = 4096  # of such pieces: so long may a match across them be
 _BEFORE, _SHOWN = 100, 400  # characters of a line that are shown, and of those before the match
 _NAMES: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
 
 
-class Spot(msgspec.Struct, frozen=True, order=True):
+class SearchPosition(msgspec.Struct, frozen=True, order=True):
     """A line of a run's logs, in the order of the search: number of the step, handlers last, then stream and line."""
 
     step: int
@@ -41,16 +41,16 @@ class Spot(msgspec.Struct, frozen=True, order=True):
         return f"{self.step}.{self.stream}.{self.line}"
 
 
-class Query(msgspec.Struct, frozen=True, kw_only=True):
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked for and where."""
 
     text: str
     is_expression: bool = False
     limit: int = 100
-    after: Spot | None = None
+    after: SearchPosition | None = None
 
 
-class Source(msgspec.Struct, frozen=True):
+class LogStream(msgspec.Struct, frozen=True):
     """One stream of a step that has written to it: the step's place in the order and its name."""
 
     order: int
@@ -59,7 +59,7 @@ class Source(msgspec.Struct, frozen=True):
     last: int  # number of its last chunk
 
 
-class Piece(msgspec.Struct, frozen=True):
+class TextBlock(msgspec.Struct, frozen=True):
     """Whole lines of a stream, or a part of a very long one, of which ``skipped`` characters came before."""
 
     line: int
@@ -71,21 +71,21 @@ class Piece(msgspec.Struct, frozen=True):
         """The number of its last line."""
         return self.line + max(self.text.count("\n") - 1, 0)
 
-    def behind(self, line: int) -> Piece:
+    def after(self, line: int) -> TextBlock:
         """Leave out what belongs to this line and those before it."""
         begin = 0
         for _ in range(self.line, line + 1):
             begin = self.text.find("\n", begin) + 1
             if not begin:
-                return Piece(line + 1, "")
-        return Piece(line + 1, self.text[begin:]) if begin else self
+                return TextBlock(line + 1, "")
+        return TextBlock(line + 1, self.text[begin:]) if begin else self
 
 
-def read_spot(text: str) -> Spot:
+def read_position(text: str) -> SearchPosition:
     """Read where a search is to go on; raises BadRequestError."""
     parts = text.split(".")
     if len(parts) == 3 and all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):  # noqa: PLR2004
-        return Spot(*map(int, parts))
+        return SearchPosition(*map(int, parts))
     raise BadRequestError(f"after: {shorten(text)} is no place in a search; send what the page before has as next")
 
 
@@ -93,13 +93,13 @@ def check_query(text: str) -> None:
     """Check what is looked for; raises BadRequestError."""
     if not text:
         raise BadRequestError("q: is empty; give words to look for, or a regular expression with regex=true")
-    if len(text) > _LONGEST_QUERY:
-        raise BadRequestError(f"q: has {len(text)} characters; give at most {_LONGEST_QUERY}")
+    if len(text) > _MAX_QUERY:
+        raise BadRequestError(f"q: has {len(text)} characters; give at most {_MAX_QUERY}")
     if "\n" in text or "\0" in text:
         raise BadRequestError("q: holds a line end or a NUL character, which no line has; give what is in one line")
 
 
-def sources(nodes: Sequence[Row], known: Mapping[StreamKey, int], streams: Sequence[int]) -> list[Source]:
+def log_streams(nodes: Sequence[Row], known: Mapping[StreamKey, int], streams: Sequence[int]) -> list[LogStream]:
     """Name the streams of nodes, steps first; ``known`` are those of the run with their last chunks. Pure."""
     ordered = sorted(nodes, key=lambda node: (node["position"] < 0, abs(node["position"])))
     found = [
@@ -111,7 +111,7 @@ def sources(nodes: Sequence[Row], known: Mapping[StreamKey, int], streams: Seque
         for order, node in enumerate(ordered)
         for stream in streams
     ]
-    return [Source(order, name, key, known[key]) for order, name, key in found if key in known]
+    return [LogStream(order, name, key, known[key]) for order, name, key in found if key in known]
 
 
 class LogSearch:
@@ -119,11 +119,11 @@ class LogSearch:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_CONCURRENT)
 
-    async def find(self, found_in: Sequence[Source], query: Query) -> LogHits:
+    async def find(self, found_in: Sequence[LogStream], query: SearchQuery) -> LogHits:
         """Find a page of hits; raises BadRequestError for an expression that is none or takes too long."""
-        async with self._turns, open_regex_worker() as matcher:
+        async with self._slots, open_regex_worker() as matcher:
             search = _Search(self._database, matcher, query)
             try:
                 if query.is_expression:
@@ -136,22 +136,22 @@ class LogSearch:
 class _Search:
     """One search under way."""
 
-    def __init__(self, database: Database, matcher: RegexWorker, query: Query) -> None:
+    def __init__(self, database: Database, matcher: RegexWorker, query: SearchQuery) -> None:
         self._database = database
         self._matcher = matcher
         self._query = query
-        self._until = monotonic() + _PATIENCE_SECONDS
-        self._most = query.limit + 1 if query.after else max(_MOST_COUNTED, query.limit + 1)
+        self._until = monotonic() + _TIMEOUT_SECONDS
+        self._most = query.limit + 1 if query.after else max(_MAX_COUNTED, query.limit + 1)
         self._count = 0
         self._hits: list[LogHit] = []
-        self._last: Spot | None = query.after  # of the hits on the page, or where nothing was found up to
+        self._last: SearchPosition | None = query.after  # of the hits on the page, or where nothing was found up to
 
-    async def run(self, found_in: Sequence[Source]) -> LogHits:
+    async def run(self, found_in: Sequence[LogStream]) -> LogHits:
         """Look through the streams until there is enough, or time is over."""
         done = True
         for source in found_in:
             if done and not self._is_before(source):
-                done = await self._look_through(source)
+                done = await self._search_stream(source)
         page = LogHits(hits=self._hits)
         if self._query.after is None:
             page.total = self._count
@@ -160,77 +160,77 @@ class _Search:
             page.next = str(self._last)
         return page
 
-    def _is_before(self, source: Source) -> bool:
+    def _is_before(self, source: LogStream) -> bool:
         after = self._query.after
         return after is not None and (source.order, source.key.stream) < (after.step, after.stream)
 
-    async def _look_through(self, source: Source) -> bool:
+    async def _search_stream(self, source: LogStream) -> bool:
         """Look through one stream; tells whether it came to its end."""
-        begin = seen = self._seen_of(source)
-        async for piece in pieces(self._database, source, seen + 1):
-            rest = piece.behind(seen)
+        begin = seen = self._first_line(source)
+        async for piece in blocks(self._database, source, seen + 1):
+            rest = piece.after(seen)
             for span in await self._spans(rest):
                 seen = rest.line + span[0] - 1
-                self._take(source, rest, span)
+                self._add_hit(source, rest, span)
             if self._count >= self._most:
                 return False
             if piece.last > begin and monotonic() > self._until:
-                self._give_up(source, piece)
+                self._stop_at(source, piece)
                 return False
         return True
 
-    def _seen_of(self, source: Source) -> int:
+    def _first_line(self, source: LogStream) -> int:
         after = self._query.after
         if after is None or (source.order, source.key.stream) != (after.step, after.stream):
             return 0
         return after.line
 
-    async def _spans(self, piece: Piece) -> list[Span]:
+    async def _spans(self, piece: TextBlock) -> list[Span]:
         query = self._query
         most = self._most - self._count
         words, expression = ("", query.text) if query.is_expression else (query.text, "")
         (found,) = await self._matcher.find([piece.text], words=words, expression=expression, most=most)
         return found
 
-    def _take(self, source: Source, piece: Piece, span: Span) -> None:
+    def _add_hit(self, source: LogStream, piece: TextBlock, span: Span) -> None:
         self._count += 1
         if len(self._hits) < self._query.limit:
             line = piece.line + span[0] - 1
-            self._hits.append(hit(source, line, piece, span))
-            self._last = Spot(source.order, source.key.stream, line)
+            self._hits.append(to_hit(source, line, piece, span))
+            self._last = SearchPosition(source.order, source.key.stream, line)
 
-    def _give_up(self, source: Source, piece: Piece) -> None:
+    def _stop_at(self, source: LogStream, piece: TextBlock) -> None:
         """Note how far it came, unless the page is full and goes on behind its last hit."""
         if len(self._hits) < self._query.limit:
-            self._last = Spot(source.order, source.key.stream, piece.last)
+            self._last = SearchPosition(source.order, source.key.stream, piece.last)
 
 
-async def pieces(database: Database, source: Source, line: int) -> AsyncIterator[Piece]:
+async def blocks(database: Database, source: LogStream, line: int) -> AsyncIterator[TextBlock]:
     """Read a stream from a line on, or a little before it, in pieces of whole lines."""
     key, seq = source.key, 0
     if line > 1:
         seq = await database.read(lambda connection: logs.find_first(connection, key, line))
     rest, number, skipped = "", 0, 0
     while seq <= source.last:
-        rows = await database.read(lambda connection, seq=seq: logs.find_stretch(connection, key, seq))  # type: ignore[misc]
+        rows = await database.read(lambda connection, seq=seq: logs.find_block(connection, key, seq))  # type: ignore[misc]
         if not rows:
             return  # the run was removed
         number = number or rows[0]["first_line"]
         text = rest + "".join(row["text"] for row in rows)
         seq = rows[-1]["seq"] + 1
         end = text.rfind("\n") + 1
-        if not end and len(text) < _LONGEST_LINE:
+        if not end and len(text) < _MAX_LINE:
             rest = text
             continue
-        yield Piece(number, text[:end] or text, skipped)
+        yield TextBlock(number, text[:end] or text, skipped)
         rest = text[end:] if end else text[-_OVERLAP:]
         skipped = 0 if end else skipped + len(text) - len(rest)
         number += text.count("\n")
     if rest:
-        yield Piece(number, rest, skipped)
+        yield TextBlock(number, rest, skipped)
 
 
-def hit(source: Source, line: int, piece: Piece, span: Span) -> LogHit:
+def to_hit(source: LogStream, line: int, piece: TextBlock, span: Span) -> LogHit:
     """Show a hit, of a long line the part around it. Pure."""
     number, begin, start, end = span
     finish = piece.text.find("\n", begin)

@@ -22,43 +22,43 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
 
 
-class Window(msgspec.Struct, frozen=True):
+class LineRange(msgspec.Struct, frozen=True):
     """Lines to return: the first one, from 1, and how many at most."""
 
     first: int
     count: int
 
 
-def window(request: PageRequest, total: int) -> Window:
+def resolve_range(request: PageRequest, total: int) -> LineRange:
     """Say which lines are meant: tail before head before offset."""
     if request.tail and request.tail > 0:
         count = min(request.tail, _MOST_LINES)
-        return Window(max(total - count + 1, 1), count)
+        return LineRange(max(total - count + 1, 1), count)
     if request.head and request.head > 0:
-        return Window(1, min(request.head, _MOST_LINES))
+        return LineRange(1, min(request.head, _MOST_LINES))
     first = min(request.offset, total + 1) if request.offset and request.offset > 0 else 1
     wanted = request.limit if request.limit and request.limit > 0 else _DEFAULT_LINES
-    return Window(first, min(wanted, _MOST_LINES))
+    return LineRange(first, min(wanted, _MOST_LINES))
 
 
-def cut_lines(chunks: Sequence[Mapping[str, Any]], wanted: Window) -> tuple[list[str], Window]:
+def slice_lines(chunks: Sequence[Mapping[str, Any]], wanted: LineRange) -> tuple[list[str], LineRange]:
     """Cut the wanted lines out of consecutive chunks, and say which lines these are.
 
     Chunks may begin and end inside a line. There may be fewer than asked for when the lines are very long;
     a line whose beginning is missing is then left out.
     """
     if not chunks:
-        return [], Window(wanted.first, 0)
+        return [], LineRange(wanted.first, 0)
     lines = "".join(chunk["text"] for chunk in chunks).split("\n")
     if lines[-1] == "":
         lines.pop()
     begin = chunks[0]["first_line"]
     first = wanted.first if begin <= wanted.first else begin + 1
     cut = lines[first - begin : wanted.first + wanted.count - begin]
-    return [line.removesuffix("\r") for line in cut], Window(first, len(cut))
+    return [line.removesuffix("\r") for line in cut], LineRange(first, len(cut))
 
 
-def page(lines: Sequence[str], wanted: Window, total: int, *, part: bool) -> Log:
+def page(lines: Sequence[str], wanted: LineRange, total: int, *, part: bool) -> Log:
     """Make the answer; ``part`` is for tail and head, which say only whether anything was left out."""
     more = len(lines) < total if part else wanted.first + len(lines) - 1 < total
     return Log(

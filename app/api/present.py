@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
-from app.api.next_runs import Start
+from app.api.next_runs import NextStart
 from app.api.schemas import dags as dag_schemas
 from app.api.schemas import runs as run_schemas
 from app.api.schemas.common import Pagination, or_unset
-from app.api.times import Times, times_in
+from app.api.times import TimeFormatter, formatter_for
 from app.engine.event import ABORT, EXIT, FAILURE, SUCCESS
 from app.engine.status import NodeStatus, RunStatus
 from app.spec import params
@@ -27,10 +27,10 @@ _NOTHING: Row = {}
 
 def time_text(instant: datetime | int | None, zone: tzinfo, missing: str = "") -> str:
     """Write an instant, or whole seconds since 1970, as RFC 3339 with whole seconds in the server's zone."""
-    return times_in(zone).text(instant, missing)
+    return formatter_for(zone).text(instant, missing)
 
 
-def next_start(start: Start) -> dag_schemas.NextStart:
+def next_start(start: NextStart) -> dag_schemas.NextStart:
     """Show when a schedule starts a run, in the schedule's own zone."""
     at = start.at.isoformat(timespec="seconds").replace("+00:00", "Z")
     return dag_schemas.NextStart(at=at, expression=start.expression)
@@ -187,7 +187,7 @@ def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[r
 def _run_fields(run: Row, zone: tzinfo) -> dict[str, Any]:
     status, label = _LABELS[run["status"]]
     above = run if "root_name" in run else _NOTHING  # a row is slow to say that it lacks a column
-    times = times_in(zone)
+    times = formatter_for(zone)
     return {
         "root_dag_run_name": above.get("root_name", run["dag_name"]),
         "root_dag_run_id": above.get("root_run_id", run["run_id"]),
@@ -224,7 +224,7 @@ def listed_run(run: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary:
     """Show a run, given by the values of ``Listed``, as lists do."""
     _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *above = run
     status, label = _LABELS[number]
-    times = times_in(zone)
+    times = formatter_for(zone)
     root_name, root_id = above[:2] if above and above[0] else (name, run_id)
     log = f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if above and above[0] else f"db:/{name}/{run_id}.log"
     shown = run_schemas.DAGRunSummary(
@@ -246,28 +246,28 @@ def listed_run(run: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary:
     return shown
 
 
-class Steps:
+class StepCache:
     """The steps of a definition as its runs show them, made once for all these runs."""
 
     def __init__(self, dag: Dag) -> None:
         self.dag = dag
-        self._made: dict[int, tuple[Step | None, run_schemas.Step]] = {}
+        self._cache: dict[int, tuple[Step | None, run_schemas.Step]] = {}
 
-    def of(self, position: int, name: str) -> tuple[Step | None, run_schemas.Step]:
+    def get(self, position: int, name: str) -> tuple[Step | None, run_schemas.Step]:
         """Give the definition of a node, and how it is shown, which is not to be changed."""
-        if position not in self._made:
+        if position not in self._cache:
             definition = _definition_of(position, self.dag)
             made = run_schemas.Step(name=name) if definition is None else step(definition)
-            self._made[position] = (definition, made)
-        return self._made[position]
+            self._cache[position] = (definition, made)
+        return self._cache[position]
 
 
 def run_details(
-    run: Row, attempt: Row | None, nodes: Sequence[Row], of: Dag | Steps, zone: tzinfo
+    run: Row, attempt: Row | None, nodes: Sequence[Row], of: Dag | StepCache, zone: tzinfo
 ) -> run_schemas.DAGRunDetails:
     """Show a run with its nodes and those handlers that its DAG defines."""
-    steps = of if isinstance(of, Steps) else Steps(of)
-    place = _Place(_log_base(run), times_in(zone), _NEVER if run["started_at"] is None else "")
+    steps = of if isinstance(of, StepCache) else StepCache(of)
+    place = _NodeOptions(_log_base(run), formatter_for(zone), _NEVER if run["started_at"] is None else "")
     errors = ((attempt or {}).get("state") or {}).get("conditions", ())
     shown = {row["position"]: _node(row, steps, place) for row in nodes}
     return run_schemas.DAGRunDetails(
@@ -298,15 +298,15 @@ def millis(at: datetime | int | None) -> int | UnsetType:
 _NODE_LABELS = {int(status): (status, status.label) for status in NodeStatus}
 
 
-class _Place(NamedTuple):
+class _NodeOptions(NamedTuple):
     """What all nodes of a run have in common: where its logs are, and how times are written."""
 
     log_base: str
-    times: Times
+    times: TimeFormatter
     missing: str
 
 
-def _node(row: Row, steps: Steps, place: _Place) -> run_schemas.Node:
+def _node(row: Row, steps: StepCache, place: _NodeOptions) -> run_schemas.Node:
     status, label = _NODE_LABELS[row["status"]]
     started_at = row["started_at"]
     log = f"{place.log_base}/{row['name']}" if started_at else ""
@@ -325,12 +325,12 @@ def _node(row: Row, steps: Steps, place: _Place) -> run_schemas.Node:
         finished_at_millis=millis(row["finished_at"]),
     )
     if called := row["sub_runs"]:
-        shown.sub_runs = or_unset(_called(called.get("current", ())))
-        shown.sub_runs_repeated = or_unset(_called(called.get("earlier", ())))
+        shown.sub_runs = or_unset(_sub_run_calls(called.get("current", ())))
+        shown.sub_runs_repeated = or_unset(_sub_run_calls(called.get("earlier", ())))
     return shown
 
 
-def _called(found: Sequence[Row]) -> list[run_schemas.SubDAGRun]:
+def _sub_run_calls(found: Sequence[Row]) -> list[run_schemas.SubDAGRun]:
     return [run_schemas.SubDAGRun(dag_run_id=one["id"], params=or_unset(one.get("params", ""))) for one in found]
 
 
@@ -356,8 +356,8 @@ def _sub_run(called: Row, run: Row, zone: tzinfo) -> run_schemas.SubDAGRunDetail
     )
 
 
-def _step_in_run(row: Row, steps: Steps) -> run_schemas.Step:
-    definition, plain = steps.of(row["position"], row["name"])
+def _step_in_run(row: Row, steps: StepCache) -> run_schemas.Step:
+    definition, plain = steps.get(row["position"], row["name"])
     evaluated = row["shown"]
     if definition is None or not (evaluated or definition.preconditions):
         return plain
@@ -385,7 +385,7 @@ def _definition_of(position: int, dag: Dag) -> Step | None:
     }.get(position, handlers.init)
 
 
-def never_run(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:
+def placeholder_run(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:
     """Show the placeholder for a DAG without runs (api-behaviour 4.4)."""
     nodes = [_blank_node(index, item.name) for index, item in enumerate(dag.steps)]
     for key, name in _defined_handlers(dag.handlers):
@@ -395,7 +395,7 @@ def never_run(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:
     return details
 
 
-def never_run_summary(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunSummary:
+def placeholder_summary(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunSummary:
     """Show the same placeholder as lists do."""
     summary = run_summary(_blank_run(dag), zone)
     summary.root_dag_run_name, summary.log = "", ""

@@ -8,9 +8,9 @@ from litestar.di import NamedDependency, Provide
 
 from app.api import params, run_search
 from app.api.audit_filter import provide_audit_filter
-from app.api.controllers.log_pieces import provide_log_span
-from app.api.controllers.log_search import provide_log_wish
-from app.api.deps import DagOrder, PageNumber, Parts, SubRunKey
+from app.api.controllers.log_pieces import provide_output_range
+from app.api.controllers.log_search import provide_log_query
+from app.api.deps import AppServices, DagOrder, PageNumber, SubRunKey
 from app.api.pages import PageRequest
 from app.api.requests import ApiRequest
 from app.auth.caller import Caller
@@ -22,7 +22,7 @@ _PER_PAGE, _MOST_PER_PAGE = 50, 1000
 _LAST_PAGE = 10**12  # what comes before it can still be counted by a database
 
 
-def make_providers(parts: Parts) -> dict[str, Provide]:
+def make_providers(parts: AppServices) -> dict[str, Provide]:
     """Make the dependencies of all handlers."""
     return {
         "parts": Provide(_parts_provider(parts), sync_to_thread=False),
@@ -34,18 +34,18 @@ def make_providers(parts: Parts) -> dict[str, Provide]:
         "step_name": Provide(provide_step_name, sync_to_thread=False),
         "sub_run_key": Provide(provide_sub_run_key, sync_to_thread=False),
         "run_filter": Provide(run_search.provide_run_filter, sync_to_thread=False),
-        "run_marks": Provide(run_search.provide_run_marks, sync_to_thread=False),
-        "run_ends": Provide(run_search.provide_run_ends, sync_to_thread=False),
+        "run_marks": Provide(run_search.provide_start_filters, sync_to_thread=False),
+        "run_ends": Provide(run_search.provide_outcome_filters, sync_to_thread=False),
         "run_page": Provide(run_search.provide_run_page, sync_to_thread=False),
         "run_search": Provide(run_search.provide_run_search, sync_to_thread=False),
         "audit_filter": Provide(provide_audit_filter, sync_to_thread=False),
-        "log_span": Provide(provide_log_span, sync_to_thread=False),
-        "log_wish": Provide(provide_log_wish, sync_to_thread=False),
+        "log_span": Provide(provide_output_range, sync_to_thread=False),
+        "log_wish": Provide(provide_log_query, sync_to_thread=False),
     }
 
 
-def _parts_provider(parts: Parts) -> Callable[..., Parts]:
-    def provide_parts(request: ApiRequest, remote_node: params.RemoteNode = "local") -> Parts:
+def _parts_provider(parts: AppServices) -> Callable[..., AppServices]:
+    def provide_parts(request: ApiRequest, remote_node: params.RemoteNode = "local") -> AppServices:
         _refuse_repeated(request)
         if remote_node not in ("", "local"):
             raise BadRequestError(f"remoteNode: this is not handed on; ask {shorten(remote_node)} itself")
@@ -64,7 +64,7 @@ def _refuse_repeated(request: ApiRequest) -> None:
         raise BadRequestError(f"{repeated[0]}: is given more than once")
 
 
-def provide_caller(request: ApiRequest, parts: NamedDependency[Parts]) -> Caller:  # noqa: ARG001 - see below
+def provide_caller(request: ApiRequest, parts: NamedDependency[AppServices]) -> Caller:  # noqa: ARG001 - see below
     """Return who calls, as the guard has found out.
 
     It comes after ``parts``: those that do not wait for each other get a task each, at ten times the cost.

@@ -16,7 +16,7 @@ _FOR, _PROTO, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-ho
 _SCHEMES = ("http", "https")
 
 
-class TrustedProxies:
+class TrustedProxiesMiddleware:
     """Puts the client's address, scheme and Host in place of those of a trusted proxy.
 
     Of several values the last ones count, which the proxies that are trusted have written themselves.

@@ -16,56 +16,58 @@ from app.db.repositories.reading import Row
 from app.engine.admission import Pause, QueueConfig, QueueSnapshot, WaitReason
 from app.queue.wait_reasons import QueuePosition, head_reasons, queue_position
 
-_MOST_HOLDERS = 20
+_MAX_ACTIVE_SHOWN = 20
 
 
-class Group(msgspec.Struct, kw_only=True):
+class QueueView(msgspec.Struct, kw_only=True):
     """A queue with what goes on in it; ``limit`` is below 1 where any number of runs may be under way."""
 
     name: str
     configured: bool = False
     limit: int = 0
-    live: list[Row] = []
-    waiting: list[Row] = []
+    active: list[Row] = []
+    queued: list[Row] = []
 
 
-def groups(queues: QueueConfig, live: Sequence[Row], waiting: Sequence[Row], paused: Sequence[str] = ()) -> list[Group]:
+def group_by_queue(
+    queues: QueueConfig, live: Sequence[Row], waiting: Sequence[Row], paused: Sequence[str] = ()
+) -> list[QueueView]:
     """Sort runs into their queues: configured ones first and in their order, the others by name.
 
     A queue that is not configured has the limit of the first run in it; it is there because of a run, or a pause.
     """
     configured = queues.limits if queues.enabled else {}
-    found = {name: Group(name=name, configured=True, limit=limit) for name, limit in configured.items()}
+    found = {name: QueueView(name=name, configured=True, limit=limit) for name, limit in configured.items()}
     for run in live:
-        _group_of(run, found).live.append(run)
+        _group_of(run, found).active.append(run)
     for run in waiting:
-        _group_of(run, found).waiting.append(run)
+        _group_of(run, found).queued.append(run)
     for name in paused:
-        found.setdefault(name, Group(name=name))
+        found.setdefault(name, QueueView(name=name))
     others = sorted(found.keys() - configured.keys())
     return [found[name] for name in (*configured, *others)]
 
 
-def _group_of(run: Row, found: dict[str, Group]) -> Group:
+def _group_of(run: Row, found: dict[str, QueueView]) -> QueueView:
     name = run["queue"]
     if name not in found:
-        found[name] = Group(name=name, limit=run["max_active_runs"])
+        found[name] = QueueView(name=name, limit=run["max_active_runs"])
     return found[name]
 
 
-def show_queue(group: Group, scene: QueueSnapshot, queues: QueueConfig, zone: tzinfo) -> Queue:
+def to_queue(group: QueueView, scene: QueueSnapshot, queues: QueueConfig, zone: tzinfo) -> Queue:
     """Show a queue with all runs in it."""
     return Queue(
         name=group.name,
         type="global" if group.configured else "dag-based",
         max_concurrency=group.limit if group.limit > 0 else UNSET,
-        running=[run_summary(run, zone) for run in group.live],
-        queued=show_waiting(group.waiting, group.waiting[:1], scene, queues, zone),
-        paused=show_pause(scene.pause, zone),
+        running=[run_summary(run, zone) for run in group.active],
+        queued=to_queued_runs(group.queued, group.queued[:1], scene, queues, zone),
+        paused=to_pause(scene.pause, zone),
     )
 
 
-def show_waiting(
+def to_queued_runs(
     runs: Sequence[Row], first: Sequence[Row], scene: QueueSnapshot, queues: QueueConfig, zone: tzinfo, before: int = 0
 ) -> list[DAGRunSummary]:
     """Show runs that wait in one queue, of which ``first`` is the first, with so many before these."""
@@ -92,21 +94,21 @@ def waiting_for(found: QueuePosition, zone: tzinfo) -> WaitingFor:
         message=wait.text,
         limit=wait.limit if wait.limit is not None else UNSET,
         running=wait.active if limited else UNSET,
-        held_by=_holders(wait, zone) if limited else UNSET,
+        held_by=_active_runs(wait, zone) if limited else UNSET,
         since=time_text(wait.pause.since, zone) if wait.pause else UNSET,
         by=or_unset(wait.pause.actor or "") if wait.pause else UNSET,
         selector=dict(wait.selector) if wait.selector else UNSET,
     )
 
 
-def _holders(wait: WaitReason, zone: tzinfo) -> list[PlaceHolder]:
+def _active_runs(wait: WaitReason, zone: tzinfo) -> list[PlaceHolder]:
     return [
         PlaceHolder(name=one.dag_name, dag_run_id=one.run_id, started_at=time_text(one.since, zone))
-        for one in wait.active_runs[:_MOST_HOLDERS]
+        for one in wait.active_runs[:_MAX_ACTIVE_SHOWN]
     ]
 
 
-def show_pause(pause: Pause | None, zone: tzinfo) -> Paused | UnsetType:
+def to_pause(pause: Pause | None, zone: tzinfo) -> Paused | UnsetType:
     """Show the pause of a queue, if it has one."""
     return UNSET if pause is None else Paused(since=time_text(pause.since, zone), by=or_unset(pause.actor or ""))
 

@@ -23,19 +23,19 @@ def make_refusal_hook(refusals: RefusalLog) -> Hook:
 
     async def note(error: Exception, scope: Scope) -> None:
         if isinstance(error, ForbiddenError):
-            await refusals.record(_caller(scope).origin, _audit_action(scope))
+            await refusals.record(_caller(scope).actor, _audit_action(scope))
 
     return note
 
 
-def make_note_of_handing_on(refusals: RefusalLog) -> Note:
+def make_proxy_audit(refusals: RefusalLog) -> Note:
     """Make what is called when another server has done what was asked; its own audit knows it by the same request."""
 
     async def note(scope: Scope, node: str) -> None:
         handler = scope.get("route_handler")
         if handler and action_of(handler):
             audit_action = replace(_audit_action(scope), outcome="done", after={"remoteNode": node})
-            await refusals.record_remote(_caller(scope).origin, audit_action)
+            await refusals.record_remote(_caller(scope).actor, audit_action)
 
     return note
 

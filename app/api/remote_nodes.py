@@ -21,11 +21,11 @@ _log = logging.getLogger(__name__)
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)  # they would tell of each request, with its query
 
-_HELD_BYTES = 1 << 20
-_MOST_BYTES = 1 << 28
-_LONGEST_MESSAGE = 10_000
+_BUFFERED_BYTES = 1 << 20
+_MAX_BYTES = 1 << 28
+_MAX_MESSAGE = 10_000
 _CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=8)
-_PASSED_ON = ("content-type", "etag", "retry-after")
+_FORWARDED_HEADERS = ("content-type", "etag", "retry-after")
 _KINDS = ("application/json", "text/plain", "application/schema+json")
 _OWN_LOGIN = (401, 403)  # of this server at the node, which is none of the caller's business
 
@@ -46,7 +46,7 @@ class NodeFailedError(AppError):
         self.status = status
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class NodeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a node is asked: the path after that of its API, and the query, both as they go over the line."""
 
     method: str
@@ -56,7 +56,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class NodeResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What a node has answered; its body as a whole, or piece by piece."""
 
     status: int
@@ -68,7 +68,7 @@ class _Message(msgspec.Struct):
     message: str
 
 
-class Nodes:
+class RemoteNodes:
     """The nodes that requests may be handed on to, by name."""
 
     def __init__(self, nodes: Iterable[RemoteNode]) -> None:
@@ -84,18 +84,18 @@ class Nodes:
         for client in clients.values():
             await client.aclose()
 
-    async def ask(self, name: str, asked: Asked) -> Told:
+    async def send(self, name: str, asked: NodeRequest) -> NodeResponse:
         """Ask a node; raises NodeUnreachableError and NodeFailedError."""
         node = self._nodes[name]
         try:
             async with asyncio.timeout(node.timeout_seconds):
-                return await self._ask(node, asked)
+                return await self._send(node, asked)
         except TimeoutError:
             raise _unreachable(node, f"it has not answered within {node.timeout_seconds:g} seconds") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _unreachable(node, explain_cause(error, "skip_tls_verify")) from error
 
-    async def _ask(self, node: RemoteNode, asked: Asked) -> Told:
+    async def _send(self, node: RemoteNode, asked: NodeRequest) -> NodeResponse:
         client = self._client(node)
         client.cookies.clear()  # what the node gave one caller is nothing for the next
         url = f"{node.url}{asked.path}" + (f"?{asked.query}" if asked.query else "")
@@ -104,7 +104,7 @@ class Nodes:
         pieces = response.aiter_raw()
         try:
             _check_head(node, response)
-            held, is_whole = await _hold(pieces)
+            held, is_whole = await _buffer(pieces)
             _check(node, response, held, is_whole=is_whole)
         except BaseException:
             await response.aclose()
@@ -112,7 +112,9 @@ class Nodes:
         if is_whole:
             await response.aclose()
         body = held if is_whole else _rest(node, response, held, pieces)
-        return Told(status=response.status_code, headers=_pick(response.headers, _PASSED_ON), body=body)
+        return NodeResponse(
+            status=response.status_code, headers=_select_headers(response.headers, _FORWARDED_HEADERS), body=body
+        )
 
     def _client(self, node: RemoteNode) -> httpx.AsyncClient:
         if node.name not in self._clients:
@@ -132,7 +134,7 @@ def _bearer(node: RemoteNode) -> dict[str, str]:
     return {"Authorization": f"Bearer {node.token}"} if node.auth == "token" else {}
 
 
-def _pick(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+def _select_headers(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     return {name: value for name in names if (value := headers.get(name)) is not None}
 
 
@@ -141,12 +143,12 @@ def _unreachable(node: RemoteNode, reason: str) -> NodeUnreachableError:
     return NodeUnreachableError(f"node {node.name!r} cannot be reached: {reason}")
 
 
-async def _hold(pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+async def _buffer(pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
     """Read as much as may be held; tells whether that is all."""
     held = bytearray()
     async for piece in pieces:
         held += piece
-        if len(held) > _HELD_BYTES:
+        if len(held) > _BUFFERED_BYTES:
             return bytes(held), False
     return bytes(held), True
 
@@ -154,13 +156,13 @@ async def _hold(pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
 async def _rest(
     node: RemoteNode, response: httpx.Response, held: bytes, pieces: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
-    left = _MOST_BYTES - len(held)
+    left = _MAX_BYTES - len(held)
     try:
         yield held
         async for piece in pieces:
             left -= len(piece)
             if left < 0:
-                raise NodeFailedError(f"node {node.name!r} answered with more than {_MOST_BYTES} bytes")
+                raise NodeFailedError(f"node {node.name!r} answered with more than {_MAX_BYTES} bytes")
             yield piece
     finally:
         await response.aclose()
@@ -198,12 +200,12 @@ def _failure(node: RemoteNode, response: httpx.Response, held: bytes) -> NodeFai
     if status in _OWN_LOGIN:
         return NodeFailedError(f"node {node.name!r} refuses this server's credentials ({status}): {message}")
     passed = status if status >= httpx.codes.BAD_REQUEST else httpx.codes.BAD_GATEWAY
-    return NodeFailedError(message, passed, _pick(response.headers, ("retry-after",)))
+    return NodeFailedError(message, passed, _select_headers(response.headers, ("retry-after",)))
 
 
 def _message(held: bytes) -> str:
     try:
-        return msgspec.json.decode(held, type=_Message).message[:_LONGEST_MESSAGE]
+        return msgspec.json.decode(held, type=_Message).message[:_MAX_MESSAGE]
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return ""
 

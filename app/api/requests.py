@@ -10,7 +10,7 @@ from litestar.connection.base import empty_receive, empty_send
 from litestar.exceptions import NotFoundException, ValidationException
 from litestar.types import Receive, Scope, Send
 
-from app.api.slashes import restore
+from app.api.slashes import decode_scope
 from app.api.wording import add_choices, choices_of
 from app.errors import BadRequestError
 
@@ -26,7 +26,7 @@ class ApiRequest(Request[Any, Any, Any]):
     def __init__(self, scope: Scope, receive: Receive = empty_receive, send: Send = empty_send) -> None:
         """Take over a request that has found its route."""
         if "path_params" in scope:
-            restore(scope)
+            decode_scope(scope)
         super().__init__(scope, receive, send)
 
     async def json(self) -> Any:
@@ -47,7 +47,7 @@ class ApiRequest(Request[Any, Any, Any]):
             raise ValidationException(extra=[{"key": key, "message": told}]) from error
 
 
-def only_document(request: Request[Any, Any, Any]) -> None:
+def hide_extra_docs(request: Request[Any, Any, Any]) -> None:
     """Keep the framework's own pages beside the API's description out of sight."""
     if not request.url.path.endswith(DOCUMENT):
         raise NotFoundException

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from app.api import params
 from app.api.cursors import read_cursor, write_cursor
-from app.api.deps import Parts
-from app.db.repositories.run_filter import MOST_RUNS, Page, Place, RunFilter, SubRuns
+from app.api.deps import AppServices
+from app.db.repositories.run_filter import MAX_RUNS, Page, RunCursor, RunFilter, SubRuns
 from app.engine.status import RunStatus
 from app.errors import BadRequestError
 from app.names import shorten
@@ -20,14 +20,14 @@ from app.spec.duration import duration_seconds
 
 _LATEST_SECONDS = 253_402_300_799  # the end of the year 9999
 _MOST_VALUES, _LONGEST_ERROR = 10, 1000
-_LONGEST_DURATION = 1e9
-_LARGEST_REVISION = 2**31 - 1
+_MAX_DURATION = 1e9
+_MAX_REVISION = 2**31 - 1
 _STATUSES = frozenset(map(int, RunStatus))
 # What may be given several times.
 REPEATED = ("tag", "param")
 
 
-class RunPage(msgspec.Struct, frozen=True):
+class PageOptions(msgspec.Struct, frozen=True):
     """Which page is wanted, and where the first one began."""
 
     page: Page = Page()
@@ -40,12 +40,12 @@ class RunSearch(msgspec.Struct, frozen=True):
     filter: RunFilter
     page: Page
 
-    def cursor(self, place: Place | None) -> str | UnsetType:
+    def cursor(self, place: RunCursor | None) -> str | UnsetType:
         """Write where the next page begins; nothing behind the last one."""
         return UNSET if place is None else write_cursor(place, self.filter.since)
 
 
-class RunMarks(msgspec.Struct, frozen=True, kw_only=True):
+class StartFilters(msgspec.Struct, frozen=True, kw_only=True):
     """What runs were started with and by."""
 
     tags: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class RunMarks(msgspec.Struct, frozen=True, kw_only=True):
     sub_runs: SubRuns = "exclude"
 
 
-class RunEnds(msgspec.Struct, frozen=True, kw_only=True):
+class OutcomeFilters(msgspec.Struct, frozen=True, kw_only=True):
     """How runs ended."""
 
     shortest_seconds: float | None = None
@@ -64,24 +64,24 @@ class RunEnds(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-_NO_MARKS, _NO_ENDS = RunMarks(), RunEnds()
+_NO_MARKS, _NO_ENDS = StartFilters(), OutcomeFilters()
 
 
-def provide_run_marks(
+def provide_start_filters(
     tag: params.Tags = None,
     param: params.RunParams = None,
     trigger: params.Trigger = None,
     actor: params.Actor = None,
     revision: params.RevisionFilter = None,
     sub_runs: params.SubRuns = "exclude",
-) -> RunMarks:
+) -> StartFilters:
     """Gather what is said of how runs began."""
     for field, values in (("tag", tag), ("param", param)):
         if len(values or ()) > _MOST_VALUES:
             raise BadRequestError(f"{field}: is given more than {_MOST_VALUES} times")
-    if revision is not None and not 1 <= revision <= _LARGEST_REVISION:
+    if revision is not None and not 1 <= revision <= _MAX_REVISION:
         raise BadRequestError(f"revision: {revision} is no number of a revision; they count from 1")
-    return RunMarks(
+    return StartFilters(
         tags=tuple(one.strip().lower() for one in tag or () if one.strip()),
         params=tuple(_split_param(one) for one in param or () if one),
         trigger=trigger or None,
@@ -98,13 +98,13 @@ def _split_param(text: str) -> tuple[str, str]:
     return name, value
 
 
-def provide_run_ends(
+def provide_outcome_filters(
     min_duration: params.MinDuration = None, max_duration: params.MaxDuration = None, error: params.ErrorPart = None
-) -> RunEnds:
+) -> OutcomeFilters:
     """Gather what is said of how runs ended."""
     if len(error or "") > _LONGEST_ERROR:
         raise BadRequestError(f"error: is longer than {_LONGEST_ERROR} characters")
-    return RunEnds(
+    return OutcomeFilters(
         shortest_seconds=_seconds("minDuration", min_duration),
         longest_seconds=_seconds("maxDuration", max_duration),
         error=error or "",
@@ -115,26 +115,26 @@ def _seconds(field: str, text: str | None) -> float | None:
     if not text:
         return None
     seconds = duration_seconds(f"{text}s" if text[-1].isdigit() else text)
-    if seconds is None or not 0 <= seconds <= _LONGEST_DURATION:
+    if seconds is None or not 0 <= seconds <= _MAX_DURATION:
         raise BadRequestError(
             f"{field}: {shorten(text)} is no duration; write seconds, or for instance 90s, 5m or 1h30m"
         )
     return seconds
 
 
-def provide_run_page(limit: params.RunLimit = None, cursor: params.CursorText = None) -> RunPage:
+def provide_run_page(limit: params.RunLimit = None, cursor: params.CursorText = None) -> PageOptions:
     """Read which page is wanted."""
-    if limit is not None and not 1 <= limit <= MOST_RUNS:
-        raise BadRequestError(f"limit: {limit} is outside 1 to {MOST_RUNS}")
+    if limit is not None and not 1 <= limit <= MAX_RUNS:
+        raise BadRequestError(f"limit: {limit} is outside 1 to {MAX_RUNS}")
     if not cursor:
-        return RunPage(Page(limit=limit or MOST_RUNS, bounded=limit is not None))
+        return PageOptions(Page(limit=limit or MAX_RUNS, bounded=limit is not None))
     begin = read_cursor(cursor)
-    return RunPage(Page(limit=limit or MOST_RUNS, after=begin.place, bounded=True), begin.since)
+    return PageOptions(Page(limit=limit or MAX_RUNS, after=begin.place, bounded=True), begin.since)
 
 
 def provide_run_filter(
-    parts: NamedDependency[Parts],
-    run_page: NamedDependency[RunPage],
+    parts: NamedDependency[AppServices],
+    run_page: NamedDependency[PageOptions],
     status: params.Status = None,
     from_date: params.FromDate = None,
     to_date: params.ToDate = None,
@@ -154,9 +154,9 @@ def _midnight(now: datetime) -> datetime:
 
 def provide_run_search(
     run_filter: NamedDependency[RunFilter],
-    run_page: NamedDependency[RunPage],
-    run_marks: NamedDependency[RunMarks],
-    run_ends: NamedDependency[RunEnds],
+    run_page: NamedDependency[PageOptions],
+    run_marks: NamedDependency[StartFilters],
+    run_ends: NamedDependency[OutcomeFilters],
 ) -> RunSearch:
     """Gather all that a list of runs is narrowed to, and the page; any filter but the contract's bounds the page."""
     if run_marks == _NO_MARKS and run_ends == _NO_ENDS:
@@ -174,7 +174,7 @@ def read_instant(field: str, seconds: int | None) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def is_possible(wanted: RunFilter) -> bool:
+def can_match(wanted: RunFilter) -> bool:
     """Whether any run can have what is wanted: no text in the database holds a NUL, and statuses are few."""
     texts = (wanted.name, wanted.name_part, wanted.run_id_part, wanted.trigger, wanted.actor, wanted.error)
     more = (*wanted.tags, *(text for param in wanted.params for text in param))
@@ -182,7 +182,7 @@ def is_possible(wanted: RunFilter) -> bool:
     return not nul and (wanted.status is None or wanted.status in _STATUSES)
 
 
-def is_short(wanted: RunFilter) -> bool:
+def is_index_only(wanted: RunFilter) -> bool:
     """Whether an index leads from one run that is wanted to the next, so that none is looked at in vain."""
     return wanted == RunFilter(name=wanted.name, status=wanted.status, since=wanted.since, before=wanted.before) and (
         wanted.name is None or wanted.status is None

@@ -54,7 +54,7 @@ def name_of_host(host: str) -> str:
         return ""
 
 
-class Gatekeeper:
+class HostCheckMiddleware:
     """Refuses foreign hosts, requests that another site's page has caused and packed bodies; redirects slashes."""
 
     def __init__(
@@ -85,12 +85,12 @@ class Gatekeeper:
 
     def _refusal(self, method: str, path: str, headers: dict[bytes, str]) -> str:
         host = headers.get(b"host", "")
-        if not self._knows_host(host):
+        if not self._is_allowed_host(host):
             return f"Host {host!r} is not one of this server's names; add it to allowed_hosts"
         if method in _SAFE_METHODS and not path.endswith(_DEQUEUE):
             return ""
         origin = headers.get(b"origin")
-        if origin is not None and not self._knows_origin(origin, host):
+        if origin is not None and not self._is_allowed_origin(origin, host):
             return (
                 f"a page of {origin!r} may not change anything at {host!r}: if that is this server behind a proxy, let "
                 "the proxy pass on Host with its port, or send X-Forwarded-Host and be in trusted_proxies; "
@@ -100,11 +100,11 @@ class Gatekeeper:
             return "a page of another site may not change anything here"
         return ""
 
-    def _knows_host(self, host: str) -> bool:
+    def _is_allowed_host(self, host: str) -> bool:
         name = name_of_host(host)
         return is_loopback(name) or name in self._hosts or host.lower() in self._hosts
 
-    def _knows_origin(self, origin: str, host: str) -> bool:
+    def _is_allowed_origin(self, origin: str, host: str) -> bool:
         own = origin.partition("://")[2].lower() == host.lower() != ""
         return own or origin.rstrip("/").lower() in self._origins
 

@@ -17,7 +17,7 @@ _STAND_IN = "\udc2f"
 _SEGMENT = "(?:(?!%2[fF])[^/])+"
 
 
-class SlashesInNames:
+class EncodedSlashesMiddleware:
     """Keeps the encoded slashes of a step's or a queue's name out of the routing; ``restore`` puts them back."""
 
     def __init__(self, app: ASGIApp, api_path: str) -> None:
@@ -36,13 +36,13 @@ class SlashesInNames:
         await self._app(scope, receive, send)
 
 
-def restore(scope: Scope) -> None:
+def decode_scope(scope: Scope) -> None:
     """Give the path of a request that has found its route, and the route's parameters, their slashes back."""
     if _STAND_IN in scope["path"]:
-        scope["path"] = shown(scope["path"])
-        scope["path_params"] = {name: shown(value) for name, value in scope["path_params"].items()}
+        scope["path"] = display_path(scope["path"])
+        scope["path_params"] = {name: display_path(value) for name, value in scope["path_params"].items()}
 
 
-def shown(path: str) -> str:
+def display_path(path: str) -> str:
     """Return a path, of a request that found no route perhaps, as it can be told."""
     return path.replace(_STAND_IN, "/")

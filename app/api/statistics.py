@@ -11,20 +11,20 @@ from msgspec import UNSET, UnsetType
 
 from app.api.present import time_text
 from app.api.schemas.dags import DAGStatistics, EndedRun
-from app.db.repositories.history import Ended
+from app.db.repositories.history import FinishedRunRow
 from app.engine.status import RunStatus
 
-_GOOD = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED})
+_SUCCESSFUL = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED})
 _SHOWN = 20
 
 
-def statistics(dag_name: str, ended: Sequence[Ended], zone: tzinfo, *, more: bool) -> DAGStatistics:
+def statistics(dag_name: str, ended: Sequence[FinishedRunRow], zone: tzinfo, *, more: bool) -> DAGStatistics:
     """Sum up runs that are over, newest first; percentiles are those of runs that succeeded, partly too.
 
     ``more`` says that there are more runs than these.
     """
     counts = Counter(RunStatus(run.status) for run in ended)
-    good = sorted(run.seconds for run in ended if run.status in _GOOD and run.seconds is not None)
+    good = sorted(run.seconds for run in ended if run.status in _SUCCESSFUL and run.seconds is not None)
     return DAGStatistics(
         dag_name=dag_name,
         runs=len(ended),
@@ -44,7 +44,7 @@ def percentile(rising: Sequence[float], part: float) -> float | UnsetType:
     return round(rising[math.ceil(part * len(rising)) - 1], 3) if rising else UNSET
 
 
-def _shown(run: Ended, zone: tzinfo) -> EndedRun:
+def _shown(run: FinishedRunRow, zone: tzinfo) -> EndedRun:
     status = RunStatus(run.status)
     return EndedRun(
         dag_run_id=run.run_id,

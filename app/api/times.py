@@ -6,7 +6,7 @@ import functools
 from datetime import UTC, datetime, timedelta, tzinfo
 
 _QUARTER = 900  # seconds; no zone's offset changes within a quarter of an hour
-_MOST = 20_000
+_MAX_QUARTERS = 20_000
 _IN_HOUR = tuple(f"{second // 60:02}:{second % 60:02}" for second in range(3600))
 
 
@@ -14,12 +14,12 @@ _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 
 
 @functools.lru_cache
-def times_in(zone: tzinfo) -> Times:
+def formatter_for(zone: tzinfo) -> TimeFormatter:
     """Return the writer of a zone's times."""
-    return Times(zone)
+    return TimeFormatter(zone)
 
 
-class Times:
+class TimeFormatter:
     """Writes instants in one zone as RFC 3339 with whole seconds, and remembers what many of them have in common."""
 
     def __init__(self, zone: tzinfo) -> None:
@@ -32,12 +32,12 @@ class Times:
             return missing
         seconds = instant if isinstance(instant, int) else (instant - _EPOCH) // _SECOND
         number = seconds // _QUARTER
-        begin, in_hour, end = self._quarters.get(number) or self._learn(number)
+        begin, in_hour, end = self._quarters.get(number) or self._add(number)
         return f"{begin}{_IN_HOUR[in_hour + seconds % _QUARTER]}{end}"
 
-    def _learn(self, number: int) -> tuple[str, int, str]:
+    def _add(self, number: int) -> tuple[str, int, str]:
         """Work out date and hour, the place in the hour where a quarter begins, and the offset."""
-        if len(self._quarters) >= _MOST:
+        if len(self._quarters) >= _MAX_QUARTERS:
             self._quarters.clear()
         local = datetime.fromtimestamp(number * _QUARTER, UTC).astimezone(self._zone)
         offset = local.isoformat(timespec="seconds")[len("2000-01-01T00:00:00") :]

@@ -8,11 +8,11 @@ import time
 from app.db.database import Database
 from app.db.repositories import figures
 
-_LEAST_AGE_SECONDS = 1.0
+_MIN_AGE_SECONDS = 1.0
 _REST = 100  # counting takes at most a hundredth of the time
 
 
-class Totals:
+class RunTotals:
     """How many runs have ended in which way, counted again only after a rest: there may be millions."""
 
     def __init__(self, database: Database) -> None:
@@ -28,5 +28,5 @@ class Totals:
             if begun >= self._fresh_until:
                 self._counted = await self._database.read(figures.count_runs)
                 ended = time.monotonic()
-                self._fresh_until = ended + max(_LEAST_AGE_SECONDS, (ended - begun) * _REST)
+                self._fresh_until = ended + max(_MIN_AGE_SECONDS, (ended - begun) * _REST)
             return self._counted

@@ -28,15 +28,15 @@ _PEER = struct.Struct("3i")  # process, user and group
 _ROOT = 0
 
 
-class OneWriteProtocol(HttpToolsProtocol):
+class SingleWriteProtocol(HttpToolsProtocol):
     """HTTP/1.1 on connections that send a head together with what follows it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent does
         """Take a connection over."""
-        super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
+        super().connection_made(cast(asyncio.Transport, SingleWriteTransport(transport, self.loop)))
 
 
-class OwnUserProtocol(OneWriteProtocol):
+class OwnUserProtocol(SingleWriteProtocol):
     """The same on a Unix socket, for the user of this process and root alone; requests say whose they are."""
 
     def __init__(self, config: Config, state: ServerState, app_for: Callable[[str], ASGIApp]) -> None:
@@ -55,7 +55,7 @@ class OwnUserProtocol(OneWriteProtocol):
             transport.abort()
 
 
-class OneWrite:
+class SingleWriteTransport:
     """A transport that holds the first of two writes back for the second, or until the loop's next round."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -74,14 +74,14 @@ class OneWrite:
             self._transport.write(held + data)
         elif data:
             self._held = data
-            self._loop.call_soon(self._send_held)
+            self._loop.call_soon(self._flush)
 
     def close(self) -> None:
         """Close the connection once all was sent."""
-        self._send_held()
+        self._flush()
         self._transport.close()
 
-    def _send_held(self) -> None:
+    def _flush(self) -> None:
         held, self._held = self._held, b""
         if held and not self._transport.is_closing():
             self._transport.write(held)

@@ -29,7 +29,7 @@ _QUERY_CHOICES: dict[str, Sequence[Any]] = {
 }
 
 
-def reword(field: str, message: str) -> tuple[str, str]:
+def humanize(field: str, message: str) -> tuple[str, str]:
     """Say what msgspec says of a field in other words; of what is missing, the field is the one that is missing."""
     if match := _TYPE.fullmatch(message):
         return field, f"must be {_kinds(match[1])}, not {_kinds(match[2])}"

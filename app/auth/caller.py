@@ -29,7 +29,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
 
     @property
-    def origin(self) -> Actor:
+    def actor(self) -> Actor:
         """The actor of audit entries; only commands are local."""
         return Actor(
             via="cli" if self.via == "local" else self.via,
@@ -41,6 +41,6 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def actor(self) -> str | None:
+    def actor_label(self) -> str | None:
         """The actor's name in histories."""
-        return self.origin.label
+        return self.actor.label

@@ -12,14 +12,14 @@ import httpx
 import msgspec
 
 from app.cli.client import body_of, open_api
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.group import CommandGroup
 from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
 from app.db.database import Database
 from app.db.upgrade import require_head
-from app.runs.sealing import Sealer
+from app.runs.sealing import Encrypter
 from app.settings import Settings
 from app.telemetry.logging import configure
 from app.upkeep.audit_verification import KnownSeal, Verified, verify
@@ -71,7 +71,7 @@ def audit() -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print whole entries, a line of JSON for each.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def list_entries(*, as_json: bool, name: str | None, request_id: str | None, **given: Any) -> None:
     """Print what people did and were refused, the newest first."""
     settings = current_settings()
@@ -88,13 +88,13 @@ def list_entries(*, as_json: bool, name: str | None, request_id: str | None, **g
                 ("ENTRY", "TIME", "ACTOR", "VIA", "ACTION", "OBJECT", "OUTCOME"), [_row(one) for one in entries]
             )
 
-    _with_api(settings, work)
+    _use_api(settings, work)
 
 
 @audit.command("verify", cls=GlobalOptions)
 @click.option("--seal", type=_Seal(), metavar="NUMBER:HASH", help="A seal noted earlier, which has to be there still.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def verify_entries(*, seal: KnownSeal | None) -> int:
     """Look whether all entries are what they were; exit status 1, and the first that is not, if they are not.
 
@@ -115,7 +115,7 @@ def verify_entries(*, seal: KnownSeal | None) -> int:
 
 async def _verify(settings: Settings, seal: KnownSeal | None) -> Verified:
     await require_head(settings.database_url, schema=settings.database_schema)
-    signer = Sealer(settings.secret_key, settings.home)
+    signer = Encrypter(settings.secret_key, settings.home)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
         return await database.read(lambda connection: verify(connection, signer, seal))
@@ -127,7 +127,7 @@ async def _verify(settings: Settings, seal: KnownSeal | None) -> Verified:
 @click.option("--before", type=_Time(), required=True, help="Entries that were sealed before this go.")
 @click.option("--yes", is_flag=True, help="Do it; without this nothing is removed.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def prune(*, before: datetime, yes: bool) -> None:
     """Remove old entries for ever, or tell which would go. Their seals stay, so that the rest can be verified."""
     settings = current_settings()
@@ -143,16 +143,16 @@ def prune(*, before: datetime, yes: bool) -> None:
         else:
             click.echo(f"{count} entries would go, up to entry {last}; --yes removes them for ever")
 
-    _with_api(settings, work)
+    _use_api(settings, work)
 
 
-def _with_api(settings: Settings, work: Work) -> None:
+def _use_api(settings: Settings, work: Work) -> None:
     configure(settings.log_format, "warning")
-    asyncio.run(_do(settings, work))
+    asyncio.run(_call(settings, work))
 
 
-async def _do(settings: Settings, work: Work) -> None:
-    async with open_api(settings, "audit", Mode.LOOK) as api:
+async def _call(settings: Settings, work: Work) -> None:
+    async with open_api(settings, "audit", Mode.READ) as api:
         await work(api.client)
 
 

@@ -11,7 +11,7 @@ import uvloop
 
 from app.cli.client import Api, body_of, open_api
 from app.cli.doctor import show_bytes
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
@@ -52,7 +52,7 @@ class _Bytes(click.ParamType[int]):
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @settings_options("database_url", "base_config")
-@said_plainly
+@friendly_errors
 def cleanup(**options: Any) -> None:
     """Remove runs with their logs, of the DAG named like its runs or of all DAGs.
 
@@ -65,18 +65,18 @@ def cleanup(**options: Any) -> None:
 
 
 async def _cleanup(settings: Settings, options: dict[str, Any]) -> None:
-    async with open_api(settings, "cleanup", Mode.LOOK) as api:
-        wish = _wish(options)
+    async with open_api(settings, "cleanup", Mode.READ) as api:
+        wish = _request(options)
         going = body_of(await api.client.post(_PATH, json=wish | {"dryRun": True}))
-        _show(going)
+        _print_plan(going)
         if options["dry_run"] or not (going["runs"] or going["more"]):
             return
         if not options["yes"]:
-            _ask(going["runs"])
+            _confirm(going["runs"])
         await _remove(api, wish)
 
 
-def _wish(options: dict[str, Any]) -> dict[str, Any]:
+def _request(options: dict[str, Any]) -> dict[str, Any]:
     days = options["retention_days"]
     if days is not None and options["older_than"] is not None:
         raise click.UsageError("--older-than and --retention-days say the same; write one of them")
@@ -86,7 +86,7 @@ def _wish(options: dict[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in said.items() if value is not None}
 
 
-def _show(going: dict[str, Any]) -> None:
+def _print_plan(going: dict[str, Any]) -> None:
     rows = [
         (dag["name"], str(dag["runs"]), show_bytes(dag["logBytes"]), ", ".join(dag["reasons"]) or "-")
         for dag in going["dags"]
@@ -97,7 +97,7 @@ def _show(going: dict[str, Any]) -> None:
     click.echo(f"{going['runs']}{more} runs with {show_bytes(going['logBytes'])} of logs are not to be kept")
 
 
-def _ask(count: int) -> None:
+def _confirm(count: int) -> None:
     if not sys.stdin.isatty():
         raise click.ClickException("nobody can be asked here; add --yes to remove them, or --dry-run to see them only")
     click.confirm(f"Remove {count} runs?", abort=True, err=True)

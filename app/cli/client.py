@@ -10,7 +10,7 @@ from urllib.parse import quote
 import click
 import httpx
 
-from app.cli.holder import BASE, Holder, HolderLost, Mode
+from app.cli.holder import BASE, Mode, ServerLost, ServerTransport
 from app.names import API_PATH, is_name, shorten
 from app.settings import Settings
 
@@ -21,9 +21,9 @@ class Api(NamedTuple):
     """A client of the API, and the way that its requests take."""
 
     client: httpx.AsyncClient
-    holder: Holder
+    transport: ServerTransport
 
-    async def begin(self, path: str, body: dict[str, Any], name: str) -> None:
+    async def start(self, path: str, body: dict[str, Any], name: str) -> None:
         """Ask for a run of the DAG ``name``, whose id is in the body.
 
         Where the holder ends before it answers, the next one is asked whether the run is there.
@@ -31,7 +31,7 @@ class Api(NamedTuple):
         while True:
             try:
                 body_of(await self.client.post(path, json=body))
-            except HolderLost:
+            except ServerLost:
                 run = await self.client.get(run_path(name, body["dagRunId"]))
                 if run.status_code == httpx.codes.NOT_FOUND:
                     continue
@@ -39,12 +39,12 @@ class Api(NamedTuple):
 
 
 @asynccontextmanager
-async def open_api(settings: Settings, command: str, mode: Mode = Mode.DRIVE) -> AsyncIterator[Api]:
+async def open_api(settings: Settings, command: str, mode: Mode = Mode.RUN) -> AsyncIterator[Api]:
     """Give the API for as long as the block lasts, and everything may be done through it.
 
     ``command`` is what others are told of who holds the database, ``mode`` what this one does when it holds it.
     """
-    holder = Holder(settings, command, mode)
+    holder = ServerTransport(settings, command, mode)
     base = f"{BASE}{API_PATH}"
     async with httpx.AsyncClient(base_url=base, timeout=_LIMIT_SECONDS, transport=holder, trust_env=False) as client:
         yield Api(client, holder)

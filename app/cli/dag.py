@@ -11,7 +11,7 @@ import click
 import httpx
 
 from app.cli.client import body_of, open_api
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.group import CommandGroup
 from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, current_settings, settings_options
@@ -38,7 +38,7 @@ def dag() -> None:
 @click.argument("name", metavar="NAME")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def history(*, name: str, limit: int) -> int:
     """Print who saved the DAG NAME when and why, the newest first."""
 
@@ -47,14 +47,14 @@ def history(*, name: str, limit: int) -> int:
         print_table(("NUMBER", "SAVED", "AUTHOR", "NOTE"), [_row(revision) for revision in found])
         return 0
 
-    return _with_dags(work)
+    return _use_dags_api(work)
 
 
 @dag.command(cls=GlobalOptions)
 @click.argument("name", metavar="NAME")
 @click.argument("number", required=False, type=_number, metavar="[NUMBER]")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def show(*, name: str, number: int | None) -> int:
     """Print the text of revision NUMBER of the DAG NAME, by default the newest, as it was saved."""
 
@@ -67,7 +67,7 @@ def show(*, name: str, number: int | None) -> int:
         click.echo(revision["spec"], nl=False)
         return 0
 
-    return _with_dags(work)
+    return _use_dags_api(work)
 
 
 @dag.command(cls=GlobalOptions)
@@ -75,7 +75,7 @@ def show(*, name: str, number: int | None) -> int:
 @click.argument("old", required=False, type=_number, metavar="[FROM]")
 @click.argument("new", required=False, type=_number, metavar="[TO]")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def diff(*, name: str, old: int | None, new: int | None) -> int:
     """Print what changed in the DAG NAME from revision FROM to revision TO.
 
@@ -92,7 +92,7 @@ def diff(*, name: str, old: int | None, new: int | None) -> int:
         )
         return 0
 
-    return _with_dags(work)
+    return _use_dags_api(work)
 
 
 @dag.command(cls=GlobalOptions)
@@ -100,7 +100,7 @@ def diff(*, name: str, old: int | None, new: int | None) -> int:
 @click.argument("number", type=_number, metavar="NUMBER")
 @click.option("--note", default="", help="Why; kept with the new revision.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def restore(*, name: str, number: int, note: str) -> int:
     """Save the text of revision NUMBER of the DAG NAME again, as the newest revision."""
 
@@ -113,7 +113,7 @@ def restore(*, name: str, number: int, note: str) -> int:
         click.echo(f"the DAG {name} has the text of revision {number} again, as revision {answer['revision']}")
         return 0
 
-    return _with_dags(work)
+    return _use_dags_api(work)
 
 
 @dag.command(cls=GlobalOptions)
@@ -121,7 +121,7 @@ def restore(*, name: str, number: int, note: str) -> int:
 @click.option("--catchup", type=click.Choice(CATCHUPS), help="Which of its missed starts are made up.")
 @click.option("--catchup-window", "window", metavar="TIME", help="How long ago these may be, as 30m, 6h or 48h.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def settings(*, name: str, catchup: str | None, window: str | None) -> int:
     """Print what is set for the DAG NAME beside its definition, after changing what is given."""
     path = f"{_dag_path(name)}/settings"
@@ -133,10 +133,10 @@ def settings(*, name: str, catchup: str | None, window: str | None) -> int:
         if wanted:
             kept = {key: found[key] for key in changed}
             found = body_of(await client.put(path, json=kept | wanted))
-        click.echo(_told(found))
+        click.echo(_saved_text(found))
         return 0
 
-    return _with_dags(work)
+    return _use_dags_api(work)
 
 
 def _seconds(text: str) -> int:
@@ -146,7 +146,7 @@ def _seconds(text: str) -> int:
     return int(seconds)
 
 
-def _told(found: dict[str, Any]) -> str:
+def _saved_text(found: dict[str, Any]) -> str:
     if found["catchup"] == "none":
         return "catchup: none (starts that were missed stay so)"
     ago = timedelta(seconds=found["catchupWindowSec"])
@@ -154,14 +154,14 @@ def _told(found: dict[str, Any]) -> str:
     return f"catchup: {found['catchup']} (at most {most:,}, missed at most {ago} ago)"
 
 
-def _with_dags(work: Work) -> int:
+def _use_dags_api(work: Work) -> int:
     settings = current_settings()
     configure(settings.log_format, "warning")
-    return asyncio.run(_do(settings, work))
+    return asyncio.run(_call(settings, work))
 
 
-async def _do(settings: Settings, work: Work) -> int:
-    async with open_api(settings, "dag", Mode.LOOK) as api:
+async def _call(settings: Settings, work: Work) -> int:
+    async with open_api(settings, "dag", Mode.READ) as api:
         return await work(api.client)
 
 

@@ -6,9 +6,9 @@ import asyncio
 
 import click
 
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.group import CommandGroup
-from app.cli.holder import own_database
+from app.cli.holder import lock_database
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.db.check import check as check_schema
 from app.db.upgrade import current as read_current
@@ -24,18 +24,18 @@ def db() -> None:
 
 @db.command(cls=GlobalOptions)
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def upgrade() -> None:
     """Bring the database to the schema of this version; `serve` does so by itself."""
     settings = current_settings()
-    with own_database(settings, "dagbook db upgrade"):
+    with lock_database(settings, "dagbook db upgrade"):
         asyncio.run(upgrade_schema(settings.database_url, schema=settings.database_schema))
     click.echo(f"{hide_password(settings.database_url)} is at revision {head()}")
 
 
 @db.command(cls=GlobalOptions)
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def current() -> int:
     """Print the revision of the database; exit status 1 when it is not the newest."""
     settings = current_settings()
@@ -50,7 +50,7 @@ def current() -> int:
 
 @db.command(cls=GlobalOptions)
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def check() -> int:
     """Compare the database, triggers included, with a fresh one; exit status 1 when it differs."""
     settings = current_settings()

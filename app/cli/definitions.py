@@ -42,7 +42,7 @@ def read_definition(file: Path, command: str) -> tuple[str, str]:
 def _read_stored(name: Path, command: str) -> str:
     # Imports for a second, which those who have a file need not wait for.
     from app.cli.client import body_of, open_api  # noqa: PLC0415
-    from app.cli.failures import said_plainly  # noqa: PLC0415
+    from app.cli.failures import friendly_errors  # noqa: PLC0415
     from app.cli.holder import Mode  # noqa: PLC0415
     from app.db.url import sqlite_path  # noqa: PLC0415
 
@@ -53,10 +53,10 @@ def _read_stored(name: Path, command: str) -> str:
         raise missing
 
     async def read() -> str:
-        async with open_api(settings, command, Mode.LOOK) as api:
+        async with open_api(settings, command, Mode.READ) as api:
             answer = await api.client.get(f"/dags/{strip_suffix(str(name))}/spec")
             if answer.status_code == HTTPStatus.NOT_FOUND:
                 raise missing
             return str(body_of(answer)["spec"])
 
-    return said_plainly(lambda: asyncio.run(read()))()
+    return friendly_errors(lambda: asyncio.run(read()))()

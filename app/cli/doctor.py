@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from app.api.controllers.upkeep import doctor_report
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.clock import now
 from app.db.database import Database
@@ -26,7 +26,7 @@ _UNIT = 1024
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quick", is_flag=True, help="On SQLite, check the file without its indexes: quick_check.")
 @settings_options("database_url", "orphan_grace_seconds")
-@said_plainly
+@friendly_errors
 def doctor(*, as_json: bool, quick: bool) -> int:
     """Check everything that must hold in the database, and the database itself; exit status 1 when something is wrong.
 

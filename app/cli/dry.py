@@ -14,11 +14,11 @@ from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.params import params_text
 from app.cli.validate import complain
 from app.errors import AppError
-from app.runs.dry.facts import DryRun, Fact, Part
-from app.runs.dry.held import Held
+from app.runs.dry.facts import DryRun, Fact, StepPreview
+from app.runs.dry.placeholders import Placeholders
 from app.runs.dry.plan import plan_runs
-from app.runs.ground import Machine
-from app.runs.inputs import Place
+from app.runs.inputs import RunLocation
+from app.runs.server_context import HostEnvironment
 from app.settings import Settings
 from app.spec.load import NO_DOCUMENT, load
 
@@ -46,43 +46,45 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
         return 1
     if loaded.empty:
         raise click.ClickException(f"{file}: {NO_DOCUMENT}")
-    held = Held()
+    placeholders = Placeholders()
     try:
-        runs = asyncio.run(plan_runs(loaded.definition, params_text(params, words), _place(file, settings), held))
+        runs = asyncio.run(
+            plan_runs(loaded.definition, params_text(params, words), _location(file, settings), placeholders)
+        )
     except AppError as error:
-        raise click.ClickException(held.show(error.message)) from error
-    shown = "\n\n".join("\n".join(_show_run(run)) for run in runs)
-    click.echo("\n".join((shown, "", *_legend(shown, held))))
+        raise click.ClickException(placeholders.show(error.message)) from error
+    shown = "\n\n".join("\n".join(_print_run(run)) for run in runs)
+    click.echo("\n".join((shown, "", *_legend(shown, placeholders))))
     return 0
 
 
-def _place(file: Path, settings: Settings) -> Place:
-    return Place(
+def _location(file: Path, settings: Settings) -> RunLocation:
+    return RunLocation(
         source_directory=None if is_stored(file) else str(file.resolve().parent),
         work_dir=settings.work_dir,
-        machine=Machine.here(settings.default_shell, settings.log_encoding),
+        machine=HostEnvironment.current(settings.default_shell, settings.log_encoding),
         limit_seconds=settings.evaluation_timeout_seconds,
     )
 
 
-def _show_run(run: DryRun) -> Iterator[str]:
+def _print_run(run: DryRun) -> Iterator[str]:
     yield click.style(_safe(run.title), bold=True)
-    yield from _show_facts(run.facts)
+    yield from _print_facts(run.facts)
     for part in (*run.steps, *run.handlers):
-        yield from _show_part(part)
+        yield from _print_step(part)
     yield ""
     yield from textwrap.wrap(run.ending, _WIDTH)
 
 
-def _show_part(part: Part) -> Iterator[str]:
+def _print_step(part: StepPreview) -> Iterator[str]:
     yield ""
     yield click.style(_safe(part.title), bold=True)
     if part.note:
         yield f"  {click.style(part.note, fg='yellow')}"
-    yield from _show_facts(part.facts)
+    yield from _print_facts(part.facts)
 
 
-def _show_facts(facts: Iterable[Fact]) -> Iterator[str]:
+def _print_facts(facts: Iterable[Fact]) -> Iterator[str]:
     for fact in facts:
         label = f"  {fact.label}"
         for line in _fold(fact.text):
@@ -111,11 +113,11 @@ def _safe(text: str) -> str:
     )
 
 
-def _legend(shown: str, held: Held) -> Iterator[str]:
+def _legend(shown: str, placeholders: Placeholders) -> Iterator[str]:
     """Explain what is left in the texts."""
-    if any(text[0] == "`" and held.show(text) in shown for text in held.texts):
+    if any(text[0] == "`" and placeholders.show(text) in shown for text in placeholders.texts):
         yield "`…` stands for what the command in it would print; it was not run."
-    if any(text[0] == "$" and text in shown for text in held.texts):
+    if any(text[0] == "$" and text in shown for text in placeholders.texts):
         yield "${…} that are left in texts are known once the run is under way."
     if "$" in shown:
         yield "$NAME that is left in a command or script is for its shell, which sees all variables."

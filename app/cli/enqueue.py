@@ -8,11 +8,11 @@ import click
 import httpx
 
 from app.cli.client import Api, body_of, run_path
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.foreign import PARAMS, ignored_options
 from app.cli.options import GlobalOptions, complete_files, settings_options
 from app.cli.params import params_text
-from app.cli.queue import items_path, with_queues
+from app.cli.queue import items_path, use_queues_api
 from app.cli.run import find_source, require_stored
 from app.names import new_run_id, shorten
 
@@ -26,7 +26,7 @@ from app.names import new_run_id, shorten
 @click.option("-u", "--queue", default="", help="Queue to wait in, in place of the definition's own.")
 @click.option("--priority", type=click.IntRange(-1000, 1000), default=0, help="The highest goes first; 0 by default.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
-@said_plainly
+@friendly_errors
 def enqueue(  # noqa: PLR0913 - one for each option
     *, what: str, words: tuple[str, ...], params: str, name: str, run_id: str, queue: str, priority: int
 ) -> None:
@@ -40,11 +40,11 @@ def enqueue(  # noqa: PLR0913 - one for each option
 
     async def work(api: Api) -> None:
         name = source.name or await require_stored(api, source)
-        await api.begin(f"{source.path}/enqueue", source.body | wanted, name)
-        until = "" if api.holder.is_server else ", until a server begins it"
+        await api.start(f"{source.path}/enqueue", source.body | wanted, name)
+        until = "" if api.transport.is_server else ", until a server begins it"
         click.echo(f"run {run_id} waits in its queue{until}")
 
-    with_queues("enqueue", work)
+    use_queues_api("enqueue", work)
 
 
 @click.command(cls=GlobalOptions)
@@ -54,7 +54,7 @@ def enqueue(  # noqa: PLR0913 - one for each option
 )
 @settings_options("database_url")
 @ignored_options(*PARAMS)
-@said_plainly
+@friendly_errors
 def dequeue(*, queue: str, dag_run: str) -> None:
     """Take the run that is next out of QUEUE, or the one that is named."""
 
@@ -66,7 +66,7 @@ def dequeue(*, queue: str, dag_run: str) -> None:
         body_of(await api.client.get(f"{path}/dequeue"))
         click.echo(f"run {run_id} of DAG {name} does not wait any more")
 
-    with_queues("dequeue", work)
+    use_queues_api("dequeue", work)
 
 
 def _named(dag_run: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def said_plainly(command: Callable[P, T]) -> Callable[P, T]:
+def friendly_errors(command: Callable[P, T]) -> Callable[P, T]:
     """Let a command end with a sentence where the database, or a file or folder that it needs, cannot be used."""
 
     @wraps(command)

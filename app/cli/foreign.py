@@ -12,7 +12,7 @@ _NO_COORDINATOR = "servers and workers meet in the database, and there is no coo
 _NO_PEERS = "servers and workers meet in the database; what protects them is said in database_url"
 
 
-class Ignored(NamedTuple):
+class IgnoredOption(NamedTuple):
     """An option of Dagu, what stands in its place here, and whether it takes a value."""
 
     names: tuple[str, ...]
@@ -26,24 +26,24 @@ class Ignored(NamedTuple):
 
 
 EVERYWHERE = (
-    Ignored(("--dagu-home",), "the folder of Dagbook is given with --home"),
-    Ignored(("--cpu-profile",), "there is no profile to write", is_flag=True),
+    IgnoredOption(("--dagu-home",), "the folder of Dagbook is given with --home"),
+    IgnoredOption(("--cpu-profile",), "there is no profile to write", is_flag=True),
 )
 PEER = (
-    *(Ignored((f"--peer.{name}",), _NO_PEERS) for name in ("cert-file", "key-file", "client-ca-file")),
-    *(Ignored((f"--peer.{name}",), _NO_PEERS, is_flag=True) for name in ("insecure", "skip-tls-verify")),
+    *(IgnoredOption((f"--peer.{name}",), _NO_PEERS) for name in ("cert-file", "key-file", "client-ca-file")),
+    *(IgnoredOption((f"--peer.{name}",), _NO_PEERS, is_flag=True) for name in ("insecure", "skip-tls-verify")),
 )
 COORDINATOR = (
-    Ignored(("-H", "--coordinator.host"), _NO_COORDINATOR),
-    Ignored(("-P", "--coordinator.port"), _NO_COORDINATOR),
-    Ignored(("-A", "--coordinator.advertise"), _NO_COORDINATOR),
+    IgnoredOption(("-H", "--coordinator.host"), _NO_COORDINATOR),
+    IgnoredOption(("-P", "--coordinator.port"), _NO_COORDINATOR),
+    IgnoredOption(("-A", "--coordinator.advertise"), _NO_COORDINATOR),
 )
-DAGS = (Ignored(("-d", "--dags"), "DAGs are stored in the database, and no folder is read"),)
-WORKER_ID = (Ignored(("--worker-id",), "it is known which server or worker drives a run"),)
-PARAMS = (Ignored(("-p", "--params"), "a run that waits has its parameters already"),)
+DAGS = (IgnoredOption(("-d", "--dags"), "DAGs are stored in the database, and no folder is read"),)
+WORKER_ID = (IgnoredOption(("--worker-id",), "it is known which server or worker drives a run"),)
+PARAMS = (IgnoredOption(("-p", "--params"), "a run that waits has its parameters already"),)
 
 
-def ignored_options(*ignored: Ignored) -> Callable[[_Decorated], _Decorated]:
+def ignored_options(*ignored: IgnoredOption) -> Callable[[_Decorated], _Decorated]:
     """Let a command accept options of Dagu that change nothing."""
 
     def decorate(function: _Decorated) -> _Decorated:
@@ -64,7 +64,7 @@ def notice(text: str) -> None:
     click.echo(f"Notice: {text}", err=True)
 
 
-def _attributes(ignored: Ignored) -> dict[str, Any]:
+def _attributes(ignored: IgnoredOption) -> dict[str, Any]:
     def tell(context: click.Context, parameter: click.Parameter, value: object) -> None:
         if value not in (None, False) and not context.resilient_parsing:
             notice(f"{parameter.opts[-1]} is ignored: {ignored.instead}")

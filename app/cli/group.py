@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from app.cli.options import GlobalOptions
 
-_LONGEST_SUMMARY = 1000  # characters; more than any
+_MAX_SUMMARY = 1000  # characters; more than any
 
 
 class Entry(NamedTuple):
@@ -43,7 +43,7 @@ class CommandGroup(GlobalOptions, click.Group):
 
     def _summary(self, ctx: click.Context, name: str) -> str:
         command = self.get_command(ctx, name)
-        return "" if command is None else command.get_short_help_str(_LONGEST_SUMMARY)
+        return "" if command is None else command.get_short_help_str(_MAX_SUMMARY)
 
 
 class LazyGroup(CommandGroup):

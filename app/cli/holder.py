@@ -23,7 +23,7 @@ import httpx
 
 from app.auth.audit_context import os_username
 from app.cli.group import uncollected
-from app.db.owner import DatabaseOwned, Owner, OwnerLock, claim
+from app.db.owner import DatabaseOwned, Owner, ServerLock, acquire
 from app.db.url import sqlite_path
 from app.settings import Settings
 
@@ -49,12 +49,12 @@ _BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProt
 class Mode(Enum):
     """What a command does with a file that it holds."""
 
-    DRIVE = auto()  # adopt and run runs, and answer other commands
+    RUN = auto()  # adopt and run runs, and answer other commands
     QUEUE = auto()  # let runs wait in queues, and change these
-    LOOK = auto()  # nothing with runs
+    READ = auto()  # nothing with runs
 
 
-class HolderLost(click.ClickException):  # a state of the world, not a mistake
+class ServerLost(click.ClickException):  # a state of the world, not a mistake
     """The holder ended before it answered a request that may not simply be repeated."""
 
     def __init__(self, owner: Owner) -> None:
@@ -62,7 +62,7 @@ class HolderLost(click.ClickException):  # a state of the world, not a mistake
 
 
 @contextmanager
-def own_database(settings: Settings, address: str) -> Iterator[OwnerLock | None]:
+def lock_database(settings: Settings, address: str) -> Iterator[ServerLock | None]:
     """Hold the lock of a SQLite file; None for PostgreSQL. Raises DatabaseOwned when another process holds it."""
     lock = _claim(settings, address)
     try:
@@ -72,16 +72,16 @@ def own_database(settings: Settings, address: str) -> Iterator[OwnerLock | None]
             lock.release()
 
 
-def _claim(settings: Settings, address: str) -> OwnerLock | None:
+def _claim(settings: Settings, address: str) -> ServerLock | None:
     path = sqlite_path(settings.database_url)
     if path is None:
         return None
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return claim(path, address)
+    return acquire(path, address)
 
 
 @asynccontextmanager
-async def take_database(settings: Settings, address: str) -> AsyncIterator[OwnerLock | None]:
+async def lock_for_server(settings: Settings, address: str) -> AsyncIterator[ServerLock | None]:
     """Hold the lock for a server: a command that has it is asked to hand it over and has a minute for that."""
     lock = await _claim_for_server(settings, address)
     try:
@@ -91,8 +91,8 @@ async def take_database(settings: Settings, address: str) -> AsyncIterator[Owner
             lock.release()
 
 
-async def _claim_for_server(settings: Settings, address: str) -> OwnerLock | None:
-    patience, ask_at = _Patience(), 0.0
+async def _claim_for_server(settings: Settings, address: str) -> ServerLock | None:
+    patience, ask_at = _Wait(), 0.0
     while True:
         try:
             return _claim(settings, address)
@@ -113,7 +113,7 @@ async def _ask_to_hand_over(owner: Owner) -> bool:
         return False  # it does not answer yet, or not any more
 
 
-class _Patience:
+class _Wait:
     """Waits for another process, tells so once, and not for ever."""
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ def _to(owner: Owner) -> httpx.AsyncHTTPTransport:
     return httpx.AsyncHTTPTransport(uds=owner.socket, limits=none_kept, verify=False)
 
 
-class Holder(httpx.AsyncBaseTransport):
+class ServerTransport(httpx.AsyncBaseTransport):
     """Sends requests to the process that holds the database, and becomes it when there is none.
 
     A request that may be repeated outlives its holder: the next one is asked. Of others ``HolderLost`` tells, unless it
@@ -158,8 +158,8 @@ class Holder(httpx.AsyncBaseTransport):
         self._owner: Owner | None = None
         self._own = AsyncExitStack()
         self._server: Server | None = None
-        self._lock: OwnerLock | None = None
-        self._door: asyncio.Task[LocalServer] | None = None
+        self._lock: ServerLock | None = None
+        self._gate: asyncio.Task[LocalServer] | None = None
         self._leaving: asyncio.Task[None] | None = None
 
     @property
@@ -190,7 +190,7 @@ class Holder(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request to the process that holds the file, and wait for one that can answer."""
         async with self._turn:
-            patience = _Patience()
+            patience = _Wait()
             while (server := await self.enter()) is None:
                 if response := await self._ask(request, patience):
                     return response
@@ -198,7 +198,7 @@ class Holder(httpx.AsyncBaseTransport):
                 await asyncio.sleep(_PAUSE_SECONDS)
             return await self._ask_here(server, request)
 
-    async def _ask(self, request: httpx.Request, patience: _Patience) -> httpx.Response | None:
+    async def _ask(self, request: httpx.Request, patience: _Wait) -> httpx.Response | None:
         """Ask the other process; None when it is gone, or not ready yet, and the request may be sent again."""
         assert self._owner is not None  # noqa: S101 - as ``enter`` leaves it
         owner = self._owner
@@ -214,7 +214,7 @@ class Holder(httpx.AsyncBaseTransport):
         except _BROKEN as error:
             if not _may_be_repeated(request):
                 self._owner = None
-                raise HolderLost(owner) from error
+                raise ServerLost(owner) from error
         patience.check(DatabaseOwned(sqlite_path(self._settings.database_url) or Path(), owner))
         return None
 
@@ -223,11 +223,11 @@ class Holder(httpx.AsyncBaseTransport):
             await asyncio.to_thread(server.make_app)  # loads the web framework, while the loop drives runs
         app = server.app_for(os_username(os.getuid()))
         response = await httpx.ASGITransport(app).handle_async_request(request)  # type: ignore[arg-type]  # one ASGI, two spellings of its types
-        if self._door is None and self._lock is not None and self._mode is Mode.DRIVE:
-            self._door = asyncio.create_task(self._answer(server, self._lock), name="answer other commands")
+        if self._gate is None and self._lock is not None and self._mode is Mode.RUN:
+            self._gate = asyncio.create_task(self._answer(server, self._lock), name="answer other commands")
         return response
 
-    async def _answer(self, server: Server, lock: OwnerLock) -> LocalServer:
+    async def _answer(self, server: Server, lock: ServerLock) -> LocalServer:
         """Answer other commands: the own work has begun."""
         module = await asyncio.to_thread(import_module, "app.cli.local_server")
         door: LocalServer = module.LocalServer(server, self._hand_over)
@@ -248,12 +248,12 @@ class Holder(httpx.AsyncBaseTransport):
 
     async def _close(self) -> None:
         """Release the file: unfinished runs are detached in order, and the next holder adopts them."""
-        door, self._door, self._server = self._door, None, None
+        door, self._gate, self._server = self._gate, None, None
         try:
             if self._lock is not None:
-                self._lock.withdraw()
+                self._lock.close_listener()
             if door is not None:
-                await _close_door(door)
+                await _close_gate(door)
         finally:
             self._lock = None
             await self._own.aclose()
@@ -264,7 +264,7 @@ class Holder(httpx.AsyncBaseTransport):
             await self._close()
 
 
-async def _close_door(door: asyncio.Task[LocalServer]) -> None:
+async def _close_gate(door: asyncio.Task[LocalServer]) -> None:
     if not door.done():
         door.cancel()  # what is not needed any more need not get ready
     (answering,) = await asyncio.gather(door, return_exceptions=True)
@@ -282,17 +282,17 @@ def _may_be_repeated(request: httpx.Request) -> bool:
 async def _opened(settings: Settings, command: str, mode: Mode) -> AsyncIterator[Server]:
     with uncollected():  # a command that asks another process needs none of this
         from app.db.upgrade import upgrade  # noqa: PLC0415
-        from app.main import open_clerk, open_idle, open_server  # noqa: PLC0415
+        from app.main import open_enqueue_only, open_offline, open_server  # noqa: PLC0415
         from app.people.auth_setup import command_settings  # noqa: PLC0415
 
     await upgrade(settings.database_url, schema=settings.database_schema)
     alone = command_settings(settings)
     match mode:
-        case Mode.DRIVE:
+        case Mode.RUN:
             opening = open_server(alone, command, "")
         case Mode.QUEUE:
-            opening = open_clerk(alone)
-        case Mode.LOOK:
-            opening = open_idle(alone, command)
+            opening = open_enqueue_only(alone)
+        case Mode.READ:
+            opening = open_offline(alone, command)
     async with opening as server:
         yield server

@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 from app.api.wire import OwnUserProtocol
 from app.cli.holder import HAND_OVER
-from app.db.owner import OwnerLock
+from app.db.owner import ServerLock
 from app.main import Server
 
 _GRACE_SECONDS = 5
@@ -44,7 +44,7 @@ class LocalServer:
 
     def _app_for(self, user: str) -> Any:
         app = self._server.app_for(user)
-        return app if self._hand_over is None else _HandsOver(app, self._hand_over)
+        return app if self._hand_over is None else _HandoverMiddleware(app, self._hand_over)
 
     async def close(self) -> None:
         """Answer what was asked, and nothing more. The socket's file has to be gone, so that nothing more comes."""
@@ -61,7 +61,7 @@ class LocalServer:
                 task.cancel()
 
 
-class _HandsOver:
+class _HandoverMiddleware:
     """Tells the command that holds the file when a server asks for it."""
 
     def __init__(self, app: Any, hand_over: Callable[[], None]) -> None:
@@ -79,7 +79,7 @@ class _HandsOver:
 
 
 @asynccontextmanager
-async def answering_commands(server: Server, lock: OwnerLock | None) -> AsyncIterator[None]:
+async def serving_commands(server: Server, lock: ServerLock | None) -> AsyncIterator[None]:
     """Answer commands as a server for as long as the block lasts; ``lock`` is None on PostgreSQL, where none asks."""
     if lock is None:
         yield
@@ -89,5 +89,5 @@ async def answering_commands(server: Server, lock: OwnerLock | None) -> AsyncIte
     try:
         yield
     finally:
-        lock.withdraw()
+        lock.close_listener()
         await answering.close()

@@ -50,10 +50,10 @@ def separate(words: Sequence[str], options: Mapping[str, click.Option], *, mixed
         name, equals, value = word.partition("=")
         option = _find_option(name, options)
         if option is not None and option.is_flag and equals:
-            yield from _truth(name, value)
+            yield from _boolean(name, value)
         elif option is not None and not option.is_flag and equals and not name.startswith("--"):
             yield from (name, value)
-        elif option is not None and not option.is_flag and not equals and not _may_stand_alone(option):
+        elif option is not None and not option.is_flag and not equals and not _is_value_optional(option):
             yield from (word, *(value for value in (next(rest, None),) if value is not None))
         else:
             yield word
@@ -67,7 +67,7 @@ def _find_option(name: str, options: Mapping[str, click.Option]) -> click.Option
     return last if all(option is not None and option.is_flag for option in before) else None
 
 
-def _truth(name: str, value: str) -> Iterator[str]:
+def _boolean(name: str, value: str) -> Iterator[str]:
     match _TRUTH.get(value.lower()):
         case True:
             yield name
@@ -75,7 +75,7 @@ def _truth(name: str, value: str) -> Iterator[str]:
             raise click.UsageError(f"Option {name!r}: {value!r} is neither true nor false.")
 
 
-def _may_stand_alone(option: click.Option) -> bool:
+def _is_value_optional(option: click.Option) -> bool:
     return option.flag_value is True
 
 
@@ -100,7 +100,7 @@ def current_settings() -> Settings:
     return read(_flags(click.get_current_context()), os.environ, Path("~/.dagbook"))
 
 
-def tell_unread(settings: Settings) -> None:
+def warn_about_unused(settings: Settings) -> None:
     """Tell in one line what configures Dagu and has no effect here."""
     given = _flags(click.get_current_context()).get("config") or os.environ.get("DAGBOOK_CONFIG")
     has_own_file = bool(given) or (settings.home / FILE_NAME).exists()
@@ -113,7 +113,7 @@ def _settings_option(setting: Setting) -> Callable[[_Decorated], _Decorated]:
     text = f"{setting.meaning} [{setting.kind.name}; default: {setting.default or 'empty'}; {setting.variable}]"
     alone: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.kind.is_switch else {}
     return click.option(
-        *names, setting.name, metavar="VALUE", help=text, expose_value=False, callback=_note_flag, **alone
+        *names, setting.name, metavar="VALUE", help=text, expose_value=False, callback=_record_flag, **alone
     )
 
 
@@ -123,7 +123,7 @@ def _flags(context: click.Context) -> dict[str, str]:
     return flags
 
 
-def _note_flag(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+def _record_flag(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     if value is not None:
         _flags(context)[str(parameter.name)] = value
 
@@ -135,16 +135,16 @@ def _global_options() -> list[click.Parameter]:
             metavar="FILE",
             help="Settings file to read in place of dagbook.yaml in the home.",
             expose_value=False,
-            callback=_note_flag,
+            callback=_record_flag,
         ),
-        click.Option(["--home"], metavar="DIR", help=TABLE[0].meaning, expose_value=False, callback=_note_flag),
+        click.Option(["--home"], metavar="DIR", help=TABLE[0].meaning, expose_value=False, callback=_record_flag),
         click.Option(
             ["-q", "--quiet"],
             is_flag=True,
             is_eager=True,  # before others have something to tell
             help="Print nothing; the exit status tells.",
             expose_value=False,
-            callback=_silence,
+            callback=_quiet,
         ),
     ]
 
@@ -154,13 +154,13 @@ def complete_files(_context: click.Context, _parameter: click.Parameter, incompl
     return [CompletionItem(incomplete, type="file")]
 
 
-class _Silence(io.TextIOBase):
+class _NullStream(io.TextIOBase):
     """A stream that takes everything and keeps nothing."""
 
     def write(self, text: str) -> int:
         return len(text)
 
 
-def _silence(context: click.Context, _parameter: click.Parameter, quiet: bool) -> None:
+def _quiet(context: click.Context, _parameter: click.Parameter, quiet: bool) -> None:
     if quiet and not context.resilient_parsing:  # a shell that completes the line wants to read something
-        sys.stdout = sys.stderr = _Silence()
+        sys.stdout = sys.stderr = _NullStream()

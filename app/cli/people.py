@@ -19,15 +19,15 @@ from app.telemetry.logging import configure
 Work = Callable[[httpx.AsyncClient], Awaitable[None]]
 
 
-def with_people(work: Work) -> None:
+def use_people_api(work: Work) -> None:
     """Do work through the server that is running, or on the database itself when there is none."""
     settings = current_settings()
     configure(settings.log_format, "warning")
-    asyncio.run(_with_people(settings, work))
+    asyncio.run(_call(settings, work))
 
 
-async def _with_people(settings: Settings, work: Work) -> None:
-    async with open_api(settings, "users", Mode.LOOK) as api:
+async def _call(settings: Settings, work: Work) -> None:
+    async with open_api(settings, "users", Mode.READ) as api:
         await work(api.client)
 
 

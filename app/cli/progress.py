@@ -22,7 +22,7 @@ _MARKS = {
     NodeStatus.SKIPPED: ("↷", "yellow"),
     NodeStatus.PARTIALLY_SUCCEEDED: ("✓", "yellow"),
 }
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 HANDLERS = ("onSuccess", "onFailure", "onCancel", "onExit")
 
 
@@ -37,7 +37,7 @@ class Progress:
         self._lines: dict[tuple[str, str], int] = {}
         self._run: dict[str, Any] = {}
 
-    async def look(self) -> RunStatus:
+    async def poll(self) -> RunStatus:
         """Print what happened since the last look and return the run's status."""
         answer = await self._client.get(self._path)
         answer.raise_for_status()
@@ -107,22 +107,22 @@ async def watch(client: httpx.AsyncClient, path: str, hidden: Collection[str] = 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     asked = False
-    while not (status := await progress.look()).is_final:
+    while not (status := await progress.poll()).is_final:
         if stop.is_set() and not asked:
             asked = True
             click.echo("stopping", err=True)
             await client.post(f"{path}/stop")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_SECONDS):
+            async with asyncio.timeout(_POLL_SECONDS):
                 await (asyncio.Event() if asked else stop).wait()
     await progress.finish()
     return 0 if status in (RunStatus.SUCCEEDED, RunStatus.ABORTED) else 1
 
 
-async def until_over(client: httpx.AsyncClient, path: str) -> RunStatus:
+async def wait_finished(client: httpx.AsyncClient, path: str) -> RunStatus:
     """Return the status that a run ends with, when it has ended."""
     while not (status := await _status_of(client, path)).is_final:  # noqa: ASYNC110 - told over HTTP, to those who ask
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
     return status
 
 

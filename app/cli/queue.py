@@ -10,7 +10,7 @@ from urllib.parse import quote
 import click
 
 from app.cli.client import Api, body_of, open_api, run_path
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.group import CommandGroup
 from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, current_settings, settings_options
@@ -21,14 +21,14 @@ from app.telemetry.logging import configure
 Work = Callable[[Api], Awaitable[None]]
 
 
-def with_queues(command: str, work: Work) -> None:
+def use_queues_api(command: str, work: Work) -> None:
     """Do work through the server that is running, or on the database itself when there is none."""
     settings = current_settings()
     configure(settings.log_format, "warning")
-    asyncio.run(_with_queues(settings, command, work))
+    asyncio.run(_call(settings, command, work))
 
 
-async def _with_queues(settings: Settings, command: str, work: Work) -> None:
+async def _call(settings: Settings, command: str, work: Work) -> None:
     async with open_api(settings, command, Mode.QUEUE) as api:
         await work(api)
 
@@ -49,7 +49,7 @@ def queue() -> None:
 
 @queue.command("list", cls=GlobalOptions)
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def list_queues() -> None:
     """Print all queues that are configured, paused or in use, and what the first one in each waits for."""
 
@@ -59,7 +59,7 @@ def list_queues() -> None:
             ("QUEUE", "LIMIT", "RUNNING", "WAITING", "PAUSED", "THE NEXT ONE WAITS FOR"), list(map(_row, found))
         )
 
-    with_queues("queue", work)
+    use_queues_api("queue", work)
 
 
 def _row(found: dict[str, Any]) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def _pause(found: dict[str, Any]) -> str:
 @click.argument("name", metavar="NAME")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many runs at most.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def show(*, name: str, limit: int) -> None:
     """Print what is under way in the queue NAME and what waits there, in order, each with the reason why."""
 
@@ -94,7 +94,7 @@ def show(*, name: str, limit: int) -> None:
         if (more := found["pagination"]["totalRecords"] - len(rows)) > 0:
             click.echo(f"and {more} more; --limit shows up to 1000")
 
-    with_queues("queue", work)
+    use_queues_api("queue", work)
 
 
 def _item(run: dict[str, Any]) -> tuple[str, ...]:
@@ -112,20 +112,20 @@ def _item(run: dict[str, Any]) -> tuple[str, ...]:
 @queue.command(cls=GlobalOptions)
 @click.argument("name", metavar="NAME")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def pause(*, name: str) -> None:
     """Let nobody leave the queue NAME until it is resumed; runs that are under way go on."""
 
     async def work(api: Api) -> None:
         click.echo(f"queue {name} is paused {_pause(body_of(await api.client.post(f'{_path(name)}/pause')))}")
 
-    with_queues("queue", work)
+    use_queues_api("queue", work)
 
 
 @queue.command(cls=GlobalOptions)
 @click.argument("name", metavar="NAME")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def resume(*, name: str) -> None:
     """Let those leave the queue NAME again who may."""
 
@@ -133,14 +133,14 @@ def resume(*, name: str) -> None:
         body_of(await api.client.post(f"{_path(name)}/resume"))
         click.echo(f"queue {name} is not paused")
 
-    with_queues("queue", work)
+    use_queues_api("queue", work)
 
 
 @queue.command(cls=GlobalOptions)
 @click.argument("name", metavar="NAME")
 @click.option("--confirm", default=None, metavar="NAME", help="The name once more, in place of a question.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def clear(*, name: str, confirm: str | None) -> None:
     """Take all runs out of the queue NAME that wait in it; its name has to be typed once more."""
     typed = click.prompt(f"Type {name} to take out all that wait there", err=True) if confirm is None else confirm
@@ -149,7 +149,7 @@ def clear(*, name: str, confirm: str | None) -> None:
         removed = body_of(await api.client.post(f"{_path(name)}/clear", json={"name": typed}))["removed"]
         click.echo(f"taken out of queue {name}: {removed}")
 
-    with_queues("queue", work)
+    use_queues_api("queue", work)
 
 
 @queue.command(cls=GlobalOptions)
@@ -158,7 +158,7 @@ def clear(*, name: str, confirm: str | None) -> None:
 @click.argument("value", metavar="[PRIORITY]", required=False, type=click.IntRange(-1000, 1000))
 @click.option("--front", is_flag=True, help="Move it before all others.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def priority(*, name: str, run_id: str, value: int | None, front: bool) -> None:
     """Give the run RUN_ID of DAG, which waits, another priority, or move it to the front of its queue."""
 
@@ -172,4 +172,4 @@ def priority(*, name: str, run_id: str, value: int | None, front: bool) -> None:
         body_of(await api.client.patch(f"{items_path(wait['queue'])}/{wait['item']}", json=body))
         click.echo(f"run {run_id} of DAG {name} has its new place in queue {wait['queue']}")
 
-    with_queues("queue", work)
+    use_queues_api("queue", work)

@@ -9,9 +9,9 @@ import click
 import uvloop
 
 from app.cli.client import Api, body_of, open_api, run_path
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options
-from app.cli.progress import until_over, watch
+from app.cli.progress import wait_finished, watch
 from app.cli.stop import ask_to_stop, find_running
 from app.cli.target import find_name, read_name
 from app.engine.status import RunStatus
@@ -24,7 +24,7 @@ from app.telemetry.logging import configure
 @click.argument("run_id", required=False, default="", metavar="[RUN_ID]")
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
-@said_plainly
+@friendly_errors
 def restart(*, what: str, run_id: str, given: str) -> int:
     """Stop run RUN_ID of a DAG, or its newest running run, and start a new one from its definition and parameters.
 
@@ -64,5 +64,5 @@ async def _stop(api: Api, name: str, run_id: str, path: str) -> int:
         raise click.ClickException(f"run {run_id} of DAG {name} is not running, it is {label}; start another instead")
     if await ask_to_stop(api, name, run_id):
         click.echo(f"run {run_id} of DAG {name} was asked to stop", err=True)
-    await until_over(api.client, path)
+    await wait_finished(api.client, path)
     return int(run.get("restartWaitSec", 0))

@@ -8,9 +8,9 @@ import click
 import uvloop
 
 from app.cli.client import Api, body_of, open_api, run_path
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.foreign import WORKER_ID, ignored_options
-from app.cli.holder import HolderLost
+from app.cli.holder import ServerLost
 from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options
 from app.cli.progress import watch
 from app.cli.target import find_name, read_name
@@ -28,7 +28,7 @@ _KEPT = frozenset({NodeStatus.SUCCEEDED, NodeStatus.PARTIALLY_SUCCEEDED, NodeSta
 @click.option("--step", default="", metavar="STEP", help="Run this step alone, and nothing that depends on it.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
 @ignored_options(*WORKER_ID)
-@said_plainly
+@friendly_errors
 def retry(*, what: str, run_id: str, given: str, step: str) -> int:
     """Run again what failed in run RUN_ID of a DAG, and all that depends on it.
 
@@ -46,22 +46,22 @@ async def _retry(settings: Settings, name: str, run_id: str, step: str) -> int:
         path = run_path(await find_name(api, name), run_id)
         before = body_of(await api.client.get(path))["dagRunDetails"]
         request = {"dagRunId": run_id, **({"stepName": step} if step else {})}
-        await _begin(api, path, request, before["attempt"])
-        return await watch(api.client, path, hidden=_kept(before["nodes"], step))
+        await _start(api, path, request, before["attempt"])
+        return await watch(api.client, path, hidden=_retained(before["nodes"], step))
 
 
-async def _begin(api: Api, path: str, request: dict[str, Any], last_attempt: int) -> None:
+async def _start(api: Api, path: str, request: dict[str, Any], last_attempt: int) -> None:
     """Ask for the next attempt; where the holder ends before it answers, the next one tells whether it has begun."""
     while True:
         try:
             body_of(await api.client.post(f"{path}/retry", json=request))
-        except HolderLost:
+        except ServerLost:
             if body_of(await api.client.get(path))["dagRunDetails"]["attempt"] == last_attempt:
                 continue
         return
 
 
-def _kept(nodes: list[dict[str, Any]], only: str) -> set[str]:
+def _retained(nodes: list[dict[str, Any]], only: str) -> set[str]:
     """Name the steps that the retry leaves alone, so that nothing of them is printed again."""
     names = {node["step"]["name"] for node in nodes}
     if only:

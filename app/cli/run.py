@@ -16,9 +16,9 @@ from app.auth.audit_context import local_actor
 from app.auth.roles import Requires, refusal
 from app.cli.client import Api, body_of, open_api, run_path
 from app.cli.definitions import read_text
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.foreign import WORKER_ID, ignored_options
-from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options, tell_unread
+from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options, warn_about_unused
 from app.cli.params import params_text
 from app.cli.progress import watch
 from app.errors import AppError, NotFoundError
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("-r", "--run-id", default="", help="Id of the run; made up when it is left out.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
 @ignored_options(*WORKER_ID)
-@said_plainly
+@friendly_errors
 def run(*, what: str, words: tuple[str, ...], params: str, name: str, run_id: str) -> int:
     """Run the definition in FILE, or the stored DAG NAME; exit status 0 when it succeeds or is stopped, 1 otherwise.
 
@@ -47,7 +47,7 @@ def run(*, what: str, words: tuple[str, ...], params: str, name: str, run_id: st
     """
     settings = current_settings()
     if not os.environ.get("DAG_RUN_ID"):  # a step's variables are those of its server, which has told of them
-        tell_unread(settings)
+        warn_about_unused(settings)
     configure(settings.log_format, "warning")
     source = find_source(what, name)
     body = source.body | {"params": params_text(params, words), "dagRunId": run_id or new_run_id()}
@@ -91,10 +91,10 @@ def read_file(file: Path) -> str:
 
 async def _run(settings: Settings, source: Source) -> int:
     async with open_api(settings, "run") as api:
-        if server := await api.holder.enter():
+        if server := await api.transport.enter():
             return await watch(api.client, await _start_here(server, source))
         name = source.name or await require_stored(api, source)
-        await api.begin(source.path if source.name else f"{source.path}/start", source.body, name)
+        await api.start(source.path if source.name else f"{source.path}/start", source.body, name)
         return await watch(api.client, run_path(name, source.body["dagRunId"]))
 
 
@@ -102,16 +102,16 @@ async def _start_here(server: Server, source: Source) -> str:
     """Start the run in this process and return its path; the first step does not wait for the web framework."""
     # Loaded by now; a command that asks another process does not need them.
     from app.db.repositories import dags  # noqa: PLC0415
-    from app.runs.accept import Start  # noqa: PLC0415
+    from app.runs.options import StartOptions  # noqa: PLC0415
 
-    start = Start(
+    start = StartOptions(
         params=source.body["params"],
         run_id=source.body["dagRunId"],
         dag_name=source.body.get("dagName", ""),
         source_directory=source.body.get("sourceDirectory"),
-        origin=local_actor(),
+        actor=local_actor(),
     )
-    launcher, switches = server.parts.launcher, server.parts.access.switches
+    launcher, switches = server.parts.run_service, server.parts.auth.switches
     if reason := refusal(Requires.RUN_TEXT if source.name else Requires.RUN, None, switches):
         raise click.ClickException(reason)
     try:
@@ -120,10 +120,10 @@ async def _start_here(server: Server, source: Source) -> str:
         file_name = source.path.rpartition("/")[2]
         run_id = await launcher.start_stored(file_name, start)
     except NotFoundError as error:
-        raise _no_such(source) from error
+        raise _not_found(source) from error
     except AppError as error:
         raise click.ClickException(error.message) from error
-    row = await server.parts.database.glance(lambda connection: dags.get(connection, file_name))
+    row = await server.parts.database.read_inline(lambda connection: dags.get(connection, file_name))
     return run_path(start.dag_name.strip() or (row and row["dag_name"]) or file_name, run_id)
 
 
@@ -131,9 +131,9 @@ async def require_stored(api: Api, source: Source) -> str:
     """Return the name under which a stored DAG's run will be found; ends the command where there is no such DAG."""
     answer = await api.client.get(source.path)
     if answer.status_code == httpx.codes.NOT_FOUND:
-        raise _no_such(source)
+        raise _not_found(source)
     return str(source.body["dagName"] or body_of(answer)["dag"]["name"])
 
 
-def _no_such(source: Source) -> click.ClickException:
+def _not_found(source: Source) -> click.ClickException:
     return click.ClickException(f"there is no file and no stored DAG named {source.path.rpartition('/')[2]!r}")

@@ -12,7 +12,7 @@ import click
 import httpx
 
 from app.cli.client import body_of, open_api, runs_path
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, current_settings, settings_options
 from app.cli.people import print_table
@@ -43,7 +43,7 @@ _LABELS = {status.label.replace("_", "-"): status for status in RunStatus}
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the API says of them, as JSON.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def runs(*, name: str, limit: int, as_json: bool, **wanted: Any) -> None:
     """List the newest runs, of the DAG NAME or of all; through the server if one is running."""
     settings = current_settings()
@@ -63,7 +63,7 @@ def _query(*, days: int | None, status: str | None, **wanted: Any) -> dict[str, 
 
 
 async def _find(settings: Settings, path: str, query: dict[str, Any], limit: int) -> list[dict[str, Any]]:
-    async with open_api(settings, "runs", Mode.LOOK) as api:
+    async with open_api(settings, "runs", Mode.READ) as api:
         return await _gather(api.client, path, query, limit)
 
 

@@ -16,12 +16,12 @@ import uvicorn
 import uvloop
 
 from app.api.security import is_unspecified
-from app.api.wire import OneWriteProtocol
-from app.cli.failures import said_plainly
+from app.api.wire import SingleWriteProtocol
+from app.cli.failures import friendly_errors
 from app.cli.foreign import COORDINATOR, DAGS, PEER, ignored_options
-from app.cli.holder import take_database
-from app.cli.local_server import answering_commands
-from app.cli.options import GlobalOptions, current_settings, settings_options, tell_unread
+from app.cli.holder import lock_for_server
+from app.cli.local_server import serving_commands
+from app.cli.options import GlobalOptions, current_settings, settings_options, warn_about_unused
 from app.cli.tls import load_tls
 from app.db.upgrade import upgrade
 from app.db.url import hide_password
@@ -39,14 +39,14 @@ LOOPBACK = "127.0.0.1"
 @click.command(cls=GlobalOptions)
 @settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
 @ignored_options(*COORDINATOR, *PEER, *DAGS)
-@said_plainly
+@friendly_errors
 def serve() -> None:
     """Serve the API until SIGINT or SIGTERM; running steps go on and are taken up by the next server."""
     settings = choose_mode(current_settings())
     check_exposure(settings)
     check_authentication(settings)
     tls = load_tls(settings)
-    tell_unread(settings)
+    warn_about_unused(settings)
     configure(settings.log_format, settings.log_level)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it tells of its own start and end, we tell
     _warn(settings)
@@ -56,17 +56,17 @@ def serve() -> None:
 async def _serve(settings: Settings, tls: ssl.SSLContext | None) -> None:
     with _listen(settings) as listener:
         address = _address(settings, listener)
-        async with take_database(settings, address) as lock:
+        async with lock_for_server(settings, address) as lock:
             await upgrade(settings.database_url, schema=settings.database_schema)
             async with open_server(settings, "server", address) as server:
                 await _make_first_admin(settings, server)
                 server.make_app()  # now, so that the collector is spared what it loads
-                _spare_the_collector()
+                _tune_garbage_collection()
                 listener.listen(_BACKLOG)  # who reads the next line may call at once, before the loop accepts
                 host, database = socket.gethostname(), hide_password(settings.database_url)
-                async with answering_commands(server, lock):
+                async with serving_commands(server, lock):
                     click.echo(f"Dagbook serves {address} on the machine {host} with {database}", err=True)
-                    await _answer(server, listener, tls)
+                    await _serve_http(server, listener, tls)
 
 
 def _warn(settings: Settings) -> None:
@@ -79,11 +79,11 @@ def _warn(settings: Settings) -> None:
 
 async def _make_first_admin(settings: Settings, server: Server) -> None:
     """Make the first user where there is none; a password that was made up is shown here and nowhere else."""
-    if not server.parts.access.has_users:
+    if not server.parts.auth.has_users:
         return
     name = settings.auth_admin_username
     try:
-        password = await server.parts.access.users.create_first_admin(name, settings.auth_admin_password)
+        password = await server.parts.auth.users.create_first_admin(name, settings.auth_admin_password)
     except BadRequestError as error:
         raise click.ClickException(f"the first admin cannot be made: {error.message}") from error
     if password is not None:
@@ -122,21 +122,21 @@ class _QuietServer(uvicorn.Server):
         yield
 
 
-def _spare_the_collector() -> None:
+def _tune_garbage_collection() -> None:
     """Take what was loaded out of garbage collection: it stays, and looking at it again and again costs."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
 
 
-async def _answer(server: Server, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+async def _serve_http(server: Server, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
     config = uvicorn.Config(
         server.app,
         access_log=False,
         log_config=None,
         lifespan="off",
         ws="none",
-        http=OneWriteProtocol,
+        http=SingleWriteProtocol,
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,

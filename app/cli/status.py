@@ -9,7 +9,7 @@ import click
 import httpx
 
 from app.cli.client import body_of, open_api, run_path
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.holder import Mode
 from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options
 from app.cli.people import print_table
@@ -26,7 +26,7 @@ from app.telemetry.logging import configure
 @click.argument("run_id", required=False, default="", metavar="[RUN_ID]")
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def status(*, what: str, run_id: str, given: str) -> None:
     """Show how run RUN_ID of a DAG stands, step by step; without RUN_ID, its newest run.
 
@@ -43,7 +43,7 @@ def status(*, what: str, run_id: str, given: str) -> None:
 
 
 async def _read(settings: Settings, name: str, run_id: str) -> dict[str, Any]:
-    async with open_api(settings, "status", Mode.LOOK) as api:
+    async with open_api(settings, "status", Mode.READ) as api:
         name = await find_name(api, name)
         answer = await api.client.get(run_path(name, run_id or LATEST))
         if not run_id and answer.status_code == httpx.codes.NOT_FOUND:
@@ -54,7 +54,7 @@ async def _read(settings: Settings, name: str, run_id: str) -> dict[str, Any]:
 
 def _facts(run: dict[str, Any]) -> list[tuple[str, str]]:
     facts = {
-        "status": _words(run),
+        "status": _params(run),
         "queued": run.get("queuedAt", ""),
         "started": run["startedAt"],
         "finished": run["finishedAt"],
@@ -71,8 +71,8 @@ def _nodes(run: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _row(node: dict[str, Any]) -> tuple[str, ...]:
     error = node.get("error", "").partition("\n")[0]
-    return node["step"]["name"], _words(node), node["startedAt"] or "-", duration(node), error
+    return node["step"]["name"], _params(node), node["startedAt"] or "-", duration(node), error
 
 
-def _words(shown: dict[str, Any]) -> str:
+def _params(shown: dict[str, Any]) -> str:
     return str(shown["statusLabel"]).replace("_", " ")

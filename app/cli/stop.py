@@ -7,9 +7,9 @@ import httpx
 import uvloop
 
 from app.cli.client import Api, body_of, open_api, run_path, runs_path
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.options import GlobalOptions, complete_files, current_settings, settings_options
-from app.cli.progress import until_over
+from app.cli.progress import wait_finished
 from app.cli.target import find_name, read_name
 from app.engine.status import RunStatus
 from app.errors import NotRunningError
@@ -22,7 +22,7 @@ from app.telemetry.logging import configure
 @click.argument("run_id", required=False, default="", metavar="[RUN_ID]")
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
-@said_plainly
+@friendly_errors
 def stop(*, what: str, run_id: str, given: str) -> None:
     """Ask run RUN_ID of a DAG to stop; without RUN_ID, all its running runs.
 
@@ -38,8 +38,8 @@ async def _stop(settings: Settings, name: str, run_id: str) -> None:
     async with open_api(settings, "stop") as api:
         name = await find_name(api, name)
         asked = await _stop_one(api, name, run_id) if run_id else await _stop_all(api, name)
-        for one in asked if not api.holder.is_server else ():
-            status = await until_over(api.client, run_path(name, one))
+        for one in asked if not api.transport.is_server else ():
+            status = await wait_finished(api.client, run_path(name, one))
             click.echo(f"run {one} of DAG {name} is over: {status.label.replace('_', ' ')}")
 
 

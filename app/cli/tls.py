@@ -9,7 +9,7 @@ from app.settings import Settings, SettingsError
 
 _CERT, _KEY = "tls_cert_file", "tls_key_file"
 _BEGIN = "-----BEGIN CERTIFICATE-----"
-_LONGEST_PASSWORD = 1024
+_MAX_PASSWORD = 1024
 
 
 def load_tls(settings: Settings) -> ssl.SSLContext | None:
@@ -19,7 +19,7 @@ def load_tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     if certificate is None or key is None:
         missing, given = (_CERT, _KEY) if certificate is None else (_KEY, _CERT)
-        raise _wrong(settings, missing, f"is missing, while {given} is given; give both or none")
+        raise _error(settings, missing, f"is missing, while {given} is given; give both or none")
     _read(settings, _CERT, certificate, _BEGIN)
     _read(settings, _KEY, key, "-----BEGIN ")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -32,23 +32,23 @@ def _read(settings: Settings, name: str, path: Path, mark: str) -> None:
     try:
         text = path.read_text(encoding="latin-1")
     except OSError as error:
-        raise _wrong(settings, name, f"{path} cannot be read: {error.strerror}") from error
+        raise _error(settings, name, f"{path} cannot be read: {error.strerror}") from error
     if mark not in text:
-        raise _wrong(settings, name, f"{path} is not PEM: no line in it begins with {mark.strip()}")
+        raise _error(settings, name, f"{path} is not PEM: no line in it begins with {mark.strip()}")
 
 
 def _load_chain(settings: Settings, context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     # With a password at hand, even an empty one, OpenSSL does not ask for it in the terminal.
-    password = settings.tls_key_password[:_LONGEST_PASSWORD]
+    password = settings.tls_key_password[:_MAX_PASSWORD]
     try:
         context.load_cert_chain(certificate, key, password=lambda: password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise _wrong(settings, _KEY, f"{key} is not the key of the certificate in {certificate}") from error
-        raise _wrong(settings, *_what_is_unusable(certificate, key, password)) from error
+            raise _error(settings, _KEY, f"{key} is not the key of the certificate in {certificate}") from error
+        raise _error(settings, *_unusable_file(certificate, key, password)) from error
 
 
-def _what_is_unusable(certificate: Path, key: Path, password: str) -> tuple[str, str]:
+def _unusable_file(certificate: Path, key: Path, password: str) -> tuple[str, str]:
     """Find out which of the two OpenSSL has stumbled over: it does not say."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)
@@ -61,5 +61,5 @@ def _what_is_unusable(certificate: Path, key: Path, password: str) -> tuple[str,
     return "tls_key_password", f"is missing, and {key} is encrypted"
 
 
-def _wrong(settings: Settings, name: str, problem: str) -> SettingsError:
+def _error(settings: Settings, name: str, problem: str) -> SettingsError:
     return SettingsError(name, settings.origins[name], problem)

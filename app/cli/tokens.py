@@ -9,10 +9,10 @@ import httpx
 
 from app.auth.roles import Role
 from app.cli.client import body_of
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.group import CommandGroup
 from app.cli.options import GlobalOptions, settings_options
-from app.cli.people import print_table, with_people
+from app.cli.people import print_table, use_people_api
 
 
 @click.group(cls=CommandGroup)
@@ -22,7 +22,7 @@ def tokens() -> None:
 
 @tokens.command("list", cls=GlobalOptions)
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def list_tokens() -> None:
     """Print everybody's tokens, revoked ones too."""
 
@@ -34,7 +34,7 @@ def list_tokens() -> None:
         ]
         print_table(("USER", "NAME", "ROLE", "STATE", "LAST USE", "ID"), rows)
 
-    with_people(work)
+    use_people_api(work)
 
 
 def _state(token: dict[str, str]) -> str:
@@ -57,7 +57,7 @@ def _state(token: dict[str, str]) -> str:
 )
 @click.option("--days", type=click.IntRange(1, 36500), default=None, help="How long it counts; for ever by default.")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def add(user: str, name: str, role: str | None, days: int | None) -> None:
     """Make a token of USER called NAME and print it, which is not possible again."""
     expires = (datetime.now(UTC) + timedelta(days=days)).isoformat() if days else None
@@ -66,14 +66,14 @@ def add(user: str, name: str, role: str | None, days: int | None) -> None:
     async def work(client: httpx.AsyncClient) -> None:
         click.echo(body_of(await client.post("/tokens", json=body))["token"])
 
-    with_people(work)
+    use_people_api(work)
 
 
 @tokens.command(cls=GlobalOptions)
 @click.argument("user")
 @click.argument("name")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def revoke(user: str, name: str) -> None:
     """Let the token of USER called NAME not count any more."""
 
@@ -85,4 +85,4 @@ def revoke(user: str, name: str) -> None:
         body_of(await client.delete(f"/tokens/{ids[0]}"))
         click.echo(f"the token {name} of {user} is revoked")
 
-    with_people(work)
+    use_people_api(work)

@@ -7,10 +7,10 @@ import httpx
 
 from app.auth.roles import Role
 from app.cli.client import body_of
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.group import CommandGroup
 from app.cli.options import GlobalOptions, settings_options
-from app.cli.people import ask_password, find_user, print_table, with_people
+from app.cli.people import ask_password, find_user, print_table, use_people_api
 
 _ROLE = click.Choice([role.value for role in Role])
 
@@ -22,7 +22,7 @@ def users() -> None:
 
 @users.command("list", cls=GlobalOptions)
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def list_users() -> None:
     """Print all users with role and id."""
 
@@ -31,14 +31,14 @@ def list_users() -> None:
         rows = [(user["username"], user["role"], user["createdAt"][:19] + "Z", user["id"]) for user in found]
         print_table(("NAME", "ROLE", "SINCE", "ID"), rows)
 
-    with_people(work)
+    use_people_api(work)
 
 
 @users.command(cls=GlobalOptions)
 @click.argument("name")
 @click.option("--role", type=_ROLE, default=Role.VIEWER.value, show_default=True, help="What the user may do.")
 @settings_options("database_url", "auth_bcrypt_cost")
-@said_plainly
+@friendly_errors
 def add(name: str, role: str) -> None:
     """Make a user. The password is asked for, or read from the standard input."""
     body = {"username": name, "role": role, "password": ask_password()}
@@ -47,13 +47,13 @@ def add(name: str, role: str) -> None:
         body_of(await client.post("/users", json=body))
         click.echo(f"{name} is a user now, {role}")
 
-    with_people(work)
+    use_people_api(work)
 
 
 @users.command(cls=GlobalOptions)
 @click.argument("name")
 @settings_options("database_url", "auth_bcrypt_cost")
-@said_plainly
+@friendly_errors
 def passwd(name: str) -> None:
     """Set a user's password, asked for or read from the standard input; all tokens of the user become void."""
     body = {"newPassword": ask_password()}
@@ -63,14 +63,14 @@ def passwd(name: str) -> None:
         body_of(await client.post(f"/users/{user['id']}/reset-password", json=body))
         click.echo(f"{name} has a new password; all tokens of {name} are void")
 
-    with_people(work)
+    use_people_api(work)
 
 
 @users.command(cls=GlobalOptions)
 @click.argument("name")
 @click.argument("new_role", metavar="ROLE", type=_ROLE)
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def role(name: str, new_role: str) -> None:
     """Give a user another role: viewer, operator, manager or admin."""
 
@@ -79,13 +79,13 @@ def role(name: str, new_role: str) -> None:
         body_of(await client.patch(f"/users/{user['id']}", json={"role": new_role}))
         click.echo(f"{name} is {new_role} now")
 
-    with_people(work)
+    use_people_api(work)
 
 
 @users.command(cls=GlobalOptions)
 @click.argument("name")
 @settings_options("database_url")
-@said_plainly
+@friendly_errors
 def remove(name: str) -> None:
     """Remove a user with all its tokens."""
 
@@ -94,4 +94,4 @@ def remove(name: str) -> None:
         body_of(await client.delete(f"/users/{user['id']}"))
         click.echo(f"{name} is removed")
 
-    with_people(work)
+    use_people_api(work)

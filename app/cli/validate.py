@@ -10,9 +10,9 @@ import click
 
 from app.cli.definitions import is_stored, read_definition
 from app.cli.options import GlobalOptions, current_settings, settings_options
-from app.runs.ground import Machine
-from app.runs.inputs import Place
+from app.runs.inputs import RunLocation
 from app.runs.param_check import check_params
+from app.runs.server_context import HostEnvironment
 from app.spec.load import NO_DOCUMENT, load
 from app.spec.model import Definition
 from app.spec.problem import Problem
@@ -50,10 +50,10 @@ def _validate(file: Path) -> int:
 def _check_params(definition: Definition, file: Path) -> list[Problem]:
     """Find what breaks the schemas that params refer to."""
     beside = None if is_stored(file) else str(file.resolve().parent)
-    place = Place(
+    place = RunLocation(
         source_directory=beside,
         work_dir=current_settings().work_dir,
-        machine=Machine.here("", "utf-8"),
+        machine=HostEnvironment.current("", "utf-8"),
         limit_seconds=_NO_COMMAND_SECONDS,
     )
     return asyncio.run(check_params(definition, place))

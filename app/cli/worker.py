@@ -11,9 +11,9 @@ from typing import Any
 import click
 import uvloop
 
-from app.cli.failures import said_plainly
+from app.cli.failures import friendly_errors
 from app.cli.foreign import PEER, ignored_options
-from app.cli.options import GlobalOptions, current_settings, settings_options, tell_unread
+from app.cli.options import GlobalOptions, current_settings, settings_options, warn_about_unused
 from app.db.database import Database
 from app.db.repositories import services
 from app.db.repositories.reading import Row
@@ -23,8 +23,8 @@ from app.queue.pgqueuer_transport import is_installed
 from app.settings import Settings
 from app.telemetry.logging import configure
 
-_MOST_RUNS = 100  # runtime 25.3
-_LONGEST_NAME = 100
+_MAX_RUNS = 100  # runtime 25.3
+_MAX_NAME = 100
 
 
 @click.command(cls=GlobalOptions)
@@ -43,7 +43,7 @@ _LONGEST_NAME = 100
     "--worker.max-active-runs",
     "capacity",
     type=click.IntRange(1, 10_000),
-    default=_MOST_RUNS,
+    default=_MAX_RUNS,
     show_default=True,
     help="How many runs are driven at a time.",
 )
@@ -63,7 +63,7 @@ _LONGEST_NAME = 100
 )
 @settings_options("database_url", "work_dir", "spool_dir", "log_format", "log_level")
 @ignored_options(*PEER)
-@said_plainly
+@friendly_errors
 def worker(*, labels: tuple[str, ...], capacity: int, name: str, asks_health: bool) -> None:
     """Drive runs that ask for this machine's labels, until SIGINT or SIGTERM; then running steps go on.
 
@@ -72,7 +72,7 @@ def worker(*, labels: tuple[str, ...], capacity: int, name: str, asks_health: bo
     settings = current_settings()
     traits = {"name": _read_name(name), "labels": _read_labels(labels), "capacity": capacity}
     if not asks_health:
-        tell_unread(settings)
+        warn_about_unused(settings)
     _check_database(settings)
     if asks_health:
         uvloop.run(_check_health(settings, name.strip()))
@@ -94,8 +94,8 @@ def _read_labels(labels: tuple[str, ...]) -> dict[str, str]:
 
 def _read_name(name: str) -> str:
     name = name.strip() or f"{socket.gethostname()}@{os.getpid()}"
-    if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise click.ClickException(f"--id: give at most {_LONGEST_NAME} printable characters")
+    if len(name) > _MAX_NAME or not name.isprintable():
+        raise click.ClickException(f"--id: give at most {_MAX_NAME} printable characters")
     return name
 
 
@@ -115,7 +115,7 @@ async def _check_health(settings: Settings, name: str) -> None:
         settings.database_url, schema=settings.database_schema, application="dagbook worker --health", pool_size=1
     )
     try:
-        rows = await database.glance(
+        rows = await database.read_inline(
             lambda connection: services.find_local_workers(
                 connection, socket.gethostname(), proc.boot_id(), proc.pid_namespace()
             )
@@ -139,7 +139,7 @@ def _is_alive(row: Row) -> bool:
 async def _work(settings: Settings, traits: dict[str, Any]) -> None:
     # These bring the whole server along, a second of CPU that a check of health every few seconds does without.
     from app.db.upgrade import require_head  # noqa: PLC0415
-    from app.main import Traits, open_worker  # noqa: PLC0415
+    from app.main import WorkerOptions, open_worker  # noqa: PLC0415
 
     configure(settings.log_format, settings.log_level)
     await require_head(settings.database_url, schema=settings.database_schema)
@@ -147,7 +147,7 @@ async def _work(settings: Settings, traits: dict[str, Any]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    worker = Traits(**traits)
+    worker = WorkerOptions(**traits)
     async with open_worker(settings, worker):
         shown = ", ".join(f"{name}={value}" for name, value in sorted(worker.labels.items())) or "no labels"
         click.echo(f"Worker {worker.name} ({shown}) works on {hide_password(settings.database_url)}", err=True)

@@ -29,7 +29,7 @@ class Checkpointer:
         self._pages = 0
         self._moving: asyncio.Future[None] | None = None
 
-    def note(self, pages: int) -> None:
+    def add_pages(self, pages: int) -> None:
         """Count pages that were written, as well as they are known, and begin to move the log if they are enough."""
         self._pages += pages
         if self._pages >= _EVERY_PAGES and (self._moving is None or self._moving.done()):

@@ -8,20 +8,20 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import select, text
 
-from app.db.engines import Engines, Read, ReadConnection, T, Write, WriteConnection
-from app.db.failure import DatabaseUnavailable, telling_unavailable
+from app.db.engines import Backend, Read, ReadConnection, T, Write, WriteConnection
+from app.db.failure import DatabaseUnavailable, translate_errors
 from app.db.postgres import Postgres
-from app.db.shared import Shared
+from app.db.shared import SingleFlight
 from app.db.sqlite import Sqlite
 from app.db.url import parse_url
-from app.db.wakeups import Wakeups
+from app.db.wakeups import Notifications
 from app.settings.database_url import PUBLIC
 
-__all__ = ["OUTPUT", "VISIBLE", "Database", "ReadConnection", "Write", "WriteConnection", "note_told"]
+__all__ = ["OUTPUT", "VISIBLE", "Database", "ReadConnection", "Write", "WriteConnection", "mark_changed"]
 
 # What a transaction tells of, for those of this process who wait for it: changes for everybody, output of steps.
 VISIBLE, OUTPUT = "visible", "output"
-_TOLD = "told"
+_CHANGED = "told"
 
 _POOL_SIZE = 16
 
@@ -33,10 +33,10 @@ class Database:
     which are ``DatabaseUnavailable``.
     """
 
-    def __init__(self, engines: Engines) -> None:
-        self._engines = engines
+    def __init__(self, engines: Backend) -> None:
+        self._backend = engines
         self._listeners: list[Callable[[set[str]], None]] = []
-        self._probe = Shared(lambda: self.read(_read_one_row))
+        self._probe = SingleFlight(lambda: self.read(_read_one_row))
 
     def on_commit(self, listener: Callable[[set[str]], None]) -> None:
         """Call ``listener`` after each commit that tells of something (``note_told``), with what it tells of."""
@@ -64,28 +64,28 @@ class Database:
         return database
 
     @property
-    def wakeups(self) -> Wakeups | None:
+    def notifications(self) -> Notifications | None:
         """The way to the other processes on this database; None where there can be none."""
-        return self._engines.wakeups
+        return self._backend.notifications
 
     @property
     def dialect(self) -> str:
         """``sqlite`` or ``postgresql``."""
-        return self._engines.dialect
+        return self._backend.dialect
 
     async def read(self, work: Read[T]) -> T:
         """Run work that only reads and may take long."""
-        with telling_unavailable(self.dialect):
-            return await self._engines.read(work)
+        with translate_errors(self.dialect):
+            return await self._backend.read(work)
 
-    async def glance(self, work: Read[T]) -> T:
+    async def read_inline(self, work: Read[T]) -> T:
         """Run work that reads a few rows through an index.
 
         On SQLite it runs in the caller's thread, ten times cheaper than ``read``, while
         everything else in the loop waits: nothing that scans belongs here.
         """
-        with telling_unavailable(self.dialect):
-            return await self._engines.glance(work)
+        with translate_errors(self.dialect):
+            return await self._backend.read_inline(work)
 
     async def answers_within(self, seconds: float) -> bool:
         """Tell whether the database answers a read within some seconds.
@@ -105,8 +105,8 @@ class Database:
 
         What others commit meanwhile is kept twice until the end.
         """
-        with telling_unavailable(self.dialect):
-            return await self._engines.snapshot(work)
+        with translate_errors(self.dialect):
+            return await self._backend.snapshot(work)
 
     async def write(self, work: Write[T], *, durable: bool = True) -> T:
         """Run work in a transaction that is committed when it returns and rolled back when it raises.
@@ -120,30 +120,30 @@ class Database:
         told: set[str] = set()
 
         def noted(connection: WriteConnection) -> T:
-            connection.info[_TOLD] = told
+            connection.info[_CHANGED] = told
             return work(connection)
 
-        with telling_unavailable(self.dialect):
-            return await self._engines.write(noted, lambda: self._tell(told), durable=durable)
+        with translate_errors(self.dialect):
+            return await self._backend.write(noted, lambda: self._notify_listeners(told), durable=durable)
 
-    def _tell(self, told: set[str]) -> None:
+    def _notify_listeners(self, told: set[str]) -> None:
         if told:
             for listener in self._listeners:
                 listener(told)
 
     @asynccontextmanager
-    async def alone(self, purpose: str) -> AsyncIterator[bool]:
+    async def try_lock(self, purpose: str) -> AsyncIterator[bool]:
         """Tell whether nobody else does the same on this database for as long as the block lasts.
 
         Whoever dies, or loses the connection to PostgreSQL, is not alone any more: what is done must bear that.
         """
-        with telling_unavailable(self.dialect):
-            async with self._engines.alone(purpose) as is_alone:
+        with translate_errors(self.dialect):
+            async with self._backend.try_lock(purpose) as is_alone:
                 yield is_alone
 
     async def close(self) -> None:
         """Finish the writes that were asked for, then close all connections; harmless when repeated."""
-        await self._engines.close()
+        await self._backend.close()
 
 
 def _read_one_row(connection: ReadConnection) -> None:
@@ -151,6 +151,6 @@ def _read_one_row(connection: ReadConnection) -> None:
     connection.scalar(text("SELECT version_num FROM alembic_version"))
 
 
-def note_told(connection: WriteConnection, what: str) -> None:
+def mark_changed(connection: WriteConnection, what: str) -> None:
     """Note that this transaction tells of something: ``VISIBLE`` or ``OUTPUT``."""
-    connection.info.setdefault(_TOLD, set()).add(what)
+    connection.info.setdefault(_CHANGED, set()).add(what)

@@ -11,7 +11,7 @@ from typing import NewType, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from app.db.wakeups import Wakeups
+from app.db.wakeups import Notifications
 
 # A write connection may be read through; a read connection may not be written through.
 ReadConnection = NewType("ReadConnection", Connection)
@@ -22,7 +22,7 @@ Read = Callable[[ReadConnection], T]
 Write = Callable[[WriteConnection], T]
 
 
-class Engines(Protocol):
+class Backend(Protocol):
     """The connections of one database; what each way promises stands at ``Database``."""
 
     dialect: str
@@ -30,7 +30,7 @@ class Engines(Protocol):
     async def read(self, work: Read[T]) -> T:
         """Run work that only reads and may take long."""
 
-    async def glance(self, work: Read[T]) -> T:
+    async def read_inline(self, work: Read[T]) -> T:
         """Run work that reads a few rows through an index."""
 
     async def snapshot(self, work: Read[T]) -> T:
@@ -40,10 +40,10 @@ class Engines(Protocol):
         """Run work in a transaction, and ``committed`` after it, whether or not the caller still waits."""
 
     @property
-    def wakeups(self) -> Wakeups | None:
+    def notifications(self) -> Notifications | None:
         """The way to the other processes on the database."""
 
-    def alone(self, purpose: str) -> AbstractAsyncContextManager[bool]:
+    def try_lock(self, purpose: str) -> AbstractAsyncContextManager[bool]:
         """Tell whether nobody else does the same."""
 
     async def close(self) -> None:

@@ -48,9 +48,9 @@ _POSTGRES_REASONS = {
 }
 # Of these what PostgreSQL says is told besides: which rule or right it is.
 _DETAILED = ("28", "3D000", "42501")
-_RIGHT_MISSING = "42501"
+_MISSING_PRIVILEGE = "42501"
 # A transaction that was rolled back because of another one, and may be done again.
-_LOST_TO_ANOTHER = ("40001", "40P01")
+_SERIALIZATION_FAILURES = ("40001", "40P01")
 _LOST = "the connection to PostgreSQL was lost"
 # What pg_hba.conf refuses without TLS ends so, since version 14 and before.
 _WITHOUT_TLS = ("no encryption", "SSL off")
@@ -70,12 +70,12 @@ class DatabaseUnavailable(Exception):  # noqa: N818  # a state of the world, not
         self.reason = reason
 
 
-class RightMissing(DatabaseUnavailable):
+class MissingPrivilege(DatabaseUnavailable):
     """The role lacks a right in PostgreSQL; the same call succeeds when it has been granted."""
 
 
 @contextmanager
-def telling_unavailable(dialect: str) -> Iterator[None]:
+def translate_errors(dialect: str) -> Iterator[None]:
     """Turn errors that mean "not now" into ``DatabaseUnavailable``; let all others pass."""
     try:
         yield
@@ -99,17 +99,17 @@ def telling_unavailable(dialect: str) -> Iterator[None]:
         raise _explain_no_connection(error) from error
 
 
-def is_lost_to_another(error: DBAPIError) -> bool:
+def is_serialization_failure(error: DBAPIError) -> bool:
     """Whether PostgreSQL rolled the transaction back because of another one, so that it may be done again at once.
 
     So it does when the tables are changed between two uses of a prepared statement, too.
     """
     if isinstance(getattr(error.orig, "__cause__", None), InvalidCachedStatementError | OutdatedSchemaCacheError):
         return True
-    return getattr(error.orig, "sqlstate", None) in _LOST_TO_ANOTHER
+    return getattr(error.orig, "sqlstate", None) in _SERIALIZATION_FAILURES
 
 
-def as_sqlalchemy(error: sqlite3.Error, statement: str, arguments: Any = None) -> BaseException:
+def to_dbapi_error(error: sqlite3.Error, statement: str, arguments: Any = None) -> BaseException:
     """Return what SQLAlchemy would have raised, had it been asked instead of the driver."""
     return DBAPIError.instance(statement, arguments, error, sqlite3.Error)
 
@@ -127,7 +127,7 @@ def _explain(error: BaseException | None) -> DatabaseUnavailable | None:
     fitting = [code for code in _POSTGRES_REASONS if isinstance(state, str) and state.startswith(code)]
     if not fitting:
         return None
-    kind = RightMissing if state == _RIGHT_MISSING else DatabaseUnavailable
+    kind = MissingPrivilege if state == _MISSING_PRIVILEGE else DatabaseUnavailable
     return kind(_POSTGRES_REASONS[max(fitting, key=len)], _detail(error, str(state)))
 
 

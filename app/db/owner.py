@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-_LONGEST = 65_536
-_LONGEST_SOCKET_PATH = 107  # bytes in sun_path, without the NUL
+_MAX_ADDRESS_BYTES = 65_536
+_MAX_SOCKET_PATH = 107  # bytes in sun_path, without the NUL
 _OWN_FILE, _OWN_FOLDER = 0o600, 0o700
 _FOLDER_PREFIX = "dagbook-"
 
@@ -54,7 +54,7 @@ class DatabaseOwned(Exception):  # noqa: N818  # a state of the world, not a mis
         self.owner = owner
 
 
-class OwnerLock:
+class ServerLock:
     """Held for as long as the process works on the file. ``listener`` is bound; its holder decides when it listens."""
 
     def __init__(self, descriptor: int, listener: socket.socket, address: Path) -> None:
@@ -62,7 +62,7 @@ class OwnerLock:
         self._address: Path | None = address
         self.listener = listener
 
-    def withdraw(self) -> None:
+    def close_listener(self) -> None:
         """Remove the socket's file, so that no further connection is made; harmless when repeated."""
         if self._address is not None:
             self._address.unlink(missing_ok=True)
@@ -75,7 +75,7 @@ class OwnerLock:
         """Give the file up; harmless when repeated."""
         if self._descriptor is None:
             return
-        self.withdraw()
+        self.close_listener()
         self.listener.close()
         os.ftruncate(self._descriptor, 0)
         # A child that has not yet reached its exec holds a copy of the descriptor, which would keep the lock.
@@ -84,7 +84,7 @@ class OwnerLock:
         self._descriptor = None
 
 
-def claim(path: str | Path, address: str) -> OwnerLock:
+def acquire(path: str | Path, address: str) -> ServerLock:
     """Become the owner of the database file, or raise ``DatabaseOwned``."""
     file = Path(path).resolve()
     descriptor = os.open(file.with_name(f"{file.name}.lock"), os.O_RDWR | os.O_CREAT, _OWN_FILE)
@@ -102,12 +102,12 @@ def claim(path: str | Path, address: str) -> OwnerLock:
     except BaseException:
         os.close(descriptor)
         raise
-    return OwnerLock(descriptor, listener, bound)
+    return ServerLock(descriptor, listener, bound)
 
 
 def _read(descriptor: int) -> Owner:
     try:
-        return msgspec.json.decode(os.pread(descriptor, _LONGEST, 0), type=Owner)
+        return msgspec.json.decode(os.pread(descriptor, _MAX_ADDRESS_BYTES, 0), type=Owner)
     except msgspec.DecodeError:
         return Owner(address="a process that has not told its name yet", pid=0)
 
@@ -130,7 +130,7 @@ def _bind(file: Path, lock: int) -> tuple[socket.socket, Path]:
 
 
 def _bind_at(listener: socket.socket, path: Path) -> bool:
-    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+    if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
         return False
     with suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.lstat().st_mode):

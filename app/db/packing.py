@@ -10,18 +10,18 @@ import threading
 
 import zstandard
 
-PACK_FROM = 16 * 1024  # characters; a page of short output stays readable with any SQL client
+COMPRESS_FROM = 16 * 1024  # characters; a page of short output stays readable with any SQL client
 _LEVEL = 1
 
 _of_thread = threading.local()  # neither of zstd's contexts may be used by two threads
 
 
-def pack(text: str) -> bytes | None:
+def compress(text: str) -> bytes | None:
     """Return a text packed, or None when it is stored as it is."""
-    return _compressor().compress(text.encode()) if len(text) >= PACK_FROM else None
+    return _compressor().compress(text.encode()) if len(text) >= COMPRESS_FROM else None
 
 
-def unpack(text: str, packed: bytes | None) -> str:
+def decompress(text: str, packed: bytes | None) -> str:
     """Return the text of a row that has either."""
     return text if packed is None else _decompressor().decompress(packed).decode()
 

@@ -18,16 +18,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.engines import Read, ReadConnection, T, Write, WriteConnection
-from app.db.failure import DatabaseUnavailable, is_lost_to_another
+from app.db.failure import DatabaseUnavailable, is_serialization_failure
 from app.db.url import root_certificate
-from app.db.wakeups import Wakeups
+from app.db.wakeups import Notifications
 from app.settings.database_url import PUBLIC
 
 _CONNECT_SECONDS = 10
 _COMMAND_SECONDS = 60
 _IDLE_SECONDS = 1.0
 # A server that falls asleep inside a transaction must not keep others from taking over what it has locked.
-_ASLEEP_MILLISECONDS = "5000"
+_STUCK_MILLISECONDS = "5000"
 _PING_SECONDS = 5
 # A machine that answers nothing for ten seconds is gone, whether or not something was sent to it.
 _TCP = {
@@ -51,7 +51,7 @@ class Postgres:
         arguments = postgres_arguments(url, application, schema) | {"command_timeout": _COMMAND_SECONDS}
         self._url, self._application, self._schema = url, application, schema
         arguments["server_settings"] |= {
-            "idle_in_transaction_session_timeout": _ASLEEP_MILLISECONDS,
+            "idle_in_transaction_session_timeout": _STUCK_MILLISECONDS,
             # Starting more processes costs more than a list that is read in milliseconds; long reads are apart.
             "max_parallel_workers_per_gather": "0",
         }
@@ -76,17 +76,17 @@ class Postgres:
         async with self._readers.connect() as connection:
             return await connection.run_sync(lambda plain: work(ReadConnection(plain)))
 
-    async def glance(self, work: Read[T]) -> T:
+    async def read_inline(self, work: Read[T]) -> T:
         """Run work as ``read`` does."""
         return await self.read(work)
 
     async def snapshot(self, work: Read[T]) -> T:
         """Run work on a connection of its own, without a limit of time."""
-        async with self._open_apart("REPEATABLE READ", postgresql_readonly=True) as connection:
+        async with self._open_isolated("REPEATABLE READ", postgresql_readonly=True) as connection:
             return await connection.run_sync(lambda plain: work(ReadConnection(plain)))
 
     @asynccontextmanager
-    async def _open_apart(self, isolation: str, **options: Any) -> AsyncIterator[AsyncConnection]:
+    async def _open_isolated(self, isolation: str, **options: Any) -> AsyncIterator[AsyncConnection]:
         """Open a connection beside the pool, without limits of time; its name tells it from those that have some."""
         arguments = postgres_arguments(self._url, f"{self._application} apart", self._schema)
         engine = create_async_engine(self._url, poolclass=NullPool, isolation_level=isolation, connect_args=arguments)
@@ -111,18 +111,18 @@ class Postgres:
         return done
 
     @cached_property
-    def wakeups(self) -> Wakeups:
+    def notifications(self) -> Notifications:
         """The way to the other processes, on a connection of its own."""
         engine = create_async_engine(self._engine.url, poolclass=NullPool, connect_args=self._arguments)
         _notice_lost_machines(engine.sync_engine)
-        return Wakeups(engine)
+        return Notifications(engine)
 
     @asynccontextmanager
-    async def alone(self, purpose: str) -> AsyncIterator[bool]:
+    async def try_lock(self, purpose: str) -> AsyncIterator[bool]:
         """Tell whether a lock could be had, which goes with its connection."""
         # Locks belong to the database, and each schema in it to other servers.
         name = purpose if self._schema == PUBLIC else f"{purpose} in {self._schema}"
-        async with self._open_apart("AUTOCOMMIT") as connection:
+        async with self._open_isolated("AUTOCOMMIT") as connection:
             yield bool(await connection.scalar(select(func.pg_try_advisory_lock(func.hashtext(name)))))
 
     async def close(self) -> None:
@@ -158,7 +158,7 @@ async def _retry_lost(attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             return await attempt()
         except DBAPIError as error:
-            if not is_lost_to_another(error):
+            if not is_serialization_failure(error):
                 raise
         await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
     return await attempt()

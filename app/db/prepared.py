@@ -17,7 +17,7 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.db.database import WriteConnection
-from app.db.failure import as_sqlalchemy
+from app.db.failure import to_dbapi_error
 
 Values = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ class Prepared:
         self._statement = statement
         self._compiled: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
 
-    def store(self, connection: WriteConnection, rows: Sequence[Values]) -> None:
+    def execute_many(self, connection: WriteConnection, rows: Sequence[Values]) -> None:
         """Execute the statement for each of the rows."""
         if not rows:
             return
@@ -45,7 +45,7 @@ class Prepared:
         try:
             driver.executemany(compiled.text, arguments)
         except SqliteError as error:
-            raise as_sqlalchemy(error, compiled.text, arguments) from error
+            raise to_dbapi_error(error, compiled.text, arguments) from error
 
     def _compiled_for(self, connection: WriteConnection, names: tuple[str, ...]) -> _Compiled:
         key = (connection.dialect.name, names)

@@ -26,7 +26,7 @@ def migrations_directory() -> Path:
 
 
 @contextmanager
-def revise(connection: Connection, *, triggers: Triggers, loses_rows: Collection[str] = ()) -> Iterator[None]:
+def migration(connection: Connection, *, triggers: Triggers, loses_rows: Collection[str] = ()) -> Iterator[None]:
     """Change tables without their triggers in the way, then make those of the revisions that ``triggers`` names.
 
     ``None`` makes none. On SQLite a table is changed by copying it: its triggers vanish

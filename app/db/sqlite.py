@@ -15,14 +15,14 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 from app.db.engines import Read, ReadConnection, T, Write, WriteConnection
-from app.db.failure import as_sqlalchemy
-from app.db.wakeups import Wakeups
+from app.db.failure import to_dbapi_error
+from app.db.wakeups import Notifications
 
 _READERS = 4
 _PAGES, _BULK_PAGES = 10, 260  # of a usual commit, and of one of nothing but output
 _BUSY_MILLISECONDS = 5_000
 # Glances run in the loop's thread: waiting there stops the whole server.
-_GLANCE_BUSY_MILLISECONDS = 200
+_INLINE_BUSY_MILLISECONDS = 200
 _BEGIN = {True: "BEGIN IMMEDIATE", False: "BEGIN"}  # of who writes, and of who only reads
 
 
@@ -41,20 +41,20 @@ class Sqlite:
     def __init__(self, url: URL) -> None:
         plain = url.set(drivername="sqlite")
         self._readers = _Readers(plain)
-        self._glancer = _SteadyConnection(create_engine(plain), writes=False, busy=_GLANCE_BUSY_MILLISECONDS)
-        self._writer = _SteadyConnection(create_engine(plain), writes=True, busy=_BUSY_MILLISECONDS)
+        self._inline_reader = _PersistentConnection(create_engine(plain), writes=False, busy=_INLINE_BUSY_MILLISECONDS)
+        self._writer = _PersistentConnection(create_engine(plain), writes=True, busy=_BUSY_MILLISECONDS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._checkpointer = Checkpointer(url.database or "")
         self._closed = False
-        self._purposes: set[str] = set()
+        self._locks: set[str] = set()
 
     async def read(self, work: Read[T]) -> T:
         """Run work in a thread of the readers."""
         return await self._readers.run(lambda plain: work(ReadConnection(plain)))
 
-    async def glance(self, work: Read[T]) -> T:
+    async def read_inline(self, work: Read[T]) -> T:
         """Run work in the caller's thread."""
-        return self._glancer.run(lambda plain: work(ReadConnection(plain)))
+        return self._inline_reader.run(lambda plain: work(ReadConnection(plain)))
 
     async def snapshot(self, work: Read[T]) -> T:
         """Run work as ``read`` does: every transaction of SQLite sees one state."""
@@ -64,12 +64,12 @@ class Sqlite:
         """Run work in the writer's thread, one after the other, also when the caller is cancelled meanwhile."""
 
         def whole() -> T:
-            self._writer.sync("FULL" if durable else "NORMAL")
+            self._writer.set_synchronous("FULL" if durable else "NORMAL")
             return self._writer.run(lambda plain: work(WriteConnection(ReadConnection(plain))))
 
         def end(write: asyncio.Future[T]) -> None:
             if write.exception() is None:
-                self._checkpointer.note(_PAGES if durable else _BULK_PAGES)
+                self._checkpointer.add_pages(_PAGES if durable else _BULK_PAGES)
                 committed()
 
         write = asyncio.get_running_loop().run_in_executor(self._thread, copy_context().run, whole)
@@ -77,20 +77,20 @@ class Sqlite:
         return await asyncio.shield(write)
 
     @property
-    def wakeups(self) -> Wakeups | None:
+    def notifications(self) -> Notifications | None:
         """There is none: a file has one server."""
         return None
 
     @asynccontextmanager
-    async def alone(self, purpose: str) -> AsyncIterator[bool]:
+    async def try_lock(self, purpose: str) -> AsyncIterator[bool]:
         """Tell whether nobody else in this process does the same: the file has one server."""
-        is_first = purpose not in self._purposes
-        self._purposes.add(purpose)
+        is_first = purpose not in self._locks
+        self._locks.add(purpose)
         try:
             yield is_first
         finally:
             if is_first:
-                self._purposes.discard(purpose)
+                self._locks.discard(purpose)
 
     async def close(self) -> None:
         """Finish what the threads do, then close all connections; harmless when repeated."""
@@ -98,7 +98,7 @@ class Sqlite:
             return
         self._closed = True
         await self._readers.close()
-        self._glancer.close()
+        self._inline_reader.close()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.close)
         await asyncio.to_thread(self._thread.shutdown)
         await self._checkpointer.close()
@@ -110,7 +110,7 @@ class _Readers:
     def __init__(self, url: URL) -> None:
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
         self._all = [
-            _SteadyConnection(create_engine(url), writes=False, busy=_BUSY_MILLISECONDS) for _ in range(_READERS)
+            _PersistentConnection(create_engine(url), writes=False, busy=_BUSY_MILLISECONDS) for _ in range(_READERS)
         ]
         self._free = list(self._all)
 
@@ -132,7 +132,7 @@ class _Readers:
             connection.close()
 
 
-class _SteadyConnection:
+class _PersistentConnection:
     """One connection that stays open, used by one thread at a time; opened again after it failed.
 
     Transactions are the driver's own: SQLAlchemy's cost five times as much. It believes to be in one all the time.
@@ -161,7 +161,7 @@ class _SteadyConnection:
         try:
             self._driver.execute(statement)
         except SqliteError as error:
-            raise as_sqlalchemy(error, statement) from error
+            raise to_dbapi_error(error, statement) from error
 
     def _roll_back(self) -> None:
         try:
@@ -176,7 +176,7 @@ class _SteadyConnection:
         self._synchronous = "FULL"
         return self._connection
 
-    def sync(self, level: str) -> None:
+    def set_synchronous(self, level: str) -> None:
         """Say how safe the following transactions are when they are committed."""
         if level != self._synchronous:
             self.driver.execute(f"PRAGMA synchronous = {level}")

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 from app.db.base import Base
 from app.db.database import ReadConnection, WriteConnection
 
-_MOST_COMPLAINTS = 20
+_MAX_COMPLAINTS = 20
 _INCREMENTAL = 2  # of the pragma auto_vacuum
 _SQLITE_BYTES = text(
     "SELECT m.tbl_name, SUM(d.pgsize) FROM dbstat AS d JOIN sqlite_schema AS m ON m.name = d.name GROUP BY m.tbl_name"
@@ -75,7 +75,7 @@ def find_damage(connection: ReadConnection, *, quick: bool) -> list[str]:
     if connection.dialect.name != "sqlite":
         return list(connection.execute(_POSTGRES_COMPLAINTS).scalars())
     pragma = "quick_check" if quick else "integrity_check"
-    said = connection.exec_driver_sql(f"PRAGMA {pragma}({_MOST_COMPLAINTS})").scalars()
+    said = connection.exec_driver_sql(f"PRAGMA {pragma}({_MAX_COMPLAINTS})").scalars()
     return [line for line in said if line != "ok"]
 
 
@@ -86,7 +86,7 @@ def count_free_pages(connection: ReadConnection) -> int:
     return int(connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0)
 
 
-def give_back(connection: WriteConnection, pages: int) -> None:
+def vacuum(connection: WriteConnection, pages: int) -> None:
     """Give free pages of a SQLite file back to the disk, at most so many."""
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101 - it is in a transaction

@@ -24,17 +24,17 @@ from sqlalchemy import Connection, NullPool, create_engine, inspect, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.expression import table
 
-from app.db.failure import telling_unavailable
+from app.db.failure import translate_errors
 from app.db.postgres import postgres_arguments
 from app.db.revision import migrations_directory
 from app.db.sqlite import prepare_sqlite
 from app.db.upgrade_postgres import (
     PATIENCE_SECONDS,
     UnusableDatabase,
+    lock_migrations,
     prepare_revision,
     require_schema,
-    take_turn,
-    until_done,
+    retry_until_done,
 )
 from app.db.url import hide_password, parse_url, sqlite_path
 from app.settings.database_url import PUBLIC
@@ -87,7 +87,7 @@ async def upgrade(
         pending = [script.revision for script in scripts.iterate_revisions(revision, here or "base")]
         return pending[-1] if pending else None
 
-    await _walk(url, schema, _Walk(following, command.upgrade, url, schema), patience)
+    await _walk(url, schema, _MigrationRun(following, command.upgrade, url, schema), patience)
 
 
 async def downgrade(url: str, revision: str, *, schema: str = PUBLIC) -> None:
@@ -97,7 +97,7 @@ async def downgrade(url: str, revision: str, *, schema: str = PUBLIC) -> None:
         pending = list(scripts.iterate_revisions(here, revision)) if here else []
         return str(pending[0].down_revision or "base") if pending else None
 
-    await _walk(url, schema, _Walk(preceding, command.downgrade, url, schema), PATIENCE_SECONDS)
+    await _walk(url, schema, _MigrationRun(preceding, command.downgrade, url, schema), PATIENCE_SECONDS)
 
 
 async def current(url: str, *, schema: str = PUBLIC) -> str | None:
@@ -161,7 +161,7 @@ async def open_for_migration(url: str, *, schema: str = PUBLIC, writes: bool = T
     """
     engine = _create_engine(url, schema, writes=writes)
     try:
-        with telling_unavailable(engine.dialect.name):
+        with translate_errors(engine.dialect.name):
             async with engine.connect() as connection:
                 yield connection
     finally:
@@ -178,11 +178,11 @@ def _create_engine(url: str, schema: str, *, writes: bool) -> AsyncEngine:
     return engine
 
 
-async def _walk(url: str, schema: str, walk: _Walk, patience: float) -> None:
+async def _walk(url: str, schema: str, walk: _MigrationRun, patience: float) -> None:
     path = sqlite_path(url)
     if path is None:
         async with open_for_migration(url, schema=schema) as connection:
-            while await until_done(connection, walk.advance, patience):
+            while await retry_until_done(connection, walk.advance, patience):
                 pass
         return
     with _open_file(url, path) as file:
@@ -200,13 +200,13 @@ def _open_file(url: str, path: Path) -> Iterator[Connection]:
     engine = create_engine(parse_url(url).set(drivername="sqlite"), poolclass=NullPool)
     prepare_sqlite(engine, writes=True, busy=_BUSY_MILLISECONDS)
     try:
-        with telling_unavailable(engine.dialect.name), engine.connect() as connection:
+        with translate_errors(engine.dialect.name), engine.connect() as connection:
             yield connection
     finally:
         engine.dispose()
 
 
-class _Walk:
+class _MigrationRun:
     """The way of a database from revision to revision."""
 
     def __init__(self, step: Step, move: Callable[[Config, str], None], url: str, schema: str) -> None:
@@ -222,7 +222,7 @@ class _Walk:
         """Bring the database one revision further; False when there is nowhere to go."""
         with connection.begin():
             if self._path is None:  # on SQLite BEGIN IMMEDIATE has done it
-                take_turn(connection, self._schema)
+                lock_migrations(connection, self._schema)
             here = read_revision(connection)
             require_known(self._url, here, self._scripts)
             target = self._step(self._scripts, here)

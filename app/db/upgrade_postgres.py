@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.failure import DatabaseUnavailable, is_lost_to_another
+from app.db.failure import DatabaseUnavailable, is_serialization_failure
 from app.settings.database_url import PUBLIC
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class UnusableDatabase(Exception):  # noqa: N818  # told to people, not handled
     """The database is not as this version of Dagbook needs it; says what helps."""
 
 
-def take_turn(connection: Connection, schema: str) -> None:
+def lock_migrations(connection: Connection, schema: str) -> None:
     """Wait until no other program upgrades the same tables, and keep others waiting until the transaction ends."""
     lock = str(_ADVISORY_LOCK) if schema == PUBLIC else f"hashtext('dagbook upgrade of {schema}')"
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock})")
@@ -119,14 +119,14 @@ def _require_no_server(connection: Connection) -> None:
         )
 
 
-async def until_done(connection: AsyncConnection, advance: Callable[[Connection], bool], patience: float) -> bool:
+async def retry_until_done(connection: AsyncConnection, advance: Callable[[Connection], bool], patience: float) -> bool:
     """Begin a revision anew as long as other transactions do not let it have the tables; raises DatabaseUnavailable."""
     begin, pause = time.monotonic(), _FIRST_PAUSE_SECONDS
     while True:
         try:
             return await connection.run_sync(advance)
         except DBAPIError as error:
-            if not (is_lost_to_another(error) or getattr(error.orig, "sqlstate", None) == _NOT_IN_TIME):
+            if not (is_serialization_failure(error) or getattr(error.orig, "sqlstate", None) == _NOT_IN_TIME):
                 raise
             holders = (await connection.execute(_HOLDERS)).scalars().all()
             await connection.rollback()

@@ -49,7 +49,7 @@ class Revisions:
         context = msgspec.structs.replace(context, note=context.note or f"restores revision {number}", restores=number)
         return await self._definitions.save(dag["file_name"], _text_of(dag, row), context)
 
-    async def redact(self, dag: Row, number: int, origin: Actor) -> Row:
+    async def redact(self, dag: Row, number: int, actor: Actor) -> Row:
         """Remove a text from all definitions with it, permanently; idempotent.
 
         Raises NotFoundError, BadRequestError if a stored DAG has this text now, and NotRunningError if an active run
@@ -61,12 +61,12 @@ class Revisions:
             return row
         hashes = await self._database.read(lambda connection: revisions.find_same_text(connection, text))
         after = {"revision": number, "hashes": sorted(hashes)}
-        entry = origin.entry(dag_action(Action.DAG_REDACT, dag["file_name"], after=after), self._now())
+        entry = actor.entry(dag_action(Action.DAG_REDACT, dag["file_name"], after=after), self._now())
 
         def work(connection: WriteConnection) -> None:
-            _redact(connection, hashes, origin.label or _ANONYMOUS, entry)
+            _redact(connection, hashes, actor.label or _ANONYMOUS, entry)
             named = {"file_name": dag["file_name"], "revision": number}
-            changes.tell_dag(connection, dag["dag_name"], "redacted", **named)
+            changes.add_dag_change(connection, dag["dag_name"], "redacted", **named)
 
         await self._database.write(work)
         self._library.evict(hashes)
@@ -76,7 +76,7 @@ class Revisions:
         for number in numbers:
             if not 1 <= number <= dag["revision"]:
                 raise _unknown(dag, number)
-        found = await self._database.glance(lambda connection: revisions.find(connection, dag["id"], numbers))
+        found = await self._database.read_inline(lambda connection: revisions.find(connection, dag["id"], numbers))
         for number in numbers:
             if number not in found:  # the DAG was deleted meanwhile
                 raise _unknown(dag, number)
@@ -88,7 +88,7 @@ def _redact(connection: WriteConnection, hashes: Collection[str], by: str, entry
     revisions.redact(connection, hashes, by, entry["at"])
     if user := revisions.find_user(connection, hashes):
         raise BadRequestError(f"DAG {shorten(user)} has this text now; save one without the secret first")
-    if run := revisions.find_run_under_way(connection, hashes):
+    if run := revisions.find_active_run(connection, hashes):
         raise NotRunningError(
             f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])} uses this text; "
             "stop it, or wait until it has finished"

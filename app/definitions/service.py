@@ -35,7 +35,7 @@ class SaveContext(msgspec.Struct, frozen=True, kw_only=True):
     ``restores`` is the number of the restored revision.
     """
 
-    origin: Actor = ANONYMOUS
+    actor: Actor = ANONYMOUS
     note: str = ""
     expected: Collection[int] | None = None
     restores: int | None = None
@@ -81,13 +81,13 @@ class Definitions:
         save = self._save(file_name, spec, loaded, context)
         return SaveResult(await self._database.write(lambda connection: _replace(connection, save, context)))
 
-    async def delete(self, file_name: str, origin: Actor) -> None:
+    async def delete(self, file_name: str, actor: Actor) -> None:
         """Delete a DAG; its runs, also queued and running ones, are untouched. Raises NotFoundError."""
         now = self._now()
-        if not await self._database.write(lambda connection: _remove(connection, file_name, origin, now)):
+        if not await self._database.write(lambda connection: _remove(connection, file_name, actor, now)):
             raise _unknown(file_name)
 
-    async def rename(self, file_name: str, new_name: str, origin: Actor) -> None:
+    async def rename(self, file_name: str, new_name: str, actor: Actor) -> None:
         """Rename the file of a DAG, and the DAG itself if its text has no name.
 
         Raises, in this order, NotFoundError, BadRequestError, NotRunningError if it has an active run, and
@@ -98,26 +98,26 @@ class Definitions:
             row = await self._require(file_name)
             check_file_name(new_name, "newFileName")
             dag_name = self._library.read(row["spec"] or "", name=new_name).definition.dag.name or new_name
-            renamed = await self._rename(row, new_name, dag_name, origin)
+            renamed = await self._rename(row, new_name, dag_name, actor)
 
-    async def _rename(self, row: Row, new_name: str, dag_name: str, origin: Actor) -> bool:
+    async def _rename(self, row: Row, new_name: str, dag_name: str, actor: Actor) -> bool:
         names = {"fileName": new_name, "dagName": dag_name}
         before = {"fileName": row["file_name"], "dagName": row["dag_name"]}
-        entry = origin.entry(dag_action(Action.DAG_RENAME, row["file_name"], before, names), self._now())
+        entry = actor.entry(dag_action(Action.DAG_RENAME, row["file_name"], before, names), self._now())
         try:
             return await self._database.write(lambda connection: _rename(connection, row, names, entry))
         except IntegrityError as error:  # another request has just taken the name
             raise _taken(new_name) from error
 
-    async def suspend(self, file_name: str, origin: Actor, *, suspended: bool) -> None:
+    async def suspend(self, file_name: str, actor: Actor, *, suspended: bool) -> None:
         """Suspend or resume the schedules of a DAG; idempotent. Raises NotFoundError."""
         audit_action = dag_action(Action.DAG_SUSPEND, file_name, {"suspended": not suspended}, {"suspended": suspended})
-        entry = origin.entry(audit_action, self._now())
+        entry = actor.entry(audit_action, self._now())
         if not await self._database.write(lambda connection: _suspend(connection, file_name, suspended, entry)):
             raise _unknown(file_name)
 
     async def _require(self, file_name: str) -> Row:
-        row = await self._database.glance(lambda connection: dags.get(connection, file_name))
+        row = await self._database.read_inline(lambda connection: dags.get(connection, file_name))
         if row is None:
             raise _unknown(file_name)
         return row
@@ -130,7 +130,7 @@ class Definitions:
             dag_name=dag.name or file_name,
             tags=dag.tags,
             definition=definition_row(text, "", now),
-            author=context.origin.label,
+            author=context.actor.label,
             note=context.note or None,
             expected=context.expected,
             at=now,
@@ -144,7 +144,7 @@ def _add(connection: WriteConnection, save: dags.Save, context: SaveContext) -> 
         raise _redacted() from error
     if added:
         audit_action = dag_action(Action.DAG_CREATE, save.file_name, after=_revision(1, save.definition["hash"]))
-        audit.add(connection, context.origin.entry(audit_action, save.at))
+        audit.add(connection, context.actor.entry(audit_action, save.at))
     return added
 
 
@@ -168,19 +168,19 @@ def _audit_save(connection: WriteConnection, save: dags.Save, number: int, conte
     action = Action.DAG_UPDATE if context.restores is None else Action.DAG_RESTORE
     if context.restores is not None:
         after["restores"] = context.restores
-    audit.add(connection, context.origin.entry(dag_action(action, save.file_name, before, after), save.at))
+    audit.add(connection, context.actor.entry(dag_action(action, save.file_name, before, after), save.at))
 
 
 def _revision(number: int, content_hash: str | None) -> dict[str, Any]:
     return {"revision": number, "hash": content_hash}
 
 
-def _remove(connection: WriteConnection, file_name: str, origin: Actor, at: datetime) -> bool:
+def _remove(connection: WriteConnection, file_name: str, actor: Actor, at: datetime) -> bool:
     row = dags.remove(connection, file_name)
     if row is None:
         return False
     before = {"dagName": row["dag_name"], **_revision(row["revision"], row["definition_hash"])}
-    audit.add(connection, origin.entry(dag_action(Action.DAG_DELETE, file_name, before), at))
+    audit.add(connection, actor.entry(dag_action(Action.DAG_DELETE, file_name, before), at))
     return True
 
 
@@ -202,7 +202,7 @@ def _check_note(note: str) -> None:
 
 
 def _rename(connection: WriteConnection, row: Row, names: Mapping[str, str], entry: Row) -> bool:
-    if runs.find_live(connection, row["dag_name"]):
+    if runs.find_active(connection, row["dag_name"]):
         raise NotRunningError(
             f"DAG {shorten(row['file_name'])} is running; rename it when its runs have finished, or stop them first"
         )

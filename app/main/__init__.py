@@ -14,24 +14,24 @@ from app.api.security import is_loopback
 from app.db.database import Database
 from app.db.repositories.services import SERVER, WORKER
 from app.engine.admission import Labels
-from app.main.wiring import CLERK, Server, build, make_drivers
+from app.main.wiring import ENQUEUE_ONLY, Server, build, make_run_parts
 from app.names import API_PATH
 from app.people.auth_setup import find_provider, requires_authentication
 from app.queue.pgqueuer_transport import CHANNEL, make_transport
 from app.queue.worker import OFFERS, WorkerLoop
-from app.runs.ground import Identity
 from app.runs.sealing import warn_of_other_keys
+from app.runs.server_context import ServerIdentity
 from app.runs.supervisor import identify
 from app.settings import Settings, SettingsError
 
 __all__ = [
     "API_PATH",
     "Server",
-    "Traits",
+    "WorkerOptions",
     "check_exposure",
     "is_open_to_all",
-    "open_clerk",
-    "open_idle",
+    "open_enqueue_only",
+    "open_offline",
     "open_server",
     "open_worker",
 ]
@@ -66,7 +66,7 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
     try:
         server = build(settings, database, _identify(kind, address), provider)
         if kind == SERVER:
-            await warn_of_other_keys(database, server.sealer)
+            await warn_of_other_keys(database, server.encrypter)
         await server.change_pruner.initialise()
         await server.supervisor.start()
         server.parts.resources.start()
@@ -100,13 +100,13 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
         await database.close()
 
 
-def _identify(kind: str, address: str) -> Identity:
+def _identify(kind: str, address: str) -> ServerIdentity:
     """Describe this process; one that gives its file up and takes it again later is another owner then."""
     identity, number = identify(kind, address, __version__), next(_opened)
     return msgspec.structs.replace(identity, id=f"{identity.id}-{number}") if number else identity
 
 
-class Traits(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is: what it is called, its labels, and how many runs it takes at a time."""
 
     name: str
@@ -115,27 +115,27 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]:
+async def open_worker(settings: Settings, traits: WorkerOptions) -> AsyncIterator[None]:
     """Take up runs that servers offer to workers; on leaving, let go of everything in order."""
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     transport = make_transport(settings.database_url, settings.database_schema)
     try:
         identity = msgspec.structs.replace(identify(WORKER, "", __version__), **msgspec.structs.asdict(traits))
-        drivers = make_drivers(settings, database, identity, CollectorRegistry())
-        supervisor, queue_notifier = drivers.supervisor, drivers.queue_notifier
+        run_parts = make_run_parts(settings, database, identity, CollectorRegistry())
+        supervisor, queue_notifier = run_parts.supervisor, run_parts.queue_notifier
         worker_loop = WorkerLoop(
             transport, supervisor, supervisor.changed, queue_notifier, traits.labels, traits.capacity
         )
-        await warn_of_other_keys(database, drivers.ground.sealer)
+        await warn_of_other_keys(database, run_parts.context.encrypter)
         await supervisor.start()
         worker_loop.start()
-        if database.wakeups is not None:
-            database.wakeups.hear(CHANNEL, lambda: supervisor.changed.tell(OFFERS))
+        if database.notifications is not None:
+            database.notifications.listen(CHANNEL, lambda: supervisor.changed.notify(OFFERS))
         try:
             yield
         finally:
-            if database.wakeups is not None:
-                await database.wakeups.leave(CHANNEL)
+            if database.notifications is not None:
+                await database.notifications.unlisten(CHANNEL)
             await worker_loop.stop()
             await supervisor.stop()
             await queue_notifier.notify()
@@ -145,7 +145,7 @@ async def open_worker(settings: Settings, traits: Traits) -> AsyncIterator[None]
 
 
 @asynccontextmanager
-async def open_idle(settings: Settings, kind: str) -> AsyncIterator[Server]:
+async def open_offline(settings: Settings, kind: str) -> AsyncIterator[Server]:
     """Open the database for work that has nothing to do with runs: none is taken up."""
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
@@ -155,9 +155,9 @@ async def open_idle(settings: Settings, kind: str) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def open_clerk(settings: Settings) -> AsyncIterator[Server]:
+async def open_enqueue_only(settings: Settings) -> AsyncIterator[Server]:
     """Open the database to let runs wait in queues and to change these: none is taken up or begun here."""
-    async with open_idle(settings, CLERK) as server:
+    async with open_offline(settings, ENQUEUE_ONLY) as server:
         server.recorder.start()
         try:
             yield server

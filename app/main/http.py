@@ -43,22 +43,22 @@ from app.api.controllers import (
     upkeep,
     users,
 )
-from app.api.deps import Parts
-from app.api.envelope import Envelope
-from app.api.forwarding import make_forward
-from app.api.guards import find_actions, find_needs, make_guard
+from app.api.deps import AppServices
+from app.api.envelope import RequestContextMiddleware
+from app.api.forwarding import make_proxy
+from app.api.guards import find_actions, find_required_permissions, make_guard
 from app.api.methods import make_options
 from app.api.providers import make_providers
-from app.api.proxies import TrustedProxies
-from app.api.refusals import make_note_of_handing_on, make_refusal_hook
-from app.api.remote_nodes import Nodes
-from app.api.requests import DOCUMENT, ApiRequest, only_document
-from app.api.security import Gatekeeper, is_unspecified
-from app.api.slashes import SlashesInNames
+from app.api.proxies import TrustedProxiesMiddleware
+from app.api.refusals import make_proxy_audit, make_refusal_hook
+from app.api.remote_nodes import RemoteNodes
+from app.api.requests import DOCUMENT, ApiRequest, hide_extra_docs
+from app.api.security import HostCheckMiddleware, is_unspecified
+from app.api.slashes import EncodedSlashesMiddleware
 from app.auth.roles import Requires
 from app.names import API_PATH
 from app.settings import Settings
-from app.telemetry.traffic import Traffic
+from app.telemetry.traffic import RequestMetrics
 from app.web import pages
 
 # A stream is looked at again and again, whether it may go on, and no other node knows who listens here.
@@ -92,38 +92,38 @@ _RUN_HANDLERS = [
 ]
 
 
-def make_application(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffic) -> ASGIApp:
+def make_application(settings: Settings, parts: AppServices, nodes: RemoteNodes, traffic: RequestMetrics) -> ASGIApp:
     """Put the routes and all that stands around them together."""
     path = settings.base_path + API_PATH
     app = _litestar(settings, parts, nodes, path)
-    find_needs(app)
+    find_required_permissions(app)
     find_actions(app)
     own = () if is_unspecified(settings.host) else (settings.host,)
-    routed = SlashesInNames(app, path)
-    kept = Gatekeeper(
+    routed = EncodedSlashesMiddleware(app, path)
+    kept = HostCheckMiddleware(
         routed,
         base_path=settings.base_path,
         allowed_hosts=(*settings.allowed_hosts, *own),
         allowed_origins=settings.cors_origins,
     )
-    whole = Envelope(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
-    return TrustedProxies(whole, settings.trusted_proxies) if settings.trusted_proxies else whole
+    whole = RequestContextMiddleware(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
+    return TrustedProxiesMiddleware(whole, settings.trusted_proxies) if settings.trusted_proxies else whole
 
 
-def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Litestar:
+def _litestar(settings: Settings, parts: AppServices, nodes: RemoteNodes, path: str) -> Litestar:
     handed_on = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS, *_SCHEDULE_HANDLERS]
     return Litestar(
         [
             Router(
                 path,
                 route_handlers=[make_options(handed_on), *handed_on],
-                before_request=make_forward(nodes, path, make_note_of_handing_on(parts.access.refusals)),
+                before_request=make_proxy(nodes, path, make_proxy_audit(parts.auth.refusals)),
             ),
             Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             Router(settings.base_path or "/", route_handlers=_page_handlers(settings), include_in_schema=False),
         ],
-        guards=[make_guard(parts.access)],
-        after_exception=[make_refusal_hook(parts.access.refusals)],
+        guards=[make_guard(parts.auth)],
+        after_exception=[make_refusal_hook(parts.auth.refusals)],
         dependencies=make_providers(parts),
         exception_handlers={**errors.HANDLERS, NotFoundException: _missing_page(settings, path)},
         openapi_config=_openapi(path),
@@ -135,10 +135,10 @@ def _litestar(settings: Settings, parts: Parts, nodes: Nodes, path: str) -> Lite
 
 
 def _page_handlers(settings: Settings) -> list[HTTPRouteHandler]:
-    return [*oidc.HANDLERS, *pages.make_handlers(settings.base_path, _facts(settings))]
+    return [*oidc.HANDLERS, *pages.make_handlers(settings.base_path, _ui_config(settings))]
 
 
-def _facts(settings: Settings) -> dict[str, Any]:
+def _ui_config(settings: Settings) -> dict[str, Any]:
     """Collect what the scripts of the web UI have to know before they ask the API anything."""
     return {
         "version": __version__,
@@ -154,7 +154,7 @@ def _missing_page(settings: Settings, api: str) -> Callable[[pages.AnyRequest, N
 
     def answer(request: pages.AnyRequest, error: NotFoundException) -> Response[Any]:
         if pages.wants_page(request) and not request.url.path.startswith(api):
-            return pages.document(settings.base_path, _facts(settings), status=404)
+            return pages.document(settings.base_path, _ui_config(settings), status=404)
         return errors.http_error(request, error)
 
     return answer
@@ -168,7 +168,7 @@ def _openapi(path: str) -> OpenAPIConfig:
             path + DOCUMENT,
             route_handlers=[],
             include_in_schema=False,
-            before_request=only_document,
+            before_request=hide_extra_docs,
             opt={"requires": Requires.READ},
         ),
         render_plugins=[JsonRenderPlugin(path="/")],

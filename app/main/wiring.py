@@ -10,13 +10,13 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from app import __version__
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.api.feed import Feed
-from app.api.local import LocalUser
+from app.api.local import LocalUserMiddleware
 from app.api.log_search import LogSearch
-from app.api.next_runs import NextRuns
-from app.api.remote_nodes import Nodes
-from app.api.totals import Totals as RunTotals
+from app.api.next_runs import NextStartCache
+from app.api.remote_nodes import RemoteNodes
+from app.api.totals import RunTotals
 from app.clock import now
 from app.db.database import Database
 from app.db.repositories.services import SERVER, WORKER
@@ -35,24 +35,24 @@ from app.queue.order import QueueService
 from app.queue.pgqueuer_transport import is_installed, make_transport
 from app.queue.queue_notifier import QueueNotifier
 from app.queue.worker_transport import WorkerTransport
-from app.runs.ground import Ground, Identity, Machine
-from app.runs.guard import guard
-from app.runs.launch import Launcher
+from app.runs.guard import check_start
+from app.runs.launch import RunService
 from app.runs.recorder import Recorder
-from app.runs.rerun import Reruns
-from app.runs.sealing import Sealer
+from app.runs.rerun import RerunService
+from app.runs.sealing import Encrypter
+from app.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
 from app.runs.spool_identity import open_spool
 from app.runs.supervisor import Supervisor
-from app.runs.sweep import Sweep
-from app.runs.timely import TimelyRuns
+from app.runs.sweep import OrphanSweeper
+from app.runs.timely import ScheduledRuns
 from app.scheduling.scheduler import Scheduler
 from app.scheduling.tick import Ticker
 from app.settings import Settings
 from app.spec.definition_cache import DefinitionCache
 from app.telemetry.metrics import MetricsPage
 from app.telemetry.resources import ResourceSampler, machine_now
-from app.telemetry.run_figures import RunFigures
-from app.telemetry.traffic import Traffic
+from app.telemetry.run_figures import RunMetrics
+from app.telemetry.traffic import RequestMetrics
 from app.upkeep.audit_pruning import AuditPruning
 from app.upkeep.audit_sealing import AuditSealer
 from app.upkeep.change_pruning import ChangePruner
@@ -65,7 +65,7 @@ from app.upkeep.retention_service import DagRetentionService
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
-CLERK = "clerk"  # lets runs wait, and begins none
+ENQUEUE_ONLY = "clerk"  # lets runs wait, and begins none
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,17 +73,17 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     make_app: Callable[[], ASGIApp]
     base_path: str
-    parts: Parts
+    parts: AppServices
     supervisor: Supervisor
     dispatcher: Dispatcher
-    nodes: Nodes
+    nodes: RemoteNodes
     audit_sealer: AuditSealer
     change_pruner: ChangePruner
     scheduler: Scheduler
     queue_notifier: QueueNotifier
     recorder: Recorder
     transport: WorkerTransport
-    sealer: Sealer
+    encrypter: Encrypter
 
     @property
     def app(self) -> ASGIApp:
@@ -92,60 +92,62 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     def app_for(self, user: str) -> ASGIApp:
         """Give the application to commands of a user of this machine."""
-        return LocalUser(self.make_app(), self.base_path, user)
+        return LocalUserMiddleware(self.make_app(), self.base_path, user)
 
 
-class Drivers(msgspec.Struct, frozen=True, kw_only=True):
+class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     """What drives runs, in a server as in a worker."""
 
     library: DefinitionCache
-    ground: Ground
+    context: ServerContext
     recorder: Recorder
     supervisor: Supervisor
     queue_notifier: QueueNotifier
 
 
-def make_drivers(settings: Settings, database: Database, identity: Identity, registry: CollectorRegistry) -> Drivers:
+def make_run_parts(
+    settings: Settings, database: Database, identity: ServerIdentity, registry: CollectorRegistry
+) -> RunParts:
     """Wire what drives runs."""
     library = DefinitionCache()
-    ground = _ground(settings, identity, RunFigures(registry))
-    recorder = Recorder(database, identity.id, guard, ground.queues)
-    supervisor = Supervisor(database, recorder, Sweep(database, library, ground), library, ground)
-    queue_notifier = QueueNotifier(database, supervisor.changed, ground.queues)
-    return Drivers(
-        library=library, ground=ground, recorder=recorder, supervisor=supervisor, queue_notifier=queue_notifier
+    context = _server_context(settings, identity, RunMetrics(registry))
+    recorder = Recorder(database, identity.id, check_start, context.queues)
+    supervisor = Supervisor(database, recorder, OrphanSweeper(database, library, context), library, context)
+    queue_notifier = QueueNotifier(database, supervisor.changed, context.queues)
+    return RunParts(
+        library=library, context=context, recorder=recorder, supervisor=supervisor, queue_notifier=queue_notifier
     )
 
 
-def build(settings: Settings, database: Database, identity: Identity, provider: Oidc | None = None) -> Server:
+def build(settings: Settings, database: Database, identity: ServerIdentity, provider: Oidc | None = None) -> Server:
     """Wire the parts of a server; nothing is started."""
     registry = CollectorRegistry()
-    drivers = make_drivers(settings, database, identity, registry)
-    supervisor, ground = drivers.supervisor, drivers.ground
+    run_parts = make_run_parts(settings, database, identity, registry)
+    supervisor, context = run_parts.supervisor, run_parts.context
     access = make_auth_services(settings, database, provider)
-    parts = _parts(settings, database, drivers, access, MetricsPage(registry))
-    timely = TimelyRuns(database, parts.launcher, supervisor, now)
+    parts = _parts(settings, database, run_parts, access, MetricsPage(registry))
+    timely = ScheduledRuns(database, parts.run_service, supervisor, now)
     ticker = Ticker(database, parts.timetable, timely, now)
-    nodes = Nodes(settings.remote_nodes)
+    nodes = RemoteNodes(settings.remote_nodes)
     transport = make_transport(settings.database_url, settings.database_schema)
     return Server(
-        make_app=cache(partial(_make_app, settings, parts, nodes, Traffic(registry))),
+        make_app=cache(partial(_make_app, settings, parts, nodes, RequestMetrics(registry))),
         base_path=settings.base_path,
         parts=parts,
         supervisor=supervisor,
-        dispatcher=Dispatcher(database, supervisor, supervisor.changed, ground.queues, transport),
-        queue_notifier=drivers.queue_notifier,
-        recorder=drivers.recorder,
+        dispatcher=Dispatcher(database, supervisor, supervisor.changed, context.queues, transport),
+        queue_notifier=run_parts.queue_notifier,
+        recorder=run_parts.recorder,
         transport=transport,
-        sealer=ground.sealer,
+        encrypter=context.encrypter,
         nodes=nodes,
-        audit_sealer=AuditSealer(database, ground.sealer, now),
+        audit_sealer=AuditSealer(database, context.encrypter, now),
         change_pruner=ChangePruner(database, settings.changes_retention_seconds, now),
-        scheduler=Scheduler(database, ticker, timely, identity, now, supervisor.hurry),
+        scheduler=Scheduler(database, ticker, timely, identity, now, supervisor.wake),
     )
 
 
-def _make_app(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffic) -> ASGIApp:
+def _make_app(settings: Settings, parts: AppServices, nodes: RemoteNodes, traffic: RequestMetrics) -> ASGIApp:
     # The web framework is a third of what there is to load: the first step of `dagbook run` does not wait for it.
     from app.main.http import make_application  # noqa: PLC0415
 
@@ -153,17 +155,17 @@ def _make_app(settings: Settings, parts: Parts, nodes: Nodes, traffic: Traffic) 
 
 
 def _parts(
-    settings: Settings, database: Database, drivers: Drivers, access: AuthServices, metrics_page: MetricsPage
-) -> Parts:
-    library, ground, supervisor = drivers.library, drivers.ground, drivers.supervisor
+    settings: Settings, database: Database, run_parts: RunParts, access: AuthServices, metrics_page: MetricsPage
+) -> AppServices:
+    library, context, supervisor = run_parts.library, run_parts.context, run_parts.supervisor
     definitions = Definitions(database, library, now)
     # A command lets runs wait in queues as well, but begins none of those: a server will.
-    queues = msgspec.structs.replace(ground.queues, enabled=settings.queues_enabled)
-    return Parts(
+    queues = msgspec.structs.replace(context.queues, enabled=settings.queues_enabled)
+    return AppServices(
         database=database,
         library=library,
-        launcher=Launcher(database, library, msgspec.structs.replace(ground, queues=queues), supervisor),
-        reruns=Reruns(database, supervisor, now),
+        run_service=RunService(database, library, msgspec.structs.replace(context, queues=queues), supervisor),
+        reruns=RerunService(database, supervisor, now),
         definitions=definitions,
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),
@@ -171,32 +173,32 @@ def _parts(
         audit_pruning=AuditPruning(database, now),
         queue_service=QueueService(database, supervisor.changed, now),
         queues=queues,
-        totals=RunTotals(database),
-        next_runs=NextRuns(settings.tz),
+        run_totals=RunTotals(database),
+        next_runs=NextStartCache(settings.tz),
         timetable=Timetable(database, settings.tz),
         dag_settings=DagSettingsService(database, now),
         metrics_page=metrics_page,
         resources=_resources(settings),
-        access=access,
+        auth=access,
         feed=Feed(database, settings.event_streams),
         log_search=LogSearch(database),
         doctor=Doctor(database, settings.orphan_grace_seconds, now),
-        retention=_retention(settings, database, library, ground),
+        retention=_retention(settings, database, library, context),
         dag_retention=DagRetentionService(database, now),
         zone=settings.tz,
-        bare_saves=settings.bare_saves,
+        saves_without_if_match=settings.bare_saves,
         now=now,
         version=__version__,
     )
 
 
-def _retention(settings: Settings, database: Database, library: DefinitionCache, ground: Ground) -> Retention:
+def _retention(settings: Settings, database: Database, library: DefinitionCache, context: ServerContext) -> Retention:
     per_dag = RetentionSettings(
         days=settings.retention_days, runs=settings.retention_runs, log_bytes=settings.retention_bytes
     )
     totals = RetentionSettings(runs=settings.retention_total_runs, log_bytes=settings.retention_total_bytes).limits
     defaults = Defaults(settings=per_dag, totals=TotalLimits(runs=totals.runs, log_bytes=totals.log_bytes))
-    policies = Policies(database, library, ground.base_text, defaults)
+    policies = Policies(database, library, context.read_base_config, defaults)
     return Retention(database, policies, now, settings.retention_interval_seconds)
 
 
@@ -212,13 +214,13 @@ def _worker_access(settings: Settings) -> WorkerAccess:
     return WorkerAccess.REACHABLE if is_installed() else WorkerAccess.NO_EXTRA
 
 
-def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Ground:
+def _server_context(settings: Settings, identity: ServerIdentity, figures: RunMetrics) -> ServerContext:
     for directory in (settings.spool_dir, settings.work_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     spool = settings.spool_dir
-    return Ground(
+    return ServerContext(
         identity=msgspec.structs.replace(identity, spool_id=open_spool(spool), spool_dir=str(spool)),
-        machine=Machine.here(settings.default_shell, settings.log_encoding),
+        machine=HostEnvironment.current(settings.default_shell, settings.log_encoding),
         spool=spool,
         work_dir=settings.work_dir,
         base_config=settings.base_config,
@@ -229,13 +231,13 @@ def _ground(settings: Settings, identity: Identity, figures: RunFigures) -> Grou
         orphan_grace_seconds=settings.orphan_grace_seconds,
         # A process that runs one file serves no queue, so nothing may wait there.
         queues=QueueConfig(
-            enabled=settings.queues_enabled and identity.kind in (SERVER, CLERK, WORKER),
+            enabled=settings.queues_enabled and identity.kind in (SERVER, ENQUEUE_ONLY, WORKER),
             limits=settings.queues,
             ignore_selectors=settings.ignore_worker_selector,
             workers=_worker_access(settings),
         ),
         zone=settings.tz,
         now=now,
-        sealer=Sealer(settings.secret_key, settings.home),
-        figures=figures,
+        encrypter=Encrypter(settings.secret_key, settings.home),
+        metrics=figures,
     )

@@ -134,7 +134,7 @@ class LoginAuthenticator:
         claims = self._signer.read(token, self._now())
         if claims is None:
             return None
-        user = await self._database.glance(lambda connection: users.get(connection, claims.uid))
+        user = await self._database.read_inline(lambda connection: users.get(connection, claims.uid))
         credential = hash_of(token)
         if user is None or (claims.gen != user["generation"] and user["kept_token"] != credential):
             return None

@@ -47,7 +47,7 @@ class Logins:
 
     async def login(self, username: str, password: str, address: str) -> Login:
         """Exchange name and password for a token; raises UnauthorizedError, the same for any mistake."""
-        user = await self._database.glance(lambda connection: users.get_by_name(connection, username))
+        user = await self._database.read_inline(lambda connection: users.get_by_name(connection, username))
         if not await self._verify(username, password, user, address) or user is None:
             _log.warning("a login as %r from %s has failed", username, address)
             audit_action = user_action(Action.LOGIN_FAILURE, username)
@@ -68,8 +68,8 @@ class Logins:
     async def _record_login(self, user: User, password: str, address: str) -> None:
         before = user["password_hash"]
         after = await self._hasher.hash(password) if self._hasher.is_outdated(before) else before
-        origin = _actor("login", address, user["username"], user["id"])
-        entry = origin.entry(user_action(Action.LOGIN_SUCCESS, user["username"]), self._now())
+        actor = _actor("login", address, user["username"], user["id"])
+        entry = actor.entry(user_action(Action.LOGIN_SUCCESS, user["username"]), self._now())
 
         def work(connection: WriteConnection) -> None:
             if after != before:
@@ -80,7 +80,7 @@ class Logins:
 
     async def record_provider_login(self, caller: Caller) -> None:
         """Record a login at the provider in the audit."""
-        entry = caller.origin.entry(user_action(Action.LOGIN_SUCCESS, caller.name or ""), self._now())
+        entry = caller.actor.entry(user_action(Action.LOGIN_SUCCESS, caller.name or ""), self._now())
         await self._database.write(lambda connection: audit.add(connection, entry))
 
     def _issue_token(self, user: User) -> Login:
@@ -106,20 +106,20 @@ class Logins:
         user = await self.require_user(caller)
         if not await self._verify(user["username"], current, user, caller.address):
             audit_action = user_action(Action.USER_PASSWORD_CHANGE, user["username"])
-            await self._refusals.record(caller.origin, msgspec.structs.replace(audit_action, outcome="failed"))
+            await self._refusals.record(caller.actor, msgspec.structs.replace(audit_action, outcome="failed"))
             raise UnauthorizedError("the current password is wrong")
         check_password(new, "newPassword")
         hashed = await self._hasher.hash(new)
 
         def work(connection: WriteConnection) -> bool:
-            users.take_turn(connection)
+            users.lock(connection)
             now = users.get(connection, user["id"])
             if now is None or now["password_hash"] != user["password_hash"]:
                 return False
             at = max(self._now(), now["updated_at"])
             users.set_password(connection, user["id"], hashed, caller.credential, at)
             tokens.revoke_all(connection, user["id"], at, spared=caller.credential)
-            audit.add(connection, caller.origin.entry(user_action(Action.USER_PASSWORD_CHANGE, user["username"]), at))
+            audit.add(connection, caller.actor.entry(user_action(Action.USER_PASSWORD_CHANGE, user["username"]), at))
             return True
 
         if not await self._database.write(work):
@@ -131,7 +131,7 @@ class Logins:
         user_id = caller.user_id
         if user_id is None:
             raise UnauthorizedError("this credential belongs to no user; log in with name and password")
-        user = await self._database.glance(lambda connection: users.get(connection, user_id))
+        user = await self._database.read_inline(lambda connection: users.get(connection, user_id))
         if user is None:
             raise UnauthorizedError("this user was removed")
         return user

@@ -46,13 +46,13 @@ class PersonalTokens:
     async def identify(self, token: str, address: str) -> Caller | None:
         """Return the caller of a token, or None if it is unknown, revoked or expired."""
         hashed = hash_of(token)
-        row = await self._database.glance(lambda connection: tokens.get_by_hash(connection, hashed))
+        row = await self._database.read_inline(lambda connection: tokens.get_by_hash(connection, hashed))
         now = self._now()
         if row is None or row["revoked_at"] is not None or (row["expires_at"] is not None and now >= row["expires_at"]):
             return None
         if row["last_used_at"] is None or now - row["last_used_at"] > _USE_RECORDED_EVERY:
             with contextlib.suppress(DatabaseUnavailable):  # reading must not fail because the use cannot be recorded
-                await self._database.write(lambda connection: tokens.note_use(connection, row["id"], now))
+                await self._database.write(lambda connection: tokens.record_use(connection, row["id"], now))
         return Caller(
             via="personal",
             name=row["username"],
@@ -68,7 +68,7 @@ class PersonalTokens:
         """Return the caller's tokens, or as an admin those of all users; raises ForbiddenError."""
         if all_users and caller.role is not Role.ADMIN:
             raise ForbiddenError("only admins see the tokens of all users")
-        return await self._database.glance(
+        return await self._database.read_inline(
             lambda connection: tokens.find(connection, None if all_users else caller.user_id or "")
         )
 
@@ -83,16 +83,16 @@ class PersonalTokens:
         token = make_personal()
 
         def work(connection: WriteConnection) -> Row:
-            users.take_turn(connection)
+            users.lock(connection)
             user = _user_for(connection, request, caller)
-            if tokens.has_live(connection, user["id"], request.name):
+            if tokens.has_valid(connection, user["id"], request.name):
                 raise AlreadyExistsError(
                     f"{user['username']!r} has a token named {shorten(request.name)}; revoke it first"
                 )
             row = self._row(token, request, user)
             tokens.add(connection, row)
             audit_action = _audit_action(Action.TOKEN_CREATE, user["username"], row)
-            audit.add(connection, caller.origin.entry(audit_action, row["created_at"]))
+            audit.add(connection, caller.actor.entry(audit_action, row["created_at"]))
             return {**row, "username": user["username"], "user_role": user["role"]}
 
         return token, await self._database.write(work)
@@ -122,7 +122,7 @@ class PersonalTokens:
                 raise NotFoundError(f"you have no token with the id {shorten(token_id)}")
             at = max(self._now(), row["created_at"])
             if tokens.revoke(connection, token_id, at):
-                audit.add(connection, caller.origin.entry(_audit_action(Action.TOKEN_DELETE, row["username"], row), at))
+                audit.add(connection, caller.actor.entry(_audit_action(Action.TOKEN_DELETE, row["username"], row), at))
 
         await self._database.write(work)
 

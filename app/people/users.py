@@ -36,7 +36,7 @@ class Users:
 
         Raises BadRequestError if the given name or password is invalid.
         """
-        if await self._database.glance(users.count):
+        if await self._database.read_inline(users.count):
             return None
         check_name(username, "auth_admin_username")
         chosen = check_password(password, "auth_admin_password") if password else generate()
@@ -50,9 +50,9 @@ class Users:
         check_password(password)
         check_name(username)
         row = await self._new(username, password, role)
-        entry = _created_entry(row, caller.origin)
+        entry = _created_entry(row, caller.actor)
         await self._database.write(lambda connection: _add(connection, row, entry))
-        _log.info("user %r, %s, was created by %r", username, role, caller.actor)
+        _log.info("user %r, %s, was created by %r", username, role, caller.actor_label)
         return row
 
     async def _new(self, username: str, password: str, role: Role) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Users:
             changes["role"] = str(role)
 
         def work(connection: WriteConnection) -> User:
-            users.take_turn(connection)
+            users.lock(connection)
             user = _require(connection, user_id)
             _require_other_admin(connection, user, role)
             if username is not None and username != user["username"]:
@@ -89,11 +89,11 @@ class Users:
             was, now = ({name: one[name] for name in ("username", "role")} for one in (user, {**user, **values}))
             audit_action = user_action(Action.USER_UPDATE, user["username"], was, now)
             if was != now:
-                audit.add(connection, caller.origin.entry(audit_action, values["updated_at"]))
+                audit.add(connection, caller.actor.entry(audit_action, values["updated_at"]))
             return {**user, **values}
 
         changed = await self._database.write(work)
-        _log.info("user %r, %s, was changed by %r", changed["username"], changed["role"], caller.actor)
+        _log.info("user %r, %s, was changed by %r", changed["username"], changed["role"], caller.actor_label)
         return changed
 
     async def remove(self, user_id: str, caller: Caller) -> None:
@@ -102,33 +102,33 @@ class Users:
             raise ForbiddenError("you cannot remove yourself; another admin can")
 
         def work(connection: WriteConnection) -> str:
-            users.take_turn(connection)
+            users.lock(connection)
             user = _require(connection, user_id)
             _require_other_admin(connection, user, None, removed=True)
             users.remove(connection, user_id)
             audit_action = user_action(Action.USER_DELETE, user["username"], {"id": user_id, "role": user["role"]})
-            audit.add(connection, caller.origin.entry(audit_action, self._now()))
+            audit.add(connection, caller.actor.entry(audit_action, self._now()))
             return str(user["username"])
 
-        _log.info("user %r was removed by %r", await self._database.write(work), caller.actor)
+        _log.info("user %r was removed by %r", await self._database.write(work), caller.actor_label)
 
     async def reset_password(self, user_id: str, password: str, caller: Caller) -> None:
         """Set a user's password and revoke all its tokens; raises NotFoundError or BadRequestError."""
-        if await self._database.glance(lambda connection: users.get(connection, user_id)) is None:
+        if await self._database.read_inline(lambda connection: users.get(connection, user_id)) is None:
             raise _unknown(user_id)
         check_password(password, "newPassword")
         hashed = await self._hasher.hash(password)
 
         def work(connection: WriteConnection) -> str:
-            users.take_turn(connection)
+            users.lock(connection)
             user = _require(connection, user_id)
             at = max(self._now(), user["updated_at"])
             users.set_password(connection, user_id, hashed, None, at)
             tokens.revoke_all(connection, user_id, at)
-            audit.add(connection, caller.origin.entry(user_action(Action.USER_PASSWORD_RESET, user["username"]), at))
+            audit.add(connection, caller.actor.entry(user_action(Action.USER_PASSWORD_RESET, user["username"]), at))
             return str(user["username"])
 
-        _log.info("the password of user %r was reset by %r", await self._database.write(work), caller.actor)
+        _log.info("the password of user %r was reset by %r", await self._database.write(work), caller.actor_label)
 
 
 def check_name(username: str, field: str = "username") -> str:
@@ -169,20 +169,20 @@ def _refuse_taken(connection: WriteConnection, username: str) -> None:
         raise AlreadyExistsError(f"a user named {shorten(username)} exists already")
 
 
-def _created_entry(row: User, origin: Actor) -> dict[str, Any]:
+def _created_entry(row: User, actor: Actor) -> dict[str, Any]:
     audit_action = user_action(Action.USER_CREATE, row["username"], after={"id": row["id"], "role": row["role"]})
-    return origin.entry(audit_action, row["created_at"])
+    return actor.entry(audit_action, row["created_at"])
 
 
 def _add(connection: WriteConnection, row: dict[str, Any], entry: dict[str, Any]) -> None:
-    users.take_turn(connection)
+    users.lock(connection)
     _refuse_taken(connection, row["username"])
     users.add(connection, row)
     audit.add(connection, entry)
 
 
 def _add_first(connection: WriteConnection, row: dict[str, Any], entry: dict[str, Any]) -> bool:
-    users.take_turn(connection)
+    users.lock(connection)
     if users.count(connection):
         return False  # another server was first
     users.add(connection, row)

@@ -31,7 +31,7 @@ class DequeueService:
         self._queues = queues
         self._now = now
 
-    async def dequeue(self, run: Row, origin: Actor) -> None:
+    async def dequeue(self, run: Row, actor: Actor) -> None:
         """Dequeue a run: one that never ran is deleted, a retried one gets back the state before the retry.
 
         Raises BadRequestError when the run is not queued.
@@ -42,11 +42,11 @@ class DequeueService:
         if status is not RunStatus.QUEUED:
             raise BadRequestError(f"{named} is not queued, it is {status.label}")
         now = self._now()
-        if not await self._database.write(lambda connection: _dequeue(connection, [run], origin, now)):
+        if not await self._database.write(lambda connection: _dequeue(connection, [run], actor, now)):
             raise BadRequestError(f"{named} is not queued any more, it has just started")
-        self._signal.tell(run["queue"])
+        self._signal.notify(run["queue"])
 
-    async def clear(self, name: str, typed: str, origin: Actor) -> int:
+    async def clear(self, name: str, typed: str, actor: Actor) -> int:
         """Dequeue all runs that are in a queue now, and return their number.
 
         In batches, so that other writers do not wait for all; runs that are queued meanwhile stay. Raises
@@ -57,15 +57,15 @@ class DequeueService:
             raise BadRequestError(
                 f"name: {shorten(typed)} is not the queue of the path; type {shorten(name)} to clear it"
             )
-        last = await self._database.glance(lambda connection: queue.last_item(connection, name))
+        last = await self._database.read_inline(lambda connection: queue.last_entry_id(connection, name))
         removed = 0
-        while batch := await self._database.glance(
+        while batch := await self._database.read_inline(
             lambda connection: queue.find_batch(connection, name, last=last, most=_BATCH)
         ):
             now = self._now()
-            removed += await self._database.write(lambda connection: _dequeue(connection, batch, origin, now))  # noqa: B023 - awaited at once
-        self._signal.tell(name)
-        _log.info("queue %s was cleared by %s: %d runs dequeued", shorten(name), origin.label or "unknown", removed)
+            removed += await self._database.write(lambda connection: _dequeue(connection, batch, actor, now))  # noqa: B023 - awaited at once
+        self._signal.notify(name)
+        _log.info("queue %s was cleared by %s: %d runs dequeued", shorten(name), actor.label or "unknown", removed)
         return removed
 
     def _require_queues(self) -> None:
@@ -73,28 +73,28 @@ class DequeueService:
             raise BadRequestError("queues are switched off here; set queues_enabled to serve them")
 
 
-def _dequeue(connection: WriteConnection, found: Sequence[Row], origin: Actor, at: datetime) -> int:
+def _dequeue(connection: WriteConnection, found: Sequence[Row], actor: Actor, at: datetime) -> int:
     """Dequeue those of the runs that are still queued, and return their number."""
-    keys = transitions.lock_waiting(connection, [run["id"] for run in found])
-    taken = queue.take(connection, keys)
+    keys = transitions.lock_queued(connection, [run["id"] for run in found])
+    taken = queue.remove_entries(connection, keys)
     dequeued = [run for run in found if run["id"] in taken]
     audit.add(
         connection,
         *(
-            origin.entry(run_action(Action.RUN_DEQUEUE, run, {"queue": run["queue"], "attempt": run["attempt"]}), at)
+            actor.entry(run_action(Action.RUN_DEQUEUE, run, {"queue": run["queue"], "attempt": run["attempt"]}), at)
             for run in dequeued
         ),
     )
-    changes.tell_queues(connection, {run["queue"] for run in dequeued})
+    changes.add_queue_changes(connection, {run["queue"] for run in dequeued})
     queue.remove_runs(connection, [run["id"] for run in dequeued if run["attempt"] == 1])
     retried = [run for run in dequeued if run["attempt"] > 1]
     for run in retried:
-        _revert_attempt(connection, run, origin.label, at)
-    changes.tell_runs(connection, [run["id"] for run in retried])
+        _revert_attempt(connection, run, actor.label, at)
+    changes.add_run_changes(connection, [run["id"] for run in retried])
     return len(dequeued)
 
 
 def _revert_attempt(connection: WriteConnection, run: Row, actor: str | None, at: datetime) -> None:
-    queue.take_back(connection, run["id"], run["attempt"], run["queued_at"])
+    queue.revert_attempt(connection, run["id"], run["attempt"], run["queued_at"])
     last = runs.last_seq(connection, run["id"])
     queue.add_event(connection, rows.dequeued_event(run["id"], at, seq=last + 1, attempt=run["attempt"], actor=actor))

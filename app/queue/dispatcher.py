@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
-from typing import Protocol
 
 from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
@@ -16,9 +15,10 @@ from app.db.repositories import queue
 from app.engine.admission import QueueConfig
 from app.queue.wait_reasons import store_reasons
 from app.queue.worker_transport import WorkerTransport
+from app.runs.ports import RunControl
 from app.runs.recorder import RunRefusedError
-from app.runs.signal import EVERY, QueueSignal
-from app.runs.turns import MOST_RELEASED, Look, look
+from app.runs.signal import ALL_QUEUES, QueueSignal
+from app.runs.turns import MAX_RELEASED, QueueHead, read_queue_head
 
 _log = logging.getLogger(__name__)
 _FALLBACK_SECONDS = 30.0  # a signal may be lost with its sender, and the configuration may have changed
@@ -30,27 +30,19 @@ _MAX_REFUSALS = 3
 _MANY = 4
 
 
-class Drivers(Protocol):
-    """Starts and fails queued runs."""
-
-    async def release(self, keys: Sequence[int]) -> list[BaseException | None]:
-        """Dequeue runs and start them; returns the error of each, None if it was started.
-
-        The error is RunRefusedError when it is not the run's turn any more.
-        """
-
-    async def give_up(self, key: int, reason: str) -> None:
-        """Fail a queued run that cannot be started."""
-
-
 class Dispatcher:
     """Starts the queued runs of a database; any number of servers may do so."""
 
     def __init__(
-        self, database: Database, drivers: Drivers, signal: QueueSignal, queues: QueueConfig, transport: WorkerTransport
+        self,
+        database: Database,
+        run_control: RunControl,
+        signal: QueueSignal,
+        queues: QueueConfig,
+        transport: WorkerTransport,
     ) -> None:
         self._database = database
-        self._drivers = drivers
+        self._run_control = run_control
         self._transport = transport
         self._signal = signal
         self._queues = queues
@@ -65,28 +57,28 @@ class Dispatcher:
         """Start serving, unless queues are switched off; starting twice is harmless."""
         if self._task is None and self._queues.enabled:
             self._stopping = False
-            self._signal.tell()
+            self._signal.notify()
             self._task = asyncio.create_task(self._run(), name="dispatcher")
 
     async def stop(self) -> None:
         """Start no more runs; stopping without a start is harmless."""
         self._stopping = True
-        self._signal.tell()
+        self._signal.notify()
         if self._task is not None:
             await self._task
             self._task = None
 
     async def run_once(self, names: set[str]) -> None:
         """Start all runs that may start in these queues, in every queue with EVERY; store the reasons of the others."""
-        if EVERY in names:
-            names = set(await self._database.glance(queue.find_queues))
+        if ALL_QUEUES in names:
+            names = set(await self._database.read_inline(queue.find_queues))
         for name in sorted(names):
             await self._serve_queue(name)
         await store_reasons(self._database, self._queues, names)
 
     async def _run(self) -> None:
         while not self._stopping:
-            for name in await self._with_entries(await self._signal.wait(_FALLBACK_SECONDS) or {EVERY}):
+            for name in await self._with_entries(await self._signal.wait(_FALLBACK_SECONDS) or {ALL_QUEUES}):
                 self._start_lane(name)
         await asyncio.gather(*self._lanes.values())
 
@@ -95,10 +87,10 @@ class Dispatcher:
         if len(names) < _MANY:
             return names
         try:
-            waiting = await self._database.glance(lambda connection: queue.find_used(connection, names))
+            waiting = await self._database.read_inline(lambda connection: queue.find_used(connection, names))
         except DatabaseUnavailable:
             return names  # each queue logs the outage
-        return waiting | (names & {EVERY})
+        return waiting | (names & {ALL_QUEUES})
 
     # -- lanes -----------------------------------------------------------------------------------------------
 
@@ -109,7 +101,7 @@ class Dispatcher:
         if name in self._lanes:
             self._repeat.add(name)
             return
-        work = {EVERY: self._serve_every, _REASONS: self._store_reasons}.get(name, lambda: self._serve_queue(name))
+        work = {ALL_QUEUES: self._serve_every, _REASONS: self._store_reasons}.get(name, lambda: self._serve_queue(name))
         self._lanes[name] = lane = asyncio.create_task(self._retry_on_outage(work()), name=f"queue {name}")
         lane.add_done_callback(lambda _: self._end_lane(name))
 
@@ -125,20 +117,20 @@ class Dispatcher:
         except DatabaseUnavailable as error:
             _log.warning("queues wait for the database: %s", error)
             await asyncio.sleep(_OUTAGE_SECONDS)
-            self._signal.tell()
+            self._signal.notify()
         except Exception:  # noqa: BLE001 - an error must not stop the dispatcher
             _log.exception("a round of the dispatcher failed")
 
     async def _serve_every(self) -> None:
-        for name in await self._database.glance(queue.find_queues):
+        for name in await self._database.read_inline(queue.find_queues):
             self._start_lane(name)
 
     async def _serve_queue(self, name: str) -> None:
         refusals = 0
         while not self._stopping:
             head = await self._read_head(name)
-            await self._transport.offer(head.carried)
-            released = [run for run in head.admission.released if run not in head.carried]
+            await self._transport.offer(head.for_workers)
+            released = [run for run in head.admission.released if run not in head.for_workers]
             if not released:
                 self._schedule_reasons(name, head)
                 return
@@ -148,26 +140,28 @@ class Dispatcher:
                 self._retry_later(name)
                 return
 
-    async def _read_head(self, name: str) -> Look:
+    async def _read_head(self, name: str) -> QueueHead:
         async with self._reads:
-            return await self._database.glance(lambda connection: look(connection, name, self._queues, MOST_RELEASED))
+            return await self._database.read_inline(
+                lambda connection: read_queue_head(connection, name, self._queues, MAX_RELEASED)
+            )
 
     async def _release(self, keys: Sequence[int]) -> bool:
         """Start runs; False when all of them were refused."""
         refused = 0
-        for key, error in zip(keys, await self._drivers.release(keys), strict=True):
+        for key, error in zip(keys, await self._run_control.start_queued(keys), strict=True):
             if isinstance(error, RunRefusedError):
                 refused += 1
             elif isinstance(error, DatabaseUnavailable):
                 raise error
             elif error is not None:  # a run that cannot be started must not block its queue
                 _log.error("queued run %s cannot be started", key, exc_info=error)
-                await self._drivers.give_up(key, f"the run could not be started: {error}")
+                await self._run_control.fail_queued(key, f"the run could not be started: {error}")
         return refused < len(keys)
 
     # -- reasons ---------------------------------------------------------------------------------------------
 
-    def _schedule_reasons(self, name: str, head: Look) -> None:
+    def _schedule_reasons(self, name: str, head: QueueHead) -> None:
         if not head.rows:
             self._without_reason.discard(name)
             return

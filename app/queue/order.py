@@ -38,33 +38,33 @@ class QueueService:
         self._signal = signal
         self._now = now
 
-    async def pause(self, name: str, origin: Actor) -> None:
+    async def pause(self, name: str, actor: Actor) -> None:
         """Pause a queue: no run leaves it after this has returned; active runs continue."""
         check_queue(name)
         now = self._now()
 
         def work(connection: WriteConnection) -> None:
             _lock_queue(connection, name)
-            queue.pause(connection, name, now, origin.label)
-            _publish(connection, Action.QUEUE_PAUSE, name, origin, now)
+            queue.pause(connection, name, now, actor.label)
+            _publish(connection, Action.QUEUE_PAUSE, name, actor, now)
 
         await self._database.write(work)
-        self._signal.tell(name)
-        _log.info("queue %s was paused by %s", shorten(name), origin.label or "unknown")
+        self._signal.notify(name)
+        _log.info("queue %s was paused by %s", shorten(name), actor.label or "unknown")
 
-    async def resume(self, name: str, origin: Actor) -> None:
+    async def resume(self, name: str, actor: Actor) -> None:
         check_queue(name)
         now = self._now()
 
         def work(connection: WriteConnection) -> None:
             queue.resume(connection, name)
-            _publish(connection, Action.QUEUE_RESUME, name, origin, now)
+            _publish(connection, Action.QUEUE_RESUME, name, actor, now)
 
         await self._database.write(work)
-        self._signal.tell(name)
-        _log.info("queue %s was resumed by %s", shorten(name), origin.label or "unknown")
+        self._signal.notify(name)
+        _log.info("queue %s was resumed by %s", shorten(name), actor.label or "unknown")
 
-    async def move(self, name: str, item: int, request: MoveRequest, origin: Actor) -> None:
+    async def move(self, name: str, item: int, request: MoveRequest, actor: Actor) -> None:
         """Change the priority of an entry, which puts it behind the others of that priority, or its position.
 
         At the front it gets the priority of the first entry, if that is higher; behind another entry it gets that
@@ -77,11 +77,11 @@ class QueueService:
             _move(connection, name, item, request)
             after = {"item": item, "priority": request.priority, "toFront": request.to_front}
             after |= {} if request.after is None else {"after": request.after}
-            _publish(connection, Action.QUEUE_MOVE, name, origin, now, after)
+            _publish(connection, Action.QUEUE_MOVE, name, actor, now, after)
 
         await self._database.write(work)
-        self._signal.tell(name)
-        _log.info("entry %d of queue %s was moved by %s", item, shorten(name), origin.label or "unknown")
+        self._signal.notify(name)
+        _log.info("entry %d of queue %s was moved by %s", item, shorten(name), actor.label or "unknown")
 
 
 def check_priority(priority: int) -> int:
@@ -139,12 +139,12 @@ def _move_to_front(connection: WriteConnection, name: str, entry: Row, priority:
 
 
 def _publish(
-    connection: WriteConnection, action: Action, name: str, origin: Actor, at: datetime, after: Any = None
+    connection: WriteConnection, action: Action, name: str, actor: Actor, at: datetime, after: Any = None
 ) -> None:
-    audit.add(connection, origin.entry(AuditAction(action=action, kind="queue", name=name, after=after), at))
-    changes.tell_queues(connection, [name])
+    audit.add(connection, actor.entry(AuditAction(action=action, kind="queue", name=name, after=after), at))
+    changes.add_queue_changes(connection, [name])
 
 
 def _lock_queue(connection: WriteConnection, name: str) -> None:
     """Lock the queue, so that no server starts one of its runs meanwhile."""
-    transitions.take_turns(connection, {f"queue {name}"})
+    transitions.lock_names(connection, {f"queue {name}"})

@@ -19,7 +19,7 @@ from asyncpg import InternalClientError  # type: ignore[import-untyped]  # async
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.db.failure import DatabaseUnavailable, telling_unavailable
+from app.db.failure import DatabaseUnavailable, translate_errors
 from app.db.postgres import postgres_arguments
 from app.db.url import parse_url, sqlite_path
 from app.engine.admission import Labels, fits
@@ -100,7 +100,7 @@ class PgQueuerTransport:
     async def _execute(self, work: Callable[[Queries], Awaitable[T]]) -> T:
         async with self._lock:
             try:
-                with telling_unavailable("postgresql"):
+                with translate_errors("postgresql"):
                     return await work(await self._queries())
             except InternalClientError as error:  # raised by asyncpg while a connection is being lost
                 self._disconnect()

@@ -25,17 +25,17 @@ class QueueNotifier:
     def __init__(self, database: Database, signal: QueueSignal, queues: QueueConfig) -> None:
         self._database = database
         self._signal = signal
-        self._wakeups = database.wakeups if queues.enabled else None
+        self._wakeups = database.notifications if queues.enabled else None
 
     def start(self) -> None:
         """Start listening, where queues are served; starting twice is harmless."""
         if self._wakeups is not None:
-            self._wakeups.hear(_CHANNEL, self._signal.tell)
+            self._wakeups.listen(_CHANNEL, self._signal.notify)
 
     async def stop(self) -> None:
         """Stop listening; stopping without a start is harmless."""
         if self._wakeups is not None:
-            await self._wakeups.leave(_CHANNEL)
+            await self._wakeups.unlisten(_CHANNEL)
 
     async def notify(self) -> None:
         """Wake the dispatchers of all other servers on this database."""

@@ -40,7 +40,7 @@ def queue_positions(connection: ReadConnection, queues: QueueConfig, runs: Colle
     names = queue.find_queues_of(connection, runs)
     if not names:
         return {}
-    places = queue.find_places(connection, names, runs)
+    places = queue.find_positions(connection, names, runs)
     first = [row for row in places if row["position"] == 1]
     heads = head_reasons(queues, first, read_states(connection, names, first))
     return {
@@ -70,7 +70,7 @@ def _head_reason(queues: QueueConfig, row: Row, state: QueueSnapshot) -> WaitRea
 
 def read_states(connection: ReadConnection, names: Collection[str], rows: Iterable[Row]) -> dict[str, QueueSnapshot]:
     """Read the state of queues; ``rows`` has their first entries."""
-    live, pauses = queue.find_holders(connection, names), queue.find_pauses(connection)
+    live, pauses = queue.find_active_runs(connection, names), queue.find_pauses(connection)
     return make_states(names, live, pauses, workers_for(connection, rows))
 
 
@@ -102,4 +102,4 @@ async def store_reasons(database: Database, queues: QueueConfig, names: Collecti
 
     changed = await database.read(find_changed)
     if changed:
-        await database.write(lambda connection: queue.note_reasons(connection, changed), durable=False)
+        await database.write(lambda connection: queue.store_reasons(connection, changed), durable=False)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Protocol
 
 from app.db.failure import DatabaseUnavailable
 from app.engine.admission import Labels
-from app.queue.dispatcher import Drivers
 from app.queue.queue_notifier import QueueNotifier
 from app.queue.worker_transport import WorkerTransport
+from app.runs.ports import RunControl
 from app.runs.recorder import RunRefusedError
 from app.runs.signal import QueueSignal
 
@@ -21,28 +20,20 @@ _FALLBACK_SECONDS = 5.0  # PgQueuer sends no notification for the offers of a de
 _OUTAGE_SECONDS = 1.0
 
 
-class HasCapacity(Drivers, Protocol):
-    """Starts runs, and knows how many are active."""
-
-    @property
-    def load(self) -> int:
-        """The number of active runs."""
-
-
 class WorkerLoop:
     """Takes offers and starts their runs until it is stopped."""
 
     def __init__(
         self,
         transport: WorkerTransport,
-        drivers: HasCapacity,
+        run_control: RunControl,
         signal: QueueSignal,
         notifier: QueueNotifier,
         labels: Labels,
         capacity: int,
     ) -> None:
         self._transport = transport
-        self._drivers = drivers
+        self._run_control = run_control
         self._signal = signal
         self._notifier = notifier
         self._labels = labels
@@ -53,13 +44,13 @@ class WorkerLoop:
     def start(self) -> None:
         """Start taking offers; starting twice is harmless."""
         if self._task is None:
-            self._signal.tell()
+            self._signal.notify()
             self._task = asyncio.create_task(self._run(), name="worker loop")
 
     async def stop(self) -> None:
         """Take no more offers; active runs continue."""
         self._stopping = True
-        self._signal.tell()
+        self._signal.notify()
         if self._task is not None:
             await self._task
             self._task = None
@@ -83,7 +74,7 @@ class WorkerLoop:
 
     async def take_once(self) -> int:
         """Take as many offers as there is capacity for, and return their number."""
-        free = self._capacity - self._drivers.load
+        free = self._capacity - self._run_control.active_count
         offers = await self._transport.take(self._labels, free) if free > 0 else ()
         if not offers:
             return 0
@@ -95,12 +86,12 @@ class WorkerLoop:
 
     async def _start_runs(self, runs: Sequence[int]) -> int:
         refused = 0
-        for run, error in zip(runs, await self._drivers.release(runs), strict=True):
+        for run, error in zip(runs, await self._run_control.start_queued(runs), strict=True):
             if isinstance(error, RunRefusedError):
                 refused += 1
             elif isinstance(error, DatabaseUnavailable):
                 raise error
             elif error is not None:
                 _log.error("run %s cannot be started", run, exc_info=error)
-                await self._drivers.give_up(run, f"the run could not be started by a worker: {error}")
+                await self._run_control.fail_queued(run, f"the run could not be started by a worker: {error}")
         return refused

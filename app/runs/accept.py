@@ -6,8 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.auth.audit_context import Action, Actor, run_action
-from app.db.repositories.schedules import Slot
+from app.auth.audit_context import run_action
 from app.db.repositories.transitions import NewAttempt, NewRun
 from app.engine.admission import QueueConfig, QueuedRun
 from app.engine.event import HANDLER_NAMES
@@ -15,8 +14,9 @@ from app.engine.plan import Plan
 from app.engine.status import NodeStatus, RunStatus
 from app.runs import rows
 from app.runs.concealment import input_row, mask_inputs
-from app.runs.ground import Ground
-from app.runs.run import OwnedRun
+from app.runs.options import RunRequest
+from app.runs.run import ClaimedRun
+from app.runs.server_context import ServerContext
 from app.spec import params
 from app.spec.definition_cache import hash_of
 from app.spec.model import Dag
@@ -25,58 +25,24 @@ _FIRST = 1
 _UNLIMITED = -1
 
 
-class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """How somebody wants a run to be started."""
-
-    params: str = ""
-    run_id: str = ""
-    dag_name: str = ""
-    queue: str = ""
-    singleton: bool = False
-    may_queue: bool = False  # whether it waits where its queue has no room, although it is a singleton
-    priority: int = 0  # among those that wait in its queue, the highest first
-    trigger: str = "api"
-    origin: Actor | None = None  # of the person who wants it; None for what starts by itself
-    action: Action = Action.RUN_START
-    source_directory: str | None = None
-    revision: int | None = None
-    slot: Slot | None = None  # the time of a schedule that it is started for
-    patient: bool = False  # whether it waits where the limit of its DAG is reached, instead of being refused
-    limited: bool = True  # whether the limit of its DAG applies
-
-    @property
-    def actor(self) -> str | None:
-        """Who wants it, as histories name it."""
-        return self.origin.label if self.origin is not None else None
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that somebody wants: the text it works from, and how it is to be started."""
-
-    spec: str
-    base: str
-    file_name: str | None
-    start: Start
-
-
-def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
+def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> NewRun:
     """Make the rows of a run's first attempt, owned by this server from its first moment; raises SealError."""
-    now = ground.now()
-    dag, start = owned.definition.dag, wanted.start
+    now = context.now()
+    dag, start = owned.definition.dag, request.start
     queue = _queue_of(owned)
     definition: rows.Row = {
-        "hash": hash_of(wanted.spec, wanted.base),
-        "spec": wanted.spec,
-        "base": wanted.base or None,
+        "hash": hash_of(request.spec, request.base),
+        "spec": request.spec,
+        "base": request.base or None,
         "created_at": now,
     }
     attempt = {
         "run_id": owned.key,
         "number": _FIRST,
         "status": int(RunStatus.NOT_STARTED),
-        "owner": ground.identity.id,
+        "owner": context.identity.id,
         "token": owned.token,
-        "host": ground.identity.place,
+        "host": context.identity.host_key,
         "opened_at": now,
     }
     return NewRun(
@@ -86,7 +52,7 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
         singleton=start.singleton,
         max_active_runs=dag.max_active_runs if start.limited else _UNLIMITED,
         definition=definition,
-        run=_run_row(wanted, owned, definition["hash"], now),
+        run=_run_row(request, owned, definition["hash"], now),
         attempt=attempt,
         queue=queue,
         limited=start.limited and queue != owned.dag_name and dag.max_active_runs > 1,
@@ -94,16 +60,16 @@ def new_run(wanted: Wanted, owned: OwnedRun, ground: Ground) -> NewRun:
         slot=start.slot,
         may_wait=start.may_queue or not start.singleton,
         priority=start.priority,
-        selector=dag.worker_selector if ground.queues.sends_to_worker(dag.worker_selector) else None,
-        is_child=owned.parentage is not None,
-        inputs={"run_id": owned.key, **input_row(owned, ground.sealer)},
+        selector=dag.worker_selector if context.queues.sends_to_worker(dag.worker_selector) else None,
+        is_child=owned.lineage is not None,
+        inputs={"run_id": owned.key, **input_row(owned, context.encrypter)},
         nodes=_node_rows(owned.key, dag),
-        events=[rows.accepted_event(owned.key, now, start.trigger, start.actor)],
-        audit=_entry(wanted, owned, definition["hash"], now),
+        events=[rows.accepted_event(owned.key, now, start.trigger, start.actor_label)],
+        audit=_audit_entry(request, owned, definition["hash"], now),
     )
 
 
-def room_in(queues: QueueConfig, queue: str, dag_name: str, max_active_runs: int, *, patient: bool = False) -> int:
+def queue_limit(queues: QueueConfig, queue: str, dag_name: str, max_active_runs: int, *, patient: bool = False) -> int:
     """Say how many runs may be under way in a queue for one more to begin at once; 0 for any number.
 
     In the queue of its own DAG there are no others, and the limit of the DAG says it all; only one that would rather
@@ -115,15 +81,17 @@ def room_in(queues: QueueConfig, queue: str, dag_name: str, max_active_runs: int
     return queues.limit(QueuedRun(0, queue, max_active_runs)) or 0
 
 
-def with_room(new: NewRun, queues: QueueConfig) -> NewRun:
+def with_queue_limit(new: NewRun, queues: QueueConfig) -> NewRun:
     """Say how much room there is for a run that is to be started at once: its queue may be full of other DAGs' runs."""
-    room = room_in(queues, new.queue, new.dag_name, new.max_active_runs, patient=new.patient)
+    room = queue_limit(queues, new.queue, new.dag_name, new.max_active_runs, patient=new.patient)
     if not room:
         return new
-    return msgspec.structs.replace(new, room=room, may_wait=queues.enabled and new.may_wait, in_turn=queues.enabled)
+    return msgspec.structs.replace(
+        new, queue_limit=room, may_wait=queues.enabled and new.may_wait, in_turn=queues.enabled
+    )
 
 
-def queued(new: NewRun) -> NewRun:
+def as_queued(new: NewRun) -> NewRun:
     """Make of a run that would be started one that waits in its queue, owned by nobody."""
     at = new.run["created_at"]
     status = int(RunStatus.QUEUED)
@@ -135,12 +103,12 @@ def queued(new: NewRun) -> NewRun:
         run=new.run | {"status": status, "queued_at": at},
         attempt=new.attempt | {"status": status, "owner": None, "token": 0, "host": None},
         events=[accepted | {"data": accepted["data"] | {"queue": new.queue}}],
-        entry=entry_row(new, at),
-        first=None,
+        entry=queue_entry_row(new, at),
+        first_steps=None,
     )
 
 
-def queued_again(attempt: NewAttempt) -> NewAttempt:
+def attempt_as_queued(attempt: NewAttempt) -> NewAttempt:
     """Make of an attempt that would begin one that waits in its run's queue, owned by nobody."""
     at = attempt.attempt["opened_at"]
     status = int(RunStatus.QUEUED)
@@ -151,12 +119,12 @@ def queued_again(attempt: NewAttempt) -> NewAttempt:
         run=attempt.run | {"status": status, "queued_at": attempt.run["queued_at"] or at},
         attempt=attempt.attempt | {"status": status, "owner": None, "token": 0, "host": None},
         events=[opened | {"data": opened["data"] | {"queue": attempt.queue}}],
-        entry=entry_row(attempt, at),
-        first=None,
+        entry=queue_entry_row(attempt, at),
+        first_steps=None,
     )
 
 
-def entry_row(waits: NewRun | NewAttempt, at: datetime) -> rows.Row:
+def queue_entry_row(waits: NewRun | NewAttempt, at: datetime) -> rows.Row:
     """Make the row of one that waits in its queue."""
     return {
         "run_id": waits.key,
@@ -167,35 +135,35 @@ def entry_row(waits: NewRun | NewAttempt, at: datetime) -> rows.Row:
     }
 
 
-def _entry(wanted: Wanted, owned: OwnedRun, definition_hash: str, now: datetime) -> rows.Row | None:
+def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> rows.Row | None:
     """Tell of a start that a person wanted; the params stand in the run, masked."""
-    start = wanted.start
-    if start.origin is None:
+    start = request.start
+    if start.actor is None:
         return None
-    after = {"trigger": start.trigger, "dag": wanted.file_name, "revision": start.revision, "hash": definition_hash}
+    after = {"trigger": start.trigger, "dag": request.file_name, "revision": start.revision, "hash": definition_hash}
     run = {"dag_name": owned.dag_name, "run_id": owned.run_id}
     known = {name: value for name, value in after.items() if value is not None}
-    return start.origin.entry(run_action(start.action, run, after=known), now)
+    return start.actor.entry(run_action(start.action, run, after=known), now)
 
 
-def _queue_of(owned: OwnedRun) -> str:
+def _queue_of(owned: ClaimedRun) -> str:
     return owned.queue or owned.definition.dag.queue or owned.dag_name
 
 
-def _run_row(wanted: Wanted, owned: OwnedRun, definition_hash: str, now: datetime) -> rows.Row:
+def _run_row(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> rows.Row:
     dag, shown = owned.definition.dag, mask_inputs(owned.inputs, owned.masker)
     return {
         "id": owned.key,
         "dag_name": owned.dag_name,
         "run_id": owned.run_id,
         "definition_hash": definition_hash,
-        "file_name": wanted.file_name,
-        "dag_revision": wanted.start.revision,
+        "file_name": request.file_name,
+        "dag_revision": request.start.revision,
         "queue": _queue_of(owned),
-        "root_id": owned.parentage.root if owned.parentage else None,
-        "parent_id": owned.parentage.parent if owned.parentage else None,
-        "trigger": wanted.start.trigger,
-        "actor": wanted.start.actor,
+        "root_id": owned.lineage.root if owned.lineage else None,
+        "parent_id": owned.lineage.parent if owned.lineage else None,
+        "trigger": request.start.trigger,
+        "actor": request.start.actor_label,
         "params": shown.params,
         "params_text": params.format_pairs(shown.params),
         "tags": dag.tags,

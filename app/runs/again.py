@@ -17,78 +17,64 @@ from app.engine.plan import Plan, retry_state
 from app.engine.state import NodeState, RunState
 from app.engine.status import RunStatus
 from app.runs import rows
-from app.runs.accept import queued_again, room_in
-from app.runs.beginning import Beginnings, until_unchanged
+from app.runs.accept import attempt_as_queued, queue_limit
+from app.runs.beginning import RunnerFactory, retry_on_conflict
 from app.runs.concealment import input_row, mask_inputs
-from app.runs.run import OwnedRun
+from app.runs.options import RetryOptions
+from app.runs.run import ClaimedRun
 from app.runs.runner import Runner
 from app.runs.stored import StoredRun
 from app.spec import params
 
-_TOKEN = 1
+_PLACEHOLDER_TOKEN = 1
 
 
-class Retry(msgspec.Struct, frozen=True, kw_only=True):
-    """How somebody wants a run to be tried again."""
-
-    step: int | None = None  # the only step to run, by its key; else what failed and what lies below it
-    counted: bool = True  # whether the limit of active runs applies
-    attempt: int | None = None  # the number that the new attempt has to have; else it is refused
-    directory: str = ""  # of a sub-run: where the calling step works
-    origin: Actor | None = None  # of the person who wants it; None for what begins by itself
-
-    @property
-    def actor(self) -> str | None:
-        """Who wants it, as histories name it."""
-        return self.origin.label if self.origin is not None else None
-
-
-class Retries:
+class RetryService:
     """Opens the next attempts of runs that are over."""
 
-    def __init__(self, beginnings: Beginnings) -> None:
-        self._beginnings = beginnings
-        self._ground = beginnings.ground
+    def __init__(self, factory: RunnerFactory) -> None:
+        self._factory = factory
+        self._context = factory.context
 
-    async def reopen(self, key: int, retry: Retry) -> Runner | None:
+    async def start_attempt(self, key: int, retry: RetryOptions) -> Runner | None:
         """Store the next attempt of a run with the first thing its driver does, and return the driver.
 
         None when the attempt waits, because there is no room in its queue. Raises RunRefusedError,
         DefinitionGoneError when the text was redacted, InvalidSpecError when it cannot be read any more,
         BadRequestError when its dotenv files cannot be evaluated, and SealError when its secrets cannot be read here.
         """
-        return await until_unchanged(lambda: self._reopen(key, retry))
+        return await retry_on_conflict(lambda: self._start_attempt(key, retry))
 
-    async def _reopen(self, key: int, retry: Retry) -> Runner | None:
-        new, runner = await self._prepare(key, retry)
+    async def _start_attempt(self, key: int, retry: RetryOptions) -> Runner | None:
+        new, runner = await self._prepare_attempt(key, retry)
         if new.selector and new.queue:  # a called run that was begun without a worker has no queue to wait in
-            new = queued_again(new)
-        waits = await self._beginnings.recorder.accept_again(new)
+            new = attempt_as_queued(new)
+        waits = await self._factory.recorder.accept_attempt(new)
         return None if waits else runner
 
-    async def _prepare(self, key: int, retry: Retry) -> tuple[NewAttempt, Runner]:
-        before = await self._beginnings.load(key)
-        owned, problem = await self._beginnings.own(
+    async def _prepare_attempt(self, key: int, retry: RetryOptions) -> tuple[NewAttempt, Runner]:
+        before = await self._factory.load(key)
+        owned, problem = await self._factory.claimed_run(
             before,
             attempt=retry.attempt or before.run["attempt"] + 1,
-            token=_TOKEN,
+            token=_PLACEHOLDER_TOKEN,
             last_seq=before.last_seq + 1,
             directory=retry.directory,
         )
         state = retry_state(Plan.of(owned.definition.dag), before.state, retry.step)
         nodes = node_rows(before.nodes, state, owned.attempt)
         new = self._new_attempt(before, owned, state, nodes, retry)
-        runner = self._beginnings.runner(owned, state, nodes)
-        history = await self._beginnings.history(owned)
-        return msgspec.structs.replace(new, first=runner.begin([*history, *new.events], problem)), runner
+        runner = self._factory.runner(owned, state, nodes)
+        history = await self._factory.history(owned)
+        return msgspec.structs.replace(new, first_steps=runner.start([*history, *new.events], problem)), runner
 
     def _new_attempt(
-        self, before: StoredRun, owned: OwnedRun, state: RunState, nodes: Sequence[rows.Row], retry: Retry
+        self, before: StoredRun, owned: ClaimedRun, state: RunState, nodes: Sequence[rows.Row], retry: RetryOptions
     ) -> NewAttempt:
-        now = self._ground.now()
-        identity, queues = self._ground.identity, self._ground.queues
+        now = self._context.now()
+        identity, queues = self._context.identity, self._context.queues
         most, selector = before.run["max_active_runs"], owned.definition.dag.worker_selector
-        room = room_in(queues, owned.queue, owned.dag_name, most) if retry.counted else 0
+        room = queue_limit(queues, owned.queue, owned.dag_name, most) if retry.counted else 0
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
         shown = mask_inputs(owned.inputs, owned.masker)
         told = {"params": shown.params, "params_text": params.format_pairs(shown.params)}
@@ -103,7 +89,7 @@ class Retries:
             queue=owned.queue,
             max_active_runs=most,
             counted=retry.counted,
-            room=room,
+            queue_limit=room,
             in_turn=queues.enabled,
             may_wait=queues.enabled,
             selector=selector if queues.sends_to_worker(selector) else None,
@@ -113,27 +99,27 @@ class Retries:
                 "number": owned.attempt,
                 "owner": identity.id,
                 "token": owned.token,
-                "host": identity.place,
+                "host": identity.host_key,
                 "opened_at": now,
                 **rows.attempt_row(state, None),
             },
-            inputs=input_row(owned, self._ground.sealer),
+            inputs=input_row(owned, self._context.encrypter),
             nodes=nodes,
             events=[
-                rows.reopened_event(
-                    owned.key, now, seq=owned.last_seq, attempt=owned.attempt, actor=retry.actor, step=step
+                rows.retried_event(
+                    owned.key, now, seq=owned.last_seq, attempt=owned.attempt, actor=retry.actor_label, step=step
                 )
             ],
-            audit=_entry(before.run, owned.attempt, step, retry.origin, now),
+            audit=_audit_entry(before.run, owned.attempt, step, retry.actor, now),
         )
 
 
-def _entry(run: Row, attempt: int, step: str | None, origin: Actor | None, now: datetime) -> rows.Row | None:
-    if origin is None:
+def _audit_entry(run: Row, attempt: int, step: str | None, actor: Actor | None, now: datetime) -> rows.Row | None:
+    if actor is None:
         return None
     was = {"attempt": run["attempt"], "status": RunStatus(run["status"]).label}
     after = {"attempt": attempt, **({"step": step} if step is not None else {})}
-    return origin.entry(run_action(Action.RUN_RETRY, run, was, after), now)
+    return actor.entry(run_action(Action.RUN_RETRY, run, was, after), now)
 
 
 def node_rows(before: Sequence[Row], state: RunState, attempt: int) -> list[rows.Row]:
@@ -152,5 +138,5 @@ def _node_row(before: Row, state: NodeState, attempt: int) -> rows.Row:
         log = before["log_attempt"] or before["attempt"]
         return row | {"attempt": attempt, "log_attempt": log, "pid": None, "pid_started": None, "spool": None}
     same = {name: before[name] for name in ("name", "handler")}
-    blank = rows.node_row(before["run_id"], attempt, before["position"], state, rows.NodeFacts())
+    blank = rows.node_row(before["run_id"], attempt, before["position"], state, rows.NodeRecord())
     return dict.fromkeys(row) | same | blank

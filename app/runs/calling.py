@@ -19,7 +19,7 @@ _SALT_BYTES = 8
 Evaluate = Callable[[str, Mapping[str, str]], Awaitable[str]]  # a text, with extra variables
 
 
-class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+class SubRunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored of the calls of a node: ``current`` belongs to ``execution``, ``earlier`` to those before.
 
     A retry calls the runs it called before, under the same salt; a repetition calls new ones.
@@ -33,9 +33,9 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     earlier: Sequence[SubRun] = ()
 
 
-def read_record(stored: object) -> CallRecord | None:
+def read_record(stored: object) -> SubRunRecord | None:
     """Read what is stored of the calls of a node."""
-    return None if stored is None else msgspec.convert(stored, type=CallRecord)
+    return None if stored is None else msgspec.convert(stored, type=SubRunRecord)
 
 
 async def evaluate_calls(step: Step, evaluate: Evaluate) -> tuple[str, tuple[str, ...]]:
@@ -68,7 +68,7 @@ async def _evaluate_item(item: str | tuple[Pair, ...], evaluate: Evaluate) -> st
     return items.map_text([Pair(pair.name, await evaluate(pair.value, {})) for pair in item])
 
 
-class Calls(msgspec.Struct, frozen=True, kw_only=True):
+class SubRunCall(msgspec.Struct, frozen=True, kw_only=True):
     """What an execution calls: by whom (run id and step), under which name, which DAG that is, with which params."""
 
     parent: str
@@ -78,14 +78,14 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     params: Sequence[str]
 
 
-def plan_calls(before: CallRecord | None, node: NodeState, calls: Calls) -> CallRecord:
+def plan_calls(before: SubRunRecord | None, node: NodeState, calls: SubRunCall) -> SubRunRecord:
     """Name the runs of an execution: those of the one before if it is retried, new ones if it is repeated."""
     salt, earlier = "", tuple[SubRun, ...]()
     if before is not None and node.retry_count == before.retries:
         salt, earlier = secrets.token_hex(_SALT_BYTES), (*before.earlier, *before.current)
     elif before is not None:
         salt, earlier = before.salt, tuple(before.earlier)
-    return CallRecord(
+    return SubRunRecord(
         execution=node.execution,
         called=calls.called,
         retries=node.retry_count,
@@ -95,11 +95,11 @@ def plan_calls(before: CallRecord | None, node: NodeState, calls: Calls) -> Call
     )
 
 
-def _sub_run(calls: Calls, params: str, salt: str) -> SubRun:
+def _sub_run(calls: SubRunCall, params: str, salt: str) -> SubRun:
     return SubRun(id=sub_run_id(calls.parent, calls.step, params, salt), name=calls.dag_name, params=params)
 
 
-def after(record: CallRecord, attempts: Mapping[str, int]) -> CallRecord:
+def with_retries(record: SubRunRecord, attempts: Mapping[str, int]) -> SubRunRecord:
     """Ask for the next attempt of those runs that there are already."""
     current = [
         msgspec.structs.replace(run, attempt=attempts[run.id] + 1) if run.id in attempts else run

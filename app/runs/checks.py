@@ -10,36 +10,36 @@ import msgspec
 from app.engine import event
 from app.executors import shell
 from app.executors.contract import SetupError
-from app.runs.conditions import Verdict, check
-from app.runs.environment import Moment
-from app.runs.node import NodeWork
-from app.runs.nodes import RunNodes
-from app.runs.run import OwnedRun
-from app.runs.workshop import Desk, Workshop
+from app.runs.conditions import ConditionResult, check
+from app.runs.environment import StepContext
+from app.runs.node import NodeExecution
+from app.runs.nodes import NodeRegistry
+from app.runs.run import ClaimedRun
+from app.runs.runner_deps import RunnerDeps, RunnerPort
 from app.spec.expand import ExpansionError
 from app.spec.model import Condition
 
 
-class StepChecks:
+class ConditionChecker:
     """The conditions of one run."""
 
-    def __init__(self, run: OwnedRun, desk: Desk, workshop: Workshop, nodes: RunNodes) -> None:
+    def __init__(self, run: ClaimedRun, runner: RunnerPort, deps: RunnerDeps, nodes: NodeRegistry) -> None:
         self._run = run
-        self._desk = desk
-        self._plan = workshop.plan
-        self._environment = workshop.environment
+        self._runner = runner
+        self._plan = deps.plan
+        self._environment = deps.environment
         self._nodes = nodes
 
     async def conditions(self, key: int | None) -> None:
         """Look at the preconditions of the DAG or of a node and tell the run."""
         if key is None:
-            verdict = await self._look(None, self._plan.dag.preconditions, Moment())
+            verdict = await self._check(None, self._plan.dag.preconditions, StepContext())
         else:
             node = self._nodes.get(key)
             # The files of its output are named when it begins (DAG format 5.9).
-            moment = msgspec.structs.replace(self._nodes.moment(key), log_files={})
-            verdict = await self._look(node, node.step.preconditions, moment)
-        self._desk.post(event.ConditionsChecked(key=key, errors=verdict.errors, problem=verdict.problem))
+            context = msgspec.structs.replace(self._nodes.context_for(key), log_files={})
+            verdict = await self._check(node, node.step.preconditions, context)
+        self._runner.post(event.ConditionsChecked(key=key, errors=verdict.errors, problem=verdict.problem))
 
     async def repeat(self, key: int, number: int) -> None:
         """Look at the repeat condition of a node and tell the run."""
@@ -47,30 +47,32 @@ class StepChecks:
         condition = node.step.repeat.condition if node.step.repeat else None
         met: bool | None = None
         if condition is not None:
-            moment, facts = self._nodes.moment(key), node.facts
-            if facts.output_name and facts.output_value is not None:
-                outputs = {**moment.outputs, facts.output_name: facts.output_value}
-                moment = msgspec.structs.replace(moment, outputs=outputs)
-            verdict = await self._look(node, (condition,), moment)
+            context, records = self._nodes.context_for(key), node.records
+            if records.output_name and records.output_value is not None:
+                outputs = {**context.outputs, records.output_name: records.output_value}
+                context = msgspec.structs.replace(context, outputs=outputs)
+            verdict = await self._check(node, (condition,), context)
             met = None if verdict.problem else verdict.met
-        self._desk.post(event.RepeatChecked(key=key, execution=number, met=met))
+        self._runner.post(event.RepeatChecked(key=key, execution=number, met=met))
 
-    async def _look(self, node: NodeWork | None, wanted: Sequence[Condition], moment: Moment) -> Verdict:
+    async def _check(
+        self, node: NodeExecution | None, wanted: Sequence[Condition], context: StepContext
+    ) -> ConditionResult:
         """Look at conditions of the DAG, where there is no node, or of a step."""
         environment = self._environment
         try:
             shell.make_directory(Path(environment.work_dir))  # they are run there, and commands inside their texts
             if node is None:
-                ways = environment.ways_of_dag()
+                evaluation = environment.condition_context_of_dag()
             else:
-                env = await self._nodes.evaluate_env(node, self._nodes.moment(node.key))
-                ways = await environment.ways_of_step(node.step, moment, env)
+                env = await self._nodes.evaluate_env(node, self._nodes.context_for(node.key))
+                evaluation = await environment.condition_context_of_step(node.step, context, env)
         except SetupError as error:
             return _undecided(wanted, f"the conditions could not be looked at: {error}")
         except ExpansionError as error:
             return _undecided(wanted, f"the shell of the step could not be evaluated: {error}")
-        return await check(wanted, ways, self._run.masker.mask)
+        return await check(wanted, evaluation, self._run.masker.mask)
 
 
-def _undecided(wanted: Sequence[Condition], problem: str) -> Verdict:
-    return Verdict((problem,) * len(wanted), problem)
+def _undecided(wanted: Sequence[Condition], problem: str) -> ConditionResult:
+    return ConditionResult((problem,) * len(wanted), problem)

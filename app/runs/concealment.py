@@ -10,16 +10,16 @@ import msgspec
 from app.engine import event
 from app.runs import rows
 from app.runs.masking import Masker
-from app.runs.rows import NodeFacts, Row
-from app.runs.run import OwnedRun, RunInputs
-from app.runs.sealing import Sealer
+from app.runs.rows import NodeRecord, Row
+from app.runs.run import ClaimedRun, RunInputs
+from app.runs.sealing import Encrypter
 from app.spec.model import Pair
 
 _INPUT_COLUMNS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment")
 _CALLS = ("current", "earlier")
 
 
-class _Whole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class _NodeSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What of a node is sealed."""
 
     output_value: str | None = None
@@ -30,12 +30,12 @@ class _Whole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 # -- inputs ----------------------------------------------------------------------------------------------------------
 
 
-def input_row(run: OwnedRun, sealer: Sealer) -> Row:
+def input_row(run: ClaimedRun, encrypter: Encrypter) -> Row:
     """Give the columns of a run's inputs; raises SealError."""
     inputs = run.inputs
     if not inputs.to_hide:
         return _columns(inputs, None)
-    sealed = sealer.seal(msgspec.json.encode(inputs), _about_inputs(run.key))
+    sealed = encrypter.encrypt(msgspec.json.encode(inputs), _inputs_context(run.key))
     return _columns(mask_inputs(inputs, run.masker), sealed)
 
 
@@ -55,10 +55,10 @@ def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
     )
 
 
-def read_inputs(row: Mapping[str, Any], sealer: Sealer) -> RunInputs:
+def read_inputs(row: Mapping[str, Any], encrypter: Encrypter) -> RunInputs:
     """Read the inputs of a run from its row; raises SealError."""
     if row["sealed"] is not None:
-        return msgspec.json.decode(sealer.open(row["sealed"], _about_inputs(row["id"])), type=RunInputs)
+        return msgspec.json.decode(encrypter.decrypt(row["sealed"], _inputs_context(row["id"])), type=RunInputs)
     return msgspec.convert({name: row[name] for name in _INPUT_COLUMNS}, type=RunInputs)
 
 
@@ -66,7 +66,7 @@ def _columns(shown: RunInputs, sealed: bytes | None) -> Row:
     return {**{name: getattr(shown, name) for name in _INPUT_COLUMNS}, "sealed": sealed}
 
 
-def _about_inputs(run: int) -> str:
+def _inputs_context(run: int) -> str:
     return f"inputs/{run}"
 
 
@@ -77,7 +77,7 @@ def _mask_pairs(pairs: Iterable[Pair], masker: Masker) -> tuple[Pair, ...]:
 # -- nodes -----------------------------------------------------------------------------------------------------------
 
 
-def conceal_node(row: Row, hidden: tuple[str, ...], masker: Masker, sealer: Sealer) -> Row:
+def redact_node(row: Row, hidden: tuple[str, ...], masker: Masker, encrypter: Encrypter) -> Row:
     """Hide secret values in a node's row, and seal what its driver needs of them; raises SealError."""
     shown = {
         **row,
@@ -85,33 +85,35 @@ def conceal_node(row: Row, hidden: tuple[str, ...], masker: Masker, sealer: Seal
         "shown": _mask_tree(row["shown"], masker),
         "sub_runs": _mask_calls(row["sub_runs"], masker),
     }
-    whole = _Whole(
+    whole = _NodeSecrets(
         output_value=row["output_value"] if shown["output_value"] != row["output_value"] else None,
         sub_runs=row["sub_runs"] if shown["sub_runs"] != row["sub_runs"] else None,
         hidden=hidden,
     )
-    if whole != _Whole():
-        shown["output_sealed"] = sealer.seal(msgspec.json.encode(whole), _about_node(row["run_id"], row["position"]))
+    if whole != _NodeSecrets():
+        shown["output_sealed"] = encrypter.encrypt(
+            msgspec.json.encode(whole), _node_context(row["run_id"], row["position"])
+        )
     return shown
 
 
-def read_facts(row: Mapping[str, Any], sealer: Sealer) -> NodeFacts:
+def read_record(row: Mapping[str, Any], encrypter: Encrypter) -> NodeRecord:
     """Read what is stored of a node beside its engine state; raises SealError."""
-    facts = rows.node_facts(row)
+    records = rows.node_record(row)
     if row["output_sealed"] is None:
-        return facts
+        return records
     whole = msgspec.json.decode(
-        sealer.open(row["output_sealed"], _about_node(row["run_id"], row["position"])), type=_Whole
+        encrypter.decrypt(row["output_sealed"], _node_context(row["run_id"], row["position"])), type=_NodeSecrets
     )
     return msgspec.structs.replace(
-        facts,
-        output_value=facts.output_value if whole.output_value is None else whole.output_value,
-        sub_runs=facts.sub_runs if whole.sub_runs is None else whole.sub_runs,
+        records,
+        output_value=records.output_value if whole.output_value is None else whole.output_value,
+        sub_runs=records.sub_runs if whole.sub_runs is None else whole.sub_runs,
         hidden=whole.hidden,
     )
 
 
-def _about_node(run: int, position: int) -> str:
+def _node_context(run: int, position: int) -> str:
     return f"node/{run}/{position}"
 
 
@@ -141,7 +143,7 @@ def _mask_call(call: dict[str, Any], masker: Masker) -> dict[str, Any]:
 # -- facts -----------------------------------------------------------------------------------------------------------
 
 
-def mask_fact(fact: event.Event, masker: Masker) -> event.Event:
+def redact_event(fact: event.Event, masker: Masker) -> event.Event:
     """Hide secret values in the texts of an event, before they become part of state, history and log."""
     match fact:
         case event.StepExited():

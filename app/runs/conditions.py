@@ -9,7 +9,7 @@ import msgspec
 from app.executors.capture import CaptureError, capture
 from app.executors.contract import EXIT_NOT_FOUND
 from app.executors.shell import DIRECT
-from app.runs.evaluation import Surroundings, evaluate
+from app.runs.evaluation import ShellContext, evaluate
 from app.spec import conditions, shell_words
 from app.spec.expand import ExpansionError, Mode
 from app.spec.model import Condition
@@ -17,7 +17,7 @@ from app.spec.model import Condition
 Expand = Callable[[str, Mode], Generator[str, str, str]]
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class ConditionResult(msgspec.Struct, frozen=True):
     """What looking at conditions brought: a text for each, empty where it held, and what went wrong altogether."""
 
     errors: tuple[str, ...]
@@ -29,7 +29,7 @@ class Verdict(msgspec.Struct, frozen=True):
         return not any(self.errors)
 
 
-class Ways(msgspec.Struct, frozen=True):
+class ConditionContext(msgspec.Struct, frozen=True):
     """How texts of conditions are expanded, and the shell of those that are commands.
 
     Commands in backticks, inside any of them, are not run by that shell, but by that of the surroundings.
@@ -37,10 +37,10 @@ class Ways(msgspec.Struct, frozen=True):
 
     expand: Expand
     shell: tuple[str, ...]
-    surroundings: Surroundings
+    shell_context: ShellContext
 
 
-async def check(wanted: Sequence[Condition], ways: Ways, mask: Callable[[str], str]) -> Verdict:
+async def check(wanted: Sequence[Condition], context: ConditionContext, mask: Callable[[str], str]) -> ConditionResult:
     """Look at every condition, one after the other; all are looked at even when one fails.
 
     Values are masked before they become part of a message, which may cut them.
@@ -48,20 +48,20 @@ async def check(wanted: Sequence[Condition], ways: Ways, mask: Callable[[str], s
     errors, problem = [], ""
     for condition in wanted:
         try:
-            errors.append(await _unmet(condition, ways, mask))
+            errors.append(await _unmet(condition, context, mask))
         except (ExpansionError, ValueError) as error:
             problem = problem or f"the condition could not be evaluated: {error}"
             errors.append(str(error))
-    return Verdict(conditions.all_messages(errors), problem)
+    return ConditionResult(conditions.all_messages(errors), problem)
 
 
-async def _unmet(condition: Condition, ways: Ways, mask: Callable[[str], str]) -> str:
+async def _unmet(condition: Condition, context: ConditionContext, mask: Callable[[str], str]) -> str:
     """Say why a condition does not hold; empty when it does."""
-    around = ways.surroundings
+    around = context.shell_context
     if condition.expected:
-        value = await evaluate(ways.expand(condition.condition, Mode.FULL), around)
+        value = await evaluate(context.expand(condition.condition, Mode.FULL), around)
         return conditions.check_value(condition, value, mask(value))
-    argv = _argv(ways.shell, await evaluate(ways.expand(condition.condition, Mode.VARS), around))
+    argv = _argv(context.shell, await evaluate(context.expand(condition.condition, Mode.VARS), around))
     if not argv:  # an empty command succeeds
         return conditions.check_exit(condition, 0)
     try:

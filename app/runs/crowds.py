@@ -10,39 +10,41 @@ from app.db.database import ReadConnection
 from app.db.repositories import queue, transitions
 from app.db.repositories.transitions import Activity, NewAttempt, NewRun
 
-Newcomer = NewRun | NewAttempt
+StartingRun = NewRun | NewAttempt
 
 
-class Crowds:
+class ActiveRunCounts:
     """Counts runs by DAG and queue, those that were admitted in the same commit included."""
 
-    def __init__(self, connection: ReadConnection, newcomers: Iterable[Newcomer]) -> None:
+    def __init__(self, connection: ReadConnection, newcomers: Iterable[StartingRun]) -> None:
         arrived = list(newcomers)
         names = {one.dag_name for one in arrived if _is_limited(one)}
         self._active = transitions.count_active(connection, names) if names else {}
-        crowded = {one.queue for one in arrived if one.room}
-        self._live = queue.count_live(connection, crowded) if crowded else {}
-        self._held = queue.find_held(connection, crowded)
+        crowded = {one.queue for one in arrived if one.queue_limit}
+        self._live = queue.count_active(connection, crowded) if crowded else {}
+        self._held = queue.find_blocked(connection, crowded)
 
-    def around(self, one: Newcomer) -> Activity:
+    def for_run(self, one: StartingRun) -> Activity:
         """Tell what is active around one that wants to come in."""
         activity = self._active.get((one.dag_name, one.queue), Activity())
         return msgspec.structs.replace(
-            activity, crowd=self._live.get(one.queue, 0), held=one.queue in self._held and one.room > 0
+            activity,
+            queue_active=self._live.get(one.queue, 0),
+            queue_blocked=one.queue in self._held and one.queue_limit > 0,
         )
 
-    def add(self, one: Newcomer) -> None:
+    def add(self, one: StartingRun) -> None:
         """Count one that has come in; those after it have it around them."""
-        activity, waits = self.around(one), one.entry is not None
+        activity, waits = self.for_run(one), one.entry is not None
         self._active[one.dag_name, one.queue] = Activity(
-            live=activity.live + (not waits), queued=activity.queued + waits
+            dag_active=activity.dag_active + (not waits), dag_queued=activity.dag_queued + waits
         )
-        self._live[one.queue] = activity.crowd + (not waits)
+        self._live[one.queue] = activity.queue_active + (not waits)
         if waits:
             self._held.add(one.queue)
 
 
-def _is_limited(one: Newcomer) -> bool:
+def _is_limited(one: StartingRun) -> bool:
     if isinstance(one, NewAttempt):
         return one.counted
     return one.entry is None or one.limited or one.singleton

@@ -25,7 +25,7 @@ _MARKS = {
 }
 
 
-class State(msgspec.Struct, frozen=True):
+class DecoderState(msgspec.Struct, frozen=True):
     """What the bytes before a place say about those behind it: their codec, and to which characters it has switched."""
 
     codec: str
@@ -42,26 +42,26 @@ class State(msgspec.Struct, frozen=True):
         return self.codec in _MARKS or self.shifts
 
 
-class Piece(msgspec.Struct, frozen=True):
+class Decoded(msgspec.Struct, frozen=True):
     """Whole characters from the beginning of some data: their text, their bytes, and the state behind them."""
 
     text: str
     length: int
-    state: State
+    state: DecoderState
 
 
-def read(data: bytes, state: State, *, final: bool = False) -> Piece:
+def read(data: bytes, state: DecoderState, *, final: bool = False) -> Decoded:
     """Decode what is whole at the beginning of some data; all of it when nothing follows."""
     if state.codec in _MARKS:
         return _read_from_mark(data, state, final=final)
     if state.codec.startswith(_ESCAPING) and _COLOUR.search(data):
         spare = next((byte for byte in _SPARE if byte not in data), _SPARE[0])
         piece = _decode(_COLOUR.sub(bytes([spare]), data), state, final=final)
-        return Piece(piece.text.replace(chr(spare), "\x1b"), piece.length, piece.state)
+        return Decoded(piece.text.replace(chr(spare), "\x1b"), piece.length, piece.state)
     return _decode(data, state, final=final)
 
 
-def _decode(data: bytes, state: State, *, final: bool) -> Piece:
+def _decode(data: bytes, state: DecoderState, *, final: bool) -> Decoded:
     decoder = _decoder(state)
     try:
         text = decoder.decode(data, final)
@@ -70,35 +70,35 @@ def _decode(data: bytes, state: State, *, final: bool) -> Piece:
         data, decoder = data[: max(begin, 0)], _decoder(state)
         text = decoder.decode(data)
     pending, shift = decoder.getstate()
-    return Piece(text, len(data) - len(pending), State(state.codec, int(shift)))
+    return Decoded(text, len(data) - len(pending), DecoderState(state.codec, int(shift)))
 
 
-def _decoder(state: State) -> codecs.IncrementalDecoder:
+def _decoder(state: DecoderState) -> codecs.IncrementalDecoder:
     decoder = codecs.getincrementaldecoder(state.codec)("replace")
     if state.shift is not None:  # a number that is not of its own making can crash a decoder, 0 too
         decoder.setstate((b"", state.shift))
     return decoder
 
 
-def _read_from_mark(data: bytes, state: State, *, final: bool) -> Piece:
+def _read_from_mark(data: bytes, state: DecoderState, *, final: bool) -> Decoded:
     marks = _MARKS[state.codec]
     if not final and any(mark.startswith(data) for mark in marks if len(mark) > len(data)):
-        return Piece("", 0, state)
+        return Decoded("", 0, state)
     mark = max(filter(data.startswith, marks), key=len)
-    piece = read(data[len(mark) :], State(marks[mark]), final=final)
-    return Piece(piece.text, len(mark) + piece.length, piece.state)
+    piece = read(data[len(mark) :], DecoderState(marks[mark]), final=final)
+    return Decoded(piece.text, len(mark) + piece.length, piece.state)
 
 
-class Cursor:
+class CharCursor:
     """Goes through output by its characters, but never into one."""
 
-    def __init__(self, data: bytes, state: State, at: int = 0) -> None:
+    def __init__(self, data: bytes, state: DecoderState, at: int = 0) -> None:
         self.at = at
         self.state = state
         self.passed = 0
         self._data = data
 
-    def go_to(self, characters: int) -> int:
+    def seek(self, characters: int) -> int:
         """Go on until so many characters are passed, or fewer where some belong together; tells the place."""
         while (left := characters - self.passed) > _LONGEST_CHARACTER:
             # None takes up less than a byte, so these are never too many.
@@ -108,14 +108,14 @@ class Cursor:
             pass
         return self.at
 
-    def go_behind(self, characters: int) -> int:
+    def skip_past(self, characters: int) -> int:
         """Go on until at least so many characters are passed; tells the place."""
-        self.go_to(characters)
+        self.seek(characters)
         if self.passed < characters:
             self._pass(self._next(), characters + 1)
         return self.at
 
-    def _pass(self, piece: Piece, most: int) -> bool:
+    def _pass(self, piece: Decoded, most: int) -> bool:
         if not piece.length or self.passed + len(piece.text) > most:
             return False
         self.at += piece.length
@@ -123,13 +123,13 @@ class Cursor:
         self.state = piece.state
         return True
 
-    def _next(self) -> Piece:
+    def _next(self) -> Decoded:
         ends = range(self.at + 1, min(self.at + 1 + _LONGEST_CHARACTER, len(self._data)) + 1)
         pieces = (read(self._data[self.at : end], self.state) for end in ends)
-        return next((piece for piece in pieces if piece.length), Piece("", 0, self.state))
+        return next((piece for piece in pieces if piece.length), Decoded("", 0, self.state))
 
 
-def replay(file: BinaryIO, state: State, begin: int, end: int) -> State:
+def rebuild_state(file: BinaryIO, state: DecoderState, begin: int, end: int) -> DecoderState:
     """Tell the state at a place of a file, ``state`` being that at its ``begin``; all between them may be read."""
     if not state.remembers or begin == end:
         return state

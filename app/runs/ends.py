@@ -10,10 +10,10 @@ from app.db.failure import DatabaseUnavailable
 from app.db.repositories import runs
 
 _log = logging.getLogger(__name__)
-_LOOK_SECONDS = 1.0  # at runs that another server may drive; an end in this process is told at once
+_POLL_SECONDS = 1.0  # at runs that another server may drive; an end in this process is told at once
 
 
-class Ends:
+class RunCompletion:
     """Tells those who wait that a run is over."""
 
     def __init__(self, database: Database) -> None:
@@ -24,13 +24,13 @@ class Ends:
     async def wait(self, key: int) -> None:
         """Return when a run is over."""
         over = self._waiting.setdefault(key, asyncio.Event())
-        if await self._find_over([key]):
-            self.tell(key)
+        if await self._find_finished([key]):
+            self.notify(key)
         if self._looking is None:
-            self._looking = asyncio.create_task(self._look(), name="ends")
+            self._looking = asyncio.create_task(self._poll(), name="ends")
         await over.wait()
 
-    def tell(self, key: int) -> None:
+    def notify(self, key: int) -> None:
         """Say that a run is over."""
         if over := self._waiting.pop(key, None):
             over.set()
@@ -40,15 +40,15 @@ class Ends:
         if self._looking is not None:
             self._looking.cancel()
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while self._waiting:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
             try:
-                for key in await self._find_over(list(self._waiting)):
-                    self.tell(key)
+                for key in await self._find_finished(list(self._waiting)):
+                    self.notify(key)
             except DatabaseUnavailable as error:
                 _log.warning("cannot see which runs are over: %s", error)
         self._looking = None
 
-    async def _find_over(self, keys: list[int]) -> list[int]:
-        return list(await self._database.glance(lambda connection: runs.find_over(connection, keys)))
+    async def _find_finished(self, keys: list[int]) -> list[int]:
+        return list(await self._database.read_inline(lambda connection: runs.find_finished(connection, keys)))

@@ -13,21 +13,21 @@ import msgspec
 from app.executors.contract import SetupError, SharedConfig
 from app.executors.registry import COMMAND_TYPES
 from app.executors.shell import DIRECT, ShellTexts
-from app.runs.conditions import Expand, Ways
-from app.runs.evaluation import Surroundings, evaluate
-from app.runs.ground import Machine
-from app.runs.run import OwnedRun
+from app.runs.conditions import ConditionContext, Expand
+from app.runs.evaluation import ShellContext, evaluate
+from app.runs.run import ClaimedRun
+from app.runs.server_context import HostEnvironment
 from app.spec import expand, paths, shell_words
 from app.spec.expand import ExpansionError, Mode, StepFacts
 from app.spec.model import Container, Dag, Mail, Pair, Smtp, Ssh, Step
 from app.spec.scope import StepScope, filter_environment
 
-Place = TypeVar("Place", Smtp, Ssh, Mail)
+EvaluatedConfig = TypeVar("EvaluatedConfig", Smtp, Ssh, Mail)
 _CONTAINER_TEXTS = ("exec", "image", "name", "user", "working_dir", "platform", "network")
 _CONTAINER_LISTS = ("volumes", "ports", "command")
 
 
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
+class StepContext(msgspec.Struct, frozen=True, kw_only=True):
     """What of a run has happened when a text is evaluated."""
 
     outputs: Mapping[str, str] = {}
@@ -39,7 +39,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 class RunEnvironment:
     """The variables of one run, apart from those of every other and of the server."""
 
-    def __init__(self, run: OwnedRun, dag: Dag, machine: Machine, log_file: str) -> None:
+    def __init__(self, run: ClaimedRun, dag: Dag, machine: HostEnvironment, log_file: str) -> None:
         self._dag = dag
         self._environ = machine.environ
         self._home = machine.home
@@ -64,15 +64,15 @@ class RunEnvironment:
     def _plain(self, text: str) -> str:
         return expand.run_without_commands(expand.expand(text, mode=Mode.PLAIN, maps=(), environ=self._process))
 
-    def handed_on(self) -> dict[str, str]:
+    def inherited_env(self) -> dict[str, str]:
         """Give what the runs that this one calls see in place of the server's environment (runtime 20.5)."""
         inherited = {**filter_environment(self._environ), **self._env, **self._dotenv, **self._params, **self._own}
         return {**inherited, **self._secrets}
 
     @cached_property
-    def surroundings(self) -> Surroundings:
+    def shell_context(self) -> ShellContext:
         """Where conditions and backticks of this run are run, and what runs backticks."""
-        return Surroundings(
+        return ShellContext(
             shell=self._default_shell,
             env=self._process,
             cwd=Path(self.work_dir),
@@ -80,21 +80,21 @@ class RunEnvironment:
             substitute=self._substitute,
         )
 
-    def _surroundings(self, committed: asyncio.Event | None) -> Surroundings:
-        around = self.surroundings
+    def _shell_context(self, committed: asyncio.Event | None) -> ShellContext:
+        around = self.shell_context
         return around if committed is None else msgspec.structs.replace(around, committed=committed)
 
-    def scope(self, name: str, moment: Moment, *, cwd: str, step_env: Iterable[Pair] = ()) -> StepScope:
+    def scope(self, name: str, context: StepContext, *, cwd: str, step_env: Iterable[Pair] = ()) -> StepScope:
         """Put the variables of a step in their order of precedence."""
         own = {"DAG_RUN_STEP_NAME": name, "PWD": cwd} if name else {}
-        if moment.handler_status:
-            own["DAG_RUN_STATUS"] = moment.handler_status
+        if context.handler_status:
+            own["DAG_RUN_STATUS"] = context.handler_status
         return StepScope(
             run_vars=own,
             step_env=_as_dict(step_env),
             params=self._params,
-            outputs=moment.outputs,
-            log_files=moment.log_files,
+            outputs=context.outputs,
+            log_files=context.log_files,
             secrets=self._secrets,
             dotenv=self._dotenv,
             dag_env=self._env,
@@ -102,20 +102,20 @@ class RunEnvironment:
             os_environ=self._environ,
         )
 
-    def expander(self, scope: StepScope, moment: Moment) -> Expand:
+    def expander(self, scope: StepScope, context: StepContext) -> Expand:
         """Make the function that expands a text in this scope."""
 
         def expand_text(text: str, mode: Mode) -> Generator[str, str, str]:
             return expand.expand(
-                text, mode=mode, maps=scope.maps(mode), steps=moment.steps, environ=self._process, home=self._home
+                text, mode=mode, maps=scope.maps(mode), steps=context.steps, environ=self._process, home=self._home
             )
 
         return expand_text
 
     def dag_expander(self) -> Expand:
         """Make the function that expands texts of the DAG itself."""
-        moment = Moment()
-        return self.expander(self.scope("", moment, cwd=self.work_dir), moment)
+        context = StepContext()
+        return self.expander(self.scope("", context, cwd=self.work_dir), context)
 
     def directory_of(self, step: Step) -> str:
         """Name the directory a step works in (DAG format 3.5)."""
@@ -129,11 +129,11 @@ class RunEnvironment:
         """Evaluate the file that a stream is copied to; raises ExpansionError."""
         if not text:
             return None
-        value = await evaluate(self.dag_expander()(text, Mode.FULL), self.surroundings)
+        value = await evaluate(self.dag_expander()(text, Mode.FULL), self.shell_context)
         return Path(paths.resolve(value, base=self.work_dir, home=self._home))
 
     async def evaluate_step_env(
-        self, step: Step, moment: Moment, cwd: str, committed: asyncio.Event | None = None
+        self, step: Step, context: StepContext, cwd: str, committed: asyncio.Event | None = None
     ) -> tuple[Pair, ...]:
         """Evaluate a step's own variables; entries cannot see each other, and a failing one is left out.
 
@@ -141,28 +141,30 @@ class RunEnvironment:
         """
         if not step.env:
             return ()
-        scope = self.scope(step.name, moment, cwd=cwd)
+        scope = self.scope(step.name, context, cwd=cwd)
         evaluation = expand.evaluate_step_env(
-            step.env, maps=scope.maps(Mode.FULL), steps=moment.steps, environ=self._process, home=self._home
+            step.env, maps=scope.maps(Mode.FULL), steps=context.steps, environ=self._process, home=self._home
         )
-        return await evaluate(evaluation, self._surroundings(committed))
+        return await evaluate(evaluation, self._shell_context(committed))
 
-    def ways_of_dag(self) -> Ways:
+    def condition_context_of_dag(self) -> ConditionContext:
         """Tell how the conditions of the DAG itself are looked at."""
-        return Ways(self.dag_expander(), self.shell, self.surroundings)
+        return ConditionContext(self.dag_expander(), self.shell, self.shell_context)
 
-    async def ways_of_step(self, step: Step, moment: Moment, env: Iterable[Pair]) -> Ways:
+    async def condition_context_of_step(
+        self, step: Step, context: StepContext, env: Iterable[Pair]
+    ) -> ConditionContext:
         """Tell how the conditions of a step are looked at: they see its own variables, ``env``, too (runtime 7).
 
         Raises ExpansionError when its shell cannot be evaluated.
         """
-        scope = self.scope(step.name, moment, cwd=self.directory_of(step), step_env=env)
-        expander = self.expander(scope, moment)
-        return Ways(
-            expander, await self._evaluate_shell(step, expander, self.surroundings) or self.shell, self.surroundings
+        scope = self.scope(step.name, context, cwd=self.directory_of(step), step_env=env)
+        expander = self.expander(scope, context)
+        return ConditionContext(
+            expander, await self._evaluate_shell(step, expander, self.shell_context) or self.shell, self.shell_context
         )
 
-    async def _evaluate_shell(self, step: Step, expander: Expand, around: Surroundings) -> tuple[str, ...]:
+    async def _evaluate_shell(self, step: Step, expander: Expand, around: ShellContext) -> tuple[str, ...]:
         """Evaluate the shell of a step; empty when it has none of its own."""
         return tuple([await evaluate(expander(word, Mode.FULL), around) for word in step.shell])
 
@@ -172,13 +174,13 @@ class RunEnvironment:
             return text
         evaluation = expand.expand(text, mode=Mode.FULL, maps=(), environ=self._process, home=self._home)
         try:
-            return int((await evaluate(evaluation, self._surroundings(committed))).strip())
+            return int((await evaluate(evaluation, self._shell_context(committed))).strip())
         except (ExpansionError, ValueError) as error:
             raise SetupError(f"{field}: {text!r} does not give a whole number: {error}") from error
 
     async def evaluate_texts(self, step: Step, expander: Expand, committed: asyncio.Event | None = None) -> ShellTexts:
         """Evaluate command, script and shell of a step; raises ExpansionError."""
-        around = self._surroundings(committed)
+        around = self._shell_context(committed)
         own = await self._evaluate_shell(step, expander, around)
         shell = own or self.shell
         direct = not shell or shell[0] == DIRECT or step.executor.type not in COMMAND_TYPES
@@ -200,7 +202,9 @@ class RunEnvironment:
             packages=step.shell_packages,
         )
 
-    async def evaluate_config(self, config: Mapping[str, Any], scope: StepScope, moment: Moment) -> dict[str, Any]:
+    async def evaluate_config(
+        self, config: Mapping[str, Any], scope: StepScope, context: StepContext
+    ) -> dict[str, Any]:
         """Evaluate every text of an executor's config, at any depth (DAG format 5.7); raises ExpansionError."""
         maps = (scope.process_environment(),)
 
@@ -209,9 +213,14 @@ class RunEnvironment:
                 case str():
                     return await evaluate(
                         expand.expand(
-                            value, mode=Mode.FULL, maps=maps, steps=moment.steps, environ=self._process, home=self._home
+                            value,
+                            mode=Mode.FULL,
+                            maps=maps,
+                            steps=context.steps,
+                            environ=self._process,
+                            home=self._home,
                         ),
-                        self.surroundings,
+                        self.shell_context,
                     )
                 case dict():
                     return {key: await evaluated(below) for key, below in value.items()}
@@ -223,14 +232,14 @@ class RunEnvironment:
         return {key: await evaluated(value) for key, value in config.items()}
 
     async def evaluate_container(
-        self, container: Container, scope: StepScope, moment: Moment, step_env: Iterable[Pair] = ()
+        self, container: Container, scope: StepScope, context: StepContext, step_env: Iterable[Pair] = ()
     ) -> Container:
         """Evaluate the texts and variables of a container (DAG format 1.30, 3.3); raises ExpansionError.
 
         Its variables go over those of the step, ``step_env``. What only chooses from a few words stays as it is, and
         so does ``logPattern``, an expression in which a dollar sign and a backslash have meanings of their own.
         """
-        expander, around = self.expander(scope, moment), self.surroundings
+        expander, around = self.expander(scope, context), self.shell_context
         changed: dict[str, Any] = {}
         for name in _CONTAINER_TEXTS:
             changed[name] = (await evaluate(expander(getattr(container, name), Mode.FULL), around)).strip()
@@ -238,22 +247,22 @@ class RunEnvironment:
             texts: tuple[str, ...] = getattr(container, name)
             changed[name] = tuple([await evaluate(expander(text, Mode.FULL), around) for text in texts])
         variables = expand.evaluate_env(
-            container.env, maps=scope.maps(Mode.FULL), steps=moment.steps, environ=self._process, home=self._home
+            container.env, maps=scope.maps(Mode.FULL), steps=context.steps, environ=self._process, home=self._home
         )
         env = {**_as_dict(step_env), **_as_dict(await evaluate(variables, around))}
         return msgspec.structs.replace(container, **changed, env=tuple(Pair(*pair) for pair in env.items()))
 
-    async def evaluate_site(self) -> SharedConfig:
+    async def evaluate_shared(self) -> SharedConfig:
         """Evaluate what the DAG says about the places its steps work at (DAG format 5.10); raises ExpansionError."""
-        dag, moment = self._dag, Moment()
-        scope = self.scope("", moment, cwd=self.work_dir)
+        dag, context = self._dag, StepContext()
+        scope = self.scope("", context, cwd=self.work_dir)
         return SharedConfig(
             docker=self.docker,
             work_dir=self.work_dir,
             home=self._home,
-            smtp=await self.evaluate_place(dag.smtp) if dag.smtp else None,
-            ssh=await self.evaluate_place(dag.ssh) if dag.ssh else None,
-            container=await self.evaluate_container(dag.container, scope, moment) if dag.container else None,
+            smtp=await self.evaluate_struct(dag.smtp) if dag.smtp else None,
+            ssh=await self.evaluate_struct(dag.ssh) if dag.ssh else None,
+            container=await self.evaluate_container(dag.container, scope, context) if dag.container else None,
             registry_auths={host: self._evaluate_auth(auth) for host, auth in dag.registry_auths.items()},
         )
 
@@ -262,7 +271,7 @@ class RunEnvironment:
         """Give the variables that say where the Docker daemon is and how registries are logged in to."""
         return {name: value for name, value in self._process.items() if name.startswith("DOCKER_")}
 
-    async def evaluate_place(self, place: Place) -> Place:
+    async def evaluate_struct(self, place: EvaluatedConfig) -> EvaluatedConfig:
         """Evaluate the texts of a mail server, a notification or a remote host; raises ExpansionError."""
         texts: dict[str, Any] = {}
         for name, value in msgspec.structs.asdict(place).items():
@@ -284,13 +293,13 @@ class RunEnvironment:
     async def _struct(self, text: str) -> str:
         maps = (self._params, self._secrets)
         evaluation = expand.expand(text, mode=Mode.STRUCT, maps=maps, environ=self._process, home=self._home)
-        around = self.surroundings
+        around = self.shell_context
         if not around.cwd.is_dir():  # a mail about a run that is over: the folder of its own has gone with it
             around = msgspec.structs.replace(around, cwd=Path(self._home or "/"))
         return await evaluate(evaluation, around)
 
     async def _evaluate_line(
-        self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode, around: Surroundings
+        self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode, around: ShellContext
     ) -> str:
         if step.command_list:
             return shell_words.join_list((program, *args))

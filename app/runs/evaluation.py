@@ -15,7 +15,7 @@ from app.spec.expand import ExpansionError
 T = TypeVar("T")
 
 
-class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+class ShellContext(msgspec.Struct, frozen=True, kw_only=True):
     """Where commands inside texts are run: shell, environment, directory, time limit in seconds."""
 
     shell: tuple[str, ...]
@@ -23,21 +23,21 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     cwd: Path
     limit_seconds: float | None = None
     encoding: str = "utf-8"  # of what they write
-    substitute: Substitute | None = None  # in place of running them
+    substitute: CommandSubstituter | None = None  # in place of running them
     committed: asyncio.Event | None = None  # set by the commit that they must not be run before
 
 
-Substitute = Callable[[str, Surroundings], Awaitable[str]]  # gives what is put in place of a command
+CommandSubstituter = Callable[[str, ShellContext], Awaitable[str]]  # gives what is put in place of a command
 
 
-async def evaluate(evaluation: Generator[str, str, T], surroundings: Surroundings) -> T:
+async def evaluate(evaluation: Generator[str, str, T], shell_context: ShellContext) -> T:
     """Drive an evaluation to its result; raises ExpansionError when a command in it fails."""
-    substitute = surroundings.substitute or _substitute
+    substitute = shell_context.substitute or _run_command
     try:
         wanted = next(evaluation)
         while True:
             try:
-                answer = await substitute(wanted, surroundings)
+                answer = await substitute(wanted, shell_context)
             except ExpansionError as error:
                 wanted = evaluation.throw(error)
             else:
@@ -47,17 +47,17 @@ async def evaluate(evaluation: Generator[str, str, T], surroundings: Surrounding
         return result
 
 
-async def _substitute(command: str, surroundings: Surroundings) -> str:
-    if surroundings.committed is not None:
-        await surroundings.committed.wait()
-    argv = (*surroundings.shell, "-c", command)
+async def _run_command(command: str, shell_context: ShellContext) -> str:
+    if shell_context.committed is not None:
+        await shell_context.committed.wait()
+    argv = (*shell_context.shell, "-c", command)
     try:
         captured = await capture(
             argv,
-            env=surroundings.env,
-            cwd=surroundings.cwd,
-            limit_seconds=surroundings.limit_seconds,
-            encoding=surroundings.encoding,
+            env=shell_context.env,
+            cwd=shell_context.cwd,
+            limit_seconds=shell_context.limit_seconds,
+            encoding=shell_context.encoding,
         )
     except CaptureError as error:
         raise ExpansionError(f"the command `{command}` {error}") from error

@@ -12,25 +12,25 @@ from app.db.repositories import logs, runs
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.reading import Row
 from app.executors.email_message import Attachment
-from app.runs.notices import divide
-from app.runs.run import OwnedRun
+from app.runs.notices import share_budget
+from app.runs.run import ClaimedRun
 from app.runs.spool import STDOUT
 
 LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many servers take no more than 10 MB
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class MailContent(msgspec.Struct, frozen=True, kw_only=True):
     """Evaluated commands by position, and the logs that are attached."""
 
     commands: Mapping[int, str]
     logs: tuple[Attachment, ...] = ()
 
 
-def read(connection: ReadConnection, run: OwnedRun, *, with_logs: bool) -> Evidence:
+def read(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool) -> MailContent:
     """Read what a mail about a run tells beside its state."""
     nodes = runs.get_nodes(connection, run.key, run.attempt)
     commands = {row["position"]: _command(row["shown"]) for row in nodes if row["shown"]}
-    return Evidence(commands=commands, logs=_read_logs(connection, nodes) if with_logs else ())
+    return MailContent(commands=commands, logs=_read_logs(connection, nodes) if with_logs else ())
 
 
 def _command(shown: Mapping[str, Any]) -> str:
@@ -41,13 +41,13 @@ def _read_logs(connection: ReadConnection, nodes: Sequence[Row]) -> tuple[Attach
     """Read what the steps, not the handlers, have written to stdout; what a retry kept lies with an earlier attempt."""
     keys = {row["position"]: _key(row) for row in nodes if row["position"] >= 0}
     names = {row["position"]: row["name"].replace("/", "_") for row in nodes}
-    sizes = _measure(connection, keys)
-    parts = divide(sizes, LOGS_BYTES)
+    sizes = _log_sizes(connection, keys)
+    parts = share_budget(sizes, LOGS_BYTES)
     found = []
     for position in sorted(parts):
         start = sizes[position] - parts[position]
         data = logs.read_from(connection, keys[position], start)
-        found.append(Attachment(f"{names[position]}.out", cut(data, start), "text/plain"))
+        found.append(Attachment(f"{names[position]}.out", trim_to_line(data, start), "text/plain"))
     return tuple(found)
 
 
@@ -55,7 +55,7 @@ def _key(row: Row) -> StreamKey:
     return StreamKey(row["run_id"], row["log_attempt"] or row["attempt"], row["position"], STDOUT)
 
 
-def _measure(connection: ReadConnection, keys: Mapping[int, StreamKey]) -> dict[int, int]:
+def _log_sizes(connection: ReadConnection, keys: Mapping[int, StreamKey]) -> dict[int, int]:
     """Tell how long each log is that is not empty."""
     attempts = {(key.run, key.attempt) for key in keys.values()}
     counted = {(run, number): logs.count_bytes(connection, run, number, STDOUT) for run, number in attempts}
@@ -63,7 +63,7 @@ def _measure(connection: ReadConnection, keys: Mapping[int, StreamKey]) -> dict[
     return {position: size for position, size in sizes.items() if size}
 
 
-def cut(data: bytes, start: int) -> bytes:
+def trim_to_line(data: bytes, start: int) -> bytes:
     """Let the end of a log begin with a whole line, and say what is missing before it."""
     if not start:
         return data

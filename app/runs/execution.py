@@ -13,8 +13,8 @@ from app.executors import in_process, process, registry, shell
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.executors.output import read_text
 from app.executors.process import LOST, AdoptedProcess
-from app.runs.node import NodeWork
-from app.runs.spool import CHUNK_BYTES, Chunk, Follower
+from app.runs.node import NodeExecution
+from app.runs.spool import CHUNK_BYTES, Chunk, OutputFollower
 from app.spec import conditions
 from app.spec.model import Step
 
@@ -27,26 +27,26 @@ _BATCH = 4  # chunks of a stream that are stored together: 1 MiB
 StoreLog = Callable[[list[Chunk]], Awaitable[None]]
 
 
-class Ended(msgspec.Struct, frozen=True):
+class ExecutionResult(msgspec.Struct, frozen=True):
     """How an execution ended, and the last of its output, to be stored together with its end."""
 
     outcome: Outcome
     tail: list[Chunk]
 
 
-async def follow(execution: Execution, follower: Follower, store: StoreLog) -> Ended:
+async def follow(execution: Execution, follower: OutputFollower, store: StoreLog) -> ExecutionResult:
     """Store output while it is written; return once nobody writes any more and all but the tail is stored."""
     waiter = asyncio.ensure_future(execution.wait())
     try:
         pause = _FIRST_PAUSE
         while not (await asyncio.wait({waiter}, timeout=pause))[0]:
-            pause = await look(follower, store, pause)
-        return Ended(waiter.result(), await drain(follower, store))
+            pause = await poll_output(follower, store, pause)
+        return ExecutionResult(waiter.result(), await drain(follower, store))
     finally:
         waiter.cancel()
 
 
-async def look(follower: Follower, store: StoreLog, pause: float) -> float:
+async def poll_output(follower: OutputFollower, store: StoreLog, pause: float) -> float:
     """Store what was written since the last look; tell how long to wait for the next one."""
     if await _store_bulk(follower, store):
         return _BULK_PAUSE
@@ -56,7 +56,7 @@ async def look(follower: Follower, store: StoreLog, pause: float) -> float:
     return min(pause * 2, _LONGEST_SILENT_PAUSE)
 
 
-async def _store_bulk(follower: Follower, store: StoreLog) -> bool:
+async def _store_bulk(follower: OutputFollower, store: StoreLog) -> bool:
     """Store whole chunks for as long as there are any: one batch is read while the one before is stored.
 
     Tells whether there were any.
@@ -73,13 +73,13 @@ async def _store_bulk(follower: Follower, store: StoreLog) -> bool:
     return storing is not None
 
 
-async def drain(follower: Follower, store: StoreLog) -> list[Chunk]:
+async def drain(follower: OutputFollower, store: StoreLog) -> list[Chunk]:
     """Store what is left of the output but for its last part, and return that."""
     await _store_bulk(follower, store)
     tail = []
     while follower.pending():
         tail += await follower.take(at_end=True)
-    follower.begin_anew()
+    follower.reset()
     return tail
 
 
@@ -103,65 +103,65 @@ async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
         raise SetupError(f"the spool could not be written: {error}") from error
     owner = process.read_started(files)
     if owner is None:
-        return await _look_again(files)
+        return await _recheck(files)
     return AdoptedProcess(owner, files)
 
 
-async def _look_again(files: ExecutionFiles) -> Execution | Outcome:
+async def _recheck(files: ExecutionFiles) -> Execution | Outcome:
     """Somebody created ``started`` and has not written to it: give that process a moment."""
     await asyncio.sleep(_LOST_WAIT_SECONDS)
     owner = process.read_started(files)
     return LOST if owner is None else AdoptedProcess(owner, files)
 
 
-def left_behind(files: ExecutionFiles, reason: str) -> Outcome:
+def read_outcome(files: ExecutionFiles, reason: str) -> Outcome:
     """Read how an execution ended whose processes cannot be alive any more."""
     return process.read_outcome(files) or Outcome(exit_code=None, error=reason)
 
 
 def prepare(
-    node: NodeWork, texts: shell.ShellTexts, files: ExecutionFiles, place: process.WorkingContext
+    node: NodeExecution, texts: shell.ShellTexts, files: ExecutionFiles, place: process.WorkingContext
 ) -> process.GatedProcess:
     """Prepare the execution of a command up to where it only has to be let go; raises SetupError."""
-    _note_offset(node, files)
+    _save_start_offset(node, files)
     command = shell.build(texts, cwd=place.cwd, env=place.env, files=files)
     return process.GatedProcess(command, files)
 
 
-def begin_job(node: NodeWork, job: Job, files: ExecutionFiles) -> Execution:
+def start_job(node: NodeExecution, job: Job, files: ExecutionFiles) -> Execution:
     """Begin the execution of a step of another type; raises SetupError."""
-    _note_offset(node, files)
+    _save_start_offset(node, files)
     kind = registry.find(job.type)
     if kind.in_process:
         return in_process.start(kind.run(), job, files, outlives=kind.adopts)
     return process.spawn(kind.command()(job, files), files)
 
 
-def _note_offset(node: NodeWork, files: ExecutionFiles) -> None:
+def _save_start_offset(node: NodeExecution, files: ExecutionFiles) -> None:
     if node.step.output:
-        note_offset(files, node)
+        save_offset(files, node)
 
 
-def note_offset(files: ExecutionFiles, node: NodeWork) -> None:
+def save_offset(files: ExecutionFiles, node: NodeExecution) -> None:
     """Note where in stdout an execution's own output begins; raises SetupError."""
     try:
-        files.path("offset").write_text(str(node.size_of_stdout()))
+        files.path("offset").write_text(str(node.stdout_size()))
     except OSError as error:
         raise SetupError(f"the spool could not be written: {error}") from error
 
 
-def forget_output(files: ExecutionFiles) -> None:
+def truncate_output(files: ExecutionFiles) -> None:
     """Take back what an execution wrote to stdout, so that whoever goes on with it can write it again."""
     if files.stdout.exists():
-        os.truncate(files.stdout, _own_offset(files))
+        os.truncate(files.stdout, _saved_offset(files))
 
 
-def _own_offset(files: ExecutionFiles) -> int:
+def _saved_offset(files: ExecutionFiles) -> int:
     note = files.path("offset")
     return int(note.read_text() or 0) if note.exists() else 0
 
 
-def exit_event(node: NodeWork, execution: int, outcome: Outcome, files: ExecutionFiles, limit: int) -> StepExited:
+def exit_event(node: NodeExecution, execution: int, outcome: Outcome, files: ExecutionFiles, limit: int) -> StepExited:
     """Turn an outcome into the engine's event, the captured output taken into the node's facts."""
     error, uncaught = outcome.error, ""
     if node.step.output:
@@ -181,24 +181,24 @@ def exit_event(node: NodeWork, execution: int, outcome: Outcome, files: Executio
     )
 
 
-def _capture(node: NodeWork, files: ExecutionFiles, limit: int) -> str:
+def _capture(node: NodeExecution, files: ExecutionFiles, limit: int) -> str:
     """Take the output variable's value; returns what is wrong with it, or nothing."""
-    data = node.read_stdout(_own_offset(files), limit + 1)
+    data = node.read_stdout(_saved_offset(files), limit + 1)
     if len(data) > limit:
-        node.facts.output_name, node.facts.output_value = None, None
+        node.records.output_name, node.records.output_value = None, None
         return f"the output is larger than the limit of {limit} bytes (maxOutputSize)"
-    node.facts.output_name = node.step.output
-    node.facts.output_value = read_text(data, node.encoding).strip()
+    node.records.output_name = node.step.output
+    node.records.output_value = read_text(data, node.encoding).strip()
     return ""
 
 
-def _matches_output(step: Step, node: NodeWork) -> bool:
+def _matches_output(step: Step, node: NodeExecution) -> bool:
     if not step.continue_on.output or not node.stdout.exists():
         return False
     return conditions.output_matches(_lines(node), step.continue_on.output)
 
 
-def _lines(node: NodeWork) -> Iterator[str]:
+def _lines(node: NodeExecution) -> Iterator[str]:
     with node.stdout.open(encoding=node.encoding, errors="replace") as file:
         while line := file.readline(CHUNK_BYTES):  # a line may be as long as the output
             yield line.rstrip("\n")

@@ -22,10 +22,10 @@ _ATTEMPT = re.compile(r"\d+_(\d+)_")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _NAME_LENGTH = 40
 _RUN_NOTE = "_container.note"
-_KEPT_SECONDS = 24 * 60 * 60
+_RETAINED_SECONDS = 24 * 60 * 60
 
 
-class RunFiles(msgspec.Struct, frozen=True):
+class RunSpool(msgspec.Struct, frozen=True):
     """The files of one attempt of a run."""
 
     spool: Path
@@ -55,7 +55,7 @@ class RunFiles(msgspec.Struct, frozen=True):
         """List the files of this attempt and those before it; the whole spool is looked through."""
         return (path for path in self.spool.glob(f"{self.key}_{pattern}") if _attempt_of(path) <= self.attempt)
 
-    def open_notes(self) -> list[Path]:
+    def pending_notes(self) -> list[Path]:
         """List the notes about what goes on elsewhere, but for those of executions that have ended."""
         return [note for note in self.find("*.note") if not _has_ended(note)]
 
@@ -67,7 +67,7 @@ class RunFiles(msgspec.Struct, frozen=True):
         would run a second time.
         """
         for path in self.find():
-            if _is_kept(path) and time.time() - path.lstat().st_mtime < _KEPT_SECONDS:
+            if _is_retained(path) and time.time() - path.lstat().st_mtime < _RETAINED_SECONDS:
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
@@ -80,7 +80,7 @@ def _has_ended(note: Path) -> bool:
     return process.read_exit(files) is not None
 
 
-def _is_kept(path: Path) -> bool:
+def _is_retained(path: Path) -> bool:
     return process.is_claim(path) or path.name.endswith(_RUN_NOTE)
 
 
@@ -89,7 +89,7 @@ def _attempt_of(path: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def list_keys(spool: Path) -> list[int]:
+def spooled_runs(spool: Path) -> list[int]:
     """List the runs that have files in the spool."""
     found = (_KEY.match(entry.name) for entry in spool.iterdir())
     return sorted({int(match[1]) for match in found if match})

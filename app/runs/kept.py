@@ -22,7 +22,7 @@ from app.db.repositories.logs import StreamKey
 from app.engine.plan import Plan
 from app.executors import registry
 from app.runs.decoding import UTF_8
-from app.runs.files import RunFiles
+from app.runs.files import RunSpool
 from app.runs.spool import STDERR, STDOUT
 from app.spec.model import Dag
 
@@ -30,10 +30,10 @@ _RUNNING = 1
 _SUFFIXES = {STDOUT: (".stdout", ".out"), STDERR: (".stderr", ".err")}
 
 
-class KeptLogs:
+class RestoredLogs:
     """Files of what kept steps wrote in earlier attempts, or with ``lost`` of what any step wrote in another spool."""
 
-    def __init__(self, database: Database, files: RunFiles, plan: Plan, encoding: str, *, lost: bool = False) -> None:
+    def __init__(self, database: Database, files: RunSpool, plan: Plan, encoding: str, *, lost: bool = False) -> None:
         self._database = database
         self._plan = plan
         self._encoding = encoding
@@ -55,7 +55,7 @@ class KeptLogs:
 
     async def _restore(self, node: Any, key: StreamKey, *, goes_on: bool) -> None:
         path = Path(self._files.node_base(key.position, node["name"]) + _SUFFIXES[key.stream][1])
-        part = await asyncio.to_thread(_begin, path)
+        part = await asyncio.to_thread(_create_file, path)
         if part is None:
             return
         step = self._plan.step(key.position)
@@ -70,7 +70,7 @@ class KeptLogs:
         await asyncio.to_thread(part.rename, path)
 
 
-def _begin(path: Path) -> Path | None:
+def _create_file(path: Path) -> Path | None:
     """Make an empty file to become this one when it is whole; None when that is there already."""
     if path.exists():
         return None

@@ -6,7 +6,7 @@ Behaviour: api-behaviour 3.4 and 3.6, runtime 21.6 and 21.7.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -27,15 +27,16 @@ from app.errors import (
 )
 from app.names import check_dag_name, check_directory, check_queue, check_run_id, new_key, new_run_id, shorten
 from app.runs import stored
-from app.runs.accept import Start, Wanted
-from app.runs.files import RunFiles
-from app.runs.ground import Ground
+from app.runs.files import RunSpool
 from app.runs.guard import SLOT_TAKEN, Refusal
-from app.runs.inputs import Place, evaluate_again, evaluate_inputs
+from app.runs.inputs import RunLocation, evaluate_inputs, reevaluate_inputs
+from app.runs.options import RunRequest, StartOptions
 from app.runs.param_check import check_params
+from app.runs.ports import RunControl
 from app.runs.recorder import RunRefusedError
-from app.runs.rerun import gone
-from app.runs.run import OwnedRun
+from app.runs.rerun import definition_gone
+from app.runs.run import ClaimedRun
+from app.runs.server_context import ServerContext
 from app.runs.stored import DefinitionGoneError, StoredRun
 from app.spec.definition_cache import DefinitionCache
 from app.spec.load import NO_DOCUMENT, Loaded
@@ -50,84 +51,73 @@ class SlotTakenError(Exception):
 T = TypeVar("T")
 
 
-class Drivers(Protocol):
-    """Those who drive runs, seen from here."""
-
-    async def accept(self, wanted: Wanted, run: OwnedRun) -> bool:
-        """Store a new run and drive it, unless it has to wait: then return True. Raises RunRefusedError."""
-
-    async def enqueue(self, wanted: Wanted, run: OwnedRun) -> None:
-        """Store a new run that waits in its queue; raises RunRefusedError."""
-
-    def tell_stop(self, request: StopRequest) -> None:
-        """Tell a run that it was asked to stop, if it is driven here."""
-
-
-class _Text(msgspec.Struct, frozen=True):
+class _Source(msgspec.Struct, frozen=True):
     """What a run is to work from: a text as it was read, how it is to be started, and the file that it came from."""
 
     spec: str
     base: str
-    loaded: Loaded
-    start: Start
+    definition: Loaded
+    start: StartOptions
     file_name: str | None = None
 
 
-class Launcher:
+class RunService:
     """What people and other parts may ask of runs."""
 
-    def __init__(self, database: Database, library: DefinitionCache, ground: Ground, drivers: Drivers) -> None:
+    def __init__(
+        self, database: Database, library: DefinitionCache, context: ServerContext, run_control: RunControl
+    ) -> None:
         self._database = database
         self._library = library
-        self._ground = ground
-        self._drivers = drivers
+        self._context = context
+        self._run_control = run_control
 
-    async def start_text(self, spec: str, name: str, start: Start) -> str:
+    async def start_text(self, spec: str, name: str, start: StartOptions) -> str:
         """Start a text that is no stored DAG and return the run's id; raises AppError."""
-        return await self._start(self._text(spec, name, start))
+        return await self._start(self._source_of_text(spec, name, start))
 
-    async def start_stored(self, file_name: str, start: Start) -> str:
+    async def start_stored(self, file_name: str, start: StartOptions) -> str:
         """Start a stored DAG and return the run's id; raises AppError."""
-        return await self._start(await self._stored(file_name, start))
+        return await self._start(await self._source_of_dag(file_name, start))
 
-    async def enqueue_text(self, spec: str, name: str, start: Start) -> str:
+    async def enqueue_text(self, spec: str, name: str, start: StartOptions) -> str:
         """Let a text that is no stored DAG wait in its queue, and return the run's id; raises AppError."""
-        return await self._enqueue(self._text(spec, name, start))
+        return await self._enqueue(self._source_of_text(spec, name, start))
 
-    async def enqueue_stored(self, file_name: str, start: Start) -> str:
+    async def enqueue_stored(self, file_name: str, start: StartOptions) -> str:
         """Let a stored DAG wait in its queue, and return the run's id; raises AppError."""
-        return await self._enqueue(await self._stored(file_name, start))
+        return await self._enqueue(await self._source_of_dag(file_name, start))
 
-    async def start_due(self, dag: Row, start: Start) -> str:
+    async def start_scheduled(self, dag: Row, start: StartOptions) -> str:
         """Start a stored DAG, as it was read, for its schedule, or let it wait for the worker that it asks for.
 
         Raises SlotTakenError beside what ``start_stored`` does.
         """
-        text = self._stored_text(dag, start)
-        waits = self._ground.queues.sends_to_worker(text.loaded.definition.dag.worker_selector)
+        text = self._source_of_row(dag, start)
+        waits = self._context.queues.sends_to_worker(text.definition.definition.dag.worker_selector)
         return await (self._enqueue(text) if waits else self._start(text))
 
-    def _text(self, spec: str, name: str, start: Start) -> _Text:
+    def _source_of_text(self, spec: str, name: str, start: StartOptions) -> _Source:
         if not spec.strip():
             raise BadRequestError("spec: is empty; give the definition to run as YAML text")
         if name:
             check_dag_name(name, "name")
         if start.source_directory:
             check_directory(start.source_directory, "sourceDirectory")
-        base = self._ground.base_text()
+        base = self._context.read_base_config()
         loaded = self._library.read(spec, name=name, base=base)
         if not loaded.definition.dag.name and not loaded.problems:
             raise BadRequestError("name: is missing; give it in the request or as 'name:' in the definition")
-        return _Text(spec, base, loaded, start)
+        return _Source(spec, base, loaded, start)
 
-    async def _stored(self, file_name: str, start: Start) -> _Text:
-        row = await self._database.glance(lambda connection: dags.get(connection, file_name))
+    async def _source_of_dag(self, file_name: str, start: StartOptions) -> _Source:
+        row = await self._database.read_inline(lambda connection: dags.get(connection, file_name))
         if row is None:
             raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
-        return self._stored_text(row, start)
+        return self._source_of_row(row, start)
 
-    def _stored_text(self, row: Row, start: Start) -> _Text:
-        file_name, override, base = row["file_name"], start.dag_name.strip(), self._ground.base_text()
+    def _source_of_row(self, row: Row, start: StartOptions) -> _Source:
+        file_name, override, base = row["file_name"], start.dag_name.strip(), self._context.read_base_config()
         loaded = self._library.read(row["spec"] or "", name=file_name, base=base)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
@@ -136,44 +126,46 @@ class Launcher:
             check_dag_name(override, "dagName")
             loaded = self._library.read(row["spec"], name=file_name, override=override, base=base)
         start = msgspec.structs.replace(start, source_directory=row["source_directory"], revision=row["revision"])
-        return _Text(row["spec"], base, loaded, start, file_name)
+        return _Source(row["spec"], base, loaded, start, file_name)
 
-    async def _start(self, text: _Text) -> str:
-        wanted, owned = await self._prepare(text)
-        await self._accept(self._drivers.accept(wanted, owned))
+    async def _start(self, text: _Source) -> str:
+        request, owned = await self._prepare(text)
+        await self._accept(self._run_control.accept(request, owned))
         return owned.run_id
 
-    async def _enqueue(self, text: _Text) -> str:
-        if not self._ground.queues.enabled:
+    async def _enqueue(self, text: _Source) -> str:
+        if not self._context.queues.enabled:
             raise BadRequestError("queues are switched off here; start the run, or set queues_enabled")
         check_queue(text.start.queue)
         text = msgspec.structs.replace(text, start=msgspec.structs.replace(text.start, action=Action.RUN_ENQUEUE))
-        wanted, owned = await self._prepare(text)
-        await self._accept(self._drivers.enqueue(wanted, owned))
+        request, owned = await self._prepare(text)
+        await self._accept(self._run_control.enqueue(request, owned))
         return owned.run_id
 
-    async def _prepare(self, text: _Text) -> tuple[Wanted, OwnedRun]:
-        if text.loaded.problems:
-            raise InvalidSpecError(text.loaded.problems)
-        if text.loaded.empty:
+    async def _prepare(self, text: _Source) -> tuple[RunRequest, ClaimedRun]:
+        if text.definition.problems:
+            raise InvalidSpecError(text.definition.problems)
+        if text.definition.empty:
             raise BadRequestError(f"spec: {NO_DOCUMENT}")
-        start, definition = text.start, text.loaded.definition
-        wanted = Wanted(spec=text.spec, base=text.base, file_name=text.file_name, start=start)
+        start, definition = text.start, text.definition.definition
+        request = RunRequest(spec=text.spec, base=text.base, file_name=text.file_name, start=start)
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
-        _refuse_nul(start)
+        _reject_nul(start)
         key, dag = new_key(), definition.dag
-        owned = OwnedRun(
+        owned = ClaimedRun(
             key=key,
             dag_name=dag.name,
             run_id=run_id,
             attempt=1,
             token=1,
             definition=definition,
-            inputs=await evaluate_inputs(dag, start.params, self._place(key, start.source_directory, text.file_name)),
+            inputs=await evaluate_inputs(
+                dag, start.params, self._run_location(key, start.source_directory, text.file_name)
+            ),
             last_seq=1,
             queue=start.queue or dag.queue or dag.name,
         )
-        return wanted, owned
+        return request, owned
 
     async def _accept(self, stored: Awaitable[T]) -> T:
         try:
@@ -183,38 +175,40 @@ class Launcher:
                 raise SlotTakenError(error.refusal.message) from error
             raise _as_app_error(error.refusal) from error
 
-    async def reschedule(self, run: Row, start: Start) -> tuple[str, bool]:
+    async def reschedule(self, run: Row, start: StartOptions) -> tuple[str, bool]:
         """Start a run from what another one worked from; return its id, and whether it waits. Raises AppError.
 
         Its text, params and environment are the other run's; dotenv files are read again.
         """
-        wanted = msgspec.structs.replace(start, singleton=True, may_queue=True, action=Action.RUN_RESCHEDULE)
-        return await self.start_again(run, wanted)
+        request = msgspec.structs.replace(start, singleton=True, may_queue=True, action=Action.RUN_RESCHEDULE)
+        return await self.start_from_run(run, request)
 
-    async def restart(self, run: Row, start: Start) -> tuple[str, bool]:
+    async def restart(self, run: Row, start: StartOptions) -> tuple[str, bool]:
         """Start a run in place of one that is over, whatever limit its DAG has; raises AppError."""
         status = RunStatus(run["status"])
         if not status.is_final:
             raise MaxRunReachedError(
                 f"run {run['run_id']!r} of DAG {run['dag_name']!r} is {status.label}; stop it first"
             )
-        return await self.start_again(run, msgspec.structs.replace(start, limited=False, action=Action.RUN_RESCHEDULE))
+        return await self.start_from_run(
+            run, msgspec.structs.replace(start, limited=False, action=Action.RUN_RESCHEDULE)
+        )
 
-    async def start_again(self, run: Row, start: Start) -> tuple[str, bool]:
+    async def start_from_run(self, run: Row, start: StartOptions) -> tuple[str, bool]:
         """Do the same within the limits that ``start`` names; raises SlotTakenError, too."""
         name = start.dag_name.strip()
         if name:
             check_dag_name(name, "dagName")
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
-        source = await self._source(run)
+        source = await self._source_of_run(run)
         name = name or run["dag_name"]
         loaded = self._library.read(source.spec, name=name, override=name, base=source.base)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
         key, dag = new_key(), loaded.definition.dag
-        place = self._place(key, source.inputs.source_directory, source.run["file_name"])
-        inputs = await evaluate_again(dag, source.inputs, place)
-        owned = OwnedRun(
+        location = self._run_location(key, source.inputs.source_directory, source.run["file_name"])
+        inputs = await reevaluate_inputs(dag, source.inputs, location)
+        owned = ClaimedRun(
             key=key,
             dag_name=name,
             run_id=run_id,
@@ -226,60 +220,62 @@ class Launcher:
             queue=dag.queue or name,
         )
         start = msgspec.structs.replace(start, revision=source.run["dag_revision"])
-        wanted = Wanted(spec=source.spec, base=source.base, file_name=source.run["file_name"], start=start)
-        return run_id, await self._accept(self._drivers.accept(wanted, owned))
+        request = RunRequest(spec=source.spec, base=source.base, file_name=source.run["file_name"], start=start)
+        return run_id, await self._accept(self._run_control.accept(request, owned))
 
     async def check_params(self, definition: Definition) -> list[Problem]:
         """Say how the params of a DAG break the schemas that they refer to, as if it were stored."""
-        ground = self._ground
-        limit = ground.evaluation_limit_seconds
-        place = Place(source_directory=None, work_dir=ground.work_dir, machine=ground.machine, limit_seconds=limit)
-        return await check_params(definition, place)
+        context = self._context
+        limit = context.evaluation_limit_seconds
+        location = RunLocation(
+            source_directory=None, work_dir=context.work_dir, machine=context.machine, limit_seconds=limit
+        )
+        return await check_params(definition, location)
 
     async def definition_of(self, run: Row) -> Definition:
         """Return what a run works from; raises AppError when that is gone."""
-        return (await self._source(run)).loaded.definition
+        return (await self._source_of_run(run)).loaded.definition
 
-    async def _source(self, run: Row) -> StoredRun:
+    async def _source_of_run(self, run: Row) -> StoredRun:
         try:
             return await self._database.read(
-                lambda connection: stored.load(connection, self._library, self._ground.sealer, run["id"])
+                lambda connection: stored.load(connection, self._library, self._context.encrypter, run["id"])
             )
         except DefinitionGoneError as error:
-            raise gone(run) from error
+            raise definition_gone(run) from error
 
-    def _place(self, key: int, source_directory: str | None, file_name: str | None) -> Place:
-        ground = self._ground
-        return Place(
+    def _run_location(self, key: int, source_directory: str | None, file_name: str | None) -> RunLocation:
+        context = self._context
+        return RunLocation(
             source_directory=source_directory,
-            own_directory=None if file_name else RunFiles(ground.spool, key).work,
-            work_dir=ground.work_dir,
-            machine=ground.machine,
-            limit_seconds=ground.evaluation_limit_seconds,
+            private_directory=None if file_name else RunSpool(context.spool, key).work,
+            work_dir=context.work_dir,
+            machine=context.machine,
+            limit_seconds=context.evaluation_limit_seconds,
         )
 
-    async def stop(self, dag_name: str, run_id: str, origin: Actor) -> None:
+    async def stop(self, dag_name: str, run_id: str, actor: Actor) -> None:
         """Ask a run to stop; raises NotFoundError or NotRunningError. The run ends later."""
-        run = await self._database.glance(lambda connection: runs.get(connection, dag_name, run_id))
+        run = await self._database.read_inline(lambda connection: runs.get(connection, dag_name, run_id))
         if run is None:
             raise NotFoundError(f"there is no run {shorten(run_id)} of DAG {shorten(dag_name)}")
         status = RunStatus(run["status"])
         if status not in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
             raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {status.label}")
         audit_action = run_action(Action.RUN_STOP, run, before={"status": status.label})
-        entry = origin.entry(audit_action, self._ground.now())
-        request = await self._database.write(lambda connection: _ask_to_stop(connection, run, origin.label, entry))
-        self._drivers.tell_stop(request)
+        entry = actor.entry(audit_action, self._context.now())
+        request = await self._database.write(lambda connection: _add_stop_request(connection, run, actor.label, entry))
+        self._run_control.notify_stop(request)
 
-    async def stop_all(self, file_name: str, origin: Actor) -> list[str]:
+    async def stop_all(self, file_name: str, actor: Actor) -> list[str]:
         """Ask all running runs of a stored DAG to stop; returns a message for each that could not be asked."""
-        row = await self._database.glance(lambda connection: dags.get(connection, file_name))
+        row = await self._database.read_inline(lambda connection: dags.get(connection, file_name))
         if row is None:
             raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
         errors = []
-        for run_id in await self._database.read(lambda connection: runs.find_live(connection, row["dag_name"])):
+        for run_id in await self._database.read(lambda connection: runs.find_active(connection, row["dag_name"])):
             try:
-                await self.stop(row["dag_name"], run_id, origin)
+                await self.stop(row["dag_name"], run_id, actor)
             except (NotRunningError, NotFoundError):
                 continue  # it ended in between, which is what was wanted
             except DatabaseUnavailable as error:
@@ -287,13 +283,13 @@ class Launcher:
         return errors
 
 
-def _ask_to_stop(connection: WriteConnection, run: Row, actor: str | None, entry: Row) -> StopRequest:
+def _add_stop_request(connection: WriteConnection, run: Row, actor: str | None, entry: Row) -> StopRequest:
     request = runs.add_stop_request(connection, run["id"], actor, entry["at"])
     audit.add(connection, entry)
     return request
 
 
-def _refuse_nul(start: Start) -> None:
+def _reject_nul(start: StartOptions) -> None:
     for field, text in (("params", start.params), ("sourceDirectory", start.source_directory or "")):
         if "\0" in text:
             raise BadRequestError(f"{field}: holds a NUL character, which no process can be given")

@@ -51,7 +51,7 @@ class RunLogFile:
             file.writelines(f"{line}\n" for line in lines)
 
 
-def is_read_by(dag: Dag) -> bool:
+def uses_run_log(dag: Dag) -> bool:
     """Whether any text of a definition names the log file; making it costs a short run a tenth of its time."""
     return b"DAG_RUN_LOG_FILE" in msgspec.json.encode(dag)
 
@@ -61,13 +61,13 @@ def _lines(event: Mapping[str, Any], dag: Dag, error: str) -> tuple[Line, ...]:
     if "accepted" in data:
         told = {
             "trigger": data["accepted"],
-            **_picked(data, "queue"),
-            **_picked(data, "step"),
-            **_picked(data, "actor"),
+            **_fields(data, "queue"),
+            **_fields(data, "step"),
+            **_fields(data, "actor"),
         }
         return (Line("INFO", "run accepted", told),)
     if "dequeued" in data:
-        about = {"attempt": data["dequeued"], **_picked(data, "actor")}
+        about = {"attempt": data["dequeued"], **_fields(data, "actor")}
         return (Line("INFO", "attempt taken out of its queue", about),)
     if "edited_by" in data:
         status = NodeStatus(data["status"]).label
@@ -76,7 +76,7 @@ def _lines(event: Mapping[str, Any], dag: Dag, error: str) -> tuple[Line, ...]:
     return describe(dag, Change(event["position"], data), error)
 
 
-def _picked(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def _fields(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: data[name] for name in names if data.get(name)}
 
 

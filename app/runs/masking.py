@@ -12,24 +12,24 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
-from app.runs.spelling import Form, forms_of
+from app.runs.spelling import EncodedForm, encoded_forms
 
 MASK = b"*******"
-Place = tuple[int, int]
-_Found = tuple[int, int, int]  # where a form begins, its rank, and where it ends
+Span = tuple[int, int]
+_Match = tuple[int, int, int]  # where a form begins, its rank, and where it ends
 
 
-class Settled(msgspec.Struct, frozen=True):
+class MaskedPrefix(msgspec.Struct, frozen=True):
     """The first part of some data: its length, and what is to be shown of it."""
 
     length: int
     shown: bytes
 
 
-class Found(msgspec.Struct, frozen=True):
+class Matches(msgspec.Struct, frozen=True):
     """Where values are in some data, and where the first one begins that the next bytes may complete."""
 
-    places: list[Place]
+    places: list[Span]
     unfinished: int
 
 
@@ -39,15 +39,15 @@ class Masker:
     def __init__(self, values: Iterable[str] = ()) -> None:
         self.values: tuple[str, ...] = ()
         self.longest = 0  # bytes that a value may take up
-        self._forms: list[Form] = []
-        self.learn(values)
+        self._forms: list[EncodedForm] = []
+        self.add_secrets(values)
 
-    def learn(self, values: Iterable[str]) -> None:
+    def add_secrets(self, values: Iterable[str]) -> None:
         """Mask these values too from now on."""
         new = [value for value in dict.fromkeys(values) if value not in self.values]
         if not new:
             return
-        forms = {*self._forms, *(form for value in new for form in forms_of(value))}
+        forms = {*self._forms, *(form for value in new for form in encoded_forms(value))}
         self.values += tuple(new)
         # Replaced in one piece: others mask meanwhile.
         self._forms = sorted(forms, key=lambda form: (form.size, form.longest, form.units), reverse=True)
@@ -62,11 +62,11 @@ class Masker:
             return text
         data = text.encode("utf-8", "surrogatepass")
         places = self._find(data)
-        return cover(data, places).decode("utf-8", "surrogatepass") if places else text
+        return apply_mask(data, places).decode("utf-8", "surrogatepass") if places else text
 
     def mask_bytes(self, data: bytes) -> bytes:
         """Put asterisks in place of every value in a piece of output."""
-        return cover(data, self._find(data))
+        return apply_mask(data, self._find(data))
 
     def mask_end(self, data: bytes, most: int) -> bytes:
         """Mask the last ``most`` bytes; of a value that only reaches into them nothing is left.
@@ -77,34 +77,34 @@ class Masker:
         begin = next((end for start, end in self._find(data) if start < begin < end), begin)
         return self.mask_bytes(data[begin:])
 
-    def settle(self, data: bytes, at: int, *, whole_lines: bool = True) -> Settled:
+    def mask_prefix(self, data: bytes, at: int, *, whole_lines: bool = True) -> MaskedPrefix:
         """Mask what can be masked without the bytes that follow: up to ``at``, or less.
 
         No value reaches over the border. What may be the beginning of one stays behind, and its line with it.
         """
         if not self._forms:
-            return Settled(at, data[:at])
+            return MaskedPrefix(at, data[:at])
         places = self._find(data)
         border = min(at, self._find_unfinished(data, places))
         if border < at and whole_lines:
             border = data.rfind(b"\n", 0, border) + 1
         border = next((start for start, end in places if start < border < end), border)
-        return Settled(border, cover(data[:border], [place for place in places if place[1] <= border]))
+        return MaskedPrefix(border, apply_mask(data[:border], [place for place in places if place[1] <= border]))
 
-    def find(self, data: bytes) -> Found:
+    def find(self, data: bytes) -> Matches:
         """Find the values in a piece of output; when nothing may be unfinished, its end stands for that."""
         if not self._forms:
-            return Found([], len(data))
+            return Matches([], len(data))
         places = self._find(data)
-        return Found(places, self._find_unfinished(data, places))
+        return Matches(places, self._find_unfinished(data, places))
 
-    def _find(self, data: bytes) -> list[Place]:
+    def _find(self, data: bytes) -> list[Span]:
         """Find the values from left to right; of those that begin at the same byte the longest counts."""
         # A look for a few fixed bytes is ten times as fast as one for a form.
         hits = [(rank, form) for rank, form in enumerate(self._forms) if any(anchor in data for anchor in form.anchors)]
-        return list(_find_apart(data, dict(hits))) if hits else []
+        return list(_find_disjoint(data, dict(hits))) if hits else []
 
-    def _find_unfinished(self, data: bytes, places: list[Place]) -> int:
+    def _find_unfinished(self, data: bytes, places: list[Span]) -> int:
         """Return where the first value begins that the next bytes may complete; the end when there is none."""
         found = len(data)
         for form in self._forms:
@@ -119,7 +119,7 @@ class Masker:
         return found
 
 
-def _find_apart(data: bytes, forms: dict[int, Form]) -> Iterator[Place]:
+def _find_disjoint(data: bytes, forms: dict[int, EncodedForm]) -> Iterator[Span]:
     waiting = [found for rank, form in forms.items() if (found := _next(data, rank, form, 0))]
     heapify(waiting)
     done = 0
@@ -132,8 +132,8 @@ def _find_apart(data: bytes, forms: dict[int, Form]) -> Iterator[Place]:
             heappush(waiting, found)
 
 
-def _next(data: bytes, rank: int, form: Form, at: int) -> _Found | None:
-    while match := form.beginning.search(data, at):
+def _next(data: bytes, rank: int, form: EncodedForm, at: int) -> _Match | None:
+    while match := form.prefix.search(data, at):
         end = form.find_end(data, match.start())
         if end is not None and end <= len(data):
             return match.start(), rank, end
@@ -141,7 +141,7 @@ def _next(data: bytes, rank: int, form: Form, at: int) -> _Found | None:
     return None
 
 
-def cover(data: bytes, places: Iterable[Place], mask: bytes = MASK) -> bytes:
+def apply_mask(data: bytes, places: Iterable[Span], mask: bytes = MASK) -> bytes:
     """Put a mask over each of these places."""
     pieces, shown = [], 0
     for start, end in places:

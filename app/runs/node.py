@@ -12,32 +12,32 @@ from app.executors.output import read_text
 from app.executors.process import execution_files
 from app.executors.shell import ShellTexts
 from app.runs.decoding import UTF_8
-from app.runs.files import RunFiles
+from app.runs.files import RunSpool
 from app.runs.masking import Masker
 from app.runs.output import read_tail
-from app.runs.rows import NodeFacts
-from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower, Terms
+from app.runs.rows import NodeRecord
+from app.runs.spool import STDERR, STDOUT, Chunk, OutputFollower, Redirect, StreamFollower, StreamOffset, StreamOptions
 from app.spec.model import Pair, Step
 
 _STDERR_TAIL_BYTES = 1024
 
 
-class NodeWork:
+class NodeExecution:
     """One node of a run that this process drives."""
 
     def __init__(
-        self, key: int, step: Step, run_files: RunFiles, facts: NodeFacts, masker: Masker, encoding: str
+        self, key: int, step: Step, run_files: RunSpool, records: NodeRecord, masker: Masker, encoding: str
     ) -> None:
         self.key = key
         self.step = step
-        self.facts = facts
+        self.records = records
         self.encoding = encoding if registry.uses_program_encoding(step.executor.type) else UTF_8  # of what it writes
         self._masker = masker
         self.texts: ShellTexts | None = None  # evaluated once, reused by retries and repetitions
         self.env: tuple[Pair, ...] | None = None  # the step's own variables; conditions see them too
-        self.positions = {STDOUT: Position(), STDERR: Position()}
+        self.positions = {STDOUT: StreamOffset(), STDERR: StreamOffset()}
         self.ordinal = 0
-        self.follower: Follower | None = None
+        self.follower: OutputFollower | None = None
         self._base = run_files.node_base(key, step.name)
         self.stdout = Path(f"{self._base}.out")  # all executions of the node append their output to these
         self.stderr = Path(f"{self._base}.err")
@@ -49,19 +49,19 @@ class NodeWork:
 
     def stored_files(self) -> ExecutionFiles | None:
         """Name the files that the row names, in this server's spool; None when it names none."""
-        return None if self.facts.spool is None else execution_files(self.stdout.parent, self.facts.spool)
+        return None if self.records.spool is None else execution_files(self.stdout.parent, self.records.spool)
 
-    def open(self, redirects: dict[int, Path | None], log_limit: int) -> Follower:
+    def open(self, redirects: dict[int, Path | None], log_limit: int) -> OutputFollower:
         """Begin to follow the streams, where a stored prefix of them ends; raises OSError."""
         if self.follower is None:
             streams = [self._stream(number, redirects.get(number), log_limit) for number in (STDOUT, STDERR)]
-            self.follower = Follower((streams[0], streams[1]))
+            self.follower = OutputFollower((streams[0], streams[1]))
         return self.follower
 
     def _stream(self, number: int, redirect: Path | None, log_limit: int) -> StreamFollower:
         path = self.stdout if number == STDOUT else self.stderr
         copy = Redirect(redirect, Path(f"{path}.copied")) if redirect else None
-        terms = Terms(limit=log_limit, masker=self._masker, encoding=self.encoding)
+        terms = StreamOptions(limit=log_limit, masker=self._masker, encoding=self.encoding)
         return StreamFollower(number, path, self.positions[number], copy, terms)
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class NodeWork:
             rows.append(row)
         return rows
 
-    def size_of_stdout(self) -> int:
+    def stdout_size(self) -> int:
         """Bytes in the stdout file so far."""
         try:
             return self.stdout.stat().st_size

@@ -6,50 +6,54 @@ import asyncio
 from collections.abc import Mapping
 
 from app.engine.state import NodeState
-from app.runs.environment import Moment
-from app.runs.node import NodeWork
-from app.runs.rows import NodeFacts
-from app.runs.run import OwnedRun
-from app.runs.workshop import Desk, Workshop
+from app.runs.environment import StepContext
+from app.runs.node import NodeExecution
+from app.runs.rows import NodeRecord
+from app.runs.run import ClaimedRun
+from app.runs.runner_deps import RunnerDeps, RunnerPort
 from app.spec import references
 from app.spec.expand import StepFacts
 from app.spec.model import Pair
 
 
-class RunNodes:
+class NodeRegistry:
     """What is kept of a run's nodes beside the engine's state."""
 
-    def __init__(self, run: OwnedRun, desk: Desk, workshop: Workshop, facts: Mapping[int, NodeFacts]) -> None:
+    def __init__(
+        self, run: ClaimedRun, runner: RunnerPort, deps: RunnerDeps, records: Mapping[int, NodeRecord]
+    ) -> None:
         self._run = run
-        self._desk = desk
-        self._plan = workshop.plan
-        self._environment = workshop.environment
-        self._files = workshop.files
-        self._facts = facts
-        self._nodes: dict[int, NodeWork] = {}
-        self._gives_outputs = any(step.output for step in workshop.plan.dag.steps)
-        self._with_id = [(key, step) for key, step in enumerate(workshop.plan.dag.steps) if step.id]
+        self._runner = runner
+        self._plan = deps.plan
+        self._environment = deps.environment
+        self._files = deps.files
+        self._records = records
+        self._nodes: dict[int, NodeExecution] = {}
+        self._gives_outputs = any(step.output for step in deps.plan.dag.steps)
+        self._with_id = [(key, step) for key, step in enumerate(deps.plan.dag.steps) if step.id]
 
-    def get(self, key: int) -> NodeWork:
+    def get(self, key: int) -> NodeExecution:
         """Return what is kept of a node."""
         if key not in self._nodes:
-            facts = self._facts.get(key) or NodeFacts()
+            records = self._records.get(key) or NodeRecord()
             encoding = self._environment.encoding
-            self._nodes[key] = NodeWork(key, self._plan.step(key), self._files, facts, self._run.masker, encoding)
+            self._nodes[key] = NodeExecution(
+                key, self._plan.step(key), self._files, records, self._run.masker, encoding
+            )
         return self._nodes[key]
 
     async def evaluate_env(
-        self, node: NodeWork, moment: Moment, committed: asyncio.Event | None = None
+        self, node: NodeExecution, context: StepContext, committed: asyncio.Event | None = None
     ) -> tuple[Pair, ...]:
         """Evaluate a node's own variables, once for its conditions and all its executions."""
         if node.env is None:
             cwd = self._environment.directory_of(node.step)
-            node.env = await self._environment.evaluate_step_env(node.step, moment, cwd, committed)
+            node.env = await self._environment.evaluate_step_env(node.step, context, cwd, committed)
         return node.env
 
     def state(self, key: int) -> NodeState:
         """Return the engine's state of a node."""
-        state = self._desk.state
+        state = self._runner.state
         return state.handlers[key] if key < 0 else state.steps[key]
 
     def close(self) -> None:
@@ -62,14 +66,14 @@ class RunNodes:
         for key, node in self._nodes.items():
             node.remove(self.state(key).execution)
 
-    def moment(self, key: int) -> Moment:
+    def context_for(self, key: int) -> StepContext:
         """Tell what of the run has happened as a node sees it."""
         node = self.get(key)
-        state = self._desk.state
+        state = self._runner.state
         outcome = state.outcome or state.status
-        return Moment(
+        return StepContext(
             outputs=self._outputs(key),
-            steps=self._step_facts(),
+            steps=self._step_records(),
             handler_status=outcome.label if key < 0 else "",
             log_files={
                 "DAG_RUN_STEP_STDOUT_FILE": str(node.stdout),
@@ -85,23 +89,23 @@ class RunNodes:
         sources = range(len(steps)) if key < 0 else references.visible_outputs(steps, key)
         found: dict[str, str] = {}
         for source in sources:
-            facts = self._known_facts(source)
-            if facts is not None and facts.output_name and facts.output_value is not None:
-                found.setdefault(facts.output_name, facts.output_value)
+            records = self._known_records(source)
+            if records is not None and records.output_name and records.output_value is not None:
+                found.setdefault(records.output_name, records.output_value)
         return found
 
-    def _known_facts(self, key: int) -> NodeFacts | None:
-        return self._nodes[key].facts if key in self._nodes else self._facts.get(key)
+    def _known_records(self, key: int) -> NodeRecord | None:
+        return self._nodes[key].records if key in self._nodes else self._records.get(key)
 
-    def _step_facts(self) -> dict[str, StepFacts]:
-        facts = {}
+    def _step_records(self) -> dict[str, StepFacts]:
+        records = {}
         for key, step in self._with_id:
-            state = self._desk.state.steps[key]
+            state = self._runner.state.steps[key]
             begun = state.execution > 0
             node = self.get(key) if begun else None
-            facts[step.id] = StepFacts(
+            records[step.id] = StepFacts(
                 stdout=str(node.stdout) if node else "",
                 stderr=str(node.stderr) if node else "",
                 exit_code=state.exit_code,
             )
-        return facts
+        return records

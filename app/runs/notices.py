@@ -12,10 +12,10 @@ from app.engine.state import Phase, RunState
 from app.engine.status import NodeStatus, RunStatus
 from app.spec.model import Dag, Mail, MailOn
 
-_GOOD = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
+_SUCCESSFUL = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """A mail to be sent: under which settings, and what it tells of."""
 
     mail: Mail
@@ -32,7 +32,7 @@ def may_notify(dag: Dag) -> bool:
     return dag.smtp is not None and (dag.error_mail is not None or dag.info_mail is not None)
 
 
-def wanted(plan: Plan, state: RunState, events: Sequence[Mapping[str, Any]]) -> Iterator[Notice]:
+def notifications_for(plan: Plan, state: RunState, events: Sequence[Mapping[str, Any]]) -> Iterator[Notification]:
     """Give the mails that stored events call for; ``state`` is what they led to."""
     dag = plan.dag
     for event in events:
@@ -44,23 +44,23 @@ def wanted(plan: Plan, state: RunState, events: Sequence[Mapping[str, Any]]) -> 
         else:
             continue
         if mail is not None:
-            yield Notice(mail=mail, state=state)
+            yield Notification(mail=mail, state=state)
 
 
 def _about_end(dag: Dag, state: RunState) -> Mail | None:
     on = dag.mail_on or MailOn()
-    if state.status is RunStatus.FAILED or _met_error(state):
+    if state.status is RunStatus.FAILED or _had_error(state):
         return dag.error_mail if on.failure else None
-    return dag.info_mail if on.success and state.status in _GOOD else None
+    return dag.info_mail if on.success and state.status in _SUCCESSFUL else None
 
 
-def _met_error(state: RunState) -> bool:
+def _had_error(state: RunState) -> bool:
     """Whether anything went wrong in a run: an error that was tolerated counts, and so does a step that was ended."""
     nodes = (*state.steps, *state.handlers.values())
     return bool(state.error) or any(node.status is NodeStatus.ABORTED and node.error for node in nodes)
 
 
-def divide(sizes: Mapping[int, int], budget: int) -> dict[int, int]:
+def share_budget(sizes: Mapping[int, int], budget: int) -> dict[int, int]:
     """Divide bytes among logs: what needs less than its part leaves the rest to the others."""
     parts: dict[int, int] = {}
     for number, (key, size) in enumerate(sorted(sizes.items(), key=lambda item: item[1])):

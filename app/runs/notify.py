@@ -19,13 +19,13 @@ from app.executors.email_message import Email
 from app.executors.smtp import MailError
 from app.runs import evidence, notices, report
 from app.runs.environment import RunEnvironment
-from app.runs.notices import Notice
+from app.runs.notices import Notification
 from app.runs.report import Mask, unmasked
-from app.runs.run import OwnedRun
+from app.runs.run import ClaimedRun
 from app.spec.expand import ExpansionError
 from app.spec.model import Smtp
 
-_AT_ONCE = 8
+_CONCURRENT = 8
 _LAST_WAIT_SECONDS = smtp.LIMIT_SECONDS
 _LIMIT_SECONDS = 2 * smtp.LIMIT_SECONDS  # commands inside the settings, and reading logs, take their time too
 _log = logging.getLogger(__name__)
@@ -36,30 +36,32 @@ Notify = Callable[[RunState, Sequence[Mapping[str, Any]]], None]
 class _Run(msgspec.Struct, frozen=True, kw_only=True):
     """What the mails about one run are written from."""
 
-    owned: OwnedRun
+    owned: ClaimedRun
     plan: Plan
     environment: RunEnvironment
     mask: Mask
 
 
-class Notifier:
+class RunMailer:
     """The mails of this process that are under way."""
 
     def __init__(self, database: Database, zone: tzinfo) -> None:
         self._database = database
         self._zone = zone
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._turns = asyncio.Semaphore(_CONCURRENT)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def for_run(self, owned: OwnedRun, plan: Plan, environment: RunEnvironment, mask: Mask = unmasked) -> Notify | None:
+    def for_run(
+        self, owned: ClaimedRun, plan: Plan, environment: RunEnvironment, mask: Mask = unmasked
+    ) -> Notify | None:
         """Make what is to be told of a run's stored events; None for a run that never calls for a mail."""
         if not notices.may_notify(plan.dag):
             return None
         run = _Run(owned=owned, plan=plan, environment=environment, mask=mask)
 
         def notify(state: RunState, events: Sequence[Mapping[str, Any]]) -> None:
-            for notice in notices.wanted(plan, state, events):
-                self._begin(run, notice)
+            for notice in notices.notifications_for(plan, state, events):
+                self._start(run, notice)
 
         return notify
 
@@ -72,12 +74,12 @@ class Notifier:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    def _begin(self, run: _Run, notice: Notice) -> None:
+    def _start(self, run: _Run, notice: Notification) -> None:
         task = asyncio.create_task(self._send_or_log(run, notice), name=f"mail about {run.owned.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _send_or_log(self, run: _Run, notice: Notice) -> None:
+    async def _send_or_log(self, run: _Run, notice: Notification) -> None:
         about = f"{run.owned.dag_name}/{run.owned.run_id}"
         try:
             async with self._turns, asyncio.timeout(_LIMIT_SECONDS):
@@ -90,13 +92,13 @@ class Notifier:
         except Exception:  # noqa: BLE001 - a run is over, whatever its mail met
             _log.exception("the mail about run %s failed", about)
 
-    async def _send(self, run: _Run, notice: Notice) -> None:
-        server = await run.environment.evaluate_place(run.plan.dag.smtp or Smtp())
-        mail = await run.environment.evaluate_place(notice.mail)
+    async def _send(self, run: _Run, notice: Notification) -> None:
+        server = await run.environment.evaluate_struct(run.plan.dag.smtp or Smtp())
+        mail = await run.environment.evaluate_struct(notice.mail)
         found = await self._database.read(
             lambda connection: evidence.read(connection, run.owned, with_logs=mail.attach_logs)
         )
-        subject = report.Subject(
+        subject = report.MailContext(
             dag=run.plan.dag,
             dag_name=run.owned.dag_name,
             run_id=run.owned.run_id,

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from app.runs.decoding import UTF_8, Cursor, Piece, State, read
-from app.runs.masking import MASK, Masker, Place, Settled, cover
+from app.runs.decoding import UTF_8, CharCursor, Decoded, DecoderState, read
+from app.runs.masking import MASK, MaskedPrefix, Masker, Span, apply_mask
 
 LONGEST_LINE_BYTES = 64 * 1024  # a longer line without its end is stored in pieces
 _SHOWN_MASK = MASK.decode()
@@ -22,7 +22,7 @@ _WIDE = ("utf-16", "utf-32")
 _WIDEST = 4  # bytes of a character, and of what one of UTF-8 may take up
 
 
-def cut(data: bytes, *, at_end: bool) -> int:
+def chunk_length(data: bytes, *, at_end: bool) -> int:
     """Say how many bytes of ``data`` make a chunk: whole lines, or all when the stream has ended.
 
     A long line without an end is cut where no character is torn apart.
@@ -39,22 +39,22 @@ def _whole_characters(data: bytes) -> int:
     return codecs.utf_8_decode(data, "replace", False)[1]
 
 
-class Plain:
+class Utf8Output:
     """Output in UTF-8, which is stored as it is."""
 
-    def __init__(self, data: bytes, state: State, masker: Masker, *, final: bool) -> None:
+    def __init__(self, data: bytes, state: DecoderState, masker: Masker, *, final: bool) -> None:
         self.state = state
         self._data = data
         self._masker = masker
         self._final = final
 
-    def settle(self, *, is_full: bool) -> Settled:
+    def take_chunk(self, *, is_full: bool) -> MaskedPrefix:
         """Say what can be stored without the bytes that follow; ``is_full`` when no more are read at once."""
         if self._final:
-            return Settled(len(self._data), self._masker.mask_bytes(self._data))
-        settled = self._masker.settle(self._data, cut(self._data, at_end=False))
+            return MaskedPrefix(len(self._data), self._masker.mask_bytes(self._data))
+        settled = self._masker.mask_prefix(self._data, chunk_length(self._data, at_end=False))
         if not settled.length and is_full:  # what would have to stay together is longer than what is read at once
-            settled = self._masker.settle(self._data, _whole_characters(self._data), whole_lines=False)
+            settled = self._masker.mask_prefix(self._data, _whole_characters(self._data), whole_lines=False)
         return settled
 
     def copy(self, begin: int, end: int) -> bytes:
@@ -62,64 +62,64 @@ class Plain:
         return self._masker.mask_bytes(self._data[begin:end])
 
 
-class _Stretch(msgspec.Struct, frozen=True):
+class _Segment(msgspec.Struct, frozen=True):
     """Bytes between two secrets that are written in UTF-8."""
 
     begin: int
-    before: State
-    piece: Piece
+    before: DecoderState
+    decoded: Decoded
 
     @property
     def end(self) -> int:
-        return self.begin + self.piece.length
+        return self.begin + self.decoded.length
 
 
-class Foreign:
+class EncodedOutput:
     """Output in another encoding.
 
     A secret is looked for twice: in the bytes, for a process has its variables in UTF-8 whatever it writes otherwise,
     and in the text.
     """
 
-    def __init__(self, data: bytes, state: State, masker: Masker, *, final: bool) -> None:
+    def __init__(self, data: bytes, state: DecoderState, masker: Masker, *, final: bool) -> None:
         self.state = state
         self._data = data
         self._final = final
         found = masker.find(data)
         self._stretches = list(self._read(found.places))
         self._unfinished = found.unfinished
-        self._places: list[Place] = []
+        self._places: list[Span] = []
         for stretch, place in zip(self._stretches, [*found.places, None], strict=True):
-            self._look(stretch, masker)
+            self._find_unfinished(stretch, masker)
             if place is not None:  # with what seemed to be the beginning of a character before it
                 self._places.append((stretch.end, place[1]))
 
-    def _read(self, places: Sequence[Place]) -> Iterator[_Stretch]:
+    def _read(self, places: Sequence[Span]) -> Iterator[_Segment]:
         at, state = 0, self.state
         for start, end in places:
-            stretch = _Stretch(at, state, read(self._data[at:start], state))
+            stretch = _Segment(at, state, read(self._data[at:start], state))
             yield stretch
-            at, state = end, read(self._data[stretch.end : end], stretch.piece.state).state
-        yield _Stretch(at, state, read(self._data[at:], state, final=self._final))
+            at, state = end, read(self._data[stretch.end : end], stretch.decoded.state).state
+        yield _Segment(at, state, read(self._data[at:], state, final=self._final))
 
-    def _look(self, stretch: _Stretch, masker: Masker) -> None:
+    def _find_unfinished(self, stretch: _Segment, masker: Masker) -> None:
         """Find the secrets in a stretch, and what may be the beginning of one."""
         if not masker:
             return
-        text = stretch.piece.text.encode()
+        text = stretch.decoded.text.encode()
         found = masker.find(text)
-        cursor = Cursor(self._data, stretch.before, stretch.begin)
+        cursor = CharCursor(self._data, stretch.before, stretch.begin)
         characters, shown = 0, 0
         for start, end in found.places:
             characters += len(text[shown:start].decode())
-            begin = cursor.go_to(characters)
+            begin = cursor.seek(characters)
             characters, shown = characters + len(text[start:end].decode()), end
-            self._places.append((begin, cursor.go_behind(characters)))
+            self._places.append((begin, cursor.skip_past(characters)))
         if stretch is self._stretches[-1] and found.unfinished < len(text):
-            cursor = Cursor(self._data, stretch.before, stretch.begin)
-            self._unfinished = min(self._unfinished, cursor.go_to(len(text[: found.unfinished].decode())))
+            cursor = CharCursor(self._data, stretch.before, stretch.begin)
+            self._unfinished = min(self._unfinished, cursor.seek(len(text[: found.unfinished].decode())))
 
-    def settle(self, *, is_full: bool) -> Settled:
+    def take_chunk(self, *, is_full: bool) -> MaskedPrefix:
         """Say what can be stored without the bytes that follow; ``is_full`` when no more are read at once."""
         border = len(self._data) if self._final else self._find_border(is_full=is_full)
         return self._show(border)
@@ -137,14 +137,14 @@ class Foreign:
         for stretch in reversed(self._stretches):
             text = self._part(stretch, before).text
             if characters := text.rfind("\n") + 1:
-                if characters == len(stretch.piece.text):
+                if characters == len(stretch.decoded.text):
                     return stretch.end
-                return Cursor(self._data, stretch.before, stretch.begin).go_to(characters)
+                return CharCursor(self._data, stretch.before, stretch.begin).seek(characters)
         return 0
 
-    def _part(self, stretch: _Stretch, before: int) -> Piece:
+    def _part(self, stretch: _Segment, before: int) -> Decoded:
         if stretch.end <= before:
-            return stretch.piece
+            return stretch.decoded
         return read(self._data[stretch.begin : max(before, stretch.begin)], stretch.before)
 
     def _outside(self, border: int) -> int:
@@ -158,15 +158,15 @@ class Foreign:
                 return border
             border = start
 
-    def _show(self, border: int) -> Settled:
+    def _show(self, border: int) -> MaskedPrefix:
         if not self._places and border == self._stretches[-1].end:
-            text, at, state = self._stretches[-1].piece.text, border, self._stretches[-1].piece.state
+            text, at, state = self._stretches[-1].decoded.text, border, self._stretches[-1].decoded.state
         else:
             text, at, state = self._text(0, border, self.state)
         self.state = state
-        return Settled(at, text.encode())
+        return MaskedPrefix(at, text.encode())
 
-    def _text(self, begin: int, end: int, state: State) -> tuple[str, int, State]:
+    def _text(self, begin: int, end: int, state: DecoderState) -> tuple[str, int, DecoderState]:
         """Give what is shown of the bytes between two places, where that ends, and the state there."""
         parts, at = [], begin
         for start, stop in self._between(begin, end):
@@ -176,7 +176,7 @@ class Foreign:
         piece = read(self._data[at:end], state, final=self._final)
         return "".join((*parts, piece.text)), at + piece.length, piece.state
 
-    def _between(self, begin: int, end: int) -> list[Place]:
+    def _between(self, begin: int, end: int) -> list[Span]:
         return [(max(start, begin), stop) for start, stop in self._places if begin < stop <= end]
 
     def copy(self, begin: int, end: int) -> bytes:
@@ -186,13 +186,13 @@ class Foreign:
             before = read(self._data[:begin], self._stretches[0].before).state
             return self._text(begin, end, before)[0].encode(self.state.codec, "replace")
         mask = _SHOWN_MASK.encode(self.state.codec)
-        return cover(self._data[begin:end], [(start - begin, stop - begin) for start, stop in places], mask)
+        return apply_mask(self._data[begin:end], [(start - begin, stop - begin) for start, stop in places], mask)
 
 
 def read_tail(file: BinaryIO, encoding: str, masker: Masker, most: int) -> bytes:
     """Give the last bytes of what is shown of a file, in UTF-8, and nothing of a secret that only reaches into them."""
     # More is read than shown, so that a secret that is cut off at its beginning is known by its end.
-    size, state = os.fstat(file.fileno()).st_size, State(encoding)
+    size, state = os.fstat(file.fileno()).st_size, DecoderState(encoding)
     if encoding == UTF_8:
         file.seek(max(0, size - most - masker.longest))
         return masker.mask_end(file.read(), most)
@@ -203,10 +203,10 @@ def read_tail(file: BinaryIO, encoding: str, masker: Masker, most: int) -> bytes
     data = file.read()
     if begin and not encoding.startswith(_WIDE):  # a line begins with a character
         data = data[data.find(b"\n", 0, len(data) // 2) + 1 :]
-    return view(data, state, masker, final=True).settle(is_full=True).shown[-most:]
+    return wrap(data, state, masker, final=True).take_chunk(is_full=True).shown[-most:]
 
 
-def view(data: bytes, state: State, masker: Masker, *, final: bool) -> Plain | Foreign:
+def wrap(data: bytes, state: DecoderState, masker: Masker, *, final: bool) -> Utf8Output | EncodedOutput:
     """Look at a part of some output; ``final`` when nothing follows."""
-    kind = Plain if state.codec == UTF_8 else Foreign
+    kind = Utf8Output if state.codec == UTF_8 else EncodedOutput
     return kind(data, state, masker, final=final)

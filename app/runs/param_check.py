@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import msgspec
 
 from app.errors import BadRequestError
-from app.runs.dry.held import Held
-from app.runs.inputs import Place, evaluate_inputs
+from app.runs.dry.placeholders import Placeholders
+from app.runs.inputs import RunLocation, evaluate_inputs
 from app.runs.run import RunInputs
 from app.runs.schemas import is_url, read_schema
 from app.spec import expand, schema
@@ -20,40 +20,42 @@ from app.spec.problem import Problem, SpecError
 _PARAMS, _SCHEMA = "params", "params.schema"
 
 
-async def check_params(definition: Definition, place: Place) -> list[Problem]:
+async def check_params(definition: Definition, location: RunLocation) -> list[Problem]:
     """Say what is wrong with the params of a definition's DAGs, as far as it can be known before a run.
 
     A person who may only read can ask this: no command is run, no URL fetched, and nothing of the server's environment
     gets into a message. A value that depends on one of these is not judged.
     """
-    problems = list(await _check(definition.dag, place))
+    problems = list(await _check(definition.dag, location))
     for dag in definition.local_dags:
-        problems += [msgspec.structs.replace(problem, dag=dag.name) for problem in await _check(dag, place)]
+        problems += [msgspec.structs.replace(problem, dag=dag.name) for problem in await _check(dag, location)]
     return problems
 
 
-async def _check(dag: Dag, place: Place) -> Iterable[Problem]:
+async def _check(dag: Dag, location: RunLocation) -> Iterable[Problem]:
     if not dag.params_schema or is_url(dag.params_schema):
         return ()
-    held = Held()
-    environ = {name: held.hold(f"${name}") for name in place.machine.environ}
-    machine = msgspec.structs.replace(place.machine, environ=environ, substitute=held.hold_command)
-    place = msgspec.structs.replace(place, machine=machine)
+    held = Placeholders()
+    environ = {name: held.replace(f"${name}") for name in location.machine.environ}
+    machine = msgspec.structs.replace(location.machine, environ=environ, substitute=held.replace_command)
+    location = msgspec.structs.replace(location, machine=machine)
     try:
-        inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema="", dotenv=()), "", place)
+        inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema="", dotenv=()), "", location)
     except BadRequestError:  # a start says so; here it may be the stand-in that does not fit
         return ()
     reference = _expand(dag.params_schema, inputs, environ)
     if is_url(reference) or held.is_in(reference) or held.is_in(inputs.work_dir):
         return ()
     unknown = {pair.name for pair in inputs.params if held.is_in(pair.value)}
-    problems = await _find_problems(inputs.params, reference, place, inputs.work_dir)
+    problems = await _find_problems(inputs.params, reference, location, inputs.work_dir)
     return [problem for problem in problems if _is_known(problem, unknown)]
 
 
-async def _find_problems(pairs: tuple[Pair, ...], reference: str, place: Place, directory: str) -> Iterable[Problem]:
+async def _find_problems(
+    pairs: tuple[Pair, ...], reference: str, location: RunLocation, directory: str
+) -> Iterable[Problem]:
     try:
-        wanted = await read_schema(reference, place.schema_directories(directory), place.limit_seconds)
+        wanted = await read_schema(reference, location.schema_directories(directory), location.limit_seconds)
         await asyncio.to_thread(schema.validate, pairs, wanted)
     except BadRequestError as error:
         return (Problem(_SCHEMA, error.message.removeprefix(f"{_SCHEMA}: ")),)

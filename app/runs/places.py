@@ -13,18 +13,18 @@ from app.executors import registry
 from app.executors.contract import SetupError, SharedConfig, StepError, write_private
 from app.executors.docker.recovery_note import RunNote, daemon_env, encode
 from app.runs.environment import RunEnvironment
-from app.runs.files import RunFiles
-from app.runs.run import OwnedRun
+from app.runs.files import RunSpool
+from app.runs.run import ClaimedRun
 from app.spec.model import Dag
 
 _log = logging.getLogger(__name__)
 _LIMIT_SECONDS = 30.0
 
 
-class Places:
+class SharedResources:
     """The places that the steps of one attempt work at."""
 
-    def __init__(self, run: OwnedRun, dag: Dag, environment: RunEnvironment, files: RunFiles) -> None:
+    def __init__(self, run: ClaimedRun, dag: Dag, environment: RunEnvironment, files: RunSpool) -> None:
         self._name = f"{run.key}-{run.attempt}"
         self._taken_over = run.token > 1
         self._container = dag.container
@@ -32,14 +32,14 @@ class Places:
         self._note = files.run_note
         self._site: SharedConfig | None = None
 
-    async def site(self) -> SharedConfig:
+    async def resolve(self) -> SharedConfig:
         """Say where steps work; raises ExpansionError."""
         if self._site is None:
-            site = await self._environment.evaluate_site()
+            site = await self._environment.evaluate_shared()
             self._site = msgspec.structs.replace(site, run=self._name, run_note=str(self._note))
         return self._site
 
-    async def leave(self) -> None:
+    async def release(self) -> None:
         """End what the steps of the run shared, be it that another server has begun it."""
         if self._container is None or self._container.exec or self._container.keep_container:
             return
@@ -47,15 +47,15 @@ class Places:
             env = daemon_env(self._environment.docker)
             write_private(self._note, encode(RunNote(docker=env, run=self._name)))
         if self._note.exists():
-            await end_noted([self._note], _LIMIT_SECONDS)
+            await release_noted([self._note], _LIMIT_SECONDS)
 
 
-async def end_noted(notes: Iterable[Path], limit_seconds: float) -> None:
+async def release_noted(notes: Iterable[Path], limit_seconds: float) -> None:
     """End what executors have begun elsewhere, as their notes tell; what cannot be ended in time keeps its note."""
-    await asyncio.gather(*(_end(note, limit_seconds) for note in notes))
+    await asyncio.gather(*(_release(note, limit_seconds) for note in notes))
 
 
-async def _end(note: Path, limit_seconds: float) -> None:
+async def _release(note: Path, limit_seconds: float) -> None:
     try:
         async with asyncio.timeout(limit_seconds):
             await registry.find("docker").abandon()(note.read_bytes())  # noqa: ASYNC240 - it is small

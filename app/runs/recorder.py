@@ -20,10 +20,10 @@ from app.db.failure import DatabaseUnavailable
 from app.db.repositories import audit, changes, queue, schedules, transitions
 from app.db.repositories.transitions import Activity, Claim, NewAttempt, NewRun, Transition
 from app.engine.admission import QueueConfig
-from app.runs.accept import queued, queued_again
-from app.runs.crowds import Crowds
-from app.runs.guard import NOT_NEXT, Refusal, guard_again, guard_claim, guard_slot, is_crowded_out
-from app.runs.turns import MOST_RELEASED, look
+from app.runs.accept import as_queued, attempt_as_queued
+from app.runs.crowds import ActiveRunCounts
+from app.runs.guard import NOT_NEXT, Refusal, check_claim, check_retry, check_slot, is_queue_full
+from app.runs.turns import MAX_RELEASED, read_queue_head
 
 _log = logging.getLogger(__name__)
 _GROUP_LOG_BYTES = 1024 * 1024
@@ -98,7 +98,7 @@ class Recorder:
         """
         return await self._put_new(run)
 
-    async def accept_again(self, attempt: NewAttempt) -> bool:
+    async def accept_attempt(self, attempt: NewAttempt) -> bool:
         """Store the next attempt of a run, and tell whether it waits in its queue; raises as ``accept`` does."""
         return await self._put_new(attempt)
 
@@ -150,9 +150,9 @@ class Recorder:
                 await self._write(group)
             except DatabaseUnavailable as error:
                 self._outage = error
-                group = self._keep_after_outage(group, error)
+                group = self._requeue_after_outage(group, error)
                 if self._stopping and pause >= _LONGEST_PAUSE_SECONDS:
-                    _give_up(group, error)
+                    _fail_all(group, error)
                     return
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
@@ -160,7 +160,7 @@ class Recorder:
                 break
         self._outage = None
 
-    def _keep_after_outage(self, group: list[_Item], error: DatabaseUnavailable) -> list[_Item]:
+    def _requeue_after_outage(self, group: list[_Item], error: DatabaseUnavailable) -> list[_Item]:
         _log.warning("the database is unavailable, trying again: %s", error)
         for item in group:
             item.retried = True
@@ -180,14 +180,14 @@ class Recorder:
             raise
         except Exception as error:  # noqa: BLE001 - a bad member fails alone, whatever is wrong with it
             if len(group) == 1:
-                await self._fail_or_try_again(group[0], error)
+                await self._fail_or_retry(group[0], error)
                 return
             for item in group:
                 await self._write([item])
             return
-        _settle(group, lost)
+        _complete(group, lost)
 
-    async def _fail_or_try_again(self, item: _Item, error: Exception) -> None:
+    async def _fail_or_retry(self, item: _Item, error: Exception) -> None:
         """Let a new run whose id another server has just taken meet the guard, which then knows of it."""
         if isinstance(error, IntegrityError) and isinstance(item.work, NewRun) and not item.retried:
             item.retried = True
@@ -198,15 +198,15 @@ class Recorder:
 
     def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
         failed: dict[int, Exception] = {}
-        transitions.take_turns(connection, {name for item in group for name in _turns(item.work)})
+        transitions.lock_names(connection, {name for item in group for name in _lock_names(item.work)})
         accepted: list[NewRun | NewAttempt] = [
             *self._apply_new(connection, group, failed),
-            *self._apply_again(connection, group, failed),
+            *self._apply_attempts(connection, group, failed),
         ]
         audit.add(connection, *(work.audit for work in accepted if work.audit is not None))
         self._apply_claims(connection, group, failed)
         self._apply_transitions(connection, group, failed)
-        _tell(connection, [item for item in group if id(item) not in failed])
+        _publish_changes(connection, [item for item in group if id(item) not in failed])
         return failed
 
     def _apply_new(
@@ -217,8 +217,8 @@ class Recorder:
         accepted += self._admit(connection, [(item, run) for item, run in new if not run.is_child], failed)
         if accepted:
             transitions.add_runs(connection, accepted)
-            schedules.settle(connection, [_settled(run, run.slot) for run in accepted if run.slot is not None])
-            transitions.apply(connection, [run.first for run in accepted if run.first is not None])
+            schedules.complete(connection, [_slot_outcome(run, run.slot) for run in accepted if run.slot is not None])
+            transitions.apply(connection, [run.first_steps for run in accepted if run.first_steps is not None])
         return accepted
 
     def _admit(
@@ -228,46 +228,48 @@ class Recorder:
         if not new:
             return []
         used = transitions.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
-        crowds = Crowds(connection, [run for _, run in new])
-        slots = _Slots(connection, [run for _, run in new])
+        crowds = ActiveRunCounts(connection, [run for _, run in new])
+        slots = _SlotOutcomes(connection, [run for _, run in new])
         accepted = []
         for item, run in new:
-            activity = crowds.around(run)
+            activity = crowds.for_run(run)
             refusal = slots.refuse(run) or self._guard(run, (run.dag_name, run.run_id) in used, activity)
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
                 continue
             used.add((run.dag_name, run.run_id))
-            admitted = queued(run) if run.entry is None and is_crowded_out(run, activity) else run
+            admitted = as_queued(run) if run.entry is None and is_queue_full(run, activity) else run
             item.queued = admitted.entry is not None
             crowds.add(admitted)
             slots.add(admitted)
             accepted.append(admitted)
         return accepted
 
-    def _apply_again(
+    def _apply_attempts(
         self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
     ) -> list[NewAttempt]:
         again = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]
         if not again:
             return []
-        over = transitions.lock_over(connection, {attempt.key for _, attempt in again})
-        crowds = Crowds(connection, [attempt for _, attempt in again])
+        over = transitions.lock_finished(connection, {attempt.key for _, attempt in again})
+        crowds = ActiveRunCounts(connection, [attempt for _, attempt in again])
         accepted = []
         for item, attempt in again:
-            activity = crowds.around(attempt)
-            refusal = guard_again(attempt, over.get(attempt.key), activity)
+            activity = crowds.for_run(attempt)
+            refusal = check_retry(attempt, over.get(attempt.key), activity)
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
                 continue
             del over[attempt.key]  # it is not over any more
-            admitted = queued_again(attempt) if is_crowded_out(attempt, activity) else attempt
+            admitted = attempt_as_queued(attempt) if is_queue_full(attempt, activity) else attempt
             item.queued = admitted.entry is not None
             crowds.add(admitted)
             accepted.append(admitted)
         if accepted:
             transitions.add_attempts(connection, accepted)
-            transitions.apply(connection, [attempt.first for attempt in accepted if attempt.first is not None])
+            transitions.apply(
+                connection, [attempt.first_steps for attempt in accepted if attempt.first_steps is not None]
+            )
         return accepted
 
     def _apply_claims(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
@@ -276,15 +278,15 @@ class Recorder:
         if not claims:
             return
         released = self._released(connection, [claim for _, claim in claims])
-        sequences = transitions.lock_waiting(connection, released & {claim.fence.run for _, claim in claims})
+        sequences = transitions.lock_queued(connection, released & {claim.fence.run for _, claim in claims})
         admitted = []
         for item, claim in claims:
-            refusal = guard_claim(claim, released, sequences.pop(claim.fence.run, None))
+            refusal = check_claim(claim, released, sequences.pop(claim.fence.run, None))
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
             else:
                 admitted.append((item, claim))
-        taken = queue.take(connection, [claim.fence.run for _, claim in admitted]) if admitted else set()
+        taken = queue.remove_entries(connection, [claim.fence.run for _, claim in admitted]) if admitted else set()
         for item, claim in admitted:
             if claim.fence.run not in taken:
                 failed[id(item)] = RunRefusedError(Refusal(NOT_NEXT, "it was taken out of its queue just now"))
@@ -293,15 +295,15 @@ class Recorder:
 
     def _released(self, connection: WriteConnection, claims: Sequence[Claim]) -> set[int]:
         names = sorted({claim.queue for claim in claims})
-        most = MOST_RELEASED if any(claim.carried for claim in claims) else len(claims)
-        looks = [look(connection, name, self._queues, most) for name in names]
+        most = MAX_RELEASED if any(claim.by_worker for claim in claims) else len(claims)
+        looks = [read_queue_head(connection, name, self._queues, most) for name in names]
         return {run for seen in looks for run in seen.admission.released}
 
     def _apply_transitions(
         self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
     ) -> None:
         wanted = [(item, item.work) for item in group if isinstance(item.work, Transition)]
-        wanted = _not_yet_stored(connection, wanted)
+        wanted = _without_duplicates(connection, wanted)
         if not wanted:
             return
         held = transitions.lock_fences(connection, self._owner, {work.fence for _, work in wanted})
@@ -311,7 +313,7 @@ class Recorder:
         transitions.apply(connection, [work for _, work in wanted if work.fence in held])
 
 
-def _not_yet_stored(
+def _without_duplicates(
     connection: WriteConnection, wanted: list[tuple[_Item, Transition]]
 ) -> list[tuple[_Item, Transition]]:
     """Leave out what an earlier try stored although the answer was lost."""
@@ -332,7 +334,7 @@ def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int
     return False
 
 
-class _Slots:
+class _SlotOutcomes:
     """What has become of the times of schedules that new runs are started for."""
 
     def __init__(self, connection: ReadConnection, new: Sequence[NewRun]) -> None:
@@ -340,36 +342,38 @@ class _Slots:
         self._outcomes = schedules.find_outcomes(connection, wanted) if wanted else {}
 
     def refuse(self, run: NewRun) -> Refusal | None:
-        return None if run.slot is None else guard_slot(run.slot, self._outcomes.get(run.slot.key))
+        return None if run.slot is None else check_slot(run.slot, self._outcomes.get(run.slot.key))
 
     def add(self, run: NewRun) -> None:
         if run.slot is not None:
             self._outcomes[run.slot.key] = schedules.STARTED
 
 
-def _settled(run: NewRun, slot: schedules.Slot) -> schedules.Settled:
+def _slot_outcome(run: NewRun, slot: schedules.Slot) -> schedules.SlotOutcome:
     outcome = schedules.QUEUED if run.entry is not None else schedules.STARTED
-    return schedules.Settled(slot, schedules.RESTARTED if slot.pending else outcome, run.run["created_at"], run=run.key)
+    return schedules.SlotOutcome(
+        slot, schedules.RESTARTED if slot.awaiting_restart else outcome, run.run["created_at"], run=run.key
+    )
 
 
-def _turns(work: _Work) -> tuple[str, ...]:
+def _lock_names(work: _Work) -> tuple[str, ...]:
     """Name what has to be counted before the work can be done: runs of a DAG, runs in a queue."""
     match work:
         case NewRun() | NewAttempt(counted=True):
             # Entries get their numbers in the order in which they are committed: nobody sees a later one earlier.
-            in_queue = work.room or work.entry is not None
+            in_queue = work.queue_limit or work.entry is not None
             return (work.dag_name, f"queue {work.queue}") if in_queue else (work.dag_name,)
         case Claim():
             return (f"queue {work.queue}",)
     return ()
 
 
-def _tell(connection: WriteConnection, stored: Sequence[_Item]) -> None:
+def _publish_changes(connection: WriteConnection, stored: Sequence[_Item]) -> None:
     """Tell the live feed of what was stored: each run once, and only this process of output that still grows."""
-    changes.tell_runs(connection, {_key(item.work) for item in stored if not _is_output(item.work)})
-    changes.tell_queues(connection, {name for item in stored if (name := _changed_queue(item))})
+    changes.add_run_changes(connection, {_key(item.work) for item in stored if not _is_output(item.work)})
+    changes.add_queue_changes(connection, {name for item in stored if (name := _changed_queue(item))})
     if any(isinstance(item.work, Transition) and item.work.chunks for item in stored):
-        changes.tell_output(connection)
+        changes.add_output_change(connection)
 
 
 def _changed_queue(item: _Item) -> str:
@@ -395,7 +399,7 @@ def _is_output(work: _Work) -> bool:
     return isinstance(work, Transition) and work == Transition(fence=work.fence, chunks=work.chunks)
 
 
-def _settle(group: Iterable[_Item], failed: dict[int, Exception]) -> None:
+def _complete(group: Iterable[_Item], failed: dict[int, Exception]) -> None:
     for item in group:
         if error := failed.get(id(item)):
             item.fail(error)
@@ -403,6 +407,6 @@ def _settle(group: Iterable[_Item], failed: dict[int, Exception]) -> None:
             item.succeed()
 
 
-def _give_up(group: Iterable[_Item], error: Exception) -> None:
+def _fail_all(group: Iterable[_Item], error: Exception) -> None:
     for item in group:
         item.fail(error)

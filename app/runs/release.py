@@ -11,23 +11,23 @@ from app.db.repositories import changes, queue, runs, transitions
 from app.db.repositories.services import WORKER
 from app.db.repositories.transitions import Claim, Fence
 from app.engine.status import RunStatus
-from app.runs.beginning import Beginnings, until_unchanged
-from app.runs.casualties import end_undriven
+from app.runs.beginning import RunnerFactory, retry_on_conflict
+from app.runs.casualties import force_finish
 from app.runs.concealment import input_row, mask_inputs
 from app.runs.runner import Runner
 from app.spec import params
 
-Prepared = tuple[Runner, Claim, datetime]
+PreparedRun = tuple[Runner, Claim, datetime]
 
 
-class Releases:
+class QueuedRunStarter:
     """Begins runs that waited."""
 
-    def __init__(self, beginnings: Beginnings) -> None:
-        self._beginnings = beginnings
-        self._ground = beginnings.ground
+    def __init__(self, factory: RunnerFactory) -> None:
+        self._factory = factory
+        self._context = factory.context
 
-    async def release(self, keys: Sequence[int]) -> list[Runner | BaseException]:
+    async def start(self, keys: Sequence[int]) -> list[Runner | BaseException]:
         """Take runs out of their queue, store the first thing their drivers do, and return the drivers.
 
         All in one commit, as far as nothing comes in between. In place of a driver there is RunRefusedError when it is
@@ -37,62 +37,62 @@ class Releases:
         """
         prepared = await asyncio.gather(*(self._prepare(key) for key in keys), return_exceptions=True)
         # Those that are handed to the recorder in one go, and in order, are stored in one go.
-        begun = (self._begin(key, found) for key, found in zip(keys, prepared, strict=True))
+        begun = (self._claim(key, found) for key, found in zip(keys, prepared, strict=True))
         return await asyncio.gather(*begun, return_exceptions=True)
 
-    async def _begin(self, key: int, prepared: Prepared | BaseException) -> Runner:
-        first: list[Prepared | BaseException] = [prepared]
+    async def _claim(self, key: int, prepared: PreparedRun | BaseException) -> Runner:
+        first: list[PreparedRun | BaseException] = [prepared]
 
         async def begin() -> Runner:
             found = first.pop() if first else await self._prepare(key)
             if isinstance(found, BaseException):
                 raise found
             runner, claim, since = found
-            await self._beginnings.recorder.claim(claim)
-            waited = (self._ground.now() - since).total_seconds()
-            self._ground.figures.note_wait(runner.run.dag_name, max(waited, 0.0))
+            await self._factory.recorder.claim(claim)
+            waited = (self._context.now() - since).total_seconds()
+            self._context.metrics.observe_wait(runner.run.dag_name, max(waited, 0.0))
             return runner
 
-        return await until_unchanged(begin)
+        return await retry_on_conflict(begin)
 
-    async def _prepare(self, key: int) -> Prepared:
-        found = await self._beginnings.load(key)
+    async def _prepare(self, key: int) -> PreparedRun:
+        found = await self._factory.load(key)
         attempt = found.attempt
-        owned, problem = await self._beginnings.own(
+        owned, problem = await self._factory.claimed_run(
             found, attempt=attempt["number"], token=attempt["token"] + 1, last_seq=found.last_seq
         )
-        runner = self._beginnings.runner(owned, found.state, found.nodes)
-        identity, shown = self._ground.identity, mask_inputs(owned.inputs, owned.masker)
+        runner = self._factory.runner(owned, found.state, found.nodes)
+        identity, shown = self._context.identity, mask_inputs(owned.inputs, owned.masker)
         claim = Claim(
             fence=runner.fence,
             last_seq=owned.last_seq,
             queue=owned.queue,
             owner=identity.id,
-            host=identity.place,
+            host=identity.host_key,
             run={"params": shown.params, "params_text": params.format_pairs(shown.params)},
-            inputs=input_row(owned, self._ground.sealer),
-            first=runner.begin(await self._beginnings.history(owned), problem),
-            carried=identity.kind == WORKER,
+            inputs=input_row(owned, self._context.encrypter),
+            first_steps=runner.start(await self._factory.history(owned), problem),
+            by_worker=identity.kind == WORKER,
         )
         return runner, claim, attempt["opened_at"]
 
-    async def give_up(self, key: int, reason: str) -> bool:
+    async def fail(self, key: int, reason: str) -> bool:
         """End a run that waits and cannot be begun as failed; False when it does not wait any more."""
-        return await self._end(key, RunStatus.FAILED, reason)
+        return await self._finish(key, RunStatus.FAILED, reason)
 
-    async def withdraw(self, key: int) -> bool:
+    async def cancel(self, key: int) -> bool:
         """End a run that waits and was asked to stop as aborted; False when it does not wait any more."""
-        return await self._end(key, RunStatus.ABORTED, "")
+        return await self._finish(key, RunStatus.ABORTED, "")
 
-    async def _end(self, key: int, status: RunStatus, reason: str) -> bool:
-        return await self._beginnings.database.write(
-            lambda connection: self._end_waiting(connection, key, status, reason)
+    async def _finish(self, key: int, status: RunStatus, reason: str) -> bool:
+        return await self._factory.database.write(
+            lambda connection: self._finish_queued(connection, key, status, reason)
         )
 
-    def _end_waiting(self, connection: WriteConnection, key: int, status: RunStatus, reason: str) -> bool:
-        run = runs.get_whole(connection, key) if transitions.lock_waiting(connection, {key}) else None
-        if run is None or not queue.take(connection, {key}):
+    def _finish_queued(self, connection: WriteConnection, key: int, status: RunStatus, reason: str) -> bool:
+        run = runs.get_complete(connection, key) if transitions.lock_queued(connection, {key}) else None
+        if run is None or not queue.remove_entries(connection, {key}):
             return False
-        changes.tell_queues(connection, [run["queue"]])
-        end_undriven(connection, Fence(key, run["attempt"], 0), status, reason, self._ground.now())
+        changes.add_queue_changes(connection, [run["queue"]])
+        force_finish(connection, Fence(key, run["attempt"], 0), status, reason, self._context.now())
         return True

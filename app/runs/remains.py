@@ -15,29 +15,29 @@ from app.db.database import Database
 from app.db.repositories import runs
 from app.executors import process
 from app.executors.contract import ExecutionFiles
-from app.runs.files import RunFiles, list_keys
-from app.runs.places import end_noted
+from app.runs.files import RunSpool, spooled_runs
+from app.runs.places import release_noted
 
 _NOTED_SECONDS = 4.0  # the lease of this server is renewed behind it
 _GROUP = 1000  # both engines limit the parameters of a statement
 
 
-async def remove_remains(database: Database, spool: Path, keys: Sequence[int] | None = None) -> None:
+async def clean_up_finished_runs(database: Database, spool: Path, keys: Sequence[int] | None = None) -> None:
     """End the processes and remove the files of those runs that are over; by default of all that have files.
 
     What belongs to no run of this database is left alone: others may share the folder.
     """
-    found = await asyncio.to_thread(list_keys, spool) if keys is None else keys
+    found = await asyncio.to_thread(spooled_runs, spool) if keys is None else keys
     for begin in range(0, len(found), _GROUP):
-        over = await database.read(partial(runs.find_over, keys=found[begin : begin + _GROUP]))
-        ended = [RunFiles(spool, key, attempt) for key, attempt in over.items()]
-        notes = [note for files in ended for note in await asyncio.to_thread(files.open_notes)]
-        await end_noted(notes, _NOTED_SECONDS)
+        over = await database.read(partial(runs.find_finished, keys=found[begin : begin + _GROUP]))
+        ended = [RunSpool(spool, key, attempt) for key, attempt in over.items()]
+        notes = [note for files in ended for note in await asyncio.to_thread(files.pending_notes)]
+        await release_noted(notes, _NOTED_SECONDS)
         for files in ended:
             await asyncio.to_thread(_remove, files)
 
 
-def _remove(files: RunFiles) -> None:
+def _remove(files: RunSpool) -> None:
     for started in files.find("*.started"):
         base = str(started).removesuffix(".started")
         process.kill_abandoned(ExecutionFiles(base, files.spool, files.spool))

@@ -14,7 +14,7 @@ from app.spec.model import Dag, Pair, Step
 from app.spec.params import format_pairs
 
 Mask = Callable[[str], str]
-_LONGEST = 2_000
+_MAX_CHARACTERS = 2_000
 _GREEN, _AMBER, _RED, _GREY = "#1a7f37", "#9a6700", "#cf222e", "#57606a"
 _COLOURS = {
     "succeeded": _GREEN,
@@ -33,7 +33,7 @@ def unmasked(text: str) -> str:
     return text
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
+class MailContext(msgspec.Struct, frozen=True, kw_only=True):
     """The run that a report is about; ``commands`` are those of steps whose texts were evaluated."""
 
     dag: Dag
@@ -45,12 +45,12 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     commands: Mapping[int, str] = {}
 
 
-def title(prefix: str, subject: Subject, mask: Mask = unmasked) -> str:
+def title(prefix: str, subject: MailContext, mask: Mask = unmasked) -> str:
     """Write the subject of a mail: prefix, name of the DAG, status."""
     return mask(f"{prefix} {subject.dag_name} ({subject.status.label})".strip())
 
 
-def render(subject: Subject, zone: tzinfo, mask: Mask = unmasked) -> str:
+def render(subject: MailContext, zone: tzinfo, mask: Mask = unmasked) -> str:
     """Write the body of a mail: the run, and a table of its steps (not of its handlers)."""
     state = subject.state
     facts = {
@@ -67,10 +67,10 @@ def render(subject: Subject, zone: tzinfo, mask: Mask = unmasked) -> str:
 
 def _row(key: int, step: Step, node: NodeState, command: str | None, zone: tzinfo) -> tuple[str | NodeStatus, ...]:
     times = (_time(node.started_at, zone), _time(node.finished_at, zone))
-    return (str(key + 1), step.name, *times, node.status, command or _written(step), node.error)
+    return (str(key + 1), step.name, *times, node.status, command or _step_summary(step), node.error)
 
 
-def _written(step: Step) -> str:
+def _step_summary(step: Step) -> str:
     """Say what a step is about when it has no evaluated command."""
     if step.call is not None:
         return f"call {step.call.name}"
@@ -84,7 +84,9 @@ def _time(instant: datetime | None, zone: tzinfo) -> str:
 # -- HTML --------------------------------------------------------------------------------------------------------
 
 
-def _page(subject: Subject, facts: Mapping[str, str], rows: Iterable[Sequence[str | NodeStatus]], mask: Mask) -> str:
+def _page(
+    subject: MailContext, facts: Mapping[str, str], rows: Iterable[Sequence[str | NodeStatus]], mask: Mask
+) -> str:
     told = "".join(f"<tr>{_cell(name, mask, 'th')}{_cell(text, mask)}</tr>" for name, text in facts.items())
     head = "".join(_cell(heading, mask, "th") for heading in _HEADINGS)
     body = "\n".join(f"<tr>{''.join(_cell(cell, mask) for cell in row)}</tr>" for row in rows)
@@ -109,4 +111,4 @@ def _badge(status: RunStatus | NodeStatus) -> str:
 
 def _safe(text: str, mask: Mask) -> str:
     shown = mask(text)
-    return escape(shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…")
+    return escape(shown if len(shown) <= _MAX_CHARACTERS else f"{shown[:_MAX_CHARACTERS]}…")

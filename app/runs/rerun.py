@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
 
 from app.auth.audit_context import Action, Actor, run_action
 from app.db.database import Database, ReadConnection, WriteConnection
@@ -14,7 +13,8 @@ from app.db.repositories.reading import Row
 from app.engine.status import NodeStatus, RunStatus
 from app.errors import BadRequestError, MaxRunReachedError, NotFoundError
 from app.names import shorten
-from app.runs.again import Retry
+from app.runs.options import RetryOptions
+from app.runs.ports import RunControl
 from app.runs.recorder import RunRefusedError
 from app.runs.stored import DefinitionGoneError
 
@@ -22,74 +22,67 @@ _NOBODY = "anonymous"
 _DRIVEN = frozenset({RunStatus.NOT_STARTED, RunStatus.RUNNING})
 
 
-class Drivers(Protocol):
-    """Those who drive runs, seen from here."""
-
-    async def retry(self, key: int, retry: Retry) -> None:
-        """Begin the next attempt of a run that is over, and drive it."""
-
-
-class Reruns:
+class RerunService:
     """What people may ask of runs that are over."""
 
-    def __init__(self, database: Database, drivers: Drivers, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, run_control: RunControl, now: Callable[[], datetime]) -> None:
         self._database = database
-        self._drivers = drivers
+        self._run_control = run_control
         self._now = now
 
-    async def retry(self, run: Row, step: str | None, origin: Actor) -> None:
+    async def retry(self, run: Row, step: str | None, actor: Actor) -> None:
         """Try a run again, or one step of it; raises AppError. Returns when the new attempt is stored."""
         key = None
         if step is not None:
-            key = await self._database.glance(lambda connection: _step_key(connection, run, step))
+            key = await self._database.read_inline(lambda connection: _step_key(connection, run, step))
         if not RunStatus(run["status"]).is_final:
-            raise MaxRunReachedError(f"{_named(run)} is {_status(run)}; it can be retried when it is over")
+            raise MaxRunReachedError(f"{_label(run)} is {_status(run)}; it can be retried when it is over")
         try:
-            await self._drivers.retry(run["id"], Retry(step=key, origin=origin))
+            await self._run_control.retry(run["id"], RetryOptions(step=key, actor=actor))
         except RunRefusedError as error:
             raise MaxRunReachedError(error.refusal.message) from error
         except DefinitionGoneError as error:
-            raise gone(run) from error
+            raise definition_gone(run) from error
 
-    async def set_step_status(self, run: Row, step: str, status: NodeStatus, origin: Actor) -> None:
+    async def set_step_status(self, run: Row, step: str, status: NodeStatus, actor: Actor) -> None:
         """Set the status of a step, and nothing else, for a retry to go by; raises AppError."""
-        edit = StepEdit(step=step, status=int(status), actor=origin.label or _NOBODY, at=self._now())
-        await self._database.write(lambda connection: _edit(connection, run, edit, origin))
+        edit = StepEdit(step=step, status=int(status), actor=actor.label or _NOBODY, at=self._now())
+        await self._database.write(lambda connection: _edit(connection, run, edit, actor))
 
 
-def gone(run: Row) -> BadRequestError:
+def definition_gone(run: Row) -> BadRequestError:
     """Say that nothing can be begun from a run's definition any more."""
-    return BadRequestError(f"the definition of {_named(run)} was redacted; start its DAG as it is now instead")
+    return BadRequestError(f"the definition of {_label(run)} was redacted; start its DAG as it is now instead")
 
 
-def _edit(connection: WriteConnection, run: Row, edit: StepEdit, origin: Actor) -> None:
+def _edit(connection: WriteConnection, run: Row, edit: StepEdit, actor: Actor) -> None:
     standing = edits.lock_run(connection, run["id"])
     if standing is None:
         raise NotFoundError(f"there is no run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}")
     if RunStatus(standing["status"]) in _DRIVEN:
-        raise BadRequestError(f"{_named(run)} is running; set the status of a step when it is over")
+        raise BadRequestError(f"{_label(run)} is running; set the status of a step when it is over")
     before = None if "\0" in edit.step else edits.edit_step(connection, run["id"], standing["attempt"], edit)
     if before is None:
-        raise no_step(run, edit.step)
+        raise unknown_step(run, edit.step)
     if before != edit.status:
         was, now = ({"step": edit.step, "status": NodeStatus(one).label} for one in (before, edit.status))
-        audit.add(connection, origin.entry(run_action(Action.RUN_STEP_STATUS, run, was, now), edit.at))
+        audit.add(connection, actor.entry(run_action(Action.RUN_STEP_STATUS, run, was, now), edit.at))
 
 
 def _step_key(connection: ReadConnection, run: Row, step: str) -> int:
     nodes = runs.get_nodes(connection, run["id"], run["attempt"])
     key = next((node["position"] for node in nodes if node["name"] == step and not node["handler"]), None)
     if key is None:
-        raise no_step(run, step)
+        raise unknown_step(run, step)
     return int(key)
 
 
-def no_step(run: Row, step: str) -> NotFoundError:
+def unknown_step(run: Row, step: str) -> NotFoundError:
     """Say that a run has no such step."""
-    return NotFoundError(f"{_named(run)} has no step {shorten(step)}")
+    return NotFoundError(f"{_label(run)} has no step {shorten(step)}")
 
 
-def _named(run: Row) -> str:
+def _label(run: Row) -> str:
     return f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}"
 
 

@@ -45,7 +45,7 @@ _RUN_DETAIL = (
 _BLANK_NODE, _BLANK_RUN = NodeState(), RunState()
 
 
-class NodeFacts(msgspec.Struct, kw_only=True):
+class NodeRecord(msgspec.Struct, kw_only=True):
     """What is stored of a node beside the engine's state."""
 
     output_name: str | None = None
@@ -58,28 +58,28 @@ class NodeFacts(msgspec.Struct, kw_only=True):
     hidden: tuple[str, ...] = ()  # secret values that came with the results of called runs; never stored as they are
 
 
-_FACT_COLUMNS = tuple(name for name in NodeFacts.__struct_fields__ if name != "hidden")
+_RECORD_COLUMNS = tuple(name for name in NodeRecord.__struct_fields__ if name != "hidden")
 
 
-def node_row(run: int, attempt: int, key: int, state: NodeState, facts: NodeFacts) -> Row:
+def node_row(run: int, attempt: int, key: int, state: NodeState, records: NodeRecord) -> Row:
     """Give the columns of a node that may change."""
     row: Row = {name: getattr(state, name) for name in _NODE_COLUMNS}
     row.update(run_id=run, attempt=attempt, position=key, status=int(state.status), detail=_detail(state))
-    row.update({name: getattr(facts, name) for name in _FACT_COLUMNS}, output_sealed=None)
+    row.update({name: getattr(records, name) for name in _RECORD_COLUMNS}, output_sealed=None)
     return row
 
 
-def _differing(state: msgspec.Struct, blank: msgspec.Struct, names: Sequence[str]) -> Row:
+def _changed(state: msgspec.Struct, blank: msgspec.Struct, names: Sequence[str]) -> Row:
     return {name: value for name in names if (value := getattr(state, name)) != getattr(blank, name)}
 
 
 def _detail(state: NodeState) -> Any:
-    return msgspec.to_builtins(_differing(state, _BLANK_NODE, _NODE_DETAIL)) or None
+    return msgspec.to_builtins(_changed(state, _BLANK_NODE, _NODE_DETAIL)) or None
 
 
 def attempt_row(state: RunState, closed_at: datetime | None) -> Row:
     """Give the columns of an attempt that may change."""
-    detail = msgspec.to_builtins(_differing(state, _BLANK_RUN, _RUN_DETAIL))
+    detail = msgspec.to_builtins(_changed(state, _BLANK_RUN, _RUN_DETAIL))
     return {"status": int(state.status), "state": detail, "closed_at": closed_at}
 
 
@@ -123,9 +123,9 @@ def node_state(row: Mapping[str, Any]) -> NodeState:
     return NodeState(status=NodeStatus(row["status"]), **fields)
 
 
-def node_facts(row: Mapping[str, Any]) -> NodeFacts:
+def node_record(row: Mapping[str, Any]) -> NodeRecord:
     """Read what is stored of a node beside its engine state."""
-    return NodeFacts(**{name: row[name] for name in _FACT_COLUMNS})
+    return NodeRecord(**{name: row[name] for name in _RECORD_COLUMNS})
 
 
 def run_state(run: Mapping[str, Any], attempt: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> RunState:
@@ -143,7 +143,7 @@ def run_state(run: Mapping[str, Any], attempt: Mapping[str, Any], nodes: Sequenc
     )
 
 
-def reopened_event(run: int, at: datetime, *, seq: int, attempt: int, actor: str | None, step: str | None) -> Row:
+def retried_event(run: int, at: datetime, *, seq: int, attempt: int, actor: str | None, step: str | None) -> Row:
     """Make the first event of a later attempt: that the run, or one step of it, is tried again."""
     told = {"step": step, "actor": actor}
     data = {"accepted": "retry", **{name: value for name, value in told.items() if value is not None}}

@@ -29,19 +29,19 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
         return (*(pair.value for pair in self.secrets), *self.hidden)
 
 
-class Family(msgspec.Struct, frozen=True, kw_only=True):
+class RunLineage(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run stands among those that called it: keys of root and caller, 0 levels below for a root itself."""
 
     root: int
     parent: int | None = None
     level: int = 0
 
-    def child(self, parent: int) -> Family:
+    def child(self, parent: int) -> RunLineage:
         """Give the place of a run that ``parent`` calls."""
-        return Family(root=self.root, parent=parent, level=self.level + 1)
+        return RunLineage(root=self.root, parent=parent, level=self.level + 1)
 
 
-class Spool(enum.Enum):
+class SpoolMatch(enum.Enum):
     """Whose spool the executions of a run began in, seen from this server."""
 
     OWN = enum.auto()  # what is not there never was
@@ -49,15 +49,15 @@ class Spool(enum.Enum):
     UNKNOWN = enum.auto()  # of a server that noted none: what is there counts, what is not there proves nothing
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptOrigin(msgspec.Struct, frozen=True, kw_only=True):
     """Where the executions of a run that was taken over began, as far as that decides what can be known of them."""
 
-    spool: Spool = Spool.OWN
+    spool: SpoolMatch = SpoolMatch.OWN
     processes_gone: str = ""  # why none of their processes can be alive
     other_namespace: bool = False  # their processes have other numbers here, or none
 
 
-class OwnedRun(msgspec.Struct, frozen=True, kw_only=True):
+class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run whose open attempt this server owns, under a fencing token."""
 
     key: int
@@ -69,13 +69,13 @@ class OwnedRun(msgspec.Struct, frozen=True, kw_only=True):
     inputs: RunInputs
     last_seq: int = 0
     queue: str = ""  # the group that it counts in; empty for a sub-run, which counts in none
-    origin: Origin = Origin()
-    parentage: Family | None = None  # of a sub-run
+    origin: AttemptOrigin = AttemptOrigin()
+    lineage: RunLineage | None = None  # of a sub-run
     masker: Masker = msgspec.field(
         default_factory=Masker
     )  # hides what the inputs want hidden, and what the run's calls give it
 
     @property
-    def family(self) -> Family:
+    def lineage_of_children(self) -> RunLineage:
         """Where the run stands among those that called it."""
-        return self.parentage or Family(root=self.key)
+        return self.lineage or RunLineage(root=self.key)

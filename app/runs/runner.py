@@ -22,24 +22,24 @@ from app.engine.advance import advance, due, resume
 from app.engine.state import Phase, RunState
 from app.engine.status import RunStatus
 from app.runs import rows
-from app.runs.concealment import conceal_node, mask_fact
-from app.runs.inputs import open_directory
-from app.runs.node import NodeWork
+from app.runs.concealment import redact_event, redact_node
+from app.runs.inputs import create_workdir
+from app.runs.node import NodeExecution
 from app.runs.recorder import Recorder
-from app.runs.run import OwnedRun
-from app.runs.spool import Chunk, Position
-from app.runs.work import StepWork
-from app.runs.workshop import Workshop
+from app.runs.run import ClaimedRun
+from app.runs.runner_deps import RunnerDeps
+from app.runs.spool import Chunk, StreamOffset
+from app.runs.work import StepExecutor
 from app.telemetry.logging import log_masking
 from app.telemetry.request import request_id
 
 _log = logging.getLogger(__name__)
-_LAZY_SECONDS = 0.25  # how long the beginning of a process may wait for another commit to go with
+_IDLE_SECONDS = 0.25  # how long the beginning of a process may wait for another commit to go with
 
 
 class _Message(msgspec.Struct, frozen=True):
     event: event.Event
-    node: NodeWork | None = None
+    node: NodeExecution | None = None
     chunks: list[Chunk] = []
     request: int = 0  # the request that it answers
 
@@ -49,11 +49,11 @@ class Runner:
 
     def __init__(
         self,
-        run: OwnedRun,
+        run: ClaimedRun,
         state: RunState,
         recorder: Recorder,
-        workshop: Workshop,
-        facts: Mapping[int, rows.NodeFacts],
+        deps: RunnerDeps,
+        records: Mapping[int, rows.NodeRecord],
     ) -> None:
         self.run = run
         self.fence = Fence(run.key, run.attempt, run.token)
@@ -61,8 +61,8 @@ class Runner:
         self._stored = state
         self._last_seq = run.last_seq
         self._recorder = recorder
-        self._workshop = workshop
-        self._work = StepWork(run, self, workshop, facts)
+        self._deps = deps
+        self._work = StepExecutor(run, self, deps, records)
         self._inbox: list[_Message] = []
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,12 +75,12 @@ class Runner:
 
     # -- what others tell it ---------------------------------------------------------------------------------
 
-    def post(self, fact: event.Event, node: NodeWork | None = None, chunks: list[Chunk] | None = None) -> None:
+    def post(self, fact: event.Event, node: NodeExecution | None = None, chunks: list[Chunk] | None = None) -> None:
         """Tell the run a fact; output that belongs with it is stored in the same commit."""
         if node is not None:
             self._dirty.add(node.key)
         if self.run.masker:
-            fact = mask_fact(fact, self.run.masker)
+            fact = redact_event(fact, self.run.masker)
         self._inbox.append(_Message(fact, node, chunks or []))
         self._wake.set()
 
@@ -96,31 +96,31 @@ class Runner:
         self._detached = True
         self._wake.set()
 
-    def hold(self) -> None:
+    def pause_starts(self) -> None:
         """Begin no step any more that would end with this process: the next server begins it."""
-        self._work.hold_inside()
+        self._work.pause_in_process()
 
-    async def settle(self) -> None:
+    async def drain(self) -> None:
         """Return when no step is left that would end with this process."""
-        self.hold()
-        await self._work.wait_for_inside()
+        self.pause_starts()
+        await self._work.wait_for_in_process()
 
-    def lose(self, error: BaseException) -> None:
+    def abandon(self, error: BaseException) -> None:
         """Let go of a run that cannot be driven any more."""
         if self._state.phase is not Phase.CLOSED:
             self._failure = error
             self.detach()
 
-    def resume_log(self, key: int, positions: dict[int, Position], ordinal: int) -> None:
+    def resume_log(self, key: int, positions: dict[int, StreamOffset], ordinal: int) -> None:
         """Let a node's log go on where its stored part ends."""
         node = self._work.nodes.get(key)
         node.positions, node.ordinal = positions, ordinal
 
-    async def store_log(self, node: NodeWork, chunks: list[Chunk], execution: int) -> None:
+    async def store_log(self, node: NodeExecution, chunks: list[Chunk], execution: int) -> None:
         """Store output of a step that still runs."""
         await self._recorder.store_log(Transition(fence=self.fence, chunks=self._chunk_rows(node, chunks, execution)))
 
-    async def store_node(self, node: NodeWork) -> None:
+    async def store_node(self, node: NodeExecution) -> None:
         """Store what is kept of a node, and the state as it is."""
         self._dirty.add(node.key)
         await self._record([])
@@ -131,24 +131,24 @@ class Runner:
         return self._state
 
     @property
-    def is_over(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether the run has ended and its end is stored."""
         return self._stored.phase is Phase.CLOSED
 
     # -- its life --------------------------------------------------------------------------------------------
 
-    def begin(self, accepted: Iterable[Mapping[str, Any]], problem: str = "") -> Transition | None:
+    def start(self, accepted: Iterable[Mapping[str, Any]], problem: str = "") -> Transition | None:
         """Begin a run that is being accepted; what this returns belongs into the commit that accepts it.
 
         With a problem the run fails in that commit; that its directory cannot be made is one.
         """
         self._untold = list(accepted)
-        problem = problem or self.run.masker.mask(open_directory(self.run.inputs))
+        problem = problem or self.run.masker.mask(create_workdir(self.run.inputs))
         began = event.RunStarted(problem=problem)
-        self._state, self._orders = advance(self._workshop.plan, self._state, began, self._workshop.now())
+        self._state, self._orders = advance(self._deps.plan, self._state, began, self._deps.now())
         if self._state.phase is Phase.CLOSED and not problem:
             return None
-        self._name_spools(self._orders)
+        self._assign_spools(self._orders)
         transition = self._transition([])
         self._untold += transition.events if transition else ()
         return transition
@@ -158,32 +158,32 @@ class Runner:
         log_masking.set(self.run.masker.mask)  # of what this task and those it begins tell the server's log
         request_id.set("")  # the request that began the run has its answer; this task outlives it
         try:
-            await self._take_up()
+            await self._resume()
             while self._state.phase is not Phase.CLOSED and not self._detached:
                 await self._wait()
-                await self._turn()
+                await self._process_inbox()
             if self._detached and self._failure is None and self._inbox:
-                await self._turn_last()
+                await self._flush()
         finally:
             self._end_tasks()
         if self._failure is not None:
             raise self._failure
         if self._state.phase is Phase.CLOSED:
-            await self._work.places.leave()
+            await self._work.resources.release()
             self._work.remove_files()
 
-    async def _take_up(self) -> None:
+    async def _resume(self) -> None:
         try:
-            await self._workshop.kept.restore()
+            await self._deps.restored_logs.restore()
         except OSError as error:  # a step that wants to read such a file says so itself
             _log.warning("output kept of run %s/%s: %s", self.run.dag_name, self.run.run_id, error)
-        self._tell_log(self._untold)
+        self._append_log(self._untold)
         if self._state.phase is Phase.NEW:
             self.post(event.RunStarted())
             return
         if self._state is not self._stored:
             await self._commit([])
-        for order in self._orders or resume(self._workshop.plan, self._state):
+        for order in self._orders or resume(self._deps.plan, self._state):
             self._perform(order)
 
     async def _wait(self) -> None:
@@ -198,23 +198,23 @@ class Runner:
             self.post(event.TimerFired())
 
     def _seconds_to_next(self) -> float | None:
-        instant = due(self._workshop.plan, self._state)
-        until_due = None if instant is None else max((instant - self._workshop.now()).total_seconds(), 0.0)
+        instant = due(self._deps.plan, self._state)
+        until_due = None if instant is None else max((instant - self._deps.now()).total_seconds(), 0.0)
         if not self._has_unstored():
             return until_due
-        return _LAZY_SECONDS if until_due is None else min(until_due, _LAZY_SECONDS)
+        return _IDLE_SECONDS if until_due is None else min(until_due, _IDLE_SECONDS)
 
     def _has_unstored(self) -> bool:
         return self._state is not self._stored or bool(self._dirty)
 
-    async def _turn(self) -> None:
+    async def _process_inbox(self) -> None:
         messages, self._inbox = self._inbox, []
         orders: list[action.Action] = []
         for message in messages:
-            self._state, more = advance(self._workshop.plan, self._state, message.event, self._workshop.now())
+            self._state, more = advance(self._deps.plan, self._state, message.event, self._deps.now())
             orders += more
         if orders or not _may_wait(messages):
-            self._name_spools(orders)
+            self._assign_spools(orders)
             committed = asyncio.Event()
             orders = self._prepare(orders, committed)
             await self._commit(messages)
@@ -232,21 +232,21 @@ class Runner:
                 left.append(order)
         return left
 
-    async def _turn_last(self) -> None:
+    async def _flush(self) -> None:
         """Store what is known already; what follows from it is up to whoever takes over."""
         messages, self._inbox = self._inbox, []
         for message in messages:
-            self._state, orders = advance(self._workshop.plan, self._state, message.event, self._workshop.now())
-            self._name_spools(orders)
+            self._state, orders = advance(self._deps.plan, self._state, message.event, self._deps.now())
+            self._assign_spools(orders)
         await self._commit(messages)
 
     # -- storing ---------------------------------------------------------------------------------------------
 
-    def _name_spools(self, orders: Iterable[action.Action]) -> None:
+    def _assign_spools(self, orders: Iterable[action.Action]) -> None:
         """Let a step's directory be part of the commit that lets it begin."""
         for order in orders:
             if isinstance(order, action.StartStep):
-                self._work.name_spool(order.key, order.execution)
+                self._work.assign_spool(order.key, order.execution)
                 self._dirty.add(order.key)
 
     async def _commit(self, messages: list[_Message]) -> None:
@@ -264,16 +264,16 @@ class Runner:
         transition = self._transition(messages)
         if transition is not None:
             await self._recorder.record(transition)
-            self._tell_log(transition.events)
-            if self._workshop.notify is not None:
-                self._workshop.notify(self._state, transition.events)
+            self._append_log(transition.events)
+            if self._deps.notify is not None:
+                self._deps.notify(self._state, transition.events)
 
-    def _tell_log(self, events: Sequence[Mapping[str, Any]]) -> None:
-        if events and self._workshop.log_file is not None:
-            self._workshop.log_file.append(events)
+    def _append_log(self, events: Sequence[Mapping[str, Any]]) -> None:
+        if events and self._deps.log_file is not None:
+            self._deps.log_file.append(events)
 
     def _transition(self, messages: list[_Message]) -> Transition | None:
-        now = self._workshop.now()
+        now = self._deps.now()
         changes = history.changes(self._stored, self._state)
         chunks = [row for m in messages if m.node for row in self._chunk_rows(m.node, m.chunks, _execution(m.event))]
         keys = {change.key for change in changes if change.key is not None} | self._dirty
@@ -303,13 +303,13 @@ class Runner:
 
     def _node_row(self, key: int) -> rows.Row:
         state = self._state.handlers[key] if key < 0 else self._state.steps[key]
-        facts = self._work.nodes.get(key).facts
-        row = rows.node_row(self.run.key, self.run.attempt, key, state, facts)
-        return conceal_node(row, facts.hidden, self.run.masker, self._workshop.sealer) if self.run.masker else row
+        records = self._work.nodes.get(key).records
+        row = rows.node_row(self.run.key, self.run.attempt, key, state, records)
+        return redact_node(row, records.hidden, self.run.masker, self._deps.encrypter) if self.run.masker else row
 
-    def _chunk_rows(self, node: NodeWork, chunks: list[Chunk], execution: int) -> list[dict[str, Any]]:
+    def _chunk_rows(self, node: NodeExecution, chunks: list[Chunk], execution: int) -> list[dict[str, Any]]:
         return node.chunk_rows(
-            chunks, run=self.run.key, attempt=self.run.attempt, execution=execution, at=self._workshop.now()
+            chunks, run=self.run.key, attempt=self.run.attempt, execution=execution, at=self._deps.now()
         )
 
     # -- carrying out ----------------------------------------------------------------------------------------
@@ -336,15 +336,15 @@ class Runner:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_task_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, DatabaseUnavailable):
             self.detach()
         elif error is not None:
-            self.lose(error)
+            self.abandon(error)
 
     def _end_tasks(self) -> None:
         self._work.detach()

@@ -14,7 +14,7 @@ import msgspec
 
 from app.errors import BadRequestError
 
-_MOST_BYTES = 1024 * 1024
+_MAX_BYTES = 1024 * 1024
 
 
 def is_url(reference: str) -> bool:
@@ -42,14 +42,14 @@ async def _fetch(url: str, limit_seconds: float) -> bytes:
         raise BadRequestError(f"params.schema: {url!r} could not be fetched: {error}") from error
     if answer.status_code != httpx.codes.OK:
         raise BadRequestError(f"params.schema: {url!r} answered with status {answer.status_code}")
-    return answer.content[:_MOST_BYTES]
+    return answer.content[:_MAX_BYTES]
 
 
 def _read_file(reference: str, directories: tuple[str, ...]) -> bytes:
     tried = [Path(directory, Path(reference).expanduser()) for directory in dict.fromkeys(directories)]
     for path in tried:
         try:
-            data = read_regular_file(path, _MOST_BYTES)
+            data = read_regular_file(path, _MAX_BYTES)
         except OSError:
             continue
         if data is not None:

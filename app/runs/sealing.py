@@ -27,46 +27,46 @@ from app.errors import UnavailableError
 _log = logging.getLogger(__name__)
 KEY_FILE = "secret.key"
 VARIABLE = "DAGBOOK_SECRET_KEY"
-_LEAST_CHARACTERS = 32
+_MIN_CHARACTERS = 32
 _VERSION = b"\x01"
 _KEY_BYTES, _NAME_BYTES, _NONCE_BYTES = 32, 8, 12
 _HEAD_BYTES = len(_VERSION) + _NAME_BYTES + _NONCE_BYTES
 _INFO = b"dagbook sealed values 1"
-_RUNS_LOOKED_AT = 1_000
+_RUNS_CHECKED = 1_000
 
 
-class SealError(UnavailableError):
+class EncryptionError(UnavailableError):
     """What is sealed cannot be opened here, or nothing can be sealed; the sentence says what to do."""
 
 
-class Sealer:
+class Encrypter:
     """Seals and opens with one key, which is read, or made, when it is first needed."""
 
     def __init__(self, key: str, home: Path) -> None:
         self._given = key
         self._file = home / KEY_FILE
 
-    def seal(self, data: bytes, about: str) -> bytes:
+    def encrypt(self, data: bytes, about: str) -> bytes:
         """Encrypt data that belongs to ``about``; raises SealError."""
         key, name = self._key
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return _VERSION + name + nonce + key.encrypt(nonce, data, about.encode())
 
-    def open(self, sealed: bytes, about: str) -> bytes:
+    def decrypt(self, sealed: bytes, about: str) -> bytes:
         """Decrypt what ``seal`` made for the same ``about``; raises SealError."""
         key, name = self._key
         named = sealed[len(_VERSION) :][:_NAME_BYTES]
         if sealed[: len(_VERSION)] != _VERSION or len(sealed) < _HEAD_BYTES:
-            raise SealError("a sealed value is damaged, or was stored by a later version of Dagbook")
+            raise EncryptionError("a sealed value is damaged, or was stored by a later version of Dagbook")
         if named != name:
-            raise SealError(
+            raise EncryptionError(
                 f"secrets were stored under the key {named.hex()}, but {self._origin} gives the key {name.hex()}; "
                 f"give all servers of a database the same {VARIABLE}, the one that was used then"
             )
         try:
             return key.decrypt(sealed[len(_VERSION) + _NAME_BYTES : _HEAD_BYTES], sealed[_HEAD_BYTES:], about.encode())
         except InvalidTag:
-            raise SealError("a sealed value is damaged, or does not belong to this run") from None
+            raise EncryptionError("a sealed value is damaged, or does not belong to this run") from None
 
     def find_other_keys(self, sealed: Iterable[bytes]) -> list[str]:
         """Name the keys of sealed values, of which the heads suffice, that are not this one; raises SealError.
@@ -90,17 +90,17 @@ class Sealer:
     @cached_property
     def _key(self) -> tuple[AESGCM, bytes]:
         """The key, and the name by which sealed values refer to it."""
-        text = self._given or _read_or_make(self._file)
+        text = self._given or _read_or_create(self._file)
         derived = HKDF(algorithm=SHA256(), length=_KEY_BYTES + _NAME_BYTES, salt=None, info=_INFO).derive(text.encode())
         return AESGCM(derived[:_KEY_BYTES]), derived[_KEY_BYTES:]
 
 
-async def warn_of_other_keys(database: Database, sealer: Sealer) -> None:
+async def warn_of_other_keys(database: Database, encrypter: Encrypter) -> None:
     """Log a line if the newest runs, or the audit, were encrypted under another key than this server's."""
     heads = await database.read(_read_heads)
     try:
-        others, own = sealer.find_other_keys(heads), sealer.describe()
-    except SealError as error:
+        others, own = encrypter.find_other_keys(heads), encrypter.describe()
+    except EncryptionError as error:
         _log.warning("%s", error)
         return
     if others:
@@ -116,25 +116,27 @@ async def warn_of_other_keys(database: Database, sealer: Sealer) -> None:
 
 def _read_heads(connection: ReadConnection) -> list[bytes]:
     signature = audit.get_last_signature(connection)
-    heads = runs.find_seal_heads(connection, _RUNS_LOOKED_AT, len(_VERSION) + _NAME_BYTES)
+    heads = runs.find_seal_heads(connection, _RUNS_CHECKED, len(_VERSION) + _NAME_BYTES)
     return heads if signature is None else [*heads, signature]
 
 
-def _read_or_make(path: Path) -> str:
+def _read_or_create(path: Path) -> str:
     try:
         if not path.exists():
-            _make(path)
+            _create(path)
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise SealError(
+        raise EncryptionError(
             f"secrets cannot be kept: the key file {path} cannot be used: {error}; make it readable, or set {VARIABLE}"
         ) from error
-    if len(text) < _LEAST_CHARACTERS:
-        raise SealError(f"secrets cannot be kept: the key file {path} holds no key; restore it, or set {VARIABLE}")
+    if len(text) < _MIN_CHARACTERS:
+        raise EncryptionError(
+            f"secrets cannot be kept: the key file {path} holds no key; restore it, or set {VARIABLE}"
+        )
     return text
 
 
-def _make(path: Path) -> None:
+def _create(path: Path) -> None:
     """Make the key file; of two processes that do so at once one wins, and both go on with its key."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600

@@ -12,22 +12,22 @@ from pathlib import Path
 
 import msgspec
 
-from app.runs.ground import Machine
 from app.runs.masking import Masker
-from app.runs.run import OwnedRun, RunInputs
+from app.runs.run import ClaimedRun, RunInputs
 from app.runs.schemas import read_regular_file
+from app.runs.server_context import HostEnvironment
 from app.spec.model import Pair, Secret
 
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 
-Read = Callable[[Secret, RunInputs, Machine], str]
+Read = Callable[[Secret, RunInputs, HostEnvironment], str]
 
 
 class SecretError(Exception):
     """A secret has no value; the sentence says why and never repeats what was found."""
 
 
-async def unlock(run: OwnedRun, machine: Machine) -> tuple[OwnedRun, str]:
+async def resolve_secrets(run: ClaimedRun, machine: HostEnvironment) -> tuple[ClaimedRun, str]:
     """Give a run the values of its secrets; the text says why it cannot begin, if it cannot.
 
     Every attempt of every run comes through here. Values of the attempt before are hidden on, but no step sees them.
@@ -35,10 +35,10 @@ async def unlock(run: OwnedRun, machine: Machine) -> tuple[OwnedRun, str]:
     dag, inputs = run.definition.dag, run.inputs
     if not dag.secrets:
         return (_hiding(run, inputs) if inputs.hidden else run), ""
-    return await asyncio.to_thread(_unlock, run, machine.seen_from(inputs.base_environment))
+    return await asyncio.to_thread(_resolve, run, machine.with_environ(inputs.base_environment))
 
 
-def _unlock(run: OwnedRun, machine: Machine) -> tuple[OwnedRun, str]:
+def _resolve(run: ClaimedRun, machine: HostEnvironment) -> tuple[ClaimedRun, str]:
     found, problems = [], []
     for secret in run.definition.dag.secrets:
         try:
@@ -51,11 +51,11 @@ def _unlock(run: OwnedRun, machine: Machine) -> tuple[OwnedRun, str]:
     return _hiding(run, inputs), "; ".join(problems)
 
 
-def _hiding(run: OwnedRun, inputs: RunInputs) -> OwnedRun:
+def _hiding(run: ClaimedRun, inputs: RunInputs) -> ClaimedRun:
     return msgspec.structs.replace(run, inputs=inputs, masker=Masker(inputs.to_hide))
 
 
-def _read(secret: Secret, inputs: RunInputs, machine: Machine) -> str:
+def _read(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
     if "=" in secret.name:
         raise SecretError("its name holds a '=', which no variable can have; give it another name")
     if secret.provider not in _PROVIDERS:
@@ -66,7 +66,7 @@ def _read(secret: Secret, inputs: RunInputs, machine: Machine) -> str:
     return value
 
 
-def _read_env(secret: Secret, inputs: RunInputs, machine: Machine) -> str:
+def _read_env(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
     seen: Mapping[str, str] = {
         **machine.environ,
         **{pair.name: pair.value for pair in (*inputs.env, *inputs.dotenv)},
@@ -76,13 +76,13 @@ def _read_env(secret: Secret, inputs: RunInputs, machine: Machine) -> str:
     return _decode(os.fsencode(seen[secret.key]), f"the environment variable {secret.key!r}")
 
 
-def _read_file(secret: Secret, inputs: RunInputs, _machine: Machine) -> str:
+def _read_file(secret: Secret, inputs: RunInputs, _machine: HostEnvironment) -> str:
     tried = []
     for directory in filter(None, (inputs.work_dir, inputs.source_directory)):
         path = Path(directory, secret.key)
         tried.append(str(path))
         try:
-            data = read_regular_file(path, MOST_BYTES + 1)
+            data = read_regular_file(path, MAX_BYTES + 1)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
@@ -94,8 +94,8 @@ def _read_file(secret: Secret, inputs: RunInputs, _machine: Machine) -> str:
 
 
 def _decode(data: bytes, what: str) -> str:
-    if len(data) > MOST_BYTES:
-        raise SecretError(f"{what} holds more than {MOST_BYTES // 1024} KiB, the most for a secret")
+    if len(data) > MAX_BYTES:
+        raise SecretError(f"{what} holds more than {MAX_BYTES // 1024} KiB, the most for a secret")
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-EVERY = ""  # no queue in particular
+ALL_QUEUES = ""  # no queue in particular
 
 
 class QueueSignal:
@@ -14,7 +14,7 @@ class QueueSignal:
         self._names: set[str] = set()
         self._told = asyncio.Event()
 
-    def tell(self, queue: str = EVERY) -> None:
+    def notify(self, queue: str = ALL_QUEUES) -> None:
         """Say that something has changed in a queue."""
         self._names.add(queue)
         self._told.set()

@@ -11,11 +11,11 @@ from itertools import groupby, islice, product
 
 Unit = tuple[bytes, ...]  # the spellings of one piece of a value; none of them begins another one
 
-_LEAST_BYTES = 4  # of a value whose encoded forms are looked for
+_MIN_BYTES = 4  # of a value whose encoded forms are looked for
 _LEAST_OF_LINE, _MOST_LINES = 8, 256  # of a value with several: which of them are looked for alone
-_MOST_LOOKED_FOR = 16  # bytes of the beginning of a form
-_MOST_ANCHORS = 16
-_MOST_GROUPS = 8
+_MAX_SEARCHED = 16  # bytes of the beginning of a form
+_MAX_ANCHORS = 16
+_MAX_GROUPS = 8
 _WRAPPED_BYTES = 60  # lines of wrapped base64 have 64 or 76 characters
 _WRAPPED = re.compile(rb"[A-Za-z0-9+/_-]{%d}" % _WRAPPED_BYTES)
 _LINE_ENDS = (b"\n", b"\r")
@@ -34,7 +34,7 @@ _PERCENT_OWN: dict[str, Unit] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
+class EncodedForm:
     """One way to write a value: piece by piece, each in one of its spellings."""
 
     size: int  # bytes of the value itself
@@ -49,11 +49,11 @@ class Form:
         return re.compile(b"[" + re.escape(bytes({spelling[0] for spelling in self.units[0]})) + b"]")
 
     @cached_property
-    def beginning(self) -> re.Pattern[bytes]:
+    def prefix(self) -> re.Pattern[bytes]:
         """Finds the first bytes of the form; whether the rest is there too is up to ``find_end``."""
         first = self.units[0]
-        if len(first) == 1 and len(first[0]) >= _MOST_LOOKED_FOR:
-            return re.compile(re.escape(first[0][:_MOST_LOOKED_FOR]))
+        if len(first) == 1 and len(first[0]) >= _MAX_SEARCHED:
+            return re.compile(re.escape(first[0][:_MAX_SEARCHED]))
         return re.compile(b"".join(map(_pattern, self.units[:2])))
 
     def find_end(self, data: bytes, at: int) -> int | None:
@@ -74,13 +74,13 @@ class Form:
         return at
 
 
-def forms_of(value: str) -> list[Form]:
+def encoded_forms(value: str) -> list[EncodedForm]:
     """Return all forms of a value; white space around it is no part of them, and is no secret alone."""
     value = value.strip()
     data = value.encode()
     if not data:
         return []
-    if len(data) < _LEAST_BYTES:
+    if len(data) < _MIN_BYTES:
         return [_text_form(value, _raw)]
     forms = [_text_form(value, spell) for spell in (_raw, _percent, _json, _shell)]
     forms += [_text_form(text, _raw) for text in (*_unquoted(value), *_lines(value))]
@@ -90,7 +90,7 @@ def forms_of(value: str) -> list[Form]:
 def _unquoted(value: str) -> Iterator[str]:
     """Give what a shell makes of a value that stands in a command's text: a param there loses its quotes."""
     bare = value.translate(_SHELL_QUOTES).strip()
-    if bare != value and len(bare.encode()) >= _LEAST_BYTES:
+    if bare != value and len(bare.encode()) >= _MIN_BYTES:
         yield bare
 
 
@@ -101,9 +101,9 @@ def _lines(value: str) -> list[str]:
     return long[:_MOST_LINES]
 
 
-def _form(size: int, units: tuple[Unit, ...], anchors: Unit, *, wraps: bool) -> Form:
+def _form(size: int, units: tuple[Unit, ...], anchors: Unit, *, wraps: bool) -> EncodedForm:
     longest = sum(max(map(len, unit)) for unit in units)
-    return Form(size=size, longest=longest, units=units, anchors=anchors, wraps=wraps)
+    return EncodedForm(size=size, longest=longest, units=units, anchors=anchors, wraps=wraps)
 
 
 def _pattern(unit: Unit) -> bytes:
@@ -120,7 +120,7 @@ def _is_wrapped(data: bytes, end: int) -> bool:
 # -- as text ---------------------------------------------------------------------------------------------------------
 
 
-def _text_form(value: str, spell: Callable[[str], Unit]) -> Form:
+def _text_form(value: str, spell: Callable[[str], Unit]) -> EncodedForm:
     units = tuple(_joined(map(spell, value)))
     anchors = max(units, key=lambda unit: min(map(len, unit)))
     return _form(len(value.encode()), units, anchors, wraps=False)
@@ -177,7 +177,7 @@ def _shell(character: str) -> Unit:
 # -- inside base64 ---------------------------------------------------------------------------------------------------
 
 
-def _base64_form(data: bytes, offset: int) -> Form:
+def _base64_form(data: bytes, offset: int) -> EncodedForm:
     """Tell what a value looks like with so many bytes before it in its group of three; others may precede these."""
     begin, end = 8 * offset, 8 * (offset + len(data))
     first, last = begin // 6, (end - 1) // 6
@@ -205,10 +205,8 @@ def _breakable(unit: Unit) -> Unit:
 def _base64_anchors(characters: list[Unit], first: int) -> Unit:
     """Choose a group of four: lines are broken between groups only."""
     groups = (characters[max(begin - first, 0) : begin - first + 4] for begin in range(0, first + len(characters), 4))
-    spelled = (
-        tuple(map(b"".join, islice(product(*group), _MOST_ANCHORS + 1))) for group in islice(groups, _MOST_GROUPS)
-    )
+    spelled = (tuple(map(b"".join, islice(product(*group), _MAX_ANCHORS + 1))) for group in islice(groups, _MAX_GROUPS))
     return max(
-        (group for group in spelled if group and len(group) <= _MOST_ANCHORS),
+        (group for group in spelled if group and len(group) <= _MAX_ANCHORS),
         key=lambda group: (len(group[0]), -len(group)),
     )

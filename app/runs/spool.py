@@ -13,11 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from app.db.packing import pack
+from app.db.packing import compress
 from app.executors.output import read_text
-from app.runs.decoding import UTF_8, State, replay
+from app.runs.decoding import UTF_8, DecoderState, rebuild_state
 from app.runs.masking import Masker
-from app.runs.output import Foreign, Plain, view
+from app.runs.output import EncodedOutput, Utf8Output, wrap
 
 STDOUT, STDERR = 1, 2
 CHUNK_BYTES = 256 * 1024
@@ -39,7 +39,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     packed: bytes | None
 
 
-class Position(msgspec.Struct, frozen=True, kw_only=True):
+class StreamOffset(msgspec.Struct, frozen=True, kw_only=True):
     """How far a stream is stored, and from where on the same execution writes, for it begins to encode anew."""
 
     seq: int = 0
@@ -48,7 +48,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     origin: int = 0
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored of a stream: so many bytes, without secrets, read in its encoding."""
 
     limit: int
@@ -67,7 +67,7 @@ class Redirect:
         self._note = os.open(note, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._copied = int(os.pread(self._note, _NOTE_DIGITS, 0) or 0)
 
-    def copy(self, offset: int, output: Plain | Foreign, length: int) -> None:
+    def copy(self, offset: int, output: Utf8Output | EncodedOutput, length: int) -> None:
         """Append what of ``length`` bytes of output, which begin at ``offset`` of the stream, was not copied yet."""
         fresh = output.copy(min(max(self._copied - offset, 0), length), length)
         while fresh:
@@ -85,10 +85,12 @@ class Redirect:
 class StreamFollower:
     """One stream of a node, from a stored position on."""
 
-    def __init__(self, stream: int, path: Path, position: Position, redirect: Redirect | None, terms: Terms) -> None:
+    def __init__(
+        self, stream: int, path: Path, position: StreamOffset, redirect: Redirect | None, terms: StreamOptions
+    ) -> None:
         self.position = position
-        self._blank = State(terms.encoding)
-        self._state: State | None = self._blank
+        self._blank = DecoderState(terms.encoding)
+        self._state: DecoderState | None = self._blank
         if self._blank.remembers and position.origin < position.byte_offset:
             self._state = None  # another server has read what comes before
         self._masker = terms.masker
@@ -117,12 +119,12 @@ class StreamFollower:
         most = max(CHUNK_BYTES, _VALUES_READ * self._masker.longest)
         with self._path.open("rb") as file:
             if self._state is None:
-                self._state = replay(file, self._blank, self.position.origin, offset)
+                self._state = rebuild_state(file, self._blank, self.position.origin, offset)
             file.seek(offset)
             data = file.read(most)
         final = at_end and offset + len(data) >= self._path.stat().st_size
-        output = view(data, self._state, self._masker, final=final)
-        settled = output.settle(is_full=len(data) >= most)
+        output = wrap(data, self._state, self._masker, final=final)
+        settled = output.take_chunk(is_full=len(data) >= most)
         if not settled.length:
             return None
         if self._redirect is not None:
@@ -130,7 +132,7 @@ class StreamFollower:
         self._state = output.state
         return self._advance(settled.length, settled.shown)
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Take what comes next for the output of another execution."""
         self.position = msgspec.structs.replace(self.position, origin=self.position.byte_offset)
         self._state = self._blank
@@ -140,7 +142,7 @@ class StreamFollower:
         text = self._stored_text(length, shown)
         lines = text.count("\n")
         stored = at.byte_offset <= self._limit  # what comes behind the very last byte that fits is marked, too
-        self.position = Position(
+        self.position = StreamOffset(
             seq=at.seq + stored,
             first_line=at.first_line + lines,
             byte_offset=at.byte_offset + length,
@@ -148,7 +150,7 @@ class StreamFollower:
         )
         if not stored:
             return None
-        packed = pack(text)
+        packed = compress(text)
         return Chunk(
             stream=self._stream,
             seq=at.seq,
@@ -174,7 +176,7 @@ class StreamFollower:
             self._redirect.close()
 
 
-class Follower:
+class OutputFollower:
     """Both streams of a node."""
 
     def __init__(self, streams: tuple[StreamFollower, StreamFollower]) -> None:
@@ -196,10 +198,10 @@ class Follower:
         turns = (stream for stream in self._streams for _ in range(most))
         return [chunk for stream in turns if (chunk := stream.take(at_end=at_end))]
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Take what comes next for the output of another execution."""
         for stream in self._streams:
-            stream.begin_anew()
+            stream.reset()
 
     def close(self) -> None:
         """Release what the streams hold."""

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _FILE = ".identity"
 _COPY = "copy-of-"
 _CONTENT = re.compile(r"([0-9a-f]{32}) (\d+)\n")
-_LONGEST = 100  # bytes that are read of it
+_MAX_CHARACTERS = 100  # bytes that are read of it
 
 
 def open_spool(directory: Path) -> str:
@@ -50,7 +50,7 @@ def is_identity(path: Path) -> bool:
 def _read(directory: Path, *, copies: bool) -> str | None:
     try:
         with (directory / _FILE).open(encoding="ascii", errors="replace") as file:
-            found = _CONTENT.match(file.read(_LONGEST))
+            found = _CONTENT.match(file.read(_MAX_CHARACTERS))
             is_copy = found is not None and found[2] != str(os.fstat(file.fileno()).st_ino)
     except OSError:
         return None

@@ -11,8 +11,8 @@ from app.db.repositories import runs
 from app.db.repositories.reading import Row
 from app.engine.state import RunState
 from app.runs import concealment, rows
-from app.runs.run import Family, RunInputs
-from app.runs.sealing import Sealer
+from app.runs.run import RunInputs, RunLineage
+from app.runs.sealing import Encrypter
 from app.spec.definition_cache import DefinitionCache
 from app.spec.load import Loaded
 
@@ -32,7 +32,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     loaded: Loaded
     inputs: RunInputs
     last_seq: int
-    parentage: Family | None = None
+    parentage: RunLineage | None = None
 
     @property
     def state(self) -> RunState:
@@ -41,10 +41,10 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(
-    connection: ReadConnection, library: DefinitionCache, sealer: Sealer, key: int, number: int | None = None
+    connection: ReadConnection, library: DefinitionCache, encrypter: Encrypter, key: int, number: int | None = None
 ) -> StoredRun:
     """Read an attempt of a run, by default its newest; raises DefinitionGoneError, and SealError."""
-    run = runs.get_whole(connection, key)
+    run = runs.get_complete(connection, key)
     attempt = runs.get_attempt(connection, key, number or run["attempt"]) if run is not None else None
     spec = runs.get_spec(connection, run["definition_hash"]) if run is not None else None
     if run is None or attempt is None or spec is None or spec[0] is None:
@@ -56,7 +56,7 @@ def load(
         attempt=attempt,
         nodes=runs.get_nodes(connection, key, attempt["number"]),
         loaded=read_definition(library, run, spec[0], spec[1] or ""),
-        inputs=concealment.read_inputs(run, sealer),
+        inputs=concealment.read_inputs(run, encrypter),
         last_seq=runs.last_seq(connection, key),
         parentage=_parentage(connection, run),
     )
@@ -69,7 +69,7 @@ def read_definition(library: DefinitionCache, run: Row, spec: str, base: str) ->
     return library.read(spec, override=run["dag_name"], base=base)
 
 
-def _parentage(connection: ReadConnection, run: Row) -> Family | None:
+def _parentage(connection: ReadConnection, run: Row) -> RunLineage | None:
     if run["root_id"] is None:
         return None
-    return Family(root=run["root_id"], parent=run["parent_id"], level=runs.get_level(connection, run["id"]))
+    return RunLineage(root=run["root_id"], parent=run["parent_id"], level=runs.get_level(connection, run["id"]))

@@ -19,16 +19,16 @@ from app.engine.plan import Plan, rebuild_ready
 from app.engine.state import RunState
 from app.executors import process
 from app.runs import rows, stored
-from app.runs.casualties import Casualty
-from app.runs.concealment import read_facts
-from app.runs.decoding import State
-from app.runs.files import RunFiles
-from app.runs.ground import Ground
+from app.runs.casualties import RunnerFailure
+from app.runs.concealment import read_record
+from app.runs.decoding import DecoderState
+from app.runs.files import RunSpool
 from app.runs.masking import Masker
-from app.runs.run import OwnedRun, RunInputs, Spool
+from app.runs.run import ClaimedRun, RunInputs, SpoolMatch
 from app.runs.runner import Runner
-from app.runs.spool import STDERR, STDOUT, Position
-from app.runs.takeover import Loss, loss_of, origin_of, spool_of
+from app.runs.server_context import ServerContext
+from app.runs.spool import STDERR, STDOUT, StreamOffset
+from app.runs.takeover import Loss, loss_of, origin_of, spool_match
 from app.spec.definition_cache import DefinitionCache
 from app.spec.model import Dag
 
@@ -38,17 +38,17 @@ _log = logging.getLogger(__name__)
 class NodeResume(msgspec.Struct, frozen=True):
     """How far the log of a node is stored."""
 
-    positions: dict[int, Position]
+    positions: dict[int, StreamOffset]
     ordinal: int
 
 
-class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
+class AdoptedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run that is ours now, as its rows tell it."""
 
-    run: OwnedRun
+    run: ClaimedRun
     dag: Dag
     state: RunState
-    facts: dict[int, rows.NodeFacts]
+    records: dict[int, rows.NodeRecord]
     logs: dict[int, NodeResume]
 
     def resume_logs(self, runner: Runner) -> None:
@@ -57,33 +57,33 @@ class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
             runner.resume_log(key, resume.positions, resume.ordinal)
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a round of the sweep brought: runs taken over, runs of ours that others own or ended, runs beyond help."""
 
     lost: list[Fence]
-    taken: list[TakenOver] = []
-    broken: list[Casualty] = []
+    adopted: list[AdoptedRun] = []
+    broken: list[RunnerFailure] = []
 
 
-class Sweep:
+class OrphanSweeper:
     """Looks for runs without a living owner."""
 
-    def __init__(self, database: Database, library: DefinitionCache, ground: Ground) -> None:
+    def __init__(self, database: Database, library: DefinitionCache, context: ServerContext) -> None:
         self._database = database
         self._library = library
-        self._me = ground.identity
-        self._spool = ground.spool
+        self._me = context.identity
+        self._spool = context.spool
         self._sole = database.dialect == "sqlite"  # its file is locked
-        self._grace = timedelta(seconds=ground.orphan_grace_seconds)
-        self._now = ground.now
-        self._sealer = ground.sealer
-        self._with_origin = State(ground.machine.encoding).remembers
+        self._grace = timedelta(seconds=context.orphan_grace_seconds)
+        self._now = context.now
+        self._encrypter = context.encrypter
+        self._with_origin = DecoderState(context.machine.encoding).remembers
 
-    async def run_once(self, known: Iterable[Fence]) -> Found:
+    async def run_once(self, known: Iterable[Fence]) -> SweepResult:
         """Take over every run that nobody drives; ``known`` are the fences of those that this process drives."""
         attempts = await self._database.read(runs.find_open_attempts)
         held = {Fence(a.run, a.number, a.token) for a in attempts if a.owner == self._me.id}
-        found = Found(lost=[fence for fence in known if fence not in held])
+        found = SweepResult(lost=[fence for fence in known if fence not in held])
         driven = {fence.run for fence in known}
         for attempt in attempts:
             if attempt.run in driven:
@@ -92,9 +92,9 @@ class Sweep:
             if loss is None or (loss.if_silent and not await self._is_silent(attempt)):
                 continue
             match await self._take(attempt, loss):
-                case TakenOver() as run:
-                    found.taken.append(run)
-                case Casualty() as casualty:
+                case AdoptedRun() as run:
+                    found.adopted.append(run)
+                case RunnerFailure() as casualty:
                     found.broken.append(casualty)
         return found
 
@@ -105,7 +105,7 @@ class Sweep:
         found = (process.execution_files(self._spool, spool) for spool in spools)
         return not any(process.may_have_writers(files) for files in found)
 
-    async def _take(self, attempt: OpenAttempt, loss: Loss) -> TakenOver | Casualty | None:
+    async def _take(self, attempt: OpenAttempt, loss: Loss) -> AdoptedRun | RunnerFailure | None:
         if not await self._database.write(lambda connection: self._take_over(connection, attempt)):
             return None
         _log.info("taking over run %s: %s", attempt.run, loss.reason)
@@ -114,22 +114,22 @@ class Sweep:
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this run, the others are to be taken up
-            return Casualty(Fence(attempt.run, attempt.number, attempt.token + 1), error)
+            return RunnerFailure(Fence(attempt.run, attempt.number, attempt.token + 1), error)
 
     def _take_over(self, connection: WriteConnection, attempt: OpenAttempt) -> bool:
-        if not runs.take_over(connection, attempt, self._me.id, self._me.place):
+        if not runs.adopt(connection, attempt, self._me.id, self._me.host_key):
             return False
         # In the same commit: after it the rows name this server, in whose spool nothing of these executions ever was.
-        spool = spool_of(attempt, self._me)
-        if spool is not Spool.OWN:
-            kept = self._spool if spool is Spool.UNKNOWN else None
-            breakdown.forget_spools(connection, attempt.run, attempt.number, kept=kept)
+        spool = spool_match(attempt, self._me)
+        if spool is not SpoolMatch.OWN:
+            kept = self._spool if spool is SpoolMatch.UNKNOWN else None
+            breakdown.clear_spools(connection, attempt.run, attempt.number, kept=kept)
         return True
 
-    def _load(self, connection: ReadConnection, attempt: OpenAttempt) -> TakenOver:
-        found = stored.load(connection, self._library, self._sealer, attempt.run, attempt.number)
+    def _load(self, connection: ReadConnection, attempt: OpenAttempt) -> AdoptedRun:
+        found = stored.load(connection, self._library, self._encrypter, attempt.run, attempt.number)
         run, definition, nodes = found.run, found.loaded.definition, found.nodes
-        owned = OwnedRun(
+        owned = ClaimedRun(
             key=attempt.run,
             dag_name=run["dag_name"],
             run_id=run["run_id"],
@@ -141,13 +141,13 @@ class Sweep:
             last_seq=found.last_seq,
             queue=run["queue"],
             origin=origin_of(attempt, self._me),
-            parentage=found.parentage,
+            lineage=found.parentage,
         )
-        return TakenOver(
+        return AdoptedRun(
             run=owned,
             dag=definition.dag,
             state=rebuild_ready(Plan.of(definition.dag), found.state),
-            facts={row["position"]: read_facts(row, self._sealer) for row in nodes},
+            records={row["position"]: read_record(row, self._encrypter) for row in nodes},
             logs={
                 row["position"]: _log_end(connection, attempt, row, with_origin=self._with_origin)
                 for row in nodes
@@ -159,7 +159,7 @@ class Sweep:
         """Let a run with a folder of its own have it in this server's spool: the stored path may lead to another."""
         if inputs.keep_dir:
             return inputs
-        own = RunFiles(self._spool, attempt.run, attempt.number).work
+        own = RunSpool(self._spool, attempt.run, attempt.number).work
         return msgspec.structs.replace(inputs, work_dir=str(own))
 
 
@@ -169,7 +169,7 @@ def _log_end(connection: ReadConnection, attempt: OpenAttempt, node: Row, *, wit
         key = StreamKey(attempt.run, attempt.number, position, stream)
         end = logs.get_end(connection, key)
         origin = logs.find_origin(connection, key, node["execution"]) if with_origin else None
-        positions[stream] = Position(
+        positions[stream] = StreamOffset(
             seq=end.next_seq,
             first_line=end.next_line,
             byte_offset=end.next_byte,

@@ -16,8 +16,8 @@ from app.db.repositories.runs import OpenAttempt
 from app.engine.admission import fits
 from app.executors import proc
 from app.executors.proc import ProcessId
-from app.runs.ground import Identity
-from app.runs.run import Origin, Spool
+from app.runs.run import AttemptOrigin, SpoolMatch
+from app.runs.server_context import ServerIdentity
 from app.runs.spool_identity import read_id
 
 _RESTARTED = "the machine was restarted while the step ran"
@@ -33,7 +33,7 @@ class Loss(msgspec.Struct, frozen=True):
     if_silent: bool = False
 
 
-class _Place(enum.Enum):
+class _HostRelation(enum.Enum):
     """Where the owner of an attempt is, seen from this server."""
 
     HERE = enum.auto()  # its processes and their files can be seen
@@ -43,7 +43,7 @@ class _Place(enum.Enum):
     AWAY = enum.auto()
 
 
-def loss_of(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta, *, sole: bool) -> Loss | None:
+def loss_of(attempt: OpenAttempt, me: ServerIdentity, now: datetime, grace: timedelta, *, sole: bool) -> Loss | None:
     """Tell why an attempt may be taken over; None while its owner may live. Looks at /proc and at the owner's spool.
 
     ``sole``: the database belongs to this process alone (a SQLite file), so every other owner has stopped.
@@ -57,20 +57,20 @@ def loss_of(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta,
     return _loss_of_another(attempt, me, now, grace)
 
 
-def _loss_of_another(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> Loss | None:
+def _loss_of_another(attempt: OpenAttempt, me: ServerIdentity, now: datetime, grace: timedelta) -> Loss | None:
     expired = attempt.lease_until is None or attempt.lease_until < now
     stopped = attempt.stopped_at is not None
-    match _place_of(attempt, me):
-        case _Place.HERE:
+    match _host_relation(attempt, me):
+        case _HostRelation.HERE:
             lost, loss = stopped or not _is_alive(attempt), Loss("owner process gone")
-        case _Place.OTHER_NAMESPACE:
+        case _HostRelation.OTHER_NAMESPACE:
             # Once the lease is over, this server follows what still writes to the steps' files.
             lost, loss = stopped or expired, Loss("owner in another PID namespace is gone", if_silent=not expired)
-        case _Place.REPLACED:
+        case _HostRelation.REPLACED:
             lost, loss = expired or _ends(attempt, me) + grace < now, Loss("owner in another container is lost")
-        case _Place.RESTARTED:
+        case _HostRelation.RESTARTED:
             lost, loss = stopped or expired, Loss("machine restarted")
-        case _Place.AWAY:
+        case _HostRelation.AWAY:
             return _loss_away(attempt, me, now, grace)
     return loss if lost else None
 
@@ -79,47 +79,49 @@ def _is_alive(attempt: OpenAttempt) -> bool:
     return proc.is_alive(ProcessId(attempt.owner_pid or 0, attempt.owner_pid_started or 0))
 
 
-def _place_of(attempt: OpenAttempt, me: Identity) -> _Place:
+def _host_relation(attempt: OpenAttempt, me: ServerIdentity) -> _HostRelation:
     same_host = attempt.owner_host == me.host
     if attempt.owner_boot_id != me.boot_id:
-        return _Place.RESTARTED if same_host else _Place.AWAY
-    spool = spool_of(attempt, me)
+        return _HostRelation.RESTARTED if same_host else _HostRelation.AWAY
+    spool = spool_match(attempt, me)
     if attempt.owner_pid_namespace != me.pid_namespace:
-        if spool is Spool.OWN:
-            return _Place.OTHER_NAMESPACE
-        return _Place.REPLACED if same_host else _Place.AWAY
-    if spool is Spool.OTHER and _is_spool(attempt):
-        return _Place.AWAY  # of a server with a home of its own, which finds what its steps leave when it comes back
-    return _Place.HERE if same_host or spool is Spool.OWN else _Place.AWAY
+        if spool is SpoolMatch.OWN:
+            return _HostRelation.OTHER_NAMESPACE
+        return _HostRelation.REPLACED if same_host else _HostRelation.AWAY
+    if spool is SpoolMatch.OTHER and _is_spool(attempt):
+        return (
+            _HostRelation.AWAY
+        )  # of a server with a home of its own, which finds what its steps leave when it comes back
+    return _HostRelation.HERE if same_host or spool is SpoolMatch.OWN else _HostRelation.AWAY
 
 
 def _is_spool(attempt: OpenAttempt) -> bool:
     return bool(attempt.owner_spool_dir) and read_id(Path(attempt.owner_spool_dir or "")) == attempt.owner_spool_id
 
 
-def spool_of(attempt: OpenAttempt, me: Identity) -> Spool:
+def spool_match(attempt: OpenAttempt, me: ServerIdentity) -> SpoolMatch:
     """Tell whether an attempt's owner wrote to this server's spool."""
     if attempt.owner in (None, me.id):
-        return Spool.OWN
+        return SpoolMatch.OWN
     if attempt.owner_spool_id is None or me.spool_id is None:
-        return Spool.UNKNOWN
-    return Spool.OWN if attempt.owner_spool_id == me.spool_id else Spool.OTHER
+        return SpoolMatch.UNKNOWN
+    return SpoolMatch.OWN if attempt.owner_spool_id == me.spool_id else SpoolMatch.OTHER
 
 
-def origin_of(attempt: OpenAttempt, me: Identity) -> Origin:
+def origin_of(attempt: OpenAttempt, me: ServerIdentity) -> AttemptOrigin:
     """Tell where executions of an attempt began, as far as that decides what can be known of them."""
-    spool, reason = spool_of(attempt, me), ""
+    spool, reason = spool_match(attempt, me), ""
     restarted = attempt.owner_boot_id not in (None, me.boot_id)
-    if attempt.owner_host not in (None, me.host) and (restarted or spool is Spool.OTHER):
+    if attempt.owner_host not in (None, me.host) and (restarted or spool is SpoolMatch.OTHER):
         reason = _LOST_MACHINE
     elif restarted:
         reason = _RESTARTED
     if reason:
-        return Origin(spool=spool, processes_gone=reason)
-    return Origin(spool=spool, other_namespace=attempt.owner_pid_namespace not in (None, me.pid_namespace))
+        return AttemptOrigin(spool=spool, processes_gone=reason)
+    return AttemptOrigin(spool=spool, other_namespace=attempt.owner_pid_namespace not in (None, me.pid_namespace))
 
 
-def _loss_away(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedelta) -> Loss | None:
+def _loss_away(attempt: OpenAttempt, me: ServerIdentity, now: datetime, grace: timedelta) -> Loss | None:
     """Tell why the run of another machine may be taken over.
 
     What a worker drove is for a worker that has all its labels, so that what is left of the run has what it asked for;
@@ -136,7 +138,7 @@ def _loss_away(attempt: OpenAttempt, me: Identity, now: datetime, grace: timedel
     return Loss("owner on another machine is lost") if _ends(attempt, me) + waits < now else None
 
 
-def _ends(attempt: OpenAttempt, me: Identity) -> datetime:
+def _ends(attempt: OpenAttempt, me: ServerIdentity) -> datetime:
     """Tell from when on the owner counts as lost.
 
     A stop lengthens the lease for steps that go on without their server. On the same boot of a machine it is not waited

@@ -21,28 +21,28 @@ from app.engine.admission import (
     wait_reason,
 )
 
-MOST_RELEASED = 64  # runs of one queue that are begun in one go
-_NOBODY = AdmissionResult((), {})
+MAX_RELEASED = 64  # runs of one queue that are begun in one go
+_NONE_ADMITTED = AdmissionResult((), {})
 
 
-class Look(msgspec.Struct, frozen=True):
+class QueueHead(msgspec.Struct, frozen=True):
     """The entries of a queue that had to be looked at, and who of them may go.
 
     ``carried`` are those of them that are for workers, with the labels that these must have.
     """
 
     rows: Sequence[Row] = ()
-    admission: AdmissionResult = _NOBODY
-    carried: Mapping[int, Labels] = {}
+    admission: AdmissionResult = _NONE_ADMITTED
+    for_workers: Mapping[int, Labels] = {}
 
 
-def look(connection: ReadConnection, name: str, queues: QueueConfig, most: int) -> Look:
+def read_queue_head(connection: ReadConnection, name: str, queues: QueueConfig, most: int) -> QueueHead:
     """See who may go now, reading no more entries than there are free places, and no more than ``most``."""
     head = queue.find_next(connection, name, 1)
     if not head:  # as after most ends of runs
-        return Look()
+        return QueueHead()
     entry = entry_of(head[0])
-    live = queue.count_live(connection, [name]).get(name, 0)
+    live = queue.count_active(connection, [name]).get(name, 0)
     scene = QueueSnapshot(active=live, pause=pause_of(head[0]), workers=workers_for(connection, head))
     limit = queues.limit(entry)
     room = most if limit is None else min(limit - scene.active, most)
@@ -50,7 +50,7 @@ def look(connection: ReadConnection, name: str, queues: QueueConfig, most: int) 
         head = queue.find_next(connection, name, room)
         scene = msgspec.structs.replace(scene, workers=workers_for(connection, head))
     admission = admit([entry_of(row) for row in head], {name: scene}, queues)
-    return Look(head, admission, {} if queues.ignore_selectors else _carried(head, admission))
+    return QueueHead(head, admission, {} if queues.ignore_selectors else _for_workers(head, admission))
 
 
 def workers_for(connection: ReadConnection, rows: Iterable[Row]) -> Sequence[Labels] | None:
@@ -58,7 +58,7 @@ def workers_for(connection: ReadConnection, rows: Iterable[Row]) -> Sequence[Lab
     return services.find_worker_labels(connection) if any(row["selector"] for row in rows) else None
 
 
-def _carried(rows: Sequence[Row], admission: AdmissionResult) -> dict[int, Labels]:
+def _for_workers(rows: Sequence[Row], admission: AdmissionResult) -> dict[int, Labels]:
     wanted = {row["run_id"]: row["selector"] for row in rows if row["selector"]}
     return {run: wanted[run] for run in admission.released if run in wanted}
 

@@ -14,18 +14,18 @@ from app.engine import event
 from app.executors import in_process, process, registry, shell
 from app.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from app.runs import execution
-from app.runs.checks import StepChecks
-from app.runs.children import SubRuns
-from app.runs.environment import Moment
-from app.runs.node import NodeWork
-from app.runs.nodes import RunNodes
-from app.runs.places import Places
+from app.runs.checks import ConditionChecker
+from app.runs.children import SubRunExecutor
+from app.runs.environment import StepContext
+from app.runs.node import NodeExecution
+from app.runs.nodes import NodeRegistry
+from app.runs.places import SharedResources
 from app.runs.recorder import FenceLostError
-from app.runs.rows import NodeFacts
-from app.runs.run import OwnedRun, Spool
+from app.runs.rows import NodeRecord
+from app.runs.run import ClaimedRun, SpoolMatch
+from app.runs.runner_deps import RunnerDeps, RunnerPort
 from app.runs.spool import STDERR, STDOUT
-from app.runs.stepcalls import StepCalls
-from app.runs.workshop import Desk, Workshop
+from app.runs.stepcalls import SubRunCalls
 from app.spec.expand import ExpansionError
 from app.spec.model import Retry
 from app.spec.scope import StepScope
@@ -37,27 +37,29 @@ class OutputFileError(Exception):
     """Log or redirect files of a step cannot be opened: it fails without an execution."""
 
 
-class StepWork:
+class StepExecutor:
     """The steps of one run in the hands of this process."""
 
-    def __init__(self, run: OwnedRun, desk: Desk, workshop: Workshop, facts: Mapping[int, NodeFacts]) -> None:
+    def __init__(
+        self, run: ClaimedRun, runner: RunnerPort, deps: RunnerDeps, records: Mapping[int, NodeRecord]
+    ) -> None:
         self._run = run
-        self._desk = desk
-        self._shop = workshop
-        self._plan = workshop.plan
-        self.nodes = RunNodes(run, desk, workshop, facts)
-        self.checks = StepChecks(run, desk, workshop, self.nodes)
+        self._runner = runner
+        self._deps = deps
+        self._plan = deps.plan
+        self.nodes = NodeRegistry(run, runner, deps, records)
+        self.checks = ConditionChecker(run, runner, deps, self.nodes)
         self._live: dict[int, Execution] = {}
         self._orders: dict[int, str] = {}  # signals that came before the process was there
-        self.places = Places(run, workshop.plan.dag, workshop.environment, workshop.files)
-        self._calls = StepCalls(run, workshop.environment, workshop.exchange)
+        self.resources = SharedResources(run, deps.plan.dag, deps.environment, deps.files)
+        self._calls = SubRunCalls(run, deps.environment, deps.sub_runs)
         self._inside: dict[int, asyncio.Event] = {}  # executions that end with this process, until the run knows
         self._holds = False  # back what would end with this process, which is about to
 
-    def name_spool(self, key: int, number: int) -> None:
+    def assign_spool(self, key: int, number: int) -> None:
         """Put the files of an execution into the node's row."""
         node = self.nodes.get(key)
-        node.facts.spool = node.files(number).base
+        node.records.spool = node.files(number).base
 
     # -- executions ------------------------------------------------------------------------------------------
 
@@ -72,14 +74,14 @@ class StepWork:
         ``committed`` is set by the commit that starts it: nothing of the step runs before. None: that is done.
         """
         node = self.nodes.get(key)
-        await self._guarded(node, number, self._execute(node, number, node.files(number), committed))
+        await self._reporting_failures(node, number, self._execute(node, number, node.files(number), committed))
 
     async def adopt(self, key: int, number: int) -> None:
         """Go on with an execution that another server began."""
         node = self.nodes.get(key)
-        await self._guarded(node, number, self._adopt(node, number))
+        await self._reporting_failures(node, number, self._adopt(node, number))
 
-    async def _guarded(self, node: NodeWork, number: int, work: Coroutine[Any, Any, None]) -> None:
+    async def _reporting_failures(self, node: NodeExecution, number: int, work: Coroutine[Any, Any, None]) -> None:
         """Whatever goes wrong with an execution, the run hears of its end."""
         try:
             await work
@@ -109,52 +111,52 @@ class StepWork:
             running.kill()
             await running.wait()
 
-    def _fail(self, node: NodeWork, number: int, error: str, *, exit_code: int = 0, prepared: bool = True) -> None:
+    def _fail(self, node: NodeExecution, number: int, error: str, *, exit_code: int = 0, prepared: bool = True) -> None:
         fact = event.StepExited(
             key=node.key, execution=number, exit_code=exit_code, retry_code=1, error=error, prepared=prepared
         )
-        self._desk.post(fact, node)
+        self._runner.post(fact, node)
 
     async def _execute(
-        self, node: NodeWork, number: int, files: ExecutionFiles, committed: asyncio.Event | None = None
+        self, node: NodeExecution, number: int, files: ExecutionFiles, committed: asyncio.Event | None = None
     ) -> None:
         step = node.step
-        environment = self._shop.environment
+        environment = self._deps.environment
         shell.make_directory(Path(environment.work_dir))  # commands inside the step's texts work there
         await self._open(node)
         await self._plan_retry(node, committed)
-        moment = self.nodes.moment(node.key)
-        scope = await self._evaluate(node, moment, committed)
+        context = self.nodes.context_for(node.key)
+        scope = await self._evaluate(node, context, committed)
         texts = _texts_of(node)
-        node.facts.shown = {"command": texts.program, "args": list(texts.args)} if step.command else None
+        node.records.shown = {"command": texts.program, "args": list(texts.args)} if step.command else None
         if step.executor.type in registry.CALL_TYPES:
-            await self._call(node, number, files, scope, moment)
+            await self._call(node, number, files, scope, context)
             return
         if step.executor.type in registry.COMMAND_TYPES:
-            running = await self._begin_command(node, files, self._place(node, scope), committed)
+            running = await self._start_command(node, files, self._working_context(node, scope), committed)
         else:
-            job = await self._job(node, number, scope, moment)
-            await self._hold(node)
-            running = self._begin(node, lambda: execution.begin_job(node, job, files))
+            job = await self._job(node, number, scope, context)
+            await self._pause(node)
+            running = self._start(node, lambda: execution.start_job(node, job, files))
             if isinstance(running, in_process.InProcessExecution) and not running.outlives:
                 self._inside[node.key] = asyncio.Event()
-        self._desk.post(event.ExecutionStarted(key=node.key, execution=number), node)
+        self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node)
         await self._finish(node, number, files, running)
 
-    async def _evaluate(self, node: NodeWork, moment: Moment, committed: asyncio.Event | None) -> StepScope:
+    async def _evaluate(self, node: NodeExecution, context: StepContext, committed: asyncio.Event | None) -> StepScope:
         """Evaluate the node's texts, once for all its executions."""
-        step, environment = node.step, self._shop.environment
-        env = await self.nodes.evaluate_env(node, moment, committed)
-        scope = environment.scope(step.name, moment, cwd=environment.directory_of(step), step_env=env)
+        step, environment = node.step, self._deps.environment
+        env = await self.nodes.evaluate_env(node, context, committed)
+        scope = environment.scope(step.name, context, cwd=environment.directory_of(step), step_env=env)
         if node.texts is None or step.script:
-            node.texts = await environment.evaluate_texts(step, environment.expander(scope, moment), committed)
+            node.texts = await environment.evaluate_texts(step, environment.expander(scope, context), committed)
         return scope
 
-    def _place(self, node: NodeWork, scope: StepScope) -> process.WorkingContext:
-        return process.WorkingContext(Path(self._shop.environment.directory_of(node.step)), scope.process_environment())
+    def _working_context(self, node: NodeExecution, scope: StepScope) -> process.WorkingContext:
+        return process.WorkingContext(Path(self._deps.environment.directory_of(node.step)), scope.process_environment())
 
-    async def _begin_command(
-        self, node: NodeWork, files: ExecutionFiles, place: process.WorkingContext, committed: asyncio.Event | None
+    async def _start_command(
+        self, node: NodeExecution, files: ExecutionFiles, place: process.WorkingContext, committed: asyncio.Event | None
     ) -> Execution:
         texts = _texts_of(node)
         try:
@@ -167,14 +169,14 @@ class StepWork:
         try:
             if committed is not None:
                 await committed.wait()
-            return self._begin(node, waiting.release)
+            return self._start(node, waiting.release)
         except BaseException:
             waiting.discard()
             raise
 
-    async def _job(self, node: NodeWork, number: int, scope: StepScope, moment: Moment) -> Job:
-        step, environment = node.step, self._shop.environment
-        texts, place, container = _texts_of(node), self._place(node, scope), step.container
+    async def _job(self, node: NodeExecution, number: int, scope: StepScope, context: StepContext) -> Job:
+        step, environment = node.step, self._deps.environment
+        texts, place, container = _texts_of(node), self._working_context(node, scope), step.container
         return Job(
             type=step.executor.type,
             id=self._job_id(node, number),
@@ -182,124 +184,134 @@ class StepWork:
             args=texts.args,
             line=texts.line,
             script=texts.script,
-            config=await environment.evaluate_config(step.executor.config, scope, moment),
-            container=await environment.evaluate_container(container, scope, moment, node.env or ())
+            config=await environment.evaluate_config(step.executor.config, scope, context),
+            container=await environment.evaluate_container(container, scope, context, node.env or ())
             if container
             else None,
             cwd=place.cwd,
             run_dir=Path(environment.work_dir),
             env=place.env,
-            shared=await self.places.site(),
+            shared=await self.resources.resolve(),
         )
 
-    def _job_id(self, node: NodeWork, number: int) -> str:
+    def _job_id(self, node: NodeExecution, number: int) -> str:
         return f"{self._run.key}-{self._run.attempt}-{node.key}-{number}"
 
-    def _begin(self, node: NodeWork, begin: Callable[[], Execution]) -> Execution:
+    def _start(self, node: NodeExecution, begin: Callable[[], Execution]) -> Execution:
         if self._orders.pop(node.key, ""):
             raise SetupError("stopped before it began")
         running = begin()
         self._live[node.key] = running
         return running
 
-    async def _finish(self, node: NodeWork, number: int, files: ExecutionFiles, running: Execution) -> None:
-        self._settle(node, number, files, await self._follow(node, number, running))
+    async def _finish(self, node: NodeExecution, number: int, files: ExecutionFiles, running: Execution) -> None:
+        self._collect_output(node, number, files, await self._follow(node, number, running))
 
-    async def _follow(self, node: NodeWork, number: int, running: Execution) -> execution.Ended:
+    async def _follow(self, node: NodeExecution, number: int, running: Execution) -> execution.ExecutionResult:
         assert node.follower is not None  # noqa: S101 - opened before anything begins
-        return await execution.follow(running, node.follower, lambda chunks: self._desk.store_log(node, chunks, number))
+        return await execution.follow(
+            running, node.follower, lambda chunks: self._runner.store_log(node, chunks, number)
+        )
 
-    def _settle(self, node: NodeWork, number: int, files: ExecutionFiles, ended: execution.Ended) -> None:
+    def _collect_output(
+        self, node: NodeExecution, number: int, files: ExecutionFiles, ended: execution.ExecutionResult
+    ) -> None:
         if node.step.script:
             shell.remove_script(files)
         limit = self._plan.dag.max_output_size
-        self._desk.post(execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
+        self._runner.post(execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
 
-    async def _adopt(self, node: NodeWork, number: int) -> None:
+    async def _adopt(self, node: NodeExecution, number: int) -> None:
         stored = node.stored_files()
         files = stored or node.files(number)
         await self._open(node)
         if node.step.executor.type in registry.CALL_TYPES:
             if stored is None:
-                execution.note_offset(files, node)
-            await self._call_on(node, number, files)
+                execution.save_offset(files, node)
+            await self._resume_calls(node, number, files)
             return
         if stored is None:
             found: Execution | Outcome | None = process.lost_outcome(self._run.origin.processes_gone)
         else:
-            found = await self._find_left(node, number, stored)
+            found = await self._find_process(node, number, stored)
         if found is None:
-            await self._begin_again(node, number)
+            await self._restart(node, number)
         elif isinstance(found, Outcome):
             assert node.follower is not None  # noqa: S101 - opened above
-            tail = await execution.drain(node.follower, lambda chunks: self._desk.store_log(node, chunks, number))
-            self._settle(node, number, files, execution.Ended(found, tail))
+            tail = await execution.drain(node.follower, lambda chunks: self._runner.store_log(node, chunks, number))
+            self._collect_output(node, number, files, execution.ExecutionResult(found, tail))
         else:
-            self._take_on(node, number, found)
+            self._adopt_process(node, number, found)
             await self._finish_adopted(node, number, files, found)
 
-    async def _find_left(self, node: NodeWork, number: int, files: ExecutionFiles) -> Execution | Outcome | None:
+    async def _find_process(
+        self, node: NodeExecution, number: int, files: ExecutionFiles
+    ) -> Execution | Outcome | None:
         """Look at what an execution left in the spool (house design section 7, recovery).
 
         Returns its outcome, what goes on of it, or None when it never began and never will. Raises SetupError.
         """
         origin = self._run.origin
         if origin.processes_gone:
-            return execution.left_behind(files, origin.processes_gone)
+            return execution.read_outcome(files, origin.processes_gone)
         # Only the spool that the execution would have begun in, seen from where it would have, proves that it did not.
-        proves = origin.spool is Spool.OWN and not origin.other_namespace
+        proves = origin.spool is SpoolMatch.OWN and not origin.other_namespace
         if not process.has_started(files) and not (proves and self.nodes.state(node.key).executed_at is None):
             return process.lost_outcome()
-        if self._works_inside(node):
-            return self._find_inside(node, number, files)
+        if self._runs_in_process(node):
+            return self._find_in_process(node, number, files)
         if origin.other_namespace:
             return process.OtherNamespaceProcess(files)
         return await execution.adopt(files)
 
     # -- calls -----------------------------------------------------------------------------------------------
 
-    async def _call(self, node: NodeWork, number: int, files: ExecutionFiles, scope: StepScope, moment: Moment) -> None:
+    async def _call(
+        self, node: NodeExecution, number: int, files: ExecutionFiles, scope: StepScope, context: StepContext
+    ) -> None:
         """Call other DAGs; their runs are stored by name before the first of them begins."""
-        sub_runs = await self._calls.plan(node, self.nodes.state(node.key), scope, moment)
-        execution.note_offset(files, node)
-        self._desk.post(event.ExecutionStarted(key=node.key, execution=number), node)
-        await self._desk.store_node(node)
+        sub_runs = await self._calls.plan(node, self.nodes.state(node.key), scope, context)
+        execution.save_offset(files, node)
+        self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node)
+        await self._runner.store_node(node)
         await self._follow_calls(node, number, files, sub_runs)
 
-    async def _call_on(self, node: NodeWork, number: int, files: ExecutionFiles) -> None:
+    async def _resume_calls(self, node: NodeExecution, number: int, files: ExecutionFiles) -> None:
         """Go on with calls that another server began; what was not stored has not begun."""
-        sub_runs = self._calls.take_up(node, number)
+        sub_runs = self._calls.resume(node, number)
         if sub_runs is None:
             await self._execute(node, number, files)
             return
-        execution.forget_output(files)
+        execution.truncate_output(files)
         await self._open(node)
         await self._follow_calls(node, number, files, sub_runs)
 
-    async def _follow_calls(self, node: NodeWork, number: int, files: ExecutionFiles, sub_runs: SubRuns) -> None:
-        running = self._begin(node, lambda: self._calls.begin(node, sub_runs, files))
+    async def _follow_calls(
+        self, node: NodeExecution, number: int, files: ExecutionFiles, sub_runs: SubRunExecutor
+    ) -> None:
+        running = self._start(node, lambda: self._calls.start(node, sub_runs, files))
         await self._finish(node, number, files, running)
 
     @staticmethod
-    def _works_inside(node: NodeWork) -> bool:
+    def _runs_in_process(node: NodeExecution) -> bool:
         kind = node.step.executor.type
         return kind not in registry.COMMAND_TYPES and registry.find(kind).in_process
 
-    async def _finish_adopted(self, node: NodeWork, number: int, files: ExecutionFiles, found: Execution) -> None:
+    async def _finish_adopted(self, node: NodeExecution, number: int, files: ExecutionFiles, found: Execution) -> None:
         ended = await self._follow(node, number, found)
         if ended.outcome is not process.NEVER_RAN:
-            self._settle(node, number, files, ended)
+            self._collect_output(node, number, files, ended)
             return
         if ended.tail:  # of an execution before it
-            await self._desk.store_log(node, ended.tail, number)
-        await self._begin_again(node, number)
+            await self._runner.store_log(node, ended.tail, number)
+        await self._restart(node, number)
 
-    async def _begin_again(self, node: NodeWork, number: int) -> None:
+    async def _restart(self, node: NodeExecution, number: int) -> None:
         files = self._second_files(node, number)
-        await self._desk.store_node(node)
+        await self._runner.store_node(node)
         await self._execute(node, number, files)
 
-    def _find_inside(self, node: NodeWork, number: int, files: ExecutionFiles) -> Execution | Outcome | None:
+    def _find_in_process(self, node: NodeExecution, number: int, files: ExecutionFiles) -> Execution | Outcome | None:
         kind = registry.find(node.step.executor.type)
         found = in_process.find_outcome(files, adopts=kind.adopts)
         if found is not None or not files.note.exists():
@@ -307,43 +319,43 @@ class StepWork:
         job = Job(type=node.step.executor.type, id=self._job_id(node, number), cwd=Path("/"))
         return in_process.adopt(kind.adopt(), job, files)
 
-    def _second_files(self, node: NodeWork, number: int) -> ExecutionFiles:
+    def _second_files(self, node: NodeExecution, number: int) -> ExecutionFiles:
         """Name other files: the first are ours now so that no late shim begins with them; nothing has run there."""
         files = node.files(number, again=self._run.token)
-        node.facts.spool = files.base
+        node.records.spool = files.base
         return files
 
-    def _take_on(self, node: NodeWork, number: int, found: Execution) -> None:
+    def _adopt_process(self, node: NodeExecution, number: int, found: Execution) -> None:
         self._live[node.key] = found
         if order := self._orders.pop(node.key, ""):
-            self._order(found, order)
+            self._send_signal(found, order)
         if self.nodes.state(node.key).executed_at is None:
-            self._desk.post(event.ExecutionStarted(key=node.key, execution=number), node)
+            self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node)
 
-    async def _open(self, node: NodeWork) -> None:
+    async def _open(self, node: NodeExecution) -> None:
         if node.follower is not None:
             return  # executions after the first write to the same files
-        step, environment = node.step, self._shop.environment
+        step, environment = node.step, self._deps.environment
         try:
             redirects = {
                 STDOUT: await environment.evaluate_redirect(step.stdout),
                 STDERR: await environment.evaluate_redirect(step.stderr),
             }
-            node.open(redirects, self._shop.log_limit)
+            node.open(redirects, self._deps.log_limit)
         except (OSError, ExpansionError) as error:
             raise OutputFileError(f"an output file could not be opened: {error}") from error
 
-    async def _plan_retry(self, node: NodeWork, committed: asyncio.Event | None) -> None:
+    async def _plan_retry(self, node: NodeExecution, committed: asyncio.Event | None) -> None:
         retry = node.step.retry
         if retry is None or _is_known(retry):
             return
-        evaluate = self._shop.environment.evaluate_number
+        evaluate = self._deps.environment.evaluate_number
         try:
             limit = await evaluate(retry.limit, "retryPolicy.limit", committed)
             interval = await evaluate(retry.interval_seconds, "retryPolicy.intervalSec", committed)
         except SetupError as error:
             raise OutputFileError(str(error)) from error
-        self._desk.post(event.RetryPlanned(key=node.key, limit=limit, interval_seconds=interval))
+        self._runner.post(event.RetryPlanned(key=node.key, limit=limit, interval_seconds=interval))
 
     # -- signals ---------------------------------------------------------------------------------------------
 
@@ -360,25 +372,25 @@ class StepWork:
         if running is None:
             self._orders[key] = name
             return
-        self._order(running, name)
+        self._send_signal(running, name)
 
     @staticmethod
-    def _order(running: Execution, name: str) -> None:
+    def _send_signal(running: Execution, name: str) -> None:
         if name == "SIGKILL":
             running.kill()
         else:
             running.signal(name)
 
-    async def _hold(self, node: NodeWork) -> None:
+    async def _pause(self, node: NodeExecution) -> None:
         """Leave to the next server what this one would not live to see the end of."""
-        if self._holds and self._works_inside(node):
+        if self._holds and self._runs_in_process(node):
             await asyncio.Event().wait()  # until the run is let go of
 
-    def hold_inside(self) -> None:
+    def pause_in_process(self) -> None:
         """Begin nothing any more that would end with this process."""
         self._holds = True
 
-    async def wait_for_inside(self) -> None:
+    async def wait_for_in_process(self) -> None:
         """Return when what runs inside this process has ended and the run has been told."""
         while self._inside:
             await next(iter(self._inside.values())).wait()
@@ -391,18 +403,18 @@ class StepWork:
 
     def remove_files(self) -> None:
         """Remove what the run has in the spool: everything in it is stored."""
-        files = self._shop.files
+        files = self._deps.files
         if self._run.token > 1 or self._run.attempt > 1:  # others have left files too
             files.remove_all()
             return
         self.nodes.remove_files()
-        if self._shop.log_file is not None:
+        if self._deps.log_file is not None:
             files.log.unlink(missing_ok=True)
         if not self._run.inputs.keep_dir:
             shutil.rmtree(files.work, ignore_errors=True)
 
 
-def _texts_of(node: NodeWork) -> shell.ShellTexts:
+def _texts_of(node: NodeExecution) -> shell.ShellTexts:
     return node.texts or shell.ShellTexts()
 
 

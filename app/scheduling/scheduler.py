@@ -24,8 +24,8 @@ from app.db.repositories import services
 from app.db.repositories.reading import Row
 from app.executors import proc
 from app.executors.proc import ProcessId
-from app.runs.ground import Identity
-from app.runs.timely import TimelyRuns
+from app.runs.server_context import ServerIdentity
+from app.runs.timely import ScheduledRuns
 from app.scheduling.tick import HEAD_START_SECONDS, Ticker
 
 _log = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ class Scheduler:
         self,
         database: Database,
         ticker: Ticker,
-        timely: TimelyRuns,
-        identity: Identity,
+        timely: ScheduledRuns,
+        identity: ServerIdentity,
         now: Clock,
         on_peer_death: Callable[[], None],
     ) -> None:
@@ -182,7 +182,7 @@ class Scheduler:
                 await event.wait()
 
 
-def _may_be_alive(peer: Row, me: Identity) -> bool:
+def _may_be_alive(peer: Row, me: ServerIdentity) -> bool:
     """Whether a scheduler may be alive: one on this machine is known by its process, long before its lease ends."""
     if (peer["host"], peer["boot_id"], peer["pid_namespace"]) != (me.host, me.boot_id, me.pid_namespace):
         return True

@@ -15,12 +15,12 @@ from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import dags, runs, schedules
 from app.db.repositories.reading import Row
-from app.db.repositories.schedules import FAILED, MISSED, SKIPPED, SUSPENDED, Settled, Slot, SlotKey
+from app.db.repositories.schedules import FAILED, MISSED, SKIPPED, SUSPENDED, Slot, SlotKey, SlotOutcome
 from app.definitions.timetable import ScheduledDag, Timetable
 from app.engine.status import RunStatus
 from app.errors import AppError, MaxRunReachedError
 from app.runs.launch import SlotTakenError
-from app.runs.timely import TimelyRuns, began_at
+from app.runs.timely import ScheduledRuns, started_at
 from app.scheduling.due import Catchup, Firing, Latest, TimeWindow, floor_minute, plan, skip_reason, time_window
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class _DagState(msgspec.Struct, frozen=True):
 class Ticker:
     """Handles due firings; any number of servers may do so on one database."""
 
-    def __init__(self, database: Database, timetable: Timetable, timely: TimelyRuns, now: Clock) -> None:
+    def __init__(self, database: Database, timetable: Timetable, timely: ScheduledRuns, now: Clock) -> None:
         self._database = database
         self._timetable = timetable
         self._timely = timely
@@ -95,14 +95,14 @@ class Ticker:
         handled = await self._database.read(lambda connection: schedules.find_handled(connection, after, until))
         return [_without(due_dag, handled) for due_dag in found]
 
-    async def _handle(self, found: Iterable[_DueDag], now: datetime) -> list[Settled]:
+    async def _handle(self, found: Iterable[_DueDag], now: datetime) -> list[SlotOutcome]:
         done = await asyncio.gather(*(self._handle_dag(due_dag, now) for due_dag in found), return_exceptions=True)
         for error in done:
             if isinstance(error, BaseException):
                 raise error
         return [outcome for outcomes in done if isinstance(outcomes, list) for outcome in outcomes]
 
-    async def _handle_dag(self, due_dag: _DueDag, now: datetime) -> list[Settled]:
+    async def _handle_dag(self, due_dag: _DueDag, now: datetime) -> list[SlotOutcome]:
         if due_dag.timed.dag["suspended"]:
             return [
                 self._outcome(due_dag.timed, firing, SUSPENDED, "the DAG is suspended")
@@ -113,7 +113,7 @@ class Ticker:
             outcomes = [await self._fire(due_dag.timed, firing, now) for firing in due_dag.firings]
         return [outcome for outcome in outcomes if outcome is not None]
 
-    async def _fire(self, timed: ScheduledDag, firing: Firing, now: datetime) -> Settled | None:
+    async def _fire(self, timed: ScheduledDag, firing: Firing, now: datetime) -> SlotOutcome | None:
         """Handle a firing; returns its outcome unless that is stored already."""
         if firing.missed:
             return self._outcome(timed, firing, MISSED, _MISSED)
@@ -131,9 +131,9 @@ class Ticker:
             _log.exception("the schedule of DAG %s failed", timed.dag["file_name"])
             return self._outcome(timed, firing, FAILED, f"internal error: {error}")
 
-    async def _try(self, timed: ScheduledDag, firing: Firing, now: datetime) -> Settled | None:
+    async def _try(self, timed: ScheduledDag, firing: Firing, now: datetime) -> SlotOutcome | None:
         recheck = monotonic() >= self._head_start_until
-        state = await self._database.glance(
+        state = await self._database.read_inline(
             lambda connection: _read_state(connection, _slot(timed, firing).key, recheck=recheck)
         )
         if state is None:
@@ -144,9 +144,9 @@ class Ticker:
             case schedules.STOP:
                 await self._timely.stop(slot, dag_name)
             case schedules.RESTART:
-                self.restarting |= await self._timely.begin_restart(slot, dag_name)
+                self.restarting |= await self._timely.start_restart(slot, dag_name)
             case _ if firing.made_up:
-                await self._timely.make_up(slot)
+                await self._timely.catch_up(slot)
             case _:
                 reason = skip_reason(timed.timing, firing.minute, state.latest, now, self._timetable.zone)
                 if reason:
@@ -154,13 +154,13 @@ class Ticker:
                 await self._timely.start(slot, state.dag)
         return None
 
-    def _outcome(self, timed: ScheduledDag, firing: Firing, outcome: str, reason: str) -> Settled:
-        return Settled(_slot(timed, firing), outcome, self._now(), reason)
+    def _outcome(self, timed: ScheduledDag, firing: Firing, outcome: str, reason: str) -> SlotOutcome:
+        return SlotOutcome(_slot(timed, firing), outcome, self._now(), reason)
 
 
 def _slot(timed: ScheduledDag, firing: Firing) -> Slot:
     key = SlotKey(timed.dag["id"], firing.kind, firing.minute)
-    return Slot(key=key, file_name=timed.dag["file_name"], made_up=firing.made_up)
+    return Slot(key=key, file_name=timed.dag["file_name"], catch_up=firing.made_up)
 
 
 def _without(due_dag: _DueDag, handled: set[SlotKey]) -> _DueDag:
@@ -192,13 +192,13 @@ def _read_latest(connection: ReadConnection, dag_name: str, key: SlotKey) -> Lat
     return Latest(
         running=run["status"] == RunStatus.RUNNING,
         succeeded=run["status"] == RunStatus.SUCCEEDED,
-        started_at=began_at(run),
+        started_at=started_at(run),
         scheduled_for=starter.minute if starter is not None and own else None,
     )
 
 
-def _store(connection: WriteConnection, outcomes: Sequence[Settled], minute: datetime) -> None:
-    schedules.note(connection, outcomes)
+def _store(connection: WriteConnection, outcomes: Sequence[SlotOutcome], minute: datetime) -> None:
+    schedules.skip(connection, outcomes)
     schedules.set_mark(connection, minute)
     if minute == floor_minute(minute).replace(minute=0):
         schedules.remove_before(connection, minute - _RETENTION)

@@ -30,7 +30,7 @@ def masked_log(mask: Callable[[str], str]) -> Iterator[None]:
 
 # What every record has; anything beside it was handed over in `extra` and belongs to the line.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-_BARE = re.compile(r"[A-Za-z0-9_.:/@+-]+")
+_TEXT_ONLY = re.compile(r"[A-Za-z0-9_.:/@+-]+")
 
 
 class JsonFormatter(logging.Formatter):
@@ -56,13 +56,13 @@ def configure(log_format: str, level: str, stream: TextIO | None = None) -> None
     """Send what is logged in this process, from ``level`` up, to stderr or another stream as ``text`` or ``json``."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
-    _gather_less()
+    _reduce_record()
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
 
 
-def _gather_less() -> None:
+def _reduce_record() -> None:
     """Leave out of records what no line shows, which is half of what making one costs (Python's logging HOWTO)."""
     logging._srcfile = None  # noqa: SLF001 - the switch that the HOWTO names
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -92,4 +92,4 @@ def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str
 
 def _value(value: object) -> str:
     text = str(value)
-    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return text if _TEXT_ONLY.fullmatch(text) else json.dumps(text, ensure_ascii=False)

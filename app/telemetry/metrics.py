@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 CONTENT_TYPE = "text/plain; version=0.0.4"
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
+class MetricValues(msgspec.Struct, frozen=True, kw_only=True):
     """What the page tells; None where it could not be counted, which leaves its series out."""
 
     version: str
@@ -36,7 +36,7 @@ class MetricsPage:
         for kind in (ProcessCollector, PlatformCollector, GCCollector):
             kind(registry=self._own)
 
-    def write(self, figures: Figures) -> bytes:
+    def write(self, figures: MetricValues) -> bytes:
         """Write the page in text format 0.0.4."""
         page = CollectorRegistry(auto_describe=False)
         page.register(_Collector(figures))
@@ -45,7 +45,7 @@ class MetricsPage:
 
 
 class _Collector(Collector):
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, figures: MetricValues) -> None:
         self._figures = figures
 
     def collect(self) -> Iterator[Metric]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Histogram
 
 # A DAG may have any name, and each label costs a dozen series for as long as the process lives.
-MOST_NAMES = 100
+MAX_NAMES = 100
 OTHERS = "(others)"
 _DURATION = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 _WAIT = (1, 5, 10, 30, 60, 120, 300, 600)
 
 
-class RunFigures:
+class RunMetrics:
     """Histograms of root runs by the name of their DAG: those of the first hundred names, and of all others as one."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -25,17 +25,17 @@ class RunFigures:
         self._waits = _histogram(registry, "dagu_queue_wait_seconds", "Seconds that runs waited in queues.", _WAIT)
         self._names: set[str] = set()
 
-    def note_end(self, dag_name: str, seconds: float) -> None:
+    def observe_duration(self, dag_name: str, seconds: float) -> None:
         """Count a run that is over."""
         self._durations.labels(self._label(dag_name)).observe(seconds)
 
-    def note_wait(self, dag_name: str, seconds: float) -> None:
+    def observe_wait(self, dag_name: str, seconds: float) -> None:
         """Count a run whose turn has come."""
         self._waits.labels(self._label(dag_name)).observe(seconds)
 
     def _label(self, dag_name: str) -> str:
         if dag_name not in self._names:
-            if len(self._names) >= MOST_NAMES:
+            if len(self._names) >= MAX_NAMES:
                 return OTHERS
             self._names.add(dag_name)
         return dag_name

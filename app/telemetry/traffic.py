@@ -12,10 +12,10 @@ from prometheus_client.registry import Collector
 UNKNOWN = "(none)"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_MOST_UNCOUNTED = 100  # a fifth of a millisecond
+_MAX_UNCOUNTED = 100  # a fifth of a millisecond
 
 
-class Traffic(Collector):
+class RequestMetrics(Collector):
     """Counts the requests of this process since it began."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -32,10 +32,10 @@ class Traffic(Collector):
         self._uncounted: list[tuple[str, str, int, float]] = []  # many at once cost a fraction of one at a time
         registry.register(self)
 
-    def note(self, method: str, route: str, status: int, seconds: float) -> None:
+    def record(self, method: str, route: str, status: int, seconds: float) -> None:
         """Note a request: its route as the template of the path, ``UNKNOWN`` where there is none."""
         self._uncounted.append((method, route, status, seconds))
-        if len(self._uncounted) >= _MOST_UNCOUNTED:
+        if len(self._uncounted) >= _MAX_UNCOUNTED:
             self._count()
 
     def collect(self) -> Iterator[Metric]:

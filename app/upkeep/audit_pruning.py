@@ -32,14 +32,14 @@ class AuditPruning:
         """Return what would be deleted: the entries under seals that were made before a time."""
         return Pruned(*await self._database.read(lambda connection: audit.sum_prunable(connection, before)))
 
-    async def prune(self, before: datetime, origin: Actor) -> Pruned:
+    async def prune(self, before: datetime, actor: Actor) -> Pruned:
         """Delete these entries. The deletion is audited in the commit of the first batch."""
         planned = await self.preview(before)
         if not planned.entries:
             return planned
         after = {"before": before.isoformat(), "entries": planned.entries, "upTo": planned.up_to}
         audit_action = AuditAction(action=Action.AUDIT_PRUNE, kind="audit", name=str(planned.up_to), after=after)
-        notes = [origin.entry(audit_action, self._now())]
+        notes = [actor.entry(audit_action, self._now())]
         while seals := await self._next(before, planned.up_to):
             await self._remove(seals, notes)
             notes = []

@@ -26,20 +26,22 @@ _MOST_ENTRIES = 5_000  # of one seal: what is read and hashed at once
 _WRITERS_SECONDS, _POLL_SECONDS = 5.0, 0.02
 
 
-class Signer(Protocol):
+class EncryptsSeals(Protocol):
     """Holds the installation's key."""
 
-    def seal(self, data: bytes, about: str) -> bytes:
+    def encrypt(self, data: bytes, about: str) -> bytes:
         """Encrypt data with the installation's key. Raises AppError."""
 
-    def open(self, sealed: bytes, about: str) -> bytes:
+    def decrypt(self, sealed: bytes, about: str) -> bytes:
         """Decrypt data. Raises AppError when it was encrypted with another key or for another context."""
 
 
 class AuditSealer:
     """Seals new entries periodically. Any number of servers may do so on one database."""
 
-    def __init__(self, database: Database, signer: Signer, now: Clock, every_seconds: float = _EVERY_SECONDS) -> None:
+    def __init__(
+        self, database: Database, signer: EncryptsSeals, now: Clock, every_seconds: float = _EVERY_SECONDS
+    ) -> None:
         self._database = database
         self._signer = signer
         self._now = now
@@ -80,8 +82,8 @@ class AuditSealer:
 
     async def run_once(self) -> int:
         """Seal all entries whose order is final, and return their number."""
-        last = await self._database.glance(audit.last_id)
-        seal = await self._database.glance(audit.get_last_seal)
+        last = await self._database.read_inline(audit.last_id)
+        seal = await self._database.read_inline(audit.get_last_seal)
         done = seal["last_id"] if seal else 0
         if last <= done or not await self._are_committed():
             return 0
@@ -92,12 +94,12 @@ class AuditSealer:
 
     async def _are_committed(self) -> bool:
         """Wait for transactions that write entries now: their ids may be lower than those of committed entries."""
-        writers = await self._database.glance(audit.find_writers)
+        writers = await self._database.read_inline(audit.find_writers)
         try:
             async with asyncio.timeout(_WRITERS_SECONDS):
                 while writers:
                     await asyncio.sleep(_POLL_SECONDS)
-                    writers &= await self._database.glance(audit.find_writers)
+                    writers &= await self._database.read_inline(audit.find_writers)
         except TimeoutError:
             _log.info("the audit is sealed later: an entry has waited for its commit for %g s", _WRITERS_SECONDS)
             return False
@@ -111,7 +113,7 @@ class AuditSealer:
         number, chained = (previous["number"], previous["hash"]) if previous else (0, "")
         at = max(self._now(), previous["sealed_at"]) if previous else self._now()
         seal = await asyncio.to_thread(make_seal, number + 1, entries, chained, at)
-        seal["signature"] = self._signer.seal(bytes.fromhex(seal["hash"]), seal_context(seal["number"]))
+        seal["signature"] = self._signer.encrypt(bytes.fromhex(seal["hash"]), seal_context(seal["number"]))
         if not await self._store(seal):
             return 0
         _log.info("the audit is sealed up to entry %d: seal %d:%s", seal["last_id"], seal["number"], seal["hash"])
@@ -121,7 +123,7 @@ class AuditSealer:
         try:
             await self._database.write(lambda connection: audit.add_seal(connection, seal))
         except IntegrityError:
-            now = await self._database.glance(audit.get_last_seal)
+            now = await self._database.read_inline(audit.get_last_seal)
             if now is None or now["number"] < seal["number"]:
                 raise
             return False  # another server was faster

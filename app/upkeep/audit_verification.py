@@ -20,7 +20,7 @@ from app.upkeep.audit_chain import (
     seal_context,
     seal_hash,
 )
-from app.upkeep.audit_sealing import Signer
+from app.upkeep.audit_sealing import EncryptsSeals
 
 _SEALS, _ENTRIES = 200, 2_000
 
@@ -47,9 +47,9 @@ class _BrokenError(Exception):
     """An entry or seal differs from what was sealed."""
 
 
-def verify(connection: ReadConnection, signer: Signer, known: KnownSeal | None = None) -> Verified:
+def verify(connection: ReadConnection, signer: EncryptsSeals, known: KnownSeal | None = None) -> Verified:
     """Verify everything in one snapshot of the database; ``known`` has to be among the seals."""
-    audit.begin_steady_look(connection)
+    audit.begin_repeatable_read(connection)
     verifier = _Verifier(connection, signer, known)
     try:
         verifier.run()
@@ -59,7 +59,7 @@ def verify(connection: ReadConnection, signer: Signer, known: KnownSeal | None =
 
 
 class _Verifier:
-    def __init__(self, connection: ReadConnection, signer: Signer, known: KnownSeal | None) -> None:
+    def __init__(self, connection: ReadConnection, signer: EncryptsSeals, known: KnownSeal | None) -> None:
         self._connection = connection
         self._signer = signer
         self._known = known
@@ -148,7 +148,7 @@ class _Verifier:
             return
         row = audit.find_seals(self._connection, self._last["number"] - 1, 1)[0]
         try:
-            signed = self._signer.open(row["signature"], seal_context(row["number"]))
+            signed = self._signer.decrypt(row["signature"], seal_context(row["number"]))
         except AppError as error:
             raise _BrokenError(f"seal {row['number']} was not signed with the key of this place: {error}") from error
         if signed.hex() != row["hash"]:

@@ -10,7 +10,7 @@ from app.clock import Clock
 from app.db.database import Database
 from app.db.failure import DatabaseUnavailable
 from app.db.repositories import changes
-from app.db.repositories.changes import Place
+from app.db.repositories.changes import FeedCursor
 
 _log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 60.0
@@ -28,7 +28,7 @@ class ChangePruner:
 
     async def initialise(self) -> None:
         """Create the first cursor of the feed if there is none; before it is read."""
-        await self._database.write(changes.begin)
+        await self._database.write(changes.initialise)
 
     def start(self) -> None:
         """Start in the background; starting twice is harmless."""
@@ -46,12 +46,14 @@ class ChangePruner:
         """Delete expired rows, and return their number."""
         before = self._now() - self._retention
         deleted = 0
-        while end := await self._database.glance(lambda connection: changes.find_expired(connection, before, _BATCH)):
+        while end := await self._database.read_inline(
+            lambda connection: changes.find_expired(connection, before, _BATCH)
+        ):
             deleted += await self._delete(end)
         return deleted
 
-    async def _delete(self, cursor: Place) -> int:
-        return await self._database.write(lambda connection: changes.forget(connection, cursor), durable=False)
+    async def _delete(self, cursor: FeedCursor) -> int:
+        return await self._database.write(lambda connection: changes.delete_before(connection, cursor), durable=False)
 
     async def _run(self) -> None:
         while True:

@@ -17,8 +17,8 @@ import msgspec
 
 from app.db.database import Database, WriteConnection
 from app.db.repositories import removal
-from app.db.repositories.removal import Bound, Size
-from app.db.storage import count_free_pages, give_back
+from app.db.repositories.removal import BatchLimit, Size
+from app.db.storage import count_free_pages, vacuum
 
 T = TypeVar("T")
 _PAGE = 100
@@ -44,10 +44,10 @@ class DeletionResult(msgspec.Struct, frozen=True, kw_only=True):
 class RunDeleter:
     """Deletes the given runs until ``may_continue`` returns False; the next deleter continues."""
 
-    def __init__(self, database: Database, may_continue: Callable[[], bool], bound: Bound | None = None) -> None:
+    def __init__(self, database: Database, may_continue: Callable[[], bool], bound: BatchLimit | None = None) -> None:
         self._database = database
         self._may_continue = may_continue
-        self._bound = bound or Bound()
+        self._bound = bound or BatchLimit()
         self.deleted = DeletionResult()
         self.was_interrupted = False
 
@@ -55,7 +55,7 @@ class RunDeleter:
         """Delete the root runs that ended before ``until`` and may still be deleted."""
         for begin in range(0, len(keys), _PAGE):
             page = keys[begin : begin + _PAGE]
-            sizes = await self._database.read(partial(removal.measure, keys=page))
+            sizes = await self._database.read(partial(removal.size_of, keys=page))
             for group in batch(sizes, self._bound):
                 if not self._continues():
                     return
@@ -66,7 +66,7 @@ class RunDeleter:
 
     async def finish(self, at: datetime) -> None:
         """Continue with partly deleted runs."""
-        for key in await self._database.read(removal.find_marked):
+        for key in await self._database.read(removal.find_deleting):
             if not self._continues():
                 return
             await self._delete_large(key, at, at)
@@ -85,11 +85,11 @@ class RunDeleter:
     async def free_pages(self) -> None:
         """Shrink a SQLite file step by step, except for a reserve."""
         while self._continues():
-            free = await self._database.glance(count_free_pages)
+            free = await self._database.read_inline(count_free_pages)
             pages = min(free - _RESERVE_PAGES, _PAGES)
             if pages <= 0:
                 return
-            await self._write(partial(give_back, pages=pages))
+            await self._write(partial(vacuum, pages=pages))
             self.deleted += DeletionResult(pages=pages)
 
     async def _delete_group(self, group: Sequence[int], sizes: Mapping[int, Size], until: datetime) -> None:
@@ -106,19 +106,19 @@ class RunDeleter:
         def mark(connection: WriteConnection) -> bool:
             locked = removal.lock(connection, [key], until)
             if locked:
-                removal.mark(connection, key, at)
+                removal.mark_deleting(connection, key, at)
             return bool(locked)
 
         if not await self._write(mark):
             return
         sub_runs = await self._database.read(lambda connection: removal.find_called(connection, key))
         if await self._delete_logs([*sub_runs, key]) and await self._delete_sub_runs(sub_runs):
-            sizes = await self._database.read(lambda connection: removal.measure(connection, [key]))
+            sizes = await self._database.read(lambda connection: removal.size_of(connection, [key]))
             await self._delete_group([key], sizes, until)
 
     async def _delete_logs(self, keys: Sequence[int]) -> bool:
         while self._continues():
-            cut = await self._write(lambda connection: removal.cut_logs(connection, keys, self._bound))
+            cut = await self._write(lambda connection: removal.delete_log_tail(connection, keys, self._bound))
             if not cut.chunks:
                 return True
             self.deleted += DeletionResult(chunks=cut.chunks, log_bytes=cut.log_bytes)
@@ -127,7 +127,7 @@ class RunDeleter:
     async def _delete_sub_runs(self, keys: Sequence[int]) -> bool:
         for begin in range(0, len(keys), _PAGE):
             page = keys[begin : begin + _PAGE]
-            sizes = await self._database.read(partial(removal.measure, keys=page))
+            sizes = await self._database.read(partial(removal.size_of, keys=page))
             for group in batch(sizes, self._bound):
                 if not self._continues():
                     return False
@@ -151,12 +151,12 @@ class RunDeleter:
         return done
 
 
-def is_large(size: Size, bound: Bound) -> bool:
+def is_large(size: Size, bound: BatchLimit) -> bool:
     """Whether a run is deleted in several transactions."""
     return size.rows + size.chunks > bound.rows or size.log_bytes > bound.log_bytes
 
 
-def batch(sizes: Mapping[int, Size], bound: Bound) -> Iterator[list[int]]:
+def batch(sizes: Mapping[int, Size], bound: BatchLimit) -> Iterator[list[int]]:
     """Group runs by transaction, in their order; one that is too large is alone. Pure."""
     group: list[int] = []
     rows = log_bytes = 0

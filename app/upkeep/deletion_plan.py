@@ -104,7 +104,7 @@ class DeletionPlanner:
     async def of_all(self, totals: TotalLimits) -> None:
         """Select the oldest runs beyond the total limits, assuming that those selected before are deleted."""
         if totals.runs is not None and not self.is_full:
-            count = await self._database.read(retention.count_over)
+            count = await self._database.read(retention.count_finished)
             await self._of_oldest(Reason.TOTAL_RUNS, count - len(self.to_delete) - totals.runs)
         if totals.log_bytes is not None and not self.is_full:
             count = await self._database.read(retention.count_log_bytes)
@@ -114,7 +114,7 @@ class DeletionPlanner:
         """Count the log bytes of the selected runs, or of some of them."""
         keys, total = list(self.to_delete if of is None else of), 0
         for begin in range(0, len(keys), _PAGE):
-            sizes = await self._database.read(partial(removal.measure, keys=keys[begin : begin + _PAGE]))
+            sizes = await self._database.read(partial(removal.size_of, keys=keys[begin : begin + _PAGE]))
             total += sum(size.log_bytes for size in sizes.values())
         return total
 

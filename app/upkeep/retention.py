@@ -142,7 +142,7 @@ class Retention:
             planned=[await _plan(planner, policy, to_delete[policy.name]) for policy in shown], more=planner.is_full
         )
 
-    async def clean(self, request: CleanupRequest, origin: Actor) -> CleanupResult:
+    async def clean(self, request: CleanupRequest, actor: Actor) -> CleanupResult:
         """Delete what is requested, for a few seconds. Raises UnavailableError while another server deletes.
 
         The deletion is many commits, so the request is audited before the first.
@@ -150,7 +150,7 @@ class Retention:
         policies = await self._find_policies(request)
         limits = None if request.limits is None else msgspec.structs.asdict(request.limits)
         audit_action = AuditAction(action=Action.RUN_CLEANUP, kind="runs", name=request.name or "all", after=limits)
-        entry = origin.entry(audit_action, self._now())
+        entry = actor.entry(audit_action, self._now())
         await self._database.write(lambda connection: audit.add(connection, entry))
         totals = self.policies.defaults.totals if request == CleanupRequest() else TotalLimits()
         cleaned = await self._clean(policies, totals, self._deadline(request).min_age)
@@ -171,7 +171,7 @@ class Retention:
     # -- one slice of work -----------------------------------------------------------------------------------
 
     async def _clean(self, policies: Sequence[Policy], totals: TotalLimits, min_age: timedelta) -> CleanupResult | None:
-        async with self._lock, self._database.alone(_PURPOSE) as is_locked:
+        async with self._lock, self._database.try_lock(_PURPOSE) as is_locked:
             if not is_locked:
                 return None
             cleaned = await self._slice(policies, totals, Deadline(at=self._now(), min_age=min_age))

@@ -31,7 +31,7 @@ class DagRetentionService:
         self._database = database
         self._now = now
 
-    async def put(self, file_name: str, settings: RetentionSettings, origin: Actor) -> Row | None:
+    async def put(self, file_name: str, settings: RetentionSettings, actor: Actor) -> Row | None:
         """Replace the settings of a DAG; settings without values delete them, and None is returned.
 
         Raises BadRequestError, and NotFoundError when there is no such DAG.
@@ -43,17 +43,17 @@ class DagRetentionService:
             dag = dags.get(connection, file_name)
             if dag is None:
                 raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
-            before = retention.get_set(connection, dag["id"])
+            before = retention.get_limits(connection, dag["id"])
             old = None if before is None else {name: before[name] for name in _MOST}
             limits = {name: getattr(settings, name) for name in _MOST}
             audit_action = dag_action(
                 Action.DAG_RETENTION, file_name, old, None if settings == RetentionSettings() else limits
             )
-            audit.add(connection, origin.entry(audit_action, now))
+            audit.add(connection, actor.entry(audit_action, now))
             if settings == RetentionSettings():
-                retention.remove_set(connection, dag["id"])
+                retention.remove_limits(connection, dag["id"])
                 return None
-            retention.put_set(connection, {"dag_id": dag["id"], **limits, "set_at": now, "set_by": origin.label})
-            return retention.get_set(connection, dag["id"])
+            retention.put_limits(connection, {"dag_id": dag["id"], **limits, "set_at": now, "set_by": actor.label})
+            return retention.get_limits(connection, dag["id"])
 
         return await self._database.write(work)

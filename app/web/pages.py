@@ -43,8 +43,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "worker-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
-_FOR_EVER = "public, max-age=31536000, immutable"
-_ALWAYS_ASK = "no-cache"
+_IMMUTABLE = "public, max-age=31536000, immutable"
+_REVALIDATE = "no-cache"
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -61,7 +61,7 @@ def make_handlers(base_path: str, facts: Mapping[str, Any]) -> list[HTTPRouteHan
 
 def document(base_path: str, facts: Mapping[str, Any], status: int = 200) -> Response[bytes]:
     """Return the HTML document, also beside a status that is not a success."""
-    headers = {"Content-Security-Policy": POLICY, "Cache-Control": _ALWAYS_ASK}
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": _REVALIDATE}
     return Response(render(base_path, facts), status_code=status, media_type="text/html", headers=headers)
 
 
@@ -91,7 +91,7 @@ async def get_asset(
         file = files.read(str(path).removeprefix("/"))
     except KeyError:
         raise NotFoundError("the web UI has no such file") from None
-    headers = {"Cache-Control": _FOR_EVER if version == files.version() else _ALWAYS_ASK, "Vary": "Accept-Encoding"}
+    headers = {"Cache-Control": _IMMUTABLE if version == files.version() else _REVALIDATE, "Vary": "Accept-Encoding"}
     body = file.plain
     if file.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
         body = file.packed

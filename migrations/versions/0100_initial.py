@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from app.db.revision import migrations_directory, revise
+from app.db.revision import migration, migrations_directory
 
 revision = "0100"
 down_revision: str | None = None
@@ -36,7 +36,7 @@ _DROP_PGQUEUER = (
 
 
 def upgrade() -> None:
-    with revise(op.get_bind(), triggers="0100"):
+    with migration(op.get_bind(), triggers="0100"):
         for create in _TABLES.values():
             create()
     if op.get_bind().dialect.name == "postgresql":
@@ -47,7 +47,7 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         for statement in _DROP_PGQUEUER:
             op.get_bind().exec_driver_sql(statement)
-    with revise(op.get_bind(), triggers=None):
+    with migration(op.get_bind(), triggers=None):
         for table in reversed(_TABLES):
             op.drop_table(table)
 

@@ -83,7 +83,7 @@ async def test_ghsa_ph8x_an_encoded_slash_leads_nowhere_on_any_route(server: Ser
 async def test_cve_2026_31886_an_id_of_a_run_is_no_path_that_is_cleaned_up(
     server: Server, client: httpx.AsyncClient, name: str, run_id: str
 ) -> None:
-    home = server.supervisor._ground.work_dir.parent
+    home = server.supervisor._context.work_dir.parent
     before = {path.name for path in home.iterdir()}
     for path in ("/dag-runs", "/dag-runs/enqueue"):
         body = {"name": name, "spec": "steps:\n  - name: a\n    command: 'true'\n", "dagRunId": run_id}

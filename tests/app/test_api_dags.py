@@ -147,7 +147,7 @@ async def test_validation_judges_params_by_the_schema_that_is_found_in_the_worki
 async def test_validation_finds_a_schema_in_the_folder_of_stored_dags_and_looks_at_each_document(
     client: httpx.AsyncClient, server: Server, name: str
 ) -> None:
-    (server.supervisor._ground.work_dir / f"{name}.json").write_text(PARAM_SCHEMA)
+    (server.supervisor._context.work_dir / f"{name}.json").write_text(PARAM_SCHEMA)
     below = f"---\nname: kid\nparams: {{schema: {name}.json, values: {{who: x}}}}\nsteps: [echo]\n"
     spec = f"params: {{schema: {name}.json, values: {{who: me}}}}\nsteps: [{{call: kid}}]\n{below}"
     found = (await client.post("/dags/validate", json={"spec": spec})).json()

@@ -15,12 +15,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
-from app.api.totals import Totals
+from app.api.totals import RunTotals
 from app.db.database import Database, WriteConnection
 from app.db.repositories import figures, services
 from app.engine.status import RunStatus
 from app.main import Server
-from app.telemetry.run_figures import MOST_NAMES, OTHERS, RunFigures
+from app.telemetry.run_figures import MAX_NAMES, OTHERS, RunMetrics
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.test_statements import recorded
 from tests.db.rows import NOW, add_attempt, add_definition, add_run, bring_run_to, run_sql
@@ -70,7 +70,7 @@ async def test_what_has_happened_is_counted(dagbook: Dagbook, server: Server) ->
     await dagbook.client.post("/dags", json={"name": dagbook.name})
     await dagbook.run("steps: [{name: a, command: 'false'}]\n")
     run_id = await dagbook.start("steps: [{name: a, command: sleep 30}]\n")
-    server.parts.totals._fresh_until = 0
+    server.parts.run_totals._fresh_until = 0
     after = await _metrics(dagbook.client)
     assert after["dagu_dags_total"][()] == before["dagu_dags_total"][()] + 1
     failed = before["dagu_dag_runs_total"].get(("failed",), 0)
@@ -125,13 +125,13 @@ async def test_sub_runs_are_not_counted(fresh: Dagbook) -> None:
 
 def test_names_of_dags_beyond_the_first_hundred_are_one_label() -> None:
     registry = CollectorRegistry()
-    counted = RunFigures(registry)
-    for number in range(MOST_NAMES + 50):
-        counted.note_end(f"d{number}", 1)
-        counted.note_wait("d0", 1)
+    counted = RunMetrics(registry)
+    for number in range(MAX_NAMES + 50):
+        counted.observe_duration(f"d{number}", 1)
+        counted.observe_wait("d0", 1)
     of_others = {"dag": OTHERS}
     assert registry.get_sample_value("dagu_dag_run_duration_seconds_count", of_others) == 50
-    assert registry.get_sample_value("dagu_queue_wait_seconds_count", {"dag": "d0"}) == MOST_NAMES + 50
+    assert registry.get_sample_value("dagu_queue_wait_seconds_count", {"dag": "d0"}) == MAX_NAMES + 50
 
 
 async def test_the_page_tells_the_kinds_that_dashboards_expect(client: httpx.AsyncClient) -> None:
@@ -143,7 +143,7 @@ async def test_the_page_tells_the_kinds_that_dashboards_expect(client: httpx.Asy
 
 
 async def test_totals_are_counted_again_only_after_a_rest(database: Database) -> None:
-    totals = Totals(database)
+    totals = RunTotals(database)
     with recorded() as statements:
         await totals.read()
         await totals.read()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import psutil  # type: ignore[import-untyped]  # psutil brings no types
 import pytest
 
-from app.db.owner import DatabaseOwned, claim
+from app.db.owner import DatabaseOwned, acquire
 from tests.app.program import CommandLine
 from tests.waiting import PATIENCE_SECONDS
 
@@ -35,7 +35,7 @@ async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door]:
     home = tmp_path_factory.mktemp("home")
     async with CommandLine(home).server() as address:
         with pytest.raises(DatabaseOwned) as found:
-            claim(home / "dagbook.sqlite3", "test")
+            acquire(home / "dagbook.sqlite3", "test")
         yield Door(address, found.value.owner.pid)
 
 

@@ -14,7 +14,7 @@ from app.auth.audit_context import Action, local_actor, os_username, run_action
 from app.clock import now
 from app.db.database import Database, WriteConnection
 from app.db.repositories import audit
-from app.runs.sealing import Sealer
+from app.runs.sealing import Encrypter
 from app.upkeep.audit_sealing import AuditSealer
 from tests.app.program import CommandLine, Said
 from tests.conftest import Copies
@@ -62,7 +62,7 @@ def noted(command: Command, tmp_path: Path) -> Path:
 
 
 def seal(home: Path) -> None:
-    on_database(home, lambda database: AuditSealer(database, Sealer("", home), now).run_once())
+    on_database(home, lambda database: AuditSealer(database, Encrypter("", home), now).run_once())
 
 
 def tamper(home: Path) -> None:

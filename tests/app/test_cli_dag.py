@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.db.upgrade import upgrade
-from app.main import open_idle
+from app.main import open_offline
 from app.settings import read
 from tests.app.dagbook import client_of
 from tests.app.program import CommandLine, Said
@@ -36,7 +36,7 @@ async def _fill_one(client: httpx.AsyncClient) -> None:
 async def _store(home: Path, fill: Callable[[httpx.AsyncClient], Awaitable[None]] = _fill) -> None:
     settings = read({"tz": "UTC"}, {}, home)
     await upgrade(settings.database_url)
-    async with open_idle(settings, "test") as server, client_of(server) as client:
+    async with open_offline(settings, "test") as server, client_of(server) as client:
         await fill(client)
 
 

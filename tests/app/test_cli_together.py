@@ -17,11 +17,11 @@ import msgspec
 import pytest
 
 from app.auth.audit_context import os_username
-from app.db.owner import DatabaseOwned, OwnerLock, claim
+from app.db.owner import DatabaseOwned, ServerLock, acquire
 from app.db.upgrade import upgrade
 from app.main import open_server
 from app.people.auth_setup import command_settings
-from app.runs.accept import Start
+from app.runs.options import StartOptions
 from app.settings import read
 from tests.app.program import CommandLine, Said, end
 from tests.waiting import PATIENCE_SECONDS, come_true, until_written
@@ -31,14 +31,14 @@ ORDINARY_USER = 65_534
 LOADED = """
 import asyncio, sys
 from pathlib import Path
-from app.cli.holder import Holder, Mode
+from app.cli.holder import Mode, ServerTransport
 from app.settings import read
 
 async def main():
-    holder = Holder(read({}, {}, Path(sys.argv[1])), "run", Mode.DRIVE)
+    holder = ServerTransport(read({}, {}, Path(sys.argv[1])), "run", Mode.RUN)
     server = await holder.enter()
-    from app.runs.accept import Start
-    await server.parts.launcher.start_text("steps: [{command: 'true'}]", "flow", Start())
+    from app.runs.options import StartOptions
+    await server.parts.run_service.start_text("steps: [{command: 'true'}]", "flow", StartOptions())
     print(sorted({"litestar", "uvicorn"} & set(sys.modules)))
     await holder.aclose()
 
@@ -103,7 +103,7 @@ async def until_held(file: Path, pid: int) -> None:
 
     async def look() -> bool:
         try:
-            claim(file, "test").release()
+            acquire(file, "test").release()
         except DatabaseOwned as error:
             return error.owner.pid == pid and _answers(error.owner.socket)
         return False
@@ -180,7 +180,7 @@ async def test_a_command_takes_its_run_over_when_the_server_ends_and_gives_it_to
     await until_held(file, command.pid)
     async with line.server():
         with pytest.raises(DatabaseOwned) as found:
-            claim(file, "test")
+            acquire(file, "test")
         assert found.value.owner.is_server
         flow.let_go()
         flow.assert_done(await end(command))
@@ -288,8 +288,8 @@ async def test_a_path_that_is_too_long_for_a_socket_does_not_keep_commands_apart
         flow.assert_done(await end(process))
 
 
-def _claim_as_older_version(file: Path) -> OwnerLock:
-    lock = claim(file, "http://127.0.0.1:9")
+def _claim_as_older_version(file: Path) -> ServerLock:
+    lock = acquire(file, "http://127.0.0.1:9")
     path = file.with_name(f"{file.name}.lock")
     told = {"address": "http://127.0.0.1:9", "pid": os.getpid(), "token": "x", "certificate": ""}
     path.write_text(json.dumps(told))
@@ -317,7 +317,7 @@ async def test_a_start_whose_answer_is_lost_is_neither_lost_nor_done_twice(
     line: CommandLine, tmp_path: Path, file: Path, *, accepted: bool
 ) -> None:
     flow = Flow(tmp_path, "flow")
-    lock = claim(file, "dagbook run")
+    lock = acquire(file, "dagbook run")
     lock.listener.listen()
     lock.listener.setblocking(False)
     command = await line.begin("start", flow.path)
@@ -325,8 +325,8 @@ async def test_a_start_whose_answer_is_lost_is_neither_lost_nor_done_twice(
     if accepted:
         settings = read({"default_shell": "/bin/sh"}, {}, tmp_path)
         async with open_server(command_settings(settings), "run", "") as server:
-            start = Start(run_id=body["dagRunId"], source_directory=body["sourceDirectory"])
-            await server.parts.launcher.start_text(body["spec"], body["name"], start)
+            start = StartOptions(run_id=body["dagRunId"], source_directory=body["sourceDirectory"])
+            await server.parts.run_service.start_text(body["spec"], body["name"], start)
             await flow.until_begun()
     connection.close()
     lock.release()

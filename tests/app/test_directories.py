@@ -32,7 +32,7 @@ async def _started(dagbook: Dagbook, how: str = "start", **body: Any) -> Ended:
 
 
 def _work_dir(server: Server) -> Path:
-    return server.supervisor._ground.work_dir
+    return server.supervisor._context.work_dir
 
 
 async def test_runs_of_a_stored_dag_work_in_one_folder_however_they_begin(server: Server, dagbook: Dagbook) -> None:

@@ -12,12 +12,12 @@ import pytest
 from litestar.types import Receive, Scope, Send
 from prometheus_client import CollectorRegistry
 
-from app.api.envelope import Envelope
+from app.api.envelope import RequestContextMiddleware
 from app.api.headers import API_POLICY
 from app.main import API_PATH, Server
 from app.telemetry.logging import configure
 from app.telemetry.request import request_id
-from app.telemetry.traffic import UNKNOWN, Traffic
+from app.telemetry.traffic import UNKNOWN, RequestMetrics
 from app.web import pages
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People
@@ -109,7 +109,9 @@ async def test_strict_transport_is_asked_for_over_tls_alone_and_not_on_loopback(
 
 
 async def _ask(app: Any, path: str = "/x", **settings: Any) -> httpx.Response:
-    envelope = Envelope(app, Traffic(CollectorRegistry()), **{"log": "on", "varies": False, **settings})
+    envelope = RequestContextMiddleware(
+        app, RequestMetrics(CollectorRegistry()), **{"log": "on", "varies": False, **settings}
+    )
     transport = httpx.ASGITransport(envelope, raise_app_exceptions=False)  # type: ignore[arg-type]  # as above
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await client.get(path)
@@ -197,7 +199,7 @@ async def test_a_run_does_not_go_on_under_the_number_of_the_request_that_began_i
         seen.append(request_id.get())
 
     # The first thing a driver does; nothing that it logs by itself happens in every run.
-    monkeypatch.setattr("app.runs.kept.KeptLogs.restore", note)
+    monkeypatch.setattr("app.runs.kept.RestoredLogs.restore", note)
     dagbook.client.headers["X-Request-Id"] = "line-4"
     await dagbook.run("steps: []\n")
     del dagbook.client.headers["X-Request-Id"]

@@ -21,7 +21,7 @@ from app.db.repositories import changes
 from app.main import Server
 from app.people.tokens import TokenRequest
 from app.runs import supervisor
-from app.runs.ground import Identity
+from app.runs.server_context import ServerIdentity
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.listening import Door, Event, Listener, listening
 from tests.app.people import ROOT, serving_people
@@ -37,7 +37,7 @@ def named_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers of one process would have one name."""
     numbers = itertools.count()
 
-    def identify(*arguments: str) -> Identity:
+    def identify(*arguments: str) -> ServerIdentity:
         own = supervisor.identify(*arguments)
         return msgspec.structs.replace(own, id=f"{own.id}-{next(numbers)}")
 
@@ -285,7 +285,7 @@ async def test_a_client_that_takes_nothing_is_let_go_with_its_place(
         names = [f"{number:0100}" for number in range(2000)]
         rounds = 0
         while lone.parts.feed.clients > 1:
-            await database.write(lambda connection: changes.tell_queues(connection, names))
+            await database.write(lambda connection: changes.add_queue_changes(connection, names))
             await other.until(lambda event: event.data["queue"] == names[-1])
             rounds += 1
             assert rounds < 100
@@ -321,7 +321,7 @@ async def test_a_stream_ends_when_who_opened_it_is_not_let_in_any_more(
 ) -> None:
     monkeypatch.setattr(event_stream, "_CHECK_SECONDS", 0.01)
     async with serving_people(database_url, tmp_path) as people, listening(people.server) as door:
-        access = people.server.parts.access
+        access = people.server.parts.auth
         ann = await people.add(Role.VIEWER)
         token, row = await access.tokens.create(TokenRequest(name=secrets.token_hex(4), username=ann.name), ROOT)
         bearer = {"Authorization": f"Bearer {ann.token if how == 'lowered' else token}"}

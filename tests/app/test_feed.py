@@ -11,22 +11,22 @@ from sqlalchemy import text
 
 from app.api import feed as feed_module
 from app.api.feed import Feed
-from app.api.frames import read_place
-from app.api.subscription import MOST_BYTES, Subscription, Wanted
+from app.api.frames import read_cursor
+from app.api.subscription import MAX_BYTES, FeedFilter, Subscription
 from app.db.database import Database, WriteConnection
 from app.db.repositories import changes
-from app.db.repositories.changes import Place
+from app.db.repositories.changes import FeedCursor
 from tests.statements import heard
 from tests.waiting import PATIENCE_SECONDS, come_true
 
 pytestmark = pytest.mark.both_engines
 
-ALL = Wanted()
+ALL = FeedFilter()
 
 
 @pytest.fixture
 async def feed(database: Database) -> AsyncIterator[Feed]:
-    await database.write(changes.begin)
+    await database.write(changes.initialise)
     opened = Feed(database, 1000)
     opened.start()
     yield opened
@@ -34,15 +34,15 @@ async def feed(database: Database) -> AsyncIterator[Feed]:
 
 
 async def tell(database: Database, *names: str) -> None:
-    await database.write(lambda connection: changes.tell_queues(connection, names))
+    await database.write(lambda connection: changes.add_queue_changes(connection, names))
 
 
 def queues(frames: bytes) -> list[str]:
     return [part.split(b'"')[0].decode() for part in frames.split(b'"queue":"')[1:]]
 
 
-def last_place(frames: bytes) -> Place:
-    return read_place(frames.rpartition(b"id: ")[2].partition(b"\n")[0].decode(), "after")
+def last_place(frames: bytes) -> FeedCursor:
+    return read_cursor(frames.rpartition(b"id: ")[2].partition(b"\n")[0].decode(), "after")
 
 
 async def take_until(subscription: Subscription, name: str) -> bytes:
@@ -70,7 +70,7 @@ async def test_one_read_serves_everybody(feed: Feed, database: Database) -> None
 
 
 async def test_while_nobody_listens_nothing_is_read(feed: Feed, database: Database) -> None:
-    feed.leave(await feed.subscribe(ALL, None))
+    feed.unsubscribe(await feed.subscribe(ALL, None))
     before = feed._head
     await tell(database, "one")
     await feed.run_once()
@@ -84,16 +84,16 @@ async def test_a_client_that_takes_nothing_is_let_go_and_resumes_where_it_was(fe
     slow = await feed.subscribe(ALL, None)
     await tell(database, "first")
     seen = last_place(await take_until(slow, "first"))
-    names = [f"{number:06}" for number in range(3 * MOST_BYTES // 120)]
+    names = [f"{number:06}" for number in range(3 * MAX_BYTES // 120)]
     for begin in range(0, len(names), 1000):
         await tell(database, *names[begin : begin + 1000])
     await tell(database, "last")
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not slow.ended:
-            assert slow.size <= MOST_BYTES
+            assert slow.size <= MAX_BYTES
             await feed.run_once()
     assert slow.size == 0
-    feed.leave(slow)
+    feed.unsubscribe(slow)
     again = await feed.subscribe(ALL, seen)
     missed = [name async for part in feed.read_backlog(again) for name in queues(part)]
     if "last" not in missed:
@@ -123,7 +123,7 @@ async def test_another_process_is_woken_by_a_commit(
 ) -> None:
     if database.dialect == "sqlite":
         pytest.skip("a SQLite file has one server")
-    monkeypatch.setattr(feed_module, "_LOOK_SECONDS", 600.0)  # nobody looks unless they are woken
+    monkeypatch.setattr(feed_module, "_POLL_SECONDS", 600.0)  # nobody looks unless they are woken
     other = await Database.open(database_url)
     far = Feed(other, 10)
     far.start()
@@ -143,7 +143,7 @@ async def test_a_listener_that_lost_its_connection_is_woken_again(
     if database.dialect == "sqlite":
         pytest.skip("a SQLite file has one server")
     monkeypatch.setattr("app.db.wakeups._RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(feed_module, "_LOOK_SECONDS", 600.0)
+    monkeypatch.setattr(feed_module, "_POLL_SECONDS", 600.0)
     other = await Database.open(database_url, application="far")
     far = Feed(other, 10)
     far.start()
@@ -170,7 +170,7 @@ async def test_a_change_behind_a_long_transaction_is_told_when_that_ends(
     other = await Database.open(database_url)
 
     async def hold() -> None:
-        async with other._engines._engine.begin() as connection:  # type: ignore[attr-defined]
+        async with other._backend._engine.begin() as connection:  # type: ignore[attr-defined]
             await connection.execute(text("SELECT pg_current_xact_id()"))
             holds.set()
             await go.wait()
@@ -205,7 +205,7 @@ async def test_nobody_misses_a_change_or_gets_it_twice_however_transactions_over
             assert not client.missed
             parts = [part async for part in feed.read_backlog(client)]
             parts += [await client.take(0.05) for _ in range(chance.randrange(4))]
-            feed.leave(client)
+            feed.unsubscribe(client)
             if seen := b"".join(parts):
                 found += queues(seen)
                 place = last_place(seen)
@@ -228,7 +228,7 @@ async def _write(database: Database, names: list[str], chance: random.Random) ->
 
 def _hold(connection: WriteConnection, name: str, seconds: float, *, fail: bool = False) -> None:
     """Tell of a change at once, and commit a moment later."""
-    changes.tell_queues(connection, [name])
+    changes.add_queue_changes(connection, [name])
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": seconds})
     if fail:

@@ -385,13 +385,15 @@ async def test_a_server_that_is_its_own_node_answers_once(
     address = f"http://127.0.0.1:{listener.getsockname()[1]}{API_PATH}"
     nodes = json.dumps([{"name": "self", "url": address}])
     asked = []
-    ask = remote_nodes.Nodes.ask
+    ask = remote_nodes.RemoteNodes.send
 
-    async def noted(self: remote_nodes.Nodes, name: str, what: remote_nodes.Asked) -> remote_nodes.Told:
+    async def noted(
+        self: remote_nodes.RemoteNodes, name: str, what: remote_nodes.NodeRequest
+    ) -> remote_nodes.NodeResponse:
         asked.append(name)
         return await ask(self, name, what)
 
-    monkeypatch.setattr(remote_nodes.Nodes, "ask", noted)
+    monkeypatch.setattr(remote_nodes.RemoteNodes, "send", noted)
     async with (
         serving(database_url, tmp_path, remote_nodes=nodes) as server,
         listening(server, listener),
@@ -437,7 +439,7 @@ async def test_an_answer_too_long_to_be_held_passes_through(far_off: httpx.Async
 async def test_a_long_answer_that_does_not_end_well_does_not_look_whole(
     far_off: httpx.AsyncClient, pair: Pair, monkeypatch: pytest.MonkeyPatch, *, ends: bool, most: int
 ) -> None:
-    monkeypatch.setattr(remote_nodes, "_MOST_BYTES", most)  # 256 MiB would take their time
+    monkeypatch.setattr(remote_nodes, "_MAX_BYTES", most)  # 256 MiB would take their time
     pair.web.answers["/api/dags"] = _long(40, ends=ends)
     with pytest.raises(httpx.RemoteProtocolError):
         await far_off.get("/dags", params={PARAMETER: "web"})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.api import log_search
-from app.api.log_search import LogSearch, Query, Source, pieces, sources
+from app.api.log_search import LogSearch, LogStream, SearchQuery, blocks, log_streams
 from app.db.database import Database, WriteConnection
 from app.db.models import LogChunk
 from app.db.repositories import logs
@@ -174,7 +174,7 @@ async def test_lines_of_a_million_have_exact_numbers(dagbook: Dagbook) -> None:
 # -- chunks, as a step that writes in any way leaves them ----------------------------------------------------------
 
 
-def store(connection: WriteConnection, parts: Sequence[str]) -> Source:
+def store(connection: WriteConnection, parts: Sequence[str]) -> LogStream:
     run = add_whole_run(connection)
     line, offset = 1, 0
     for seq, text in enumerate(parts):
@@ -195,7 +195,7 @@ def store(connection: WriteConnection, parts: Sequence[str]) -> Source:
         }
         add(connection, LogChunk, **row)
         line, offset = line + text.count("\n"), offset + len(text.encode())
-    return Source(0, "a", StreamKey(run, 1, 0, 1), len(parts) - 1)
+    return LogStream(0, "a", StreamKey(run, 1, 0, 1), len(parts) - 1)
 
 
 def split(text: str, chance: random.Random) -> list[str]:
@@ -208,20 +208,20 @@ async def test_words_are_found_however_the_log_was_cut(
     database: Database, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same for every run
-    monkeypatch.setattr(logs, "STRETCH_BYTES", chance.choice([1, 5, 40, 1000]))
+    monkeypatch.setattr(logs, "BLOCK_BYTES", chance.choice([1, 5, 40, 1000]))
     text = "".join(chance.choice(["ab", "c", "\n", "Größe", "\r\n", "ab c"]) for _ in range(80))
     source = await database.write(lambda connection: store(connection, split(text, chance)))
     lines = text.split("\n")
     for words in ("ab", "ößea"):
         expected = [number for number, line in enumerate(lines, 1) if words in line.lower()]
-        found = await LogSearch(database).find([source], Query(text=words, limit=1000))
+        found = await LogSearch(database).find([source], SearchQuery(text=words, limit=1000))
         assert [hit.line for hit in found.hits] == expected
         assert [hit.text for hit in found.hits] == [lines[number - 1].removesuffix("\r") for number in expected]
-        page = await LogSearch(database).find([source], Query(text=words, limit=5))
+        page = await LogSearch(database).find([source], SearchQuery(text=words, limit=5))
         shown = list(page.hits)
         while page.next:
-            after = log_search.read_spot(page.next)
-            page = await LogSearch(database).find([source], Query(text=words, limit=5, after=after))
+            after = log_search.read_position(page.next)
+            page = await LogSearch(database).find([source], SearchQuery(text=words, limit=5, after=after))
             shown += page.hits
         assert shown == found.hits
 
@@ -229,33 +229,33 @@ async def test_words_are_found_however_the_log_was_cut(
 async def test_a_very_long_line_is_searched_in_pieces_that_overlap(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "STRETCH_BYTES", 500)
-    monkeypatch.setattr(log_search, "_LONGEST_LINE", 1000)
+    monkeypatch.setattr(logs, "BLOCK_BYTES", 500)
+    monkeypatch.setattr(log_search, "_MAX_LINE", 1000)
     monkeypatch.setattr(log_search, "_OVERLAP", 50)
     text = "x" * 3970 + "needle" + "y" * 2000 + "needle\nshort\n" + "z" * 990 + "needle" + "z" * 1000
     parts = [text[begin : begin + 100] for begin in range(0, len(text), 100)]
     source = await database.write(lambda connection: store(connection, parts))
-    found = await LogSearch(database).find([source], Query(text="needle"))
+    found = await LogSearch(database).find([source], SearchQuery(text="needle"))
     assert [(hit.line, hit.column + hit.start) for hit in found.hits] == [(1, 3971), (3, 991)]
     assert all(hit.text[hit.start : hit.end] == "needle" for hit in found.hits)
     assert max(len(hit.text) for hit in found.hits) <= 400
-    read = [piece.text async for piece in pieces(database, source, 1)]
+    read = [piece.text async for piece in blocks(database, source, 1)]
     assert max(map(len, read)) < 1700
 
 
 async def test_a_search_that_runs_out_of_time_says_where_to_go_on(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "STRETCH_BYTES", 1)
-    monkeypatch.setattr(log_search, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(logs, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(log_search, "_TIMEOUT_SECONDS", 0.0)
     source = await database.write(lambda connection: store(connection, [f"line {n}\n" for n in range(4)] + ["needle"]))
     after = None
-    found = await LogSearch(database).find([source], Query(text="needle"))
+    found = await LogSearch(database).find([source], SearchQuery(text="needle"))
     assert (found.hits, found.is_estimate) == ([], True)
     rounds = 0
     while found.next and not found.hits:
-        after = log_search.read_spot(found.next)
-        found = await LogSearch(database).find([source], Query(text="needle", after=after))
+        after = log_search.read_position(found.next)
+        found = await LogSearch(database).find([source], SearchQuery(text="needle", after=after))
         rounds += 1
     assert [hit.line for hit in found.hits] == [5]
     assert rounds <= 5
@@ -265,9 +265,9 @@ async def test_a_log_is_read_in_stretches_of_bounded_size(database: Database) ->
     chunk = "x" * 99 + "\n"
     parts = [chunk * 2000 for _ in range(20)]
     source = await database.write(lambda connection: store(connection, parts))
-    sizes = [len(piece.text) async for piece in pieces(database, source, 1)]
+    sizes = [len(piece.text) async for piece in blocks(database, source, 1)]
     assert sum(sizes) == 20 * 200_000
-    assert max(sizes) <= logs.STRETCH_BYTES + 200_000
+    assert max(sizes) <= logs.BLOCK_BYTES + 200_000
 
 
 def test_handlers_come_after_steps_and_what_wrote_nothing_is_left_out() -> None:
@@ -275,5 +275,5 @@ def test_handlers_come_after_steps_and_what_wrote_nothing_is_left_out() -> None:
         return {"run_id": 7, "name": str(position), "position": position, "attempt": 2, "log_attempt": None}
 
     known = {StreamKey(7, 2, position, 1): position + 5 for position in (-2, -1, 0)}
-    found = sources([row(-2), row(-1), row(0), row(1)], known, [1, 2])
+    found = log_streams([row(-2), row(-1), row(0), row(1)], known, [1, 2])
     assert [(source.step, source.last) for source in found] == [("0", 5), ("-1", 4), ("-2", 3)]

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
-from app.api.guards import find_needs
+from app.api.guards import find_required_permissions
 from app.auth.roles import Role
 from app.auth.tokens import Claims
 from app.db.models import Token
@@ -157,7 +157,7 @@ UNKNOWN = [who for who, may in MAY.items() if may == {EVERYBODY}]
 
 def routes(server: Server) -> set[tuple[str, str]]:
     """All routes of a server, paths as the contract writes them."""
-    found = find_needs(routes_of(server))
+    found = find_required_permissions(routes_of(server))
     return {(method, _short(path).replace(":str", "")) for method, path in found}
 
 
@@ -205,9 +205,9 @@ async def tokens(people: People) -> dict[str, str]:
         "expired login": await expired(people, admin.id),
         "login before a reset": (reset := await people.add(Role.ADMIN)).token,
     }
-    await parts.access.users.update(lowered.id, None, Role.VIEWER, ROOT)
-    await parts.access.users.remove(gone.id, ROOT)
-    await parts.access.users.reset_password(reset.id, "another horse", ROOT)
+    await parts.auth.users.update(lowered.id, None, Role.VIEWER, ROOT)
+    await parts.auth.users.remove(gone.id, ROOT)
+    await parts.auth.users.reset_password(reset.id, "another horse", ROOT)
     return made
 
 
@@ -219,9 +219,9 @@ async def personal(people: People, username: str, role: Role, end: str = "") -> 
         username=username,
         expires_at=parts.now() + timedelta(hours=1) if end == "ended" else None,
     )
-    token, row = await parts.access.tokens.create(wish, ROOT)
+    token, row = await parts.auth.tokens.create(wish, ROOT)
     if end == "revoked":
-        await parts.access.tokens.revoke(row["id"], ROOT)
+        await parts.auth.tokens.revoke(row["id"], ROOT)
     if end == "ended":
         times = {name: row[name] - timedelta(hours=2) for name in ("created_at", "expires_at")}
         change = update(Token).where(Token.id == row["id"]).values(**times)
@@ -230,7 +230,7 @@ async def personal(people: People, username: str, role: Role, end: str = "") -> 
 
 
 async def expired(people: People, user_id: str) -> str:
-    logins = people.server.parts.access.logins
+    logins = people.server.parts.auth.logins
     made = int(people.server.parts.now().timestamp()) - 100
     claims = Claims(sub=user_id, uid=user_id, username="x", role="admin", iat=made, exp=made + 99, gen=1, jti="x")
     return logins._signer.sign(claims)
@@ -311,7 +311,7 @@ async def test_without_users_who_is_let_in_may_do_everything_but_manage_them(
 
 async def test_the_role_of_a_login_s_token_does_not_count(people: People) -> None:
     viewer = await people.add(Role.VIEWER)
-    signer = people.server.parts.access.logins._signer
+    signer = people.server.parts.auth.logins._signer
     read = signer.read(viewer.token, people.server.parts.now())
     assert read is not None
     raised = signer.sign(msgspec.structs.replace(read, role="admin"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.db.database import Database
-from app.runs.sealing import Sealer, warn_of_other_keys
+from app.runs.sealing import Encrypter, warn_of_other_keys
 from tests.app.dagbook import Dagbook, client_of, serving
 
 KEY, OTHER_KEY = "k" * 32, "o" * 32
@@ -23,10 +23,10 @@ async def _serve_run(url: str, home: Path, spec: str, **settings: str) -> None:
     assert ended.status == "succeeded"
 
 
-async def _told(url: str, sealer: Sealer, caplog: pytest.LogCaptureFixture) -> list[str]:
+async def _told(url: str, encrypter: Encrypter, caplog: pytest.LogCaptureFixture) -> list[str]:
     caplog.clear()
     database = await Database.open(url)
-    await warn_of_other_keys(database, sealer)
+    await warn_of_other_keys(database, encrypter)
     await database.close()
     return [one.getMessage() for one in caplog.records if one.name == "app.runs.sealing"]
 
@@ -34,10 +34,10 @@ async def _told(url: str, sealer: Sealer, caplog: pytest.LogCaptureFixture) -> l
 async def test_another_key_is_told_in_a_line_and_the_same_is_not(
     database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert await _told(database_url, Sealer(OTHER_KEY, tmp_path), caplog) == []  # nothing is encrypted yet
+    assert await _told(database_url, Encrypter(OTHER_KEY, tmp_path), caplog) == []  # nothing is encrypted yet
     await _serve_run(database_url, tmp_path, SECRETS + STEPS, secret_key=KEY)
-    assert await _told(database_url, Sealer(KEY, tmp_path), caplog) == []
-    (said,) = await _told(database_url, Sealer(OTHER_KEY, tmp_path), caplog)
+    assert await _told(database_url, Encrypter(KEY, tmp_path), caplog) == []
+    (said,) = await _told(database_url, Encrypter(OTHER_KEY, tmp_path), caplog)
     assert said.startswith("secrets of runs, or the audit, were encrypted under another secret_key than this process")
     assert said.endswith("the same DAGBOOK_SECRET_KEY, the one that was used then")
     assert "\n" not in said
@@ -50,12 +50,12 @@ async def test_a_key_file_that_is_missing_is_told_and_not_made(
 ) -> None:
     await _serve_run(database_url, tmp_path, SECRETS + STEPS)
     home = tmp_path / "elsewhere"
-    (said,) = await _told(database_url, Sealer("", home), caplog)
+    (said,) = await _told(database_url, Encrypter("", home), caplog)
     assert f"neither DAGBOOK_SECRET_KEY nor {home}/secret.key has a key" in said
     assert not home.exists()
     home.mkdir()
     (home / "secret.key").write_text("short")
-    (said,) = await _told(database_url, Sealer("", home), caplog)
+    (said,) = await _told(database_url, Encrypter("", home), caplog)
     assert "holds no key" in said
 
 
@@ -63,5 +63,5 @@ async def test_the_key_of_the_audit_counts_where_no_run_has_secrets(
     database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await _serve_run(database_url, tmp_path, STEPS, secret_key=KEY)
-    assert await _told(database_url, Sealer(KEY, tmp_path), caplog) == []
-    assert len(await _told(database_url, Sealer(OTHER_KEY, tmp_path), caplog)) == 1
+    assert await _told(database_url, Encrypter(KEY, tmp_path), caplog) == []
+    assert len(await _told(database_url, Encrypter(OTHER_KEY, tmp_path), caplog)) == 1

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from app.runs import supervisor
-from app.runs.ground import Identity
+from app.runs.server_context import ServerIdentity
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.conftest import Copies
 from tests.executors.web import Answer, Web, plain
@@ -122,7 +122,7 @@ steps:
     assert [asked.headers["x-key"] for asked in web.asked] == ["k", "k2"]
 
 
-def another(kind: str, address: str, version: str) -> Identity:
+def another(kind: str, address: str, version: str) -> ServerIdentity:
     found = supervisor.identify(kind, address, version)
     return msgspec.structs.replace(found, id=f"{found.id}-another")
 

@@ -16,7 +16,7 @@ from app.db.url import parse_url
 from app.executors.capture import Captured, capture
 from app.executors.process import GatedProcess
 from app.runs import evaluation, execution
-from app.runs.node import NodeWork
+from app.runs.node import NodeExecution
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.shims import shim_of
 from tests.waiting import come_true, until_gone
@@ -129,7 +129,7 @@ async def test_no_process_exists_for_a_step_that_has_not_been_ordered(
     prepared: list[str] = []
     prepare = execution.prepare
 
-    def note(node: NodeWork, *rest: Any) -> GatedProcess:
+    def note(node: NodeExecution, *rest: Any) -> GatedProcess:
         prepared.append(node.step.name)
         return prepare(node, *rest)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from litestar.types import Receive, Scope, Send
 
-from app.api.proxies import TrustedProxies
+from app.api.proxies import TrustedProxiesMiddleware
 from app.main import API_PATH, Server
 from tests.app.dagbook import serving
 from tests.app.loopback import listening
@@ -28,7 +28,7 @@ async def _seen(peer: str, headers: list[tuple[str, str]]) -> dict[str, Any]:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    proxies = TrustedProxies(app, TRUSTED)
+    proxies = TrustedProxiesMiddleware(app, TRUSTED)
     transport = httpx.ASGITransport(proxies, client=(peer, 7))  # type: ignore[arg-type]  # one ASGI, two spellings
     async with httpx.AsyncClient(transport=transport) as client:
         await client.get("http://dags.example/", headers=headers)

@@ -13,7 +13,7 @@ import pytest
 
 from app.db.repositories import queue
 from app.main import Server
-from app.runs.signal import EVERY
+from app.runs.signal import ALL_QUEUES
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People
 from tests.conftest import Copies
@@ -398,8 +398,8 @@ async def test_when_runs_of_many_queues_finish_at_once_queued_runs_start(
             for dag in dags:
                 await dag.start(_gated(tmp_path, f"queue: {dag.name}"))
             waiting = [await _enqueue(dag, _gated(tmp_path, f"queue: {dag.name}")) for dag in dags[::2]]
-            worth = await server.dispatcher._with_entries({EVERY, *(dag.name for dag in dags)})
-            assert worth == {EVERY, *(dag.name for dag in dags[::2])}
+            worth = await server.dispatcher._with_entries({ALL_QUEUES, *(dag.name for dag in dags)})
+            assert worth == {ALL_QUEUES, *(dag.name for dag in dags[::2])}
             (tmp_path / "gate").touch()
             for dag, run_id in zip(dags[::2], waiting, strict=True):
                 assert (await dag.finished(run_id)).status == "succeeded"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.telemetry.metrics import Figures, MetricsPage
+from app.telemetry.metrics import MetricsPage, MetricValues
 from app.telemetry.resources import ResourceSampler, Sample, machine_now
 
 
@@ -54,7 +54,7 @@ async def test_a_sampler_samples_at_once_and_stops_when_told() -> None:
 
 
 def test_what_could_not_be_counted_has_no_series() -> None:
-    page = MetricsPage(CollectorRegistry()).write(Figures(version="1", uptime_seconds=2.5)).decode()
+    page = MetricsPage(CollectorRegistry()).write(MetricValues(version="1", uptime_seconds=2.5)).decode()
     assert "dagu_uptime_seconds 2.5" in page
     assert "dagu_dag" not in page
     assert "scheduler" not in page

@@ -14,7 +14,7 @@ from app.db.database import WriteConnection
 from app.db.repositories import runs
 from app.db.repositories.transitions import Fence
 from app.main import Server
-from app.runs.sweep import Found
+from app.runs.sweep import SweepResult
 from tests.app.dagbook import Dagbook, Ended
 from tests.waiting import until_written
 
@@ -214,8 +214,8 @@ async def test_the_lost_fence_of_one_attempt_does_not_end_the_driving_of_the_nex
     run = await server.parts.database.read(lambda connection: runs.get(connection, dagbook.name, "r1"))
     assert run is not None
 
-    async def sweep(_known: object) -> Found:
-        return Found(lost=[Fence(run["id"], 1, 1)])
+    async def sweep(_known: object) -> SweepResult:
+        return SweepResult(lost=[Fence(run["id"], 1, 1)])
 
     monkeypatch.setattr(server.supervisor._sweep, "run_once", sweep)
     await server.supervisor.run_once()
@@ -234,7 +234,7 @@ async def test_the_late_end_of_one_attempt_s_driver_does_not_hide_that_of_the_ne
     earlier = server.supervisor._runner(driver.run, driver.run.definition.dag, driver.state, {})
     ended = asyncio.create_task(asyncio.sleep(0))
     await ended
-    server.supervisor._forget(earlier, ended)
+    server.supervisor._discard(earlier, ended)
     assert server.supervisor._runners.get(run["id"]) is driver
     await dagbook.stop("r1")
 

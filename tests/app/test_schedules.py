@@ -123,7 +123,7 @@ async def test_a_scheduled_run_has_no_actor_and_default_params(clockwork: Clockw
     parts = clockwork.server.parts
     key = await parts.database.read(lambda connection: runs.get(connection, clockwork.name, shown["dagRunId"]))
     assert key is not None
-    row = await parts.database.read(lambda connection: runs.get_whole(connection, key["id"]))
+    row = await parts.database.read(lambda connection: runs.get_complete(connection, key["id"]))
     assert row is not None
     assert (row["trigger"], row["actor"], row["params_text"], row["dag_revision"]) == ("schedule", None, "A=1", 1)
 
@@ -190,7 +190,7 @@ async def test_a_scheduler_waits_for_earlier_peers_while_they_are_alive(
 async def test_the_runs_of_a_dead_peer_are_adopted_at_once(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.runs.supervisor._BEAT_SECONDS", 600.0)
+    monkeypatch.setattr("app.runs.supervisor._HEARTBEAT_SECONDS", 600.0)
     async with serving(database_url, tmp_path / "home") as server:
         looks = 0
         look = server.supervisor.run_once

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from app.api.wire import OneWrite
+from app.api.wire import SingleWriteTransport
 
 
 class Wire(asyncio.Transport):
@@ -27,8 +27,8 @@ class Wire(asyncio.Transport):
         return f"the transport's {name}"
 
 
-def over(wire: Wire) -> OneWrite:
-    return OneWrite(wire, asyncio.get_running_loop())
+def over(wire: Wire) -> SingleWriteTransport:
+    return SingleWriteTransport(wire, asyncio.get_running_loop())
 
 
 async def next_round() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import make_url
 
-from app.db.failure import RightMissing
+from app.db.failure import MissingPrivilege
 from tests.chaos.experiment import ExperimentError
 from tests.process import store
 from tests.process.server import Server
@@ -52,7 +52,7 @@ def make_sandbox(server: str = "", *, keep: bool = False) -> Iterator[Sandbox]:
 def _make_database(server: str) -> str:
     try:
         return store.make_database(server)
-    except RightMissing as error:
+    except MissingPrivilege as error:
         raise ExperimentError(
             f"no database can be made there: {error}; allow it with ALTER ROLE {make_url(server).username} CREATEDB"
         ) from error

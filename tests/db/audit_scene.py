@@ -14,7 +14,7 @@ from app.db.database import Database, WriteConnection
 from app.db.models import AuditSeal
 from app.db.repositories import audit
 from app.db.repositories.reading import Row
-from app.runs.sealing import Sealer
+from app.runs.sealing import Encrypter
 from app.upkeep.audit_chain import make_seal
 from app.upkeep.audit_sealing import AuditSealer
 from app.upkeep.audit_verification import KnownSeal, Verified, verify
@@ -29,9 +29,9 @@ class Audit:
 
     def __init__(self, database: Database, home: Path) -> None:
         self.database = database
-        self.signer = Sealer("a key of the tests that is long enough", home)
+        self.signer = Encrypter("a key of the tests that is long enough", home)
         self.time = NOW
-        self.sealer = AuditSealer(database, self.signer, self.now)
+        self.encrypter = AuditSealer(database, self.signer, self.now)
 
     def now(self) -> datetime:
         return self.time
@@ -48,7 +48,7 @@ class Audit:
         """Add as many entries as each seal is to cover, and seal them."""
         for count in counts:
             await self.note(count)
-            assert await self.sealer.run_once() == count
+            assert await self.encrypter.run_once() == count
 
     async def verify(self, known: KnownSeal | None = None) -> Verified:
         return await self.database.read(lambda connection: verify(connection, self.signer, known))

@@ -16,7 +16,7 @@ _MIGRATION = '''"""Make the guards anew, as a revision does that changes one of 
 
 from alembic import op
 import sqlalchemy as sa
-from app.db.revision import revise
+from app.db.revision import migration
 
 revision, down_revision, branch_labels, depends_on = "{later}", "{head}", None, None
 breaking = {breaking}
@@ -24,12 +24,12 @@ TRIGGERS = "0100"
 
 
 def upgrade() -> None:
-    with revise(op.get_bind(), triggers=TRIGGERS):
+    with migration(op.get_bind(), triggers=TRIGGERS):
         op.add_column("runs", sa.Column("later", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
-    with revise(op.get_bind(), triggers=TRIGGERS):
+    with migration(op.get_bind(), triggers=TRIGGERS):
         op.drop_column("runs", "later")
 '''
 

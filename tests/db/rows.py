@@ -311,7 +311,7 @@ def fill(connection: WriteConnection) -> None:
     add_token(connection)
     entry = add_entry(connection)
     add_seal(connection, 1, entry, entry)
-    changes.tell_runs(connection, [run_id])
+    changes.add_run_changes(connection, [run_id])
 
 
 FILLED = {

@@ -57,7 +57,7 @@ async def test_entries_sealed_before_a_time_are_deleted_and_the_rest_is_verified
 async def test_unsealed_entries_are_never_deleted(scene: Audit) -> None:
     assert await prune(scene, LATER + timedelta(days=1)) == Pruned(9, 9)
     assert await ids(scene) == [10, 11, 12]
-    await scene.sealer.run_once()
+    await scene.encrypter.run_once()
     assert (await scene.verify()).broken == ""
 
 

@@ -12,7 +12,7 @@ from app.auth.audit_context import Action, dag_action
 from app.db.database import Database
 from app.db.models import AuditEntry
 from app.db.repositories import audit
-from app.runs.sealing import Sealer
+from app.runs.sealing import Encrypter
 from app.upkeep import audit_sealing
 from app.upkeep.audit_sealing import AuditSealer
 from app.upkeep.audit_verification import KnownSeal
@@ -34,21 +34,21 @@ async def test_an_unchanged_audit_is_verified(scene: Audit) -> None:
 
 
 async def test_an_empty_audit_is_verified(scene: Audit) -> None:
-    assert await scene.sealer.run_once() == 0
+    assert await scene.encrypter.run_once() == 0
     found = await scene.verify()
     assert (found.broken, found.entries, found.sealed_up_to, found.seal) == ("", 0, 0, None)
 
 
 async def test_sealed_entries_are_not_sealed_again(scene: Audit) -> None:
     await scene.seal(3)
-    assert await scene.sealer.run_once() == 0
+    assert await scene.encrypter.run_once() == 0
     assert (await scene.verify()).seal is not None
 
 
 async def test_many_entries_make_several_seals(scene: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_sealing, "_MOST_ENTRIES", 4)
     await scene.note(9)
-    assert await scene.sealer.run_once() == 9
+    assert await scene.encrypter.run_once() == 9
     seals = await scene.database.read(lambda connection: audit.find_seals(connection, 0, 9))
     assert numbers(seals, "last_id") == [4, 8, 9]
     assert await scene.broken() == ""
@@ -102,7 +102,7 @@ async def test_a_change_by_hand_is_found_and_named(scene: Audit, changes: list[s
 async def test_an_entry_added_after_its_seal_is_named(scene: Audit) -> None:
     await scene.seal(3)
     await scene.database.write(lambda connection: add_entry(connection, id=7))  # as if a commit had failed
-    await scene.sealer.run_once()
+    await scene.encrypter.run_once()
     await scene.database.write(lambda connection: add_entry(connection, id=5))
     assert await scene.broken() == "entry 5 was not there when it was sealed"
 
@@ -154,7 +154,7 @@ async def test_a_missing_end_is_found_with_a_recorded_seal(scene: Audit) -> None
 
 async def test_a_seal_of_another_key_is_named(scene: Audit, tmp_path: Path) -> None:
     await scene.seal(3)
-    scene.signer = Sealer("another key that is long enough, too", tmp_path)
+    scene.signer = Encrypter("another key that is long enough, too", tmp_path)
     assert (await scene.broken()).startswith("seal 1 was not signed with the key of this place")
 
 
@@ -165,7 +165,7 @@ async def test_two_servers_seal_each_entry_once(scene: Audit, database_url: str)
     sealers = [AuditSealer(one, scene.signer, scene.now) for one in (scene.database, other) * 3]
     for _ in range(5):
         await scene.note(4)
-        sealed = await asyncio.gather(*(sealer.run_once() for sealer in sealers))
+        sealed = await asyncio.gather(*(encrypter.run_once() for encrypter in sealers))
         assert sum(sealed) == 4
     await other.close()
     found = await scene.verify()
@@ -179,47 +179,47 @@ async def test_an_entry_that_is_committed_late_is_not_overtaken_by_its_seal(
         pytest.skip("SQLite has one writer at a time")
     monkeypatch.setattr(audit_sealing, "_WRITERS_SECONDS", 0.2)
     slow = await Database.open(database_url)
-    async with slow._engines._engine.connect() as late:  # type: ignore[attr-defined]  # a transaction that stays open
+    async with slow._backend._engine.connect() as late:  # type: ignore[attr-defined]  # a transaction that stays open
         entry = ANN.entry(dag_action(Action.DAG_DELETE, "late"), NOW)
         await late.execute(insert(AuditEntry).values(**entry))
         await scene.note(2)
-        assert await scene.sealer.run_once() == 0  # entry 1 may yet come
+        assert await scene.encrypter.run_once() == 0  # entry 1 may yet come
         monkeypatch.setattr(audit_sealing, "_WRITERS_SECONDS", 30.0)
-        sealing = asyncio.create_task(scene.sealer.run_once())
+        sealing = asyncio.create_task(scene.encrypter.run_once())
         await scene.note(1)  # nobody waits for the sealer
         await late.commit()
     assert await sealing >= 3
     await slow.close()
-    await scene.sealer.run_once()
+    await scene.encrypter.run_once()
     found = await scene.verify()
     assert (found.broken, found.sealed_up_to, found.entries) == ("", 4, 4)
 
 
 async def test_a_stopping_sealer_seals_all_entries(scene: Audit) -> None:
-    scene.sealer.start()
-    scene.sealer.start()
+    scene.encrypter.start()
+    scene.encrypter.start()
     await scene.note(3)
-    await scene.sealer.stop()
-    await scene.sealer.stop()
+    await scene.encrypter.stop()
+    await scene.encrypter.stop()
     assert (await scene.verify()).sealed_up_to == 3
 
 
 async def test_the_sealer_seals_periodically(scene: Audit) -> None:
-    sealer = AuditSealer(scene.database, scene.signer, scene.now, every_seconds=0.01)
-    sealer.start()
+    encrypter = AuditSealer(scene.database, scene.signer, scene.now, every_seconds=0.01)
+    encrypter.start()
     await scene.note(3)
 
     async def look() -> bool:
         return (await scene.verify()).sealed_up_to == 3
 
     await come_true(look)
-    await sealer.stop()
+    await encrypter.stop()
 
 
 async def test_nothing_is_sealed_while_the_key_cannot_be_read(scene: Audit, tmp_path: Path) -> None:
     (tmp_path / "secret.key").mkdir()
-    sealer = AuditSealer(scene.database, Sealer("", tmp_path), scene.now)
-    sealer.start()
+    encrypter = AuditSealer(scene.database, Encrypter("", tmp_path), scene.now)
+    encrypter.start()
     await scene.note(1)
-    await sealer.stop()
+    await encrypter.stop()
     assert (await scene.verify()).sealed_up_to == 0

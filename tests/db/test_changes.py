@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from app.db.database import OUTPUT, VISIBLE, Database, ReadConnection, WriteConnection
 from app.db.models import Change
 from app.db.repositories import changes
-from app.db.repositories.changes import Place
+from app.db.repositories.changes import FeedCursor
 from app.db.url import parse_url
 from app.engine.status import RunStatus
 from app.upkeep.change_pruning import ChangePruner
@@ -22,30 +22,30 @@ from tests.db.rows import add_definition, add_event, add_run, add_run_in, add_wh
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = 86_400.0
-BEGIN = Place()
+BEGIN = FeedCursor()
 
 
 def names(batch: changes.Batch) -> list[str]:
     return [told.data["queue"] for told in batch.changes if told.data]
 
 
-async def read(database: Database, place: Place = BEGIN, most: int = 500) -> changes.Batch:
+async def read(database: Database, place: FeedCursor = BEGIN, most: int = 500) -> changes.Batch:
     return await database.read(lambda connection: changes.find_after(connection, place, most))
 
 
 async def tell(database: Database, name: str) -> None:
-    await database.write(lambda connection: changes.tell_queues(connection, [name]))
+    await database.write(lambda connection: changes.add_queue_changes(connection, [name]))
 
 
-async def extent(database: Database) -> changes.Extent:
-    return await database.read(changes.get_extent)
+async def extent(database: Database) -> changes.FeedRange:
+    return await database.read(changes.get_range)
 
 
 async def test_a_run_is_told_with_its_names_and_how_it_stands_by_then(database: Database) -> None:
     def work(connection: WriteConnection) -> None:
         run = add_run_in(connection, RunStatus.FAILED)
         add_event(connection, run, 1)
-        changes.tell_runs(connection, [run])
+        changes.add_run_changes(connection, [run])
 
     await database.write(work)
     (told,) = (await read(database)).changes
@@ -58,7 +58,7 @@ async def test_a_sub_run_is_told_with_the_names_of_its_root(database: Database) 
         add_definition(connection)
         root = add_run(connection, run_id="above")
         below = add_run(connection, run_id="below", root_id=root, parent_id=root)
-        changes.tell_runs(connection, [below])
+        changes.add_run_changes(connection, [below])
 
     await database.write(work)
     (told,) = (await read(database)).changes
@@ -67,7 +67,7 @@ async def test_a_sub_run_is_told_with_the_names_of_its_root(database: Database) 
 
 async def test_what_is_rolled_back_was_never_told(database: Database) -> None:
     def work(connection: WriteConnection) -> None:
-        changes.tell_queues(connection, ["never"])
+        changes.add_queue_changes(connection, ["never"])
         raise LookupError
 
     told: list[set[str]] = []
@@ -82,7 +82,7 @@ async def test_who_listens_hears_of_what_was_committed_and_of_nothing_else(datab
     database.on_commit(heard.append)
     await tell(database, "one")
     await database.write(add_whole_run)
-    await database.write(changes.tell_output)
+    await database.write(changes.add_output_change)
     assert heard == [{VISIBLE}, {OUTPUT}]
 
 
@@ -90,12 +90,12 @@ async def test_a_batch_ends_where_it_is_told_to_and_the_next_goes_on_there(datab
     for number in range(5):
         await tell(database, f"q{number}")
     first = await read(database, most=3)
-    second = await read(database, first.changes[-1].place)
+    second = await read(database, first.changes[-1].cursor)
     assert names(first) + names(second) == [f"q{number}" for number in range(5)]
 
 
 async def test_a_place_is_covered_from_the_first_to_the_last(database: Database) -> None:
-    await database.write(changes.begin)
+    await database.write(changes.initialise)
     begin = await extent(database)
     await tell(database, "one")
     end = await extent(database)
@@ -104,19 +104,19 @@ async def test_a_place_is_covered_from_the_first_to_the_last(database: Database)
     assert end.last is not None
     assert begin.last < end.last
     assert all(end.covers(place) for place in (begin.last, end.last))
-    assert not end.covers(Place(begin.last.xact, begin.last.number - 1))
-    beyond = Place(end.horizon, 1) if end.horizon else Place(0, end.last.number + 1)
+    assert not end.covers(FeedCursor(begin.last.xact, begin.last.number - 1))
+    beyond = FeedCursor(end.horizon, 1) if end.horizon else FeedCursor(0, end.last.number + 1)
     assert not end.covers(beyond)
 
 
 async def test_a_feed_begins_once(database: Database) -> None:
     for _ in range(3):
-        await database.write(changes.begin)
+        await database.write(changes.initialise)
     assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(Change))) == 1
 
 
-@pytest.mark.parametrize(("text", "place"), [("7", Place(0, 7)), ("8.7", Place(8, 7))])
-def test_a_place_is_written_as_clients_send_it(text: str, place: Place) -> None:
+@pytest.mark.parametrize(("text", "place"), [("7", FeedCursor(0, 7)), ("8.7", FeedCursor(8, 7))])
+def test_a_place_is_written_as_clients_send_it(text: str, place: FeedCursor) -> None:
     assert str(place) == text
 
 
@@ -136,7 +136,7 @@ async def transaction(url: str) -> AsyncIterator[AsyncConnection]:
 
 async def test_what_commits_late_is_told_before_what_overtook_it(database: Database, database_url: str) -> None:
     async with transaction(database_url) as late:
-        await late.run_sync(lambda plain: changes.tell_queues(WriteConnection(ReadConnection(plain)), ["late"]))
+        await late.run_sync(lambda plain: changes.add_queue_changes(WriteConnection(ReadConnection(plain)), ["late"]))
         await tell(database, "early")
         before = await read(database)
         await late.commit()
@@ -152,12 +152,12 @@ async def test_what_began_early_and_was_numbered_late_is_told_where_it_began(
         await late.execute(select(func.pg_current_xact_id()))
         await tell(database, "early")
         assert names(await read(database)) == []
-        await late.run_sync(lambda plain: changes.tell_queues(WriteConnection(ReadConnection(plain)), ["late"]))
+        await late.run_sync(lambda plain: changes.add_queue_changes(WriteConnection(ReadConnection(plain)), ["late"]))
         await late.commit()
     found = await read(database)
     assert names(found) == ["late", "early"]
-    assert [told.place.number for told in found.changes] == sorted(
-        (told.place.number for told in found.changes), reverse=True
+    assert [told.cursor.number for told in found.changes] == sorted(
+        (told.cursor.number for told in found.changes), reverse=True
     )
 
 
@@ -165,11 +165,11 @@ async def test_a_reader_loses_and_doubles_nothing_behind_a_late_commit(database:
     await tell(database, "zero")
     seen = await read(database)
     async with transaction(database_url) as late:
-        await late.run_sync(lambda plain: changes.tell_queues(WriteConnection(ReadConnection(plain)), ["late"]))
+        await late.run_sync(lambda plain: changes.add_queue_changes(WriteConnection(ReadConnection(plain)), ["late"]))
         await tell(database, "early")
-        held = await read(database, seen.changes[-1].place)
+        held = await read(database, seen.changes[-1].cursor)
         await late.rollback()
-    rest = await read(database, seen.changes[-1].place)
+    rest = await read(database, seen.changes[-1].cursor)
     assert (names(held), names(rest)) == ([], ["early"])
 
 
@@ -179,7 +179,7 @@ async def test_changes_of_transactions_still_to_come_are_taken_out_after_a_resto
     await tell(database, "of another cluster")
     await database.write(lambda connection: connection.execute(update(Change).values(xact=2**50)))
     assert (await read(database)).waiting
-    await database.write(changes.begin)
+    await database.write(changes.initialise)
     await tell(database, "one")
     assert names(await read(database)) == ["one"]
 
@@ -207,7 +207,7 @@ async def test_what_is_old_goes_and_the_newest_of_it_stays(database: Database, m
     assert await ChangePruner(database, DAY, lambda: NOW).run_once() == 7
     assert names(await read(database)) == ["q7", "q8", "q9"]
     kept = await extent(database)
-    assert [kept.covers(told.place) for told in seen] == [False] * 7 + [True] * 3
+    assert [kept.covers(told.cursor) for told in seen] == [False] * 7 + [True] * 3
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -232,11 +232,11 @@ async def test_no_statement_goes_through_all_changes(shared_database: Database) 
 
     def work(connection: WriteConnection) -> None:
         for number in range(50):
-            changes.tell_queues(connection, [f"q{number}"])
+            changes.add_queue_changes(connection, [f"q{number}"])
 
         def reads(plain: ReadConnection) -> None:
-            changes.find_after(plain, Place(1, 1), 10)
-            changes.get_extent(plain)
+            changes.find_after(plain, FeedCursor(1, 1), 10)
+            changes.get_range(plain)
             changes.find_expired(plain, NOW, 10)
 
         found.append(plans(connection, reads))

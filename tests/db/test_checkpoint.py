@@ -46,11 +46,11 @@ async def _until_moved(path: Path) -> None:
 async def test_the_log_is_moved_once_enough_was_written(database: Database, path: Path) -> None:
     await _write(database)
     checkpointer = Checkpointer(str(path))
-    checkpointer.note(ENOUGH - 1)
+    checkpointer.add_pages(ENOUGH - 1)
     await checkpointer.close()
     assert path.stat().st_size < MEBIBYTE
     again = Checkpointer(str(path))
-    again.note(ENOUGH)
+    again.add_pages(ENOUGH)
     await again.close()
     assert path.stat().st_size > MEBIBYTE
 
@@ -64,7 +64,7 @@ async def test_output_in_bulk_counts_for_what_it_is(database: Database, path: Pa
 async def test_a_log_that_cannot_be_moved_is_told_and_moved_later(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = path.parent / "later"
     checkpointer = Checkpointer(str(folder / "test.db"))
-    checkpointer.note(ENOUGH)
+    checkpointer.add_pages(ENOUGH)
 
     async def told() -> bool:
         return "unable to open" in caplog.text
@@ -78,7 +78,7 @@ async def test_a_log_that_cannot_be_moved_is_told_and_moved_later(path: Path, ca
         writer.commit()
 
         async def moved() -> bool:
-            checkpointer.note(ENOUGH)  # again and again: the try that failed may still be ending
+            checkpointer.add_pages(ENOUGH)  # again and again: the try that failed may still be ending
             return (folder / "test.db").stat().st_size > MEBIBYTE
 
         await come_true(moved)

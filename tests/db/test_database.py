@@ -14,7 +14,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from app.db import sqlite
-from app.db.database import VISIBLE, Database, ReadConnection, WriteConnection, note_told
+from app.db.database import VISIBLE, Database, ReadConnection, WriteConnection, mark_changed
 from app.db.failure import DatabaseUnavailable
 from app.db.models import Run
 from tests.db.rows import add_whole_run, run_sql, table_of
@@ -42,7 +42,7 @@ async def counting(database: Database) -> Database:
 async def test_a_write_is_seen_by_reads_and_glances(counting: Database) -> None:
     await counting.write(add_one)
     assert await counting.read(counter) == 2
-    assert await counting.glance(counter) == 2
+    assert await counting.read_inline(counter) == 2
 
 
 async def test_a_write_that_raises_leaves_nothing(counting: Database) -> None:
@@ -55,7 +55,7 @@ async def test_a_write_that_raises_leaves_nothing(counting: Database) -> None:
     assert await counting.read(counter) == 1
 
 
-@pytest.mark.parametrize("way", ["read", "glance"])
+@pytest.mark.parametrize("way", ["read", "read_inline"])
 async def test_nothing_is_written_through_a_read(counting: Database, way: str) -> None:
     work: Callable[[Any], None] = add_one
     with pytest.raises((SQLAlchemyError, DatabaseUnavailable)):
@@ -65,8 +65,8 @@ async def test_nothing_is_written_through_a_read(counting: Database, way: str) -
 
 async def test_a_glance_that_raises_does_not_spoil_the_next(counting: Database) -> None:
     with pytest.raises(SQLAlchemyError):
-        await counting.glance(lambda connection: connection.execute(text("SELECT nothing FROM nowhere")))
-    assert await counting.glance(counter) == 1
+        await counting.read_inline(lambda connection: connection.execute(text("SELECT nothing FROM nowhere")))
+    assert await counting.read_inline(counter) == 1
 
 
 async def test_mistakes_in_statements_pass_as_they_are(counting: Database) -> None:
@@ -120,7 +120,7 @@ async def held_up(database: Database) -> AsyncIterator[Callable[[WriteConnection
 
 
 async def _hold_advisory_lock(database: Database, locked: asyncio.Event, release: asyncio.Event) -> None:
-    engines: Any = database._engines
+    engines: Any = database._backend
     async with engines._engine.begin() as connection:
         await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
         locked.set()
@@ -134,7 +134,7 @@ async def begun(database: Database, task: asyncio.Task[None]) -> None:
         while not task.done():
             await asyncio.sleep(0)
             if database.dialect == "sqlite":
-                engines: Any = database._engines
+                engines: Any = database._backend
                 if engines._writer.driver.in_transaction:
                     return
             elif await database.read(lambda connection: connection.execute(waiting).scalar_one()):
@@ -160,7 +160,7 @@ async def test_what_a_write_tells_is_heard_when_its_caller_was_cancelled(countin
 
         def telling(connection: WriteConnection) -> None:
             work(connection)
-            note_told(connection, VISIBLE)
+            mark_changed(connection, VISIBLE)
 
         task = asyncio.create_task(counting.write(telling))
         await begun(counting, task)
@@ -270,7 +270,7 @@ async def test_connections_have_the_settings_that_durability_needs(database: Dat
 @pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
 async def test_connections_to_a_machine_that_is_gone_end_in_ten_seconds(database_url: str) -> None:
     opened: Any = await Database.open(database_url)
-    async with opened._engines._engine.connect() as connection:
+    async with opened._backend._engine.connect() as connection:
         raw = await connection.get_raw_connection()
         used = raw.driver_connection._transport.get_extra_info("socket")
         assert used.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
@@ -299,7 +299,7 @@ async def test_only_a_database_that_fails_with_this_machine_may_forget_a_write(d
 @pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
 async def test_two_schemas_of_one_database_do_not_keep_each_other_from_upkeep(database_url: str) -> None:
     one, other = [await Database.open(database_url, schema=schema) for schema in ("public", "other")]
-    async with one.alone("retention") as first, other.alone("retention") as second:
+    async with one.try_lock("retention") as first, other.try_lock("retention") as second:
         assert (first, second) == (True, True)
     await one.close()
     await other.close()
@@ -314,7 +314,7 @@ async def test_a_database_that_hangs_does_not_answer_and_few_connections_wait_fo
     database: Database, database_url: str
 ) -> None:
     other: Any = await Database.open(database_url)
-    async with other._engines._engine.begin() as connection:
+    async with other._backend._engine.begin() as connection:
         await connection.exec_driver_sql("LOCK TABLE alembic_version")
         async with asyncio.timeout(BOUND_SECONDS):
             assert await asyncio.gather(*(database.answers_within(0.05) for _ in range(50))) == [False] * 50

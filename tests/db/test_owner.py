@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from app.db.owner import DatabaseOwned, Owner, claim
+from app.db.owner import DatabaseOwned, Owner, acquire
 from tests.conftest import ROOT
 
 CLAIM_AND_WAIT = """
 import sys
-from app.db.owner import claim
-lock = claim(sys.argv[1], "http://127.0.0.1:9")
+from app.db.owner import acquire
+lock = acquire(sys.argv[1], "http://127.0.0.1:9")
 print("claimed", flush=True)
 sys.stdin.read()
 """
@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 def owner_of(file: Path) -> Owner | None:
     """Return who holds the file; where there is none it is held for an instant."""
     try:
-        claim(file, "test").release()
+        acquire(file, "test").release()
     except DatabaseOwned as error:
         return error.owner
     return None
@@ -47,13 +47,13 @@ def test_no_process_holds_a_file_that_none_uses(file: Path) -> None:
 
 
 def test_the_holder_is_known_by_address_process_and_socket(file: Path) -> None:
-    lock = claim(file, "http://127.0.0.1:8080")
+    lock = acquire(file, "http://127.0.0.1:8080")
     assert owner_of(file) == Owner(address="http://127.0.0.1:8080", pid=os.getpid(), socket=f"{file}.sock")
     lock.release()
 
 
 def test_the_lock_file_holds_nothing_that_lets_anyone_in(file: Path) -> None:
-    lock = claim(file, "first")
+    lock = acquire(file, "first")
     assert set(json.loads(lock_of(file).read_text())) == {"address", "pid", "socket"}
     lock.release()
 
@@ -62,7 +62,7 @@ def test_lock_file_and_socket_are_for_the_holders_user_only(file: Path) -> None:
     lock_of(file).touch(mode=0o644)
     before = os.umask(0)
     try:
-        lock = claim(file, "first")
+        lock = acquire(file, "first")
     finally:
         os.umask(before)
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (lock_of(file), Path(f"{file}.sock"))]
@@ -78,18 +78,18 @@ def test_lock_file_and_socket_are_for_the_holders_user_only(file: Path) -> None:
     ],
 )
 def test_a_second_holder_is_refused_with_a_sentence(file: Path, address: str, told: str) -> None:
-    lock = claim(file, address)
+    lock = acquire(file, address)
     with pytest.raises(DatabaseOwned, match=told.format(os.getpid())):
-        claim(file, "http://127.0.0.1:8081")
+        acquire(file, "http://127.0.0.1:8081")
     lock.release()
 
 
 def test_the_next_process_may_after_the_first_let_go(file: Path) -> None:
-    first = claim(file, "first")
+    first = acquire(file, "first")
     first.release()
     first.release()
     assert not Path(f"{file}.sock").exists()
-    second = claim(file, "second")
+    second = acquire(file, "second")
     found = owner_of(file)
     assert found is not None
     assert found.address == "second"
@@ -100,9 +100,9 @@ def test_another_name_of_the_file_is_the_same_file(file: Path) -> None:
     file.touch()
     link = file.with_name("link.db")
     link.symlink_to(file)
-    lock = claim(link, "first")
+    lock = acquire(link, "first")
     with pytest.raises(DatabaseOwned):
-        claim(file, "second")
+        acquire(file, "second")
     lock.release()
 
 
@@ -115,13 +115,13 @@ def test_a_killed_process_holds_nothing_and_its_socket_is_not_in_the_way(file: P
         process.kill()
     assert found == Owner(address="http://127.0.0.1:9", pid=process.pid, socket=f"{file}.sock")
     assert Path(f"{file}.sock").exists()
-    lock = claim(file, "second")
+    lock = acquire(file, "second")
     assert _can_connect(lock.listener, f"{file}.sock")
     lock.release()
 
 
 def test_a_process_that_is_about_to_run_another_program_keeps_no_lock(file: Path) -> None:
-    lock = claim(file, "first")
+    lock = acquire(file, "first")
     (held,) = [int(path.name) for path in Path("/proc/self/fd").iterdir() if _leads_to(path, lock_of(file))]
     copy = os.dup(held)  # as a child has it between fork and exec
     lock.release()
@@ -132,7 +132,7 @@ def test_a_process_that_is_about_to_run_another_program_keeps_no_lock(file: Path
 def test_a_socket_whose_path_would_be_too_long_is_in_a_private_folder(file: Path) -> None:
     deep = file.with_name("d" * 100) / file.name
     deep.parent.mkdir()
-    first = claim(deep, "first")
+    first = acquire(deep, "first")
     found = owner_of(deep)
     assert found is not None
     path = Path(found.socket)
@@ -155,7 +155,7 @@ def test_a_private_folder_of_another_user_is_not_used(file: Path) -> None:
 
 
 def _folder_of_socket(file: Path) -> Path:
-    lock = claim(file, "first")
+    lock = acquire(file, "first")
     found = owner_of(file)
     lock.release()
     assert found is not None
@@ -164,7 +164,7 @@ def _folder_of_socket(file: Path) -> Path:
 
 def test_a_file_that_is_no_socket_is_let_be(file: Path) -> None:
     Path(f"{file}.sock").write_text("of the user")
-    lock = claim(file, "first")
+    lock = acquire(file, "first")
     found = owner_of(file)
     lock.release()
     assert found is not None

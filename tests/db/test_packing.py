@@ -3,17 +3,17 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given
 
-from app.db.packing import PACK_FROM, pack, unpack
+from app.db.packing import COMPRESS_FROM, compress, decompress
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_a_long_text_is_the_same_after_packing(text: str) -> None:
-    long = text * (PACK_FROM // len(text) + 1)
-    packed = pack(long)
+    long = text * (COMPRESS_FROM // len(text) + 1)
+    packed = compress(long)
     assert packed is not None
-    assert unpack("", packed) == long
+    assert decompress("", packed) == long
 
 
 def test_a_short_text_stays_as_it_is() -> None:
-    assert pack("x" * (PACK_FROM - 1)) is None
-    assert unpack("short", None) == "short"
+    assert compress("x" * (COMPRESS_FROM - 1)) is None
+    assert decompress("short", None) == "short"

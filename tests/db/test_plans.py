@@ -25,7 +25,7 @@ from app.db.repositories import (
 )
 from app.db.repositories.audit import AuditFilter
 from app.db.repositories.dags import DagFilter
-from app.db.repositories.run_filter import Page, Place, RunFilter
+from app.db.repositories.run_filter import Page, RunCursor, RunFilter
 from app.engine.status import RunStatus
 from tests.db.plans import plans, scanned, selects
 from tests.db.rows import (
@@ -87,7 +87,7 @@ LEADS = (
 
 
 def searched(wanted: RunFilter) -> _Work:
-    return lambda connection: run_list.find_page(connection, wanted, Page(bounded=True, after=Place(NOW, "r9", 1)))
+    return lambda connection: run_list.find_page(connection, wanted, Page(bounded=True, after=RunCursor(NOW, "r9", 1)))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def searched(wanted: RunFilter) -> _Work:
         lambda connection: run_list.find(connection, RunFilter(since=NOW)),
         lambda connection: run_list.find(connection, RunFilter(name="etl")),
         lambda connection: run_list.find(connection, RunFilter(name="etl", since=NOW)),
-        lambda connection: runs.find_live(connection, "etl"),
+        lambda connection: runs.find_active(connection, "etl"),
         lambda connection: history.find_newest(connection, "etl", 30),
         lambda connection: history.find_nodes(connection, [1, 2, 3]),
         lambda connection: history.find_specs(connection, ["a" * 64]),
@@ -107,29 +107,29 @@ def searched(wanted: RunFilter) -> _Work:
         lambda connection: revisions.find_page(connection, 1, newest=5, limit=5),
         lambda connection: revisions.find(connection, 1, [1, 2]),
         lambda connection: revisions.find_user(connection, ["a" * 64]),
-        lambda connection: revisions.find_run_under_way(connection, ["a" * 64]),
+        lambda connection: revisions.find_active_run(connection, ["a" * 64]),
         figures.count_active,
         figures.count_dags,
-        lambda connection: services.find_tasks(connection, ["one"]),
+        lambda connection: services.find_active_runs(connection, ["one"]),
         lambda connection: run_list.find(connection, RunFilter(status=2)),
         lambda connection: run_list.find(connection, RunFilter(name_part="t")),
         lambda connection: run_list.find(connection, RunFilter(run_id_part="r1")),
         lambda connection: run_list.find_names(connection, "t"),
-        lambda connection: history.find_ended(connection, "etl", 100, NOW),
+        lambda connection: history.find_finished(connection, "etl", 100, NOW),
         *(searched(wanted) for wanted in SEARCHES),
         lambda connection: transitions.count_active(connection, ["etl"]),
-        queue.find_live,
+        queue.find_active,
         queue.find_pauses,
-        lambda connection: queue.find_held(connection, ["etl"]),
+        lambda connection: queue.find_blocked(connection, ["etl"]),
         lambda connection: queue.find_items(connection, "etl", 0, 9),
         lambda connection: queue.count_items(connection, "etl"),
-        lambda connection: queue.find_holders(connection, ["etl"]),
+        lambda connection: queue.find_active_runs(connection, ["etl"]),
         lambda connection: queue.find_batch(connection, "etl", last=9, most=9),
-        lambda connection: queue.last_item(connection, "etl"),
+        lambda connection: queue.last_entry_id(connection, "etl"),
         lambda connection: queue.find_front(connection, "etl", 0),
-        queue.find_waiting,
+        queue.find_queued,
         lambda connection: queue.find_next(connection, "etl", 9),
-        lambda connection: queue.count_live(connection, ["etl"]),
+        lambda connection: queue.count_active(connection, ["etl"]),
         audit.get_last_seal,
         audit.get_last_signature,
         lambda connection: runs.find_seal_heads(connection, 5, 9),
@@ -152,12 +152,12 @@ async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -
 @pytest.mark.parametrize(
     ("work", "index"),
     [
-        (lambda connection: runs.find_live(connection, "etl"), "ix_runs_active_name"),
+        (lambda connection: runs.find_active(connection, "etl"), "ix_runs_active_name"),
         (lambda connection: transitions.count_active(connection, ["etl"]), "ix_runs_active_name"),
         (lambda connection: history.find_latest(connection, ["etl"]), "ix_runs_active_name"),
-        (lambda connection: queue.count_live(connection, ["etl"]), "ix_runs_active_queue"),
+        (lambda connection: queue.count_active(connection, ["etl"]), "ix_runs_active_queue"),
         (figures.count_active, "ix_runs_status"),
-        (queue.find_live, "ix_runs_status"),
+        (queue.find_active, "ix_runs_status"),
         (figures.count_runs, "ix_runs_status"),
         (lambda connection: run_list.find(connection, RunFilter(status=2)), "ix_runs_status"),
         (lambda connection: queue.find_next(connection, "etl", 9), "ix_queue_entries_queue"),
@@ -165,7 +165,7 @@ async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -
         (lambda connection: run_list.find(connection, RunFilter(name="etl")), "ix_runs_root_name"),
         (lambda connection: run_list.find(connection, RunFilter(name="etl", status=2)), "ix_runs_root_name"),
         (lambda connection: run_list.find(connection, RunFilter(name_part="etl", status=2)), "ix_runs_root_name"),
-        (lambda connection: history.find_ended(connection, "etl", 100, None), "ix_runs_root_name"),
+        (lambda connection: history.find_finished(connection, "etl", 100, None), "ix_runs_root_name"),
         (
             lambda connection: run_list.find(connection, RunFilter(name="etl", run_id_part="1")),
             "uq_runs_root (dag_name=? AND run_id>?)",
@@ -187,7 +187,7 @@ async def test_what_is_active_or_of_a_status_is_found_without_a_look_at_the_rest
 
 @pytest.mark.parametrize(
     ("work", "own"),
-    [(queue.find_queues, "names"), (lambda connection: queue.find_places(connection, ["etl"], [1]), "anon_1")],
+    [(queue.find_queues, "names"), (lambda connection: queue.find_positions(connection, ["etl"], [1]), "anon_1")],
 )
 async def test_a_statement_goes_through_nothing_but_what_it_has_found_itself(
     shared_database: Database, work: _Work, own: str
@@ -219,16 +219,22 @@ async def test_the_latest_run_of_a_dag_is_its_running_one_before_newer_ones(shar
 
 
 @pytest.mark.parametrize("bounded", [False, True])
-@pytest.mark.parametrize("after", [None, Place(NOW + timedelta(seconds=15), "r15", 1), Place(NOW + timedelta(days=1))])
+@pytest.mark.parametrize(
+    "after", [None, RunCursor(NOW + timedelta(seconds=15), "r15", 1), RunCursor(NOW + timedelta(days=1))]
+)
 @pytest.mark.parametrize(
     "wanted",
     [RunFilter(revision=5), RunFilter(tags=("x",), status=2), RunFilter(name_part="t", status=4)],
     ids=str,
 )
 async def test_a_list_is_bounded_by_one_time_on_each_side_so_that_sqlite_goes_by_the_right_one(
-    shared_database: Database, monkeypatch: pytest.MonkeyPatch, wanted: RunFilter, after: Place | None, bounded: bool
+    shared_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: RunFilter,
+    after: RunCursor | None,
+    bounded: bool,
 ) -> None:
-    monkeypatch.setattr(run_list, "MOST_LOOKED_AT", 3)
+    monkeypatch.setattr(run_list, "MAX_SCANNED", 3)
     between = replace(wanted, since=NOW, before=NOW + timedelta(hours=1))
 
     def look(connection: WriteConnection) -> None:

@@ -29,7 +29,7 @@ def _names(connection: WriteConnection) -> list[str]:
 
 async def test_rows_are_stored_as_their_types_want_them(shared_database: Database) -> None:
     def look(connection: WriteConnection) -> None:
-        Prepared(insert(Service)).store(connection, [_service("a"), _service("b", kind="it's")])
+        Prepared(insert(Service)).execute_many(connection, [_service("a"), _service("b", kind="it's")])
         row = connection.execute(select(Service.started_at, Service.kind, Service.pid_started).order_by(Service.id))
         assert row.all() == [(NOON, "x", 2**40), (NOON, "it's", 2**40)]
 
@@ -47,7 +47,7 @@ async def test_json_and_truth_are_stored_as_their_types_want_them(shared_databas
             "work_dir": "/",
             "keep_dir": True,
         }
-        Prepared(insert(RunInput)).store(connection, [row])
+        Prepared(insert(RunInput)).execute_many(connection, [row])
         found = connection.execute(select(RunInput.params, RunInput.keep_dir).where(RunInput.run_id == key)).one()
         assert (list(found.params.items()), found.keep_dir) == ([("z", [1]), ("a", None)], True)
 
@@ -58,8 +58,8 @@ async def test_rows_of_other_columns_are_another_statement(shared_database: Data
     prepared = Prepared(insert(Service))
 
     def look(connection: WriteConnection) -> None:
-        prepared.store(connection, [_service("a")])
-        prepared.store(connection, [_service("b", stopped_at=NOON)])
+        prepared.execute_many(connection, [_service("a")])
+        prepared.execute_many(connection, [_service("b", stopped_at=NOON)])
         found = connection.execute(select(Service.stopped_at).order_by(Service.id)).scalars().all()
         assert found == [None, NOON]
 
@@ -68,7 +68,7 @@ async def test_rows_of_other_columns_are_another_statement(shared_database: Data
 
 async def test_nothing_is_executed_for_no_rows(shared_database: Database) -> None:
     def look(connection: WriteConnection) -> None:
-        Prepared(insert(Service)).store(connection, [])
+        Prepared(insert(Service)).execute_many(connection, [])
         assert _names(connection) == []
 
     await rehearse(shared_database, look)
@@ -81,7 +81,7 @@ async def test_each_dialect_has_its_statement(shared_database: Database) -> None
     def look(connection: WriteConnection) -> None:
         row = _service("a")
         del row["kind"]
-        prepared.store(connection, [row])
+        prepared.execute_many(connection, [row])
         assert connection.scalar(select(Service.kind)) == connection.dialect.name
 
     await rehearse(shared_database, look)
@@ -90,7 +90,7 @@ async def test_each_dialect_has_its_statement(shared_database: Database) -> None
 async def test_what_the_database_refuses_is_told_as_ever(shared_database: Database) -> None:
     def look(connection: WriteConnection) -> None:
         with pytest.raises(IntegrityError):
-            Prepared(insert(Service)).store(connection, [_service("a"), _service("a")])
+            Prepared(insert(Service)).execute_many(connection, [_service("a"), _service("a")])
 
     await rehearse(shared_database, look)
 
@@ -98,7 +98,7 @@ async def test_what_the_database_refuses_is_told_as_ever(shared_database: Databa
 async def test_a_row_that_lacks_a_column_is_refused(shared_database: Database) -> None:
     def look(connection: WriteConnection) -> None:
         with pytest.raises(KeyError, match="kind"):
-            Prepared(insert(Service)).store(connection, [_service("a"), {"id": "b"}])
+            Prepared(insert(Service)).execute_many(connection, [_service("a"), {"id": "b"}])
 
     await rehearse(shared_database, look)
 
@@ -107,8 +107,8 @@ async def test_after_a_refused_statement_the_connection_is_as_good_as_before(sha
     adding = Prepared(insert(Service))
 
     def twice(connection: WriteConnection) -> None:
-        adding.store(connection, [_service("refused")])
-        adding.store(connection, [_service("refused")])
+        adding.execute_many(connection, [_service("refused")])
+        adding.execute_many(connection, [_service("refused")])
 
     with pytest.raises(IntegrityError):
         await shared_database.write(twice)

@@ -75,12 +75,12 @@ async def test_the_next_call_works_after_a_restart_that_nobody_noticed(server: S
 
 async def test_while_it_is_away_calls_are_told_so_and_later_ones_work(server: Server, opened: Database) -> None:
     await server.stop()
-    for call in (opened.write(keep_two), opened.read(numbers), opened.glance(numbers)):
+    for call in (opened.write(keep_two), opened.read(numbers), opened.read_inline(numbers)):
         with pytest.raises(DatabaseUnavailable):
             await call
     await server.start()
     await opened.write(keep_two)
-    assert await opened.glance(numbers) == [1, 2]
+    assert await opened.read_inline(numbers) == [1, 2]
 
 
 async def test_a_connection_lost_inside_a_transaction_is_told(server: Server, opened: Database) -> None:
@@ -130,7 +130,7 @@ def stand_still(server: Server) -> Callable[[ReadConnection], list[int]]:
 
     async def end_sleepers() -> None:
         other = await Database.open(address)
-        await other.write(lambda connection: services.end_sleepers(connection, seconds=0))
+        await other.write(lambda connection: services.terminate_stuck_sessions(connection, seconds=0))
         await other.close()
 
     def look(connection: ReadConnection) -> list[int]:

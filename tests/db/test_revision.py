@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, func, select
 from app.db.base import Base
 from app.db.check import check
 from app.db.database import Database, ReadConnection
-from app.db.revision import MigrationFailed, revise
+from app.db.revision import MigrationFailed, migration
 from app.db.upgrade import open_for_migration, upgrade
 from tests.db.rows import FILLED, fill
 
@@ -62,7 +62,7 @@ def lose_definitions(connection: Connection) -> None:
 
 async def migrate(url: str, change: Change, loses_rows: Collection[str] = ()) -> None:
     def work(connection: Connection) -> None:
-        with revise(connection, triggers="0100", loses_rows=loses_rows):
+        with migration(connection, triggers="0100", loses_rows=loses_rows):
             change(connection)
 
     async with open_for_migration(url) as connection, connection.begin():

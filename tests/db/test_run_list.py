@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from app.db.database import Database, WriteConnection
-from app.db.lookup import as_key
+from app.db.lookup import index_key
 from app.db.repositories import run_keys, run_list, search
-from app.db.repositories.run_filter import Page, Place, RunFilter
+from app.db.repositories.run_filter import Page, RunCursor, RunFilter
 from app.engine.status import RunStatus
 from tests.db.rows import NOW, add_definition, add_run, bring_run_to, rehearse, run_sql, stored
 
@@ -52,7 +52,7 @@ def fill(connection: WriteConnection) -> None:
 
 
 def ids(rows: Sequence[Sequence[Any]]) -> list[str]:
-    return [run_list.Listed(*row).run_id for row in rows]
+    return [run_list.RunListRow(*row).run_id for row in rows]
 
 
 ALL = ["five", "four", "three", "two", "one"]
@@ -150,7 +150,7 @@ def walk(connection: WriteConnection, wanted: RunFilter, limit: int) -> list[str
 async def test_pages_that_may_look_at_one_run_come_to_the_same_end(
     shared_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_list, "MOST_LOOKED_AT", 1)
+    monkeypatch.setattr(run_list, "MAX_SCANNED", 1)
 
     def look(connection: WriteConnection) -> None:
         fill(connection)
@@ -163,7 +163,7 @@ async def test_pages_that_may_look_at_one_run_come_to_the_same_end(
 async def test_where_no_index_says_that_runs_are_few_the_same_ones_are_found(
     shared_database: Database, monkeypatch: pytest.MonkeyPatch, bounded: bool
 ) -> None:
-    monkeypatch.setattr(run_keys, "FEW", 0)
+    monkeypatch.setattr(run_keys, "MAX_SELECTIVE", 0)
 
     def look(connection: WriteConnection) -> None:
         fill(connection)
@@ -192,7 +192,7 @@ WHOLE = "0190a5b0-7c3e-7d4f-8a1b-2c3d4e5f6071"
 async def test_a_whole_id_finds_the_runs_that_have_it_and_those_whose_longer_ids_hold_it(
     shared_database: Database, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], found: list[str], few: int
 ) -> None:
-    monkeypatch.setattr(run_keys, "FEW", few)
+    monkeypatch.setattr(run_keys, "MAX_SELECTIVE", few)
 
     def look(connection: WriteConnection) -> None:
         add_definition(connection)
@@ -236,7 +236,7 @@ async def test_new_runs_do_not_disturb_who_pages(shared_database: Database) -> N
 async def test_a_page_goes_on_behind_a_run_that_is_gone(shared_database: Database) -> None:
     def look(connection: WriteConnection) -> None:
         fill(connection)
-        after = Place(seconds(3), "three", 2**40)
+        after = RunCursor(seconds(3), "three", 2**40)
         run_sql(connection, "DELETE FROM runs WHERE run_id = 'three'")
         found = run_list.find_page(connection, RunFilter(), Page(after=after, bounded=True))
         assert ids(found.runs) == ["two", "one"]
@@ -275,6 +275,6 @@ async def test_errors_of_a_run_that_is_tried_again_do_not_count(shared_database:
 
 
 def test_a_long_text_keeps_its_beginning_and_what_tells_it_from_others() -> None:
-    assert as_key("short") == "short"
-    assert as_key(LONG) != as_key(LONG + "y")
-    assert len(as_key("\U0001f600" * 1000).encode()) < 1000
+    assert index_key("short") == "short"
+    assert index_key(LONG) != index_key(LONG + "y")
+    assert len(index_key("\U0001f600" * 1000).encode()) < 1000

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from app.db.database import Database, WriteConnection
 from app.db.models import DagSetting, ScheduleMark, ScheduleSlot
 from app.db.repositories import schedules
-from app.db.repositories.schedules import Settled, Slot, SlotKey
+from app.db.repositories.schedules import Slot, SlotKey, SlotOutcome
 from tests.db.rows import NOW, add, add_dag, add_definition, add_run, add_slot, rehearse, run_sql
 
 MINUTE = NOW.replace(second=0, microsecond=0)
@@ -95,20 +95,22 @@ async def test_settings_go_with_their_dag_and_slots_stay(shared_database: Databa
     await rehearse(shared_database, work)
 
 
-def settled(dag: int, number: int, outcome: str = "skipped", **values: Any) -> Settled:
+def settled(dag: int, number: int, outcome: str = "skipped", **values: Any) -> SlotOutcome:
     key = SlotKey(dag, "restart" if outcome.startswith("restart") else "start", MINUTE + timedelta(minutes=number))
-    return Settled(Slot(key=key, file_name="etl", pending=values.pop("pending", False)), outcome, NOW, **values)
+    return SlotOutcome(
+        Slot(key=key, file_name="etl", awaiting_restart=values.pop("pending", False)), outcome, NOW, **values
+    )
 
 
 async def test_notes_leave_alone_what_somebody_else_has_seen_to(shared_database: Database) -> None:
     def work(connection: WriteConnection) -> None:
         dag, _ = with_run(connection)
         add_slot(connection, dag)
-        schedules.note(connection, [settled(dag, number) for number in (2, 0, 1)])
+        schedules.skip(connection, [settled(dag, number) for number in (2, 0, 1)])
         found = schedules.find_outcomes(connection, [settled(dag, number).slot.key for number in range(4)])
         assert [found[key] for key in sorted(found)] == ["started", "skipped", "skipped"]
-        assert not schedules.take(connection, settled(dag, 1))
-        assert schedules.take(connection, settled(dag, 3))
+        assert not schedules.claim(connection, settled(dag, 1))
+        assert schedules.claim(connection, settled(dag, 3))
 
     await rehearse(shared_database, work)
 
@@ -116,9 +118,9 @@ async def test_notes_leave_alone_what_somebody_else_has_seen_to(shared_database:
 async def test_a_restart_is_finished_once(shared_database: Database) -> None:
     def work(connection: WriteConnection) -> None:
         dag, run = with_run(connection)
-        schedules.take(connection, settled(dag, 0, "restarting", restarts=run))
+        schedules.claim(connection, settled(dag, 0, "restarting", restarts=run))
         assert [row["restarts"] for row in schedules.find_restarting(connection)] == [run]
-        schedules.settle(connection, [settled(dag, 0, "restarted", run=run, pending=True)])
+        schedules.complete(connection, [settled(dag, 0, "restarted", run=run, pending=True)])
         schedules.finish(connection, settled(dag, 0, "failed", reason="too late", pending=True))
         assert schedules.find_restarting(connection) == []
         rows = connection.execute(select(ScheduleSlot.outcome, ScheduleSlot.run_id)).all()
@@ -130,8 +132,8 @@ async def test_a_restart_is_finished_once(shared_database: Database) -> None:
 async def test_old_slots_go_but_for_restarts_under_way(shared_database: Database) -> None:
     def work(connection: WriteConnection) -> None:
         dag, run = with_run(connection)
-        schedules.note(connection, [settled(dag, number) for number in range(3)])
-        schedules.take(connection, settled(dag, 0, "restarting", restarts=run))
+        schedules.skip(connection, [settled(dag, number) for number in range(3)])
+        schedules.claim(connection, settled(dag, 0, "restarting", restarts=run))
         schedules.remove_before(connection, MINUTE + timedelta(minutes=2))
         assert connection.execute(select(func.count()).select_from(ScheduleSlot)).scalar() == 2
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.db.shared import Shared
+from app.db.shared import SingleFlight
 
 
 class Oracle:
@@ -30,13 +30,13 @@ class Oracle:
 async def test_all_who_ask_before_the_question_is_put_get_one_answer() -> None:
     oracle = Oracle()
     oracle.may.set()
-    shared = Shared(oracle)
+    shared = SingleFlight(oracle)
     assert await asyncio.gather(*(shared.get() for _ in range(5))) == [1] * 5
 
 
 async def test_who_asks_later_gets_the_answer_to_a_later_question() -> None:
     oracle = Oracle()
-    shared = Shared(oracle)
+    shared = SingleFlight(oracle)
     first = asyncio.create_task(shared.get())
     await oracle.begun.wait()
     later = [asyncio.create_task(shared.get()) for _ in range(3)]
@@ -48,7 +48,7 @@ async def test_who_asks_later_gets_the_answer_to_a_later_question() -> None:
 
 async def test_who_stops_waiting_takes_the_answer_from_nobody() -> None:
     oracle = Oracle()
-    shared = Shared(oracle)
+    shared = SingleFlight(oracle)
     waiting = [asyncio.create_task(shared.get()) for _ in range(2)]
     await oracle.begun.wait()
     waiting[0].cancel()
@@ -60,7 +60,7 @@ async def test_a_failure_is_told_to_all_who_asked_and_to_nobody_else() -> None:
     oracle = Oracle()
     oracle.may.set()
     oracle.asked = 12
-    shared = Shared(oracle)
+    shared = SingleFlight(oracle)
     failed = await asyncio.gather(*(shared.get() for _ in range(2)), return_exceptions=True)
     assert [type(one) for one in failed] == [LookupError] * 2
     assert await shared.get() == 14
@@ -69,7 +69,7 @@ async def test_a_failure_is_told_to_all_who_asked_and_to_nobody_else() -> None:
 async def test_one_whom_nobody_waits_for_fails_in_silence(recwarn: pytest.WarningsRecorder) -> None:
     oracle = Oracle()
     oracle.asked = 12
-    shared = Shared(oracle)
+    shared = SingleFlight(oracle)
     waiting = asyncio.create_task(shared.get())
     await oracle.begun.wait()
     waiting.cancel()

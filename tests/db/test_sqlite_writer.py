@@ -17,7 +17,7 @@ from threading import Event, current_thread
 
 import pytest
 
-from app.db.database import VISIBLE, Database, WriteConnection, note_told
+from app.db.database import VISIBLE, Database, WriteConnection, mark_changed
 from app.telemetry.logging import JsonFormatter, masked_log
 from app.telemetry.request import request_id
 
@@ -72,7 +72,7 @@ async def test_a_write_that_waits_for_its_turn_is_not_lost_with_its_caller(datab
 
     first = asyncio.create_task(database.write(wait))
     assert await asyncio.to_thread(begun.wait, BOUND_SECONDS)
-    second = asyncio.create_task(database.write(partial(note_told, what=VISIBLE)))
+    second = asyncio.create_task(database.write(partial(mark_changed, what=VISIBLE)))
     await asyncio.sleep(0)
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -86,7 +86,7 @@ async def test_a_write_that_waits_for_its_turn_is_not_lost_with_its_caller(datab
 async def test_listeners_are_called_in_the_loop_s_thread_before_the_caller_goes_on(database: Database) -> None:
     threads: list[str] = []
     database.on_commit(lambda _: threads.append(current_thread().name))
-    await database.write(partial(note_told, what=VISIBLE))
+    await database.write(partial(mark_changed, what=VISIBLE))
     assert threads == [current_thread().name]
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from app.db.database import Database
-from app.db.wakeups import Wakeups
+from app.db.wakeups import Notifications
 from tests.conftest import PostgresCopies
 from tests.waiting import come_true
 
@@ -19,13 +19,13 @@ CHANNELS = ("bells", "whistles")
 class Ends(NamedTuple):
     """Two processes' ends, what the near one has heard, and a way to look at their connections."""
 
-    near: Wakeups
-    far: Wakeups
+    near: Notifications
+    far: Notifications
     heard: Counter[str]
     database: Database
 
     def hear(self, channel: str) -> None:
-        self.near.hear(channel, lambda: self.heard.update([channel]))
+        self.near.listen(channel, lambda: self.heard.update([channel]))
 
     async def until_heard(self, channel: str, times: int) -> None:
         async def look() -> bool:
@@ -47,15 +47,15 @@ async def ends(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setattr("app.db.wakeups._RETRY_SECONDS", 0.01)
     async for url in PostgresCopies(postgres_url).empty():
         near, far = [await Database.open(url, application=name, pool_size=1) for name in ("near", "far")]
-        assert near.wakeups is not None
-        assert far.wakeups is not None
-        far.wakeups.hear("nothing", lambda: None)
+        assert near.notifications is not None
+        assert far.notifications is not None
+        far.notifications.listen("nothing", lambda: None)
         try:
-            yield Ends(near.wakeups, far.wakeups, Counter(), far)
+            yield Ends(near.notifications, far.notifications, Counter(), far)
         finally:
             for channel in CHANNELS:
-                await near.wakeups.leave(channel)
-            await far.wakeups.leave("nothing")
+                await near.notifications.unlisten(channel)
+            await far.notifications.unlisten("nothing")
             await near.close()
             await far.close()
 
@@ -65,7 +65,7 @@ async def test_all_channels_are_heard_on_one_connection(ends: Ends) -> None:
         ends.hear(channel)
         await ends.until_heard(channel, 1)  # as of what was told before
     for channel in CHANNELS:
-        ends.far.tell(channel)
+        ends.far.notify(channel)
         await ends.until_heard(channel, 2)
     assert await ends.count_connections() == 1
 
@@ -74,10 +74,10 @@ async def test_who_tells_does_not_hear_itself(ends: Ends) -> None:
     for channel in CHANNELS:
         ends.hear(channel)
         await ends.until_heard(channel, 1)
-    ends.near.tell("bells")
-    ends.far.tell("whistles")
+    ends.near.notify("bells")
+    ends.far.notify("whistles")
     await ends.until_heard("whistles", 2)
-    ends.far.tell("bells")
+    ends.far.notify("bells")
     await ends.until_heard("bells", 2)
     assert ends.heard["bells"] == 2
 
@@ -89,7 +89,7 @@ async def test_a_connection_that_is_lost_is_opened_again_and_all_look(ends: Ends
     await ends.database.write(lambda c: c.exec_driver_sql(f"SELECT pg_terminate_backend(pid) {_NEAR}"))
     for channel in CHANNELS:
         await ends.until_heard(channel, 2)
-        ends.far.tell(channel)
+        ends.far.notify(channel)
         await ends.until_heard(channel, 3)
 
 
@@ -99,15 +99,15 @@ async def test_the_connection_goes_with_the_last_who_listens(ends: Ends, left: i
         ends.hear(channel)
         await ends.until_heard(channel, 1)
     for channel in CHANNELS[:left]:
-        await ends.near.leave(channel)
+        await ends.near.unlisten(channel)
 
     async def gone() -> bool:
         return await ends.count_connections() == len(CHANNELS[left:])
 
     await come_true(gone)
-    ends.far.tell(CHANNELS[0])
+    ends.far.notify(CHANNELS[0])
     if left < len(CHANNELS):
-        ends.far.tell(CHANNELS[1])
+        ends.far.notify(CHANNELS[1])
         await ends.until_heard(CHANNELS[1], 2)
     assert ends.heard[CHANNELS[0]] == 1
 
@@ -116,13 +116,13 @@ async def test_what_is_untold_is_told_before_the_connection_goes(ends: Ends) -> 
     ends.hear("bells")
     await ends.until_heard("bells", 1)
     told: list[bool] = []
-    ends.far.hear("whistles", lambda: told.append(True))
+    ends.far.listen("whistles", lambda: told.append(True))
 
     async def heard(times: int) -> bool:
         return len(told) >= times
 
     await come_true(lambda: heard(1))
-    ends.near.tell("whistles")
-    await ends.near.leave("bells")
+    ends.near.notify("whistles")
+    await ends.near.unlisten("bells")
     await come_true(lambda: heard(2))
-    await ends.far.leave("whistles")
+    await ends.far.unlisten("whistles")

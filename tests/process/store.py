@@ -13,7 +13,7 @@ from sqlalchemy import NullPool, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db.database import Database, WriteConnection
-from app.db.failure import DatabaseUnavailable, telling_unavailable
+from app.db.failure import DatabaseUnavailable, translate_errors
 from app.db.upgrade import upgrade
 from app.db.url import parse_url
 
@@ -37,7 +37,7 @@ def execute(server: str, statement: str) -> None:
     async def connected() -> None:
         engine = create_async_engine(parse_url(server), poolclass=NullPool, isolation_level="AUTOCOMMIT")
         try:
-            with telling_unavailable("postgresql"):
+            with translate_errors("postgresql"):
                 async with engine.connect() as connection:
                     await connection.exec_driver_sql(statement)
         finally:

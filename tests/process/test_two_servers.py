@@ -203,7 +203,7 @@ def test_a_server_whose_runs_were_ended_meanwhile_leaves_no_process_of_them(pair
 
 def _is_nothing_locked(connection: WriteConnection) -> bool:
     """See to what a living server of the other machine would see to, in case ours fell asleep in a transaction."""
-    services.end_sleepers(connection, seconds=0)
+    services.terminate_stuck_sessions(connection, seconds=0)
     others = "pid <> pg_backend_pid() AND datname = current_database() AND xact_start IS NOT NULL"
     return not connection.exec_driver_sql(f"SELECT 1 FROM pg_stat_activity WHERE {others}").first()  # noqa: S608
 

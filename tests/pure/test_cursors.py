@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.cursors import read_cursor, write_cursor
-from app.db.repositories.run_filter import Place
+from app.db.repositories.run_filter import RunCursor
 from app.errors import BadRequestError
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -20,9 +20,9 @@ def encoded(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-@pytest.mark.parametrize("place", [Place(NOW), Place(NOW, "r-1_x", 2**62), Place(NOW, "r", -(2**40))])
+@pytest.mark.parametrize("place", [RunCursor(NOW), RunCursor(NOW, "r-1_x", 2**62), RunCursor(NOW, "r", -(2**40))])
 @pytest.mark.parametrize("since", [None, NOW])
-def test_a_cursor_is_read_as_it_was_written(place: Place, since: datetime | None) -> None:
+def test_a_cursor_is_read_as_it_was_written(place: RunCursor, since: datetime | None) -> None:
     cursor = read_cursor(write_cursor(place, since))
     assert (cursor.place, cursor.since) == (place, since)
 

@@ -10,7 +10,7 @@ from litestar import Litestar, Router, asgi, delete, get, post
 from litestar.static_files import create_static_files_router
 from litestar.types import Receive, Scope, Send
 
-from app.api.guards import UnguardedRouteError, find_actions, find_needs
+from app.api.guards import UnguardedRouteError, find_actions, find_required_permissions
 from app.auth.audit_context import Action
 from app.auth.roles import Requires
 
@@ -82,12 +82,12 @@ def application(*handlers: Any) -> Litestar:
 def test_a_route_without_required_permission_is_found(handlers: tuple[Any, ...]) -> None:
     app = application(*handlers)
     with pytest.raises(UnguardedRouteError):
-        find_needs(app)
+        find_required_permissions(app)
 
 
 def test_required_permissions_are_listed_by_method_and_path() -> None:
     router = Router("/api", route_handlers=[forgotten], opt={"requires": Requires.READ})
-    assert find_needs(application(guarded, router)) == {
+    assert find_required_permissions(application(guarded, router)) == {
         ("GET", "/open"): Requires.PUBLIC,
         ("GET", "/api/forgotten"): Requires.READ,
     }
@@ -95,7 +95,7 @@ def test_required_permissions_are_listed_by_method_and_path() -> None:
 
 @pytest.mark.parametrize("make", [static])
 def test_files_say_it_too(make: Callable[..., Router]) -> None:
-    found = find_needs(application(make(opt={"requires": Requires.PUBLIC})))
+    found = find_required_permissions(application(make(opt={"requires": Requires.PUBLIC})))
     assert set(found.values()) == {Requires.PUBLIC}
 
 

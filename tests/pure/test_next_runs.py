@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.api import next_runs
-from app.api.next_runs import NextRuns
+from app.api.next_runs import NextStartCache
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
 
-def _learned(zone: str = "UTC", **texts: str) -> NextRuns:
-    known = NextRuns(ZoneInfo(zone))
-    known.learn(texts)
+def _learned(zone: str = "UTC", **texts: str) -> NextStartCache:
+    known = NextStartCache(ZoneInfo(zone))
+    known.load(texts)
     return known
 
 
@@ -33,28 +33,28 @@ def _learned(zone: str = "UTC", **texts: str) -> NextRuns:
     ],
 )
 def test_a_dag_starts_next_at_the_earliest_of_its_schedules(text: str, at: str | None) -> None:
-    instant = _learned(a=text).of("a", NOW)
+    instant = _learned(a=text).get("a", NOW)
     assert (f"{instant:%H:%M}" if instant else None) == at
 
 
 def test_schedules_are_read_in_the_zone_of_the_server() -> None:
-    assert _learned("Asia/Tokyo", a='schedule: "0 22 * * *"').of("a", NOW) == NOW + timedelta(minutes=30)
+    assert _learned("Asia/Tokyo", a='schedule: "0 22 * * *"').get("a", NOW) == NOW + timedelta(minutes=30)
 
 
 def test_an_instant_that_has_come_is_followed_by_the_next_one() -> None:
     known = _learned(a='schedule: "*/30 * * * *"')
-    found = [known.of("a", NOW + timedelta(minutes=minutes)) for minutes in (0, 29, 30)]
+    found = [known.get("a", NOW + timedelta(minutes=minutes)) for minutes in (0, 29, 30)]
     assert found == [NOW + timedelta(minutes=minutes) for minutes in (30, 30, 60)]
 
 
 def test_what_is_unknown_is_named_once_until_it_is_learned() -> None:
     known = _learned(a="steps: []")
-    assert known.unknown(["a", "b", "b"]) == ["b"]
-    assert known.of("b", NOW) is None
+    assert known.missing(["a", "b", "b"]) == ["b"]
+    assert known.get("b", NOW) is None
 
 
 def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_runs, "_MOST", 2)
+    monkeypatch.setattr(next_runs, "_MAX_CACHED", 2)
     known = _learned(a="steps: []", b="steps: []", c="steps: []")
-    known.learn({"d": "steps: []"})
-    assert known.unknown(["a", "d"]) == ["a"]
+    known.load({"d": "steps: []"})
+    assert known.missing(["a", "d"]) == ["a"]

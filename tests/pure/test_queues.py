@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.api.queues import groups, summarize
+from app.api.queues import group_by_queue, summarize
 from app.api.schemas.queues import Queue
 from app.engine.admission import QueueConfig
 
@@ -18,7 +18,7 @@ def _run(queue: str, most: int = 1) -> dict[str, Any]:
 
 
 def test_configured_queues_come_first_and_in_their_order_even_empty() -> None:
-    found = groups(LIMITS, [_run("m")], [_run("b"), _run("a")])
+    found = group_by_queue(LIMITS, [_run("m")], [_run("b"), _run("a")])
     assert [(group.name, group.configured, group.limit) for group in found] == [
         ("z", True, 2),
         ("a", True, 1),
@@ -28,12 +28,12 @@ def test_configured_queues_come_first_and_in_their_order_even_empty() -> None:
 
 
 def test_a_queue_that_is_not_configured_has_the_limit_of_its_first_run() -> None:
-    (group,) = groups(QueueConfig(), [_run("q", 3)], [_run("q", 5)])
-    assert (group.limit, len(group.live), len(group.waiting)) == (3, 1, 1)
+    (group,) = group_by_queue(QueueConfig(), [_run("q", 3)], [_run("q", 5)])
+    assert (group.limit, len(group.active), len(group.queued)) == (3, 1, 1)
 
 
 def test_with_queues_switched_off_none_is_configured() -> None:
-    found = groups(QueueConfig(enabled=False, limits={"z": 2}), [], [_run("z")])
+    found = group_by_queue(QueueConfig(enabled=False, limits={"z": 2}), [], [_run("z")])
     assert [(group.name, group.configured) for group in found] == [("z", False)]
 
 

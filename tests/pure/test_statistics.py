@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from app.api.statistics import percentile, statistics
-from app.db.repositories.history import Ended
+from app.db.repositories.history import FinishedRunRow
 
 UTC = ZoneInfo("UTC")
 
@@ -31,7 +31,12 @@ def test_no_fewer_values_than_the_part_are_below_a_percentile(values: list[int],
 
 
 def test_failures_count_and_do_not_shorten_what_is_usual() -> None:
-    ended = [Ended("a", 4, 100, 10.0), Ended("b", 2, 90, 0.1), Ended("c", 6, 80, 20.0), Ended("d", 3, None, None)]
+    ended = [
+        FinishedRunRow("a", 4, 100, 10.0),
+        FinishedRunRow("b", 2, 90, 0.1),
+        FinishedRunRow("c", 6, 80, 20.0),
+        FinishedRunRow("d", 3, None, None),
+    ]
     found = statistics("etl", ended, UTC, more=True)
     assert (found.runs, found.succeeded, found.failed, found.aborted, found.partially_succeeded) == (4, 1, 1, 1, 1)
     assert (found.p50_seconds, found.p95_seconds, found.truncated) == (10.0, 20.0, True)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.times import Times
+from app.api.times import TimeFormatter
 
 ZONES = ("UTC", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "America/New_York", "Pacific/Chatham")
-TIMES = {zone: Times(ZoneInfo(zone)) for zone in ZONES}
+TIMES = {zone: TimeFormatter(ZoneInfo(zone)) for zone in ZONES}
 instants = st.datetimes(datetime(1973, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
 
 

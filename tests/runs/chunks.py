@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.db.packing import unpack
+from app.db.packing import decompress
 from app.runs.spool import Chunk
 
 
 def shown(chunk: Chunk) -> str:
-    return unpack(chunk.text, chunk.packed)
+    return decompress(chunk.text, chunk.packed)

@@ -1,7 +1,6 @@
-"""What queues promise, written down once more as plainly as it goes, and a machine that holds the real parts to it.
+"""A model of queues, and a state machine that compares the database, the recorder and the dispatcher with it.
 
-Real are the database, the recorder with its guards, the dispatcher and the use cases. Drivers are not: they would start
-processes, and what those do is no business of a queue. Here a driver claims its run, and ends when it is told to.
+Runs are not executed: a claimed run finishes when the test says so.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from hypothesis import strategies as st
@@ -28,11 +27,14 @@ from app.queue.dispatcher import Dispatcher
 from app.queue.order import MoveRequest, QueueService
 from app.queue.wait_reasons import QueuePosition, queue_positions
 from app.queue.worker_transport import NullTransport
-from app.runs.accept import queued, room_in, with_room
-from app.runs.guard import guard
+from app.runs.accept import as_queued, queue_limit, with_queue_limit
+from app.runs.guard import check_start
 from app.runs.recorder import Recorder, RunRefusedError
 from app.runs.signal import QueueSignal
 from tests.runs.scene import IDENTITY, again, ended, new_run, now, told
+
+if TYPE_CHECKING:
+    from app.runs.ports import RunControl
 
 QUEUED, LIVE, OVER, GONE, REFUSED = "queued", "live", "over", "gone", "max_run_reached"
 LIMIT = 2
@@ -156,7 +158,7 @@ class Model:
         return WaitCause.LIMIT if limit is not None and self.live(name) >= limit else WaitCause.TURN
 
 
-class Drivers:
+class QueuedRuns:
     """Claims runs as real drivers do, and starts nothing."""
 
     def __init__(self, database: Database, recorder: Recorder, known: dict[int, NewRun]) -> None:
@@ -164,12 +166,12 @@ class Drivers:
         self._recorder = recorder
         self._known = known
 
-    async def release(self, keys: Sequence[int]) -> list[BaseException | None]:
+    async def start_queued(self, keys: Sequence[int]) -> list[BaseException | None]:
         claims = await self._database.read(lambda connection: [self._claim(connection, key) for key in keys])
         return await asyncio.gather(*(self._recorder.claim(claim) for claim in claims), return_exceptions=True)
 
     def _claim(self, connection: ReadConnection, key: int) -> Claim:
-        run, stored, last = self._known[key], runs.get_whole(connection, key), runs.last_seq(connection, key)
+        run, stored, last = self._known[key], runs.get_complete(connection, key), runs.last_seq(connection, key)
         assert stored is not None
         begun = told(run, last + 1)
         event = {**begun.events[0], "attempt": stored["attempt"]}
@@ -180,15 +182,15 @@ class Drivers:
             last_seq=last,
             queue=run.queue,
             owner=IDENTITY.id,
-            host=IDENTITY.place,
+            host=IDENTITY.host_key,
             run={"params": [], "params_text": ""},
             inputs={name: value for name, value in run.inputs.items() if name != "run_id"},
-            first=msgspec.structs.replace(
+            first_steps=msgspec.structs.replace(
                 begun, fence=fence, events=[event], run=status, attempt={"status": 1, "state": {}, "closed_at": None}
             ),
         )
 
-    async def give_up(self, key: int, reason: str) -> None:
+    async def fail_queued(self, key: int, reason: str) -> None:
         raise AssertionError(f"run {key}: {reason}")
 
 
@@ -210,11 +212,15 @@ class QueueMachine(RuleBasedStateMachine):
         self.names = {*self.dags, *self.queues} - {""}
         self.model = Model(self.queues[0])
         self.settings = QueueConfig(limits={self.queues[0]: LIMIT})
-        self.recorder = Recorder(self.database, IDENTITY.id, guard, self.settings)
+        self.recorder = Recorder(self.database, IDENTITY.id, check_start, self.settings)
         self.known: dict[int, NewRun] = {}
         signal = QueueSignal()
         self.dispatcher = Dispatcher(
-            self.database, Drivers(self.database, self.recorder, self.known), signal, self.settings, NullTransport()
+            self.database,
+            cast("RunControl", QueuedRuns(self.database, self.recorder, self.known)),
+            signal,
+            self.settings,
+            NullTransport(),
         )
         self.people = DequeueService(self.database, signal, self.settings, now)
         self.order = QueueService(self.database, signal, now)
@@ -236,12 +242,12 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(dag=st.integers(0, 2), name=st.integers(0, 2), priority=st.integers(-1, 1))
     def enqueue(self, dag: int, name: int, priority: int) -> None:
         run, known = self._new(dag, name, priority=priority)
-        assert self._accepted(queued(run)) == self.model.enqueue(run.run_id, known)
+        assert self._accepted(as_queued(run)) == self.model.enqueue(run.run_id, known)
 
     @rule(dag=st.integers(0, 2), name=st.integers(0, 2), singleton=st.booleans())
     def start(self, dag: int, name: int, singleton: bool) -> None:
         run, known = self._new(dag, name, singleton=singleton)
-        accepted = self._accepted(with_room(run, self.settings))
+        accepted = self._accepted(with_queue_limit(run, self.settings))
         assert accepted == self.model.start(run.run_id, known, singleton=singleton)
 
     @precondition(lambda self: self.model.runs)
@@ -250,7 +256,7 @@ class QueueMachine(RuleBasedStateMachine):
         key = self._choose(data, QUEUED, LIVE, OVER)
         known = self.model.runs[key]
         run = new_run(known.dag, key, f"maxActiveRuns: {known.most}\nsteps: []\n")
-        assert self._accepted(queued(run)) == "already_exists"
+        assert self._accepted(as_queued(run)) == "already_exists"
 
     @precondition(lambda self: self._some(LIVE))
     @rule(data=st.data())
@@ -269,11 +275,11 @@ class QueueMachine(RuleBasedStateMachine):
         last = self._do(self.database.read(lambda connection: runs.last_seq(connection, run.key)))
         attempt = msgspec.structs.replace(
             again(run, last, previous=known.attempt),
-            room=room_in(self.settings, run.queue, run.dag_name, run.max_active_runs),
+            queue_limit=queue_limit(self.settings, run.queue, run.dag_name, run.max_active_runs),
             in_turn=True,
             may_wait=True,
         )
-        assert self._told(self.recorder.accept_again(attempt)) == self.model.retry(key)
+        assert self._told(self.recorder.accept_attempt(attempt)) == self.model.retry(key)
 
     @rule()
     def serve(self) -> None:
@@ -361,7 +367,7 @@ class QueueMachine(RuleBasedStateMachine):
         return {row.run_id: (STATUSES[row.status], row.attempt) for row in connection.execute(statement)}
 
     def _read_waiting(self, connection: ReadConnection) -> tuple[list[Any], dict[int, QueuePosition]]:
-        rows = [row for row in queue.find_waiting(connection) if row["dag_name"] in self.dags]
+        rows = [row for row in queue.find_queued(connection) if row["dag_name"] in self.dags]
         return rows, queue_positions(connection, self.settings, [row["id"] for row in rows])
 
     # -- names -------------------------------------------------------------------------------------------------------
@@ -387,7 +393,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _item(self, key: str) -> int:
         run = self._real(key)
-        rows = self._do(self.database.read(lambda connection: queue.find_places(connection, [run.queue], [run.key])))
+        rows = self._do(self.database.read(lambda connection: queue.find_positions(connection, [run.queue], [run.key])))
         (item,) = [row["id"] for row in rows if row["run_id"] == run.key]
         return int(item)
 

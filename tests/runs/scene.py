@@ -15,14 +15,14 @@ from app.db.repositories import runs, services
 from app.db.repositories.transitions import Fence, NewAttempt, NewRun, Transition
 from app.names import new_key
 from app.runs import accept, rows
-from app.runs.accept import Start, Wanted
-from app.runs.ground import Ground, Identity, Machine
-from app.runs.run import OwnedRun, RunInputs
-from app.runs.sealing import Sealer
+from app.runs.options import RunRequest, StartOptions
+from app.runs.run import ClaimedRun, RunInputs
+from app.runs.sealing import Encrypter
+from app.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
 from app.spec.load import load
-from app.telemetry.run_figures import RunFigures
+from app.telemetry.run_figures import RunMetrics
 
-IDENTITY = Identity(
+IDENTITY = ServerIdentity(
     id="me",
     kind="server",
     host="here",
@@ -40,10 +40,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def ground_of(directory: Path, identity: Identity = IDENTITY) -> Ground:
-    return Ground(
+def ground_of(directory: Path, identity: ServerIdentity = IDENTITY) -> ServerContext:
+    return ServerContext(
         identity=identity,
-        machine=Machine(environ={}, home="/", default_shell=("/bin/sh",)),
+        machine=HostEnvironment(environ={}, home="/", default_shell=("/bin/sh",)),
         spool=directory,
         work_dir=directory,
         base_config=directory / "base.yaml",
@@ -54,23 +54,23 @@ def ground_of(directory: Path, identity: Identity = IDENTITY) -> Ground:
         orphan_grace_seconds=180,
         zone=UTC,
         now=now,
-        sealer=Sealer("k" * 32, directory),
-        figures=RunFigures(CollectorRegistry()),
+        encrypter=Encrypter("k" * 32, directory),
+        metrics=RunMetrics(CollectorRegistry()),
     )
 
 
-async def register(database: Database, identity: Identity = IDENTITY, **values: Any) -> None:
+async def register(database: Database, identity: ServerIdentity = IDENTITY, **values: Any) -> None:
     """Make a server known to the database."""
-    moment = now()
-    row = {**msgspec.structs.asdict(identity), "started_at": moment, "heartbeat_at": moment}
-    row["lease_until"] = moment + timedelta(seconds=10)
+    context = now()
+    row = {**msgspec.structs.asdict(identity), "started_at": context, "heartbeat_at": context}
+    row["lease_until"] = context + timedelta(seconds=10)
     await database.write(lambda connection: services.add(connection, row | values))
 
 
 def new_run(name: str = "", run_id: str = "r1", spec: str = SPEC, **start: Any) -> NewRun:
     dag_name = name or f"t{secrets.token_hex(4)}"
     definition = load(spec, name=dag_name).definition
-    owned = OwnedRun(
+    owned = ClaimedRun(
         key=new_key(),
         dag_name=dag_name,
         run_id=run_id,
@@ -80,7 +80,7 @@ def new_run(name: str = "", run_id: str = "r1", spec: str = SPEC, **start: Any) 
         inputs=RunInputs(work_dir="/"),
         last_seq=1,
     )
-    wanted = Wanted(spec=spec, base="", file_name=None, start=Start(**start))
+    wanted = RunRequest(spec=spec, base="", file_name=None, start=StartOptions(**start))
     return accept.new_run(wanted, owned, ground_of(Path("/")))
 
 
@@ -92,19 +92,19 @@ def told(run: NewRun, seq: int, *, token: int = 1, **fields: Any) -> Transition:
 
 def ended(run: NewRun, seq: int, *, attempt: int = 1) -> Transition:
     """Make the transition that ends a run as failed."""
-    moment = now()
-    event = {"run_id": run.key, "seq": seq, "attempt": attempt, "at": moment, "position": None, "data": {"status": 2}}
+    context = now()
+    event = {"run_id": run.key, "seq": seq, "attempt": attempt, "at": context, "position": None, "data": {"status": 2}}
     return Transition(
         fence=Fence(run.key, attempt, 1),
         events=[event],
-        run={"status": 2, "started_at": None, "finished_at": moment, "error": "it failed"},
-        attempt={"status": 2, "state": {}, "closed_at": moment},
+        run={"status": 2, "started_at": None, "finished_at": context, "error": "it failed"},
+        attempt={"status": 2, "state": {}, "closed_at": context},
     )
 
 
 def again(run: NewRun, last_seq: int, *, previous: int = 1, counted: bool = True) -> NewAttempt:
     """Make the next attempt of a run that was read when it had ``last_seq`` events."""
-    moment, number = now(), previous + 1
+    context, number = now(), previous + 1
     blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": None}
     kept = {name: run.run[name] for name in ("params", "params_text")}
     inputs = {name: value for name, value in run.inputs.items() if name != "run_id"}
@@ -126,12 +126,12 @@ def again(run: NewRun, last_seq: int, *, previous: int = 1, counted: bool = True
             "closed_at": None,
             "owner": IDENTITY.id,
             "token": 1,
-            "host": IDENTITY.place,
-            "opened_at": moment,
+            "host": IDENTITY.host_key,
+            "opened_at": context,
         },
         inputs={**inputs, "dotenv": [["A", "again"]], "work_dir": "/again"},
         nodes=[],
-        events=[rows.reopened_event(run.key, moment, seq=last_seq + 1, attempt=number, actor=None, step=None)],
+        events=[rows.retried_event(run.key, context, seq=last_seq + 1, attempt=number, actor=None, step=None)],
     )
 
 

@@ -11,15 +11,15 @@ import pytest
 from app.engine import event
 from app.engine.state import NodeState
 from app.runs import rows
-from app.runs.concealment import conceal_node, input_row, mask_fact, read_facts, read_inputs
+from app.runs.concealment import input_row, read_inputs, read_record, redact_event, redact_node
 from app.runs.masking import Masker
-from app.runs.rows import NodeFacts
-from app.runs.run import OwnedRun, RunInputs
-from app.runs.sealing import Sealer, SealError
+from app.runs.rows import NodeRecord
+from app.runs.run import ClaimedRun, RunInputs
+from app.runs.sealing import Encrypter, EncryptionError
 from app.spec.load import load
 from app.spec.model import Pair
 
-SEALER = Sealer("k" * 32, Path("/nonexistent"))
+SEALER = Encrypter("k" * 32, Path("/nonexistent"))
 MASKER = Masker(["hunter2"])
 MASK = "*******"
 INPUTS = RunInputs(
@@ -33,9 +33,9 @@ INPUTS = RunInputs(
 )
 
 
-def run_of(inputs: RunInputs) -> OwnedRun:
+def run_of(inputs: RunInputs) -> ClaimedRun:
     definition = load("steps: [{command: echo}]\n", name="flow").definition
-    return OwnedRun(
+    return ClaimedRun(
         key=7,
         dag_name="flow",
         run_id="r1",
@@ -59,8 +59,8 @@ def stored_inputs(inputs: RunInputs) -> rows.Row:
     return {"id": 7, **as_stored(input_row(run_of(inputs), SEALER))}
 
 
-def node_of(facts: NodeFacts) -> rows.Row:
-    return as_stored(conceal_node(rows.node_row(7, 1, 0, NodeState(), facts), facts.hidden, MASKER, SEALER))
+def node_of(records: NodeRecord) -> rows.Row:
+    return as_stored(redact_node(rows.node_row(7, 1, 0, NodeState(), records), records.hidden, MASKER, SEALER))
 
 
 def test_inputs_are_read_as_they_were_written() -> None:
@@ -86,7 +86,7 @@ def test_a_secret_that_nothing_has_to_hide_is_kept_all_the_same(value: str) -> N
 
 
 def test_inputs_of_another_run_cannot_be_put_in_their_place() -> None:
-    with pytest.raises(SealError, match="does not belong"):
+    with pytest.raises(EncryptionError, match="does not belong"):
         read_inputs(stored_inputs(INPUTS) | {"id": 8}, SEALER)
 
 
@@ -98,22 +98,22 @@ CALLS: dict[str, Any] = {
 
 
 def test_a_node_is_read_as_it_was_written() -> None:
-    facts = NodeFacts(output_name="O", output_value="is hunter2", sub_runs=CALLS, hidden=("learnt",))
-    assert read_facts(node_of(facts), SEALER) == facts
+    records = NodeRecord(output_name="O", output_value="is hunter2", sub_runs=CALLS, hidden=("learnt",))
+    assert read_record(node_of(records), SEALER) == records
 
 
 def test_a_node_shows_no_secret() -> None:
     shown = {"command": "hunter2", "args": ["x", "hunter2"]}
-    row = node_of(NodeFacts(output_name="O", output_value="is hunter2", sub_runs=CALLS, shown=shown))
+    row = node_of(NodeRecord(output_name="O", output_value="is hunter2", sub_runs=CALLS, shown=shown))
     assert "hunter2" not in repr(row)
     assert row["shown"] == {"command": MASK, "args": ["x", MASK]}
     assert row["sub_runs"]["current"] == [{"id": "c1", "name": "kid", "params": f'P="{MASK}"'}, CALLS["current"][1]]
 
 
 def test_a_node_without_a_secret_in_it_is_not_sealed() -> None:
-    facts = NodeFacts(output_name="O", output_value="fine", shown={"command": "echo", "args": []})
-    row = node_of(facts)
-    assert (row["output_sealed"], read_facts(row, SEALER)) == (None, facts)
+    records = NodeRecord(output_name="O", output_value="fine", shown={"command": "echo", "args": []})
+    row = node_of(records)
+    assert (row["output_sealed"], read_record(row, SEALER)) == (None, records)
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ def test_a_node_without_a_secret_in_it_is_not_sealed() -> None:
     ],
 )
 def test_the_texts_of_an_event_are_masked(fact: event.Event, field: str, shown: object) -> None:
-    assert getattr(mask_fact(fact, MASKER), field) == shown
+    assert getattr(redact_event(fact, MASKER), field) == shown

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from app.engine.event import ABORT, EXIT, SUCCESS
 from app.engine.status import NodeStatus, RunStatus
 from app.runs.dry import policies
-from app.runs.dry.held import Held, is_credential
-from app.runs.dry.walk import walk
-from app.runs.evaluation import Surroundings
-from app.runs.ground import Machine
+from app.runs.dry.placeholders import Placeholders, is_credential
+from app.runs.dry.walk import simulate
+from app.runs.evaluation import ShellContext
+from app.runs.server_context import HostEnvironment
 from app.spec.expand import Mode, expand, run_without_commands
 from app.spec.load import load
 from app.spec.model import Condition, ContinueOn, Dag, Pair, Repeat, Retry, Step
 
-AROUND = Surroundings(shell=("/bin/sh",), env={}, cwd=Path("/"))  # noqa: S604 - no process is begun
+AROUND = ShellContext(shell=("/bin/sh",), env={}, cwd=Path("/"))  # noqa: S604 - no process is begun
 
 
 def _dag(text: str) -> Dag:
@@ -31,8 +31,8 @@ def _dag(text: str) -> Dag:
 
 @given(st.lists(st.text(max_size=20), max_size=20))
 def test_what_is_held_is_shown_again(texts: list[str]) -> None:
-    held = Held()
-    stand_ins = [held.hold(f"`{text}`") for text in texts]
+    held = Placeholders()
+    stand_ins = [held.replace(f"`{text}`") for text in texts]
     assert held.show("-".join(stand_ins)) == "-".join(f"`{text}`" for text in texts)
     assert len(set(stand_ins)) == len(set(texts))
 
@@ -40,8 +40,8 @@ def test_what_is_held_is_shown_again(texts: list[str]) -> None:
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize("text", ["'${X}'x", '"${X}"', "${X}", "a$X/b"])
 def test_a_stand_in_goes_through_every_way_of_evaluation(mode: Mode, text: str) -> None:
-    held = Held()
-    values = {"X": held.hold("`cmd`")}
+    held = Placeholders()
+    values = {"X": held.replace("`cmd`")}
     evaluated = run_without_commands(expand(text, mode=mode, maps=(values,), environ=values))
     assert held.show(evaluated).replace("${X}", "`cmd`").replace("$X", "`cmd`") == text.replace(
         "${X}", "`cmd`"
@@ -49,15 +49,15 @@ def test_a_stand_in_goes_through_every_way_of_evaluation(mode: Mode, text: str) 
 
 
 async def test_commands_may_hold_commands_that_came_before() -> None:
-    held = Held()
-    first = await held.hold_command("date", AROUND)
-    second = await held.hold_command(f"echo {first}", AROUND)
+    held = Placeholders()
+    first = await held.replace_command("date", AROUND)
+    second = await held.replace_command(f"echo {first}", AROUND)
     assert held.show(second) == "`echo `date``"
 
 
 def test_characters_that_stand_for_nothing_are_left_alone() -> None:
-    held = Held()
-    held.hold("x")
+    held = Placeholders()
+    held.replace("x")
     assert held.show("𠮷 \U000f0000") == "𠮷 \U000f0000"
     assert not held.is_in("𠮷")
 
@@ -74,21 +74,23 @@ def test_names_tell_credentials(name: str, secret: bool) -> None:
 
 
 def test_a_quiet_machine_tells_no_credential_and_runs_nothing() -> None:
-    held = Held()
-    machine = held.quiet(Machine(environ={"TOKEN": "abc", "HOME": "/h"}, home="/h", default_shell=("/bin/sh",)))
+    held = Placeholders()
+    machine = held.without_commands(
+        HostEnvironment(environ={"TOKEN": "abc", "HOME": "/h"}, home="/h", default_shell=("/bin/sh",))
+    )
     assert {name: held.show(value) for name, value in machine.environ.items()} == {"TOKEN": "*******", "HOME": "/h"}
-    assert machine.substitute == held.hold_command
+    assert machine.substitute == held.replace_command
 
 
 def test_hidden_pairs_keep_their_names_and_order() -> None:
-    held = Held()
+    held = Placeholders()
     pairs = held.hide_credentials((Pair("A", "1"), Pair("TOKEN", "abc")))
     assert [(pair.name, held.show(pair.value)) for pair in pairs] == [("A", "1"), ("TOKEN", "*******")]
 
 
 def test_only_paths_into_the_named_outputs_are_held() -> None:
-    held = Held()
-    value = held.hold_paths({"a": ["${OUT.x} $OUT.y ${OTHER.x} ${OUT}"]}, ["OUT"])
+    held = Placeholders()
+    value = held.replace_paths({"a": ["${OUT.x} $OUT.y ${OTHER.x} ${OUT}"]}, ["OUT"])
     assert held.show(value["a"][0]) == "${OUT.x} $OUT.y ${OTHER.x} ${OUT}"
     assert "OUT.x" not in value["a"][0].replace("OTHER.x", "")
     assert "${OTHER.x} ${OUT}" in value["a"][0]
@@ -98,7 +100,7 @@ def test_only_paths_into_the_named_outputs_are_held() -> None:
 
 
 def test_a_run_whose_commands_succeed_succeeds_whatever_its_policies() -> None:
-    state = walk(
+    state = simulate(
         _dag("""
 delaySec: 60
 timeoutSec: 1
@@ -125,12 +127,12 @@ steps:
   - {name: a, command: x, preconditions: [y], continueOn: skipped}
   - {name: b, command: x, depends: a}
 """)
-    state = walk(dag, {0: ("no",)})
+    state = simulate(dag, {0: ("no",)})
     assert [node.status for node in state.steps] == [NodeStatus.SKIPPED, NodeStatus.SUCCEEDED]
 
 
 def test_a_run_without_steps_comes_to_its_end() -> None:
-    assert walk(_dag("name: d\n"), {}).status is RunStatus.SUCCEEDED
+    assert simulate(_dag("name: d\n"), {}).status is RunStatus.SUCCEEDED
 
 
 # -- policies in words -----------------------------------------------------------------------------------------------
@@ -154,7 +156,7 @@ def test_a_run_without_steps_comes_to_its_end() -> None:
 )
 def test_retries_are_said_with_their_pauses(retry: Retry, said: str) -> None:
     step = Step(name="a", retry=retry)
-    assert policies.say_retry(step, int(retry.limit), int(retry.interval_seconds)) == said
+    assert policies.describe_retry(step, int(retry.limit), int(retry.interval_seconds)) == said
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_retries_are_said_with_their_pauses(retry: Retry, said: str) -> None:
     ],
 )
 def test_repetitions_are_said_with_their_pauses(repeat: Repeat, said: str) -> None:
-    assert policies.say_repeat(repeat) == said
+    assert policies.describe_repeat(repeat) == said
 
 
 @pytest.mark.parametrize(
@@ -188,4 +190,4 @@ def test_repetitions_are_said_with_their_pauses(repeat: Repeat, said: str) -> No
     ],
 )
 def test_tolerance_is_said(tolerance: ContinueOn, said: str) -> None:
-    assert policies.say_tolerance(tolerance) == said
+    assert policies.describe_continue_on(tolerance) == said

@@ -10,7 +10,7 @@ import pytest
 from app.executors.contract import Outcome
 from app.runs import execution
 from app.runs.masking import Masker
-from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, StreamFollower, Terms
+from app.runs.spool import STDERR, STDOUT, Chunk, OutputFollower, StreamFollower, StreamOffset, StreamOptions
 from tests.runs.chunks import shown
 from tests.waiting import come_true
 
@@ -58,14 +58,16 @@ def stdout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def follower(stdout: Path) -> Follower:
+def follower(stdout: Path) -> OutputFollower:
     paths = {STDOUT: stdout, STDERR: stdout.with_name("err")}
-    terms = Terms(limit=10**9, masker=Masker())
-    streams = [StreamFollower(number, path, Position(), None, terms) for number, path in paths.items()]
-    return Follower((streams[0], streams[1]))
+    terms = StreamOptions(limit=10**9, masker=Masker())
+    streams = [StreamFollower(number, path, StreamOffset(), None, terms) for number, path in paths.items()]
+    return OutputFollower((streams[0], streams[1]))
 
 
-async def test_output_is_stored_while_the_step_runs_and_the_rest_is_its_tail(stdout: Path, follower: Follower) -> None:
+async def test_output_is_stored_while_the_step_runs_and_the_rest_is_its_tail(
+    stdout: Path, follower: OutputFollower
+) -> None:
     running, store = Running(), Store()
     following = asyncio.create_task(execution.follow(running, follower, store))
     with stdout.open("ab", buffering=0) as file:
@@ -95,14 +97,14 @@ async def test_output_is_stored_while_the_step_runs_and_the_rest_is_its_tail(std
     ],
 )
 async def test_the_more_comes_the_sooner_it_is_looked_at_again(
-    stdout: Path, follower: Follower, written: bytes, pause: float, following: float
+    stdout: Path, follower: OutputFollower, written: bytes, pause: float, following: float
 ) -> None:
     stdout.write_bytes(written)
-    assert await execution.look(follower, Store(), pause) == following
+    assert await execution.poll_output(follower, Store(), pause) == following
 
 
-async def test_what_comes_in_bulk_is_cut_into_chunks_of_full_size(stdout: Path, follower: Follower) -> None:
+async def test_what_comes_in_bulk_is_cut_into_chunks_of_full_size(stdout: Path, follower: OutputFollower) -> None:
     store = Store()
     stdout.write_bytes(BULK)
-    await execution.look(follower, store, 0.01)
+    await execution.poll_output(follower, store, 0.01)
     assert all(chunk.byte_count > 200_000 for chunk in store.chunks)

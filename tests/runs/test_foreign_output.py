@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from app.executors.output import read_text
 from app.runs import output, spool
-from app.runs.decoding import Cursor, State, read
+from app.runs.decoding import CharCursor, DecoderState, read
 from app.runs.masking import Masker
 from app.runs.output import read_tail
-from app.runs.spool import STDOUT, Chunk, Position, Redirect, StreamFollower, Terms
+from app.runs.spool import STDOUT, Chunk, Redirect, StreamFollower, StreamOffset, StreamOptions
 from tests.runs.chunks import shown
 
 TEXTS = {
@@ -42,10 +42,10 @@ MASK = "*******"
 
 
 def follow(
-    path: Path, encoding: str, *, at: Position | None = None, value: str = "", redirect: Redirect | None = None
+    path: Path, encoding: str, *, at: StreamOffset | None = None, value: str = "", redirect: Redirect | None = None
 ) -> StreamFollower:
-    terms = Terms(limit=2**40, masker=Masker([value]), encoding=encoding)
-    return StreamFollower(STDOUT, path, at or Position(), redirect, terms)
+    terms = StreamOptions(limit=2**40, masker=Masker([value]), encoding=encoding)
+    return StreamFollower(STDOUT, path, at or StreamOffset(), redirect, terms)
 
 
 def append(path: Path, data: bytes) -> None:
@@ -94,7 +94,7 @@ def test_a_line_that_does_not_end_is_cut_where_a_new_server_can_go_on(
     text = WORDS[encoding] * 150
     path.write_bytes(text.encode(encoding))
     chunks: list[Chunk] = []
-    position = Position()
+    position = StreamOffset()
     for _ in range(5):
         follower = follow(path, encoding, at=position)
         chunks += filter(None, [follower.take(at_end=False)])
@@ -122,7 +122,7 @@ def test_chunks_of_any_bytes_put_together_are_the_decoded_file(
             chunks += take(follower)
             follower = follow(path, encoding, at=follower.position) if restart else follower
         chunks += take(follower, at_end=True)
-    whole = read(b"".join(written), State(encoding), final=True).text.replace("\0", "\ufffd")
+    whole = read(b"".join(written), DecoderState(encoding), final=True).text.replace("\0", "\ufffd")
     assert text_of(chunks) == whole
     assert sum(chunk.byte_count for chunk in chunks) == len(b"".join(written))
 
@@ -144,7 +144,7 @@ def test_each_execution_begins_to_encode_anew(path: Path, encoding: str, torn: b
     append(path, torn)
     first = follow(path, encoding)
     chunks = take(first, at_end=True)
-    first.begin_anew()
+    first.reset()
     append(path, "ab\n本\n".encode(encoding)[:-2])
     chunks += take(first)
     again = follow(path, encoding, at=first.position)
@@ -238,7 +238,7 @@ def test_a_redirect_has_asterisks_of_its_encoding_in_place_of_secrets(
 def test_escapes_that_choose_no_characters_are_kept_and_hold_nothing_up(text: str) -> None:
     """Python's decoders of ISO 2022 overlook what comes behind them, or give up."""
     data = text.encode("iso2022_jp")
-    read_so_far, at, state = "", 0, State("iso2022_jp")
+    read_so_far, at, state = "", 0, DecoderState("iso2022_jp")
     for end in range(1, len(data) + 1):
         piece = read(data[at:end], state, final=end == len(data))
         read_so_far, at, state = read_so_far + piece.text, at + piece.length, piece.state
@@ -247,14 +247,14 @@ def test_escapes_that_choose_no_characters_are_kept_and_hold_nothing_up(text: st
 
 def test_an_escape_that_never_ends_is_no_error() -> None:
     data = b"\x1b(" + b"a" * 40
-    lengths = [read(data[:end], State("iso2022_jp")).length for end in range(len(data) + 1)]
+    lengths = [read(data[:end], DecoderState("iso2022_jp")).length for end in range(len(data) + 1)]
     assert lengths[-1] > 20
 
 
 @settings(deadline=None)
 @given(encoding=st.sampled_from(sorted(TEXTS)), data=st.binary(max_size=60), characters=st.integers(0, 60))
 def test_behind_any_number_of_characters_the_rest_can_be_read(encoding: str, data: bytes, characters: int) -> None:
-    cursor = Cursor(data, State(encoding))
-    at = cursor.go_to(characters)
+    cursor = CharCursor(data, DecoderState(encoding))
+    at = cursor.seek(characters)
     assert cursor.passed <= characters
-    assert read(data[at:], cursor.state).text == read(data, State(encoding)).text[cursor.passed :]
+    assert read(data[at:], cursor.state).text == read(data, DecoderState(encoding)).text[cursor.passed :]

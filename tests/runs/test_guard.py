@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from app.db.repositories.transitions import Activity, NewAttempt, NewRun, Standing
-from app.runs.guard import CHANGED, guard, guard_again, is_crowded_out
+from app.db.repositories.transitions import Activity, FinishedRun, NewAttempt, NewRun
+from app.runs.guard import CHANGED, check_retry, check_start, is_queue_full
 
 
 def _run(*, most: int, singleton: bool = False) -> NewRun:
@@ -48,7 +48,7 @@ def _run(*, most: int, singleton: bool = False) -> NewRun:
 def test_a_run_is_refused_for_its_id_for_a_live_one_or_for_the_limit(
     most: int, singleton: bool, used: bool, live: int, queued: int, code: str | None
 ) -> None:
-    refusal = guard(_run(most=most, singleton=singleton), used, Activity(live=live, queued=queued))
+    refusal = check_start(_run(most=most, singleton=singleton), used, Activity(dag_active=live, dag_queued=queued))
     assert (refusal.code if refusal else None) == code
     assert refusal is None or "etl" in refusal.message
 
@@ -69,7 +69,7 @@ def test_waiting_is_refused_for_its_id_or_where_the_limit_counts_for_waiting_too
     most: int, limited: bool, used: bool, live: int, queued: int, code: str | None
 ) -> None:
     run = msgspec.structs.replace(_run(most=most), entry={}, limited=limited)
-    refusal = guard(run, used, Activity(live=live, queued=queued))
+    refusal = check_start(run, used, Activity(dag_active=live, dag_queued=queued))
     assert (refusal.code if refusal else None) == code
 
 
@@ -86,10 +86,10 @@ def test_waiting_is_refused_for_its_id_or_where_the_limit_counts_for_waiting_too
 def test_a_start_that_finds_its_queue_full_waits_there_or_is_refused(
     room: int, crowd: int, may_wait: bool, crowded: bool, refused: bool
 ) -> None:
-    run = msgspec.structs.replace(_run(most=5), queue="shared", room=room, may_wait=may_wait)
-    activity = Activity(crowd=crowd)
-    assert is_crowded_out(run, activity) is crowded
-    refusal = guard(run, used=False, activity=activity)
+    run = msgspec.structs.replace(_run(most=5), queue="shared", queue_limit=room, may_wait=may_wait)
+    activity = Activity(queue_active=crowd)
+    assert is_queue_full(run, activity) is crowded
+    refusal = check_start(run, used=False, activity=activity)
     assert (refusal is not None) is refused
     assert refusal is None or (refusal.code == "max_run_reached" and "'shared'" in refusal.message)
 
@@ -115,16 +115,16 @@ def _again(*, most: int, counted: bool = True) -> NewAttempt:
 @pytest.mark.parametrize(
     ("standing", "code"),
     [
-        (Standing(2, 7), None),
+        (FinishedRun(2, 7), None),
         (None, "max_run_reached"),  # it is not over
-        (Standing(3, 7), "max_run_reached"),  # somebody else has tried it again, and that is over too
-        (Standing(2, 8), CHANGED),
-        (Standing(3, 8), "max_run_reached"),
+        (FinishedRun(3, 7), "max_run_reached"),  # somebody else has tried it again, and that is over too
+        (FinishedRun(2, 8), CHANGED),
+        (FinishedRun(3, 8), "max_run_reached"),
     ],
 )
-def test_a_run_is_tried_again_as_it_was_read_or_not_at_all(standing: Standing | None, code: str | None) -> None:
+def test_a_run_is_tried_again_as_it_was_read_or_not_at_all(standing: FinishedRun | None, code: str | None) -> None:
     for counted in (True, False):
-        refusal = guard_again(_again(most=1, counted=counted), standing, Activity())
+        refusal = check_retry(_again(most=1, counted=counted), standing, Activity())
         assert (refusal.code if refusal else None) == code
 
 
@@ -144,6 +144,6 @@ def test_a_run_is_tried_again_as_it_was_read_or_not_at_all(standing: Standing | 
 def test_other_active_runs_count_unless_the_run_is_a_sub_run(
     most: int, counted: bool, live: int, queued: int, refused: bool
 ) -> None:
-    activity = Activity(live=live, queued=queued)
-    refusal = guard_again(_again(most=most, counted=counted), Standing(2, 7), activity)
+    activity = Activity(dag_active=live, dag_queued=queued)
+    refusal = check_retry(_again(most=most, counted=counted), FinishedRun(2, 7), activity)
     assert (refusal is not None) == refused

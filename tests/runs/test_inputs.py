@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from app.runs.ground import Machine
-from app.runs.inputs import Place, evaluate_again
+from app.runs.inputs import RunLocation, reevaluate_inputs
 from app.runs.run import RunInputs
+from app.runs.server_context import HostEnvironment
 from app.spec.model import Dag
 
 SETTING = "/ours/work"
 OWN = "/spool/1_2_work"
 
 
-def _place(*, own: str = "", directory: str = "", source: str | None = None) -> Place:
-    return Place(
+def _place(*, own: str = "", directory: str = "", source: str | None = None) -> RunLocation:
+    return RunLocation(
         source_directory=source,
         default_directory=directory,
-        own_directory=Path(own) if own else None,
+        private_directory=Path(own) if own else None,
         work_dir=Path(SETTING),
-        machine=Machine(environ={"FAR": "/far"}, home="/home/me", default_shell=("/bin/sh",)),
+        machine=HostEnvironment(environ={"FAR": "/far"}, home="/home/me", default_shell=("/bin/sh",)),
         limit_seconds=1.0,
     )
 
@@ -52,7 +52,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("working_dir", "kept", "place", "where", "stays"), ROWS)
 async def test_a_stored_run_works_where_it_did_but_for_what_follows_from_the_setting(
-    working_dir: str, kept: RunInputs, place: Place, where: str, stays: bool
+    working_dir: str, kept: RunInputs, place: RunLocation, where: str, stays: bool
 ) -> None:
-    found = await evaluate_again(Dag(name="flow", working_dir=working_dir), kept, place)
+    found = await reevaluate_inputs(Dag(name="flow", working_dir=working_dir), kept, place)
     assert (found.work_dir, found.keep_dir) == (where, stays)

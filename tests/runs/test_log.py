@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runs.log import is_read_by, render_log
+from app.runs.log import render_log, uses_run_log
 from app.spec.load import load
 
 RUN = {"dag_name": "etl", "run_id": "r1"}
@@ -76,4 +76,4 @@ def test_a_value_can_be_read_back(text: str) -> None:
     ],
 )
 def test_the_file_is_only_made_for_definitions_that_read_it(spec: str, read: bool) -> None:
-    assert is_read_by(load(spec, name="x").definition.dag) is read
+    assert uses_run_log(load(spec, name="x").definition.dag) is read

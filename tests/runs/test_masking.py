@@ -161,7 +161,7 @@ def masked_in_pieces(masker: Masker, pieces: list[bytes], *, whole_lines: bool) 
     shown, left = b"", b""
     for piece in pieces:
         left += piece
-        settled = masker.settle(left, len(left), whole_lines=whole_lines)
+        settled = masker.mask_prefix(left, len(left), whole_lines=whole_lines)
         shown, left = shown + settled.shown, left[settled.length :]
     return shown + masker.mask_bytes(left)
 
@@ -201,7 +201,7 @@ def test_a_value_is_masked_wherever_the_stream_is_cut(
 
 
 def test_what_cannot_begin_a_value_is_not_kept_back() -> None:
-    settled = Masker(["hunter2", PEM]).settle(b"one\ntwo hun\nthree\n", 18)
+    settled = Masker(["hunter2", PEM]).mask_prefix(b"one\ntwo hun\nthree\n", 18)
     assert settled.length == 18
 
 
@@ -217,18 +217,18 @@ def test_what_cannot_begin_a_value_is_not_kept_back() -> None:
     ],
 )
 def test_the_line_in_which_a_value_may_begin_is_kept_back(data: bytes, length: int) -> None:
-    assert Masker(["hunter2", PEM]).settle(data, len(data)).length == length
+    assert Masker(["hunter2", PEM]).mask_prefix(data, len(data)).length == length
 
 
 def test_a_border_that_somebody_wants_is_put_before_a_value() -> None:
     masker = Masker([PEM])
     data = f"one\n{PEM}two\n".encode()
-    assert masker.settle(data, data.index(b"\n-----END") + 1).length == 4
+    assert masker.mask_prefix(data, data.index(b"\n-----END") + 1).length == 4
 
 
 def test_a_long_line_is_kept_back_from_the_value_on() -> None:
     data = b"x" * 1000 + b"hunt"
-    assert Masker(["hunter2"]).settle(data, len(data), whole_lines=False).length == 1000
+    assert Masker(["hunter2"]).mask_prefix(data, len(data), whole_lines=False).length == 1000
 
 
 # -- the end of a stream ---------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.pages import PageRequest, Window, cut_lines, is_part, page, window
+from app.api.pages import LineRange, PageRequest, is_part, page, resolve_range, slice_lines
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ from app.api.pages import PageRequest, Window, cut_lines, is_part, page, window
 def test_tail_goes_before_head_and_head_before_offset(
     request_: dict[str, int], total: int, expected: tuple[int, int]
 ) -> None:
-    assert window(PageRequest(**request_), total) == Window(*expected)
+    assert resolve_range(PageRequest(**request_), total) == LineRange(*expected)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_tail_goes_before_head_and_head_before_offset(
 )
 def test_a_page_says_whether_there_is_more(request_: dict[str, int], returned: int, total: int, more: bool) -> None:
     request = PageRequest(**request_)
-    log = page(["x"] * returned, window(request, total), total, part=is_part(request))
+    log = page(["x"] * returned, resolve_range(request, total), total, part=is_part(request))
     assert (log.line_count, log.total_lines, log.has_more) == (returned, total, more)
 
 
@@ -77,15 +77,15 @@ def test_the_lines_cut_out_of_chunks_are_those_of_the_whole_text(texts: list[str
     whole = "".join(texts).split("\n")
     if whole[-1] == "":
         whole.pop()
-    lines, served = cut_lines(_chunks(texts), Window(first, count))
+    lines, served = slice_lines(_chunks(texts), LineRange(first, count))
     assert lines == whole[first - 1 : first - 1 + count]
     assert served.count == len(lines)
 
 
 def test_a_line_whose_beginning_is_missing_is_left_out() -> None:
     chunks = [{"first_line": 5, "text": "rest of five\nsix\nseven\n"}]
-    assert cut_lines(chunks, Window(4, 3)) == (["six"], Window(6, 1))
+    assert slice_lines(chunks, LineRange(4, 3)) == (["six"], LineRange(6, 1))
 
 
 def test_the_carriage_return_of_a_line_is_dropped_and_no_other() -> None:
-    assert cut_lines(_chunks(["a\r\nb\rc\r\r\n"]), Window(1, 9))[0] == ["a", "b\rc\r"]
+    assert slice_lines(_chunks(["a\r\nb\rc\r\r\n"]), LineRange(1, 9))[0] == ["a", "b\rc\r"]

@@ -19,8 +19,8 @@ from app.db.repositories.edits import StepEdit
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.transitions import Claim, Fence, NewRun
 from app.runs import recorder as recorder_module
-from app.runs.accept import queued
-from app.runs.guard import guard
+from app.runs.accept import as_queued
+from app.runs.guard import check_start
 from app.runs.recorder import FenceLostError, Recorder, RunRefusedError
 from tests.runs.scene import IDENTITY, SPEC, again, ended, new_run, now, register, sequences, told, written
 from tests.statements import heard
@@ -33,7 +33,7 @@ class FaultyDatabase(Database):
     """A database whose next writes fail, before they are made or after they are committed."""
 
     def __init__(self, real: Database) -> None:
-        super().__init__(real._engines)
+        super().__init__(real._backend)
         self.faults: list[str] = []
         self.writes = 0
         self.durable: list[bool] = []
@@ -62,7 +62,7 @@ async def faulty(database: Database) -> FaultyDatabase:
 @pytest.fixture
 async def recorder(faulty: FaultyDatabase, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Recorder]:
     monkeypatch.setattr(recorder_module, "_FIRST_PAUSE_SECONDS", 0.001)
-    opened = Recorder(faulty, IDENTITY.id, guard)
+    opened = Recorder(faulty, IDENTITY.id, check_start)
     opened.start()
     yield opened
     faulty.faults.clear()
@@ -94,7 +94,7 @@ async def test_who_started_the_runs_of_a_group_is_noted_by_one_statement_in_its_
     recorder: Recorder, faulty: FaultyDatabase
 ) -> None:
     statements: list[tuple[str, bool]] = []
-    runs = [new_run(origin=ANONYMOUS) for _ in range(10)] + [new_run() for _ in range(3)]
+    runs = [new_run(actor=ANONYMOUS) for _ in range(10)] + [new_run() for _ in range(3)]
     faulty.held.clear()
     waiting = asyncio.gather(*(recorder.accept(run) for run in runs))
     await asyncio.sleep(0)
@@ -109,15 +109,15 @@ async def test_who_started_the_runs_of_a_group_is_noted_by_one_statement_in_its_
 
 
 async def test_a_start_that_the_guard_refuses_is_no_entry(recorder: Recorder, faulty: FaultyDatabase) -> None:
-    run = new_run(origin=ANONYMOUS)
+    run = new_run(actor=ANONYMOUS)
     await recorder.accept(run)
     with pytest.raises(RunRefusedError):
-        await recorder.accept(new_run(run.dag_name, origin=ANONYMOUS))
+        await recorder.accept(new_run(run.dag_name, actor=ANONYMOUS))
     assert len(await faulty.read(lambda connection: audit.find(connection, AuditFilter(), 100))) == 1
 
 
 async def test_a_run_that_is_crowded_out_is_noted_with_its_queue(recorder: Recorder, faulty: FaultyDatabase) -> None:
-    await recorder.accept(queued(new_run(origin=ANONYMOUS)))
+    await recorder.accept(as_queued(new_run(actor=ANONYMOUS)))
     (entry,) = await faulty.read(lambda connection: audit.find(connection, AuditFilter(), 100))
     assert entry["after"]["queue"] == entry["name"].partition("/")[0]
 
@@ -154,7 +154,7 @@ async def test_a_run_under_another_token_is_not_written_to(recorder: Recorder, f
 
 async def test_a_run_of_another_server_is_not_written_to(recorder: Recorder, faulty: FaultyDatabase) -> None:
     run = await _accepted(recorder)
-    stranger = Recorder(faulty, "somebody else", guard)
+    stranger = Recorder(faulty, "somebody else", check_start)
     stranger.start()
     with pytest.raises(FenceLostError):
         await stranger.record(told(run, 2))
@@ -240,7 +240,7 @@ async def test_an_id_taken_behind_the_guard_s_back_is_refused_by_the_database(
 
 
 async def test_stopping_writes_what_waits(faulty: FaultyDatabase) -> None:
-    opened = Recorder(faulty, IDENTITY.id, guard)
+    opened = Recorder(faulty, IDENTITY.id, check_start)
     run = new_run()
     waiting = asyncio.create_task(opened.accept(run))
     await asyncio.sleep(0)
@@ -257,7 +257,7 @@ async def test_stopping_gives_up_on_a_database_that_stays_away(
 ) -> None:
     for name in ("_FIRST_PAUSE_SECONDS", "_LONGEST_PAUSE_SECONDS"):
         monkeypatch.setattr(recorder_module, name, 0.001)
-    opened = Recorder(faulty, IDENTITY.id, guard)
+    opened = Recorder(faulty, IDENTITY.id, check_start)
     opened.start()
     run = new_run()
     await opened.accept(run)
@@ -282,8 +282,8 @@ async def _ended(recorder: Recorder, name: str = "", run_id: str = "r1") -> NewR
 
 async def test_a_later_attempt_is_stored_whole(recorder: Recorder, faulty: FaultyDatabase) -> None:
     run = await _ended(recorder)
-    await recorder.accept_again(again(run, 2))
-    row = await faulty.read(lambda connection: runs.get_whole(connection, run.key))
+    await recorder.accept_attempt(again(run, 2))
+    row = await faulty.read(lambda connection: runs.get_complete(connection, run.key))
     assert row is not None
     assert (row["attempt"], row["status"], row["finished_at"], row["error"]) == (2, 0, None, None)
     assert (row["dotenv"], row["work_dir"], row["created_at"]) == ([["A", "again"]], "/again", run.run["created_at"])
@@ -293,13 +293,13 @@ async def test_a_later_attempt_is_stored_whole(recorder: Recorder, faulty: Fault
 async def test_a_run_that_is_not_over_is_not_tried_again(recorder: Recorder, faulty: FaultyDatabase) -> None:
     run = await _accepted(recorder)
     with pytest.raises(RunRefusedError, match="is not over"):
-        await recorder.accept_again(again(run, 1))
+        await recorder.accept_attempt(again(run, 1))
     assert await _sequences(faulty, run) == [1]
 
 
 async def test_of_two_retries_in_one_group_the_second_is_refused(recorder: Recorder, faulty: FaultyDatabase) -> None:
     run = await _ended(recorder)
-    results = await asyncio.gather(*(recorder.accept_again(again(run, 2)) for _ in range(2)), return_exceptions=True)
+    results = await asyncio.gather(*(recorder.accept_attempt(again(run, 2)) for _ in range(2)), return_exceptions=True)
     assert results[0] is False  # it does not wait
     assert isinstance(results[1], RunRefusedError)
     assert await _sequences(faulty, run) == [1, 2, 3]
@@ -308,24 +308,24 @@ async def test_of_two_retries_in_one_group_the_second_is_refused(recorder: Recor
 async def test_a_retry_that_comes_after_a_whole_other_one_is_refused(recorder: Recorder) -> None:
     run = await _ended(recorder)
     late = again(run, 2)
-    await recorder.accept_again(again(run, 2))
+    await recorder.accept_attempt(again(run, 2))
     await recorder.record(ended(run, 4, attempt=2))
     with pytest.raises(RunRefusedError, match="was retried just now"):
-        await recorder.accept_again(late)
-    await recorder.accept_again(again(run, 4, previous=2))
+        await recorder.accept_attempt(late)
+    await recorder.accept_attempt(again(run, 4, previous=2))
 
 
 async def test_a_retry_made_from_what_has_changed_since_is_to_be_made_anew(recorder: Recorder) -> None:
     run = await _ended(recorder)
     with pytest.raises(RunRefusedError) as refused:
-        await recorder.accept_again(again(run, 1))
+        await recorder.accept_attempt(again(run, 1))
     assert refused.value.refusal.code == "changed"
 
 
 async def test_a_start_and_a_retry_in_one_group_count_against_the_same_limit(recorder: Recorder) -> None:
     run = await _ended(recorder, "same", "r1")
     results = await asyncio.gather(
-        recorder.accept(new_run("same", "r2")), recorder.accept_again(again(run, 2)), return_exceptions=True
+        recorder.accept(new_run("same", "r2")), recorder.accept_attempt(again(run, 2)), return_exceptions=True
     )
     assert results[0] is False  # it does not wait
     assert isinstance(results[1], RunRefusedError)
@@ -334,7 +334,7 @@ async def test_a_start_and_a_retry_in_one_group_count_against_the_same_limit(rec
 async def test_a_sub_run_is_tried_again_whatever_the_limit_of_its_dag(recorder: Recorder) -> None:
     run = await _ended(recorder, "same", "r1")
     await recorder.accept(new_run("same", "r2"))
-    await recorder.accept_again(again(run, 2, counted=False))
+    await recorder.accept_attempt(again(run, 2, counted=False))
 
 
 async def test_a_retry_is_refused_at_once_while_the_database_is_away(
@@ -343,7 +343,7 @@ async def test_a_retry_is_refused_at_once_while_the_database_is_away(
     run = await _ended(recorder)
     faulty.faults = ["before"]
     with pytest.raises(DatabaseUnavailable):
-        await recorder.accept_again(again(run, 2))
+        await recorder.accept_attempt(again(run, 2))
     assert await _sequences(faulty, run) == [1, 2]
 
 
@@ -352,10 +352,10 @@ async def test_two_servers_that_retry_one_run_at_once_open_one_attempt(
 ) -> None:
     run = await _ended(recorder)
     other_database = await Database.open(database_url)
-    other = Recorder(other_database, IDENTITY.id, guard)
+    other = Recorder(other_database, IDENTITY.id, check_start)
     other.start()
     results = await asyncio.gather(
-        *(one.accept_again(again(run, 2)) for one in (recorder, other)), return_exceptions=True
+        *(one.accept_attempt(again(run, 2)) for one in (recorder, other)), return_exceptions=True
     )
     await other.stop()
     await other_database.close()
@@ -367,7 +367,7 @@ async def test_two_servers_that_retry_one_run_at_once_open_one_attempt(
 
 
 async def _waiting(recorder: Recorder, name: str, run_id: str, *, spec: str = SPEC) -> NewRun:
-    run = queued(new_run(name, run_id, spec))
+    run = as_queued(new_run(name, run_id, spec))
     assert await recorder.accept(run)
     return run
 
@@ -379,10 +379,10 @@ def _claim(run: NewRun, *, last_seq: int = 1) -> Claim:
         last_seq=last_seq,
         queue=run.queue,
         owner=IDENTITY.id,
-        host=IDENTITY.place,
+        host=IDENTITY.host_key,
         run={"params": [["A", "now"]], "params_text": "A=now"},
         inputs={name: value for name, value in run.inputs.items() if name != "run_id"} | {"dotenv": [["B", "now"]]},
-        first=msgspec.structs.replace(told(run, 2), run={**BLANK, "status": 1}),
+        first_steps=msgspec.structs.replace(told(run, 2), run={**BLANK, "status": 1}),
     )
 
 
@@ -404,7 +404,7 @@ async def test_a_queued_run_is_claimed_and_begun_in_one_write(recorder: Recorder
     assert stored is not None
     assert attempt is not None
     assert (stored["status"], attempt["owner"], attempt["token"]) == (1, IDENTITY.id, 1)
-    whole = await faulty.read(lambda connection: runs.get_whole(connection, run.key))
+    whole = await faulty.read(lambda connection: runs.get_complete(connection, run.key))
     assert whole is not None
     assert (whole["params_text"], whole["dotenv"]) == ("A=now", [["B", "now"]])
     assert await _sequences(faulty, run) == [1, 2]
@@ -440,7 +440,7 @@ async def test_a_run_that_was_changed_since_it_was_read_is_to_be_read_again(
     await faulty.write(lambda connection: edits.edit_step(connection, run.key, 1, edit))
     assert await _refusal(recorder, _claim(run)) == "changed"
     claim = _claim(run, last_seq=2)
-    assert await _refusal(recorder, msgspec.structs.replace(claim, first=None)) == ""
+    assert await _refusal(recorder, msgspec.structs.replace(claim, first_steps=None)) == ""
 
 
 async def test_a_claim_during_an_outage_is_refused_and_the_run_goes_on_waiting(

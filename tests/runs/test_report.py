@@ -43,7 +43,7 @@ class Cells(HTMLParser):
         self.texts.append(data)
 
 
-def _subject(**fields: Any) -> report.Subject:
+def _subject(**fields: Any) -> report.MailContext:
     nodes = (
         NodeState(
             status=NodeStatus.FAILED, started_at=AT, finished_at=AT + timedelta(seconds=5), error="exit status 1"
@@ -62,10 +62,10 @@ def _subject(**fields: Any) -> report.Subject:
         ),
         "status": RunStatus.FAILED,
     }
-    return report.Subject(**(made | fields))
+    return report.MailContext(**(made | fields))
 
 
-def _texts(subject: report.Subject, **options: Any) -> list[str]:
+def _texts(subject: report.MailContext, **options: Any) -> list[str]:
     return Cells(report.render(subject, options.pop("zone", UTC), **options)).texts
 
 

@@ -14,7 +14,7 @@ from app.engine.plan import running_keys
 from app.engine.state import Kill, NodeState, Phase, RunState
 from app.engine.status import NodeStatus, RunStatus
 from app.runs import rows
-from app.runs.rows import NodeFacts
+from app.runs.rows import NodeRecord
 
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 SOME_TIME = st.none() | MOMENTS
@@ -72,7 +72,7 @@ def _through_json(value: Any) -> Any:
 
 @given(NODES)
 def test_a_node_comes_back_from_its_row_as_it_was(state: NodeState) -> None:
-    row = rows.node_row(1, 1, 0, state, NodeFacts())
+    row = rows.node_row(1, 1, 0, state, NodeRecord())
     row["detail"] = _through_json(row["detail"])
     assert rows.node_state(row) == state
 
@@ -83,7 +83,7 @@ def test_a_run_comes_back_from_its_rows_as_it_was(state: RunState) -> None:
     attempt["state"] = _through_json(attempt["state"])
     nodes = []
     for key, node in [*state.handlers.items(), *enumerate(state.steps)]:
-        row = rows.node_row(1, 1, key, node, NodeFacts())
+        row = rows.node_row(1, 1, key, node, NodeRecord())
         row["detail"] = _through_json(row["detail"])
         nodes.append(row)
     back = rows.run_state(rows.run_row(state), attempt, nodes)
@@ -92,13 +92,13 @@ def test_a_run_comes_back_from_its_rows_as_it_was(state: RunState) -> None:
 
 
 def test_a_state_that_says_nothing_takes_no_room() -> None:
-    assert rows.node_row(1, 1, 0, NodeState(), NodeFacts())["detail"] is None
+    assert rows.node_row(1, 1, 0, NodeState(), NodeRecord())["detail"] is None
     assert rows.attempt_row(RunState(), None)["state"] == {}
 
 
 def test_facts_come_back_from_the_row() -> None:
-    facts = NodeFacts(output_name="X", output_value="v", pid=1, pid_started=2, spool="/s", shown={"command": "c"})
-    assert rows.node_facts(rows.node_row(1, 1, 0, NodeState(), facts)) == facts
+    records = NodeRecord(output_name="X", output_value="v", pid=1, pid_started=2, spool="/s", shown={"command": "c"})
+    assert rows.node_record(rows.node_row(1, 1, 0, NodeState(), records)) == records
 
 
 def test_events_are_numbered_on_from_the_last_one() -> None:
@@ -111,7 +111,7 @@ def test_events_are_numbered_on_from_the_last_one() -> None:
 
 
 def test_every_field_of_the_engine_s_state_is_stored_or_derived() -> None:
-    row = rows.node_row(1, 1, 0, NodeState(), NodeFacts())
+    row = rows.node_row(1, 1, 0, NodeState(), NodeRecord())
     stored = {*row, *rows._NODE_DETAIL}
     assert set(NodeState.__struct_fields__) <= stored
     derived = {"steps", "handlers", "ready", "running"}

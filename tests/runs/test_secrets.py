@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from app.names import new_key
-from app.runs.ground import Machine
-from app.runs.run import OwnedRun, RunInputs
-from app.runs.secrets import MOST_BYTES, unlock
+from app.runs.run import ClaimedRun, RunInputs
+from app.runs.secrets import MAX_BYTES, resolve_secrets
+from app.runs.server_context import HostEnvironment
 from app.spec.load import load
 from app.spec.model import Pair
 
@@ -19,9 +19,9 @@ ENV = "{name: S, provider: env, key: SOURCE}"
 FILE = "{name: S, provider: file, key: secret.txt}"
 
 
-def run_of(directory: Path, wanted: str, **inputs: Any) -> OwnedRun:
+def run_of(directory: Path, wanted: str, **inputs: Any) -> ClaimedRun:
     definition = load(f"secrets: [{wanted}]\nsteps: [{{command: echo}}]\n", name="flow").definition
-    return OwnedRun(
+    return ClaimedRun(
         key=new_key(),
         dag_name="flow",
         run_id="r1",
@@ -32,11 +32,11 @@ def run_of(directory: Path, wanted: str, **inputs: Any) -> OwnedRun:
     )
 
 
-async def unlocked(run: OwnedRun, **environ: str) -> tuple[OwnedRun, str]:
-    return await unlock(run, Machine(environ=environ, home="/", default_shell=("/bin/sh",)))
+async def unlocked(run: ClaimedRun, **environ: str) -> tuple[ClaimedRun, str]:
+    return await resolve_secrets(run, HostEnvironment(environ=environ, home="/", default_shell=("/bin/sh",)))
 
 
-async def problem_of(run: OwnedRun, **environ: str) -> str:
+async def problem_of(run: ClaimedRun, **environ: str) -> str:
     opened, problem = await unlocked(run, **environ)
     assert opened.inputs.secrets == ()
     return problem
@@ -64,7 +64,7 @@ async def test_a_called_run_sees_what_its_caller_has_handed_on_and_not_the_serve
     assert "secret T" in problem
 
 
-@pytest.mark.parametrize("content", ["", " ", "value\n", "ä\n€\n", "x" * MOST_BYTES], ids=range(5))
+@pytest.mark.parametrize("content", ["", " ", "value\n", "ä\n€\n", "x" * MAX_BYTES], ids=range(5))
 async def test_a_file_is_taken_as_it_is(tmp_path: Path, content: str) -> None:
     (tmp_path / "secret.txt").write_text(content)
     opened, problem = await unlocked(run_of(tmp_path, FILE))
@@ -87,7 +87,7 @@ async def test_an_empty_variable_is_a_value(tmp_path: Path) -> None:
     [
         (b"a\0b", "NUL character"),
         (b"\xff\xfe", "no UTF-8 text"),
-        (b"x" * (MOST_BYTES + 1), "more than 64 KiB"),
+        (b"x" * (MAX_BYTES + 1), "more than 64 KiB"),
     ],
     ids=["nul", "no text", "large"],
 )

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.executors.output import read_text
 from app.runs import output, spool
 from app.runs.masking import Masker
-from app.runs.output import cut
-from app.runs.spool import STDERR, STDOUT, Chunk, Follower, Position, Redirect, StreamFollower, Terms
+from app.runs.output import chunk_length
+from app.runs.spool import STDERR, STDOUT, Chunk, OutputFollower, Redirect, StreamFollower, StreamOffset, StreamOptions
 from tests.runs.chunks import shown
 
 NO_LIMIT = 2**40
@@ -27,10 +27,10 @@ def _follow(
     *,
     redirect: Redirect | None = None,
     limit: int = NO_LIMIT,
-    at: Position | None = None,
+    at: StreamOffset | None = None,
     masker: Masker = NO_SECRETS,
 ) -> StreamFollower:
-    return StreamFollower(STDOUT, path, at or Position(), redirect, Terms(limit=limit, masker=masker))
+    return StreamFollower(STDOUT, path, at or StreamOffset(), redirect, StreamOptions(limit=limit, masker=masker))
 
 
 def _rest(follower: StreamFollower) -> list[Chunk]:
@@ -72,7 +72,7 @@ def _small_chunks() -> Iterator[None]:
     ids=range(12),
 )
 def test_a_chunk_ends_with_a_line_or_inside_a_very_long_one(data: bytes, at_end: bool, length: int) -> None:
-    assert cut(data, at_end=at_end) == length
+    assert chunk_length(data, at_end=at_end) == length
 
 
 PIECES = st.lists(
@@ -146,7 +146,9 @@ def test_a_server_that_takes_over_behind_the_limit_stores_no_more(tmp_path: Path
     path.write_bytes(b"0123456789\n" * 10)
     first = _follow(path, limit=50)
     (chunk,) = _rest(first)
-    again = _follow(path, limit=50, at=Position(seq=1, first_line=6, byte_offset=chunk.byte_offset + chunk.byte_count))
+    again = _follow(
+        path, limit=50, at=StreamOffset(seq=1, first_line=6, byte_offset=chunk.byte_offset + chunk.byte_count)
+    )
     with path.open("ab") as file:
         file.write(b"more\n")
     assert _rest(again) == []
@@ -173,7 +175,7 @@ def test_a_redirect_holds_every_byte_once_whoever_takes_over(pieces: list[bytes]
     with _small_chunks(), tempfile.TemporaryDirectory() as directory:
         path, target, note = Path(directory, "out"), Path(directory, "copy"), Path(directory, "note")
         target.write_bytes(b"before|")
-        stored = Position()
+        stored = StreamOffset()
         for number, piece in enumerate(pieces):
             with path.open("ab") as file:
                 file.write(piece)
@@ -209,10 +211,10 @@ async def test_both_streams_are_taken_in_turn(tmp_path: Path) -> None:
     out, err = tmp_path / "out", tmp_path / "err"
     out.write_text("one\n")
     err.write_text("two")
-    follower = Follower(
+    follower = OutputFollower(
         (
-            StreamFollower(STDOUT, out, Position(), None, Terms(limit=NO_LIMIT, masker=NO_SECRETS)),
-            StreamFollower(STDERR, err, Position(), None, Terms(limit=NO_LIMIT, masker=NO_SECRETS)),
+            StreamFollower(STDOUT, out, StreamOffset(), None, StreamOptions(limit=NO_LIMIT, masker=NO_SECRETS)),
+            StreamFollower(STDERR, err, StreamOffset(), None, StreamOptions(limit=NO_LIMIT, masker=NO_SECRETS)),
         )
     )
     assert follower.pending() == 7

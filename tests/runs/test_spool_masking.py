@@ -13,7 +13,7 @@ import pytest
 
 from app.runs import output, spool
 from app.runs.masking import Masker
-from app.runs.spool import STDOUT, Chunk, Position, Redirect, StreamFollower, Terms
+from app.runs.spool import STDOUT, Chunk, Redirect, StreamFollower, StreamOffset, StreamOptions
 from tests.runs.chunks import shown
 
 NO_LIMIT = 2**40
@@ -30,9 +30,14 @@ FORMS = [
 
 
 def follow(
-    path: Path, masker: Masker, *, at: Position | None = None, redirect: Redirect | None = None, limit: int = NO_LIMIT
+    path: Path,
+    masker: Masker,
+    *,
+    at: StreamOffset | None = None,
+    redirect: Redirect | None = None,
+    limit: int = NO_LIMIT,
 ) -> StreamFollower:
-    return StreamFollower(STDOUT, path, at or Position(), redirect, Terms(limit=limit, masker=masker))
+    return StreamFollower(STDOUT, path, at or StreamOffset(), redirect, StreamOptions(limit=limit, masker=masker))
 
 
 def take_all(follower: StreamFollower, *, at_end: bool) -> Iterator[Chunk]:
@@ -158,7 +163,7 @@ def test_a_redirect_is_masked_once_whoever_takes_over(tmp_path: Path) -> None:
     masker = Masker([VALUE])
     path, target, note = tmp_path / "out", tmp_path / "copy", tmp_path / "note"
     whole = "".join(f"{number} {VALUE}\n" for number in range(60)).encode()
-    stored, begin = Position(), 0
+    stored, begin = StreamOffset(), 0
     while begin < len(whole):
         end = begin + chance.randrange(1, 60)
         append(path, whole[begin:end])

@@ -12,7 +12,7 @@ import pytest
 
 from app.db.repositories.runs import OpenAttempt
 from app.executors import proc
-from app.runs.run import Origin, Spool
+from app.runs.run import AttemptOrigin, SpoolMatch
 from app.runs.spool_identity import open_spool
 from app.runs.takeover import loss_of, origin_of
 from tests.runs.scene import IDENTITY, now
@@ -148,20 +148,20 @@ LOST = "the machine that ran the step is lost"
 @pytest.mark.parametrize(
     ("values", "origin"),
     [
-        ({}, Origin()),
-        ({"owner": None, "owner_host": None, "owner_boot_id": None, "owner_pid_namespace": None}, Origin()),
-        ({"owner_host": "renamed"}, Origin()),
-        (OTHER_SPOOL, Origin(spool=Spool.OTHER)),
-        ({"owner_spool_id": None}, Origin(spool=Spool.UNKNOWN)),
-        (NAMESPACE, Origin(other_namespace=True)),
+        ({}, AttemptOrigin()),
+        ({"owner": None, "owner_host": None, "owner_boot_id": None, "owner_pid_namespace": None}, AttemptOrigin()),
+        ({"owner_host": "renamed"}, AttemptOrigin()),
+        (OTHER_SPOOL, AttemptOrigin(spool=SpoolMatch.OTHER)),
+        ({"owner_spool_id": None}, AttemptOrigin(spool=SpoolMatch.UNKNOWN)),
+        (NAMESPACE, AttemptOrigin(other_namespace=True)),
         (
             {"owner_boot_id": "another-boot"},
-            Origin(processes_gone="the machine was restarted while the step ran"),
+            AttemptOrigin(processes_gone="the machine was restarted while the step ran"),
         ),
-        (AFAR, Origin(spool=Spool.OTHER, processes_gone=LOST)),
-        ({**CONTAINER, "owner_host": "pod-1"}, Origin(spool=Spool.OTHER, processes_gone=LOST)),
+        (AFAR, AttemptOrigin(spool=SpoolMatch.OTHER, processes_gone=LOST)),
+        ({**CONTAINER, "owner_host": "pod-1"}, AttemptOrigin(spool=SpoolMatch.OTHER, processes_gone=LOST)),
     ],
     ids=range(9),
 )
-def test_what_can_be_known_of_steps_depends_on_where_they_began(values: dict[str, Any], origin: Origin) -> None:
+def test_what_can_be_known_of_steps_depends_on_where_they_began(values: dict[str, Any], origin: AttemptOrigin) -> None:
     assert origin_of(_attempt(**values), ME) == origin

@@ -10,9 +10,9 @@ import pytest
 
 from app.db.database import OUTPUT, VISIBLE, Database
 from app.db.repositories import changes
-from app.db.repositories.changes import Place, Told
-from app.runs.accept import queued, queued_again
-from app.runs.guard import guard
+from app.db.repositories.changes import ChangeRow, FeedCursor
+from app.runs.accept import as_queued, attempt_as_queued
+from app.runs.guard import check_start
 from app.runs.recorder import Recorder
 from tests.runs.scene import IDENTITY, again, ended, new_run, register, told, written
 from tests.statements import heard
@@ -21,14 +21,14 @@ from tests.statements import heard
 @pytest.fixture
 async def recorder(database: Database) -> AsyncIterator[Recorder]:
     await register(database)
-    opened = Recorder(database, IDENTITY.id, guard)
+    opened = Recorder(database, IDENTITY.id, check_start)
     opened.start()
     yield opened
     await opened.stop()
 
 
-async def read(database: Database) -> list[Told]:
-    batch = await database.read(lambda connection: changes.find_after(connection, Place(), 1000))
+async def read(database: Database) -> list[ChangeRow]:
+    batch = await database.read(lambda connection: changes.find_after(connection, FeedCursor(), 1000))
     return list(batch.changes)
 
 
@@ -101,13 +101,13 @@ async def test_a_retry_that_waits_changes_its_queue(recorder: Recorder, database
     await recorder.accept(run)
     await recorder.record(ended(run, 2))
     before = len(await read(database))
-    await recorder.accept_again(queued_again(again(run, 2)))
+    await recorder.accept_attempt(attempt_as_queued(again(run, 2)))
     found = (await read(database))[before:]
     assert [(told.kind, told.attempt, told.status) for told in found] == [("run", 2, 5), ("queue", None, None)]
 
 
 async def test_who_comes_into_a_queue_changes_it(recorder: Recorder, database: Database) -> None:
-    run = queued(new_run())
+    run = as_queued(new_run())
     await recorder.accept(run)
     assert [(told.kind, told.data) for told in await read(database)] == [
         ("run", None),

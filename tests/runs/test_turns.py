@@ -10,10 +10,10 @@ import pytest
 from app.db.database import Database, ReadConnection, Write, WriteConnection
 from app.db.repositories import queue
 from app.engine.admission import QueueConfig, WaitCause
-from app.runs.accept import queued
-from app.runs.guard import guard
+from app.runs.accept import as_queued
+from app.runs.guard import check_start
 from app.runs.recorder import Recorder
-from app.runs.turns import look
+from app.runs.turns import read_queue_head
 from tests.runs.scene import IDENTITY, new_run, now, register
 from tests.waiting import come_true
 
@@ -21,9 +21,9 @@ SPEC = "queue: {}\nsteps: []\n"
 
 
 async def _fill(database: Database, name: str, count: int) -> None:
-    recorder = Recorder(database, IDENTITY.id, guard)
+    recorder = Recorder(database, IDENTITY.id, check_start)
     recorder.start()
-    runs = [queued(new_run("etl", f"{name}-{number}", SPEC.format(name))) for number in range(count)]
+    runs = [as_queued(new_run("etl", f"{name}-{number}", SPEC.format(name))) for number in range(count)]
     await asyncio.gather(*(recorder.accept(run) for run in runs))
     await recorder.stop()
 
@@ -32,7 +32,9 @@ async def _fill(database: Database, name: str, count: int) -> None:
 async def test_no_more_entries_are_read_than_there_are_places(database: Database, limit: int, read: int) -> None:
     await register(database)
     await _fill(database, "q", 30)
-    seen = await database.read(lambda connection: look(connection, "q", QueueConfig(limits={"q": limit}), most=5))
+    seen = await database.read(
+        lambda connection: read_queue_head(connection, "q", QueueConfig(limits={"q": limit}), most=5)
+    )
     assert [len(seen.rows), len(seen.admission.released)] == [read, read]
 
 
@@ -40,7 +42,9 @@ async def test_of_a_queue_that_is_held_up_one_entry_is_read(database: Database) 
     await register(database)
     await _fill(database, "q", 30)
     await database.write(lambda connection: queue.pause(connection, "q", now(), None))
-    seen = await database.read(lambda connection: look(connection, "q", QueueConfig(limits={"q": 9}), most=5))
+    seen = await database.read(
+        lambda connection: read_queue_head(connection, "q", QueueConfig(limits={"q": 9}), most=5)
+    )
     assert [wait.cause for wait in seen.admission.queued.values()] == [WaitCause.PAUSED]
 
 
@@ -48,12 +52,12 @@ class _SlowDatabase(Database):
     """A PostgreSQL database whose commits wait for a word."""
 
     def __init__(self, real: Database) -> None:
-        super().__init__(real._engines)
+        super().__init__(real._backend)
         self.written, self.word = asyncio.Event(), asyncio.Event()
 
     async def write(self, work: Write[Any], *, durable: bool = True) -> Any:
         del durable
-        async with self._engines._engine.begin() as connection:  # type: ignore[attr-defined]  # as PostgreSQL's has
+        async with self._backend._engine.begin() as connection:  # type: ignore[attr-defined]  # as PostgreSQL's has
             await connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             result = await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
             self.written.set()
@@ -68,11 +72,11 @@ async def test_nobody_can_see_a_later_entry_of_a_queue_before_an_earlier_one(
     if database.dialect == "sqlite":
         pytest.skip("one server works on a file, and one thread of it writes")
     slow, other = _SlowDatabase(database), await Database.open(database_url)
-    recorders = [Recorder(slow, IDENTITY.id, guard), Recorder(other, IDENTITY.id, guard)]
+    recorders = [Recorder(slow, IDENTITY.id, check_start), Recorder(other, IDENTITY.id, check_start)]
     for recorder in recorders:
         recorder.start()
     names = ("one", "two")
-    first, second = (queued(new_run(name, "r1", SPEC.format("q"))) for name in names)
+    first, second = (as_queued(new_run(name, "r1", SPEC.format("q"))) for name in names)
     early = asyncio.create_task(recorders[0].accept(first))
     await slow.written.wait()
     late = asyncio.create_task(recorders[1].accept(second))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.db.repositories.removal import Bound, Size
+from app.db.repositories.removal import BatchLimit, Size
 from app.upkeep.deletion import batch, is_large
 from app.upkeep.limits import Limits, RetentionSettings, merge_lenient
 
@@ -59,7 +59,7 @@ _SIZES = st.lists(
 
 @given(_SIZES)
 def test_runs_are_batched_up_to_the_bound_and_large_ones_alone(sizes: list[Size]) -> None:
-    bound, by_key = Bound(rows=20, log_bytes=15), dict(enumerate(sizes))
+    bound, by_key = BatchLimit(rows=20, log_bytes=15), dict(enumerate(sizes))
     groups = list(batch(by_key, bound))
     assert [key for group in groups for key in group] == list(by_key)
     for group in groups:

@@ -13,7 +13,7 @@ from app.auth.audit_context import ANONYMOUS
 from app.db.database import Database, ReadConnection, WriteConnection
 from app.db.models import DagRetention, Definition, Node, QueueEntry, Run, RunTag
 from app.db.repositories import changes, removal, transitions
-from app.db.repositories.removal import Bound
+from app.db.repositories.removal import BatchLimit
 from app.db.url import sqlite_path
 from app.errors import UnavailableError
 from app.spec.definition_cache import DefinitionCache
@@ -65,7 +65,7 @@ async def test_old_runs_are_deleted_even_if_their_dag_never_runs_again(database:
 async def test_the_live_feed_has_deleted_runs(database: Database) -> None:
     await _add(database, Past(key=1, days_ago=31), Past(key=2, days_ago=29))
     await _retention(database).run_once()
-    batch = await database.read(lambda connection: changes.find_after(connection, changes.Place(), 10))
+    batch = await database.read(lambda connection: changes.find_after(connection, changes.FeedCursor(), 10))
     assert [(told.kind, told.dag_name, told.data) for told in batch.changes] == [("run", "etl", {"what": "removed"})]
 
 
@@ -266,7 +266,7 @@ async def test_the_size_of_a_run_counts_all_its_rows(database: Database) -> None
     await _add(database, Past(key=1, log_bytes=100), Past(key=2, root=1))
     await _write(database, insert(RunTag).values(run_id=1, tag="nightly", created_at=NOW))
     before = await database.read(count_rows)
-    sizes = await database.read(lambda connection: removal.measure(connection, [1]))
+    sizes = await database.read(lambda connection: removal.size_of(connection, [1]))
     await database.write(lambda connection: removal.remove(connection, [1]))
     after = await database.read(count_rows)
     assert sum(before.values()) - sum(after.values()) == sizes[1].rows + sizes[1].chunks
@@ -280,7 +280,7 @@ class _Watched:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.read, self.glance = database.read, database.glance
+        self.read, self.glance = database.read, database.read_inline
         self.removed: list[int] = []
         self.bytes: list[int] = []
 
@@ -302,7 +302,7 @@ def _log_bytes(connection: ReadConnection) -> int:
 
 
 def _remover(
-    database: Database, bound: Bound, may_continue: Callable[[], bool] = lambda: True
+    database: Database, bound: BatchLimit, may_continue: Callable[[], bool] = lambda: True
 ) -> tuple[RunDeleter, _Watched]:
     watched = _Watched(database)
     return RunDeleter(watched, may_continue, bound), watched  # type: ignore[arg-type]  # as much of one as it needs
@@ -313,7 +313,7 @@ async def test_no_transaction_deletes_more_than_its_bound(database: Database) ->
     large = Past(key=50, days_ago=50, log_bytes=6_000, chunks=30)
     called = [Past(key=60 + number, days_ago=50, root=50, log_bytes=600, chunks=30) for number in range(3)]
     await _add(database, *small, large, *called)
-    deleter, watched = _remover(database, Bound(rows=25, log_bytes=2_000))
+    deleter, watched = _remover(database, BatchLimit(rows=25, log_bytes=2_000))
     await deleter.delete([*range(1, 40), 50], NOW, NOW)
     await deleter.delete_unused_definitions()
     assert await database.read(count_rows) == {}
@@ -326,24 +326,24 @@ async def test_no_transaction_deletes_more_than_its_bound(database: Database) ->
 async def test_a_partly_deleted_run_cannot_be_retried(database: Database) -> None:
     await _add(database, Past(key=1, log_bytes=600, chunks=30))
     pieces = iter([True] * 4)
-    deleter, _ = _remover(database, Bound(rows=10), lambda: next(pieces, False))
+    deleter, _ = _remover(database, BatchLimit(rows=10), lambda: next(pieces, False))
     await deleter.delete([1], NOW, NOW)
     assert (deleter.was_interrupted, deleter.deleted.chunks > 0, await database.read(left)) == (True, True, [1])
-    assert await database.write(lambda connection: transitions.lock_over(connection, {1})) == {}
+    assert await database.write(lambda connection: transitions.lock_finished(connection, {1})) == {}
 
 
 async def test_the_next_round_continues_with_a_partly_deleted_run(database: Database) -> None:
     await _add(database, Past(key=1, log_bytes=600, chunks=30))
-    await database.write(lambda connection: removal.mark(connection, 1, NOW))
+    await database.write(lambda connection: removal.mark_deleting(connection, 1, NOW))
     deleted = await _retention(database, RetentionSettings(days=-1)).run_once()
     assert (deleted.runs, await database.read(left)) == (1, [])
 
 
 async def test_the_deletion_of_an_active_run_does_not_start(database: Database) -> None:
     await _add(database, Past(key=1, log_bytes=600, chunks=30, status=1))
-    deleter, watched = _remover(database, Bound(rows=10))
+    deleter, watched = _remover(database, BatchLimit(rows=10))
     await deleter.delete([1], NOW, NOW)
-    assert (watched.removed, await database.read(removal.find_marked)) == ([0], [])
+    assert (watched.removed, await database.read(removal.find_deleting)) == ([0], [])
 
 
 async def test_a_sqlite_file_shrinks_step_by_step(database: Database, database_url: str) -> None:
@@ -424,7 +424,7 @@ async def test_one_server_at_a_time_deletes_runs(two: Sequence[Database]) -> Non
     if first.dialect == "sqlite":
         pytest.skip("a SQLite file has one server")
     await _add(first, Past(key=1, days_ago=99))
-    async with second.alone("dagbook retention") as is_alone:
+    async with second.try_lock("dagbook retention") as is_alone:
         assert is_alone
         retention = _retention(first)
         assert await retention.run_once() == DeletionResult()
@@ -472,9 +472,9 @@ async def test_selection_and_deletion_use_indexes(shared_database: Database) -> 
         keys = [10**6 + key for key in range(9)]
         for work in (
             lambda c: planner._of_group(c, [Policy(name="etl", limits=limits)]),
-            lambda c: removal.measure(c, keys),
+            lambda c: removal.size_of(c, keys),
             lambda c: removal.lock(c, keys, NOW),
-            lambda c: removal.cut_logs(c, keys, Bound()),
+            lambda c: removal.delete_log_tail(c, keys, BatchLimit()),
             lambda c: removal.find_called(c, 10**6),
             lambda c: removal.remove(c, keys),
             lambda c: removal.remove_unused(c, ["a", "b"]),

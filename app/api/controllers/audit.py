@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from app.api import params
 from app.api.answers import errors
 from app.api.audit_filter import read_instant
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.api.present_people import instant_text
 from app.api.schemas.audit import AuditEntries, AuditEntry, AuditSeal, PruneAudit, PrunedAudit
 from app.api.schemas.common import or_unset
@@ -30,7 +30,7 @@ _MOST, _LAST_ID = 1000, 2**63 - 1
 
 @get("/audit", operation_id="listAuditEntries", requires=Requires.AUDIT, responses=errors())
 async def list_entries(
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     audit_filter: NamedDependency[AuditFilter],
     limit: params.AuditLimit = 100,
     before: params.BeforeEntry = None,
@@ -84,12 +84,12 @@ def _entry(row: Row) -> AuditEntry:
     responses=errors(),
 )
 async def prune(
-    data: JSONBody[PruneAudit], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    data: JSONBody[PruneAudit], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> PrunedAudit:
     """Remove old entries for ever, or tell which would go; the seals over them stay, so that the rest can be proved."""
     before = read_instant("before", data.before)
     pruning = parts.audit_pruning
-    done = await (pruning.preview(before) if data.dry_run else pruning.prune(before, caller.origin))
+    done = await (pruning.preview(before) if data.dry_run else pruning.prune(before, caller.actor))
     return PrunedAudit(entries=done.entries, up_to=done.up_to, dry_run=data.dry_run)
 
 

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from app.api.answers import errors
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.api.guards import NO_USERS
 from app.api.present_people import instant_text, user_body
 from app.api.schemas.people import (
@@ -32,19 +32,19 @@ from app.errors import UnauthorizedError
     responses=errors(429),
 )
 async def login(
-    data: JSONBody[LoginRequest], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    data: JSONBody[LoginRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> LoginResponse:
     """Exchange name and password for a token."""
-    if not parts.access.has_users:
+    if not parts.auth.has_users:
         raise UnauthorizedError(NO_USERS)
-    found = await parts.access.logins.login(data.username, data.password, caller.address)
+    found = await parts.auth.logins.login(data.username, data.password, caller.address)
     return LoginResponse(token=found.token, expires_at=instant_text(found.expires_at), user=user_body(found.user))
 
 
 @get("/auth/me", operation_id="getCurrentUser", requires=Requires.OWN, responses=errors())
-async def get_me(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> UserResponse:
+async def get_me(parts: NamedDependency[AppServices], caller: NamedDependency[Caller]) -> UserResponse:
     """Return the user that calls, with the role that counts for this credential."""
-    row = await parts.access.logins.require_user(caller)
+    row = await parts.auth.logins.require_user(caller)
     return UserResponse(user=user_body({**row, "role": caller.role}))
 
 
@@ -57,10 +57,10 @@ async def get_me(parts: NamedDependency[Parts], caller: NamedDependency[Caller])
     responses=errors(429),
 )
 async def change_password(
-    data: JSONBody[ChangePasswordRequest], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    data: JSONBody[ChangePasswordRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> SuccessResponse:
     """Set the own password; all other tokens become void."""
-    await parts.access.logins.change_password(caller, data.current_password, data.new_password)
+    await parts.auth.logins.change_password(caller, data.current_password, data.new_password)
     return SuccessResponse(message="the password is changed, and all other tokens are void")
 
 

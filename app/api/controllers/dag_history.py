@@ -9,9 +9,9 @@ from app.api import params
 from app.api.answers import errors
 from app.api.controllers.dags import latest_details, load, require_dag
 from app.api.controllers.runs import dags_of, read_details
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.api.grid import grid
-from app.api.present import Steps, run_details
+from app.api.present import StepCache, run_details
 from app.api.schemas.dags import DAGHistory, DAGRunOfDAG
 from app.auth.roles import Requires
 from app.db.database import ReadConnection
@@ -19,24 +19,24 @@ from app.db.repositories import dags, history
 from app.db.repositories.reading import Row
 from app.names import LATEST, strip_suffix
 
-_MOST_RUNS = 30
+_MAX_RUNS = 30
 
 
 @get("/dags/{fileName:str}/dag-runs", operation_id="getDAGDAGRunHistory", requires=Requires.READ, responses=errors(404))
-async def get_history(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGHistory:
+async def get_history(file_name: params.FileName, parts: NamedDependency[AppServices]) -> DAGHistory:
     """Return the newest runs of a DAG, which need not exist any more, and how each step fared in each of them."""
     name = strip_suffix(file_name)
     if "\0" in name:
         return DAGHistory(dag_runs=[], grid_data=[])
-    found, nodes = await parts.database.glance(lambda connection: _read_history(connection, name))
-    steps = {content_hash: Steps(dag) for content_hash, dag in (await dags_of(parts, found)).items()}
+    found, nodes = await parts.database.read_inline(lambda connection: _read_history(connection, name))
+    steps = {content_hash: StepCache(dag) for content_hash, dag in (await dags_of(parts, found)).items()}
     shown = [run_details(run, run, nodes[run["id"]], steps[run["definition_hash"]], parts.zone) for run in found]
     return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run["id"]] for run in found]))
 
 
 def _read_history(connection: ReadConnection, name: str) -> tuple[list[Row], dict[int, list[Row]]]:
     dag_name = dags.get_dag_name(connection, name) or name
-    found = list(history.find_newest(connection, dag_name, _MOST_RUNS))
+    found = list(history.find_newest(connection, dag_name, _MAX_RUNS))
     return found, history.find_nodes(connection, [run["id"] for run in found])
 
 
@@ -47,7 +47,7 @@ def _read_history(connection: ReadConnection, name: str) -> tuple[list[Row], dic
     responses=errors(404),
 )
 async def get_run_of_dag(
-    file_name: params.FileName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]
+    file_name: params.FileName, dag_run_id: params.DagRunId, parts: NamedDependency[AppServices]
 ) -> DAGRunOfDAG:
     """Return a run of a stored DAG; ``latest`` is a placeholder when there is none."""
     row = await require_dag(parts, file_name)

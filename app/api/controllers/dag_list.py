@@ -15,8 +15,8 @@ from litestar.di import NamedDependency
 from app.api import params
 from app.api.answers import errors
 from app.api.controllers.dags import load
-from app.api.deps import DagOrder, PageNumber, Parts
-from app.api.present import dag_in_list, millis, never_run_summary, pagination, run_summary
+from app.api.deps import AppServices, DagOrder, PageNumber
+from app.api.present import dag_in_list, millis, pagination, placeholder_summary, run_summary
 from app.api.schemas.dags import (
     DAGFile,
     DAGFiles,
@@ -35,9 +35,9 @@ from app.definitions.search import SearchHit
 from app.engine.status import RunStatus
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_MOST_OFFSET = 2**62
+_MAX_OFFSET = 2**62
 _Read = tuple[int, Sequence[Row], dict[str, Row]]  # how many there are, those on the page, and their latest runs
-_BREATH = 50  # how many results are made before others get a turn
+_YIELD_EVERY = 50  # how many results are made before others get a turn
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,12 +51,12 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def offset(self) -> int:
-        return min((self.number - 1) * self.size, _MOST_OFFSET)
+        return min((self.number - 1) * self.size, _MAX_OFFSET)
 
 
 @get("/dags", operation_id="listDAGs", requires=Requires.READ, responses=errors())
 async def list_dags(
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     page_number: NamedDependency[PageNumber],
     dag_order: NamedDependency[DagOrder],
     dag_filter: NamedDependency[DagFilter],
@@ -83,7 +83,7 @@ async def list_dags(
     return DAGFiles(dags=files, errors=[], pagination=pagination(total, number, size))
 
 
-async def _add_recent(parts: Parts, rows: Sequence[Row], files: Sequence[DAGFile], most: int) -> None:
+async def _add_recent(parts: AppServices, rows: Sequence[Row], files: Sequence[DAGFile], most: int) -> None:
     names = [row["dag_name"] for row in rows]
     found = await parts.database.read(lambda connection: history.find_recent(connection, names, most))
     for row, file in zip(rows, files, strict=True):
@@ -111,11 +111,11 @@ def _read_latest(connection: ReadConnection, rows: Sequence[Row]) -> dict[str, R
     return history.find_latest(connection, [row["file_name"] for row in rows])
 
 
-async def _page_by_next_run(parts: Parts, wanted: _Page) -> _Read:
+async def _page_by_next_run(parts: AppServices, wanted: _Page) -> _Read:
     found = await parts.database.read(lambda connection: dags.find_hashes(connection, wanted.filter))
-    await _learn(parts, found)
+    await _load_next_starts(parts, found)
     now = parts.now()
-    times = {row["file_name"]: parts.next_runs.of(row["definition_hash"], now) for row in found}
+    times = {row["file_name"]: parts.next_runs.get(row["definition_hash"], now) for row in found}
     chosen = _by_next_run(found, times, descending=wanted.descending)[wanted.offset : wanted.offset + wanted.size]
     names = [row["file_name"] for row in chosen]
     rows, latest = await parts.database.read(lambda connection: _read_files(connection, names))
@@ -128,12 +128,12 @@ def _read_files(connection: ReadConnection, names: Sequence[str]) -> tuple[Seque
     return shown, _read_latest(connection, shown)
 
 
-async def _learn(parts: Parts, rows: Sequence[Row]) -> None:
-    unknown = parts.next_runs.unknown(row["definition_hash"] for row in rows)
-    for begin in range(0, len(unknown), _BREATH):
-        hashes = unknown[begin : begin + _BREATH]
+async def _load_next_starts(parts: AppServices, rows: Sequence[Row]) -> None:
+    unknown = parts.next_runs.missing(row["definition_hash"] for row in rows)
+    for begin in range(0, len(unknown), _YIELD_EVERY):
+        hashes = unknown[begin : begin + _YIELD_EVERY]
         specs = await parts.database.read(partial(history.find_specs, hashes=hashes))
-        parts.next_runs.learn({content_hash: text or "" for content_hash, (text, _) in specs.items()})
+        parts.next_runs.load({content_hash: text or "" for content_hash, (text, _) in specs.items()})
 
 
 def _by_next_run(rows: Sequence[Row], times: Mapping[str, datetime | None], *, descending: bool) -> Sequence[Row]:
@@ -144,11 +144,11 @@ def _by_next_run(rows: Sequence[Row], times: Mapping[str, datetime | None], *, d
     return scheduled + [row for row in named if times[row["file_name"]] is None]
 
 
-def _dag_file(row: Mapping[str, Any], latest: Mapping[str, Any], parts: Parts) -> DAGFile:
+def _dag_file(row: Mapping[str, Any], latest: Mapping[str, Any], parts: AppServices) -> DAGFile:
     loaded = load(parts, row)
     dag = loaded.definition.dag
     run = latest.get(row["dag_name"])
-    shown = run_summary(run, parts.zone) if run is not None else never_run_summary(dag, parts.zone)
+    shown = run_summary(run, parts.zone) if run is not None else placeholder_summary(dag, parts.zone)
     return DAGFile(
         file_name=row["file_name"],
         dag=dag_in_list(dag),
@@ -159,18 +159,18 @@ def _dag_file(row: Mapping[str, Any], latest: Mapping[str, Any], parts: Parts) -
 
 
 @get("/dags/search", operation_id="searchDAGs", requires=Requires.READ, responses=errors())
-async def search_dags(parts: NamedDependency[Parts], q: params.Query) -> SearchResults:
+async def search_dags(parts: NamedDependency[AppServices], q: params.Query) -> SearchResults:
     """Look for an expression in the lines of all stored DAGs, whatever the case, with two lines around each."""
     found = await parts.search.find(q)
     answer = SearchResults(results=[], errors=[found.problem] if found.problem else [])
     for number, hit in enumerate(found.hits, 1):
         _add_result(answer, hit, parts)
-        if number % _BREATH == 0:
+        if number % _YIELD_EVERY == 0:
             await asyncio.sleep(0)
     return answer
 
 
-def _add_result(answer: SearchResults, hit: SearchHit, parts: Parts) -> None:
+def _add_result(answer: SearchResults, hit: SearchHit, parts: AppServices) -> None:
     loaded = load(parts, hit.row)
     if loaded.problems:
         answer.errors += [f"{hit.row['file_name']}: {problem}" for problem in loaded.problems]
@@ -184,7 +184,7 @@ def _add_result(answer: SearchResults, hit: SearchHit, parts: Parts) -> None:
 
 
 @get("/dags/tags", operation_id="getAllDAGTags", requires=Requires.READ, responses=errors())
-async def list_tags(parts: NamedDependency[Parts]) -> Tags:
+async def list_tags(parts: NamedDependency[AppServices]) -> Tags:
     """List the tags of all stored DAGs."""
     return Tags(tags=sorted(await parts.database.read(dags.find_tags)), errors=[])
 

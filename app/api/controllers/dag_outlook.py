@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from app.api import params
 from app.api.answers import errors
 from app.api.controllers.dags import load, require_dag
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.api.next_runs import next_starts
 from app.api.present import next_start
 from app.api.schemas.dags import DAGStatistics, NextStarts
@@ -21,13 +21,13 @@ from app.db.repositories import history
 from app.errors import BadRequestError
 
 _MOST_LAST, _MOST_IN_DAYS, _MOST_DAYS = 1000, 10_000, 3650
-_MOST_STARTS = 100
+_MAX_STARTS = 100
 
 
 @get("/dags/{fileName:str}/statistics", operation_id="getDAGStatistics", requires=Requires.READ, responses=errors(404))
 async def get_statistics(
     file_name: params.FileName,
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     last: params.Last = None,
     days: params.Days = None,
 ) -> DAGStatistics:
@@ -38,7 +38,7 @@ async def get_statistics(
     most = last or (100 if days is None else _MOST_IN_DAYS)
     since = None if days is None else parts.now() - timedelta(days=days)
     ended = await parts.database.read(
-        lambda connection: history.find_ended(connection, row["dag_name"], most + 1, since)
+        lambda connection: history.find_finished(connection, row["dag_name"], most + 1, since)
     )
     return statistics(row["dag_name"], ended[:most], parts.zone, more=len(ended) > most)
 
@@ -47,10 +47,10 @@ async def get_statistics(
     "/dags/{fileName:str}/schedule/next", operation_id="getDAGNextStarts", requires=Requires.READ, responses=errors(404)
 )
 async def get_next_starts(
-    file_name: params.FileName, parts: NamedDependency[Parts], count: params.Count = 5
+    file_name: params.FileName, parts: NamedDependency[AppServices], count: params.Count = 5
 ) -> NextStarts:
     """Say when a DAG starts next by its schedules, whether or not they rest; each in the zone of its schedule."""
-    _check("count", count, _MOST_STARTS)
+    _check("count", count, _MAX_STARTS)
     row = await require_dag(parts, file_name)
     expressions = load(parts, row).definition.dag.schedule.start
     starts = await asyncio.to_thread(next_starts, expressions, parts.now(), parts.zone, count)

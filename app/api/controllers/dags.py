@@ -14,12 +14,12 @@ from litestar.params import JSONBody
 from msgspec import UNSET
 
 from app.api import params
-from app.api.answers import errors, nothing_or
-from app.api.controllers.runs import Newest, dag_of, empty, read_newest
-from app.api.deps import Parts
+from app.api.answers import empty_or_errors, errors
+from app.api.controllers.runs import RunSnapshot, dag_of, no_content, read_newest
+from app.api.deps import AppServices
 from app.api.etags import etag, expected_revisions
 from app.api.next_runs import next_starts
-from app.api.present import dag_details, never_run, next_start, run_details
+from app.api.present import dag_details, next_start, placeholder_run, run_details
 from app.api.requests import ApiRequest
 from app.api.schemas.dags import (
     CreatedDAG,
@@ -45,7 +45,7 @@ from app.db.repositories import dags, history
 from app.definitions.service import SaveContext
 from app.errors import NotFoundError
 from app.names import is_name, shorten, strip_suffix
-from app.runs.accept import Start
+from app.runs.options import StartOptions
 from app.spec.load import Loaded
 from app.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag
 
@@ -62,20 +62,18 @@ _SAVED = ResponseSpec(SpecErrors, generate_examples=False, description="The prob
     responses=errors(409),
 )
 async def create_dag(
-    data: JSONBody[NewDAG], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    data: JSONBody[NewDAG], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> CreatedDAG:
     """Store a new DAG, with a first step of its own when no text is given."""
-    await parts.definitions.create(
-        data.name, data.spec or None, SaveContext(origin=caller.origin, note=data.note or "")
-    )
+    await parts.definitions.create(data.name, data.spec or None, SaveContext(actor=caller.actor, note=data.note or ""))
     return CreatedDAG(name=data.name)
 
 
 @post("/dags/validate", operation_id="validateDAGSpec", requires=Requires.READ, status_code=200, responses=errors())
-async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[Parts]) -> Validation:
+async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[AppServices]) -> Validation:
     """Say everything that is wrong with a text, and what could be read of it; nothing is stored."""
     loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
-    problems = [*loaded.problems, *await parts.launcher.check_params(loaded.definition)]
+    problems = [*loaded.problems, *await parts.run_service.check_params(loaded.definition)]
     errors = [str(problem) for problem in problems]
     dag = loaded.definition.dag
     starts = await asyncio.to_thread(next_starts, dag.schedule.start, parts.now(), parts.zone, _STARTS)
@@ -87,18 +85,18 @@ async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[Parts]
     )
 
 
-def load(parts: Parts, row: Mapping[str, Any]) -> Loaded:
+def load(parts: AppServices, row: Mapping[str, Any]) -> Loaded:
     """Read what a stored DAG says, broken or not."""
     return parts.library.read(row["spec"] or "", name=row["file_name"])
 
 
 @get("/dags/{fileName:str}", operation_id="getDAGDetails", requires=Requires.READ, responses=errors(404))
-async def get_dag(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGFileDetails:
+async def get_dag(file_name: params.FileName, parts: NamedDependency[AppServices]) -> DAGFileDetails:
     """Return a stored DAG with its local DAGs and its latest run."""
     return await _details(file_name, parts)
 
 
-async def _details(file_name: str, parts: Parts) -> DAGFileDetails:
+async def _details(file_name: str, parts: AppServices) -> DAGFileDetails:
     row = await require_dag(parts, file_name)
     loaded = load(parts, row)
     dag = loaded.definition.dag
@@ -112,27 +110,27 @@ async def _details(file_name: str, parts: Parts) -> DAGFileDetails:
     )
 
 
-async def require_dag(parts: Parts, file_name: str) -> Mapping[str, Any]:
+async def require_dag(parts: AppServices, file_name: str) -> Mapping[str, Any]:
     """Return a stored DAG; raises NotFoundError."""
     name = strip_suffix(file_name)
     row = None
     if is_name(name):
-        row = await parts.database.glance(lambda connection: dags.get(connection, name))
+        row = await parts.database.read_inline(lambda connection: dags.get(connection, name))
     if row is None:
         raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
     return row
 
 
-async def latest_details(parts: Parts, row: Mapping[str, Any], dag: Dag) -> DAGRunDetails:
+async def latest_details(parts: AppServices, row: Mapping[str, Any], dag: Dag) -> DAGRunDetails:
     """Show the latest run of a stored DAG, or the placeholder for none."""
     now = parts.now()
-    newest = await parts.database.glance(lambda connection: _read_latest(parts, connection, row["file_name"], now))
+    newest = await parts.database.read_inline(lambda connection: _read_latest(parts, connection, row["file_name"], now))
     if newest is None:
-        return never_run(dag, parts.zone)
+        return placeholder_run(dag, parts.zone)
     return run_details(newest.run, newest.attempt, newest.nodes, await dag_of(parts, newest.run), parts.zone)
 
 
-def _read_latest(parts: Parts, connection: ReadConnection, file_name: str, now: datetime) -> Newest | None:
+def _read_latest(parts: AppServices, connection: ReadConnection, file_name: str, now: datetime) -> RunSnapshot | None:
     run = next(iter(history.find_latest(connection, [file_name]).values()), None)
     return None if run is None else read_newest(parts, connection, run, now)
 
@@ -146,15 +144,15 @@ def _read_latest(parts: Parts, connection: ReadConnection, file_name: str, now: 
     responses=errors(404),
 )
 async def delete_dag(
-    file_name: params.FileName, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    file_name: params.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> None:
     """Remove a stored DAG; its runs stay."""
     row = await require_dag(parts, file_name)
-    await parts.definitions.delete(row["file_name"], caller.origin)
+    await parts.definitions.delete(row["file_name"], caller.actor)
 
 
 @get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", requires=Requires.READ, responses=errors(404))
-async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) -> Response[Spec]:
+async def get_spec(file_name: params.FileName, parts: NamedDependency[AppServices]) -> Response[Spec]:
     """Return the text of a stored DAG as it was saved, with what is wrong with it and what is outdated.
 
     The ETag is the number of its revision, for If-Match of a save.
@@ -180,7 +178,7 @@ async def get_spec(file_name: params.FileName, parts: NamedDependency[Parts]) ->
 async def put_spec(
     file_name: params.FileName,
     data: JSONBody[SpecUpdate],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
     if_match: params.IfMatch = None,
 ) -> Response[SpecErrors] | Response[None]:
@@ -189,10 +187,10 @@ async def put_spec(
     With If-Match it is saved over that revision only. The ETag of the answer is the number of the new one.
     """
     row = await require_dag(parts, file_name)
-    by = SaveContext(origin=caller.origin, note=data.note or "", expected=expected_revisions(if_match))
+    by = SaveContext(actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
     saved = await parts.definitions.save(row["file_name"], data.spec, by)
-    if parts.bare_saves and not saved.problems:
-        return empty(headers=etag(saved.revision))
+    if parts.saves_without_if_match and not saved.problems:
+        return no_content(headers=etag(saved.revision))
     return Response(SpecErrors(errors=saved.problems), headers=etag(saved.revision))
 
 
@@ -207,19 +205,19 @@ async def put_spec(
 async def start_dag(
     file_name: params.FileName,
     data: JSONBody[StartDAG],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> StartedRun:
     """Start a run of a stored DAG."""
-    start = Start(
+    start = StartOptions(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         dag_name=data.dag_name or "",
         singleton=bool(data.singleton),
-        origin=caller.origin,
+        actor=caller.actor,
     )
     row = await require_dag(parts, file_name)
-    return StartedRun(dag_run_id=await parts.launcher.start_stored(row["file_name"], start))
+    return StartedRun(dag_run_id=await parts.run_service.start_stored(row["file_name"], start))
 
 
 @post(
@@ -231,11 +229,11 @@ async def start_dag(
     responses=errors(404),
 )
 async def stop_all(
-    file_name: params.FileName, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    file_name: params.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> StoppedAll:
     """Ask all running runs of a stored DAG to stop."""
     row = await require_dag(parts, file_name)
-    return StoppedAll(errors=await parts.launcher.stop_all(row["file_name"], caller.origin))
+    return StoppedAll(errors=await parts.run_service.stop_all(row["file_name"], caller.actor))
 
 
 @post(
@@ -244,18 +242,18 @@ async def stop_all(
     requires=Requires.WRITE,
     audits=Action.DAG_RENAME,
     status_code=200,
-    responses=nothing_or(404, 409),
+    responses=empty_or_errors(404, 409),
 )
 async def rename(
     file_name: params.FileName,
     data: JSONBody[NewFileName],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Give a DAG another file name; its runs stay under the DAG name they were started with."""
     row = await require_dag(parts, file_name)
-    await parts.definitions.rename(row["file_name"], data.new_file_name, caller.origin)
-    return empty()
+    await parts.definitions.rename(row["file_name"], data.new_file_name, caller.actor)
+    return no_content()
 
 
 @post(
@@ -264,25 +262,25 @@ async def rename(
     requires=Requires.RUN,
     audits=Action.DAG_SUSPEND,
     status_code=200,
-    responses=nothing_or(404),
+    responses=empty_or_errors(404),
 )
 async def suspend(
     file_name: params.FileName,
     data: JSONBody[Suspension],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Let the DAG's schedules rest, or wake them; starts by hand are not affected."""
     row = await require_dag(parts, file_name)
-    await parts.definitions.suspend(row["file_name"], caller.origin, suspended=data.suspend)
-    return empty()
+    await parts.definitions.suspend(row["file_name"], caller.actor, suspended=data.suspend)
+    return no_content()
 
 
 # A DAG may be called like a fixed path, which hides the operations on one DAG that have no more in their path.
 
 
 @get("/dags/validate", requires=Requires.READ, include_in_schema=False)
-async def get_dag_of_fixed_name(parts: NamedDependency[Parts]) -> DAGFileDetails:
+async def get_dag_of_fixed_name(parts: NamedDependency[AppServices]) -> DAGFileDetails:
     """Return the DAG called ``validate``."""
     return await _details("validate", parts)
 
@@ -295,10 +293,10 @@ async def get_dag_of_fixed_name(parts: NamedDependency[Parts]) -> DAGFileDetails
     status_code=204,
 )
 async def delete_dag_of_fixed_name(
-    request: ApiRequest, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    request: ApiRequest, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> None:
     """Remove the DAG called like the path."""
-    await parts.definitions.delete(request.url.path.rpartition("/")[2], caller.origin)
+    await parts.definitions.delete(request.url.path.rpartition("/")[2], caller.actor)
 
 
 HANDLERS = [

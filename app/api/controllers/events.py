@@ -8,12 +8,12 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from app.api import params
 from app.api.answers import errors
-from app.api.deps import Parts
-from app.api.event_stream import EVENT_STREAM, EventStream, tell
-from app.api.frames import read_place
-from app.api.guards import credentials_of, still_may
+from app.api.deps import AppServices
+from app.api.event_stream import EVENT_STREAM, EventStream, stream
+from app.api.frames import read_cursor
+from app.api.guards import credentials_of, is_still_authorized
 from app.api.requests import ApiRequest
-from app.api.subscription import Wanted
+from app.api.subscription import FeedFilter
 from app.auth.roles import Requires
 from app.errors import BadRequestError
 from app.names import LATEST, shorten
@@ -35,7 +35,7 @@ _TEXT = ResponseSpec(
 )
 async def stream_events(
     request: ApiRequest,
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     after: params.After = None,
     last_event_id: params.LastEventId = None,
     dag: params.OfDag = None,
@@ -46,13 +46,13 @@ async def stream_events(
     ``Last-Event-ID``, else ``after``, resumes behind an event; an event ``reset`` says that some of what came after
     it is not kept any more, so that all has to be read anew.
     """
-    wanted = Wanted(dag=dag or None, run=_read_run(run) if run else None)
+    wanted = FeedFilter(dag=dag or None, run=_read_run(run) if run else None)
     field, number = ("Last-Event-ID", last_event_id) if last_event_id else ("after", after)
-    place = read_place(number, field) if number else None
+    place = read_cursor(number, field) if number else None
     subscription = await parts.feed.subscribe(wanted, place)
     credentials = credentials_of(request)
-    events = tell(parts.feed, subscription, lambda: still_may(parts.access, credentials, Requires.READ))
-    return EventStream(events, lambda: parts.feed.leave(subscription))
+    events = stream(parts.feed, subscription, lambda: is_still_authorized(parts.auth, credentials, Requires.READ))
+    return EventStream(events, lambda: parts.feed.unsubscribe(subscription))
 
 
 def _read_run(text: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.api.answers import errors
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.api.present import time_text
 from app.api.schemas.common import Health
 from app.auth.roles import Requires
@@ -17,7 +17,7 @@ _UNHEALTHY = {503: ResponseSpec(Health, generate_examples=False, description="Th
 
 
 @get("/health", operation_id="getHealthStatus", requires=Requires.PUBLIC, responses={**errors(), **_UNHEALTHY})
-async def get_health(parts: NamedDependency[Parts]) -> Response[Health]:
+async def get_health(parts: NamedDependency[AppServices]) -> Response[Health]:
     """Tell whether the server can reach its database: 503 and ``unhealthy`` when it cannot."""
     healthy = await parts.database.answers_within(_LIMIT_SECONDS)
     body = Health(

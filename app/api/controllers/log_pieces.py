@@ -14,48 +14,51 @@ from app.api import params
 from app.api.answers import errors
 from app.api.controllers.runs import find_run
 from app.api.controllers.sub_runs import find_sub_run
-from app.api.deps import Parts, SubRunKey
+from app.api.deps import AppServices, SubRunKey
 from app.api.present_events import precise_time
 from app.api.schemas.log_pieces import LogPiece, LogPieces
 from app.auth.roles import Requires
 from app.db.database import ReadConnection
 from app.db.repositories import log_order
-from app.db.repositories.log_order import Place
+from app.db.repositories.log_order import OutputCursor
 from app.db.repositories.reading import Row
 from app.errors import BadRequestError
 from app.names import shorten
 
 _RUN = "/dag-runs/{name:str}/{dagRunId:str}"
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_PLACE = re.compile(r"([0-9]{1,16})\.(-?[0-9]{1,9})\.([0-9]{1,9})")  # microseconds, position, ordinal
+_CURSOR = re.compile(r"([0-9]{1,16})\.(-?[0-9]{1,9})\.([0-9]{1,9})")  # microseconds, position, ordinal
 _END = "end"
 _NAMES: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
 
 
-class LogSpan(msgspec.Struct, frozen=True, kw_only=True):
+class OutputRange(msgspec.Struct, frozen=True, kw_only=True):
     """Which pieces are wanted: behind a place, or the last ones, above a place perhaps."""
 
     limit: int
-    after: Place | None = None
-    before: Place | None = None
+    after: OutputCursor | None = None
+    before: OutputCursor | None = None
     from_end: bool = False
 
 
-def provide_log_span(
+def provide_output_range(
     after: params.After = None, before: params.BeforePlace = None, limit: params.PageLimit = 200
-) -> LogSpan:
+) -> OutputRange:
     """Read which pieces are wanted; raises BadRequestError."""
     if after and before:
         raise BadRequestError("before: is given together with after; give one of them")
-    place = None if before in (None, "", _END) else read_place("before", before)
-    return LogSpan(
-        limit=limit, after=read_place("after", after) if after else None, before=place, from_end=bool(before)
+    place = None if before in (None, "", _END) else read_cursor("before", before)
+    return OutputRange(
+        limit=limit, after=read_cursor("after", after) if after else None, before=place, from_end=bool(before)
     )
 
 
 @get(_RUN + "/log/pieces", operation_id="listDAGRunLogPieces", requires=Requires.READ, responses=errors(404))
-async def list_log_pieces(
-    name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts], log_span: NamedDependency[LogSpan]
+async def list_output(
+    name: params.DagName,
+    dag_run_id: params.DagRunId,
+    parts: NamedDependency[AppServices],
+    log_span: NamedDependency[OutputRange],
 ) -> LogPieces:
     """Return what all steps and handlers of a run wrote, to both streams, in the order in which it came."""
 
@@ -71,8 +74,8 @@ async def list_log_pieces(
     requires=Requires.READ,
     responses=errors(404),
 )
-async def list_sub_run_log_pieces(
-    sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[Parts], log_span: NamedDependency[LogSpan]
+async def list_sub_run_output(
+    sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[AppServices], log_span: NamedDependency[OutputRange]
 ) -> LogPieces:
     """Return what all steps of a sub-run wrote, as of other runs."""
 
@@ -82,38 +85,38 @@ async def list_sub_run_log_pieces(
     return await parts.database.read(read)
 
 
-def _read(connection: ReadConnection, run: Row, span: LogSpan, zone: tzinfo) -> LogPieces:
+def _read(connection: ReadConnection, run: Row, span: OutputRange, zone: tzinfo) -> LogPieces:
     if span.from_end:
         found = log_order.find_last(connection, run["id"], run["attempt"], span.limit, span.before)
         earlier, more = found.more, span.before is not None
     else:
         found = log_order.find_first(connection, run["id"], run["attempt"], span.limit, span.after)
         earlier, more = span.after is not None, found.more
-    return LogPieces(pieces=[_piece(row, zone) for row in found.rows], has_earlier=earlier, has_more=more)
+    return LogPieces(pieces=[_output_chunk(row, zone) for row in found.rows], has_earlier=earlier, has_more=more)
 
 
-def _piece(row: Row, zone: tzinfo) -> LogPiece:
+def _output_chunk(row: Row, zone: tzinfo) -> LogPiece:
     return LogPiece(
         at=precise_time(row["received_at"], zone),
         step=row["name"],
         stream=_NAMES[row["stream"]],
         line=row["first_line"],
         text=row["text"],
-        place=_write_place(row),
+        place=_write_cursor(row),
     )
 
 
-def _write_place(row: Row) -> str:
+def _write_cursor(row: Row) -> str:
     microseconds = (row["received_at"] - _EPOCH) // timedelta(microseconds=1)
     return f"{microseconds}.{row['position']}.{row['ordinal']}"
 
 
-def read_place(field: str, text: str | None) -> Place:
+def read_cursor(field: str, text: str | None) -> OutputCursor:
     """Read where a piece stands; raises BadRequestError."""
-    if text and (match := _PLACE.fullmatch(text)):
+    if text and (match := _CURSOR.fullmatch(text)):
         microseconds, position, ordinal = map(int, match.groups())
-        return Place(_EPOCH + timedelta(microseconds=microseconds), position, ordinal)
+        return OutputCursor(_EPOCH + timedelta(microseconds=microseconds), position, ordinal)
     raise BadRequestError(f"{field}: {shorten(text or '')} is no place in a log; send the place of a piece")
 
 
-HANDLERS = [list_log_pieces, list_sub_run_log_pieces]
+HANDLERS = [list_output, list_sub_run_output]

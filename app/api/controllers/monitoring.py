@@ -10,8 +10,8 @@ from litestar.di import NamedDependency
 
 from app.api import params
 from app.api.answers import errors
-from app.api.deps import Parts
-from app.api.figures import gather
+from app.api.deps import AppServices
+from app.api.figures import collect
 from app.api.schemas.services import MetricPoint, ResourceHistory
 from app.auth.roles import Requires
 from app.names import shorten
@@ -24,14 +24,16 @@ _DEFAULT_SECONDS = 3600.0
 
 
 @get("/metrics", operation_id="getMetrics", requires=Requires.METRICS, media_type=MediaType.TEXT, responses=errors())
-async def get_metrics(parts: NamedDependency[Parts]) -> Response[str]:
+async def get_metrics(parts: NamedDependency[AppServices]) -> Response[str]:
     """Return the server's metrics in the text format that Prometheus reads."""
-    page = parts.metrics_page.write(await gather(parts))
+    page = parts.metrics_page.write(await collect(parts))
     return Response(page.decode(), media_type=CONTENT_TYPE)
 
 
 @get("/services/resources/history", operation_id="getResourceHistory", requires=Requires.READ, responses=errors())
-async def get_resource_history(parts: NamedDependency[Parts], duration: params.Duration = "1h") -> ResourceHistory:
+async def get_resource_history(
+    parts: NamedDependency[AppServices], duration: params.Duration = "1h"
+) -> ResourceHistory:
     """Return how busy the machine was, every few seconds up to now; the newest hour unless told otherwise."""
     seconds = min(_seconds(duration), parts.resources.retention_seconds)
     samples = parts.resources.since(parts.now().timestamp() - seconds)

@@ -12,11 +12,11 @@ from litestar.params import JSONBody
 from msgspec import UNSET
 
 from app.api import params
-from app.api.answers import errors, nothing_or
-from app.api.controllers.runs import empty
-from app.api.deps import PageNumber, Parts
+from app.api.answers import empty_or_errors, errors
+from app.api.controllers.runs import no_content
+from app.api.deps import AppServices, PageNumber
 from app.api.present import pagination, run_summary
-from app.api.queues import groups, show_pause, show_waiting
+from app.api.queues import group_by_queue, to_pause, to_queued_runs
 from app.api.schemas.queues import ClearedQueue, ClearQueue, QueueItems, QueueMove, QueueState
 from app.auth.audit_context import Action
 from app.auth.caller import Caller
@@ -46,29 +46,29 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/queues/{name:str}/items", operation_id="listQueueItems", requires=Requires.READ, responses=errors(404))
 async def list_items(
-    name: params.QueueName, parts: NamedDependency[Parts], page_number: NamedDependency[PageNumber]
+    name: params.QueueName, parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber]
 ) -> QueueItems:
     """List the runs that wait in a queue, in the order of their turns, each with why it waits."""
     _require_name(name)
     before = (page_number.number - 1) * page_number.size
     page = await parts.database.read(lambda connection: _read_page(connection, name, before, page_number.size))
     paused = [name] if page.scene.pause else []
-    group = next((one for one in groups(parts.queues, page.live, page.first, paused) if one.name == name), None)
+    group = next((one for one in group_by_queue(parts.queues, page.live, page.first, paused) if one.name == name), None)
     if group is None:
         raise NotFoundError(f"nothing goes on in a queue named {shorten(name)}, and none is configured")
     return QueueItems(
         name=name,
         type="global" if group.configured else "dag-based",
         max_concurrency=group.limit if group.limit > 0 else UNSET,
-        paused=show_pause(page.scene.pause, parts.zone),
+        paused=to_pause(page.scene.pause, parts.zone),
         running=[run_summary(run, parts.zone) for run in page.live],
-        items=show_waiting(page.items, page.first, page.scene, parts.queues, parts.zone, before),
+        items=to_queued_runs(page.items, page.first, page.scene, parts.queues, parts.zone, before),
         pagination=pagination(page.total, page_number.number, page_number.size),
     )
 
 
 def _read_page(connection: ReadConnection, name: str, before: int, size: int) -> _Page:
-    live = [run for run in queue.find_live(connection) if run["queue"] == name]
+    live = [run for run in queue.find_active(connection) if run["queue"] == name]
     items = queue.find_items(connection, name, before, size)
     first = items[:1] if before == 0 else queue.find_items(connection, name, 0, 1)
     workers = workers_for(connection, first)
@@ -86,13 +86,13 @@ def _read_page(connection: ReadConnection, name: str, before: int, size: int) ->
     operation_id="moveQueueItem",
     requires=Requires.RUN,
     audits=Action.QUEUE_MOVE,
-    responses=nothing_or(404),
+    responses=empty_or_errors(404),
 )
 async def move_item(
     name: params.QueueName,
     item_id: params.QueueItem,
     data: JSONBody[QueueMove],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Give a run that waits another priority, or move it before all others, or right behind one of them."""
@@ -101,8 +101,8 @@ async def move_item(
         raise NotFoundError(f"there is no entry {shorten(item_id)} in queue {shorten(name)}")
     priority = None if data.priority is UNSET or data.priority is None else check_priority(data.priority)
     request = MoveRequest(priority=priority, to_front=bool(data.to_front), after=data.after or None)
-    await parts.queue_service.move(name, int(item_id), request, caller.origin)
-    return empty()
+    await parts.queue_service.move(name, int(item_id), request, caller.actor)
+    return no_content()
 
 
 @post(
@@ -114,11 +114,11 @@ async def move_item(
     responses=errors(404),
 )
 async def pause_queue(
-    name: params.QueueName, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    name: params.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> QueueState:
     """Let nobody leave a queue until it is resumed; runs that are under way go on."""
     _require_name(name)
-    await parts.queue_service.pause(name, caller.origin)
+    await parts.queue_service.pause(name, caller.actor)
     return await _state(parts, name)
 
 
@@ -131,17 +131,17 @@ async def pause_queue(
     responses=errors(404),
 )
 async def resume_queue(
-    name: params.QueueName, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    name: params.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> QueueState:
     """Let those leave a queue again who may."""
     _require_name(name)
-    await parts.queue_service.resume(name, caller.origin)
+    await parts.queue_service.resume(name, caller.actor)
     return await _state(parts, name)
 
 
-async def _state(parts: Parts, name: str) -> QueueState:
-    pauses = await parts.database.glance(queue.find_pauses)
-    return QueueState(name=name, paused=show_pause(pause_of(pauses.get(name)), parts.zone))
+async def _state(parts: AppServices, name: str) -> QueueState:
+    pauses = await parts.database.read_inline(queue.find_pauses)
+    return QueueState(name=name, paused=to_pause(pause_of(pauses.get(name)), parts.zone))
 
 
 @post(
@@ -155,12 +155,12 @@ async def _state(parts: Parts, name: str) -> QueueState:
 async def clear_queue(
     name: params.QueueName,
     data: JSONBody[ClearQueue],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> ClearedQueue:
     """Take all runs out of a queue that wait in it now, as if each were dequeued."""
     _require_name(name)
-    return ClearedQueue(removed=await parts.dequeue_service.clear(name, data.name, caller.origin))
+    return ClearedQueue(removed=await parts.dequeue_service.clear(name, data.name, caller.actor))
 
 
 def _require_name(name: str) -> None:

@@ -9,11 +9,11 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from app.api import params
-from app.api.answers import errors, nothing_or
+from app.api.answers import empty_or_errors, errors
 from app.api.controllers.dags import require_dag
-from app.api.controllers.runs import empty, find_exactly, list_named
-from app.api.deps import Parts
-from app.api.queues import groups, show_queue, summarize
+from app.api.controllers.runs import list_named, no_content, require_run
+from app.api.deps import AppServices
+from app.api.queues import group_by_queue, summarize, to_queue
 from app.api.run_search import REPEATED, RunSearch
 from app.api.schemas.queues import EnqueueDAG, EnqueueInline, QueuesResponse
 from app.api.schemas.runs import DAGRuns, StartedRun
@@ -26,10 +26,10 @@ from app.db.repositories.reading import Row
 from app.engine.admission import Labels
 from app.queue.order import check_priority
 from app.queue.wait_reasons import make_states
-from app.runs.accept import Start
+from app.runs.options import StartOptions
 from app.runs.turns import workers_for
 
-_FEW = 50
+_MAX_NAMED = 50
 
 
 @post(
@@ -43,20 +43,20 @@ _FEW = 50
 async def enqueue_dag(
     file_name: params.FileName,
     data: JSONBody[EnqueueDAG],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> StartedRun:
     """Let a run of a stored DAG wait in its queue, or in another one."""
-    start = Start(
+    start = StartOptions(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         dag_name=data.dag_name or "",
         queue=(data.queue or "").strip(),
         priority=check_priority(data.priority or 0),
-        origin=caller.origin,
+        actor=caller.actor,
     )
     row = await require_dag(parts, file_name)
-    return StartedRun(dag_run_id=await parts.launcher.enqueue_stored(row["file_name"], start))
+    return StartedRun(dag_run_id=await parts.run_service.enqueue_stored(row["file_name"], start))
 
 
 @post(
@@ -68,24 +68,24 @@ async def enqueue_dag(
     responses=errors(409),
 )
 async def enqueue_text(
-    data: JSONBody[EnqueueInline], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    data: JSONBody[EnqueueInline], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> StartedRun:
     """Let a definition that is not stored as a DAG wait in its queue, or in another one."""
-    start = Start(
+    start = StartOptions(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         queue=(data.queue or "").strip(),
         priority=check_priority(data.priority or 0),
         source_directory=data.source_directory or None,
-        origin=caller.origin,
+        actor=caller.actor,
     )
-    run_id = await parts.launcher.enqueue_text(data.spec, (data.name or "").strip(), start)
+    run_id = await parts.run_service.enqueue_text(data.spec, (data.name or "").strip(), start)
     return StartedRun(dag_run_id=run_id)
 
 
 @get("/dag-runs/enqueue", requires=Requires.READ, repeated=REPEATED, include_in_schema=False)
 async def list_runs_of_dag_called_enqueue(
-    parts: NamedDependency[Parts], run_search: NamedDependency[RunSearch]
+    parts: NamedDependency[AppServices], run_search: NamedDependency[RunSearch]
 ) -> DAGRuns:
     """List the runs of a DAG that is called like the path, which hides them."""
     return await list_named(parts, "enqueue", run_search)
@@ -96,38 +96,38 @@ async def list_runs_of_dag_called_enqueue(
     operation_id="dequeueDAGRun",
     requires=Requires.RUN,
     audits=Action.RUN_DEQUEUE,
-    responses=nothing_or(404),
+    responses=empty_or_errors(404),
 )
 async def dequeue_run(
     name: params.DagName,
     dag_run_id: params.DagRunId,
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Take a run out of its queue. The contract has this as a GET; it changes things all the same."""
-    run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
-    await parts.dequeue_service.dequeue(run, caller.origin)
-    answer = empty()
+    run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
+    await parts.dequeue_service.dequeue(run, caller.actor)
+    answer = no_content()
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
 @get("/queues", operation_id="listQueues", requires=Requires.READ, responses=errors())
-async def list_queues(parts: NamedDependency[Parts]) -> QueuesResponse:
+async def list_queues(parts: NamedDependency[AppServices]) -> QueuesResponse:
     """List the queues that are configured, and all others in which something goes on."""
-    active = await parts.database.glance(figures.count_active)
-    read = parts.database.glance if sum(active.values()) <= _FEW else parts.database.read
+    active = await parts.database.read_inline(figures.count_active)
+    read = parts.database.read_inline if sum(active.values()) <= _MAX_NAMED else parts.database.read
     live, waiting, pauses, workers = await read(_read_queues)
-    found = groups(parts.queues, live, waiting, list(pauses))
+    found = group_by_queue(parts.queues, live, waiting, list(pauses))
     scenes = make_states([group.name for group in found], live, pauses, workers)
-    shown = [show_queue(group, scenes[group.name], parts.queues, parts.zone) for group in found]
+    shown = [to_queue(group, scenes[group.name], parts.queues, parts.zone) for group in found]
     return QueuesResponse(queues=shown, summary=summarize(shown))
 
 
 def _read_queues(
     connection: ReadConnection,
 ) -> tuple[Sequence[Row], Sequence[Row], Mapping[str, Row], Sequence[Labels] | None]:
-    live, waiting = queue.find_live(connection), queue.find_waiting(connection)
+    live, waiting = queue.find_active(connection), queue.find_queued(connection)
     return live, waiting, queue.find_pauses(connection), workers_for(connection, waiting)
 
 

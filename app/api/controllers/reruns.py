@@ -7,9 +7,9 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from app.api import params
-from app.api.answers import errors, nothing_or
-from app.api.controllers.runs import empty, find_exactly
-from app.api.deps import Parts
+from app.api.answers import empty_or_errors, errors
+from app.api.controllers.runs import no_content, require_run
+from app.api.deps import AppServices
 from app.api.schemas.runs import Reschedule, RescheduledRun, Retry, StepStatus
 from app.auth.audit_context import Action
 from app.auth.caller import Caller
@@ -17,7 +17,7 @@ from app.auth.roles import Requires
 from app.engine.status import NodeStatus
 from app.errors import BadRequestError
 from app.names import shorten
-from app.runs.accept import Start
+from app.runs.options import StartOptions
 
 _SETTABLE = ", ".join(f"{int(status)} ({status.label})" for status in NodeStatus if status is not NodeStatus.RUNNING)
 
@@ -28,21 +28,21 @@ _SETTABLE = ", ".join(f"{int(status)} ({status.label})" for status in NodeStatus
     requires=Requires.RUN,
     audits=Action.RUN_RETRY,
     status_code=200,
-    responses=nothing_or(404, 409),
+    responses=empty_or_errors(404, 409),
 )
 async def retry_run(
     name: params.DagName,
     dag_run_id: params.DagRunId,
     data: JSONBody[Retry],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Try a run again: what failed and all that depends on it, or one step alone."""
-    run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
+    run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
     if data.dag_run_id != dag_run_id:
         raise BadRequestError(f"dagRunId: {shorten(data.dag_run_id)} is not the run of the path, {shorten(dag_run_id)}")
-    await parts.reruns.retry(run, data.step_name or None, caller.origin)
-    return empty()
+    await parts.reruns.retry(run, data.step_name or None, caller.actor)
+    return no_content()
 
 
 @post(
@@ -56,20 +56,20 @@ async def retry_run(
 async def reschedule_run(
     name: params.DagName,
     dag_run_id: params.DagRunId,
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
     data: JSONBody[Reschedule | None] = None,
 ) -> RescheduledRun:
     """Start a new run from what another one worked from: its text, params and environment."""
-    run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
+    run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
     wanted = data or Reschedule()
-    start = Start(
+    start = StartOptions(
         run_id=wanted.dag_run_id or "",
         dag_name=wanted.dag_name or "",
         trigger="reschedule",
-        origin=caller.origin,
+        actor=caller.actor,
     )
-    run_id, waits = await (parts.launcher.restart if wanted.restart else parts.launcher.reschedule)(run, start)
+    run_id, waits = await (parts.run_service.restart if wanted.restart else parts.run_service.reschedule)(run, start)
     return RescheduledRun(dag_run_id=run_id, queued=waits)
 
 
@@ -78,21 +78,21 @@ async def reschedule_run(
     operation_id="updateDAGRunStepStatus",
     requires=Requires.RUN,
     audits=Action.RUN_STEP_STATUS,
-    responses=nothing_or(404),
+    responses=empty_or_errors(404),
 )
 async def set_step_status(
     name: params.DagName,
     dag_run_id: params.DagRunId,
     step_name: NamedDependency[str],
     data: JSONBody[StepStatus],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Set the status of a step by hand, for a retry to go by."""
     check_settable(data.status)
-    run = await parts.database.glance(lambda connection: find_exactly(connection, name, dag_run_id))
-    await parts.reruns.set_step_status(run, step_name, data.status, caller.origin)
-    return empty()
+    run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
+    await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
+    return no_content()
 
 
 def check_settable(status: NodeStatus) -> None:

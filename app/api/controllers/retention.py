@@ -10,7 +10,7 @@ from msgspec import UNSET
 from app.api import params
 from app.api.answers import errors
 from app.api.controllers.dags import require_dag
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.api.present import time_text
 from app.api.schemas.common import or_unset
 from app.api.schemas.upkeep import (
@@ -36,11 +36,11 @@ _PATH = "/dags/{fileName:str}/retention"
 
 
 @get(_PATH, operation_id="getDAGRetention", requires=Requires.READ, responses=errors(404))
-async def get_retention(file_name: params.FileName, parts: NamedDependency[Parts]) -> DAGRetention:
+async def get_retention(file_name: params.FileName, parts: NamedDependency[AppServices]) -> DAGRetention:
     """Return how long the runs of a DAG are kept."""
     dag = await require_dag(parts, file_name)
-    found = await parts.database.glance(lambda connection: retention.get_set(connection, dag["id"]))
-    return _shown(parts, dag, found)
+    found = await parts.database.read_inline(lambda connection: retention.get_limits(connection, dag["id"]))
+    return _retention(parts, dag, found)
 
 
 @put(
@@ -54,23 +54,23 @@ async def get_retention(file_name: params.FileName, parts: NamedDependency[Parts
 async def put_retention(
     file_name: params.FileName,
     data: JSONBody[SetRetention],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> DAGRetention:
     """Set how long the runs of a DAG are kept, whatever its text and the settings say."""
     dag = await require_dag(parts, file_name)
     settings = RetentionSettings(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
-    return _shown(parts, dag, await parts.dag_retention.put(dag["file_name"], settings, caller.origin))
+    return _retention(parts, dag, await parts.dag_retention.put(dag["file_name"], settings, caller.actor))
 
 
 @get("/retention/preview", operation_id="previewRetention", requires=Requires.READ, responses=errors())
-async def preview(parts: NamedDependency[Parts], dag_name: params.OnlyDag = None) -> RetentionPreview:
+async def preview(parts: NamedDependency[AppServices], dag_name: params.OnlyDag = None) -> RetentionPreview:
     """Tell what would be removed now, of one DAG or of all."""
     if dag_name:
         check_dag_name(dag_name, "dagName")
     found = await parts.retention.preview(CleanupRequest(name=dag_name or None))
     runs, log_bytes = _sum(found)
-    return RetentionPreview(runs=runs, log_bytes=log_bytes, more=found.more, dags=_going(found))
+    return RetentionPreview(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))
 
 
 @post(
@@ -83,7 +83,7 @@ async def preview(parts: NamedDependency[Parts], dag_name: params.OnlyDag = None
 )
 async def clean_up(
     data: JSONBody[CleanUp],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> CleanedUp:
     """Remove runs for some seconds and tell what went; who wants all of it asks again while there is more."""
@@ -91,8 +91,8 @@ async def clean_up(
     if data.dry_run:
         found = await parts.retention.preview(request)
         runs, log_bytes = _sum(found)
-        return CleanedUp(runs=runs, log_bytes=log_bytes, more=found.more, dags=_going(found))
-    cleaned = await parts.retention.clean(request, caller.origin)
+        return CleanedUp(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))
+    cleaned = await parts.retention.clean(request, caller.actor)
     return CleanedUp(runs=cleaned.deleted.runs, log_bytes=cleaned.deleted.log_bytes, more=cleaned.more)
 
 
@@ -109,7 +109,7 @@ def _cleanup_request(data: CleanUp) -> CleanupRequest:
     return CleanupRequest(name=data.dag_name, limits=limits)
 
 
-def _shown(parts: Parts, dag: Row, row: Row | None) -> DAGRetention:
+def _retention(parts: AppServices, dag: Row, row: Row | None) -> DAGRetention:
     settings = RetentionSettings() if row is None else RetentionSettings.of(row)
     written, effective = parts.retention.policies.effective(dag["spec"], settings)
     return DAGRetention(
@@ -133,11 +133,11 @@ def _sum(found: Preview) -> tuple[int, int]:
     return sum(going.runs for going in found.planned), sum(going.log_bytes for going in found.planned)
 
 
-def _going(found: Preview) -> list[GoingRuns]:
-    return [_going_runs(going) for going in found.planned]
+def _planned(found: Preview) -> list[GoingRuns]:
+    return [_planned_runs(going) for going in found.planned]
 
 
-def _going_runs(going: PlannedDeletion) -> GoingRuns:
+def _planned_runs(going: PlannedDeletion) -> GoingRuns:
     return GoingRuns(
         name=going.policy.name,
         limits=_limits(going.policy.limits),

@@ -13,7 +13,7 @@ from litestar.params import JSONBody
 from app.api import params
 from app.api.answers import errors
 from app.api.controllers.dags import require_dag
-from app.api.deps import PageNumber, Parts
+from app.api.deps import AppServices, PageNumber
 from app.api.etags import etag, expected_revisions
 from app.api.present import pagination, time_text
 from app.api.schemas.common import or_unset
@@ -27,18 +27,18 @@ from app.errors import NotFoundError
 from app.names import shorten
 
 _PATH = "/dags/{fileName:str}/revisions"
-_MOST_DIGITS = 9
+_MAX_DIGITS = 9
 
 
 @get(_PATH, operation_id="listDAGRevisions", requires=Requires.READ, responses=errors(404))
 async def list_revisions(
-    file_name: params.FileName, parts: NamedDependency[Parts], page_number: NamedDependency[PageNumber]
+    file_name: params.FileName, parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber]
 ) -> Revisions:
     """Return who saved a DAG when and why, the newest save first."""
     dag = await require_dag(parts, file_name)
     total, size = dag["revision"], page_number.size  # they are numbered from 1 without gaps
     newest = max(total - (page_number.number - 1) * size, 0)
-    found = await parts.database.glance(
+    found = await parts.database.read_inline(
         lambda connection: revisions.find_page(connection, dag["id"], newest=newest, limit=size)
     )
     return Revisions(
@@ -49,7 +49,7 @@ async def list_revisions(
 
 @get(f"{_PATH}/{{number:str}}", operation_id="getDAGRevision", requires=Requires.READ, responses=errors(404))
 async def get_revision(
-    file_name: params.FileName, number: params.RevisionNumber, parts: NamedDependency[Parts]
+    file_name: params.FileName, number: params.RevisionNumber, parts: NamedDependency[AppServices]
 ) -> RevisionText:
     """Return one save of a DAG with its text."""
     dag = await require_dag(parts, file_name)
@@ -58,7 +58,7 @@ async def get_revision(
 
 @get(f"{_PATH}/diff", operation_id="compareDAGRevisions", requires=Requires.READ, responses=errors(404))
 async def compare(
-    file_name: params.FileName, from_: params.FromRevision, to: params.ToRevision, parts: NamedDependency[Parts]
+    file_name: params.FileName, from_: params.FromRevision, to: params.ToRevision, parts: NamedDependency[AppServices]
 ) -> RevisionDiff:
     """Return what changed from one revision to another."""
     dag = await require_dag(parts, file_name)
@@ -76,7 +76,7 @@ async def compare(
 async def restore(
     file_name: params.FileName,
     number: params.RevisionNumber,
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
     data: JSONBody[Restore | None] = None,
     if_match: params.IfMatch = None,
@@ -84,7 +84,7 @@ async def restore(
     """Save the text of a revision again, as the newest one; if it has problems by now, they are returned instead."""
     dag = await require_dag(parts, file_name)
     by = SaveContext(
-        origin=caller.origin, note=(data.note if data else None) or "", expected=expected_revisions(if_match)
+        actor=caller.actor, note=(data.note if data else None) or "", expected=expected_revisions(if_match)
     )
     saved = await parts.revisions.restore(dag, _read_number(number), by)
     shown = Restored(errors=saved.problems, revision=or_unset(saved.revision))
@@ -102,7 +102,7 @@ async def restore(
 async def redact(
     file_name: params.FileName,
     number: params.RevisionNumber,
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> RevisionText:
     """Remove the text of a revision for ever, with all copies of it that runs work from, for a secret was in it.
@@ -110,11 +110,11 @@ async def redact(
     Such runs are still shown but cannot be tried again. What they have printed stays.
     """
     dag = await require_dag(parts, file_name)
-    return _with_text(await parts.revisions.redact(dag, _read_number(number), caller.origin), parts.zone)
+    return _with_text(await parts.revisions.redact(dag, _read_number(number), caller.actor), parts.zone)
 
 
 def _read_number(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
+    if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:
         return int(text)
     raise NotFoundError(f"number: {shorten(text)} is no number of a revision")
 

@@ -9,7 +9,7 @@ from app.api import params
 from app.api.answers import errors
 from app.api.controllers.runs import find_run
 from app.api.controllers.sub_runs import find_sub_run
-from app.api.deps import Parts, SubRunKey
+from app.api.deps import AppServices, SubRunKey
 from app.api.present_events import run_event
 from app.api.schemas.run_events import RunEvents
 from app.auth.roles import Requires
@@ -24,7 +24,7 @@ _RUN = "/dag-runs/{name:str}/{dagRunId:str}"
 async def list_run_events(
     name: params.DagName,
     dag_run_id: params.DagRunId,
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     after: params.AfterNumber = 0,
     limit: params.PageLimit = 100,
 ) -> RunEvents:
@@ -42,7 +42,7 @@ async def list_run_events(
 )
 async def list_sub_run_events(
     sub_run_key: NamedDependency[SubRunKey],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     after: params.AfterNumber = 0,
     limit: params.PageLimit = 100,
 ) -> RunEvents:
@@ -54,7 +54,7 @@ async def list_sub_run_events(
     return await parts.database.read(read)
 
 
-def _read(connection: ReadConnection, parts: Parts, run: Row, after: int, limit: int) -> RunEvents:
+def _read(connection: ReadConnection, parts: AppServices, run: Row, after: int, limit: int) -> RunEvents:
     rows = history.find_events(connection, run["id"], after, limit + 1)
     page = rows[:limit]
     names = history.find_node_names(connection, run["id"], {row["attempt"] for row in page}) if page else {}

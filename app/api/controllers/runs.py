@@ -13,13 +13,13 @@ from litestar.response import Stream
 from msgspec.structs import replace
 
 from app.api import params
-from app.api.answers import errors, nothing_or
-from app.api.deps import Parts
+from app.api.answers import empty_or_errors, errors
+from app.api.deps import AppServices
 from app.api.download import TEXT_FILE, file_name, send_log
-from app.api.pages import PageRequest, cut_lines, is_part, page, window
+from app.api.pages import PageRequest, is_part, page, resolve_range, slice_lines
 from app.api.present import listed_run, run_details, time_text
 from app.api.queues import waiting_for
-from app.api.run_search import REPEATED, RunSearch, is_possible, is_short
+from app.api.run_search import REPEATED, RunSearch, can_match, is_index_only
 from app.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, DAGRunSummary, Log, StartedRun, StartInline
 from app.auth.audit_context import Action
 from app.auth.caller import Caller
@@ -29,14 +29,14 @@ from app.db.repositories import history, logs, run_list, runs, services
 from app.db.repositories.logs import StreamKey
 from app.db.repositories.reading import Row
 from app.db.repositories.run_filter import RunFilter
-from app.db.repositories.services import Silence
+from app.db.repositories.services import ExpiredLease
 from app.engine.status import RunStatus
 from app.errors import NotFoundError
 from app.names import LATEST, shorten
 from app.queue.wait_reasons import queue_positions
-from app.runs.accept import Start
 from app.runs.log import render_log
-from app.runs.rerun import no_step
+from app.runs.options import StartOptions
+from app.runs.rerun import unknown_step
 from app.runs.spool import STDERR, STDOUT
 from app.runs.stored import read_definition
 from app.spec.model import Dag
@@ -53,28 +53,28 @@ _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
     responses=errors(409),
 )
 async def start_text(
-    data: JSONBody[StartInline], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    data: JSONBody[StartInline], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> StartedRun:
     """Run a definition that is not stored as a DAG."""
     return await start_from(parts, data, caller)
 
 
-async def start_from(parts: Parts, data: StartInline, caller: Caller) -> StartedRun:
+async def start_from(parts: AppServices, data: StartInline, caller: Caller) -> StartedRun:
     """Run a text as somebody asks for it; raises AppError."""
-    start = Start(
+    start = StartOptions(
         params=data.params or "",
         run_id=data.dag_run_id or "",
         singleton=bool(data.singleton),
         source_directory=data.source_directory or None,
-        origin=caller.origin,
+        actor=caller.actor,
     )
-    run_id = await parts.launcher.start_text(data.spec, (data.name or "").strip(), start)
+    run_id = await parts.run_service.start_text(data.spec, (data.name or "").strip(), start)
     return StartedRun(dag_run_id=run_id)
 
 
 @get("/dag-runs", operation_id="listDAGRuns", requires=Requires.READ, repeated=REPEATED, responses=errors())
 async def list_runs(
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     run_search: NamedDependency[RunSearch],
     name: params.Text = None,
 ) -> DAGRuns:
@@ -95,29 +95,29 @@ async def list_runs(
 )
 async def list_runs_of_name(
     name: params.AnyDagName,
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     run_search: NamedDependency[RunSearch],
 ) -> DAGRuns:
     """List runs of one DAG name, which need not exist any more, as listDAGRuns does."""
     return await list_named(parts, name, run_search)
 
 
-async def list_named(parts: Parts, name: str, search: RunSearch) -> DAGRuns:
+async def list_named(parts: AppServices, name: str, search: RunSearch) -> DAGRuns:
     """List runs of one DAG name."""
     return await _list(parts, search, replace(search.filter, name=name))
 
 
-async def _list(parts: Parts, search: RunSearch, wanted: RunFilter) -> DAGRuns:
-    if not is_possible(wanted):
+async def _list(parts: AppServices, search: RunSearch, wanted: RunFilter) -> DAGRuns:
+    if not can_match(wanted):
         return DAGRuns(dag_runs=[])
-    read = parts.database.glance if is_short(wanted) else parts.database.read
+    read = parts.database.read_inline if is_index_only(wanted) else parts.database.read
     found = await read(lambda connection: run_list.find_page(connection, wanted, search.page))
     shown = [listed_run(run, parts.zone) for run in found.runs]
     await explain_waiting(parts, shown, [run[0] for run in found.runs])
     return DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next))
 
 
-async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
+async def explain_waiting(parts: AppServices, shown: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
     """Add to shown runs, given with their keys, what those that wait are waiting for."""
     waiting = {key: run for key, run in zip(keys, shown, strict=True) if run.status is RunStatus.QUEUED}
     if waiting:
@@ -132,36 +132,38 @@ async def explain_waiting(parts: Parts, shown: Sequence[DAGRunSummary], keys: Se
     requires=Requires.READ,
     responses=errors(404),
 )
-async def get_run(name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[Parts]) -> DAGRunAnswer:
+async def get_run(
+    name: params.DagName, dag_run_id: params.DagRunId, parts: NamedDependency[AppServices]
+) -> DAGRunAnswer:
     """Return a run with its nodes; ``latest`` is the newest one."""
     return DAGRunAnswer(dag_run_details=await read_details(parts, name, dag_run_id))
 
 
-async def read_details(parts: Parts, name: str, run_id: str) -> DAGRunDetails:
+async def read_details(parts: AppServices, name: str, run_id: str) -> DAGRunDetails:
     """Read a run as the contract shows it; raises NotFoundError."""
     now = parts.now()
-    newest = await parts.database.glance(
+    newest = await parts.database.read_inline(
         lambda connection: read_newest(parts, connection, find_run(connection, name, run_id), now)
     )
-    return await show_details(parts, newest)
+    return await present_details(parts, newest)
 
 
-async def show_details(parts: Parts, newest: Newest) -> DAGRunDetails:
+async def present_details(parts: AppServices, newest: RunSnapshot) -> DAGRunDetails:
     """Show a run with its nodes, and what it waits for, if for anything."""
     run = newest.run
     shown = run_details(run, newest.attempt, newest.nodes, await dag_of(parts, run), parts.zone)
     if shown.status is RunStatus.QUEUED:
         await explain_waiting(parts, [shown], [run["id"]])
-    if newest.silence is not None:
-        since = time_text(newest.silence.since, parts.zone)
-        owner = f"{newest.attempt['owner']}, stopped" if newest.silence.stopped else newest.attempt["owner"]
+    if newest.expired_lease is not None:
+        since = time_text(newest.expired_lease.since, parts.zone)
+        owner = f"{newest.attempt['owner']}, stopped" if newest.expired_lease.stopped else newest.attempt["owner"]
         shown.reason = (
             f"owner lost since {since} ({owner}); another server of its machine takes the run over, or else it fails"
         )
     return shown
 
 
-class Newest(NamedTuple):
+class RunSnapshot(NamedTuple):
     """A run with its newest attempt and that one's nodes, and the silence of its owner, if it is silent.
 
     The attempt is empty where nothing of it is shown.
@@ -170,22 +172,22 @@ class Newest(NamedTuple):
     run: Row
     attempt: Row
     nodes: Sequence[Row]
-    silence: Silence | None
+    expired_lease: ExpiredLease | None
 
 
-def read_newest(parts: Parts, connection: ReadConnection, run: Row, now: datetime) -> Newest:
+def read_newest(parts: AppServices, connection: ReadConnection, run: Row, now: datetime) -> RunSnapshot:
     """Read what belongs to a run; the sweep of another server will see to it when its owner is silent."""
     attempt = runs.get_attempt(connection, run["id"], run["attempt"]) if _shows_attempt(parts, run) else None
     nodes = runs.get_nodes(connection, run["id"], run["attempt"])
     owner = attempt["owner"] if attempt and run["status"] == RunStatus.RUNNING else None
-    return Newest(run, attempt or {}, nodes, owner and services.find_silence(connection, owner, now))
+    return RunSnapshot(run, attempt or {}, nodes, owner and services.expired_since(connection, owner, now))
 
 
-def _shows_attempt(parts: Parts, run: Row) -> bool:
+def _shows_attempt(parts: AppServices, run: Row) -> bool:
     """Tell whether a run's attempt is looked at: for who drives it, or what became of its DAG's preconditions."""
     if run["finished_at"] is None:
         return True
-    dag = _recall_dag(parts, run)
+    dag = _cached_dag(parts, run)
     return dag is None or bool(dag.preconditions)
 
 
@@ -194,10 +196,10 @@ def find_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str,
     run = None
     if "\0" not in name + run_id and run_id == LATEST:
         run = runs.get_latest(connection, name)
-    return find_exactly(connection, name, run_id) if run is None else run
+    return require_run(connection, name, run_id) if run is None else run
 
 
-def find_exactly(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
+def require_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
     """Return the summary of a run that is about to be changed; raises NotFoundError naming both."""
     run = None if "\0" in name + run_id else runs.get(connection, name, run_id)
     if run is None:
@@ -205,17 +207,17 @@ def find_exactly(connection: ReadConnection, name: str, run_id: str) -> Mapping[
     return run
 
 
-async def dag_of(parts: Parts, run: Mapping[str, Any]) -> Dag:
+async def dag_of(parts: AppServices, run: Mapping[str, Any]) -> Dag:
     """Return the definition that a run works from."""
     return (await dags_of(parts, [run]))[run["definition_hash"]]
 
 
-async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str, Dag]:
+async def dags_of(parts: AppServices, found: Sequence[Mapping[str, Any]]) -> dict[str, Dag]:
     """Return, by hash, the definitions that runs of one name work from; what is not remembered is read at once."""
     by_hash = {run["definition_hash"]: run for run in found}
-    known = {content_hash: dag for content_hash, run in by_hash.items() if (dag := _recall_dag(parts, run))}
+    known = {content_hash: dag for content_hash, run in by_hash.items() if (dag := _cached_dag(parts, run))}
     if missing := by_hash.keys() - known:
-        specs = await parts.database.glance(lambda connection: history.find_specs(connection, missing))
+        specs = await parts.database.read_inline(lambda connection: history.find_specs(connection, missing))
         for content_hash in missing:
             text, base = specs.get(content_hash, ("", ""))
             loaded = read_definition(parts.library, by_hash[content_hash], text or "", base or "")
@@ -223,7 +225,7 @@ async def dags_of(parts: Parts, found: Sequence[Mapping[str, Any]]) -> dict[str,
     return known
 
 
-def _recall_dag(parts: Parts, run: Mapping[str, Any]) -> Dag | None:
+def _cached_dag(parts: AppServices, run: Mapping[str, Any]) -> Dag | None:
     """Return the definition that a root run works from, if it is remembered."""
     if run["root_id"] is not None:
         return None
@@ -237,22 +239,22 @@ def _recall_dag(parts: Parts, run: Mapping[str, Any]) -> Dag | None:
     requires=Requires.RUN,
     audits=Action.RUN_STOP,
     status_code=200,
-    responses=nothing_or(404),
+    responses=empty_or_errors(404),
 )
 async def stop_run(
     name: params.DagName,
     dag_run_id: params.DagRunId,
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Ask a run to stop; it ends later."""
     if "\0" in name + dag_run_id:
         raise NotFoundError(f"there is no run {shorten(dag_run_id)} of DAG {shorten(name)}")
-    await parts.launcher.stop(name, dag_run_id, caller.origin)
-    return empty()
+    await parts.run_service.stop(name, dag_run_id, caller.actor)
+    return no_content()
 
 
-def empty(headers: Mapping[str, str] | None = None) -> Response[None]:
+def no_content(headers: Mapping[str, str] | None = None) -> Response[None]:
     """Answer 200 without a body, as seven operations do (api-behaviour 1.1)."""
     # As JSON it would be the text "null".
     return Response(None, status_code=200, media_type=MediaType.TEXT, headers=headers)
@@ -267,21 +269,21 @@ def empty(headers: Mapping[str, str] | None = None) -> Response[None]:
 async def get_run_log(
     name: params.DagName,
     dag_run_id: params.DagRunId,
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     page_request: NamedDependency[PageRequest],
 ) -> Log:
     """Return a page of the run's own log: what happened to it, over all attempts."""
-    run = await parts.database.glance(lambda connection: find_run(connection, name, dag_run_id))
+    run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
     return await read_run_log(parts, run, page_request)
 
 
-async def read_run_log(parts: Parts, run: Mapping[str, Any], page_request: PageRequest) -> Log:
+async def read_run_log(parts: AppServices, run: Mapping[str, Any], page_request: PageRequest) -> Log:
     """Read a page of a run's own log; raises NotFoundError while the run has not begun for the first time."""
     if run["status"] == RunStatus.QUEUED and run["attempt"] == 1:
         raise NotFoundError(f"run {shorten(run['run_id'])} waits in its queue, so it has no log yet")
     events = await parts.database.read(lambda connection: runs.get_events(connection, run["id"]))
     lines = render_log(events, run, await dag_of(parts, run), parts.zone)
-    wanted = window(page_request, len(lines))
+    wanted = resolve_range(page_request, len(lines))
     shown = lines[wanted.first - 1 : wanted.first - 1 + wanted.count]
     return page(shown, wanted, len(lines), part=is_part(page_request))
 
@@ -296,29 +298,29 @@ async def get_step_log(
     name: params.DagName,
     dag_run_id: params.DagRunId,
     step_name: NamedDependency[str],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     page_request: NamedDependency[PageRequest],
     stream: params.Stream = "stdout",
 ) -> Log:
     """Return a page of a step's or handler's output; it can be read while it grows."""
-    run = await parts.database.glance(lambda connection: find_run(connection, name, dag_run_id))
+    run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
     return await read_step_log(parts, run, step_name, stream, page_request)
 
 
 async def read_step_log(
-    parts: Parts, run: Mapping[str, Any], step: str, stream: params.Stream, page_request: PageRequest
+    parts: AppServices, run: Mapping[str, Any], step: str, stream: params.Stream, page_request: PageRequest
 ) -> Log:
     """Read a page of what a step or handler of a run wrote; raises NotFoundError."""
     key = await find_step_log(parts, run, step, stream)
     return await parts.database.read(lambda connection: _read_page(connection, key, page_request))
 
 
-async def find_step_log(parts: Parts, run: Mapping[str, Any], step: str, stream: params.Stream) -> StreamKey:
+async def find_step_log(parts: AppServices, run: Mapping[str, Any], step: str, stream: params.Stream) -> StreamKey:
     """Tell where what a step or handler of a run wrote is stored; raises NotFoundError."""
-    nodes = await parts.database.glance(lambda connection: runs.get_nodes(connection, run["id"], run["attempt"]))
+    nodes = await parts.database.read_inline(lambda connection: runs.get_nodes(connection, run["id"], run["attempt"]))
     node = next((node for node in nodes if node["name"] == step), None)
     if node is None:
-        raise no_step(run, step)
+        raise unknown_step(run, step)
     if node["started_at"] is None:
         raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
     # A node that a retry has kept wrote in an earlier attempt.
@@ -335,11 +337,11 @@ async def download_step_log(
     name: params.DagName,
     dag_run_id: params.DagRunId,
     step_name: NamedDependency[str],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     stream: params.Stream = "stdout",
 ) -> Stream:
     """Send all that a step or handler has written by now, as a text file."""
-    run = await parts.database.glance(lambda connection: find_run(connection, name, dag_run_id))
+    run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
     key = await find_step_log(parts, run, step_name, stream)
     return send_log(parts.database, key, file_name(step_name, stream))
 
@@ -347,9 +349,9 @@ async def download_step_log(
 def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest) -> Log:
     end = logs.get_end(connection, key)
     total = end.next_line - 1 + (not end.ends_with_newline)
-    wanted = window(request, total)
+    wanted = resolve_range(request, total)
     chunks = logs.find_lines(connection, key, wanted.first, wanted.count, from_end=bool(request.tail))
-    lines, served = cut_lines(chunks, wanted)
+    lines, served = slice_lines(chunks, wanted)
     return page(lines, served, total, part=is_part(request))
 
 

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from app.api import params
 from app.api.answers import errors
 from app.api.controllers.dags import require_dag
-from app.api.deps import PageNumber, Parts
+from app.api.deps import AppServices, PageNumber
 from app.api.present import pagination, time_text
 from app.api.run_search import read_instant
 from app.api.schemas.common import or_unset
@@ -36,7 +36,7 @@ _USUAL_UPCOMING, _MOST_UPCOMING = 50, 1000
 
 @get("/schedules/upcoming", operation_id="listUpcomingSchedules", requires=Requires.READ, responses=errors())
 async def list_upcoming(
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     limit: params.MostComing = _USUAL_UPCOMING,
     per_dag: params.MostComingOfDag = None,
     until: params.Until = None,
@@ -67,7 +67,7 @@ def _upcoming(coming: UpcomingFiring, zone: tzinfo) -> Upcoming:
 
 @get("/schedules/slots", operation_id="listScheduleSlots", requires=Requires.READ, responses=errors(404))
 async def list_slots(
-    parts: NamedDependency[Parts], page_number: NamedDependency[PageNumber], dag: params.OfDag = None
+    parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber], dag: params.OfDag = None
 ) -> Slots:
     """Return when schedules were due and what became of it, the newest first; of one DAG, also of a deleted one."""
     number, size = page_number.number, page_number.size
@@ -104,9 +104,9 @@ def _slot(row: Mapping[str, Any], zone: tzinfo) -> Slot:
 
 
 @get(_SETTINGS, operation_id="getDAGSettings", requires=Requires.READ, responses=errors(404))
-async def get_settings(file_name: params.FileName, parts: NamedDependency[Parts]) -> ShownDagSettings:
+async def get_settings(file_name: params.FileName, parts: NamedDependency[AppServices]) -> ShownDagSettings:
     """Return what is set for a DAG beside its definition."""
-    return await _shown(parts, await require_dag(parts, file_name))
+    return await _settings(parts, await require_dag(parts, file_name))
 
 
 @put(
@@ -119,18 +119,18 @@ async def get_settings(file_name: params.FileName, parts: NamedDependency[Parts]
 async def put_settings(
     file_name: params.FileName,
     data: JSONBody[DagSettings],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> ShownDagSettings:
     """Say which missed starts of a DAG are made up."""
     row = await require_dag(parts, file_name)
     seconds = settings.DEFAULT_WINDOW_SECONDS if data.catchup_window_sec is UNSET else data.catchup_window_sec
     wanted = settings.DagSettings(catchup=data.catchup, catchup_window_seconds=seconds)
-    await parts.dag_settings.put(row, wanted, caller.origin)
-    return await _shown(parts, row)
+    await parts.dag_settings.put(row, wanted, caller.actor)
+    return await _settings(parts, row)
 
 
-async def _shown(parts: Parts, row: Mapping[str, Any]) -> ShownDagSettings:
+async def _settings(parts: AppServices, row: Mapping[str, Any]) -> ShownDagSettings:
     found = await parts.dag_settings.get(row)
     return ShownDagSettings(
         catchup=found.catchup,  # type: ignore[arg-type]  # the database knows no other word

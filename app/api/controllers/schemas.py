@@ -8,7 +8,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from app.api.answers import errors
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.auth.roles import Requires
 from app.spec.grammar.document import schema
 
@@ -16,6 +16,6 @@ _MEDIA_TYPE = "application/schema+json"
 
 
 @get("/schemas/dag", operation_id="getDAGSchema", requires=Requires.READ, media_type=_MEDIA_TYPE, responses=errors())
-async def get_schema(parts: NamedDependency[Parts]) -> Response[dict[str, Any]]:  # noqa: ARG001 - reads remoteNode
+async def get_schema(parts: NamedDependency[AppServices]) -> Response[dict[str, Any]]:  # noqa: ARG001 - reads remoteNode
     """Return the JSON Schema (2020-12) of a definition, for editors."""
     return Response(schema(), media_type=_MEDIA_TYPE)

@@ -12,7 +12,7 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from app.api.answers import errors
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.api.present import time_text
 from app.api.schemas.services import (
     CoordinatorInstance,
@@ -33,22 +33,22 @@ _HEALTHY, _WARNING = timedelta(seconds=5), timedelta(seconds=15)
 
 
 @get("/services/scheduler", operation_id="getSchedulerStatus", requires=Requires.READ, responses=errors())
-async def list_schedulers(parts: NamedDependency[Parts]) -> SchedulerStatusResponse:
+async def list_schedulers(parts: NamedDependency[AppServices]) -> SchedulerStatusResponse:
     """List the processes that start what is due; the one whose lease holds is active."""
     now = parts.now()
-    rows = await parts.database.glance(lambda connection: services.find(connection, services.SCHEDULER, now))
+    rows = await parts.database.read_inline(lambda connection: services.find(connection, services.SCHEDULER, now))
     return SchedulerStatusResponse(
         schedulers=[SchedulerInstance(instance_id=_scheduler_id(row), **_instance(row, parts, now)) for row in rows]
     )
 
 
 @get("/services/coordinator", operation_id="getCoordinatorStatus", requires=Requires.READ, responses=errors())
-async def list_coordinators(parts: NamedDependency[Parts]) -> CoordinatorStatusResponse:
+async def list_coordinators(parts: NamedDependency[AppServices]) -> CoordinatorStatusResponse:
     """List the processes that hand work to workers: all servers of a PostgreSQL database."""
     now = parts.now()
     shared = parts.database.dialect == "postgresql"
     rows = (
-        await parts.database.glance(lambda connection: services.find(connection, services.SERVER, now))
+        await parts.database.read_inline(lambda connection: services.find(connection, services.SERVER, now))
         if shared
         else ()
     )
@@ -58,10 +58,10 @@ async def list_coordinators(parts: NamedDependency[Parts]) -> CoordinatorStatusR
 
 
 @get("/workers", operation_id="getWorkers", requires=Requires.READ, responses=errors())
-async def list_workers(parts: NamedDependency[Parts]) -> WorkersListResponse:
+async def list_workers(parts: NamedDependency[AppServices]) -> WorkersListResponse:
     """List the processes that runs are handed to, with the runs they drive."""
     now = parts.now()
-    found, tasks = await parts.database.glance(lambda connection: _read_workers(connection, now))
+    found, tasks = await parts.database.read_inline(lambda connection: _read_workers(connection, now))
     # A worker that was started again under its name takes the place of the one that died.
     rows = {row["name"] or row["id"]: row for row in _by_start(found)}
     shown = [_worker(row, [task for task in tasks if task["owner"] == row["id"]], parts, now) for row in rows.values()]
@@ -70,14 +70,14 @@ async def list_workers(parts: NamedDependency[Parts]) -> WorkersListResponse:
 
 def _read_workers(connection: ReadConnection, now: datetime) -> tuple[Sequence[Row], Sequence[Row]]:
     rows = services.find(connection, services.WORKER, now)
-    return rows, services.find_tasks(connection, [row["id"] for row in rows]) if rows else ()
+    return rows, services.find_active_runs(connection, [row["id"] for row in rows]) if rows else ()
 
 
 def _by_start(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=itemgetter("started_at"))
 
 
-def _instance(row: Row, parts: Parts, now: datetime) -> dict[str, Any]:
+def _instance(row: Row, parts: AppServices, now: datetime) -> dict[str, Any]:
     return {
         "host": row["host"],
         "status": "active" if row["lease_until"] >= now else "inactive",
@@ -89,13 +89,13 @@ def _scheduler_id(row: Row) -> str:
     return f"{row['host']}-{row['pid']}-{int(row['started_at'].timestamp())}"
 
 
-def _coordinator(row: Row, parts: Parts, now: datetime) -> CoordinatorInstance:
+def _coordinator(row: Row, parts: AppServices, now: datetime) -> CoordinatorInstance:
     # By its machine: in containers every server listens on the same address.
     port = urlsplit(row["address"]).port or 0
     return CoordinatorInstance(instance_id=f"{row['host']}@{port}", port=port, **_instance(row, parts, now))
 
 
-def _worker(row: Row, tasks: Sequence[Row], parts: Parts, now: datetime) -> Worker:
+def _worker(row: Row, tasks: Sequence[Row], parts: AppServices, now: datetime) -> Worker:
     return Worker(
         id=row["name"] or row["id"],
         labels=row["labels"] or {},
@@ -114,7 +114,7 @@ def health(silence: timedelta) -> WorkerHealth:
     return "warning" if silence < _WARNING else "unhealthy"
 
 
-def _task(row: Row, parts: Parts) -> RunningTask:
+def _task(row: Row, parts: AppServices) -> RunningTask:
     return RunningTask(
         dag_run_id=row["run_id"],
         dag_name=row["dag_name"],

@@ -11,19 +11,19 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 
 from app.api import params
-from app.api.answers import errors, nothing_or
+from app.api.answers import empty_or_errors, errors
 from app.api.controllers.reruns import check_settable
 from app.api.controllers.runs import (
-    empty,
-    find_exactly,
     find_run,
     find_step_log,
+    no_content,
+    present_details,
     read_newest,
     read_run_log,
     read_step_log,
-    show_details,
+    require_run,
 )
-from app.api.deps import Parts, SubRunKey
+from app.api.deps import AppServices, SubRunKey
 from app.api.download import TEXT_FILE, file_name, send_log
 from app.api.pages import PageRequest
 from app.api.present import sub_runs
@@ -45,7 +45,7 @@ _Find = Callable[[ReadConnection, str, str], _Run]
 async def list_sub_runs(
     name: params.DagName,
     dag_run_id: params.DagRunId,
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     parent_sub_run_id: params.ParentSubRunId = None,
 ) -> SubDAGRuns:
     """List the runs that the steps of a run have called; with a parent, those that this sub-run has called."""
@@ -61,18 +61,18 @@ async def list_sub_runs(
 
 
 @get(_PATH + "/{subDAGRunId:str}", operation_id="getSubDAGRunDetails", requires=Requires.READ, responses=errors(404))
-async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[Parts]) -> DAGRunAnswer:
+async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[AppServices]) -> DAGRunAnswer:
     """Return a sub-run with its nodes."""
     found = await _sub_run(parts, sub_run_key)
     now = parts.now()
-    newest = await parts.database.glance(lambda connection: read_newest(parts, connection, found, now))
-    return DAGRunAnswer(dag_run_details=await show_details(parts, newest))
+    newest = await parts.database.read_inline(lambda connection: read_newest(parts, connection, found, now))
+    return DAGRunAnswer(dag_run_details=await present_details(parts, newest))
 
 
 @get(_PATH + "/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", requires=Requires.READ, responses=errors(404))
 async def get_sub_run_log(
     sub_run_key: NamedDependency[SubRunKey],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     page_request: NamedDependency[PageRequest],
 ) -> Log:
     """Return a page of a sub-run's own log."""
@@ -89,7 +89,7 @@ async def get_sub_run_log(
 async def get_sub_run_step_log(
     sub_run_key: NamedDependency[SubRunKey],
     step_name: NamedDependency[str],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     page_request: NamedDependency[PageRequest],
     stream: params.Stream = "stdout",
 ) -> Log:
@@ -107,7 +107,7 @@ async def get_sub_run_step_log(
 async def download_sub_run_step_log(
     sub_run_key: NamedDependency[SubRunKey],
     step_name: NamedDependency[str],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     stream: params.Stream = "stdout",
 ) -> Stream:
     """Send all that a step or handler of a sub-run has written by now, as a text file."""
@@ -120,24 +120,24 @@ async def download_sub_run_step_log(
     operation_id="updateSubDAGRunStepStatus",
     requires=Requires.RUN,
     audits=Action.RUN_STEP_STATUS,
-    responses=nothing_or(404),
+    responses=empty_or_errors(404),
 )
 async def set_sub_run_step_status(
     sub_run_key: NamedDependency[SubRunKey],
     step_name: NamedDependency[str],
     data: JSONBody[StepStatus],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
     """Set the status of a sub-run's step by hand; its root and its caller stay as they are."""
     check_settable(data.status)
-    run = await _sub_run(parts, sub_run_key, find_exactly)
-    await parts.reruns.set_step_status(run, step_name, data.status, caller.origin)
-    return empty()
+    run = await _sub_run(parts, sub_run_key, require_run)
+    await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
+    return no_content()
 
 
-async def _sub_run(parts: Parts, key: SubRunKey, find: _Find = find_run) -> _Run:
-    return await parts.database.glance(lambda connection: find_sub_run(connection, key, find))
+async def _sub_run(parts: AppServices, key: SubRunKey, find: _Find = find_run) -> _Run:
+    return await parts.database.read_inline(lambda connection: find_sub_run(connection, key, find))
 
 
 def find_sub_run(connection: ReadConnection, key: SubRunKey, find: _Find = find_run) -> _Run:

@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 
 from app.api import params
 from app.api.answers import errors
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.api.present_people import token_body
 from app.api.schemas.people import CreatedToken, CreateTokenRequest, Tokens
 from app.auth.audit_context import Action
@@ -20,10 +20,10 @@ from app.people.tokens import TokenRequest
 
 @get("/tokens", operation_id="listTokens", requires=Requires.OWN, responses=errors())
 async def list_tokens(
-    parts: NamedDependency[Parts], caller: NamedDependency[Caller], everybody: params.Everybody = False
+    parts: NamedDependency[AppServices], caller: NamedDependency[Caller], everybody: params.Everybody = False
 ) -> Tokens:
     """List the own personal tokens, or, for admins, everybody's; revoked ones too."""
-    rows = await parts.access.tokens.find(caller, all_users=everybody)
+    rows = await parts.auth.tokens.find(caller, all_users=everybody)
     return Tokens(tokens=[token_body(row) for row in rows])
 
 
@@ -36,13 +36,13 @@ async def list_tokens(
     responses=errors(404, 409),
 )
 async def create_token(
-    data: JSONBody[CreateTokenRequest], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    data: JSONBody[CreateTokenRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> CreatedToken:
     """Make a personal token; admins may make one for another user."""
     if data.expires_at is not None and data.expires_at.tzinfo is None:
         raise BadRequestError("expiresAt: has no time zone; write one such as 2030-01-31T12:00:00Z")
     wish = TokenRequest(name=data.name, role=data.role, expires_at=data.expires_at, username=data.username)
-    made, row = await parts.access.tokens.create(wish, caller)
+    made, row = await parts.auth.tokens.create(wish, caller)
     return CreatedToken(token=made, details=token_body(row))
 
 
@@ -55,10 +55,10 @@ async def create_token(
     responses=errors(404),
 )
 async def revoke_token(
-    token_id: params.TokenId, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    token_id: params.TokenId, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> None:
     """Let a personal token not count any more; admins may do so with everybody's."""
-    await parts.access.tokens.revoke(token_id, caller)
+    await parts.auth.tokens.revoke(token_id, caller)
 
 
 HANDLERS = [list_tokens, create_token, revoke_token]

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from app.api import params
 from app.api.answers import errors
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.api.present import time_text
 from app.api.schemas.upkeep import DatabaseStorage, DoctorFinding, DoctorReport, TableStorage
 from app.auth.roles import Requires
@@ -19,7 +19,7 @@ from app.upkeep.doctor import Examination, Report
 
 
 @get("/doctor", operation_id="examineDatabase", requires=Requires.UPKEEP, responses=errors())
-async def examine(parts: NamedDependency[Parts], integrity: params.Integrity = False) -> DoctorReport:
+async def examine(parts: NamedDependency[AppServices], integrity: params.Integrity = False) -> DoctorReport:
     """Check everything that must hold in the database; with ``integrity`` it also checks its own files."""
     return doctor_report(await parts.doctor.examine(Examination(damage=integrity)), parts.zone)
 

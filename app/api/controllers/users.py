@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 
 from app.api import params
 from app.api.answers import errors
-from app.api.deps import Parts
+from app.api.deps import AppServices
 from app.api.present_people import user_body
 from app.api.schemas.people import (
     CreateUserRequest,
@@ -27,7 +27,7 @@ from app.names import shorten
 
 
 @get("/users", operation_id="listUsers", requires=Requires.ADMIN, responses=errors())
-async def list_users(parts: NamedDependency[Parts]) -> UsersListResponse:
+async def list_users(parts: NamedDependency[AppServices]) -> UsersListResponse:
     """List all users, the oldest first."""
     rows = await parts.database.read(users.find)
     return UsersListResponse(users=[user_body(row) for row in rows])
@@ -42,17 +42,17 @@ async def list_users(parts: NamedDependency[Parts]) -> UsersListResponse:
     responses=errors(409),
 )
 async def create_user(
-    data: JSONBody[CreateUserRequest], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+    data: JSONBody[CreateUserRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> UserResponse:
     """Make a user."""
-    row = await parts.access.users.create(data.username, data.password, data.role, caller)
+    row = await parts.auth.users.create(data.username, data.password, data.role, caller)
     return UserResponse(user=user_body(row))
 
 
 @get("/users/{userId:str}", operation_id="getUser", requires=Requires.ADMIN, responses=errors(404))
-async def get_user(user_id: params.UserId, parts: NamedDependency[Parts]) -> UserResponse:
+async def get_user(user_id: params.UserId, parts: NamedDependency[AppServices]) -> UserResponse:
     """Return a user."""
-    row = await parts.database.glance(lambda connection: users.get(connection, user_id))
+    row = await parts.database.read_inline(lambda connection: users.get(connection, user_id))
     if row is None:
         raise NotFoundError(f"there is no user with the id {shorten(user_id)}")
     return UserResponse(user=user_body(row))
@@ -68,15 +68,15 @@ async def get_user(user_id: params.UserId, parts: NamedDependency[Parts]) -> Use
 async def update_user(
     user_id: params.UserId,
     data: JSONBody[UpdateUserRequest],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> UserResponse:
     """Give a user another name or role."""
     return await _update(user_id, data, parts, caller)
 
 
-async def _update(user_id: str, data: UpdateUserRequest, parts: Parts, caller: Caller) -> UserResponse:
-    row = await parts.access.users.update(user_id, data.username, data.role, caller)
+async def _update(user_id: str, data: UpdateUserRequest, parts: AppServices, caller: Caller) -> UserResponse:
+    row = await parts.auth.users.update(user_id, data.username, data.role, caller)
     return UserResponse(user=user_body(row))
 
 
@@ -88,9 +88,11 @@ async def _update(user_id: str, data: UpdateUserRequest, parts: Parts, caller: C
     audits=Action.USER_DELETE,
     responses=errors(404),
 )
-async def delete_user(user_id: params.UserId, parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> None:
+async def delete_user(
+    user_id: params.UserId, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> None:
     """Remove a user with all its tokens."""
-    await parts.access.users.remove(user_id, caller)
+    await parts.auth.users.remove(user_id, caller)
 
 
 @post(
@@ -104,15 +106,15 @@ async def delete_user(user_id: params.UserId, parts: NamedDependency[Parts], cal
 async def reset_password(
     user_id: params.UserId,
     data: JSONBody[ResetPasswordRequest],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> SuccessResponse:
     """Set a user's password; all its tokens become void."""
     return await _reset(user_id, data, parts, caller)
 
 
-async def _reset(user_id: str, data: ResetPasswordRequest, parts: Parts, caller: Caller) -> SuccessResponse:
-    await parts.access.users.reset_password(user_id, data.new_password, caller)
+async def _reset(user_id: str, data: ResetPasswordRequest, parts: AppServices, caller: Caller) -> SuccessResponse:
+    await parts.auth.users.reset_password(user_id, data.new_password, caller)
     return SuccessResponse(message="the password is reset, and all tokens of the user are void")
 
 
@@ -121,7 +123,7 @@ async def _reset(user_id: str, data: ResetPasswordRequest, parts: Parts, caller:
 async def put_user(
     user_id: params.UserId,
     data: JSONBody[UpdateUserRequest],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> UserResponse:
     """Do what PATCH does."""
@@ -134,7 +136,7 @@ async def put_user(
 async def put_password(
     user_id: params.UserId,
     data: JSONBody[ResetPasswordRequest],
-    parts: NamedDependency[Parts],
+    parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> SuccessResponse:
     """Do what reset-password does."""

@@ -33,7 +33,7 @@ _add = Prepared(insert(AuditEntry).inline())  # nobody asks which ids they get
 _entries = AuditEntry.__table__
 _DESCENDING = (AuditEntry.at.desc(), AuditEntry.id.desc())  # as every index of them ends
 # What seals cover, in this order; what changed as the very text that is stored.
-_to_seal = [
+_unsealed = [
     type_coerce(column, Text).label(column.name) if column.name in ("before", "after") else column
     for column in _entries.columns
 ]
@@ -65,7 +65,7 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 def add(connection: WriteConnection, *entries: Row) -> None:
     """Store entries, in the commit of the change that they tell of."""
-    _add.store(connection, entries)
+    _add.execute_many(connection, entries)
 
 
 def find(connection: ReadConnection, wanted: AuditFilter, limit: int) -> Sequence[Row]:
@@ -132,7 +132,7 @@ def find_writers(connection: ReadConnection) -> set[str]:
 
 def read_range(connection: ReadConnection, after: int, last: int, limit: int) -> Sequence[Row]:
     """Return entries as they are sealed, from behind an id up to another one, in order."""
-    statement = select(*_to_seal).where(AuditEntry.id > after, AuditEntry.id <= last).order_by(AuditEntry.id)
+    statement = select(*_unsealed).where(AuditEntry.id > after, AuditEntry.id <= last).order_by(AuditEntry.id)
     return all_rows(connection, statement.limit(limit))
 
 
@@ -187,7 +187,7 @@ def prune(connection: WriteConnection, seals: Sequence[int], last: int, at: date
     connection.execute(delete(AuditEntry).where(AuditEntry.id <= last))
 
 
-def begin_steady_look(connection: ReadConnection) -> None:
+def begin_repeatable_read(connection: ReadConnection) -> None:
     """Let this transaction see one state of the database throughout; on SQLite it does so anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))

@@ -54,7 +54,7 @@ def find_spools(connection: ReadConnection, fence: Fence) -> list[str]:
     return [spool for spool in connection.execute(spools.order_by(Node.position)).scalars() if spool]
 
 
-def forget_spools(connection: WriteConnection, run: int, attempt: int, *, kept: Path | None = None) -> None:
+def clear_spools(connection: WriteConnection, run: int, attempt: int, *, kept: Path | None = None) -> None:
     """Let running nodes name no files: those that they name are in another server's spool. Keeps those in ``kept``."""
     elsewhere = update(Node).where(
         Node.run_id == run, Node.attempt == attempt, Node.status == _RUNNING, Node.spool.is_not(None)
@@ -65,7 +65,7 @@ def forget_spools(connection: WriteConnection, run: int, attempt: int, *, kept: 
     connection.execute(elsewhere.values(spool=None))
 
 
-def end(
+def finish(
     connection: WriteConnection,
     fence: Fence,
     *,
@@ -92,5 +92,5 @@ def end(
         .where(RunRequest.run_id == fence.run, RunRequest.handled_at.is_(None))
         .values(handled_at=run["finished_at"])
     )
-    search.read_errors(connection, fence.run, fence.attempt)
-    changes.tell_runs(connection, [fence.run])
+    search.index_errors(connection, fence.run, fence.attempt)
+    changes.add_run_changes(connection, [fence.run])

@@ -17,17 +17,17 @@ from sqlalchemy.orm import aliased
 
 from app.clock import now
 from app.db.base import OrderedJson, UtcDateTime
-from app.db.database import OUTPUT, VISIBLE, ReadConnection, WriteConnection, note_told
+from app.db.database import OUTPUT, VISIBLE, ReadConnection, WriteConnection, mark_changed
 from app.db.models.change import Change
 from app.db.models.run import Run, RunEvent
 from app.db.prepared import Prepared
 
 RUN, DAG, QUEUE = "run", "dag", "queue"
-_BEGIN = "begin"  # the first row of a table without others: what came before it is not known
+_START = "begin"  # the first row of a table without others: what came before it is not known
 _REMOVED = {"what": "removed"}
 
 
-class Place(msgspec.Struct, frozen=True, order=True):
+class FeedCursor(msgspec.Struct, frozen=True, order=True):
     """Where a change stands in the order of the feed; clients know it as ``number`` or ``xact.number``."""
 
     xact: int = 0
@@ -38,10 +38,10 @@ class Place(msgspec.Struct, frozen=True, order=True):
         return f"{self.xact}.{self.number}" if self.xact else str(self.number)
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One change."""
 
-    place: Place
+    cursor: FeedCursor
     at: datetime
     kind: str
     dag_name: str | None
@@ -57,18 +57,18 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 class Batch(msgspec.Struct, frozen=True):
     """Changes that may be told of, in order, and whether others wait for a transaction to end."""
 
-    changes: Sequence[Told]
+    changes: Sequence[ChangeRow]
     waiting: bool
 
 
-class Extent(msgspec.Struct, frozen=True):
+class FeedRange(msgspec.Struct, frozen=True):
     """What the feed holds: its first place and its last one that may be told of; None for an empty one."""
 
-    first: Place | None
-    last: Place | None
+    first: FeedCursor | None
+    last: FeedCursor | None
     horizon: int  # on PostgreSQL the oldest transaction that still runs
 
-    def covers(self, place: Place) -> bool:
+    def covers(self, place: FeedCursor) -> bool:
         """Whether all that came after a place is still there, and the place is one of this very feed."""
         if self.first is None or self.last is None or place < self.first:
             return False
@@ -121,14 +121,14 @@ _add_runs = Prepared({name: _insert_run(xact) for name, xact in _XACTS.items()})
 _add_others = Prepared({name: insert(Change).values(xact=xact) for name, xact in _XACTS.items()})
 
 _columns = [column for column in Change.__table__.columns if column.name not in ("number", "xact")]
-_after_place = tuple_(Change.xact, Change.number) > tuple_(bindparam("xact"), bindparam("number"))
+_after_cursor = tuple_(Change.xact, Change.number) > tuple_(bindparam("xact"), bindparam("number"))
 _find_after = {
     "sqlite": select(Change.number, Change.xact, literal(True).label("settled"), *_columns)
     .where(Change.number > bindparam("number"))
     .order_by(Change.number)
     .limit(bindparam("most")),
     "postgresql": select(Change.number, Change.xact, (Change.xact < _horizon).label("settled"), *_columns)
-    .where(_after_place)
+    .where(_after_cursor)
     .order_by(Change.xact, Change.number)
     .limit(bindparam("most")),
 }
@@ -146,73 +146,77 @@ _find_last_number = select(Change.xact, Change.number).order_by(Change.number.de
 # -- telling -------------------------------------------------------------------------------------------------------
 
 
-def tell_runs(connection: WriteConnection, keys: Collection[int]) -> None:
+def add_run_changes(connection: WriteConnection, keys: Collection[int]) -> None:
     """Tell that these runs, or their steps, have changed; after all that was changed in this transaction."""
-    _tell_runs(connection, keys, None)
+    _add_run_changes(connection, keys, None)
 
 
-def tell_removed(connection: WriteConnection, keys: Collection[int]) -> None:
+def add_removed_changes(connection: WriteConnection, keys: Collection[int]) -> None:
     """Tell that these runs go; before they do, for they name themselves."""
-    _tell_runs(connection, keys, _REMOVED)
+    _add_run_changes(connection, keys, _REMOVED)
 
 
-def _tell_runs(connection: WriteConnection, keys: Collection[int], data: dict[str, Any] | None) -> None:
+def _add_run_changes(connection: WriteConnection, keys: Collection[int], data: dict[str, Any] | None) -> None:
     if keys:
         at = now()
-        _add_runs.store(connection, [{"key": key, "at": at, "data": data} for key in sorted(keys)])
-        note_told(connection, VISIBLE)
+        _add_runs.execute_many(connection, [{"key": key, "at": at, "data": data} for key in sorted(keys)])
+        mark_changed(connection, VISIBLE)
 
 
-def tell_dag(connection: WriteConnection, dag_name: str, what: str, **data: Any) -> None:
+def add_dag_change(connection: WriteConnection, dag_name: str, what: str, **data: Any) -> None:
     """Tell that a stored DAG was created, saved, renamed and so on."""
-    _tell(connection, [{"kind": DAG, "dag_name": dag_name, "data": {"what": what, **data}}])
+    _add(connection, [{"kind": DAG, "dag_name": dag_name, "data": {"what": what, **data}}])
 
 
-def tell_queues(connection: WriteConnection, names: Collection[str]) -> None:
+def add_queue_changes(connection: WriteConnection, names: Collection[str]) -> None:
     """Tell that these queues hold others, in another order, or for another reason."""
-    _tell(connection, [{"kind": QUEUE, "dag_name": None, "data": {"queue": name}} for name in sorted(names)])
+    _add(connection, [{"kind": QUEUE, "dag_name": None, "data": {"queue": name}} for name in sorted(names)])
 
 
-def tell_output(connection: WriteConnection) -> None:
+def add_output_change(connection: WriteConnection) -> None:
     """Tell this process alone that output was stored: there is no row for it, whoever follows a run looks."""
-    note_told(connection, OUTPUT)
+    mark_changed(connection, OUTPUT)
 
 
-def _tell(connection: WriteConnection, rows: Sequence[dict[str, Any]]) -> None:
+def _add(connection: WriteConnection, rows: Sequence[dict[str, Any]]) -> None:
     if rows:
         at = now()
-        _add_others.store(connection, [{"at": at, **row} for row in rows])
-        note_told(connection, VISIBLE)
+        _add_others.execute_many(connection, [{"at": at, **row} for row in rows])
+        mark_changed(connection, VISIBLE)
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-def find_after(connection: ReadConnection, place: Place, most: int) -> Batch:
+def find_after(connection: ReadConnection, place: FeedCursor, most: int) -> Batch:
     """Return the changes behind a place, at most so many."""
     values = {"xact": place.xact, "number": place.number, "most": most}
     rows = connection.execute(_find_after[connection.dialect.name], values).mappings().all()
-    settled = [_told(row) for row in rows if row["settled"]]
+    settled = [_change_row(row) for row in rows if row["settled"]]
     return Batch(settled, waiting=len(settled) < len(rows))
 
 
-def _told(row: Any) -> Told:
-    return Told(place=Place(row["xact"], row["number"]), **{column.name: row[column.name] for column in _columns})
+def _change_row(row: Any) -> ChangeRow:
+    return ChangeRow(
+        cursor=FeedCursor(row["xact"], row["number"]), **{column.name: row[column.name] for column in _columns}
+    )
 
 
-def get_extent(connection: ReadConnection) -> Extent:
+def get_range(connection: ReadConnection) -> FeedRange:
     """Return from where to where the feed can be read."""
     postgres = connection.dialect.name == "postgresql"
     first = connection.execute((_find_first if postgres else _find_first_numbers).limit(1)).first()
     last = connection.execute(_find_last if postgres else _find_last_number).first()
     horizon = connection.execute(select(_horizon)).scalar() if postgres else 0
-    return Extent(first and Place(first.xact, first.number), last and Place(last.xact, last.number), horizon or 0)
+    return FeedRange(
+        first and FeedCursor(first.xact, first.number), last and FeedCursor(last.xact, last.number), horizon or 0
+    )
 
 
 # -- forgetting ----------------------------------------------------------------------------------------------------
 
 
-def begin(connection: WriteConnection) -> None:
+def initialise(connection: WriteConnection) -> None:
     """Give an empty feed its first place, and take out what cannot be of this database.
 
     After a restore into another cluster there are changes of transactions that are still to come there.
@@ -220,10 +224,10 @@ def begin(connection: WriteConnection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(delete(Change).where(Change.xact >= _beyond))
     if connection.execute(select(Change.number).limit(1)).first() is None:
-        _tell(connection, [{"kind": _BEGIN, "dag_name": None, "data": None}])
+        _add(connection, [{"kind": _START, "dag_name": None, "data": None}])
 
 
-def find_expired(connection: ReadConnection, before: datetime, most: int) -> Place | None:
+def find_expired(connection: ReadConnection, before: datetime, most: int) -> FeedCursor | None:
     """Return the newest place among the first ``most`` that is older than ``before``; None without two of them.
 
     What is older than that place may go. The place itself stays: who has seen it has missed nothing.
@@ -233,11 +237,11 @@ def find_expired(connection: ReadConnection, before: datetime, most: int) -> Pla
     for count, row in enumerate(connection.execute(statement.limit(most)).all()):
         if row.at >= before:
             break
-        found = Place(row.xact, row.number) if count else None
+        found = FeedCursor(row.xact, row.number) if count else None
     return found
 
 
-def forget(connection: WriteConnection, before: Place) -> int:
+def delete_before(connection: WriteConnection, before: FeedCursor) -> int:
     """Remove all changes before a place, and tell how many."""
     if connection.dialect.name == "postgresql":
         older = tuple_(Change.xact, Change.number) < tuple_(literal(before.xact), literal(before.number))

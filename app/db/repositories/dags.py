@@ -165,7 +165,7 @@ def add(connection: WriteConnection, save: Save) -> bool:
     if dag_id is None:
         return False
     _add_revision(connection, dag_id, 1, save)
-    changes.tell_dag(connection, save.dag_name, "created", file_name=save.file_name, revision=1)
+    changes.add_dag_change(connection, save.dag_name, "created", file_name=save.file_name, revision=1)
     return True
 
 
@@ -191,7 +191,7 @@ def replace(connection: WriteConnection, save: Save) -> int | None:
     if row is None:
         return None
     _add_revision(connection, row.id, row.revision, save)
-    changes.tell_dag(connection, save.dag_name, "saved", file_name=save.file_name, revision=row.revision)
+    changes.add_dag_change(connection, save.dag_name, "saved", file_name=save.file_name, revision=row.revision)
     return int(row.revision)
 
 
@@ -211,7 +211,7 @@ def remove(connection: WriteConnection, file_name: str) -> Row | None:
     what = (Dag.dag_name, Dag.revision, Dag.definition_hash)
     removed = first_row(connection, delete(Dag).where(Dag.file_name == file_name).returning(*what))
     if removed is not None:
-        changes.tell_dag(connection, removed["dag_name"], "deleted", file_name=file_name)
+        changes.add_dag_change(connection, removed["dag_name"], "deleted", file_name=file_name)
     return removed
 
 
@@ -220,7 +220,7 @@ def rename(connection: WriteConnection, dag: Row, new_name: str, dag_name: str) 
     same = (Dag.file_name == dag["file_name"], Dag.definition_hash == dag["definition_hash"])
     renamed = connection.execute(update(Dag).where(*same).values(file_name=new_name, dag_name=dag_name))
     if renamed.rowcount:
-        changes.tell_dag(connection, dag_name, "renamed", file_name=dag["file_name"], new_file_name=new_name)
+        changes.add_dag_change(connection, dag_name, "renamed", file_name=dag["file_name"], new_file_name=new_name)
     return bool(renamed.rowcount)
 
 
@@ -233,7 +233,7 @@ def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> 
     if before["suspended"] != suspended:
         connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended))
         what = "suspended" if suspended else "resumed"
-        changes.tell_dag(connection, before["dag_name"], what, file_name=file_name)
+        changes.add_dag_change(connection, before["dag_name"], what, file_name=file_name)
     return bool(before["suspended"])
 
 

@@ -14,7 +14,7 @@ from app.db.models.run import Run, RunEvent
 from app.db.repositories import changes
 from app.db.repositories.reading import Row, first_row
 
-_LEAST = timedelta(microseconds=1)
+_MIN_STEP = timedelta(microseconds=1)
 
 
 class StepEdit(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,11 +45,11 @@ def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdi
     if before == edit.status:
         return before
     # Each edit has a time of its own, whatever the clock says: the database takes an old one for none.
-    at = edit.at if node.edited_at is None else max(edit.at, node.edited_at + _LEAST)
+    at = edit.at if node.edited_at is None else max(edit.at, node.edited_at + _MIN_STEP)
     connection.execute(update(Node).where(*of_step).values(status=edit.status, edited_at=at, edited_by=edit.actor))
     data: dict[str, Any] = {"status": edit.status, "edited_by": edit.actor}
     last = connection.execute(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run)).scalar() or 0
     event = {"run_id": run, "seq": last + 1, "attempt": attempt, "at": at, "position": node.position, "data": data}
     connection.execute(insert(RunEvent), [event])
-    changes.tell_runs(connection, [run])
+    changes.add_run_changes(connection, [run])
     return before

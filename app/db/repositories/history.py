@@ -69,7 +69,7 @@ _find_latest = select(*SUMMARY).where(
 )
 
 
-class Ended(NamedTuple):
+class FinishedRunRow(NamedTuple):
     """A root run that is over: when it started, in whole seconds since 1970, and how long it took, if it started."""
 
     run_id: str
@@ -78,7 +78,7 @@ class Ended(NamedTuple):
     seconds: float | None
 
 
-def find_ended(connection: ReadConnection, dag_name: str, most: int, since: datetime | None) -> list[Ended]:
+def find_finished(connection: ReadConnection, dag_name: str, most: int, since: datetime | None) -> list[FinishedRunRow]:
     """Return the newest root runs of a name that are over, of those created since a time."""
     dialect = connection.dialect.name
     statement = select(
@@ -87,7 +87,7 @@ def find_ended(connection: ReadConnection, dag_name: str, most: int, since: date
     if since is not None:
         statement = statement.where(Run.created_at >= since)
     found = connection.execute(statement.order_by(Run.created_at.desc(), Run.run_id).limit(most))
-    return [Ended(*row) for row in found]
+    return [FinishedRunRow(*row) for row in found]
 
 
 def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequence[Row]:

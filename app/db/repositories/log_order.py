@@ -12,16 +12,16 @@ from sqlalchemy import Select, Tuple, func, literal, select, tuple_
 from app.db.database import ReadConnection
 from app.db.models.log import LogChunk
 from app.db.models.node import Node
-from app.db.packing import unpack
+from app.db.packing import decompress
 from app.db.repositories.reading import Row, all_rows
 
-MOST_BYTES = 1024 * 1024  # of a page, though one piece always fits
+MAX_BYTES = 1024 * 1024  # of a page, though one piece always fits
 
 _KEY = (LogChunk.attempt, LogChunk.position, LogChunk.stream, LogChunk.seq)
 _ORDER = (LogChunk.received_at, LogChunk.position, LogChunk.ordinal)
 
 
-class Place(msgspec.Struct, frozen=True):
+class OutputCursor(msgspec.Struct, frozen=True):
     """Where a piece stands among all of a run; pieces of one instant are in the order of their steps."""
 
     at: datetime
@@ -29,14 +29,16 @@ class Place(msgspec.Struct, frozen=True):
     ordinal: int
 
 
-class Pieces(msgspec.Struct, frozen=True):
+class OutputPage(msgspec.Struct, frozen=True):
     """Consecutive pieces in order, and whether there are more on the side that they were taken from."""
 
     rows: Sequence[Row]
     more: bool
 
 
-def find_first(connection: ReadConnection, run: int, attempt: int, limit: int, after: Place | None = None) -> Pieces:
+def find_first(
+    connection: ReadConnection, run: int, attempt: int, limit: int, after: OutputCursor | None = None
+) -> OutputPage:
     """Return what nodes of an attempt wrote, from the beginning or from behind a place on.
 
     What a node wrote in an earlier attempt that this one keeps is among it. At most ``limit`` pieces, and little more
@@ -48,13 +50,15 @@ def find_first(connection: ReadConnection, run: int, attempt: int, limit: int, a
     return _read(connection, run, statement.order_by(*_ORDER), limit)
 
 
-def find_last(connection: ReadConnection, run: int, attempt: int, limit: int, before: Place | None = None) -> Pieces:
+def find_last(
+    connection: ReadConnection, run: int, attempt: int, limit: int, before: OutputCursor | None = None
+) -> OutputPage:
     """Return the last pieces, or the last ones above a place, in order, bounded like those of ``find_first``."""
     statement = _of_attempt(run, attempt)
     if before is not None:
         statement = statement.where(tuple_(*_ORDER) < _literal(before))
     found = _read(connection, run, statement.order_by(*(column.desc() for column in _ORDER)), limit)
-    return Pieces(found.rows[::-1], found.more)
+    return OutputPage(found.rows[::-1], found.more)
 
 
 def _of_attempt(run: int, attempt: int) -> Select[*tuple[object, ...]]:
@@ -70,18 +74,18 @@ def _of_attempt(run: int, attempt: int) -> Select[*tuple[object, ...]]:
     )
 
 
-def _literal(place: Place) -> Tuple:
+def _literal(place: OutputCursor) -> Tuple:
     at = literal(place.at, LogChunk.received_at.type)
     return tuple_(at, literal(place.position), literal(place.ordinal))
 
 
-def _read(connection: ReadConnection, run: int, ordered: Select[*tuple[object, ...]], limit: int) -> Pieces:
+def _read(connection: ReadConnection, run: int, ordered: Select[*tuple[object, ...]], limit: int) -> OutputPage:
     """Sort without the texts, then read those of the page."""
     found = all_rows(connection, ordered.limit(limit + 1))
     above = accumulate((row["byte_count"] for row in found), initial=0)
-    page = [row for row, size in zip(found[:limit], above, strict=False) if size < MOST_BYTES]
+    page = [row for row, size in zip(found[:limit], above, strict=False) if size < MAX_BYTES]
     keys = [(row["attempt"], row["position"], row["stream"], row["seq"]) for row in page]
     texts = select(*_KEY, LogChunk.text, LogChunk.packed).where(LogChunk.run_id == run, tuple_(*_KEY).in_(keys))
-    known = {tuple(row[:4]): unpack(row.text, row.packed) for row in connection.execute(texts)} if keys else {}
+    known = {tuple(row[:4]): decompress(row.text, row.packed) for row in connection.execute(texts)} if keys else {}
     rows = [{**row, "text": known[key]} for row, key in zip(page, keys, strict=True)]
-    return Pieces(rows, len(page) < len(found))
+    return OutputPage(rows, len(page) < len(found))

@@ -12,14 +12,14 @@ from app.db.database import ReadConnection
 from app.db.models.log import LogChunk
 from app.db.models.node import Node
 from app.db.models.run import Run
-from app.db.packing import unpack
+from app.db.packing import decompress
 from app.db.repositories.reading import Row, all_rows
 
-MOST_CHUNKS = 64  # that are read at a time of a log that is sent whole: 16 MiB
+MAX_CHUNKS = 64  # that are read at a time of a log that is sent whole: 16 MiB
 PAGE_BYTES = 16 * 1024 * 1024  # what a page of very long lines may take
-_MOST_UNENDED = 1024  # chunks of a page that end no line
-STRETCH_BYTES = 1024 * 1024  # of a log that is read from end to end
-_MOST_IN_STRETCH = 4096
+_MAX_OPEN = 1024  # chunks of a page that end no line
+BLOCK_BYTES = 1024 * 1024  # of a log that is read from end to end
+_MAX_IN_BLOCK = 4096
 
 
 class StreamKey(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ def get_end(connection: ReadConnection, key: StreamKey) -> StreamEnd:
         row.seq + 1,
         row.first_line + row.line_count,
         row.byte_offset + row.byte_count,
-        unpack(row.text, row.packed)[-1:] in ("\n", ""),
+        decompress(row.text, row.packed)[-1:] in ("\n", ""),
     )
 
 
@@ -98,9 +98,9 @@ def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str
         select(LogChunk.text, LogChunk.packed)
         .where(*_of(key), LogChunk.seq >= seq)
         .order_by(LogChunk.seq)
-        .limit(MOST_CHUNKS)
+        .limit(MAX_CHUNKS)
     )
-    return [unpack(*row) for row in connection.execute(statement)]
+    return [decompress(*row) for row in connection.execute(statement)]
 
 
 def _begin(key: StreamKey, line: int) -> ScalarSelect[int]:
@@ -122,20 +122,20 @@ def find_first(connection: ReadConnection, key: StreamKey, line: int) -> int:
     return max(connection.execute(select(_begin(key, line))).scalar() or 0, 0)
 
 
-def find_stretch(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence[Row]:
+def find_block(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence[Row]:
     """Return chunks from number ``seq`` on, in order: so many that they are little more than ``STRETCH_BYTES``."""
-    begin = select(LogChunk.byte_offset + STRETCH_BYTES).where(*_of(key), LogChunk.seq == seq).scalar_subquery()
+    begin = select(LogChunk.byte_offset + BLOCK_BYTES).where(*_of(key), LogChunk.seq == seq).scalar_subquery()
     statement = (
         select(LogChunk.seq, LogChunk.first_line, LogChunk.text, LogChunk.packed)
         .where(*_of(key), LogChunk.seq >= seq, LogChunk.byte_offset < begin)
         .order_by(LogChunk.seq)
-        .limit(_MOST_IN_STRETCH)
+        .limit(_MAX_IN_BLOCK)
     )
     return _unpacked(all_rows(connection, statement))
 
 
 def _unpacked(rows: Sequence[Row]) -> list[Row]:
-    return [{**row, "text": unpack(row["text"], row["packed"])} for row in rows]
+    return [{**row, "text": decompress(row["text"], row["packed"])} for row in rows]
 
 
 def find_lines(
@@ -156,7 +156,7 @@ def find_lines(
         select(LogChunk.first_line, LogChunk.line_count, LogChunk.text, LogChunk.packed)
         .where(*_of(key), LogChunk.seq >= begin, LogChunk.first_line < first + count, near)
         .order_by(LogChunk.seq.desc() if from_end else LogChunk.seq)
-        .limit(count + _MOST_UNENDED)  # also lets the search end where the page does
+        .limit(count + _MAX_OPEN)  # also lets the search end where the page does
     )
     rows = _unpacked(all_rows(connection, statement))
     return rows[::-1] if from_end else rows
@@ -180,7 +180,7 @@ def _end_of(stream: int, *columns: InstrumentedAttribute[int]) -> ScalarSelect[i
 
 
 _RUNNING = 1
-_MOST_GROWING = 200
+_MAX_GROWING = 200
 _followed = union_all(
     select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(Run.id == bindparam("run")),
     select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(
@@ -202,7 +202,7 @@ _growing = [
     .where(Node.status == _RUNNING)
     for stream in (1, 2)
 ]
-_find_growing = union_all(*_growing).limit(_MOST_GROWING)
+_find_growing = union_all(*_growing).limit(_MAX_GROWING)
 
 
 def find_growing(connection: ReadConnection, run: int) -> Sequence[Row]:
@@ -233,5 +233,7 @@ def read_from(connection: ReadConnection, key: StreamKey, start: int) -> bytes:
     )
     rows = connection.execute(statement).all()
     return (
-        b"".join(unpack(row.text, row.packed).encode() for row in rows)[start - rows[0].byte_offset :] if rows else b""
+        b"".join(decompress(row.text, row.packed).encode() for row in rows)[start - rows[0].byte_offset :]
+        if rows
+        else b""
     )

@@ -17,7 +17,7 @@ from app.db.repositories.reading import Row, all_rows, first_row
 from app.db.repositories.runs import SUMMARY
 
 _QUEUED = 5
-_LIVE = (0, 1)
+_ACTIVE = (0, 1)
 _ORDER = (QueueEntry.priority.desc(), QueueEntry.place, QueueEntry.id)
 _OF_QUEUE = QueueEntry.queue == bindparam("queue")
 _ENTRY = (
@@ -47,13 +47,13 @@ _find_next = (
     .order_by(*_ORDER)
     .limit(bindparam("most", type_=Integer))
 )
-_count_live = (
+_count_active = (
     select(Run.queue, func.count())
-    .where(Run.queue.in_(bindparam("queues", expanding=True)), Run.status.in_(_LIVE), IS_ACTIVE)
+    .where(Run.queue.in_(bindparam("queues", expanding=True)), Run.status.in_(_ACTIVE), IS_ACTIVE)
     .group_by(Run.queue)
 )
-_is_held = select(or_(exists().where(_OF_QUEUE), exists().where(QueuePause.queue == bindparam("queue"))))
-_find_waiting = (
+_is_blocked = select(or_(exists().where(_OF_QUEUE), exists().where(QueuePause.queue == bindparam("queue"))))
+_find_queued = (
     select(*SUMMARY, *_ITEM)
     .join(QueueEntry, QueueEntry.run_id == Run.id)
     .where(Run.status == _QUEUED, IS_ACTIVE)
@@ -76,23 +76,25 @@ _ranked = (
     .where(QueueEntry.queue.in_(bindparam("queues", expanding=True)))
     .subquery()
 )
-_find_places = (
+_find_positions = (
     select(*_ENTRY, _ranked.c.position)
     .select_from(_ranked)
     .join(QueueEntry, QueueEntry.id == _ranked.c.id)
     .join(Run, Run.id == QueueEntry.run_id)
     .where(or_(_ranked.c.position == 1, QueueEntry.run_id.in_(bindparam("runs", expanding=True))))
 )
-_find_live = (
-    select(*SUMMARY, Run.max_active_runs).where(Run.status.in_(_LIVE), IS_ACTIVE).order_by(Run.created_at, Run.run_id)
+_find_active = (
+    select(*SUMMARY, Run.max_active_runs).where(Run.status.in_(_ACTIVE), IS_ACTIVE).order_by(Run.created_at, Run.run_id)
 )
-_find_holders = (
+_find_active_runs = (
     select(Run.dag_name, Run.run_id, Run.queue, Run.started_at)
-    .where(Run.queue.in_(bindparam("queues", expanding=True)), Run.status.in_(_LIVE), IS_ACTIVE)
+    .where(Run.queue.in_(bindparam("queues", expanding=True)), Run.status.in_(_ACTIVE), IS_ACTIVE)
     .order_by(Run.created_at, Run.run_id)
 )
 _find_pauses = select(QueuePause.queue, *_PAUSE).order_by(QueuePause.queue)
-_take = delete(QueueEntry).where(QueueEntry.run_id.in_(bindparam("runs", expanding=True))).returning(QueueEntry.run_id)
+_remove_entries = (
+    delete(QueueEntry).where(QueueEntry.run_id.in_(bindparam("runs", expanding=True))).returning(QueueEntry.run_id)
+)
 _find_batch = (
     select(Run.id, Run.dag_name, Run.run_id, Run.queue, Run.attempt, Run.queued_at)
     .join(QueueEntry, QueueEntry.run_id == Run.id)
@@ -122,19 +124,19 @@ def find_next(connection: ReadConnection, queue: str, most: int) -> Sequence[Row
     return all_rows(connection, _find_next, queue=queue, most=most)
 
 
-def count_live(connection: ReadConnection, queues: Iterable[str]) -> dict[str, int]:
+def count_active(connection: ReadConnection, queues: Iterable[str]) -> dict[str, int]:
     """Count, by queue, the root runs that are under way."""
-    return {row[0]: row[1] for row in connection.execute(_count_live, {"queues": list(queues)})}
+    return {row[0]: row[1] for row in connection.execute(_count_active, {"queues": list(queues)})}
 
 
-def find_held(connection: ReadConnection, queues: Iterable[str]) -> set[str]:
+def find_blocked(connection: ReadConnection, queues: Iterable[str]) -> set[str]:
     """Tell in which of the queues somebody waits, or which are paused."""
-    return {name for name in queues if connection.execute(_is_held, {"queue": name}).scalar()}
+    return {name for name in queues if connection.execute(_is_blocked, {"queue": name}).scalar()}
 
 
-def find_waiting(connection: ReadConnection) -> Sequence[Row]:
+def find_queued(connection: ReadConnection) -> Sequence[Row]:
     """Return summaries of all runs that wait, by queue, in the order in which they are served."""
-    return all_rows(connection, _find_waiting)
+    return all_rows(connection, _find_queued)
 
 
 def find_items(connection: ReadConnection, queue: str, offset: int, most: int) -> Sequence[Row]:
@@ -147,36 +149,36 @@ def count_items(connection: ReadConnection, queue: str) -> int:
     return connection.execute(_count_items, {"queue": queue}).scalar() or 0
 
 
-def find_places(connection: ReadConnection, queues: Iterable[str], runs: Iterable[int]) -> Sequence[Row]:
+def find_positions(connection: ReadConnection, queues: Iterable[str], runs: Iterable[int]) -> Sequence[Row]:
     """Return the entries of runs that wait in these queues, and the first of each queue, with their positions from 1.
 
     Goes through the index of all entries of the queues.
     """
-    return all_rows(connection, _find_places, queues=list(queues), runs=list(runs))
+    return all_rows(connection, _find_positions, queues=list(queues), runs=list(runs))
 
 
-def find_live(connection: ReadConnection) -> Sequence[Row]:
+def find_active(connection: ReadConnection) -> Sequence[Row]:
     """Return summaries of all root runs that are under way, oldest first, with their queues."""
-    return all_rows(connection, _find_live)
+    return all_rows(connection, _find_active)
 
 
-def find_holders(connection: ReadConnection, queues: Iterable[str]) -> Sequence[Row]:
+def find_active_runs(connection: ReadConnection, queues: Iterable[str]) -> Sequence[Row]:
     """Name the root runs that are under way in these queues, oldest first."""
-    return all_rows(connection, _find_holders, queues=list(queues))
+    return all_rows(connection, _find_active_runs, queues=list(queues))
 
 
-def take(connection: WriteConnection, runs: Iterable[int]) -> set[int]:
+def remove_entries(connection: WriteConnection, runs: Iterable[int]) -> set[int]:
     """Remove the entries of runs, and tell which there were: whoever removes one decides about its run."""
-    return {row.run_id for row in connection.execute(_take, {"runs": sorted(runs)})}
+    return {row.run_id for row in connection.execute(_remove_entries, {"runs": sorted(runs)})}
 
 
-def note_reasons(connection: WriteConnection, reasons: Mapping[int, str]) -> None:
+def store_reasons(connection: WriteConnection, reasons: Mapping[int, str]) -> None:
     """Note why entries wait."""
     told: set[str] = set()
     for entry, reason in sorted(reasons.items()):
         noted = update(QueueEntry).where(QueueEntry.id == entry).values(reason=reason).returning(QueueEntry.queue)
         told.update(connection.execute(noted).scalars())
-    changes.tell_queues(connection, told)
+    changes.add_queue_changes(connection, told)
 
 
 def add_event(connection: WriteConnection, event: dict[str, Any]) -> None:
@@ -187,7 +189,7 @@ def add_event(connection: WriteConnection, event: dict[str, Any]) -> None:
 # -- taken out without having run --------------------------------------------------------------------------------------
 
 
-def last_item(connection: ReadConnection, queue: str) -> int:
+def last_entry_id(connection: ReadConnection, queue: str) -> int:
     """Tell the number of the entry that came last into a queue; 0 when nobody waits."""
     return connection.execute(select(func.max(QueueEntry.id)).where(QueueEntry.queue == queue)).scalar() or 0
 
@@ -199,11 +201,11 @@ def find_batch(connection: ReadConnection, queue: str, *, last: int, most: int) 
 
 def remove_runs(connection: WriteConnection, runs: Sequence[int]) -> None:
     """Remove runs that never began, with all that belongs to them."""
-    changes.tell_removed(connection, runs)
+    changes.add_removed_changes(connection, runs)
     connection.execute(delete(Run).where(Run.id.in_(runs)))
 
 
-def take_back(connection: WriteConnection, run: int, attempt: int, queued_at: datetime | None) -> None:
+def revert_attempt(connection: WriteConnection, run: int, attempt: int, queued_at: datetime | None) -> None:
     """Remove the last attempt of a run, one that never began; the one before it is the current one again.
 
     ``queued_at`` is what the run keeps of when it was queued.

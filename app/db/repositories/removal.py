@@ -17,7 +17,7 @@ from app.db.models.retention import Removal
 from app.db.models.run import Run, RunAttempt, RunEvent
 from app.db.models.search import RunError, RunParam, RunTag
 from app.db.repositories import changes
-from app.db.repositories.retention import MAY_GO
+from app.db.repositories.retention import MAY_DELETE
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     log_bytes: int = 0
 
 
-class Bound(msgspec.Struct, frozen=True, kw_only=True):
+class BatchLimit(msgspec.Struct, frozen=True, kw_only=True):
     """The most that one transaction removes."""
 
     rows: int = 300
@@ -51,7 +51,7 @@ _count_chunks = (
     .join(LogChunk, LogChunk.run_id == _tree.c.run)
     .group_by(_tree.c.root)
 )
-_lock = select(Run.id).where(Run.id.in_(_keys), MAY_GO).order_by(Run.id).with_for_update(of=Run, skip_locked=True)
+_lock = select(Run.id).where(Run.id.in_(_keys), MAY_DELETE).order_by(Run.id).with_for_update(of=Run, skip_locked=True)
 _find_tree = select(Run.id).where(Run.root_id == bindparam("root")).order_by(Run.id.desc())
 _find_stream = (
     select(LogChunk.attempt, LogChunk.position, LogChunk.stream)
@@ -68,7 +68,7 @@ _of_stream = and_(
 _find_tail = (
     select(LogChunk.seq, LogChunk.byte_count).where(_of_stream).order_by(LogChunk.seq.desc()).limit(bindparam("most"))
 )
-_cut_tail = delete(LogChunk).where(_of_stream, LogChunk.seq >= bindparam("first"))
+_delete_tail = delete(LogChunk).where(_of_stream, LogChunk.seq >= bindparam("first"))
 _is_unused = and_(
     Definition.redacted_at.is_(None),  # a text that was redacted must not come again
     ~exists().where(Run.definition_hash == Definition.hash),
@@ -83,7 +83,7 @@ _find_unused = (
 )
 
 
-def measure(connection: ReadConnection, keys: Sequence[int]) -> dict[int, Size]:
+def size_of(connection: ReadConnection, keys: Sequence[int]) -> dict[int, Size]:
     """Tell how large root runs are; those that are gone are left out."""
     values = {"keys": list(keys)}
     runs = {row[0]: row[1] for row in connection.execute(_count_runs, values)}
@@ -107,17 +107,17 @@ def lock(connection: WriteConnection, keys: Collection[int], until: datetime) ->
 
 def remove(connection: WriteConnection, keys: Collection[int]) -> None:
     """Remove runs with all that belongs to them and all that they called."""
-    changes.tell_removed(connection, keys)
+    changes.add_removed_changes(connection, keys)
     connection.execute(delete(Run).where(Run.id.in_(list(keys))))
 
 
-def mark(connection: WriteConnection, key: int, at: datetime) -> None:
+def mark_deleting(connection: WriteConnection, key: int, at: datetime) -> None:
     """Note that a run is going piece by piece; harmless when repeated."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(make(Removal).values(run_id=key, begun_at=at).on_conflict_do_nothing())
 
 
-def find_marked(connection: ReadConnection) -> list[int]:
+def find_deleting(connection: ReadConnection) -> list[int]:
     """Return the runs that are going piece by piece."""
     return list(connection.execute(select(Removal.run_id).order_by(Removal.run_id)).scalars())
 
@@ -127,7 +127,7 @@ def find_called(connection: ReadConnection, root: int) -> list[int]:
     return list(connection.execute(_find_tree, {"root": root}).scalars())
 
 
-def cut_logs(connection: WriteConnection, runs: Iterable[int], bound: Bound) -> Size:
+def delete_log_tail(connection: WriteConnection, runs: Iterable[int], bound: BatchLimit) -> Size:
     """Remove the last chunks of the runs' logs, stream by stream, and tell how many there were; none: all are gone."""
     gone = Size()
     for run in runs:
@@ -135,17 +135,17 @@ def cut_logs(connection: WriteConnection, runs: Iterable[int], bound: Bound) -> 
             stream = connection.execute(_find_stream, {"run": run}).first()
             if stream is None:
                 break
-            gone = _cut_stream(connection, {"run": run, **stream._asdict()}, gone, bound)
+            gone = _delete_stream_tail(connection, {"run": run, **stream._asdict()}, gone, bound)
     return gone
 
 
-def _cut_stream(connection: WriteConnection, stream: dict[str, int], gone: Size, bound: Bound) -> Size:
+def _delete_stream_tail(connection: WriteConnection, stream: dict[str, int], gone: Size, bound: BatchLimit) -> Size:
     chunks, log_bytes, first = gone.chunks, gone.log_bytes, 0
     for seq, byte_count in connection.execute(_find_tail, {**stream, "most": bound.rows - chunks}).all():
         chunks, log_bytes, first = chunks + 1, log_bytes + byte_count, seq
         if log_bytes >= bound.log_bytes:
             break
-    connection.execute(_cut_tail, {**stream, "first": first})
+    connection.execute(_delete_tail, {**stream, "first": first})
     return Size(chunks=chunks, log_bytes=log_bytes)
 
 

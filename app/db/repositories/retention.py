@@ -45,9 +45,9 @@ class Edge(msgspec.Struct, frozen=True):
 _called, _newer, _root = aliased(Run), aliased(Run), aliased(Run)
 _until = bindparam("until", type_=UtcDateTime)
 _most: BindParameter[int] = bindparam("most")
-_is_over = and_(Run.root_id.is_(None), Run.status.in_(_OVER))
-MAY_GO = and_(
-    _is_over,
+_is_finished = and_(Run.root_id.is_(None), Run.status.in_(_OVER))
+MAY_DELETE = and_(
+    _is_finished,
     Run.finished_at <= _until,
     ~exists().where(_called.root_id == Run.id, _called.status.in_(_ACTIVE)),
     ~exists().where(QueueEntry.run_id == Run.id),
@@ -83,30 +83,37 @@ _names = _first_names.union_all(select(_next_name.scalar_subquery()).where(_firs
 _find_names = select(_names.c.name).where(_names.c.name.is_not(None))
 
 _find_old = (
-    select(Run.id).where(_of_name, MAY_GO, Run.created_at <= _until, ~_was_edited).order_by(*_oldest_first).limit(_most)
+    select(Run.id)
+    .where(_of_name, MAY_DELETE, Run.created_at <= _until, ~_was_edited)
+    .order_by(*_oldest_first)
+    .limit(_most)
 )
 _find_old_but_newest = _find_old.where(~_is_newest)
 _find_edge = (
-    select(Run.created_at, Run.id).where(_of_name, _is_over).order_by(*_newest_first).offset(bindparam("keep")).limit(1)
+    select(Run.created_at, Run.id)
+    .where(_of_name, _is_finished)
+    .order_by(*_newest_first)
+    .offset(bindparam("keep"))
+    .limit(1)
 )
-_find_up_to_edge = select(Run.id).where(_of_name, MAY_GO, _up_to_edge).order_by(*_oldest_first).limit(_most)
+_find_up_to_edge = select(Run.id).where(_of_name, MAY_DELETE, _up_to_edge).order_by(*_oldest_first).limit(_most)
 _sized = select(
     Run.id,
     Run.created_at,
     func.row_number().over(order_by=_newest_first).label("number"),
     func.sum(_sum_of_logs()).over(order_by=_newest_first).label("total"),
 )
-_sized_of_name = _sized.where(_of_name, _is_over).subquery("sized")
+_sized_of_name = _sized.where(_of_name, _is_finished).subquery("sized")
 _find_over_bytes = (
     select(Run.id)
     .join(_sized_of_name, _sized_of_name.c.id == Run.id)
-    .where(MAY_GO, _sized_of_name.c.total > bindparam("bytes"), _sized_of_name.c.number > bindparam("kept"))
+    .where(MAY_DELETE, _sized_of_name.c.total > bindparam("bytes"), _sized_of_name.c.number > bindparam("kept"))
     .order_by(*_oldest_first)
     .limit(_most)
 )
 _find_oldest = (
     select(Run.id, Run.dag_name, Run.created_at, _sum_of_logs().label("log_bytes"))
-    .where(MAY_GO, _beyond_edge)
+    .where(MAY_DELETE, _beyond_edge)
     .order_by(*_oldest_first)
     .limit(_most)
 )
@@ -152,9 +159,9 @@ def find_over_bytes(connection: ReadConnection, name: str, limit: int, age: Age,
     return list(connection.execute(_find_over_bytes, values).scalars())
 
 
-def count_over(connection: ReadConnection) -> int:
+def count_finished(connection: ReadConnection) -> int:
     """Count the root runs that are over."""
-    return connection.scalar(select(func.count()).select_from(Run).where(_is_over)) or 0
+    return connection.scalar(select(func.count()).select_from(Run).where(_is_finished)) or 0
 
 
 def count_log_bytes(connection: ReadConnection) -> int:
@@ -178,18 +185,18 @@ def get_last_text(connection: ReadConnection, name: str) -> Row | None:
     return first_row(connection, _get_last_text, name=name)
 
 
-def get_set(connection: ReadConnection, dag: int) -> Row | None:
+def get_limits(connection: ReadConnection, dag: int) -> Row | None:
     """Return what is set for the runs of a stored DAG."""
     return first_row(connection, select(*DagRetention.__table__.columns).where(DagRetention.dag_id == dag))
 
 
-def put_set(connection: WriteConnection, row: dict[str, Any]) -> None:
+def put_limits(connection: WriteConnection, row: dict[str, Any]) -> None:
     """Set it, in place of what was set."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     others = {name: value for name, value in row.items() if name != "dag_id"}
     connection.execute(make(DagRetention).values(**row).on_conflict_do_update(index_elements=["dag_id"], set_=others))
 
 
-def remove_set(connection: WriteConnection, dag: int) -> None:
+def remove_limits(connection: WriteConnection, dag: int) -> None:
     """Set nothing any more."""
     connection.execute(delete(DagRetention).where(DagRetention.dag_id == dag))

@@ -12,7 +12,7 @@ from app.db.models.definition import Dag, DagRevision, Definition
 from app.db.models.run import Run
 from app.db.repositories.reading import Row, all_rows, first_row
 
-_UNDER_WAY = (0, 1, 5)
+_ACTIVE = (0, 1, 5)
 _said = (
     DagRevision.number,
     DagRevision.definition_hash,
@@ -65,7 +65,7 @@ def find_user(connection: ReadConnection, hashes: Collection[str]) -> str | None
     return connection.execute(select(Dag.file_name).where(Dag.definition_hash.in_(hashes)).limit(1)).scalar()
 
 
-def find_run_under_way(connection: ReadConnection, hashes: Collection[str]) -> Row | None:
+def find_active_run(connection: ReadConnection, hashes: Collection[str]) -> Row | None:
     """Return name and id of a run that is not over and works from one of these definitions."""
-    wanted = (Run.definition_hash.in_(hashes), Run.status.in_(_UNDER_WAY))
+    wanted = (Run.definition_hash.in_(hashes), Run.status.in_(_ACTIVE))
     return first_row(connection, select(Run.dag_name, Run.run_id).where(*wanted).limit(1))

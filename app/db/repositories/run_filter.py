@@ -20,11 +20,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.db.lookup import as_key
+from app.db.lookup import index_key
 from app.db.models.run import Run
 from app.db.models.search import RunError, RunParam, RunTag
 
-MOST_RUNS = 1000
+MAX_RUNS = 1000
 SubRuns = Literal["exclude", "include", "only"]
 _Condition = ColumnElement[bool]
 
@@ -53,7 +53,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     sub_runs: SubRuns = "exclude"
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class RunCursor(msgspec.Struct, frozen=True, array_like=True):
     """A place in a list, behind which it goes on: behind a run, or without one behind all of a moment."""
 
     created_at: datetime
@@ -64,12 +64,12 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of a list is wanted; a bounded one may end early, with a place to go on."""
 
-    limit: int = MOST_RUNS
-    after: Place | None = None
+    limit: int = MAX_RUNS
+    after: RunCursor | None = None
     bounded: bool = False
 
 
-class Lead(msgspec.Struct, frozen=True):
+class AccessPath(msgspec.Struct, frozen=True):
     """An index to go by: what it has to hold, and its columns of time and run.
 
     One that is ``whole`` leads to root runs alone, or to sub-runs alone, as it is wanted.
@@ -78,9 +78,9 @@ class Lead(msgspec.Struct, frozen=True):
     conditions: tuple[_Condition, ...] = ()
     at: Any = Run.created_at
     key: Any = Run.id
-    whole: bool = False
+    complete: bool = False
 
-    def within(self, wanted: RunFilter, page: Page) -> list[_Condition]:
+    def bounded(self, wanted: RunFilter, page: Page) -> list[_Condition]:
         """Narrow it to the wanted times, and to what may come behind a place.
 
         With one bound on each side: of two SQLite goes by the first alone, however much lies between them.
@@ -95,76 +95,76 @@ class Lead(msgspec.Struct, frozen=True):
         return [*bounds, self.at < after.created_at if whole else self.at <= after.created_at]
 
 
-class Part(msgspec.Struct, frozen=True):
+class Predicate(msgspec.Struct, frozen=True):
     """A part of a filter: how each run is looked at, which no index must answer, and the index that could."""
 
-    look: _Condition
-    lead: Lead | None = None
+    condition: _Condition
+    path: AccessPath | None = None
 
     @property
-    def plain(self) -> _Condition:
+    def unindexed(self) -> _Condition:
         """The same for the database to choose how."""
-        return self.look if self.lead is None or self.lead.key is not Run.id else and_(*self.lead.conditions)
+        return self.condition if self.path is None or self.path.key is not Run.id else and_(*self.path.conditions)
 
 
-def all_of(wanted: RunFilter) -> Lead:
+def base_path(wanted: RunFilter) -> AccessPath:
     """Give the index of all root runs, or that of all sub-runs."""
     family = Run.root_id.is_(None) if wanted.sub_runs == "exclude" else Run.root_id.is_not(None)
-    return Lead((family,), whole=True)
+    return AccessPath((family,), complete=True)
 
 
-def parts(dialect: str, wanted: RunFilter, names: Sequence[str] = ()) -> list[Part]:
+def predicates(dialect: str, wanted: RunFilter, names: Sequence[str] = ()) -> list[Predicate]:
     """Take a filter apart; ``names`` are those of the DAGs that a part of a name means."""
-    return [*_of_dag(wanted, names), *_equalities(wanted), *_beside(dialect, wanted), *_of_own(dialect, wanted)]
+    return [*_of_dag(wanted, names), *_equalities(wanted), *_related(dialect, wanted), *_of_own(dialect, wanted)]
 
 
-def _of_dag(wanted: RunFilter, names: Sequence[str]) -> Iterator[Part]:
+def _of_dag(wanted: RunFilter, names: Sequence[str]) -> Iterator[Predicate]:
     if wanted.name is not None and wanted.revision is not None:
-        revision = and_(_bare(Run.dag_name) == wanted.name, _bare(Run.dag_revision) == wanted.revision)
-        yield Part(revision, Lead((Run.dag_name == wanted.name, Run.dag_revision == wanted.revision)))
+        revision = and_(_unindexed(Run.dag_name) == wanted.name, _unindexed(Run.dag_revision) == wanted.revision)
+        yield Predicate(revision, AccessPath((Run.dag_name == wanted.name, Run.dag_revision == wanted.revision)))
     elif wanted.name is not None:
         yield _equal_of_root(Run.dag_name, wanted.name, wanted)
     elif wanted.revision is not None:
-        yield Part(Run.dag_revision == wanted.revision)
+        yield Predicate(Run.dag_revision == wanted.revision)
     if names:
-        yield Part(_bare(Run.dag_name).in_(names))
+        yield Predicate(_unindexed(Run.dag_name).in_(names))
 
 
-def _equalities(wanted: RunFilter) -> Iterator[Part]:
+def _equalities(wanted: RunFilter) -> Iterator[Predicate]:
     if wanted.trigger is not None:
-        yield Part(_bare(Run.trigger) == wanted.trigger, Lead((Run.trigger == wanted.trigger,)))
+        yield Predicate(_unindexed(Run.trigger) == wanted.trigger, AccessPath((Run.trigger == wanted.trigger,)))
     if wanted.actor is not None:
-        yield Part(_bare(Run.actor) == wanted.actor, Lead((Run.actor == wanted.actor,)))
+        yield Predicate(_unindexed(Run.actor) == wanted.actor, AccessPath((Run.actor == wanted.actor,)))
     if wanted.status is not None:
         yield _equal_of_root(Run.status, wanted.status, wanted)
 
 
-def _equal_of_root(column: InstrumentedAttribute[Any], value: object, wanted: RunFilter) -> Part:
+def _equal_of_root(column: InstrumentedAttribute[Any], value: object, wanted: RunFilter) -> Predicate:
     """Sub-runs have no index by such a column."""
-    look = _bare(column) == value
+    look = _unindexed(column) == value
     if wanted.sub_runs != "exclude":
-        return Part(look)
-    return Part(look, Lead((column == value, *all_of(wanted).conditions), whole=True))
+        return Predicate(look)
+    return Predicate(look, AccessPath((column == value, *base_path(wanted).conditions), complete=True))
 
 
-def _bare(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+def _unindexed(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
     """Give a column so that no index of it serves: which one is gone by was decided by counting."""
     if column.type.python_type is int:
         return column + literal_column("0")
     return column.op("||")(literal_column("''"))
 
 
-def _beside(dialect: str, wanted: RunFilter) -> Iterator[Part]:
+def _related(dialect: str, wanted: RunFilter) -> Iterator[Predicate]:
     """Give the parts that other tables answer."""
     for tag in wanted.tags:
-        given = RunTag.tag == as_key(tag)
-        yield Part(_has(RunTag.run_id, given), Lead((given,), RunTag.created_at, RunTag.run_id))
+        given = RunTag.tag == index_key(tag)
+        yield Predicate(_has(RunTag.run_id, given), AccessPath((given,), RunTag.created_at, RunTag.run_id))
     for name, value in wanted.params:
-        given = and_(RunParam.name == as_key(name), RunParam.value == as_key(value))
-        yield Part(_has(RunParam.run_id, given), Lead((given,), RunParam.created_at, RunParam.run_id))
+        given = and_(RunParam.name == index_key(name), RunParam.value == index_key(value))
+        yield Predicate(_has(RunParam.run_id, given), AccessPath((given,), RunParam.created_at, RunParam.run_id))
     if wanted.error:
         given = position(dialect, func.lower(RunError.text), wanted.error.lower()) > 0
-        yield Part(and_(_has(RunError.run_id, given), Run.finished_at.is_not(None)))
+        yield Predicate(and_(_has(RunError.run_id, given), Run.finished_at.is_not(None)))
 
 
 def _has(key: InstrumentedAttribute[int], given: _Condition) -> _Condition:
@@ -172,17 +172,17 @@ def _has(key: InstrumentedAttribute[int], given: _Condition) -> _Condition:
     return select(literal(1)).where(key == Run.id, given).limit(1).correlate(Run).scalar_subquery().is_not(None)
 
 
-def _of_own(dialect: str, wanted: RunFilter) -> Iterator[Part]:
+def _of_own(dialect: str, wanted: RunFilter) -> Iterator[Predicate]:
     """Give the parts that only a look at a run's own row answers."""
     for column, part in ((Run.dag_name, wanted.name_part), (Run.run_id, wanted.run_id_part)):
         if part:
-            yield Part(position(dialect, column, part) > 0)
+            yield Predicate(position(dialect, column, part) > 0)
     # By their index only few runs are looked for, see run_keys; here each run is looked at.
-    lasted = duration(dialect) + length(dialect, 0)
+    lasted = duration(dialect) + as_duration(dialect, 0)
     if wanted.shortest_seconds is not None:
-        yield Part(lasted >= length(dialect, wanted.shortest_seconds))
+        yield Predicate(lasted >= as_duration(dialect, wanted.shortest_seconds))
     if wanted.longest_seconds is not None:
-        yield Part(lasted <= length(dialect, wanted.longest_seconds))
+        yield Predicate(lasted <= as_duration(dialect, wanted.longest_seconds))
 
 
 def position(
@@ -199,7 +199,7 @@ def duration(dialect: str) -> ColumnElement[Any]:
     return type_coerce(type_coerce(Run.finished_at, kind) - type_coerce(Run.started_at, kind), kind)
 
 
-def length(dialect: str, seconds: float) -> Any:
+def as_duration(dialect: str, seconds: float) -> Any:
     """Give seconds as durations are compared with them."""
     given = timedelta(seconds=seconds)
     return given if dialect == "postgresql" else given // timedelta(microseconds=1)

@@ -71,15 +71,15 @@ _get_below = (
 _find_called = select(*SUMMARY).where(Run.parent_id == bindparam("parent"))
 # In two steps, of which the first needs nothing but the index of what is active: SQLite would go through all runs of
 # the name, of which there may be thousands.
-_live_keys = select(Run.id).where(*_OF_NAME, Run.status != _QUEUED, IS_ACTIVE)
-_find_live = select(Run.run_id).where(Run.id.in_(_live_keys.scalar_subquery()))
+_active_keys = select(Run.id).where(*_OF_NAME, Run.status != _QUEUED, IS_ACTIVE)
+_find_active = select(Run.run_id).where(Run.id.in_(_active_keys.scalar_subquery()))
 _get_nodes = (
     select(*Node.__table__.columns)
     .where(Node.run_id == bindparam("run"), Node.attempt == bindparam("number"))
     .order_by(Node.position)
 )
 _get_spec = select(Definition.spec, Definition.base).where(Definition.hash == bindparam("hash"))
-_get_whole = (
+_get_complete = (
     select(*Run.__table__.columns, *(column for column in RunInput.__table__.columns if column.name in _INPUTS))
     .join(RunInput, RunInput.run_id == Run.id)
     .where(Run.id == bindparam("run"))
@@ -139,9 +139,9 @@ def find_called(connection: ReadConnection, parent: int) -> dict[str, Row]:
     return {row["run_id"]: row for row in rows}
 
 
-def find_live(connection: ReadConnection, dag_name: str) -> list[str]:
+def find_active(connection: ReadConnection, dag_name: str) -> list[str]:
     """Return the ids of all root runs of a name that are under way, however many, in any order."""
-    return [row.run_id for row in connection.execute(_find_live, {"name": dag_name})]
+    return [row.run_id for row in connection.execute(_find_active, {"name": dag_name})]
 
 
 def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[Row]:
@@ -176,9 +176,9 @@ def get_level(connection: ReadConnection, run: int) -> int:
     return connection.execute(select(func.count(above.c.parent_id))).scalar() or 0
 
 
-def get_whole(connection: ReadConnection, run: int) -> Row | None:
+def get_complete(connection: ReadConnection, run: int) -> Row | None:
     """Return a run with its inputs, as its driver needs it."""
-    return first_row(connection, _get_whole, run=run)
+    return first_row(connection, _get_complete, run=run)
 
 
 def find_seal_heads(connection: ReadConnection, most: int, length: int) -> list[bytes]:
@@ -186,7 +186,7 @@ def find_seal_heads(connection: ReadConnection, most: int, length: int) -> list[
     return [bytes(head) for head in connection.scalars(_find_seal_heads, {"most": most, "length": length})]
 
 
-def find_over(connection: ReadConnection, keys: Iterable[int]) -> dict[int, int]:
+def find_finished(connection: ReadConnection, keys: Iterable[int]) -> dict[int, int]:
     """Tell which of the runs are over, and the number of their last attempt."""
     rows = connection.execute(select(Run.id, Run.attempt).where(Run.id.in_(list(keys)), Run.finished_at.is_not(None)))
     return {row.id: row.attempt for row in rows}
@@ -289,7 +289,7 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
     return [OpenAttempt(**dict(zip(names, row, strict=True))) for row in rows]
 
 
-def take_over(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: str) -> bool:
+def adopt(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: str) -> bool:
     """Make an open attempt ours under the next token; False when somebody was faster, or is at it.
 
     A server that fell asleep inside a transaction holds what it has locked: its other runs must

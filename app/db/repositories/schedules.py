@@ -39,11 +39,11 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
     key: SlotKey
     file_name: str
-    made_up: bool = False
-    pending: bool = False
+    catch_up: bool = False
+    awaiting_restart: bool = False
 
 
-class Settled(msgspec.Struct, frozen=True):
+class SlotOutcome(msgspec.Struct, frozen=True):
     """What became of it: ``run`` is the run that was begun, ``restarts`` the one that is stopped for it."""
 
     slot: Slot
@@ -61,7 +61,7 @@ _IS_SLOT = (
     ScheduleSlot.minute == bindparam("b_minute"),
 )
 _IS_RESTARTING = text("schedule_slots.outcome = 'restarting'")  # written out, as the index for it is
-_timed = (
+_with_schedules = (
     Dag.id,
     Dag.file_name,
     Dag.dag_name,
@@ -71,7 +71,7 @@ _timed = (
     DagSetting.catchup,
     DagSetting.catchup_window_seconds,
 )
-_find_dags = select(*_timed).outerjoin(DagSetting, DagSetting.dag_id == Dag.id).order_by(Dag.id)
+_find_dags = select(*_with_schedules).outerjoin(DagSetting, DagSetting.dag_id == Dag.id).order_by(Dag.id)
 _find_texts = select(Definition.hash, Definition.spec).where(Definition.hash.in_(bindparam("hashes", expanding=True)))
 _find_earlier = (
     select(Definition.hash, Definition.spec)
@@ -93,12 +93,12 @@ _find_restarting = (
     .where(_IS_RESTARTING)
     .order_by(ScheduleSlot.minute)
 )
-_find_live = (
+_find_active = (
     select(Run.id)
     .where(Run.dag_name == bindparam("name"), Run.status == _RUNNING, Run.root_id.is_(None), IS_ACTIVE)
     .order_by(Run.id)
 )
-_note = Prepared(
+_skip = Prepared(
     {
         "sqlite": sqlite.insert(ScheduleSlot).on_conflict_do_nothing(),
         "postgresql": postgresql.insert(ScheduleSlot).on_conflict_do_nothing(),
@@ -164,29 +164,29 @@ def get_starter(connection: ReadConnection, run: int) -> SlotKey | None:
     return None if row is None else SlotKey(*row)
 
 
-def settle(connection: WriteConnection, settled: Iterable[Settled]) -> None:
+def complete(connection: WriteConnection, settled: Iterable[SlotOutcome]) -> None:
     """Note slots that runs were begun for, whose rows are there; raises IntegrityError when somebody was faster.
 
     Whoever notes several does so in one order, so that two servers cannot wait for each other.
     """
     ordered = sorted(settled, key=lambda one: one.slot.key)
-    _add.store(connection, [_row(one) for one in ordered if not one.slot.pending])
-    _finish.store(connection, [_changes(one) for one in ordered if one.slot.pending])
+    _add.execute_many(connection, [_row(one) for one in ordered if not one.slot.awaiting_restart])
+    _finish.execute_many(connection, [_changes(one) for one in ordered if one.slot.awaiting_restart])
 
 
-def note(connection: WriteConnection, settled: Iterable[Settled]) -> None:
+def skip(connection: WriteConnection, settled: Iterable[SlotOutcome]) -> None:
     """Note slots at which nothing was begun, but for those that somebody else has seen to."""
-    _note.store(connection, [_row(one) for one in sorted(settled, key=lambda one: one.slot.key)])
+    _skip.execute_many(connection, [_row(one) for one in sorted(settled, key=lambda one: one.slot.key)])
 
 
-def take(connection: WriteConnection, settled: Settled) -> bool:
+def claim(connection: WriteConnection, settled: SlotOutcome) -> bool:
     """Note one slot; False when somebody else has seen to it."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     added = make(ScheduleSlot).values(**_row(settled)).on_conflict_do_nothing().returning(ScheduleSlot.dag_id)
     return connection.execute(added).first() is not None
 
 
-def _row(settled: Settled) -> dict[str, Any]:
+def _row(settled: SlotOutcome) -> dict[str, Any]:
     slot = settled.slot
     return {
         "dag_id": slot.key.dag,
@@ -197,20 +197,20 @@ def _row(settled: Settled) -> dict[str, Any]:
         "reason": settled.reason or None,
         "run_id": settled.run,
         "restarts": settled.restarts,
-        "made_up": slot.made_up,
+        "made_up": slot.catch_up,
         "settled_at": settled.at,
     }
 
 
-def _changes(settled: Settled) -> dict[str, Any]:
+def _changes(settled: SlotOutcome) -> dict[str, Any]:
     key = settled.slot.key
     changed = {name: _row(settled)[name] for name in ("outcome", "reason", "run_id", "settled_at")}
     return {"b_dag": key.dag, "b_kind": key.kind, "b_minute": key.minute, **changed}
 
 
-def finish(connection: WriteConnection, settled: Settled) -> None:
+def finish(connection: WriteConnection, settled: SlotOutcome) -> None:
     """Say what became of a restart, unless somebody else has said so."""
-    _finish.store(connection, [_changes(settled)])
+    _finish.execute_many(connection, [_changes(settled)])
 
 
 def find_restarting(connection: ReadConnection) -> Sequence[Row]:
@@ -220,7 +220,7 @@ def find_restarting(connection: ReadConnection) -> Sequence[Row]:
 
 def find_running(connection: ReadConnection, dag_name: str) -> list[int]:
     """Return the keys of the root runs of a name that run, the oldest first."""
-    return [row.id for row in connection.execute(_find_live, {"name": dag_name})]
+    return [row.id for row in connection.execute(_find_active, {"name": dag_name})]
 
 
 def find_page(

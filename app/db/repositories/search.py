@@ -41,37 +41,37 @@ _add_errors = Prepared(
         ["run_id", "created_at", "text"], select(Run.id, _created_at, _text("text")).where(Run.id == _run)
     )
 )
-_forget_params = Prepared(delete(RunParam).where(RunParam.run_id == _run))
-_forget_errors = Prepared(delete(RunError).where(RunError.run_id == _run))
+_delete_params = Prepared(delete(RunParam).where(RunParam.run_id == _run))
+_delete_errors = Prepared(delete(RunError).where(RunError.run_id == _run))
 
 
 def add(connection: WriteConnection, runs: Sequence[Mapping[str, Any]]) -> None:
     """Let new runs, whose rows these are, be found by their tags and params."""
-    _add_tags.store(connection, [row for run in runs for row in lookup.tag_rows(run["id"], run["tags"])])
-    _add_params.store(connection, [row for run in runs for row in lookup.param_rows(run["id"], run["params"])])
+    _add_tags.execute_many(connection, [row for run in runs for row in lookup.tag_rows(run["id"], run["tags"])])
+    _add_params.execute_many(connection, [row for run in runs for row in lookup.param_rows(run["id"], run["params"])])
 
 
-def tell_params(connection: WriteConnection, params: Mapping[int, Sequence[Any]]) -> None:
+def update_params(connection: WriteConnection, params: Mapping[int, Sequence[Any]]) -> None:
     """Let runs be found by their params as they were evaluated anew; which they have does not change."""
     told = [row for run, pairs in params.items() for row in lookup.param_rows(run, pairs)]
-    _forget_params.store(connection, [{"run": run} for run, pairs in params.items() if pairs])
-    _add_params.store(connection, told)
+    _delete_params.execute_many(connection, [{"run": run} for run, pairs in params.items() if pairs])
+    _add_params.execute_many(connection, told)
 
 
 def add_errors(connection: WriteConnection, texts: Mapping[int, str]) -> None:
     """Let runs that are over be found by what went wrong in them; an empty text is nothing."""
-    _add_errors.store(connection, lookup.error_rows(texts))
+    _add_errors.execute_many(connection, lookup.error_rows(texts))
 
 
-def forget_errors(connection: WriteConnection, runs: Sequence[int]) -> None:
+def delete_errors(connection: WriteConnection, runs: Sequence[int]) -> None:
     """Let runs no longer be found by what went wrong in an attempt before."""
-    _forget_errors.store(connection, [{"run": run} for run in runs])
+    _delete_errors.execute_many(connection, [{"run": run} for run in runs])
 
 
-def read_errors(connection: WriteConnection, run: int, attempt: int) -> None:
+def index_errors(connection: WriteConnection, run: int, attempt: int) -> None:
     """Let a run be found by what its rows say went wrong in an attempt."""
     failed = select(Node.error).where(Node.run_id == run, Node.attempt == attempt, Node.error != "")
     own = connection.execute(select(Run.error).where(Run.id == run)).scalar()
     errors = [row.error for row in connection.execute(failed.order_by(Node.position))]
-    forget_errors(connection, [run])
+    delete_errors(connection, [run])
     add_errors(connection, {run: lookup.error_text(own, errors)})

@@ -17,7 +17,7 @@ from app.db.models.service import Service
 from app.db.repositories.reading import Row, all_rows, first_row
 
 SERVER, SCHEDULER, WORKER = "server", "scheduler", "worker"
-_FORGOTTEN = timedelta(seconds=30)  # api-behaviour ops 11, 47 and 48
+_EXPIRED = timedelta(seconds=30)  # api-behaviour ops 11, 47 and 48
 
 _find = (
     select(*Service.__table__.columns)
@@ -41,12 +41,12 @@ _find_local_workers = select(
     Service.boot_id == bindparam("boot_id"),
     Service.pid_namespace == bindparam("pid_namespace"),
 )
-_find_silence = select(Service.heartbeat_at, Service.stopped_at).where(
+_expired_since = select(Service.heartbeat_at, Service.stopped_at).where(
     Service.id == bindparam("service"),
     or_(Service.stopped_at.is_not(None), Service.lease_until < bindparam("now", type_=UtcDateTime)),
 )
 _root, _parent = aliased(Run), aliased(Run)
-_find_tasks = (
+_find_active_runs = (
     select(
         RunAttempt.owner,
         RunAttempt.opened_at,
@@ -71,7 +71,7 @@ def add(connection: WriteConnection, row: dict[str, Any]) -> None:
 
 
 # PostgreSQL ends a session by itself only between two statements, not while it waits for the rest of one.
-_end_sleepers = text(
+_terminate_stuck_sessions = text(
     """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
     AND application_name = current_setting('application_name')
@@ -80,13 +80,13 @@ _end_sleepers = text(
 )
 
 
-def end_sleepers(connection: WriteConnection, seconds: float = 5) -> None:
+def terminate_stuck_sessions(connection: WriteConnection, seconds: float = 5) -> None:
     """End the sessions of servers that fell asleep inside a transaction: others wait for what those have locked.
 
     Of the pools alone: what reads without limits of time has another name.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(_end_sleepers, {"seconds": seconds})
+        connection.execute(_terminate_stuck_sessions, {"seconds": seconds})
 
 
 def renew(connection: WriteConnection, service: str, at: datetime, lease_until: datetime) -> None:
@@ -103,7 +103,7 @@ def stop(connection: WriteConnection, service: str, at: datetime, lease_until: d
 
 def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[Row]:
     """Return the processes of a kind that have neither stopped nor been silent for long, by id."""
-    return all_rows(connection, _find, kind=kind, since=now - _FORGOTTEN)
+    return all_rows(connection, _find, kind=kind, since=now - _EXPIRED)
 
 
 def find_local_workers(connection: ReadConnection, host: str, boot_id: str, pid_namespace: str) -> Sequence[Row]:
@@ -111,22 +111,22 @@ def find_local_workers(connection: ReadConnection, host: str, boot_id: str, pid_
     return all_rows(connection, _find_local_workers, host=host, boot_id=boot_id, pid_namespace=pid_namespace)
 
 
-class Silence(msgspec.Struct, frozen=True):
+class ExpiredLease(msgspec.Struct, frozen=True):
     """Since when a process sends no heartbeats, and whether that is because it stopped in order."""
 
     since: datetime
     stopped: bool
 
 
-def find_silence(connection: ReadConnection, service: str, now: datetime) -> Silence | None:
+def expired_since(connection: ReadConnection, service: str, now: datetime) -> ExpiredLease | None:
     """Return the silence of a process that has stopped or let its lease expire; None while it holds its lease."""
-    row = first_row(connection, _find_silence, service=service, now=now)
-    return None if row is None else Silence(row["heartbeat_at"], row["stopped_at"] is not None)
+    row = first_row(connection, _expired_since, service=service, now=now)
+    return None if row is None else ExpiredLease(row["heartbeat_at"], row["stopped_at"] is not None)
 
 
-def find_tasks(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Row]:
+def find_active_runs(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Row]:
     """Return the runs that processes are driving, with names and ids of root and caller."""
-    return all_rows(connection, _find_tasks, owners=list(owners))
+    return all_rows(connection, _find_active_runs, owners=list(owners))
 
 
 def find_worker_labels(connection: ReadConnection) -> list[dict[str, str]]:

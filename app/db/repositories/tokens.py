@@ -43,7 +43,7 @@ def find(connection: ReadConnection, user_id: str | None = None) -> Sequence[Row
     return all_rows(connection, statement if user_id is None else statement.where(Token.user_id == user_id))
 
 
-def has_live(connection: ReadConnection, user_id: str, name: str) -> bool:
+def has_valid(connection: ReadConnection, user_id: str, name: str) -> bool:
     """Whether a user has a token of a name that was not revoked."""
     statement = select(Token.id).where(Token.user_id == user_id, Token.name == name, Token.revoked_at.is_(None))
     return connection.scalar(statement) is not None
@@ -68,6 +68,6 @@ def revoke_all(connection: WriteConnection, user_id: str, at: datetime, spared: 
     connection.execute(statement.values(revoked_at=at))
 
 
-def note_use(connection: WriteConnection, token_id: str, at: datetime) -> None:
+def record_use(connection: WriteConnection, token_id: str, at: datetime) -> None:
     """Note when a token was used last."""
     connection.execute(update(Token).where(Token.id == token_id).values(last_used_at=at))

@@ -64,7 +64,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Sequence[Row]
     events: Sequence[Row]
     queue: str = ""
-    room: int = 0  # so many runs may be under way in its queue, whatever their DAGs; 0: any number
+    queue_limit: int = 0  # so many runs may be under way in its queue, whatever their DAGs; 0: any number
     in_turn: bool = False  # whether there is no room either while others wait in its queue, or that is paused
     may_wait: bool = False  # whether it is queued where there is no room, instead of refused
     priority: int = 0
@@ -77,7 +77,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     slot: Slot | None = None  # the time of a schedule that it is started for, which is settled in the same commit
     is_child: bool = False  # called by another run: limits of its DAG do not count
     audit: Row | None = None  # the entry about who wanted it, if somebody did
-    first: Transition | None = None  # what its driver did with it at once, stored in the same commit
+    first_steps: Transition | None = None  # what its driver did with it at once, stored in the same commit
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +94,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     run: Row
     inputs: Row
-    first: Transition | None
-    carried: bool = False  # whether it was offered to workers, several of which take up what may go at one time
+    first_steps: Transition | None
+    by_worker: bool = False  # whether it was offered to workers, several of which take up what may go at one time
 
 
 class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +112,7 @@ class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     max_active_runs: int
     counted: bool  # whether the limit of active runs applies
-    room: int = 0  # these are as of a new run
+    queue_limit: int = 0  # these are as of a new run
     in_turn: bool = False
     may_wait: bool = False
     priority: int = 0
@@ -124,10 +124,10 @@ class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Sequence[Row]
     events: Sequence[Row]
     audit: Row | None = None  # as of a new run
-    first: Transition | None = None  # as of a new run
+    first_steps: Transition | None = None  # as of a new run
 
 
-class Standing(msgspec.Struct, frozen=True):
+class FinishedRun(msgspec.Struct, frozen=True):
     """Where a run stands that is over."""
 
     attempt: int
@@ -140,10 +140,10 @@ class Activity(msgspec.Struct, frozen=True):
     ``held`` says that others wait in the queue, whatever their DAGs, or that it is paused.
     """
 
-    live: int = 0
-    queued: int = 0
-    crowd: int = 0
-    held: bool = False
+    dag_active: int = 0
+    dag_queued: int = 0
+    queue_active: int = 0
+    queue_blocked: bool = False
 
 
 _NODE_KEYS = ("run_id", "attempt", "position")
@@ -174,8 +174,8 @@ _NODE_COLUMNS = (
 )
 
 _RUNNING, _QUEUED, _NOT_STARTED = 1, 5, 0
-_OVER = (2, 3, 4, 6)
-_REOPENED_RUN = (
+_FINISHED = (2, 3, 4, 6)
+_RETRIED_RUN = (
     "status",
     "attempt",
     "params",
@@ -187,13 +187,13 @@ _REOPENED_RUN = (
     "stop_requested_by",
     "error",
 )
-_REOPENED_INPUTS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed")
+_RETRIED_INPUTS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed")
 
 # Statements are made once: building one anew costs several times its execution.
 _find_used = select(Run.dag_name, Run.run_id).where(
     tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
 )
-_take_turns = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name"))))
+_lock_names = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name"))))
 # Active runs are few, and runs of a name may be very many: the index of the former is the one to go by, but SQLite
 # takes that of names unless the name is hidden from it, and that of active runs only if it sees the statuses.
 _count_active = (
@@ -212,17 +212,17 @@ _lock_fences = (
     .with_for_update()
 )
 # Others may refer to the row meanwhile, so its key is not locked. Of a run that is being removed some is gone.
-_lock_over = (
+_lock_finished = (
     select(Run.id, Run.attempt)
     .where(
         Run.id.in_(bindparam("runs", expanding=True)),
-        Run.status.in_(_OVER),
+        Run.status.in_(_FINISHED),
         Run.id.not_in(select(Removal.run_id)),
     )
     .order_by(Run.id)
     .with_for_update(key_share=True)
 )
-_lock_waiting = (
+_lock_queued = (
     select(Run.id)
     .where(Run.id.in_(bindparam("runs", expanding=True)), Run.status == _QUEUED)
     .order_by(Run.id)
@@ -255,7 +255,7 @@ _update_attempts = Prepared(
     .where(RunAttempt.run_id == bindparam("b_run_id"), RunAttempt.number == bindparam("b_number"))
     .values({name: bindparam(name) for name in _ATTEMPT_COLUMNS})
 )
-_tell_runs = Prepared(
+_add_run_changes = Prepared(
     update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in ("params", "params_text")})
 )
 _own_attempts = Prepared(
@@ -264,12 +264,12 @@ _own_attempts = Prepared(
     .values({name: bindparam(name) for name in ("owner", "token", "host")})
 )
 _reopen_runs = Prepared(
-    update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _REOPENED_RUN})
+    update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _RETRIED_RUN})
 )
 _reopen_inputs = Prepared(
     update(RunInput)
     .where(RunInput.run_id == bindparam("b_run_id"))
-    .values({name: bindparam(name) for name in _REOPENED_INPUTS})
+    .values({name: bindparam(name) for name in _RETRIED_INPUTS})
 )
 _handle_requests = Prepared(
     update(RunRequest)
@@ -283,14 +283,14 @@ _drop_requests = Prepared(
 )
 
 
-def take_turns(connection: WriteConnection, names: Iterable[str]) -> None:
+def lock_names(connection: WriteConnection, names: Iterable[str]) -> None:
     """Let only one transaction at a time decide about new runs of these names; SQLite has one writer anyway.
 
     Two servers would each count the live runs without the other's new one, and both start theirs.
     """
     turns = [{"name": name} for name in sorted(names)]
     if turns and connection.dialect.name == "postgresql":
-        connection.execute(_take_turns, turns)
+        connection.execute(_lock_names, turns)
 
 
 def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -304,30 +304,32 @@ def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[t
     for name, queue, status, count in connection.execute(_count_active, {"names": list(dag_names)}):
         before = found.get((name, queue), Activity())
         queued = count if status == _QUEUED else 0
-        found[name, queue] = Activity(live=before.live + count - queued, queued=before.queued + queued)
+        found[name, queue] = Activity(
+            dag_active=before.dag_active + count - queued, dag_queued=before.dag_queued + queued
+        )
     return found
 
 
 def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
     """Insert accepted runs with everything that belongs to them."""
     by_hash = {run.definition["hash"]: run.definition for run in runs}
-    _add_definitions.store(connection, [by_hash[content_hash] for content_hash in sorted(by_hash)])
-    _add_runs.store(connection, [run.run for run in runs])
+    _add_definitions.execute_many(connection, [by_hash[content_hash] for content_hash in sorted(by_hash)])
+    _add_runs.execute_many(connection, [run.run for run in runs])
     search.add(connection, [run.run for run in runs])
-    _add_attempts.store(connection, [run.attempt for run in runs])
-    _add_nodes.store(connection, [node for run in runs for node in run.nodes])
-    _add_inputs.store(connection, [run.inputs for run in runs])
-    _add_events.store(connection, [event for run in runs for event in run.events])
-    _add_entries.store(connection, [run.entry for run in runs if run.entry is not None])
+    _add_attempts.execute_many(connection, [run.attempt for run in runs])
+    _add_nodes.execute_many(connection, [node for run in runs for node in run.nodes])
+    _add_inputs.execute_many(connection, [run.inputs for run in runs])
+    _add_events.execute_many(connection, [event for run in runs for event in run.events])
+    _add_entries.execute_many(connection, [run.entry for run in runs if run.entry is not None])
 
 
-def lock_waiting(connection: WriteConnection, runs: Iterable[int]) -> dict[int, int]:
+def lock_queued(connection: WriteConnection, runs: Iterable[int]) -> dict[int, int]:
     """Lock those of the runs that wait, and tell the numbers of their last events.
 
     Whoever takes a run out of its queue does this first, so that all lock run and entry in one order; and while it
     is locked nobody sets a status of it by hand.
     """
-    keys = [row.id for row in connection.execute(_lock_waiting, {"runs": list(runs)})]
+    keys = [row.id for row in connection.execute(_lock_queued, {"runs": list(runs)})]
     return last_sequences(connection, keys) if keys else {}
 
 
@@ -343,34 +345,34 @@ def claim(connection: WriteConnection, claims: Sequence[Claim]) -> None:
         }
         for claim in claims
     ]
-    _own_attempts.store(connection, owned)
-    _tell_runs.store(connection, [{"b_id": claim.fence.run, **claim.run} for claim in claims])
-    search.tell_params(connection, {claim.fence.run: claim.run["params"] for claim in claims})
-    _reopen_inputs.store(connection, [{"b_run_id": claim.fence.run, **claim.inputs} for claim in claims])
-    apply(connection, [claim.first for claim in claims if claim.first is not None])
+    _own_attempts.execute_many(connection, owned)
+    _add_run_changes.execute_many(connection, [{"b_id": claim.fence.run, **claim.run} for claim in claims])
+    search.update_params(connection, {claim.fence.run: claim.run["params"] for claim in claims})
+    _reopen_inputs.execute_many(connection, [{"b_run_id": claim.fence.run, **claim.inputs} for claim in claims])
+    apply(connection, [claim.first_steps for claim in claims if claim.first_steps is not None])
 
 
-def lock_over(connection: WriteConnection, runs: Iterable[int]) -> dict[int, Standing]:
+def lock_finished(connection: WriteConnection, runs: Iterable[int]) -> dict[int, FinishedRun]:
     """Lock those of the runs that are over, in one order, and tell how they stand.
 
     The others are left alone: their owner writes to them, and may wait for us elsewhere.
     """
-    attempts = {row.id: row.attempt for row in connection.execute(_lock_over, {"runs": list(runs)})}
+    attempts = {row.id: row.attempt for row in connection.execute(_lock_finished, {"runs": list(runs)})}
     sequences = last_sequences(connection, attempts) if attempts else {}
-    return {key: Standing(attempt, sequences.get(key, 0)) for key, attempt in attempts.items()}
+    return {key: FinishedRun(attempt, sequences.get(key, 0)) for key, attempt in attempts.items()}
 
 
 def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) -> None:
     """Open the next attempts of runs that were locked; what was asked of the attempts before is settled."""
-    _reopen_runs.store(connection, [{"b_id": attempt.key, **attempt.run} for attempt in attempts])
-    search.tell_params(connection, {attempt.key: attempt.run["params"] for attempt in attempts})
-    _add_attempts.store(connection, [attempt.attempt for attempt in attempts])
-    _add_nodes.store(connection, [node for attempt in attempts for node in attempt.nodes])
-    _reopen_inputs.store(connection, [{"b_run_id": attempt.key, **attempt.inputs} for attempt in attempts])
-    _add_events.store(connection, [event for attempt in attempts for event in attempt.events])
-    _add_entries.store(connection, [attempt.entry for attempt in attempts if attempt.entry is not None])
+    _reopen_runs.execute_many(connection, [{"b_id": attempt.key, **attempt.run} for attempt in attempts])
+    search.update_params(connection, {attempt.key: attempt.run["params"] for attempt in attempts})
+    _add_attempts.execute_many(connection, [attempt.attempt for attempt in attempts])
+    _add_nodes.execute_many(connection, [node for attempt in attempts for node in attempt.nodes])
+    _reopen_inputs.execute_many(connection, [{"b_run_id": attempt.key, **attempt.inputs} for attempt in attempts])
+    _add_events.execute_many(connection, [event for attempt in attempts for event in attempt.events])
+    _add_entries.execute_many(connection, [attempt.entry for attempt in attempts if attempt.entry is not None])
     opened = [{"b_run_id": attempt.key, "b_handled_at": attempt.attempt["opened_at"]} for attempt in attempts]
-    _drop_requests.store(connection, opened)
+    _drop_requests.execute_many(connection, opened)
 
 
 def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:
@@ -403,16 +405,16 @@ def last_chunk(connection: ReadConnection, fence: Fence, position: int, stream: 
 
 def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
     """Store transitions whose fences are held; transitions of one run come in order."""
-    _add_chunks.store(connection, [chunk for transition in transitions for chunk in transition.chunks])
-    _update_nodes.store(connection, [_node_parameters(node) for t in transitions for node in t.nodes])
-    _add_events.store(connection, [event for transition in transitions for event in transition.events])
-    _update_runs.store(connection, [{"b_id": t.fence.run, **t.run} for t in transitions if t.run is not None])
+    _add_chunks.execute_many(connection, [chunk for transition in transitions for chunk in transition.chunks])
+    _update_nodes.execute_many(connection, [_node_parameters(node) for t in transitions for node in t.nodes])
+    _add_events.execute_many(connection, [event for transition in transitions for event in transition.events])
+    _update_runs.execute_many(connection, [{"b_id": t.fence.run, **t.run} for t in transitions if t.run is not None])
     attempts = [_attempt_parameters(t.fence, t.attempt) for t in transitions if t.attempt is not None]
-    _update_attempts.store(connection, attempts)
+    _update_attempts.execute_many(connection, attempts)
     handled = [{"b_id": key, "b_handled_at": t.requests_handled_at} for t in transitions for key in t.requests]
-    _handle_requests.store(connection, handled)
+    _handle_requests.execute_many(connection, handled)
     over = {t.fence: t.errors for t in transitions if t.errors is not None}
-    search.forget_errors(connection, [fence.run for fence in over if fence.attempt > 1])
+    search.delete_errors(connection, [fence.run for fence in over if fence.attempt > 1])
     search.add_errors(connection, {fence.run: text for fence, text in over.items()})
 
 

@@ -15,7 +15,7 @@ from app.db.repositories.reading import Row, all_rows, first_row
 _table = User.__table__
 
 
-def take_turn(connection: WriteConnection) -> None:
+def lock(connection: WriteConnection) -> None:
     """Let nobody else change users until this write is over; what is read after this stays true."""
     # On SQLite every write has the file to itself.
     if connection.dialect.name == "postgresql":

@@ -12,7 +12,7 @@ class Fact(msgspec.Struct, frozen=True):
     text: str
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class StepPreview(msgspec.Struct, frozen=True, kw_only=True):
     """A step or handler; ``note`` says what becomes of it when it is not simply run."""
 
     title: str
@@ -25,6 +25,6 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     facts: tuple[Fact, ...]
-    steps: tuple[Part, ...]
-    handlers: tuple[Part, ...]
+    steps: tuple[StepPreview, ...]
+    handlers: tuple[StepPreview, ...]
     ending: str

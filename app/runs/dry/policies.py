@@ -8,19 +8,19 @@ from app.engine import rules
 from app.engine.state import NodeState
 from app.spec.model import Condition, ContinueOn, Repeat, Step
 
-_MOST_WAITS = 6
+_MAX_WAITS = 6
 
 
-def say_retry(step: Step, limit: int, interval_seconds: int) -> str:
+def describe_retry(step: Step, limit: int, interval_seconds: int) -> str:
     """Say how often a step is tried again, and after which pauses."""
     policy = step.retry
     if policy is None or limit <= 0:
         return "never"
     node = NodeState(retry_limit=limit, retry_interval_seconds=interval_seconds)
-    waits = list(_waits(step, node, min(limit, _MOST_WAITS)))
+    waits = list(_waits(step, node, min(limit, _MAX_WAITS)))
     count = f"up to {limit} times" if limit > 1 else "once"
     same = len(set(waits)) == 1 < limit
-    pauses = f"{waits[0]} each time" if same else ", ".join(waits) + (", …" if limit > _MOST_WAITS else "")
+    pauses = f"{waits[0]} each time" if same else ", ".join(waits) + (", …" if limit > _MAX_WAITS else "")
     codes = f" on exit code {_listed(policy.exit_codes)}" if policy.exit_codes else ""
     return f"{count}{codes}, after {pauses}"
 
@@ -37,30 +37,30 @@ def _waits(step: Step, node: NodeState, count: int) -> Iterator[str]:
         yield seconds(wait.total_seconds() if wait else 0)
 
 
-def say_repeat(policy: Repeat) -> str:
+def describe_repeat(policy: Repeat) -> str:
     """Say for how long a step is repeated, and after which pauses."""
     waits = [seconds(rules.repeat_wait(policy, number).total_seconds()) for number in (1, 2, 3)]
     pauses = f"every {waits[0]}" if len(set(waits)) == 1 else f"after {', '.join(waits)}, …"
     limit = f", at most {policy.limit} executions" if policy.limit else ""
-    return f"{policy.mode} {_say_what(policy)}, {pauses}{limit}"
+    return f"{policy.mode} {_describe_until(policy)}, {pauses}{limit}"
 
 
-def _say_what(policy: Repeat) -> str:
+def _describe_until(policy: Repeat) -> str:
     if policy.condition is not None:
-        return say_condition(policy.condition)
+        return describe_condition(policy.condition)
     if policy.exit_codes:
         return f"the exit code is {_listed(policy.exit_codes)}"
     return "it succeeds"
 
 
-def say_condition(condition: Condition) -> str:
+def describe_condition(condition: Condition) -> str:
     """Write a condition as one would say it."""
     if not condition.expected:
         return f"{condition.condition} {'fails' if condition.negate else 'succeeds'}"
     return f"{condition.condition} is {'not ' if condition.negate else ''}{condition.expected}"
 
 
-def say_tolerance(policy: ContinueOn) -> str:
+def describe_continue_on(policy: ContinueOn) -> str:
     """Say which ends of a step the run goes on after; empty when there is none."""
     ends = [
         *(["failure"] if policy.failure else []),

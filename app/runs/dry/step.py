@@ -17,9 +17,9 @@ from app.executors.shell import ShellTexts
 from app.runs import calling
 from app.runs.dry import policies
 from app.runs.dry.facts import Fact
-from app.runs.dry.held import Held
-from app.runs.dry.judge import judge
-from app.runs.environment import Moment, RunEnvironment
+from app.runs.dry.judge import preview_condition
+from app.runs.dry.placeholders import Placeholders
+from app.runs.environment import RunEnvironment, StepContext
 from app.runs.evaluation import evaluate
 from app.spec import references, shell_words
 from app.spec.expand import ExpansionError, Mode, StepFacts
@@ -29,7 +29,7 @@ from app.spec.scope import StepScope
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _SCRIPT = "<script>"
-_MOST_CALLS = 20
+_MAX_CALLS = 20
 _CONFIG_WIDTH = 60
 
 
@@ -47,10 +47,10 @@ class Called(msgspec.Struct, frozen=True):
 class StepReader:
     """Reads the steps of one DAG."""
 
-    def __init__(self, plan: Plan, environment: RunEnvironment, held: Held) -> None:
+    def __init__(self, plan: Plan, environment: RunEnvironment, placeholders: Placeholders) -> None:
         self._plan = plan
         self._environment = environment
-        self._held = held
+        self._placeholders = placeholders
         self._outputs = frozenset(step.output for step in plan.dag.steps if step.output)
         self._ids = frozenset(step.id for step in plan.dag.steps if step.id)
         self.called: list[Called] = []
@@ -58,8 +58,11 @@ class StepReader:
 
     async def read_dag_conditions(self) -> list[Fact]:
         """Look at the preconditions of the DAG itself."""
-        ways = self._environment.ways_of_dag()
-        verdicts = [await judge(condition, ways, self._held) for condition in self._plan.dag.preconditions]
+        context = self._environment.condition_context_of_dag()
+        verdicts = [
+            await preview_condition(condition, context, self._placeholders)
+            for condition in self._plan.dag.preconditions
+        ]
         self.unmet[None] = tuple(verdict.unmet for verdict in verdicts)
         return [Fact("precondition", verdict.text) for verdict in verdicts]
 
@@ -70,16 +73,18 @@ class StepReader:
         step = self._prepare(self._plan.step(key), outputs)
         facts: list[Fact] = []
         try:
-            await self._read(key, step, self._moment(key, outputs, names), facts)
+            await self._read(key, step, self._context(key, outputs, names), facts)
         except (ExpansionError, SetupError, ValueError) as error:
-            facts.append(Fact("would fail", self._held.show(str(error))))
+            facts.append(Fact("would fail", self._placeholders.show(str(error))))
         return (*facts, *self._read_policies(step))
 
     def _prepare(self, step: Step, outputs: Sequence[str]) -> Step:
         """Hold back what is in a step that only a run can tell."""
-        held = self._held
-        step = msgspec.structs.replace(step, env=held.hide_credentials(step.env))
-        return msgspec.convert(held.hold_paths(msgspec.to_builtins(step), outputs), Step) if outputs else step
+        placeholders = self._placeholders
+        step = msgspec.structs.replace(step, env=placeholders.hide_credentials(step.env))
+        return (
+            msgspec.convert(placeholders.replace_paths(msgspec.to_builtins(step), outputs), Step) if outputs else step
+        )
 
     def _find_outputs(self, key: int, names: frozenset[str]) -> list[str]:
         """List the outputs that a step sees and names."""
@@ -89,72 +94,77 @@ class StepReader:
         sources = range(len(steps)) if key < 0 else references.visible_outputs(steps, key)
         return list(dict.fromkeys(steps[source].output for source in sources if steps[source].output in names))
 
-    def _moment(self, key: int, outputs: Sequence[str], names: frozenset[str]) -> Moment:
-        held = self._held
-        status = "running" if key == INIT else held.hold("${DAG_RUN_STATUS}")
-        return Moment(
-            outputs={name: held.hold(f"${{{name}}}") for name in outputs},
+    def _context(self, key: int, outputs: Sequence[str], names: frozenset[str]) -> StepContext:
+        placeholders = self._placeholders
+        status = "running" if key == INIT else placeholders.replace("${DAG_RUN_STATUS}")
+        return StepContext(
+            outputs={name: placeholders.replace(f"${{{name}}}") for name in outputs},
             steps={
-                name: StepFacts(held.hold(f"${{{name}.stdout}}"), held.hold(f"${{{name}.stderr}}"))
+                name: StepFacts(
+                    placeholders.replace(f"${{{name}.stdout}}"), placeholders.replace(f"${{{name}.stderr}}")
+                )
                 for name in self._ids & names
             },
             handler_status=status if key < 0 else "",
             log_files={
-                name: held.hold(f"${{{name}}}") for name in ("DAG_RUN_STEP_STDOUT_FILE", "DAG_RUN_STEP_STDERR_FILE")
+                name: placeholders.replace(f"${{{name}}}")
+                for name in ("DAG_RUN_STEP_STDOUT_FILE", "DAG_RUN_STEP_STDERR_FILE")
             },
         )
 
-    async def _read(self, key: int, step: Step, moment: Moment, facts: list[Fact]) -> None:
-        environment, held = self._environment, self._held
+    async def _read(self, key: int, step: Step, context: StepContext, facts: list[Fact]) -> None:
+        environment, placeholders = self._environment, self._placeholders
         cwd = environment.directory_of(step)
-        env = await environment.evaluate_step_env(step, moment, cwd)
-        await self._read_conditions(key, step, moment, env, facts)
-        env = held.hide_credentials(env)
-        scope = environment.scope(step.name, moment, cwd=cwd, step_env=env)
+        env = await environment.evaluate_step_env(step, context, cwd)
+        await self._read_conditions(key, step, context, env, facts)
+        env = placeholders.hide_credentials(env)
+        scope = environment.scope(step.name, context, cwd=cwd, step_env=env)
         kind = step.executor.type
-        texts = await environment.evaluate_texts(step, environment.expander(scope, moment))
+        texts = await environment.evaluate_texts(step, environment.expander(scope, context))
         if kind in registry.CALL_TYPES:
-            await self._read_call(step, scope, moment, facts)
+            await self._read_call(step, scope, context, facts)
         elif kind in registry.COMMAND_TYPES:
-            self._tell(facts, *_command_facts(texts))
+            self._facts_of(facts, *_command_facts(texts))
         else:
-            config = await environment.evaluate_config(step.executor.config, scope, moment)
-            shared = await environment.evaluate_site()
+            config = await environment.evaluate_config(step.executor.config, scope, context)
+            shared = await environment.evaluate_shared()
             if step.container is not None:
-                container = await environment.evaluate_container(step.container, scope, moment)
+                container = await environment.evaluate_container(step.container, scope, context)
                 shared = msgspec.structs.replace(shared, container=container)
-            self._tell(facts, *_executor_facts(step, texts, held.show_config(config), shared))
+            self._facts_of(facts, *_executor_facts(step, texts, placeholders.show_config(config), shared))
             registry.find(kind)
-        self._tell(facts, Fact("env", pairs_text(env)), Fact("directory", cwd if cwd != environment.work_dir else ""))
+        self._facts_of(
+            facts, Fact("env", pairs_text(env)), Fact("directory", cwd if cwd != environment.work_dir else "")
+        )
         for label, text in (("stdout to", step.stdout), ("stderr to", step.stderr)):
-            self._tell(facts, Fact(label, str(await environment.evaluate_redirect(text) or "")))
+            self._facts_of(facts, Fact(label, str(await environment.evaluate_redirect(text) or "")))
         await self._read_retry(step, facts)
 
-    def _tell(self, facts: list[Fact], *more: Fact) -> None:
-        facts += [Fact(fact.label, self._held.show(fact.text)) for fact in more if fact.text]
+    def _facts_of(self, facts: list[Fact], *more: Fact) -> None:
+        facts += [Fact(fact.label, self._placeholders.show(fact.text)) for fact in more if fact.text]
 
     async def _read_conditions(
-        self, key: int, step: Step, moment: Moment, env: tuple[Pair, ...], facts: list[Fact]
+        self, key: int, step: Step, context: StepContext, env: tuple[Pair, ...], facts: list[Fact]
     ) -> None:
         if not step.preconditions:
             return
-        ways = await self._environment.ways_of_step(step, moment, env)
-        verdicts = [await judge(condition, ways, self._held) for condition in step.preconditions]
+        evaluation = await self._environment.condition_context_of_step(step, context, env)
+        verdicts = [await preview_condition(wanted, evaluation, self._placeholders) for wanted in step.preconditions]
         if any(verdict.unmet for verdict in verdicts):
             self.unmet[key] = tuple(verdict.unmet for verdict in verdicts)
         facts += [Fact("precondition", verdict.text) for verdict in verdicts]
 
-    async def _read_call(self, step: Step, scope: StepScope, moment: Moment, facts: list[Fact]) -> None:
+    async def _read_call(self, step: Step, scope: StepScope, context: StepContext, facts: list[Fact]) -> None:
         environment = self._environment
 
         async def evaluated(text: str, extra: Mapping[str, str]) -> str:
             seen = msgspec.structs.replace(scope, extra=extra)
-            return await evaluate(environment.expander(seen, moment)(text, Mode.FULL), environment.surroundings)
+            return await evaluate(environment.expander(seen, context)(text, Mode.FULL), environment.shell_context)
 
         name, params = await calling.evaluate_calls(step, evaluated)
         directory = environment.directory_of(step)
-        self.called.append(Called(name, params[0], step.name, len(params), environment.handed_on(), directory))
-        self._tell(facts, Fact("calls", name), *_call_facts(step, params))
+        self.called.append(Called(name, params[0], step.name, len(params), environment.inherited_env(), directory))
+        self._facts_of(facts, Fact("calls", name), *_call_facts(step, params))
 
     async def _read_retry(self, step: Step, facts: list[Fact]) -> None:
         retry = step.retry
@@ -162,23 +172,23 @@ class StepReader:
             return
         texts = [text for text in (retry.limit, retry.interval_seconds) if isinstance(text, str) and "`" in text]
         if texts:
-            self._tell(facts, Fact("retries", f"as {' and '.join(texts)} would tell when it runs"))
+            self._facts_of(facts, Fact("retries", f"as {' and '.join(texts)} would tell when it runs"))
             return
         limit = await self._environment.evaluate_number(retry.limit, "retryPolicy.limit")
         interval = await self._environment.evaluate_number(retry.interval_seconds, "retryPolicy.intervalSec")
-        self._tell(facts, Fact("retries", policies.say_retry(step, limit, interval)))
+        self._facts_of(facts, Fact("retries", policies.describe_retry(step, limit, interval)))
 
     def _read_policies(self, step: Step) -> Iterator[Fact]:
         told = {
-            "repeats": policies.say_repeat(step.repeat) if step.repeat else "",
+            "repeats": policies.describe_repeat(step.repeat) if step.repeat else "",
             "time limit": policies.seconds(step.timeout_seconds) if step.timeout_seconds > 0 else "",
             "output": f"stdout becomes ${{{step.output}}}" if step.output else "",
-            "goes on after": policies.say_tolerance(step.continue_on),
+            "goes on after": policies.describe_continue_on(step.continue_on),
             "stopped by": step.signal_on_stop,
             "mail": "to errorMail, when it fails" if step.mail_on_error else "",
             "runs on": ", ".join(f"{name}={value}" for name, value in step.worker_selector.items()),
         }
-        return (Fact(label, self._held.show(text)) for label, text in told.items() if text)
+        return (Fact(label, self._placeholders.show(text)) for label, text in told.items() if text)
 
 
 def name_of(plan: Plan, key: int) -> str:
@@ -209,10 +219,10 @@ def _executor_facts(step: Step, texts: ShellTexts, config: Mapping[str, Any], sh
     if kind == "ssh" and shared.ssh is not None:
         yield Fact("ssh", f"{shared.ssh.user}@{shared.ssh.host}:{shared.ssh.port}")
     if kind in ("docker", "container") and shared.container is not None:
-        yield Fact("container", say_container(shared.container))
+        yield Fact("container", describe_container(shared.container))
 
 
-def say_container(container: Container) -> str:
+def describe_container(container: Container) -> str:
     """Tell what a container is made from, or which one it is."""
     return f"{container.exec}, which runs already" if container.exec else container.image
 
@@ -221,9 +231,9 @@ def _call_facts(step: Step, params: tuple[str, ...]) -> Iterator[Fact]:
     if step.parallel is None:
         yield Fact("params", params[0])
         return
-    more = f"\n… and {len(params) - _MOST_CALLS} more" if len(params) > _MOST_CALLS else ""
+    more = f"\n… and {len(params) - _MAX_CALLS} more" if len(params) > _MAX_CALLS else ""
     yield Fact("runs", f"{len(params)}, at most {step.parallel.max_concurrent} at a time, with")
-    yield Fact("params", "\n".join(params[:_MOST_CALLS]) + more)
+    yield Fact("params", "\n".join(params[:_MAX_CALLS]) + more)
 
 
 class _Dumper(yaml.SafeDumper):

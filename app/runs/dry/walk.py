@@ -17,7 +17,7 @@ from app.spec.model import Dag
 _START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def walk(dag: Dag, unmet: Mapping[int | None, tuple[str, ...]]) -> RunState:
+def simulate(dag: Dag, unmet: Mapping[int | None, tuple[str, ...]]) -> RunState:
     """Return what a run would come to; ``unmet`` has the errors of preconditions, of the DAG (None) and of nodes."""
     plan = Plan.of(_without_time(dag))
     now = _START

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from app.runs.evaluation import Surroundings
-from app.runs.ground import Machine
+from app.runs.evaluation import ShellContext
+from app.runs.server_context import HostEnvironment
 from app.spec.expand import ExpansionError
 from app.spec.model import Pair
 
@@ -19,24 +19,24 @@ _CREDENTIAL = re.compile(r"SECRET|TOKEN|PASSW|PASSPHRASE|PASS$|CREDENTIAL|(API|P
 _PATH = re.compile(r"\$\{([A-Za-z0-9_]+)\.[^}]+\}|\$([A-Za-z0-9_]+)\.\S+")
 
 
-class Held:
+class Placeholders:
     """Texts behind stand-ins. Each is one character, so no operator of the shell can take it apart."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._places: dict[str, int] = {}
 
-    def quiet(self, machine: Machine) -> Machine:
+    def without_commands(self, machine: HostEnvironment) -> HostEnvironment:
         """Give a machine that runs no command and tells no credential."""
         environ = {name: self.hide() if is_credential(name) else value for name, value in machine.environ.items()}
-        return msgspec.structs.replace(machine, environ=environ, substitute=self.hold_command)
+        return msgspec.structs.replace(machine, environ=environ, substitute=self.replace_command)
 
     @property
     def texts(self) -> tuple[str, ...]:
         """What is held, in the order of its coming."""
         return tuple(self._texts)
 
-    def hold(self, text: str) -> str:
+    def replace(self, text: str) -> str:
         """Give the stand-in that is shown as a text; raises ExpansionError when there are too many."""
         if text not in self._places:
             if len(self._texts) == _MOST:
@@ -47,22 +47,22 @@ class Held:
 
     def hide(self) -> str:
         """Give the stand-in for a secret."""
-        return self.hold(_SECRET)
+        return self.replace(_SECRET)
 
-    async def hold_command(self, command: str, _around: Surroundings) -> str:
+    async def replace_command(self, command: str, _around: ShellContext) -> str:
         """Stand in for what a command would print."""
-        return self.hold(f"`{command}`")
+        return self.replace(f"`{command}`")
 
     def hide_credentials(self, pairs: Iterable[Pair]) -> tuple[Pair, ...]:
         """Hide the values of variables whose names say that they are secret."""
         return tuple(Pair(pair.name, self.hide()) if is_credential(pair.name) else pair for pair in pairs)
 
-    def hold_paths(self, value: Any, names: Iterable[str]) -> Any:
+    def replace_paths(self, value: Any, names: Iterable[str]) -> Any:
         """Hold references into outputs, like ``${OUT.a.b}``, in every text of a structure."""
         wanted = frozenset(names)
 
         def replace(match: re.Match[str]) -> str:
-            return self.hold(match[0]) if (match[1] or match[2]) in wanted else match[0]
+            return self.replace(match[0]) if (match[1] or match[2]) in wanted else match[0]
 
         def replaced(value: Any) -> Any:
             match value:

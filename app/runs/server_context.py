@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 
 from app.engine.admission import Labels, QueueConfig
-from app.runs.evaluation import Substitute
-from app.runs.sealing import Sealer
+from app.runs.evaluation import CommandSubstituter
+from app.runs.sealing import Encrypter
 from app.spec.scope import without_server_settings
-from app.telemetry.run_figures import RunFigures
+from app.telemetry.run_figures import RunMetrics
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
+class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """A server process that cannot be mistaken for another one."""
 
     id: str
@@ -35,22 +35,22 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     spool_dir: str | None = None
 
     @property
-    def place(self) -> str:
+    def host_key(self) -> str:
         """Boot and process numbers: where the processes of a run are to be looked for."""
         return f"{self.boot_id}:{self.pid_namespace}"
 
 
-class Machine(msgspec.Struct, frozen=True, kw_only=True):
+class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     """What the machine gives to runs."""
 
     environ: Mapping[str, str]
     home: str
     default_shell: tuple[str, ...]
     encoding: str = "utf-8"  # of what programs write
-    substitute: Substitute | None = None  # in place of running the commands inside texts
+    substitute: CommandSubstituter | None = None  # in place of running the commands inside texts
 
     @classmethod
-    def here(cls, default_shell: str, encoding: str) -> Machine:
+    def current(cls, default_shell: str, encoding: str) -> HostEnvironment:
         """Give this machine as the process sees it; its shell unless the settings name one."""
         return cls(
             environ=without_server_settings(os.environ),
@@ -59,16 +59,16 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
             encoding=encoding,
         )
 
-    def seen_from(self, base: Mapping[str, str] | None) -> Machine:
+    def with_environ(self, base: Mapping[str, str] | None) -> HostEnvironment:
         """Give the machine as a sub-run sees it, with the environment that its caller handed on."""
         return self if base is None else msgspec.structs.replace(self, environ=base)
 
 
-class Ground(msgspec.Struct, frozen=True, kw_only=True):
+class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     """What all runs of this server share; durations are in seconds, sizes in bytes."""
 
-    identity: Identity
-    machine: Machine
+    identity: ServerIdentity
+    machine: HostEnvironment
     spool: Path
     work_dir: Path
     base_config: Path
@@ -80,10 +80,10 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     queues: QueueConfig = QueueConfig()
     zone: tzinfo
     now: Callable[[], datetime]
-    sealer: Sealer
-    figures: RunFigures
+    encrypter: Encrypter
+    metrics: RunMetrics
 
-    def base_text(self) -> str:
+    def read_base_config(self) -> str:
         """Read the base configuration as it is now; empty when there is none."""
         try:
             return self.base_config.read_text(encoding="utf-8")
