@@ -13,14 +13,14 @@ from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-import app.db.models  # noqa: F401  # fills the metadata
-from app.db.base import Base
-from app.db.upgrade import open_for_migration
-from app.settings.database_url import PUBLIC
+import dagbook.db.models  # noqa: F401  # fills the metadata
+from dagbook.db.migrations.upgrade import open_for_migration
+from dagbook.db.types import Base
+from dagbook.settings.database_url import PUBLIC
 
 
 def migrate(connection: Connection) -> None:
-    # The models' server defaults are written once for both engines and compared by app.db.check instead.
+    # The models' server defaults are written once for both engines and compared by dagbook.db.migrations.check instead.
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

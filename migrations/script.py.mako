@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
-from app.db.revision import migration
+from dagbook.db.migrations.migration_support import migration
 
 revision = ${repr(up_revision)}
 down_revision: str | None = ${repr(down_revision)}

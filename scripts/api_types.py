@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the types of the API that the web UI's scripts are checked against: app/web/types/openapi.d.ts.
+"""Write the types of the API that the web UI's scripts are checked against: app/dagbook/web/types/openapi.d.ts.
 
     scripts/api_types.py            from the document that the server of this checkout serves
     scripts/api_types.py --check    fail when the file is not what would be written
@@ -21,10 +21,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from app.db.upgrade import upgrade  # noqa: E402
+from dagbook.db.migrations.upgrade import upgrade  # noqa: E402
 from tests.app.dagbook import client_of, serving  # noqa: E402
 
-TYPES = ROOT / "app" / "web" / "types" / "openapi.d.ts"
+TYPES = ROOT / "app" / "dagbook" / "web" / "types" / "openapi.d.ts"
 NODE = ROOT / ".venv" / "bin" / "node"
 GENERATOR = ROOT / "scripts" / "libraries" / "node_modules" / "openapi-typescript" / "bin" / "cli.js"
 OPTIONS = (
@@ -82,7 +82,10 @@ def main() -> int:
     if not check:
         TYPES.write_text(text, encoding="utf-8")
     elif text != TYPES.read_text(encoding="utf-8"):
-        print("app/web/types/openapi.d.ts is not what the server's API says; run scripts/api_types.py", file=sys.stderr)
+        print(
+            "app/dagbook/web/types/openapi.d.ts is not what the server's API says; run scripts/api_types.py",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

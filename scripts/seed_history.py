@@ -31,16 +31,16 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import BindParameter, bindparam, select, update
 
-from app.db import lookup
-from app.db.base import Base
-from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.models import Node, Run, RunAttempt, RunEvent, RunInput, RunTag
-from app.db.repositories import dags
-from app.db.repositories.dags import DagFilter
-from app.db.upgrade import upgrade
-from app.settings import read
-from app.spec.definition_cache import DefinitionCache, definition_row
-from app.spec.model import Dag
+from dagbook.db import search_keys
+from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.migrations.upgrade import upgrade
+from dagbook.db.models import Node, Run, RunAttempt, RunEvent, RunInput, RunTag
+from dagbook.db.repositories import dags
+from dagbook.db.repositories.dags import DagFilter
+from dagbook.db.types import Base
+from dagbook.settings import read
+from dagbook.spec.model import Dag
+from dagbook.spec.reading.definition_cache import DefinitionCache, definition_row
 
 # How many runs go together: a server that is at work on the same database waits for such a transaction, on SQLite
 # with its own ones and on PostgreSQL with what it tells the live feed.
@@ -261,7 +261,7 @@ class Rows:
         state = _written({"phase": "closed", "outcome": run.status})
         self.keys.append(key)
         self.of[Run].append((key, name, run.dag_run_id, *dag, "api", "[]", "", tags, QUEUED, 2, began, began, 1))
-        self.of[RunTag] += [(key, row["tag"], began) for row in lookup.tag_rows(key, known.tags)]
+        self.of[RunTag] += [(key, row["tag"], began) for row in search_keys.tag_rows(key, known.tags)]
         self.of[RunAttempt].append((key, 1, run.status, 1, state, began, ended))
         self.of[RunInput].append((key, "[]", "[]", "[]", "/", True))
         self.of[Node] += [self._node(key, place, step) for place, step in enumerate(run.steps)]

@@ -18,10 +18,10 @@ import pytest
 from sqlalchemy import NullPool, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.db.database import Database
-from app.db.upgrade import upgrade
-from app.db.url import parse_url
-from app.executors.signals import give_children_default_signals
+from dagbook.db.database import Database
+from dagbook.db.migrations.upgrade import upgrade
+from dagbook.db.url import parse_url
+from dagbook.executors.process.signals import give_children_default_signals
 from tests.memory import find_memory
 
 ROOT = Path(__file__).parent.parent

@@ -18,9 +18,9 @@ T = TypeVar("T")
 # Fixtures that are made once for each engine.
 _ENGINE_FIXTURES = ("copies", "make_url")
 # Files go to the workers in this order: what takes long first, so that both workers end at about the same time.
-_ORDER = ("chaos", "process", "web", "app", "executors", "db", "upkeep", "scripts", "contract", "runs", "pure")
+_ORDER = ("chaos", "process", "web", "app", "executors", "db", "maintenance", "scripts", "contract", "runs", "pure")
 # Directories whose subject is SQL.
-_BOTH_ENGINES = ("tests/db/", "tests/runs/", "tests/upkeep/")
+_BOTH_ENGINES = ("tests/db/", "tests/runs/", "tests/maintenance/")
 
 
 class Sample(NamedTuple):
@@ -49,7 +49,7 @@ BUDGETS = {
     "pure": 50,
     "runs": 40,
     "scripts": 30,
-    "upkeep": 20,
+    "maintenance": 20,
     "web": 120,
 }
 

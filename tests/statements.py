@@ -9,7 +9,7 @@ from unittest import mock
 
 from sqlalchemy import Engine, event
 
-from app.db import prepared
+from dagbook.db import prepared
 
 # What is told of a statement: its text, its values, and whether these are rows of values.
 Note = Callable[[str, Any, bool], object]

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from app.executors import proc
+from dagbook.executors.process import proc
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 45.0  # a condition comes true much sooner; the rest is for machines with other work to do

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from app.db.revision import migration, migrations_directory
+from dagbook.db.migrations.migration_support import migration, migrations_directory
 
 revision = "0100"
 down_revision: str | None = None

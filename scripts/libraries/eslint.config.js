@@ -5,7 +5,7 @@ import globals from "globals";
 const STATUS = "BinaryExpression[operator=/^[!=]==$/]";
 
 export default [
-  { ignores: ["app/web/static/vendor/**"] },
+  { ignores: ["app/dagbook/web/static/vendor/**"] },
   js.configs.recommended,
   {
     files: ["**/*.js"],
@@ -34,6 +34,6 @@ export default [
       "prefer-const": "error",
     },
   },
-  { files: ["app/web/static/**"], languageOptions: { globals: globals.browser } },
+  { files: ["app/dagbook/web/static/**"], languageOptions: { globals: globals.browser } },
   { files: ["tests/web/js/**"], languageOptions: { globals: globals.node } },
 ];

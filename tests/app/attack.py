@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 import msgspec
 from litestar.routes import HTTPRoute
 
-from app.main import API_PATH, Server
+from dagbook.main import API_PATH, Server
 from tests.app.dagbook import routes_of
 
 PATH, QUERY, BODY = "path", "query", "body"

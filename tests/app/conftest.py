@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cli import execute as run
-from app.main import Server
+from dagbook.cli import execute as run
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People, serving_people
 from tests.app.program import Said

@@ -11,9 +11,9 @@ import httpx
 import msgspec
 from litestar import Litestar
 
-from app.engine.status import RunStatus
-from app.main import API_PATH, Server, open_server
-from app.settings import read
+from dagbook.engine.status import RunStatus
+from dagbook.main import API_PATH, Server, open_server
+from dagbook.settings import read
 from tests.waiting import come_true
 
 

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import uvicorn
 
-from app.main import API_PATH, Server
+from dagbook.main import API_PATH, Server
 from tests.waiting import PATIENCE_SECONDS
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
-from app.main import API_PATH, Server
+from dagbook.main import API_PATH, Server
 from tests.waiting import come_true
 
 

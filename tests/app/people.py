@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import msgspec
 
-from app.auth.caller import Caller
-from app.auth.roles import Role
-from app.main import Server
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Role
+from dagbook.main import Server
 from tests.app.dagbook import client_of, serving
 
 SECRET = "a secret of the tests that is long enough"  # noqa: S105 - of tests

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.api.local import LOCAL_USER
-from app.auth.roles import Role
-from app.main import check_exposure, is_open_to_all
-from app.people.auth_setup import check_authentication, find_warnings
-from app.settings import SettingsError, read
+from dagbook.accounts.auth_setup import check_authentication, find_warnings
+from dagbook.api.middleware.local_user import LOCAL_USER
+from dagbook.auth.roles import Role
+from dagbook.main import check_exposure, is_open_to_all
+from dagbook.settings import SettingsError, read
 from tests.app.dagbook import client_of, command_of, serving
 from tests.app.people import SECRET, code_of, serving_people
 from tests.conftest import Copies

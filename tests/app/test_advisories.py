@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.auth.roles import Role
-from app.main import API_PATH, Server, check_exposure
-from app.settings import SettingsError, read
+from dagbook.auth.roles import Role
+from dagbook.main import API_PATH, Server, check_exposure
+from dagbook.settings import SettingsError, read
 from tests.app.attack import PATH, Attacker, fields
 from tests.app.dagbook import client_of, serving
 from tests.app.people import People, serving_people

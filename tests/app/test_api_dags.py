@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.main import Server
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 
 SPEC = "# kept\nsteps:\n  - {name: a, command: echo $X}\nparams: X=1\n"

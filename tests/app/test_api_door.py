@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.main import API_PATH
+from dagbook.main import API_PATH
 from tests.app.dagbook import client_of, serving
 
 SPEC = "steps: [{command: 'true'}]\n"

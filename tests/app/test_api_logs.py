@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.main import Server
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook, Ended, client_of
 
 

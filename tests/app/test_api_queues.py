@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db.repositories import queue, runs
-from app.main import Server
+from dagbook.db.repositories import queue
+from dagbook.db.repositories.runs import runs
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.conftest import Copies
 from tests.db.rows import run_sql

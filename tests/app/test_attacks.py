@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.auth.roles import Role
+from dagbook.auth.roles import Role
 from tests.app.attack import BODY, PATH, QUERY, SPEC, Answer, Attacker, Field, fields
 from tests.app.dagbook import client_of
 from tests.app.payloads import CANARY, NUMBERS, PAYLOADS, TRAVERSALS

@@ -12,12 +12,12 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from app.auth.audit_context import ANONYMOUS, Action, dag_action
-from app.auth.roles import Role
-from app.db.database import Database, WriteConnection
-from app.db.models import AuditEntry
-from app.main import Server
-from app.people.refusal_log import RefusalLog
+from dagbook.accounts.refusal_log import RefusalLog
+from dagbook.auth.audit_context import ANONYMOUS, Action, dag_action
+from dagbook.auth.roles import Role
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.models import AuditEntry
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import PASSWORD, People, Person, code_of
 from tests.db.rows import NOW

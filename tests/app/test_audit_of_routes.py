@@ -9,14 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.guards import find_actions
-from app.auth.audit_context import Action
-from app.auth.roles import Role
-from app.db.repositories import audit
-from app.db.repositories.audit import AuditFilter
-from app.db.repositories.reading import Row
-from app.main import API_PATH, Server
-from app.names import sub_run_id
+from dagbook.api.auth.guards import find_actions
+from dagbook.auth.audit_context import Action
+from dagbook.auth.roles import Role
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.audit import AuditFilter
+from dagbook.db.repositories.rows import Row
+from dagbook.identifiers import sub_run_id
+from dagbook.main import API_PATH, Server
 from tests.app.dagbook import Dagbook, routes_of
 from tests.app.people import PASSWORD, People, Person
 

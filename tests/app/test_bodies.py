@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import psutil  # type: ignore[import-untyped]  # psutil brings no types
 import pytest
 
-from app.db.owner import DatabaseOwned, acquire
+from dagbook.db.sqlite.lock_file import DatabaseOwned, acquire
 from tests.app.program import CommandLine
 from tests.waiting import PATIENCE_SECONDS
 

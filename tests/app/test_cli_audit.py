@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from app.auth.audit_context import Action, local_actor, os_username, run_action
-from app.clock import now
-from app.db.database import Database, WriteConnection
-from app.db.repositories import audit
-from app.runs.sealing import Encrypter
-from app.upkeep.audit_sealing import AuditSealer
+from dagbook.auth.audit_context import Action, local_actor, os_username, run_action
+from dagbook.clock import now
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.repositories import audit
+from dagbook.maintenance.audit.audit_sealing import AuditSealer
+from dagbook.runs.secrets.encryption import Encrypter
 from tests.app.program import CommandLine, Said
 from tests.conftest import Copies
 from tests.db.rows import run_sql

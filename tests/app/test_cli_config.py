@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app import __version__
-from app.cli import COMMANDS
-from app.cli import execute as run
-from app.settings import TABLE
+from dagbook import __version__
+from dagbook.cli import COMMANDS
+from dagbook.cli import execute as run
+from dagbook.settings import TABLE
 
 NODES = '[{"name": "east", "url": "http://east.example/api/v2", "auth": "token", "token": "topsecret"}]'
 
@@ -185,6 +185,6 @@ def test_python_dash_m_app_is_dagbook() -> None:
 
 
 def test_config_does_not_load_the_web_framework_or_the_database() -> None:
-    program = "import sys; from app.cli import execute; execute(['-q', 'config']); print(*sys.modules)"
+    program = "import sys; from dagbook.cli import execute; execute(['-q', 'config']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {"litestar", "sqlalchemy", "uvicorn", "asyncio"} & set(done.stdout.split()) == set()

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.db.upgrade import upgrade
-from app.main import open_offline
-from app.settings import read
+from dagbook.db.migrations.upgrade import upgrade
+from dagbook.main import open_offline
+from dagbook.settings import read
 from tests.app.dagbook import client_of
 from tests.app.program import CommandLine, Said
 

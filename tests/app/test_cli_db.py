@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.db.database import Database
-from app.db.upgrade import head
-from app.db.url import hide_password
+from dagbook.db.database import Database
+from dagbook.db.migrations.upgrade import head
+from dagbook.db.url import hide_password
 from tests.app.program import Said
 
 pytestmark = pytest.mark.both_engines

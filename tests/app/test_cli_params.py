@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.params import params_text
-from app.spec.params import describe, merge, tokenise
+from dagbook.cli.params import params_text
+from dagbook.spec.params.param_text import describe, merge, tokenise
 from tests.app.program import Said
 
 Command = Callable[..., Said]

@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import NullPool, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.db.upgrade import head, upgrade
-from app.db.url import parse_url
+from dagbook.db.migrations.upgrade import head, upgrade
+from dagbook.db.url import parse_url
 from tests.app.program import CommandLine, Said, end
 from tests.conftest import ROOT
 from tests.db.later import install_later

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.names import new_run_id
+from dagbook.identifiers import new_run_id
 from tests.app.dagbook import Dagbook
 from tests.app.program import CommandLine, Said
 

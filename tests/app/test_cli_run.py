@@ -180,7 +180,7 @@ def test_a_quiet_command_and_a_setting_that_is_given_tell_less(
 @pytest.mark.usefixtures("_set_for_dagu")
 async def test_a_run_that_a_step_starts_tells_nothing_of_the_server_s_variables(tmp_path: Path) -> None:
     inner = _write(tmp_path, "steps: [{command: echo inner}]\n", "inner.yaml")
-    program = f"PYTHONPATH={ROOT} {sys.executable} -m app run --home {tmp_path}/inner {inner}"
+    program = f"PYTHONPATH={ROOT}/app {sys.executable} -m dagbook run --home {tmp_path}/inner {inner}"
     outer = _write(tmp_path, f'steps: [{{command: "{program}; env"}}]\n')
     said = await CommandLine(tmp_path).run("run", outer)
     assert said.status == 0, said

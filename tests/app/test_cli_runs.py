@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.db.upgrade import upgrade
-from app.settings import read
+from dagbook.db.migrations.upgrade import upgrade
+from dagbook.settings import read
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.program import Said
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cli import execute as run
-from app.cli.serve import _address
-from app.settings import read
+from dagbook.cli import execute as run
+from dagbook.cli.serve import _address
+from dagbook.settings import read
 from tests.app.program import CommandLine, Said, end
 from tests.waiting import PATIENCE_SECONDS
 
@@ -43,7 +43,9 @@ async def test_a_start_tells_what_it_does_and_nothing_of_its_libraries(tmp_path:
         assert f" on the machine {socket.gethostname()} with sqlite:///" in ready
         told = [text for text in lines if text != ready]
         assert bool(told) is first
-        assert all("logger=app.db.upgrade" in text and "the database is at revision" in text for text in told)
+        assert all(
+            "logger=dagbook.db.migrations.upgrade" in text and "the database is at revision" in text for text in told
+        )
 
 
 async def test_a_second_server_on_one_file_is_refused_with_the_address_of_the_first(tmp_path: Path) -> None:

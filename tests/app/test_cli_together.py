@@ -16,13 +16,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.auth.audit_context import os_username
-from app.db.owner import DatabaseOwned, ServerLock, acquire
-from app.db.upgrade import upgrade
-from app.main import open_server
-from app.people.auth_setup import command_settings
-from app.runs.options import StartOptions
-from app.settings import read
+from dagbook.accounts.auth_setup import command_settings
+from dagbook.auth.audit_context import os_username
+from dagbook.db.migrations.upgrade import upgrade
+from dagbook.db.sqlite.lock_file import DatabaseOwned, ServerLock, acquire
+from dagbook.main import open_server
+from dagbook.runs.options import StartOptions
+from dagbook.settings import read
 from tests.app.program import CommandLine, Said, end
 from tests.waiting import PATIENCE_SECONDS, come_true, until_written
 
@@ -31,13 +31,13 @@ ORDINARY_USER = 65_534
 LOADED = """
 import asyncio, sys
 from pathlib import Path
-from app.cli.holder import Mode, ServerTransport
-from app.settings import read
+from dagbook.cli.server_transport import Mode, ServerTransport
+from dagbook.settings import read
 
 async def main():
     holder = ServerTransport(read({}, {}, Path(sys.argv[1])), "run", Mode.RUN)
     server = await holder.enter()
-    from app.runs.options import StartOptions
+    from dagbook.runs.options import StartOptions
     await server.parts.run_service.start_text("steps: [{command: 'true'}]", "flow", StartOptions())
     print(sorted({"litestar", "uvicorn"} & set(sys.modules)))
     await holder.aclose()

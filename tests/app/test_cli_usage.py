@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import COMMANDS
-from app.cli import execute as run
+from dagbook.cli import COMMANDS
+from dagbook.cli import execute as run
 from tests.app.program import Said
 from tests.conftest import ROOT
 from tests.waiting import PATIENCE_SECONDS
@@ -74,7 +74,7 @@ def folder_of_dagbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder for PATH with the program in it."""
     folder = tmp_path_factory.mktemp("bin")
     program = folder / "dagbook"
-    program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m app "$@"\n')
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}/app" exec "{sys.executable}" -m dagbook "$@"\n')
     program.chmod(0o700)
     return folder
 

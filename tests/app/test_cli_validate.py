@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cli import execute as run
-from app.spec.load import NO_DOCUMENT
+from dagbook.cli import execute as run
+from dagbook.spec.reading.load import NO_DOCUMENT
 from tests.app.program import CommandLine
 
 GOOD = "steps:\n  - command: 'true'\n"

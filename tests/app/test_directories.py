@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from app.db.database import WriteConnection
-from app.db.models import Run, RunInput
-from app.main import Server
+from dagbook.db.database import WriteConnection
+from dagbook.db.models import Run, RunInput
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook, Ended
 
 COUNT = "steps: [{{name: a, command: 'echo x >> {0}.runs; wc -l < {0}.runs'}}, {{name: b, command: pwd}}]\n"

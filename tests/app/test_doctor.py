@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.models import Run
-from app.db.url import sqlite_path
-from app.upkeep.invariants import CHECKS
+from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.models import Run
+from dagbook.db.url import sqlite_path
+from dagbook.maintenance.doctor import CHECKS
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.program import Said
-from tests.upkeep.scene import furnish, run_lawlessly, without_guards
+from tests.maintenance.scene import furnish, run_lawlessly, without_guards
 
 Command = Callable[..., Said]
 

@@ -12,13 +12,13 @@ import pytest
 from litestar.types import Receive, Scope, Send
 from prometheus_client import CollectorRegistry
 
-from app.api.envelope import RequestContextMiddleware
-from app.api.headers import API_POLICY
-from app.main import API_PATH, Server
-from app.telemetry.logging import configure
-from app.telemetry.request import request_id
-from app.telemetry.traffic import UNKNOWN, RequestMetrics
-from app.web import pages
+from dagbook.api.middleware.request_context import RequestContextMiddleware
+from dagbook.api.middleware.security_headers import API_POLICY
+from dagbook.main import API_PATH, Server
+from dagbook.telemetry.logging import configure
+from dagbook.telemetry.request_id import request_id
+from dagbook.telemetry.request_metrics import UNKNOWN, RequestMetrics
+from dagbook.web import pages
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People
 from tests.waiting import come_true
@@ -160,7 +160,7 @@ async def test_a_request_is_a_line_without_its_query_and_its_headers(people: Peo
     assert line.pop("ms") >= 0
     assert line == {
         "level": "info",
-        "logger": "app.request",
+        "logger": "dagbook.request",
         "message": "request",
         "request_id": "line-1",
         "method": "GET",
@@ -180,7 +180,7 @@ async def test_what_is_logged_within_a_request_carries_its_number(people: People
             "/auth/login", json={"username": "nobody", "password": "x"}, headers={"X-Request-Id": "line-2"}
         )
     failed, line = _lines(log, "line-2")
-    assert failed["logger"] == "app.people.logins"
+    assert failed["logger"] == "dagbook.accounts.logins"
     assert (line["status"], line["caller"]) == (401, "-")
 
 
@@ -199,7 +199,7 @@ async def test_a_run_does_not_go_on_under_the_number_of_the_request_that_began_i
         seen.append(request_id.get())
 
     # The first thing a driver does; nothing that it logs by itself happens in every run.
-    monkeypatch.setattr("app.runs.kept.RestoredLogs.restore", note)
+    monkeypatch.setattr("dagbook.runs.output.restored_logs.RestoredLogs.restore", note)
     dagbook.client.headers["X-Request-Id"] = "line-4"
     await dagbook.run("steps: []\n")
     del dagbook.client.headers["X-Request-Id"]

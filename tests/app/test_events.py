@@ -14,14 +14,14 @@ import httpx
 import msgspec
 import pytest
 
-from app import main
-from app.api import event_stream
-from app.auth.roles import Role
-from app.db.repositories import changes
-from app.main import Server
-from app.people.tokens import TokenRequest
-from app.runs import supervisor
-from app.runs.server_context import ServerIdentity
+from dagbook import main
+from dagbook.accounts.tokens import TokenRequest
+from dagbook.api.live import event_stream
+from dagbook.auth.roles import Role
+from dagbook.db.repositories import changes
+from dagbook.main import Server
+from dagbook.runs.recovery import supervisor
+from dagbook.runs.server_context import ServerIdentity
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.listening import Door, Event, Listener, listening
 from tests.app.people import ROOT, serving_people

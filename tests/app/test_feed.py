@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
-from app.api import feed as feed_module
-from app.api.feed import Feed
-from app.api.frames import read_cursor
-from app.api.subscription import MAX_BYTES, FeedFilter, Subscription
-from app.db.database import Database, WriteConnection
-from app.db.repositories import changes
-from app.db.repositories.changes import FeedCursor
+from dagbook.api.live import feed as feed_module
+from dagbook.api.live.feed import Feed
+from dagbook.api.live.sse import read_cursor
+from dagbook.api.live.subscription import MAX_BYTES, FeedFilter, Subscription
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.repositories import changes
+from dagbook.db.repositories.changes import FeedCursor
 from tests.statements import heard
 from tests.waiting import PATIENCE_SECONDS, come_true
 
@@ -142,7 +142,7 @@ async def test_a_listener_that_lost_its_connection_is_woken_again(
 ) -> None:
     if database.dialect == "sqlite":
         pytest.skip("a SQLite file has one server")
-    monkeypatch.setattr("app.db.wakeups._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("dagbook.db.postgres.notifications._RETRY_SECONDS", 0.01)
     monkeypatch.setattr(feed_module, "_POLL_SECONDS", 600.0)
     other = await Database.open(database_url, application="far")
     far = Feed(other, 10)

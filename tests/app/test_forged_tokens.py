@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.auth.roles import Role
+from dagbook.auth.roles import Role
 from tests.app.people import SECRET, People, Person
 
 Forge = Callable[[dict[str, Any], str], str]

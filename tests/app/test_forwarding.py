@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api import remote_nodes
-from app.api.forwarding import PARAMETER
-from app.auth.roles import Role
-from app.main import API_PATH
+from dagbook.api.middleware import remote_nodes
+from dagbook.api.middleware.node_proxy import PARAMETER
+from dagbook.auth.roles import Role
+from dagbook.main import API_PATH
 from tests.app.dagbook import client_of, serving
 from tests.app.loopback import listening
 from tests.app.people import People, Person, code_of, serving_people

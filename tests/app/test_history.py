@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.db.database import ReadConnection
-from app.db.repositories import runs
-from app.engine.history import Change, fold
-from app.engine.plan import Plan, initial_state, retry_state
-from app.engine.state import RunState
-from app.main import Server
-from app.runs import rows
-from app.spec.load import load
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories.runs import runs
+from dagbook.engine.history import Change, fold
+from dagbook.engine.plan import Plan, initial_state, retry_state
+from dagbook.engine.state import RunState
+from dagbook.main import Server
+from dagbook.runs.store import row_mapping
+from dagbook.spec.reading.load import load
 from tests.app.dagbook import Dagbook
 
 SPECS = {
@@ -39,7 +39,7 @@ def _read(connection: ReadConnection, name: str, run_id: str) -> tuple[RunState,
     whole, attempt = runs.get_complete(connection, run["id"]), runs.get_attempt(connection, run["id"], run["attempt"])
     assert whole is not None
     assert attempt is not None
-    state = rows.run_state(whole, attempt, runs.get_nodes(connection, run["id"], run["attempt"]))
+    state = row_mapping.run_state(whole, attempt, runs.get_nodes(connection, run["id"], run["attempt"]))
     return state, list(runs.get_events(connection, run["id"]))
 
 

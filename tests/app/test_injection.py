@@ -11,8 +11,8 @@ from itertools import product
 import pytest
 from sqlalchemy import func, select
 
-from app.db.base import Base
-from app.main import Server
+from dagbook.db.types import Base
+from dagbook.main import Server
 from tests.app.attack import QUERY, SPEC, Attacker, fields
 from tests.app.dagbook import client_of, serving
 from tests.conftest import Copies

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.runs import spool
+from dagbook.runs.output import output_follower
 from tests.app.dagbook import Dagbook, client_of, serving
 
 # Two lines; some bytes of these characters mean something else by themselves.
@@ -55,7 +55,7 @@ handlerOn:
 async def test_what_steps_write_is_shown_as_text_and_kept_as_bytes(
     database_url: str, tmp_path: Path, name: str, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "CHUNK_BYTES", 1001)  # odd, so that reads end inside of characters
+    monkeypatch.setattr(output_follower, "CHUNK_BYTES", 1001)  # odd, so that reads end inside of characters
     first, second = LINES[encoding]
     secret = f"geheim-{first}-{second}"
     text = f"{first}\n{second}\n" * 500

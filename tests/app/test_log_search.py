@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from app.api import log_search
-from app.api.log_search import LogSearch, LogStream, SearchQuery, blocks, log_streams
-from app.db.database import Database, WriteConnection
-from app.db.models import LogChunk
-from app.db.repositories import logs
-from app.db.repositories.logs import StreamKey
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.models import LogChunk
+from dagbook.db.repositories.logs import logs
+from dagbook.db.repositories.logs.logs import StreamKey
+from dagbook.logs import search as search_module
+from dagbook.logs.search import LogSearch, LogStream, SearchQuery, blocks, log_streams
 from tests.app.dagbook import Dagbook, Ended
 from tests.db.rows import NOW, add, add_whole_run
 
@@ -220,7 +220,7 @@ async def test_words_are_found_however_the_log_was_cut(
         page = await LogSearch(database).find([source], SearchQuery(text=words, limit=5))
         shown = list(page.hits)
         while page.next:
-            after = log_search.read_position(page.next)
+            after = search_module.read_position(page.next)
             page = await LogSearch(database).find([source], SearchQuery(text=words, limit=5, after=after))
             shown += page.hits
         assert shown == found.hits
@@ -230,8 +230,8 @@ async def test_a_very_long_line_is_searched_in_pieces_that_overlap(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "BLOCK_BYTES", 500)
-    monkeypatch.setattr(log_search, "_MAX_LINE", 1000)
-    monkeypatch.setattr(log_search, "_OVERLAP", 50)
+    monkeypatch.setattr(search_module, "_MAX_LINE", 1000)
+    monkeypatch.setattr(search_module, "_OVERLAP", 50)
     text = "x" * 3970 + "needle" + "y" * 2000 + "needle\nshort\n" + "z" * 990 + "needle" + "z" * 1000
     parts = [text[begin : begin + 100] for begin in range(0, len(text), 100)]
     source = await database.write(lambda connection: store(connection, parts))
@@ -247,14 +247,14 @@ async def test_a_search_that_runs_out_of_time_says_where_to_go_on(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "BLOCK_BYTES", 1)
-    monkeypatch.setattr(log_search, "_TIMEOUT_SECONDS", 0.0)
+    monkeypatch.setattr(search_module, "_TIMEOUT_SECONDS", 0.0)
     source = await database.write(lambda connection: store(connection, [f"line {n}\n" for n in range(4)] + ["needle"]))
     after = None
     found = await LogSearch(database).find([source], SearchQuery(text="needle"))
     assert (found.hits, found.is_estimate) == ([], True)
     rounds = 0
     while found.next and not found.hits:
-        after = log_search.read_position(found.next)
+        after = search_module.read_position(found.next)
         found = await LogSearch(database).find([source], SearchQuery(text="needle", after=after))
         rounds += 1
     assert [hit.line for hit in found.hits] == [5]

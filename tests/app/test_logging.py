@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from app.runs.masking import Masker
-from app.telemetry.logging import configure, masked_log
+from dagbook.runs.secrets.masking import Masker
+from dagbook.telemetry.logging import configure, masked_log
 
 
 def logged(log_format: str, level: str = "info") -> io.StringIO:
@@ -18,10 +18,10 @@ def logged(log_format: str, level: str = "info") -> io.StringIO:
 
 def test_text_is_one_line_of_keys_and_values() -> None:
     stream = logged("text")
-    logging.getLogger("app.runs").info("run started", extra={"run": "r-1", "steps": 2})
+    logging.getLogger("dagbook.runs").info("run started", extra={"run": "r-1", "steps": 2})
     time, rest = stream.getvalue().split(" ", 1)
     assert time.startswith("time=20")
-    assert rest == 'level=info logger=app.runs message="run started" run=r-1 steps=2\n'
+    assert rest == 'level=info logger=dagbook.runs message="run started" run=r-1 steps=2\n'
 
 
 def test_a_value_cannot_pretend_to_be_a_line_of_the_log() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from app.db.database import WriteConnection
-from app.db.models import Run
+from dagbook.db.database import WriteConnection
+from dagbook.db.models import Run
 from tests.app.dagbook import client_of, serving
 from tests.db.rows import NOW, add_definition, run_sql, table_of
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.db.repositories import runs
-from app.main import Server
-from app.runs import evidence, notify
-from app.runs.options import RetryOptions
+from dagbook.db.repositories.runs import runs
+from dagbook.main import Server
+from dagbook.runs.notifications import mail_content, mailer
+from dagbook.runs.options import RetryOptions
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.mailserver import HOST, PASSWORD, USER, MailServer, Silent, listening, mail_server
 from tests.waiting import come_true
@@ -162,7 +162,7 @@ async def test_a_log_is_attached_whole(dagbook: Dagbook, sink: MailServer) -> No
 async def test_of_logs_that_are_too_long_the_ends_are_attached(
     dagbook: Dagbook, sink: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "LOGS_BYTES", 1000)
+    monkeypatch.setattr(mail_content, "LOGS_BYTES", 1000)
     steps = "  - {name: a, command: seq 1000}\n  - {name: b, command: seq 10}\n"
     await dagbook.run(_spec(sink.port, steps, mail=", attachLogs: true"))
     (mail,) = await sink.received()
@@ -234,7 +234,7 @@ async def test_a_server_that_ends_waits_for_its_mails(database_url: str, tmp_pat
 async def test_a_server_that_ends_does_not_wait_for_ever(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notify, "_LAST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(mailer, "_LAST_WAIT_SECONDS", 0.05)
     caplog.set_level(logging.WARNING)
     async with listening(Silent) as port, serving(database_url, tmp_path) as server:
         await Dagbook(client_of(server), "hangs").run(_spec(port, GOOD))

@@ -16,13 +16,13 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
-from app.api.guards import find_required_permissions
-from app.auth.roles import Role
-from app.auth.tokens import Claims
-from app.db.models import Token
-from app.main import API_PATH, Server
-from app.people.tokens import TokenRequest
-from app.web import pages
+from dagbook.accounts.tokens import TokenRequest
+from dagbook.api.auth.guards import find_required_permissions
+from dagbook.auth.roles import Role
+from dagbook.auth.tokens import Claims
+from dagbook.db.models import Token
+from dagbook.main import API_PATH, Server
+from dagbook.web import pages
 from tests.app.dagbook import client_of, routes_of, serving
 from tests.app.people import ROOT, SECRET, People, serving_people
 from tests.conftest import Copies

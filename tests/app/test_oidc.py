@@ -16,13 +16,13 @@ import jwt
 import pytest
 from litestar import Litestar, get
 
-from app.api import errors
-from app.api.guards import make_guard
-from app.auth.roles import Requires
-from app.db.upgrade import upgrade
-from app.main import Server
-from app.people.auth_setup import check_authentication, choose_mode, find_provider, find_warnings
-from app.settings import SettingsError, read
+from dagbook.accounts.auth_setup import check_authentication, choose_mode, find_provider, find_warnings
+from dagbook.api import errors
+from dagbook.api.auth.guards import make_guard
+from dagbook.auth.roles import Requires
+from dagbook.db.migrations.upgrade import upgrade
+from dagbook.main import Server
+from dagbook.settings import SettingsError, read
 from tests.app.dagbook import client_of, serving
 from tests.app.people import code_of
 from tests.app.provider import CLIENT_ID, CLIENT_SECRET, Provider, make_key, providing

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.db.database import Database
-from app.runs.sealing import Encrypter, warn_of_other_keys
+from dagbook.db.database import Database
+from dagbook.runs.secrets.encryption import Encrypter, warn_of_other_keys
 from tests.app.dagbook import Dagbook, client_of, serving
 
 KEY, OTHER_KEY = "k" * 32, "o" * 32
@@ -28,7 +28,7 @@ async def _told(url: str, encrypter: Encrypter, caplog: pytest.LogCaptureFixture
     database = await Database.open(url)
     await warn_of_other_keys(database, encrypter)
     await database.close()
-    return [one.getMessage() for one in caplog.records if one.name == "app.runs.sealing"]
+    return [one.getMessage() for one in caplog.records if one.name == "dagbook.runs.secrets.encryption"]
 
 
 async def test_another_key_is_told_in_a_line_and_the_same_is_not(

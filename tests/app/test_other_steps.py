@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.runs import supervisor
-from app.runs.server_context import ServerIdentity
+from dagbook.runs.recovery import supervisor
+from dagbook.runs.server_context import ServerIdentity
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.conftest import Copies
 from tests.executors.web import Answer, Web, plain
@@ -140,7 +140,7 @@ async def test_what_a_server_does_not_live_to_see_is_interrupted_for_the_next(
             await dagbook.running(run_id, "ask", "begun")
         async with asyncio.timeout(5):
             await gone.wait()
-        monkeypatch.setattr("app.main.identify", another)
+        monkeypatch.setattr("dagbook.main.identify", another)
         async with serving(url, tmp_path) as server, client_of(server) as client:
             ended = await Dagbook(client, name).finished(run_id)
     assert (ended.status, ended.statuses) == ("failed", ["failed"])

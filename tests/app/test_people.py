@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app.auth.passwords import Hasher
-from app.auth.roles import Role
-from app.clock import now
-from app.db.repositories import users
-from app.people.users import Users
+from dagbook.accounts.users import Users
+from dagbook.auth.passwords import Hasher
+from dagbook.auth.roles import Role
+from dagbook.clock import now
+from dagbook.db.repositories import users
 from tests.app.people import PASSWORD, ROOT, People, Person, code_of, serving_people
 
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"

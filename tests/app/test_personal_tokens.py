@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.auth.roles import Role
-from app.auth.tokens import hash_of
+from dagbook.auth.roles import Role
+from dagbook.auth.tokens import hash_of
 from tests.app.people import PASSWORD, People, Person, code_of
 
 

@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.db.url import parse_url
-from app.executors.capture import Captured, capture
-from app.executors.process import GatedProcess
-from app.runs import evaluation, execution
-from app.runs.node import NodeExecution
+from dagbook.db.url import parse_url
+from dagbook.executors.capture import Captured, capture
+from dagbook.executors.process.process import GatedProcess
+from dagbook.runs.evaluation import evaluation
+from dagbook.runs.runner import execution
+from dagbook.runs.runner.node_execution import NodeExecution
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.shims import shim_of
 from tests.waiting import come_true, until_gone

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from litestar.types import Receive, Scope, Send
 
-from app.api.proxies import TrustedProxiesMiddleware
-from app.main import API_PATH, Server
+from dagbook.api.middleware.trusted_proxies import TrustedProxiesMiddleware
+from dagbook.main import API_PATH, Server
 from tests.app.dagbook import serving
 from tests.app.loopback import listening
 from tests.app.people import code_of, serving_people

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from app.db.repositories import queue
-from app.main import Server
-from app.runs.signal import ALL_QUEUES
+from dagbook.db.repositories import queue
+from dagbook.main import Server
+from dagbook.runs.queue_signal import ALL_QUEUES
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People
 from tests.conftest import Copies
@@ -391,7 +391,7 @@ async def test_when_runs_of_many_queues_finish_at_once_queued_runs_start(
     copies: Copies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Queues in which nobody waits are left out by one look at all of them; without it nobody else would wake these."""
-    monkeypatch.setattr("app.queue.dispatcher._FALLBACK_SECONDS", 600.0)
+    monkeypatch.setattr("dagbook.queues.dispatcher._FALLBACK_SECONDS", 600.0)
     async for url in copies.copy():
         async with serving(url, tmp_path / "home") as server, client_of(server) as client:
             dags = [Dagbook(client, f"many{number}") for number in range(8)]

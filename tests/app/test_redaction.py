@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.auth.roles import Role
-from app.main import Server
+from dagbook.auth.roles import Role
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.db.database import WriteConnection
-from app.main import Server
+from dagbook.db.database import WriteConnection
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook, Ended
 
 QUICK = "params: P=1\nsteps: [{name: a, command: echo $P $DAG_NAME $DAG_RUN_ID}]\n"

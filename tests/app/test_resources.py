@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.telemetry.metrics import MetricsPage, MetricValues
-from app.telemetry.resources import ResourceSampler, Sample, machine_now
+from dagbook.telemetry.metrics import MetricsPage, MetricValues
+from dagbook.telemetry.resources import ResourceSampler, Sample, machine_now
 
 
 def _at(*times: int) -> ResourceSampler:

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from app.clock import now
-from app.db.database import Database
-from app.main import Server
+from dagbook.clock import now
+from dagbook.db.database import Database
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.program import Said
-from tests.upkeep.history import Past, add_past, left
+from tests.maintenance.history import Past, add_past, left
 
 Command = Callable[..., Said]
 

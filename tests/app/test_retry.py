@@ -10,11 +10,11 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.db.database import WriteConnection
-from app.db.repositories import runs
-from app.db.repositories.transitions import Fence
-from app.main import Server
-from app.runs.sweep import SweepResult
+from dagbook.db.database import WriteConnection
+from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.run_writes import Fence
+from dagbook.main import Server
+from dagbook.runs.recovery.orphans import SweepResult
 from tests.app.dagbook import Dagbook, Ended
 from tests.waiting import until_written
 

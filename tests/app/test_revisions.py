@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.auth.roles import Role
+from dagbook.auth.roles import Role
 from tests.app.dagbook import Dagbook
 from tests.app.people import People
 

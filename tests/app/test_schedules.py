@@ -14,14 +14,15 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db.database import WriteConnection
-from app.db.failure import DatabaseUnavailable
-from app.db.repositories import dags, runs, schedules
-from app.executors import proc
-from app.main import Server
-from app.scheduling.due import MINUTE, floor_minute, time_window
-from app.scheduling.scheduler import Scheduler
-from app.scheduling.tick import Ticker
+from dagbook.db.database import WriteConnection
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories import dags, schedules
+from dagbook.db.repositories.runs import runs
+from dagbook.executors.process import proc
+from dagbook.main import Server
+from dagbook.scheduling.due import MINUTE, floor_minute, time_window
+from dagbook.scheduling.scheduler import Scheduler
+from dagbook.scheduling.ticker import Ticker
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.db.rows import add_dag, add_definition, run_sql
 from tests.runs.scene import IDENTITY, register
@@ -165,7 +166,7 @@ async def test_a_scheduler_waits_for_earlier_peers_while_they_are_alive(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others' processes are on this machine: when they are dead, there is nothing to wait for."""
-    monkeypatch.setattr("app.scheduling.scheduler.HEAD_START_SECONDS", 600.0)
+    monkeypatch.setattr("dagbook.scheduling.scheduler.HEAD_START_SECONDS", 600.0)
     scheduler, told = clockwork.server.scheduler, asyncio.Event()
     monkeypatch.setattr(scheduler, "_on_peer_death", told.set)
     other = await asyncio.create_subprocess_exec("sleep", "600")
@@ -190,7 +191,7 @@ async def test_a_scheduler_waits_for_earlier_peers_while_they_are_alive(
 async def test_the_runs_of_a_dead_peer_are_adopted_at_once(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.runs.supervisor._HEARTBEAT_SECONDS", 600.0)
+    monkeypatch.setattr("dagbook.runs.recovery.supervisor._HEARTBEAT_SECONDS", 600.0)
     async with serving(database_url, tmp_path / "home") as server:
         looks = 0
         look = server.supervisor.run_once
@@ -758,7 +759,7 @@ async def test_a_tick_over_a_thousand_dags_costs_less_than_a_second_and_reads_no
 ) -> None:
     await clockwork.server.parts.database.write(lambda connection: _add_dags(connection, 1000))
     await clockwork.tick(0)
-    monkeypatch.delattr("app.definitions.timetable.read_schedule")
+    monkeypatch.delattr("dagbook.definitions.timetable.read_schedule")
     begin = time.process_time()
     await clockwork.tick(1)
     assert time.process_time() - begin < 1

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db.base import Base
-from app.db.database import ReadConnection
-from app.main import Server
+from dagbook.db.database import ReadConnection
+from dagbook.db.types import Base
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook, Ended
 from tests.mailserver import HOST, mail_server
 

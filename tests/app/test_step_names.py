@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from app.main import API_PATH, Server
+from dagbook.main import API_PATH, Server
 from tests.app.dagbook import Dagbook, Ended, client_of
 
 NAMES = ("a/b", "/", "a//b/", "../../etc/passwd", "a%2Fb", "what? #1 100%", '😀 / "it\'s"', "..", "log", "x/log")

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.db.database import WriteConnection
-from app.main import Server
-from app.spec.definition_cache import hash_of
+from dagbook.db.database import WriteConnection
+from dagbook.main import Server
+from dagbook.spec.reading.definition_cache import hash_of
 from tests.app.dagbook import Dagbook
 from tests.db.rows import add_attempt, add_definition, add_node, add_run
 

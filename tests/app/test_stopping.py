@@ -6,12 +6,12 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from app.clock import now
-from app.db.database import WriteConnection
-from app.db.models.run import Run, RunRequest
-from app.db.repositories import runs
-from app.db.repositories.runs import StopRequest
-from app.main import Server
+from dagbook.clock import now
+from dagbook.db.database import WriteConnection
+from dagbook.db.models.run import Run, RunRequest
+from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.runs import StopRequest
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook
 from tests.waiting import come_true, until_gone, until_written
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.names import sub_run_id
+from dagbook.identifiers import sub_run_id
 from tests.app.dagbook import Dagbook, Ended
 from tests.waiting import until_written
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.auth.audit_context import Actor
-from app.db.failure import DatabaseUnavailable
-from app.main import Server
+from dagbook.auth.audit_context import Actor
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook
 
 QUICK = "steps: [{name: a, command: 'true'}]\n"

@@ -1,10 +1,10 @@
-"""How answers leave (app/api/wire.py). The transport is a stand-in: outside of it nobody sees where one write ends."""
+"""How answers leave (dagbook/api/middleware/single_write.py). The transport is a stand-in: outside of it nobody sees where one write ends."""
 
 from __future__ import annotations
 
 import asyncio
 
-from app.api.wire import SingleWriteTransport
+from dagbook.api.middleware.single_write import SingleWriteTransport
 
 
 class Wire(asyncio.Transport):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.main import Server
+from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.conftest import Copies
 from tests.waiting import come_true

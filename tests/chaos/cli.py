@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import click
 
-from app import __version__
-from app.db.failure import DatabaseUnavailable
-from app.db.url import hide_password, sqlite_path
-from app.executors.signals import give_children_default_signals
-from app.queue.pgqueuer_transport import is_installed
+from dagbook import __version__
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.url import hide_password, sqlite_path
+from dagbook.executors.process.signals import give_children_default_signals
+from dagbook.queues.worker.pgqueuer_transport import is_installed
 from tests.chaos.detection import DetectionExperiment
 from tests.chaos.experiment import Experiment, ExperimentError
 from tests.chaos.failover import FailoverExperiment, Plan

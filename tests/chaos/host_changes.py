@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from app.db.url import sqlite_path
+from dagbook.db.url import sqlite_path
 from tests.chaos.experiment import READ_UPTIME, ExperimentError, Progress, Witness, spread
 from tests.chaos.sandbox import Sandbox
 from tests.process import invariants, processes, store

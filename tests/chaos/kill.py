@@ -19,7 +19,7 @@ from typing import NamedTuple
 import httpx
 from sqlalchemy import select
 
-from app.db.models.run import Run
+from dagbook.db.models.run import Run
 from tests.chaos.experiment import READ_UPTIME, Progress, Witness, spread
 from tests.chaos.sandbox import Sandbox
 from tests.process import invariants, processes, store

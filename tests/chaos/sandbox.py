@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import make_url
 
-from app.db.failure import MissingPrivilege
+from dagbook.db.errors import MissingPrivilege
 from tests.chaos.experiment import ExperimentError
 from tests.process import store
 from tests.process.server import Server

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from app.scheduling.due import MINUTE, Catchup, due, floor_minute, plan, time_window
-from app.spec.schedule import ParsedSchedule, read_schedule
+from dagbook.scheduling.due import MINUTE, Catchup, due, floor_minute, plan, time_window
+from dagbook.spec.time.schedule import ParsedSchedule, read_schedule
 from tests.chaos import clocks
 from tests.chaos.experiment import ExperimentError, Progress
 

@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import update
 
-from app.auth.audit_context import Action, Actor, dag_action
-from app.db.database import Database, WriteConnection
-from app.db.models import AuditSeal
-from app.db.repositories import audit
-from app.db.repositories.reading import Row
-from app.runs.sealing import Encrypter
-from app.upkeep.audit_chain import make_seal
-from app.upkeep.audit_sealing import AuditSealer
-from app.upkeep.audit_verification import KnownSeal, Verified, verify
+from dagbook.auth.audit_context import Action, Actor, dag_action
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.models import AuditSeal
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.rows import Row
+from dagbook.maintenance.audit.audit_chain import make_seal
+from dagbook.maintenance.audit.audit_sealing import AuditSealer
+from dagbook.maintenance.audit.audit_verification import KnownSeal, Verified, verify
+from dagbook.runs.secrets.encryption import Encrypter
 from tests.db.rows import NOW, run_sql
 
 ANN = Actor(via="login", actor="ann", user_id="u1", address="192.0.2.1", request_id="q1")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.db import revision, upgrade
-from app.db.upgrade import head
+from dagbook.db.migrations import migration_support, upgrade
+from dagbook.db.migrations.upgrade import head
 from tests.conftest import ROOT
 
 LATER = "9999"
@@ -16,7 +16,7 @@ _MIGRATION = '''"""Make the guards anew, as a revision does that changes one of 
 
 from alembic import op
 import sqlalchemy as sa
-from app.db.revision import migration
+from dagbook.db.migrations.migration_support import migration
 
 revision, down_revision, branch_labels, depends_on = "{later}", "{head}", None, None
 breaking = {breaking}
@@ -40,5 +40,5 @@ def install_later(monkeypatch: pytest.MonkeyPatch, folder: Path, *, breaking: bo
     text = _MIGRATION.format(later=LATER, head=head(), breaking=breaking)
     shutil.copytree(ROOT / "migrations", migrations, ignore=shutil.ignore_patterns("__pycache__"))
     (migrations / "versions" / f"{LATER}_later.py").write_text(text)
-    for module in (revision, upgrade):
+    for module in (migration_support, upgrade):
         monkeypatch.setattr(module, "migrations_directory", lambda: migrations)

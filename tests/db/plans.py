@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from app.db.database import ReadConnection, WriteConnection
+from dagbook.db.database import ReadConnection, WriteConnection
 from tests.statements import heard
 
 

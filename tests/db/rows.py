@@ -10,9 +10,8 @@ import pytest
 from sqlalchemy import Table, insert, text
 from sqlalchemy.exc import IntegrityError
 
-from app.db.base import Base, UtcDateTime
-from app.db.database import Database, WriteConnection
-from app.db.models import (
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.models import (
     AuditEntry,
     AuditSeal,
     Dag,
@@ -29,8 +28,9 @@ from app.db.models import (
     Token,
     User,
 )
-from app.db.repositories import changes
-from app.engine.status import NodeStatus, RunStatus
+from dagbook.db.repositories import changes
+from dagbook.db.types import Base, UtcDateTime
+from dagbook.engine.status import NodeStatus, RunStatus
 
 Cell = TypeVar("Cell", bound=Hashable)
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)

@@ -8,8 +8,8 @@ from itertools import product
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from app.db.database import Database, WriteConnection
-from app.engine.status import RunStatus
+from dagbook.db.database import Database, WriteConnection
+from dagbook.engine.status import RunStatus
 from tests.db.rows import NOW, add_attempt, add_run_in, add_service, rehearse, run_sql, stored
 
 PAIRS = list(product(RunStatus, repeat=2))

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.auth.audit_context import ANONYMOUS
-from app.db.database import Database
-from app.db.models import AuditEntry
-from app.db.repositories import audit
-from app.upkeep import audit_pruning
-from app.upkeep.audit_pruning import AuditPruning, Pruned
+from dagbook.auth.audit_context import ANONYMOUS
+from dagbook.db.database import Database
+from dagbook.db.models import AuditEntry
+from dagbook.db.repositories import audit
+from dagbook.maintenance.audit import audit_pruning
+from dagbook.maintenance.audit.audit_pruning import AuditPruning, Pruned
 from tests.db.audit_scene import Audit
 from tests.db.rows import NOW
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from app.auth.audit_context import Action, dag_action
-from app.db.database import Database
-from app.db.models import AuditEntry
-from app.db.repositories import audit
-from app.runs.sealing import Encrypter
-from app.upkeep import audit_sealing
-from app.upkeep.audit_sealing import AuditSealer
-from app.upkeep.audit_verification import KnownSeal
+from dagbook.auth.audit_context import Action, dag_action
+from dagbook.db.database import Database
+from dagbook.db.models import AuditEntry
+from dagbook.db.repositories import audit
+from dagbook.maintenance.audit import audit_sealing
+from dagbook.maintenance.audit.audit_sealing import AuditSealer
+from dagbook.maintenance.audit.audit_verification import KnownSeal
+from dagbook.runs.secrets.encryption import Encrypter
 from tests.db.audit_scene import ANN, Audit, numbers
 from tests.db.rows import NOW, add_entry
 from tests.waiting import come_true

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import NullPool, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from app.db.database import OUTPUT, VISIBLE, Database, ReadConnection, WriteConnection
-from app.db.models import Change
-from app.db.repositories import changes
-from app.db.repositories.changes import FeedCursor
-from app.db.url import parse_url
-from app.engine.status import RunStatus
-from app.upkeep.change_pruning import ChangePruner
+from dagbook.db.database import OUTPUT, VISIBLE, Database, ReadConnection, WriteConnection
+from dagbook.db.models import Change
+from dagbook.db.repositories import changes
+from dagbook.db.repositories.changes import FeedCursor
+from dagbook.db.url import parse_url
+from dagbook.engine.status import RunStatus
+from dagbook.maintenance.change_pruning import ChangePruner
 from tests.db.plans import plans, scanned
 from tests.db.rows import add_definition, add_event, add_run, add_run_in, add_whole_run, rehearse
 
@@ -199,7 +199,7 @@ async def age(database: Database, *, keep: int = 0) -> None:
 
 
 async def test_what_is_old_goes_and_the_newest_of_it_stays(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.upkeep.change_pruning._BATCH", 3)
+    monkeypatch.setattr("dagbook.maintenance.change_pruning._BATCH", 3)
     for number in range(10):
         await tell(database, f"q{number}")
     await age(database, keep=2)

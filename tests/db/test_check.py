@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.db.check import check
-from app.db.database import Database, WriteConnection
-from app.db.upgrade import downgrade, head
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.migrations.check import check
+from dagbook.db.migrations.upgrade import downgrade, head
 from tests.db.rows import run_sql
 
 OTHER_TRIGGER = "CREATE TRIGGER guard_run_events_update BEFORE UPDATE ON run_events BEGIN SELECT 1;END"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.db.checkpoint import Checkpointer
-from app.db.database import Database
+from dagbook.db.database import Database
+from dagbook.db.sqlite.checkpoint import Checkpointer
 from tests.db.rows import run_sql
 from tests.waiting import come_true
 

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-from app.db import sqlite
-from app.db.database import VISIBLE, Database, ReadConnection, WriteConnection, mark_changed
-from app.db.failure import DatabaseUnavailable
-from app.db.models import Run
+from dagbook.db.database import VISIBLE, Database, ReadConnection, WriteConnection, mark_changed
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.models import Run
+from dagbook.db.sqlite import sqlite
 from tests.db.rows import add_whole_run, run_sql, table_of
 
 RUNS = table_of(Run)

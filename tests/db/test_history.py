@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from app.db.database import Database, WriteConnection
-from app.db.models import LogChunk, Node, RunAttempt, RunEvent, RunRequest
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.models import LogChunk, Node, RunAttempt, RunEvent, RunRequest
 from tests.db.rows import (
     NOW,
     add_chunk,

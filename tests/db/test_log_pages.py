@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.db.database import Database, WriteConnection
-from app.db.repositories import logs
-from app.db.repositories.logs import StreamKey
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.repositories.logs import logs
+from dagbook.db.repositories.logs.logs import StreamKey
 from tests.db.rows import add_chunk, add_whole_run, rehearse
 
 LINES = 300

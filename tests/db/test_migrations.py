@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, func, select
 
-from app.db.base import Base
-from app.db.check import _describe_postgresql, _describe_sqlite, check, split_definition
-from app.db.database import Database, WriteConnection
-from app.db.upgrade import (
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.migrations.check import _describe_postgresql, _describe_sqlite, check, split_definition
+from dagbook.db.migrations.upgrade import (
     ObsoleteDatabase,
     UnknownRevision,
     current,
@@ -26,12 +25,13 @@ from app.db.upgrade import (
     require_head,
     upgrade,
 )
-from app.db.url import sqlite_path
+from dagbook.db.types import Base
+from dagbook.db.url import sqlite_path
 from tests.conftest import ROOT
 from tests.db.later import LATER, install_later
 from tests.db.rows import FILLED, fill, run_sql
 
-UPGRADE = "import asyncio, sys; from app.db.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
+UPGRADE = "import asyncio, sys; from dagbook.db.migrations.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
 
 
 async def start(*arguments: str) -> asyncio.subprocess.Process:
@@ -66,9 +66,9 @@ async def test_an_upgrade_that_is_to_end_does_so_between_two_revisions(
 ) -> None:
     before = head()
     install_later(monkeypatch, tmp_path)
-    caplog.set_level(logging.INFO, "app.db.upgrade")
+    caplog.set_level(logging.INFO, "dagbook.db.migrations.upgrade")
     upgrading = asyncio.create_task(upgrade(empty_url))
-    with watching("app.db.upgrade", upgrading.cancel), pytest.raises(asyncio.CancelledError):
+    with watching("dagbook.db.migrations.upgrade", upgrading.cancel), pytest.raises(asyncio.CancelledError):
         await upgrading
     assert await current(empty_url) == before
     await upgrade(empty_url)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from app.db.database import Database, WriteConnection
+from dagbook.db.database import Database, WriteConnection
 from tests.db.rows import (
     NOW,
     add_attempt,

@@ -9,8 +9,8 @@ from itertools import product
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from app.db.database import Database, WriteConnection
-from app.engine.status import NODE_TRANSITIONS, NodeStatus, RunStatus
+from dagbook.db.database import Database, WriteConnection
+from dagbook.engine.status import NODE_TRANSITIONS, NodeStatus, RunStatus
 from tests.db.rows import (
     NOW,
     accepted,

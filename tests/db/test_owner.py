@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from app.db.owner import DatabaseOwned, Owner, acquire
+from dagbook.db.sqlite.lock_file import DatabaseOwned, Owner, acquire
 from tests.conftest import ROOT
 
 CLAIM_AND_WAIT = """
 import sys
-from app.db.owner import acquire
+from dagbook.db.sqlite.lock_file import acquire
 lock = acquire(sys.argv[1], "http://127.0.0.1:9")
 print("claimed", flush=True)
 sys.stdin.read()

@@ -9,24 +9,14 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from app.db.base import Base
-from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.repositories import (
-    audit,
-    dags,
-    figures,
-    history,
-    queue,
-    revisions,
-    run_list,
-    runs,
-    services,
-    transitions,
-)
-from app.db.repositories.audit import AuditFilter
-from app.db.repositories.dags import DagFilter
-from app.db.repositories.run_filter import Page, RunCursor, RunFilter
-from app.engine.status import RunStatus
+from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.repositories import audit, dags, queue, revisions, services
+from dagbook.db.repositories.audit import AuditFilter
+from dagbook.db.repositories.dags import DagFilter
+from dagbook.db.repositories.runs import counts, run_history, run_list, run_writes, runs
+from dagbook.db.repositories.runs.run_filter import Page, RunCursor, RunFilter
+from dagbook.db.types import Base
+from dagbook.engine.status import RunStatus
 from tests.db.plans import plans, scanned, selects
 from tests.db.rows import (
     NOW,
@@ -98,26 +88,26 @@ def searched(wanted: RunFilter) -> _Work:
         lambda connection: run_list.find(connection, RunFilter(name="etl")),
         lambda connection: run_list.find(connection, RunFilter(name="etl", since=NOW)),
         lambda connection: runs.find_active(connection, "etl"),
-        lambda connection: history.find_newest(connection, "etl", 30),
-        lambda connection: history.find_nodes(connection, [1, 2, 3]),
-        lambda connection: history.find_specs(connection, ["a" * 64]),
-        lambda connection: history.find_latest(connection, ["etl"]),
+        lambda connection: run_history.find_newest(connection, "etl", 30),
+        lambda connection: run_history.find_nodes(connection, [1, 2, 3]),
+        lambda connection: run_history.find_specs(connection, ["a" * 64]),
+        lambda connection: run_history.find_latest(connection, ["etl"]),
         lambda connection: dags.get_dag_name(connection, "etl"),
         lambda connection: dags.count(connection, DagFilter()),
         lambda connection: revisions.find_page(connection, 1, newest=5, limit=5),
         lambda connection: revisions.find(connection, 1, [1, 2]),
         lambda connection: revisions.find_user(connection, ["a" * 64]),
         lambda connection: revisions.find_active_run(connection, ["a" * 64]),
-        figures.count_active,
-        figures.count_dags,
+        counts.count_active,
+        counts.count_dags,
         lambda connection: services.find_active_runs(connection, ["one"]),
         lambda connection: run_list.find(connection, RunFilter(status=2)),
         lambda connection: run_list.find(connection, RunFilter(name_part="t")),
         lambda connection: run_list.find(connection, RunFilter(run_id_part="r1")),
         lambda connection: run_list.find_names(connection, "t"),
-        lambda connection: history.find_finished(connection, "etl", 100, NOW),
+        lambda connection: run_history.find_finished(connection, "etl", 100, NOW),
         *(searched(wanted) for wanted in SEARCHES),
-        lambda connection: transitions.count_active(connection, ["etl"]),
+        lambda connection: run_writes.count_active(connection, ["etl"]),
         queue.find_active,
         queue.find_pauses,
         lambda connection: queue.find_blocked(connection, ["etl"]),
@@ -153,19 +143,19 @@ async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -
     ("work", "index"),
     [
         (lambda connection: runs.find_active(connection, "etl"), "ix_runs_active_name"),
-        (lambda connection: transitions.count_active(connection, ["etl"]), "ix_runs_active_name"),
-        (lambda connection: history.find_latest(connection, ["etl"]), "ix_runs_active_name"),
+        (lambda connection: run_writes.count_active(connection, ["etl"]), "ix_runs_active_name"),
+        (lambda connection: run_history.find_latest(connection, ["etl"]), "ix_runs_active_name"),
         (lambda connection: queue.count_active(connection, ["etl"]), "ix_runs_active_queue"),
-        (figures.count_active, "ix_runs_status"),
+        (counts.count_active, "ix_runs_status"),
         (queue.find_active, "ix_runs_status"),
-        (figures.count_runs, "ix_runs_status"),
+        (counts.count_runs, "ix_runs_status"),
         (lambda connection: run_list.find(connection, RunFilter(status=2)), "ix_runs_status"),
         (lambda connection: queue.find_next(connection, "etl", 9), "ix_queue_entries_queue"),
         (lambda connection: run_list.find(connection, RunFilter(since=NOW)), "ix_runs_root"),
         (lambda connection: run_list.find(connection, RunFilter(name="etl")), "ix_runs_root_name"),
         (lambda connection: run_list.find(connection, RunFilter(name="etl", status=2)), "ix_runs_root_name"),
         (lambda connection: run_list.find(connection, RunFilter(name_part="etl", status=2)), "ix_runs_root_name"),
-        (lambda connection: history.find_finished(connection, "etl", 100, None), "ix_runs_root_name"),
+        (lambda connection: run_history.find_finished(connection, "etl", 100, None), "ix_runs_root_name"),
         (
             lambda connection: run_list.find(connection, RunFilter(name="etl", run_id_part="1")),
             "uq_runs_root (dag_name=? AND run_id>?)",
@@ -213,7 +203,7 @@ async def test_a_page_of_dags_goes_through_dags_alone(shared_database: Database)
 async def test_the_latest_run_of_a_dag_is_its_running_one_before_newer_ones(shared_database: Database) -> None:
     def look(connection: WriteConnection) -> None:
         _fill(connection)
-        assert history.find_latest(connection, ["etl"])["etl"]["run_id"] == "r15"
+        assert run_history.find_latest(connection, ["etl"])["etl"]["run_id"] == "r15"
 
     await rehearse(shared_database, look)
 

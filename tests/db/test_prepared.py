@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from app.db.database import Database, WriteConnection
-from app.db.models import RunInput, Service
-from app.db.prepared import Prepared
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.models import RunInput, Service
+from dagbook.db.prepared import Prepared
 from tests.db.rows import add_whole_run, rehearse
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.failure import DatabaseUnavailable
-from app.db.repositories import services
+from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories import services
 from tests.conftest import POSTGRES
 
 

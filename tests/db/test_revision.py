@@ -10,11 +10,11 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Connection, Table, func, select
 
-from app.db.base import Base
-from app.db.check import check
-from app.db.database import Database, ReadConnection
-from app.db.revision import MigrationFailed, migration
-from app.db.upgrade import open_for_migration, upgrade
+from dagbook.db.database import Database, ReadConnection
+from dagbook.db.migrations.check import check
+from dagbook.db.migrations.migration_support import MigrationFailed, migration
+from dagbook.db.migrations.upgrade import open_for_migration, upgrade
+from dagbook.db.types import Base
 from tests.db.rows import FILLED, fill
 
 Change = Callable[[Connection], None]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.db.database import Database, WriteConnection
-from app.db.lookup import index_key
-from app.db.repositories import run_keys, run_list, search
-from app.db.repositories.run_filter import Page, RunCursor, RunFilter
-from app.engine.status import RunStatus
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.repositories.runs import run_list, run_search_index, selective_filters
+from dagbook.db.repositories.runs.run_filter import Page, RunCursor, RunFilter
+from dagbook.db.search_keys import index_key
+from dagbook.engine.status import RunStatus
 from tests.db.rows import NOW, add_definition, add_run, bring_run_to, rehearse, run_sql, stored
 
 LONG = "x" * 5000
@@ -26,7 +26,7 @@ def add_found(connection: WriteConnection, run_id: str, number: int, **values: A
     """Insert a run of a moment of its own, found by its tags and params."""
     row = {"tags": [], "params": [], "dag_name": "etl", **values}
     key = add_run(connection, run_id=run_id, created_at=seconds(number), **row)
-    search.add(connection, [{"id": key, "tags": row["tags"], "params": row["params"]}])
+    run_search_index.add(connection, [{"id": key, "tags": row["tags"], "params": row["params"]}])
     return key
 
 
@@ -34,7 +34,7 @@ def end(connection: WriteConnection, key: int, status: RunStatus, lasted: float,
     bring_run_to(connection, key, status)
     begin, over = stored(connection, NOW), stored(connection, seconds(lasted))
     run_sql(connection, "UPDATE runs SET started_at = :b, finished_at = :o WHERE id = :id", b=begin, o=over, id=key)
-    search.add_errors(connection, {key: error})
+    run_search_index.add_errors(connection, {key: error})
 
 
 def fill(connection: WriteConnection) -> None:
@@ -163,7 +163,7 @@ async def test_pages_that_may_look_at_one_run_come_to_the_same_end(
 async def test_where_no_index_says_that_runs_are_few_the_same_ones_are_found(
     shared_database: Database, monkeypatch: pytest.MonkeyPatch, bounded: bool
 ) -> None:
-    monkeypatch.setattr(run_keys, "MAX_SELECTIVE", 0)
+    monkeypatch.setattr(selective_filters, "MAX_SELECTIVE", 0)
 
     def look(connection: WriteConnection) -> None:
         fill(connection)
@@ -192,7 +192,7 @@ WHOLE = "0190a5b0-7c3e-7d4f-8a1b-2c3d4e5f6071"
 async def test_a_whole_id_finds_the_runs_that_have_it_and_those_whose_longer_ids_hold_it(
     shared_database: Database, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], found: list[str], few: int
 ) -> None:
-    monkeypatch.setattr(run_keys, "MAX_SELECTIVE", few)
+    monkeypatch.setattr(selective_filters, "MAX_SELECTIVE", few)
 
     def look(connection: WriteConnection) -> None:
         add_definition(connection)

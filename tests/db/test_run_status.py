@@ -8,8 +8,8 @@ from itertools import product
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from app.db.database import Database, WriteConnection
-from app.engine.status import RUN_INSERTS, RUN_TRANSITIONS, RunStatus
+from dagbook.db.database import Database, WriteConnection
+from dagbook.engine.status import RUN_INSERTS, RUN_TRANSITIONS, RunStatus
 from tests.db.rows import NOW, accepted, add_attempt, add_definition, add_run, add_run_in, rehearse, run_sql, stored
 
 PAIRS = list(product(RunStatus, RunStatus))

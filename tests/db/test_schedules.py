@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from app.db.database import Database, WriteConnection
-from app.db.models import DagSetting, ScheduleMark, ScheduleSlot
-from app.db.repositories import schedules
-from app.db.repositories.schedules import Slot, SlotKey, SlotOutcome
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.models import DagSetting, ScheduleMark, ScheduleSlot
+from dagbook.db.repositories import schedules
+from dagbook.db.repositories.schedules import Slot, SlotKey, SlotOutcome
 from tests.db.rows import NOW, add, add_dag, add_definition, add_run, add_slot, rehearse, run_sql
 
 MINUTE = NOW.replace(second=0, microsecond=0)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.db.shared import SingleFlight
+from dagbook.db.single_flight import SingleFlight
 
 
 class Oracle:

@@ -17,9 +17,9 @@ from threading import Event, current_thread
 
 import pytest
 
-from app.db.database import VISIBLE, Database, WriteConnection, mark_changed
-from app.telemetry.logging import JsonFormatter, masked_log
-from app.telemetry.request import request_id
+from dagbook.db.database import VISIBLE, Database, WriteConnection, mark_changed
+from dagbook.telemetry.logging import JsonFormatter, masked_log
+from dagbook.telemetry.request_id import request_id
 
 BOUND_SECONDS = 10
 
@@ -112,7 +112,7 @@ async def test_a_loop_that_ends_without_waiting_leaves_the_writer_to_others(data
 
 FORGETFUL = """
 import asyncio, sys
-from app.db.database import Database
+from dagbook.db.database import Database
 
 async def main():
     database = await Database.open(sys.argv[1])

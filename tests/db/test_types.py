@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import StatementError
 
-from app.db.database import Database, WriteConnection
-from app.db.models import Node, Run
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.models import Node, Run
 from tests.db.rows import add_definition, add_run, add_whole_run, rehearse, table_of
 
 RUNS = table_of(Run)

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from app.db.database import Database, ReadConnection, WriteConnection
-from app.db.failure import DatabaseUnavailable
-from app.db.upgrade import current, upgrade
-from app.db.upgrade_postgres import UnusableDatabase
-from app.db.url import parse_url
+from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.migrations.upgrade import current, upgrade
+from dagbook.db.migrations.upgrade_postgres import UnusableDatabase
+from dagbook.db.url import parse_url
 from tests.db.later import LATER, install_later
 from tests.waiting import come_true
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.db.url import hide_password, parse_url, sqlite_path
+from dagbook.db.url import hide_password, parse_url, sqlite_path
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from app.auth.caller import Caller
-from app.auth.passwords import Hasher
-from app.auth.roles import Role
-from app.clock import now
-from app.db.database import Database
-from app.db.repositories import users
-from app.errors import AlreadyExistsError, ForbiddenError
-from app.people.users import Users
+from dagbook.accounts.users import Users
+from dagbook.auth.caller import Caller
+from dagbook.auth.passwords import Hasher
+from dagbook.auth.roles import Role
+from dagbook.clock import now
+from dagbook.db.database import Database
+from dagbook.db.repositories import users
+from dagbook.errors import AlreadyExistsError, ForbiddenError
 
 ROOT = Caller(via="local", name="root", role=Role.ADMIN)
 

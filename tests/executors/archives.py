@@ -24,9 +24,9 @@ import py7zr
 import pytest
 import zstandard
 
-from app.executors.archives import program
-from app.executors.archives.report import ArchiveError
-from app.executors.contract import Job
+from dagbook.executors.archive import program
+from dagbook.executors.archive.report import ArchiveError
+from dagbook.executors.contract import Job
 
 CONTENT = {"src/a.txt": "alpha\n", "src/sub/b.txt": "beta\n", "src/x.log": "log\n"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.executors.contract import ExecutionFiles
+from dagbook.executors.contract import ExecutionFiles
 from tests.executors.docker_scene import Scene
 from tests.executors.docker_stand_in import standing_in
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from app.executors import in_process, registry
-from app.executors.contract import ExecutionFiles, Job, Outcome, SharedConfig
-from app.executors.in_process import InProcessExecution
-from app.spec.model import Container
+from dagbook.executors import in_process, registry
+from dagbook.executors.contract import ExecutionFiles, Job, Outcome, SharedConfig
+from dagbook.executors.in_process import InProcessExecution
+from dagbook.spec.model import Container
 from tests.executors.docker_stand_in import StandIn
 
 SH = ("sh", "-c")

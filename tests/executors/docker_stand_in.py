@@ -27,7 +27,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.executors.process import wait_for_exit
+from dagbook.executors.process.process import wait_for_exit
 
 _VERSION = "1.43"
 _NUMBERS = frozenset({"memory", "memoryswap", "nanocpus", "cpushares", "pidslimit", "shmsize", "stoptimeout"})

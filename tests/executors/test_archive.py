@@ -15,10 +15,10 @@ import msgspec
 import py7zr
 import pytest
 
-from app.executors import archive, process
-from app.executors.archives import program
-from app.executors.archives.report import ArchiveError
-from app.executors.contract import ExecutionFiles, Outcome, SetupError
+from dagbook.executors.archive import archive, program
+from dagbook.executors.archive.report import ArchiveError
+from dagbook.executors.contract import ExecutionFiles, Outcome, SetupError
+from dagbook.executors.process import process
 from tests.executors.archives import CONTENT, CREATED, PACK, READ, Workplace, job_of, open_files, pack_honestly
 from tests.waiting import until_written
 
@@ -495,7 +495,7 @@ def test_a_missing_package_is_named_with_how_to_install_it(
     def missing(name: str) -> Any:
         raise ModuleNotFoundError(name=name)
 
-    monkeypatch.setattr("app.executors.archives.formats.import_module", missing)
+    monkeypatch.setattr("dagbook.executors.archive.formats.import_module", missing)
     code, error = place.fail("list", source=honest.name)
     assert (code, "install it with: pip install 'dagbook[archive]'" in error) == (5, True)
 
@@ -515,7 +515,8 @@ def test_no_file_stays_open(place: Workplace) -> None:
 
 def test_packages_are_imported_only_for_their_formats() -> None:
     code = (
-        "import sys, app.executors.archives.program; sys.exit(bool({'py7zr', 'zstandard', 'lz4'} & set(sys.modules)))"
+        "import sys, dagbook.executors.archive.program; "
+        "sys.exit(bool({'py7zr', 'zstandard', 'lz4'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from app.executors import archive
-from app.executors.archives.program import carry_out
-from app.executors.archives.report import ArchiveError
-from app.executors.contract import ExecutionFiles
+from dagbook.executors.archive import archive
+from dagbook.executors.archive.program import carry_out
+from dagbook.executors.archive.report import ArchiveError
+from dagbook.executors.contract import ExecutionFiles
 from tests.executors.archives import CONTENT, PACK, READ, Workplace, job_of, pack_honestly, write_zeros
 
 _LARGE_BYTES = 80 * 1024**2

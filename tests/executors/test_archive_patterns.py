@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.executors.archives.options import Filter, compile_pattern
+from dagbook.executors.archive.options import Filter, compile_pattern
 
 
 @pytest.mark.parametrize(

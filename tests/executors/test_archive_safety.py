@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.executors.archives import extract
-from app.executors.archives.entries import Entry, Kind
-from app.executors.archives.report import ArchiveError
-from app.executors.archives.tree import Tree, check_target
+from dagbook.executors.archive import extract
+from dagbook.executors.archive.entries import Entry, Kind
+from dagbook.executors.archive.report import ArchiveError
+from dagbook.executors.archive.tree import Tree, check_target
 from tests.executors.archives import READ, TARS, Hostile, Workplace, open_files, write
 
 LINK, HARD = tarfile.SYMTYPE, tarfile.LNKTYPE

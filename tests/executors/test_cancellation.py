@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from app.executors import cancellation
-from app.executors.contract import StepError
+from dagbook.executors import cancellation
+from dagbook.executors.contract import StepError
 
 
 class RemoteCommand:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.executors.config import Config
-from app.executors.contract import SetupError
+from dagbook.executors.config import Config
+from dagbook.executors.contract import SetupError
 
 
 def config(**values: Any) -> Config:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.executors.contract import SetupError
-from app.executors.docker import credentials
+from dagbook.executors.contract import SetupError
+from dagbook.executors.docker import credentials
 
 ANN = {"username": "ann", "password": "a:b"}
 ENCODED = base64.b64encode(b"ann:a:b").decode()

@@ -24,9 +24,9 @@ import httpx
 import msgspec
 import pytest
 
-from app.executors.contract import ExecutionFiles, Outcome
-from app.executors.in_process import InProcessExecution
-from app.spec.model import Container, Pair
+from dagbook.executors.contract import ExecutionFiles, Outcome
+from dagbook.executors.in_process import InProcessExecution
+from dagbook.spec.model import Container, Pair
 from tests.executors.docker_scene import SH, Steps
 from tests.waiting import come_true, until_written
 

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.executors.contract import ExecutionFiles, Outcome, SetupError
-from app.executors.docker import run_container
-from app.executors.docker.recovery_note import decode
-from app.spec.model import Container, Pair
+from dagbook.executors.contract import ExecutionFiles, Outcome, SetupError
+from dagbook.executors.docker import run_container
+from dagbook.executors.docker.recovery_note import decode
+from dagbook.spec.model import Container, Pair
 from tests.executors.docker_scene import SH, Scene, body_of
 from tests.executors.docker_stand_in import Image
 from tests.waiting import until_written

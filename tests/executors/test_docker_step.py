@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.executors.contract import Outcome, SetupError
-from app.executors.docker import run_container
-from app.spec.model import Container, Pair
+from dagbook.executors.contract import Outcome, SetupError
+from dagbook.executors.docker import run_container
+from dagbook.spec.model import Container, Pair
 from tests.executors.docker_scene import SH, Scene, body_of
 from tests.executors.docker_stand_in import Image
 from tests.waiting import until_written

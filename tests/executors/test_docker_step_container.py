@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.executors.contract import Outcome, SetupError
+from dagbook.executors.contract import Outcome, SetupError
 from tests.executors.docker_scene import SH, Scene, body_of
 from tests.executors.docker_stand_in import Image, standing_in
 from tests.waiting import until_gone, until_written
@@ -271,7 +271,7 @@ async def test_a_step_goes_on_while_the_daemon_is_restarted(docker: Scene, tmp_p
 async def test_a_daemon_that_does_not_come_back_leaves_the_step_failed(
     docker: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    monkeypatch.setattr("app.executors.docker.step_container._RESTART_SECONDS", 0)
+    monkeypatch.setattr("dagbook.executors.docker.step_container._RESTART_SECONDS", 0)
     async with standing_in(tmp_path_factory.mktemp("gone")) as daemon:
         scene = Scene.of(daemon, docker.files)
         running = scene.begin(BUSYBOX, *SH, "echo on; sleep 60")
@@ -312,7 +312,7 @@ async def test_a_container_that_does_not_heed_the_signal_is_killed_by_the_next(d
 async def test_a_container_that_does_not_even_heed_sigkill_is_removed(
     docker: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.executors.cancellation._LAST_SECONDS", 0.1)
+    monkeypatch.setattr("dagbook.executors.cancellation._LAST_SECONDS", 0.1)
     running = docker.begin(BUSYBOX, *SH, WAITING)
     pid = int(await until_written(docker.files.stdout))
     next(iter(docker.daemon.containers.values())).deaf = True

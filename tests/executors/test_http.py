@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from app.executors import http
-from app.executors.contract import ExecutionFiles, Job, SetupError, StepError, Streams
+from dagbook.executors.contract import ExecutionFiles, Job, SetupError, StepError, Streams
+from dagbook.executors.http import http
 from tests.executors.web import Answer, Web, make_certificate, plain
 from tests.waiting import until_written
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.executors import in_process, process
-from app.executors.contract import ExecutionFiles, Job, Outcome, SetupError, StepError, Streams
-from app.executors.registry import Run
+from dagbook.executors import in_process
+from dagbook.executors.contract import ExecutionFiles, Job, Outcome, SetupError, StepError, Streams
+from dagbook.executors.process import process
+from dagbook.executors.registry import Run
 
 JOB = Job(type="test", id="1", cwd=Path("/"))
 STOPPED = Outcome(exit_code=None, error="stopped")

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from app.executors import jq, jq_program, process
-from app.executors.contract import ExecutionFiles, Job, Outcome, SetupError
-from app.executors.process import OwnProcess
-from app.executors.subprocess_executor import ProgramError
+from dagbook.executors.contract import ExecutionFiles, Job, Outcome, SetupError
+from dagbook.executors.jq import jq
+from dagbook.executors.jq import program as jq_program
+from dagbook.executors.process import process
+from dagbook.executors.process.process import OwnProcess
+from dagbook.executors.subprocess_executor import ProgramError
 from tests.waiting import until_written
 
 

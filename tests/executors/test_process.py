@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from app.executors import proc, process
-from app.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
-from app.executors.process import AdoptedProcess, OwnProcess
+from dagbook.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
+from dagbook.executors.process import proc, process
+from dagbook.executors.process.process import AdoptedProcess, OwnProcess
 from tests.waiting import until_gone, until_written
 
 SHIM = Path(process.__file__).with_name("shim.sh")

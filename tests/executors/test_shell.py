@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.executors import shell
-from app.executors.contract import ExecutionFiles, SetupError
-from app.executors.shell import ShellTexts
+from dagbook.executors import shell
+from dagbook.executors.contract import ExecutionFiles, SetupError
+from dagbook.executors.shell import ShellTexts
 
 TO_SHELL = ShellTexts(line="true", shell=("sh",))  # noqa: S604 - the name of a field
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app.executors.email_message import Attachment, Email
-from app.executors.smtp import MailError, send
-from app.spec.model import Smtp
+from dagbook.executors.mail.email_message import Attachment, Email
+from dagbook.executors.mail.smtp import MailError, send
+from dagbook.spec.model import Smtp
 from tests.mailserver import HOST, PASSWORD, USER, MailServer, Silent, listening, mail_server, make_certificate
 
 EMAIL = Email(sender="robot@example.test", to=("ops@example.test", "boss@example.test"), subject="Hi", html="<p>x</p>")

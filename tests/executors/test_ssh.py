@@ -14,10 +14,10 @@ from typing import Any
 import asyncssh
 import pytest
 
-from app.executors import in_process, registry
-from app.executors.contract import ExecutionFiles, Job, Outcome, SetupError, SharedConfig
-from app.executors.in_process import InProcessExecution
-from app.spec.model import Ssh
+from dagbook.executors import in_process, registry
+from dagbook.executors.contract import ExecutionFiles, Job, Outcome, SetupError, SharedConfig
+from dagbook.executors.in_process import InProcessExecution
+from dagbook.spec.model import Ssh
 from tests.executors.ssh_server import PASSWORD, USER, SshServer, serving
 from tests.waiting import until_gone, until_written
 
@@ -230,7 +230,7 @@ async def test_an_unknown_host_is_reported(files: ExecutionFiles, server: SshSer
 async def test_a_host_that_does_not_answer_is_given_up(
     files: ExecutionFiles, server: SshServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.executors.ssh_login._CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr("dagbook.executors.ssh.login._CONNECT_SECONDS", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.executors.contract import ExecutionFiles, Job, SetupError, SharedConfig
-from app.executors.subprocess_executor import ProgramError, python_command, read_job, run_program
-from app.spec.model import Smtp
+from dagbook.executors.contract import ExecutionFiles, Job, SetupError, SharedConfig
+from dagbook.executors.subprocess_executor import ProgramError, python_command, read_job, run_program
+from dagbook.spec.model import Smtp
 
 JOB = Job(
     type="jq",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.executors import registry
-from app.spec.build.calls import EXECUTOR_TYPES
+from dagbook.executors import registry
+from dagbook.spec.build.calls import EXECUTOR_TYPES
 
 
 def test_the_format_knows_the_types_that_something_carries_out_or_names() -> None:

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.executors.proc import identify, session_members
+from dagbook.executors.process.proc import identify, session_members
 
 _PROC = Path("/proc")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from app.db.database import WriteConnection
-from app.executors import process
-from app.executors.contract import ExecutionFiles
-from app.executors.proc import ProcessId, write_stat
+from dagbook.db.database import WriteConnection
+from dagbook.executors.contract import ExecutionFiles
+from dagbook.executors.process import process
+from dagbook.executors.process.proc import ProcessId, write_stat
 from tests.process import processes, store
 from tests.process.waiting import wait_for
 

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import httpx
 
-from app.executors.process import is_claim
-from app.runs.spool_identity import is_identity
+from dagbook.executors.process.process import is_claim
+from dagbook.runs.output.spool_identity import is_identity
 from tests.process import processes
 from tests.process.waiting import wait_for
 
@@ -153,7 +153,7 @@ class Server:
 
     def _program(self, *words: str) -> list[str]:
         # -P: no module is imported from the working directory.
-        return [sys.executable, "-P", "-m", "app", *words]
+        return [sys.executable, "-P", "-m", "dagbook", *words]
 
     def _environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("DAGBOOK_")}

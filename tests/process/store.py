@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from sqlalchemy import NullPool, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.db.database import Database, WriteConnection
-from app.db.failure import DatabaseUnavailable, translate_errors
-from app.db.upgrade import upgrade
-from app.db.url import parse_url
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.errors import DatabaseUnavailable, translate_errors
+from dagbook.db.migrations.upgrade import upgrade
+from dagbook.db.url import parse_url
 
 T = TypeVar("T")
 _MOST_SECONDS, _RETRY_SECONDS = 60.0, 0.5

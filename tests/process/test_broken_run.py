@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import update
 
-from app.db.database import WriteConnection
-from app.db.models.run import RunAttempt
+from dagbook.db.database import WriteConnection
+from dagbook.db.models.run import RunAttempt
 from tests.process import conftest, invariants, store
 from tests.process.program import Program, node
 from tests.process.scene import SPEC as SCENE

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from app.db.url import sqlite_path
+from dagbook.db.url import sqlite_path
 from tests.process import conftest, invariants, processes, store
 from tests.process.namespaces import NamespaceServer, may_have_namespaces
 from tests.process.program import Program, node

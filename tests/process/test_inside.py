@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.engine.status import NodeStatus
+from dagbook.engine.status import NodeStatus
 from tests.process import store
 from tests.process.peer import Peer, listening
 from tests.process.program import Program, node

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.db.database import WriteConnection
-from app.db.repositories import services
-from app.db.url import parse_url
+from dagbook.db.database import WriteConnection
+from dagbook.db.repositories import services
+from dagbook.db.url import parse_url
 from tests.process import conftest, invariants, store
 from tests.process.postgres import Cluster
 from tests.process.program import Program, node

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.db.upgrade import downgrade, head, upgrade
+from dagbook.db.migrations.upgrade import downgrade, head, upgrade
 from tests.db.later import install_later
 from tests.process import conftest, invariants
 from tests.process.postgres import Cluster

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app import __version__
+from dagbook import __version__
 
 CHECKOUT = Path(__file__).parents[2]
 SOURCES = ["app", "migrations", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"]
@@ -86,7 +86,7 @@ def data_files(folder: Path) -> set[str]:
 
 
 def package_folder(installed: Installed) -> Path:
-    return Path(installed.run(installed.python, "-c", "import app; print(app.__path__[0])"))
+    return Path(installed.run(installed.python, "-c", "import dagbook; print(dagbook.__path__[0])"))
 
 
 def test_the_installed_package_is_the_one_that_runs(installed: Installed) -> None:
@@ -96,15 +96,15 @@ def test_the_installed_package_is_the_one_that_runs(installed: Installed) -> Non
 def test_the_wheel_carries_every_file_of_the_package(installed: Installed) -> None:
     files = data_files(package_folder(installed))
     packaged = {name for name in files if not name.startswith("_migrations/")}
-    assert data_files(CHECKOUT / "app") - packaged == _types_of_scripts()
-    assert packaged <= data_files(CHECKOUT / "app")
+    assert data_files(CHECKOUT / "app" / "dagbook") - packaged == _types_of_scripts()
+    assert packaged <= data_files(CHECKOUT / "app" / "dagbook")
 
 
 def _types_of_scripts() -> set[str]:
     """Return the files that only tsc reads."""
-    web = CHECKOUT / "app" / "web"
+    web = CHECKOUT / "app" / "dagbook" / "web"
     files = [web / "tsconfig.json", *web.joinpath("types").iterdir(), *web.joinpath("static").rglob("*.d.ts")]
-    return {str(path.relative_to(CHECKOUT / "app")) for path in files}
+    return {str(path.relative_to(CHECKOUT / "app" / "dagbook")) for path in files}
 
 
 def test_the_wheel_carries_the_migrations_inside_the_package(installed: Installed) -> None:
@@ -118,5 +118,5 @@ def test_the_installed_command_answers(installed: Installed) -> None:
 
 
 def test_the_installed_package_makes_its_database(installed: Installed) -> None:
-    installed.run(installed.python, "-m", "app", "db", "upgrade")
+    installed.run(installed.python, "-m", "dagbook", "db", "upgrade")
     assert (installed.folder / "home" / "dagbook.sqlite3").is_file()

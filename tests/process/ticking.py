@@ -10,8 +10,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from app.main import open_server
-from app.settings import read
+from dagbook.main import open_server
+from dagbook.settings import read
 
 
 async def _tick(home: Path, url: str, minute: str) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
-from app.upkeep.audit_chain import entry_digest, entry_hash, make_seal, read_digests, seal_hash
+from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
+from dagbook.maintenance.audit.audit_chain import entry_digest, entry_hash, make_seal, read_digests, seal_hash
 from tests.conftest import ROOT
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.cursors import read_cursor, write_cursor
-from app.db.repositories.run_filter import RunCursor
-from app.errors import BadRequestError
+from dagbook.api.params.cursors import read_cursor, write_cursor
+from dagbook.db.repositories.runs.run_filter import RunCursor
+from dagbook.errors import BadRequestError
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.definitions.settings import MAX_CATCH_UP
-from app.scheduling.due import (
+from dagbook.definitions.settings import MAX_CATCH_UP
+from dagbook.scheduling.due import (
     MINUTE,
     Catchup,
     Firing,
@@ -24,7 +24,7 @@ from app.scheduling.due import (
     skip_reason,
     time_window,
 )
-from app.spec.schedule import NO_SCHEDULE, ParsedSchedule, read_schedule
+from dagbook.spec.time.schedule import NO_SCHEDULE, ParsedSchedule, read_schedule
 from tests.chaos import clocks
 from tests.chaos.clocks import ClockChange
 from tests.chaos.schedules import SPAN, STEPS, ClockJumpCase, ScheduleCase, ScheduleExperiment

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.api.grid import grid
-from app.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS
+from dagbook.api.presenters.history_grid import grid
+from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS
 
 
 def _node(position: int, status: int, name: str = "") -> dict[str, Any]:

@@ -10,9 +10,9 @@ from litestar import Litestar, Router, asgi, delete, get, post
 from litestar.static_files import create_static_files_router
 from litestar.types import Receive, Scope, Send
 
-from app.api.guards import UnguardedRouteError, find_actions, find_required_permissions
-from app.auth.audit_context import Action
-from app.auth.roles import Requires
+from dagbook.api.auth.guards import UnguardedRouteError, find_actions, find_required_permissions
+from dagbook.auth.audit_context import Action
+from dagbook.auth.roles import Requires
 
 
 @get("/open", requires=Requires.PUBLIC)

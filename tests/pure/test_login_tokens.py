@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.auth.tokens import Claims, Signer, hash_of, is_personal, make_personal, validation_error
+from dagbook.auth.tokens import Claims, Signer, hash_of, is_personal, make_personal, validation_error
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SECRET = "a secret of the tests that is long enough"  # noqa: S105 - of tests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.names import check_run_id, sub_run_id
+from dagbook.identifiers import check_run_id, sub_run_id
 
 
 @pytest.mark.parametrize(

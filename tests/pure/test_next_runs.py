@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.api import next_runs
-from app.api.next_runs import NextStartCache
+from dagbook.definitions import next_starts
+from dagbook.definitions.next_starts import NextStartCache
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
@@ -54,7 +54,7 @@ def test_what_is_unknown_is_named_once_until_it_is_learned() -> None:
 
 
 def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_runs, "_MAX_CACHED", 2)
+    monkeypatch.setattr(next_starts, "_MAX_CACHED", 2)
     known = _learned(a="steps: []", b="steps: []", c="steps: []")
     known.load({"d": "steps: []"})
     assert known.missing(["a", "d"]) == ["a"]

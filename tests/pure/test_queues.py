@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.api.queues import group_by_queue, summarize
-from app.api.schemas.queues import Queue
-from app.engine.admission import QueueConfig
+from dagbook.api.presenters.queues import group_by_queue, summarize
+from dagbook.api.schemas.queues import Queue
+from dagbook.engine.admission import QueueConfig
 
 LIMITS = QueueConfig(limits={"z": 2, "a": 1})
 

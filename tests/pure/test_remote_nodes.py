@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.settings import TABLE, Settings, SettingsError, read
-from app.settings.nodes import RemoteNode
+from dagbook.settings import TABLE, Settings, SettingsError, read
+from dagbook.settings.nodes import RemoteNode
 
 KIND = next(setting.kind for setting in TABLE if setting.name == "remote_nodes")
 FILE = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.auth.roles import Requires, Role, Switches, is_public, lower_role, refusal
+from dagbook.auth.roles import Requires, Role, Switches, is_public, lower_role, refusal
 
 ON = Switches()
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.settings import TABLE, Setting, Settings, SettingsError, read
-from app.settings.database_url import hide
-from app.settings.definitions import OTHER_VARIABLES, TEST_PREFIX
+from dagbook.settings import TABLE, Setting, Settings, SettingsError, read
+from dagbook.settings.database_url import hide
+from dagbook.settings.definitions import OTHER_VARIABLES, TEST_PREFIX
 
 CHECKOUT = Path(__file__).parents[2]
 

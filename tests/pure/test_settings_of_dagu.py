@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import TABLE, read
-from app.settings.dagu import _SETTINGS, _UNSUPPORTED, _WORKER_OPTIONS, find_ignored
+from dagbook.settings import TABLE, read
+from dagbook.settings.dagu import _SETTINGS, _UNSUPPORTED, _WORKER_OPTIONS, find_ignored
 
 
 def _told(tmp_path: Path, environ: dict[str, str], *, has_own_file: bool = False) -> list[str]:

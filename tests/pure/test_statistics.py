@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from app.api.statistics import percentile, statistics
-from app.db.repositories.history import FinishedRunRow
+from dagbook.api.presenters.statistics import percentile, statistics
+from dagbook.db.repositories.runs.run_history import FinishedRunRow
 
 UTC = ZoneInfo("UTC")
 

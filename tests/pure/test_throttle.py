@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.auth.throttle import Throttle, ThrottleLimits, network_of
-from app.errors import TooManyAttemptsError
+from dagbook.auth.throttle import Throttle, ThrottleLimits, network_of
+from dagbook.errors import TooManyAttemptsError
 
 
 class Clock:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.db.packing import decompress
-from app.runs.spool import Chunk
+from dagbook.db.compression import decompress
+from dagbook.runs.output.output_follower import Chunk
 
 
 def shown(chunk: Chunk) -> str:

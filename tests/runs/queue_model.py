@@ -15,26 +15,27 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import select
 
-from app.auth.audit_context import ANONYMOUS
-from app.db.database import Database, ReadConnection
-from app.db.models.run import Run
-from app.db.repositories import queue, runs
-from app.db.repositories.transitions import Claim, Fence, NewRun
-from app.engine.admission import QueueConfig, WaitCause
-from app.errors import BadRequestError
-from app.queue.dequeue import DequeueService
-from app.queue.dispatcher import Dispatcher
-from app.queue.order import MoveRequest, QueueService
-from app.queue.wait_reasons import QueuePosition, queue_positions
-from app.queue.worker_transport import NullTransport
-from app.runs.accept import as_queued, queue_limit, with_queue_limit
-from app.runs.guard import check_start
-from app.runs.recorder import Recorder, RunRefusedError
-from app.runs.signal import QueueSignal
+from dagbook.auth.audit_context import ANONYMOUS
+from dagbook.db.database import Database, ReadConnection
+from dagbook.db.models.run import Run
+from dagbook.db.repositories import queue
+from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewRun
+from dagbook.engine.admission import QueueConfig, WaitCause
+from dagbook.errors import BadRequestError
+from dagbook.queues.dequeue import DequeueService
+from dagbook.queues.dispatcher import Dispatcher
+from dagbook.queues.service import MoveRequest, QueueService
+from dagbook.queues.wait_reasons import QueuePosition, queue_positions
+from dagbook.queues.worker.transport import NullTransport
+from dagbook.runs.queue_signal import QueueSignal
+from dagbook.runs.store.admission_checks import check_start
+from dagbook.runs.store.new_run import as_queued, queue_limit, with_queue_limit
+from dagbook.runs.store.recorder import Recorder, RunRefusedError
 from tests.runs.scene import IDENTITY, again, ended, new_run, now, told
 
 if TYPE_CHECKING:
-    from app.runs.ports import RunControl
+    from dagbook.runs.ports import RunControl
 
 QUEUED, LIVE, OVER, GONE, REFUSED = "queued", "live", "over", "gone", "max_run_reached"
 LIMIT = 2

@@ -10,17 +10,19 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from app.db.database import Database, ReadConnection
-from app.db.repositories import runs, services
-from app.db.repositories.transitions import Fence, NewAttempt, NewRun, Transition
-from app.names import new_key
-from app.runs import accept, rows
-from app.runs.options import RunRequest, StartOptions
-from app.runs.run import ClaimedRun, RunInputs
-from app.runs.sealing import Encrypter
-from app.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
-from app.spec.load import load
-from app.telemetry.run_figures import RunMetrics
+from dagbook.db.database import Database, ReadConnection
+from dagbook.db.repositories import services
+from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.run_writes import Fence, NewAttempt, NewRun, Transition
+from dagbook.identifiers import new_key
+from dagbook.runs.options import RunRequest, StartOptions
+from dagbook.runs.secrets.encryption import Encrypter
+from dagbook.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
+from dagbook.runs.store import new_run as new_run_module
+from dagbook.runs.store import row_mapping
+from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
+from dagbook.spec.reading.load import load
+from dagbook.telemetry.run_metrics import RunMetrics
 
 IDENTITY = ServerIdentity(
     id="me",
@@ -61,9 +63,9 @@ def ground_of(directory: Path, identity: ServerIdentity = IDENTITY) -> ServerCon
 
 async def register(database: Database, identity: ServerIdentity = IDENTITY, **values: Any) -> None:
     """Make a server known to the database."""
-    context = now()
-    row = {**msgspec.structs.asdict(identity), "started_at": context, "heartbeat_at": context}
-    row["lease_until"] = context + timedelta(seconds=10)
+    at = now()
+    row = {**msgspec.structs.asdict(identity), "started_at": at, "heartbeat_at": at}
+    row["lease_until"] = at + timedelta(seconds=10)
     await database.write(lambda connection: services.add(connection, row | values))
 
 
@@ -81,7 +83,7 @@ def new_run(name: str = "", run_id: str = "r1", spec: str = SPEC, **start: Any) 
         last_seq=1,
     )
     wanted = RunRequest(spec=spec, base="", file_name=None, start=StartOptions(**start))
-    return accept.new_run(wanted, owned, ground_of(Path("/")))
+    return new_run_module.new_run(wanted, owned, ground_of(Path("/")))
 
 
 def told(run: NewRun, seq: int, *, token: int = 1, **fields: Any) -> Transition:
@@ -92,13 +94,13 @@ def told(run: NewRun, seq: int, *, token: int = 1, **fields: Any) -> Transition:
 
 def ended(run: NewRun, seq: int, *, attempt: int = 1) -> Transition:
     """Make the transition that ends a run as failed."""
-    context = now()
-    event = {"run_id": run.key, "seq": seq, "attempt": attempt, "at": context, "position": None, "data": {"status": 2}}
+    at = now()
+    event = {"run_id": run.key, "seq": seq, "attempt": attempt, "at": at, "position": None, "data": {"status": 2}}
     return Transition(
         fence=Fence(run.key, attempt, 1),
         events=[event],
-        run={"status": 2, "started_at": None, "finished_at": context, "error": "it failed"},
-        attempt={"status": 2, "state": {}, "closed_at": context},
+        run={"status": 2, "started_at": None, "finished_at": at, "error": "it failed"},
+        attempt={"status": 2, "state": {}, "closed_at": at},
     )
 
 
@@ -131,14 +133,14 @@ def again(run: NewRun, last_seq: int, *, previous: int = 1, counted: bool = True
         },
         inputs={**inputs, "dotenv": [["A", "again"]], "work_dir": "/again"},
         nodes=[],
-        events=[rows.retried_event(run.key, context, seq=last_seq + 1, attempt=number, actor=None, step=None)],
+        events=[row_mapping.retried_event(run.key, context, seq=last_seq + 1, attempt=number, actor=None, step=None)],
     )
 
 
 def written(run: NewRun, seq: int) -> Transition:
     """Make the transition that stores one line of a step's stdout, its number, as a chunk."""
     text = f"{seq}\n"
-    chunk: rows.Row = {
+    chunk: row_mapping.Row = {
         "run_id": run.key,
         "attempt": 1,
         "position": 0,

@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.engine import event
-from app.engine.state import NodeState
-from app.runs import rows
-from app.runs.concealment import input_row, read_inputs, read_record, redact_event, redact_node
-from app.runs.masking import Masker
-from app.runs.rows import NodeRecord
-from app.runs.run import ClaimedRun, RunInputs
-from app.runs.sealing import Encrypter, EncryptionError
-from app.spec.load import load
-from app.spec.model import Pair
+from dagbook.engine import event
+from dagbook.engine.state import NodeState
+from dagbook.runs.secrets.encryption import Encrypter, EncryptionError
+from dagbook.runs.secrets.masking import Masker
+from dagbook.runs.store import row_mapping
+from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
+from dagbook.runs.store.row_mapping import NodeRecord
+from dagbook.runs.store.secret_columns import input_row, read_inputs, read_record, redact_event, redact_node
+from dagbook.spec.model import Pair
+from dagbook.spec.reading.load import load
 
 SEALER = Encrypter("k" * 32, Path("/nonexistent"))
 MASKER = Masker(["hunter2"])
@@ -47,7 +47,7 @@ def run_of(inputs: RunInputs) -> ClaimedRun:
     )
 
 
-def as_stored(row: rows.Row) -> rows.Row:
+def as_stored(row: row_mapping.Row) -> row_mapping.Row:
     """Give a row as the database gives it back."""
     return {
         name: value if isinstance(value, bytes) else msgspec.json.decode(msgspec.json.encode(value))
@@ -55,12 +55,12 @@ def as_stored(row: rows.Row) -> rows.Row:
     }
 
 
-def stored_inputs(inputs: RunInputs) -> rows.Row:
+def stored_inputs(inputs: RunInputs) -> row_mapping.Row:
     return {"id": 7, **as_stored(input_row(run_of(inputs), SEALER))}
 
 
-def node_of(records: NodeRecord) -> rows.Row:
-    return as_stored(redact_node(rows.node_row(7, 1, 0, NodeState(), records), records.hidden, MASKER, SEALER))
+def node_of(records: NodeRecord) -> row_mapping.Row:
+    return as_stored(redact_node(row_mapping.node_row(7, 1, 0, NodeState(), records), records.hidden, MASKER, SEALER))
 
 
 def test_inputs_are_read_as_they_were_written() -> None:

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.event import ABORT, EXIT, SUCCESS
-from app.engine.status import NodeStatus, RunStatus
-from app.runs.dry import policies
-from app.runs.dry.placeholders import Placeholders, is_credential
-from app.runs.dry.walk import simulate
-from app.runs.evaluation import ShellContext
-from app.runs.server_context import HostEnvironment
-from app.spec.expand import Mode, expand, run_without_commands
-from app.spec.load import load
-from app.spec.model import Condition, ContinueOn, Dag, Pair, Repeat, Retry, Step
+from dagbook.engine.event import ABORT, EXIT, SUCCESS
+from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.runs.dry_run import policies
+from dagbook.runs.dry_run.placeholders import Placeholders, is_credential
+from dagbook.runs.dry_run.simulate import simulate
+from dagbook.runs.evaluation.evaluation import ShellContext
+from dagbook.runs.server_context import HostEnvironment
+from dagbook.spec.expansion.expand import Mode, expand, run_without_commands
+from dagbook.spec.model import Condition, ContinueOn, Dag, Pair, Repeat, Retry, Step
+from dagbook.spec.reading.load import load
 
 AROUND = ShellContext(shell=("/bin/sh",), env={}, cwd=Path("/"))  # noqa: S604 - no process is begun
 

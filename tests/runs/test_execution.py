@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from app.executors.contract import Outcome
-from app.runs import execution
-from app.runs.masking import Masker
-from app.runs.spool import STDERR, STDOUT, Chunk, OutputFollower, StreamFollower, StreamOffset, StreamOptions
+from dagbook.executors.contract import Outcome
+from dagbook.runs.output.output_follower import (
+    STDERR,
+    STDOUT,
+    Chunk,
+    OutputFollower,
+    StreamFollower,
+    StreamOffset,
+    StreamOptions,
+)
+from dagbook.runs.runner import execution
+from dagbook.runs.secrets.masking import Masker
 from tests.runs.chunks import shown
 from tests.waiting import come_true
 

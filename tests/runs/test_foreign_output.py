@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.executors.output import read_text
-from app.runs import output, spool
-from app.runs.decoding import CharCursor, DecoderState, read
-from app.runs.masking import Masker
-from app.runs.output import read_tail
-from app.runs.spool import STDOUT, Chunk, Redirect, StreamFollower, StreamOffset, StreamOptions
+from dagbook.executors.output import read_text
+from dagbook.runs.output import output_chunks, output_follower
+from dagbook.runs.output.decoding import CharCursor, DecoderState, read
+from dagbook.runs.output.output_chunks import read_tail
+from dagbook.runs.output.output_follower import STDOUT, Chunk, Redirect, StreamFollower, StreamOffset, StreamOptions
+from dagbook.runs.secrets.masking import Masker
 from tests.runs.chunks import shown
 
 TEXTS = {
@@ -89,8 +89,8 @@ def test_characters_and_lines_that_come_byte_by_byte_are_whole(path: Path, encod
 def test_a_line_that_does_not_end_is_cut_where_a_new_server_can_go_on(
     path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "CHUNK_BYTES", 48)
-    monkeypatch.setattr(output, "LONGEST_LINE_BYTES", 24)
+    monkeypatch.setattr(output_follower, "CHUNK_BYTES", 48)
+    monkeypatch.setattr(output_chunks, "LONGEST_LINE_BYTES", 24)
     text = WORDS[encoding] * 150
     path.write_bytes(text.encode(encoding))
     chunks: list[Chunk] = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from app.db.repositories.transitions import Activity, FinishedRun, NewAttempt, NewRun
-from app.runs.guard import CHANGED, check_retry, check_start, is_queue_full
+from dagbook.db.repositories.runs.run_writes import Activity, FinishedRun, NewAttempt, NewRun
+from dagbook.runs.store.admission_checks import CHANGED, check_retry, check_start, is_queue_full
 
 
 def _run(*, most: int, singleton: bool = False) -> NewRun:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from app.runs.inputs import RunLocation, reevaluate_inputs
-from app.runs.run import RunInputs
-from app.runs.server_context import HostEnvironment
-from app.spec.model import Dag
+from dagbook.runs.evaluation.inputs import RunLocation, reevaluate_inputs
+from dagbook.runs.server_context import HostEnvironment
+from dagbook.runs.store.claimed_run import RunInputs
+from dagbook.spec.model import Dag
 
 SETTING = "/ours/work"
 OWN = "/spool/1_2_work"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runs.log import render_log, uses_run_log
-from app.spec.load import load
+from dagbook.runs.store.run_log import render_log, uses_run_log
+from dagbook.spec.reading.load import load
 
 RUN = {"dag_name": "etl", "run_id": "r1"}
 DAG = load("steps: [{name: 'the step', command: 'true'}]\n", name="etl").definition.dag

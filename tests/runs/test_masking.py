@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.runs.masking import Masker
+from dagbook.runs.secrets.masking import Masker
 
 Encode = Callable[[str], str]
 PEM = "-----BEGIN KEY-----\nMIIEvQ+BADANBg/kqhkiG9w0BAQEF\nAASCBKcwggSjAgEAAoIBAQ==\n-----END KEY-----\n"

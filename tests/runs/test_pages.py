@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.pages import LineRange, PageRequest, is_part, page, resolve_range, slice_lines
+from dagbook.api.params.log_paging import LineRange, PageRequest, is_part, page, resolve_range, slice_lines
 
 
 @pytest.mark.parametrize(

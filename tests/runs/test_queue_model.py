@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from app.db.database import Database
+from dagbook.db.database import Database
 from tests.runs.queue_model import QueueMachine
 from tests.runs.scene import register
 

@@ -9,12 +9,12 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.history import Change
-from app.engine.plan import running_keys
-from app.engine.state import Kill, NodeState, Phase, RunState
-from app.engine.status import NodeStatus, RunStatus
-from app.runs import rows
-from app.runs.rows import NodeRecord
+from dagbook.engine.history import Change
+from dagbook.engine.plan import running_keys
+from dagbook.engine.state import Kill, NodeState, Phase, RunState
+from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.runs.store import row_mapping
+from dagbook.runs.store.row_mapping import NodeRecord
 
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 SOME_TIME = st.none() | MOMENTS
@@ -72,38 +72,38 @@ def _through_json(value: Any) -> Any:
 
 @given(NODES)
 def test_a_node_comes_back_from_its_row_as_it_was(state: NodeState) -> None:
-    row = rows.node_row(1, 1, 0, state, NodeRecord())
+    row = row_mapping.node_row(1, 1, 0, state, NodeRecord())
     row["detail"] = _through_json(row["detail"])
-    assert rows.node_state(row) == state
+    assert row_mapping.node_state(row) == state
 
 
 @given(RUNS)
 def test_a_run_comes_back_from_its_rows_as_it_was(state: RunState) -> None:
-    attempt = rows.attempt_row(state, None)
+    attempt = row_mapping.attempt_row(state, None)
     attempt["state"] = _through_json(attempt["state"])
     nodes = []
     for key, node in [*state.handlers.items(), *enumerate(state.steps)]:
-        row = rows.node_row(1, 1, key, node, NodeRecord())
+        row = row_mapping.node_row(1, 1, key, node, NodeRecord())
         row["detail"] = _through_json(row["detail"])
         nodes.append(row)
-    back = rows.run_state(rows.run_row(state), attempt, nodes)
+    back = row_mapping.run_state(row_mapping.run_row(state), attempt, nodes)
     assert msgspec.structs.replace(back, running=()) == msgspec.structs.replace(state, running=())
     assert running_keys(back) == running_keys(state)
 
 
 def test_a_state_that_says_nothing_takes_no_room() -> None:
-    assert rows.node_row(1, 1, 0, NodeState(), NodeRecord())["detail"] is None
-    assert rows.attempt_row(RunState(), None)["state"] == {}
+    assert row_mapping.node_row(1, 1, 0, NodeState(), NodeRecord())["detail"] is None
+    assert row_mapping.attempt_row(RunState(), None)["state"] == {}
 
 
 def test_facts_come_back_from_the_row() -> None:
     records = NodeRecord(output_name="X", output_value="v", pid=1, pid_started=2, spool="/s", shown={"command": "c"})
-    assert rows.node_record(rows.node_row(1, 1, 0, NodeState(), records)) == records
+    assert row_mapping.node_record(row_mapping.node_row(1, 1, 0, NodeState(), records)) == records
 
 
 def test_events_are_numbered_on_from_the_last_one() -> None:
     now = datetime.now(UTC)
-    made = rows.event_rows(7, 2, 5, [Change(None, {"a": 1}), Change(3, {"b": 2})], now)
+    made = row_mapping.event_rows(7, 2, 5, [Change(None, {"a": 1}), Change(3, {"b": 2})], now)
     assert [(row["run_id"], row["attempt"], row["seq"], row["position"], row["data"]) for row in made] == [
         (7, 2, 6, None, {"a": 1}),
         (7, 2, 7, 3, {"b": 2}),
@@ -111,8 +111,8 @@ def test_events_are_numbered_on_from_the_last_one() -> None:
 
 
 def test_every_field_of_the_engine_s_state_is_stored_or_derived() -> None:
-    row = rows.node_row(1, 1, 0, NodeState(), NodeRecord())
-    stored = {*row, *rows._NODE_DETAIL}
+    row = row_mapping.node_row(1, 1, 0, NodeState(), NodeRecord())
+    stored = {*row, *row_mapping._NODE_DETAIL}
     assert set(NodeState.__struct_fields__) <= stored
     derived = {"steps", "handlers", "ready", "running"}
-    assert set(RunState.__struct_fields__) - derived <= {*rows.run_row(RunState()), *rows._RUN_DETAIL}
+    assert set(RunState.__struct_fields__) - derived <= {*row_mapping.run_row(RunState()), *row_mapping._RUN_DETAIL}

@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from app.runs.sealing import KEY_FILE, Encrypter, EncryptionError
+from dagbook.runs.secrets.encryption import KEY_FILE, Encrypter, EncryptionError
 
 KEY, OTHER_KEY = "k" * 32, "o" * 32
 NOWHERE = Path("/nonexistent")

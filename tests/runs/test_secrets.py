@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from app.names import new_key
-from app.runs.run import ClaimedRun, RunInputs
-from app.runs.secrets import MAX_BYTES, resolve_secrets
-from app.runs.server_context import HostEnvironment
-from app.spec.load import load
-from app.spec.model import Pair
+from dagbook.identifiers import new_key
+from dagbook.runs.secrets.secrets import MAX_BYTES, resolve_secrets
+from dagbook.runs.server_context import HostEnvironment
+from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
+from dagbook.spec.model import Pair
+from dagbook.spec.reading.load import load
 
 ENV = "{name: S, provider: env, key: SOURCE}"
 FILE = "{name: S, provider: file, key: secret.txt}"

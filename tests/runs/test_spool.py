@@ -11,11 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.executors.output import read_text
-from app.runs import output, spool
-from app.runs.masking import Masker
-from app.runs.output import chunk_length
-from app.runs.spool import STDERR, STDOUT, Chunk, OutputFollower, Redirect, StreamFollower, StreamOffset, StreamOptions
+from dagbook.executors.output import read_text
+from dagbook.runs.output import output_chunks, output_follower
+from dagbook.runs.output.output_chunks import chunk_length
+from dagbook.runs.output.output_follower import (
+    STDERR,
+    STDOUT,
+    Chunk,
+    OutputFollower,
+    Redirect,
+    StreamFollower,
+    StreamOffset,
+    StreamOptions,
+)
+from dagbook.runs.secrets.masking import Masker
 from tests.runs.chunks import shown
 
 NO_LIMIT = 2**40
@@ -45,8 +54,8 @@ def _rest(follower: StreamFollower) -> list[Chunk]:
 def _small_chunks() -> Iterator[None]:
     """Few bytes are as good as many to find a border that is cut wrongly."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spool, "CHUNK_BYTES", 16)
-        patch.setattr(output, "LONGEST_LINE_BYTES", 8)
+        patch.setattr(output_follower, "CHUNK_BYTES", 16)
+        patch.setattr(output_chunks, "LONGEST_LINE_BYTES", 8)
         yield
 
 
@@ -63,11 +72,11 @@ def _small_chunks() -> Iterator[None]:
         (b"a\nb", False, 2),
         (b"a\nb", True, 3),
         (b"\n\n", False, 2),
-        (b"x" * (output.LONGEST_LINE_BYTES - 1), False, 0),
-        (b"x" * output.LONGEST_LINE_BYTES, False, output.LONGEST_LINE_BYTES),
-        (b"x" * output.LONGEST_LINE_BYTES + "ä".encode()[:1], False, output.LONGEST_LINE_BYTES),
-        (b"x" * output.LONGEST_LINE_BYTES + "€".encode()[:2], False, output.LONGEST_LINE_BYTES),
-        (b"x" * output.LONGEST_LINE_BYTES + b"\xff", False, output.LONGEST_LINE_BYTES + 1),
+        (b"x" * (output_chunks.LONGEST_LINE_BYTES - 1), False, 0),
+        (b"x" * output_chunks.LONGEST_LINE_BYTES, False, output_chunks.LONGEST_LINE_BYTES),
+        (b"x" * output_chunks.LONGEST_LINE_BYTES + "ä".encode()[:1], False, output_chunks.LONGEST_LINE_BYTES),
+        (b"x" * output_chunks.LONGEST_LINE_BYTES + "€".encode()[:2], False, output_chunks.LONGEST_LINE_BYTES),
+        (b"x" * output_chunks.LONGEST_LINE_BYTES + b"\xff", False, output_chunks.LONGEST_LINE_BYTES + 1),
     ],
     ids=range(12),
 )

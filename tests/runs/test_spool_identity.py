@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.runs.spool_identity import is_identity, open_spool, read_id
+from dagbook.runs.output.spool_identity import is_identity, open_spool, read_id
 
 
 def test_a_spool_keeps_its_identity(tmp_path: Path) -> None:

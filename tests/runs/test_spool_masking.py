@@ -11,9 +11,9 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from app.runs import output, spool
-from app.runs.masking import Masker
-from app.runs.spool import STDOUT, Chunk, Redirect, StreamFollower, StreamOffset, StreamOptions
+from dagbook.runs.output import output_chunks, output_follower
+from dagbook.runs.output.output_follower import STDOUT, Chunk, Redirect, StreamFollower, StreamOffset, StreamOptions
+from dagbook.runs.secrets.masking import Masker
 from tests.runs.chunks import shown
 
 NO_LIMIT = 2**40
@@ -65,7 +65,7 @@ def test_a_part_of_each_form_would_be_noticed(form: int) -> None:
 def test_a_secret_is_masked_at_ten_thousand_random_borders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    monkeypatch.setattr(output, "LONGEST_LINE_BYTES", 128)  # borders inside of lines too
+    monkeypatch.setattr(output_chunks, "LONGEST_LINE_BYTES", 128)  # borders inside of lines too
     chance = random.Random(20)  # noqa: S311 - where borders lie is no secret
     path, masker = tmp_path / "out", Masker([VALUE])
     follower = follow(path, masker)
@@ -85,7 +85,7 @@ def test_a_secret_is_masked_at_ten_thousand_random_borders(
 
 
 def test_a_secret_at_the_border_of_a_read_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(output_follower, "CHUNK_BYTES", 1000)
     path, masker = tmp_path / "out", Masker([VALUE])
     path.write_text("".join(f"{'x' * (number % 97)} {VALUE}, " for number in range(2000)))
     chunks = list(take_all(follow(path, masker), at_end=True))
@@ -95,8 +95,8 @@ def test_a_secret_at_the_border_of_a_read_is_masked(tmp_path: Path, monkeypatch:
 
 
 def test_a_secret_larger_than_a_read_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "CHUNK_BYTES", 16)
-    monkeypatch.setattr(output, "LONGEST_LINE_BYTES", 8)
+    monkeypatch.setattr(output_follower, "CHUNK_BYTES", 16)
+    monkeypatch.setattr(output_chunks, "LONGEST_LINE_BYTES", 8)
     path, masker = tmp_path / "out", Masker([VALUE])
     path.write_text(f"a\n{VALUE}\nb\n" * 20)
     text = "".join(shown(chunk) for chunk in take_all(follow(path, masker), at_end=True))
@@ -106,7 +106,7 @@ def test_a_secret_larger_than_a_read_is_masked(tmp_path: Path, monkeypatch: pyte
 def test_secrets_that_hang_together_without_end_do_not_stop_the_stream(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "CHUNK_BYTES", 64)
+    monkeypatch.setattr(output_follower, "CHUNK_BYTES", 64)
     path = tmp_path / "out"
     path.write_text("a" * 10_000)
     follower = follow(path, Masker(["aaaa", "aaaaaaa"]))

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.db.repositories.runs import OpenAttempt
-from app.executors import proc
-from app.runs.run import AttemptOrigin, SpoolMatch
-from app.runs.spool_identity import open_spool
-from app.runs.takeover import loss_of, origin_of
+from dagbook.db.repositories.runs.runs import OpenAttempt
+from dagbook.executors.process import proc
+from dagbook.runs.output.spool_identity import open_spool
+from dagbook.runs.recovery.takeover import loss_of, origin_of
+from dagbook.runs.store.claimed_run import AttemptOrigin, SpoolMatch
 from tests.runs.scene import IDENTITY, now
 
 NOW = now()

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from app.db.database import OUTPUT, VISIBLE, Database
-from app.db.repositories import changes
-from app.db.repositories.changes import ChangeRow, FeedCursor
-from app.runs.accept import as_queued, attempt_as_queued
-from app.runs.guard import check_start
-from app.runs.recorder import Recorder
+from dagbook.db.database import OUTPUT, VISIBLE, Database
+from dagbook.db.repositories import changes
+from dagbook.db.repositories.changes import ChangeRow, FeedCursor
+from dagbook.runs.store.admission_checks import check_start
+from dagbook.runs.store.new_run import as_queued, attempt_as_queued
+from dagbook.runs.store.recorder import Recorder
 from tests.runs.scene import IDENTITY, again, ended, new_run, register, told, written
 from tests.statements import heard
 

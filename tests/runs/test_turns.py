@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.db.database import Database, ReadConnection, Write, WriteConnection
-from app.db.repositories import queue
-from app.engine.admission import QueueConfig, WaitCause
-from app.runs.accept import as_queued
-from app.runs.guard import check_start
-from app.runs.recorder import Recorder
-from app.runs.turns import read_queue_head
+from dagbook.db.database import Database, ReadConnection, Write, WriteConnection
+from dagbook.db.repositories import queue
+from dagbook.engine.admission import QueueConfig, WaitCause
+from dagbook.runs.store.admission_checks import check_start
+from dagbook.runs.store.new_run import as_queued
+from dagbook.runs.store.queue_head import read_queue_head
+from dagbook.runs.store.recorder import Recorder
 from tests.runs.scene import IDENTITY, new_run, now, register
 from tests.waiting import come_true
 

@@ -10,9 +10,9 @@ import click
 import pytest
 import yaml
 
-from app.cli.serve import serve
-from app.cli.worker import worker
-from app.settings.definitions import TABLE
+from dagbook.cli.serve import serve
+from dagbook.cli.worker import worker
+from dagbook.settings.definitions import TABLE
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from app.db.database import Database
-from app.db.repositories import history, run_list, runs
-from app.db.repositories.run_filter import RunFilter
-from app.engine.history import Change, fold
-from app.engine.state import NodeState, Phase, RunState
-from app.engine.status import NodeStatus, RunStatus
+from dagbook.db.database import Database
+from dagbook.db.repositories.runs import run_history, run_list, runs
+from dagbook.db.repositories.runs.run_filter import RunFilter
+from dagbook.engine.history import Change, fold
+from dagbook.engine.state import NodeState, Phase, RunState
+from dagbook.engine.status import NodeStatus, RunStatus
 from scripts import seed_history
 from tests.app.dagbook import client_of, serving
 from tests.conftest import ROOT
@@ -56,9 +56,9 @@ async def test_runs_are_there_with_their_steps_and_nothing_is_wrong_with_them(
 ) -> None:
     status, told = await _seed(database_url, file)
     assert (status, told.split(" in ")[0]) == (0, "5 runs"), told
-    found = await database.read(lambda connection: history.find_newest(connection, "etl", 9))
+    found = await database.read(lambda connection: run_history.find_newest(connection, "etl", 9))
     assert [(run["run_id"], run["status"]) for run in found] == [("r5", 2), ("r4", 3), ("r3", 6), ("r2", 2), ("r1", 4)]
-    nodes = await database.read(lambda connection: history.find_nodes(connection, [run["id"] for run in found]))
+    nodes = await database.read(lambda connection: run_history.find_nodes(connection, [run["id"] for run in found]))
     assert [[node["status"] for node in nodes[run["id"]]] for run in found] == [[], [4, 0], [4, 5], [4, 2], [4, 4]]
     assert (found[0]["finished_at"] - found[0]["started_at"]).total_seconds() == 2
     assert await asyncio.to_thread(invariants.find_violations, database_url) == []

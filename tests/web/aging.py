@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from app.db.database import Database
-from tests.upkeep.history import Past, add_past
+from dagbook.db.database import Database
+from tests.maintenance.history import Past, add_past
 from tests.web.site import Site
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.web import files
+from dagbook.web import files
 
 
 def test_the_types_of_the_scripts_are_for_checks_and_are_not_served() -> None:

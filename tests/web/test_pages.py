@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from playwright.async_api import Browser
 
-from app.web import files
-from app.web.pages import PATHS
+from dagbook.web import files
+from dagbook.web.pages import PATHS
 from tests.web.browser import WIDTHS, visiting
 from tests.web.site import Site
 

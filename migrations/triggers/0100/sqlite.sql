@@ -1,5 +1,5 @@
 -- Statements end at a blank line. Conditions sit in WHEN, so that a lawful write pays for a comparison or one key look-up.
--- The tables of allowed changes are those of app/engine/status.py: 0 not started, 1 running, 2 failed, 3 aborted,
+-- The tables of allowed changes are those of dagbook/engine/status.py: 0 not started, 1 running, 2 failed, 3 aborted,
 -- 4 succeeded, 5 queued (a run) or skipped (a node), 6 partially succeeded.
 
 CREATE TRIGGER guard_definitions_insert BEFORE INSERT ON definitions

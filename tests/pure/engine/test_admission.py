@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.admission import (
+from dagbook.engine.admission import (
     ActiveRun,
     Pause,
     QueueConfig,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.engine import rules
-from app.engine.event import ABORT, FAILURE, SUCCESS
-from app.engine.state import NodeState, RunState
-from app.engine.status import NodeStatus, RunStatus
+from dagbook.engine import rules
+from dagbook.engine.event import ABORT, FAILURE, SUCCESS
+from dagbook.engine.state import NodeState, RunState
+from dagbook.engine.status import NodeStatus, RunStatus
 from tests.pure.engine.world import LETTERS, START
 
 STATUSES = {letter: status for status, letter in LETTERS.items()}

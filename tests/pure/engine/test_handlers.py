@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.engine.action import KillStep
-from app.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS
-from app.engine.plan import Plan, retry_state
-from app.spec.model import Condition, ContinueOn, Handlers, Repeat, Retry, Step
+from dagbook.engine.action import KillStep
+from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS
+from dagbook.engine.plan import Plan, retry_state
+from dagbook.spec.model import Condition, ContinueOn, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import Outcome, World, dag, fails, lasts, step
 
 TRUE = (Condition(condition="true"),)

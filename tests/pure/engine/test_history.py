@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import msgspec
 
-from app.engine import plan as plans
-from app.engine.history import Change, changes, fold
-from app.engine.plan import Plan
-from app.engine.state import RunState
-from app.spec.model import Handlers, Repeat, Retry, Step
+from dagbook.engine import plan as plans
+from dagbook.engine.history import Change, changes, fold
+from dagbook.engine.plan import Plan
+from dagbook.engine.state import RunState
+from dagbook.spec.model import Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import World, dag, fails, lasts, step
 
 EVENTFUL = dag(

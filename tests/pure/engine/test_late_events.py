@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.engine.action import CheckConditions, CheckRepeat, StartStep
-from app.engine.advance import advance, due
-from app.engine.event import (
+from dagbook.engine.action import CheckConditions, CheckRepeat, StartStep
+from dagbook.engine.advance import advance, due
+from dagbook.engine.event import (
     EXIT,
     ConditionsChecked,
     Event,
@@ -20,7 +20,7 @@ from app.engine.event import (
     StopRequested,
     TimerFired,
 )
-from app.spec.model import Condition, Handlers, Repeat, Retry, Step
+from dagbook.spec.model import Condition, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import START, World, dag, step
 
 CONDITION = Condition(condition="true")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.engine.action import CheckConditions, KillStep
-from app.engine.event import TimerFired
-from app.engine.rules import RUN_LIMIT_REACHED, UPSTREAM_FAILED
-from app.spec.model import Condition, ContinueOn, Handlers, Repeat, Retry, Step
+from dagbook.engine.action import CheckConditions, KillStep
+from dagbook.engine.event import TimerFired
+from dagbook.engine.rules import RUN_LIMIT_REACHED, UPSTREAM_FAILED
+from dagbook.spec.model import Condition, ContinueOn, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import LETTERS, Outcome, World, dag, fails, lasts, step
 
 LONG = lasts(60)

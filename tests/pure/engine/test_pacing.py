@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.spec.model import Retry
+from dagbook.spec.model import Retry
 from tests.pure.engine.world import World, dag, fails, lasts, step
 
 THREE = (step("a"), step("b"), step("c"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from app.engine import plan as plans
-from app.engine import rules
-from app.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS
-from app.engine.plan import Plan
-from app.engine.state import NodeState, Phase, RunState
-from app.engine.status import NodeStatus
-from app.spec.model import Condition, ContinueOn, Dag, Handlers, Step
+from dagbook.engine import plan as plans
+from dagbook.engine import rules
+from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS
+from dagbook.engine.plan import Plan
+from dagbook.engine.state import NodeState, Phase, RunState
+from dagbook.engine.status import NodeStatus
+from dagbook.spec.model import Condition, ContinueOn, Dag, Handlers, Step
 from tests.pure.engine.world import LETTERS, World, dag, fails, lasts, step
 
 STATUSES = {letter: status for status, letter in LETTERS.items()}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.engine import plan as plans
-from app.engine.advance import advance
-from app.engine.event import Event
-from app.engine.state import Phase
-from app.engine.status import NodeStatus
-from app.spec.model import Dag
+from dagbook.engine import plan as plans
+from dagbook.engine.advance import advance
+from dagbook.engine.event import Event
+from dagbook.engine.state import Phase
+from dagbook.engine.status import NodeStatus
+from dagbook.spec.model import Dag
 from tests.pure.engine.walk import Choose, Walk, dags
 from tests.pure.engine.world import START
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.engine import rules
-from app.engine.rules import UPSTREAM_FAILED, UPSTREAM_SKIPPED
-from app.engine.state import NodeState
-from app.engine.status import NodeStatus
-from app.spec.model import Condition, ContinueOn
+from dagbook.engine import rules
+from dagbook.engine.rules import UPSTREAM_FAILED, UPSTREAM_SKIPPED
+from dagbook.engine.state import NodeState
+from dagbook.engine.status import NodeStatus
+from dagbook.spec.model import Condition, ContinueOn
 from tests.pure.engine.world import LETTERS, Outcome, World, dag, fails, lasts, step
 
 STATUSES = {letter: status for status, letter in LETTERS.items()}

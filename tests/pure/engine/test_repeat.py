@@ -7,9 +7,9 @@ from typing import Literal
 
 import pytest
 
-from app.engine import rules
-from app.engine.state import NodeState
-from app.spec.model import Condition, ContinueOn, Repeat, Retry
+from dagbook.engine import rules
+from dagbook.engine.state import NodeState
+from dagbook.spec.model import Condition, ContinueOn, Repeat, Retry
 from tests.pure.engine.world import START, Outcome, World, dag, fails, step
 
 CONDITION = Condition(condition="test -e flag")

@@ -7,12 +7,12 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from app.engine import plan as plans
-from app.engine.action import Action, AdoptStep, CheckConditions, CheckRepeat, KillStep, SignalStep, StartStep
-from app.engine.advance import due, resume
-from app.engine.event import INIT, Event, ExecutionStarted, RunStarted, StepExited, StopRequested, TimerFired
-from app.engine.state import Phase, RunState
-from app.spec.model import Condition, Dag, Handlers, Repeat, Retry, Step
+from dagbook.engine import plan as plans
+from dagbook.engine.action import Action, AdoptStep, CheckConditions, CheckRepeat, KillStep, SignalStep, StartStep
+from dagbook.engine.advance import due, resume
+from dagbook.engine.event import INIT, Event, ExecutionStarted, RunStarted, StepExited, StopRequested, TimerFired
+from dagbook.engine.state import Phase, RunState
+from dagbook.spec.model import Condition, Dag, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import START, World, dag, step
 
 CONDITION = Condition(condition="true")

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from app.engine.history import Change, changes
-from app.engine.runlog import Line, describe
-from app.spec.model import Condition, Dag, Handlers, Repeat, Retry, Step
+from dagbook.engine.history import Change, changes
+from dagbook.engine.runlog import Line, describe
+from dagbook.spec.model import Condition, Dag, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import Outcome, World, dag, fails, lasts, step
 
 CONDITION = Condition(condition="true")

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from app.engine import rules
-from app.spec.model import Condition, ContinueOn, Dag, Handlers, Repeat, Retry, Step
+from dagbook.engine import rules
+from dagbook.spec.model import Condition, ContinueOn, Dag, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import Outcome, World, dag, fails, lasts, step
 
 HANDLERS = Handlers(success=Step(name="s"), failure=Step(name="f"), abort=Step(name="c"), exit=Step(name="e"))

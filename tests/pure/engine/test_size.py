@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from app.engine import rules
-from app.engine.history import changes
-from app.engine.state import NodeState
-from app.spec.model import Dag, Step
+from dagbook.engine import rules
+from dagbook.engine.history import changes
+from dagbook.engine.state import NodeState
+from dagbook.spec.model import Dag, Step
 from tests.pure.engine.world import World, dag, fails, step
 
 MANY = 5000

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from app.engine import plan as plans
-from app.engine.action import CloseRun
-from app.engine.advance import advance
-from app.engine.event import RunStarted
-from app.engine.history import changes, fold
-from app.engine.plan import Plan
-from app.engine.state import Phase
-from app.engine.status import NodeStatus, RunStatus
-from app.spec.model import Condition, Handlers, Step
+from dagbook.engine import plan as plans
+from dagbook.engine.action import CloseRun
+from dagbook.engine.advance import advance
+from dagbook.engine.event import RunStarted
+from dagbook.engine.history import changes, fold
+from dagbook.engine.plan import Plan
+from dagbook.engine.state import Phase
+from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.spec.model import Condition, Handlers, Step
 from tests.pure.engine.world import START, dag, step
 
 PLAN = Plan.of(

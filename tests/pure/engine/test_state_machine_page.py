@@ -8,15 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.state import Phase
-from app.engine.status import (
-    NODE_INSERTS,
-    NODE_TRANSITIONS,
-    RUN_INSERTS,
-    RUN_TRANSITIONS,
-    NodeStatus,
-    RunStatus,
-)
+from dagbook.engine.state import Phase
+from dagbook.engine.status import NODE_INSERTS, NODE_TRANSITIONS, RUN_INSERTS, RUN_TRANSITIONS, NodeStatus, RunStatus
 
 PAGE = (Path(__file__).parents[3] / "docs" / "state-machine.md").read_text()
 NEW = "(new)"

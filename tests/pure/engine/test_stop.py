@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.engine.action import CheckConditions, CheckRepeat, CloseRun, KillStep, SignalStep
-from app.engine.event import EXIT, INIT, RunStarted, StopRequested
-from app.engine.state import Phase
-from app.spec.model import Condition, Handlers, Repeat, Retry, Step
+from dagbook.engine.action import CheckConditions, CheckRepeat, CloseRun, KillStep, SignalStep
+from dagbook.engine.event import EXIT, INIT, RunStarted, StopRequested
+from dagbook.engine.state import Phase
+from dagbook.spec.model import Condition, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import LETTERS, Outcome, World, dag, fails, lasts, step
 
 TRUE = (Condition(condition="true"),)

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from app.engine import plan as plans
-from app.engine.action import Action, AdoptStep, CheckConditions, CheckRepeat, CloseRun, StartStep
-from app.engine.advance import advance, due, resume
-from app.engine.event import (
+from dagbook.engine import plan as plans
+from dagbook.engine.action import Action, AdoptStep, CheckConditions, CheckRepeat, CloseRun, StartStep
+from dagbook.engine.advance import advance, due, resume
+from dagbook.engine.event import (
     EXIT,
     INIT,
     ConditionsChecked,
@@ -25,12 +25,12 @@ from app.engine.event import (
     StopRequested,
     TimerFired,
 )
-from app.engine.history import changes, fold
-from app.engine.plan import Plan
-from app.engine.rules import is_satisfied
-from app.engine.state import NodeState, Phase, RunState
-from app.engine.status import NODE_TRANSITIONS, RUN_TRANSITIONS
-from app.spec.model import Condition, ContinueOn, Dag, Handlers, Repeat, Retry, Step
+from dagbook.engine.history import changes, fold
+from dagbook.engine.plan import Plan
+from dagbook.engine.rules import is_satisfied
+from dagbook.engine.state import NodeState, Phase, RunState
+from dagbook.engine.status import NODE_TRANSITIONS, RUN_TRANSITIONS
+from dagbook.spec.model import Condition, ContinueOn, Dag, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import START
 
 Question = CheckConditions | CheckRepeat | StartStep

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from app.engine import plan as plans
-from app.engine.action import (
+from dagbook.engine import plan as plans
+from dagbook.engine.action import (
     Action,
     AdoptStep,
     CheckConditions,
@@ -21,8 +21,8 @@ from app.engine.action import (
     SignalStep,
     StartStep,
 )
-from app.engine.advance import advance, due
-from app.engine.event import (
+from dagbook.engine.advance import advance, due
+from dagbook.engine.event import (
     HANDLER_NAMES,
     ConditionsChecked,
     Event,
@@ -34,10 +34,10 @@ from app.engine.event import (
     StopRequested,
     TimerFired,
 )
-from app.engine.plan import Plan
-from app.engine.state import NodeState, RunState
-from app.engine.status import NodeStatus
-from app.spec.model import Dag, Step
+from dagbook.engine.plan import Plan
+from dagbook.engine.state import NodeState, RunState
+from dagbook.engine.status import NodeStatus
+from dagbook.spec.model import Dag, Step
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LETTERS = {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.spec.load import load
-from app.spec.model import Dag, Step
-from app.spec.problem import Problem
+from dagbook.spec.model import Dag, Step
+from dagbook.spec.problem import Problem
+from dagbook.spec.reading.load import load
 
 
 def dag_of(text: str) -> Dag:

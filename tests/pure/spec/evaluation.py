@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import TypeVar
 
-from app.spec.problem import ExpansionError
+from dagbook.spec.problem import ExpansionError
 
 T = TypeVar("T")
 

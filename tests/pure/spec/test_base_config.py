@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.spec.load import load
-from app.spec.model import Dag, Pair, Schedule
+from dagbook.spec.model import Dag, Pair, Schedule
+from dagbook.spec.reading.load import load
 
 
 def merged(base: str, own: str) -> Dag:

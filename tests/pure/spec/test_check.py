@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.spec.check import find_cycle, name_error
+from dagbook.spec.check import find_cycle, name_error
 
 NODES = [f"n{number}" for number in range(8)]
 graphs = st.fixed_dictionaries({name: st.lists(st.sampled_from(NODES), max_size=3) for name in NODES})

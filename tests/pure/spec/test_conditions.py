@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.spec.conditions import (
+from dagbook.spec.expansion.conditions import (
     ANOTHER_UNMET,
     all_messages,
     check_exit,
@@ -10,7 +10,7 @@ from app.spec.conditions import (
     matches,
     output_matches,
 )
-from app.spec.model import Condition
+from dagbook.spec.model import Condition
 
 
 @pytest.mark.parametrize(

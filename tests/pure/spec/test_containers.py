@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.spec.load import load
-from app.spec.model import Container, Executor, Pair
+from dagbook.spec.model import Container, Executor, Pair
+from dagbook.spec.reading.load import load
 from tests.pure.spec.definitions import dag_of, problem_of, step_of
 
 IN_ROOT, IN_STEP = "container: {}\nsteps: [x]\n", "steps: [{{command: x, container: {}}}]\n"

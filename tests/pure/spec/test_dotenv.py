@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.spec import dotenv
+from dagbook.spec.params import dotenv
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.spec.expand import (
+from dagbook.spec.expansion.expand import (
     ExpansionError,
     Mode,
     StepFacts,
@@ -16,7 +16,7 @@ from app.spec.expand import (
     expand_value,
     run_without_commands,
 )
-from app.spec.model import Pair
+from dagbook.spec.model import Pair
 from tests.pure.spec.evaluation import driven, evaluated
 
 VARIABLES = {"V": "a b", "J": '{"s":"q r","x":{"y":[10,20]},"n":null,"o":{"k":1.0}}', "A": "1", "B": "2"}

@@ -12,10 +12,10 @@ import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
-from app.spec.build.field import unwrap
-from app.spec.grammar.document import PARTS, schema
-from app.spec.load import load
-from app.spec.yaml_reader import read_text
+from dagbook.spec.build.field import unwrap
+from dagbook.spec.grammar.document import PARTS, schema
+from dagbook.spec.reading.load import load
+from dagbook.spec.reading.yaml_reader import read_text
 from tests.conftest import ROOT
 
 CORPUS = ROOT.parent / "shared" / "conformance" / "workflows" / "cases"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.spec.load import load
-from app.spec.problem import MAX_PROBLEMS
+from dagbook.spec.problem import MAX_PROBLEMS
+from dagbook.spec.reading.load import load
 from tests.pure.spec.definitions import problem_of, problems_of
 from tests.pure.spec.test_problems import in_step
 

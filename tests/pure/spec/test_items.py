@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.spec.items import map_text, split
-from app.spec.model import Pair
+from dagbook.spec.model import Pair
+from dagbook.spec.params.items import map_text, split
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 

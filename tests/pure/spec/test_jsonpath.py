@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.spec import jsonpath
+from dagbook.spec.expansion import jsonpath
 
 
 @pytest.mark.parametrize("expression", [".x | env", ". | $ENV", ".|[env,$ENV]|tojson|.[0:0]|[., env][1]"])

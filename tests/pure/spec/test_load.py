@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.spec.load import BASE, load
-from app.spec.model import Dag, Pair
+from dagbook.spec.model import Dag, Pair
+from dagbook.spec.reading.load import BASE, load
 
 
 class TestNames:

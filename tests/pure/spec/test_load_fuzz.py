@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.spec.build.root import ROOT
-from app.spec.build.step import STEP
-from app.spec.load import Loaded, load
+from dagbook.spec.build.root import ROOT
+from dagbook.spec.build.step import STEP
+from dagbook.spec.reading.load import Loaded, load
 
 VALID = """\
 name: whole

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.spec import params
-from app.spec.model import Pair
-from app.spec.problem import ExpansionError
+from dagbook.spec.model import Pair
+from dagbook.spec.params import param_text
+from dagbook.spec.problem import ExpansionError
 from tests.pure.spec.evaluation import evaluated
 
 
@@ -42,7 +42,7 @@ def pairs(*texts: str) -> tuple[Pair, ...]:
     ],
 )
 def test_a_text_is_read_as_tokens(text: str, expected: list[str]) -> None:
-    assert list(params.describe(params.tokenise(text))) == expected
+    assert list(param_text.describe(param_text.tokenise(text))) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,16 +58,16 @@ def test_a_text_is_read_as_tokens(text: str, expected: list[str]) -> None:
     ],
 )
 def test_json_text_is_read_as_json(text: str, expected: list[str]) -> None:
-    assert list(params.describe(params.tokenise(text))) == expected
+    assert list(param_text.describe(param_text.tokenise(text))) == expected
 
 
 def test_positions_can_start_later() -> None:
-    assert params.tokenise("x K=v y", start=3) == pairs("3=x", "K=v", "5=y")
+    assert param_text.tokenise("x K=v y", start=3) == pairs("3=x", "K=v", "5=y")
 
 
 @pytest.mark.parametrize("text", ['a"' * 50_000, "`" * 100_000, "=" * 100_000, '\\"' * 50_000, "a=" * 50_000])
 def test_reading_takes_time_in_proportion_to_the_text(text: str) -> None:
-    assert params.tokenise(text)
+    assert param_text.tokenise(text)
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_reading_takes_time_in_proportion_to_the_text(text: str) -> None:
 )
 def test_pairs_are_written_with_quotes(given_pairs: list[str], with_positions: str, without: str) -> None:
     given = pairs(*given_pairs)
-    assert params.quote(given, positions=True) == with_positions
-    assert params.quote(given, positions=False) == without
+    assert param_text.quote(given, positions=True) == with_positions
+    assert param_text.quote(given, positions=False) == without
 
 
 NAMES = st.text("ABCxyz_ü", min_size=1, max_size=5)
@@ -92,7 +92,7 @@ VALUES = st.text(st.characters(exclude_characters='"\\', exclude_categories=["C"
 @given(st.dictionaries(NAMES, VALUES))
 def test_written_pairs_are_read_back(values: dict[str, str]) -> None:
     given_pairs = tuple(Pair(name, value) for name, value in values.items())
-    assert params.tokenise(params.quote(given_pairs, positions=True)) == given_pairs
+    assert param_text.tokenise(param_text.quote(given_pairs, positions=True)) == given_pairs
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_written_pairs_are_read_back(values: dict[str, str]) -> None:
     ],
 )
 def test_an_override_replaces_by_name_or_is_appended(defaults: str, override: str, expected: list[str]) -> None:
-    merged = params.merge(params.tokenise(defaults), params.tokenise(override))
-    assert list(params.describe(merged)) == expected
+    merged = param_text.merge(param_text.tokenise(defaults), param_text.tokenise(override))
+    assert list(param_text.describe(merged)) == expected
 
 
 @pytest.mark.parametrize(
@@ -124,21 +124,21 @@ def test_an_override_replaces_by_name_or_is_appended(defaults: str, override: st
 )
 def test_values_are_evaluated_in_order_and_the_override_on_its_own(defaults: str, override: str, expected: str) -> None:
     answers = {"one": "1\n", "two": "2", "three": "3"}
-    evaluation = params.evaluate(params.tokenise(defaults), override, {"HOME": "/root"}, "/home/me")
-    shown = params.format_pairs(evaluated(evaluation, answers))
+    evaluation = param_text.evaluate(param_text.tokenise(defaults), override, {"HOME": "/root"}, "/home/me")
+    shown = param_text.format_pairs(evaluated(evaluation, answers))
     assert shown == expected
 
 
 def test_a_failing_command_in_a_value_fails_the_parameters() -> None:
     with pytest.raises(ExpansionError, match="bad failed"):
-        evaluated(params.evaluate(pairs("A=`bad`"), "", {}, ""))
+        evaluated(param_text.evaluate(pairs("A=`bad`"), "", {}, ""))
 
 
 def test_parameters_that_multiply_each_other_are_stopped() -> None:
     text = "V0=" + "x" * 100 + "".join(f" V{n}=" + f"$V{n - 1}" * 100 for n in range(1, 9))
     with pytest.raises(ExpansionError, match="grow"):
-        evaluated(params.evaluate((), text, {}, ""))
+        evaluated(param_text.evaluate((), text, {}, ""))
 
 
 def test_the_text_of_a_status_has_no_quotes() -> None:
-    assert params.format_pairs(pairs("1=x", "A=x y", "N=5")) == "1=x A=x y N=5"
+    assert param_text.format_pairs(pairs("1=x", "A=x y", "N=5")) == "1=x A=x y N=5"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.spec import paths
+from dagbook.spec import paths
 
 
 @pytest.mark.parametrize(

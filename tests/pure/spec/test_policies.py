@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.spec.model import Condition, ContinueOn, Repeat, Retry
+from dagbook.spec.model import Condition, ContinueOn, Repeat, Retry
 from tests.pure.spec.definitions import dag_of, step_of
 
 A, B, C = (Condition(condition=name) for name in "abc")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.spec.load import load
-from app.spec.problem import LONGEST_SHOWN, MAX_PROBLEMS, SpecError
+from dagbook.spec.problem import LONGEST_SHOWN, MAX_PROBLEMS, SpecError
+from dagbook.spec.reading.load import load
 from tests.pure.spec.definitions import problem_of, problems_of
 
 LONG_NAME = "n" * 41

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.spec.model import Step
-from app.spec.references import visible_outputs
+from dagbook.spec.expansion.references import visible_outputs
+from dagbook.spec.model import Step
 
 
 def step(name: str, *depends: str, output: str = "OUT") -> Step:

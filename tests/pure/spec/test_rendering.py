@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.spec import rendering
+from dagbook.spec.reading import rendering
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.spec.duration import duration_seconds
-from app.spec.model import (
+from dagbook.spec.model import (
     Container,
     Dag,
     Handlers,
@@ -19,6 +18,7 @@ from app.spec.model import (
     Smtp,
     Ssh,
 )
+from dagbook.spec.time.duration import duration_seconds
 from tests.pure.spec.definitions import dag_of
 
 ONE, TWO = "* * * * *", "CRON_TZ=Asia/Tokyo 0 9 * * MON-FRI"

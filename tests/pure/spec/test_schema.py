@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.spec.model import Pair
-from app.spec.problem import SpecError
-from app.spec.schema import validate
+from dagbook.spec.model import Pair
+from dagbook.spec.params.json_schema import validate
+from dagbook.spec.problem import SpecError
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from app.spec.expand import Mode, expand, run_without_commands
-from app.spec.scope import StepScope, filter_environment, without_server_settings
+from dagbook.spec.expansion.expand import Mode, expand, run_without_commands
+from dagbook.spec.expansion.scope import StepScope, filter_environment, without_server_settings
 
 SOURCES = ["step_env", "params", "outputs", "run_vars", "secrets", "dotenv", "dag_env", "run", "os_environ"]
 

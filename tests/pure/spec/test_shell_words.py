@@ -1,6 +1,6 @@
 import pytest
 
-from app.spec import shell_words
+from dagbook.spec.expansion import shell_words
 
 
 @pytest.mark.parametrize(

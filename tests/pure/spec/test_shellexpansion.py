@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.spec.problem import ExpansionError
-from app.spec.shellexpansion import expand_plain, expand_shell
+from dagbook.spec.expansion.shellexpansion import expand_plain, expand_shell
+from dagbook.spec.problem import ExpansionError
 
 MAPS = ({"ZED": "zed", "EMPTY": "", "FILE": "/a/b/c.tar.gz", "1": "one"}, {"ZED": "hidden", "LOW": "low"})
 ENVIRON = {"HOME": "/home/me", "N": "5"}

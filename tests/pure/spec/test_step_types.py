@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.spec.load import load
-from app.spec.model import Executor
+from dagbook.spec.model import Executor
+from dagbook.spec.reading.load import load
 from tests.pure.spec.definitions import dag_of, problem_of, step_of
 
 IN_CONTAINER = "container: {image: alpine}\n"

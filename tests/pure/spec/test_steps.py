@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from app.spec.build.steps import MAX_LINKS, MAX_STEPS
-from app.spec.model import Call, Executor, Pair, Parallel, Step
+from dagbook.spec.build.steps import MAX_LINKS, MAX_STEPS
+from dagbook.spec.model import Call, Executor, Pair, Parallel, Step
 from tests.pure.spec.definitions import dag_of, problem_of, step_of
 
 

@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.spec.build.field import unwrap
-from app.spec.problem import Problem, SpecError
-from app.spec.yaml_reader import MAX_ALIASES, MAX_BYTES, MAX_DEPTH, MAX_NODES, YamlNode, load_documents, read_text
+from dagbook.spec.build.field import unwrap
+from dagbook.spec.problem import Problem, SpecError
+from dagbook.spec.reading.yaml_reader import (
+    MAX_ALIASES,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
+    YamlNode,
+    load_documents,
+    read_text,
+)
 
 
 def values(text: str) -> list[Any]:

@@ -1,0 +1,175 @@
+"""Builds authentication from the settings."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from dagbook.accounts.authentication import (
+    Authenticator,
+    AuthenticatorChain,
+    BasicAuthenticator,
+    LocalAuthenticator,
+    LoginAuthenticator,
+    StaticTokenAuthenticator,
+)
+from dagbook.accounts.logins import Logins
+from dagbook.accounts.oidc import Client, Oidc, OidcAuthenticator, ProviderError
+from dagbook.accounts.refusal_log import RefusalLog
+from dagbook.accounts.tokens import PersonalTokens
+from dagbook.accounts.users import Users
+from dagbook.auth.caller import Caller
+from dagbook.auth.passwords import Hasher
+from dagbook.auth.roles import Role, Switches
+from dagbook.auth.throttle import Throttle, ThrottleLimits
+from dagbook.auth.tokens import Signer, validation_error
+from dagbook.clock import now
+from dagbook.db.database import Database
+from dagbook.settings import Settings, SettingsError
+
+_NONE, _BUILTIN, _OIDC = "none", "builtin", "oidc"
+_PROVIDER = ("auth_oidc_issuer", "auth_oidc_client_id", "auth_oidc_client_secret")
+CALLBACK = "/oidc-callback"
+
+
+class AuthServices(msgspec.Struct, frozen=True, kw_only=True):
+    """The authentication services."""
+
+    users: Users
+    logins: Logins
+    tokens: PersonalTokens
+    callers: AuthenticatorChain
+    refusals: RefusalLog
+    oidc: Oidc | None
+    switches: Switches
+    has_users: bool
+
+
+def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None) -> AuthServices:
+    """Build the services. ``oidc`` is the result of ``find_provider``."""
+    hasher = Hasher(settings.auth_bcrypt_cost)
+    signer = Signer(settings.auth_token_secret, settings.auth_token_ttl_seconds)
+    personal, refusals = PersonalTokens(database, now), RefusalLog(database, now)
+    has_users = settings.auth_mode == _BUILTIN
+    local = LocalAuthenticator(Role.ADMIN if has_users else None)
+    authenticators: list[Authenticator] = (
+        [LoginAuthenticator(database, signer, personal, now)] if has_users else _static_authenticators(settings, oidc)
+    )
+    return AuthServices(
+        users=Users(database, hasher, now),
+        logins=Logins(database, hasher, signer, _throttle(settings), refusals, now),
+        tokens=personal,
+        callers=_chain(settings, [local, *authenticators]),
+        refusals=refusals,
+        oidc=oidc,
+        switches=_switches(settings),
+        has_users=has_users,
+    )
+
+
+def check_authentication(settings: Settings) -> None:
+    """Refuse to start with authentication that cannot work or is not secure; raises SettingsError."""
+    if settings.auth_mode == _OIDC:
+        _require_client(settings)
+    wrong = validation_error(settings.auth_token_secret)
+    if settings.auth_mode == _BUILTIN and wrong:
+        raise SettingsError("auth_token_secret", settings.origins["auth_token_secret"], wrong)
+
+
+def _require_client(settings: Settings) -> None:
+    for name in (*_PROVIDER, "auth_oidc_client_url"):
+        if not getattr(settings, name):
+            raise SettingsError(name, settings.origins[name], "is missing; auth_mode oidc requires it")
+
+
+def choose_mode(settings: Settings) -> Settings:
+    """Return the settings with ``auth_mode`` oidc if a provider is given and no mode (api-behaviour 2.1)."""
+    given = all(getattr(settings, name) for name in _PROVIDER)
+    if given and settings.origins["auth_mode"] == "default":
+        return msgspec.structs.replace(settings, auth_mode=_OIDC)
+    return settings
+
+
+async def find_provider(settings: Settings) -> Oidc | None:
+    """Discover the provider, if there is one; raises SettingsError if that fails."""
+    if settings.auth_mode != _OIDC:
+        return None
+    client = Client(
+        issuer=settings.auth_oidc_issuer,
+        id=settings.auth_oidc_client_id,
+        secret=settings.auth_oidc_client_secret,
+        redirect_uri=f"{settings.auth_oidc_client_url}{CALLBACK}",
+        scopes=settings.auth_oidc_scopes,
+        whitelist=frozenset(settings.auth_oidc_whitelist),
+    )
+    try:
+        return await Oidc.discover(client)
+    except ProviderError as error:
+        raise SettingsError("auth_oidc_issuer", settings.origins["auth_oidc_issuer"], error.message) from error
+
+
+def find_warnings(settings: Settings) -> Iterator[str]:
+    """Warn of settings that are ignored, and of a mode that is chosen implicitly."""
+    if settings.auth_mode == _OIDC and settings.origins["auth_mode"] == "default":
+        yield "auth_mode is oidc because a provider is given; set auth_mode explicitly"
+    if settings.auth_mode == _OIDC and _has_basic(settings):
+        yield "logins at the provider are disabled while auth_basic_username and auth_basic_password are set"
+    if settings.auth_mode == _BUILTIN and (settings.auth_token or _has_basic(settings)):
+        yield "auth_token and auth_basic_* are ignored while auth_mode is builtin; create personal tokens instead"
+    if settings.auth_mode != _BUILTIN and bool(settings.auth_basic_username) != bool(settings.auth_basic_password):
+        yield "auth_basic_username and auth_basic_password only have an effect together"
+
+
+def requires_authentication(settings: Settings) -> bool:
+    """Whether there is authentication at all."""
+    return settings.auth_mode != _NONE or bool(settings.auth_token) or _has_basic(settings)
+
+
+def command_settings(settings: Settings) -> Settings:
+    """Return the settings for a process that only commands can reach: they may do everything, logins are impossible."""
+    return msgspec.structs.replace(settings, auth_mode=_BUILTIN, auth_token_secret=secrets.token_urlsafe())
+
+
+def _has_basic(settings: Settings) -> bool:
+    return bool(settings.auth_basic_username and settings.auth_basic_password)
+
+
+def _throttle(settings: Settings) -> Throttle:
+    limits = ThrottleLimits(
+        failures=settings.auth_login_failures,
+        window_seconds=settings.auth_login_window_seconds,
+        per_minute=settings.auth_logins_per_minute,
+    )
+    return Throttle(limits, time.monotonic)
+
+
+def _switches(settings: Settings) -> Switches:
+    return Switches(
+        write_dags=settings.permissions_write_dags,
+        run_dags=settings.permissions_run_dags,
+        inline_runs_need_write=settings.inline_runs_need_write,
+        metrics_public=settings.metrics == "public",
+    )
+
+
+def _static_authenticators(settings: Settings, oidc: Oidc | None) -> list[Authenticator]:
+    """Build the authenticators without users: token, then Basic, and without Basic the provider (api-behaviour 2.1)."""
+    authenticators: list[Authenticator] = []
+    if settings.auth_token:
+        authenticators.append(StaticTokenAuthenticator(settings.auth_token, Caller(via="token", name="api-token")))
+    if _has_basic(settings):
+        authenticators.append(BasicAuthenticator(settings.auth_basic_username, settings.auth_basic_password))
+    elif oidc is not None:
+        authenticators.append(OidcAuthenticator(oidc))
+    return authenticators
+
+
+def _chain(settings: Settings, authenticators: list[Authenticator]) -> AuthenticatorChain:
+    # With Basic a browser would show its own password prompt over the login page.
+    challenge = {_BUILTIN: "Bearer", _OIDC: ""}.get(settings.auth_mode, "Bearer")
+    if _has_basic(settings) and settings.auth_mode != _BUILTIN:
+        challenge = "Basic"
+    return AuthenticatorChain(authenticators, challenge=challenge, asks=requires_authentication(settings))

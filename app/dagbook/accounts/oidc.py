@@ -1,0 +1,247 @@
+"""OpenID Connect: discovery, code exchange, verification of ID tokens (api-behaviour 2.2)."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import jwt
+import msgspec
+
+from dagbook.accounts.authentication import Credentials
+from dagbook.auth.caller import Caller
+from dagbook.auth.tokens import hash_of
+from dagbook.errors import AppError, ForbiddenError
+
+_log = logging.getLogger(__name__)
+_TIMEOUT_SECONDS = 10.0
+_KEYS_TTL_SECONDS = 60.0
+_SKEW_SECONDS = 10
+_MAX_COOKIE_LENGTH = 4000
+# Asymmetric ones only: with the others our client secret would be the signing key.
+_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
+_OPTIONS: Any = {"require": ["exp", "iat", "sub", "aud", "iss"]}
+Claims = Mapping[str, Any]
+
+
+class ProviderError(AppError):
+    """The provider does not answer, or answers wrongly."""
+
+    code, status = "internal_error", 500
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Client data of this server at the provider, and the allowed e-mail addresses; empty allows all."""
+
+    issuer: str
+    id: str
+    secret: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    whitelist: frozenset[str]
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider's metadata (OpenID Connect Discovery)."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None = None
+    id_token_signing_alg_values_supported: tuple[str, ...] = ("RS256",)
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+
+
+class Oidc:
+    """One provider and its keys."""
+
+    def __init__(self, client: Client, provider: Provider) -> None:
+        self._client = client
+        self._provider = provider
+        self._algorithms = sorted(_ALGORITHMS.intersection(provider.id_token_signing_alg_values_supported))
+        self._keys: list[jwt.PyJWK] = []
+        self._keys_read_at = -_KEYS_TTL_SECONDS
+        self._admitted: dict[str, float] = {}
+
+    @classmethod
+    async def discover(cls, client: Client) -> Oidc:
+        """Read the provider's metadata and keys; raises ProviderError."""
+        found = await _get(f"{client.issuer}/.well-known/openid-configuration")
+        try:
+            provider = msgspec.convert(found, Provider)
+        except msgspec.ValidationError as error:
+            raise ProviderError(f"the provider's metadata cannot be used: {error}") from error
+        if provider.issuer.rstrip("/") != client.issuer:
+            raise ProviderError(f"the provider calls itself {provider.issuer!r}, not {client.issuer!r}")
+        oidc = cls(client, provider)
+        if not oidc._algorithms:
+            raise ProviderError("the provider signs by none of " + ", ".join(sorted(_ALGORITHMS)))
+        await oidc._read_keys()
+        return oidc
+
+    @property
+    def is_over_tls(self) -> bool:
+        """Whether browsers reach this server by https, according to the settings."""
+        return self._client.redirect_uri.startswith("https:")
+
+    def login_url(self, state: str, nonce: str) -> str:
+        """Return the URL to which a browser is sent to log in."""
+        query = {
+            "client_id": self._client.id,
+            "redirect_uri": self._client.redirect_uri,
+            "response_type": "code",
+            "scope": " ".join(self._client.scopes),
+            "state": state,
+            "nonce": nonce,
+        }
+        joint = "&" if "?" in self._provider.authorization_endpoint else "?"
+        return f"{self._provider.authorization_endpoint}{joint}{urlencode(query)}"
+
+    async def exchange_code(self, code: str, nonce: str) -> tuple[str, int]:
+        """Exchange a code for an ID token; return it with its remaining seconds.
+
+        Raises ForbiddenError for an account that is not allowed, ProviderError for everything else.
+        """
+        tokens = await self._request_tokens(code)
+        token = tokens.get("id_token")
+        claims = await self._read(token) if isinstance(token, str) else None
+        if not isinstance(token, str) or claims is None:
+            raise ProviderError("the provider's ID token is invalid: signature, times, issuer or audience do not match")
+        info = await self._userinfo(tokens, claims)
+        if not self._is_allowed(info) or ("email" in claims and not self._is_allowed(claims)):
+            raise ForbiddenError(f"{info.get('email', 'an account without e-mail')} is not allowed to log in here")
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+            raise ProviderError("the provider's ID token was made for another login; try again")
+        if len(token) > _MAX_COOKIE_LENGTH:
+            raise ProviderError("the provider's ID token is too long for a cookie; ask for less with auth_oidc_scopes")
+        self._store_admitted(token, claims["exp"])
+        return token, max(int(claims["exp"] - time.time()), 0)
+
+    async def identify(self, token: str, address: str) -> Caller | None:
+        """Return the caller of an ID token, or None if it is invalid or expired."""
+        claims = await self._read(token)
+        if claims is None or not self._is_still_allowed(token, claims):
+            return None
+        name = next(str(claims[key]) for key in ("email", "preferred_username", "sub") if claims.get(key))
+        return Caller(via="oidc", name=name, address=address)
+
+    def _is_allowed(self, claims: Claims) -> bool:
+        allowed = self._client.whitelist
+        return not allowed or (claims.get("email") in allowed and claims.get("email_verified") is not False)
+
+    def _is_still_allowed(self, token: str, claims: Claims) -> bool:
+        """Whether an ID token that another client may have requested is allowed; without e-mail only our own are."""
+        return self._is_allowed(claims) or ("email" not in claims and hash_of(token) in self._admitted)
+
+    def _store_admitted(self, token: str, until: float) -> None:
+        now = time.time()
+        self._admitted = {hashed: end for hashed, end in self._admitted.items() if end > now}
+        self._admitted[hash_of(token)] = until
+
+    async def _request_tokens(self, code: str) -> dict[str, Any]:
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._client.redirect_uri}
+        methods = self._provider.token_endpoint_auth_methods_supported
+        if "client_secret_basic" in methods or "client_secret_post" not in methods:
+            return await _post(self._provider.token_endpoint, form, (self._client.id, self._client.secret))
+        return await _post(
+            self._provider.token_endpoint, {**form, "client_id": self._client.id, "client_secret": self._client.secret}
+        )
+
+    async def _userinfo(self, tokens: dict[str, Any], claims: Claims) -> Claims:
+        if self._provider.userinfo_endpoint is None:
+            return claims
+        info = await _get(self._provider.userinfo_endpoint, str(tokens.get("access_token", "")))
+        if info.get("sub") != claims["sub"]:
+            raise ProviderError("the provider's userinfo is about another subject than its ID token")
+        return {**{key: claims[key] for key in ("email", "email_verified") if key in claims}, **info}
+
+    async def _read(self, token: str) -> Claims | None:
+        key = await self._key_of(token)
+        if key is None:
+            return None
+        try:
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=self._algorithms,
+                audience=self._client.id,
+                issuer=self._provider.issuer,
+                leeway=_SKEW_SECONDS,
+                options=_OPTIONS,
+            )
+        except (jwt.PyJWTError, RecursionError, TypeError, ValueError):
+            return None
+        foreign = isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and claims.get("azp") != self._client.id
+        return None if foreign else claims
+
+    async def _key_of(self, token: str) -> jwt.PyJWK | None:
+        try:
+            header = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, RecursionError):
+            return None
+        found = self._find_key(header.get("kid"))
+        if found is None and time.monotonic() - self._keys_read_at >= _KEYS_TTL_SECONDS:
+            try:
+                await self._read_keys()
+            except ProviderError as error:
+                _log.warning("%s", error)
+            found = self._find_key(header.get("kid"))
+        return found
+
+    def _find_key(self, kid: object) -> jwt.PyJWK | None:
+        if kid is None:
+            return self._keys[0] if len(self._keys) == 1 else None
+        return next((key for key in self._keys if key.key_id == kid), None)
+
+    async def _read_keys(self) -> None:
+        self._keys_read_at = time.monotonic()
+        found = await _get(self._provider.jwks_uri)
+        try:
+            self._keys = jwt.PyJWKSet.from_dict(found).keys
+        except (jwt.PyJWTError, TypeError, ValueError) as error:
+            raise ProviderError(f"the provider's keys cannot be used: {error}") from error
+
+
+class OidcAuthenticator:
+    """The ID token in the cookie of a login."""
+
+    def __init__(self, oidc: Oidc) -> None:
+        self._oidc = oidc
+
+    async def __call__(self, credentials: Credentials) -> Caller | None:
+        """Return the caller if the token is valid and its account allowed."""
+        if not credentials.cookie:
+            return None
+        return await self._oidc.identify(credentials.cookie, credentials.address)
+
+
+async def _get(url: str, bearer: str = "") -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+    return await _ask("GET", url, headers=headers)
+
+
+async def _post(url: str, form: dict[str, str], auth: tuple[str, str] | None = None) -> dict[str, Any]:
+    return await _ask("POST", url, data=form, auth=auth)
+
+
+async def _ask(method: str, url: str, **values: Any) -> dict[str, Any]:
+    try:
+        async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
+            answer = await client.request(method, url, **values)
+        answer.raise_for_status()
+        found = answer.json()
+    except httpx.HTTPStatusError as error:
+        raise ProviderError(f"the provider answers {error.response.status_code} at {url}") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ProviderError(f"the provider cannot be asked at {url}: {error or type(error).__name__}") from error
+    except ValueError as error:
+        raise ProviderError(f"the provider answers no JSON at {url}") from error
+    if not isinstance(found, dict):
+        raise ProviderError(f"the provider answers no JSON object at {url}")
+    return found

@@ -1,0 +1,161 @@
+"""Use cases of personal API tokens: create, list, revoke, identify (extension of the contract)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from dagbook.auth.audit_context import Action, AuditAction
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Role, lower_role
+from dagbook.auth.tokens import hash_of, make_personal
+from dagbook.clock import Clock
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories import audit, tokens, users
+from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError, UnauthorizedError
+from dagbook.identifiers import shorten
+
+Row = Mapping[str, Any]
+
+MAX_NAME_LENGTH = 64
+_USE_RECORDED_EVERY = timedelta(minutes=1)
+
+
+class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of a new token: without a role the user's own, without a user the caller's."""
+
+    name: str
+    role: Role | None = None
+    expires_at: datetime | None = None
+    username: str | None = None
+
+
+class PersonalTokens:
+    """Use cases of personal tokens."""
+
+    def __init__(self, database: Database, now: Clock) -> None:
+        self._database = database
+        self._now = now
+
+    async def identify(self, token: str, address: str) -> Caller | None:
+        """Return the caller of a token, or None if it is unknown, revoked or expired."""
+        hashed = hash_of(token)
+        row = await self._database.read_inline(lambda connection: tokens.get_by_hash(connection, hashed))
+        now = self._now()
+        if row is None or row["revoked_at"] is not None or (row["expires_at"] is not None and now >= row["expires_at"]):
+            return None
+        if row["last_used_at"] is None or now - row["last_used_at"] > _USE_RECORDED_EVERY:
+            with contextlib.suppress(DatabaseUnavailable):  # reading must not fail because the use cannot be recorded
+                await self._database.write(lambda connection: tokens.record_use(connection, row["id"], now))
+        return Caller(
+            via="personal",
+            name=row["username"],
+            role=lower_role(Role(row["role"]), Role(row["user_role"])),
+            user_id=row["user_id"],
+            token_id=row["id"],
+            token_name=row["name"],
+            credential=hashed,
+            address=address,
+        )
+
+    async def find(self, caller: Caller, *, all_users: bool) -> Sequence[Row]:
+        """Return the caller's tokens, or as an admin those of all users; raises ForbiddenError."""
+        if all_users and caller.role is not Role.ADMIN:
+            raise ForbiddenError("only admins see the tokens of all users")
+        return await self._database.read_inline(
+            lambda connection: tokens.find(connection, None if all_users else caller.user_id or "")
+        )
+
+    async def create(self, request: TokenRequest, caller: Caller) -> tuple[str, Row]:
+        """Create a token and return it, once only, with its row.
+
+        Raises BadRequestError, ForbiddenError, NotFoundError, AlreadyExistsError.
+        """
+        _check(request, self._now())
+        if caller.via == "personal":
+            raise ForbiddenError("a token cannot create tokens; log in with name and password")
+        token = make_personal()
+
+        def work(connection: WriteConnection) -> Row:
+            users.lock(connection)
+            user = _user_for(connection, request, caller)
+            if tokens.has_valid(connection, user["id"], request.name):
+                raise AlreadyExistsError(
+                    f"{user['username']!r} has a token named {shorten(request.name)}; revoke it first"
+                )
+            row = self._row(token, request, user)
+            tokens.add(connection, row)
+            audit_action = _audit_action(Action.TOKEN_CREATE, user["username"], row)
+            audit.add(connection, caller.actor.entry(audit_action, row["created_at"]))
+            return {**row, "username": user["username"], "user_role": user["role"]}
+
+        return token, await self._database.write(work)
+
+    def _row(self, token: str, request: TokenRequest, user: Row) -> dict[str, Any]:
+        role = request.role or Role(user["role"])
+        if lower_role(role, Role(user["role"])) is not role:
+            raise ForbiddenError(f"role: a token of {user['username']!r}, {user['role']}, cannot be {role}")
+        return {
+            "id": str(uuid4()),
+            "user_id": user["id"],
+            "name": request.name,
+            "hash": hash_of(token),
+            "role": str(role),
+            "created_at": self._now(),
+            "expires_at": request.expires_at,
+            "revoked_at": None,
+            "last_used_at": None,
+        }
+
+    async def revoke(self, token_id: str, caller: Caller) -> None:
+        """Revoke a token; raises NotFoundError, also for tokens of other users unless the caller is an admin."""
+
+        def work(connection: WriteConnection) -> None:
+            row = tokens.get(connection, token_id)
+            if row is None or (caller.role is not Role.ADMIN and row["user_id"] != caller.user_id):
+                raise NotFoundError(f"you have no token with the id {shorten(token_id)}")
+            at = max(self._now(), row["created_at"])
+            if tokens.revoke(connection, token_id, at):
+                audit.add(connection, caller.actor.entry(_audit_action(Action.TOKEN_DELETE, row["username"], row), at))
+
+        await self._database.write(work)
+
+
+def _audit_action(action: Action, username: str, row: Row) -> AuditAction:
+    """Build the audited action on a token; it contains the token's name and id only."""
+    until = row["expires_at"].isoformat() if row["expires_at"] else None
+    about = {"id": row["id"], "role": row["role"], "expiresAt": until}
+    was, now = (None, about) if action is Action.TOKEN_CREATE else (about, None)
+    return AuditAction(action=action, kind="token", name=f"{username}/{row['name']}", before=was, after=now)
+
+
+def _check(request: TokenRequest, now: datetime) -> None:
+    if not request.name.strip() or len(request.name) > MAX_NAME_LENGTH or "\0" in request.name:
+        raise BadRequestError(
+            f"name: {shorten(request.name)} is no name; use 1 to {MAX_NAME_LENGTH} characters, not only spaces"
+        )
+    if request.expires_at is not None and request.expires_at <= now:
+        raise BadRequestError("expiresAt: is in the past; give a future time, or leave it out")
+
+
+def _user_for(connection: WriteConnection, request: TokenRequest, caller: Caller) -> Row:
+    if request.username is None and caller.user_id is None:
+        raise BadRequestError("username: is missing; this credential belongs to no user, so name the user of the token")
+    if request.username is not None and request.username != caller.name and caller.role is not Role.ADMIN:
+        raise ForbiddenError("username: only admins create tokens for others")
+    user = (
+        users.get_by_name(connection, request.username)
+        if request.username is not None
+        else users.get(connection, caller.user_id or "")
+    )
+    if user is None and request.username is not None:
+        raise NotFoundError(f"there is no user named {shorten(request.username)}")
+    if user is None:
+        raise UnauthorizedError("this user was removed")
+    return user

@@ -1,0 +1,190 @@
+"""Use cases of users: first admin, create, update, delete, reset a password (api-behaviour 2.3, 3.1)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from dagbook.auth.audit_context import Action, Actor, local_actor, user_action
+from dagbook.auth.caller import Caller
+from dagbook.auth.passwords import Hasher, generate, validation_error
+from dagbook.auth.roles import Role
+from dagbook.clock import Clock
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.repositories import audit, tokens, users
+from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
+from dagbook.identifiers import shorten
+
+User = Mapping[str, Any]
+
+MAX_NAME_LENGTH = 64
+_log = logging.getLogger(__name__)
+
+
+class Users:
+    """Use cases of admins. The caller has already been checked to be one."""
+
+    def __init__(self, database: Database, hasher: Hasher, now: Clock) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._now = now
+
+    async def create_first_admin(self, username: str, password: str) -> str | None:
+        """Create an admin if there are no users; return the password if it was generated.
+
+        Raises BadRequestError if the given name or password is invalid.
+        """
+        if await self._database.read_inline(users.count):
+            return None
+        check_name(username, "auth_admin_username")
+        chosen = check_password(password, "auth_admin_password") if password else generate()
+        row = await self._new(username, chosen, Role.ADMIN)
+        entry = _created_entry(row, local_actor())
+        created = await self._database.write(lambda connection: _add_first(connection, row, entry))
+        return chosen if created and not password else None
+
+    async def create(self, username: str, password: str, role: Role, caller: Caller) -> User:
+        """Create a user; raises BadRequestError or AlreadyExistsError."""
+        check_password(password)
+        check_name(username)
+        row = await self._new(username, password, role)
+        entry = _created_entry(row, caller.actor)
+        await self._database.write(lambda connection: _add(connection, row, entry))
+        _log.info("user %r, %s, was created by %r", username, role, caller.actor_label)
+        return row
+
+    async def _new(self, username: str, password: str, role: Role) -> dict[str, Any]:
+        hashed = await self._hasher.hash(password)
+        now = self._now()
+        return {
+            "id": str(uuid4()),
+            "username": username,
+            "role": str(role),
+            "password_hash": hashed,
+            "generation": 1,
+            "kept_token": None,
+            "created_at": now,
+            "updated_at": now,
+        }
+
+    async def update(self, user_id: str, username: str | None, role: Role | None, caller: Caller) -> User:
+        """Change a user's name or role.
+
+        Raises BadRequestError, NotFoundError, ForbiddenError for the last admin, AlreadyExistsError.
+        """
+        changes = {} if username is None else {"username": check_name(username)}
+        if role is not None:
+            changes["role"] = str(role)
+
+        def work(connection: WriteConnection) -> User:
+            users.lock(connection)
+            user = _require(connection, user_id)
+            _require_other_admin(connection, user, role)
+            if username is not None and username != user["username"]:
+                _refuse_taken(connection, username)
+            values = {**changes, "updated_at": max(self._now(), user["updated_at"])}
+            users.change(connection, user_id, **values)
+            was, now = ({name: one[name] for name in ("username", "role")} for one in (user, {**user, **values}))
+            audit_action = user_action(Action.USER_UPDATE, user["username"], was, now)
+            if was != now:
+                audit.add(connection, caller.actor.entry(audit_action, values["updated_at"]))
+            return {**user, **values}
+
+        changed = await self._database.write(work)
+        _log.info("user %r, %s, was changed by %r", changed["username"], changed["role"], caller.actor_label)
+        return changed
+
+    async def remove(self, user_id: str, caller: Caller) -> None:
+        """Delete a user with all its tokens; raises ForbiddenError or NotFoundError."""
+        if user_id == caller.user_id:
+            raise ForbiddenError("you cannot remove yourself; another admin can")
+
+        def work(connection: WriteConnection) -> str:
+            users.lock(connection)
+            user = _require(connection, user_id)
+            _require_other_admin(connection, user, None, removed=True)
+            users.remove(connection, user_id)
+            audit_action = user_action(Action.USER_DELETE, user["username"], {"id": user_id, "role": user["role"]})
+            audit.add(connection, caller.actor.entry(audit_action, self._now()))
+            return str(user["username"])
+
+        _log.info("user %r was removed by %r", await self._database.write(work), caller.actor_label)
+
+    async def reset_password(self, user_id: str, password: str, caller: Caller) -> None:
+        """Set a user's password and revoke all its tokens; raises NotFoundError or BadRequestError."""
+        if await self._database.read_inline(lambda connection: users.get(connection, user_id)) is None:
+            raise _unknown(user_id)
+        check_password(password, "newPassword")
+        hashed = await self._hasher.hash(password)
+
+        def work(connection: WriteConnection) -> str:
+            users.lock(connection)
+            user = _require(connection, user_id)
+            at = max(self._now(), user["updated_at"])
+            users.set_password(connection, user_id, hashed, None, at)
+            tokens.revoke_all(connection, user_id, at)
+            audit.add(connection, caller.actor.entry(user_action(Action.USER_PASSWORD_RESET, user["username"]), at))
+            return str(user["username"])
+
+        _log.info("the password of user %r was reset by %r", await self._database.write(work), caller.actor_label)
+
+
+def check_name(username: str, field: str = "username") -> str:
+    """Return a valid user name; raises BadRequestError."""
+    if not username or len(username) > MAX_NAME_LENGTH or "\0" in username:
+        raise BadRequestError(
+            f"{field}: {shorten(username)} is no name; use 1 to {MAX_NAME_LENGTH} characters, not NUL"
+        )
+    return username
+
+
+def check_password(password: str, field: str = "password") -> str:
+    """Return a valid new password; raises BadRequestError, which does not repeat it."""
+    if wrong := validation_error(password):
+        raise BadRequestError(f"{field}: {wrong}")
+    return password
+
+
+def _require(connection: WriteConnection, user_id: str) -> User:
+    user = users.get(connection, user_id)
+    if user is None:
+        raise _unknown(user_id)
+    return user
+
+
+def _unknown(user_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no user with the id {shorten(user_id)}")
+
+
+def _require_other_admin(connection: WriteConnection, user: User, role: Role | None, *, removed: bool = False) -> None:
+    loses = user["role"] == Role.ADMIN and (removed or role not in (None, Role.ADMIN))
+    if loses and users.count(connection, Role.ADMIN) == 1:
+        raise ForbiddenError(f"{user['username']!r} is the last admin; make another user an admin first")
+
+
+def _refuse_taken(connection: WriteConnection, username: str) -> None:
+    if users.get_by_name(connection, username) is not None:
+        raise AlreadyExistsError(f"a user named {shorten(username)} exists already")
+
+
+def _created_entry(row: User, actor: Actor) -> dict[str, Any]:
+    audit_action = user_action(Action.USER_CREATE, row["username"], after={"id": row["id"], "role": row["role"]})
+    return actor.entry(audit_action, row["created_at"])
+
+
+def _add(connection: WriteConnection, row: dict[str, Any], entry: dict[str, Any]) -> None:
+    users.lock(connection)
+    _refuse_taken(connection, row["username"])
+    users.add(connection, row)
+    audit.add(connection, entry)
+
+
+def _add_first(connection: WriteConnection, row: dict[str, Any], entry: dict[str, Any]) -> bool:
+    users.lock(connection)
+    if users.count(connection):
+        return False  # another server was first
+    users.add(connection, row)
+    audit.add(connection, entry)
+    return True

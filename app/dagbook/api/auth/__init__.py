@@ -1,0 +1,1 @@
+"""Authorization of requests, OpenID Connect redirects, and the audit of refusals."""

@@ -1,0 +1,153 @@
+"""Who calls, and whether they may: one guard before every route (api-behaviour 1.3, 2.4).
+
+It runs before parameters and body are looked at, so a caller without rights learns nothing about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from litestar import Litestar
+from litestar.handlers.base import BaseRouteHandler
+
+from dagbook.accounts.auth_setup import AuthServices
+from dagbook.accounts.authentication import Credentials
+from dagbook.api.auth.oidc_flow import CLEARED, COOKIE, Connection, LoginNeededError
+from dagbook.api.middleware.local_user import LOCAL_USER
+from dagbook.api.middleware.node_proxy import requested_node
+from dagbook.auth.audit_context import Action
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Requires, is_public, refusal
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.errors import ForbiddenError, UnauthorizedError
+
+Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
+
+NO_USERS = "users are not managed here; set auth_mode to builtin for that"
+_CREDENTIALS = frozenset({b"authorization", b"cookie"})
+_OPTIONS = "OPTIONS"
+_READING = frozenset({"GET", "HEAD", _OPTIONS})
+_CHANGING = frozenset({Requires.RUN, Requires.RUN_TEXT, Requires.WRITE, Requires.REDACT})
+
+
+class UnguardedRouteError(Exception):
+    """A route without a required permission; a server with such a route does not start."""
+
+
+def make_guard(access: AuthServices) -> Guard:
+    """Make the guard of the application."""
+    switches = access.switches
+
+    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        if connection.scope.get("method") == _OPTIONS:
+            return  # the framework's own handler tells the methods and does nothing
+        requires = required_permission(handler)
+        if is_public(requires, switches) and not requested_node(connection.scope):
+            connection.scope["user"] = Caller(via="none", address=_address(connection))
+            return
+        if requires is Requires.PAGE and access.oidc is None:
+            return
+        caller = await _identify(access, connection, requires)
+        if requires in (Requires.OWN, Requires.ADMIN) and caller.role is None:
+            raise UnauthorizedError(NO_USERS)
+        connection.scope["user"] = caller
+        if reason := refusal(requires, caller.role, switches):
+            raise ForbiddenError(reason)
+
+    return guard
+
+
+async def _identify(access: AuthServices, connection: Connection, requires: Requires) -> Caller:
+    credentials = credentials_of(connection)
+    try:
+        return await access.callers.identify(credentials)
+    except UnauthorizedError as error:
+        if access.oidc is not None and requires is Requires.PAGE:
+            raise LoginNeededError(access.oidc) from error
+        if access.oidc is not None and credentials.cookie:
+            error.headers = {**(error.headers or {}), "Set-Cookie": CLEARED}
+        raise
+
+
+async def is_still_authorized(access: AuthServices, credentials: Credentials, requires: Requires) -> bool:
+    """Whether who was let in with these credentials would be let in again; so it is while nobody can be asked."""
+    if is_public(requires, access.switches):
+        return True
+    try:
+        caller = await access.callers.identify(credentials)
+    except UnauthorizedError:
+        return False
+    except DatabaseUnavailable:
+        return True
+    return not refusal(requires, caller.role, access.switches)
+
+
+def credentials_of(connection: Connection) -> Credentials:
+    """Return what a request brings along to say who sends it."""
+    if isinstance(user := connection.scope.get(LOCAL_USER), str):
+        return Credentials(local_user=user)
+    given = {name for name, _ in connection.scope["headers"]} & _CREDENTIALS
+    if not given:
+        return Credentials(address=_address(connection))
+    authorization = connection.headers.getall("authorization", [])
+    return Credentials(
+        # Two of them would leave it to chance which one counts.
+        authorization=authorization[0] if len(authorization) == 1 else None,
+        cookie=connection.cookies.get(COOKIE),
+        address=_address(connection),
+    )
+
+
+def _address(connection: Connection) -> str:
+    client = connection.scope.get("client")
+    return client[0] if client else ""
+
+
+def required_permission(handler: BaseRouteHandler) -> Requires:
+    """Return the required permission of a route, ``requires=…`` beside its path; raises UnguardedRouteError."""
+    requires = handler.opt.get("requires")
+    if not isinstance(requires, Requires):
+        raise UnguardedRouteError(
+            f"{sorted(handler.paths)}: {handler} has no requires=Requires.…, so it is not guarded"
+        )
+    return requires
+
+
+def find_required_permissions(app: Litestar) -> dict[tuple[str, str], Requires]:
+    """Return what every route requires, by method and path; raises UnguardedRouteError."""
+    return {
+        (method, route.path): required_permission(handler)
+        for route in app.routes
+        for handler, methods in _handlers(route)
+        for method in methods
+        if method != _OPTIONS
+    }
+
+
+def action_of(handler: BaseRouteHandler) -> Action | None:
+    """Return what the audit calls that which a route does, as ``audits=…`` beside its path; None for one that looks."""
+    action = handler.opt.get("audits")
+    return action if isinstance(action, Action) else None
+
+
+def find_actions(app: Litestar) -> dict[tuple[str, str], Action]:
+    """Return what every changing route does, by method and path; raises UnguardedRouteError for one that hides it."""
+    found = {}
+    for route in app.routes:
+        for handler, methods in _handlers(route):
+            for method in methods - {_OPTIONS}:
+                if action := action_of(handler):
+                    found[method, route.path] = action
+                elif _changes(method, required_permission(handler)):
+                    raise UnguardedRouteError(f"{method} {route.path} has no audits=Action.…, so nobody notes its use")
+    return found
+
+
+def _changes(method: str, requires: Requires) -> bool:
+    return requires in _CHANGING or (method not in _READING and requires is not Requires.READ)
+
+
+def _handlers(route: Any) -> Iterator[tuple[BaseRouteHandler, set[str]]]:
+    for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
+        yield handler, {str(method) for method in getattr(handler, "http_methods", ["*"])}

@@ -1,0 +1,96 @@
+"""The audit: who did what, for admins. An extension of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec.structs import replace
+
+from dagbook.api.openapi_responses import errors
+from dagbook.api.params import parameters
+from dagbook.api.params.audit_filter import read_instant
+from dagbook.api.presenters.people import instant_text
+from dagbook.api.schemas.audit import AuditEntries, AuditEntry, AuditSeal, PruneAudit, PrunedAudit
+from dagbook.api.schemas.common import or_unset
+from dagbook.api.services import AppServices
+from dagbook.auth.audit_context import Action
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.audit import AuditFilter
+from dagbook.db.repositories.rows import Row
+from dagbook.errors import BadRequestError
+
+_MOST, _LAST_ID = 1000, 2**63 - 1
+
+
+@get("/audit", operation_id="listAuditEntries", requires=Requires.AUDIT, responses=errors())
+async def list_entries(
+    parts: NamedDependency[AppServices],
+    audit_filter: NamedDependency[AuditFilter],
+    limit: parameters.AuditLimit = 100,
+    before: parameters.BeforeEntry = None,
+) -> AuditEntries:
+    """List what people did and were refused, the newest first, from behind the entry ``before`` on."""
+    if not 1 <= limit <= _MOST:
+        raise BadRequestError(f"limit: must be from 1 to {_MOST}, and is {limit}")
+    if before is not None and not 1 <= before <= _LAST_ID:
+        raise BadRequestError(f"before: {before} is no number of an entry")
+    wanted = replace(audit_filter, before=before)
+    rows, seal = await parts.database.read(lambda connection: _read(connection, wanted, limit + 1))
+    shown = [_entry(row) for row in rows[:limit]]
+    answer = AuditEntries(entries=shown, sealed_up_to=seal["last_id"] if seal else 0)
+    if len(rows) > limit:
+        answer.next_before = shown[-1].id
+    if seal:
+        answer.seal = AuditSeal(number=seal["number"], hash=seal["hash"], sealed_at=instant_text(seal["sealed_at"]))
+    return answer
+
+
+def _read(connection: ReadConnection, wanted: AuditFilter, limit: int) -> tuple[Sequence[Row], Row | None]:
+    return audit.find(connection, wanted, limit), audit.get_last_seal(connection)
+
+
+def _entry(row: Row) -> AuditEntry:
+    return AuditEntry(
+        id=row["id"],
+        at=instant_text(row["at"]),
+        via=row["via"],
+        action=row["action"],
+        kind=row["kind"],
+        object=row["name"],
+        outcome=row["outcome"],
+        actor=or_unset(row["actor"]),
+        user_id=or_unset(row["user_id"]),
+        token_id=or_unset(row["token_id"]),
+        token_name=or_unset(row["token_name"]),
+        address=or_unset(row["address"]),
+        request_id=or_unset(row["request_id"]),
+        before=or_unset(row["before"]),
+        after=or_unset(row["after"]),
+    )
+
+
+@post(
+    "/audit/prune",
+    operation_id="pruneAudit",
+    requires=Requires.AUDIT,
+    audits=Action.AUDIT_PRUNE,
+    status_code=200,
+    responses=errors(),
+)
+async def prune(
+    data: JSONBody[PruneAudit], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> PrunedAudit:
+    """Remove old entries for ever, or tell which would go; the seals over them stay, so that the rest can be proved."""
+    before = read_instant("before", data.before)
+    pruning = parts.audit_pruning
+    done = await (pruning.preview(before) if data.dry_run else pruning.prune(before, caller.actor))
+    return PrunedAudit(entries=done.entries, up_to=done.up_to, dry_run=data.dry_run)
+
+
+HANDLERS = [list_entries, prune]

@@ -1,0 +1,61 @@
+"""Logging in and the own account (tag auth)."""
+
+from __future__ import annotations
+
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from dagbook.api.auth.guards import NO_USERS
+from dagbook.api.openapi_responses import errors
+from dagbook.api.presenters.people import instant_text, user_body
+from dagbook.api.schemas.people import ChangePasswordRequest, LoginRequest, LoginResponse, SuccessResponse, UserResponse
+from dagbook.api.services import AppServices
+from dagbook.auth.audit_context import Action
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Requires
+from dagbook.errors import UnauthorizedError
+
+
+@post(
+    "/auth/login",
+    operation_id="login",
+    status_code=200,
+    requires=Requires.PUBLIC,
+    audits=Action.LOGIN_SUCCESS,
+    responses=errors(429),
+)
+async def login(
+    data: JSONBody[LoginRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> LoginResponse:
+    """Exchange name and password for a token."""
+    if not parts.auth.has_users:
+        raise UnauthorizedError(NO_USERS)
+    found = await parts.auth.logins.login(data.username, data.password, caller.address)
+    return LoginResponse(token=found.token, expires_at=instant_text(found.expires_at), user=user_body(found.user))
+
+
+@get("/auth/me", operation_id="getCurrentUser", requires=Requires.OWN, responses=errors())
+async def get_me(parts: NamedDependency[AppServices], caller: NamedDependency[Caller]) -> UserResponse:
+    """Return the user that calls, with the role that counts for this credential."""
+    row = await parts.auth.logins.require_user(caller)
+    return UserResponse(user=user_body({**row, "role": caller.role}))
+
+
+@post(
+    "/auth/change-password",
+    operation_id="changePassword",
+    status_code=200,
+    requires=Requires.OWN,
+    audits=Action.USER_PASSWORD_CHANGE,
+    responses=errors(429),
+)
+async def change_password(
+    data: JSONBody[ChangePasswordRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> SuccessResponse:
+    """Set the own password; all other tokens become void."""
+    await parts.auth.logins.change_password(caller, data.current_password, data.new_password)
+    return SuccessResponse(message="the password is changed, and all other tokens are void")
+
+
+HANDLERS = [login, get_me, change_password]

@@ -1,0 +1,60 @@
+"""The latest runs of a stored DAG, and one of them (tag dags)."""
+
+from __future__ import annotations
+
+from litestar import get
+from litestar.di import NamedDependency
+
+from dagbook.api.controllers.dags import latest_details, load, require_dag
+from dagbook.api.controllers.runs import dags_of, read_details
+from dagbook.api.openapi_responses import errors
+from dagbook.api.params import parameters
+from dagbook.api.presenters.history_grid import grid
+from dagbook.api.presenters.present import StepCache, run_details
+from dagbook.api.schemas.dags import DAGHistory, DAGRunOfDAG
+from dagbook.api.services import AppServices
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import dags
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import run_history
+from dagbook.identifiers import LATEST, strip_suffix
+
+_MAX_RUNS = 30
+
+
+@get("/dags/{fileName:str}/dag-runs", operation_id="getDAGDAGRunHistory", requires=Requires.READ, responses=errors(404))
+async def get_history(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGHistory:
+    """Return the newest runs of a DAG, which need not exist any more, and how each step fared in each of them."""
+    name = strip_suffix(file_name)
+    if "\0" in name:
+        return DAGHistory(dag_runs=[], grid_data=[])
+    found, nodes = await parts.database.read_inline(lambda connection: _read_history(connection, name))
+    steps = {content_hash: StepCache(dag) for content_hash, dag in (await dags_of(parts, found)).items()}
+    shown = [run_details(run, run, nodes[run["id"]], steps[run["definition_hash"]], parts.zone) for run in found]
+    return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run["id"]] for run in found]))
+
+
+def _read_history(connection: ReadConnection, name: str) -> tuple[list[Row], dict[int, list[Row]]]:
+    dag_name = dags.get_dag_name(connection, name) or name
+    found = list(run_history.find_newest(connection, dag_name, _MAX_RUNS))
+    return found, run_history.find_nodes(connection, [run["id"] for run in found])
+
+
+@get(
+    "/dags/{fileName:str}/dag-runs/{dagRunId:str}",
+    operation_id="getDAGDAGRunDetails",
+    requires=Requires.READ,
+    responses=errors(404),
+)
+async def get_run_of_dag(
+    file_name: parameters.FileName, dag_run_id: parameters.DagRunId, parts: NamedDependency[AppServices]
+) -> DAGRunOfDAG:
+    """Return a run of a stored DAG; ``latest`` is a placeholder when there is none."""
+    row = await require_dag(parts, file_name)
+    if dag_run_id == LATEST:
+        return DAGRunOfDAG(dag_run=await latest_details(parts, row, load(parts, row).definition.dag))
+    return DAGRunOfDAG(dag_run=await read_details(parts, row["dag_name"], dag_run_id))
+
+
+HANDLERS = [get_history, get_run_of_dag]

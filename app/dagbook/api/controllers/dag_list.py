@@ -1,0 +1,193 @@
+"""Stored DAGs, many at once: listed, searched, their tags (tag dags)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+
+from dagbook.api.controllers.dags import load
+from dagbook.api.openapi_responses import errors
+from dagbook.api.params import parameters
+from dagbook.api.presenters.present import dag_in_list, millis, pagination, placeholder_summary, run_summary
+from dagbook.api.schemas.dags import (
+    DAGFile,
+    DAGFiles,
+    RecentRun,
+    SearchDAGsMatchItem,
+    SearchResultItem,
+    SearchResults,
+    Tags,
+)
+from dagbook.api.services import AppServices, DagOrder, PageNumber
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import dags
+from dagbook.db.repositories.dags import DagFilter
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import run_history
+from dagbook.definitions.search import SearchHit
+from dagbook.engine.status import RunStatus
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_MAX_OFFSET = 2**62
+_Read = tuple[int, Sequence[Row], dict[str, Row]]  # how many there are, those on the page, and their latest runs
+_YIELD_EVERY = 50  # how many results are made before others get a turn
+
+
+class _Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted of the list."""
+
+    filter: DagFilter
+    by_next_run: bool
+    descending: bool
+    number: int
+    size: int
+
+    @property
+    def offset(self) -> int:
+        return min((self.number - 1) * self.size, _MAX_OFFSET)
+
+
+@get("/dags", operation_id="listDAGs", requires=Requires.READ, responses=errors())
+async def list_dags(
+    parts: NamedDependency[AppServices],
+    page_number: NamedDependency[PageNumber],
+    dag_order: NamedDependency[DagOrder],
+    dag_filter: NamedDependency[DagFilter],
+    recent: parameters.Recent = 0,
+) -> DAGFiles:
+    """List stored DAGs, broken ones included, with the latest run of each, and with as many more as ``recent`` says."""
+    number, size = page_number.number, page_number.size
+    wanted = _Page(
+        filter=dag_filter,
+        by_next_run=dag_order.by == "nextRun",
+        descending=dag_order.direction == "desc",
+        number=number,
+        size=size,
+    )
+    if "\0" in wanted.filter.name_part + wanted.filter.tag:  # no text in the database holds one
+        return DAGFiles(dags=[], errors=[], pagination=pagination(0, number, size))
+    if wanted.by_next_run:
+        total, rows, latest = await _page_by_next_run(parts, wanted)
+    else:
+        total, rows, latest = await parts.database.read(lambda connection: _read_page(connection, wanted))
+    files = [_dag_file(row, latest, parts) for row in rows]
+    if recent:
+        await _add_recent(parts, rows, files, recent)
+    return DAGFiles(dags=files, errors=[], pagination=pagination(total, number, size))
+
+
+async def _add_recent(parts: AppServices, rows: Sequence[Row], files: Sequence[DAGFile], most: int) -> None:
+    names = [row["dag_name"] for row in rows]
+    found = await parts.database.read(lambda connection: run_history.find_recent(connection, names, most))
+    for row, file in zip(rows, files, strict=True):
+        file.recent_runs = [_recent(run) for run in found.get(row["dag_name"], ())]
+
+
+def _recent(run: Row) -> RecentRun:
+    return RecentRun(
+        name=run["dag_name"],
+        dag_run_id=run["run_id"],
+        status=RunStatus(run["status"]),
+        started_at_millis=millis(run["started_at"]),
+        finished_at_millis=millis(run["finished_at"]),
+    )
+
+
+def _read_page(connection: ReadConnection, wanted: _Page) -> _Read:
+    rows = dags.find_page(
+        connection, wanted.filter, descending=wanted.descending, offset=wanted.offset, limit=wanted.size
+    )
+    return dags.count(connection, wanted.filter), rows, _read_latest(connection, rows)
+
+
+def _read_latest(connection: ReadConnection, rows: Sequence[Row]) -> dict[str, Row]:
+    return run_history.find_latest(connection, [row["file_name"] for row in rows])
+
+
+async def _page_by_next_run(parts: AppServices, wanted: _Page) -> _Read:
+    found = await parts.database.read(lambda connection: dags.find_hashes(connection, wanted.filter))
+    await _load_next_starts(parts, found)
+    now = parts.now()
+    times = {row["file_name"]: parts.next_runs.get(row["definition_hash"], now) for row in found}
+    chosen = _by_next_run(found, times, descending=wanted.descending)[wanted.offset : wanted.offset + wanted.size]
+    names = [row["file_name"] for row in chosen]
+    rows, latest = await parts.database.read(lambda connection: _read_files(connection, names))
+    return len(found), rows, latest
+
+
+def _read_files(connection: ReadConnection, names: Sequence[str]) -> tuple[Sequence[Row], dict[str, Row]]:
+    rows = {row["file_name"]: row for row in dags.find_files(connection, names)}
+    shown = [rows[name] for name in names if name in rows]
+    return shown, _read_latest(connection, shown)
+
+
+async def _load_next_starts(parts: AppServices, rows: Sequence[Row]) -> None:
+    unknown = parts.next_runs.missing(row["definition_hash"] for row in rows)
+    for begin in range(0, len(unknown), _YIELD_EVERY):
+        hashes = unknown[begin : begin + _YIELD_EVERY]
+        specs = await parts.database.read(partial(run_history.find_specs, hashes=hashes))
+        parts.next_runs.load({content_hash: text or "" for content_hash, (text, _) in specs.items()})
+
+
+def _by_next_run(rows: Sequence[Row], times: Mapping[str, datetime | None], *, descending: bool) -> Sequence[Row]:
+    """Sort by the next start; DAGs without one come last in both orders, among themselves by name."""
+    named = sorted(rows, key=lambda row: str(row["dag_name"]).casefold(), reverse=descending)
+    scheduled = [row for row in named if times[row["file_name"]] is not None]
+    scheduled.sort(key=lambda row: times[row["file_name"]] or _NEVER, reverse=descending)
+    return scheduled + [row for row in named if times[row["file_name"]] is None]
+
+
+def _dag_file(row: Mapping[str, Any], latest: Mapping[str, Any], parts: AppServices) -> DAGFile:
+    loaded = load(parts, row)
+    dag = loaded.definition.dag
+    run = latest.get(row["dag_name"])
+    shown = run_summary(run, parts.zone) if run is not None else placeholder_summary(dag, parts.zone)
+    return DAGFile(
+        file_name=row["file_name"],
+        dag=dag_in_list(dag),
+        latest_dag_run=shown,
+        suspended=row["suspended"],
+        errors=[str(problem) for problem in loaded.problems],
+    )
+
+
+@get("/dags/search", operation_id="searchDAGs", requires=Requires.READ, responses=errors())
+async def search_dags(parts: NamedDependency[AppServices], q: parameters.Query) -> SearchResults:
+    """Look for an expression in the lines of all stored DAGs, whatever the case, with two lines around each."""
+    found = await parts.search.find(q)
+    answer = SearchResults(results=[], errors=[found.problem] if found.problem else [])
+    for number, hit in enumerate(found.hits, 1):
+        _add_result(answer, hit, parts)
+        if number % _YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+    return answer
+
+
+def _add_result(answer: SearchResults, hit: SearchHit, parts: AppServices) -> None:
+    loaded = load(parts, hit.row)
+    if loaded.problems:
+        answer.errors += [f"{hit.row['file_name']}: {problem}" for problem in loaded.problems]
+        return
+    matches = [
+        SearchDAGsMatchItem(line=block.text, line_number=block.line, start_line=block.first) for block in hit.blocks
+    ]
+    answer.results.append(
+        SearchResultItem(name=hit.row["file_name"], dag=dag_in_list(loaded.definition.dag), matches=matches)
+    )
+
+
+@get("/dags/tags", operation_id="getAllDAGTags", requires=Requires.READ, responses=errors())
+async def list_tags(parts: NamedDependency[AppServices]) -> Tags:
+    """List the tags of all stored DAGs."""
+    return Tags(tags=sorted(await parts.database.read(dags.find_tags)), errors=[])
+
+
+HANDLERS = [list_dags, search_dags, list_tags]

@@ -1,0 +1,65 @@
+"""What is to be expected of a stored DAG: how long it runs, and when (tag dags)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from litestar import get
+from litestar.di import NamedDependency
+
+from dagbook.api.controllers.dags import load, require_dag
+from dagbook.api.openapi_responses import errors
+from dagbook.api.params import parameters
+from dagbook.api.presenters.present import next_start
+from dagbook.api.presenters.statistics import statistics
+from dagbook.api.schemas.dags import DAGStatistics, NextStarts
+from dagbook.api.services import AppServices
+from dagbook.auth.roles import Requires
+from dagbook.db.repositories.runs import run_history
+from dagbook.definitions.next_starts import next_starts
+from dagbook.errors import BadRequestError
+
+_MOST_LAST, _MOST_IN_DAYS, _MOST_DAYS = 1000, 10_000, 3650
+_MAX_STARTS = 100
+
+
+@get("/dags/{fileName:str}/statistics", operation_id="getDAGStatistics", requires=Requires.READ, responses=errors(404))
+async def get_statistics(
+    file_name: parameters.FileName,
+    parts: NamedDependency[AppServices],
+    last: parameters.Last = None,
+    days: parameters.Days = None,
+) -> DAGStatistics:
+    """Say how the last runs of a DAG that are over have ended and how long they took: 100, or those of some days."""
+    _check("last", last, _MOST_LAST)
+    _check("days", days, _MOST_DAYS)
+    row = await require_dag(parts, file_name)
+    most = last or (100 if days is None else _MOST_IN_DAYS)
+    since = None if days is None else parts.now() - timedelta(days=days)
+    ended = await parts.database.read(
+        lambda connection: run_history.find_finished(connection, row["dag_name"], most + 1, since)
+    )
+    return statistics(row["dag_name"], ended[:most], parts.zone, more=len(ended) > most)
+
+
+@get(
+    "/dags/{fileName:str}/schedule/next", operation_id="getDAGNextStarts", requires=Requires.READ, responses=errors(404)
+)
+async def get_next_starts(
+    file_name: parameters.FileName, parts: NamedDependency[AppServices], count: parameters.Count = 5
+) -> NextStarts:
+    """Say when a DAG starts next by its schedules, whether or not they rest; each in the zone of its schedule."""
+    _check("count", count, _MAX_STARTS)
+    row = await require_dag(parts, file_name)
+    expressions = load(parts, row).definition.dag.schedule.start
+    starts = await asyncio.to_thread(next_starts, expressions, parts.now(), parts.zone, count)
+    return NextStarts(suspended=row["suspended"], starts=[next_start(start) for start in starts])
+
+
+def _check(field: str, number: int | None, most: int) -> None:
+    if number is not None and not 1 <= number <= most:
+        raise BadRequestError(f"{field}: {number} is outside 1 to {most}")
+
+
+HANDLERS = [get_statistics, get_next_starts]

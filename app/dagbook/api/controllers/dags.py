@@ -1,0 +1,316 @@
+"""Stored DAGs: created, read, saved, renamed, deleted, started, validated (tag dags)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from litestar import Response, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
+from msgspec import UNSET
+
+from dagbook.api.controllers.runs import RunSnapshot, dag_of, no_content, read_newest
+from dagbook.api.openapi_responses import empty_or_errors, errors
+from dagbook.api.params import parameters
+from dagbook.api.params.etags import etag, expected_revisions
+from dagbook.api.presenters.present import dag_details, next_start, placeholder_run, run_details
+from dagbook.api.requests import ApiRequest
+from dagbook.api.schemas.dags import (
+    CreatedDAG,
+    DAGFileDetails,
+    LocalDag,
+    NewDAG,
+    NewFileName,
+    Spec,
+    SpecErrors,
+    SpecToValidate,
+    SpecUpdate,
+    StartDAG,
+    StoppedAll,
+    Suspension,
+    Validation,
+)
+from dagbook.api.schemas.runs import DAGRunDetails, StartedRun
+from dagbook.api.services import AppServices
+from dagbook.auth.audit_context import Action
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import dags
+from dagbook.db.repositories.runs import run_history
+from dagbook.definitions.next_starts import next_starts
+from dagbook.definitions.service import SaveContext
+from dagbook.errors import NotFoundError
+from dagbook.identifiers import is_name, shorten, strip_suffix
+from dagbook.runs.options import StartOptions
+from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag
+from dagbook.spec.reading.load import Loaded
+
+_STARTS = 5  # that are shown of a text
+_SAVED = ResponseSpec(SpecErrors, generate_examples=False, description="The problems; without any, it is saved")
+
+
+@post(
+    "/dags",
+    operation_id="createNewDAG",
+    requires=Requires.WRITE,
+    audits=Action.DAG_CREATE,
+    status_code=201,
+    responses=errors(409),
+)
+async def create_dag(
+    data: JSONBody[NewDAG], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> CreatedDAG:
+    """Store a new DAG, with a first step of its own when no text is given."""
+    await parts.definitions.create(data.name, data.spec or None, SaveContext(actor=caller.actor, note=data.note or ""))
+    return CreatedDAG(name=data.name)
+
+
+@post("/dags/validate", operation_id="validateDAGSpec", requires=Requires.READ, status_code=200, responses=errors())
+async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[AppServices]) -> Validation:
+    """Say everything that is wrong with a text, and what could be read of it; nothing is stored."""
+    loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
+    problems = [*loaded.problems, *await parts.run_service.check_params(loaded.definition)]
+    errors = [str(problem) for problem in problems]
+    dag = loaded.definition.dag
+    starts = await asyncio.to_thread(next_starts, dag.schedule.start, parts.now(), parts.zone, _STARTS)
+    return Validation(
+        valid=not errors,
+        errors=errors,
+        dag=dag_details(dag),
+        next_starts=[next_start(start) for start in starts] if starts else UNSET,
+    )
+
+
+def load(parts: AppServices, row: Mapping[str, Any]) -> Loaded:
+    """Read what a stored DAG says, broken or not."""
+    return parts.library.read(row["spec"] or "", name=row["file_name"])
+
+
+@get("/dags/{fileName:str}", operation_id="getDAGDetails", requires=Requires.READ, responses=errors(404))
+async def get_dag(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGFileDetails:
+    """Return a stored DAG with its local DAGs and its latest run."""
+    return await _details(file_name, parts)
+
+
+async def _details(file_name: str, parts: AppServices) -> DAGFileDetails:
+    row = await require_dag(parts, file_name)
+    loaded = load(parts, row)
+    dag = loaded.definition.dag
+    local = sorted(loaded.definition.local_dags, key=lambda item: item.name)
+    return DAGFileDetails(
+        dag=dag_details(dag, default_retention_days=DEFAULT_HISTORY_RETENTION_DAYS),
+        local_dags=[LocalDag(name=item.name, errors=[], dag=dag_details(item)) for item in local],
+        latest_dag_run=await latest_details(parts, row, dag),
+        suspended=row["suspended"],
+        errors=[str(problem) for problem in loaded.problems],
+    )
+
+
+async def require_dag(parts: AppServices, file_name: str) -> Mapping[str, Any]:
+    """Return a stored DAG; raises NotFoundError."""
+    name = strip_suffix(file_name)
+    row = None
+    if is_name(name):
+        row = await parts.database.read_inline(lambda connection: dags.get(connection, name))
+    if row is None:
+        raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
+    return row
+
+
+async def latest_details(parts: AppServices, row: Mapping[str, Any], dag: Dag) -> DAGRunDetails:
+    """Show the latest run of a stored DAG, or the placeholder for none."""
+    now = parts.now()
+    newest = await parts.database.read_inline(lambda connection: _read_latest(parts, connection, row["file_name"], now))
+    if newest is None:
+        return placeholder_run(dag, parts.zone)
+    return run_details(newest.run, newest.attempt, newest.nodes, await dag_of(parts, newest.run), parts.zone)
+
+
+def _read_latest(parts: AppServices, connection: ReadConnection, file_name: str, now: datetime) -> RunSnapshot | None:
+    run = next(iter(run_history.find_latest(connection, [file_name]).values()), None)
+    return None if run is None else read_newest(parts, connection, run, now)
+
+
+@delete(
+    "/dags/{fileName:str}",
+    operation_id="deleteDAG",
+    requires=Requires.WRITE,
+    audits=Action.DAG_DELETE,
+    status_code=204,
+    responses=errors(404),
+)
+async def delete_dag(
+    file_name: parameters.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> None:
+    """Remove a stored DAG; its runs stay."""
+    row = await require_dag(parts, file_name)
+    await parts.definitions.delete(row["file_name"], caller.actor)
+
+
+@get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", requires=Requires.READ, responses=errors(404))
+async def get_spec(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> Response[Spec]:
+    """Return the text of a stored DAG as it was saved, with what is wrong with it and what is outdated.
+
+    The ETag is the number of its revision, for If-Match of a save.
+    """
+    row = await require_dag(parts, file_name)
+    loaded = load(parts, row)
+    messages = [str(problem) for problem in loaded.problems]
+    shown = Spec(
+        spec=row["spec"] or "",
+        errors=[*messages, *loaded.definition.warnings],
+        dag=dag_details(loaded.definition.dag),
+    )
+    return Response(shown, headers=etag(row["revision"]))
+
+
+@put(
+    "/dags/{fileName:str}/spec",
+    operation_id="updateDAGSpec",
+    requires=Requires.WRITE,
+    audits=Action.DAG_UPDATE,
+    responses={200: _SAVED, **errors(404, 412)},
+)
+async def put_spec(
+    file_name: parameters.FileName,
+    data: JSONBody[SpecUpdate],
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+    if_match: parameters.IfMatch = None,
+) -> Response[SpecErrors] | Response[None]:
+    """Save a text as the DAG's next revision; one with problems is not saved, and they are returned.
+
+    With If-Match it is saved over that revision only. The ETag of the answer is the number of the new one.
+    """
+    row = await require_dag(parts, file_name)
+    by = SaveContext(actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
+    saved = await parts.definitions.save(row["file_name"], data.spec, by)
+    if parts.saves_without_if_match and not saved.problems:
+        return no_content(headers=etag(saved.revision))
+    return Response(SpecErrors(errors=saved.problems), headers=etag(saved.revision))
+
+
+@post(
+    "/dags/{fileName:str}/start",
+    operation_id="executeDAG",
+    requires=Requires.RUN,
+    audits=Action.RUN_START,
+    status_code=200,
+    responses=errors(404, 409),
+)
+async def start_dag(
+    file_name: parameters.FileName,
+    data: JSONBody[StartDAG],
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> StartedRun:
+    """Start a run of a stored DAG."""
+    start = StartOptions(
+        params=data.params or "",
+        run_id=data.dag_run_id or "",
+        dag_name=data.dag_name or "",
+        singleton=bool(data.singleton),
+        actor=caller.actor,
+    )
+    row = await require_dag(parts, file_name)
+    return StartedRun(dag_run_id=await parts.run_service.start_stored(row["file_name"], start))
+
+
+@post(
+    "/dags/{fileName:str}/stop-all",
+    operation_id="stopAllDAGRuns",
+    requires=Requires.RUN,
+    audits=Action.RUN_STOP,
+    status_code=200,
+    responses=errors(404),
+)
+async def stop_all(
+    file_name: parameters.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> StoppedAll:
+    """Ask all running runs of a stored DAG to stop."""
+    row = await require_dag(parts, file_name)
+    return StoppedAll(errors=await parts.run_service.stop_all(row["file_name"], caller.actor))
+
+
+@post(
+    "/dags/{fileName:str}/rename",
+    operation_id="renameDAG",
+    requires=Requires.WRITE,
+    audits=Action.DAG_RENAME,
+    status_code=200,
+    responses=empty_or_errors(404, 409),
+)
+async def rename(
+    file_name: parameters.FileName,
+    data: JSONBody[NewFileName],
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> Response[None]:
+    """Give a DAG another file name; its runs stay under the DAG name they were started with."""
+    row = await require_dag(parts, file_name)
+    await parts.definitions.rename(row["file_name"], data.new_file_name, caller.actor)
+    return no_content()
+
+
+@post(
+    "/dags/{fileName:str}/suspend",
+    operation_id="updateDAGSuspensionState",
+    requires=Requires.RUN,
+    audits=Action.DAG_SUSPEND,
+    status_code=200,
+    responses=empty_or_errors(404),
+)
+async def suspend(
+    file_name: parameters.FileName,
+    data: JSONBody[Suspension],
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> Response[None]:
+    """Let the DAG's schedules rest, or wake them; starts by hand are not affected."""
+    row = await require_dag(parts, file_name)
+    await parts.definitions.suspend(row["file_name"], caller.actor, suspended=data.suspend)
+    return no_content()
+
+
+# A DAG may be called like a fixed path, which hides the operations on one DAG that have no more in their path.
+
+
+@get("/dags/validate", requires=Requires.READ, include_in_schema=False)
+async def get_dag_of_fixed_name(parts: NamedDependency[AppServices]) -> DAGFileDetails:
+    """Return the DAG called ``validate``."""
+    return await _details("validate", parts)
+
+
+@delete(
+    ["/dags/validate", "/dags/search", "/dags/tags"],
+    requires=Requires.WRITE,
+    audits=Action.DAG_DELETE,
+    include_in_schema=False,
+    status_code=204,
+)
+async def delete_dag_of_fixed_name(
+    request: ApiRequest, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> None:
+    """Remove the DAG called like the path."""
+    await parts.definitions.delete(request.url.path.rpartition("/")[2], caller.actor)
+
+
+HANDLERS = [
+    create_dag,
+    validate,
+    get_dag,
+    delete_dag,
+    get_spec,
+    put_spec,
+    start_dag,
+    stop_all,
+    rename,
+    suspend,
+    get_dag_of_fixed_name,
+    delete_dag_of_fixed_name,
+]

@@ -1,0 +1,67 @@
+"""The live feed (extension of the contract): what changes, as server-sent events."""
+
+from __future__ import annotations
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+
+from dagbook.api.auth.guards import credentials_of, is_still_authorized
+from dagbook.api.live.event_stream import EVENT_STREAM, EventStream, stream
+from dagbook.api.live.sse import read_cursor
+from dagbook.api.live.subscription import FeedFilter
+from dagbook.api.openapi_responses import errors
+from dagbook.api.params import parameters
+from dagbook.api.requests import ApiRequest
+from dagbook.api.services import AppServices
+from dagbook.auth.roles import Requires
+from dagbook.errors import BadRequestError
+from dagbook.identifiers import LATEST, shorten
+
+_TEXT = ResponseSpec(
+    str,
+    generate_examples=False,
+    media_type=EVENT_STREAM,
+    description="Events: ready or reset first, then run, dag, queue and log; see docs/api-extensions.md",
+)
+
+
+@get(
+    "/events",
+    operation_id="streamEvents",
+    requires=Requires.READ,
+    media_type=EVENT_STREAM,
+    responses={200: _TEXT, **errors()},
+)
+async def stream_events(
+    request: ApiRequest,
+    parts: NamedDependency[AppServices],
+    after: parameters.After = None,
+    last_event_id: parameters.LastEventId = None,
+    dag: parameters.OfDag = None,
+    run: parameters.OfRun = None,
+) -> EventStream:
+    """Tell what changes, as it does: all, or what has to do with one DAG or one run.
+
+    ``Last-Event-ID``, else ``after``, resumes behind an event; an event ``reset`` says that some of what came after
+    it is not kept any more, so that all has to be read anew.
+    """
+    wanted = FeedFilter(dag=dag or None, run=_read_run(run) if run else None)
+    field, number = ("Last-Event-ID", last_event_id) if last_event_id else ("after", after)
+    place = read_cursor(number, field) if number else None
+    subscription = await parts.feed.subscribe(wanted, place)
+    credentials = credentials_of(request)
+    events = stream(parts.feed, subscription, lambda: is_still_authorized(parts.auth, credentials, Requires.READ))
+    return EventStream(events, lambda: parts.feed.unsubscribe(subscription))
+
+
+def _read_run(text: str) -> tuple[str, str]:
+    name, slash, run_id = text.partition("/")
+    if not name or not slash or not run_id or "\0" in text:
+        raise BadRequestError(f"run: {shorten(text)} names no run; write DAG name, slash and run id")
+    if run_id == LATEST:
+        raise BadRequestError("run: 'latest' is another run every time; give the id of one, or dag for all of a DAG")
+    return name, run_id
+
+
+HANDLERS = [stream_events]

@@ -1,0 +1,109 @@
+"""Search in the logs of a run's steps (extension of the contract)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+
+from dagbook.api.controllers.runs import find_run
+from dagbook.api.controllers.sub_runs import find_sub_run
+from dagbook.api.openapi_responses import errors
+from dagbook.api.params import parameters
+from dagbook.api.schemas.log_search import LogHit, LogHits
+from dagbook.api.services import AppServices, SubRunKey
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories.logs import logs
+from dagbook.db.repositories.logs.logs import StreamKey
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import runs
+from dagbook.errors import NotFoundError
+from dagbook.identifiers import shorten
+from dagbook.logs.search import SearchQuery, check_query, log_streams, read_position
+from dagbook.runs.output.output_follower import STDERR, STDOUT
+from dagbook.runs.service.rerun_service import unknown_step
+
+_RUN = "/dag-runs/{name:str}/{dagRunId:str}"
+_STREAMS = {"stdout": (STDOUT,), "stderr": (STDERR,), None: (STDOUT, STDERR)}
+
+
+class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Where in a run is looked, and for what."""
+
+    query: SearchQuery
+    step: str | None
+    streams: tuple[int, ...]
+
+
+def provide_log_query(
+    q: parameters.Query,
+    step: parameters.Step = None,
+    stream: parameters.EitherStream = None,
+    regex: parameters.IsExpression = False,
+    limit: parameters.PageLimit = 100,
+    after: parameters.After = None,
+) -> LogQuery:
+    """Gather what is looked for; raises BadRequestError."""
+    check_query(q)
+    spot = read_position(after) if after else None
+    query = SearchQuery(text=q, is_expression=regex, limit=limit, after=spot)
+    return LogQuery(query=query, step=step or None, streams=_STREAMS[stream])
+
+
+@get(_RUN + "/log/search", operation_id="searchDAGRunLogs", requires=Requires.READ, responses=errors(404))
+async def search_logs(
+    name: parameters.DagName,
+    dag_run_id: parameters.DagRunId,
+    parts: NamedDependency[AppServices],
+    log_wish: NamedDependency[LogQuery],
+) -> LogHits:
+    """Find the lines that hold some words, whatever their case, or with ``regex`` those that match."""
+    run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
+    return await _search(parts, run, log_wish)
+
+
+@get(
+    _RUN + "/sub-dag-runs/{subDAGRunId:str}/log/search",
+    operation_id="searchSubDAGRunLogs",
+    requires=Requires.READ,
+    responses=errors(404),
+)
+async def search_sub_run_logs(
+    sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[AppServices], log_wish: NamedDependency[LogQuery]
+) -> LogHits:
+    """Find lines in the logs of a sub-run, as in those of other runs."""
+
+    def read(connection: ReadConnection) -> Row:
+        return find_sub_run(connection, sub_run_key)
+
+    return await _search(parts, await parts.database.read_inline(read), log_wish)
+
+
+async def _search(parts: AppServices, run: Mapping[str, Any], wish: LogQuery) -> LogHits:
+    def read(connection: ReadConnection) -> tuple[Sequence[Row], dict[StreamKey, int]]:
+        nodes = runs.get_nodes(connection, run["id"], run["attempt"])
+        return nodes, logs.find_streams(connection, run["id"])
+
+    nodes, known = await parts.database.read(read)
+    found_in = log_streams(nodes, known, wish.streams)
+    if wish.step is not None:
+        _check_step(run, nodes, wish.step)
+        found_in = [source for source in found_in if source.step == wish.step]
+    page = await parts.log_search.find(found_in, wish.query)
+    given = {name: value for name, value in msgspec.structs.asdict(page).items() if value is not None}
+    return LogHits(**given | {"hits": [LogHit(**msgspec.structs.asdict(hit)) for hit in page.hits]})
+
+
+def _check_step(run: Mapping[str, Any], nodes: Sequence[Row], step: str) -> None:
+    node = next((node for node in nodes if node["name"] == step), None)
+    if node is None:
+        raise unknown_step(run, step)
+    if node["started_at"] is None:
+        raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
+
+
+HANDLERS = [search_logs, search_sub_run_logs]

@@ -1,0 +1,171 @@
+"""One queue: what waits in it, in which order; paused, resumed, cleared (extensions of the contract, tag queues)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+from litestar import Response, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import UNSET
+
+from dagbook.api.controllers.runs import no_content
+from dagbook.api.openapi_responses import empty_or_errors, errors
+from dagbook.api.params import parameters
+from dagbook.api.presenters.present import pagination, run_summary
+from dagbook.api.presenters.queues import group_by_queue, to_pause, to_queued_runs
+from dagbook.api.schemas.queues import ClearedQueue, ClearQueue, QueueItems, QueueMove, QueueState
+from dagbook.api.services import AppServices, PageNumber
+from dagbook.auth.audit_context import Action
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import queue
+from dagbook.db.repositories.rows import Row
+from dagbook.engine.admission import QueueSnapshot
+from dagbook.errors import NotFoundError
+from dagbook.identifiers import shorten
+from dagbook.queues.service import MoveRequest, check_priority
+from dagbook.queues.wait_reasons import make_states
+from dagbook.runs.store.queue_head import pause_of, workers_for
+
+_ITEM = re.compile(r"[1-9][0-9]{0,17}")  # no row has a longer number
+
+
+class _Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to show of a queue."""
+
+    live: Sequence[Row]
+    first: Sequence[Row]
+    items: Sequence[Row]
+    total: int
+    scene: QueueSnapshot
+
+
+@get("/queues/{name:str}/items", operation_id="listQueueItems", requires=Requires.READ, responses=errors(404))
+async def list_items(
+    name: parameters.QueueName, parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber]
+) -> QueueItems:
+    """List the runs that wait in a queue, in the order of their turns, each with why it waits."""
+    _require_name(name)
+    before = (page_number.number - 1) * page_number.size
+    page = await parts.database.read(lambda connection: _read_page(connection, name, before, page_number.size))
+    paused = [name] if page.scene.pause else []
+    group = next((one for one in group_by_queue(parts.queues, page.live, page.first, paused) if one.name == name), None)
+    if group is None:
+        raise NotFoundError(f"nothing goes on in a queue named {shorten(name)}, and none is configured")
+    return QueueItems(
+        name=name,
+        type="global" if group.configured else "dag-based",
+        max_concurrency=group.limit if group.limit > 0 else UNSET,
+        paused=to_pause(page.scene.pause, parts.zone),
+        running=[run_summary(run, parts.zone) for run in page.live],
+        items=to_queued_runs(page.items, page.first, page.scene, parts.queues, parts.zone, before),
+        pagination=pagination(page.total, page_number.number, page_number.size),
+    )
+
+
+def _read_page(connection: ReadConnection, name: str, before: int, size: int) -> _Page:
+    live = [run for run in queue.find_active(connection) if run["queue"] == name]
+    items = queue.find_items(connection, name, before, size)
+    first = items[:1] if before == 0 else queue.find_items(connection, name, 0, 1)
+    workers = workers_for(connection, first)
+    return _Page(
+        live=live,
+        first=first,
+        items=items,
+        total=queue.count_items(connection, name),
+        scene=make_states([name], live, queue.find_pauses(connection), workers)[name],
+    )
+
+
+@patch(
+    "/queues/{name:str}/items/{itemId:str}",
+    operation_id="moveQueueItem",
+    requires=Requires.RUN,
+    audits=Action.QUEUE_MOVE,
+    responses=empty_or_errors(404),
+)
+async def move_item(
+    name: parameters.QueueName,
+    item_id: parameters.QueueItem,
+    data: JSONBody[QueueMove],
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> Response[None]:
+    """Give a run that waits another priority, or move it before all others, or right behind one of them."""
+    _require_name(name)
+    if not _ITEM.fullmatch(item_id):
+        raise NotFoundError(f"there is no entry {shorten(item_id)} in queue {shorten(name)}")
+    priority = None if data.priority is UNSET or data.priority is None else check_priority(data.priority)
+    request = MoveRequest(priority=priority, to_front=bool(data.to_front), after=data.after or None)
+    await parts.queue_service.move(name, int(item_id), request, caller.actor)
+    return no_content()
+
+
+@post(
+    "/queues/{name:str}/pause",
+    operation_id="pauseQueue",
+    requires=Requires.RUN,
+    audits=Action.QUEUE_PAUSE,
+    status_code=200,
+    responses=errors(404),
+)
+async def pause_queue(
+    name: parameters.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> QueueState:
+    """Let nobody leave a queue until it is resumed; runs that are under way go on."""
+    _require_name(name)
+    await parts.queue_service.pause(name, caller.actor)
+    return await _state(parts, name)
+
+
+@post(
+    "/queues/{name:str}/resume",
+    operation_id="resumeQueue",
+    requires=Requires.RUN,
+    audits=Action.QUEUE_RESUME,
+    status_code=200,
+    responses=errors(404),
+)
+async def resume_queue(
+    name: parameters.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> QueueState:
+    """Let those leave a queue again who may."""
+    _require_name(name)
+    await parts.queue_service.resume(name, caller.actor)
+    return await _state(parts, name)
+
+
+async def _state(parts: AppServices, name: str) -> QueueState:
+    pauses = await parts.database.read_inline(queue.find_pauses)
+    return QueueState(name=name, paused=to_pause(pause_of(pauses.get(name)), parts.zone))
+
+
+@post(
+    "/queues/{name:str}/clear",
+    operation_id="clearQueue",
+    requires=Requires.RUN,
+    audits=Action.RUN_DEQUEUE,
+    status_code=200,
+    responses=errors(404),
+)
+async def clear_queue(
+    name: parameters.QueueName,
+    data: JSONBody[ClearQueue],
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> ClearedQueue:
+    """Take all runs out of a queue that wait in it now, as if each were dequeued."""
+    _require_name(name)
+    return ClearedQueue(removed=await parts.dequeue_service.clear(name, data.name, caller.actor))
+
+
+def _require_name(name: str) -> None:
+    if "\0" in name:
+        raise NotFoundError(f"there is no queue named {shorten(name)}")
+
+
+HANDLERS = [list_items, move_item, pause_queue, resume_queue, clear_queue]

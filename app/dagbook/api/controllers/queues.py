@@ -1,0 +1,135 @@
+"""Runs that wait for their turn: enqueued, taken out, listed (tags dags, dag-runs and queues)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from dagbook.api.controllers.dags import require_dag
+from dagbook.api.controllers.runs import list_named, no_content, require_run
+from dagbook.api.openapi_responses import empty_or_errors, errors
+from dagbook.api.params import parameters
+from dagbook.api.params.run_filters import REPEATED, RunSearch
+from dagbook.api.presenters.queues import group_by_queue, summarize, to_queue
+from dagbook.api.schemas.queues import EnqueueDAG, EnqueueInline, QueuesResponse
+from dagbook.api.schemas.runs import DAGRuns, StartedRun
+from dagbook.api.services import AppServices
+from dagbook.auth.audit_context import Action
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import queue
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import counts
+from dagbook.engine.admission import Labels
+from dagbook.queues.service import check_priority
+from dagbook.queues.wait_reasons import make_states
+from dagbook.runs.options import StartOptions
+from dagbook.runs.store.queue_head import workers_for
+
+_MAX_NAMED = 50
+
+
+@post(
+    "/dags/{fileName:str}/enqueue",
+    operation_id="enqueueDAGDAGRun",
+    requires=Requires.RUN,
+    audits=Action.RUN_ENQUEUE,
+    status_code=200,
+    responses=errors(404, 409),
+)
+async def enqueue_dag(
+    file_name: parameters.FileName,
+    data: JSONBody[EnqueueDAG],
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> StartedRun:
+    """Let a run of a stored DAG wait in its queue, or in another one."""
+    start = StartOptions(
+        params=data.params or "",
+        run_id=data.dag_run_id or "",
+        dag_name=data.dag_name or "",
+        queue=(data.queue or "").strip(),
+        priority=check_priority(data.priority or 0),
+        actor=caller.actor,
+    )
+    row = await require_dag(parts, file_name)
+    return StartedRun(dag_run_id=await parts.run_service.enqueue_stored(row["file_name"], start))
+
+
+@post(
+    "/dag-runs/enqueue",
+    operation_id="enqueueDAGRunFromSpec",
+    requires=Requires.RUN_TEXT,
+    audits=Action.RUN_ENQUEUE,
+    status_code=200,
+    responses=errors(409),
+)
+async def enqueue_text(
+    data: JSONBody[EnqueueInline], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> StartedRun:
+    """Let a definition that is not stored as a DAG wait in its queue, or in another one."""
+    start = StartOptions(
+        params=data.params or "",
+        run_id=data.dag_run_id or "",
+        queue=(data.queue or "").strip(),
+        priority=check_priority(data.priority or 0),
+        source_directory=data.source_directory or None,
+        actor=caller.actor,
+    )
+    run_id = await parts.run_service.enqueue_text(data.spec, (data.name or "").strip(), start)
+    return StartedRun(dag_run_id=run_id)
+
+
+@get("/dag-runs/enqueue", requires=Requires.READ, repeated=REPEATED, include_in_schema=False)
+async def list_runs_of_dag_called_enqueue(
+    parts: NamedDependency[AppServices], run_search: NamedDependency[RunSearch]
+) -> DAGRuns:
+    """List the runs of a DAG that is called like the path, which hides them."""
+    return await list_named(parts, "enqueue", run_search)
+
+
+@get(
+    "/dag-runs/{name:str}/{dagRunId:str}/dequeue",
+    operation_id="dequeueDAGRun",
+    requires=Requires.RUN,
+    audits=Action.RUN_DEQUEUE,
+    responses=empty_or_errors(404),
+)
+async def dequeue_run(
+    name: parameters.DagName,
+    dag_run_id: parameters.DagRunId,
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> Response[None]:
+    """Take a run out of its queue. The contract has this as a GET; it changes things all the same."""
+    run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
+    await parts.dequeue_service.dequeue(run, caller.actor)
+    answer = no_content()
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+@get("/queues", operation_id="listQueues", requires=Requires.READ, responses=errors())
+async def list_queues(parts: NamedDependency[AppServices]) -> QueuesResponse:
+    """List the queues that are configured, and all others in which something goes on."""
+    active = await parts.database.read_inline(counts.count_active)
+    read = parts.database.read_inline if sum(active.values()) <= _MAX_NAMED else parts.database.read
+    live, waiting, pauses, workers = await read(_read_queues)
+    found = group_by_queue(parts.queues, live, waiting, list(pauses))
+    scenes = make_states([group.name for group in found], live, pauses, workers)
+    shown = [to_queue(group, scenes[group.name], parts.queues, parts.zone) for group in found]
+    return QueuesResponse(queues=shown, summary=summarize(shown))
+
+
+def _read_queues(
+    connection: ReadConnection,
+) -> tuple[Sequence[Row], Sequence[Row], Mapping[str, Row], Sequence[Labels] | None]:
+    live, waiting = queue.find_active(connection), queue.find_queued(connection)
+    return live, waiting, queue.find_pauses(connection), workers_for(connection, waiting)
+
+
+HANDLERS = [enqueue_dag, enqueue_text, list_runs_of_dag_called_enqueue, dequeue_run, list_queues]

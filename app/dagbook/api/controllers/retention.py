@@ -1,0 +1,150 @@
+"""How long runs are kept, and removing those that are not to be kept. An extension of the contract."""
+
+from __future__ import annotations
+
+from litestar import get, post, put
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import UNSET
+
+from dagbook.api.controllers.dags import require_dag
+from dagbook.api.openapi_responses import errors
+from dagbook.api.params import parameters
+from dagbook.api.presenters.present import time_text
+from dagbook.api.schemas.common import or_unset
+from dagbook.api.schemas.maintenance import (
+    CleanedUp,
+    CleanUp,
+    DAGRetention,
+    GoingRuns,
+    RetentionLimits,
+    RetentionPreview,
+    SetRetention,
+)
+from dagbook.api.services import AppServices
+from dagbook.auth.audit_context import Action
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Requires
+from dagbook.db.repositories import retention
+from dagbook.db.repositories.rows import Row
+from dagbook.errors import BadRequestError
+from dagbook.identifiers import check_dag_name
+from dagbook.maintenance.retention.limits import DAY_SECONDS, NO_LIMIT, Limits, RetentionSettings
+from dagbook.maintenance.retention.retention import CleanupRequest, PlannedDeletion, Preview
+
+_PATH = "/dags/{fileName:str}/retention"
+
+
+@get(_PATH, operation_id="getDAGRetention", requires=Requires.READ, responses=errors(404))
+async def get_retention(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGRetention:
+    """Return how long the runs of a DAG are kept."""
+    dag = await require_dag(parts, file_name)
+    found = await parts.database.read_inline(lambda connection: retention.get_limits(connection, dag["id"]))
+    return _retention(parts, dag, found)
+
+
+@put(
+    _PATH,
+    operation_id="setDAGRetention",
+    requires=Requires.WRITE,
+    audits=Action.DAG_RETENTION,
+    status_code=200,
+    responses=errors(404),
+)
+async def put_retention(
+    file_name: parameters.FileName,
+    data: JSONBody[SetRetention],
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> DAGRetention:
+    """Set how long the runs of a DAG are kept, whatever its text and the settings say."""
+    dag = await require_dag(parts, file_name)
+    settings = RetentionSettings(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
+    return _retention(parts, dag, await parts.dag_retention.put(dag["file_name"], settings, caller.actor))
+
+
+@get("/retention/preview", operation_id="previewRetention", requires=Requires.READ, responses=errors())
+async def preview(parts: NamedDependency[AppServices], dag_name: parameters.OnlyDag = None) -> RetentionPreview:
+    """Tell what would be removed now, of one DAG or of all."""
+    if dag_name:
+        check_dag_name(dag_name, "dagName")
+    found = await parts.retention.preview(CleanupRequest(name=dag_name or None))
+    runs, log_bytes = _sum(found)
+    return RetentionPreview(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))
+
+
+@post(
+    "/retention/cleanup",
+    operation_id="cleanUp",
+    requires=Requires.UPKEEP,
+    audits=Action.RUN_CLEANUP,
+    status_code=200,
+    responses=errors(),
+)
+async def clean_up(
+    data: JSONBody[CleanUp],
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> CleanedUp:
+    """Remove runs for some seconds and tell what went; who wants all of it asks again while there is more."""
+    request = _cleanup_request(data)
+    if data.dry_run:
+        found = await parts.retention.preview(request)
+        runs, log_bytes = _sum(found)
+        return CleanedUp(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))
+    cleaned = await parts.retention.clean(request, caller.actor)
+    return CleanedUp(runs=cleaned.deleted.runs, log_bytes=cleaned.deleted.log_bytes, more=cleaned.more)
+
+
+def _cleanup_request(data: CleanUp) -> CleanupRequest:
+    if data.dag_name is not None:
+        check_dag_name(data.dag_name, "dagName")
+    given = {"olderThanSeconds": data.older_than_seconds, "keep": data.keep, "logBytes": data.log_bytes}
+    for field, value in given.items():
+        if value is not None and not 0 <= value <= 2**50:
+            raise BadRequestError(f"{field}: {value} does not fit; write a whole number from 0 on")
+    if all(value is None for value in given.values()):
+        return CleanupRequest(name=data.dag_name)
+    limits = Limits(seconds=data.older_than_seconds, runs=data.keep, log_bytes=data.log_bytes, newest=True)
+    return CleanupRequest(name=data.dag_name, limits=limits)
+
+
+def _retention(parts: AppServices, dag: Row, row: Row | None) -> DAGRetention:
+    settings = RetentionSettings() if row is None else RetentionSettings.of(row)
+    written, effective = parts.retention.policies.effective(dag["spec"], settings)
+    return DAGRetention(
+        set=SetRetention(days=settings.days, runs=settings.runs, log_bytes=settings.log_bytes),
+        set_at=UNSET if row is None else time_text(row["set_at"], parts.zone),
+        set_by=UNSET if row is None else or_unset(row["set_by"]),
+        hist_retention_days=UNSET if written is None else written,
+        effective=_limits(effective.limits),
+    )
+
+
+def _limits(limits: Limits) -> RetentionLimits:
+    return RetentionLimits(
+        days=NO_LIMIT if limits.seconds is None else limits.seconds / DAY_SECONDS,
+        runs=NO_LIMIT if limits.runs is None else limits.runs,
+        log_bytes=NO_LIMIT if limits.log_bytes is None else limits.log_bytes,
+    )
+
+
+def _sum(found: Preview) -> tuple[int, int]:
+    return sum(going.runs for going in found.planned), sum(going.log_bytes for going in found.planned)
+
+
+def _planned(found: Preview) -> list[GoingRuns]:
+    return [_planned_runs(going) for going in found.planned]
+
+
+def _planned_runs(going: PlannedDeletion) -> GoingRuns:
+    return GoingRuns(
+        name=going.policy.name,
+        limits=_limits(going.policy.limits),
+        runs=going.runs,
+        log_bytes=going.log_bytes,
+        reasons={str(reason): count for reason, count in sorted(going.reasons.items())},
+    )
+
+
+HANDLERS = [get_retention, put_retention, preview, clean_up]

@@ -1,0 +1,142 @@
+"""The history of a stored DAG: its revisions, differences, going back, redacting. An extension of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import tzinfo
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from dagbook.api.controllers.dags import require_dag
+from dagbook.api.openapi_responses import errors
+from dagbook.api.params import parameters
+from dagbook.api.params.etags import etag, expected_revisions
+from dagbook.api.presenters.present import pagination, time_text
+from dagbook.api.schemas.common import or_unset
+from dagbook.api.schemas.revisions import Restore, Restored, Revision, RevisionDiff, Revisions, RevisionText
+from dagbook.api.services import AppServices, PageNumber
+from dagbook.auth.audit_context import Action
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Requires
+from dagbook.db.repositories import revisions
+from dagbook.definitions.service import SaveContext
+from dagbook.errors import NotFoundError
+from dagbook.identifiers import shorten
+
+_PATH = "/dags/{fileName:str}/revisions"
+_MAX_DIGITS = 9
+
+
+@get(_PATH, operation_id="listDAGRevisions", requires=Requires.READ, responses=errors(404))
+async def list_revisions(
+    file_name: parameters.FileName, parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber]
+) -> Revisions:
+    """Return who saved a DAG when and why, the newest save first."""
+    dag = await require_dag(parts, file_name)
+    total, size = dag["revision"], page_number.size  # they are numbered from 1 without gaps
+    newest = max(total - (page_number.number - 1) * size, 0)
+    found = await parts.database.read_inline(
+        lambda connection: revisions.find_page(connection, dag["id"], newest=newest, limit=size)
+    )
+    return Revisions(
+        revisions=[Revision(**_fields(row, parts.zone)) for row in found],
+        pagination=pagination(total, page_number.number, size),
+    )
+
+
+@get(f"{_PATH}/{{number:str}}", operation_id="getDAGRevision", requires=Requires.READ, responses=errors(404))
+async def get_revision(
+    file_name: parameters.FileName, number: parameters.RevisionNumber, parts: NamedDependency[AppServices]
+) -> RevisionText:
+    """Return one save of a DAG with its text."""
+    dag = await require_dag(parts, file_name)
+    return _with_text(await parts.revisions.get(dag, _read_number(number)), parts.zone)
+
+
+@get(f"{_PATH}/diff", operation_id="compareDAGRevisions", requires=Requires.READ, responses=errors(404))
+async def compare(
+    file_name: parameters.FileName,
+    from_: parameters.FromRevision,
+    to: parameters.ToRevision,
+    parts: NamedDependency[AppServices],
+) -> RevisionDiff:
+    """Return what changed from one revision to another."""
+    dag = await require_dag(parts, file_name)
+    return RevisionDiff(from_=from_, to=to, diff=await parts.revisions.compare(dag, from_, to))
+
+
+@post(
+    f"{_PATH}/{{number:str}}/restore",
+    operation_id="restoreDAGRevision",
+    requires=Requires.WRITE,
+    audits=Action.DAG_RESTORE,
+    status_code=200,
+    responses=errors(404, 412),
+)
+async def restore(
+    file_name: parameters.FileName,
+    number: parameters.RevisionNumber,
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+    data: JSONBody[Restore | None] = None,
+    if_match: parameters.IfMatch = None,
+) -> Response[Restored]:
+    """Save the text of a revision again, as the newest one; if it has problems by now, they are returned instead."""
+    dag = await require_dag(parts, file_name)
+    by = SaveContext(
+        actor=caller.actor, note=(data.note if data else None) or "", expected=expected_revisions(if_match)
+    )
+    saved = await parts.revisions.restore(dag, _read_number(number), by)
+    shown = Restored(errors=saved.problems, revision=or_unset(saved.revision))
+    return Response(shown, status_code=200, headers=etag(saved.revision))
+
+
+@post(
+    f"{_PATH}/{{number:str}}/redact",
+    operation_id="redactDAGRevision",
+    requires=Requires.REDACT,
+    audits=Action.DAG_REDACT,
+    status_code=200,
+    responses=errors(404),
+)
+async def redact(
+    file_name: parameters.FileName,
+    number: parameters.RevisionNumber,
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> RevisionText:
+    """Remove the text of a revision for ever, with all copies of it that runs work from, for a secret was in it.
+
+    Such runs are still shown but cannot be tried again. What they have printed stays.
+    """
+    dag = await require_dag(parts, file_name)
+    return _with_text(await parts.revisions.redact(dag, _read_number(number), caller.actor), parts.zone)
+
+
+def _read_number(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:
+        return int(text)
+    raise NotFoundError(f"number: {shorten(text)} is no number of a revision")
+
+
+def _fields(row: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:
+    return {
+        "number": row["number"],
+        "saved_at": time_text(row["saved_at"], zone),
+        "hash": row["definition_hash"],
+        "author": or_unset(row["author"]),
+        "note": or_unset(row["note"]),
+        "redacted_at": or_unset(time_text(row["redacted_at"], zone)),
+        "redacted_by": or_unset(row["redacted_by"]),
+    }
+
+
+def _with_text(row: Mapping[str, Any], zone: tzinfo) -> RevisionText:
+    text = row["spec"]
+    return RevisionText(**_fields(row, zone), **({} if text is None else {"spec": text}))
+
+
+HANDLERS = [list_revisions, get_revision, compare, restore, redact]

@@ -1,0 +1,67 @@
+"""A run's history (extension of the contract): everything that happened to it, page by page."""
+
+from __future__ import annotations
+
+from litestar import get
+from litestar.di import NamedDependency
+
+from dagbook.api.controllers.runs import find_run
+from dagbook.api.controllers.sub_runs import find_sub_run
+from dagbook.api.openapi_responses import errors
+from dagbook.api.params import parameters
+from dagbook.api.presenters.events import run_event
+from dagbook.api.schemas.run_events import RunEvents
+from dagbook.api.services import AppServices, SubRunKey
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import run_history
+
+_RUN = "/dag-runs/{name:str}/{dagRunId:str}"
+
+
+@get(_RUN + "/events", operation_id="listDAGRunEvents", requires=Requires.READ, responses=errors(404))
+async def list_run_events(
+    name: parameters.DagName,
+    dag_run_id: parameters.DagRunId,
+    parts: NamedDependency[AppServices],
+    after: parameters.AfterNumber = 0,
+    limit: parameters.PageLimit = 100,
+) -> RunEvents:
+    """Return what happened to a run and its steps, over all attempts, in order, behind the event ``after``."""
+    return await parts.database.read(
+        lambda connection: _read(connection, parts, find_run(connection, name, dag_run_id), after, limit)
+    )
+
+
+@get(
+    _RUN + "/sub-dag-runs/{subDAGRunId:str}/events",
+    operation_id="listSubDAGRunEvents",
+    requires=Requires.READ,
+    responses=errors(404),
+)
+async def list_sub_run_events(
+    sub_run_key: NamedDependency[SubRunKey],
+    parts: NamedDependency[AppServices],
+    after: parameters.AfterNumber = 0,
+    limit: parameters.PageLimit = 100,
+) -> RunEvents:
+    """Return what happened to a sub-run, as of other runs."""
+
+    def read(connection: ReadConnection) -> RunEvents:
+        return _read(connection, parts, find_sub_run(connection, sub_run_key), after, limit)
+
+    return await parts.database.read(read)
+
+
+def _read(connection: ReadConnection, parts: AppServices, run: Row, after: int, limit: int) -> RunEvents:
+    rows = run_history.find_events(connection, run["id"], after, limit + 1)
+    page = rows[:limit]
+    names = run_history.find_node_names(connection, run["id"], {row["attempt"] for row in page}) if page else {}
+    found = RunEvents(events=[run_event(row, names, parts.zone) for row in page])
+    if len(rows) > limit:
+        found.next = page[-1]["seq"]
+    return found
+
+
+HANDLERS = [list_run_events, list_sub_run_events]

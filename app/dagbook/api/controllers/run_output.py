@@ -1,0 +1,122 @@
+"""What all steps of a run wrote, in the order in which it came (extension of the contract)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Literal
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+
+from dagbook.api.controllers.runs import find_run
+from dagbook.api.controllers.sub_runs import find_sub_run
+from dagbook.api.openapi_responses import errors
+from dagbook.api.params import parameters
+from dagbook.api.presenters.events import precise_time
+from dagbook.api.schemas.run_output import LogPiece, LogPieces
+from dagbook.api.services import AppServices, SubRunKey
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories.logs import interleaved_logs
+from dagbook.db.repositories.logs.interleaved_logs import OutputCursor
+from dagbook.db.repositories.rows import Row
+from dagbook.errors import BadRequestError
+from dagbook.identifiers import shorten
+
+_RUN = "/dag-runs/{name:str}/{dagRunId:str}"
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_CURSOR = re.compile(r"([0-9]{1,16})\.(-?[0-9]{1,9})\.([0-9]{1,9})")  # microseconds, position, ordinal
+_END = "end"
+_NAMES: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
+
+
+class OutputRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Which pieces are wanted: behind a place, or the last ones, above a place perhaps."""
+
+    limit: int
+    after: OutputCursor | None = None
+    before: OutputCursor | None = None
+    from_end: bool = False
+
+
+def provide_output_range(
+    after: parameters.After = None, before: parameters.BeforePlace = None, limit: parameters.PageLimit = 200
+) -> OutputRange:
+    """Read which pieces are wanted; raises BadRequestError."""
+    if after and before:
+        raise BadRequestError("before: is given together with after; give one of them")
+    place = None if before in (None, "", _END) else read_cursor("before", before)
+    return OutputRange(
+        limit=limit, after=read_cursor("after", after) if after else None, before=place, from_end=bool(before)
+    )
+
+
+@get(_RUN + "/log/pieces", operation_id="listDAGRunLogPieces", requires=Requires.READ, responses=errors(404))
+async def list_output(
+    name: parameters.DagName,
+    dag_run_id: parameters.DagRunId,
+    parts: NamedDependency[AppServices],
+    log_span: NamedDependency[OutputRange],
+) -> LogPieces:
+    """Return what all steps and handlers of a run wrote, to both streams, in the order in which it came."""
+
+    def read(connection: ReadConnection) -> LogPieces:
+        return _read(connection, find_run(connection, name, dag_run_id), log_span, parts.zone)
+
+    return await parts.database.read(read)
+
+
+@get(
+    _RUN + "/sub-dag-runs/{subDAGRunId:str}/log/pieces",
+    operation_id="listSubDAGRunLogPieces",
+    requires=Requires.READ,
+    responses=errors(404),
+)
+async def list_sub_run_output(
+    sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[AppServices], log_span: NamedDependency[OutputRange]
+) -> LogPieces:
+    """Return what all steps of a sub-run wrote, as of other runs."""
+
+    def read(connection: ReadConnection) -> LogPieces:
+        return _read(connection, find_sub_run(connection, sub_run_key), log_span, parts.zone)
+
+    return await parts.database.read(read)
+
+
+def _read(connection: ReadConnection, run: Row, span: OutputRange, zone: tzinfo) -> LogPieces:
+    if span.from_end:
+        found = interleaved_logs.find_last(connection, run["id"], run["attempt"], span.limit, span.before)
+        earlier, more = found.more, span.before is not None
+    else:
+        found = interleaved_logs.find_first(connection, run["id"], run["attempt"], span.limit, span.after)
+        earlier, more = span.after is not None, found.more
+    return LogPieces(pieces=[_output_chunk(row, zone) for row in found.rows], has_earlier=earlier, has_more=more)
+
+
+def _output_chunk(row: Row, zone: tzinfo) -> LogPiece:
+    return LogPiece(
+        at=precise_time(row["received_at"], zone),
+        step=row["name"],
+        stream=_NAMES[row["stream"]],
+        line=row["first_line"],
+        text=row["text"],
+        place=_write_cursor(row),
+    )
+
+
+def _write_cursor(row: Row) -> str:
+    microseconds = (row["received_at"] - _EPOCH) // timedelta(microseconds=1)
+    return f"{microseconds}.{row['position']}.{row['ordinal']}"
+
+
+def read_cursor(field: str, text: str | None) -> OutputCursor:
+    """Read where a piece stands; raises BadRequestError."""
+    if text and (match := _CURSOR.fullmatch(text)):
+        microseconds, position, ordinal = map(int, match.groups())
+        return OutputCursor(_EPOCH + timedelta(microseconds=microseconds), position, ordinal)
+    raise BadRequestError(f"{field}: {shorten(text or '')} is no place in a log; send the place of a piece")
+
+
+HANDLERS = [list_output, list_sub_run_output]

@@ -1,0 +1,360 @@
+"""Runs: started from a text, listed, read, stopped; their logs (tag dag-runs)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from litestar import MediaType, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from litestar.response import Stream
+from msgspec.structs import replace
+
+from dagbook.api.download import TEXT_FILE, file_name, send_log
+from dagbook.api.openapi_responses import empty_or_errors, errors
+from dagbook.api.params import parameters
+from dagbook.api.params.log_paging import PageRequest, is_part, page, resolve_range, slice_lines
+from dagbook.api.params.run_filters import REPEATED, RunSearch, can_match, is_index_only
+from dagbook.api.presenters.present import listed_run, run_details, time_text
+from dagbook.api.presenters.queues import waiting_for
+from dagbook.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, DAGRunSummary, Log, StartedRun, StartInline
+from dagbook.api.services import AppServices
+from dagbook.auth.audit_context import Action
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import services
+from dagbook.db.repositories.logs import logs
+from dagbook.db.repositories.logs.logs import StreamKey
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import run_history, run_list, runs
+from dagbook.db.repositories.runs.run_filter import RunFilter
+from dagbook.db.repositories.services import ExpiredLease
+from dagbook.engine.status import RunStatus
+from dagbook.errors import NotFoundError
+from dagbook.identifiers import LATEST, shorten
+from dagbook.queues.wait_reasons import queue_positions
+from dagbook.runs.options import StartOptions
+from dagbook.runs.output.output_follower import STDERR, STDOUT
+from dagbook.runs.service.rerun_service import unknown_step
+from dagbook.runs.store.run_loading import read_definition
+from dagbook.runs.store.run_log import render_log
+from dagbook.spec.model import Dag
+
+_STREAMS = {"stdout": STDOUT, "stderr": STDERR}
+
+
+@post(
+    "/dag-runs",
+    operation_id="executeDAGRunFromSpec",
+    requires=Requires.RUN_TEXT,
+    audits=Action.RUN_START,
+    status_code=200,
+    responses=errors(409),
+)
+async def start_text(
+    data: JSONBody[StartInline], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+) -> StartedRun:
+    """Run a definition that is not stored as a DAG."""
+    return await start_from(parts, data, caller)
+
+
+async def start_from(parts: AppServices, data: StartInline, caller: Caller) -> StartedRun:
+    """Run a text as somebody asks for it; raises AppError."""
+    start = StartOptions(
+        params=data.params or "",
+        run_id=data.dag_run_id or "",
+        singleton=bool(data.singleton),
+        source_directory=data.source_directory or None,
+        actor=caller.actor,
+    )
+    run_id = await parts.run_service.start_text(data.spec, (data.name or "").strip(), start)
+    return StartedRun(dag_run_id=run_id)
+
+
+@get("/dag-runs", operation_id="listDAGRuns", requires=Requires.READ, repeated=REPEATED, responses=errors())
+async def list_runs(
+    parts: NamedDependency[AppServices],
+    run_search: NamedDependency[RunSearch],
+    name: parameters.Text = None,
+) -> DAGRuns:
+    """List runs, newest first, at most 1000; without dates those created since 00:00 UTC today.
+
+    Without ``subRuns`` these are root runs. ``nextCursor`` of the answer, given as ``cursor``, continues the list; a
+    page may have fewer runs than ``limit``, or none, and yet be continued: looking on took too long for one answer.
+    """
+    return await _list(parts, run_search, replace(run_search.filter, name_part=name or None))
+
+
+@get(
+    "/dag-runs/{name:str}",
+    operation_id="listDAGRunsByName",
+    requires=Requires.READ,
+    repeated=REPEATED,
+    responses=errors(),
+)
+async def list_runs_of_name(
+    name: parameters.AnyDagName,
+    parts: NamedDependency[AppServices],
+    run_search: NamedDependency[RunSearch],
+) -> DAGRuns:
+    """List runs of one DAG name, which need not exist any more, as listDAGRuns does."""
+    return await list_named(parts, name, run_search)
+
+
+async def list_named(parts: AppServices, name: str, search: RunSearch) -> DAGRuns:
+    """List runs of one DAG name."""
+    return await _list(parts, search, replace(search.filter, name=name))
+
+
+async def _list(parts: AppServices, search: RunSearch, wanted: RunFilter) -> DAGRuns:
+    if not can_match(wanted):
+        return DAGRuns(dag_runs=[])
+    read = parts.database.read_inline if is_index_only(wanted) else parts.database.read
+    found = await read(lambda connection: run_list.find_page(connection, wanted, search.page))
+    shown = [listed_run(run, parts.zone) for run in found.runs]
+    await explain_waiting(parts, shown, [run[0] for run in found.runs])
+    return DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next))
+
+
+async def explain_waiting(parts: AppServices, shown: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
+    """Add to shown runs, given with their keys, what those that wait are waiting for."""
+    waiting = {key: run for key, run in zip(keys, shown, strict=True) if run.status is RunStatus.QUEUED}
+    if waiting:
+        standings = await parts.database.read(lambda connection: queue_positions(connection, parts.queues, waiting))
+        for key, found in standings.items():
+            waiting[key].waiting_for = waiting_for(found, parts.zone)
+
+
+@get(
+    "/dag-runs/{name:str}/{dagRunId:str}",
+    operation_id="getDAGRunDetails",
+    requires=Requires.READ,
+    responses=errors(404),
+)
+async def get_run(
+    name: parameters.DagName, dag_run_id: parameters.DagRunId, parts: NamedDependency[AppServices]
+) -> DAGRunAnswer:
+    """Return a run with its nodes; ``latest`` is the newest one."""
+    return DAGRunAnswer(dag_run_details=await read_details(parts, name, dag_run_id))
+
+
+async def read_details(parts: AppServices, name: str, run_id: str) -> DAGRunDetails:
+    """Read a run as the contract shows it; raises NotFoundError."""
+    now = parts.now()
+    newest = await parts.database.read_inline(
+        lambda connection: read_newest(parts, connection, find_run(connection, name, run_id), now)
+    )
+    return await present_details(parts, newest)
+
+
+async def present_details(parts: AppServices, newest: RunSnapshot) -> DAGRunDetails:
+    """Show a run with its nodes, and what it waits for, if for anything."""
+    run = newest.run
+    shown = run_details(run, newest.attempt, newest.nodes, await dag_of(parts, run), parts.zone)
+    if shown.status is RunStatus.QUEUED:
+        await explain_waiting(parts, [shown], [run["id"]])
+    if newest.expired_lease is not None:
+        since = time_text(newest.expired_lease.since, parts.zone)
+        owner = f"{newest.attempt['owner']}, stopped" if newest.expired_lease.stopped else newest.attempt["owner"]
+        shown.reason = (
+            f"owner lost since {since} ({owner}); another server of its machine takes the run over, or else it fails"
+        )
+    return shown
+
+
+class RunSnapshot(NamedTuple):
+    """A run with its newest attempt and that one's nodes, and the silence of its owner, if it is silent.
+
+    The attempt is empty where nothing of it is shown.
+    """
+
+    run: Row
+    attempt: Row
+    nodes: Sequence[Row]
+    expired_lease: ExpiredLease | None
+
+
+def read_newest(parts: AppServices, connection: ReadConnection, run: Row, now: datetime) -> RunSnapshot:
+    """Read what belongs to a run; the sweep of another server will see to it when its owner is silent."""
+    attempt = runs.get_attempt(connection, run["id"], run["attempt"]) if _shows_attempt(parts, run) else None
+    nodes = runs.get_nodes(connection, run["id"], run["attempt"])
+    owner = attempt["owner"] if attempt and run["status"] == RunStatus.RUNNING else None
+    return RunSnapshot(run, attempt or {}, nodes, owner and services.expired_since(connection, owner, now))
+
+
+def _shows_attempt(parts: AppServices, run: Row) -> bool:
+    """Tell whether a run's attempt is looked at: for who drives it, or what became of its DAG's preconditions."""
+    if run["finished_at"] is None:
+        return True
+    dag = _cached_dag(parts, run)
+    return dag is None or bool(dag.preconditions)
+
+
+def find_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
+    """Return the summary of a run, ``latest`` understood; raises NotFoundError naming both."""
+    run = None
+    if "\0" not in name + run_id and run_id == LATEST:
+        run = runs.get_latest(connection, name)
+    return require_run(connection, name, run_id) if run is None else run
+
+
+def require_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
+    """Return the summary of a run that is about to be changed; raises NotFoundError naming both."""
+    run = None if "\0" in name + run_id else runs.get(connection, name, run_id)
+    if run is None:
+        raise NotFoundError(f"there is no run {shorten(run_id)} of DAG {shorten(name)}")
+    return run
+
+
+async def dag_of(parts: AppServices, run: Mapping[str, Any]) -> Dag:
+    """Return the definition that a run works from."""
+    return (await dags_of(parts, [run]))[run["definition_hash"]]
+
+
+async def dags_of(parts: AppServices, found: Sequence[Mapping[str, Any]]) -> dict[str, Dag]:
+    """Return, by hash, the definitions that runs of one name work from; what is not remembered is read at once."""
+    by_hash = {run["definition_hash"]: run for run in found}
+    known = {content_hash: dag for content_hash, run in by_hash.items() if (dag := _cached_dag(parts, run))}
+    if missing := by_hash.keys() - known:
+        specs = await parts.database.read_inline(lambda connection: run_history.find_specs(connection, missing))
+        for content_hash in missing:
+            text, base = specs.get(content_hash, ("", ""))
+            loaded = read_definition(parts.library, by_hash[content_hash], text or "", base or "")
+            known[content_hash] = loaded.definition.dag
+    return known
+
+
+def _cached_dag(parts: AppServices, run: Mapping[str, Any]) -> Dag | None:
+    """Return the definition that a root run works from, if it is remembered."""
+    if run["root_id"] is not None:
+        return None
+    loaded = parts.library.get_cached(run["definition_hash"], run["dag_name"])
+    return None if loaded is None else loaded.definition.dag
+
+
+@post(
+    "/dag-runs/{name:str}/{dagRunId:str}/stop",
+    operation_id="terminateDAGRun",
+    requires=Requires.RUN,
+    audits=Action.RUN_STOP,
+    status_code=200,
+    responses=empty_or_errors(404),
+)
+async def stop_run(
+    name: parameters.DagName,
+    dag_run_id: parameters.DagRunId,
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> Response[None]:
+    """Ask a run to stop; it ends later."""
+    if "\0" in name + dag_run_id:
+        raise NotFoundError(f"there is no run {shorten(dag_run_id)} of DAG {shorten(name)}")
+    await parts.run_service.stop(name, dag_run_id, caller.actor)
+    return no_content()
+
+
+def no_content(headers: Mapping[str, str] | None = None) -> Response[None]:
+    """Answer 200 without a body, as seven operations do (api-behaviour 1.1)."""
+    # As JSON it would be the text "null".
+    return Response(None, status_code=200, media_type=MediaType.TEXT, headers=headers)
+
+
+@get(
+    "/dag-runs/{name:str}/{dagRunId:str}/log",
+    operation_id="getDAGRunLog",
+    requires=Requires.READ,
+    responses=errors(404),
+)
+async def get_run_log(
+    name: parameters.DagName,
+    dag_run_id: parameters.DagRunId,
+    parts: NamedDependency[AppServices],
+    page_request: NamedDependency[PageRequest],
+) -> Log:
+    """Return a page of the run's own log: what happened to it, over all attempts."""
+    run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
+    return await read_run_log(parts, run, page_request)
+
+
+async def read_run_log(parts: AppServices, run: Mapping[str, Any], page_request: PageRequest) -> Log:
+    """Read a page of a run's own log; raises NotFoundError while the run has not begun for the first time."""
+    if run["status"] == RunStatus.QUEUED and run["attempt"] == 1:
+        raise NotFoundError(f"run {shorten(run['run_id'])} waits in its queue, so it has no log yet")
+    events = await parts.database.read(lambda connection: runs.get_events(connection, run["id"]))
+    lines = render_log(events, run, await dag_of(parts, run), parts.zone)
+    wanted = resolve_range(page_request, len(lines))
+    shown = lines[wanted.first - 1 : wanted.first - 1 + wanted.count]
+    return page(shown, wanted, len(lines), part=is_part(page_request))
+
+
+@get(
+    "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/log",
+    operation_id="getDAGRunStepLog",
+    requires=Requires.READ,
+    responses=errors(404),
+)
+async def get_step_log(
+    name: parameters.DagName,
+    dag_run_id: parameters.DagRunId,
+    step_name: NamedDependency[str],
+    parts: NamedDependency[AppServices],
+    page_request: NamedDependency[PageRequest],
+    stream: parameters.Stream = "stdout",
+) -> Log:
+    """Return a page of a step's or handler's output; it can be read while it grows."""
+    run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
+    return await read_step_log(parts, run, step_name, stream, page_request)
+
+
+async def read_step_log(
+    parts: AppServices, run: Mapping[str, Any], step: str, stream: parameters.Stream, page_request: PageRequest
+) -> Log:
+    """Read a page of what a step or handler of a run wrote; raises NotFoundError."""
+    key = await find_step_log(parts, run, step, stream)
+    return await parts.database.read(lambda connection: _read_page(connection, key, page_request))
+
+
+async def find_step_log(parts: AppServices, run: Mapping[str, Any], step: str, stream: parameters.Stream) -> StreamKey:
+    """Tell where what a step or handler of a run wrote is stored; raises NotFoundError."""
+    nodes = await parts.database.read_inline(lambda connection: runs.get_nodes(connection, run["id"], run["attempt"]))
+    node = next((node for node in nodes if node["name"] == step), None)
+    if node is None:
+        raise unknown_step(run, step)
+    if node["started_at"] is None:
+        raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
+    # A node that a retry has kept wrote in an earlier attempt.
+    return StreamKey(run["id"], node["log_attempt"] or node["attempt"], node["position"], _STREAMS[stream])
+
+
+@get(
+    "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/log/download",
+    operation_id="downloadDAGRunStepLog",
+    requires=Requires.READ,
+    responses={200: TEXT_FILE, **errors(404)},
+)
+async def download_step_log(
+    name: parameters.DagName,
+    dag_run_id: parameters.DagRunId,
+    step_name: NamedDependency[str],
+    parts: NamedDependency[AppServices],
+    stream: parameters.Stream = "stdout",
+) -> Stream:
+    """Send all that a step or handler has written by now, as a text file."""
+    run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
+    key = await find_step_log(parts, run, step_name, stream)
+    return send_log(parts.database, key, file_name(step_name, stream))
+
+
+def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest) -> Log:
+    end = logs.get_end(connection, key)
+    total = end.next_line - 1 + (not end.ends_with_newline)
+    wanted = resolve_range(request, total)
+    chunks = logs.find_lines(connection, key, wanted.first, wanted.count, from_end=bool(request.tail))
+    lines, served = slice_lines(chunks, wanted)
+    return page(lines, served, total, part=is_part(request))
+
+
+HANDLERS = [start_text, list_runs, list_runs_of_name, get_run, stop_run, get_run_log, get_step_log, download_step_log]

@@ -1,0 +1,142 @@
+"""What schedules will do and have done, and what is set for a DAG beside its definition. Extensions of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, tzinfo
+from typing import Any
+
+from litestar import get, put
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import UNSET
+
+from dagbook.api.controllers.dags import require_dag
+from dagbook.api.openapi_responses import errors
+from dagbook.api.params import parameters
+from dagbook.api.params.run_filters import read_instant
+from dagbook.api.presenters.present import pagination, time_text
+from dagbook.api.schemas.common import or_unset
+from dagbook.api.schemas.schedules import DagSettings, ShownDagSettings, Slot, Slots, Upcoming, UpcomingList
+from dagbook.api.services import AppServices, PageNumber
+from dagbook.auth.audit_context import Action
+from dagbook.auth.caller import Caller
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import dags, schedules
+from dagbook.db.repositories.rows import Row
+from dagbook.definitions import settings
+from dagbook.definitions.timetable import UpcomingFiring, UpcomingQuery
+from dagbook.errors import BadRequestError, NotFoundError
+from dagbook.identifiers import check_dag_name, shorten, strip_suffix
+
+_SETTINGS = "/dags/{fileName:str}/settings"
+_USUAL_UPCOMING, _MOST_UPCOMING = 50, 1000
+
+
+@get("/schedules/upcoming", operation_id="listUpcomingSchedules", requires=Requires.READ, responses=errors())
+async def list_upcoming(
+    parts: NamedDependency[AppServices],
+    limit: parameters.MostComing = _USUAL_UPCOMING,
+    per_dag: parameters.MostComingOfDag = None,
+    until: parameters.Until = None,
+) -> UpcomingList:
+    """Return what schedules want next, of all DAGs, in order: what is to be started, stopped and restarted.
+
+    ``perDag`` is the most starts, stops and restarts of one DAG each: one that is due every minute hides no other then.
+    """
+    for name, most in (("limit", limit), ("perDag", _MOST_UPCOMING if per_dag is None else per_dag)):
+        if not 1 <= most <= _MOST_UPCOMING:
+            raise BadRequestError(f"{name}: must be from 1 to {_MOST_UPCOMING}")
+    wanted = UpcomingQuery(until=read_instant("until", until), limit=limit, per_dag=per_dag)
+    found = await parts.timetable.upcoming(parts.now().astimezone(UTC), wanted)
+    return UpcomingList(upcoming=[_upcoming(one, parts.zone) for one in found])
+
+
+def _upcoming(coming: UpcomingFiring, zone: tzinfo) -> Upcoming:
+    return Upcoming(
+        file_name=coming.dag["file_name"],
+        dag_name=coming.dag["dag_name"],
+        kind=coming.kind,  # type: ignore[arg-type]  # the database and the format know no other kind
+        at=time_text(coming.at, zone),
+        expression=coming.expression,
+        zone=coming.zone,
+        suspended=coming.dag["suspended"],
+    )
+
+
+@get("/schedules/slots", operation_id="listScheduleSlots", requires=Requires.READ, responses=errors(404))
+async def list_slots(
+    parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber], dag: parameters.OfDag = None
+) -> Slots:
+    """Return when schedules were due and what became of it, the newest first; of one DAG, also of a deleted one."""
+    number, size = page_number.number, page_number.size
+    if dag is not None:
+        check_dag_name(strip_suffix(dag), "dag")
+    name = None if dag is None else strip_suffix(dag)
+    total, rows = await parts.database.read(
+        lambda connection: _read_slots(connection, name, offset=(number - 1) * size, limit=size)
+    )
+    return Slots(slots=[_slot(row, parts.zone) for row in rows], pagination=pagination(total, number, size))
+
+
+def _read_slots(connection: ReadConnection, name: str | None, *, offset: int, limit: int) -> tuple[int, list[Row]]:
+    stored = None if name is None else dags.get(connection, name)
+    key = None if stored is None else stored["id"]
+    total = schedules.count(connection, key, name)
+    if name is not None and stored is None and not total:
+        raise NotFoundError(f"dag: there is no DAG named {shorten(name)}")
+    return total, list(schedules.find_page(connection, key, name, offset=offset, limit=limit))
+
+
+def _slot(row: Mapping[str, Any], zone: tzinfo) -> Slot:
+    return Slot(
+        file_name=row["file_name"],
+        kind=row["kind"],
+        scheduled_at=time_text(row["minute"], zone),
+        outcome=row["outcome"],
+        settled_at=time_text(row["settled_at"], zone),
+        reason=or_unset(row["reason"] or ""),
+        dag_name=or_unset(row["dag_name"] or ""),
+        dag_run_id=or_unset(row["run_id"] or ""),
+        made_up=or_unset(row["made_up"]),
+    )
+
+
+@get(_SETTINGS, operation_id="getDAGSettings", requires=Requires.READ, responses=errors(404))
+async def get_settings(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> ShownDagSettings:
+    """Return what is set for a DAG beside its definition."""
+    return await _settings(parts, await require_dag(parts, file_name))
+
+
+@put(
+    _SETTINGS,
+    operation_id="putDAGSettings",
+    requires=Requires.WRITE,
+    audits=Action.DAG_SETTINGS,
+    responses=errors(404),
+)
+async def put_settings(
+    file_name: parameters.FileName,
+    data: JSONBody[DagSettings],
+    parts: NamedDependency[AppServices],
+    caller: NamedDependency[Caller],
+) -> ShownDagSettings:
+    """Say which missed starts of a DAG are made up."""
+    row = await require_dag(parts, file_name)
+    seconds = settings.DEFAULT_WINDOW_SECONDS if data.catchup_window_sec is UNSET else data.catchup_window_sec
+    wanted = settings.DagSettings(catchup=data.catchup, catchup_window_seconds=seconds)
+    await parts.dag_settings.put(row, wanted, caller.actor)
+    return await _settings(parts, row)
+
+
+async def _settings(parts: AppServices, row: Mapping[str, Any]) -> ShownDagSettings:
+    found = await parts.dag_settings.get(row)
+    return ShownDagSettings(
+        catchup=found.catchup,  # type: ignore[arg-type]  # the database knows no other word
+        catchup_window_sec=found.catchup_window_seconds,
+        catchup_most_starts=settings.MAX_CATCH_UP,
+    )
+
+
+HANDLERS = [list_upcoming, list_slots, get_settings, put_settings]

@@ -1,0 +1,21 @@
+"""The format of definitions as JSON Schema, an extension of the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+
+from dagbook.api.openapi_responses import errors
+from dagbook.api.services import AppServices
+from dagbook.auth.roles import Requires
+from dagbook.spec.grammar.document import schema
+
+_MEDIA_TYPE = "application/schema+json"
+
+
+@get("/schemas/dag", operation_id="getDAGSchema", requires=Requires.READ, media_type=_MEDIA_TYPE, responses=errors())
+async def get_schema(parts: NamedDependency[AppServices]) -> Response[dict[str, Any]]:  # noqa: ARG001 - reads remoteNode
+    """Return the JSON Schema (2020-12) of a definition, for editors."""
+    return Response(schema(), media_type=_MEDIA_TYPE)

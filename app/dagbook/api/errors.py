@@ -1,0 +1,108 @@
+"""Everything that leaves as an error leaves as ``{code, message, details?}``."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    SerializationException,
+    ValidationException,
+)
+from litestar.types import ExceptionHandlersMap
+from msgspec import UNSET
+
+from dagbook.api.auth.oidc_flow import LoginNeededError, redirect_to_login
+from dagbook.api.middleware.encoded_slashes import display_path
+from dagbook.api.schemas.common import Error, ErrorCode
+from dagbook.api.validation_messages import humanize
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.errors import AppError
+from dagbook.spec.problem import SpecError
+
+_log = logging.getLogger(__name__)
+_NO_BODY = "'data'"  # what the framework says of it
+_AFTER_UNDERSCORE = re.compile(r"_([a-z])")
+_CODES: dict[int, ErrorCode] = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "already_exists"}
+AnyRequest = Request[Any, Any, Any]
+
+
+def _answer(
+    status: int,
+    code: ErrorCode,
+    message: str,
+    *,
+    details: dict[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response[Error]:
+    return Response(Error(code=code, message=message, details=details or UNSET), status_code=status, headers=headers)
+
+
+def _app_error(_: AnyRequest, error: AppError) -> Response[Error]:
+    code: ErrorCode = error.code  # type: ignore[assignment]  # codes are the contract's words
+    return _answer(error.status, code, error.message, headers=error.headers)
+
+
+def _spec_error(_: AnyRequest, error: SpecError) -> Response[Error]:
+    return _answer(400, "bad_request", str(error))
+
+
+def _unavailable(_: AnyRequest, error: DatabaseUnavailable) -> Response[Error]:
+    return _answer(503, "internal_error", f"the database is unavailable: {error.reason}; try again later")
+
+
+def _validation_error(_: AnyRequest, error: ValidationException) -> Response[Error]:
+    problems = [_problem(item) for item in error.extra if isinstance(item, dict)] if error.extra else []
+    message = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
+    return _answer(400, "bad_request", message or error.detail, details={"problems": problems} if problems else None)
+
+
+def _problem(item: dict[str, Any]) -> dict[str, str]:
+    """Name the field as clients do: the framework says what our functions call it."""
+    key, message = str(item.get("key", "data")), str(item["message"])
+    if message == _NO_BODY:
+        return {"field": "body", "message": "is missing; send a JSON object"}
+    field, told = humanize("body" if key == "data" else _camelize(key), message)
+    return {"field": field, "message": told}
+
+
+def _camelize(name: str) -> str:
+    return _AFTER_UNDERSCORE.sub(lambda match: match[1].upper(), name.rstrip("_"))
+
+
+def http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
+    """Answer what the framework refuses."""
+    match error:
+        case NotFoundException():
+            return _answer(404, "not_found", f"there is nothing at {display_path(request.url.path)}")
+        case MethodNotAllowedException():
+            allow = {"Allow": (error.headers or {}).get("allow", "")}
+            return _answer(405, "bad_request", f"{request.method} is not possible here", headers=allow)
+    if isinstance(error.__cause__, SerializationException):
+        return _answer(400, "bad_request", f"the request body is no valid JSON: {error.detail}")
+    if error.status_code == 413:  # noqa: PLR2004 - the framework has no class for it
+        return _answer(413, "bad_request", "the request body is larger than this server reads (max_body_bytes)")
+    code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")  # noqa: PLR2004
+    return _answer(error.status_code, code, error.detail or "the request could not be handled")
+
+
+def _unexpected(request: AnyRequest, error: Exception) -> Response[Error]:
+    _log.error("%s %s", request.method, request.url.path, exc_info=error)
+    return _answer(500, "internal_error", "something went wrong inside the server; its log says what")
+
+
+HANDLERS: ExceptionHandlersMap = {
+    LoginNeededError: redirect_to_login,
+    AppError: _app_error,
+    SpecError: _spec_error,
+    DatabaseUnavailable: _unavailable,
+    ValidationException: _validation_error,
+    HTTPException: http_error,
+    Exception: _unexpected,
+}

@@ -1,0 +1,1 @@
+"""The live feed: changes as server-sent events."""

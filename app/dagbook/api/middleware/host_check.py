@@ -1,0 +1,127 @@
+"""Who may talk to this server at all: checked before any route, on every request.
+
+Without authentication any web page in the user's browser could reach a server on loopback. A page cannot
+forge Host (DNS rebinding shows there), Origin or Sec-Fetch-Site, so these decide (house design, promises S10).
+Who calls, and whether they may, is asked later, once it is known which route is wanted (``dagbook.api.auth.guards``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from dagbook.api.schemas.common import Error, ErrorCode
+
+if TYPE_CHECKING:  # commands check addresses, too, and do not wait for the framework
+    from litestar.types import ASGIApp, Receive, Scope, Send
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_DEQUEUE = "/dequeue"  # the one GET that changes something
+
+
+# The same few hosts come with every request.
+@lru_cache(maxsize=16)
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine and nothing else."""
+    name = host.strip("[]").lower().rstrip(".")
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether a server's host stands for all addresses of the machine, and so is no name that one could call."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=16)
+def name_of_host(host: str) -> str:
+    """Return the name in a Host header, without its port; empty when it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+class HostCheckMiddleware:
+    """Refuses foreign hosts, requests that another site's page has caused and packed bodies; redirects slashes."""
+
+    def __init__(
+        self, app: ASGIApp, *, base_path: str, allowed_hosts: Iterable[str], allowed_origins: Iterable[str]
+    ) -> None:
+        self._app = app
+        self._base = base_path + "/"
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Answer, or let the application answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        reason = self._refusal(scope["method"], scope["path"], headers)
+        if reason:
+            await _refuse(send, 403, "forbidden", reason)
+        elif (coding := headers.get(b"content-encoding", "identity").strip().lower()) != "identity":
+            await _refuse(
+                send, 415, "bad_request", f"Content-Encoding {coding!r} is not read here; send the body as it is"
+            )
+        elif scope["path"].endswith("/") and scope["path"] != self._base:
+            await _redirect(send, scope)
+        else:
+            await self._app(scope, receive, send)
+
+    def _refusal(self, method: str, path: str, headers: dict[bytes, str]) -> str:
+        host = headers.get(b"host", "")
+        if not self._is_allowed_host(host):
+            return f"Host {host!r} is not one of this server's names; add it to allowed_hosts"
+        if method in _SAFE_METHODS and not path.endswith(_DEQUEUE):
+            return ""
+        origin = headers.get(b"origin")
+        if origin is not None and not self._is_allowed_origin(origin, host):
+            return (
+                f"a page of {origin!r} may not change anything at {host!r}: if that is this server behind a proxy, let "
+                "the proxy pass on Host with its port, or send X-Forwarded-Host and be in trusted_proxies; "
+                "if it is another site that may use the API, add it to cors_origins"
+            )
+        if origin is None and headers.get(b"sec-fetch-site", "") == "cross-site":
+            return "a page of another site may not change anything here"
+        return ""
+
+    def _is_allowed_host(self, host: str) -> bool:
+        name = name_of_host(host)
+        return is_loopback(name) or name in self._hosts or host.lower() in self._hosts
+
+    def _is_allowed_origin(self, origin: str, host: str) -> bool:
+        own = origin.partition("://")[2].lower() == host.lower() != ""
+        return own or origin.rstrip("/").lower() in self._origins
+
+
+async def _refuse(send: Send, status: int, code: ErrorCode, reason: str) -> None:
+    body = msgspec.json.encode(Error(code=code, message=reason))
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _redirect(send: Send, scope: Scope) -> None:
+    # One slash, for two would name another host; quoted again, for a decoded line end would begin another header.
+    path = quote("/" + scope["path"].strip("/"))
+    query = scope.get("query_string", b"")
+    location = path.encode() + (b"?" + query if query else b"")
+    await send(
+        {"type": "http.response.start", "status": 301, "headers": [(b"location", location), (b"content-length", b"0")]}
+    )
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

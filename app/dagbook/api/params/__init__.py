@@ -1,0 +1,1 @@
+"""Parameters, filters, cursors and paging of requests."""

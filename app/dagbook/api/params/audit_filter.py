@@ -1,0 +1,59 @@
+"""What a list of audit entries is narrowed to, as requests say it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from dagbook.api.params import parameters
+from dagbook.auth.audit_context import Action
+from dagbook.db.repositories.audit import AuditFilter
+from dagbook.errors import BadRequestError
+from dagbook.identifiers import shorten
+
+
+def provide_audit_filter(
+    actor: parameters.Actor = None,
+    action: parameters.AuditAction = None,
+    object: parameters.AuditObject = None,  # noqa: A002 - the parameter's name, which the framework takes from here
+    request_id: parameters.RequestId = None,
+    from_: parameters.FromInstant = None,
+    to: parameters.ToInstant = None,
+) -> AuditFilter:
+    """Gather what the entries are narrowed to; raises BadRequestError that names the field."""
+    return AuditFilter(
+        actor=_text("actor", actor),
+        actions=_actions(action),
+        name=_text("object", object),
+        request_id=_text("requestId", request_id),
+        since=None if from_ is None else read_instant("from", from_),
+        until=None if to is None else read_instant("to", to),
+    )
+
+
+def _text(field: str, value: str | None) -> str | None:
+    if value is not None and "\0" in value:
+        raise BadRequestError(f"{field}: holds a NUL character, which no entry does")
+    return value
+
+
+def _actions(wanted: str | None) -> Sequence[str]:
+    if wanted is None:
+        return ()
+    found = [str(one) for one in Action if one == wanted or (wanted.endswith(".") and one.startswith(wanted))]
+    if not found:
+        raise BadRequestError(
+            f"action: {shorten(wanted)} is none; use one such as {Action.DAG_UPDATE}, or the beginning of some, 'dag.'"
+        )
+    return found
+
+
+def read_instant(field: str, text: str) -> datetime:
+    """Read a time with a time zone; raises BadRequestError."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequestError(f"{field}: {shorten(text)} is no time; write one such as 2030-01-31T12:00:00Z") from None
+    if instant.tzinfo is None:
+        raise BadRequestError(f"{field}: has no time zone; write one such as 2030-01-31T12:00:00Z")
+    return instant

@@ -1,0 +1,1 @@
+"""Rows and definitions into response structs. Pure."""

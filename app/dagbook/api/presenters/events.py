@@ -1,0 +1,54 @@
+"""Rows of a run's history in the API's words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+from msgspec import UNSET
+
+from dagbook.api.schemas.run_events import RunEvent
+from dagbook.engine.status import NodeStatus, RunStatus
+
+_TIMES = {
+    "started_at": "started_at",
+    "finished_at": "finished_at",
+    "due_at": "due_at",
+    "stop_asked_at": "stop_requested_at",
+}
+_SAME = ("execution", "retry_count", "done_count", "exit_code", "error", "queue", "timed_out")
+
+
+def run_event(row: Mapping[str, Any], names: Mapping[tuple[int, int], str], zone: tzinfo) -> RunEvent:
+    """Show one row; ``names`` are those of steps by attempt and position."""
+    data: dict[str, Any] = row["data"]
+    position = row["position"]
+    shown = RunEvent(number=row["seq"], at=precise_time(row["at"], zone), attempt=row["attempt"], **_fields(data, zone))
+    if position is not None:
+        shown.step = names.get((row["attempt"], position), UNSET)
+    if "status" in data:
+        status = RunStatus(data["status"]) if position is None else NodeStatus(data["status"])
+        shown.status, shown.status_label = int(status), status.label  # type: ignore[assignment]  # the contract's words
+    return shown
+
+
+def _fields(data: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:
+    found = {name: data[name] for name in _SAME if data.get(name) is not None}
+    found |= {
+        told: precise_time(datetime.fromisoformat(data[name]), zone) for name, told in _TIMES.items() if data.get(name)
+    }
+    told = {
+        "trigger": data.get("accepted"),
+        "retried_step": data.get("step"),
+        "actor": data.get("actor") or data.get("edited_by"),
+        "dequeued": "dequeued" in data,
+        "set_by_hand": "edited_by" in data,
+        "unmet_preconditions": [text for text in data.get("conditions") or () if text],
+    }
+    return found | {name: value for name, value in told.items() if value}
+
+
+def precise_time(instant: datetime, zone: tzinfo) -> str:
+    """Write an instant as RFC 3339 with milliseconds."""
+    return instant.astimezone(zone).isoformat(timespec="milliseconds").replace("+00:00", "Z")

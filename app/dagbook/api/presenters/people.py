@@ -1,0 +1,48 @@
+"""Rows of users and tokens as bodies. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from dagbook.api.schemas.people import Token, User
+
+Row = Mapping[str, Any]
+
+
+def instant_text(instant: datetime) -> str:
+    """Write an instant as RFC 3339 in UTC with fractional seconds, as users' times are (api-behaviour 1.5)."""
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def user_body(row: Row) -> User:
+    """Show a user; never its password's hash."""
+    return User(
+        id=row["id"],
+        username=row["username"],
+        role=row["role"],
+        created_at=instant_text(row["created_at"]),
+        updated_at=instant_text(row["updated_at"]),
+    )
+
+
+def token_body(row: Row) -> Token:
+    """Show a personal token; never its hash."""
+    return Token(
+        id=row["id"],
+        name=row["name"],
+        role=row["role"],
+        user_id=row["user_id"],
+        username=row["username"],
+        created_at=instant_text(row["created_at"]),
+        expires_at=_instant(row["expires_at"]),
+        revoked_at=_instant(row["revoked_at"]),
+        last_used_at=_instant(row["last_used_at"]),
+    )
+
+
+def _instant(instant: datetime | None) -> str | UnsetType:
+    return UNSET if instant is None else instant_text(instant)

@@ -1,0 +1,443 @@
+"""Rows and definitions as the contract's bodies. Pure; sections 4 of the behaviour and 7 of the format reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from datetime import datetime, tzinfo
+from typing import Any, NamedTuple
+
+from msgspec import UNSET, UnsetType
+
+from dagbook.api.presenters.time_format import TimeFormatter, formatter_for
+from dagbook.api.schemas import dags as dag_schemas
+from dagbook.api.schemas import runs as run_schemas
+from dagbook.api.schemas.common import Pagination, or_unset
+from dagbook.definitions.next_starts import NextStart
+from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS
+from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.spec.model import Condition, Dag, Handlers, Pair, Parallel, Repeat, Step
+from dagbook.spec.params import param_text
+from dagbook.spec.params.items import map_text
+
+_NEVER = "-"
+Row = Mapping[str, Any]
+_NOTHING: Row = {}
+
+
+def time_text(instant: datetime | int | None, zone: tzinfo, missing: str = "") -> str:
+    """Write an instant, or whole seconds since 1970, as RFC 3339 with whole seconds in the server's zone."""
+    return formatter_for(zone).text(instant, missing)
+
+
+def next_start(start: NextStart) -> dag_schemas.NextStart:
+    """Show when a schedule starts a run, in the schedule's own zone."""
+    at = start.at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return dag_schemas.NextStart(at=at, expression=start.expression)
+
+
+def pagination(total: int, page: int, per_page: int) -> Pagination:
+    """Say where a page stands (api-behaviour 1.7); there is always at least one page."""
+    pages = max(-(-total // per_page), 1)
+    return Pagination(
+        total_records=total,
+        current_page=page,
+        total_pages=pages,
+        next_page=min(page + 1, pages),
+        prev_page=max(page - 1, 1),
+    )
+
+
+# -- definitions -------------------------------------------------------------------------------------------------
+
+
+def _dag_fields(dag: Dag) -> dict[str, Any]:
+    return {
+        "name": dag.name,
+        "group": or_unset(dag.group),
+        "description": or_unset(dag.description),
+        "schedule": or_unset([dag_schemas.Schedule(expression=text) for text in dag.schedule.start]),
+        "params": or_unset(list(param_text.describe(dag.params))),
+        "default_params": or_unset(param_text.quote(dag.params, positions=True)),
+        "tags": or_unset(list(dag.tags)),
+        "queue": or_unset(dag.queue),
+        "max_active_runs": or_unset(dag.max_active_runs),
+        "run_config": _run_config(dag),
+    }
+
+
+def _run_config(dag: Dag) -> dag_schemas.RunConfig | UnsetType:
+    if dag.run_config is None:
+        return UNSET
+    return dag_schemas.RunConfig(
+        disable_param_edit=dag.run_config.disable_param_edit,
+        disable_run_id_edit=dag.run_config.disable_run_id_edit,
+    )
+
+
+def dag_in_list(dag: Dag) -> dag_schemas.DAG:
+    """Show a DAG as lists do."""
+    return dag_schemas.DAG(**_dag_fields(dag))
+
+
+def dag_details(dag: Dag, *, default_retention_days: int | None = None) -> dag_schemas.DAGDetails:
+    """Show a DAG with its steps, texts raw; the retention default only counts for the details of a file."""
+    retention = dag.history_retention_days
+    return dag_schemas.DAGDetails(
+        **_dag_fields(dag),
+        env=or_unset([f"{name}={value}" for name, value in _last_of_each(dag.env).items()]),
+        log_dir=or_unset(dag.log_dir),
+        handler_on=_handlers(dag.handlers),
+        steps=or_unset([step(item) for item in dag.steps]),
+        delay=or_unset(dag.delay_seconds),
+        hist_retention_days=default_retention_days or UNSET if retention is None else retention,
+        preconditions=or_unset(conditions(dag.preconditions)),
+        max_active_steps=or_unset(dag.max_active_steps),
+    )
+
+
+def _last_of_each(pairs: Iterable[Pair]) -> dict[str, str]:
+    """Give the value that counts for each name: the last one."""
+    return {pair.name: pair.value for pair in pairs}
+
+
+def _handlers(handlers: Handlers) -> dag_schemas.HandlerOn | UnsetType:
+    shown = {
+        "success": handlers.success,
+        "failure": handlers.failure,
+        "cancel": handlers.abort,
+        "exit": handlers.exit,
+    }
+    present = {name: step(handler) for name, handler in shown.items() if handler is not None}
+    return dag_schemas.HandlerOn(**present) if present else UNSET
+
+
+def step(item: Step) -> run_schemas.Step:
+    """Show a step; members that say nothing are left out, but a command's empty arguments are shown."""
+    has_line = bool(item.command) and not item.call
+    args = list(item.args) if has_line or item.args else UNSET
+    return run_schemas.Step(
+        name=item.name,
+        id=or_unset(item.id),
+        description=or_unset(item.description),
+        dir=or_unset(item.working_dir),
+        cmd_with_args=or_unset(item.command_line),
+        command=or_unset(item.command),
+        script=or_unset(item.script),
+        stdout=or_unset(item.stdout),
+        stderr=or_unset(item.stderr),
+        output=or_unset(item.output),
+        args=args,
+        commands=_commands(item.command, args) if has_line else UNSET,
+        call=or_unset(item.call.name) if item.call else UNSET,
+        params=or_unset(item.call.params) if item.call else UNSET,
+        parallel=_parallel(item.parallel),
+        depends=or_unset(list(item.depends)),
+        repeat_policy=_repeat(item.repeat),
+        mail_on_error=or_unset(item.mail_on_error),
+        preconditions=or_unset(conditions(item.preconditions)),
+        timeout_sec=or_unset(item.timeout_seconds),
+    )
+
+
+def _commands(command: str, args: list[str] | UnsetType) -> list[run_schemas.StepCommand]:
+    return [run_schemas.StepCommand(command=command, args=args or UNSET)]
+
+
+def _parallel(parallel: Parallel | None) -> run_schemas.Parallel | UnsetType:
+    if parallel is None:
+        return UNSET
+    shown: list[str] | str = parallel.variable or [
+        item if isinstance(item, str) else map_text(item) for item in parallel.items
+    ]
+    return run_schemas.Parallel(items=shown, max_concurrent=parallel.max_concurrent)
+
+
+def _repeat(repeat: Repeat | None) -> run_schemas.RepeatPolicy | UnsetType:
+    if repeat is None:
+        return UNSET
+    return run_schemas.RepeatPolicy(
+        repeat=repeat.mode,
+        interval=or_unset(repeat.interval_seconds),
+        limit=or_unset(repeat.limit),
+        backoff=or_unset(repeat.backoff),
+        max_interval_sec=or_unset(repeat.max_interval_seconds),
+        condition=conditions((repeat.condition,))[0] if repeat.condition else UNSET,
+        exit_code=or_unset(list(repeat.exit_codes)),
+    )
+
+
+def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[run_schemas.Condition]:
+    """Show conditions, in a run with the reason why each did not hold."""
+    padded = [*errors, *[""] * (len(items) - len(errors))]
+    return [
+        run_schemas.Condition(
+            condition=item.condition,
+            expected=or_unset(item.expected),
+            negate=or_unset(item.negate),
+            error=or_unset(error),
+        )
+        for item, error in zip(items, padded, strict=False)
+    ]
+
+
+# -- runs --------------------------------------------------------------------------------------------------------
+
+
+def _run_fields(run: Row, zone: tzinfo) -> dict[str, Any]:
+    status, label = _LABELS[run["status"]]
+    above = run if "root_name" in run else _NOTHING  # a row is slow to say that it lacks a column
+    times = formatter_for(zone)
+    return {
+        "root_dag_run_name": above.get("root_name", run["dag_name"]),
+        "root_dag_run_id": above.get("root_run_id", run["run_id"]),
+        "parent_dag_run_name": above.get("parent_name", UNSET),
+        "parent_dag_run_id": above.get("parent_run_id", UNSET),
+        "dag_run_id": run["run_id"],
+        "name": run["dag_name"],
+        "status": status,
+        "status_label": label,
+        "queued_at": or_unset(times.text(run["queued_at"])),
+        "started_at": times.text(run["started_at"]),
+        "finished_at": times.text(run["finished_at"]),
+        "log": f"{_log_base(run)}.log",
+        "params": or_unset(run["params_text"]),
+        "revision": or_unset(run.get("dag_revision")),
+    }
+
+
+_LABELS = {int(status): (status, status.label) for status in RunStatus}
+
+
+def _log_base(run: Row) -> str:
+    """Begin the pseudo paths of a run's logs; those of a sub-run lie below its root's."""
+    own = f"{run['dag_name']}/{run['run_id']}"
+    return f"db:/{run['root_name']}/{run['root_run_id']}/{own}" if "root_name" in run else f"db:/{own}"
+
+
+def run_summary(run: Row, zone: tzinfo) -> run_schemas.DAGRunSummary:
+    """Show a run as lists do."""
+    return run_schemas.DAGRunSummary(**_run_fields(run, zone))
+
+
+def listed_run(run: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary:
+    """Show a run, given by the values of ``Listed``, as lists do."""
+    _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *above = run
+    status, label = _LABELS[number]
+    times = formatter_for(zone)
+    root_name, root_id = above[:2] if above and above[0] else (name, run_id)
+    log = f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if above and above[0] else f"db:/{name}/{run_id}.log"
+    shown = run_schemas.DAGRunSummary(
+        root_dag_run_name=root_name,
+        root_dag_run_id=root_id,
+        dag_run_id=run_id,
+        name=name,
+        status=status,
+        status_label=label,  # type: ignore[arg-type]  # the labels are the contract's words
+        started_at=times.text(started_at),
+        finished_at=times.text(finished_at),
+        log=log,
+        queued_at=times.text(queued_at) or UNSET,
+        params=params_text or UNSET,
+        revision=revision or UNSET,
+    )
+    if above and above[2]:
+        shown.parent_dag_run_name, shown.parent_dag_run_id = above[2:]
+    return shown
+
+
+class StepCache:
+    """The steps of a definition as its runs show them, made once for all these runs."""
+
+    def __init__(self, dag: Dag) -> None:
+        self.dag = dag
+        self._cache: dict[int, tuple[Step | None, run_schemas.Step]] = {}
+
+    def get(self, position: int, name: str) -> tuple[Step | None, run_schemas.Step]:
+        """Give the definition of a node, and how it is shown, which is not to be changed."""
+        if position not in self._cache:
+            definition = _definition_of(position, self.dag)
+            made = run_schemas.Step(name=name) if definition is None else step(definition)
+            self._cache[position] = (definition, made)
+        return self._cache[position]
+
+
+def run_details(
+    run: Row, attempt: Row | None, nodes: Sequence[Row], of: Dag | StepCache, zone: tzinfo
+) -> run_schemas.DAGRunDetails:
+    """Show a run with its nodes and those handlers that its DAG defines."""
+    steps = of if isinstance(of, StepCache) else StepCache(of)
+    place = _NodeOptions(_log_base(run), formatter_for(zone), _NEVER if run["started_at"] is None else "")
+    errors = ((attempt or {}).get("state") or {}).get("conditions", ())
+    shown = {row["position"]: _node(row, steps, place) for row in nodes}
+    return run_schemas.DAGRunDetails(
+        **_run_fields(run, zone),
+        preconditions=conditions(steps.dag.preconditions, errors),
+        nodes=[shown[key] for key in sorted(shown) if key >= 0],
+        on_success=shown.get(SUCCESS, UNSET),
+        on_failure=shown.get(FAILURE, UNSET),
+        on_cancel=shown.get(ABORT, UNSET),
+        on_exit=shown.get(EXIT, UNSET),
+        trigger=or_unset(run["trigger"]),
+        actor=or_unset(run["actor"]),
+        attempt=or_unset(run["attempt"]),
+        started_at_millis=millis(run["started_at"]),
+        finished_at_millis=millis(run["finished_at"]),
+        restart_wait_sec=max(steps.dag.restart_wait_seconds, 0) or UNSET,
+    )
+
+
+def millis(at: datetime | int | None) -> int | UnsetType:
+    """Give a time in milliseconds since 1970: the contract's texts end at the second.
+
+    Histories of a DAG read whole seconds, for many runs at a time; they have none.
+    """
+    return int(at.timestamp() * 1000) if isinstance(at, datetime) else UNSET
+
+
+_NODE_LABELS = {int(status): (status, status.label) for status in NodeStatus}
+
+
+class _NodeOptions(NamedTuple):
+    """What all nodes of a run have in common: where its logs are, and how times are written."""
+
+    log_base: str
+    times: TimeFormatter
+    missing: str
+
+
+def _node(row: Row, steps: StepCache, place: _NodeOptions) -> run_schemas.Node:
+    status, label = _NODE_LABELS[row["status"]]
+    started_at = row["started_at"]
+    log = f"{place.log_base}/{row['name']}" if started_at else ""
+    shown = run_schemas.Node(
+        step=_step_in_run(row, steps),
+        stdout=log and f"{log}.out",
+        stderr=log and f"{log}.err",
+        started_at=place.times.text(started_at, place.missing),
+        finished_at=place.times.text(row["finished_at"], place.missing),
+        status=status,
+        status_label=label,  # type: ignore[arg-type]  # the labels are the contract's words
+        retry_count=row["retry_count"],
+        done_count=row["done_count"],
+        error=row["error"] or UNSET,
+        started_at_millis=millis(row["started_at"]),
+        finished_at_millis=millis(row["finished_at"]),
+    )
+    if called := row["sub_runs"]:
+        shown.sub_runs = or_unset(_sub_run_calls(called.get("current", ())))
+        shown.sub_runs_repeated = or_unset(_sub_run_calls(called.get("earlier", ())))
+    return shown
+
+
+def _sub_run_calls(found: Sequence[Row]) -> list[run_schemas.SubDAGRun]:
+    return [run_schemas.SubDAGRun(dag_run_id=one["id"], params=or_unset(one.get("params", ""))) for one in found]
+
+
+def sub_runs(nodes: Sequence[Row], known: Mapping[str, Row], zone: tzinfo) -> list[run_schemas.SubDAGRunDetail]:
+    """Show the runs that steps have called, per step those of its last execution first (api-behaviour op 34).
+
+    One that a step has named but that was never stored is left out.
+    """
+    found = [row["sub_runs"] for row in nodes if row["position"] >= 0 and row["sub_runs"]]
+    wanted = [one for called in found for one in (*called.get("current", ()), *called.get("earlier", ()))]
+    return [_sub_run(one, known[one["id"]], zone) for one in wanted if one["id"] in known]
+
+
+def _sub_run(called: Row, run: Row, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
+    status = RunStatus(run["status"])
+    return run_schemas.SubDAGRunDetail(
+        dag_run_id=run["run_id"],
+        status=status,
+        status_label=status.label,  # type: ignore[arg-type]  # the labels are the contract's words
+        started_at=time_text(run["started_at"], zone),
+        finished_at=time_text(run["finished_at"], zone),
+        params=or_unset(called.get("params", "")),
+    )
+
+
+def _step_in_run(row: Row, steps: StepCache) -> run_schemas.Step:
+    definition, plain = steps.get(row["position"], row["name"])
+    evaluated = row["shown"]
+    if definition is None or not (evaluated or definition.preconditions):
+        return plain
+    shown = copy(plain)
+    for name in ("command", "args"):
+        if name in (evaluated or ()):
+            setattr(shown, name, evaluated[name])
+    if shown.commands and shown.command:
+        shown.commands = _commands(shown.command, shown.args)
+    errors = (row["detail"] or {}).get("conditions", ())
+    if definition.preconditions:
+        shown.preconditions = conditions(definition.preconditions, errors)
+    return shown
+
+
+def _definition_of(position: int, dag: Dag) -> Step | None:
+    handlers = dag.handlers
+    if position >= 0:
+        return dag.steps[position] if position < len(dag.steps) else None
+    return {
+        SUCCESS: handlers.success,
+        FAILURE: handlers.failure,
+        ABORT: handlers.abort,
+        EXIT: handlers.exit,
+    }.get(position, handlers.init)
+
+
+def placeholder_run(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:
+    """Show the placeholder for a DAG without runs (api-behaviour 4.4)."""
+    nodes = [_blank_node(index, item.name) for index, item in enumerate(dag.steps)]
+    for key, name in _defined_handlers(dag.handlers):
+        nodes.append(_blank_node(key, name))
+    details = run_details(_blank_run(dag), None, nodes, dag, zone)
+    details.root_dag_run_name, details.log = "", ""
+    return details
+
+
+def placeholder_summary(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunSummary:
+    """Show the same placeholder as lists do."""
+    summary = run_summary(_blank_run(dag), zone)
+    summary.root_dag_run_name, summary.log = "", ""
+    return summary
+
+
+def _blank_run(dag: Dag) -> Row:
+    return {
+        "dag_name": dag.name,
+        "run_id": "",
+        "status": 0,
+        "queued_at": None,
+        "started_at": None,
+        "finished_at": None,
+        "params_text": param_text.format_pairs(dag.params),
+        "trigger": None,
+        "actor": None,
+        "attempt": None,
+    }
+
+
+def _defined_handlers(handlers: Handlers) -> list[tuple[int, str]]:
+    by_key = {
+        SUCCESS: (handlers.success, "onSuccess"),
+        FAILURE: (handlers.failure, "onFailure"),
+        ABORT: (handlers.abort, "onCancel"),
+        EXIT: (handlers.exit, "onExit"),
+    }
+    return [(key, name) for key, (handler, name) in by_key.items() if handler is not None]
+
+
+def _blank_node(position: int, name: str) -> Row:
+    return {
+        "position": position,
+        "name": name,
+        "status": 0,
+        "started_at": None,
+        "finished_at": None,
+        "retry_count": 0,
+        "done_count": 0,
+        "error": "",
+        "shown": None,
+        "detail": None,
+        "sub_runs": None,
+    }

@@ -1,0 +1,92 @@
+"""What handlers are given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+
+import msgspec
+
+from dagbook.accounts.auth_setup import AuthServices
+from dagbook.api.live.feed import Feed
+from dagbook.api.run_totals import RunTotals
+from dagbook.db.database import Database
+from dagbook.definitions.next_starts import NextStartCache
+from dagbook.definitions.revisions import Revisions
+from dagbook.definitions.search import Search
+from dagbook.definitions.service import Definitions
+from dagbook.definitions.settings import DagSettingsService
+from dagbook.definitions.timetable import Timetable
+from dagbook.engine.admission import QueueConfig
+from dagbook.logs.search import LogSearch
+from dagbook.maintenance.audit.audit_pruning import AuditPruning
+from dagbook.maintenance.doctor.doctor import Doctor
+from dagbook.maintenance.retention.retention import Retention
+from dagbook.maintenance.retention.retention_service import DagRetentionService
+from dagbook.queues.dequeue import DequeueService
+from dagbook.queues.service import QueueService
+from dagbook.runs.service.rerun_service import RerunService
+from dagbook.runs.service.run_service import RunService
+from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.telemetry.metrics import MetricsPage
+from dagbook.telemetry.resources import ResourceSampler
+
+
+class DagOrder(msgspec.Struct, frozen=True):
+    """How a list of DAGs is sorted."""
+
+    by: str
+    direction: str
+
+
+class PageNumber(msgspec.Struct, frozen=True):
+    """Which page is wanted, from 1, and how many rows are on one."""
+
+    number: int
+    size: int
+
+
+class SubRunKey(msgspec.Struct, frozen=True):
+    """Which sub-run is meant: DAG name and id of its root, and its own id."""
+
+    name: str
+    root: str
+    sub_run: str
+
+
+class AppServices(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of the server that the API stands on."""
+
+    database: Database
+    library: DefinitionCache
+    run_service: RunService
+    reruns: RerunService
+    definitions: Definitions
+    revisions: Revisions
+    search: Search
+    dequeue_service: DequeueService
+    audit_pruning: AuditPruning
+    queue_service: QueueService
+    queues: QueueConfig
+    run_totals: RunTotals
+    next_runs: NextStartCache
+    timetable: Timetable
+    dag_settings: DagSettingsService
+    metrics_page: MetricsPage
+    resources: ResourceSampler
+    auth: AuthServices
+    feed: Feed
+    log_search: LogSearch
+    doctor: Doctor
+    retention: Retention
+    dag_retention: DagRetentionService
+    zone: tzinfo
+    saves_without_if_match: bool
+    now: Callable[[], datetime]
+    version: str
+    started: float = msgspec.field(default_factory=time.monotonic)
+
+    def uptime_seconds(self) -> float:
+        """Seconds since the server started."""
+        return time.monotonic() - self.started

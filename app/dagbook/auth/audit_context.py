@@ -1,0 +1,131 @@
+"""Actors and audited actions. No HTTP, no rows."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+from dagbook.telemetry.request_id import request_id
+
+Outcome = Literal["done", "refused", "failed"]
+
+_LONGEST = 200
+
+
+class Action(StrEnum):
+    """All audited actions; docs/audit.md has a line for each."""
+
+    DAG_CREATE = "dag.create"
+    DAG_UPDATE = "dag.update"
+    DAG_RESTORE = "dag.restore"
+    DAG_REDACT = "dag.redact"
+    DAG_RENAME = "dag.rename"
+    DAG_SUSPEND = "dag.suspend"
+    DAG_SETTINGS = "dag.settings"
+    DAG_RETENTION = "dag.retention"
+    DAG_DELETE = "dag.delete"
+    RUN_START = "run.start"
+    RUN_ENQUEUE = "run.enqueue"
+    RUN_DEQUEUE = "run.dequeue"
+    RUN_STOP = "run.stop"
+    RUN_RETRY = "run.retry"
+    RUN_RESCHEDULE = "run.reschedule"
+    RUN_STEP_STATUS = "run.step_status"
+    RUN_CLEANUP = "run.cleanup"
+    QUEUE_PAUSE = "queue.pause"
+    QUEUE_RESUME = "queue.resume"
+    QUEUE_MOVE = "queue.move"
+    USER_CREATE = "user.create"
+    USER_UPDATE = "user.update"
+    USER_DELETE = "user.delete"
+    USER_PASSWORD_CHANGE = "user.password_change"  # noqa: S105 - a name of an action
+    USER_PASSWORD_RESET = "user.password_reset"  # noqa: S105 - a name of an action
+    TOKEN_CREATE = "token.create"  # noqa: S105 - a name of an action
+    TOKEN_DELETE = "token.delete"  # noqa: S105 - a name of an action
+    LOGIN_SUCCESS = "login.success"
+    LOGIN_FAILURE = "login.failure"
+    AUDIT_PRUNE = "audit.prune"
+    REQUEST_REFUSE = "request.refuse"
+
+
+class AuditAction(msgspec.Struct, frozen=True, kw_only=True):
+    """An audited action, done or not: its object and what changed. Contains no secrets and no complete texts."""
+
+    action: Action
+    kind: str
+    name: str
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    outcome: Outcome = "done"
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """The actor of a change: name, means of authentication, token and address. The fields are columns of the audit."""
+
+    via: str
+    actor: str | None = None
+    user_id: str | None = None
+    token_id: str | None = None
+    token_name: str | None = None
+    address: str = ""
+    request_id: str = msgspec.field(default_factory=request_id.get)
+
+    @property
+    def label(self) -> str | None:
+        """The actor's name in histories."""
+        return f"{self.actor} (token {self.token_name})" if self.token_name is not None else self.actor
+
+    def entry(self, audit_action: AuditAction, at: datetime) -> dict[str, Any]:
+        """Return an audit entry as a row."""
+        return {
+            "at": at,
+            **{name: _plain(value) for name, value in msgspec.structs.asdict(self).items()},
+            "action": str(audit_action.action),
+            "kind": audit_action.kind,
+            "name": _plain(audit_action.name),
+            "before": audit_action.before,
+            "after": audit_action.after,
+            "outcome": audit_action.outcome,
+        }
+
+
+ANONYMOUS = Actor(via="none", request_id="")
+
+
+def os_username(uid: int) -> str:
+    """Return the name of a user of the operating system, or its number if it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def local_actor() -> Actor:
+    """Return the operating system's user of this process as actor, for commands without a server."""
+    return Actor(via="cli", actor=os_username(os.getuid()))
+
+
+def dag_action(action: Action, file_name: str, before: Any = None, after: Any = None) -> AuditAction:
+    return AuditAction(action=action, kind="dag", name=file_name, before=before, after=after)
+
+
+def run_action(action: Action, run: Mapping[str, Any], before: Any = None, after: Any = None) -> AuditAction:
+    return AuditAction(action=action, kind="run", name=f"{run['dag_name']}/{run['run_id']}", before=before, after=after)
+
+
+def user_action(action: Action, username: str, before: Any = None, after: Any = None) -> AuditAction:
+    return AuditAction(action=action, kind="user", name=username, before=before, after=after)
+
+
+def _plain(text: str | None) -> str | None:
+    """Make untrusted text storable: shortened, and without NUL, which PostgreSQL refuses."""
+    if text is None:
+        return None
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

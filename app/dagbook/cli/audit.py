@@ -1,0 +1,177 @@
+"""``dagbook audit``: who did what, whether that was changed since, and removing what is old."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, tzinfo
+from typing import Any
+
+import click
+import httpx
+import msgspec
+
+from dagbook.cli.client import body_of, open_api
+from dagbook.cli.failures import friendly_errors
+from dagbook.cli.group import CommandGroup
+from dagbook.cli.options import GlobalOptions, current_settings, settings_options
+from dagbook.cli.people import print_table
+from dagbook.cli.server_transport import Mode
+from dagbook.db.database import Database
+from dagbook.db.migrations.upgrade import require_head
+from dagbook.maintenance.audit.audit_verification import KnownSeal, Verified, verify
+from dagbook.runs.secrets.encryption import Encrypter
+from dagbook.settings import Settings
+from dagbook.telemetry.logging import configure
+
+Work = Callable[[httpx.AsyncClient], Awaitable[None]]
+_HASH_DIGITS = 64
+_HEAD = ("ENTRY", "TIME", "ACTOR", "VIA", "ACTION", "OBJECT", "OUTCOME")
+
+
+class _Time(click.ParamType[datetime]):
+    """A date or a time; without a time zone it is of the server's."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it, or end the command."""
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; write one such as 2030-01-31 or 2030-01-31T12:00:00Z", param, ctx)
+
+
+class _Seal(click.ParamType[KnownSeal]):
+    """A seal as ``verify`` prints it."""
+
+    name = "seal"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> KnownSeal:
+        """Read it, or end the command."""
+        number, _, hashed = value.partition(":")
+        if not (number.isascii() and number.isdigit() and int(number) and len(hashed) == _HASH_DIGITS):
+            self.fail(f"{value!r} is no seal; write its number and hash as verify prints them, 12:5f3a…", param, ctx)
+        return KnownSeal(int(number), hashed.lower())
+
+
+@click.group(cls=CommandGroup)
+def audit() -> None:
+    """See who did what, prove that nobody has changed that since, and remove what is old."""
+
+
+@audit.command("list", cls=GlobalOptions)
+@click.option("--actor", metavar="NAME", help="By whom.")
+@click.option("--action", metavar="ACTION", help="What: dag.update, or the beginning of several, 'dag.'.")
+@click.option("--object", "name", metavar="NAME", help="To what: a DAG's file name, NAME/RUN_ID, a user's name.")
+@click.option("--from", "since", type=_Time(), help="From when on.")
+@click.option("--to", "until", type=_Time(), help="Until when.")
+@click.option("--request-id", metavar="ID", help="In which request.")
+@click.option("--before", type=click.IntRange(min=1), metavar="ENTRY", help="Only entries before this one.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print whole entries, a line of JSON for each.")
+@settings_options("database_url")
+@friendly_errors
+def list_entries(*, as_json: bool, name: str | None, request_id: str | None, **given: Any) -> None:
+    """Print what people did and were refused, the newest first."""
+    settings = current_settings()
+    times = {"from": _text(given.pop("since"), settings.tz), "to": _text(given.pop("until"), settings.tz)}
+    wanted = {**given, **times, "object": name, "requestId": request_id}
+    query = {key: value for key, value in wanted.items() if value is not None}
+
+    async def work(client: httpx.AsyncClient) -> None:
+        entries = body_of(await client.get("/audit", params=query))["entries"]
+        for entry in entries if as_json else ():
+            click.echo(msgspec.json.encode(entry).decode())
+        if not as_json:
+            print_table(
+                ("ENTRY", "TIME", "ACTOR", "VIA", "ACTION", "OBJECT", "OUTCOME"), [_row(one) for one in entries]
+            )
+
+    _use_api(settings, work)
+
+
+@audit.command("verify", cls=GlobalOptions)
+@click.option("--seal", type=_Seal(), metavar="NUMBER:HASH", help="A seal noted earlier, which has to be there still.")
+@settings_options("database_url")
+@friendly_errors
+def verify_entries(*, seal: KnownSeal | None) -> int:
+    """Look whether all entries are what they were; exit status 1, and the first that is not, if they are not.
+
+    It reads the database itself, and takes the key that servers use: DAGBOOK_SECRET_KEY, or the file in the home.
+    """
+    settings = current_settings()
+    found = asyncio.run(_verify(settings, seal))
+    if found.broken:
+        click.echo(found.broken)
+        return 1
+    click.echo(f"{found.entries} entries, sealed up to {found.sealed_up_to}, {found.unsealed} not yet sealed")
+    if found.pruned_up_to:
+        click.echo(f"from entry {found.pruned_up_to + 1} on; what was before is pruned")
+    if found.seal:
+        click.echo(f"last seal {found.seal.number}:{found.seal.hash}")
+    return 0
+
+
+async def _verify(settings: Settings, seal: KnownSeal | None) -> Verified:
+    await require_head(settings.database_url, schema=settings.database_schema)
+    signer = Encrypter(settings.secret_key, settings.home)
+    database = await Database.open(settings.database_url, schema=settings.database_schema)
+    try:
+        return await database.read(lambda connection: verify(connection, signer, seal))
+    finally:
+        await database.close()
+
+
+@audit.command(cls=GlobalOptions)
+@click.option("--before", type=_Time(), required=True, help="Entries that were sealed before this go.")
+@click.option("--yes", is_flag=True, help="Do it; without this nothing is removed.")
+@settings_options("database_url")
+@friendly_errors
+def prune(*, before: datetime, yes: bool) -> None:
+    """Remove old entries for ever, or tell which would go. Their seals stay, so that the rest can be verified."""
+    settings = current_settings()
+    body = {"before": _text(before, settings.tz), "dryRun": not yes}
+
+    async def work(client: httpx.AsyncClient) -> None:
+        answer = body_of(await client.post("/audit/prune", json=body))
+        count, last = answer["entries"], answer["upTo"]
+        if not count:
+            click.echo("no entries are that old")
+        elif yes:
+            click.echo(f"{count} entries are removed, up to entry {last}")
+        else:
+            click.echo(f"{count} entries would go, up to entry {last}; --yes removes them for ever")
+
+    _use_api(settings, work)
+
+
+def _use_api(settings: Settings, work: Work) -> None:
+    configure(settings.log_format, "warning")
+    asyncio.run(_call(settings, work))
+
+
+async def _call(settings: Settings, work: Work) -> None:
+    async with open_api(settings, "audit", Mode.READ) as api:
+        await work(api.client)
+
+
+def _text(instant: datetime | None, zone: tzinfo) -> str | None:
+    if instant is None:
+        return None
+    return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).isoformat()
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    actor = entry.get("actor", "")
+    if "tokenName" in entry:
+        actor = f"{actor} (token {entry['tokenName']})"
+    return (
+        str(entry["id"]),
+        entry["at"],
+        actor,
+        entry["via"],
+        entry["action"],
+        f"{entry['kind']} {entry['object']}",
+        entry["outcome"],
+    )

@@ -1,0 +1,188 @@
+"""``dagbook dag``: the history of a stored DAG, and what is set for it beside its definition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import click
+import httpx
+
+from dagbook.cli.client import body_of, open_api
+from dagbook.cli.failures import friendly_errors
+from dagbook.cli.group import CommandGroup
+from dagbook.cli.options import GlobalOptions, current_settings, settings_options
+from dagbook.cli.people import print_table
+from dagbook.cli.server_transport import Mode
+from dagbook.definitions.settings import CATCHUPS
+from dagbook.identifiers import is_name, shorten, strip_suffix
+from dagbook.settings import Settings
+from dagbook.spec.time.duration import duration_seconds
+from dagbook.telemetry.logging import configure
+
+Work = Callable[[httpx.AsyncClient], Awaitable[int]]
+_number = click.IntRange(min=1)
+
+
+@click.group(cls=CommandGroup)
+def dag() -> None:
+    """Look at the history of a stored DAG, go back in it, or set what its text cannot say.
+
+    All this goes through the server if one is running.
+    """
+
+
+@dag.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
+@settings_options("database_url")
+@friendly_errors
+def history(*, name: str, limit: int) -> int:
+    """Print who saved the DAG NAME when and why, the newest first."""
+
+    async def work(client: httpx.AsyncClient) -> int:
+        found = body_of(await client.get(_path(name), params={"perPage": limit}))["revisions"]
+        print_table(("NUMBER", "SAVED", "AUTHOR", "NOTE"), [_row(revision) for revision in found])
+        return 0
+
+    return _use_dags_api(work)
+
+
+@dag.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.argument("number", required=False, type=_number, metavar="[NUMBER]")
+@settings_options("database_url")
+@friendly_errors
+def show(*, name: str, number: int | None) -> int:
+    """Print the text of revision NUMBER of the DAG NAME, by default the newest, as it was saved."""
+
+    async def work(client: httpx.AsyncClient) -> int:
+        wanted = number or await _newest(client, name)
+        revision = body_of(await client.get(f"{_path(name)}/{wanted}"))
+        if "spec" not in revision:
+            told = f"revision {wanted} was redacted at {revision['redactedAt']} by {revision['redactedBy']}"
+            raise click.ClickException(f"{told}: its text is gone")
+        click.echo(revision["spec"], nl=False)
+        return 0
+
+    return _use_dags_api(work)
+
+
+@dag.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.argument("old", required=False, type=_number, metavar="[FROM]")
+@click.argument("new", required=False, type=_number, metavar="[TO]")
+@settings_options("database_url")
+@friendly_errors
+def diff(*, name: str, old: int | None, new: int | None) -> int:
+    """Print what changed in the DAG NAME from revision FROM to revision TO.
+
+    TO is the newest by default, FROM the one before TO.
+    """
+
+    async def work(client: httpx.AsyncClient) -> int:
+        last = new or await _newest(client, name)
+        first = old or last - 1
+        if not first:
+            raise click.ClickException(f"the DAG {shorten(name)} has one revision, so there is nothing to compare")
+        click.echo(
+            body_of(await client.get(f"{_path(name)}/diff", params={"from": first, "to": last}))["diff"], nl=False
+        )
+        return 0
+
+    return _use_dags_api(work)
+
+
+@dag.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.argument("number", type=_number, metavar="NUMBER")
+@click.option("--note", default="", help="Why; kept with the new revision.")
+@settings_options("database_url")
+@friendly_errors
+def restore(*, name: str, number: int, note: str) -> int:
+    """Save the text of revision NUMBER of the DAG NAME again, as the newest revision."""
+
+    async def work(client: httpx.AsyncClient) -> int:
+        answer = body_of(await client.post(f"{_path(name)}/{number}/restore", json={"note": note}))
+        for problem in answer["errors"]:
+            click.echo(problem, err=True)
+        if answer["errors"]:
+            return 1
+        click.echo(f"the DAG {name} has the text of revision {number} again, as revision {answer['revision']}")
+        return 0
+
+    return _use_dags_api(work)
+
+
+@dag.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.option("--catchup", type=click.Choice(CATCHUPS), help="Which of its missed starts are made up.")
+@click.option("--catchup-window", "window", metavar="TIME", help="How long ago these may be, as 30m, 6h or 48h.")
+@settings_options("database_url")
+@friendly_errors
+def settings(*, name: str, catchup: str | None, window: str | None) -> int:
+    """Print what is set for the DAG NAME beside its definition, after changing what is given."""
+    path = f"{_dag_path(name)}/settings"
+    changed = {"catchup": catchup, "catchupWindowSec": None if window is None else _seconds(window)}
+
+    async def work(client: httpx.AsyncClient) -> int:
+        found = body_of(await client.get(path))
+        wanted = {key: value for key, value in changed.items() if value is not None}
+        if wanted:
+            kept = {key: found[key] for key in changed}
+            found = body_of(await client.put(path, json=kept | wanted))
+        click.echo(_saved_text(found))
+        return 0
+
+    return _use_dags_api(work)
+
+
+def _seconds(text: str) -> int:
+    seconds = duration_seconds(text)
+    if seconds is None or seconds != int(seconds):
+        raise click.ClickException(f"--catchup-window: {shorten(text)} is no time such as 30m, 6h or 48h")
+    return int(seconds)
+
+
+def _saved_text(found: dict[str, Any]) -> str:
+    if found["catchup"] == "none":
+        return "catchup: none (starts that were missed stay so)"
+    ago = timedelta(seconds=found["catchupWindowSec"])
+    most = 1 if found["catchup"] == "latest" else found["catchupMostStarts"]
+    return f"catchup: {found['catchup']} (at most {most:,}, missed at most {ago} ago)"
+
+
+def _use_dags_api(work: Work) -> int:
+    settings = current_settings()
+    configure(settings.log_format, "warning")
+    return asyncio.run(_call(settings, work))
+
+
+async def _call(settings: Settings, work: Work) -> int:
+    async with open_api(settings, "dag", Mode.READ) as api:
+        return await work(api.client)
+
+
+async def _newest(client: httpx.AsyncClient, name: str) -> int:
+    answer = body_of(await client.get(_path(name), params={"perPage": 1}))
+    return int(answer["pagination"]["totalRecords"])
+
+
+def _path(name: str) -> str:
+    return f"{_dag_path(name)}/revisions"
+
+
+def _dag_path(name: str) -> str:
+    file_name = strip_suffix(name)
+    if not is_name(file_name):
+        raise click.ClickException(f"{shorten(name)} is no name of a DAG; give the one that it is stored under")
+    return f"/dags/{file_name}"
+
+
+def _row(revision: dict[str, Any]) -> tuple[str, ...]:
+    note = " ".join(revision.get("note", "").split())
+    redacted = f"redacted by {revision['redactedBy']}" if "redactedBy" in revision else ""
+    said = "; ".join(part for part in (note, redacted) if part)
+    return str(revision["number"]), revision["savedAt"], revision.get("author", ""), said

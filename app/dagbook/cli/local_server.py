@@ -1,0 +1,93 @@
+"""What answers commands at the Unix socket beside a SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from dagbook.api.middleware.single_write import OwnUserProtocol
+from dagbook.cli.server_transport import HAND_OVER
+from dagbook.db.sqlite.lock_file import ServerLock
+from dagbook.main import Server
+
+_GRACE_SECONDS = 5
+_BACKLOG = 128
+_ROUNDS = 3  # of the loop: to accept a connection, to read its request, to begin with it
+
+
+class LocalServer:
+    """Answers at a socket until it is closed."""
+
+    def __init__(self, server: Server, hand_over: Callable[[], None] | None) -> None:
+        """``hand_over`` is called when a server wants the file; without it the request is the application's."""
+        self._server = server
+        self._hand_over = hand_over
+        self._state = ServerState()
+        self._listening: asyncio.AbstractServer | None = None
+
+    async def listen(self, listener: socket.socket) -> None:
+        """Begin to answer."""
+        config = uvicorn.Config(
+            self._server.app, access_log=False, log_config=None, lifespan="off", ws="none", server_header=False
+        )
+        config.load()
+        self._listening = await asyncio.get_running_loop().create_unix_server(
+            lambda: OwnUserProtocol(config, self._state, self._app_for), sock=listener, backlog=_BACKLOG
+        )
+
+    def _app_for(self, user: str) -> Any:
+        app = self._server.app_for(user)
+        return app if self._hand_over is None else _HandoverMiddleware(app, self._hand_over)
+
+    async def close(self) -> None:
+        """Answer what was asked, and nothing more. The socket's file has to be gone, so that nothing more comes."""
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+        self._server.parts.feed.close()  # its answers would never end
+        if self._listening is not None:
+            self._listening.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        if self._state.tasks:
+            _, late = await asyncio.wait(self._state.tasks, timeout=_GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+
+
+class _HandoverMiddleware:
+    """Tells the command that holds the file when a server asks for it."""
+
+    def __init__(self, app: Any, hand_over: Callable[[], None]) -> None:
+        self._app = app
+        self._tell = hand_over
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", HAND_OVER):
+            await self._app(scope, receive, send)
+            return
+        self._tell()
+        head = {"type": "http.response.start", "status": HTTPStatus.ACCEPTED, "headers": [(b"content-length", b"0")]}
+        await send(head)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@asynccontextmanager
+async def serving_commands(server: Server, lock: ServerLock | None) -> AsyncIterator[None]:
+    """Answer commands as a server for as long as the block lasts; ``lock`` is None on PostgreSQL, where none asks."""
+    if lock is None:
+        yield
+        return
+    answering = LocalServer(server, None)
+    await answering.listen(lock.listener)
+    try:
+        yield
+    finally:
+        lock.close_listener()
+        await answering.close()

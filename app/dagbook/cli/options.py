@@ -1,0 +1,166 @@
+"""Options that several commands share, and the settings that come of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from dagbook.cli.foreign import global_ignored_options, notice
+from dagbook.settings import TABLE, Settings, read
+from dagbook.settings.dagu import find_ignored
+from dagbook.settings.definitions import FILE_NAME, Setting
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+_SHORT_FLAGS = {"host": "-s", "port": "-p"}
+_TRUTH = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
+
+
+class GlobalOptions(click.Command):
+    """A command that takes the global options too, so that they may stand before or after its name."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """List the command's own parameters and the global ones."""
+        return [*super().get_params(ctx), *_global_options(), *global_ignored_options()]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words behind the command's name, in which a short option may have its value after ``=``."""
+        options = {
+            name: option for option in self.get_params(ctx) if isinstance(option, click.Option) for name in option.opts
+        }
+        return super().parse_args(ctx, list(separate(args, options, mixed=ctx.allow_interspersed_args)))
+
+
+def separate(words: Sequence[str], options: Mapping[str, click.Option], *, mixed: bool) -> Iterator[str]:
+    """Write ``-p=VALUE`` as two words, for click takes its value to be ``=VALUE``, and ``-q=true`` as ``-q``.
+
+    Without ``mixed``, options end at the first word that is none.
+    """
+    rest = iter(words)
+    for word in rest:
+        if word == "--" or not (mixed or word.startswith("-")):
+            yield from (word, *rest)
+            return
+        name, equals, value = word.partition("=")
+        option = _find_option(name, options)
+        if option is not None and option.is_flag and equals:
+            yield from _boolean(name, value)
+        elif option is not None and not option.is_flag and equals and not name.startswith("--"):
+            yield from (name, value)
+        elif option is not None and not option.is_flag and not equals and not _is_value_optional(option):
+            yield from (word, *(value for value in (next(rest, None),) if value is not None))
+        else:
+            yield word
+
+
+def _find_option(name: str, options: Mapping[str, click.Option]) -> click.Option | None:
+    """Find the option that a word ends with: one letter's in ``-qp``, none in ``-pA`` where ``-p`` takes a value."""
+    if name.startswith("--") or not name.startswith("-"):
+        return options.get(name)
+    *before, last = (options.get(f"-{letter}") for letter in name[1:] or "-")
+    return last if all(option is not None and option.is_flag for option in before) else None
+
+
+def _boolean(name: str, value: str) -> Iterator[str]:
+    match _TRUTH.get(value.lower()):
+        case True:
+            yield name
+        case None:
+            raise click.UsageError(f"Option {name!r}: {value!r} is neither true nor false.")
+
+
+def _is_value_optional(option: click.Option) -> bool:
+    return option.flag_value is True
+
+
+def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:
+    """Give a command one option per setting, named as in the table; ``current_settings`` sees what is given.
+
+    A command that takes ``database_url`` takes ``database_schema``, too.
+    """
+    wanted = {*names, "database_schema"} if "database_url" in names else set(names)
+    chosen = [setting for setting in TABLE if setting.name in wanted and not setting.kind.is_secret]
+
+    def decorate(function: _Decorated) -> _Decorated:
+        for setting in reversed(chosen):
+            function = _settings_option(setting)(function)
+        return function
+
+    return decorate
+
+
+def current_settings() -> Settings:
+    """Read the settings of the command that is running. Raises ``SettingsError``."""
+    return read(_flags(click.get_current_context()), os.environ, Path("~/.dagbook"))
+
+
+def warn_about_unused(settings: Settings) -> None:
+    """Tell in one line what configures Dagu and has no effect here."""
+    given = _flags(click.get_current_context()).get("config") or os.environ.get("DAGBOOK_CONFIG")
+    has_own_file = bool(given) or (settings.home / FILE_NAME).exists()
+    if unread := find_ignored(settings, os.environ, has_own_file=has_own_file):
+        notice("; ".join(unread))
+
+
+def _settings_option(setting: Setting) -> Callable[[_Decorated], _Decorated]:
+    names = [name for name in (_SHORT_FLAGS.get(setting.name), setting.flag) if name]
+    text = f"{setting.meaning} [{setting.kind.name}; default: {setting.default or 'empty'}; {setting.variable}]"
+    alone: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.kind.is_switch else {}
+    return click.option(
+        *names, setting.name, metavar="VALUE", help=text, expose_value=False, callback=_record_flag, **alone
+    )
+
+
+def _flags(context: click.Context) -> dict[str, str]:
+    # One dict from the outermost command down: an option counts wherever on the line it stands.
+    flags: dict[str, str] = context.find_root().ensure_object(dict)
+    return flags
+
+
+def _record_flag(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        _flags(context)[str(parameter.name)] = value
+
+
+def _global_options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["-c", "--config"],
+            metavar="FILE",
+            help="Settings file to read in place of dagbook.yaml in the home.",
+            expose_value=False,
+            callback=_record_flag,
+        ),
+        click.Option(["--home"], metavar="DIR", help=TABLE[0].meaning, expose_value=False, callback=_record_flag),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            is_eager=True,  # before others have something to tell
+            help="Print nothing; the exit status tells.",
+            expose_value=False,
+            callback=_quiet,
+        ),
+    ]
+
+
+def complete_files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete names of files, for an argument that may be one."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+class _NullStream(io.TextIOBase):
+    """A stream that takes everything and keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def _quiet(context: click.Context, _parameter: click.Parameter, quiet: bool) -> None:
+    if quiet and not context.resilient_parsing:  # a shell that completes the line wants to read something
+        sys.stdout = sys.stderr = _NullStream()

@@ -1,0 +1,48 @@
+"""Parameters as people write them behind a command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import click
+import msgspec
+
+from dagbook.cli.foreign import notice
+from dagbook.spec.model import Pair
+from dagbook.spec.params.param_text import tokenise
+
+# A name holds no quote: in a JSON text an equals sign may stand within one.
+_NAMED = re.compile(r'\s*([^\s="]+)=')
+# Parts with blanks between them, of which one with blanks in it is quoted.
+_PARTS = re.compile(r'(?:\s*(?:(?:[^\s="]+=)?"(?:\\"|[^"\\]|\\(?!"))*"|[^\s"]+)(?=\s|$))+\s*')
+
+
+def params_text(params: str, words: Sequence[str]) -> str:
+    """Make a parameter text of the words after ``--``; without any, it is that of ``--params``."""
+    if words and params:
+        notice("--params is ignored: parameters are given after -- as well")
+    return _join(words) if words else params
+
+
+def _join(words: Sequence[str]) -> str:
+    pairs: list[Pair] = []
+    for word in words:
+        pairs += _read_word(word, len(pairs) + 1)
+    # As JSON, for in a text of NAME="value" a backslash before a quote has no spelling.
+    members = [pair.value if pair.name == str(at) else {pair.name: pair.value} for at, pair in enumerate(pairs, 1)]
+    try:
+        return msgspec.json.encode(members).decode()
+    except UnicodeEncodeError as error:
+        raise click.UsageError("A parameter is not UTF-8 text.") from error
+
+
+def _read_word(word: str, number: int) -> Iterable[Pair]:
+    """Read a word as a parameter text, but for ``NAME=a value`` whose quotes the shell has taken off."""
+    pairs = tokenise(word, start=number)
+    named = _NAMED.match(word)
+    if named is None:
+        return pairs
+    names = sum(pair.name != str(at) for at, pair in enumerate(pairs, number))
+    is_text = names > 1 or word.startswith('"', named.end())
+    return pairs if is_text and _PARTS.fullmatch(word) else [Pair(named[1], word[named.end() :])]

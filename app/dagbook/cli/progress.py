@@ -1,0 +1,132 @@
+"""What a run in the terminal shows: each step as it begins and ends, and its output line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import quote
+
+import click
+import httpx
+
+from dagbook.engine.status import NodeStatus, RunStatus
+
+_MARKS = {
+    NodeStatus.RUNNING: ("▶", "blue"),
+    NodeStatus.FAILED: ("✗", "red"),
+    NodeStatus.ABORTED: ("■", "red"),
+    NodeStatus.SUCCEEDED: ("✓", "green"),
+    NodeStatus.SKIPPED: ("↷", "yellow"),
+    NodeStatus.PARTIALLY_SUCCEEDED: ("✓", "yellow"),
+}
+_POLL_SECONDS = 0.1
+HANDLERS = ("onSuccess", "onFailure", "onCancel", "onExit")
+
+
+class Progress:
+    """Looks at a run through the API and prints what is new."""
+
+    def __init__(self, client: httpx.AsyncClient, path: str, hidden: Collection[str] = ()) -> None:
+        self._client = client
+        self._path = path
+        self._hidden = hidden
+        self._seen: dict[str, NodeStatus] = {}
+        self._lines: dict[tuple[str, str], int] = {}
+        self._run: dict[str, Any] = {}
+
+    async def poll(self) -> RunStatus:
+        """Print what happened since the last look and return the run's status."""
+        answer = await self._client.get(self._path)
+        answer.raise_for_status()
+        run = answer.json()["dagRunDetails"]
+        if not self._run:
+            click.secho(f"{run['name']}  {run['dagRunId']}", bold=True)
+        self._run = run
+        steps = (node for node in run["nodes"] if node["step"]["name"] not in self._hidden)
+        for node in [*steps, *(run[name] for name in HANDLERS if name in run)]:
+            await self._show(node)
+        return RunStatus(run["status"])
+
+    async def _show(self, node: dict[str, Any]) -> None:
+        name, status = node["step"]["name"], NodeStatus(node["status"])
+        before = self._seen.get(name, NodeStatus.NOT_STARTED)
+        if before is NodeStatus.NOT_STARTED and (status is NodeStatus.RUNNING or node["startedAt"] not in ("", "-")):
+            self._mark(name, NodeStatus.RUNNING)
+        if node["stdout"] and not before.is_final:
+            for stream in ("stdout", "stderr"):
+                await self._print_new_lines(name, stream)
+        if status is not before and status.is_final:
+            self._mark(name, status, node.get("error", ""))
+        self._seen[name] = status
+
+    @staticmethod
+    def _mark(name: str, status: NodeStatus, error: str = "") -> None:
+        mark, colour = _MARKS[status]
+        first = error.partition("\n")[0]
+        click.echo(f"{click.style(mark, fg=colour)} {name}{f'  {first}' if first else ''}")
+
+    async def _print_new_lines(self, name: str, stream: str) -> None:
+        more = True
+        while more:
+            offset = self._lines.get((name, stream), 0) + 1
+            path = f"{self._path}/steps/{quote(name, safe='')}/log"
+            answer = await self._client.get(path, params={"stream": stream, "offset": offset, "limit": 1000})
+            if answer.status_code != httpx.codes.OK:
+                return
+            page = answer.json()
+            self._print(page, stream)
+            more = page["hasMore"] and page["lineCount"] > 0
+            self._lines[name, stream] = offset - 1 + page["lineCount"]
+
+    @staticmethod
+    def _print(page: dict[str, Any], stream: str) -> None:
+        for line in page["content"].split("\n") if page["lineCount"] else ():
+            click.echo(f"  {line}", err=stream == "stderr")
+
+    async def finish(self) -> None:
+        """Print how the run ended; of one that failed before any step, what its log says last."""
+        status = RunStatus(self._run["status"])
+        if status is RunStatus.FAILED and not any(node.is_final for node in self._seen.values()):
+            answer = await self._client.get(f"{self._path}/log", params={"tail": 1})
+            click.echo(answer.json().get("content", ""), err=True)
+        good = status in (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
+        click.secho(status.label.replace("_", " "), fg="green" if good else "red", bold=True)
+
+
+async def watch(client: httpx.AsyncClient, path: str, hidden: Collection[str] = ()) -> int:
+    """Print what a run does until it is over and return a command's exit status; an interrupt stops the run.
+
+    Of the steps named in ``hidden`` nothing is printed.
+    """
+    progress = Progress(client, path, hidden)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    asked = False
+    while not (status := await progress.poll()).is_final:
+        if stop.is_set() and not asked:
+            asked = True
+            click.echo("stopping", err=True)
+            await client.post(f"{path}/stop")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_SECONDS):
+                await (asyncio.Event() if asked else stop).wait()
+    await progress.finish()
+    return 0 if status in (RunStatus.SUCCEEDED, RunStatus.ABORTED) else 1
+
+
+async def wait_finished(client: httpx.AsyncClient, path: str) -> RunStatus:
+    """Return the status that a run ends with, when it has ended."""
+    while not (status := await _status_of(client, path)).is_final:  # noqa: ASYNC110 - told over HTTP, to those who ask
+        await asyncio.sleep(_POLL_SECONDS)
+    return status
+
+
+async def _status_of(client: httpx.AsyncClient, path: str) -> RunStatus:
+    answer = await client.get(path)
+    answer.raise_for_status()
+    return RunStatus(answer.json()["dagRunDetails"]["status"])

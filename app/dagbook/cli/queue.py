@@ -1,0 +1,175 @@
+"""``dagbook queue``: what waits and why; queues paused, resumed, reordered and cleared."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from dagbook.cli.client import Api, body_of, open_api, run_path
+from dagbook.cli.failures import friendly_errors
+from dagbook.cli.group import CommandGroup
+from dagbook.cli.options import GlobalOptions, current_settings, settings_options
+from dagbook.cli.people import print_table
+from dagbook.cli.server_transport import Mode
+from dagbook.settings import Settings
+from dagbook.telemetry.logging import configure
+
+Work = Callable[[Api], Awaitable[None]]
+
+
+def use_queues_api(command: str, work: Work) -> None:
+    """Do work through the server that is running, or on the database itself when there is none."""
+    settings = current_settings()
+    configure(settings.log_format, "warning")
+    asyncio.run(_call(settings, command, work))
+
+
+async def _call(settings: Settings, command: str, work: Work) -> None:
+    async with open_api(settings, command, Mode.QUEUE) as api:
+        await work(api)
+
+
+def items_path(queue: str) -> str:
+    """Name what waits in a queue as the API does."""
+    return f"{_path(queue)}/items"
+
+
+def _path(queue: str) -> str:
+    return f"/queues/{quote(queue, safe='')}"
+
+
+@click.group(cls=CommandGroup)
+def queue() -> None:
+    """Look at queues, pause, resume, reorder or clear them, through the server if one is running."""
+
+
+@queue.command("list", cls=GlobalOptions)
+@settings_options("database_url")
+@friendly_errors
+def list_queues() -> None:
+    """Print all queues that are configured, paused or in use, and what the first one in each waits for."""
+
+    async def work(api: Api) -> None:
+        found = body_of(await api.client.get("/queues"))["queues"]
+        print_table(
+            ("QUEUE", "LIMIT", "RUNNING", "WAITING", "PAUSED", "THE NEXT ONE WAITS FOR"), list(map(_row, found))
+        )
+
+    use_queues_api("queue", work)
+
+
+def _row(found: dict[str, Any]) -> tuple[str, ...]:
+    counts = (str(found.get("maxConcurrency", "none")), str(len(found["running"])), str(len(found["queued"])))
+    reason = found["queued"][0]["waitingFor"]["message"] if found["queued"] else ""
+    return (found["name"], *counts, _pause(found), reason)
+
+
+def _pause(found: dict[str, Any]) -> str:
+    paused = found.get("paused")
+    if paused is None:
+        return "no"
+    return f"since {paused['since']}" + (f" by {paused['by']}" if "by" in paused else "")
+
+
+@queue.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many runs at most.")
+@settings_options("database_url")
+@friendly_errors
+def show(*, name: str, limit: int) -> None:
+    """Print what is under way in the queue NAME and what waits there, in order, each with the reason why."""
+
+    async def work(api: Api) -> None:
+        found = body_of(await api.client.get(items_path(name), params={"perPage": limit}))
+        click.echo(f"queue {name}: limit {found.get('maxConcurrency', 'none')}, paused: {_pause(found)}")
+        for run in found["running"]:
+            click.echo(f"under way: {run['name']} {run['dagRunId']} since {run['startedAt'] or 'now'}")
+        rows = [_item(run) for run in found["items"]]
+        if rows:
+            print_table(("POSITION", "PRIORITY", "DAG", "RUN", "SINCE", "WAITS FOR"), rows)
+        if (more := found["pagination"]["totalRecords"] - len(rows)) > 0:
+            click.echo(f"and {more} more; --limit shows up to 1000")
+
+    use_queues_api("queue", work)
+
+
+def _item(run: dict[str, Any]) -> tuple[str, ...]:
+    wait = run["waitingFor"]
+    return (
+        str(wait["position"]),
+        str(wait["priority"]),
+        run["name"],
+        run["dagRunId"],
+        run.get("queuedAt", ""),
+        wait["message"],
+    )
+
+
+@queue.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@settings_options("database_url")
+@friendly_errors
+def pause(*, name: str) -> None:
+    """Let nobody leave the queue NAME until it is resumed; runs that are under way go on."""
+
+    async def work(api: Api) -> None:
+        click.echo(f"queue {name} is paused {_pause(body_of(await api.client.post(f'{_path(name)}/pause')))}")
+
+    use_queues_api("queue", work)
+
+
+@queue.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@settings_options("database_url")
+@friendly_errors
+def resume(*, name: str) -> None:
+    """Let those leave the queue NAME again who may."""
+
+    async def work(api: Api) -> None:
+        body_of(await api.client.post(f"{_path(name)}/resume"))
+        click.echo(f"queue {name} is not paused")
+
+    use_queues_api("queue", work)
+
+
+@queue.command(cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.option("--confirm", default=None, metavar="NAME", help="The name once more, in place of a question.")
+@settings_options("database_url")
+@friendly_errors
+def clear(*, name: str, confirm: str | None) -> None:
+    """Take all runs out of the queue NAME that wait in it; its name has to be typed once more."""
+    typed = click.prompt(f"Type {name} to take out all that wait there", err=True) if confirm is None else confirm
+
+    async def work(api: Api) -> None:
+        removed = body_of(await api.client.post(f"{_path(name)}/clear", json={"name": typed}))["removed"]
+        click.echo(f"taken out of queue {name}: {removed}")
+
+    use_queues_api("queue", work)
+
+
+@queue.command(cls=GlobalOptions)
+@click.argument("name", metavar="DAG")
+@click.argument("run_id", metavar="RUN_ID")
+@click.argument("value", metavar="[PRIORITY]", required=False, type=click.IntRange(-1000, 1000))
+@click.option("--front", is_flag=True, help="Move it before all others.")
+@settings_options("database_url")
+@friendly_errors
+def priority(*, name: str, run_id: str, value: int | None, front: bool) -> None:
+    """Give the run RUN_ID of DAG, which waits, another priority, or move it to the front of its queue."""
+
+    async def work(api: Api) -> None:
+        path = run_path(name, run_id)
+        run = body_of(await api.client.get(path))["dagRunDetails"]
+        wait = run.get("waitingFor")
+        if wait is None:
+            raise click.ClickException(f"run {run_id} of DAG {name} does not wait, it is {run['statusLabel']}")
+        body = {"priority": value, "toFront": front}
+        body_of(await api.client.patch(f"{items_path(wait['queue'])}/{wait['item']}", json=body))
+        click.echo(f"run {run_id} of DAG {name} has its new place in queue {wait['queue']}")
+
+    use_queues_api("queue", work)

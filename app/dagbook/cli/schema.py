@@ -1,0 +1,19 @@
+"""``dagbook schema``: the format of definitions as JSON Schema, for editors."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from dagbook.cli.options import GlobalOptions
+from dagbook.spec.grammar import document
+
+
+@click.command(cls=GlobalOptions)
+def schema() -> None:
+    """Print the JSON Schema (2020-12) of a definition.
+
+    An editor that is given it completes fields while they are typed, tells what they mean and marks what is wrong.
+    """
+    click.echo(json.dumps(document.schema(), indent=2, ensure_ascii=False))

@@ -1,0 +1,155 @@
+"""``dagbook serve``: the server in this terminal until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import uvicorn
+import uvloop
+
+from dagbook.accounts.auth_setup import check_authentication, choose_mode, find_warnings
+from dagbook.api.middleware.host_check import is_unspecified
+from dagbook.api.middleware.single_write import SingleWriteProtocol
+from dagbook.cli.failures import friendly_errors
+from dagbook.cli.foreign import COORDINATOR, DAGS, PEER, ignored_options
+from dagbook.cli.local_server import serving_commands
+from dagbook.cli.options import GlobalOptions, current_settings, settings_options, warn_about_unused
+from dagbook.cli.server_transport import lock_for_server
+from dagbook.cli.tls import load_tls
+from dagbook.db.migrations.upgrade import upgrade
+from dagbook.db.url import hide_password
+from dagbook.errors import BadRequestError
+from dagbook.main import Server, check_exposure, is_open_to_all, open_server
+from dagbook.settings import TABLE, Settings
+from dagbook.telemetry.logging import configure
+
+_GRACE_SECONDS = 5
+_BACKLOG = 2048
+LOOPBACK = "127.0.0.1"
+
+
+@click.command(cls=GlobalOptions)
+@settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
+@ignored_options(*COORDINATOR, *PEER, *DAGS)
+@friendly_errors
+def serve() -> None:
+    """Serve the API until SIGINT or SIGTERM; running steps go on and are taken up by the next server."""
+    settings = choose_mode(current_settings())
+    check_exposure(settings)
+    check_authentication(settings)
+    tls = load_tls(settings)
+    warn_about_unused(settings)
+    configure(settings.log_format, settings.log_level)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it tells of its own start and end, we tell
+    _warn(settings)
+    uvloop.run(_serve(settings, tls))
+
+
+async def _serve(settings: Settings, tls: ssl.SSLContext | None) -> None:
+    with _listen(settings) as listener:
+        address = _address(settings, listener)
+        async with lock_for_server(settings, address) as lock:
+            await upgrade(settings.database_url, schema=settings.database_schema)
+            async with open_server(settings, "server", address) as server:
+                await _make_first_admin(settings, server)
+                server.make_app()  # now, so that the collector is spared what it loads
+                _tune_garbage_collection()
+                listener.listen(_BACKLOG)  # who reads the next line may call at once, before the loop accepts
+                host, database = socket.gethostname(), hide_password(settings.database_url)
+                async with serving_commands(server, lock):
+                    click.echo(f"Dagbook serves {address} on the machine {host} with {database}", err=True)
+                    await _serve_http(server, listener, tls)
+
+
+def _warn(settings: Settings) -> None:
+    if is_open_to_all(settings):
+        everybody = f"EVERYBODY who reaches {settings.host} can run commands here as this user"
+        click.secho(f"Warning: {everybody}: there is no authentication", fg="red", bold=True, err=True)
+    for warning in find_warnings(settings):
+        click.secho(f"Warning: {warning}", fg="red", bold=True, err=True)
+
+
+async def _make_first_admin(settings: Settings, server: Server) -> None:
+    """Make the first user where there is none; a password that was made up is shown here and nowhere else."""
+    if not server.parts.auth.has_users:
+        return
+    name = settings.auth_admin_username
+    try:
+        password = await server.parts.auth.users.create_first_admin(name, settings.auth_admin_password)
+    except BadRequestError as error:
+        raise click.ClickException(f"the first admin cannot be made: {error.message}") from error
+    if password is not None:
+        line = "=" * 72
+        click.echo(f"{line}\nThe first user is {name!r}, an admin, with the password\n\n    {password}\n")
+        click.echo(f"This is shown once. Log in and change it.\n{line}")
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise click.ClickException(
+            f"port {settings.port} of {settings.host} cannot be used: {error.strerror}; choose another with --port"
+        ) from error
+    return listener
+
+
+def _address(settings: Settings, listener: socket.socket) -> str:
+    host = LOOPBACK if is_unspecified(settings.host) else settings.host
+    host = f"[{host}]" if ":" in host else host
+    scheme = "http" if settings.tls_cert_file is None else "https"
+    return f"{scheme}://{host}:{listener.getsockname()[1]}{settings.base_path}"
+
+
+class _QuietServer(uvicorn.Server):
+    """A server that leaves the signals to us: after the last answer there are runs to let go of."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def _tune_garbage_collection() -> None:
+    """Take what was loaded out of garbage collection: it stays, and looking at it again and again costs."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+async def _serve_http(server: Server, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+    config = uvicorn.Config(
+        server.app,
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+        ws="none",
+        http=SingleWriteProtocol,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_keep_alive=120,
+        ssl_context_factory=(lambda _config, _default: tls) if tls else None,
+    )
+    web = _QuietServer(config)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        web.should_exit = True
+        server.parts.feed.close()  # its answers would never end
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    await web.serve(sockets=[listener])

@@ -1,0 +1,90 @@
+"""``dagbook stop``: one run, or all runs of a DAG, asked to stop."""
+
+from __future__ import annotations
+
+import click
+import httpx
+import uvloop
+
+from dagbook.cli.client import Api, body_of, open_api, run_path, runs_path
+from dagbook.cli.failures import friendly_errors
+from dagbook.cli.options import GlobalOptions, complete_files, current_settings, settings_options
+from dagbook.cli.progress import wait_finished
+from dagbook.cli.target import find_name, read_name
+from dagbook.engine.status import RunStatus
+from dagbook.errors import NotRunningError
+from dagbook.settings import Settings
+from dagbook.telemetry.logging import configure
+
+
+@click.command(cls=GlobalOptions)
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
+@click.argument("run_id", required=False, default="", metavar="[RUN_ID]")
+@click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
+@settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
+@friendly_errors
+def stop(*, what: str, run_id: str, given: str) -> None:
+    """Ask run RUN_ID of a DAG to stop; without RUN_ID, all its running runs.
+
+    The request is answered at once and the run ends a little later; one that is over already is no error. When no
+    server works on the database, the command sees to the end of the runs itself.
+    """
+    settings = current_settings()
+    configure(settings.log_format, "warning")
+    uvloop.run(_stop(settings, read_name(what), run_id or given))
+
+
+async def _stop(settings: Settings, name: str, run_id: str) -> None:
+    async with open_api(settings, "stop") as api:
+        name = await find_name(api, name)
+        asked = await _stop_one(api, name, run_id) if run_id else await _stop_all(api, name)
+        for one in asked if not api.transport.is_server else ():
+            status = await wait_finished(api.client, run_path(name, one))
+            click.echo(f"run {one} of DAG {name} is over: {status.label.replace('_', ' ')}")
+
+
+async def _stop_one(api: Api, name: str, run_id: str) -> list[str]:
+    if not await ask_to_stop(api, name, run_id):
+        status = RunStatus(body_of(await api.client.get(run_path(name, run_id)))["dagRunDetails"]["status"])
+        if not status.is_final:
+            raise click.ClickException(
+                f"run {run_id} of DAG {name} is not running, it is {status.label}; 'dagbook dequeue' takes it out"
+            )
+        click.echo(f"run {run_id} of DAG {name} is over already: {status.label.replace('_', ' ')}")
+        return []
+    click.echo(f"run {run_id} of DAG {name} was asked to stop")
+    return [run_id]
+
+
+async def ask_to_stop(api: Api, name: str, run_id: str) -> bool:
+    """Ask a run to stop; returns whether it is running. One that is not there ends the command."""
+    answer = await api.client.post(f"{run_path(name, run_id)}/stop")
+    if answer.status_code == httpx.codes.BAD_REQUEST and answer.json()["code"] == NotRunningError.code:
+        return False
+    body_of(answer)
+    return True
+
+
+async def _stop_all(api: Api, name: str) -> list[str]:
+    running = await find_running(api, name)
+    asked = [run_id for one in running for run_id in await _stop_one(api, name, one)]
+    if not running:
+        click.echo(f"DAG {name} has no running run")
+    return asked
+
+
+async def find_running(api: Api, name: str) -> list[str]:
+    """List the ids of a DAG's running runs, the newest first; a DAG that is not known ends the command."""
+    path = runs_path(name)
+    running = {"fromDate": 0, "status": int(RunStatus.RUNNING)}
+    runs = body_of(await api.client.get(path, params=running))["dagRuns"]
+    if not runs:
+        await _require_known(api, name, path)
+    return [run["dagRunId"] for run in runs]
+
+
+async def _require_known(api: Api, name: str, path: str) -> None:
+    if body_of(await api.client.get(path, params={"fromDate": 0}))["dagRuns"]:
+        return
+    if (await api.client.get(f"/dags/{name}")).status_code != httpx.codes.OK:
+        raise click.ClickException(f"there is no DAG named {name!r}, and no run of it")

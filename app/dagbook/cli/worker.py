@@ -1,0 +1,154 @@
+"""``dagbook worker``: drives runs that ask for this machine's labels, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from typing import Any
+
+import click
+import uvloop
+
+from dagbook.cli.failures import friendly_errors
+from dagbook.cli.foreign import PEER, ignored_options
+from dagbook.cli.options import GlobalOptions, current_settings, settings_options, warn_about_unused
+from dagbook.db.database import Database
+from dagbook.db.repositories import services
+from dagbook.db.repositories.rows import Row
+from dagbook.db.url import hide_password, sqlite_path
+from dagbook.executors.process import proc
+from dagbook.queues.worker.pgqueuer_transport import is_installed
+from dagbook.settings import Settings
+from dagbook.telemetry.logging import configure
+
+_MAX_RUNS = 100  # runtime 25.3
+_MAX_NAME = 100
+
+
+@click.command(cls=GlobalOptions)
+@click.option(
+    "-l",
+    "--label",
+    "--worker.labels",
+    "labels",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A label, or several with commas between them; may be given many times.",
+)
+@click.option(
+    "-m",
+    "--max-active-runs",
+    "--worker.max-active-runs",
+    "capacity",
+    type=click.IntRange(1, 10_000),
+    default=_MAX_RUNS,
+    show_default=True,
+    help="How many runs are driven at a time.",
+)
+@click.option(
+    "-w",
+    "--id",
+    "--worker.id",
+    "name",
+    default="",
+    help="What it is called; this machine's name and its process otherwise.",
+)
+@click.option(
+    "--health",
+    "asks_health",
+    is_flag=True,
+    help="Start nothing: exit with 0 if the workers of this machine (with --id: that one) are healthy, else with 1.",
+)
+@settings_options("database_url", "work_dir", "spool_dir", "log_format", "log_level")
+@ignored_options(*PEER)
+@friendly_errors
+def worker(*, labels: tuple[str, ...], capacity: int, name: str, asks_health: bool) -> None:
+    """Drive runs that ask for this machine's labels, until SIGINT or SIGTERM; then running steps go on.
+
+    It serves no HTTP and starts nothing by itself: servers of the same PostgreSQL database hand out what is queued.
+    """
+    settings = current_settings()
+    traits = {"name": _read_name(name), "labels": _read_labels(labels), "capacity": capacity}
+    if not asks_health:
+        warn_about_unused(settings)
+    _check_database(settings)
+    if asks_health:
+        uvloop.run(_check_health(settings, name.strip()))
+    else:
+        uvloop.run(_work(settings, traits))
+
+
+def _read_labels(labels: tuple[str, ...]) -> dict[str, str]:
+    """Read labels; several may stand in one word, separated by commas."""
+    read: dict[str, str] = {}
+    for text in (part for label in labels for part in label.split(",")):
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not (name and sign and value):
+            raise click.ClickException(f"--label: {text!r} is no label; write it as NAME=VALUE, for example gpu=true")
+        if read.setdefault(name, value) != value:
+            raise click.ClickException(f"--label: {name} is given as {read[name]!r} and as {value!r}; choose one")
+    return read
+
+
+def _read_name(name: str) -> str:
+    name = name.strip() or f"{socket.gethostname()}@{os.getpid()}"
+    if len(name) > _MAX_NAME or not name.isprintable():
+        raise click.ClickException(f"--id: give at most {_MAX_NAME} printable characters")
+    return name
+
+
+def _check_database(settings: Settings) -> None:
+    if sqlite_path(settings.database_url) is not None:
+        raise click.ClickException(
+            "a worker shares a PostgreSQL database with servers, and a SQLite file has one process that works on it; "
+            "set database_url to the database of the servers"
+        )
+    if not is_installed():
+        raise click.ClickException("a worker needs PgQueuer; pip install 'dagbook[distributed]'")
+
+
+async def _check_health(settings: Settings, name: str) -> None:
+    """Raise ClickException unless a worker is alive here and each one renews its lease."""
+    database = await Database.open(
+        settings.database_url, schema=settings.database_schema, application="dagbook worker --health", pool_size=1
+    )
+    try:
+        rows = await database.read_inline(
+            lambda connection: services.find_local_workers(
+                connection, socket.gethostname(), proc.boot_id(), proc.pid_namespace()
+            )
+        )
+    finally:
+        await database.close()
+    found = [row for row in rows if name in ("", row["name"]) and _is_alive(row)]
+    if not found:
+        raise click.ClickException(f"no worker {name}".rstrip() + " runs on this machine, or it has just been started")
+    for row in found:
+        if not row["is_leased"]:
+            silent = f"{row['heartbeat_at']:%Y-%m-%d %H:%M:%S} UTC"
+            raise click.ClickException(f"worker {row['name']} has not renewed its lease since {silent}")
+        click.echo(f"worker {row['name']} is healthy")
+
+
+def _is_alive(row: Row) -> bool:
+    return proc.is_alive(proc.ProcessId(row["pid"], row["pid_started"]))
+
+
+async def _work(settings: Settings, traits: dict[str, Any]) -> None:
+    # These bring the whole server along, a second of CPU that a check of health every few seconds does without.
+    from dagbook.db.migrations.upgrade import require_head  # noqa: PLC0415
+    from dagbook.main import WorkerOptions, open_worker  # noqa: PLC0415
+
+    configure(settings.log_format, settings.log_level)
+    await require_head(settings.database_url, schema=settings.database_schema)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    worker = WorkerOptions(**traits)
+    async with open_worker(settings, worker):
+        shown = ", ".join(f"{name}={value}" for name, value in sorted(worker.labels.items())) or "no labels"
+        click.echo(f"Worker {worker.name} ({shown}) works on {hide_password(settings.database_url)}", err=True)
+        await stop.wait()

@@ -1,0 +1,75 @@
+"""Who did what, and what keeps that from being changed unnoticed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, LargeBinary, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
+
+
+class AuditEntry(Base):
+    """One thing that somebody did, or was refused; stored in the commit of the change. It is never changed.
+
+    ``via`` is the way by which the actor is known. ``kind`` and ``name`` say what it was done to, ``before`` and
+    ``after`` what changed in that. Ids are never used again, and on PostgreSQL have gaps where a commit failed.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('done', 'refused', 'failed')", name="outcome_known"),
+        Index("ix_audit_actor", "actor", "at"),
+        Index("ix_audit_action", "action", "at"),
+        Index("ix_audit_name", "name", "at"),
+        Index("ix_audit_at", "at"),
+        Index("ix_audit_request_id", "request_id", "at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str | None] = mapped_column(Text)
+    via: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[str | None] = mapped_column(Text)
+    token_id: Mapped[str | None] = mapped_column(Text)
+    token_name: Mapped[str | None] = mapped_column(Text)
+    address: Mapped[str] = mapped_column(Text)
+    request_id: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    before: Mapped[Any | None] = mapped_column(OrderedJson)
+    after: Mapped[Any | None] = mapped_column(OrderedJson)
+    outcome: Mapped[str] = mapped_column(Text)
+
+
+class AuditSeal(Base):
+    """Covers the entries after the seal before it, up to ``last_id``.
+
+    ``digest`` is of the entries, ``hash`` of all that the seal says and of the hash before it, ``signature`` holds the
+    hash under the installation's key. ``marks`` has 16 bytes for each entry, its id and the beginning of its hash, to
+    tell which one is not what it was; they go when the entries are pruned.
+    """
+
+    __tablename__ = "audit_seals"
+    __table_args__ = (
+        CheckConstraint("number >= 1", name="number_counts_from_one"),
+        CheckConstraint("first_id <= last_id", name="range_in_order"),
+        CheckConstraint("entries >= 1", name="entries_not_empty"),
+        CheckConstraint("length(digest) = 64 AND length(hash) = 64", name="hash_length"),
+        CheckConstraint("(marks IS NULL) = (pruned_at IS NOT NULL)", name="marks_until_pruned"),
+    )
+
+    number: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
+    first_id: Mapped[int] = mapped_column(BigKey)
+    last_id: Mapped[int] = mapped_column(BigKey, unique=True)
+    entries: Mapped[int]
+    digest: Mapped[str] = mapped_column(Text)
+    hash: Mapped[str] = mapped_column(Text)
+    signature: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    pruned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    marks: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -1,0 +1,64 @@
+"""What was written: texts by content hash, the DAGs that are them now, and every save."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
+
+
+class Definition(Base):
+    """A YAML text with its base text, under the SHA-256 of both. Never changed, only redacted, once."""
+
+    __tablename__ = "definitions"
+    __table_args__ = (
+        CheckConstraint("(redacted_at IS NULL) = (redacted_by IS NULL)", name="redacted_by_somebody"),
+        CheckConstraint("spec IS NOT NULL OR redacted_at IS NOT NULL", name="text_or_redacted"),
+    )
+
+    hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    spec: Mapped[str | None] = mapped_column(Text)
+    base: Mapped[str | None] = mapped_column(Text)
+    redacted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    redacted_by: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Dag(Base):
+    """A stored DAG: its file name and the definition it has now."""
+
+    __tablename__ = "dags"
+    __table_args__ = (
+        Index("ix_dags_dag_name", "dag_name"),
+        Index("ix_dags_definition_hash", "definition_hash"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    file_name: Mapped[str] = mapped_column(Text, unique=True)
+    dag_name: Mapped[str] = mapped_column(Text)
+    definition_hash: Mapped[str] = mapped_column(Text, ForeignKey("definitions.hash"))
+    revision: Mapped[int]
+    suspended: Mapped[bool]
+    source_directory: Mapped[str | None] = mapped_column(Text)
+    tags: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class DagRevision(Base):
+    """One save of a DAG."""
+
+    __tablename__ = "dag_revisions"
+    __table_args__ = (Index("ix_dag_revisions_definition_hash", "definition_hash"),)
+
+    dag_id: Mapped[int] = mapped_column(BigKey, ForeignKey("dags.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    definition_hash: Mapped[str] = mapped_column(Text, ForeignKey("definitions.hash"))
+    author: Mapped[str | None] = mapped_column(Text)
+    note: Mapped[str | None] = mapped_column(Text)
+    saved_at: Mapped[datetime] = mapped_column(UtcDateTime)

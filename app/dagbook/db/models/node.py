@@ -1,0 +1,75 @@
+"""One step or handler in one attempt of a run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
+
+
+class Node(Base):
+    """A step (position 0 and up) or a handler (-1 to -5) in one attempt.
+
+    ``detail`` holds the engine's fields that have no column, ``shown`` command and
+    arguments as they were evaluated. ``sub_runs`` names the runs that the node called, in
+    order: those of its ``current`` execution and those of ``earlier`` ones. Output
+    and calls that hold a secret are masked here and whole, encrypted, in ``output_sealed``.
+    ``log_attempt`` is the earlier attempt that ran a node which a retry keeps: its log is there.
+    """
+
+    __tablename__ = "nodes"
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "attempt"], ["run_attempts.run_id", "run_attempts.number"], ondelete="CASCADE"),
+        UniqueConstraint("run_id", "attempt", "handler", "name"),
+        CheckConstraint("status BETWEEN 0 AND 6", name="status_known"),
+        CheckConstraint("position >= -5 AND handler = (position < 0)", name="handlers_below_zero"),
+        CheckConstraint(
+            "finished_at IS NULL OR status NOT IN (0, 1) OR (status = 0 AND edited_at IS NOT NULL)",
+            name="finished_only_when_settled",
+        ),
+        CheckConstraint("finished_at >= started_at", name="finished_after_started"),
+        CheckConstraint("(edited_at IS NULL) = (edited_by IS NULL)", name="edited_by_somebody"),
+    )
+
+    run_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(Text)
+    handler: Mapped[bool]
+    status: Mapped[int]
+    execution: Mapped[int] = mapped_column(server_default=text("0"))
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    executed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    retried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    retry_count: Mapped[int] = mapped_column(server_default=text("0"))
+    done_count: Mapped[int] = mapped_column(server_default=text("0"))
+    repeated: Mapped[bool] = mapped_column(server_default=false())
+    exit_code: Mapped[int | None]
+    error: Mapped[str] = mapped_column(Text, server_default="")
+    output_name: Mapped[str | None] = mapped_column(Text)
+    output_value: Mapped[str | None] = mapped_column(Text)
+    pid: Mapped[int | None]
+    pid_started: Mapped[int | None] = mapped_column(BigInteger)
+    spool: Mapped[str | None] = mapped_column(Text)
+    detail: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    shown: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    sub_runs: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    output_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    log_attempt: Mapped[int | None]
+    edited_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    edited_by: Mapped[str | None] = mapped_column(Text)

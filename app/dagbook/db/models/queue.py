@@ -1,0 +1,45 @@
+"""What waits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
+
+
+class QueueEntry(Base):
+    """A run that waits for its turn; ``reason`` says why, of the one that is next in its queue and has waited a while.
+
+    A queue is served by ``priority``, the highest first, then by ``place``, which is below 0 after a move to the front,
+    then by ``id``, which grows in the order of enqueuing. ``selector`` has the labels that a worker has to have.
+    """
+
+    __tablename__ = "queue_entries"
+    __table_args__ = (
+        CheckConstraint("priority BETWEEN -1000 AND 1000", name="priority_known"),
+        Index("ix_queue_entries_queue", "queue", text("priority DESC"), "place", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    run_id: Mapped[int] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="CASCADE"), unique=True)
+    queue: Mapped[str] = mapped_column(Text)
+    priority: Mapped[int]
+    place: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    reason: Mapped[str | None] = mapped_column(Text)
+    selector: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+
+
+class QueuePause(Base):
+    """A queue that nobody leaves until it is resumed: since when, and who has paused it."""
+
+    __tablename__ = "queue_pauses"
+
+    queue: Mapped[str] = mapped_column(Text, primary_key=True)
+    paused_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    paused_by: Mapped[str | None] = mapped_column(Text)

@@ -1,0 +1,197 @@
+"""A run, its attempts, and what it was given, went through and was asked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
+
+_IS_ROOT = text("root_id IS NULL")
+_IS_CHILD = text("root_id IS NOT NULL")
+_HAS_PARENT = text("parent_id IS NOT NULL")
+# A query that is to go by an index of active runs has to have this very condition: with bound values instead of
+# numbers neither database sees that the index covers it.
+IS_ACTIVE = text("runs.status IN (0, 1, 5) AND runs.root_id IS NULL")
+_IS_ACTIVE = text("status IN (0, 1, 5) AND root_id IS NULL")
+_HAS_ACTOR = text("actor IS NOT NULL")
+_HAS_REVISION = text("dag_revision IS NOT NULL")
+_IS_OPEN = text("closed_at IS NULL")
+# Ids that Dagbook makes have so many characters; of longer ones, which somebody else has thought of, there is an index.
+LONG_ID = 36
+IS_ROOT, IS_OVER = text("runs.root_id IS NULL"), text("runs.finished_at IS NOT NULL")
+IS_LONG = text(f"length(runs.run_id) > {LONG_ID}")
+_IS_LONG_ROOT = text(f"root_id IS NULL AND length(run_id) > {LONG_ID}")
+_IS_ROOT_OVER = text("root_id IS NULL AND finished_at IS NOT NULL")
+
+
+class Run(Base):
+    """One execution of a DAG, whatever number of attempts it takes.
+
+    ``params`` is a list of ``[name, value]`` pairs, ``params_text`` how they were
+    written. ``root_id`` and ``parent_id`` are null for a run that no other run started.
+    Ids are never used again, not even those of removed runs.
+    """
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        CheckConstraint("status BETWEEN 0 AND 6", name="status_known"),
+        CheckConstraint("attempt >= 1", name="attempt_counts_from_one"),
+        CheckConstraint("finished_at IS NULL OR status IN (2, 3, 4, 6)", name="finished_only_when_over"),
+        CheckConstraint("finished_at >= started_at", name="finished_after_started"),
+        CheckConstraint("(root_id IS NULL) = (parent_id IS NULL)", name="child_has_root_and_parent"),
+        Index("uq_runs_root", "dag_name", "run_id", unique=True, sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT),
+        Index("uq_runs_child", "root_id", "run_id", unique=True, sqlite_where=_IS_CHILD, postgresql_where=_IS_CHILD),
+        Index("ix_runs_parent_id", "parent_id", sqlite_where=_HAS_PARENT, postgresql_where=_HAS_PARENT),
+        Index("ix_runs_root", text("created_at DESC"), "run_id", sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT),
+        # Its status is looked at in the index: of a DAG's runs few may have the one that is wanted.
+        Index(
+            "ix_runs_root_name", "dag_name", "created_at", "status", sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT
+        ),
+        Index("ix_runs_child", "created_at", sqlite_where=_IS_CHILD, postgresql_where=_IS_CHILD),
+        Index(
+            "ix_runs_active_name", "dag_name", "status", "queue", sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE
+        ),
+        Index("ix_runs_active_queue", "queue", "status", sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE),
+        Index(
+            "ix_runs_status",
+            "status",
+            text("created_at DESC"),
+            "run_id",
+            sqlite_where=_IS_ROOT,
+            postgresql_where=_IS_ROOT,
+        ),
+        Index("ix_runs_definition_hash", "definition_hash"),
+        Index("ix_runs_trigger", "trigger", "created_at"),
+        Index("ix_runs_actor", "actor", "created_at", sqlite_where=_HAS_ACTOR, postgresql_where=_HAS_ACTOR),
+        Index(
+            "ix_runs_revision",
+            "dag_name",
+            "dag_revision",
+            "created_at",
+            sqlite_where=_HAS_REVISION,
+            postgresql_where=_HAS_REVISION,
+        ),
+        Index(
+            "ix_runs_duration",
+            text("(finished_at - started_at)"),
+            sqlite_where=_IS_ROOT_OVER,
+            postgresql_where=_IS_ROOT_OVER,
+        ),
+        Index("ix_runs_long_id", "run_id", sqlite_where=_IS_LONG_ROOT, postgresql_where=_IS_LONG_ROOT),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    dag_name: Mapped[str] = mapped_column(Text)
+    run_id: Mapped[str] = mapped_column(Text)
+    definition_hash: Mapped[str] = mapped_column(Text, ForeignKey("definitions.hash"))
+    file_name: Mapped[str | None] = mapped_column(Text)
+    dag_revision: Mapped[int | None]
+    queue: Mapped[str] = mapped_column(Text)
+    root_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="CASCADE"))
+    parent_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="CASCADE"))
+    trigger: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str | None] = mapped_column(Text)
+    params: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    params_text: Mapped[str] = mapped_column(Text)
+    tags: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    status: Mapped[int]
+    attempt: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    queued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    stop_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    stop_requested_by: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)
+    max_active_runs: Mapped[int]
+
+
+class RunAttempt(Base):
+    """One try at a run and who may write for it: ``owner`` with ``token``, which only grows.
+
+    There is no lease here: an attempt's lease is that of its owner's row in ``services``,
+    so a server renews one row and not one for each of its runs. ``host`` is boot id and
+    pid namespace, joined by a colon; ``state`` the engine's state without its nodes.
+    """
+
+    __tablename__ = "run_attempts"
+    __table_args__ = (
+        CheckConstraint("status BETWEEN 0 AND 6", name="status_known"),
+        CheckConstraint("number >= 1", name="counts_from_one"),
+        CheckConstraint("closed_at IS NULL OR status IN (2, 3, 4, 6)", name="closed_only_when_over"),
+        Index("uq_run_attempts_open", "run_id", unique=True, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),
+        Index("ix_run_attempts_owner", "owner", sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),
+    )
+
+    run_id: Mapped[int] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    status: Mapped[int]
+    owner: Mapped[str | None] = mapped_column(Text, ForeignKey("services.id"))
+    token: Mapped[int]
+    host: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RunInput(Base):
+    """What a run was started with; a server that takes the run over needs it to go on.
+
+    ``base_environment`` is what a sub-run sees instead of its server's environment while it is
+    loaded. Of a run with secrets all of this is masked, and whole, with the values, encrypted in ``sealed``.
+    """
+
+    __tablename__ = "run_inputs"
+
+    run_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    params: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    env: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    dotenv: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    work_dir: Mapped[str] = mapped_column(Text)
+    base_environment: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    keep_dir: Mapped[bool]
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    source_directory: Mapped[str | None] = mapped_column(Text)
+
+
+class RunEvent(Base):
+    """History of a run: ``seq`` counts from 1 without gaps; rows are neither changed nor taken out."""
+
+    __tablename__ = "run_events"
+
+    run_id: Mapped[int] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int]
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    position: Mapped[int | None]
+    data: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+
+
+class RunRequest(Base):
+    """Something that somebody asked of a run; its owner turns it into an event."""
+
+    __tablename__ = "run_requests"
+    __table_args__ = (
+        CheckConstraint("kind IN ('stop', 'kill')", name="kind_known"),
+        Index("ix_run_requests_run_id", "run_id"),
+        Index(
+            "ix_run_requests_waiting",
+            "id",
+            sqlite_where=text("handled_at IS NULL"),
+            postgresql_where=text("handled_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    run_id: Mapped[int] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str | None] = mapped_column(Text)
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    handled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

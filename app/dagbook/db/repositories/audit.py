@@ -1,0 +1,193 @@
+"""The audit: entries, and the seals over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    type_coerce,
+    union_all,
+    update,
+)
+
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.audit import AuditEntry, AuditSeal
+from dagbook.db.prepared import Prepared
+from dagbook.db.repositories.rows import Row, all_rows, first_row
+
+_add = Prepared(insert(AuditEntry).inline())  # nobody asks which ids they get
+_entries = AuditEntry.__table__
+_DESCENDING = (AuditEntry.at.desc(), AuditEntry.id.desc())  # as every index of them ends
+# What seals cover, in this order; what changed as the very text that is stored.
+_unsealed = [
+    type_coerce(column, Text).label(column.name) if column.name in ("before", "after") else column
+    for column in _entries.columns
+]
+_IS_LAST_SEAL = AuditSeal.number == select(func.max(AuditSeal.number)).scalar_subquery()
+_last_seal = select(AuditSeal.number, AuditSeal.last_id, AuditSeal.hash, AuditSeal.sealed_at).where(_IS_LAST_SEAL)
+_last_signature = select(AuditSeal.signature).where(_IS_LAST_SEAL)
+_writers = text(
+    "SELECT virtualtransaction FROM pg_locks WHERE relation = 'audit'::regclass AND mode = 'RowExclusiveLock' "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+_mark_pruned = (
+    update(AuditSeal)
+    .where(AuditSeal.number == bindparam("b_number"), AuditSeal.pruned_at.is_(None))
+    .values(marks=None, pruned_at=bindparam("at"))
+)
+
+
+class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of entries is narrowed to, and from which id downwards; an action ending in a dot is a group."""
+
+    actor: str | None = None
+    actions: Sequence[str] = ()
+    name: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    request_id: str | None = None
+    before: int | None = None
+
+
+def add(connection: WriteConnection, *entries: Row) -> None:
+    """Store entries, in the commit of the change that they tell of."""
+    _add.execute_many(connection, entries)
+
+
+def find(connection: ReadConnection, wanted: AuditFilter, limit: int) -> Sequence[Row]:
+    """Return entries, the newest first."""
+    where = _conditions(wanted)
+    if wanted.before is not None:
+        below = _below(connection, wanted.before)
+        if below is None:
+            return []
+        where.append(below)
+    newest = _newest(where, wanted.actions, limit)
+    return all_rows(connection, select(_entries).where(AuditEntry.id.in_(newest)).order_by(*_DESCENDING))
+
+
+def _newest(where: Sequence[ColumnElement[bool]], actions: Sequence[str], limit: int) -> Select[Any]:
+    """Find the ids. Each action has its own turn at the index, where its entries lie in order; else all are sorted."""
+    columns = select(AuditEntry.id, AuditEntry.at)
+    if not actions:
+        return select(columns.where(*where).order_by(*_DESCENDING).limit(limit).subquery().c.id)
+    pages = [columns.where(AuditEntry.action == one, *where).order_by(*_DESCENDING).limit(limit) for one in actions]
+    found = union_all(*(select(page.subquery()) for page in pages)).subquery()
+    return select(select(found).order_by(found.c.at.desc(), found.c.id.desc()).limit(limit).subquery().c.id)
+
+
+def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
+    exact = (
+        (AuditEntry.actor, wanted.actor),
+        (AuditEntry.name, wanted.name),
+        (AuditEntry.request_id, wanted.request_id),
+    )
+    conditions: list[ColumnElement[bool]] = [column == value for column, value in exact if value is not None]
+    if wanted.since is not None:
+        conditions.append(AuditEntry.at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(AuditEntry.at < wanted.until)
+    return conditions
+
+
+def _below(connection: ReadConnection, entry: int) -> ColumnElement[bool] | None:
+    """Say what comes behind an entry, or where it would be; None when that is nothing, for what was there is pruned."""
+    statement = select(AuditEntry.id, AuditEntry.at).where(AuditEntry.id <= entry).order_by(AuditEntry.id.desc())
+    found = connection.execute(statement.limit(1)).first()
+    if found is None:
+        return None
+    same_time = AuditEntry.id < entry if found.id == entry else AuditEntry.id <= found.id
+    return and_(AuditEntry.at <= found.at, or_(AuditEntry.at < found.at, same_time))
+
+
+def last_id(connection: ReadConnection) -> int:
+    """Return the highest id of an entry; 0 when there is none."""
+    return connection.scalar(select(func.max(AuditEntry.id))) or 0
+
+
+def find_writers(connection: ReadConnection) -> set[str]:
+    """Name the transactions that may have an id of the audit's and have not ended.
+
+    On PostgreSQL a transaction gets its id when it inserts and shows it when it commits, so a lower one may appear
+    after a higher one. Whoever inserts holds this lock from before it has the id until its end. SQLite has one writer.
+    """
+    if connection.dialect.name != "postgresql":
+        return set()
+    return set(connection.execute(_writers).scalars())
+
+
+def read_range(connection: ReadConnection, after: int, last: int, limit: int) -> Sequence[Row]:
+    """Return entries as they are sealed, from behind an id up to another one, in order."""
+    statement = select(*_unsealed).where(AuditEntry.id > after, AuditEntry.id <= last).order_by(AuditEntry.id)
+    return all_rows(connection, statement.limit(limit))
+
+
+def count_after(connection: ReadConnection, last: int) -> int:
+    """Count the entries behind an id."""
+    return connection.scalar(select(func.count()).select_from(AuditEntry).where(AuditEntry.id > last)) or 0
+
+
+def get_last_signature(connection: ReadConnection) -> bytes | None:
+    """Return the signature of the newest seal."""
+    return connection.scalar(_last_signature)
+
+
+def get_last_seal(connection: ReadConnection) -> Row | None:
+    """Return number, last entry, hash and time of the last seal."""
+    return first_row(connection, _last_seal)
+
+
+def find_seals(connection: ReadConnection, after: int, limit: int) -> Sequence[Row]:
+    """Return whole seals behind a number, in order."""
+    statement = select(AuditSeal.__table__).where(AuditSeal.number > after).order_by(AuditSeal.number)
+    return all_rows(connection, statement.limit(limit))
+
+
+def add_seal(connection: WriteConnection, seal: Row) -> None:
+    """Store a seal; raises IntegrityError when another one has this number, or it does not follow the last one."""
+    connection.execute(insert(AuditSeal).values(**seal))
+
+
+def find_prunable(connection: ReadConnection, before: datetime, limit: int) -> Sequence[Row]:
+    """Return number, last entry and count of the first seals that are not pruned, if they were made before a time."""
+    statement = (
+        select(AuditSeal.number, AuditSeal.first_id, AuditSeal.last_id, AuditSeal.entries)
+        .where(AuditSeal.pruned_at.is_(None), AuditSeal.sealed_at < before)
+        .order_by(AuditSeal.number)
+        .limit(limit)
+    )
+    return all_rows(connection, statement)
+
+
+def sum_prunable(connection: ReadConnection, before: datetime) -> tuple[int, int]:
+    """Return how many entries could be pruned, and the id of the last one."""
+    statement = select(func.coalesce(func.sum(AuditSeal.entries), 0), func.max(AuditSeal.last_id))
+    row = connection.execute(statement.where(AuditSeal.pruned_at.is_(None), AuditSeal.sealed_at < before)).one()
+    return int(row[0]), int(row[1] or 0)
+
+
+def prune(connection: WriteConnection, seals: Sequence[int], last: int, at: datetime) -> None:
+    """Remove the entries up to an id, after marking the seals over them, of which the last one ends there."""
+    for number in seals:  # one after the other: the database wants those before it to be marked
+        connection.execute(_mark_pruned, {"b_number": number, "at": at})
+    connection.execute(delete(AuditEntry).where(AuditEntry.id <= last))
+
+
+def begin_repeatable_read(connection: ReadConnection) -> None:
+    """Let this transaction see one state of the database throughout; on SQLite it does so anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))

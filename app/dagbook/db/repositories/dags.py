@@ -1,0 +1,265 @@
+"""Stored DAGs: their current definition, their revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Select,
+    bindparam,
+    cast,
+    collate,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstrumentedAttribute
+
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.definition import Dag, DagRevision, Definition
+from dagbook.db.repositories import changes
+from dagbook.db.repositories.rows import Row, all_rows, first_row
+
+_columns = (
+    Dag.id,
+    Dag.file_name,
+    Dag.dag_name,
+    Dag.suspended,
+    Dag.source_directory,
+    Dag.revision,
+    Dag.definition_hash,
+    Definition.spec,
+)
+
+
+_Select = Select[*tuple[Any, ...]]
+_with_text = select(*_columns).join(Definition, Definition.hash == Dag.definition_hash)
+_get = _with_text.where(Dag.file_name == bindparam("file"))
+_get_by_key = _with_text.where(Dag.id == bindparam("key"))
+_names = select(Dag.file_name, Dag.dag_name, Dag.definition_hash)
+_find_files = _with_text.where(Dag.file_name.in_(bindparam("files", expanding=True)))
+_get_dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
+
+
+class DagFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of DAGs is narrowed to: a part of the file name in any case, and a tag in lower case."""
+
+    name_part: str = ""
+    tag: str = ""
+
+
+class Save(msgspec.Struct, frozen=True, kw_only=True):
+    """A text to be stored under a file name, with what is looked up by."""
+
+    file_name: str
+    dag_name: str
+    tags: Sequence[str]
+    definition: dict[str, Any]
+    author: str | None
+    at: datetime
+    note: str | None = None
+    expected: Collection[int] | None = None  # the text is stored only over one of these revisions
+
+
+class TextRedactedError(Exception):
+    """The text cannot be stored: it was redacted."""
+
+
+def get(connection: ReadConnection, file_name: str) -> Row | None:
+    """Return a stored DAG with its text."""
+    return first_row(connection, _get, file=file_name)
+
+
+def get_by_key(connection: ReadConnection, key: int) -> Row | None:
+    """Return the same, found by what never changes, whatever it is called now."""
+    return first_row(connection, _get_by_key, key=key)
+
+
+def find_hashes(connection: ReadConnection, wanted: DagFilter) -> Sequence[Row]:
+    """Return the names of stored DAGs and the hashes of their definitions, by file name."""
+    return all_rows(connection, _narrowed(connection, _names, wanted).order_by(_bytes(connection, Dag.file_name)))
+
+
+def find_files(connection: ReadConnection, file_names: Sequence[str]) -> Sequence[Row]:
+    """Return the stored DAGs of these names with their texts, in any order."""
+    return all_rows(connection, _find_files, files=list(file_names))
+
+
+def find_page(
+    connection: ReadConnection, wanted: DagFilter, *, descending: bool, offset: int, limit: int
+) -> Sequence[Row]:
+    """Return some of the stored DAGs with their texts, by DAG name whatever its case, ties by file name."""
+    name = _bytes(connection, func.lower(Dag.dag_name))  # names are ASCII
+    order = (name.desc() if descending else name, _bytes(connection, Dag.file_name))
+    return all_rows(connection, _narrowed(connection, _with_text, wanted).order_by(*order).offset(offset).limit(limit))
+
+
+def count(connection: ReadConnection, wanted: DagFilter) -> int:
+    """Count stored DAGs."""
+    statement = _narrowed(connection, select(func.count()).select_from(Dag), wanted)
+    return connection.execute(statement).scalar() or 0
+
+
+def find_holding(connection: ReadConnection, text: str) -> Sequence[Row]:
+    """Return stored DAGs whose text holds a text of ASCII, whatever its case, by file name; all for an empty one."""
+    position = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    statement = _with_text.order_by(_bytes(connection, Dag.file_name))
+    if text:
+        statement = statement.where(position(func.lower(Definition.spec), text.lower()) > 0)
+    return all_rows(connection, statement)
+
+
+def find_tags(connection: ReadConnection) -> set[str]:
+    """Return the tags that any stored DAG has."""
+    return {tag for (tags,) in connection.execute(select(Dag.tags).distinct()) for tag in tags}
+
+
+def get_dag_name(connection: ReadConnection, file_name: str) -> str | None:
+    """Return the DAG name of a stored DAG."""
+    return connection.execute(_get_dag_name, {"file": file_name}).scalar()
+
+
+def _narrowed(connection: ReadConnection, statement: _Select, wanted: DagFilter) -> _Select:
+    postgres = connection.dialect.name == "postgresql"
+    if wanted.name_part:
+        position = func.strpos if postgres else func.instr
+        statement = statement.where(position(func.lower(Dag.file_name), wanted.name_part.lower()) > 0)
+    if wanted.tag:
+        tags = func.json_array_elements_text(cast(Dag.tags, JSON)) if postgres else func.json_each(Dag.tags)
+        tag = tags.table_valued("value")
+        statement = statement.where(exists().select_from(tag).where(tag.c.value == wanted.tag))
+    return statement
+
+
+def _bytes(connection: ReadConnection, column: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[str]:
+    """Order by code points on both engines, whatever the database's own collation."""
+    return collate(column, "C" if connection.dialect.name == "postgresql" else "BINARY")
+
+
+def add(connection: WriteConnection, save: Save) -> bool:
+    """Store a new DAG; False when the file name is taken. Raises TextRedactedError."""
+    add_definition(connection, save.definition)
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    row = {
+        "file_name": save.file_name,
+        "dag_name": save.dag_name,
+        "definition_hash": save.definition["hash"],
+        "revision": 1,
+        "suspended": False,
+        "tags": list(save.tags),
+        "created_at": save.at,
+        "updated_at": save.at,
+    }
+    dag_id = connection.execute(
+        make(Dag).values(**row).on_conflict_do_nothing(index_elements=["file_name"]).returning(Dag.id)
+    ).scalar()
+    if dag_id is None:
+        return False
+    _add_revision(connection, dag_id, 1, save)
+    changes.add_dag_change(connection, save.dag_name, "created", file_name=save.file_name, revision=1)
+    return True
+
+
+def replace(connection: WriteConnection, save: Save) -> int | None:
+    """Store the next revision of a DAG and return its number.
+
+    None when there is no DAG of this name, or none with a revision that is expected. Raises TextRedactedError.
+    """
+    add_definition(connection, save.definition)
+    expected = [] if save.expected is None else [Dag.revision.in_(save.expected)]
+    row = connection.execute(
+        update(Dag)
+        .where(Dag.file_name == save.file_name, *expected)
+        .values(
+            dag_name=save.dag_name,
+            definition_hash=save.definition["hash"],
+            revision=Dag.revision + 1,
+            tags=list(save.tags),
+            updated_at=save.at,
+        )
+        .returning(Dag.id, Dag.revision)
+    ).first()
+    if row is None:
+        return None
+    _add_revision(connection, row.id, row.revision, save)
+    changes.add_dag_change(connection, save.dag_name, "saved", file_name=save.file_name, revision=row.revision)
+    return int(row.revision)
+
+
+def get_revision(connection: ReadConnection, file_name: str) -> int | None:
+    """Return the number of a stored DAG's newest revision."""
+    return connection.execute(select(Dag.revision).where(Dag.file_name == file_name)).scalar()
+
+
+def get_hash(connection: ReadConnection, file_name: str, number: int) -> str | None:
+    """Return the hash of the definition that a revision of a DAG is."""
+    statement = select(DagRevision.definition_hash).join(Dag, Dag.id == DagRevision.dag_id)
+    return connection.execute(statement.where(Dag.file_name == file_name, DagRevision.number == number)).scalar()
+
+
+def remove(connection: WriteConnection, file_name: str) -> Row | None:
+    """Remove a DAG and its revisions, and return what it was; its runs stay. None when there is none of this name."""
+    what = (Dag.dag_name, Dag.revision, Dag.definition_hash)
+    removed = first_row(connection, delete(Dag).where(Dag.file_name == file_name).returning(*what))
+    if removed is not None:
+        changes.add_dag_change(connection, removed["dag_name"], "deleted", file_name=file_name)
+    return removed
+
+
+def rename(connection: WriteConnection, dag: Row, new_name: str, dag_name: str) -> bool:
+    """Give a DAG another file name, which must be free; False when it is no more as ``dag`` was read."""
+    same = (Dag.file_name == dag["file_name"], Dag.definition_hash == dag["definition_hash"])
+    renamed = connection.execute(update(Dag).where(*same).values(file_name=new_name, dag_name=dag_name))
+    if renamed.rowcount:
+        changes.add_dag_change(connection, dag_name, "renamed", file_name=dag["file_name"], new_file_name=new_name)
+    return bool(renamed.rowcount)
+
+
+def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> bool | None:
+    """Say whether the schedules of a DAG rest, and tell whether they did; None when there is none of this name."""
+    locked = select(Dag.dag_name, Dag.suspended).where(Dag.file_name == file_name).with_for_update()
+    before = first_row(connection, locked)
+    if before is None:
+        return None
+    if before["suspended"] != suspended:
+        connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended))
+        what = "suspended" if suspended else "resumed"
+        changes.add_dag_change(connection, before["dag_name"], what, file_name=file_name)
+    return bool(before["suspended"])
+
+
+def add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:
+    """Store a definition; harmless when it is stored already."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    add_it = make(Definition).values(**definition).on_conflict_do_nothing()
+    # The lock makes a redaction of this text wait until it can see who uses it.
+    kept = select(Definition.redacted_at).where(Definition.hash == definition["hash"]).with_for_update(read=True)
+    connection.execute(add_it)
+    row = connection.execute(kept).first()
+    if row is None:  # nobody else used it, and it was removed just now
+        connection.execute(add_it)
+        row = connection.execute(kept).first()
+    if row is not None and row.redacted_at is not None:
+        raise TextRedactedError
+
+
+def _add_revision(connection: WriteConnection, dag_id: int, number: int, save: Save) -> None:
+    connection.execute(
+        insert(DagRevision).values(
+            dag_id=dag_id,
+            number=number,
+            definition_hash=save.definition["hash"],
+            author=save.author,
+            note=save.note,
+            saved_at=save.at,
+        )
+    )

@@ -1,0 +1,239 @@
+"""Log chunks: how far a stream is stored, and the lines of a page of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, literal, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute
+
+from dagbook.db.compression import decompress
+from dagbook.db.database import ReadConnection
+from dagbook.db.models.log import LogChunk
+from dagbook.db.models.node import Node
+from dagbook.db.models.run import Run
+from dagbook.db.repositories.rows import Row, all_rows
+
+MAX_CHUNKS = 64  # that are read at a time of a log that is sent whole: 16 MiB
+PAGE_BYTES = 16 * 1024 * 1024  # what a page of very long lines may take
+_MAX_OPEN = 1024  # chunks of a page that end no line
+BLOCK_BYTES = 1024 * 1024  # of a log that is read from end to end
+_MAX_IN_BLOCK = 4096
+
+
+class StreamKey(msgspec.Struct, frozen=True):
+    """One stream of one node in one attempt."""
+
+    run: int
+    attempt: int
+    position: int
+    stream: int
+
+
+class StreamEnd(msgspec.Struct, frozen=True):
+    """Where the stored part of a stream ends."""
+
+    next_seq: int = 0
+    next_line: int = 1
+    next_byte: int = 0
+    ends_with_newline: bool = True
+
+
+def _of(key: StreamKey) -> tuple[ColumnElement[bool], ...]:
+    return (
+        LogChunk.run_id == key.run,
+        LogChunk.attempt == key.attempt,
+        LogChunk.position == key.position,
+        LogChunk.stream == key.stream,
+    )
+
+
+def get_end(connection: ReadConnection, key: StreamKey) -> StreamEnd:
+    """Return where the stored part of a stream ends; the beginning when nothing is stored."""
+    row = connection.execute(
+        select(
+            LogChunk.seq,
+            LogChunk.first_line,
+            LogChunk.line_count,
+            LogChunk.byte_offset,
+            LogChunk.byte_count,
+            LogChunk.text,
+            LogChunk.packed,
+        )
+        .where(*_of(key))
+        .order_by(LogChunk.seq.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return StreamEnd()
+    return StreamEnd(
+        row.seq + 1,
+        row.first_line + row.line_count,
+        row.byte_offset + row.byte_count,
+        decompress(row.text, row.packed)[-1:] in ("\n", ""),
+    )
+
+
+def find_origin(connection: ReadConnection, key: StreamKey, execution: int) -> int | None:
+    """Return the byte where the stored output of an execution begins; None when nothing of it is stored."""
+    statement = select(func.min(LogChunk.byte_offset)).where(*_of(key), LogChunk.execution == execution)
+    found: int | None = connection.execute(statement).scalar()
+    return found
+
+
+def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: int) -> int:
+    """Return the number of the next chunk over both streams of a node."""
+    last = connection.execute(
+        select(func.max(LogChunk.ordinal)).where(
+            LogChunk.run_id == run, LogChunk.attempt == attempt, LogChunk.position == position
+        )
+    ).scalar()
+    return 0 if last is None else last + 1
+
+
+def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str]:
+    """Return the texts of a stream's chunks from number ``seq`` on, in order, at most ``MOST_CHUNKS`` of them."""
+    statement = (
+        select(LogChunk.text, LogChunk.packed)
+        .where(*_of(key), LogChunk.seq >= seq)
+        .order_by(LogChunk.seq)
+        .limit(MAX_CHUNKS)
+    )
+    return [decompress(*row) for row in connection.execute(statement)]
+
+
+def _begin(key: StreamKey, line: int) -> ScalarSelect[int]:
+    """Find the number of a chunk that begins before a line does; none, or -1, for the first ones."""
+    at_or_before = select(func.max(LogChunk.first_line)).where(*_of(key), LogChunk.first_line <= line).scalar_subquery()
+    # The chunk before may end inside this line, and a long line may fill several chunks.
+    return select(func.min(LogChunk.seq) - 1).where(*_of(key), LogChunk.first_line == at_or_before).scalar_subquery()
+
+
+def find_streams(connection: ReadConnection, run: int) -> dict[StreamKey, int]:
+    """Return the number of the last chunk of every stream of a run that has any, in all attempts."""
+    of = (LogChunk.attempt, LogChunk.position, LogChunk.stream)
+    statement = select(*of, func.max(LogChunk.seq)).where(LogChunk.run_id == run).group_by(*of)
+    return {StreamKey(run, *row[:3]): row[3] for row in connection.execute(statement)}
+
+
+def find_first(connection: ReadConnection, key: StreamKey, line: int) -> int:
+    """Return the number of a chunk to read from for all of a line (from 1) and what comes behind it."""
+    return max(connection.execute(select(_begin(key, line))).scalar() or 0, 0)
+
+
+def find_block(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence[Row]:
+    """Return chunks from number ``seq`` on, in order: so many that they are little more than ``STRETCH_BYTES``."""
+    begin = select(LogChunk.byte_offset + BLOCK_BYTES).where(*_of(key), LogChunk.seq == seq).scalar_subquery()
+    statement = (
+        select(LogChunk.seq, LogChunk.first_line, LogChunk.text, LogChunk.packed)
+        .where(*_of(key), LogChunk.seq >= seq, LogChunk.byte_offset < begin)
+        .order_by(LogChunk.seq)
+        .limit(_MAX_IN_BLOCK)
+    )
+    return _unpacked(all_rows(connection, statement))
+
+
+def _unpacked(rows: Sequence[Row]) -> list[Row]:
+    return [{**row, "text": decompress(row["text"], row["packed"])} for row in rows]
+
+
+def find_lines(
+    connection: ReadConnection, key: StreamKey, first: int, count: int, *, from_end: bool = False
+) -> Sequence[Row]:
+    """Return the chunks that hold ``count`` lines from line ``first`` (from 1) on, in order.
+
+    Not many more than ``PAGE_BYTES``: the first ones, or with ``from_end``, where the lines are the log's
+    last, the last ones. Their number says nothing: what writes a line a second fills a chunk with each.
+    """
+    begin = func.coalesce(_begin(key, first), 0)
+    edge = select(LogChunk.byte_offset).where(*_of(key), LogChunk.seq >= begin).limit(1)
+    if from_end:
+        near = LogChunk.byte_offset > edge.order_by(LogChunk.seq.desc()).scalar_subquery() - PAGE_BYTES
+    else:
+        near = LogChunk.byte_offset < edge.order_by(LogChunk.seq).scalar_subquery() + PAGE_BYTES
+    statement = (
+        select(LogChunk.first_line, LogChunk.line_count, LogChunk.text, LogChunk.packed)
+        .where(*_of(key), LogChunk.seq >= begin, LogChunk.first_line < first + count, near)
+        .order_by(LogChunk.seq.desc() if from_end else LogChunk.seq)
+        .limit(count + _MAX_OPEN)  # also lets the search end where the page does
+    )
+    rows = _unpacked(all_rows(connection, statement))
+    return rows[::-1] if from_end else rows
+
+
+def _end_of(stream: int, *columns: InstrumentedAttribute[int]) -> ScalarSelect[int]:
+    """Add up columns of the last chunk of a node's stream."""
+    return (
+        select(sum(columns[1:], start=columns[0] + 0))
+        .where(
+            LogChunk.run_id == Node.run_id,
+            LogChunk.attempt == Node.attempt,
+            LogChunk.position == Node.position,
+            LogChunk.stream == stream,
+        )
+        .order_by(LogChunk.seq.desc())
+        .limit(1)
+        .correlate(Node)
+        .scalar_subquery()
+    )
+
+
+_RUNNING = 1
+_MAX_GROWING = 200
+_followed = union_all(
+    select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(Run.id == bindparam("run")),
+    select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(
+        Run.root_id == bindparam("run"), Run.status == _RUNNING
+    ),
+).subquery()
+_growing = [
+    select(
+        _followed.c.dag_name,
+        _followed.c.run_id,
+        _followed.c.root_id,
+        _followed.c.attempt,
+        Node.name,
+        literal(stream).label("stream"),
+        (_end_of(stream, LogChunk.first_line, LogChunk.line_count) - 1).label("lines"),
+        _end_of(stream, LogChunk.byte_offset, LogChunk.byte_count).label("bytes"),
+    )
+    .join_from(_followed, Node, (Node.run_id == _followed.c.id) & (Node.attempt == _followed.c.attempt))
+    .where(Node.status == _RUNNING)
+    for stream in (1, 2)
+]
+_find_growing = union_all(*_growing).limit(_MAX_GROWING)
+
+
+def find_growing(connection: ReadConnection, run: int) -> Sequence[Row]:
+    """Tell how far the output of running steps is stored, of a run and of those running below it.
+
+    Of each stream that has any: names of run and step, full lines and bytes; of very many steps some.
+    """
+    rows = all_rows(connection, _find_growing, run=run)
+    return [row for row in rows if row["bytes"]]
+
+
+def count_bytes(connection: ReadConnection, run: int, attempt: int, stream: int) -> dict[int, int]:
+    """Return, by position, how much of a stream is stored of each node that wrote to it."""
+    statement = (
+        select(LogChunk.position, func.sum(LogChunk.byte_count))
+        .where(LogChunk.run_id == run, LogChunk.attempt == attempt, LogChunk.stream == stream)
+        .group_by(LogChunk.position)
+    )
+    return {position: int(count) for position, count in connection.execute(statement) if count}
+
+
+def read_from(connection: ReadConnection, key: StreamKey, start: int) -> bytes:
+    """Return a stream from a byte on, to its end."""
+    statement = (
+        select(LogChunk.byte_offset, LogChunk.text, LogChunk.packed)
+        .where(*_of(key), LogChunk.byte_offset + LogChunk.byte_count > start)
+        .order_by(LogChunk.seq)
+    )
+    rows = connection.execute(statement).all()
+    return (
+        b"".join(decompress(row.text, row.packed).encode() for row in rows)[start - rows[0].byte_offset :]
+        if rows
+        else b""
+    )

@@ -1,0 +1,274 @@
+"""What waits in queues, and what is under way in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Integer, bindparam, delete, exists, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.queue import QueueEntry, QueuePause
+from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
+from dagbook.db.repositories import changes
+from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.repositories.runs.runs import SUMMARY
+
+_QUEUED = 5
+_ACTIVE = (0, 1)
+_ORDER = (QueueEntry.priority.desc(), QueueEntry.place, QueueEntry.id)
+_OF_QUEUE = QueueEntry.queue == bindparam("queue")
+_ENTRY = (
+    QueueEntry.id,
+    QueueEntry.run_id,
+    QueueEntry.queue,
+    QueueEntry.priority,
+    QueueEntry.selector,
+    QueueEntry.reason,
+    Run.max_active_runs,
+)
+_PAUSE = (QueuePause.paused_at, QueuePause.paused_by)
+_ITEM = (QueueEntry.id.label("item"), QueueEntry.priority, QueueEntry.selector, Run.max_active_runs)
+
+# From one name to the next by the index, past however many entries of each.
+_names = select(func.min(QueueEntry.queue).label("name")).cte("names", recursive=True)
+_next_name = select(func.min(QueueEntry.queue)).where(QueueEntry.queue > _names.c.name).scalar_subquery()
+_names = _names.union_all(select(_next_name).where(_names.c.name.is_not(None)))
+_find_queues = select(_names.c.name).where(_names.c.name.is_not(None))
+_find_used = select(QueueEntry.queue).where(QueueEntry.queue.in_(bindparam("names", expanding=True))).distinct()
+_find_queues_of = select(QueueEntry.queue).where(QueueEntry.run_id.in_(bindparam("runs", expanding=True))).distinct()
+_find_next = (
+    select(*_ENTRY, *_PAUSE)
+    .join(Run, Run.id == QueueEntry.run_id)
+    .outerjoin(QueuePause, QueuePause.queue == QueueEntry.queue)
+    .where(_OF_QUEUE, Run.status == _QUEUED)
+    .order_by(*_ORDER)
+    .limit(bindparam("most", type_=Integer))
+)
+_count_active = (
+    select(Run.queue, func.count())
+    .where(Run.queue.in_(bindparam("queues", expanding=True)), Run.status.in_(_ACTIVE), IS_ACTIVE)
+    .group_by(Run.queue)
+)
+_is_blocked = select(or_(exists().where(_OF_QUEUE), exists().where(QueuePause.queue == bindparam("queue"))))
+_find_queued = (
+    select(*SUMMARY, *_ITEM)
+    .join(QueueEntry, QueueEntry.run_id == Run.id)
+    .where(Run.status == _QUEUED, IS_ACTIVE)
+    .order_by(QueueEntry.queue, *_ORDER)
+)
+_find_items = (
+    select(*SUMMARY, *_ITEM)
+    .join(QueueEntry, QueueEntry.run_id == Run.id)
+    .where(_OF_QUEUE, Run.status == _QUEUED)
+    .order_by(*_ORDER)
+    .offset(bindparam("offset"))
+    .limit(bindparam("most"))
+)
+_count_items = select(func.count()).where(_OF_QUEUE)
+_ranked = (
+    select(
+        QueueEntry.id,
+        func.row_number().over(partition_by=QueueEntry.queue, order_by=_ORDER).label("position"),
+    )
+    .where(QueueEntry.queue.in_(bindparam("queues", expanding=True)))
+    .subquery()
+)
+_find_positions = (
+    select(*_ENTRY, _ranked.c.position)
+    .select_from(_ranked)
+    .join(QueueEntry, QueueEntry.id == _ranked.c.id)
+    .join(Run, Run.id == QueueEntry.run_id)
+    .where(or_(_ranked.c.position == 1, QueueEntry.run_id.in_(bindparam("runs", expanding=True))))
+)
+_find_active = (
+    select(*SUMMARY, Run.max_active_runs).where(Run.status.in_(_ACTIVE), IS_ACTIVE).order_by(Run.created_at, Run.run_id)
+)
+_find_active_runs = (
+    select(Run.dag_name, Run.run_id, Run.queue, Run.started_at)
+    .where(Run.queue.in_(bindparam("queues", expanding=True)), Run.status.in_(_ACTIVE), IS_ACTIVE)
+    .order_by(Run.created_at, Run.run_id)
+)
+_find_pauses = select(QueuePause.queue, *_PAUSE).order_by(QueuePause.queue)
+_remove_entries = (
+    delete(QueueEntry).where(QueueEntry.run_id.in_(bindparam("runs", expanding=True))).returning(QueueEntry.run_id)
+)
+_find_batch = (
+    select(Run.id, Run.dag_name, Run.run_id, Run.queue, Run.attempt, Run.queued_at)
+    .join(QueueEntry, QueueEntry.run_id == Run.id)
+    .where(_OF_QUEUE, Run.status == _QUEUED, QueueEntry.id <= bindparam("last"))
+    .order_by(*_ORDER)
+    .limit(bindparam("most"))
+)
+
+
+def find_queues(connection: ReadConnection) -> list[str]:
+    """Name the queues in which somebody waits."""
+    return [row.name for row in connection.execute(_find_queues)]
+
+
+def find_used(connection: ReadConnection, names: Iterable[str]) -> set[str]:
+    """Say in which of these queues somebody waits."""
+    return set(connection.scalars(_find_used, {"names": list(names)}))
+
+
+def find_queues_of(connection: ReadConnection, runs: Iterable[int]) -> set[str]:
+    """Name the queues in which these runs wait."""
+    return set(connection.scalars(_find_queues_of, {"runs": list(runs)}))
+
+
+def find_next(connection: ReadConnection, queue: str, most: int) -> Sequence[Row]:
+    """Return the entries of a queue that are served next, in order, with the queue's pause."""
+    return all_rows(connection, _find_next, queue=queue, most=most)
+
+
+def count_active(connection: ReadConnection, queues: Iterable[str]) -> dict[str, int]:
+    """Count, by queue, the root runs that are under way."""
+    return {row[0]: row[1] for row in connection.execute(_count_active, {"queues": list(queues)})}
+
+
+def find_blocked(connection: ReadConnection, queues: Iterable[str]) -> set[str]:
+    """Tell in which of the queues somebody waits, or which are paused."""
+    return {name for name in queues if connection.execute(_is_blocked, {"queue": name}).scalar()}
+
+
+def find_queued(connection: ReadConnection) -> Sequence[Row]:
+    """Return summaries of all runs that wait, by queue, in the order in which they are served."""
+    return all_rows(connection, _find_queued)
+
+
+def find_items(connection: ReadConnection, queue: str, offset: int, most: int) -> Sequence[Row]:
+    """Return summaries of the runs that wait in a queue in the order in which they are served, from the offset on."""
+    return all_rows(connection, _find_items, queue=queue, offset=offset, most=most)
+
+
+def count_items(connection: ReadConnection, queue: str) -> int:
+    """Count those that wait in a queue."""
+    return connection.execute(_count_items, {"queue": queue}).scalar() or 0
+
+
+def find_positions(connection: ReadConnection, queues: Iterable[str], runs: Iterable[int]) -> Sequence[Row]:
+    """Return the entries of runs that wait in these queues, and the first of each queue, with their positions from 1.
+
+    Goes through the index of all entries of the queues.
+    """
+    return all_rows(connection, _find_positions, queues=list(queues), runs=list(runs))
+
+
+def find_active(connection: ReadConnection) -> Sequence[Row]:
+    """Return summaries of all root runs that are under way, oldest first, with their queues."""
+    return all_rows(connection, _find_active)
+
+
+def find_active_runs(connection: ReadConnection, queues: Iterable[str]) -> Sequence[Row]:
+    """Name the root runs that are under way in these queues, oldest first."""
+    return all_rows(connection, _find_active_runs, queues=list(queues))
+
+
+def remove_entries(connection: WriteConnection, runs: Iterable[int]) -> set[int]:
+    """Remove the entries of runs, and tell which there were: whoever removes one decides about its run."""
+    return {row.run_id for row in connection.execute(_remove_entries, {"runs": sorted(runs)})}
+
+
+def store_reasons(connection: WriteConnection, reasons: Mapping[int, str]) -> None:
+    """Note why entries wait."""
+    told: set[str] = set()
+    for entry, reason in sorted(reasons.items()):
+        noted = update(QueueEntry).where(QueueEntry.id == entry).values(reason=reason).returning(QueueEntry.queue)
+        told.update(connection.execute(noted).scalars())
+    changes.add_queue_changes(connection, told)
+
+
+def add_event(connection: WriteConnection, event: dict[str, Any]) -> None:
+    """Append an event to the history of a run whose entry was taken."""
+    connection.execute(insert(RunEvent), [event])
+
+
+# -- taken out without having run --------------------------------------------------------------------------------------
+
+
+def last_entry_id(connection: ReadConnection, queue: str) -> int:
+    """Tell the number of the entry that came last into a queue; 0 when nobody waits."""
+    return connection.execute(select(func.max(QueueEntry.id)).where(QueueEntry.queue == queue)).scalar() or 0
+
+
+def find_batch(connection: ReadConnection, queue: str, *, last: int, most: int) -> Sequence[Row]:
+    """Return some of the runs that wait in a queue and came no later than entry ``last``."""
+    return all_rows(connection, _find_batch, queue=queue, last=last, most=most)
+
+
+def remove_runs(connection: WriteConnection, runs: Sequence[int]) -> None:
+    """Remove runs that never began, with all that belongs to them."""
+    changes.add_removed_changes(connection, runs)
+    connection.execute(delete(Run).where(Run.id.in_(runs)))
+
+
+def revert_attempt(connection: WriteConnection, run: int, attempt: int, queued_at: datetime | None) -> None:
+    """Remove the last attempt of a run, one that never began; the one before it is the current one again.
+
+    ``queued_at`` is what the run keeps of when it was queued.
+    """
+    last, before = (_get_attempt(connection, run, number) for number in (attempt, attempt - 1))
+    # When it was opened and closed is the closest that is kept of when the attempt began and ended.
+    values: dict[str, Any] = {
+        "attempt": attempt - 1,
+        "status": before["status"],
+        "started_at": before["opened_at"],
+        "finished_at": before["closed_at"],
+        "queued_at": None if queued_at == last["opened_at"] else queued_at,
+    }
+    connection.execute(update(Run).where(Run.id == run).values(**values))
+    connection.execute(delete(RunAttempt).where(RunAttempt.run_id == run, RunAttempt.number == attempt))
+
+
+def _get_attempt(connection: ReadConnection, run: int, number: int) -> Row:
+    columns = (RunAttempt.status, RunAttempt.opened_at, RunAttempt.closed_at)
+    found = first_row(connection, select(*columns).where(RunAttempt.run_id == run, RunAttempt.number == number))
+    assert found is not None  # noqa: S101 - attempts are numbered without gaps
+    return found
+
+
+# -- the order, and pauses ---------------------------------------------------------------------------------------------
+
+
+def get_item(connection: ReadConnection, queue: str, item: int) -> Row | None:
+    """Return an entry of a queue."""
+    statement = select(QueueEntry.id, QueueEntry.run_id, QueueEntry.priority, QueueEntry.place)
+    return first_row(connection, statement.where(QueueEntry.queue == queue, QueueEntry.id == item))
+
+
+def find_front(connection: ReadConnection, queue: str, priority: int) -> int | None:
+    """Tell the place of the first of those with a priority; None when there is none."""
+    of_priority = (QueueEntry.queue == queue, QueueEntry.priority == priority)
+    return connection.execute(select(func.min(QueueEntry.place)).where(*of_priority)).scalar()
+
+
+def move(connection: WriteConnection, item: int, *, priority: int, place: int) -> None:
+    """Give an entry another place in the order of its queue."""
+    connection.execute(update(QueueEntry).where(QueueEntry.id == item).values(priority=priority, place=place))
+
+
+def shift_up_to(connection: WriteConnection, queue: str, last: Row, *, by: int) -> None:
+    """Move an entry and all before it that have its priority to other places; their order stays."""
+    of_priority = (QueueEntry.queue == queue, QueueEntry.priority == last["priority"])
+    up_to = tuple_(QueueEntry.place, QueueEntry.id) <= tuple_(literal(last["place"]), literal(last["id"]))
+    connection.execute(update(QueueEntry).where(*of_priority, up_to).values(place=QueueEntry.place + by))
+
+
+def find_pauses(connection: ReadConnection) -> dict[str, Row]:
+    """Return the pauses of all queues that have one, by the queue's name."""
+    return {row["queue"]: row for row in all_rows(connection, _find_pauses)}
+
+
+def pause(connection: WriteConnection, queue: str, at: datetime, actor: str | None) -> None:
+    """Pause a queue; one that is paused already stays so since when it was."""
+    chosen = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = {"queue": queue, "paused_at": at, "paused_by": actor}
+    connection.execute(chosen.insert(QueuePause).values(row).on_conflict_do_nothing())
+
+
+def resume(connection: WriteConnection, queue: str) -> None:
+    """End the pause of a queue, if it has one."""
+    connection.execute(delete(QueuePause).where(QueuePause.queue == queue))

@@ -1,0 +1,202 @@
+"""Which root runs may go, and what people have set about that.
+
+A run goes with all that it called, so a run that is not over, or has called one that is not, is never among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, delete, exists, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import aliased
+
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.definition import Dag, Definition
+from dagbook.db.models.log import LogChunk
+from dagbook.db.models.node import Node
+from dagbook.db.models.queue import QueueEntry
+from dagbook.db.models.retention import DagRetention
+from dagbook.db.models.run import Run
+from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.types import UtcDateTime
+
+_OVER, _ACTIVE = (2, 3, 4, 6), (0, 1, 5)
+_AnySelect = Select[*tuple[Any, ...]]
+
+
+class Age(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs that were neither created nor changed after ``until``; the newest of their DAG only if that may go, too."""
+
+    until: datetime
+    newest: bool
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """The place of a run in the order of creation."""
+
+    created_at: datetime
+    id: int
+
+
+_called, _newer, _root = aliased(Run), aliased(Run), aliased(Run)
+_until = bindparam("until", type_=UtcDateTime)
+_most: BindParameter[int] = bindparam("most")
+_is_finished = and_(Run.root_id.is_(None), Run.status.in_(_OVER))
+MAY_DELETE = and_(
+    _is_finished,
+    Run.finished_at <= _until,
+    ~exists().where(_called.root_id == Run.id, _called.status.in_(_ACTIVE)),
+    ~exists().where(QueueEntry.run_id == Run.id),
+)
+_was_edited = exists().where(Node.run_id == Run.id, Node.edited_at > _until)
+_is_newest = ~exists().where(
+    _newer.dag_name == Run.dag_name, _newer.root_id.is_(None), _newer.created_at > Run.created_at
+)
+_of_name = Run.dag_name == bindparam("name")
+_oldest_first, _newest_first = (Run.created_at, Run.id), (Run.created_at.desc(), Run.id.desc())
+_up_to_edge = or_(
+    Run.created_at < bindparam("edge_at", type_=UtcDateTime),
+    and_(Run.created_at == bindparam("edge_at", type_=UtcDateTime), Run.id <= bindparam("edge_id")),
+)
+_beyond_edge = or_(
+    Run.created_at > bindparam("edge_at", type_=UtcDateTime),
+    and_(Run.created_at == bindparam("edge_at", type_=UtcDateTime), Run.id > bindparam("edge_id")),
+)
+
+
+def _sum_of_logs() -> ColumnElement[int]:
+    """Sum up what the steps of a root run, and of all that it called, have written."""
+    own = select(func.sum(LogChunk.byte_count)).where(LogChunk.run_id == Run.id).correlate(Run)
+    below = select(func.sum(LogChunk.byte_count)).join(_root, _root.id == LogChunk.run_id)
+    below = below.where(_root.root_id == Run.id).correlate(Run)
+    return func.coalesce(own.scalar_subquery(), 0) + func.coalesce(below.scalar_subquery(), 0)
+
+
+# The names that there are, each found from the one before it: going through all runs would take long.
+_first_names = select(func.min(Run.dag_name).label("name")).where(Run.root_id.is_(None)).cte("names", recursive=True)
+_next_name = select(func.min(_newer.dag_name)).where(_newer.dag_name > _first_names.c.name, _newer.root_id.is_(None))
+_names = _first_names.union_all(select(_next_name.scalar_subquery()).where(_first_names.c.name.is_not(None)))
+_find_names = select(_names.c.name).where(_names.c.name.is_not(None))
+
+_find_old = (
+    select(Run.id)
+    .where(_of_name, MAY_DELETE, Run.created_at <= _until, ~_was_edited)
+    .order_by(*_oldest_first)
+    .limit(_most)
+)
+_find_old_but_newest = _find_old.where(~_is_newest)
+_find_edge = (
+    select(Run.created_at, Run.id)
+    .where(_of_name, _is_finished)
+    .order_by(*_newest_first)
+    .offset(bindparam("keep"))
+    .limit(1)
+)
+_find_up_to_edge = select(Run.id).where(_of_name, MAY_DELETE, _up_to_edge).order_by(*_oldest_first).limit(_most)
+_sized = select(
+    Run.id,
+    Run.created_at,
+    func.row_number().over(order_by=_newest_first).label("number"),
+    func.sum(_sum_of_logs()).over(order_by=_newest_first).label("total"),
+)
+_sized_of_name = _sized.where(_of_name, _is_finished).subquery("sized")
+_find_over_bytes = (
+    select(Run.id)
+    .join(_sized_of_name, _sized_of_name.c.id == Run.id)
+    .where(MAY_DELETE, _sized_of_name.c.total > bindparam("bytes"), _sized_of_name.c.number > bindparam("kept"))
+    .order_by(*_oldest_first)
+    .limit(_most)
+)
+_find_oldest = (
+    select(Run.id, Run.dag_name, Run.created_at, _sum_of_logs().label("log_bytes"))
+    .where(MAY_DELETE, _beyond_edge)
+    .order_by(*_oldest_first)
+    .limit(_most)
+)
+_find_stored = (
+    select(Dag.dag_name, Dag.file_name, Definition.spec, DagRetention.days, DagRetention.runs, DagRetention.log_bytes)
+    .join(Definition, Definition.hash == Dag.definition_hash)
+    .outerjoin(DagRetention, DagRetention.dag_id == Dag.id)
+    .where(Dag.dag_name.in_(bindparam("names", expanding=True)))
+)
+_get_last_text = (
+    select(Definition.spec, Definition.base)
+    .join(Run, Run.definition_hash == Definition.hash)
+    .where(_of_name, Run.root_id.is_(None))
+    .order_by(*_newest_first)
+    .limit(1)
+)
+
+
+def find_names(connection: ReadConnection) -> list[str]:
+    """Name the DAGs of which there are runs, in the order of the database."""
+    return list(connection.execute(_find_names).scalars())
+
+
+def find_old(connection: ReadConnection, name: str, age: Age, most: int) -> list[int]:
+    """Return the oldest runs of a DAG that are older than something."""
+    statement = _find_old if age.newest else _find_old_but_newest
+    return list(connection.execute(statement, {"name": name, "until": age.until, "most": most}).scalars())
+
+
+def find_beyond(connection: ReadConnection, name: str, keep: int, until: datetime, most: int) -> list[int]:
+    """Return the oldest runs of a DAG that are not among the ``keep`` newest ones that are over."""
+    edge = connection.execute(_find_edge, {"name": name, "keep": keep}).first()
+    if edge is None:
+        return []
+    values = {"name": name, "edge_at": edge.created_at, "edge_id": edge.id, "until": until, "most": most}
+    return list(connection.execute(_find_up_to_edge, values).scalars())
+
+
+def find_over_bytes(connection: ReadConnection, name: str, limit: int, age: Age, most: int) -> list[int]:
+    """Return the oldest runs of a DAG that do not fit into ``limit`` bytes of logs together with all newer ones."""
+    kept = 0 if age.newest else 1
+    values = {"name": name, "bytes": limit, "kept": kept, "until": age.until, "most": most}
+    return list(connection.execute(_find_over_bytes, values).scalars())
+
+
+def count_finished(connection: ReadConnection) -> int:
+    """Count the root runs that are over."""
+    return connection.scalar(select(func.count()).select_from(Run).where(_is_finished)) or 0
+
+
+def count_log_bytes(connection: ReadConnection) -> int:
+    """Count what the steps of all runs have written; goes through all logs."""
+    return int(connection.scalar(select(func.sum(LogChunk.byte_count))) or 0)
+
+
+def find_oldest(connection: ReadConnection, after: Edge, until: datetime, most: int) -> Sequence[Row]:
+    """Return the oldest runs behind a place, with their names and the bytes of their logs."""
+    values = {"edge_at": after.created_at, "edge_id": after.id, "until": until, "most": most}
+    return all_rows(connection, _find_oldest, **values)
+
+
+def find_stored(connection: ReadConnection, names: Collection[str]) -> Sequence[Row]:
+    """Return the stored DAGs that have these DAG names, with their texts and what is set for them."""
+    return all_rows(connection, _find_stored, names=list(names))
+
+
+def get_last_text(connection: ReadConnection, name: str) -> Row | None:
+    """Return text and base text of the newest run of a DAG name."""
+    return first_row(connection, _get_last_text, name=name)
+
+
+def get_limits(connection: ReadConnection, dag: int) -> Row | None:
+    """Return what is set for the runs of a stored DAG."""
+    return first_row(connection, select(*DagRetention.__table__.columns).where(DagRetention.dag_id == dag))
+
+
+def put_limits(connection: WriteConnection, row: dict[str, Any]) -> None:
+    """Set it, in place of what was set."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    others = {name: value for name, value in row.items() if name != "dag_id"}
+    connection.execute(make(DagRetention).values(**row).on_conflict_do_update(index_elements=["dag_id"], set_=others))
+
+
+def remove_limits(connection: WriteConnection, dag: int) -> None:
+    """Set nothing any more."""
+    connection.execute(delete(DagRetention).where(DagRetention.dag_id == dag))

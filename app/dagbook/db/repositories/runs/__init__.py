@@ -1,0 +1,1 @@
+"""Runs, their attempts, nodes, events and search tables."""

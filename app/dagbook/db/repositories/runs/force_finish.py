@@ -1,0 +1,97 @@
+"""Ending a run from its rows alone, whatever its JSON columns hold: nothing here decodes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Text, func, insert, select, type_coerce, update
+
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.node import Node
+from dagbook.db.models.run import Run, RunAttempt, RunEvent, RunRequest
+from dagbook.db.repositories import changes
+from dagbook.db.repositories.runs import run_search_index
+from dagbook.db.repositories.runs.run_writes import Fence
+
+_RUNNING = 1
+
+
+class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What has to be known to end a run: its running nodes, the attempt's state as text, and all stored times."""
+
+    running: Sequence[int]
+    state: str | None
+    times: Sequence[datetime]
+
+
+def read_open(connection: ReadConnection, fence: Fence) -> OpenRun:
+    """Read an attempt as far as its end needs it."""
+    nodes = connection.execute(
+        select(Node.position, Node.status, Node.started_at, Node.executed_at, Node.retried_at, Node.finished_at)
+        .where(Node.run_id == fence.run, Node.attempt == fence.attempt)
+        .order_by(Node.position)
+    ).all()
+    (started,) = connection.execute(select(Run.started_at).where(Run.id == fence.run)).one()
+    times = [started, *(time for node in nodes for time in node[2:])]
+    state = select(type_coerce(RunAttempt.state, Text)).where(
+        RunAttempt.run_id == fence.run, RunAttempt.number == fence.attempt
+    )
+    return OpenRun(
+        running=[node.position for node in nodes if node.status == _RUNNING],
+        state=connection.execute(state).scalar_one(),
+        times=[time for time in times if time is not None],
+    )
+
+
+def find_spools(connection: ReadConnection, fence: Fence) -> list[str]:
+    """Tell where the executions of an attempt's running nodes have their files."""
+    spools = select(Node.spool).where(
+        Node.run_id == fence.run, Node.attempt == fence.attempt, Node.status == _RUNNING, Node.spool.is_not(None)
+    )
+    return [spool for spool in connection.execute(spools.order_by(Node.position)).scalars() if spool]
+
+
+def clear_spools(connection: WriteConnection, run: int, attempt: int, *, kept: Path | None = None) -> None:
+    """Let running nodes name no files: those that they name are in another server's spool. Keeps those in ``kept``."""
+    elsewhere = update(Node).where(
+        Node.run_id == run, Node.attempt == attempt, Node.status == _RUNNING, Node.spool.is_not(None)
+    )
+    if kept is not None:
+        beginning = f"{kept}/"
+        elsewhere = elsewhere.where(func.substr(Node.spool, 1, len(beginning)) != beginning)
+    connection.execute(elsewhere.values(spool=None))
+
+
+def finish(
+    connection: WriteConnection,
+    fence: Fence,
+    *,
+    nodes: Mapping[str, Any],
+    run: Mapping[str, Any],
+    state: Mapping[str, Any],
+    events: Sequence[dict[str, Any]],
+) -> None:
+    """End the running nodes, the run and its attempt with these values; what was asked of the run is settled too."""
+    connection.execute(
+        update(Node)
+        .where(Node.run_id == fence.run, Node.attempt == fence.attempt, Node.status == _RUNNING)
+        .values(**nodes, due_at=None, detail=None)
+    )
+    connection.execute(insert(RunEvent), list(events))
+    connection.execute(update(Run).where(Run.id == fence.run).values(**run))
+    connection.execute(
+        update(RunAttempt)
+        .where(RunAttempt.run_id == fence.run, RunAttempt.number == fence.attempt)
+        .values(status=run["status"], state=state, closed_at=run["finished_at"])
+    )
+    connection.execute(
+        update(RunRequest)
+        .where(RunRequest.run_id == fence.run, RunRequest.handled_at.is_(None))
+        .values(handled_at=run["finished_at"])
+    )
+    run_search_index.index_errors(connection, fence.run, fence.attempt)
+    changes.add_run_changes(connection, [fence.run])

@@ -1,0 +1,55 @@
+"""Changes that people make by hand to runs that nobody drives."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, insert, select, update
+
+from dagbook.db.database import WriteConnection
+from dagbook.db.models.node import Node
+from dagbook.db.models.run import Run, RunEvent
+from dagbook.db.repositories import changes
+from dagbook.db.repositories.rows import Row, first_row
+
+_MIN_STEP = timedelta(microseconds=1)
+
+
+class StepEdit(msgspec.Struct, frozen=True, kw_only=True):
+    """The status that somebody gives to a step."""
+
+    step: str
+    status: int
+    actor: str
+    at: datetime
+
+
+def lock_run(connection: WriteConnection, run: int) -> Row | None:
+    """Return status and attempt of a run, which nobody can change before this transaction ends."""
+    statement = select(Run.status, Run.attempt).where(Run.id == run).with_for_update(key_share=True)
+    return first_row(connection, statement)
+
+
+def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdit) -> int | None:
+    """Give a step of a locked run another status and append that to the run's history.
+
+    Returns the status it had, None when there is no such step.
+    """
+    of_step = (Node.run_id == run, Node.attempt == attempt, Node.name == edit.step, Node.handler.is_(False))
+    node = connection.execute(select(Node.position, Node.status, Node.edited_at).where(*of_step)).first()
+    if node is None:
+        return None
+    before = int(node.status)
+    if before == edit.status:
+        return before
+    # Each edit has a time of its own, whatever the clock says: the database takes an old one for none.
+    at = edit.at if node.edited_at is None else max(edit.at, node.edited_at + _MIN_STEP)
+    connection.execute(update(Node).where(*of_step).values(status=edit.status, edited_at=at, edited_by=edit.actor))
+    data: dict[str, Any] = {"status": edit.status, "edited_by": edit.actor}
+    last = connection.execute(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run)).scalar() or 0
+    event = {"run_id": run, "seq": last + 1, "attempt": attempt, "at": at, "position": node.position, "data": data}
+    connection.execute(insert(RunEvent), [event])
+    changes.add_run_changes(connection, [run])
+    return before

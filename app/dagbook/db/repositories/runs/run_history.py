@@ -1,0 +1,156 @@
+"""Several runs at once, as lists and histories show them: never a query for each run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, Float, and_, bindparam, cast, func, literal_column, select, true, type_coerce
+from sqlalchemy.orm import aliased
+
+from dagbook.db.database import ReadConnection
+from dagbook.db.models.definition import Dag, Definition
+from dagbook.db.models.node import Node
+from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
+from dagbook.db.repositories.rows import Row, all_rows, seconds
+from dagbook.db.repositories.runs.runs import SUMMARY
+
+_RUNNING = 1
+_IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
+_shown_of_node = (
+    Node.run_id,
+    Node.position,
+    Node.name,
+    Node.status,
+    Node.retry_count,
+    Node.done_count,
+    Node.error,
+    Node.detail,
+    Node.shown,
+    Node.sub_runs,
+)
+
+_find_newest = (
+    select(*SUMMARY, RunAttempt.state)
+    .join(RunAttempt, and_(RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt))
+    .where(Run.dag_name == bindparam("name"), Run.root_id.is_(None))
+    .order_by(Run.created_at.desc(), Run.run_id.desc())
+    .limit(bindparam("most"))
+)
+_find_nodes = {
+    dialect: select(
+        *_shown_of_node,
+        seconds(dialect, Node.started_at).label("started_at"),
+        seconds(dialect, Node.finished_at).label("finished_at"),
+    )
+    .join(Run, _IN_RUN)
+    .where(Run.id.in_(bindparam("runs", expanding=True)))
+    .order_by(Node.run_id, Node.position)
+    for dialect in ("sqlite", "postgresql")
+}
+_lasted = {
+    "sqlite": (type_coerce(Run.finished_at, BigInteger) - type_coerce(Run.started_at, BigInteger))
+    * literal_column("1e-6"),
+    "postgresql": cast(func.extract("epoch", Run.finished_at - Run.started_at), Float(53)),
+}
+_find_specs = select(Definition.hash, Definition.spec, Definition.base).where(
+    Definition.hash.in_(bindparam("hashes", expanding=True))
+)
+
+
+_of_dag = (Run.dag_name == Dag.dag_name, Run.root_id.is_(None))
+# Keys grow with time. Sorting by it would bring in an index by time, which leads through the runs of other names.
+_running = select(func.max(Run.id)).where(*_of_dag, Run.status == _RUNNING, IS_ACTIVE).correlate(Dag)
+_newest = select(Run.id).where(*_of_dag).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1).correlate(Dag)
+_latest = func.coalesce(_running.scalar_subquery(), _newest.scalar_subquery())
+_find_latest = select(*SUMMARY).where(
+    Run.id.in_(select(_latest).where(Dag.file_name.in_(bindparam("files", expanding=True))))
+)
+
+
+class FinishedRunRow(NamedTuple):
+    """A root run that is over: when it started, in whole seconds since 1970, and how long it took, if it started."""
+
+    run_id: str
+    status: int
+    started_at: int | None
+    seconds: float | None
+
+
+def find_finished(connection: ReadConnection, dag_name: str, most: int, since: datetime | None) -> list[FinishedRunRow]:
+    """Return the newest root runs of a name that are over, of those created since a time."""
+    dialect = connection.dialect.name
+    statement = select(
+        Run.run_id, Run.status, seconds(dialect, Run.started_at), type_coerce(_lasted[dialect], Float)
+    ).where(Run.dag_name == dag_name, Run.root_id.is_(None), Run.finished_at.is_not(None))
+    if since is not None:
+        statement = statement.where(Run.created_at >= since)
+    found = connection.execute(statement.order_by(Run.created_at.desc(), Run.run_id).limit(most))
+    return [FinishedRunRow(*row) for row in found]
+
+
+def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequence[Row]:
+    """Return the newest root runs of a DAG name, with the state of their attempts; ties by run id descending."""
+    return all_rows(connection, _find_newest, name=dag_name, most=most)
+
+
+def find_nodes(connection: ReadConnection, runs: Iterable[int]) -> dict[int, list[Row]]:
+    """Return, by run, what is shown of the nodes of its newest attempt, by position; times in whole seconds."""
+    found: dict[int, list[Row]] = {key: [] for key in runs}
+    for row in all_rows(connection, _find_nodes[connection.dialect.name], runs=list(found)):
+        found[row["run_id"]].append(row)
+    return found
+
+
+def find_specs(connection: ReadConnection, hashes: Iterable[str]) -> dict[str, tuple[str | None, str | None]]:
+    """Return, by hash, YAML text and base text of definitions; a text is None when it was redacted."""
+    rows = connection.execute(_find_specs, {"hashes": sorted(hashes)})
+    return {row.hash: (row.spec, row.base) for row in rows}
+
+
+def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, Row]:
+    """Return, by DAG name, the newest running root run of stored DAGs, or else the newest of all."""
+    return {row["dag_name"]: row for row in all_rows(connection, _find_latest, files=list(files))}
+
+
+def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> dict[str, list[Row]]:
+    """Return, by DAG name, the newest root runs of stored DAGs, at most so many of each, the newest first."""
+    newest = (
+        select(Run.id)
+        .where(Run.dag_name == Dag.dag_name, Run.root_id.is_(None))
+        .order_by(Run.created_at.desc())
+        .limit(most)
+        .correlate(Dag)
+    )
+    shown = aliased(Run)
+    columns = (shown.dag_name, shown.run_id, shown.status, shown.created_at, shown.started_at, shown.finished_at)
+    if connection.dialect.name == "sqlite":  # which has no LATERAL, and looks each of them up by its key
+        found = select(*columns).select_from(Dag).join(shown, shown.id.in_(newest.scalar_subquery()))
+    else:
+        each = newest.lateral()
+        found = select(*columns).select_from(Dag).join(each, true()).join(shown, shown.id == each.c.id)
+    found = found.where(Dag.dag_name.in_(names)).order_by(shown.created_at.desc())
+    recent: dict[str, list[Row]] = {}
+    for row in all_rows(connection, found):
+        recent.setdefault(row["dag_name"], []).append(row)
+    return recent
+
+
+def find_events(connection: ReadConnection, run: int, after: int, most: int) -> Sequence[Row]:
+    """Return events of a run behind a number, in order."""
+    statement = (
+        select(RunEvent.seq, RunEvent.attempt, RunEvent.at, RunEvent.position, RunEvent.data)
+        .where(RunEvent.run_id == run, RunEvent.seq > after)
+        .order_by(RunEvent.seq)
+        .limit(most)
+    )
+    return all_rows(connection, statement)
+
+
+def find_node_names(connection: ReadConnection, run: int, attempts: Iterable[int]) -> dict[tuple[int, int], str]:
+    """Return, by attempt and position, the names of a run's steps and handlers."""
+    statement = select(Node.attempt, Node.position, Node.name).where(
+        Node.run_id == run, Node.attempt.in_(set(attempts))
+    )
+    return {(row.attempt, row.position): row.name for row in connection.execute(statement)}

@@ -1,0 +1,308 @@
+"""Runs as they are read: one by its name and id, lists, and what a server needs to drive one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import and_, bindparam, func, insert, or_, select, update
+from sqlalchemy.orm import aliased
+
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.definition import Definition
+from dagbook.db.models.node import Node
+from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
+from dagbook.db.models.service import Service
+from dagbook.db.repositories.rows import Row, all_rows, first_row
+
+_RUNNING, _QUEUED = 1, 5
+_KILL = "kill"
+_INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed"})
+
+SUMMARY = (
+    Run.id,
+    Run.root_id,
+    Run.dag_name,
+    Run.run_id,
+    Run.status,
+    Run.attempt,
+    Run.params_text,
+    Run.created_at,
+    Run.queued_at,
+    Run.started_at,
+    Run.finished_at,
+    Run.definition_hash,
+    Run.file_name,
+    Run.dag_revision,
+    Run.queue,
+    Run.trigger,
+    Run.actor,
+)
+
+
+_OF_NAME = (Run.dag_name == bindparam("name"), Run.root_id.is_(None))
+_get = select(*SUMMARY).where(*_OF_NAME, Run.run_id == bindparam("run"))
+_get_sub_run = select(*SUMMARY, Run.error).where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
+_get_outputs = (
+    select(*Node.__table__.columns)
+    .where(
+        Node.run_id == bindparam("run"),
+        Node.attempt == bindparam("number"),
+        Node.position >= 0,
+        Node.output_value.is_not(None),
+    )
+    .order_by(Node.position)
+)
+_get_newest = select(*SUMMARY).where(*_OF_NAME).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1)
+_root, _parent = aliased(Run), aliased(Run)
+_get_below = (
+    select(
+        *SUMMARY,
+        _root.dag_name.label("root_name"),
+        _root.run_id.label("root_run_id"),
+        _parent.dag_name.label("parent_name"),
+        _parent.run_id.label("parent_run_id"),
+    )
+    .join(_root, _root.id == Run.root_id)
+    .join(_parent, _parent.id == Run.parent_id)
+    .where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
+)
+_find_called = select(*SUMMARY).where(Run.parent_id == bindparam("parent"))
+# In two steps, of which the first needs nothing but the index of what is active: SQLite would go through all runs of
+# the name, of which there may be thousands.
+_active_keys = select(Run.id).where(*_OF_NAME, Run.status != _QUEUED, IS_ACTIVE)
+_find_active = select(Run.run_id).where(Run.id.in_(_active_keys.scalar_subquery()))
+_get_nodes = (
+    select(*Node.__table__.columns)
+    .where(Node.run_id == bindparam("run"), Node.attempt == bindparam("number"))
+    .order_by(Node.position)
+)
+_get_spec = select(Definition.spec, Definition.base).where(Definition.hash == bindparam("hash"))
+_get_complete = (
+    select(*Run.__table__.columns, *(column for column in RunInput.__table__.columns if column.name in _INPUTS))
+    .join(RunInput, RunInput.run_id == Run.id)
+    .where(Run.id == bindparam("run"))
+)
+_newest_inputs = (
+    select(RunInput.sealed)
+    .where(RunInput.run_id > 0)  # all of them, by the index
+    .order_by(RunInput.run_id.desc())
+    .limit(bindparam("most"))
+    .subquery()
+)
+_find_seal_heads = (
+    select(func.substr(_newest_inputs.c.sealed, 1, bindparam("length")))
+    .where(_newest_inputs.c.sealed.is_not(None))
+    .distinct()
+)
+_last_seq = select(func.max(RunEvent.seq)).where(RunEvent.run_id == bindparam("run"))
+_get_attempt = select(*RunAttempt.__table__.columns).where(
+    RunAttempt.run_id == bindparam("run"), RunAttempt.number == bindparam("number")
+)
+
+
+def get(connection: ReadConnection, dag_name: str, run_id: str) -> Row | None:
+    """Return the summary of a root run."""
+    return first_row(connection, _get, name=dag_name, run=run_id)
+
+
+def get_sub_run(connection: ReadConnection, root: int, run_id: str) -> Row | None:
+    """Return the summary of a sub-run, whatever its depth below its root."""
+    return first_row(connection, _get_sub_run, root=root, run=run_id)
+
+
+def find_attempts(connection: ReadConnection, root: int, run_ids: Sequence[str]) -> dict[str, int]:
+    """Return, by run id, the attempts that sub-runs below a root have come to; those that exist."""
+    statement = select(Run.run_id, Run.attempt).where(Run.root_id == root, Run.run_id.in_(run_ids))
+    return {row.run_id: row.attempt for row in connection.execute(statement)}
+
+
+def get_outputs(connection: ReadConnection, run: int, attempt: int) -> Sequence[Row]:
+    """Return the steps of an attempt that have an output, by position."""
+    return all_rows(connection, _get_outputs, run=run, number=attempt)
+
+
+def get_latest(connection: ReadConnection, dag_name: str) -> Row | None:
+    """Return the summary of the most recently created root run of a name."""
+    return first_row(connection, _get_newest, name=dag_name)
+
+
+def get_below(connection: ReadConnection, root: int, run_id: str) -> Row | None:
+    """Return the summary of a sub-run, however far below its root, with names and ids of root and caller."""
+    return first_row(connection, _get_below, root=root, run=run_id)
+
+
+def find_called(connection: ReadConnection, parent: int) -> dict[str, Row]:
+    """Return, by id, the summaries of the runs that a run has called itself."""
+    rows = all_rows(connection, _find_called, parent=parent)
+    return {row["run_id"]: row for row in rows}
+
+
+def find_active(connection: ReadConnection, dag_name: str) -> list[str]:
+    """Return the ids of all root runs of a name that are under way, however many, in any order."""
+    return [row.run_id for row in connection.execute(_find_active, {"name": dag_name})]
+
+
+def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[Row]:
+    """Return the nodes of an attempt by position."""
+    return all_rows(connection, _get_nodes, run=run, number=attempt)
+
+
+def get_attempt(connection: ReadConnection, run: int, number: int) -> Row | None:
+    """Return an attempt."""
+    return first_row(connection, _get_attempt, run=run, number=number)
+
+
+def get_spec(connection: ReadConnection, definition_hash: str) -> tuple[str | None, str | None] | None:
+    """Return YAML text and base text of a definition; the texts are None when they were redacted."""
+    row = connection.execute(_get_spec, {"hash": definition_hash}).first()
+    return None if row is None else (row.spec, row.base)
+
+
+def get_spec_of_run(connection: ReadConnection, run: int) -> tuple[str | None, str | None] | None:
+    """Return YAML text and base text that a run works from, as ``get_spec`` does."""
+    statement = (
+        select(Definition.spec, Definition.base).join(Run, Run.definition_hash == Definition.hash).where(Run.id == run)
+    )
+    row = connection.execute(statement).first()
+    return None if row is None else (row.spec, row.base)
+
+
+def get_level(connection: ReadConnection, run: int) -> int:
+    """Count the runs above a run."""
+    above = select(Run.parent_id).where(Run.id == run).cte("above", recursive=True)
+    above = above.union_all(select(Run.parent_id).join(above, Run.id == above.c.parent_id))
+    return connection.execute(select(func.count(above.c.parent_id))).scalar() or 0
+
+
+def get_complete(connection: ReadConnection, run: int) -> Row | None:
+    """Return a run with its inputs, as its driver needs it."""
+    return first_row(connection, _get_complete, run=run)
+
+
+def find_seal_heads(connection: ReadConnection, most: int, length: int) -> list[bytes]:
+    """Return the different beginnings, so many bytes long, of what is encrypted of the newest runs."""
+    return [bytes(head) for head in connection.scalars(_find_seal_heads, {"most": most, "length": length})]
+
+
+def find_finished(connection: ReadConnection, keys: Iterable[int]) -> dict[int, int]:
+    """Tell which of the runs are over, and the number of their last attempt."""
+    rows = connection.execute(select(Run.id, Run.attempt).where(Run.id.in_(list(keys)), Run.finished_at.is_not(None)))
+    return {row.id: row.attempt for row in rows}
+
+
+def get_events(connection: ReadConnection, run: int) -> Sequence[Row]:
+    """Return the history of a run in order."""
+    statement = (
+        select(RunEvent.seq, RunEvent.attempt, RunEvent.at, RunEvent.position, RunEvent.data)
+        .where(RunEvent.run_id == run)
+        .order_by(RunEvent.seq)
+    )
+    return all_rows(connection, statement)
+
+
+def last_seq(connection: ReadConnection, run: int) -> int:
+    """Return the number of a run's last event; 0 when it has none."""
+    return connection.execute(_last_seq, {"run": run}).scalar() or 0
+
+
+class StopRequest(msgspec.Struct, frozen=True):
+    """Somebody's wish that a run ends; ``at_once`` grants its steps no time."""
+
+    id: int
+    run: int
+    at_once: bool = False
+
+
+def add_stop_request(
+    connection: WriteConnection, run: int, actor: str | None, at: datetime, *, at_once: bool = False
+) -> StopRequest:
+    """Ask a run to stop; its owner turns the request into an event."""
+    kind = _KILL if at_once else "stop"
+    added = connection.execute(insert(RunRequest).values(run_id=run, kind=kind, actor=actor, asked_at=at))
+    connection.execute(
+        update(Run)
+        .where(Run.id == run, Run.stop_requested_at.is_(None))
+        .values(stop_requested_at=at, stop_requested_by=actor)
+    )
+    assert added.inserted_primary_key is not None  # noqa: S101 - one row was inserted
+    return StopRequest(added.inserted_primary_key[0], run, at_once)
+
+
+def find_stop_requests(connection: ReadConnection, owner: str) -> list[StopRequest]:
+    """Return what the runs of an owner were asked and have not answered, in the order of asking."""
+    rows = connection.execute(
+        select(RunRequest.id, RunRequest.run_id, RunRequest.kind)
+        .join(RunAttempt, and_(RunAttempt.run_id == RunRequest.run_id, RunAttempt.closed_at.is_(None)))
+        .where(RunRequest.handled_at.is_(None), RunAttempt.owner == owner)
+        .order_by(RunRequest.id)
+    )
+    return [StopRequest(key, run, kind == _KILL) for key, run, kind in rows]
+
+
+class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that is not closed, and what is known of its owner."""
+
+    run: int
+    number: int
+    token: int
+    opened_at: datetime
+    owner: str | None
+    owner_host: str | None
+    owner_boot_id: str | None
+    owner_pid_namespace: str | None
+    owner_pid: int | None
+    owner_pid_started: int | None
+    lease_until: datetime | None
+    stopped_at: datetime | None
+    owner_labels: dict[str, str] | None = None  # None unless the owner is a worker
+    owner_spool_id: str | None = None
+    owner_spool_dir: str | None = None
+
+
+def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
+    """Return all open attempts of runs that do not wait in a queue, with their owners."""
+    rows = connection.execute(
+        select(
+            RunAttempt.run_id,
+            RunAttempt.number,
+            RunAttempt.token,
+            RunAttempt.opened_at,
+            RunAttempt.owner,
+            Service.host,
+            Service.boot_id,
+            Service.pid_namespace,
+            Service.pid,
+            Service.pid_started,
+            Service.lease_until,
+            Service.stopped_at,
+            Service.labels,
+            Service.spool_id,
+            Service.spool_dir,
+        )
+        .outerjoin(Service, Service.id == RunAttempt.owner)
+        .where(RunAttempt.closed_at.is_(None), or_(RunAttempt.status != _QUEUED, RunAttempt.owner.is_not(None)))
+        .order_by(RunAttempt.run_id)
+    )
+    names = OpenAttempt.__struct_fields__
+    return [OpenAttempt(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def adopt(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: str) -> bool:
+    """Make an open attempt ours under the next token; False when somebody was faster, or is at it.
+
+    A server that fell asleep inside a transaction holds what it has locked: its other runs must
+    not wait behind that one, whose turn comes in a later round, when the session was ended.
+    """
+    found = and_(
+        RunAttempt.run_id == attempt.run,
+        RunAttempt.number == attempt.number,
+        RunAttempt.token == attempt.token,
+        RunAttempt.closed_at.is_(None),
+        or_(RunAttempt.owner == attempt.owner, RunAttempt.owner.is_(None)),
+    )
+    if connection.execute(select(RunAttempt.run_id).where(found).with_for_update(skip_locked=True)).first() is None:
+        return False
+    connection.execute(update(RunAttempt).where(found).values(owner=owner, token=attempt.token + 1, host=host))
+    return True

@@ -1,0 +1,283 @@
+"""Times of schedules and what became of them, and what is set for a DAG beside its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, bindparam, delete, func, insert, literal, or_, select, text, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.definition import Dag, DagRevision, Definition
+from dagbook.db.models.run import IS_ACTIVE, Run
+from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
+from dagbook.db.prepared import Prepared
+from dagbook.db.repositories.rows import Row, all_rows, first_row
+
+START, STOP, RESTART = "start", "stop", "restart"
+STARTED, QUEUED, STOPPED = "started", "queued", "stopped"
+RESTARTING, RESTARTED = "restarting", "restarted"
+SKIPPED, SUSPENDED, MISSED, FAILED = "skipped", "suspended", "missed", "failed"
+_RUNNING = 1
+_AT_A_TIME = 500  # values of one statement
+_MARK = 1
+
+
+class SlotKey(msgspec.Struct, frozen=True, order=True):
+    """A minute at which something of a DAG is due."""
+
+    dag: int
+    kind: str
+    minute: datetime
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """Such a minute as somebody wants to see to it; a ``pending`` one is a restart whose new run is missing."""
+
+    key: SlotKey
+    file_name: str
+    catch_up: bool = False
+    awaiting_restart: bool = False
+
+
+class SlotOutcome(msgspec.Struct, frozen=True):
+    """What became of it: ``run`` is the run that was begun, ``restarts`` the one that is stopped for it."""
+
+    slot: Slot
+    outcome: str
+    at: datetime
+    reason: str = ""
+    run: int | None = None
+    restarts: int | None = None
+
+
+_SLOT_KEY = (ScheduleSlot.dag_id, ScheduleSlot.kind, ScheduleSlot.minute)
+_IS_SLOT = (
+    ScheduleSlot.dag_id == bindparam("b_dag"),
+    ScheduleSlot.kind == bindparam("b_kind"),
+    ScheduleSlot.minute == bindparam("b_minute"),
+)
+_IS_RESTARTING = text("schedule_slots.outcome = 'restarting'")  # written out, as the index for it is
+_with_schedules = (
+    Dag.id,
+    Dag.file_name,
+    Dag.dag_name,
+    Dag.definition_hash,
+    Dag.suspended,
+    Dag.updated_at,
+    DagSetting.catchup,
+    DagSetting.catchup_window_seconds,
+)
+_find_dags = select(*_with_schedules).outerjoin(DagSetting, DagSetting.dag_id == Dag.id).order_by(Dag.id)
+_find_texts = select(Definition.hash, Definition.spec).where(Definition.hash.in_(bindparam("hashes", expanding=True)))
+_find_earlier = (
+    select(Definition.hash, Definition.spec)
+    .join(DagRevision, DagRevision.definition_hash == Definition.hash)
+    .where(DagRevision.dag_id == bindparam("dag"))
+    .order_by(DagRevision.number.desc())
+    .limit(bindparam("most"))
+)
+_find_outcomes = select(*_SLOT_KEY, ScheduleSlot.outcome).where(
+    tuple_(*_SLOT_KEY).in_(bindparam("keys", expanding=True))
+)
+_find_handled = select(*_SLOT_KEY).where(
+    ScheduleSlot.minute > bindparam("after"), ScheduleSlot.minute <= bindparam("until")
+)
+_is_handled = select(literal(1)).where(*_IS_SLOT)
+_get_starter = select(*_SLOT_KEY).where(ScheduleSlot.run_id == bindparam("run"))
+_find_restarting = (
+    select(*_SLOT_KEY, ScheduleSlot.file_name, ScheduleSlot.restarts)
+    .where(_IS_RESTARTING)
+    .order_by(ScheduleSlot.minute)
+)
+_find_active = (
+    select(Run.id)
+    .where(Run.dag_name == bindparam("name"), Run.status == _RUNNING, Run.root_id.is_(None), IS_ACTIVE)
+    .order_by(Run.id)
+)
+_skip = Prepared(
+    {
+        "sqlite": sqlite.insert(ScheduleSlot).on_conflict_do_nothing(),
+        "postgresql": postgresql.insert(ScheduleSlot).on_conflict_do_nothing(),
+    }
+)
+_add = Prepared(insert(ScheduleSlot))
+_finish = Prepared(
+    update(ScheduleSlot)
+    .where(*_IS_SLOT, _IS_RESTARTING)
+    .values({name: bindparam(name) for name in ("outcome", "reason", "run_id", "settled_at")})
+)
+
+
+def find_dags(connection: ReadConnection) -> Sequence[Row]:
+    """Return all stored DAGs with what is set for them, without their texts."""
+    return all_rows(connection, _find_dags)
+
+
+def find_texts(connection: ReadConnection, hashes: Sequence[str]) -> dict[str, str]:
+    """Return the texts of definitions by their hashes; of a redacted one an empty text."""
+    found: dict[str, str] = {}
+    for first in range(0, len(hashes), _AT_A_TIME):
+        rows = connection.execute(_find_texts, {"hashes": list(hashes[first : first + _AT_A_TIME])})
+        found |= {row.hash: row.spec or "" for row in rows}
+    return found
+
+
+def find_earlier_texts(connection: ReadConnection, dag: int, most: int) -> list[str]:
+    """Return the texts of a DAG's last revisions, the newest first, without redacted ones."""
+    return [row.spec for row in connection.execute(_find_earlier, {"dag": dag, "most": most}) if row.spec]
+
+
+# -- slots -------------------------------------------------------------------------------------------------------
+
+
+def find_outcomes(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[SlotKey, str]:
+    """Tell what has become of slots; those that nobody has seen to are left out."""
+    found: dict[SlotKey, str] = {}
+    for first in range(0, len(keys), _AT_A_TIME):
+        values = [(key.dag, key.kind, key.minute) for key in keys[first : first + _AT_A_TIME]]
+        for dag, kind, minute, outcome in connection.execute(_find_outcomes, {"keys": values}):
+            found[SlotKey(dag, kind, minute)] = outcome
+    return found
+
+
+def find_handled(connection: ReadConnection, after: datetime, until: datetime) -> set[SlotKey]:
+    """Return the slots of a stretch of time that somebody has seen to."""
+    rows = connection.execute(_find_handled, {"after": after, "until": until})
+    return {SlotKey(dag, kind, minute) for dag, kind, minute in rows}
+
+
+def is_handled(connection: ReadConnection, key: SlotKey) -> bool:
+    """Say whether somebody has seen to a slot, on PostgreSQL: a SQLite file has nobody else."""
+    if connection.dialect.name != "postgresql":
+        return False
+    slot = {"b_dag": key.dag, "b_kind": key.kind, "b_minute": key.minute}
+    return connection.execute(_is_handled, slot).first() is not None
+
+
+def get_starter(connection: ReadConnection, run: int) -> SlotKey | None:
+    """Return the slot that a run was started for."""
+    row = connection.execute(_get_starter, {"run": run}).first()
+    return None if row is None else SlotKey(*row)
+
+
+def complete(connection: WriteConnection, settled: Iterable[SlotOutcome]) -> None:
+    """Note slots that runs were begun for, whose rows are there; raises IntegrityError when somebody was faster.
+
+    Whoever notes several does so in one order, so that two servers cannot wait for each other.
+    """
+    ordered = sorted(settled, key=lambda one: one.slot.key)
+    _add.execute_many(connection, [_row(one) for one in ordered if not one.slot.awaiting_restart])
+    _finish.execute_many(connection, [_changes(one) for one in ordered if one.slot.awaiting_restart])
+
+
+def skip(connection: WriteConnection, settled: Iterable[SlotOutcome]) -> None:
+    """Note slots at which nothing was begun, but for those that somebody else has seen to."""
+    _skip.execute_many(connection, [_row(one) for one in sorted(settled, key=lambda one: one.slot.key)])
+
+
+def claim(connection: WriteConnection, settled: SlotOutcome) -> bool:
+    """Note one slot; False when somebody else has seen to it."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    added = make(ScheduleSlot).values(**_row(settled)).on_conflict_do_nothing().returning(ScheduleSlot.dag_id)
+    return connection.execute(added).first() is not None
+
+
+def _row(settled: SlotOutcome) -> dict[str, Any]:
+    slot = settled.slot
+    return {
+        "dag_id": slot.key.dag,
+        "kind": slot.key.kind,
+        "minute": slot.key.minute,
+        "file_name": slot.file_name,
+        "outcome": settled.outcome,
+        "reason": settled.reason or None,
+        "run_id": settled.run,
+        "restarts": settled.restarts,
+        "made_up": slot.catch_up,
+        "settled_at": settled.at,
+    }
+
+
+def _changes(settled: SlotOutcome) -> dict[str, Any]:
+    key = settled.slot.key
+    changed = {name: _row(settled)[name] for name in ("outcome", "reason", "run_id", "settled_at")}
+    return {"b_dag": key.dag, "b_kind": key.kind, "b_minute": key.minute, **changed}
+
+
+def finish(connection: WriteConnection, settled: SlotOutcome) -> None:
+    """Say what became of a restart, unless somebody else has said so."""
+    _finish.execute_many(connection, [_changes(settled)])
+
+
+def find_restarting(connection: ReadConnection) -> Sequence[Row]:
+    """Return the slots of restarts whose new run is missing."""
+    return all_rows(connection, _find_restarting)
+
+
+def find_running(connection: ReadConnection, dag_name: str) -> list[int]:
+    """Return the keys of the root runs of a name that run, the oldest first."""
+    return [row.id for row in connection.execute(_find_active, {"name": dag_name})]
+
+
+def find_page(
+    connection: ReadConnection, dag: int | None, file_name: str | None, *, offset: int, limit: int
+) -> Sequence[Row]:
+    """Return slots, the newest first, with the runs they began: of all DAGs, or of one and of what had its name."""
+    statement = (
+        select(
+            *(column for column in ScheduleSlot.__table__.columns if column.name != "run_id"),
+            Run.run_id,
+            Run.dag_name,
+        )
+        .outerjoin(Run, Run.id == ScheduleSlot.run_id)
+        .order_by(ScheduleSlot.minute.desc(), ScheduleSlot.dag_id, ScheduleSlot.kind)
+    )
+    return all_rows(connection, _of_dag(statement, dag, file_name).offset(offset).limit(limit))
+
+
+def count(connection: ReadConnection, dag: int | None, file_name: str | None) -> int:
+    """Count the same."""
+    statement = _of_dag(select(func.count()).select_from(ScheduleSlot), dag, file_name)
+    return connection.execute(statement).scalar() or 0
+
+
+def _of_dag(statement: Select[*tuple[Any, ...]], dag: int | None, file_name: str | None) -> Select[*tuple[Any, ...]]:
+    if file_name is None:
+        return statement
+    return statement.where(or_(ScheduleSlot.dag_id == (dag or 0), ScheduleSlot.file_name == file_name))
+
+
+def remove_before(connection: WriteConnection, minute: datetime) -> None:
+    """Forget the slots before a minute, but for restarts that are under way."""
+    connection.execute(delete(ScheduleSlot).where(ScheduleSlot.minute < minute, ScheduleSlot.outcome != RESTARTING))
+
+
+# -- the mark and the settings -----------------------------------------------------------------------------------
+
+
+def get_mark(connection: ReadConnection) -> datetime | None:
+    """Return the last minute that any server has handled."""
+    return connection.execute(select(ScheduleMark.minute)).scalar()
+
+
+def set_mark(connection: WriteConnection, minute: datetime) -> None:
+    """Say that a minute was handled. The mark goes back with a clock that was set back: what lies between is no gap."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = make(ScheduleMark).values(id=_MARK, minute=minute)
+    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"minute": minute}))
+
+
+def get_setting(connection: ReadConnection, dag: int) -> Row | None:
+    """Return what is set for a DAG, None while nothing is."""
+    return first_row(connection, select(*DagSetting.__table__.columns).where(DagSetting.dag_id == dag))
+
+
+def put_setting(connection: WriteConnection, row: dict[str, Any]) -> None:
+    """Set what is set for a DAG."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    changed = {name: value for name, value in row.items() if name != "dag_id"}
+    connection.execute(make(DagSetting).values(**row).on_conflict_do_update(index_elements=["dag_id"], set_=changed))

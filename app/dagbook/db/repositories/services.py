@@ -1,0 +1,134 @@
+"""Who is alive: one row for each server, renewed with one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, func, insert, or_, select, text, update
+from sqlalchemy.orm import aliased
+
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.run import Run, RunAttempt
+from dagbook.db.models.service import Service
+from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.types import UtcDateTime
+
+SERVER, SCHEDULER, WORKER = "server", "scheduler", "worker"
+_EXPIRED = timedelta(seconds=30)  # api-behaviour ops 11, 47 and 48
+
+_find = (
+    select(*Service.__table__.columns)
+    .where(Service.kind == bindparam("kind"), Service.stopped_at.is_(None), Service.heartbeat_at >= bindparam("since"))
+    .order_by(Service.id)
+)
+# By the clock of the database: the machines that ask may differ.
+_find_labels = select(Service.labels).where(
+    Service.kind == WORKER, Service.stopped_at.is_(None), Service.lease_until >= func.now()
+)
+_find_local_workers = select(
+    Service.name,
+    Service.pid,
+    Service.pid_started,
+    Service.heartbeat_at,
+    (Service.lease_until >= func.now()).label("is_leased"),
+).where(
+    Service.kind == WORKER,
+    Service.stopped_at.is_(None),
+    Service.host == bindparam("host"),
+    Service.boot_id == bindparam("boot_id"),
+    Service.pid_namespace == bindparam("pid_namespace"),
+)
+_expired_since = select(Service.heartbeat_at, Service.stopped_at).where(
+    Service.id == bindparam("service"),
+    or_(Service.stopped_at.is_not(None), Service.lease_until < bindparam("now", type_=UtcDateTime)),
+)
+_root, _parent = aliased(Run), aliased(Run)
+_find_active_runs = (
+    select(
+        RunAttempt.owner,
+        RunAttempt.opened_at,
+        Run.run_id,
+        Run.dag_name,
+        _root.dag_name.label("root_name"),
+        _root.run_id.label("root_run_id"),
+        _parent.dag_name.label("parent_name"),
+        _parent.run_id.label("parent_run_id"),
+    )
+    .join(Run, Run.id == RunAttempt.run_id)
+    .outerjoin(_root, _root.id == Run.root_id)
+    .outerjoin(_parent, _parent.id == Run.parent_id)
+    .where(RunAttempt.owner.in_(bindparam("owners", expanding=True)), RunAttempt.closed_at.is_(None))
+    .order_by(Run.id)
+)
+
+
+def add(connection: WriteConnection, row: dict[str, Any]) -> None:
+    """Register a server."""
+    connection.execute(insert(Service).values(**row))
+
+
+# PostgreSQL ends a session by itself only between two statements, not while it waits for the rest of one.
+_terminate_stuck_sessions = text(
+    """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+    AND application_name = current_setting('application_name')
+    AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
+    AND state_change < clock_timestamp() - make_interval(secs => :seconds)"""
+)
+
+
+def terminate_stuck_sessions(connection: WriteConnection, seconds: float = 5) -> None:
+    """End the sessions of servers that fell asleep inside a transaction: others wait for what those have locked.
+
+    Of the pools alone: what reads without limits of time has another name.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_terminate_stuck_sessions, {"seconds": seconds})
+
+
+def renew(connection: WriteConnection, service: str, at: datetime, lease_until: datetime) -> None:
+    """Extend a server's lease."""
+    connection.execute(update(Service).where(Service.id == service).values(heartbeat_at=at, lease_until=lease_until))
+
+
+def stop(connection: WriteConnection, service: str, at: datetime, lease_until: datetime) -> None:
+    """Note that a server has stopped; the lease covers the steps that go on without it."""
+    connection.execute(
+        update(Service).where(Service.id == service).values(stopped_at=at, heartbeat_at=at, lease_until=lease_until)
+    )
+
+
+def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[Row]:
+    """Return the processes of a kind that have neither stopped nor been silent for long, by id."""
+    return all_rows(connection, _find, kind=kind, since=now - _EXPIRED)
+
+
+def find_local_workers(connection: ReadConnection, host: str, boot_id: str, pid_namespace: str) -> Sequence[Row]:
+    """Return the workers of one machine that have not stopped; a killed one is still among them."""
+    return all_rows(connection, _find_local_workers, host=host, boot_id=boot_id, pid_namespace=pid_namespace)
+
+
+class ExpiredLease(msgspec.Struct, frozen=True):
+    """Since when a process sends no heartbeats, and whether that is because it stopped in order."""
+
+    since: datetime
+    stopped: bool
+
+
+def expired_since(connection: ReadConnection, service: str, now: datetime) -> ExpiredLease | None:
+    """Return the silence of a process that has stopped or let its lease expire; None while it holds its lease."""
+    row = first_row(connection, _expired_since, service=service, now=now)
+    return None if row is None else ExpiredLease(row["heartbeat_at"], row["stopped_at"] is not None)
+
+
+def find_active_runs(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Row]:
+    """Return the runs that processes are driving, with names and ids of root and caller."""
+    return all_rows(connection, _find_active_runs, owners=list(owners))
+
+
+def find_worker_labels(connection: ReadConnection) -> list[dict[str, str]]:
+    """Return the labels of the workers that are alive."""
+    return [labels or {} for labels in connection.scalars(_find_labels)]

@@ -1,0 +1,73 @@
+"""Personal API tokens: rows found by the hash of the token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.user import Token, User
+from dagbook.db.repositories.rows import Row, all_rows, first_row
+
+_columns = (
+    Token.id,
+    Token.user_id,
+    Token.name,
+    Token.role,
+    Token.created_at,
+    Token.expires_at,
+    Token.revoked_at,
+    Token.last_used_at,
+    User.username,
+    User.role.label("user_role"),
+)
+_statement = select(*_columns).join(User, User.id == Token.user_id)
+
+
+def get(connection: ReadConnection, token_id: str) -> Row | None:
+    """Return a token with its user's name and role."""
+    return None if "\0" in token_id else first_row(connection, _statement.where(Token.id == token_id))
+
+
+def get_by_hash(connection: ReadConnection, hashed: str) -> Row | None:
+    """Return the token of a hash, whatever became of it."""
+    return first_row(connection, _statement.where(Token.hash == hashed))
+
+
+def find(connection: ReadConnection, user_id: str | None = None) -> Sequence[Row]:
+    """Return the tokens of a user, or all, the oldest first; revoked ones too."""
+    statement = _statement.order_by(Token.created_at, Token.id)
+    return all_rows(connection, statement if user_id is None else statement.where(Token.user_id == user_id))
+
+
+def has_valid(connection: ReadConnection, user_id: str, name: str) -> bool:
+    """Whether a user has a token of a name that was not revoked."""
+    statement = select(Token.id).where(Token.user_id == user_id, Token.name == name, Token.revoked_at.is_(None))
+    return connection.scalar(statement) is not None
+
+
+def add(connection: WriteConnection, row: dict[str, Any]) -> None:
+    """Store a new token."""
+    connection.execute(insert(Token).values(**row))
+
+
+def revoke(connection: WriteConnection, token_id: str, at: datetime) -> bool:
+    """Let a token not count any more; the first time is kept. False when it did not count before."""
+    statement = update(Token).where(Token.id == token_id, Token.revoked_at.is_(None)).values(revoked_at=at)
+    return bool(connection.execute(statement).rowcount)
+
+
+def revoke_all(connection: WriteConnection, user_id: str, at: datetime, spared: str | None = None) -> None:
+    """Let all tokens of a user not count any more, but for the one with the hash ``spared``."""
+    statement = update(Token).where(Token.user_id == user_id, Token.revoked_at.is_(None))
+    if spared is not None:
+        statement = statement.where(Token.hash != spared)
+    connection.execute(statement.values(revoked_at=at))
+
+
+def record_use(connection: WriteConnection, token_id: str, at: datetime) -> None:
+    """Note when a token was used last."""
+    connection.execute(update(Token).where(Token.id == token_id).values(last_used_at=at))

@@ -1,0 +1,76 @@
+"""People: rows of users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, text, update
+
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.user import User
+from dagbook.db.repositories.rows import Row, all_rows, first_row
+
+_table = User.__table__
+
+
+def lock(connection: WriteConnection) -> None:
+    """Let nobody else change users until this write is over; what is read after this stays true."""
+    # On SQLite every write has the file to itself.
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def get(connection: ReadConnection, user_id: str) -> Row | None:
+    """Return a user by id."""
+    return None if "\0" in user_id else first_row(connection, select(_table).where(User.id == user_id))
+
+
+def get_by_name(connection: ReadConnection, username: str) -> Row | None:
+    """Return a user by name, case-sensitive."""
+    return None if "\0" in username else first_row(connection, select(_table).where(User.username == username))
+
+
+def find(connection: ReadConnection) -> Sequence[Row]:
+    """Return all users, the oldest first."""
+    return all_rows(connection, select(_table).order_by(User.created_at, User.id))
+
+
+def count(connection: ReadConnection, role: str | None = None) -> int:
+    """Count the users, or those of a role."""
+    statement = select(func.count()).select_from(User)
+    return connection.scalar(statement if role is None else statement.where(User.role == role)) or 0
+
+
+def add(connection: WriteConnection, row: dict[str, Any]) -> None:
+    """Store a new user."""
+    connection.execute(insert(User).values(**row))
+
+
+def change(connection: WriteConnection, user_id: str, **values: object) -> None:
+    """Change columns of a user."""
+    connection.execute(update(User).where(User.id == user_id).values(**values))
+
+
+def set_password(connection: WriteConnection, user_id: str, password_hash: str, kept: str | None, at: datetime) -> None:
+    """Store a new password and begin another generation of tokens, in which only ``kept`` of the old ones counts."""
+    change(
+        connection,
+        user_id,
+        password_hash=password_hash,
+        generation=User.generation + 1,
+        kept_token=kept,
+        updated_at=at,
+    )
+
+
+def rehash(connection: WriteConnection, user_id: str, before: str, after: str) -> None:
+    """Store the same password under another hash, unless it was changed meanwhile."""
+    statement = update(User).where(User.id == user_id, User.password_hash == before)
+    connection.execute(statement.values(password_hash=after))
+
+
+def remove(connection: WriteConnection, user_id: str) -> None:
+    """Remove a user and its tokens."""
+    connection.execute(delete(User).where(User.id == user_id))

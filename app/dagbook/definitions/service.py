@@ -1,0 +1,234 @@
+"""Use cases of stored definitions: create, save, suspend, delete (api-behaviour 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy.exc import IntegrityError
+
+from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.repositories import audit, dags
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import runs
+from dagbook.errors import (
+    AlreadyExistsError,
+    BadRequestError,
+    InvalidSpecError,
+    NotFoundError,
+    NotRunningError,
+    OutdatedError,
+)
+from dagbook.identifiers import check_file_name, shorten
+from dagbook.spec.reading.definition_cache import DefinitionCache, definition_row
+from dagbook.spec.reading.load import Loaded
+
+_DEFAULT_SPEC = "steps:\n  - command: echo hello\n"
+_MAX_NOTE_LENGTH = 1_000
+
+
+class SaveContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Who saves, with which note, and which revisions may be replaced; None for any.
+
+    ``restores`` is the number of the restored revision.
+    """
+
+    actor: Actor = ANONYMOUS
+    note: str = ""
+    expected: Collection[int] | None = None
+    restores: int | None = None
+
+
+class SaveResult(msgspec.Struct, frozen=True):
+    """The number of the stored revision, or the problems of an invalid text."""
+
+    revision: int = 0
+    problems: list[str] = []
+
+
+class Definitions:
+    def __init__(self, database: Database, library: DefinitionCache, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._library = library
+        self._now = now
+
+    async def create(self, file_name: str, spec: str | None, context: SaveContext) -> None:
+        """Store a new DAG; raises BadRequestError, InvalidSpecError or AlreadyExistsError."""
+        check_file_name(file_name)
+        _check_note(context.note)
+        text = spec if spec and spec.strip() else _DEFAULT_SPEC
+        loaded = self._library.read(text, name=file_name)
+        if loaded.problems:
+            raise InvalidSpecError(loaded.problems)
+        save = self._save(file_name, text, loaded, context)
+        if not await self._database.write(lambda connection: _add(connection, save, context)):
+            raise _taken(file_name)
+
+    async def save(self, file_name: str, spec: str, context: SaveContext) -> SaveResult:
+        """Store the next revision of a DAG, or nothing if the text has problems.
+
+        Raises, in this order, NotFoundError, OutdatedError if the DAG's revision is not an expected one, and
+        BadRequestError for an invalid note and for a redacted text.
+        """
+        row = await self._require(file_name)
+        _check_expected(file_name, row["revision"], context.expected)
+        _check_note(context.note)
+        loaded = self._library.read(spec, name=file_name)
+        if loaded.problems:
+            return SaveResult(problems=[str(problem) for problem in loaded.problems])
+        save = self._save(file_name, spec, loaded, context)
+        return SaveResult(await self._database.write(lambda connection: _replace(connection, save, context)))
+
+    async def delete(self, file_name: str, actor: Actor) -> None:
+        """Delete a DAG; its runs, also queued and running ones, are untouched. Raises NotFoundError."""
+        now = self._now()
+        if not await self._database.write(lambda connection: _remove(connection, file_name, actor, now)):
+            raise _unknown(file_name)
+
+    async def rename(self, file_name: str, new_name: str, actor: Actor) -> None:
+        """Rename the file of a DAG, and the DAG itself if its text has no name.
+
+        Raises, in this order, NotFoundError, BadRequestError, NotRunningError if it has an active run, and
+        AlreadyExistsError. Its runs keep the DAG name they were started with.
+        """
+        renamed = False
+        while not renamed:  # a text saved meanwhile may have another DAG name
+            row = await self._require(file_name)
+            check_file_name(new_name, "newFileName")
+            dag_name = self._library.read(row["spec"] or "", name=new_name).definition.dag.name or new_name
+            renamed = await self._rename(row, new_name, dag_name, actor)
+
+    async def _rename(self, row: Row, new_name: str, dag_name: str, actor: Actor) -> bool:
+        names = {"fileName": new_name, "dagName": dag_name}
+        before = {"fileName": row["file_name"], "dagName": row["dag_name"]}
+        entry = actor.entry(dag_action(Action.DAG_RENAME, row["file_name"], before, names), self._now())
+        try:
+            return await self._database.write(lambda connection: _rename(connection, row, names, entry))
+        except IntegrityError as error:  # another request has just taken the name
+            raise _taken(new_name) from error
+
+    async def suspend(self, file_name: str, actor: Actor, *, suspended: bool) -> None:
+        """Suspend or resume the schedules of a DAG; idempotent. Raises NotFoundError."""
+        audit_action = dag_action(Action.DAG_SUSPEND, file_name, {"suspended": not suspended}, {"suspended": suspended})
+        entry = actor.entry(audit_action, self._now())
+        if not await self._database.write(lambda connection: _suspend(connection, file_name, suspended, entry)):
+            raise _unknown(file_name)
+
+    async def _require(self, file_name: str) -> Row:
+        row = await self._database.read_inline(lambda connection: dags.get(connection, file_name))
+        if row is None:
+            raise _unknown(file_name)
+        return row
+
+    def _save(self, file_name: str, text: str, loaded: Loaded, context: SaveContext) -> dags.Save:
+        now = self._now()
+        dag = loaded.definition.dag
+        return dags.Save(
+            file_name=file_name,
+            dag_name=dag.name or file_name,
+            tags=dag.tags,
+            definition=definition_row(text, "", now),
+            author=context.actor.label,
+            note=context.note or None,
+            expected=context.expected,
+            at=now,
+        )
+
+
+def _add(connection: WriteConnection, save: dags.Save, context: SaveContext) -> bool:
+    try:
+        added = dags.add(connection, save)
+    except dags.TextRedactedError as error:
+        raise _redacted() from error
+    if added:
+        audit_action = dag_action(Action.DAG_CREATE, save.file_name, after=_revision(1, save.definition["hash"]))
+        audit.add(connection, context.actor.entry(audit_action, save.at))
+    return added
+
+
+def _replace(connection: WriteConnection, save: dags.Save, context: SaveContext) -> int:
+    try:
+        number = dags.replace(connection, save)
+    except dags.TextRedactedError as error:
+        raise _redacted() from error
+    if number is not None:
+        _audit_save(connection, save, number, context)
+        return number
+    now = dags.get_revision(connection, save.file_name)
+    if now is None:
+        raise _unknown(save.file_name)
+    raise _outdated(save.file_name, now)
+
+
+def _audit_save(connection: WriteConnection, save: dags.Save, number: int, context: SaveContext) -> None:
+    before = _revision(number - 1, dags.get_hash(connection, save.file_name, number - 1))
+    after = _revision(number, save.definition["hash"])
+    action = Action.DAG_UPDATE if context.restores is None else Action.DAG_RESTORE
+    if context.restores is not None:
+        after["restores"] = context.restores
+    audit.add(connection, context.actor.entry(dag_action(action, save.file_name, before, after), save.at))
+
+
+def _revision(number: int, content_hash: str | None) -> dict[str, Any]:
+    return {"revision": number, "hash": content_hash}
+
+
+def _remove(connection: WriteConnection, file_name: str, actor: Actor, at: datetime) -> bool:
+    row = dags.remove(connection, file_name)
+    if row is None:
+        return False
+    before = {"dagName": row["dag_name"], **_revision(row["revision"], row["definition_hash"])}
+    audit.add(connection, actor.entry(dag_action(Action.DAG_DELETE, file_name, before), at))
+    return True
+
+
+def _suspend(connection: WriteConnection, file_name: str, suspended: bool, entry: Row) -> bool:
+    before = dags.suspend(connection, file_name, suspended=suspended)
+    if before is not None and before != suspended:
+        audit.add(connection, entry)
+    return before is not None
+
+
+def _check_expected(file_name: str, revision: int, expected: Collection[int] | None) -> None:
+    if expected is not None and revision not in expected:
+        raise _outdated(file_name, revision)
+
+
+def _check_note(note: str) -> None:
+    if "\0" in note or len(note) > _MAX_NOTE_LENGTH:
+        raise BadRequestError(f"note: must be a text of at most {_MAX_NOTE_LENGTH:,} characters, none of them NUL")
+
+
+def _rename(connection: WriteConnection, row: Row, names: Mapping[str, str], entry: Row) -> bool:
+    if runs.find_active(connection, row["dag_name"]):
+        raise NotRunningError(
+            f"DAG {shorten(row['file_name'])} is running; rename it when its runs have finished, or stop them first"
+        )
+    if dags.get_dag_name(connection, names["fileName"]) is not None:
+        raise _taken(names["fileName"])
+    renamed = dags.rename(connection, row, names["fileName"], names["dagName"])
+    if renamed:
+        audit.add(connection, entry)
+    return renamed
+
+
+def _taken(file_name: str) -> AlreadyExistsError:
+    return AlreadyExistsError(f"a DAG named {shorten(file_name)} exists already")
+
+
+def _outdated(file_name: str, revision: int) -> OutdatedError:
+    return OutdatedError(
+        f"If-Match: DAG {shorten(file_name)} has revision {revision} by now, which is not the edited one; "
+        "read it, and apply the change to it"
+    )
+
+
+def _redacted() -> BadRequestError:
+    return BadRequestError("spec: this text was redacted because of its content; remove that")
+
+
+def _unknown(file_name: str) -> NotFoundError:
+    return NotFoundError(f"there is no DAG named {shorten(file_name)}")

@@ -1,0 +1,85 @@
+"""The history of an attempt: the changed fields of each event, as append-only plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import compress, count
+from operator import is_not
+from typing import Any
+
+import msgspec
+
+from dagbook.engine.plan import running_keys
+from dagbook.engine.state import NodeState, RunState
+
+# Recorded per node, or derived from the nodes.
+_NOT_RECORDED = frozenset({"steps", "handlers", "ready", "running"})
+_RUN_TYPES = {field.name: field.type for field in msgspec.structs.fields(RunState) if field.name not in _NOT_RECORDED}
+_NODE_TYPES = {field.name: field.type for field in msgspec.structs.fields(NodeState)}
+
+
+class Change(msgspec.Struct, frozen=True):
+    """New values of the changed fields of the run (``key`` is None) or of one node."""
+
+    key: int | None
+    fields: dict[str, Any]
+
+
+def changes(before: RunState, after: RunState) -> tuple[Change, ...]:
+    """Return the changes between two states as JSON-compatible values, in the order of the run log.
+
+    Untouched nodes are the same objects in both states, so only the others are compared.
+    """
+    return tuple(sorted(_iterate_changes(before, after), key=_sort_key))
+
+
+def fold(state: RunState, recorded: Iterable[Change]) -> RunState:
+    """Return the state after recorded changes; ``ready`` is left to ``rebuild_ready``."""
+    run: dict[str, Any] = {}
+    steps, handlers = list(state.steps), dict(state.handlers)
+    for change in recorded:
+        if change.key is None:
+            run.update(_values(change.fields, _RUN_TYPES))
+        elif change.key < 0:
+            handlers[change.key] = _with_values(handlers[change.key], change.fields)
+        else:
+            steps[change.key] = _with_values(steps[change.key], change.fields)
+    folded = msgspec.structs.replace(state, steps=tuple(steps), handlers=handlers, ready=(), **run)
+    return msgspec.structs.replace(folded, running=running_keys(folded))
+
+
+def _iterate_changes(before: RunState, after: RunState) -> Iterator[Change]:
+    fields = _difference(before, after, _RUN_TYPES)
+    if fields:
+        yield Change(None, fields)
+    for key, node in after.handlers.items():
+        yield from _node_changes(key, before.handlers[key], node)
+    for key in compress(count(), map(is_not, before.steps, after.steps)):
+        yield from _node_changes(key, before.steps[key], after.steps[key])
+
+
+def _sort_key(change: Change) -> int:
+    """Order: start of the run, finished nodes, other nodes, end of the run."""
+    ended = "finished_at" in change.fields
+    if change.key is None:
+        return 3 if ended else 0
+    return 1 if ended else 2
+
+
+def _node_changes(key: int, before: NodeState, after: NodeState) -> Iterator[Change]:
+    fields = {} if before is after else _difference(before, after, _NODE_TYPES)
+    if fields:
+        yield Change(key, fields)
+
+
+def _difference(before: Any, after: Any, names: Iterable[str]) -> dict[str, Any]:
+    pairs = ((name, getattr(before, name), getattr(after, name)) for name in names)
+    return {name: msgspec.to_builtins(new) for name, old, new in pairs if old is not new and old != new}
+
+
+def _values(fields: dict[str, Any], types: dict[str, Any]) -> dict[str, Any]:
+    return {name: msgspec.convert(value, types[name]) for name, value in fields.items()}
+
+
+def _with_values(node: NodeState, fields: dict[str, Any]) -> NodeState:
+    return msgspec.structs.replace(node, **_values(fields, _NODE_TYPES))

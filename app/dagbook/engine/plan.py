@@ -1,0 +1,107 @@
+"""The graph of a DAG, and the initial state of a first attempt or a retry."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dagbook.engine import rules
+from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS
+from dagbook.engine.state import NodeState, Phase, RunState
+from dagbook.engine.status import NodeStatus
+from dagbook.spec.model import Dag, Step
+
+_RUN_AGAIN = frozenset({NodeStatus.FAILED, NodeStatus.ABORTED, NodeStatus.RUNNING})
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A DAG with its graph, computed once so that no transition has to traverse all of it."""
+
+    dag: Dag
+    handlers: dict[int, Step]  # by handler key; only those that are defined
+    depends: tuple[tuple[int, ...], ...]  # per step, in the order its definition lists them
+    dependents: tuple[tuple[int, ...], ...]  # per step, in file order
+
+    @classmethod
+    def of(cls, dag: Dag) -> Plan:
+        """Build the plan of a DAG whose names and dependencies are already validated."""
+        keys = {step.name: key for key, step in enumerate(dag.steps)}
+        depends = tuple(tuple(dict.fromkeys(keys[name] for name in step.depends)) for step in dag.steps)
+        dependents: list[list[int]] = [[] for _ in dag.steps]
+        for key, above in enumerate(depends):
+            for dependency in above:
+                dependents[dependency].append(key)
+        return cls(
+            dag=dag, handlers=_handlers(dag), depends=depends, dependents=tuple(tuple(keys) for keys in dependents)
+        )
+
+    def step(self, key: int) -> Step:
+        """Return the definition of a step or handler."""
+        return self.handlers[key] if key < 0 else self.dag.steps[key]
+
+    def step_key(self, name: str) -> int | None:
+        return next((key for key, step in enumerate(self.dag.steps) if step.name == name), None)
+
+
+def initial_state(plan: Plan) -> RunState:
+    return RunState(steps=(NodeState(),) * len(plan.dag.steps), handlers=_new_handlers(plan))
+
+
+def retry_state(plan: Plan, previous: RunState, step: int | None = None) -> RunState:
+    """Return the initial state of a retry (runtime 21.3, 21.4).
+
+    Without ``step``, failed and aborted steps run again with everything downstream of them. With ``step``, only that
+    step runs; every other one keeps its state. A step that was manually set to not started has no state to keep.
+    """
+    again = {step} if step is not None else _steps_to_rerun(plan, previous)
+    kept = tuple(
+        node if key not in again and node.status.is_final else NodeState() for key, node in enumerate(previous.steps)
+    )
+    before = previous.status if step is not None else None
+    return RunState(steps=kept, handlers=_new_handlers(plan), only=step, status_before=before)
+
+
+def rebuild_ready(plan: Plan, state: RunState) -> RunState:
+    """Restore ``ready`` and ``running``, which are not stored, from the nodes of a loaded state."""
+    ready = _ready(plan, state) if state.phase is Phase.STEPS and not state.cancelled else ()
+    return msgspec.structs.replace(state, ready=ready, running=running_keys(state))
+
+
+def running_keys(state: RunState) -> tuple[int, ...]:
+    """Return the keys of all running nodes in ascending order: handlers first, then steps in file order."""
+    handlers = sorted(key for key, node in state.handlers.items() if node.status is NodeStatus.RUNNING)
+    steps = (key for key, node in enumerate(state.steps) if node.status is NodeStatus.RUNNING)
+    return (*handlers, *steps)
+
+
+def _ready(plan: Plan, state: RunState) -> tuple[int, ...]:
+    waiting = (key for key, node in enumerate(state.steps) if node.status is NodeStatus.NOT_STARTED)
+    if state.only is not None:
+        return tuple(key for key in waiting if key == state.only)
+    return tuple(key for key in waiting if rules.all_satisfied(plan.dag.steps, plan.depends[key], state.steps))
+
+
+def _handlers(dag: Dag) -> dict[int, Step]:
+    defined = dag.handlers
+    all_five = {
+        INIT: defined.init,
+        SUCCESS: defined.success,
+        FAILURE: defined.failure,
+        ABORT: defined.abort,
+        EXIT: defined.exit,
+    }
+    return {key: step for key, step in all_five.items() if step is not None}
+
+
+def _new_handlers(plan: Plan) -> dict[int, NodeState]:
+    return {key: NodeState() for key in plan.handlers}
+
+
+def _steps_to_rerun(plan: Plan, previous: RunState) -> set[int]:
+    """Return the steps that did not end well and everything downstream of them."""
+    found = {key for key, node in enumerate(previous.steps) if node.status in _RUN_AGAIN}
+    open_ends = list(found)
+    while open_ends:
+        new = [key for key in plan.dependents[open_ends.pop()] if key not in found]
+        found.update(new)
+        open_ends.extend(new)
+    return found

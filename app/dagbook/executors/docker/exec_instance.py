@@ -1,0 +1,200 @@
+"""Runs commands in a running container (``docker exec``): start, follow, signal, adopt (DAG format 4.4).
+
+The daemon can neither signal an exec instance nor repeat its output. So each command has the execution id in its
+environment, by which a shell in the container finds its processes; and a server that adopts a command gets its exit
+code, but not the output of the time between. The exit code is read from the daemon's events: after the connection to
+a command that still writes is lost, Docker reports 126, whatever the exit code was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiodocker import Docker, DockerError
+from aiodocker.execs import Exec
+from aiodocker.stream import Stream
+
+from dagbook.executors import cancellation
+from dagbook.executors.contract import EXIT_NOT_FOUND, Job, SetupError, StepError, Streams
+from dagbook.executors.docker import engine
+from dagbook.executors.docker.engine import CONFLICT, NOT_FOUND, STDOUT
+from dagbook.executors.docker.recovery_note import ExecNote, daemon_env, encode
+
+_MARK = "DAGBOOK_EXECUTION"
+_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.01, 0.5
+_LAST_POLL_SECONDS = 2.0
+_LOST = "[dagbook: what the command wrote while no server followed it is lost]\n"
+_REFUSAL, _LONGEST_REFUSAL_BYTES = b"OCI runtime exec failed: ", 4096
+_CANNOT = 126  # reported for a command that the daemon could not start, and for one whose connection was lost
+# BusyBox' grep sees nothing behind a NUL. The mark ends with a semicolon, so that no name is the beginning of another.
+_SIGNAL = """for process in /proc/[0-9]*; do
+  { tr '\\000' '\\n' <"$process/environ"; } 2>/dev/null | grep -qF "$2" &&
+    kill -s "$1" "${process#/proc/}" 2>/dev/null
+done
+:"""
+_PODMANS_CONFLICT = "can only start created exec sessions"  # its status is 500, not 409
+_UNKNOWN = "the exit code of the command in the container is unknown"
+NOT_SIGNALLED = "stopped, but the command may still run in the container: no shell there could signal it"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of a command in a container; they override those of the container."""
+
+    user: str = ""
+    working_dir: str = ""
+    env: tuple[str, ...] = ()
+    privileged: bool = False
+    tty: bool = False
+
+
+def check_command(job: Job) -> None:
+    """Refuse a step without a command. Raises SetupError."""
+    if not job.program:
+        raise SetupError("docker: the step has no command for the container that runs; a script is not run in one")
+
+
+async def run(docker: Docker, container: str, job: Job, options: Options, streams: Streams) -> int:
+    """Run the job's command in a container and return its exit code. Raises SetupError and StepError."""
+    check_command(job)
+    with engine.translate_errors("the command could not be started in the container"):
+        created = await docker.containers.container(container).exec(
+            [job.program, *job.args],
+            user=options.user,
+            workdir=options.working_dir or None,
+            environment=[*options.env, f"{_MARK}={job.id};"],
+            privileged=options.privileged,
+            tty=options.tty,
+        )
+    note = ExecNote(
+        docker=daemon_env(job.shared.docker),
+        job=job.id,
+        container=container,
+        instance=created.id,
+        user=options.user,
+        privileged=options.privileged,
+    )
+    streams.save_note(encode(note))
+    return await _carry_out(docker, note, streams, start=True)
+
+
+async def adopt(docker: Docker, note: ExecNote, streams: Streams) -> int:
+    """Adopt an exec instance of another server and return its exit code. Raises StepError."""
+    return await _carry_out(docker, note, streams, start=False)
+
+
+async def _carry_out(docker: Docker, note: ExecNote, streams: Streams, *, start: bool) -> int:
+    follow = _follow(docker, note, streams, start=start)
+    try:
+        return await cancellation.run_cancellable(follow, lambda name: send(docker, note, name))
+    except asyncio.CancelledError as error:
+        if cancellation.is_detach(error) or not await _is_running(docker, note):
+            raise
+        raise StepError(NOT_SIGNALLED) from error
+
+
+async def _follow(docker: Docker, note: ExecNote, streams: Streams, *, start: bool) -> int:
+    instance = docker.containers.exec(note.instance)
+    if start or await _may_be_new(instance):
+        refusal = await _start(instance, streams, may_have_run=not start)
+    else:
+        refusal = ""
+        streams.err(_LOST)
+    code = await _wait(docker, note, instance)
+    if refusal and code in (_CANNOT, EXIT_NOT_FOUND):
+        raise StepError(f"the command could not be started in the container: {refusal}", exit_code=code)
+    return code
+
+
+async def _may_be_new(instance: Exec) -> bool:
+    """Whether the command may not have started yet: Podman shows such a command like one that succeeded."""
+    state = await _inspect(instance)
+    return state is not None and not state["Running"] and not state["Pid"]
+
+
+async def _start(instance: Exec, streams: Streams, *, may_have_run: bool) -> str:
+    """Start the command and copy its output; returns the daemon's error if it could not. No daemon starts it twice."""
+    try:
+        with engine.translate_errors("the command could not be started in the container"):
+            async with instance.start(detach=False) as stream:
+                return await _copy(stream, streams)
+    except StepError as error:
+        if not (may_have_run and _has_run(error.__cause__)):
+            raise
+    streams.err(_LOST)
+    return ""
+
+
+def _has_run(refusal: BaseException | None) -> bool:
+    """Whether the daemon refused to start the command because it has started it before."""
+    return isinstance(refusal, DockerError) and (refusal.status == CONFLICT or _PODMANS_CONFLICT in str(refusal))
+
+
+async def _copy(stream: Stream, streams: Streams) -> str:
+    """Copy the output; returns its first line if that is an error of the daemon instead of output of the command."""
+    first = b""
+    with contextlib.suppress(aiohttp.ClientError):  # a lost connection: the exit code is asked for anyway
+        while message := await stream.read_out():
+            (streams.out if message.stream == STDOUT else streams.err)(message.data)
+            first = first or message.data[:_LONGEST_REFUSAL_BYTES]
+    return " ".join(first.decode(errors="replace").split()) if first.startswith(_REFUSAL) else ""
+
+
+async def _wait(docker: Docker, note: ExecNote, instance: Exec) -> int:
+    pause = _FIRST_POLL_SECONDS
+    while True:
+        state = await _inspect(instance)
+        if state is None or not state["Running"]:
+            return await _find_exit_code(docker, note, state)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_POLL_SECONDS)
+
+
+async def _find_exit_code(docker: Docker, note: ExecNote, state: Mapping[str, Any] | None) -> int:
+    """Return the exit code of a finished command that the daemon may have deleted or lost. Raises StepError."""
+    shown = None if state is None else state["ExitCode"]
+    # Podman gives up on a command whose connection is lost with -1.
+    if state is not None and shown is not None and shown >= 0 and not (shown == _CANNOT and state["Pid"]):
+        return int(shown)
+    with engine.translate_errors(_UNKNOWN):
+        code = await engine.find_exec_exit_code(docker, note.container, note.instance)
+    if code is None:
+        raise StepError(_UNKNOWN)
+    return code
+
+
+async def _inspect(instance: Exec) -> dict[str, Any] | None:
+    """Inspect a command; None when the daemon has deleted it, which it does minutes after the end. Raises StepError."""
+    try:
+        with engine.translate_errors(_UNKNOWN):
+            return await instance.inspect()
+    except StepError as error:
+        if isinstance(error.__cause__, DockerError) and error.__cause__.status == NOT_FOUND:
+            return None
+        raise
+
+
+async def send(docker: Docker, note: ExecNote, name: str) -> None:
+    """Send a signal by its POSIX name; harmless when the command has finished.
+
+    A shell in the container signals all processes with the mark. It runs as the user of the command, because other
+    users cannot read the environment of its processes.
+    """
+    command = ["/bin/sh", "-c", _SIGNAL, "signal", name.removeprefix("SIG"), f"{_MARK}={note.job};"]
+    with contextlib.suppress(DockerError, aiohttp.ClientError):
+        created = await docker.containers.container(note.container).exec(
+            command, user=note.user, privileged=note.privileged
+        )
+        await created.start(detach=True)
+
+
+async def _is_running(docker: Docker, note: ExecNote) -> bool:
+    try:
+        async with asyncio.timeout(_LAST_POLL_SECONDS):
+            return bool((await docker.containers.exec(note.instance).inspect())["Running"])
+    except (DockerError, aiohttp.ClientError, TimeoutError):
+        return False

@@ -1,0 +1,158 @@
+"""The container that all steps of a run share: created by the first step that needs it, removed after the run (2.13).
+
+Its name is configured or derived from the run, so that steps and servers find the same container: the daemon refuses
+a second one of a name. A container that Dagbook has not started is only waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from aiodocker import Docker, DockerError
+
+from dagbook.executors.contract import SetupError, SharedConfig, StepError, write_private
+from dagbook.executors.docker import container_config, engine, image
+from dagbook.executors.docker.engine import CONFLICT
+from dagbook.executors.docker.recovery_note import RunNote, daemon_env, encode
+from dagbook.spec.expansion.pattern import compile_expression
+from dagbook.spec.model import Container
+
+LABEL = engine.RUN_LABEL
+_READY_SECONDS = 120.0
+_POLL_SECONDS = 0.1
+_STOP_SECONDS = 2
+_LOG_TAIL_BYTES = 1024
+_WAITS = ("running", "healthy")
+_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
+
+
+async def ensure(docker: Docker, config: Container, shared: SharedConfig) -> str:
+    """Create the container of the run unless it exists, wait until it is ready, and return its id.
+
+    Raises SetupError and StepError.
+    """
+    pattern = _check(config)
+    name = config.name or f"dagbook-{shared.run}"
+    shown = await _inspect(docker, name, shared.run) or await _create(docker, name, config, shared)
+    container: str = shown["Id"]
+    if shown["State"]["Status"] == "created":
+        with engine.translate_errors("the container of the run could not be started"):
+            await docker.containers.container(container).start()
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            await _await_ready(docker, container, config, pattern)
+    except TimeoutError as error:
+        what = f"write {config.log_pattern!r}" if pattern else "become " + (config.wait_for or _WAITS[0])
+        raise StepError(f"the container of the run did not {what} within {_READY_SECONDS:g} seconds") from error
+    return container
+
+
+def _check(config: Container) -> re.Pattern[str] | None:
+    if config.wait_for not in ("", *_WAITS):
+        raise SetupError(f"container: waitFor: expected running or healthy, found {config.wait_for!r}")
+    if not config.log_pattern:
+        return None
+    if pattern := compile_expression(config.log_pattern):
+        return pattern
+    raise SetupError(f"container: logPattern: {config.log_pattern!r} is no regular expression")
+
+
+async def wait_until_running(docker: Docker, name: str) -> str:
+    """Wait until a container that Dagbook has not started runs, and return its id. Raises SetupError."""
+    if not _REFERENCE.fullmatch(name):
+        raise SetupError(f"container: exec: {name!r} is no name or id of a container")
+    status = ""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_READY_SECONDS):
+            while True:
+                shown = await engine.inspect(docker, name)
+                if shown is not None and shown["State"]["Running"]:
+                    return str(shown["Id"])
+                status = f"does not run ({shown['State']['Status']})" if shown else "is not there"
+                await asyncio.sleep(_POLL_SECONDS)
+    raise SetupError(f"container {name!r} {status or 'is not shown'}, after {_READY_SECONDS:g} seconds; start it")
+
+
+async def _inspect(docker: Docker, name: str, run: str) -> dict[str, Any] | None:
+    """Inspect the container of a name; None unless it belongs to the run."""
+    shown = await engine.inspect(docker, name)
+    return shown if shown and (shown["Config"].get("Labels") or {}).get(LABEL) == run else None
+
+
+async def _create(docker: Docker, name: str, config: Container, shared: SharedConfig) -> dict[str, Any]:
+    body = container_config.for_run(config, shared, {LABEL: shared.run})
+    needed = image.Image(name=config.image, pull=config.pull_policy, platform=config.platform)
+    await image.ensure(docker, needed, shared)
+    if not config.keep_container:
+        # Before the container exists: otherwise a server that dies here would leave it behind for good.
+        note = RunNote(docker=daemon_env(shared.docker), run=shared.run)
+        write_private(Path(shared.run_note), encode(note))
+    if config.name:
+        await engine.remove_stale(docker, name)
+    try:
+        await engine.create(docker, body, name=name, platform=config.platform)
+    except DockerError as error:
+        # Another step may have created it meanwhile: names are unique.
+        shown = await _inspect(docker, name, shared.run) if error.status == CONFLICT else None
+        if shown is None:
+            raise StepError(f"the container of the run could not be created: {engine.reason(error)}") from error
+        return shown
+    with engine.translate_errors("the container of the run was not found"):
+        return await docker.containers.container(name).show()
+
+
+async def _await_ready(docker: Docker, container: str, config: Container, pattern: re.Pattern[str] | None) -> None:
+    while not _is_ready(shown := await docker.containers.container(container).show(), config):
+        if not shown["State"]["Running"]:
+            raise StepError(await _exit_message(docker, shown))
+        await asyncio.sleep(_POLL_SECONDS)
+    if pattern is not None and not _ready_time_passed(shown["State"]["StartedAt"]):
+        await _await_pattern(docker, shown, pattern)
+
+
+def _is_ready(shown: Mapping[str, Any], config: Container) -> bool:
+    state = shown["State"]
+    if not state["Running"] or config.wait_for != "healthy":
+        return bool(state["Running"])
+    health = state.get("Health")
+    if not health or health["Status"] == "none":  # the image has no health check
+        return True
+    if health["Status"] == "unhealthy":
+        output = " ".join(str(health["Log"][-1]["Output"]).split()) if health.get("Log") else ""
+        raise StepError(f"the container of the run is unhealthy: {output}")
+    return bool(health["Status"] == "healthy")
+
+
+async def _exit_message(docker: Docker, shown: Mapping[str, Any]) -> str:
+    blocks = [data async for _, data in engine.read_log(docker, shown["Id"], tty=shown["Config"]["Tty"], follow=False)]
+    output = " ".join(b"".join(blocks)[-_LOG_TAIL_BYTES:].decode(errors="replace").split())
+    code = shown["State"]["ExitCode"]
+    return f"the container of the run has ended (exit code {code}): {output or 'it wrote nothing'}"
+
+
+def _ready_time_passed(started_at: str) -> bool:
+    """Whether the time limit for getting ready has passed: a log that was rotated since may lack the pattern."""
+    return datetime.fromisoformat(started_at) + timedelta(seconds=_READY_SECONDS) < datetime.now(UTC)
+
+
+async def _await_pattern(docker: Docker, shown: Mapping[str, Any], pattern: re.Pattern[str]) -> None:
+    lines: dict[int, bytes] = {}
+    async for stream, data in engine.read_log(docker, shown["Id"], tty=shown["Config"]["Tty"]):
+        *complete, lines[stream] = (lines.get(stream, b"") + data).split(b"\n")
+        if any(pattern.search(line.decode(errors="replace")) for line in (*complete, lines[stream])):
+            return
+    raise StepError(await _exit_message(docker, await docker.containers.container(shown["Id"]).show()))
+
+
+async def remove(docker: Docker, run: str) -> None:
+    """Remove the container of a finished run, if it has one. Raises DockerError."""
+    for container in await engine.find_containers(docker, f"{LABEL}={run}"):
+        with contextlib.suppress(DockerError):
+            await docker.containers.container(container).stop(t=_STOP_SECONDS)
+        await engine.remove(docker, container)

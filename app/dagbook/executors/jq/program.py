@@ -1,0 +1,106 @@
+"""The subprocess of a jq step: runs a program over one JSON text and writes each result at once (DAG format 4.7).
+
+Results are read as JSON text from jq: as Python values they would lose digits of large numbers. Members of objects
+are sorted by name, in the input and in the output.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jq  # type: ignore[import-not-found]  # compiled, without types
+import msgspec
+
+from dagbook.executors.config import Config
+from dagbook.executors.contract import Job
+from dagbook.executors.subprocess_executor import ProgramError, run_program, write_stdout
+from dagbook.spec.reading.rendering import render, sort_members
+
+_WHOLE_INPUT = "."  # the program of a step that has none
+_PLAIN_LIMIT = 1e21  # larger numbers are written with an exponent
+
+
+def main(job: Job) -> int:
+    """Write the results of a job's program. Raises ProgramError."""
+    raw = Config(job.config, "jq").flag("raw")
+    _check_json(job.script)
+    results = _compile(job.line.strip() or _WHOLE_INPUT).input_text(_sort(job.script))
+    for text in _results(results, job.script):
+        write_stdout((_render_raw if raw else _render)(_parse(text)) + "\n")
+    return 0
+
+
+def _compile(program: str) -> Any:
+    try:
+        jq.compile(program)  # without the parentheses below, which would make more programs valid
+        return jq.compile(f"({program}\n) | tojson")
+    except ValueError as error:
+        reason = str(error).partition("\n")[0].removeprefix("jq: error: ")
+        raise ProgramError(f"jq: the program cannot be read: {reason}") from None
+
+
+def _check_json(text: str) -> None:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except RecursionError:
+        raise ProgramError("jq: the script is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        raise ProgramError(f"jq: the script is not JSON: {error}; give the input there as JSON text") from None
+
+
+def _sort(text: str) -> str:
+    try:
+        return sort_members(text.encode()).decode()
+    except RecursionError:
+        raise ProgramError("jq: the script is nested too deeply") from None
+    except ValueError:
+        return text  # half of a surrogate pair: jq raises the error
+
+
+def _results(results: Iterable[str], script: str) -> Iterator[str]:
+    """Yield the results as JSON; an error of the program ends them and goes to stderr (quirk: no failure)."""
+    try:
+        yield from results
+    except ValueError as error:
+        _check_input(script)
+        sys.stderr.write(f"jq: error: {error}\n")
+
+
+def _check_input(text: str) -> None:
+    """Raise ProgramError when jq refuses the input, such as half of a surrogate pair."""
+    try:
+        jq.compile("empty").input_text(text).all()
+    except ValueError as error:
+        raise ProgramError(f"jq: the script is not JSON: {str(error).removeprefix('parse error: ')}") from None
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(text, parse_float=_number)
+    except RecursionError:
+        raise ProgramError("jq: a result is nested too deeply to be printed") from None
+
+
+def _number(text: str) -> int | float:
+    value = float(text)
+    if math.isinf(value):  # the value that jq calculates with
+        return math.copysign(sys.float_info.max, value)
+    return int(value) if value.is_integer() and abs(value) < _PLAIN_LIMIT else value
+
+
+def _render(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=4, sort_keys=True)
+
+
+def _render_raw(value: object) -> str:
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return render(value)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

@@ -1,0 +1,1 @@
+"""Processes of steps: start behind a gate, adoption, signals, exit status."""

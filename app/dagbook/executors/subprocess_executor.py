@@ -1,0 +1,71 @@
+"""Executors that run as a Python subprocess, which gets its job in a private file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from dagbook.executors.contract import Command, ExecutionFiles, Job, SetupError, SharedConfig
+
+
+class ProgramError(Exception):
+    """The subprocess failed; the message goes to stderr."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        self.exit_code = exit_code
+        super().__init__(message)
+
+
+def python_command(module: str, job: Job, files: ExecutionFiles) -> Command:
+    """Make the command that runs a module's ``main`` with a job. Raises SetupError.
+
+    Its working directory is that of the run, not of the step (DAG format 4.9), which may not exist. The interpreter is
+    isolated: neither the step's directory nor its environment change what is imported. The file does not contain the
+    environment, which the process has anyway, and the shared config, whose passwords no subprocess needs.
+    """
+    path = files.path("job")
+    fields = msgspec.to_builtins(msgspec.structs.replace(job, env={}, shared=SharedConfig()), enc_hook=str)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            json.dump(fields, file)  # msgspec refuses surrogates, infinity and large integers
+    except OSError as error:
+        raise SetupError(f"the spool could not be written: {error}") from error
+    argv = (sys.executable, "-I", "-X", "utf8", "-m", module, str(path))
+    return Command(argv=argv, cwd=job.run_dir or job.cwd, env=job.env)
+
+
+def run_program(main: Callable[[Job], int]) -> int:
+    """Run the job of this process and return the exit code; an error is one sentence on stderr."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own handler waits for C code to return
+    try:
+        return main(read_job(sys.argv))
+    except ProgramError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    except MemoryError:
+        sys.stderr.write("the step needs more memory than there is\n")
+    except OSError as error:
+        sys.stderr.write(f"the step could not continue: {error}\n")
+    return 1
+
+
+def write_stdout(text: str) -> None:
+    """Write a text unbuffered: an error of a buffered write would be raised too late to be reported."""
+    left = text.encode("utf-8", "replace")
+    while left:
+        left = left[os.write(sys.stdout.fileno(), left) :]
+
+
+def read_job(argv: list[str]) -> Job:
+    """Read the job of this process and remove its file, which may contain secrets."""
+    path = Path(argv[1])
+    fields = json.loads(path.read_text(encoding="ascii"))
+    path.unlink()
+    return msgspec.convert(fields, Job, dec_hook=lambda kind, value: kind(value))

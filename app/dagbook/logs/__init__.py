@@ -1,0 +1,1 @@
+"""Search and paging of step output."""

@@ -1,0 +1,166 @@
+"""The composition root: settings become parts, and parts become a server. Nothing else wires."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from dagbook import __version__
+from dagbook.accounts.auth_setup import find_provider, requires_authentication
+from dagbook.api.middleware.host_check import is_loopback
+from dagbook.db.database import Database
+from dagbook.db.repositories.services import SERVER, WORKER
+from dagbook.engine.admission import Labels
+from dagbook.identifiers import API_PATH
+from dagbook.main.wiring import ENQUEUE_ONLY, Server, build, make_run_parts
+from dagbook.queues.worker.loop import OFFERS, WorkerLoop
+from dagbook.queues.worker.pgqueuer_transport import CHANNEL, make_transport
+from dagbook.runs.recovery.supervisor import identify
+from dagbook.runs.secrets.encryption import warn_of_other_keys
+from dagbook.runs.server_context import ServerIdentity
+from dagbook.settings import Settings, SettingsError
+
+__all__ = [
+    "API_PATH",
+    "Server",
+    "WorkerOptions",
+    "check_exposure",
+    "is_open_to_all",
+    "open_enqueue_only",
+    "open_offline",
+    "open_server",
+    "open_worker",
+]
+
+
+_opened = count()
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to let everybody on other machines in, for runs are commands; raises SettingsError."""
+    if is_loopback(settings.host) or requires_authentication(settings) or settings.insecure:
+        return
+    raise SettingsError(
+        "host",
+        settings.origins["host"],
+        f"{settings.host} can be reached from other machines, and without authentication anyone there could run "
+        "commands here; set auth_mode to builtin (users with passwords) or give auth_token a value, "
+        "or listen on 127.0.0.1 behind a proxy that authenticates; --insecure serves everybody all the same",
+    )
+
+
+def is_open_to_all(settings: Settings) -> bool:
+    """Whether everybody on other machines may run commands here, for somebody insisted."""
+    return settings.insecure and not is_loopback(settings.host) and not requires_authentication(settings)
+
+
+@asynccontextmanager
+async def open_server(settings: Settings, kind: str, address: str) -> AsyncIterator[Server]:
+    """Open the database and start the background services; on exit, stop them and detach runs in order."""
+    provider = await find_provider(settings)
+    database = await Database.open(settings.database_url, schema=settings.database_schema)
+    try:
+        server = build(settings, database, _identify(kind, address), provider)
+        if kind == SERVER:
+            await warn_of_other_keys(database, server.encrypter)
+        await server.change_pruner.initialise()
+        await server.supervisor.start()
+        server.parts.resources.start()
+        server.dispatcher.start()
+        server.queue_notifier.start()
+        if kind == SERVER:
+            server.audit_sealer.start()
+            server.parts.retention.start()
+        server.parts.feed.start()
+        server.change_pruner.start()
+        if settings.scheduler_enabled and kind == SERVER:
+            await server.scheduler.start()
+        try:
+            yield server
+        finally:
+            await server.scheduler.stop()
+            await server.parts.retention.stop()
+            await server.queue_notifier.stop()
+            await server.dispatcher.stop()
+            await server.parts.resources.stop()
+            try:
+                await server.supervisor.stop()
+                await server.queue_notifier.notify()
+            finally:
+                await server.parts.feed.stop()
+                await server.change_pruner.stop()
+                await server.audit_sealer.stop()
+                await server.nodes.close()
+                await server.transport.close()
+    finally:
+        await database.close()
+
+
+def _identify(kind: str, address: str) -> ServerIdentity:
+    """Describe this process; one that gives its file up and takes it again later is another owner then."""
+    identity, number = identify(kind, address, __version__), next(_opened)
+    return msgspec.structs.replace(identity, id=f"{identity.id}-{number}") if number else identity
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is: what it is called, its labels, and how many runs it takes at a time."""
+
+    name: str
+    labels: Labels
+    capacity: int
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings, traits: WorkerOptions) -> AsyncIterator[None]:
+    """Take up runs that servers offer to workers; on leaving, let go of everything in order."""
+    database = await Database.open(settings.database_url, schema=settings.database_schema)
+    transport = make_transport(settings.database_url, settings.database_schema)
+    try:
+        identity = msgspec.structs.replace(identify(WORKER, "", __version__), **msgspec.structs.asdict(traits))
+        run_parts = make_run_parts(settings, database, identity, CollectorRegistry())
+        supervisor, queue_notifier = run_parts.supervisor, run_parts.queue_notifier
+        worker_loop = WorkerLoop(
+            transport, supervisor, supervisor.changed, queue_notifier, traits.labels, traits.capacity
+        )
+        await warn_of_other_keys(database, run_parts.context.encrypter)
+        await supervisor.start()
+        worker_loop.start()
+        if database.notifications is not None:
+            database.notifications.listen(CHANNEL, lambda: supervisor.changed.notify(OFFERS))
+        try:
+            yield
+        finally:
+            if database.notifications is not None:
+                await database.notifications.unlisten(CHANNEL)
+            await worker_loop.stop()
+            await supervisor.stop()
+            await queue_notifier.notify()
+    finally:
+        await transport.close()
+        await database.close()
+
+
+@asynccontextmanager
+async def open_offline(settings: Settings, kind: str) -> AsyncIterator[Server]:
+    """Open the database for work that has nothing to do with runs: none is taken up."""
+    database = await Database.open(settings.database_url, schema=settings.database_schema)
+    try:
+        yield build(settings, database, identify(kind, "", __version__))
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_enqueue_only(settings: Settings) -> AsyncIterator[Server]:
+    """Open the database to let runs wait in queues and to change these: none is taken up or begun here."""
+    async with open_offline(settings, ENQUEUE_ONLY) as server:
+        server.recorder.start()
+        try:
+            yield server
+        finally:
+            await server.recorder.stop()
+            await server.queue_notifier.notify()

@@ -1,0 +1,195 @@
+"""The HTTP application of a server: which routes there are, and what stands around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Litestar, Response, Router
+from litestar.config.cors import CORSConfig
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp
+
+from dagbook import __version__
+from dagbook.api import errors
+from dagbook.api.auth.guards import find_actions, find_required_permissions, make_guard
+from dagbook.api.auth.refusal_audit import make_proxy_audit, make_refusal_hook
+from dagbook.api.controllers import (
+    audit,
+    auth,
+    dag_history,
+    dag_list,
+    dag_statistics,
+    dags,
+    doctor,
+    events,
+    health,
+    log_search,
+    monitoring,
+    oidc,
+    queue_items,
+    queues,
+    retention,
+    retries,
+    revisions,
+    run_events,
+    run_output,
+    runs,
+    schedules,
+    schemas,
+    services,
+    sub_runs,
+    tokens,
+    users,
+)
+from dagbook.api.middleware.encoded_slashes import EncodedSlashesMiddleware
+from dagbook.api.middleware.host_check import HostCheckMiddleware, is_unspecified
+from dagbook.api.middleware.node_proxy import make_proxy
+from dagbook.api.middleware.remote_nodes import RemoteNodes
+from dagbook.api.middleware.request_context import RequestContextMiddleware
+from dagbook.api.middleware.trusted_proxies import TrustedProxiesMiddleware
+from dagbook.api.options_handler import make_options
+from dagbook.api.params.providers import make_providers
+from dagbook.api.requests import DOCUMENT, ApiRequest, hide_extra_docs
+from dagbook.api.services import AppServices
+from dagbook.auth.roles import Requires
+from dagbook.identifiers import API_PATH
+from dagbook.settings import Settings
+from dagbook.telemetry.request_metrics import RequestMetrics
+from dagbook.web import pages
+
+# A stream is looked at again and again, whether it may go on, and no other node knows who listens here.
+_OWN_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS, *events.HANDLERS]
+_DAG_HANDLERS = [
+    *dags.HANDLERS,
+    *dag_list.HANDLERS,
+    *dag_history.HANDLERS,
+    *dag_statistics.HANDLERS,
+    *revisions.HANDLERS,
+    schemas.get_schema,
+]
+_SCHEDULE_HANDLERS = schedules.HANDLERS
+_SYSTEM_HANDLERS = [
+    health.get_health,
+    *monitoring.HANDLERS,
+    *services.HANDLERS,
+    *audit.HANDLERS,
+    *doctor.HANDLERS,
+    *retention.HANDLERS,
+]
+_RUN_HANDLERS = [
+    *runs.HANDLERS,
+    *queues.HANDLERS,
+    *queue_items.HANDLERS,
+    *retries.HANDLERS,
+    *run_events.HANDLERS,
+    *run_output.HANDLERS,
+    *log_search.HANDLERS,
+    *sub_runs.HANDLERS,
+]
+
+
+def make_application(settings: Settings, parts: AppServices, nodes: RemoteNodes, traffic: RequestMetrics) -> ASGIApp:
+    """Put the routes and all that stands around them together."""
+    path = settings.base_path + API_PATH
+    app = _litestar(settings, parts, nodes, path)
+    find_required_permissions(app)
+    find_actions(app)
+    own = () if is_unspecified(settings.host) else (settings.host,)
+    routed = EncodedSlashesMiddleware(app, path)
+    kept = HostCheckMiddleware(
+        routed,
+        base_path=settings.base_path,
+        allowed_hosts=(*settings.allowed_hosts, *own),
+        allowed_origins=settings.cors_origins,
+    )
+    whole = RequestContextMiddleware(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
+    return TrustedProxiesMiddleware(whole, settings.trusted_proxies) if settings.trusted_proxies else whole
+
+
+def _litestar(settings: Settings, parts: AppServices, nodes: RemoteNodes, path: str) -> Litestar:
+    handed_on = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS, *_SCHEDULE_HANDLERS]
+    return Litestar(
+        [
+            Router(
+                path,
+                route_handlers=[make_options(handed_on), *handed_on],
+                before_request=make_proxy(nodes, path, make_proxy_audit(parts.auth.refusals)),
+            ),
+            Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
+            Router(settings.base_path or "/", route_handlers=_page_handlers(settings), include_in_schema=False),
+        ],
+        guards=[make_guard(parts.auth)],
+        after_exception=[make_refusal_hook(parts.auth.refusals)],
+        dependencies=make_providers(parts),
+        exception_handlers={**errors.HANDLERS, NotFoundException: _missing_page(settings, path)},
+        openapi_config=_openapi(path),
+        cors_config=_cors(settings),
+        request_class=ApiRequest,
+        request_max_body_size=settings.max_body_bytes,
+        logging_config=None,
+    )
+
+
+def _page_handlers(settings: Settings) -> list[HTTPRouteHandler]:
+    return [*oidc.HANDLERS, *pages.make_handlers(settings.base_path, _ui_config(settings))]
+
+
+def _ui_config(settings: Settings) -> dict[str, Any]:
+    """Collect what the scripts of the web UI have to know before they ask the API anything."""
+    return {
+        "version": __version__,
+        "login": "builtin" if settings.auth_mode == "builtin" else "token" if settings.auth_token else "",
+        "runs": settings.permissions_run_dags,
+        "writes": settings.permissions_write_dags,
+        "zone": str(settings.tz),
+    }
+
+
+def _missing_page(settings: Settings, api: str) -> Callable[[pages.AnyRequest, NotFoundException], Response[Any]]:
+    """Answer who asks for a page that is not there with a page, and everybody else with an error."""
+
+    def answer(request: pages.AnyRequest, error: NotFoundException) -> Response[Any]:
+        if pages.wants_page(request) and not request.url.path.startswith(api):
+            return pages.document(settings.base_path, _ui_config(settings), status=404)
+        return errors.http_error(request, error)
+
+    return answer
+
+
+def _openapi(path: str) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Dagbook",
+        version=__version__,
+        openapi_router=Router(
+            path + DOCUMENT,
+            route_handlers=[],
+            include_in_schema=False,
+            before_request=hide_extra_docs,
+            opt={"requires": Requires.READ},
+        ),
+        render_plugins=[JsonRenderPlugin(path="/")],
+    )
+
+
+def _cors(settings: Settings) -> CORSConfig | None:
+    if not settings.cors_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=[
+            "Content-Type",
+            "Authorization",
+            "Content-Encoding",
+            "Accept",
+            "If-Match",
+            "Last-Event-ID",
+            "X-Request-Id",
+        ],
+        expose_headers=["ETag", "X-Request-Id", "Retry-After"],
+        max_age=300,
+    )

@@ -1,0 +1,243 @@
+"""The parts of a server, made from settings and wired; nothing is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from dagbook import __version__
+from dagbook.accounts.auth_setup import AuthServices, make_auth_services
+from dagbook.accounts.oidc import Oidc
+from dagbook.api.live.feed import Feed
+from dagbook.api.middleware.local_user import LocalUserMiddleware
+from dagbook.api.middleware.remote_nodes import RemoteNodes
+from dagbook.api.run_totals import RunTotals
+from dagbook.api.services import AppServices
+from dagbook.clock import now
+from dagbook.db.database import Database
+from dagbook.db.repositories.services import SERVER, WORKER
+from dagbook.db.url import sqlite_path
+from dagbook.definitions.next_starts import NextStartCache
+from dagbook.definitions.revisions import Revisions
+from dagbook.definitions.search import Search
+from dagbook.definitions.service import Definitions
+from dagbook.definitions.settings import DagSettingsService
+from dagbook.definitions.timetable import Timetable
+from dagbook.engine.admission import QueueConfig, WorkerAccess
+from dagbook.logs.search import LogSearch
+from dagbook.maintenance.audit.audit_pruning import AuditPruning
+from dagbook.maintenance.audit.audit_sealing import AuditSealer
+from dagbook.maintenance.change_pruning import ChangePruner
+from dagbook.maintenance.doctor.doctor import Doctor
+from dagbook.maintenance.retention.limits import RetentionSettings, TotalLimits
+from dagbook.maintenance.retention.policies import Defaults, Policies
+from dagbook.maintenance.retention.retention import Retention
+from dagbook.maintenance.retention.retention_service import DagRetentionService
+from dagbook.queues.dequeue import DequeueService
+from dagbook.queues.dispatcher import Dispatcher
+from dagbook.queues.notifier import QueueNotifier
+from dagbook.queues.service import QueueService
+from dagbook.queues.worker.pgqueuer_transport import is_installed, make_transport
+from dagbook.queues.worker.transport import WorkerTransport
+from dagbook.runs.output.spool_identity import open_spool
+from dagbook.runs.recovery.orphans import OrphanSweeper
+from dagbook.runs.recovery.supervisor import Supervisor
+from dagbook.runs.secrets.encryption import Encrypter
+from dagbook.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
+from dagbook.runs.service.rerun_service import RerunService
+from dagbook.runs.service.run_service import RunService
+from dagbook.runs.service.scheduled_runs import ScheduledRuns
+from dagbook.runs.store.admission_checks import check_start
+from dagbook.runs.store.recorder import Recorder
+from dagbook.scheduling.scheduler import Scheduler
+from dagbook.scheduling.ticker import Ticker
+from dagbook.settings import Settings
+from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.telemetry.metrics import MetricsPage
+from dagbook.telemetry.request_metrics import RequestMetrics
+from dagbook.telemetry.resources import ResourceSampler, machine_now
+from dagbook.telemetry.run_metrics import RunMetrics
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
+ENQUEUE_ONLY = "clerk"  # lets runs wait, and begins none
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that is ready to answer: its application, made when it is first wanted, and what lives behind it."""
+
+    make_app: Callable[[], ASGIApp]
+    base_path: str
+    parts: AppServices
+    supervisor: Supervisor
+    dispatcher: Dispatcher
+    nodes: RemoteNodes
+    audit_sealer: AuditSealer
+    change_pruner: ChangePruner
+    scheduler: Scheduler
+    queue_notifier: QueueNotifier
+    recorder: Recorder
+    transport: WorkerTransport
+    encrypter: Encrypter
+
+    @property
+    def app(self) -> ASGIApp:
+        """The application for clients anywhere."""
+        return self.make_app()
+
+    def app_for(self, user: str) -> ASGIApp:
+        """Give the application to commands of a user of this machine."""
+        return LocalUserMiddleware(self.make_app(), self.base_path, user)
+
+
+class RunParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What drives runs, in a server as in a worker."""
+
+    library: DefinitionCache
+    context: ServerContext
+    recorder: Recorder
+    supervisor: Supervisor
+    queue_notifier: QueueNotifier
+
+
+def make_run_parts(
+    settings: Settings, database: Database, identity: ServerIdentity, registry: CollectorRegistry
+) -> RunParts:
+    """Wire what drives runs."""
+    library = DefinitionCache()
+    context = _server_context(settings, identity, RunMetrics(registry))
+    recorder = Recorder(database, identity.id, check_start, context.queues)
+    supervisor = Supervisor(database, recorder, OrphanSweeper(database, library, context), library, context)
+    queue_notifier = QueueNotifier(database, supervisor.changed, context.queues)
+    return RunParts(
+        library=library, context=context, recorder=recorder, supervisor=supervisor, queue_notifier=queue_notifier
+    )
+
+
+def build(settings: Settings, database: Database, identity: ServerIdentity, provider: Oidc | None = None) -> Server:
+    """Wire the parts of a server; nothing is started."""
+    registry = CollectorRegistry()
+    run_parts = make_run_parts(settings, database, identity, registry)
+    supervisor, context = run_parts.supervisor, run_parts.context
+    access = make_auth_services(settings, database, provider)
+    parts = _parts(settings, database, run_parts, access, MetricsPage(registry))
+    timely = ScheduledRuns(database, parts.run_service, supervisor, now)
+    ticker = Ticker(database, parts.timetable, timely, now)
+    nodes = RemoteNodes(settings.remote_nodes)
+    transport = make_transport(settings.database_url, settings.database_schema)
+    return Server(
+        make_app=cache(partial(_make_app, settings, parts, nodes, RequestMetrics(registry))),
+        base_path=settings.base_path,
+        parts=parts,
+        supervisor=supervisor,
+        dispatcher=Dispatcher(database, supervisor, supervisor.changed, context.queues, transport),
+        queue_notifier=run_parts.queue_notifier,
+        recorder=run_parts.recorder,
+        transport=transport,
+        encrypter=context.encrypter,
+        nodes=nodes,
+        audit_sealer=AuditSealer(database, context.encrypter, now),
+        change_pruner=ChangePruner(database, settings.changes_retention_seconds, now),
+        scheduler=Scheduler(database, ticker, timely, identity, now, supervisor.wake),
+    )
+
+
+def _make_app(settings: Settings, parts: AppServices, nodes: RemoteNodes, traffic: RequestMetrics) -> ASGIApp:
+    # The web framework is a third of what there is to load: the first step of `dagbook run` does not wait for it.
+    from dagbook.main.http import make_application  # noqa: PLC0415
+
+    return make_application(settings, parts, nodes, traffic)
+
+
+def _parts(
+    settings: Settings, database: Database, run_parts: RunParts, access: AuthServices, metrics_page: MetricsPage
+) -> AppServices:
+    library, context, supervisor = run_parts.library, run_parts.context, run_parts.supervisor
+    definitions = Definitions(database, library, now)
+    # A command lets runs wait in queues as well, but begins none of those: a server will.
+    queues = msgspec.structs.replace(context.queues, enabled=settings.queues_enabled)
+    return AppServices(
+        database=database,
+        library=library,
+        run_service=RunService(database, library, msgspec.structs.replace(context, queues=queues), supervisor),
+        reruns=RerunService(database, supervisor, now),
+        definitions=definitions,
+        revisions=Revisions(database, library, definitions, now),
+        search=Search(database),
+        dequeue_service=DequeueService(database, supervisor.changed, queues, now),
+        audit_pruning=AuditPruning(database, now),
+        queue_service=QueueService(database, supervisor.changed, now),
+        queues=queues,
+        run_totals=RunTotals(database),
+        next_runs=NextStartCache(settings.tz),
+        timetable=Timetable(database, settings.tz),
+        dag_settings=DagSettingsService(database, now),
+        metrics_page=metrics_page,
+        resources=_resources(settings),
+        auth=access,
+        feed=Feed(database, settings.event_streams),
+        log_search=LogSearch(database),
+        doctor=Doctor(database, settings.orphan_grace_seconds, now),
+        retention=_retention(settings, database, library, context),
+        dag_retention=DagRetentionService(database, now),
+        zone=settings.tz,
+        saves_without_if_match=settings.bare_saves,
+        now=now,
+        version=__version__,
+    )
+
+
+def _retention(settings: Settings, database: Database, library: DefinitionCache, context: ServerContext) -> Retention:
+    per_dag = RetentionSettings(
+        days=settings.retention_days, runs=settings.retention_runs, log_bytes=settings.retention_bytes
+    )
+    totals = RetentionSettings(runs=settings.retention_total_runs, log_bytes=settings.retention_total_bytes).limits
+    defaults = Defaults(settings=per_dag, totals=TotalLimits(runs=totals.runs, log_bytes=totals.log_bytes))
+    policies = Policies(database, library, context.read_base_config, defaults)
+    return Retention(database, policies, now, settings.retention_interval_seconds)
+
+
+def _resources(settings: Settings) -> ResourceSampler:
+    return ResourceSampler(
+        lambda: machine_now(settings.home), settings.monitoring_interval_seconds, settings.monitoring_retention_seconds
+    )
+
+
+def _worker_access(settings: Settings) -> WorkerAccess:
+    if sqlite_path(settings.database_url) is not None:
+        return WorkerAccess.SQLITE
+    return WorkerAccess.REACHABLE if is_installed() else WorkerAccess.NO_EXTRA
+
+
+def _server_context(settings: Settings, identity: ServerIdentity, figures: RunMetrics) -> ServerContext:
+    for directory in (settings.spool_dir, settings.work_dir):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    spool = settings.spool_dir
+    return ServerContext(
+        identity=msgspec.structs.replace(identity, spool_id=open_spool(spool), spool_dir=str(spool)),
+        machine=HostEnvironment.current(settings.default_shell, settings.log_encoding),
+        spool=spool,
+        work_dir=settings.work_dir,
+        base_config=settings.base_config,
+        log_limit=settings.log_limit_bytes,
+        evaluation_limit_seconds=settings.evaluation_timeout_seconds,
+        lease_seconds=settings.lease_seconds,
+        detached_lease_seconds=settings.detach_lease_seconds,
+        orphan_grace_seconds=settings.orphan_grace_seconds,
+        # A process that runs one file serves no queue, so nothing may wait there.
+        queues=QueueConfig(
+            enabled=settings.queues_enabled and identity.kind in (SERVER, ENQUEUE_ONLY, WORKER),
+            limits=settings.queues,
+            ignore_selectors=settings.ignore_worker_selector,
+            workers=_worker_access(settings),
+        ),
+        zone=settings.tz,
+        now=now,
+        encrypter=Encrypter(settings.secret_key, settings.home),
+        metrics=figures,
+    )

@@ -1,0 +1,1 @@
+"""Seals, verification and pruning of the audit."""

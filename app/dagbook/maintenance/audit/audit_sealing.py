@@ -1,0 +1,136 @@
+"""Seals the audit: ranges of entries, chained by hash (house design section 6).
+
+A chain inside each commit would make all writers wait for each other, so the seals are made a little later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from sqlalchemy.exc import IntegrityError
+
+from dagbook.clock import Clock
+from dagbook.db.database import Database, ReadConnection
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.rows import Row
+from dagbook.errors import AppError
+from dagbook.maintenance.audit.audit_chain import make_seal, seal_context
+
+_log = logging.getLogger(__name__)
+_EVERY_SECONDS = 60.0
+_MOST_ENTRIES = 5_000  # of one seal: what is read and hashed at once
+_WRITERS_SECONDS, _POLL_SECONDS = 5.0, 0.02
+
+
+class EncryptsSeals(Protocol):
+    """Holds the installation's key."""
+
+    def encrypt(self, data: bytes, about: str) -> bytes:
+        """Encrypt data with the installation's key. Raises AppError."""
+
+    def decrypt(self, sealed: bytes, about: str) -> bytes:
+        """Decrypt data. Raises AppError when it was encrypted with another key or for another context."""
+
+
+class AuditSealer:
+    """Seals new entries periodically. Any number of servers may do so on one database."""
+
+    def __init__(
+        self, database: Database, signer: EncryptsSeals, now: Clock, every_seconds: float = _EVERY_SECONDS
+    ) -> None:
+        self._database = database
+        self._signer = signer
+        self._now = now
+        self._every = every_seconds
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start sealing; starting twice is harmless."""
+        if self._task is None:
+            self._stopping.clear()
+            self._task = asyncio.create_task(self._run(), name="audit sealer")
+
+    async def stop(self) -> None:
+        """Seal all entries, then stop; stopping without a start is harmless."""
+        if self._task is None:
+            return
+        self._stopping.set()
+        await self._task
+        self._task = None
+        await self._round()
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(self._every):
+                    await self._stopping.wait()
+            except TimeoutError:
+                await self._round()
+
+    async def _round(self) -> None:
+        try:
+            await self.run_once()
+        except (DatabaseUnavailable, AppError) as error:
+            _log.warning("the audit could not be sealed: %s", error)
+        except Exception:  # noqa: BLE001 - an error must not stop the sealer
+            _log.exception("a round of the audit's sealer failed")
+
+    async def run_once(self) -> int:
+        """Seal all entries whose order is final, and return their number."""
+        last = await self._database.read_inline(audit.last_id)
+        seal = await self._database.read_inline(audit.get_last_seal)
+        done = seal["last_id"] if seal else 0
+        if last <= done or not await self._are_committed():
+            return 0
+        sealed = 0
+        while batch := await self._seal_next(last):
+            sealed += batch
+        return sealed
+
+    async def _are_committed(self) -> bool:
+        """Wait for transactions that write entries now: their ids may be lower than those of committed entries."""
+        writers = await self._database.read_inline(audit.find_writers)
+        try:
+            async with asyncio.timeout(_WRITERS_SECONDS):
+                while writers:
+                    await asyncio.sleep(_POLL_SECONDS)
+                    writers &= await self._database.read_inline(audit.find_writers)
+        except TimeoutError:
+            _log.info("the audit is sealed later: an entry has waited for its commit for %g s", _WRITERS_SECONDS)
+            return False
+        return True
+
+    async def _seal_next(self, last: int) -> int:
+        """Seal the next entries up to ``last``; returns 0 when there are none, or another server was faster."""
+        previous, entries = await self._database.read(lambda connection: _read_next(connection, last))
+        if not entries:
+            return 0
+        number, chained = (previous["number"], previous["hash"]) if previous else (0, "")
+        at = max(self._now(), previous["sealed_at"]) if previous else self._now()
+        seal = await asyncio.to_thread(make_seal, number + 1, entries, chained, at)
+        seal["signature"] = self._signer.encrypt(bytes.fromhex(seal["hash"]), seal_context(seal["number"]))
+        if not await self._store(seal):
+            return 0
+        _log.info("the audit is sealed up to entry %d: seal %d:%s", seal["last_id"], seal["number"], seal["hash"])
+        return len(entries)
+
+    async def _store(self, seal: Row) -> bool:
+        try:
+            await self._database.write(lambda connection: audit.add_seal(connection, seal))
+        except IntegrityError:
+            now = await self._database.read_inline(audit.get_last_seal)
+            if now is None or now["number"] < seal["number"]:
+                raise
+            return False  # another server was faster
+        return True
+
+
+def _read_next(connection: ReadConnection, last: int) -> tuple[Row | None, Sequence[Row]]:
+    seal = audit.get_last_seal(connection)
+    done = seal["last_id"] if seal else 0
+    return seal, audit.read_range(connection, done, last, _MOST_ENTRIES)

@@ -1,0 +1,72 @@
+"""The type of a check, and the expressions that checks share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+
+from dagbook.db.models import Node, Run, RunAttempt
+from dagbook.db.types import UtcDateTime
+
+AnySelect = Select[*tuple[Any, ...]]
+
+# Terminal statuses of runs, and of nodes, which may also be skipped.
+TERMINAL = (2, 3, 4, 6)
+TERMINAL_NODE = (2, 3, 4, 5, 6)
+NOT_STARTED, RUNNING, SUCCEEDED, QUEUED = 0, 1, 4, 5
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """An invariant of the database.
+
+    ``broken`` selects the rows that violate it; states that are valid for a while are compared with ``ago``.
+    """
+
+    name: str
+    holds: str
+    broken: AnySelect
+    shown: int = 5
+
+    def first_rows(self) -> AnySelect:
+        """Select the first violations, with the number of all in the last column."""
+        rows = self.broken.subquery("broken")
+        return select(rows, func.count().over().label("number_of_rows")).limit(self.shown)
+
+
+def ago(name: str) -> ColumnElement[Any]:
+    """Return the parameter for an instant: now, minute_ago, hour_ago, or grace_ago (the orphan grace)."""
+    return bindparam(name, type_=UtcDateTime)
+
+
+class minute_before(GenericFunction[Any]):  # noqa: N801 - it is named as functions in SQL are
+    """The instant one minute before another one."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(minute_before, "sqlite")
+def _in_microseconds(element: minute_before, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"({compiler.process(element.clauses, **kwargs)} - 60000000)"
+
+
+@compiles(minute_before, "postgresql")
+def _as_interval(element: minute_before, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"({compiler.process(element.clauses, **kwargs)} - interval '1 minute')"
+
+
+RUN = (Run.dag_name, Run.run_id)
+NODE = (*RUN, Node.attempt, Node.name.label("node"))
+ATTEMPT = (*RUN, RunAttempt.number.label("attempt"))
+
+IS_FINISHED = Run.status.in_(TERMINAL)
+IS_NOT_FINISHED = Run.status.not_in(TERMINAL)
+OF_RUN = Node.run_id == Run.id
+OF_LAST_ATTEMPT = and_(OF_RUN, Node.attempt == Run.attempt)
+NOT_EDITED = Node.edited_at.is_(None)  # what users set by hand may contradict the rest
+LAST_ATTEMPT = and_(RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt)

@@ -1,0 +1,102 @@
+"""Checks all invariants of the database in one snapshot; read-only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from dagbook.clock import Clock
+from dagbook.db.database import Database, ReadConnection
+from dagbook.db.repositories.rows import all_rows
+from dagbook.db.storage import Storage, find_damage, measure
+from dagbook.maintenance.doctor import CHECKS, Check
+
+ShownRow = dict[str, str | int | float | bool]  # without nulls
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """The violations of a check: their number, and the first rows."""
+
+    name: str
+    holds: str
+    count: int
+    rows: Sequence[ShownRow]
+
+    @property
+    def sentences(self) -> list[str]:
+        """Describe the violations, row by row."""
+        return [f"{self.name}: {self.holds} But: {row}" for row in self.rows]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of an examination; ``damage`` is the result of the database's own check, None if it was not run."""
+
+    at: datetime
+    findings: Sequence[Finding]
+    damage: Sequence[str] | None
+    storage: Storage
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether there are no violations and no damage."""
+        return not self.damage and not any(finding.count for finding in self.findings)
+
+
+class Examination(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of an examination; ``quick`` leaves the indexes out of the database's own check."""
+
+    damage: bool = True
+    quick: bool = False
+
+
+class Doctor:
+    """Examines a database, also one that servers use."""
+
+    def __init__(self, database: Database, orphan_grace_seconds: float, now: Clock) -> None:
+        self._database = database
+        self._grace = timedelta(seconds=orphan_grace_seconds)
+        self._now = now
+        self._lock = asyncio.Lock()
+
+    async def examine(self, options: Examination) -> Report:
+        """Run all checks in one transaction; one examination at a time, because each may be long."""
+        async with self._lock:
+            return await self._database.snapshot(lambda connection: self._examine(connection, options))
+
+    def _examine(self, connection: ReadConnection, options: Examination) -> Report:
+        now = self._now()
+        return Report(
+            at=now,
+            findings=find_broken(connection, now, self._grace),
+            damage=find_damage(connection, quick=options.quick) if options.damage else None,
+            storage=measure(connection),
+        )
+
+
+def find_broken(connection: ReadConnection, now: datetime, grace: timedelta) -> list[Finding]:
+    """Run every check; the caller provides a snapshot."""
+    moments = {
+        "now": now,
+        "grace_ago": now - grace,
+        "minute_ago": now - timedelta(minutes=1),
+        "hour_ago": now - timedelta(hours=1),
+    }
+    return [_run_check(connection, check, moments) for check in CHECKS]
+
+
+def _run_check(connection: ReadConnection, check: Check, moments: Mapping[str, datetime]) -> Finding:
+    rows = all_rows(connection, check.first_rows(), **moments)
+    count = int(rows[0]["number_of_rows"]) if rows else 0
+    return Finding(check.name, check.holds, count, [_to_shown(row) for row in rows])
+
+
+def _to_shown(row: Mapping[str, Any]) -> ShownRow:
+    return {name: _plain(value) for name, value in row.items() if name != "number_of_rows" and value is not None}
+
+
+def _plain(value: Any) -> str | int | float | bool:
+    return value if isinstance(value, str | int | float) else str(value)

@@ -1,0 +1,1 @@
+"""Retention: which runs are deleted, and their deletion in batches."""

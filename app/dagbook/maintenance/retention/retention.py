@@ -1,0 +1,207 @@
+"""Keeps runs within their limits: in the background, and on request.
+
+It works in slices of a few seconds, on PostgreSQL one server at a time; each slice selects the runs to delete again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import msgspec
+
+from dagbook.auth.audit_context import Action, Actor, AuditAction
+from dagbook.clock import Clock
+from dagbook.db.database import Database
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories import audit
+from dagbook.errors import UnavailableError
+from dagbook.maintenance.retention.deletion import DeletionResult, RunDeleter
+from dagbook.maintenance.retention.deletion_plan import Deadline, DeletionPlanner, Reason, RunToDelete
+from dagbook.maintenance.retention.limits import Limits, TotalLimits
+from dagbook.maintenance.retention.policies import Policies, Policy
+
+_log = logging.getLogger(__name__)
+_PURPOSE = "dagbook retention"
+_SLICE_SECONDS = 5.0
+_MAX_PER_SLICE = 2_000
+_MAX_PREVIEW = 100_000
+_FIRST_SECONDS = 600.0  # a starting server has other work
+_MIN_AGE = timedelta(minutes=1)  # mails are still written, and users may look at the run
+
+
+class CleanupRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to delete on request: runs of one DAG or all, by explicit limits or by the policies."""
+
+    name: str | None = None
+    limits: Limits | None = None
+
+
+class PlannedDeletion(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs of a DAG to delete, and the reasons."""
+
+    policy: Policy
+    runs: int
+    log_bytes: int
+    reasons: Mapping[Reason, int]
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be deleted now; ``more`` if there are further runs that were not selected."""
+
+    planned: Sequence[PlannedDeletion]
+    more: bool
+
+
+class CleanupResult(msgspec.Struct, frozen=True):
+    """What was deleted in one slice, and whether there is more to delete."""
+
+    deleted: DeletionResult
+    more: bool
+
+
+class Retention:
+    """Deletes runs; nothing else does."""
+
+    def __init__(self, database: Database, policies: Policies, now: Clock, interval_seconds: float) -> None:
+        self._database = database
+        self._now = now
+        self._interval = interval_seconds
+        self._lock = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.policies = policies
+        self.total = DeletionResult()  # since the start of this process
+
+    # -- life cycle ------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start deleting periodically; starting twice is harmless."""
+        if self._task is None:
+            self._stopping.clear()
+            self._task = asyncio.create_task(self._run(), name="retention")
+
+    async def stop(self) -> None:
+        """Stop after the active transaction; stopping without a start is harmless."""
+        self._stopping.set()
+        if self._task is not None:
+            await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        pause = min(self._interval, _FIRST_SECONDS)
+        while not await self._is_stopped_within(pause):
+            pause = self._interval
+            try:
+                await self.run_once()
+            except DatabaseUnavailable as error:
+                _log.warning("old runs are not deleted for now: %s", error)
+            except Exception:  # noqa: BLE001 - an error must not stop the rounds
+                _log.exception("a round of the retention failed")
+
+    async def _is_stopped_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._stopping.wait()
+        except TimeoutError:
+            return False
+
+    async def run_once(self) -> DeletionResult:
+        """Delete everything that exceeds its limits and return it; nothing while another server does so."""
+        deleted, more = DeletionResult(), True
+        policies = await self.policies.find()
+        while more and not self._stopping.is_set():
+            cleaned = await self._clean(policies, self.policies.defaults.totals, _MIN_AGE)
+            if cleaned is None:
+                break
+            deleted, more = deleted + cleaned.deleted, cleaned.more
+        if deleted != DeletionResult():
+            _log.info(
+                "deleted %d runs with %d bytes of logs and %d unused definitions, and freed %d pages",
+                *(deleted.runs, deleted.log_bytes, deleted.definitions, deleted.pages),
+            )
+        return deleted
+
+    # -- on request ------------------------------------------------------------------------------------------
+
+    async def preview(self, request: CleanupRequest) -> Preview:
+        planner = DeletionPlanner(self._database, self._deadline(request), _MAX_PREVIEW)
+        policies = await self._find_policies(request)
+        await planner.of_dags(policies)
+        if request == CleanupRequest():
+            await planner.of_all(self.policies.defaults.totals)
+        to_delete: dict[str, list[RunToDelete]] = {policy.name: [] for policy in policies}
+        for one in planner.to_delete.values():
+            to_delete.setdefault(one.name, []).append(one)
+        shown = [policy for policy in policies if to_delete[policy.name] or policy.name == request.name]
+        return Preview(
+            planned=[await _plan(planner, policy, to_delete[policy.name]) for policy in shown], more=planner.is_full
+        )
+
+    async def clean(self, request: CleanupRequest, actor: Actor) -> CleanupResult:
+        """Delete what is requested, for a few seconds. Raises UnavailableError while another server deletes.
+
+        The deletion is many commits, so the request is audited before the first.
+        """
+        policies = await self._find_policies(request)
+        limits = None if request.limits is None else msgspec.structs.asdict(request.limits)
+        audit_action = AuditAction(action=Action.RUN_CLEANUP, kind="runs", name=request.name or "all", after=limits)
+        entry = actor.entry(audit_action, self._now())
+        await self._database.write(lambda connection: audit.add(connection, entry))
+        totals = self.policies.defaults.totals if request == CleanupRequest() else TotalLimits()
+        cleaned = await self._clean(policies, totals, self._deadline(request).min_age)
+        if cleaned is None:
+            raise UnavailableError("another server is deleting runs of this database; try again when it is done")
+        return cleaned
+
+    async def _find_policies(self, request: CleanupRequest) -> list[Policy]:
+        found = [await self.policies.get(request.name)] if request.name else await self.policies.find()
+        if request.limits is None:
+            return found
+        return [Policy(name=policy.name, limits=request.limits) for policy in found]
+
+    def _deadline(self, request: CleanupRequest) -> Deadline:
+        """Return the deadline of a request; explicit limits have no minimum age."""
+        return Deadline(at=self._now(), min_age=timedelta() if request.limits else _MIN_AGE)
+
+    # -- one slice of work -----------------------------------------------------------------------------------
+
+    async def _clean(self, policies: Sequence[Policy], totals: TotalLimits, min_age: timedelta) -> CleanupResult | None:
+        async with self._lock, self._database.try_lock(_PURPOSE) as is_locked:
+            if not is_locked:
+                return None
+            cleaned = await self._slice(policies, totals, Deadline(at=self._now(), min_age=min_age))
+        self.total += cleaned.deleted
+        return cleaned
+
+    async def _slice(self, policies: Sequence[Policy], totals: TotalLimits, deadline: Deadline) -> CleanupResult:
+        planner = DeletionPlanner(self._database, deadline, _MAX_PER_SLICE)
+        await planner.of_dags(policies)
+        await planner.of_all(totals)
+        end = time.monotonic() + _SLICE_SECONDS
+
+        def may_continue() -> bool:
+            """Delete something in each slice, however slow the machine is: else the rounds would have no effect."""
+            return not self._stopping.is_set() and (time.monotonic() < end or deleter.deleted == DeletionResult())
+
+        deleter = RunDeleter(self._database, may_continue)
+        await deleter.finish(deadline.at)
+        await deleter.delete(list(planner.to_delete), deadline.at, deadline.until)
+        if not planner.is_full:
+            await deleter.delete_unused_definitions()
+            await deleter.free_pages()
+        # What could not be deleted is selected again in the next round, not at once.
+        return CleanupResult(
+            deleter.deleted, more=(planner.is_full or deleter.was_interrupted) and deleter.deleted != DeletionResult()
+        )
+
+
+async def _plan(planner: DeletionPlanner, policy: Policy, to_delete: Sequence[RunToDelete]) -> PlannedDeletion:
+    log_bytes = await planner.count_log_bytes([one.key for one in to_delete])
+    return PlannedDeletion(
+        policy=policy, runs=len(to_delete), log_bytes=log_bytes, reasons=Counter(one.reason for one in to_delete)
+    )

@@ -1,0 +1,59 @@
+"""Use case: set the retention of a stored DAG."""
+
+from __future__ import annotations
+
+from dagbook.auth.audit_context import Action, Actor, dag_action
+from dagbook.clock import Clock
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.repositories import audit, dags, retention
+from dagbook.db.repositories.rows import Row
+from dagbook.errors import BadRequestError, NotFoundError
+from dagbook.identifiers import shorten
+from dagbook.maintenance.retention.limits import NO_LIMIT, RetentionSettings
+
+_MOST = {"days": 36_500, "runs": 10**9, "log_bytes": 2**50}
+_FIELDS = {"log_bytes": "logBytes"}
+
+
+def check_limits(settings: RetentionSettings) -> None:
+    """Check limits. Raises BadRequestError."""
+    for name, most in _MOST.items():
+        value = getattr(settings, name)
+        if value is not None and not NO_LIMIT <= value <= most:
+            field = _FIELDS.get(name, name)
+            raise BadRequestError(f"{field}: {value} does not fit; write 0 to {most}, or {NO_LIMIT} for no limit")
+
+
+class DagRetentionService:
+    """Sets the retention of DAGs, which overrides their definitions and the server's settings."""
+
+    def __init__(self, database: Database, now: Clock) -> None:
+        self._database = database
+        self._now = now
+
+    async def put(self, file_name: str, settings: RetentionSettings, actor: Actor) -> Row | None:
+        """Replace the settings of a DAG; settings without values delete them, and None is returned.
+
+        Raises BadRequestError, and NotFoundError when there is no such DAG.
+        """
+        check_limits(settings)
+        now = self._now()
+
+        def work(connection: WriteConnection) -> Row | None:
+            dag = dags.get(connection, file_name)
+            if dag is None:
+                raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
+            before = retention.get_limits(connection, dag["id"])
+            old = None if before is None else {name: before[name] for name in _MOST}
+            limits = {name: getattr(settings, name) for name in _MOST}
+            audit_action = dag_action(
+                Action.DAG_RETENTION, file_name, old, None if settings == RetentionSettings() else limits
+            )
+            audit.add(connection, actor.entry(audit_action, now))
+            if settings == RetentionSettings():
+                retention.remove_limits(connection, dag["id"])
+                return None
+            retention.put_limits(connection, {"dag_id": dag["id"], **limits, "set_at": now, "set_by": actor.label})
+            return retention.get_limits(connection, dag["id"])
+
+        return await self._database.write(work)

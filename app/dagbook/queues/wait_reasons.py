@@ -1,0 +1,105 @@
+"""Why runs wait in queues: computed on request for every queued run, stored for the head of each queue.
+
+The rows of other entries have no reason: they wait for those before them, which changes with each start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import msgspec
+
+from dagbook.db.database import Database, ReadConnection
+from dagbook.db.repositories import queue
+from dagbook.db.repositories.rows import Row
+from dagbook.engine.admission import (
+    ActiveRun,
+    Labels,
+    QueueConfig,
+    QueuedRun,
+    QueueSnapshot,
+    WaitReason,
+    queued_behind,
+    ready,
+    wait_reason,
+)
+from dagbook.runs.store.queue_head import holder_of, pause_of, workers_for
+
+
+class QueuePosition(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue position of a run: entry id, priority, position from 1, and wait reason."""
+
+    item: int
+    priority: int
+    position: int
+    wait: WaitReason
+
+
+def queue_positions(connection: ReadConnection, queues: QueueConfig, runs: Collection[int]) -> dict[int, QueuePosition]:
+    """Return the queue position and wait reason of each queued run, by run key."""
+    names = queue.find_queues_of(connection, runs)
+    if not names:
+        return {}
+    places = queue.find_positions(connection, names, runs)
+    first = [row for row in places if row["position"] == 1]
+    heads = head_reasons(queues, first, read_states(connection, names, first))
+    return {
+        row["run_id"]: queue_position(row["id"], row["priority"], row["position"], heads[row["queue"]])
+        for row in places
+        if row["run_id"] in runs
+    }
+
+
+def queue_position(item: int, priority: int, position: int, head: WaitReason) -> QueuePosition:
+    """Make the queue position of an entry; ``head`` is the wait reason of the first one."""
+    return QueuePosition(item=item, priority=priority, position=position, wait=queued_behind(head, position - 1))
+
+
+def head_reasons(
+    queues: QueueConfig, rows: Iterable[Row], states: Mapping[str, QueueSnapshot]
+) -> dict[str, WaitReason]:
+    """Return the wait reason of the first entry of each queue; ``rows`` has these entries."""
+    return {row["queue"]: _head_reason(queues, row, states.get(row["queue"], QueueSnapshot())) for row in rows}
+
+
+def _head_reason(queues: QueueConfig, row: Row, state: QueueSnapshot) -> WaitReason:
+    # The run key does not matter here.
+    entry = QueuedRun(0, row["queue"], row["max_active_runs"], row["selector"] or {})
+    return wait_reason(entry, state, queues) or ready(entry.queue)
+
+
+def read_states(connection: ReadConnection, names: Collection[str], rows: Iterable[Row]) -> dict[str, QueueSnapshot]:
+    """Read the state of queues; ``rows`` has their first entries."""
+    live, pauses = queue.find_active_runs(connection, names), queue.find_pauses(connection)
+    return make_states(names, live, pauses, workers_for(connection, rows))
+
+
+def make_states(
+    names: Iterable[str], live: Sequence[Row], pauses: Mapping[str, Row], workers: Sequence[Labels] | None
+) -> dict[str, QueueSnapshot]:
+    """Make the state of each queue from active runs, pauses and the labels of workers."""
+    holders: dict[str, list[ActiveRun]] = {}
+    for run in live:
+        holders.setdefault(run["queue"], []).append(holder_of(run))
+    return {
+        name: QueueSnapshot(
+            active=len(holders.get(name, ())),
+            active_runs=holders.get(name, ()),
+            pause=pause_of(pauses.get(name)),
+            workers=workers,
+        )
+        for name in names
+    }
+
+
+async def store_reasons(database: Database, queues: QueueConfig, names: Collection[str]) -> None:
+    """Store the wait reason of the first entry of each queue if it has changed."""
+
+    def find_changed(connection: ReadConnection) -> dict[int, str]:
+        rows = [row for name in sorted(names) for row in queue.find_next(connection, name, 1)]
+        waits = head_reasons(queues, rows, read_states(connection, names, rows))
+        return {row["id"]: waits[row["queue"]].text for row in rows if row["reason"] != waits[row["queue"]].text}
+
+    changed = await database.read(find_changed)
+    if changed:
+        await database.write(lambda connection: queue.store_reasons(connection, changed), durable=False)

@@ -1,0 +1,1 @@
+"""Hands runs to workers and starts them there."""

@@ -1,0 +1,1 @@
+"""Regular expressions of users, matched in a subprocess with a time limit."""

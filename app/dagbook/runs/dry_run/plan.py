@@ -1,0 +1,188 @@
+"""What a run of a definition would do, DAG by DAG: the main one, then the documents of the same file that it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS
+from dagbook.engine.plan import Plan
+from dagbook.engine.state import RunState
+from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.executors.contract import SetupError
+from dagbook.runs.dry_run import policies
+from dagbook.runs.dry_run.model import DryRun, Fact, StepPreview
+from dagbook.runs.dry_run.placeholders import Placeholders
+from dagbook.runs.dry_run.simulate import simulate
+from dagbook.runs.dry_run.step import Called, StepReader, describe_container, name_of, pairs_text
+from dagbook.runs.evaluation.environment import RunEnvironment
+from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs
+from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
+from dagbook.spec.expansion.expand import ExpansionError
+from dagbook.spec.model import Dag, Definition, Mail, MailOn, Pair
+from dagbook.spec.params import param_text
+
+_WHEN = {
+    INIT: "before the steps",
+    SUCCESS: "if the run succeeds",
+    FAILURE: "if the run fails",
+    ABORT: "if the run is stopped",
+    EXIT: "at the end, whatever happened",
+}
+
+
+async def plan_runs(
+    definition: Definition, override: str, location: RunLocation, placeholders: Placeholders
+) -> list[DryRun]:
+    """Work out what a run would do, without running anything; raises BadRequestError where it could not even begin."""
+    location = msgspec.structs.replace(location, machine=placeholders.without_commands(location.machine))
+    first, waiting = await _plan_run(definition, override, location, placeholders)
+    runs, seen = [first], {definition.dag.name}
+    while waiting:
+        call = waiting.pop(0)
+        local = definition.called(call.name)
+        if local is None or call.name in seen:
+            continue
+        seen.add(call.name)
+        machine = msgspec.structs.replace(location.machine, environ=call.environ)
+        below = msgspec.structs.replace(location, default_directory=call.directory, machine=machine)
+        run, more = await _plan_run(local, call.params, below, placeholders, suffix=_describe_call(call))
+        runs.append(run)
+        waiting += more
+    return runs
+
+
+async def _plan_run(
+    definition: Definition, override: str, location: RunLocation, placeholders: Placeholders, *, suffix: str = ""
+) -> tuple[DryRun, list[Called]]:
+    dag = msgspec.structs.replace(
+        definition.dag,
+        env=placeholders.hide_credentials(definition.dag.env),
+        params=placeholders.hide_credentials(definition.dag.params),
+    )
+    inputs, facts = await _evaluate_inputs(dag, _hide(override, placeholders), location, placeholders)
+    environment = _environment(definition, dag, inputs, location, placeholders)
+    plan = Plan.of(dag)
+    reader = StepReader(plan, environment, placeholders)
+    facts += [*await reader.read_dag_conditions(), *await _read_mails(dag, environment, placeholders)]
+    steps = {key: await reader.read(key) for key in (*range(len(dag.steps)), *plan.handlers)}
+    state = simulate(dag, reader.unmet)
+    parts = {key: _part(plan, key, told, state) for key, told in steps.items()}
+    run = DryRun(
+        title=dag.name + suffix,
+        facts=tuple(facts),
+        steps=tuple(parts[key] for key in range(len(dag.steps))),
+        handlers=tuple(parts[key] for key in sorted(plan.handlers, reverse=True)),
+        ending=_describe_outcome(state),
+    )
+    return run, reader.called
+
+
+def _describe_call(call: Called) -> str:
+    first = f", the first of {call.count} runs" if call.count > 1 else ""
+    return f", called by step {call.step}{first}"
+
+
+def _hide(override: str, placeholders: Placeholders) -> str:
+    """Hide what a caller gives to params whose names say that they are secret."""
+    pairs = param_text.tokenise(override)
+    hidden = placeholders.hide_credentials(pairs)
+    return override if hidden == pairs else param_text.quote(hidden, positions=False)
+
+
+async def _evaluate_inputs(
+    dag: Dag, override: str, location: RunLocation, placeholders: Placeholders
+) -> tuple[RunInputs, list[Fact]]:
+    inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema=""), override, location)
+    unchecked = ""
+    if dag.params_schema and any(placeholders.is_in(pair.value) for pair in inputs.params):
+        unchecked = f"would be checked against {dag.params_schema} once all of them are known"
+    elif dag.params_schema:
+        inputs = await evaluate_inputs(dag, override, location)
+    dotenv = placeholders.hide_credentials(inputs.dotenv)
+    secrets = tuple(Pair(secret.name, placeholders.hide()) for secret in dag.secrets)
+    told = {
+        "type": dag.type,
+        "params": pairs_text(inputs.params) or "(none)",
+        "schema": unchecked,
+        "env": pairs_text(inputs.env),
+        "dotenv": pairs_text(dotenv),
+        "secrets": "\n".join(f"{secret.name} from {secret.provider} {secret.key}" for secret in dag.secrets),
+        "directory": inputs.work_dir,
+        **dict(_settings(dag)),
+    }
+    facts = [Fact(label, placeholders.show(text)) for label, text in told.items() if text]
+    return msgspec.structs.replace(inputs, dotenv=dotenv, secrets=secrets), facts
+
+
+def _settings(dag: Dag) -> Iterator[tuple[str, str]]:
+    yield "schedule", "\n".join(dag.schedule.start)
+    yield "queue", dag.queue
+    yield "time limit", policies.seconds(dag.timeout_seconds) if dag.timeout_seconds > 0 else ""
+    yield "pause", f"{policies.seconds(dag.delay_seconds)} between steps" if dag.delay_seconds else ""
+    yield "at a time", f"{dag.max_active_steps} steps" if dag.max_active_steps > 0 else ""
+    yield "container", describe_container(dag.container) if dag.container else ""
+
+
+def _environment(
+    definition: Definition, dag: Dag, inputs: RunInputs, location: RunLocation, placeholders: Placeholders
+) -> RunEnvironment:
+    run = ClaimedRun(
+        key=0,
+        dag_name=dag.name,
+        run_id=placeholders.replace("${DAG_RUN_ID}"),
+        attempt=1,
+        token=1,
+        definition=definition,
+        inputs=inputs,
+    )
+    return RunEnvironment(run, dag, location.machine, placeholders.replace("${DAG_RUN_LOG_FILE}"))
+
+
+async def _read_mails(dag: Dag, environment: RunEnvironment, placeholders: Placeholders) -> list[Fact]:
+    """Tell who would be sent a mail about the run."""
+    on = dag.mail_on or MailOn()
+    asked = (("if it fails", on.failure, dag.error_mail), ("if it succeeds", on.success, dag.info_mail))
+    facts = []
+    for when, wanted, mail in asked:
+        if wanted and mail is not None and dag.smtp is not None:
+            facts.append(Fact("mail", f"{when}: {placeholders.show(await _recipients(mail, environment))}"))
+    return facts
+
+
+async def _recipients(mail: Mail, environment: RunEnvironment) -> str:
+    try:
+        return ", ".join((await environment.evaluate_struct(mail)).to)
+    except (ExpansionError, SetupError) as error:
+        return f"would fail: {error}"
+
+
+def _part(plan: Plan, key: int, facts: tuple[Fact, ...], state: RunState) -> StepPreview:
+    name = name_of(plan, key)
+    if key < 0:
+        return StepPreview(title=f"{name} ({_WHEN[key]})", facts=facts)
+    depends = plan.dag.steps[key].depends
+    after = Fact("after", ", ".join(depends)) if depends and plan.dag.type == "graph" else None
+    return StepPreview(
+        title=f"{key + 1}. {name}",
+        facts=(*((after,) if after else ()), *facts),
+        note=_note(state, key),
+    )
+
+
+def _note(state: RunState, key: int) -> str:
+    node = state.steps[key]
+    match node.status:
+        case NodeStatus.SKIPPED:
+            own = any(node.conditions)
+            return "would be skipped" + ("" if own else ": a step before it is skipped")
+        case NodeStatus.SUCCEEDED:
+            return ""
+    return "would not begin"
+
+
+def _describe_outcome(state: RunState) -> str:
+    if state.status is RunStatus.ABORTED:
+        return "The run would be aborted before its first step: a precondition does not hold."
+    return f"If every command succeeds, the run ends {state.status.label}."

@@ -1,0 +1,81 @@
+"""Retry, repetition and tolerance of a step in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from dagbook.engine import rules
+from dagbook.engine.state import NodeState
+from dagbook.spec.model import Condition, ContinueOn, Repeat, Step
+
+_MAX_WAITS = 6
+
+
+def describe_retry(step: Step, limit: int, interval_seconds: int) -> str:
+    """Say how often a step is tried again, and after which pauses."""
+    policy = step.retry
+    if policy is None or limit <= 0:
+        return "never"
+    node = NodeState(retry_limit=limit, retry_interval_seconds=interval_seconds)
+    waits = list(_waits(step, node, min(limit, _MAX_WAITS)))
+    count = f"up to {limit} times" if limit > 1 else "once"
+    same = len(set(waits)) == 1 < limit
+    pauses = f"{waits[0]} each time" if same else ", ".join(waits) + (", …" if limit > _MAX_WAITS else "")
+    codes = f" on exit code {_listed(policy.exit_codes)}" if policy.exit_codes else ""
+    return f"{count}{codes}, after {pauses}"
+
+
+def _waits(step: Step, node: NodeState, count: int) -> Iterator[str]:
+    code = step.retry.exit_codes[0] if step.retry and step.retry.exit_codes else 1
+    for number in range(count):
+        tried = NodeState(
+            retry_count=number,
+            retry_limit=node.retry_limit,
+            retry_interval_seconds=node.retry_interval_seconds,
+        )
+        wait = rules.retry_wait(step, tried, code)
+        yield seconds(wait.total_seconds() if wait else 0)
+
+
+def describe_repeat(policy: Repeat) -> str:
+    """Say for how long a step is repeated, and after which pauses."""
+    waits = [seconds(rules.repeat_wait(policy, number).total_seconds()) for number in (1, 2, 3)]
+    pauses = f"every {waits[0]}" if len(set(waits)) == 1 else f"after {', '.join(waits)}, …"
+    limit = f", at most {policy.limit} executions" if policy.limit else ""
+    return f"{policy.mode} {_describe_until(policy)}, {pauses}{limit}"
+
+
+def _describe_until(policy: Repeat) -> str:
+    if policy.condition is not None:
+        return describe_condition(policy.condition)
+    if policy.exit_codes:
+        return f"the exit code is {_listed(policy.exit_codes)}"
+    return "it succeeds"
+
+
+def describe_condition(condition: Condition) -> str:
+    """Write a condition as one would say it."""
+    if not condition.expected:
+        return f"{condition.condition} {'fails' if condition.negate else 'succeeds'}"
+    return f"{condition.condition} is {'not ' if condition.negate else ''}{condition.expected}"
+
+
+def describe_continue_on(policy: ContinueOn) -> str:
+    """Say which ends of a step the run goes on after; empty when there is none."""
+    ends = [
+        *(["failure"] if policy.failure else []),
+        *(["being skipped"] if policy.skipped else []),
+        *([f"exit code {_listed(policy.exit_codes)}"] if policy.exit_codes else []),
+        *(f"output with {pattern}" for pattern in policy.output),
+    ]
+    return ", ".join(ends) + ("; counts as success" if ends and policy.mark_success else "")
+
+
+def seconds(count: float) -> str:
+    """Write a duration."""
+    return f"{count:g} s"
+
+
+def _listed(codes: Iterable[int]) -> str:
+    *front, last = map(str, codes)
+    return f"{', '.join(front)} or {last}" if front else last

@@ -1,0 +1,1 @@
+"""Evaluation of params, environment, texts and conditions of a run."""

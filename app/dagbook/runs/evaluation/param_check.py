@@ -1,0 +1,82 @@
+"""Whether params fit the JSON Schema that they refer to, found out without running or fetching anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import msgspec
+
+from dagbook.errors import BadRequestError
+from dagbook.runs.dry_run.placeholders import Placeholders
+from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs
+from dagbook.runs.evaluation.params_schema import is_url, read_schema
+from dagbook.runs.store.claimed_run import RunInputs
+from dagbook.spec.expansion import expand
+from dagbook.spec.expansion.expand import Mode
+from dagbook.spec.model import Dag, Definition, Pair
+from dagbook.spec.params import json_schema
+from dagbook.spec.problem import Problem, SpecError
+
+_PARAMS, _SCHEMA = "params", "params.schema"
+
+
+async def check_params(definition: Definition, location: RunLocation) -> list[Problem]:
+    """Say what is wrong with the params of a definition's DAGs, as far as it can be known before a run.
+
+    A person who may only read can ask this: no command is run, no URL fetched, and nothing of the server's environment
+    gets into a message. A value that depends on one of these is not judged.
+    """
+    problems = list(await _check(definition.dag, location))
+    for dag in definition.local_dags:
+        problems += [msgspec.structs.replace(problem, dag=dag.name) for problem in await _check(dag, location)]
+    return problems
+
+
+async def _check(dag: Dag, location: RunLocation) -> Iterable[Problem]:
+    if not dag.params_schema or is_url(dag.params_schema):
+        return ()
+    held = Placeholders()
+    environ = {name: held.replace(f"${name}") for name in location.machine.environ}
+    machine = msgspec.structs.replace(location.machine, environ=environ, substitute=held.replace_command)
+    location = msgspec.structs.replace(location, machine=machine)
+    try:
+        inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema="", dotenv=()), "", location)
+    except BadRequestError:  # a start says so; here it may be the stand-in that does not fit
+        return ()
+    reference = _expand(dag.params_schema, inputs, environ)
+    if is_url(reference) or held.is_in(reference) or held.is_in(inputs.work_dir):
+        return ()
+    unknown = {pair.name for pair in inputs.params if held.is_in(pair.value)}
+    problems = await _find_problems(inputs.params, reference, location, inputs.work_dir)
+    return [problem for problem in problems if _is_known(problem, unknown)]
+
+
+async def _find_problems(
+    pairs: tuple[Pair, ...], reference: str, location: RunLocation, directory: str
+) -> Iterable[Problem]:
+    try:
+        wanted = await read_schema(reference, location.schema_directories(directory), location.limit_seconds)
+        await asyncio.to_thread(json_schema.validate, pairs, wanted)
+    except BadRequestError as error:
+        return (Problem(_SCHEMA, error.message.removeprefix(f"{_SCHEMA}: ")),)
+    except SpecError as error:
+        return error.problems
+    except ValueError as error:
+        return (Problem(_PARAMS, f"the values do not match the schema: {error}"),)
+    return ()
+
+
+def _expand(text: str, inputs: RunInputs, environ: dict[str, str]) -> str:
+    seen = {**environ, **_as_dict(inputs.env)}
+    return expand.run_without_commands(expand.expand(text, mode=Mode.PLAIN, maps=(), environ=seen))
+
+
+def _as_dict(pairs: Iterable[Pair]) -> dict[str, str]:
+    return {pair.name: pair.value for pair in pairs}
+
+
+def _is_known(problem: Problem, unknown: set[str]) -> bool:
+    """Whether a problem is there whatever the values turn out to be that are not known yet."""
+    member = problem.path.removeprefix(_PARAMS).lstrip(".").partition(".")[0]
+    return not unknown or problem.path == _SCHEMA or (bool(member) and member not in unknown)

@@ -1,0 +1,74 @@
+"""What of a run's rows goes into a mail: the commands of its steps, and their logs as far as there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories.logs import logs
+from dagbook.db.repositories.logs.logs import StreamKey
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import runs
+from dagbook.executors.mail.email_message import Attachment
+from dagbook.runs.notifications.notification_rules import share_budget
+from dagbook.runs.output.output_follower import STDOUT
+from dagbook.runs.store.claimed_run import ClaimedRun
+
+LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many servers take no more than 10 MB
+
+
+class MailContent(msgspec.Struct, frozen=True, kw_only=True):
+    """Evaluated commands by position, and the logs that are attached."""
+
+    commands: Mapping[int, str]
+    logs: tuple[Attachment, ...] = ()
+
+
+def read(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool) -> MailContent:
+    """Read what a mail about a run tells beside its state."""
+    nodes = runs.get_nodes(connection, run.key, run.attempt)
+    commands = {row["position"]: _command(row["shown"]) for row in nodes if row["shown"]}
+    return MailContent(commands=commands, logs=_read_logs(connection, nodes) if with_logs else ())
+
+
+def _command(shown: Mapping[str, Any]) -> str:
+    return " ".join((shown.get("command", ""), *shown.get("args", ())))
+
+
+def _read_logs(connection: ReadConnection, nodes: Sequence[Row]) -> tuple[Attachment, ...]:
+    """Read what the steps, not the handlers, have written to stdout; what a retry kept lies with an earlier attempt."""
+    keys = {row["position"]: _key(row) for row in nodes if row["position"] >= 0}
+    names = {row["position"]: row["name"].replace("/", "_") for row in nodes}
+    sizes = _log_sizes(connection, keys)
+    parts = share_budget(sizes, LOGS_BYTES)
+    found = []
+    for position in sorted(parts):
+        start = sizes[position] - parts[position]
+        data = logs.read_from(connection, keys[position], start)
+        found.append(Attachment(f"{names[position]}.out", trim_to_line(data, start), "text/plain"))
+    return tuple(found)
+
+
+def _key(row: Row) -> StreamKey:
+    return StreamKey(row["run_id"], row["log_attempt"] or row["attempt"], row["position"], STDOUT)
+
+
+def _log_sizes(connection: ReadConnection, keys: Mapping[int, StreamKey]) -> dict[int, int]:
+    """Tell how long each log is that is not empty."""
+    attempts = {(key.run, key.attempt) for key in keys.values()}
+    counted = {(run, number): logs.count_bytes(connection, run, number, STDOUT) for run, number in attempts}
+    sizes = {position: counted[key.run, key.attempt].get(position, 0) for position, key in keys.items()}
+    return {position: size for position, size in sizes.items() if size}
+
+
+def trim_to_line(data: bytes, start: int) -> bytes:
+    """Let the end of a log begin with a whole line, and say what is missing before it."""
+    if not start:
+        return data
+    skipped, newline, rest = data.partition(b"\n")
+    if not newline:  # one line that is longer than the room for it
+        return b"[the first %d bytes are left out]\n" % start + data
+    return b"[the first %d bytes are left out]\n" % (start + len(skipped) + 1) + rest

@@ -1,0 +1,114 @@
+"""What a mail about a run says, as HTML. Pure; whatever comes from users is masked, then escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, tzinfo
+from html import escape
+
+import msgspec
+
+from dagbook.engine.state import NodeState, RunState
+from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.spec.model import Dag, Pair, Step
+from dagbook.spec.params.param_text import format_pairs
+
+Mask = Callable[[str], str]
+_MAX_CHARACTERS = 2_000
+_GREEN, _AMBER, _RED, _GREY = "#1a7f37", "#9a6700", "#cf222e", "#57606a"
+_COLOURS = {
+    "succeeded": _GREEN,
+    "partially_succeeded": _AMBER,
+    "running": "#0969da",
+    "failed": _RED,
+    "aborted": _RED,
+}
+_HEADINGS = ("#", "Step", "Started", "Finished", "Status", "Command", "Error")
+_CELL = "padding:4px 8px;border:1px solid #d0d7de;text-align:left;vertical-align:top"
+_TEXT = "white-space:pre-wrap;font-family:monospace"
+
+
+def unmasked(text: str) -> str:
+    """Give a text of a run that has no secrets."""
+    return text
+
+
+class MailContext(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that a report is about; ``commands`` are those of steps whose texts were evaluated."""
+
+    dag: Dag
+    dag_name: str
+    run_id: str
+    params: Sequence[Pair]
+    state: RunState
+    status: RunStatus
+    commands: Mapping[int, str] = {}
+
+
+def title(prefix: str, subject: MailContext, mask: Mask = unmasked) -> str:
+    """Write the subject of a mail: prefix, name of the DAG, status."""
+    return mask(f"{prefix} {subject.dag_name} ({subject.status.label})".strip())
+
+
+def render(subject: MailContext, zone: tzinfo, mask: Mask = unmasked) -> str:
+    """Write the body of a mail: the run, and a table of its steps (not of its handlers)."""
+    state = subject.state
+    facts = {
+        "Run": subject.run_id,
+        "Params": format_pairs(subject.params) or "(none)",
+        "Started": _time(state.started_at, zone),
+        "Finished": _time(state.finished_at, zone),
+        **({"Error": state.error} if state.error else {}),
+    }
+    steps = zip(subject.dag.steps, state.steps, strict=True)
+    rows = [_row(key, step, node, subject.commands.get(key), zone) for key, (step, node) in enumerate(steps)]
+    return _page(subject, facts, rows, mask)
+
+
+def _row(key: int, step: Step, node: NodeState, command: str | None, zone: tzinfo) -> tuple[str | NodeStatus, ...]:
+    times = (_time(node.started_at, zone), _time(node.finished_at, zone))
+    return (str(key + 1), step.name, *times, node.status, command or _step_summary(step), node.error)
+
+
+def _step_summary(step: Step) -> str:
+    """Say what a step is about when it has no evaluated command."""
+    if step.call is not None:
+        return f"call {step.call.name}"
+    return step.command_line or step.script or step.executor.type
+
+
+def _time(instant: datetime | None, zone: tzinfo) -> str:
+    return "-" if instant is None else instant.astimezone(zone).isoformat(" ", "seconds")
+
+
+# -- HTML --------------------------------------------------------------------------------------------------------
+
+
+def _page(
+    subject: MailContext, facts: Mapping[str, str], rows: Iterable[Sequence[str | NodeStatus]], mask: Mask
+) -> str:
+    told = "".join(f"<tr>{_cell(name, mask, 'th')}{_cell(text, mask)}</tr>" for name, text in facts.items())
+    head = "".join(_cell(heading, mask, "th") for heading in _HEADINGS)
+    body = "\n".join(f"<tr>{''.join(_cell(cell, mask) for cell in row)}</tr>" for row in rows)
+    return (
+        "<!DOCTYPE html>\n"
+        '<html><head><meta charset="utf-8"></head><body style="font-family:sans-serif;font-size:14px">\n'
+        f"<h2>{_badge(subject.status)} {_safe(subject.dag_name, mask)}</h2>\n"
+        f'<table style="border-collapse:collapse">{told}</table>\n<h3>Steps</h3>\n'
+        f'<table style="border-collapse:collapse"><tr>{head}</tr>\n{body}\n</table>\n</body></html>\n'
+    )
+
+
+def _cell(value: str | NodeStatus, mask: Mask, tag: str = "td") -> str:
+    inside = _badge(value) if isinstance(value, NodeStatus) else _safe(value, mask)
+    return f'<{tag} style="{_CELL}{";" + _TEXT if tag == "td" else ""}">{inside}</{tag}>'
+
+
+def _badge(status: RunStatus | NodeStatus) -> str:
+    colour = _COLOURS.get(status.label, _GREY)
+    return f'<span style="color:#fff;background:{colour};padding:2px 6px;border-radius:4px">{status.label}</span>'
+
+
+def _safe(text: str, mask: Mask) -> str:
+    shown = mask(text)
+    return escape(shown if len(shown) <= _MAX_CHARACTERS else f"{shown[:_MAX_CHARACTERS]}…")

@@ -1,0 +1,117 @@
+"""Sends the mails about runs, after the commit that calls for them. A mail that fails is logged and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
+from typing import Any
+
+import msgspec
+
+from dagbook.db.database import Database
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.engine.plan import Plan
+from dagbook.engine.state import RunState
+from dagbook.executors.mail import smtp
+from dagbook.executors.mail.email_message import Email
+from dagbook.executors.mail.smtp import MailError
+from dagbook.runs.evaluation.environment import RunEnvironment
+from dagbook.runs.notifications import mail_content, mail_template, notification_rules
+from dagbook.runs.notifications.mail_template import Mask, unmasked
+from dagbook.runs.notifications.notification_rules import Notification
+from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.spec.expansion.expand import ExpansionError
+from dagbook.spec.model import Smtp
+
+_CONCURRENT = 8
+_LAST_WAIT_SECONDS = smtp.LIMIT_SECONDS
+_LIMIT_SECONDS = 2 * smtp.LIMIT_SECONDS  # commands inside the settings, and reading logs, take their time too
+_log = logging.getLogger(__name__)
+
+Notify = Callable[[RunState, Sequence[Mapping[str, Any]]], None]
+
+
+class _Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What the mails about one run are written from."""
+
+    owned: ClaimedRun
+    plan: Plan
+    environment: RunEnvironment
+    mask: Mask
+
+
+class RunMailer:
+    """The mails of this process that are under way."""
+
+    def __init__(self, database: Database, zone: tzinfo) -> None:
+        self._database = database
+        self._zone = zone
+        self._turns = asyncio.Semaphore(_CONCURRENT)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def for_run(
+        self, owned: ClaimedRun, plan: Plan, environment: RunEnvironment, mask: Mask = unmasked
+    ) -> Notify | None:
+        """Make what is to be told of a run's stored events; None for a run that never calls for a mail."""
+        if not notification_rules.may_notify(plan.dag):
+            return None
+        run = _Run(owned=owned, plan=plan, environment=environment, mask=mask)
+
+        def notify(state: RunState, events: Sequence[Mapping[str, Any]]) -> None:
+            for notice in notification_rules.notifications_for(plan, state, events):
+                self._start(run, notice)
+
+        return notify
+
+    async def stop(self) -> None:
+        """Wait for the mails under way, for as long as one may take; then let go of them."""
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=_LAST_WAIT_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def _start(self, run: _Run, notice: Notification) -> None:
+        task = asyncio.create_task(self._send_or_log(run, notice), name=f"mail about {run.owned.run_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_or_log(self, run: _Run, notice: Notification) -> None:
+        about = f"{run.owned.dag_name}/{run.owned.run_id}"
+        try:
+            async with self._turns, asyncio.timeout(_LIMIT_SECONDS):
+                await self._send(run, notice)
+        except (MailError, ExpansionError, DatabaseUnavailable, TimeoutError) as error:
+            _log.warning("the mail about run %s failed: %s", about, str(error) or "it took too long")
+        except asyncio.CancelledError:
+            _log.warning("the mail about run %s failed: the server ended", about)
+            raise
+        except Exception:  # noqa: BLE001 - a run is over, whatever its mail met
+            _log.exception("the mail about run %s failed", about)
+
+    async def _send(self, run: _Run, notice: Notification) -> None:
+        server = await run.environment.evaluate_struct(run.plan.dag.smtp or Smtp())
+        mail = await run.environment.evaluate_struct(notice.mail)
+        found = await self._database.read(
+            lambda connection: mail_content.read(connection, run.owned, with_logs=mail.attach_logs)
+        )
+        subject = mail_template.MailContext(
+            dag=run.plan.dag,
+            dag_name=run.owned.dag_name,
+            run_id=run.owned.run_id,
+            params=run.owned.inputs.params,
+            state=notice.state,
+            status=notice.status,
+            commands=found.commands,
+        )
+        email = Email(
+            sender=mail.sender,
+            to=mail.to,
+            subject=mail_template.title(mail.prefix, subject, run.mask),
+            html=await asyncio.to_thread(mail_template.render, subject, self._zone, run.mask),
+            attachments=found.logs,
+        )
+        await smtp.send(server, email)

@@ -1,0 +1,1 @@
+"""Output files of steps: spool paths, decoding, cutting into chunks."""

@@ -1,0 +1,45 @@
+"""What use cases ask of the component that executes runs; ``Supervisor`` implements it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from dagbook.db.repositories.runs.runs import StopRequest
+from dagbook.runs.options import RetryOptions, RunRequest
+from dagbook.runs.store.claimed_run import ClaimedRun
+
+
+class RunControl(Protocol):
+    """Starts, stops and retries runs in this process."""
+
+    @property
+    def active_count(self) -> int:
+        """The number of active runs of this process, without sub-runs."""
+
+    async def accept(self, request: RunRequest, run: ClaimedRun) -> bool:
+        """Store a new run and start it; returns True if it was queued instead. Raises RunRefusedError."""
+
+    async def enqueue(self, request: RunRequest, run: ClaimedRun) -> None:
+        """Store a new run as queued. Raises RunRefusedError."""
+
+    async def start_queued(self, keys: Sequence[int]) -> list[BaseException | None]:
+        """Dequeue runs and start them; returns the error of each, None if it was started.
+
+        The error is RunRefusedError when the run is not the next of its queue any more.
+        """
+
+    async def cancel_queued(self, key: int) -> None:
+        """Finish a queued run as aborted."""
+
+    async def fail_queued(self, key: int, reason: str) -> None:
+        """Fail a queued run that cannot be started."""
+
+    async def retry(self, key: int, retry: RetryOptions) -> None:
+        """Start the next attempt of a finished run."""
+
+    async def start_attempt(self, key: int, *, attempt: int, directory: str) -> None:
+        """Start an attempt of a finished sub-run in the directory of its caller."""
+
+    def notify_stop(self, request: StopRequest) -> None:
+        """Notify a run of this process of a stop request."""

@@ -1,0 +1,1 @@
+"""Leases and heartbeat, adoption of orphaned runs, runner failures, clean-up of the spool."""

@@ -1,0 +1,179 @@
+"""Runs whose owner is gone are taken over, or end with the reason (house design section 7, recovery)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+
+import msgspec
+
+from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories.logs import logs
+from dagbook.db.repositories.logs.logs import StreamKey
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import force_finish, runs
+from dagbook.db.repositories.runs.run_writes import Fence
+from dagbook.db.repositories.runs.runs import OpenAttempt
+from dagbook.engine.plan import Plan, rebuild_ready
+from dagbook.engine.state import RunState
+from dagbook.executors.process import process
+from dagbook.runs.output.decoding import DecoderState
+from dagbook.runs.output.output_follower import STDERR, STDOUT, StreamOffset
+from dagbook.runs.output.spool_paths import RunSpool
+from dagbook.runs.recovery.runner_failures import RunnerFailure
+from dagbook.runs.recovery.takeover import Loss, loss_of, origin_of, spool_match
+from dagbook.runs.runner.runner import Runner
+from dagbook.runs.secrets.masking import Masker
+from dagbook.runs.server_context import ServerContext
+from dagbook.runs.store import row_mapping, run_loading
+from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs, SpoolMatch
+from dagbook.runs.store.secret_columns import read_record
+from dagbook.spec.model import Dag
+from dagbook.spec.reading.definition_cache import DefinitionCache
+
+_log = logging.getLogger(__name__)
+
+
+class NodeResume(msgspec.Struct, frozen=True):
+    """How far the log of a node is stored."""
+
+    positions: dict[int, StreamOffset]
+    ordinal: int
+
+
+class AdoptedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that is ours now, as its rows tell it."""
+
+    run: ClaimedRun
+    dag: Dag
+    state: RunState
+    records: dict[int, row_mapping.NodeRecord]
+    logs: dict[int, NodeResume]
+
+    def resume_logs(self, runner: Runner) -> None:
+        """Let the runner go on where the stored logs end."""
+        for key, resume in self.logs.items():
+            runner.resume_log(key, resume.positions, resume.ordinal)
+
+
+class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a round of the sweep brought: runs taken over, runs of ours that others own or ended, runs beyond help."""
+
+    lost: list[Fence]
+    adopted: list[AdoptedRun] = []
+    broken: list[RunnerFailure] = []
+
+
+class OrphanSweeper:
+    """Looks for runs without a living owner."""
+
+    def __init__(self, database: Database, library: DefinitionCache, context: ServerContext) -> None:
+        self._database = database
+        self._library = library
+        self._me = context.identity
+        self._spool = context.spool
+        self._sole = database.dialect == "sqlite"  # its file is locked
+        self._grace = timedelta(seconds=context.orphan_grace_seconds)
+        self._now = context.now
+        self._encrypter = context.encrypter
+        self._with_origin = DecoderState(context.machine.encoding).remembers
+
+    async def run_once(self, known: Iterable[Fence]) -> SweepResult:
+        """Take over every run that nobody drives; ``known`` are the fences of those that this process drives."""
+        attempts = await self._database.read(runs.find_open_attempts)
+        held = {Fence(a.run, a.number, a.token) for a in attempts if a.owner == self._me.id}
+        found = SweepResult(lost=[fence for fence in known if fence not in held])
+        driven = {fence.run for fence in known}
+        for attempt in attempts:
+            if attempt.run in driven:
+                continue
+            loss = loss_of(attempt, self._me, self._now(), self._grace, sole=self._sole)
+            if loss is None or (loss.if_silent and not await self._is_silent(attempt)):
+                continue
+            match await self._take(attempt, loss):
+                case AdoptedRun() as run:
+                    found.adopted.append(run)
+                case RunnerFailure() as casualty:
+                    found.broken.append(casualty)
+        return found
+
+    async def _is_silent(self, attempt: OpenAttempt) -> bool:
+        """Whether it is certain that no process writes to the files of the attempt's running steps."""
+        fence = Fence(attempt.run, attempt.number, attempt.token)
+        spools = await self._database.read(lambda connection: force_finish.find_spools(connection, fence))
+        found = (process.execution_files(self._spool, spool) for spool in spools)
+        return not any(process.may_have_writers(files) for files in found)
+
+    async def _take(self, attempt: OpenAttempt, loss: Loss) -> AdoptedRun | RunnerFailure | None:
+        if not await self._database.write(lambda connection: self._take_over(connection, attempt)):
+            return None
+        _log.info("taking over run %s: %s", attempt.run, loss.reason)
+        try:
+            return await self._database.read(lambda connection: self._load(connection, attempt))
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with this run, the others are to be taken up
+            return RunnerFailure(Fence(attempt.run, attempt.number, attempt.token + 1), error)
+
+    def _take_over(self, connection: WriteConnection, attempt: OpenAttempt) -> bool:
+        if not runs.adopt(connection, attempt, self._me.id, self._me.host_key):
+            return False
+        # In the same commit: after it the rows name this server, in whose spool nothing of these executions ever was.
+        spool = spool_match(attempt, self._me)
+        if spool is not SpoolMatch.OWN:
+            kept = self._spool if spool is SpoolMatch.UNKNOWN else None
+            force_finish.clear_spools(connection, attempt.run, attempt.number, kept=kept)
+        return True
+
+    def _load(self, connection: ReadConnection, attempt: OpenAttempt) -> AdoptedRun:
+        found = run_loading.load(connection, self._library, self._encrypter, attempt.run, attempt.number)
+        run, definition, nodes = found.run, found.loaded.definition, found.nodes
+        owned = ClaimedRun(
+            key=attempt.run,
+            dag_name=run["dag_name"],
+            run_id=run["run_id"],
+            attempt=attempt.number,
+            token=attempt.token + 1,
+            definition=definition,
+            inputs=self._localize(found.inputs, attempt),
+            masker=Masker(found.inputs.to_hide),
+            last_seq=found.last_seq,
+            queue=run["queue"],
+            origin=origin_of(attempt, self._me),
+            lineage=found.parentage,
+        )
+        return AdoptedRun(
+            run=owned,
+            dag=definition.dag,
+            state=rebuild_ready(Plan.of(definition.dag), found.state),
+            records={row["position"]: read_record(row, self._encrypter) for row in nodes},
+            logs={
+                row["position"]: _log_end(connection, attempt, row, with_origin=self._with_origin)
+                for row in nodes
+                if row["execution"]
+            },
+        )
+
+    def _localize(self, inputs: RunInputs, attempt: OpenAttempt) -> RunInputs:
+        """Let a run with a folder of its own have it in this server's spool: the stored path may lead to another."""
+        if inputs.keep_dir:
+            return inputs
+        own = RunSpool(self._spool, attempt.run, attempt.number).work
+        return msgspec.structs.replace(inputs, work_dir=str(own))
+
+
+def _log_end(connection: ReadConnection, attempt: OpenAttempt, node: Row, *, with_origin: bool) -> NodeResume:
+    positions, position = {}, node["position"]
+    for stream in (STDOUT, STDERR):
+        key = StreamKey(attempt.run, attempt.number, position, stream)
+        end = logs.get_end(connection, key)
+        origin = logs.find_origin(connection, key, node["execution"]) if with_origin else None
+        positions[stream] = StreamOffset(
+            seq=end.next_seq,
+            first_line=end.next_line,
+            byte_offset=end.next_byte,
+            origin=end.next_byte if origin is None else origin,
+        )
+    return NodeResume(positions, logs.next_ordinal(connection, attempt.run, attempt.number, position))

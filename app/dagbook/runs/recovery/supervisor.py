@@ -1,0 +1,348 @@
+"""The runs alive in this process: started, adopted, stopped, let go of; and the lease that says we live."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+import msgspec
+
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories import services
+from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.runs import StopRequest
+from dagbook.engine.plan import Plan, initial_state
+from dagbook.engine.state import RunState
+from dagbook.executors.process import proc
+from dagbook.runs.evaluation.environment import RunEnvironment
+from dagbook.runs.notifications.mailer import RunMailer
+from dagbook.runs.options import RetryOptions, RunRequest
+from dagbook.runs.output.restored_logs import RestoredLogs
+from dagbook.runs.output.spool_paths import RunSpool
+from dagbook.runs.queue_signal import QueueSignal
+from dagbook.runs.recovery.orphans import AdoptedRun, OrphanSweeper
+from dagbook.runs.recovery.runner_failures import FailureTracker, RunnerFailure
+from dagbook.runs.recovery.spool_cleanup import clean_up_finished_runs
+from dagbook.runs.runner.runner import Runner
+from dagbook.runs.runner.runner_deps import RunnerDeps
+from dagbook.runs.runner.runner_factory import RunnerFactory
+from dagbook.runs.runner.sub_runs import SubRunService
+from dagbook.runs.secrets.secrets import resolve_secrets
+from dagbook.runs.server_context import ServerContext, ServerIdentity
+from dagbook.runs.service.queued_runs import QueuedRunStarter
+from dagbook.runs.service.retry import RetryService
+from dagbook.runs.store.claimed_run import ClaimedRun, SpoolMatch
+from dagbook.runs.store.new_run import as_queued, new_run, with_queue_limit
+from dagbook.runs.store.recorder import FenceLostError, Recorder
+from dagbook.runs.store.row_mapping import NodeRecord
+from dagbook.runs.store.run_log import RunLogFile, uses_run_log
+from dagbook.spec.model import Dag
+from dagbook.spec.reading.definition_cache import DefinitionCache
+
+_log = logging.getLogger(__name__)
+_HEARTBEAT_SECONDS = 3.0
+_INSIDE_GRACE_SECONDS = 30.0
+
+
+class Supervisor:
+    """Owner of all runners of this process."""
+
+    def __init__(
+        self,
+        database: Database,
+        recorder: Recorder,
+        sweep: OrphanSweeper,
+        library: DefinitionCache,
+        context: ServerContext,
+    ) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._sweep = sweep
+        self._context = context
+        self._identity = context.identity
+        self._now = context.now
+        self._runners: dict[int, Runner] = {}
+        self._drives: set[asyncio.Task[None]] = set()
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._notifier = RunMailer(database, context.zone)
+        self._sub_run_service = SubRunService(database, library, context, self)
+        factory = RunnerFactory(database, recorder, library, context, self._runner)
+        self._retries = RetryService(factory)
+        self._queued_runs = QueuedRunStarter(factory)
+        self._failures = FailureTracker(database, context)
+        self._abandoned: list[RunnerFailure] = []
+        self._stopping = asyncio.Event()
+        self._woken = asyncio.Event()
+        self._draining = False
+        self.changed = QueueSignal()  # tells of runs that come, go or end
+
+    # -- life cycle ------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Register this server, take up what others left, and begin to beat. Starting twice is harmless."""
+        if self._heartbeat is not None:
+            return
+        now = self._now()
+        row = {**msgspec.structs.asdict(self._identity), "started_at": now, "heartbeat_at": now}
+        row["lease_until"] = now + timedelta(seconds=self._context.lease_seconds)
+        await self._database.write(lambda connection: services.add(connection, row))
+        self._recorder.start()
+        await self.run_once()
+        await clean_up_finished_runs(self._database, self._context.spool)
+        self._heartbeat = asyncio.create_task(self._heartbeat_loop(), name="supervisor")
+
+    async def stop(self) -> None:
+        """Let go of all runs in order: their steps go on, and whoever comes next takes them over."""
+        await self._drain()
+        self._stopping.set()
+        self._woken.set()
+        if self._heartbeat is not None:
+            await self._heartbeat
+            self._heartbeat = None
+        for runner in self._runners.values():
+            runner.detach()
+        await asyncio.gather(*self._drives, return_exceptions=True)
+        self._sub_run_service.ends.stop()
+        await self._recorder.stop()
+        now = self._now()
+        # Steps end with their container: then none goes on that the lease would have to cover.
+        in_container = self._identity.pid_namespace != proc.INITIAL_PID_NAMESPACE
+        until = now + timedelta(seconds=0 if in_container else self._context.detached_lease_seconds)
+        await self._database.write(lambda connection: services.stop(connection, self._identity.id, now, until))
+        await self._notifier.stop()
+
+    async def _drain(self) -> None:
+        """Give steps that cannot outlive this process a moment to end; the others need none."""
+        self._draining = True
+        waits = [asyncio.create_task(runner.drain()) for runner in self._runners.values()]
+        if not waits:
+            return
+        _, late = await asyncio.wait(waits, timeout=0)
+        if late:
+            _log.info("waiting %g s at most for steps that would end with this server", _INSIDE_GRACE_SECONDS)
+            _, late = await asyncio.wait(late, timeout=_INSIDE_GRACE_SECONDS)
+        for wait in late:
+            wait.cancel()
+
+    async def _heartbeat_loop(self) -> None:
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HEARTBEAT_SECONDS):
+                    await self._woken.wait()
+            self._woken.clear()
+            if not self._stopping.is_set():
+                await self._heartbeat_once()
+
+    def wake(self) -> None:
+        """Look now for runs that nobody drives: somebody knows that a server has died."""
+        self._woken.set()
+
+    async def _heartbeat_once(self) -> None:
+        try:
+            await self.run_once()
+        except DatabaseUnavailable as error:
+            _log.warning("no heartbeat: %s", error)
+        except Exception:  # noqa: BLE001 - the beat must go on, whatever one round met
+            _log.exception("a round of the supervisor failed")
+
+    async def run_once(self) -> None:
+        """Renew the lease, take over what has no owner, tell runs that were asked to stop."""
+        await self._database.write(self._renew)
+        await self._handle_failures()
+        found = await self._sweep.run_once([runner.fence for runner in self._runners.values()])
+        self._abandoned += found.broken
+        await self._handle_failures()
+        for fence in found.lost:
+            runner = self._runners.get(fence.run)
+            if runner is not None and runner.fence == fence:  # else it drives the run's next attempt by now
+                runner.abandon(FenceLostError("it was taken over or ended by another server"))
+        # A run that was asked to stop hears of it before it is driven on: no step of it may begin any more.
+        resumed = {taken.run.key: self._resume(taken) for taken in found.adopted}
+        asked = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
+        for request in asked:
+            if runner := resumed.get(request.run) or self._runners.get(request.run):
+                runner.request_stop(request)
+        for runner in resumed.values():
+            self.drive(runner)
+
+    def _renew(self, connection: WriteConnection) -> None:
+        services.terminate_stuck_sessions(connection)  # first of all: whatever comes next may have to wait for one
+        now = self._now()
+        services.renew(connection, self._identity.id, now, now + timedelta(seconds=self._context.lease_seconds))
+
+    async def _handle_failures(self) -> None:
+        """See to the runs that this process has stopped to drive since the last round."""
+        while self._abandoned:
+            casualty = self._abandoned[0]
+            if isinstance(casualty.error, FenceLostError):
+                await clean_up_finished_runs(self._database, self._context.spool, [casualty.fence.run])
+            else:
+                await self._failures.record(casualty)
+                self.changed.notify()
+            del self._abandoned[0]
+
+    @property
+    def active_count(self) -> int:
+        """How many runs this process drives that no other run of its own has called."""
+        return sum(runner.run.lineage is None for runner in self._runners.values())
+
+    # -- runs ------------------------------------------------------------------------------------------------
+
+    async def accept(self, request: RunRequest, run: ClaimedRun) -> bool:
+        """Store a new run with the first thing its driver does, and drive it.
+
+        Where its queue has no room for it, it waits there instead, and this returns True. Raises RunRefusedError, and
+        SealError when its secrets cannot be kept.
+        """
+        if self._context.queues.sends_to_worker(run.definition.dag.worker_selector):
+            await self.enqueue(request, _in_private_queue(run))
+            return True
+        run, problem = await resolve_secrets(run, self._context.machine)
+        dag = run.definition.dag
+        runner = self._runner(run, dag, initial_state(Plan.of(dag)), {})
+        new = with_queue_limit(new_run(request, run, self._context), self._context.queues)
+        waits = await self._recorder.accept(msgspec.structs.replace(new, first_steps=runner.start(new.events, problem)))
+        if waits:
+            self.changed.notify(run.queue)
+        else:
+            self.drive(runner)
+        return waits
+
+    async def enqueue(self, request: RunRequest, run: ClaimedRun) -> None:
+        """Store a new run that waits in its queue; raises as ``accept`` does.
+
+        Its secrets are looked up for what is shown of it; what it gets of them is looked up when its turn comes.
+        """
+        run, _ = await resolve_secrets(run, self._context.machine)
+        await self._recorder.accept(as_queued(new_run(request, run, self._context)))
+        self.changed.notify(run.queue)
+
+    async def start_queued(self, keys: Sequence[int]) -> list[BaseException | None]:
+        """Take runs out of their queue and drive them; returns for each why not, as ``Releases.release`` does."""
+        begun = await self._queued_runs.start(keys)
+        for runner in begun:
+            if isinstance(runner, Runner):
+                self.drive(runner)
+        return [None if isinstance(one, Runner) else one for one in begun]
+
+    async def cancel_queued(self, key: int) -> None:
+        """End a run that waits as aborted, if it still does."""
+        if await self._queued_runs.cancel(key):
+            self._sub_run_service.ends.notify(key)
+
+    async def fail_queued(self, key: int, reason: str) -> None:
+        """End a run that waits and cannot be begun as failed."""
+        await self._queued_runs.fail(key, reason)
+
+    async def retry(self, key: int, retry: RetryOptions) -> None:
+        """Begin the next attempt of a run that is over, and drive it; raises what ``Retries.reopen`` does.
+
+        Where the run's queue has no room for it, it waits there instead.
+        """
+        runner = await self._retries.start_attempt(key, retry)
+        if runner is None:
+            self.changed.notify()
+        else:
+            self.drive(runner)
+
+    async def start_attempt(self, key: int, *, attempt: int, directory: str) -> None:
+        """Begin attempt ``attempt`` of a sub-run that is over, whatever limits its DAG has, and drive it."""
+        await self.retry(key, RetryOptions(counted=False, attempt=attempt, directory=directory))
+
+    def drive(self, runner: Runner) -> None:
+        """Let a run be driven until it is closed or let go of."""
+        run = runner.run
+        self._runners[run.key] = runner
+        if self._draining:
+            runner.pause_starts()
+        task = asyncio.create_task(runner.drive(), name=f"run {run.dag_name}/{run.run_id}")
+        self._drives.add(task)
+        task.add_done_callback(lambda done: self._discard(runner, done))
+
+    def _resume(self, taken: AdoptedRun) -> Runner:
+        runner = self._runner(taken.run, taken.dag, taken.state, taken.records)
+        taken.resume_logs(runner)
+        return runner
+
+    def notify_stop(self, request: StopRequest) -> None:
+        """Tell a run of this process that it was asked to stop."""
+        if runner := self._runners.get(request.run):
+            runner.request_stop(request)
+
+    def _runner(self, run: ClaimedRun, dag: Dag, state: RunState, records: dict[int, NodeRecord]) -> Runner:
+        run.masker.add_secrets(value for known in records.values() for value in known.hidden)
+        return Runner(run, state, self._recorder, self._runner_deps(run, dag), records)
+
+    def _discard(self, runner: Runner, task: asyncio.Task[None]) -> None:
+        run = runner.run
+        self._drives.discard(task)
+        if self._runners.get(run.key) is runner:  # the run's next attempt may be under way already
+            del self._runners[run.key]
+        error = None if task.cancelled() else task.exception()
+        if error is None and runner.is_finished:
+            self._sub_run_service.ends.notify(run.key)
+            if run.lineage is None:
+                self.changed.notify(run.queue)
+                self._count(runner)
+        if isinstance(error, FenceLostError):
+            _log.warning("run %s/%s has another owner now", run.dag_name, run.run_id)
+        if error is not None and not isinstance(error, DatabaseUnavailable):
+            self._abandoned.append(RunnerFailure(runner.fence, error, runner.run.masker))
+
+    def _count(self, runner: Runner) -> None:
+        state = runner.state
+        if state.started_at is not None and state.finished_at is not None:
+            seconds = (state.finished_at - state.started_at).total_seconds()
+            self._context.metrics.observe_duration(runner.run.dag_name, seconds)
+
+    def _runner_deps(self, run: ClaimedRun, dag: Dag) -> RunnerDeps:
+        context = self._context
+        files = RunSpool(context.spool, run.key, run.attempt)
+        about = {"dag_name": run.dag_name, "run_id": run.run_id}
+        plan = Plan.of(dag)
+        environment = RunEnvironment(
+            run, dag, context.machine.with_environ(run.inputs.base_environment), str(files.log)
+        )
+        return RunnerDeps(
+            plan=plan,
+            environment=environment,
+            files=files,
+            log_limit=context.log_limit,
+            log_file=RunLogFile(files.log, about, dag, context.zone) if uses_run_log(dag) else None,
+            notify=self._notifier.for_run(run, plan, environment, run.masker.mask),
+            restored_logs=RestoredLogs(
+                self._database, files, plan, environment.encoding, lost=run.origin.spool is not SpoolMatch.OWN
+            ),
+            now=self._now,
+            sub_runs=self._sub_run_service,
+            encrypter=context.encrypter,
+        )
+
+
+def _in_private_queue(run: ClaimedRun) -> ClaimedRun:
+    """Let a sub-run wait for nothing but a worker: no queue and no limit counts it (runtime 25.4)."""
+    return run if run.lineage is None else msgspec.structs.replace(run, queue=f"called run {run.run_id}")
+
+
+def identify(kind: str, address: str, version: str) -> ServerIdentity:
+    """Describe this process so that others can tell whether it is alive."""
+    own = proc.identify(os.getpid())
+    assert own is not None  # noqa: S101 - we are alive
+    host = socket.gethostname()
+    return ServerIdentity(
+        id=f"{host}-{own.pid}-{own.started}-{proc.boot_id()[:8]}",
+        kind=kind,
+        host=host,
+        boot_id=proc.boot_id(),
+        pid_namespace=proc.pid_namespace(),
+        pid=own.pid,
+        pid_started=own.started,
+        address=address,
+        version=version,
+    )

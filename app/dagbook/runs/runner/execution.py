@@ -1,0 +1,205 @@
+"""One execution of a step, from its texts to its end: prepared, begun or adopted, followed, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+
+import msgspec
+
+from dagbook.engine.event import StepExited
+from dagbook.executors import in_process, registry, shell
+from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
+from dagbook.executors.output import read_text
+from dagbook.executors.process import process
+from dagbook.executors.process.process import LOST, AdoptedProcess
+from dagbook.runs.output.output_follower import CHUNK_BYTES, Chunk, OutputFollower
+from dagbook.runs.runner.node_execution import NodeExecution
+from dagbook.spec.expansion import conditions
+from dagbook.spec.model import Step
+
+# Until the next look at the output: at first, and while it comes in bulk; from there it doubles.
+_FIRST_PAUSE, _BULK_PAUSE = 0.01, 0.002
+_LONGEST_PAUSE, _LONGEST_SILENT_PAUSE = 0.1, 0.25
+_LOST_WAIT_SECONDS = 0.5
+_BATCH = 4  # chunks of a stream that are stored together: 1 MiB
+
+StoreLog = Callable[[list[Chunk]], Awaitable[None]]
+
+
+class ExecutionResult(msgspec.Struct, frozen=True):
+    """How an execution ended, and the last of its output, to be stored together with its end."""
+
+    outcome: Outcome
+    tail: list[Chunk]
+
+
+async def follow(execution: Execution, follower: OutputFollower, store: StoreLog) -> ExecutionResult:
+    """Store output while it is written; return once nobody writes any more and all but the tail is stored."""
+    waiter = asyncio.ensure_future(execution.wait())
+    try:
+        pause = _FIRST_PAUSE
+        while not (await asyncio.wait({waiter}, timeout=pause))[0]:
+            pause = await poll_output(follower, store, pause)
+        return ExecutionResult(waiter.result(), await drain(follower, store))
+    finally:
+        waiter.cancel()
+
+
+async def poll_output(follower: OutputFollower, store: StoreLog, pause: float) -> float:
+    """Store what was written since the last look; tell how long to wait for the next one."""
+    if await _store_bulk(follower, store):
+        return _BULK_PAUSE
+    if chunks := await follower.take():
+        await store(chunks)
+        return min(pause * 2, _LONGEST_PAUSE)
+    return min(pause * 2, _LONGEST_SILENT_PAUSE)
+
+
+async def _store_bulk(follower: OutputFollower, store: StoreLog) -> bool:
+    """Store whole chunks for as long as there are any: one batch is read while the one before is stored.
+
+    Tells whether there were any.
+    """
+    storing: asyncio.Future[None] | None = None
+    try:
+        while follower.pending() > CHUNK_BYTES and (chunks := await follower.take(most=_BATCH)):
+            if storing is not None:
+                await storing
+            storing = asyncio.ensure_future(store(chunks))
+    finally:
+        if storing is not None:
+            await storing
+    return storing is not None
+
+
+async def drain(follower: OutputFollower, store: StoreLog) -> list[Chunk]:
+    """Store what is left of the output but for its last part, and return that."""
+    await _store_bulk(follower, store)
+    tail = []
+    while follower.pending():
+        tail += await follower.take(at_end=True)
+    follower.reset()
+    return tail
+
+
+async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
+    """Look at what an execution left behind (house design section 7, recovery).
+
+    Gives its outcome, the live process, or None when it never began and never will:
+    it may be begun again, with files of its own. Raises SetupError.
+    """
+    if files is None:
+        return None
+    if (outcome := process.read_outcome(files)) is not None:
+        return outcome
+    if process.has_never_run(files):
+        return None
+    try:
+        files.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if process.claim_execution(files):
+            return None
+    except OSError as error:
+        raise SetupError(f"the spool could not be written: {error}") from error
+    owner = process.read_started(files)
+    if owner is None:
+        return await _recheck(files)
+    return AdoptedProcess(owner, files)
+
+
+async def _recheck(files: ExecutionFiles) -> Execution | Outcome:
+    """Somebody created ``started`` and has not written to it: give that process a moment."""
+    await asyncio.sleep(_LOST_WAIT_SECONDS)
+    owner = process.read_started(files)
+    return LOST if owner is None else AdoptedProcess(owner, files)
+
+
+def read_outcome(files: ExecutionFiles, reason: str) -> Outcome:
+    """Read how an execution ended whose processes cannot be alive any more."""
+    return process.read_outcome(files) or Outcome(exit_code=None, error=reason)
+
+
+def prepare(
+    node: NodeExecution, texts: shell.ShellTexts, files: ExecutionFiles, place: process.WorkingContext
+) -> process.GatedProcess:
+    """Prepare the execution of a command up to where it only has to be let go; raises SetupError."""
+    _save_start_offset(node, files)
+    command = shell.build(texts, cwd=place.cwd, env=place.env, files=files)
+    return process.GatedProcess(command, files)
+
+
+def start_job(node: NodeExecution, job: Job, files: ExecutionFiles) -> Execution:
+    """Begin the execution of a step of another type; raises SetupError."""
+    _save_start_offset(node, files)
+    kind = registry.find(job.type)
+    if kind.in_process:
+        return in_process.start(kind.run(), job, files, outlives=kind.adopts)
+    return process.spawn(kind.command()(job, files), files)
+
+
+def _save_start_offset(node: NodeExecution, files: ExecutionFiles) -> None:
+    if node.step.output:
+        save_offset(files, node)
+
+
+def save_offset(files: ExecutionFiles, node: NodeExecution) -> None:
+    """Note where in stdout an execution's own output begins; raises SetupError."""
+    try:
+        files.path("offset").write_text(str(node.stdout_size()))
+    except OSError as error:
+        raise SetupError(f"the spool could not be written: {error}") from error
+
+
+def truncate_output(files: ExecutionFiles) -> None:
+    """Take back what an execution wrote to stdout, so that whoever goes on with it can write it again."""
+    if files.stdout.exists():
+        os.truncate(files.stdout, _saved_offset(files))
+
+
+def _saved_offset(files: ExecutionFiles) -> int:
+    note = files.path("offset")
+    return int(note.read_text() or 0) if note.exists() else 0
+
+
+def exit_event(node: NodeExecution, execution: int, outcome: Outcome, files: ExecutionFiles, limit: int) -> StepExited:
+    """Turn an outcome into the engine's event, the captured output taken into the node's facts."""
+    error, uncaught = outcome.error, ""
+    if node.step.output:
+        uncaught = _capture(node, files, limit)
+        error = uncaught or error
+    if error and (tail := node.stderr_tail()):
+        error = f"{error}\nlast of stderr:\n{tail}"
+    code = -1 if outcome.exit_code is None else outcome.exit_code
+    return StepExited(
+        key=node.key,
+        execution=execution,
+        exit_code=code,
+        retry_code=1 if uncaught else None,
+        error=error,
+        partial=outcome.partial,
+        output_matched=bool(error) and _matches_output(node.step, node),
+    )
+
+
+def _capture(node: NodeExecution, files: ExecutionFiles, limit: int) -> str:
+    """Take the output variable's value; returns what is wrong with it, or nothing."""
+    data = node.read_stdout(_saved_offset(files), limit + 1)
+    if len(data) > limit:
+        node.records.output_name, node.records.output_value = None, None
+        return f"the output is larger than the limit of {limit} bytes (maxOutputSize)"
+    node.records.output_name = node.step.output
+    node.records.output_value = read_text(data, node.encoding).strip()
+    return ""
+
+
+def _matches_output(step: Step, node: NodeExecution) -> bool:
+    if not step.continue_on.output or not node.stdout.exists():
+        return False
+    return conditions.output_matches(_lines(node), step.continue_on.output)
+
+
+def _lines(node: NodeExecution) -> Iterator[str]:
+    with node.stdout.open(encoding=node.encoding, errors="replace") as file:
+        while line := file.readline(CHUNK_BYTES):  # a line may be as long as the output
+            yield line.rstrip("\n")

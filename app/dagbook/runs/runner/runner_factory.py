@@ -1,0 +1,125 @@
+"""What it takes to begin a run that is stored already, whether it is retried or has waited for its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from dagbook.db.database import Database
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import runs
+from dagbook.engine.state import RunState
+from dagbook.errors import InvalidSpecError
+from dagbook.runs.evaluation.inputs import RunLocation, reevaluate_inputs
+from dagbook.runs.output.spool_paths import RunSpool
+from dagbook.runs.runner.runner import Runner
+from dagbook.runs.secrets.secrets import resolve_secrets
+from dagbook.runs.server_context import ServerContext
+from dagbook.runs.store import row_mapping, run_loading
+from dagbook.runs.store.admission_checks import CHANGED
+from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.runs.store.recorder import Recorder, RunRefusedError
+from dagbook.runs.store.run_loading import StoredRun
+from dagbook.runs.store.run_log import uses_run_log
+from dagbook.runs.store.secret_columns import read_record
+from dagbook.spec.model import Dag
+from dagbook.spec.reading.definition_cache import DefinitionCache
+
+T = TypeVar("T")
+_MAX_TRIES = 5
+
+
+class RunnerConstructor(Protocol):
+    """Makes the driver of a run that is about to be stored."""
+
+    def __call__(
+        self, run: ClaimedRun, dag: Dag, state: RunState, records: dict[int, row_mapping.NodeRecord]
+    ) -> Runner:
+        """Make it."""
+
+
+class RunnerFactory:
+    """Makes drivers of stored runs."""
+
+    def __init__(
+        self,
+        database: Database,
+        recorder: Recorder,
+        library: DefinitionCache,
+        context: ServerContext,
+        make_runner: RunnerConstructor,
+    ) -> None:
+        self.database = database
+        self.recorder = recorder
+        self.context = context
+        self._library = library
+        self._make_runner = make_runner
+
+    async def load(self, key: int) -> StoredRun:
+        """Read a run; raises InvalidSpecError when its text cannot be read any more, and what ``stored.load`` does."""
+        found = await self.database.read_inline(
+            lambda connection: run_loading.load(connection, self._library, self.context.encrypter, key)
+        )
+        if found.loaded.problems:
+            raise InvalidSpecError(found.loaded.problems)
+        return found
+
+    async def claimed_run(
+        self, found: StoredRun, *, attempt: int, token: int, last_seq: int, directory: str = ""
+    ) -> tuple[ClaimedRun, str]:
+        """Give the run as this server is to own it, its dotenv files read again, and why it cannot be run, if so.
+
+        ``directory`` is where the calling step of a sub-run works, as far as it is known. Raises BadRequestError when
+        the files cannot be evaluated.
+        """
+        run, definition = found.run, found.loaded.definition
+        owned = ClaimedRun(
+            key=run["id"],
+            dag_name=run["dag_name"],
+            run_id=run["run_id"],
+            attempt=attempt,
+            token=token,
+            definition=definition,
+            inputs=await reevaluate_inputs(definition.dag, found.inputs, self._run_location(found, attempt, directory)),
+            last_seq=last_seq,
+            queue=run["queue"],
+            lineage=found.parentage,
+        )
+        return await resolve_secrets(owned, self.context.machine)
+
+    def _run_location(self, found: StoredRun, attempt: int, directory: str) -> RunLocation:
+        context, run = self.context, found.run
+        is_inline = run["file_name"] is None and run["root_id"] is None
+        return RunLocation(
+            source_directory=found.inputs.source_directory,
+            default_directory=directory,
+            private_directory=RunSpool(context.spool, run["id"], attempt).work if is_inline else None,
+            work_dir=context.work_dir,
+            machine=context.machine.with_environ(found.inputs.base_environment),
+            limit_seconds=context.evaluation_limit_seconds,
+        )
+
+    def runner(self, owned: ClaimedRun, state: RunState, nodes: Sequence[Row]) -> Runner:
+        """Make the driver; ``nodes`` are the rows that the attempt begins with."""
+        records = {row["position"]: read_record(row, self.context.encrypter) for row in nodes}
+        return self._make_runner(owned, owned.definition.dag, state, records)
+
+    async def history(self, run: ClaimedRun) -> Sequence[Row]:
+        """Give what happened so far to a run whose steps read its log, which has no file of it here."""
+        if not uses_run_log(run.definition.dag):
+            return ()
+        return await self.database.read(lambda connection: runs.get_events(connection, run.key))
+
+
+async def retry_on_conflict(work: Callable[[], Awaitable[T]]) -> T:
+    """Do work that reads a run and writes what follows from it, again when the run was changed in between.
+
+    Somebody may set the status of a step by hand after it was read; that has to count.
+    """
+    for _ in range(_MAX_TRIES - 1):
+        try:
+            return await work()
+        except RunRefusedError as error:
+            if error.refusal.code != CHANGED:
+                raise
+    return await work()

@@ -1,0 +1,423 @@
+"""Carries out the engine's orders about steps: executions and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.engine import event
+from dagbook.executors import in_process, registry, shell
+from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
+from dagbook.executors.process import process
+from dagbook.runs.evaluation.environment import StepContext
+from dagbook.runs.output.output_follower import STDERR, STDOUT
+from dagbook.runs.runner import execution
+from dagbook.runs.runner.condition_checker import ConditionChecker
+from dagbook.runs.runner.node_execution import NodeExecution
+from dagbook.runs.runner.node_registry import NodeRegistry
+from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
+from dagbook.runs.runner.shared_resources import SharedResources
+from dagbook.runs.runner.sub_run_calls import SubRunCalls
+from dagbook.runs.runner.sub_runs import SubRunExecutor
+from dagbook.runs.store.claimed_run import ClaimedRun, SpoolMatch
+from dagbook.runs.store.recorder import FenceLostError
+from dagbook.runs.store.row_mapping import NodeRecord
+from dagbook.spec.expansion.expand import ExpansionError
+from dagbook.spec.expansion.scope import StepScope
+from dagbook.spec.model import Retry
+
+_log = logging.getLogger(__name__)
+
+
+class OutputFileError(Exception):
+    """Log or redirect files of a step cannot be opened: it fails without an execution."""
+
+
+class StepExecutor:
+    """The steps of one run in the hands of this process."""
+
+    def __init__(
+        self, run: ClaimedRun, runner: RunnerPort, deps: RunnerDeps, records: Mapping[int, NodeRecord]
+    ) -> None:
+        self._run = run
+        self._runner = runner
+        self._deps = deps
+        self._plan = deps.plan
+        self.nodes = NodeRegistry(run, runner, deps, records)
+        self.checks = ConditionChecker(run, runner, deps, self.nodes)
+        self._live: dict[int, Execution] = {}
+        self._orders: dict[int, str] = {}  # signals that came before the process was there
+        self.resources = SharedResources(run, deps.plan.dag, deps.environment, deps.files)
+        self._calls = SubRunCalls(run, deps.environment, deps.sub_runs)
+        self._inside: dict[int, asyncio.Event] = {}  # executions that end with this process, until the run knows
+        self._holds = False  # back what would end with this process, which is about to
+
+    def assign_spool(self, key: int, number: int) -> None:
+        """Put the files of an execution into the node's row."""
+        node = self.nodes.get(key)
+        node.records.spool = node.files(number).base
+
+    # -- executions ------------------------------------------------------------------------------------------
+
+    def may_prepare(self, key: int) -> bool:
+        """Whether an execution may be prepared during the commit that starts it: that has no visible effect."""
+        step = self.nodes.get(key).step
+        return step.executor.type in registry.COMMAND_TYPES and not (step.script or step.stdout or step.stderr)
+
+    async def execute(self, key: int, number: int, committed: asyncio.Event | None = None) -> None:
+        """Carry out an execution from its texts to its end and tell the run.
+
+        ``committed`` is set by the commit that starts it: nothing of the step runs before. None: that is done.
+        """
+        node = self.nodes.get(key)
+        await self._reporting_failures(node, number, self._execute(node, number, node.files(number), committed))
+
+    async def adopt(self, key: int, number: int) -> None:
+        """Go on with an execution that another server began."""
+        node = self.nodes.get(key)
+        await self._reporting_failures(node, number, self._adopt(node, number))
+
+    async def _reporting_failures(self, node: NodeExecution, number: int, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever goes wrong with an execution, the run hears of its end."""
+        try:
+            await work
+        except SetupError as error:
+            self._fail(node, number, str(error), exit_code=error.exit_code)
+        except ExpansionError as error:
+            self._fail(node, number, f"a text of the step could not be evaluated: {error}")
+        except OutputFileError as error:
+            self._fail(node, number, str(error), prepared=False)
+        except (FenceLostError, DatabaseUnavailable, asyncio.CancelledError):
+            raise
+        except OSError as error:
+            await self._end(node.key)
+            self._fail(node, number, f"a file of the step could not be used: {error}")
+        except Exception as error:  # noqa: BLE001 - an error of ours must not leave a run without an end
+            _log.exception("step %r of run %s/%s", node.step.name, self._run.dag_name, self._run.run_id)
+            await self._end(node.key)
+            self._fail(node, number, f"internal error: {error}")
+        finally:
+            self._live.pop(node.key, None)
+            if told := self._inside.pop(node.key, None):
+                told.set()
+
+    async def _end(self, key: int) -> None:
+        """Leave no process to itself that nobody follows any more."""
+        if running := self._live.get(key):
+            running.kill()
+            await running.wait()
+
+    def _fail(self, node: NodeExecution, number: int, error: str, *, exit_code: int = 0, prepared: bool = True) -> None:
+        fact = event.StepExited(
+            key=node.key, execution=number, exit_code=exit_code, retry_code=1, error=error, prepared=prepared
+        )
+        self._runner.post(fact, node)
+
+    async def _execute(
+        self, node: NodeExecution, number: int, files: ExecutionFiles, committed: asyncio.Event | None = None
+    ) -> None:
+        step = node.step
+        environment = self._deps.environment
+        shell.make_directory(Path(environment.work_dir))  # commands inside the step's texts work there
+        await self._open(node)
+        await self._plan_retry(node, committed)
+        context = self.nodes.context_for(node.key)
+        scope = await self._evaluate(node, context, committed)
+        texts = _texts_of(node)
+        node.records.shown = {"command": texts.program, "args": list(texts.args)} if step.command else None
+        if step.executor.type in registry.CALL_TYPES:
+            await self._call(node, number, files, scope, context)
+            return
+        if step.executor.type in registry.COMMAND_TYPES:
+            running = await self._start_command(node, files, self._working_context(node, scope), committed)
+        else:
+            job = await self._job(node, number, scope, context)
+            await self._pause(node)
+            running = self._start(node, lambda: execution.start_job(node, job, files))
+            if isinstance(running, in_process.InProcessExecution) and not running.outlives:
+                self._inside[node.key] = asyncio.Event()
+        self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node)
+        await self._finish(node, number, files, running)
+
+    async def _evaluate(self, node: NodeExecution, context: StepContext, committed: asyncio.Event | None) -> StepScope:
+        """Evaluate the node's texts, once for all its executions."""
+        step, environment = node.step, self._deps.environment
+        env = await self.nodes.evaluate_env(node, context, committed)
+        scope = environment.scope(step.name, context, cwd=environment.directory_of(step), step_env=env)
+        if node.texts is None or step.script:
+            node.texts = await environment.evaluate_texts(step, environment.expander(scope, context), committed)
+        return scope
+
+    def _working_context(self, node: NodeExecution, scope: StepScope) -> process.WorkingContext:
+        return process.WorkingContext(Path(self._deps.environment.directory_of(node.step)), scope.process_environment())
+
+    async def _start_command(
+        self, node: NodeExecution, files: ExecutionFiles, place: process.WorkingContext, committed: asyncio.Event | None
+    ) -> Execution:
+        texts = _texts_of(node)
+        try:
+            waiting = execution.prepare(node, texts, files, place)
+        except (OSError, SetupError):
+            if committed is None or committed.is_set():
+                raise
+            await committed.wait()  # what holds up the commit, as a full disk does, may be what was wrong here
+            waiting = execution.prepare(node, texts, files, place)
+        try:
+            if committed is not None:
+                await committed.wait()
+            return self._start(node, waiting.release)
+        except BaseException:
+            waiting.discard()
+            raise
+
+    async def _job(self, node: NodeExecution, number: int, scope: StepScope, context: StepContext) -> Job:
+        step, environment = node.step, self._deps.environment
+        texts, place, container = _texts_of(node), self._working_context(node, scope), step.container
+        return Job(
+            type=step.executor.type,
+            id=self._job_id(node, number),
+            program=texts.program,
+            args=texts.args,
+            line=texts.line,
+            script=texts.script,
+            config=await environment.evaluate_config(step.executor.config, scope, context),
+            container=await environment.evaluate_container(container, scope, context, node.env or ())
+            if container
+            else None,
+            cwd=place.cwd,
+            run_dir=Path(environment.work_dir),
+            env=place.env,
+            shared=await self.resources.resolve(),
+        )
+
+    def _job_id(self, node: NodeExecution, number: int) -> str:
+        return f"{self._run.key}-{self._run.attempt}-{node.key}-{number}"
+
+    def _start(self, node: NodeExecution, begin: Callable[[], Execution]) -> Execution:
+        if self._orders.pop(node.key, ""):
+            raise SetupError("stopped before it began")
+        running = begin()
+        self._live[node.key] = running
+        return running
+
+    async def _finish(self, node: NodeExecution, number: int, files: ExecutionFiles, running: Execution) -> None:
+        self._collect_output(node, number, files, await self._follow(node, number, running))
+
+    async def _follow(self, node: NodeExecution, number: int, running: Execution) -> execution.ExecutionResult:
+        assert node.follower is not None  # noqa: S101 - opened before anything begins
+        return await execution.follow(
+            running, node.follower, lambda chunks: self._runner.store_log(node, chunks, number)
+        )
+
+    def _collect_output(
+        self, node: NodeExecution, number: int, files: ExecutionFiles, ended: execution.ExecutionResult
+    ) -> None:
+        if node.step.script:
+            shell.remove_script(files)
+        limit = self._plan.dag.max_output_size
+        self._runner.post(execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
+
+    async def _adopt(self, node: NodeExecution, number: int) -> None:
+        stored = node.stored_files()
+        files = stored or node.files(number)
+        await self._open(node)
+        if node.step.executor.type in registry.CALL_TYPES:
+            if stored is None:
+                execution.save_offset(files, node)
+            await self._resume_calls(node, number, files)
+            return
+        if stored is None:
+            found: Execution | Outcome | None = process.lost_outcome(self._run.origin.processes_gone)
+        else:
+            found = await self._find_process(node, number, stored)
+        if found is None:
+            await self._restart(node, number)
+        elif isinstance(found, Outcome):
+            assert node.follower is not None  # noqa: S101 - opened above
+            tail = await execution.drain(node.follower, lambda chunks: self._runner.store_log(node, chunks, number))
+            self._collect_output(node, number, files, execution.ExecutionResult(found, tail))
+        else:
+            self._adopt_process(node, number, found)
+            await self._finish_adopted(node, number, files, found)
+
+    async def _find_process(
+        self, node: NodeExecution, number: int, files: ExecutionFiles
+    ) -> Execution | Outcome | None:
+        """Look at what an execution left in the spool (house design section 7, recovery).
+
+        Returns its outcome, what goes on of it, or None when it never began and never will. Raises SetupError.
+        """
+        origin = self._run.origin
+        if origin.processes_gone:
+            return execution.read_outcome(files, origin.processes_gone)
+        # Only the spool that the execution would have begun in, seen from where it would have, proves that it did not.
+        proves = origin.spool is SpoolMatch.OWN and not origin.other_namespace
+        if not process.has_started(files) and not (proves and self.nodes.state(node.key).executed_at is None):
+            return process.lost_outcome()
+        if self._runs_in_process(node):
+            return self._find_in_process(node, number, files)
+        if origin.other_namespace:
+            return process.OtherNamespaceProcess(files)
+        return await execution.adopt(files)
+
+    # -- calls -----------------------------------------------------------------------------------------------
+
+    async def _call(
+        self, node: NodeExecution, number: int, files: ExecutionFiles, scope: StepScope, context: StepContext
+    ) -> None:
+        """Call other DAGs; their runs are stored by name before the first of them begins."""
+        sub_runs = await self._calls.plan(node, self.nodes.state(node.key), scope, context)
+        execution.save_offset(files, node)
+        self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node)
+        await self._runner.store_node(node)
+        await self._follow_calls(node, number, files, sub_runs)
+
+    async def _resume_calls(self, node: NodeExecution, number: int, files: ExecutionFiles) -> None:
+        """Go on with calls that another server began; what was not stored has not begun."""
+        sub_runs = self._calls.resume(node, number)
+        if sub_runs is None:
+            await self._execute(node, number, files)
+            return
+        execution.truncate_output(files)
+        await self._open(node)
+        await self._follow_calls(node, number, files, sub_runs)
+
+    async def _follow_calls(
+        self, node: NodeExecution, number: int, files: ExecutionFiles, sub_runs: SubRunExecutor
+    ) -> None:
+        running = self._start(node, lambda: self._calls.start(node, sub_runs, files))
+        await self._finish(node, number, files, running)
+
+    @staticmethod
+    def _runs_in_process(node: NodeExecution) -> bool:
+        kind = node.step.executor.type
+        return kind not in registry.COMMAND_TYPES and registry.find(kind).in_process
+
+    async def _finish_adopted(self, node: NodeExecution, number: int, files: ExecutionFiles, found: Execution) -> None:
+        ended = await self._follow(node, number, found)
+        if ended.outcome is not process.NEVER_RAN:
+            self._collect_output(node, number, files, ended)
+            return
+        if ended.tail:  # of an execution before it
+            await self._runner.store_log(node, ended.tail, number)
+        await self._restart(node, number)
+
+    async def _restart(self, node: NodeExecution, number: int) -> None:
+        files = self._second_files(node, number)
+        await self._runner.store_node(node)
+        await self._execute(node, number, files)
+
+    def _find_in_process(self, node: NodeExecution, number: int, files: ExecutionFiles) -> Execution | Outcome | None:
+        kind = registry.find(node.step.executor.type)
+        found = in_process.find_outcome(files, adopts=kind.adopts)
+        if found is not None or not files.note.exists():
+            return found
+        job = Job(type=node.step.executor.type, id=self._job_id(node, number), cwd=Path("/"))
+        return in_process.adopt(kind.adopt(), job, files)
+
+    def _second_files(self, node: NodeExecution, number: int) -> ExecutionFiles:
+        """Name other files: the first are ours now so that no late shim begins with them; nothing has run there."""
+        files = node.files(number, again=self._run.token)
+        node.records.spool = files.base
+        return files
+
+    def _adopt_process(self, node: NodeExecution, number: int, found: Execution) -> None:
+        self._live[node.key] = found
+        if order := self._orders.pop(node.key, ""):
+            self._send_signal(found, order)
+        if self.nodes.state(node.key).executed_at is None:
+            self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node)
+
+    async def _open(self, node: NodeExecution) -> None:
+        if node.follower is not None:
+            return  # executions after the first write to the same files
+        step, environment = node.step, self._deps.environment
+        try:
+            redirects = {
+                STDOUT: await environment.evaluate_redirect(step.stdout),
+                STDERR: await environment.evaluate_redirect(step.stderr),
+            }
+            node.open(redirects, self._deps.log_limit)
+        except (OSError, ExpansionError) as error:
+            raise OutputFileError(f"an output file could not be opened: {error}") from error
+
+    async def _plan_retry(self, node: NodeExecution, committed: asyncio.Event | None) -> None:
+        retry = node.step.retry
+        if retry is None or _is_known(retry):
+            return
+        evaluate = self._deps.environment.evaluate_number
+        try:
+            limit = await evaluate(retry.limit, "retryPolicy.limit", committed)
+            interval = await evaluate(retry.interval_seconds, "retryPolicy.intervalSec", committed)
+        except SetupError as error:
+            raise OutputFileError(str(error)) from error
+        self._runner.post(event.RetryPlanned(key=node.key, limit=limit, interval_seconds=interval))
+
+    # -- signals ---------------------------------------------------------------------------------------------
+
+    def signal(self, key: int, name: str) -> None:
+        """Signal an execution; one that has not begun yet will not begin."""
+        self._send(key, name)
+
+    def kill(self, key: int) -> None:
+        """End an execution for good."""
+        self._send(key, "SIGKILL")
+
+    def _send(self, key: int, name: str) -> None:
+        running = self._live.get(key)
+        if running is None:
+            self._orders[key] = name
+            return
+        self._send_signal(running, name)
+
+    @staticmethod
+    def _send_signal(running: Execution, name: str) -> None:
+        if name == "SIGKILL":
+            running.kill()
+        else:
+            running.signal(name)
+
+    async def _pause(self, node: NodeExecution) -> None:
+        """Leave to the next server what this one would not live to see the end of."""
+        if self._holds and self._runs_in_process(node):
+            await asyncio.Event().wait()  # until the run is let go of
+
+    def pause_in_process(self) -> None:
+        """Begin nothing any more that would end with this process."""
+        self._holds = True
+
+    async def wait_for_in_process(self) -> None:
+        """Return when what runs inside this process has ended and the run has been told."""
+        while self._inside:
+            await next(iter(self._inside.values())).wait()
+
+    def detach(self) -> None:
+        """Let go of everything that runs."""
+        for running in self._live.values():
+            running.detach()
+        self.nodes.close()
+
+    def remove_files(self) -> None:
+        """Remove what the run has in the spool: everything in it is stored."""
+        files = self._deps.files
+        if self._run.token > 1 or self._run.attempt > 1:  # others have left files too
+            files.remove_all()
+            return
+        self.nodes.remove_files()
+        if self._deps.log_file is not None:
+            files.log.unlink(missing_ok=True)
+        if not self._run.inputs.keep_dir:
+            shutil.rmtree(files.work, ignore_errors=True)
+
+
+def _texts_of(node: NodeExecution) -> shell.ShellTexts:
+    return node.texts or shell.ShellTexts()
+
+
+def _is_known(retry: Retry) -> bool:
+    return isinstance(retry.limit, int) and isinstance(retry.interval_seconds, int)

@@ -1,0 +1,102 @@
+"""The calls of one run's steps: planned and stored by name, or taken up where another server left them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from dagbook.engine.state import NodeState
+from dagbook.executors.calls import SubRunBatch, SubRunExecution
+from dagbook.executors.contract import ExecutionFiles, SetupError, Streams
+from dagbook.runs.evaluation.environment import RunEnvironment, StepContext
+from dagbook.runs.evaluation.evaluation import evaluate
+from dagbook.runs.runner import sub_run_plan
+from dagbook.runs.runner.node_execution import NodeExecution
+from dagbook.runs.runner.sub_run_plan import SubRunCall, SubRunRecord
+from dagbook.runs.runner.sub_runs import MAX_LEVELS, CallContext, SubRunExecutor, SubRunService
+from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.spec.expansion.expand import Mode
+from dagbook.spec.expansion.scope import StepScope
+
+
+class SubRunCalls:
+    """What the steps of one run call."""
+
+    def __init__(self, run: ClaimedRun, environment: RunEnvironment, sub_run_service: SubRunService) -> None:
+        self._run = run
+        self._environment = environment
+        self._sub_run_service = sub_run_service
+
+    async def plan(
+        self, node: NodeExecution, state: NodeState, scope: StepScope, context: StepContext
+    ) -> SubRunExecutor:
+        """Name the runs of an execution in the node's facts; raises SetupError, ExpansionError."""
+        environment = self._environment
+
+        async def evaluated(text: str, extra: Mapping[str, str]) -> str:
+            seen = msgspec.structs.replace(scope, extra=extra)
+            return await evaluate(environment.expander(seen, context)(text, Mode.FULL), environment.shell_context)
+
+        self._require_directory(node)
+        name, params = await sub_run_plan.evaluate_calls(node.step, evaluated)
+        caller = self._caller(node)
+        callee = await self._sub_run_service.find_callee(name, caller)
+        calls = SubRunCall(
+            parent=self._run.run_id,
+            step=node.step.name,
+            called=name,
+            dag_name=callee.definition.dag.name,
+            params=params,
+        )
+        record = sub_run_plan.plan_calls(_record(node), state, calls)
+        attempts = await self._sub_run_service.find_attempts(caller, [run.id for run in record.current])
+        node.records.sub_runs = msgspec.to_builtins(sub_run_plan.with_retries(record, attempts))
+        return SubRunExecutor(self._sub_run_service, caller, name, callee)
+
+    def _require_directory(self, node: NodeExecution) -> None:
+        directory = self._environment.directory_of(node.step)
+        if node.step.working_dir and not Path(directory).is_dir():
+            raise SetupError(f"workingDir: there is no directory {directory}, which the called DAG would work in")
+
+    def resume(self, node: NodeExecution, number: int) -> SubRunExecutor | None:
+        """Go on with what another server planned for an execution; None when it had not come to that."""
+        record = _record(node)
+        if record is None or record.execution != number:
+            return None
+        return SubRunExecutor(self._sub_run_service, self._caller(node), record.called)
+
+    def start(self, node: NodeExecution, sub_runs: SubRunExecutor, files: ExecutionFiles) -> SubRunExecution:
+        """Begin, or go on with, the runs that the node's facts name."""
+        record, parallel = _record(node), node.step.parallel
+        assert record is not None  # noqa: S101 - planned before
+        call = SubRunBatch(
+            sub_runs=record.current,
+            each=parallel is not None,
+            max_concurrent=parallel.max_concurrent if parallel else 1,
+            grace_seconds=self._run.definition.dag.max_clean_up_seconds,
+        )
+        return SubRunExecution(call, sub_runs, Streams(files))
+
+    def _caller(self, node: NodeExecution) -> CallContext:
+        if self._run.lineage_of_children.level >= MAX_LEVELS:
+            raise SetupError(f"the call is {MAX_LEVELS} levels deep: does a DAG call itself without end?")
+        environment = self._environment
+
+        def learn(values: Sequence[str]) -> None:
+            """Hide values here too, and remember them with the node, for whoever takes the run over."""
+            new = [value for value in dict.fromkeys(values) if value not in self._run.masker.values]
+            node.records.hidden += tuple(new)
+            self._run.masker.add_secrets(new)
+
+        return CallContext(
+            run=self._run,
+            directory=environment.directory_of(node.step),
+            environ=environment.inherited_env(),
+            add_secrets=learn,
+        )
+
+
+def _record(node: NodeExecution) -> SubRunRecord | None:
+    return sub_run_plan.read_record(node.records.sub_runs)

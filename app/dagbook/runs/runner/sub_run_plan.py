@@ -1,0 +1,108 @@
+"""What a step that calls other DAGs calls: name, params and items evaluated, and the ids that follow (runtime 20)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+
+from dagbook.engine.state import NodeState
+from dagbook.executors.calls import SubRun
+from dagbook.executors.contract import SetupError
+from dagbook.identifiers import sub_run_id
+from dagbook.spec.model import Pair, Parallel, Step
+from dagbook.spec.params import items
+
+_SALT_BYTES = 8
+
+Evaluate = Callable[[str, Mapping[str, str]], Awaitable[str]]  # a text, with extra variables
+
+
+class SubRunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is stored of the calls of a node: ``current`` belongs to ``execution``, ``earlier`` to those before.
+
+    A retry calls the runs it called before, under the same salt; a repetition calls new ones.
+    """
+
+    execution: int
+    called: str
+    retries: int = 0
+    salt: str = ""
+    current: Sequence[SubRun] = ()
+    earlier: Sequence[SubRun] = ()
+
+
+def read_record(stored: object) -> SubRunRecord | None:
+    """Read what is stored of the calls of a node."""
+    return None if stored is None else msgspec.convert(stored, type=SubRunRecord)
+
+
+async def evaluate_calls(step: Step, evaluate: Evaluate) -> tuple[str, tuple[str, ...]]:
+    """Evaluate the name of the called DAG, and the params of each of its runs; raises SetupError, ExpansionError."""
+    if step.call is None:
+        raise SetupError(f"a step of type {step.executor.type!r} needs a 'call' that names the DAG to run")
+    name = (await evaluate(step.call.name, {})).strip()
+    if not name:
+        raise SetupError("call: the name of the DAG to call is empty")
+    if step.parallel is None:
+        return name, (await evaluate(step.call.params, {}),)
+    found = [item for item in await _evaluate_items(step.parallel, evaluate) if item]
+    if not found:
+        raise SetupError("parallel: there is no item; at least one is needed")
+    if len(found) > items.MOST_ITEMS:
+        raise SetupError(f"parallel: {len(found)} items are too many; the most is {items.MOST_ITEMS}")
+    params = [await evaluate(step.call.params, {"ITEM": item}) if step.call.params else item for item in found]
+    return name, tuple(dict.fromkeys(params))
+
+
+async def _evaluate_items(parallel: Parallel, evaluate: Evaluate) -> list[str]:
+    if parallel.variable:
+        return items.split(await evaluate(parallel.variable, {}))
+    return [await _evaluate_item(item, evaluate) for item in parallel.items]
+
+
+async def _evaluate_item(item: str | tuple[Pair, ...], evaluate: Evaluate) -> str:
+    if isinstance(item, str):
+        return await evaluate(item, {})
+    return items.map_text([Pair(pair.name, await evaluate(pair.value, {})) for pair in item])
+
+
+class SubRunCall(msgspec.Struct, frozen=True, kw_only=True):
+    """What an execution calls: by whom (run id and step), under which name, which DAG that is, with which params."""
+
+    parent: str
+    step: str
+    called: str
+    dag_name: str
+    params: Sequence[str]
+
+
+def plan_calls(before: SubRunRecord | None, node: NodeState, calls: SubRunCall) -> SubRunRecord:
+    """Name the runs of an execution: those of the one before if it is retried, new ones if it is repeated."""
+    salt, earlier = "", tuple[SubRun, ...]()
+    if before is not None and node.retry_count == before.retries:
+        salt, earlier = secrets.token_hex(_SALT_BYTES), (*before.earlier, *before.current)
+    elif before is not None:
+        salt, earlier = before.salt, tuple(before.earlier)
+    return SubRunRecord(
+        execution=node.execution,
+        called=calls.called,
+        retries=node.retry_count,
+        salt=salt,
+        current=[_sub_run(calls, params, salt) for params in calls.params],
+        earlier=earlier,
+    )
+
+
+def _sub_run(calls: SubRunCall, params: str, salt: str) -> SubRun:
+    return SubRun(id=sub_run_id(calls.parent, calls.step, params, salt), name=calls.dag_name, params=params)
+
+
+def with_retries(record: SubRunRecord, attempts: Mapping[str, int]) -> SubRunRecord:
+    """Ask for the next attempt of those runs that there are already."""
+    current = [
+        msgspec.structs.replace(run, attempt=attempts[run.id] + 1) if run.id in attempts else run
+        for run in record.current
+    ]
+    return msgspec.structs.replace(record, current=current)

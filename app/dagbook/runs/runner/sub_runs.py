@@ -1,0 +1,287 @@
+"""Sub-runs made real: what a step calls is found, its run accepted and driven, its end waited for (runtime 20)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from sqlalchemy.exc import IntegrityError
+
+from dagbook.db.database import Database
+from dagbook.db.repositories import dags
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import runs
+from dagbook.engine.status import RunStatus
+from dagbook.errors import AppError
+from dagbook.executors.calls import Result, SubRun
+from dagbook.executors.contract import SetupError, StepError
+from dagbook.identifiers import new_key, shorten, strip_suffix
+from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs
+from dagbook.runs.options import RunRequest, StartOptions
+from dagbook.runs.ports import RunControl
+from dagbook.runs.runner.completion import RunCompletion
+from dagbook.runs.secrets.encryption import EncryptionError
+from dagbook.runs.server_context import ServerContext
+from dagbook.runs.store import secret_columns
+from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.runs.store.recorder import RunRefusedError
+from dagbook.runs.store.run_loading import DefinitionGoneError
+from dagbook.spec import paths
+from dagbook.spec.model import Definition
+from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.spec.reading.load import NO_DOCUMENT, Loaded
+
+MAX_LEVELS = 100
+_TRIGGER = "subdag"
+_SUFFIXES = ("", ".yaml", ".yml")
+
+
+class CalledDag(msgspec.Struct, frozen=True, kw_only=True):
+    """A DAG that is called: its text, and where that came from."""
+
+    definition: Definition
+    spec: str
+    base: str
+    file_name: str | None = None
+    revision: int | None = None
+    source_directory: str | None = None
+
+
+class CallContext(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that calls, the directory its step works in, and what its callees see when they are loaded."""
+
+    run: ClaimedRun
+    directory: str
+    environ: Mapping[str, str]
+    add_secrets: Callable[[Sequence[str]], None]  # takes secret values that come with the results of callees
+
+
+class SubRunService:
+    """What calls need of this process."""
+
+    def __init__(
+        self, database: Database, library: DefinitionCache, context: ServerContext, run_control: RunControl
+    ) -> None:
+        self.database = database
+        self.library = library
+        self.context = context
+        self.run_control = run_control
+        self.ends = RunCompletion(database)
+
+    async def find_callee(self, name: str, caller: CallContext) -> CalledDag:
+        """Find the DAG of a name, as the calling run sees it (runtime 20.1); raises SetupError."""
+        local = caller.run.definition.called(name)
+        if local is not None:
+            return await self._local(local, caller)
+        if "/" in name:
+            return self._from_files(name, caller.directory)
+        beside = caller.run.inputs.source_directory
+        if beside and any(path.is_file() for path in _candidates(name, beside)):
+            return self._from_files(name, beside)
+        return await self._stored(strip_suffix(name), name)
+
+    async def find_attempts(self, caller: CallContext, ids: Sequence[str]) -> dict[str, int]:
+        """Tell which of the sub-runs exist, and the attempt that each has come to."""
+        root = caller.run.lineage_of_children.root
+        return await self.database.read(lambda connection: runs.find_attempts(connection, root, ids))
+
+    async def _local(self, definition: Definition, caller: CallContext) -> CalledDag:
+        key = caller.run.key
+        texts = await self.database.read(lambda connection: runs.get_spec_of_run(connection, key))
+        if texts is None or texts[0] is None:
+            raise SetupError("the definition that the run works from was redacted")
+        source = caller.run.inputs.source_directory
+        return CalledDag(definition=definition, spec=texts[0], base=texts[1] or "", source_directory=source)
+
+    def _from_files(self, name: str, directory: str) -> CalledDag:
+        for path in _candidates(name, directory):
+            try:
+                spec = path.read_text(encoding="utf-8")
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                continue
+            except (OSError, ValueError) as error:
+                raise SetupError(f"the called DAG {shorten(name)} could not be read: {error}") from error
+            base = self.context.read_base_config()
+            loaded = self.library.read(spec, name=path.stem, base=base, base_handlers=False)
+            return CalledDag(
+                definition=_require_valid(loaded, name), spec=spec, base=base, source_directory=str(path.parent)
+            )
+        raise SetupError(f"there is no DAG {shorten(name)} to call")
+
+    async def _stored(self, file_name: str, name: str) -> CalledDag:
+        row = await self.database.read_inline(lambda connection: dags.get(connection, file_name))
+        if row is None:
+            raise SetupError(
+                f"there is no DAG {shorten(name)} to call: neither a document of the same file, nor a file beside it, "
+                "nor a stored DAG has this name"
+            )
+        spec, base = row["spec"] or "", self.context.read_base_config()
+        loaded = self.library.read(spec, name=file_name, base=base, base_handlers=False)
+        return CalledDag(
+            definition=_require_valid(loaded, name),
+            spec=spec,
+            base=base,
+            file_name=file_name,
+            revision=row["revision"],
+            source_directory=row["source_directory"],
+        )
+
+
+def _candidates(name: str, directory: str) -> list[Path]:
+    path = paths.resolve(name, base=directory, home=str(Path.home()))
+    return [Path(path + suffix) for suffix in _SUFFIXES]
+
+
+def _require_valid(loaded: Loaded, name: str) -> Definition:
+    if loaded.problems:
+        raise SetupError(f"the called DAG {shorten(name)} is invalid: {loaded.problems[0]}")
+    if loaded.empty:
+        raise SetupError(f"the called DAG {shorten(name)} is invalid: {NO_DOCUMENT}")
+    return loaded.definition
+
+
+class SubRunExecutor:
+    """The sub-runs of one execution of a step."""
+
+    def __init__(
+        self, sub_run_service: SubRunService, caller: CallContext, called: str, callee: CalledDag | None = None
+    ) -> None:
+        self._sub_run_service = sub_run_service
+        self._caller = caller
+        self._called = called
+        self._callee = callee
+        self._keys: dict[str, int] = {}
+        self._stopped: dict[str, bool] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, request: SubRun) -> Result:
+        """Start a sub-run, or go on with the one there is, and return how it ended; raises StepError."""
+        row = await self._find(request)
+        if row is None:
+            key = await self._start(request)
+        elif row["attempt"] < request.attempt:
+            key = await self._retry(request, row["id"])
+        else:
+            key = row["id"]
+        self._keys[request.id] = key
+        if request.id in self._stopped:
+            self.stop(request, at_once=self._stopped[request.id])
+        await self._sub_run_service.ends.wait(key)
+        return await self._result(request)
+
+    async def _retry(self, request: SubRun, key: int) -> int:
+        try:
+            await self._sub_run_service.run_control.start_attempt(
+                key, attempt=request.attempt, directory=self._caller.directory
+            )
+        except (AppError, DefinitionGoneError, RunRefusedError) as error:
+            raise StepError(f"the called run {request.id} could not be tried again: {error}") from error
+        return key
+
+    async def _find(self, request: SubRun) -> Row | None:
+        root = self._caller.run.lineage_of_children.root
+        return await self._sub_run_service.database.read_inline(
+            lambda connection: runs.get_sub_run(connection, root, request.id)
+        )
+
+    async def _start(self, request: SubRun) -> int:
+        try:
+            return await self._accept(request, await self._claimed_run(request))
+        except (AppError, SetupError) as error:
+            raise StepError(f"the called DAG {request.name!r} could not be started: {error}") from error
+
+    async def _accept(self, request: SubRun, owned: ClaimedRun) -> int:
+        callee = await self._find_callee()
+        start = StartOptions(params=request.params, trigger=_TRIGGER, revision=callee.revision)
+        text = RunRequest(spec=callee.spec, base=callee.base, file_name=callee.file_name, start=start)
+        try:
+            await self._sub_run_service.run_control.accept(text, owned)
+        except IntegrityError:
+            row = await self._find(request)  # a server that was thought dead has just started it
+            if row is None:
+                raise
+            return int(row["id"])
+        return owned.key
+
+    async def _find_callee(self) -> CalledDag:
+        """Find what is called only when a run of it has to start: it may be gone when all have begun."""
+        if self._callee is None:
+            self._callee = await self._sub_run_service.find_callee(self._called, self._caller)
+        return self._callee
+
+    async def _claimed_run(self, request: SubRun) -> ClaimedRun:
+        parent, key, callee = self._caller.run, new_key(), await self._find_callee()
+        dag = callee.definition.dag
+        inputs = await evaluate_inputs(dag, request.params, self._run_location(callee))
+        return ClaimedRun(
+            key=key,
+            dag_name=dag.name,
+            run_id=request.id,
+            attempt=1,
+            token=1,
+            definition=callee.definition,
+            inputs=msgspec.structs.replace(
+                inputs, base_environment=dict(self._caller.environ), hidden=parent.masker.values
+            ),
+            last_seq=1,
+            lineage=parent.lineage_of_children.child(parent.key),
+        )
+
+    def _run_location(self, callee: CalledDag) -> RunLocation:
+        context = self._sub_run_service.context
+        return RunLocation(
+            source_directory=callee.source_directory,
+            default_directory=self._caller.directory,
+            work_dir=context.work_dir,
+            machine=msgspec.structs.replace(context.machine, environ=self._caller.environ),
+            limit_seconds=context.evaluation_limit_seconds,
+        )
+
+    async def _result(self, request: SubRun) -> Result:
+        row = await self._find(request)
+        if row is None:
+            raise StepError(f"the called run {request.id} of DAG {request.name!r} was removed")
+        try:
+            outputs = await self._read_outputs(row["id"], row["attempt"])
+        except EncryptionError as error:
+            raise StepError(f"the outputs of the called run {request.id} cannot be read: {error}") from error
+        return Result(
+            name=row["dag_name"],
+            run_id=request.id,
+            params=row["params_text"],
+            outputs=outputs,
+            status=RunStatus(row["status"]).label,
+            error=row["error"] or "",
+        )
+
+    async def _read_outputs(self, key: int, attempt: int) -> dict[str, str]:
+        """Read the outputs of a sub-run as they are; secrets of its own in them are the caller's from now on."""
+        sub_run_service = self._sub_run_service
+        found = await sub_run_service.database.read_inline(
+            lambda connection: runs.get_outputs(connection, key, attempt)
+        )
+        records = [secret_columns.read_record(node, sub_run_service.context.encrypter) for node in found]
+        if any(node["output_sealed"] for node in found):
+            row = await sub_run_service.database.read_inline(lambda connection: runs.get_complete(connection, key))
+            assert row is not None  # noqa: S101 - its outputs were there
+            inputs = secret_columns.read_inputs(row, sub_run_service.context.encrypter)
+            self._caller.add_secrets((*inputs.to_hide, *(value for known in records for value in known.hidden)))
+        return {str(known.output_name): known.output_value or "" for known in records}
+
+    def stop(self, request: SubRun, *, at_once: bool) -> None:
+        """Ask a sub-run to end; one that is being started hears of it when it is there."""
+        self._stopped[request.id] = at_once
+        if (key := self._keys.get(request.id)) is not None:
+            task = asyncio.create_task(self._request_stop(key, at_once=at_once))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _request_stop(self, key: int, *, at_once: bool) -> None:
+        sub_run_service, now = self._sub_run_service, self._sub_run_service.context.now()
+        request = await sub_run_service.database.write(
+            lambda connection: runs.add_stop_request(connection, key, None, now, at_once=at_once)
+        )
+        sub_run_service.run_control.notify_stop(request)
+        await sub_run_service.run_control.cancel_queued(key)

@@ -1,0 +1,162 @@
+"""Encrypts what a run must keep and nobody may read: secret values, and what holds them (house design section 6).
+
+AES-256-GCM under a key derived from the configured text, or from a file in the home that is made when it is first
+needed. A sealed value names its key, so that a wrong one is told from damage; it opens only for what it belongs to, so
+that it is worth nothing in another row.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from dagbook.db.database import Database, ReadConnection
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.runs import runs
+from dagbook.errors import UnavailableError
+
+_log = logging.getLogger(__name__)
+KEY_FILE = "secret.key"
+VARIABLE = "DAGBOOK_SECRET_KEY"
+_MIN_CHARACTERS = 32
+_VERSION = b"\x01"
+_KEY_BYTES, _NAME_BYTES, _NONCE_BYTES = 32, 8, 12
+_HEAD_BYTES = len(_VERSION) + _NAME_BYTES + _NONCE_BYTES
+_INFO = b"dagbook sealed values 1"
+_RUNS_CHECKED = 1_000
+
+
+class EncryptionError(UnavailableError):
+    """What is sealed cannot be opened here, or nothing can be sealed; the sentence says what to do."""
+
+
+class Encrypter:
+    """Seals and opens with one key, which is read, or made, when it is first needed."""
+
+    def __init__(self, key: str, home: Path) -> None:
+        self._given = key
+        self._file = home / KEY_FILE
+
+    def encrypt(self, data: bytes, about: str) -> bytes:
+        """Encrypt data that belongs to ``about``; raises SealError."""
+        key, name = self._key
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return _VERSION + name + nonce + key.encrypt(nonce, data, about.encode())
+
+    def decrypt(self, sealed: bytes, about: str) -> bytes:
+        """Decrypt what ``seal`` made for the same ``about``; raises SealError."""
+        key, name = self._key
+        named = sealed[len(_VERSION) :][:_NAME_BYTES]
+        if sealed[: len(_VERSION)] != _VERSION or len(sealed) < _HEAD_BYTES:
+            raise EncryptionError("a sealed value is damaged, or was stored by a later version of Dagbook")
+        if named != name:
+            raise EncryptionError(
+                f"secrets were stored under the key {named.hex()}, but {self._origin} gives the key {name.hex()}; "
+                f"give all servers of a database the same {VARIABLE}, the one that was used then"
+            )
+        try:
+            return key.decrypt(sealed[len(_VERSION) + _NAME_BYTES : _HEAD_BYTES], sealed[_HEAD_BYTES:], about.encode())
+        except InvalidTag:
+            raise EncryptionError("a sealed value is damaged, or does not belong to this run") from None
+
+    def find_other_keys(self, sealed: Iterable[bytes]) -> list[str]:
+        """Name the keys of sealed values, of which the heads suffice, that are not this one; raises SealError.
+
+        Nothing is made: without a key every other one is another.
+        """
+        own = self._key[1] if self._given or self._file.exists() else b""
+        names = {head[len(_VERSION) :][:_NAME_BYTES] for head in sealed}
+        return sorted(name.hex() for name in names if name != own)
+
+    def describe(self) -> str:
+        """Say which key this is and where it comes from; raises SealError."""
+        if not (self._given or self._file.exists()):
+            return f"neither {VARIABLE} nor {self._file} has a key"
+        return f"{self._origin} gives the key {self._key[1].hex()}"
+
+    @property
+    def _origin(self) -> str:
+        return VARIABLE if self._given else str(self._file)
+
+    @cached_property
+    def _key(self) -> tuple[AESGCM, bytes]:
+        """The key, and the name by which sealed values refer to it."""
+        text = self._given or _read_or_create(self._file)
+        derived = HKDF(algorithm=SHA256(), length=_KEY_BYTES + _NAME_BYTES, salt=None, info=_INFO).derive(text.encode())
+        return AESGCM(derived[:_KEY_BYTES]), derived[_KEY_BYTES:]
+
+
+async def warn_of_other_keys(database: Database, encrypter: Encrypter) -> None:
+    """Log a line if the newest runs, or the audit, were encrypted under another key than this server's."""
+    heads = await database.read(_read_heads)
+    try:
+        others, own = encrypter.find_other_keys(heads), encrypter.describe()
+    except EncryptionError as error:
+        _log.warning("%s", error)
+        return
+    if others:
+        _log.warning(
+            "secrets of runs, or the audit, were encrypted under another secret_key than this process has (%s, and "
+            "%s): it can neither go on with such runs nor retry them; give all servers and workers of a database the "
+            "same %s, the one that was used then",
+            ", ".join(others),
+            own,
+            VARIABLE,
+        )
+
+
+def _read_heads(connection: ReadConnection) -> list[bytes]:
+    signature = audit.get_last_signature(connection)
+    heads = runs.find_seal_heads(connection, _RUNS_CHECKED, len(_VERSION) + _NAME_BYTES)
+    return heads if signature is None else [*heads, signature]
+
+
+def _read_or_create(path: Path) -> str:
+    try:
+        if not path.exists():
+            _create(path)
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise EncryptionError(
+            f"secrets cannot be kept: the key file {path} cannot be used: {error}; make it readable, or set {VARIABLE}"
+        ) from error
+    if len(text) < _MIN_CHARACTERS:
+        raise EncryptionError(
+            f"secrets cannot be kept: the key file {path} holds no key; restore it, or set {VARIABLE}"
+        )
+    return text
+
+
+def _create(path: Path) -> None:
+    """Make the key file; of two processes that do so at once one wins, and both go on with its key."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"{secrets.token_hex(_KEY_BYTES)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(written, path)
+        _sync_directory(path.parent)  # what is sealed under a key that a crash takes along is lost
+    except FileExistsError:
+        return
+    finally:
+        Path(written).unlink()
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

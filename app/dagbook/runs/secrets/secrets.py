@@ -1,0 +1,105 @@
+"""Secret values at the start of a run, by one way for whatever triggers it (runtime 29, DAG format 2.16).
+
+``env`` is a variable that the run sees while it is loaded, its own ``env`` and dotenv included; ``file`` a file, whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from dagbook.runs.evaluation.params_schema import read_regular_file
+from dagbook.runs.secrets.masking import Masker
+from dagbook.runs.server_context import HostEnvironment
+from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
+from dagbook.spec.model import Pair, Secret
+
+MAX_BYTES = 64 * 1024
+
+Read = Callable[[Secret, RunInputs, HostEnvironment], str]
+
+
+class SecretError(Exception):
+    """A secret has no value; the sentence says why and never repeats what was found."""
+
+
+async def resolve_secrets(run: ClaimedRun, machine: HostEnvironment) -> tuple[ClaimedRun, str]:
+    """Give a run the values of its secrets; the text says why it cannot begin, if it cannot.
+
+    Every attempt of every run comes through here. Values of the attempt before are hidden on, but no step sees them.
+    """
+    dag, inputs = run.definition.dag, run.inputs
+    if not dag.secrets:
+        return (_hiding(run, inputs) if inputs.hidden else run), ""
+    return await asyncio.to_thread(_resolve, run, machine.with_environ(inputs.base_environment))
+
+
+def _resolve(run: ClaimedRun, machine: HostEnvironment) -> tuple[ClaimedRun, str]:
+    found, problems = [], []
+    for secret in run.definition.dag.secrets:
+        try:
+            found.append(Pair(secret.name, _read(secret, run.inputs, machine)))
+        except SecretError as error:
+            problems.append(f"secret {secret.name}: {error}")
+    values = {pair.value for pair in found}
+    hidden = tuple(value for value in dict.fromkeys(run.inputs.to_hide) if value not in values)
+    inputs = msgspec.structs.replace(run.inputs, secrets=tuple(found), hidden=hidden)
+    return _hiding(run, inputs), "; ".join(problems)
+
+
+def _hiding(run: ClaimedRun, inputs: RunInputs) -> ClaimedRun:
+    return msgspec.structs.replace(run, inputs=inputs, masker=Masker(inputs.to_hide))
+
+
+def _read(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
+    if "=" in secret.name:
+        raise SecretError("its name holds a '=', which no variable can have; give it another name")
+    if secret.provider not in _PROVIDERS:
+        raise SecretError(f"there is no provider {secret.provider!r}; write env or file")
+    value = _PROVIDERS[secret.provider](secret, inputs, machine)
+    if "\0" in value:
+        raise SecretError("its value holds a NUL character, which no process can be given; store it as base64")
+    return value
+
+
+def _read_env(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
+    seen: Mapping[str, str] = {
+        **machine.environ,
+        **{pair.name: pair.value for pair in (*inputs.env, *inputs.dotenv)},
+    }
+    if secret.key not in seen:
+        raise SecretError(f"the environment variable {secret.key!r} is not set; set it where the server is started")
+    return _decode(os.fsencode(seen[secret.key]), f"the environment variable {secret.key!r}")
+
+
+def _read_file(secret: Secret, inputs: RunInputs, _machine: HostEnvironment) -> str:
+    tried = []
+    for directory in filter(None, (inputs.work_dir, inputs.source_directory)):
+        path = Path(directory, secret.key)
+        tried.append(str(path))
+        try:
+            data = read_regular_file(path, MAX_BYTES + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise SecretError(f"the file {path} cannot be read: {error.strerror}") from error
+        if data is None:
+            raise SecretError(f"{path} is no file")
+        return _decode(data, f"the file {path}")
+    raise SecretError(f"there is no file {secret.key!r}; looked for {', '.join(dict.fromkeys(tried))}")
+
+
+def _decode(data: bytes, what: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise SecretError(f"{what} holds more than {MAX_BYTES // 1024} KiB, the most for a secret")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise SecretError(f"{what} is no UTF-8 text, which variables are; store it as base64") from None
+
+
+_PROVIDERS: dict[str, Read] = {"env": _read_env, "file": _read_file}

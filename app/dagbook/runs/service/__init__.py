@@ -1,0 +1,1 @@
+"""Use cases of runs: start, stop, retry, reschedule, edit a status, queued and scheduled starts."""

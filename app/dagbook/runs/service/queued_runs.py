@@ -1,0 +1,99 @@
+"""Queued runs whose turn has come: taken out of their queue and begun in one commit, or ended with the reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from dagbook.db.database import WriteConnection
+from dagbook.db.repositories import changes, queue
+from dagbook.db.repositories.runs import run_writes, runs
+from dagbook.db.repositories.runs.run_writes import Claim, Fence
+from dagbook.db.repositories.services import WORKER
+from dagbook.engine.status import RunStatus
+from dagbook.runs.runner.runner import Runner
+from dagbook.runs.runner.runner_factory import RunnerFactory, retry_on_conflict
+from dagbook.runs.store.finishing import force_finish
+from dagbook.runs.store.secret_columns import input_row, mask_inputs
+from dagbook.spec.params import param_text
+
+PreparedRun = tuple[Runner, Claim, datetime]
+
+
+class QueuedRunStarter:
+    """Begins runs that waited."""
+
+    def __init__(self, factory: RunnerFactory) -> None:
+        self._factory = factory
+        self._context = factory.context
+
+    async def start(self, keys: Sequence[int]) -> list[Runner | BaseException]:
+        """Take runs out of their queue, store the first thing their drivers do, and return the drivers.
+
+        All in one commit, as far as nothing comes in between. In place of a driver there is RunRefusedError when it is
+        not the run's turn any more; DefinitionGoneError when the text was redacted, InvalidSpecError when it cannot be
+        read any more, BadRequestError when its dotenv files cannot be evaluated, or SealError when its secrets cannot
+        be read here: then it is to be given up.
+        """
+        prepared = await asyncio.gather(*(self._prepare(key) for key in keys), return_exceptions=True)
+        # Those that are handed to the recorder in one go, and in order, are stored in one go.
+        begun = (self._claim(key, found) for key, found in zip(keys, prepared, strict=True))
+        return await asyncio.gather(*begun, return_exceptions=True)
+
+    async def _claim(self, key: int, prepared: PreparedRun | BaseException) -> Runner:
+        first: list[PreparedRun | BaseException] = [prepared]
+
+        async def begin() -> Runner:
+            found = first.pop() if first else await self._prepare(key)
+            if isinstance(found, BaseException):
+                raise found
+            runner, claim, since = found
+            await self._factory.recorder.claim(claim)
+            waited = (self._context.now() - since).total_seconds()
+            self._context.metrics.observe_wait(runner.run.dag_name, max(waited, 0.0))
+            return runner
+
+        return await retry_on_conflict(begin)
+
+    async def _prepare(self, key: int) -> PreparedRun:
+        found = await self._factory.load(key)
+        attempt = found.attempt
+        owned, problem = await self._factory.claimed_run(
+            found, attempt=attempt["number"], token=attempt["token"] + 1, last_seq=found.last_seq
+        )
+        runner = self._factory.runner(owned, found.state, found.nodes)
+        identity, shown = self._context.identity, mask_inputs(owned.inputs, owned.masker)
+        claim = Claim(
+            fence=runner.fence,
+            last_seq=owned.last_seq,
+            queue=owned.queue,
+            owner=identity.id,
+            host=identity.host_key,
+            run={"params": shown.params, "params_text": param_text.format_pairs(shown.params)},
+            inputs=input_row(owned, self._context.encrypter),
+            first_steps=runner.start(await self._factory.history(owned), problem),
+            by_worker=identity.kind == WORKER,
+        )
+        return runner, claim, attempt["opened_at"]
+
+    async def fail(self, key: int, reason: str) -> bool:
+        """End a run that waits and cannot be begun as failed; False when it does not wait any more."""
+        return await self._finish(key, RunStatus.FAILED, reason)
+
+    async def cancel(self, key: int) -> bool:
+        """End a run that waits and was asked to stop as aborted; False when it does not wait any more."""
+        return await self._finish(key, RunStatus.ABORTED, "")
+
+    async def _finish(self, key: int, status: RunStatus, reason: str) -> bool:
+        return await self._factory.database.write(
+            lambda connection: self._finish_queued(connection, key, status, reason)
+        )
+
+    def _finish_queued(self, connection: WriteConnection, key: int, status: RunStatus, reason: str) -> bool:
+        run = runs.get_complete(connection, key) if run_writes.lock_queued(connection, {key}) else None
+        if run is None or not queue.remove_entries(connection, {key}):
+            return False
+        changes.add_queue_changes(connection, [run["queue"]])
+        force_finish(connection, Fence(key, run["attempt"], 0), status, reason, self._context.now())
+        return True

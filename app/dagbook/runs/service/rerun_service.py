@@ -1,0 +1,91 @@
+"""Use cases of runs that are over: try one again, set the status of a step by hand (runtime 21.3 to 21.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from dagbook.auth.audit_context import Action, Actor, run_action
+from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import manual_edits, runs
+from dagbook.db.repositories.runs.manual_edits import StepEdit
+from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.errors import BadRequestError, MaxRunReachedError, NotFoundError
+from dagbook.identifiers import shorten
+from dagbook.runs.options import RetryOptions
+from dagbook.runs.ports import RunControl
+from dagbook.runs.store.recorder import RunRefusedError
+from dagbook.runs.store.run_loading import DefinitionGoneError
+
+_NOBODY = "anonymous"
+_DRIVEN = frozenset({RunStatus.NOT_STARTED, RunStatus.RUNNING})
+
+
+class RerunService:
+    """What people may ask of runs that are over."""
+
+    def __init__(self, database: Database, run_control: RunControl, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._run_control = run_control
+        self._now = now
+
+    async def retry(self, run: Row, step: str | None, actor: Actor) -> None:
+        """Try a run again, or one step of it; raises AppError. Returns when the new attempt is stored."""
+        key = None
+        if step is not None:
+            key = await self._database.read_inline(lambda connection: _step_key(connection, run, step))
+        if not RunStatus(run["status"]).is_final:
+            raise MaxRunReachedError(f"{_label(run)} is {_status(run)}; it can be retried when it is over")
+        try:
+            await self._run_control.retry(run["id"], RetryOptions(step=key, actor=actor))
+        except RunRefusedError as error:
+            raise MaxRunReachedError(error.refusal.message) from error
+        except DefinitionGoneError as error:
+            raise definition_gone(run) from error
+
+    async def set_step_status(self, run: Row, step: str, status: NodeStatus, actor: Actor) -> None:
+        """Set the status of a step, and nothing else, for a retry to go by; raises AppError."""
+        edit = StepEdit(step=step, status=int(status), actor=actor.label or _NOBODY, at=self._now())
+        await self._database.write(lambda connection: _edit(connection, run, edit, actor))
+
+
+def definition_gone(run: Row) -> BadRequestError:
+    """Say that nothing can be begun from a run's definition any more."""
+    return BadRequestError(f"the definition of {_label(run)} was redacted; start its DAG as it is now instead")
+
+
+def _edit(connection: WriteConnection, run: Row, edit: StepEdit, actor: Actor) -> None:
+    standing = manual_edits.lock_run(connection, run["id"])
+    if standing is None:
+        raise NotFoundError(f"there is no run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}")
+    if RunStatus(standing["status"]) in _DRIVEN:
+        raise BadRequestError(f"{_label(run)} is running; set the status of a step when it is over")
+    before = None if "\0" in edit.step else manual_edits.edit_step(connection, run["id"], standing["attempt"], edit)
+    if before is None:
+        raise unknown_step(run, edit.step)
+    if before != edit.status:
+        was, now = ({"step": edit.step, "status": NodeStatus(one).label} for one in (before, edit.status))
+        audit.add(connection, actor.entry(run_action(Action.RUN_STEP_STATUS, run, was, now), edit.at))
+
+
+def _step_key(connection: ReadConnection, run: Row, step: str) -> int:
+    nodes = runs.get_nodes(connection, run["id"], run["attempt"])
+    key = next((node["position"] for node in nodes if node["name"] == step and not node["handler"]), None)
+    if key is None:
+        raise unknown_step(run, step)
+    return int(key)
+
+
+def unknown_step(run: Row, step: str) -> NotFoundError:
+    """Say that a run has no such step."""
+    return NotFoundError(f"{_label(run)} has no step {shorten(step)}")
+
+
+def _label(run: Row) -> str:
+    return f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}"
+
+
+def _status(run: Row) -> str:
+    return RunStatus(run["status"]).label.replace("_", " ")

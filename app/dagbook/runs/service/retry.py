@@ -1,0 +1,149 @@
+"""The next attempt of a run that is over: what it keeps, what it begins anew, and the one commit that opens it.
+
+Works by the run's key and knows no request, so that a retried call of another DAG can do the same to its sub-run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from dagbook.auth.audit_context import Action, Actor, run_action
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs.run_writes import NewAttempt
+from dagbook.engine.plan import Plan, retry_state
+from dagbook.engine.state import NodeState, RunState
+from dagbook.engine.status import RunStatus
+from dagbook.runs.options import RetryOptions
+from dagbook.runs.runner.runner import Runner
+from dagbook.runs.runner.runner_factory import RunnerFactory, retry_on_conflict
+from dagbook.runs.store import row_mapping
+from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.runs.store.new_run import attempt_as_queued, queue_limit
+from dagbook.runs.store.run_loading import StoredRun
+from dagbook.runs.store.secret_columns import input_row, mask_inputs
+from dagbook.spec.params import param_text
+
+_PLACEHOLDER_TOKEN = 1
+
+
+class RetryService:
+    """Opens the next attempts of runs that are over."""
+
+    def __init__(self, factory: RunnerFactory) -> None:
+        self._factory = factory
+        self._context = factory.context
+
+    async def start_attempt(self, key: int, retry: RetryOptions) -> Runner | None:
+        """Store the next attempt of a run with the first thing its driver does, and return the driver.
+
+        None when the attempt waits, because there is no room in its queue. Raises RunRefusedError,
+        DefinitionGoneError when the text was redacted, InvalidSpecError when it cannot be read any more,
+        BadRequestError when its dotenv files cannot be evaluated, and SealError when its secrets cannot be read here.
+        """
+        return await retry_on_conflict(lambda: self._start_attempt(key, retry))
+
+    async def _start_attempt(self, key: int, retry: RetryOptions) -> Runner | None:
+        new, runner = await self._prepare_attempt(key, retry)
+        if new.selector and new.queue:  # a called run that was begun without a worker has no queue to wait in
+            new = attempt_as_queued(new)
+        waits = await self._factory.recorder.accept_attempt(new)
+        return None if waits else runner
+
+    async def _prepare_attempt(self, key: int, retry: RetryOptions) -> tuple[NewAttempt, Runner]:
+        before = await self._factory.load(key)
+        owned, problem = await self._factory.claimed_run(
+            before,
+            attempt=retry.attempt or before.run["attempt"] + 1,
+            token=_PLACEHOLDER_TOKEN,
+            last_seq=before.last_seq + 1,
+            directory=retry.directory,
+        )
+        state = retry_state(Plan.of(owned.definition.dag), before.state, retry.step)
+        nodes = node_rows(before.nodes, state, owned.attempt)
+        new = self._new_attempt(before, owned, state, nodes, retry)
+        runner = self._factory.runner(owned, state, nodes)
+        history = await self._factory.history(owned)
+        return msgspec.structs.replace(new, first_steps=runner.start([*history, *new.events], problem)), runner
+
+    def _new_attempt(
+        self,
+        before: StoredRun,
+        owned: ClaimedRun,
+        state: RunState,
+        nodes: Sequence[row_mapping.Row],
+        retry: RetryOptions,
+    ) -> NewAttempt:
+        now = self._context.now()
+        identity, queues = self._context.identity, self._context.queues
+        most, selector = before.run["max_active_runs"], owned.definition.dag.worker_selector
+        room = queue_limit(queues, owned.queue, owned.dag_name, most) if retry.counted else 0
+        step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
+        shown = mask_inputs(owned.inputs, owned.masker)
+        told = {"params": shown.params, "params_text": param_text.format_pairs(shown.params)}
+        blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": before.run["queued_at"]}
+        asked = {"stop_requested_at": None, "stop_requested_by": None}
+        return NewAttempt(
+            key=owned.key,
+            dag_name=owned.dag_name,
+            run_id=owned.run_id,
+            previous=owned.attempt - 1,
+            last_seq=before.last_seq,
+            queue=owned.queue,
+            max_active_runs=most,
+            counted=retry.counted,
+            queue_limit=room,
+            in_turn=queues.enabled,
+            may_wait=queues.enabled,
+            selector=selector if queues.sends_to_worker(selector) else None,
+            run={"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, **told, **blank, **asked},
+            attempt={
+                "run_id": owned.key,
+                "number": owned.attempt,
+                "owner": identity.id,
+                "token": owned.token,
+                "host": identity.host_key,
+                "opened_at": now,
+                **row_mapping.attempt_row(state, None),
+            },
+            inputs=input_row(owned, self._context.encrypter),
+            nodes=nodes,
+            events=[
+                row_mapping.retried_event(
+                    owned.key, now, seq=owned.last_seq, attempt=owned.attempt, actor=retry.actor_label, step=step
+                )
+            ],
+            audit=_audit_entry(before.run, owned.attempt, step, retry.actor, now),
+        )
+
+
+def _audit_entry(
+    run: Row, attempt: int, step: str | None, actor: Actor | None, now: datetime
+) -> row_mapping.Row | None:
+    if actor is None:
+        return None
+    was = {"attempt": run["attempt"], "status": RunStatus(run["status"]).label}
+    after = {"attempt": attempt, **({"step": step} if step is not None else {})}
+    return actor.entry(run_action(Action.RUN_RETRY, run, was, after), now)
+
+
+def node_rows(before: Sequence[Row], state: RunState, attempt: int) -> list[row_mapping.Row]:
+    """Make the nodes that an attempt begins with: kept ones with all they have, the others blank. Pure."""
+    return [_node_row(row, _state_of(state, row["position"]), attempt) for row in before]
+
+
+def _state_of(state: RunState, position: int) -> NodeState:
+    return state.handlers[position] if position < 0 else state.steps[position]
+
+
+def _node_row(before: Row, state: NodeState, attempt: int) -> row_mapping.Row:
+    row: row_mapping.Row = dict(before)
+    if state.status.is_final:
+        # Its process is gone and its files are removed; what it wrote stays with the attempt that ran it.
+        log = before["log_attempt"] or before["attempt"]
+        return row | {"attempt": attempt, "log_attempt": log, "pid": None, "pid_started": None, "spool": None}
+    same = {name: before[name] for name in ("name", "handler")}
+    blank = row_mapping.node_row(before["run_id"], attempt, before["position"], state, row_mapping.NodeRecord())
+    return dict.fromkeys(row) | same | blank

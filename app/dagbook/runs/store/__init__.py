@@ -1,0 +1,1 @@
+"""Rows of runs: new runs and attempts, admission checks, group commits, loading."""

@@ -1,0 +1,56 @@
+"""The one way to finish a run without the engine: from its rows alone, whatever their JSON columns hold."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from dagbook.db.database import WriteConnection
+from dagbook.db.repositories.runs import force_finish as rows_of_run
+from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.run_writes import Fence
+from dagbook.engine.history import Change
+from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.runs.store import row_mapping
+
+
+def force_fail(connection: WriteConnection, fence: Fence, reason: str, now: datetime) -> None:
+    """End a run as failed, and whatever of it is running; nobody else may be writing to it."""
+    force_finish(connection, fence, RunStatus.FAILED, reason, now)
+
+
+def force_finish(connection: WriteConnection, fence: Fence, status: RunStatus, reason: str, now: datetime) -> None:
+    """End a run that nobody drives in a status, and as failed whatever of it is running."""
+    open_run = rows_of_run.read_open(connection, fence)
+    end = max([now, *open_run.times])
+    nodes = {"status": int(NodeStatus.FAILED), "finished_at": end, "error": reason}
+    run = {"status": int(status), "finished_at": end, **({"error": reason} if reason else {})}
+    closed = {"phase": "closed", "outcome": int(status)}
+    changes = [Change(position, _event_row(nodes)) for position in open_run.running]
+    changes.append(Change(None, _event_row(run | closed)))
+    rows_of_run.finish(
+        connection,
+        fence,
+        nodes=nodes,
+        run=run,
+        state=_readable(open_run.state) | closed,
+        events=row_mapping.event_rows(fence.run, fence.attempt, runs.last_seq(connection, fence.run), changes, end),
+    )
+
+
+def _event_row(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: msgspec.to_builtins(value) if isinstance(value, datetime) else value for name, value in fields.items()
+    }
+
+
+def _readable(state: str | None) -> dict[str, Any]:
+    """Read an attempt's state as far as that is possible: it may be what has broken the run."""
+    try:
+        found = json.loads(state or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,191 @@
+"""A wanted run as the rows that accept it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from dagbook.auth.audit_context import run_action
+from dagbook.db.repositories.runs.run_writes import NewAttempt, NewRun
+from dagbook.engine.admission import QueueConfig, QueuedRun
+from dagbook.engine.event import HANDLER_NAMES
+from dagbook.engine.plan import Plan
+from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.runs.options import RunRequest
+from dagbook.runs.server_context import ServerContext
+from dagbook.runs.store import row_mapping
+from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.runs.store.secret_columns import input_row, mask_inputs
+from dagbook.spec.model import Dag
+from dagbook.spec.params import param_text
+from dagbook.spec.reading.definition_cache import hash_of
+
+_FIRST = 1
+_UNLIMITED = -1
+
+
+def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> NewRun:
+    """Make the rows of a run's first attempt, owned by this server from its first moment; raises SealError."""
+    now = context.now()
+    dag, start = owned.definition.dag, request.start
+    queue = _queue_of(owned)
+    definition: row_mapping.Row = {
+        "hash": hash_of(request.spec, request.base),
+        "spec": request.spec,
+        "base": request.base or None,
+        "created_at": now,
+    }
+    attempt = {
+        "run_id": owned.key,
+        "number": _FIRST,
+        "status": int(RunStatus.NOT_STARTED),
+        "owner": context.identity.id,
+        "token": owned.token,
+        "host": context.identity.host_key,
+        "opened_at": now,
+    }
+    return NewRun(
+        key=owned.key,
+        dag_name=owned.dag_name,
+        run_id=owned.run_id,
+        singleton=start.singleton,
+        max_active_runs=dag.max_active_runs if start.limited else _UNLIMITED,
+        definition=definition,
+        run=_run_row(request, owned, definition["hash"], now),
+        attempt=attempt,
+        queue=queue,
+        limited=start.limited and queue != owned.dag_name and dag.max_active_runs > 1,
+        patient=start.patient,
+        slot=start.slot,
+        may_wait=start.may_queue or not start.singleton,
+        priority=start.priority,
+        selector=dag.worker_selector if context.queues.sends_to_worker(dag.worker_selector) else None,
+        is_child=owned.lineage is not None,
+        inputs={"run_id": owned.key, **input_row(owned, context.encrypter)},
+        nodes=_node_rows(owned.key, dag),
+        events=[row_mapping.accepted_event(owned.key, now, start.trigger, start.actor_label)],
+        audit=_audit_entry(request, owned, definition["hash"], now),
+    )
+
+
+def queue_limit(queues: QueueConfig, queue: str, dag_name: str, max_active_runs: int, *, patient: bool = False) -> int:
+    """Say how many runs may be under way in a queue for one more to begin at once; 0 for any number.
+
+    In the queue of its own DAG there are no others, and the limit of the DAG says it all; only one that would rather
+    wait (``patient``) is told of the room there.
+    """
+    alone = queue == dag_name and queue not in queues.limits
+    if max_active_runs < 0 or (alone and not patient):
+        return 0
+    return queues.limit(QueuedRun(0, queue, max_active_runs)) or 0
+
+
+def with_queue_limit(new: NewRun, queues: QueueConfig) -> NewRun:
+    """Say how much room there is for a run that is to be started at once: its queue may be full of other DAGs' runs."""
+    room = queue_limit(queues, new.queue, new.dag_name, new.max_active_runs, patient=new.patient)
+    if not room:
+        return new
+    return msgspec.structs.replace(
+        new, queue_limit=room, may_wait=queues.enabled and new.may_wait, in_turn=queues.enabled
+    )
+
+
+def as_queued(new: NewRun) -> NewRun:
+    """Make of a run that would be started one that waits in its queue, owned by nobody."""
+    at = new.run["created_at"]
+    status = int(RunStatus.QUEUED)
+    accepted = new.events[0]
+    entry = new.audit
+    return msgspec.structs.replace(
+        new,
+        audit=entry and entry | {"after": entry["after"] | {"queue": new.queue}},
+        run=new.run | {"status": status, "queued_at": at},
+        attempt=new.attempt | {"status": status, "owner": None, "token": 0, "host": None},
+        events=[accepted | {"data": accepted["data"] | {"queue": new.queue}}],
+        entry=queue_entry_row(new, at),
+        first_steps=None,
+    )
+
+
+def attempt_as_queued(attempt: NewAttempt) -> NewAttempt:
+    """Make of an attempt that would begin one that waits in its run's queue, owned by nobody."""
+    at = attempt.attempt["opened_at"]
+    status = int(RunStatus.QUEUED)
+    opened, entry = attempt.events[0], attempt.audit
+    return msgspec.structs.replace(
+        attempt,
+        audit=entry and entry | {"after": entry["after"] | {"queue": attempt.queue}},
+        run=attempt.run | {"status": status, "queued_at": attempt.run["queued_at"] or at},
+        attempt=attempt.attempt | {"status": status, "owner": None, "token": 0, "host": None},
+        events=[opened | {"data": opened["data"] | {"queue": attempt.queue}}],
+        entry=queue_entry_row(attempt, at),
+        first_steps=None,
+    )
+
+
+def queue_entry_row(waits: NewRun | NewAttempt, at: datetime) -> row_mapping.Row:
+    """Make the row of one that waits in its queue."""
+    return {
+        "run_id": waits.key,
+        "queue": waits.queue,
+        "priority": waits.priority,
+        "queued_at": at,
+        "selector": waits.selector,
+    }
+
+
+def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> row_mapping.Row | None:
+    """Tell of a start that a person wanted; the params stand in the run, masked."""
+    start = request.start
+    if start.actor is None:
+        return None
+    after = {"trigger": start.trigger, "dag": request.file_name, "revision": start.revision, "hash": definition_hash}
+    run = {"dag_name": owned.dag_name, "run_id": owned.run_id}
+    known = {name: value for name, value in after.items() if value is not None}
+    return start.actor.entry(run_action(start.action, run, after=known), now)
+
+
+def _queue_of(owned: ClaimedRun) -> str:
+    return owned.queue or owned.definition.dag.queue or owned.dag_name
+
+
+def _run_row(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> row_mapping.Row:
+    dag, shown = owned.definition.dag, mask_inputs(owned.inputs, owned.masker)
+    return {
+        "id": owned.key,
+        "dag_name": owned.dag_name,
+        "run_id": owned.run_id,
+        "definition_hash": definition_hash,
+        "file_name": request.file_name,
+        "dag_revision": request.start.revision,
+        "queue": _queue_of(owned),
+        "root_id": owned.lineage.root if owned.lineage else None,
+        "parent_id": owned.lineage.parent if owned.lineage else None,
+        "trigger": request.start.trigger,
+        "actor": request.start.actor_label,
+        "params": shown.params,
+        "params_text": param_text.format_pairs(shown.params),
+        "tags": dag.tags,
+        "status": int(RunStatus.NOT_STARTED),
+        "attempt": _FIRST,
+        "created_at": now,
+        "queued_at": None,
+        "max_active_runs": dag.max_active_runs,
+    }
+
+
+def _node_rows(key: int, dag: Dag) -> list[row_mapping.Row]:
+    names = {position: step.name for position, step in enumerate(dag.steps)}
+    names.update({position: HANDLER_NAMES[position] for position in Plan.of(dag).handlers})
+    return [
+        {
+            "run_id": key,
+            "attempt": _FIRST,
+            "position": position,
+            "name": name,
+            "handler": position < 0,
+            "status": int(NodeStatus.NOT_STARTED),
+        }
+        for position, name in names.items()
+    ]

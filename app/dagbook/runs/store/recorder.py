@@ -1,0 +1,413 @@
+"""Writes what happens to runs in group commits: what waits when the writer is free goes together.
+
+Runs that lost their fence are dropped and told. When a group fails, its members are written one by one, so
+that one bad run cannot fail its neighbours. When the database is away the recorder keeps what it was given and
+tries again; only new runs are refused then, for their callers still wait for an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+from sqlalchemy.exc import IntegrityError
+
+from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories import audit, changes, queue, schedules
+from dagbook.db.repositories.runs import run_writes
+from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, Transition
+from dagbook.engine.admission import QueueConfig
+from dagbook.runs.store.active_counts import ActiveRunCounts
+from dagbook.runs.store.admission_checks import NOT_NEXT, Refusal, check_claim, check_retry, check_slot, is_queue_full
+from dagbook.runs.store.new_run import as_queued, attempt_as_queued
+from dagbook.runs.store.queue_head import MAX_RELEASED, read_queue_head
+
+_log = logging.getLogger(__name__)
+_GROUP_LOG_BYTES = 1024 * 1024
+_GROUP_ITEMS = 500
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 2.0
+
+
+class FenceLostError(Exception):
+    """Another server owns the run now: nothing more may be written under the old token."""
+
+
+class RunRefusedError(Exception):
+    """The guard refused a new run, or a new attempt of one."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.message)
+
+
+Guard = Callable[[NewRun, bool, Activity], Refusal | None]
+_Work = NewRun | NewAttempt | Claim | Transition
+
+
+class _Item(msgspec.Struct):
+    work: _Work
+    done: asyncio.Future[bool]
+    queued: bool = False
+    retried: bool = False
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def succeed(self) -> None:
+        if not self.done.done():
+            self.done.set_result(self.queued)
+
+
+class Recorder:
+    """The only writer of run states in this process."""
+
+    def __init__(self, database: Database, owner: str, guard: Guard, queues: QueueConfig | None = None) -> None:
+        self._database = database
+        self._owner = owner
+        self._guard = guard
+        self._queues = queues or QueueConfig()
+        self._waiting: deque[_Item] = deque()
+        self._logs: deque[_Item] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._outage: DatabaseUnavailable | None = None
+
+    def start(self) -> None:
+        """Begin to write; starting twice is harmless."""
+        if self._task is None:
+            self._stopping = False
+            self._task = asyncio.create_task(self._run(), name="recorder")
+
+    async def stop(self) -> None:
+        """Write what is waiting, then end; stopping without a start is harmless."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+            self._task = None
+
+    async def accept(self, run: NewRun) -> bool:
+        """Store a new run, and tell whether it waits in its queue.
+
+        Raises RunRefusedError, or DatabaseUnavailable at once while the database is away.
+        """
+        return await self._put_new(run)
+
+    async def accept_attempt(self, attempt: NewAttempt) -> bool:
+        """Store the next attempt of a run, and tell whether it waits in its queue; raises as ``accept`` does."""
+        return await self._put_new(attempt)
+
+    async def claim(self, claim: Claim) -> None:
+        """Take a run out of its queue and store what its driver did with it at once; raises as ``accept`` does."""
+        await self._put_new(claim)
+
+    async def _put_new(self, work: NewRun | NewAttempt | Claim) -> bool:
+        if self._outage is not None:
+            raise DatabaseUnavailable(self._outage.reason)
+        return await self._put(self._waiting, work)
+
+    async def record(self, transition: Transition) -> None:
+        """Store a transition; raises FenceLostError. Returns after the commit."""
+        await self._put(self._waiting, transition)
+
+    async def store_log(self, transition: Transition) -> None:
+        """Store log chunks behind all transitions; raises FenceLostError."""
+        await self._put(self._logs, transition)
+
+    async def _put(self, line: deque[_Item], work: _Work) -> bool:
+        item = _Item(work, asyncio.get_running_loop().create_future())
+        line.append(item)
+        self._wake.set()
+        return await item.done
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while group := self._next_group():
+                await self._write_until_stored(group)
+            if self._stopping:
+                return
+
+    def _next_group(self) -> list[_Item]:
+        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _GROUP_ITEMS))]
+        room = _GROUP_LOG_BYTES
+        while self._logs and room > 0:
+            item = self._logs.popleft()
+            room -= _log_bytes(item.work)
+            group.append(item)
+        return group
+
+    async def _write_until_stored(self, group: list[_Item]) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while group:
+            try:
+                await self._write(group)
+            except DatabaseUnavailable as error:
+                self._outage = error
+                group = self._requeue_after_outage(group, error)
+                if self._stopping and pause >= _LONGEST_PAUSE_SECONDS:
+                    _fail_all(group, error)
+                    return
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            else:
+                break
+        self._outage = None
+
+    def _requeue_after_outage(self, group: list[_Item], error: DatabaseUnavailable) -> list[_Item]:
+        _log.warning("the database is unavailable, trying again: %s", error)
+        for item in group:
+            item.retried = True
+        for item in (*group, *self._waiting):
+            if not isinstance(item.work, Transition):
+                item.fail(error)
+        self._waiting = deque(item for item in self._waiting if not item.done.done())
+        return [item for item in group if not item.done.done()]
+
+    async def _write(self, group: Sequence[_Item]) -> None:
+        try:
+            lost = await self._database.write(
+                lambda connection: self._apply(connection, group),
+                durable=not all(_is_output(item.work) for item in group),
+            )
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bad member fails alone, whatever is wrong with it
+            if len(group) == 1:
+                await self._fail_or_retry(group[0], error)
+                return
+            for item in group:
+                await self._write([item])
+            return
+        _complete(group, lost)
+
+    async def _fail_or_retry(self, item: _Item, error: Exception) -> None:
+        """Let a new run whose id another server has just taken meet the guard, which then knows of it."""
+        if isinstance(error, IntegrityError) and isinstance(item.work, NewRun) and not item.retried:
+            item.retried = True
+            await self._write([item])
+            return
+        _log.error("a write of run states failed", exc_info=error)
+        item.fail(error)
+
+    def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
+        failed: dict[int, Exception] = {}
+        run_writes.lock_names(connection, {name for item in group for name in _lock_names(item.work)})
+        accepted: list[NewRun | NewAttempt] = [
+            *self._apply_new(connection, group, failed),
+            *self._apply_attempts(connection, group, failed),
+        ]
+        audit.add(connection, *(work.audit for work in accepted if work.audit is not None))
+        self._apply_claims(connection, group, failed)
+        self._apply_transitions(connection, group, failed)
+        _publish_changes(connection, [item for item in group if id(item) not in failed])
+        return failed
+
+    def _apply_new(
+        self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
+    ) -> list[NewRun]:
+        new = [(item, item.work) for item in group if isinstance(item.work, NewRun)]
+        accepted = [run for _, run in new if run.is_child]
+        accepted += self._admit(connection, [(item, run) for item, run in new if not run.is_child], failed)
+        if accepted:
+            run_writes.add_runs(connection, accepted)
+            schedules.complete(connection, [_slot_outcome(run, run.slot) for run in accepted if run.slot is not None])
+            run_writes.apply(connection, [run.first_steps for run in accepted if run.first_steps is not None])
+        return accepted
+
+    def _admit(
+        self, connection: WriteConnection, new: Sequence[tuple[_Item, NewRun]], failed: dict[int, Exception]
+    ) -> list[NewRun]:
+        """Give those of the new runs that the guard lets through."""
+        if not new:
+            return []
+        used = run_writes.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
+        crowds = ActiveRunCounts(connection, [run for _, run in new])
+        slots = _SlotOutcomes(connection, [run for _, run in new])
+        accepted = []
+        for item, run in new:
+            activity = crowds.for_run(run)
+            refusal = slots.refuse(run) or self._guard(run, (run.dag_name, run.run_id) in used, activity)
+            if refusal is not None:
+                failed[id(item)] = RunRefusedError(refusal)
+                continue
+            used.add((run.dag_name, run.run_id))
+            admitted = as_queued(run) if run.entry is None and is_queue_full(run, activity) else run
+            item.queued = admitted.entry is not None
+            crowds.add(admitted)
+            slots.add(admitted)
+            accepted.append(admitted)
+        return accepted
+
+    def _apply_attempts(
+        self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
+    ) -> list[NewAttempt]:
+        again = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]
+        if not again:
+            return []
+        over = run_writes.lock_finished(connection, {attempt.key for _, attempt in again})
+        crowds = ActiveRunCounts(connection, [attempt for _, attempt in again])
+        accepted = []
+        for item, attempt in again:
+            activity = crowds.for_run(attempt)
+            refusal = check_retry(attempt, over.get(attempt.key), activity)
+            if refusal is not None:
+                failed[id(item)] = RunRefusedError(refusal)
+                continue
+            del over[attempt.key]  # it is not over any more
+            admitted = attempt_as_queued(attempt) if is_queue_full(attempt, activity) else attempt
+            item.queued = admitted.entry is not None
+            crowds.add(admitted)
+            accepted.append(admitted)
+        if accepted:
+            run_writes.add_attempts(connection, accepted)
+            run_writes.apply(
+                connection, [attempt.first_steps for attempt in accepted if attempt.first_steps is not None]
+            )
+        return accepted
+
+    def _apply_claims(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
+        """Let those go whose turn it really is: others may have been faster, or may have taken the room."""
+        claims = [(item, item.work) for item in group if isinstance(item.work, Claim)]
+        if not claims:
+            return
+        released = self._released(connection, [claim for _, claim in claims])
+        sequences = run_writes.lock_queued(connection, released & {claim.fence.run for _, claim in claims})
+        admitted = []
+        for item, claim in claims:
+            refusal = check_claim(claim, released, sequences.pop(claim.fence.run, None))
+            if refusal is not None:
+                failed[id(item)] = RunRefusedError(refusal)
+            else:
+                admitted.append((item, claim))
+        taken = queue.remove_entries(connection, [claim.fence.run for _, claim in admitted]) if admitted else set()
+        for item, claim in admitted:
+            if claim.fence.run not in taken:
+                failed[id(item)] = RunRefusedError(Refusal(NOT_NEXT, "it was taken out of its queue just now"))
+        if taken:
+            run_writes.claim(connection, [claim for _, claim in admitted if claim.fence.run in taken])
+
+    def _released(self, connection: WriteConnection, claims: Sequence[Claim]) -> set[int]:
+        names = sorted({claim.queue for claim in claims})
+        most = MAX_RELEASED if any(claim.by_worker for claim in claims) else len(claims)
+        looks = [read_queue_head(connection, name, self._queues, most) for name in names]
+        return {run for seen in looks for run in seen.admission.released}
+
+    def _apply_transitions(
+        self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
+    ) -> None:
+        wanted = [(item, item.work) for item in group if isinstance(item.work, Transition)]
+        wanted = _without_duplicates(connection, wanted)
+        if not wanted:
+            return
+        held = run_writes.lock_fences(connection, self._owner, {work.fence for _, work in wanted})
+        for item, work in wanted:
+            if work.fence not in held:
+                failed[id(item)] = FenceLostError(f"run {work.fence.run} has another owner")
+        run_writes.apply(connection, [work for _, work in wanted if work.fence in held])
+
+
+def _without_duplicates(
+    connection: WriteConnection, wanted: list[tuple[_Item, Transition]]
+) -> list[tuple[_Item, Transition]]:
+    """Leave out what an earlier try stored although the answer was lost."""
+    doubtful = {work.fence.run for item, work in wanted if item.retried}
+    if not doubtful:
+        return wanted
+    sequences = run_writes.last_sequences(connection, doubtful)
+    return [(item, work) for item, work in wanted if not (item.retried and _is_stored(connection, work, sequences))]
+
+
+def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int, int]) -> bool:
+    if work.events:
+        return sequences.get(work.fence.run, 0) >= int(work.events[-1]["seq"])
+    if work.chunks:
+        chunk = work.chunks[-1]
+        last = run_writes.last_chunk(connection, work.fence, chunk["position"], chunk["stream"])
+        return last >= int(chunk["seq"])
+    return False
+
+
+class _SlotOutcomes:
+    """What has become of the times of schedules that new runs are started for."""
+
+    def __init__(self, connection: ReadConnection, new: Sequence[NewRun]) -> None:
+        wanted = [run.slot.key for run in new if run.slot is not None]
+        self._outcomes = schedules.find_outcomes(connection, wanted) if wanted else {}
+
+    def refuse(self, run: NewRun) -> Refusal | None:
+        return None if run.slot is None else check_slot(run.slot, self._outcomes.get(run.slot.key))
+
+    def add(self, run: NewRun) -> None:
+        if run.slot is not None:
+            self._outcomes[run.slot.key] = schedules.STARTED
+
+
+def _slot_outcome(run: NewRun, slot: schedules.Slot) -> schedules.SlotOutcome:
+    outcome = schedules.QUEUED if run.entry is not None else schedules.STARTED
+    return schedules.SlotOutcome(
+        slot, schedules.RESTARTED if slot.awaiting_restart else outcome, run.run["created_at"], run=run.key
+    )
+
+
+def _lock_names(work: _Work) -> tuple[str, ...]:
+    """Name what has to be counted before the work can be done: runs of a DAG, runs in a queue."""
+    match work:
+        case NewRun() | NewAttempt(counted=True):
+            # Entries get their numbers in the order in which they are committed: nobody sees a later one earlier.
+            in_queue = work.queue_limit or work.entry is not None
+            return (work.dag_name, f"queue {work.queue}") if in_queue else (work.dag_name,)
+        case Claim():
+            return (f"queue {work.queue}",)
+    return ()
+
+
+def _publish_changes(connection: WriteConnection, stored: Sequence[_Item]) -> None:
+    """Tell the live feed of what was stored: each run once, and only this process of output that still grows."""
+    changes.add_run_changes(connection, {_key(item.work) for item in stored if not _is_output(item.work)})
+    changes.add_queue_changes(connection, {name for item in stored if (name := _changed_queue(item))})
+    if any(isinstance(item.work, Transition) and item.work.chunks for item in stored):
+        changes.add_output_change(connection)
+
+
+def _changed_queue(item: _Item) -> str:
+    """Name the queue that somebody has come into or gone from."""
+    match item.work:
+        case Claim(queue=queue):
+            return queue
+        case NewRun(queue=queue) | NewAttempt(queue=queue) if item.queued:
+            return queue
+    return ""
+
+
+def _key(work: _Work) -> int:
+    return work.key if isinstance(work, NewRun | NewAttempt) else work.fence.run
+
+
+def _log_bytes(work: _Work) -> int:
+    return sum(chunk["byte_count"] for chunk in work.chunks) if isinstance(work, Transition) else 0
+
+
+def _is_output(work: _Work) -> bool:
+    """Whether it is nothing but output of a step that still runs: its files have it until its end is stored."""
+    return isinstance(work, Transition) and work == Transition(fence=work.fence, chunks=work.chunks)
+
+
+def _complete(group: Iterable[_Item], failed: dict[int, Exception]) -> None:
+    for item in group:
+        if error := failed.get(id(item)):
+            item.fail(error)
+        else:
+            item.succeed()
+
+
+def _fail_all(group: Iterable[_Item], error: Exception) -> None:
+    for item in group:
+        item.fail(error)

@@ -1,0 +1,75 @@
+"""A run as its rows tell it, for whoever takes it over or tries it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs import runs
+from dagbook.engine.state import RunState
+from dagbook.runs.secrets.encryption import Encrypter
+from dagbook.runs.store import row_mapping, secret_columns
+from dagbook.runs.store.claimed_run import RunInputs, RunLineage
+from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.spec.reading.load import Loaded
+
+
+class DefinitionGoneError(Exception):
+    """The text that a run works from was redacted."""
+
+
+class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of a run with all that belongs to it."""
+
+    run: Row
+    spec: str
+    base: str
+    attempt: Row
+    nodes: Sequence[Row]
+    loaded: Loaded
+    inputs: RunInputs
+    last_seq: int
+    parentage: RunLineage | None = None
+
+    @property
+    def state(self) -> RunState:
+        """The engine's state; what is not stored of it is left open."""
+        return row_mapping.run_state(self.run, self.attempt, self.nodes)
+
+
+def load(
+    connection: ReadConnection, library: DefinitionCache, encrypter: Encrypter, key: int, number: int | None = None
+) -> StoredRun:
+    """Read an attempt of a run, by default its newest; raises DefinitionGoneError, and SealError."""
+    run = runs.get_complete(connection, key)
+    attempt = runs.get_attempt(connection, key, number or run["attempt"]) if run is not None else None
+    spec = runs.get_spec(connection, run["definition_hash"]) if run is not None else None
+    if run is None or attempt is None or spec is None or spec[0] is None:
+        raise DefinitionGoneError("its definition is gone")
+    return StoredRun(
+        run=run,
+        spec=spec[0],
+        base=spec[1] or "",
+        attempt=attempt,
+        nodes=runs.get_nodes(connection, key, attempt["number"]),
+        loaded=read_definition(library, run, spec[0], spec[1] or ""),
+        inputs=secret_columns.read_inputs(run, encrypter),
+        last_seq=runs.last_seq(connection, key),
+        parentage=_parentage(connection, run),
+    )
+
+
+def read_definition(library: DefinitionCache, run: Row, spec: str, base: str) -> Loaded:
+    """Read the definition of a run from its texts: of a sub-run the document that was called."""
+    if run["root_id"] is not None:
+        return library.get_called(spec, run["dag_name"], base=base)
+    return library.read(spec, override=run["dag_name"], base=base)
+
+
+def _parentage(connection: ReadConnection, run: Row) -> RunLineage | None:
+    if run["root_id"] is None:
+        return None
+    return RunLineage(root=run["root_id"], parent=run["parent_id"], level=runs.get_level(connection, run["id"]))

@@ -1,0 +1,154 @@
+"""What rows tell of a run that has secrets: masked for everybody, and whole under a seal for who drives it on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from dagbook.engine import event
+from dagbook.runs.secrets.encryption import Encrypter
+from dagbook.runs.secrets.masking import Masker
+from dagbook.runs.store import row_mapping
+from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
+from dagbook.runs.store.row_mapping import NodeRecord, Row
+from dagbook.spec.model import Pair
+
+_INPUT_COLUMNS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment")
+_CALLS = ("current", "earlier")
+
+
+class _NodeSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of a node is sealed."""
+
+    output_value: str | None = None
+    sub_runs: dict[str, Any] | None = None
+    hidden: tuple[str, ...] = ()
+
+
+# -- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def input_row(run: ClaimedRun, encrypter: Encrypter) -> Row:
+    """Give the columns of a run's inputs; raises SealError."""
+    inputs = run.inputs
+    if not inputs.to_hide:
+        return _columns(inputs, None)
+    sealed = encrypter.encrypt(msgspec.json.encode(inputs), _inputs_context(run.key))
+    return _columns(mask_inputs(inputs, run.masker), sealed)
+
+
+def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
+    """Hide secret values in what is shown of a run's inputs."""
+    if not masker:
+        return inputs
+    base = inputs.base_environment
+    return msgspec.structs.replace(
+        inputs,
+        params=_mask_pairs(inputs.params, masker),
+        env=_mask_pairs(inputs.env, masker),
+        dotenv=_mask_pairs(inputs.dotenv, masker),
+        work_dir=masker.mask(inputs.work_dir),
+        source_directory=masker.mask(inputs.source_directory) if inputs.source_directory else None,
+        base_environment={name: masker.mask(value) for name, value in base.items()} if base is not None else None,
+    )
+
+
+def read_inputs(row: Mapping[str, Any], encrypter: Encrypter) -> RunInputs:
+    """Read the inputs of a run from its row; raises SealError."""
+    if row["sealed"] is not None:
+        return msgspec.json.decode(encrypter.decrypt(row["sealed"], _inputs_context(row["id"])), type=RunInputs)
+    return msgspec.convert({name: row[name] for name in _INPUT_COLUMNS}, type=RunInputs)
+
+
+def _columns(shown: RunInputs, sealed: bytes | None) -> Row:
+    return {**{name: getattr(shown, name) for name in _INPUT_COLUMNS}, "sealed": sealed}
+
+
+def _inputs_context(run: int) -> str:
+    return f"inputs/{run}"
+
+
+def _mask_pairs(pairs: Iterable[Pair], masker: Masker) -> tuple[Pair, ...]:
+    return tuple(Pair(pair.name, masker.mask(pair.value)) for pair in pairs)
+
+
+# -- nodes -----------------------------------------------------------------------------------------------------------
+
+
+def redact_node(row: Row, hidden: tuple[str, ...], masker: Masker, encrypter: Encrypter) -> Row:
+    """Hide secret values in a node's row, and seal what its driver needs of them; raises SealError."""
+    shown = {
+        **row,
+        "output_value": _mask_tree(row["output_value"], masker),
+        "shown": _mask_tree(row["shown"], masker),
+        "sub_runs": _mask_calls(row["sub_runs"], masker),
+    }
+    whole = _NodeSecrets(
+        output_value=row["output_value"] if shown["output_value"] != row["output_value"] else None,
+        sub_runs=row["sub_runs"] if shown["sub_runs"] != row["sub_runs"] else None,
+        hidden=hidden,
+    )
+    if whole != _NodeSecrets():
+        shown["output_sealed"] = encrypter.encrypt(
+            msgspec.json.encode(whole), _node_context(row["run_id"], row["position"])
+        )
+    return shown
+
+
+def read_record(row: Mapping[str, Any], encrypter: Encrypter) -> NodeRecord:
+    """Read what is stored of a node beside its engine state; raises SealError."""
+    records = row_mapping.node_record(row)
+    if row["output_sealed"] is None:
+        return records
+    whole = msgspec.json.decode(
+        encrypter.decrypt(row["output_sealed"], _node_context(row["run_id"], row["position"])), type=_NodeSecrets
+    )
+    return msgspec.structs.replace(
+        records,
+        output_value=records.output_value if whole.output_value is None else whole.output_value,
+        sub_runs=records.sub_runs if whole.sub_runs is None else whole.sub_runs,
+        hidden=whole.hidden,
+    )
+
+
+def _node_context(run: int, position: int) -> str:
+    return f"node/{run}/{position}"
+
+
+def _mask_tree(value: Any, masker: Masker) -> Any:
+    match value:
+        case str():
+            return masker.mask(value)
+        case dict():
+            return {key: _mask_tree(below, masker) for key, below in value.items()}
+        case list():
+            return [_mask_tree(below, masker) for below in value]
+    return value
+
+
+def _mask_calls(record: dict[str, Any] | None, masker: Masker) -> dict[str, Any] | None:
+    """Hide secret values in the params of called runs; their ids and names have to stay what they are."""
+    if record is None:
+        return None
+    calls = {group: [_mask_call(call, masker) for call in record[group]] for group in _CALLS if group in record}
+    return record | calls
+
+
+def _mask_call(call: dict[str, Any], masker: Masker) -> dict[str, Any]:
+    return call | {"params": masker.mask(call["params"])} if call.get("params") else call
+
+
+# -- facts -----------------------------------------------------------------------------------------------------------
+
+
+def redact_event(fact: event.Event, masker: Masker) -> event.Event:
+    """Hide secret values in the texts of an event, before they become part of state, history and log."""
+    match fact:
+        case event.StepExited():
+            return msgspec.structs.replace(fact, error=masker.mask(fact.error))
+        case event.ConditionsChecked():
+            errors = tuple(map(masker.mask, fact.errors))
+            return msgspec.structs.replace(fact, errors=errors, problem=masker.mask(fact.problem))
+    return fact

@@ -1,0 +1,190 @@
+"""Which firings of a DAG are due in a time window, and what is done about each. Pure (runtime 23).
+
+Time is in whole minutes, UTC. A window excludes ``after`` and includes ``until``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from dagbook.definitions.settings import MAX_CATCH_UP
+from dagbook.spec.time.schedule import KINDS, CronEntry, ParsedSchedule
+
+MINUTE = timedelta(minutes=1)
+_START = "start"
+_FIRST_SPAN = timedelta(hours=1)
+
+
+class Firing(msgspec.Struct, frozen=True, kw_only=True):
+    """A start, stop or restart of a DAG that is due at a minute.
+
+    ``made_up`` is a start whose minute passed without a server; ``missed`` is such a start that is not caught up.
+    """
+
+    minute: datetime
+    kind: str
+    made_up: bool = False
+    missed: bool = False
+
+
+class TimeWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The minutes since the last tick; ``alive`` is True when this server handled that tick.
+
+    It is longer than a minute after a time without a server, and when a server was suspended or its clock set forward.
+    """
+
+    after: datetime
+    until: datetime
+    alive: bool
+
+    @property
+    def is_one_minute(self) -> bool:
+        """Whether no minute was skipped since the last tick."""
+        return self.until - self.after <= MINUTE
+
+
+class Catchup(msgspec.Struct, frozen=True, kw_only=True):
+    """Which missed starts are caught up (none, latest or all), and the earliest of them."""
+
+    policy: str = "none"
+    window: timedelta = timedelta()
+    since: datetime | None = None  # the schedule did not exist before
+
+
+def floor_minute(instant: datetime) -> datetime:
+    return instant.replace(second=0, microsecond=0)
+
+
+def time_window(last: datetime | None, mark: datetime | None, now: datetime) -> TimeWindow | None:
+    """Return the window to handle; None when the current minute has been handled.
+
+    ``last`` is the minute that this server handled last, ``mark`` that of any server. After a clock was set back the
+    window is the current minute: what has fired in it before has its rows.
+    """
+    minute = floor_minute(now)
+    if minute == last:
+        return None
+    before = mark if last is None else last
+    after = before if before is not None and before < minute else minute - MINUTE
+    return TimeWindow(after=after, until=minute, alive=last is not None)
+
+
+def due(timing: ParsedSchedule, after: datetime, until: datetime, zone: ZoneInfo) -> list[Firing]:
+    """Return the firings in a window, in order; a minute of several expressions is due once."""
+    found = [
+        Firing(minute=minute, kind=kind)
+        for kind in KINDS
+        for minute in _minutes(timing.entries(kind), after, until, zone)
+    ]
+    return sorted(found, key=_order)
+
+
+def _order(firing: Firing) -> tuple[datetime, int]:
+    return firing.minute, KINDS.index(firing.kind)
+
+
+def _minutes(entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
+    if until - after == MINUTE:
+        return [until] if any(entry.is_at(until, zone) for entry in entries) else []
+    return sorted({minute for entry in entries for minute in _firings_of(entry, after, until, zone)})
+
+
+def _firings_of(entry: CronEntry, after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    minute = entry.next(after, zone)
+    while minute is not None and minute <= until:
+        yield minute
+        minute = entry.next(minute, zone)
+
+
+def newest(
+    entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo, limit: int = 1
+) -> list[datetime]:
+    """Return the last minutes of a window at which expressions fire, at most ``limit``, in order.
+
+    The search begins at the end of the window: there may have been no server for a year.
+    """
+    span = _FIRST_SPAN
+    while True:
+        start = max(after, until - span)
+        found = _minutes(entries, start, until, zone)
+        if len(found) >= limit or start == after:
+            return found[-limit:]
+        span *= 2
+
+
+def plan(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
+    """Return the firings of a window to handle, in order.
+
+    In a window of one minute these are all. In a longer one a server that was alive handles the last of each kind,
+    late, and one that was not handles what is due now; missed starts are caught up as the DAG's setting says, else the
+    last of them is recorded as missed.
+    """
+    if window.is_one_minute:
+        return due(timing, window.until - MINUTE, window.until, zone)
+    others = [firing for kind in KINDS if kind != _START for firing in _late(timing, kind, window, zone)]
+    if catchup.policy == "none" or not timing.start:
+        starts = _late(timing, _START, window, zone) + ([] if window.alive else _missed(timing, catchup, window, zone))
+    else:
+        starts = _catch_up(timing, catchup, window, zone)
+    return sorted([*others, *starts], key=_order)
+
+
+def _late(timing: ParsedSchedule, kind: str, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
+    start = window.after if window.alive else window.until - MINUTE
+    return [Firing(minute=minute, kind=kind) for minute in newest(timing.entries(kind), start, window.until, zone)]
+
+
+def _missed(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
+    minutes = newest(timing.start, _window_start(catchup.since, window), window.until - MINUTE, zone)
+    return [Firing(minute=minute, kind=_START, missed=True) for minute in minutes]
+
+
+def _catch_up(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
+    start = max(_window_start(catchup.since, window), window.until - catchup.window - MINUTE)
+    limit = 1 if catchup.policy == "latest" else MAX_CATCH_UP
+    minutes = newest(timing.start, start, window.until, zone, limit)
+    return [Firing(minute=minute, kind=_START, made_up=minutes != [window.until]) for minute in minutes]
+
+
+def _window_start(since: datetime | None, window: TimeWindow) -> datetime:
+    """Return the start of a window for a schedule, which was not due before it existed."""
+    start = window.after if since is None else max(window.after, floor_minute(since))
+    return min(start, window.until - MINUTE)
+
+
+class Latest(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest run of a DAG: ``started_at`` is its start, or its queue time when that was earlier."""
+
+    running: bool
+    succeeded: bool
+    started_at: datetime
+    scheduled_for: datetime | None = None  # the minute of the scheduled start that created it, if one did
+
+
+def skip_reason(timing: ParsedSchedule, minute: datetime, latest: Latest | None, now: datetime, zone: ZoneInfo) -> str:
+    """Return the reason why a DAG is not started for a minute; empty when it is (runtime 23.4)."""
+    if latest is None:
+        return ""
+    if latest.running:
+        return "its newest run is still running"
+    if minute <= floor_minute(latest.started_at) and latest.started_at <= now:
+        return "its newest run started in this minute, or later"
+    if timing.skip_if_successful and latest.succeeded and _started_since_previous(timing.start, minute, latest, zone):
+        return "a run has succeeded since the time before (skipIfSuccessful)"
+    return ""
+
+
+def _started_since_previous(entries: Iterable[CronEntry], minute: datetime, latest: Latest, zone: ZoneInfo) -> bool:
+    """Whether the newest run started after the previous scheduled time, and is not the run of that time itself."""
+    previous = [_previous(entry, minute, zone) for entry in entries if entry.is_at(minute, zone)]
+    return all(before <= latest.started_at < minute and latest.scheduled_for != before for before in previous)
+
+
+def _previous(entry: CronEntry, minute: datetime, zone: ZoneInfo) -> datetime:
+    """Return the previous scheduled time, assuming the interval to the next one; ``minute`` when there is no next."""
+    following = entry.next(minute, zone)
+    return minute if following is None else minute - (following - minute)

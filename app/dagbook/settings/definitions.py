@@ -1,0 +1,165 @@
+"""All settings. Help texts, listings and the table in docs/configuration.md are generated from this table."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dagbook.settings.database_url import DATABASE_URL, PUBLIC, SCHEMA
+from dagbook.settings.encoding import ENCODING
+from dagbook.settings.nodes import REMOTE_NODES
+from dagbook.settings.types import (
+    BASE_PATH,
+    FILE,
+    HOST,
+    HOST_NAMES,
+    KEY,
+    NETWORKS,
+    ORIGINS,
+    PATH,
+    QUEUES,
+    SECONDS,
+    SECRET,
+    TEXT,
+    TRUTH,
+    URL,
+    WORDS,
+    ZONE,
+    SettingType,
+    choice,
+    integer,
+)
+
+PREFIX = "DAGBOOK_"
+FILE_NAME = "dagbook.yaml"
+SYSTEM_ZONE = "<system>"
+LOCALE_ENCODING = "<locale>"
+HOME = "<home>"
+
+
+class Setting(NamedTuple):
+    """A setting: its name in the file, its type, its default as written, and its description."""
+
+    name: str
+    kind: SettingType
+    default: str
+    meaning: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """The command line flag."""
+        return "--" + self.name.replace("_", "-")
+
+
+TABLE = (
+    Setting("home", PATH, "~/.dagbook", "Folder of Dagbook's files on this machine."),
+    Setting("database_url", DATABASE_URL, f"sqlite:///{HOME}/dagbook.sqlite3", "SQLite file or PostgreSQL database."),
+    Setting("database_schema", SCHEMA, PUBLIC, "Schema of a PostgreSQL database that holds Dagbook's tables."),
+    Setting("host", HOST, "127.0.0.1", "Address to listen on."),
+    Setting("port", integer(0, 65535), "8080", "TCP port to listen on; 0 chooses a free one."),
+    Setting("base_path", BASE_PATH, "", "Prefix of every URL, for a server behind a proxy."),
+    Setting("tz", ZONE, SYSTEM_ZONE, "Time zone of schedules and displayed times."),
+    Setting(
+        "work_dir",
+        PATH,
+        f"{HOME}/work",
+        "Working directory of runs of stored DAGs without workingDir and without a source file.",
+    ),
+    Setting("log_format", choice("text", "json"), "text", "Format of the server's own log."),
+    Setting("log_level", choice("debug", "info", "warning", "error"), "info", "Minimum level that is logged."),
+    Setting(
+        "request_log", choice("on", "off", "all"), "on", "Whether requests are logged; on leaves out health checks."
+    ),
+    Setting("default_shell", TEXT, "", "Shell of steps without one; empty chooses one of the machine."),
+    Setting("allowed_hosts", HOST_NAMES, "", "Host names accepted in requests besides those of this machine."),
+    Setting("cors_origins", ORIGINS, "", "Web pages of other origins that may use the API."),
+    Setting("tls_cert_file", FILE, "", "Certificate chain of the server in PEM, for https."),
+    Setting("tls_key_file", FILE, "", "Private key of that certificate, in PEM."),
+    Setting("tls_key_password", SECRET, "", "Password of that key, if it is encrypted."),
+    Setting("trusted_proxies", NETWORKS, "", "Proxies whose X-Forwarded-For, -Proto and -Host are trusted."),
+    Setting("remote_nodes", REMOTE_NODES, "", "Other servers that requests are forwarded to; see Operations."),
+    Setting("base_config", PATH, f"{HOME}/base.yaml", "YAML file whose fields every DAG inherits."),
+    Setting("spool_dir", PATH, f"{HOME}/spool", "Folder of step output until it is stored."),
+    Setting("secret_key", KEY, "", "Key that encrypts stored secrets; empty uses the file secret.key in the home."),
+    Setting("max_body_bytes", integer(1024, 2**40), "4194304", "Maximum size of a request body."),
+    Setting(
+        "log_limit_bytes",
+        integer(1024, 2**50),
+        "1073741824",
+        "Maximum stored output of one step, for each of stdout and stderr.",
+    ),
+    Setting("log_encoding", ENCODING, LOCALE_ENCODING, "Encoding of step output; see Operations."),
+    Setting(
+        "orphan_grace_seconds",
+        SECONDS,
+        "180",
+        "How long runs of a lost server on another machine stay running before they fail.",
+    ),
+    Setting("lease_seconds", SECONDS, "10", "Duration of a server's lease on its runs."),
+    Setting("detach_lease_seconds", SECONDS, "900", "Lease duration after an orderly stop, while steps continue."),
+    Setting("queues", QUEUES, "", "Queues with a limit of active runs: NAME=RUNS."),
+    Setting("queues_enabled", TRUTH, "true", "Whether runs can be queued and are started from queues."),
+    Setting(
+        "ignore_worker_selector",
+        TRUTH,
+        "false",
+        "Whether DAGs with a workerSelector run on the server that starts them, instead of waiting for a worker.",
+    ),
+    Setting("scheduler_enabled", TRUTH, "true", "Whether this server starts DAGs by their schedules."),
+    Setting("monitoring_interval_seconds", SECONDS, "5", "How often the machine's load is measured."),
+    Setting("monitoring_retention_seconds", SECONDS, "86400", "How long measurements are stored."),
+    Setting("event_streams", integer(0, 100_000), "256", "Maximum number of concurrent live feeds."),
+    Setting("changes_retention_seconds", SECONDS, "86400", "How long an interrupted live feed can be resumed."),
+    Setting(
+        "retention_days",
+        integer(-1, 36_500),
+        "30",
+        "Retention of runs in days, for DAGs without their own; -1: for ever.",
+    ),
+    Setting("retention_runs", integer(-1, 10**9), "-1", "Number of newest runs to keep of each DAG; -1: all."),
+    Setting("retention_bytes", integer(-1, 2**50), "-1", "Bytes of logs to keep of each DAG; -1: all."),
+    Setting("retention_total_runs", integer(-1, 10**9), "-1", "Number of runs to keep of all DAGs together; -1: all."),
+    Setting("retention_total_bytes", integer(-1, 2**50), "-1", "Bytes of logs to keep of all DAGs; -1: all."),
+    Setting("retention_interval_seconds", SECONDS, "3600", "How often expired runs are deleted."),
+    Setting("evaluation_timeout_seconds", SECONDS, "10", "Time limit of the commands in parameters and environment."),
+    Setting("auth_mode", choice("none", "builtin", "oidc"), "none", "How users are authenticated; see Authentication."),
+    Setting("auth_token_secret", SECRET, "", "Key that signs login tokens, 32 random characters or more."),
+    Setting("auth_token_ttl_seconds", SECONDS, "86400", "How long a login lasts."),
+    Setting("auth_admin_username", TEXT, "admin", "Name of the user that the first start creates."),
+    Setting("auth_admin_password", SECRET, "", "Password of that user; empty generates one and prints it once."),
+    Setting("auth_bcrypt_cost", integer(4, 20), "12", "Cost of hashing a password, each step doubles it; 12 or more."),
+    Setting("auth_login_failures", integer(1, 1000), "5", "Failed logins by one name and address before a delay."),
+    Setting("auth_login_window_seconds", SECONDS, "900", "How long failed logins count, and the longest delay."),
+    Setting("auth_logins_per_minute", integer(1, 100_000), "100", "Maximum login attempts per minute of a server."),
+    Setting("auth_basic_username", TEXT, "", "User name for HTTP Basic; needs auth_basic_password."),
+    Setting("auth_basic_password", SECRET, "", "Password for HTTP Basic."),
+    Setting("auth_token", SECRET, "", "Token with all permissions, for Authorization: Bearer."),
+    Setting("auth_oidc_client_id", TEXT, "", "Client id at the OpenID Connect provider."),
+    Setting("auth_oidc_client_secret", SECRET, "", "Client secret at the OpenID Connect provider."),
+    Setting("auth_oidc_client_url", URL, "", "URL of this server for browsers, base_path included."),
+    Setting("auth_oidc_issuer", URL, "", "URL of the OpenID Connect provider."),
+    Setting("auth_oidc_scopes", WORDS, "openid,profile,email", "Scopes requested from the provider."),
+    Setting("auth_oidc_whitelist", WORDS, "", "E-mail addresses that may log in; empty allows all."),
+    Setting("permissions_write_dags", TRUTH, "true", "Whether definitions can be changed at all."),
+    Setting("permissions_run_dags", TRUTH, "true", "Whether runs can be started, stopped and changed at all."),
+    Setting(
+        "inline_runs_need_write",
+        TRUTH,
+        "false",
+        "Whether running an inline definition needs the permission to store it.",
+    ),
+    Setting("bare_saves", TRUTH, "false", "Whether a successful save has an empty response body."),
+    Setting("metrics", choice("public", "private"), "public", "Whether /metrics can be read without credentials."),
+    Setting("insecure", TRUTH, "false", "Whether to listen on other addresses than loopback without authentication."),
+)
+
+# Variables with Dagbook's prefix that are no settings; any other one is refused as a mistake.
+OTHER_VARIABLES = {
+    "DAGBOOK_CONFIG": "settings file to read, like --config",
+    "DAGBOOK_DIR": "a checkout, for scripts that start Dagbook from outside",
+}
+TEST_PREFIX = "DAGBOOK_TEST_"

@@ -1,0 +1,135 @@
+"""Reading the settings into one frozen struct."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from dagbook.settings.definitions import FILE_NAME, HOME, LOCALE_ENCODING, SYSTEM_ZONE, TABLE, Setting
+from dagbook.settings.encoding import locale_encoding
+from dagbook.settings.errors import SettingsError
+from dagbook.settings.nodes import RemoteNode
+from dagbook.settings.sources import Given, from_environment, from_file, from_flags
+from dagbook.settings.types import Network
+from dagbook.settings.zone import system_zone
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting of this process, as in ``dagbook.settings.definitions``, and the origin of each."""
+
+    home: Path
+    database_url: str
+    database_schema: str
+    host: str
+    port: int
+    base_path: str
+    tz: ZoneInfo
+    work_dir: Path
+    log_format: str
+    log_level: str
+    request_log: str
+    default_shell: str
+    allowed_hosts: tuple[str, ...]
+    cors_origins: tuple[str, ...]
+    tls_cert_file: Path | None
+    tls_key_file: Path | None
+    tls_key_password: str
+    trusted_proxies: tuple[Network, ...]
+    remote_nodes: tuple[RemoteNode, ...]
+    base_config: Path
+    spool_dir: Path
+    secret_key: str
+    max_body_bytes: int
+    log_limit_bytes: int
+    log_encoding: str
+    orphan_grace_seconds: float
+    lease_seconds: float
+    detach_lease_seconds: float
+    queues: Mapping[str, int]
+    queues_enabled: bool
+    ignore_worker_selector: bool
+    scheduler_enabled: bool
+    monitoring_interval_seconds: float
+    monitoring_retention_seconds: float
+    event_streams: int
+    changes_retention_seconds: float
+    retention_days: int
+    retention_runs: int
+    retention_bytes: int
+    retention_total_runs: int
+    retention_total_bytes: int
+    retention_interval_seconds: float
+    evaluation_timeout_seconds: float
+    auth_mode: str
+    auth_token_secret: str
+    auth_token_ttl_seconds: float
+    auth_admin_username: str
+    auth_admin_password: str
+    auth_bcrypt_cost: int
+    auth_login_failures: int
+    auth_login_window_seconds: float
+    auth_logins_per_minute: int
+    auth_basic_username: str
+    auth_basic_password: str
+    auth_token: str
+    auth_oidc_client_id: str
+    auth_oidc_client_secret: str
+    auth_oidc_client_url: str
+    auth_oidc_issuer: str
+    auth_oidc_scopes: tuple[str, ...]
+    auth_oidc_whitelist: tuple[str, ...]
+    permissions_write_dags: bool
+    permissions_run_dags: bool
+    inline_runs_need_write: bool
+    bare_saves: bool
+    metrics: str
+    insecure: bool
+    origins: Mapping[str, str]
+
+
+def read(argv_flags: Mapping[str, str], environ: Mapping[str, str], home_default: Path) -> Settings:
+    """Read the settings; later sources override earlier ones: default, file, variable, flag.
+
+    Flags are given by the name of their setting; ``config`` names the file to read instead of ``dagbook.yaml`` in the
+    home. Raises ``SettingsError`` for the first unknown name or invalid value.
+    """
+    here = Path.cwd()
+    flags = {name: text for name, text in argv_flags.items() if name != "config"}
+    direct = from_environment(environ, here) | from_flags(flags, here)
+    config = argv_flags.get("config") or environ.get("DAGBOOK_CONFIG")
+    given = _from_settings_file(config, _home(direct, home_default), environ) | direct
+    home = _home(given, home_default)
+    values: dict[str, Any] = {
+        setting.name: _parse(setting, given.get(setting.name) or _default(setting, home, environ)) for setting in TABLE
+    }
+    origins = {setting.name: given[setting.name].origin if setting.name in given else "default" for setting in TABLE}
+    return Settings(**values, origins=origins)
+
+
+def _from_settings_file(config: str | None, home: Path, environ: Mapping[str, str]) -> dict[str, Given]:
+    if config:
+        return from_file(Path(config).expanduser(), environ)
+    usual = home / FILE_NAME
+    return from_file(usual, environ) if usual.exists() else {}
+
+
+def _home(given: Mapping[str, Given], home_default: Path) -> Path:
+    home = _parse(TABLE[0], given.get("home") or Given(str(home_default), "default", Path.cwd()))
+    return Path(str(home))
+
+
+def _default(setting: Setting, home: Path, environ: Mapping[str, str]) -> Given:
+    text = str(home) if setting.name == "home" else setting.default.replace(HOME, str(home))
+    detect = {SYSTEM_ZONE: system_zone, LOCALE_ENCODING: locale_encoding}.get(text)
+    return Given(detect(environ) if detect else text, "default", home)
+
+
+def _parse(setting: Setting, given: Given) -> object:
+    try:
+        return setting.kind.read(given.raw, given.folder)
+    except ValueError as error:
+        raise SettingsError(setting.name, given.origin, str(error)) from None

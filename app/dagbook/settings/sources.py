@@ -1,0 +1,139 @@
+"""The sources of settings: file, environment, command line. Raw values are collected, not yet parsed."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from dagbook.settings.definitions import OTHER_VARIABLES, PREFIX, TABLE, TEST_PREFIX
+from dagbook.settings.errors import SettingsError
+from dagbook.settings.types import Raw
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_DUPLICATE = "{}: is there twice in one item; keep one"
+_BY_NAME = {setting.name: setting for setting in TABLE}
+_BY_VARIABLE = {setting.variable: setting for setting in TABLE}
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A raw value, its origin, and the folder of relative paths in it."""
+
+    raw: Raw
+    origin: str
+    folder: Path
+
+
+def from_flags(flags: Mapping[str, str], folder: Path) -> dict[str, Given]:
+    """Return the flags by the names of their settings."""
+    return {name: Given(raw, _BY_NAME[name].flag, folder) for name, raw in flags.items()}
+
+
+def from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, Given]:
+    """Return the variables with Dagbook's prefix; an empty one counts as not set, an unknown one is refused."""
+    given = {}
+    for variable, raw in environ.items():
+        if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX) or variable in OTHER_VARIABLES:
+            continue
+        if variable not in _BY_VARIABLE:
+            raise SettingsError(variable, "environment", _unknown_variable(variable))
+        if raw:
+            given[_BY_VARIABLE[variable].name] = Given(raw, variable, folder)
+    return given
+
+
+def from_file(path: Path, environ: Mapping[str, str]) -> dict[str, Given]:
+    """Return the keys of a settings file. ``${NAME}`` in a value is the environment variable of that name."""
+    given: dict[str, Given] = {}
+    for key, value in _entries(path):
+        origin = f"{path}:{key.start_mark.line + 1}"
+        name = str(key.value)
+        if name not in _BY_NAME:
+            raise SettingsError(name, origin, _unknown(_closest(name, _BY_NAME)))
+        if name in given:
+            raise SettingsError(name, origin, f"is there already, at {given[name].origin}; keep one")
+        given[name] = Given(_read_node(value, name, origin, environ), origin, path.absolute().parent)
+    return given
+
+
+def _unknown_variable(variable: str) -> str:
+    # Compared without the common prefix, which would make any two similar.
+    others = (name.removeprefix(PREFIX) for name in [*_BY_VARIABLE, *OTHER_VARIABLES])
+    close = _closest(variable.removeprefix(PREFIX), others)
+    return _unknown(close and PREFIX + close)
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, known, n=1)), "")
+
+
+def _unknown(close: str) -> str:
+    hint = f"did you mean {close}?" if close else "`dagbook config --help` lists them all"
+    return f"is not a setting; {hint}"
+
+
+def _entries(path: Path) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    root = _parse(path)
+    if root is None:
+        return
+    if not isinstance(root, yaml.MappingNode):
+        raise SettingsError("settings file", f"{path}:1", "is not a map; write lines such as `port: 8080`")
+    yield from root.value
+
+
+def _parse(path: Path) -> yaml.Node | None:
+    try:
+        return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise SettingsError("settings file", str(path), f"cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise SettingsError("settings file", str(path), "is not a YAML text of settings in UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SettingsError("settings file", f"{path}:{line}", f"is not YAML: {error.problem}") from None
+    except yaml.YAMLError:
+        raise SettingsError("settings file", str(path), "holds a character that YAML does not allow") from None
+
+
+def _read_node(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> Raw:
+    if isinstance(node, yaml.SequenceNode) and _BY_NAME[name].kind.records:
+        return [_read_record(item, name, origin, environ) for item in node.value]
+    if isinstance(node, yaml.SequenceNode):
+        return [_read_scalar(item, name, origin, environ) for item in node.value]
+    if isinstance(node, yaml.MappingNode) and _BY_NAME[name].kind.map:
+        return [f"{key.value}={_read_scalar(value, name, origin, environ)}" for key, value in node.value]
+    return _read_scalar(node, name, origin, environ)
+
+
+def _read_record(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> str:
+    if not isinstance(node, yaml.MappingNode):
+        raise SettingsError(name, origin, "is a list of maps; write each item as lines such as `name: …`")
+    record: dict[str, str] = {}
+    for key, value in node.value:
+        if key.value in record:
+            raise SettingsError(
+                name, f"{origin.rpartition(':')[0]}:{key.start_mark.line + 1}", _DUPLICATE.format(key.value)
+            )
+        record[str(key.value)] = _read_scalar(value, name, origin, environ)
+    return json.dumps(record)
+
+
+def _read_scalar(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> str:
+    # The text is used, not the type that YAML resolves: a value means the same in the file and in a variable.
+    if not isinstance(node, yaml.ScalarNode):
+        raise SettingsError(name, origin, "is nested; write one value or a list of values")
+    if node.tag == "tag:yaml.org,2002:null":
+        raise SettingsError(name, origin, "has no value; write one, or take the line out")
+    return _expand(node.value, name, origin, environ)
+
+
+def _expand(text: str, name: str, origin: str, environ: Mapping[str, str]) -> str:
+    for variable in _REFERENCE.findall(text):
+        if variable not in environ:
+            raise SettingsError(name, origin, f"uses ${{{variable}}}, which is not set; set it in the environment")
+    return _REFERENCE.sub(lambda match: environ[match[1]], text)

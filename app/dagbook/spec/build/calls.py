@@ -1,0 +1,131 @@
+"""Executors, called DAGs and parallel items of a step (DAG format 3.6 and 3.13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dagbook.spec.build.field import Field, unwrap
+from dagbook.spec.build.hints import closest, intended_key
+from dagbook.spec.build.object_schema import refuse_unknown_key, warn_unknown_keys
+from dagbook.spec.build.scalars import integer as any_integer
+from dagbook.spec.build.scalars import is_number, trimmed
+from dagbook.spec.model import Executor, Pair, Parallel
+from dagbook.spec.problem import quoted
+from dagbook.spec.reading.rendering import render
+
+EXECUTOR_KEYS = ("type", "config")
+PARALLEL_KEYS = ("items", "maxConcurrent")
+# fmt: off
+EXECUTOR_TYPES = frozenset({
+    "", "command", "shell", "dag", "subworkflow", "parallel", "docker", "container", "ssh", "http", "jq", "mail",
+    "archive", "gha", "github_action", "github-action",
+})
+# fmt: on
+
+
+def executor(field: Field) -> Executor | None:
+    """Read an executor: its type, or a map of type and config."""
+    match field.value:
+        case str():
+            return Executor(type=_type(field) or "")
+        case dict():
+            return _executor_map(field)
+        case _:
+            field.expect("a text or a map with type and config")
+            return None
+
+
+def parallel(field: Field) -> Parallel | None:
+    """Read the items of a parallel call, or the text that evaluates to them when the step runs."""
+    if not isinstance(field.value, dict):
+        items = _items(field, "a text, a list or a map with items")
+        return None if items is None else Parallel(**items)
+    warn_unknown_keys(field, PARALLEL_KEYS)
+    fields: dict[str, Any] = {}
+    for key, entry in field.entries():
+        if key == "items":
+            found = _items(entry, "a text or a list")
+            if found is None:
+                return None
+            fields |= found
+        elif key == "maxConcurrent":
+            fields |= _max_concurrent(entry)
+    return Parallel(**fields)
+
+
+def call(field: Field) -> str | None:
+    """Read the name of the DAG to call; a blank one calls nothing."""
+    return trimmed(field)
+
+
+def deprecated_call(field: Field) -> str | None:
+    """Read the old spelling of ``call``."""
+    field.warn("run is the old spelling of call; write call")
+    return trimmed(field)
+
+
+def _executor_map(field: Field) -> Executor | None:
+    found: dict[str, Any] = {}
+    for key, entry in field.entries():
+        if key not in EXECUTOR_KEYS:
+            refuse_unknown_key(field, key, EXECUTOR_KEYS, "" if intended_key(key, EXECUTOR_KEYS) else "config")
+        elif key == "config":
+            found[key] = config(entry)
+        else:
+            found[key] = _type(entry)
+    return None if None in found.values() else Executor(**found)
+
+
+def _type(field: Field) -> str | None:
+    """Read the type; an unknown one fails the step when it runs, not the definition (3.6)."""
+    kind = trimmed(field)
+    if kind and kind not in EXECUTOR_TYPES:
+        meant = closest(kind, EXECUTOR_TYPES) if field.report.may_hint() else ""
+        hint = f"; did you mean {meant}?" if meant else ""
+        field.warn(f"there is no executor {quoted(kind)}, so the step would fail{hint}")
+    return kind
+
+
+def config(field: Field) -> dict[str, Any] | None:
+    """Read the config of an executor unchanged."""
+    if isinstance(field.value, dict):
+        found: dict[str, Any] = unwrap(field.node)
+        return found
+    field.expect("a map")
+    return None
+
+
+def _max_concurrent(field: Field) -> dict[str, int]:
+    number = any_integer(field)
+    return {} if number is None else {"max_concurrent": number}
+
+
+def _items(field: Field, wanted: str) -> dict[str, Any] | None:
+    match field.value:
+        case str():
+            return {"variable": field.value.strip()}
+        case list():
+            items = tuple(_read_items(field))
+            return None if field.value and not items else {"items": items}
+        case _:
+            field.expect(wanted)
+            return None
+
+
+def _read_items(field: Field) -> Iterator[str | tuple[Pair, ...]]:
+    for item in field.items():
+        if isinstance(item.value, dict):
+            yield tuple(_item_pairs(item))
+        elif isinstance(item.value, str) or is_number(item.value):
+            yield render(item.value)
+        else:
+            item.expect("a text, a number or a map")
+
+
+def _item_pairs(item: Field) -> Iterator[Pair]:
+    for key, entry in item.entries():
+        if entry.value is None or isinstance(entry.value, list | dict):
+            entry.expect("a text, a number, true or false")
+        else:
+            yield Pair(key, render(entry.value))

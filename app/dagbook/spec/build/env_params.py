@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dagbook.spec.build.field import Field, describe, unwrap
+from dagbook.spec.model import Pair
+from dagbook.spec.params.param_text import tokenise
+from dagbook.spec.reading.rendering import render
+
+
+def env(field: Field) -> tuple[Pair, ...]:
+    """Read variables in document order; a bare scalar is ignored (2.8)."""
+    match field.value:
+        case dict():
+            return tuple(_map_pairs(field))
+        case list():
+            return tuple(pair for item in field.items() for pair in _env_item(item))
+        case _:
+            field.warn(f"is ignored: it must be a map or a list of KEY=value items, not {describe(field.value)}")
+            return ()
+
+
+def params(field: Field) -> tuple[Pair, ...] | None:
+    """Read parameters; entries without a name get their position in the whole list (2.9)."""
+    match field.value:
+        case str():
+            return tokenise(field.value)
+        case list():
+            return _params_list(field)
+        case dict():
+            return tuple(_sorted_pairs(field))
+        case _:
+            field.expect("a text, a list or a map")
+            return None
+
+
+def params_with_schema(field: Field) -> dict[str, Any] | None:
+    """Read the parameters of a DAG, which may name a schema beside their values."""
+    value = field.value
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if schema is None or not isinstance(schema.value, str):
+        pairs = params(field)
+        return None if pairs is None else {"params": pairs}
+    found: dict[str, Any] = {"params_schema": schema.value}
+    values = value.get("values")
+    if values is not None and values.value is not None:
+        found["params"] = params(field.at("values", values)) or ()
+    return found
+
+
+def _env_item(item: Field) -> Iterator[Pair]:
+    value = item.value
+    if isinstance(value, dict):
+        yield from _map_pairs(item)
+    elif isinstance(value, str) and "=" in value:
+        name, _, text = value.partition("=")
+        yield Pair(name, text)
+    else:
+        item.expect("a map or a text of the form KEY=value")
+
+
+def _params_list(field: Field) -> tuple[Pair, ...]:
+    pairs: list[Pair] = []
+    for item in field.items():
+        if isinstance(item.value, str):
+            pairs += tokenise(item.value, start=len(pairs) + 1)
+        elif isinstance(item.value, dict):
+            pairs += _sorted_pairs(item)
+        else:
+            item.expect("a text or a map")
+    return tuple(pairs)
+
+
+def _sorted_pairs(field: Field) -> list[Pair]:
+    return sorted(_map_pairs(field), key=lambda pair: pair.name)
+
+
+def _map_pairs(field: Field) -> Iterator[Pair]:
+    for key, node in field.value.items():
+        yield Pair(key, render(unwrap(node)))

@@ -1,0 +1,1 @@
+"""Evaluation of texts: references, `$` expansion, JSON paths, conditions."""

@@ -1,0 +1,79 @@
+"""The variables of a step: their order of precedence, and the environment of its process (DAG format 5.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from dagbook.spec.expansion.expand import Mode
+
+_ALLOWED = frozenset(
+    (
+        *("PATH", "HOME", "USER", "SHELL", "TMPDIR", "TERM", "EDITOR", "VISUAL", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
+        *("LD_LIBRARY_PATH", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"),
+    )
+)
+_ALLOWED_PREFIXES = ("DAGU_", "DAG_", "LC_")
+_CREDENTIAL_WORDS = ("SECRET", "TOKEN", "PASSWORD")
+_OWN_PREFIX = "DAGBOOK_"
+
+
+class StepScope(msgspec.Struct, frozen=True, kw_only=True):
+    """The sources of variables of one step or handler. ``os_environ`` is that of the server."""
+
+    extra: Mapping[str, str] = {}  # ITEM of a parallel call
+    run_vars: Mapping[str, str] = {}  # DAG_RUN_STEP_NAME, PWD, in handlers DAG_RUN_STATUS
+    step_env: Mapping[str, str] = {}
+    params: Mapping[str, str] = {}
+    outputs: Mapping[str, str] = {}
+    log_files: Mapping[str, str] = {}  # DAG_RUN_STEP_STDOUT_FILE, DAG_RUN_STEP_STDERR_FILE
+    secrets: Mapping[str, str] = {}
+    dotenv: Mapping[str, str] = {}
+    dag_env: Mapping[str, str] = {}
+    run: Mapping[str, str] = {}  # DAG_NAME, DAG_RUN_ID, DAG_RUN_LOG_FILE
+    os_environ: Mapping[str, str] = {}
+
+    def maps(self, mode: Mode) -> tuple[Mapping[str, str], ...]:
+        """Return the maps for text replacement, in order."""
+        if mode is Mode.PLAIN:
+            return ()
+        if mode is Mode.STRUCT:
+            return (self.params,)
+        own = (self.extra, self.run_vars, self._step_variables())
+        return own if mode is not Mode.FULL else (*own, self.secrets, self._dag_variables())
+
+    def process_environment(self) -> dict[str, str]:
+        return {
+            **filter_environment(self.os_environ),
+            **self._dag_variables(),
+            **self.secrets,
+            **self.run_vars,
+            **self._step_variables(),
+        }
+
+    def run_environment(self) -> dict[str, str]:
+        """Return the environment of the run itself: that of conditions and backticks, and the last source of texts."""
+        return {**without_server_settings(self.os_environ), **self.dag_env, **self.dotenv}
+
+    def _step_variables(self) -> dict[str, str]:
+        return {**self.outputs, **self.params, **self.log_files, **self.step_env}
+
+    def _dag_variables(self) -> dict[str, str]:
+        return {**self.run, **self.params, **self.dag_env, **self.dotenv}
+
+
+def filter_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the process of a step inherits from the server; credentials of the server never pass."""
+    return {name: value for name, value in environ.items() if _may_pass(name)}
+
+
+def without_server_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the settings of the server, among them its keys and the address of its database."""
+    return {name: value for name, value in environ.items() if not name.startswith(_OWN_PREFIX)}
+
+
+def _may_pass(name: str) -> bool:
+    if name in _ALLOWED:
+        return True
+    return name.startswith(_ALLOWED_PREFIXES) and not any(word in name.upper() for word in _CREDENTIAL_WORDS)

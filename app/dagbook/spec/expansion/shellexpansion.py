@@ -1,0 +1,275 @@
+"""Expansion of ``$`` as in a shell here-document, without running anything (DAG format 5.5 step 4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from dagbook.spec.expansion import arithmetic
+from dagbook.spec.expansion.substitution import MAX_CHARACTERS, replace_each
+from dagbook.spec.expansion.wildcard import Pattern
+from dagbook.spec.problem import ExpansionError
+
+Lookup = Callable[[str], str | None]
+_PLAIN = re.compile(r"\$(?:\{([^}]*)\}|(\{)|([*#$@!?0-9-])|([A-Za-z_][A-Za-z0-9_]*))")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[#?@*!$-]")
+_SHORT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9#?@*!$-]")
+_OPERATOR = re.compile(r":[-+?=]|[-+?=]|%%?|##?|//?|\^\^?|,,?|:")
+_ORDINARY = re.compile(r"[^\\$`]+")
+_ORDINARY_IN_OPERAND = re.compile(r"[^\\$`'\"}/:]+")
+_ORDINARY_IN_QUOTES = re.compile(r'[^\\$`"]+')
+_ESCAPED_IN_QUOTES = frozenset('$`"\\')
+
+
+class _Piece(msgspec.Struct, frozen=True):
+    """Part of an operand; a literal one has no special meaning in a pattern."""
+
+    text: str
+    literal: bool = False
+
+
+def expand_shell(text: str, maps: Sequence[Mapping[str, str]], environ: Mapping[str, str], home: str) -> str:
+    """Expand ``$NAME``, ``${NAME:-default}``, ``$((1 + 2))`` and a leading ``~``; unset names are empty.
+
+    A text with ``$(...)``, or with invalid shell syntax, is expanded by ``expand_plain`` instead.
+    """
+    if "$" not in text and "`" not in text and "\\\n" not in text:
+        return _at_home(text, home)
+
+    def look_up(name: str) -> str | None:
+        return next((values[name] for values in (*maps, environ) if name in values), None)
+
+    try:
+        return _Reader(_at_home(text, home), look_up, home).document()
+    except (ValueError, RecursionError):
+        return expand_plain(text, environ)
+
+
+def expand_plain(text: str, environ: Mapping[str, str]) -> str:
+    """Replace ``$NAME`` and ``${NAME}`` from the environment alone; unknown names are empty."""
+    return replace_each(_PLAIN, text, lambda match: environ.get(match[1] or match[3] or match[4] or "", ""))
+
+
+def _at_home(text: str, home: str) -> str:
+    return home + text[1:] if text == "~" or text.startswith("~/") else text
+
+
+class _Reader:
+    """Expands a text in one pass. Raises ValueError for invalid syntax and for commands."""
+
+    def __init__(self, text: str, look_up: Lookup, home: str) -> None:
+        self._text = text
+        self._place = 0
+        self._look_up = look_up
+        self._home = home
+
+    def document(self) -> str:
+        """Expand the whole text; quotes are ordinary characters."""
+        pieces = []
+        size = 0
+        while self._place < len(self._text):
+            pieces.append(self._piece(_ORDINARY))
+            size += len(pieces[-1])
+            _refuse_beyond_measure(size)
+        return "".join(pieces)
+
+    def _piece(self, ordinary: re.Pattern[str]) -> str:
+        character = self._text[self._place]
+        if character == "$":
+            return self._reference()
+        if character == "`":
+            raise ValueError("a command would have to run")
+        if character == "\\":
+            escape = self._take(2)
+            return "" if escape == "\\\n" else escape
+        found = ordinary.match(self._text, self._place)
+        return self._take(found.end() - self._place if found else 1)
+
+    def _take(self, count: int) -> str:
+        taken = self._text[self._place : self._place + count]
+        self._place += count
+        return taken
+
+    def _peek(self, text: str) -> bool:
+        return self._text.startswith(text, self._place)
+
+    def _skip(self, text: str) -> None:
+        if not self._peek(text):
+            raise ValueError(f"{text} is missing")
+        self._place += len(text)
+
+    def _reference(self) -> str:
+        """Expand the reference after a dollar sign."""
+        self._skip("$")
+        if self._peek("(("):
+            return self._arithmetic()
+        if self._peek("("):
+            raise ValueError("a command would have to run")
+        if self._peek("{"):
+            return self._braces()
+        found = _SHORT_NAME.match(self._text, self._place)
+        return (self._look_up(self._take(len(found[0]))) or "") if found else "$"
+
+    def _arithmetic(self) -> str:
+        self._skip("((")
+        start, depth = self._place, 0
+        while depth or not self._peek("))"):
+            character = self._take(1)
+            if not character:
+                raise ValueError(")) is missing")
+            depth += {"(": 1, ")": -1}.get(character, 0)
+        inside = self._text[start : self._place]
+        self._skip("))")
+        return str(self._number(inside))
+
+    def _number(self, text: str) -> int:
+        return arithmetic.evaluate(_Reader(text, self._look_up, self._home).document(), self._look_up)
+
+    def _braces(self) -> str:
+        self._skip("{")
+        if self._peek("#") and not self._peek("#}"):
+            self._skip("#")
+            value = self._look_up(self._name()) or ""
+            self._skip("}")
+            return str(len(value))
+        known = self._look_up(self._name())
+        found = _OPERATOR.match(self._text, self._place)
+        if found is None:
+            self._skip("}")
+            return known or ""
+        self._place = found.end()
+        return self._operated(found[0], known)
+
+    def _name(self) -> str:
+        found = _NAME.match(self._text, self._place)
+        if found is None:
+            raise ValueError("a name is missing")
+        return self._take(len(found[0]))
+
+    def _operated(self, sign: str, known: str | None) -> str:
+        """Apply one operator of ``${NAME...}`` to the value, and skip the closing brace."""
+        value = known or ""
+        if sign == ":":
+            return self._cut(value)
+        if sign in {"/", "//"}:
+            return self._replaced(value, everywhere=sign == "//")
+        operand = self._operand("}")
+        self._skip("}")
+        if sign[-1] in "-+?=":
+            return self._alternative(sign, known, operand)
+        pattern = Pattern((piece.text, piece.literal) for piece in operand)
+        if sign[0] in "^,":
+            return _with_case(sign, value, pattern if operand else Pattern([("?", False)]))
+        return _without_end(sign, value, pattern)
+
+    def _alternative(self, sign: str, value: str | None, operand: Sequence[_Piece]) -> str:
+        given = bool(value) or (value is not None and sign[0] != ":")
+        if sign[-1] == "+":
+            return self._word(operand) if given else ""
+        if given:
+            return value or ""
+        if sign[-1] != "-":
+            raise ValueError("the variable would have to be set")
+        return self._word(operand)
+
+    def _word(self, operand: Sequence[_Piece]) -> str:
+        text = "".join(piece.text for piece in operand)
+        return _at_home(text, self._home) if operand and not operand[0].literal else text
+
+    def _cut(self, value: str) -> str:
+        """Expand ``${NAME:start:length}``; negative numbers count from the end."""
+        start_text = self._text_until(":}")
+        length_text = None
+        if self._peek(":"):
+            self._skip(":")
+            length_text = self._text_until("}")
+        elif not start_text.strip():
+            raise ValueError("a start is missing")
+        self._skip("}")
+        start = self._number(start_text) if start_text.strip() else 0
+        start = start + len(value) if start < 0 else start
+        if not 0 <= start <= len(value):
+            return ""
+        length = len(value) if length_text is None else self._number(length_text)
+        end = length + len(value) if length < 0 else start + length
+        if end < start:
+            raise ValueError("the end lies before the start")
+        return value[start:end]
+
+    def _text_until(self, stops: str) -> str:
+        return "".join(piece.text for piece in self._operand(stops))
+
+    def _replaced(self, value: str, *, everywhere: bool) -> str:
+        pattern = Pattern((piece.text, piece.literal) for piece in self._operand("/}")).longest()
+        new = ""
+        if self._peek("/"):
+            self._skip("/")
+            new = self._text_until("}")
+        self._skip("}")
+        found = [match.span() for match in pattern.finditer(value) if match[0]]
+        found = found if everywhere else found[:1]
+        _refuse_beyond_measure(len(value) + len(found) * len(new))
+        pieces: list[str] = []
+        position = 0
+        for start, end in found:
+            pieces += (value[position:start], new)
+            position = end
+        return "".join((*pieces, value[position:]))
+
+    def _operand(self, stops: str) -> list[_Piece]:
+        """Read up to one of the stops, which is not consumed."""
+        pieces: list[_Piece] = []
+        size = 0
+        while self._place < len(self._text) and self._text[self._place] not in stops:
+            pieces.append(self._operand_piece())
+            size += len(pieces[-1].text)
+            _refuse_beyond_measure(size)
+        return pieces
+
+    def _operand_piece(self) -> _Piece:
+        character = self._text[self._place]
+        if character == "$":
+            return _Piece(self._reference())
+        if character == "'":
+            end = self._text.find("'", self._place + 1)
+            if end < 0:
+                raise ValueError("a quote is not closed")
+            return _Piece(self._take(end + 1 - self._place)[1:-1], literal=True)
+        if character == '"':
+            return _Piece(self._quoted(), literal=True)
+        return _Piece(self._piece(_ORDINARY_IN_OPERAND))
+
+    def _quoted(self) -> str:
+        self._skip('"')
+        pieces = []
+        while not self._peek('"'):
+            if self._place >= len(self._text):
+                raise ValueError("a quote is not closed")
+            piece = self._piece(_ORDINARY_IN_QUOTES)
+            escaped = piece[:1] == "\\" and piece[1:] in _ESCAPED_IN_QUOTES
+            pieces.append(piece[1:] if escaped else piece)
+        self._skip('"')
+        return "".join(pieces)
+
+
+def _refuse_beyond_measure(size: int) -> None:
+    if size > MAX_CHARACTERS:
+        raise ExpansionError(f"the text grows beyond {MAX_CHARACTERS} characters")
+
+
+def _with_case(sign: str, value: str, pattern: Pattern) -> str:
+    """Change the case of the first character, or of all, where they match."""
+    change = str.upper if sign[0] == "^" else str.lower
+    matches = pattern.longest().fullmatch
+    count = len(value) if len(sign) > 1 else 1
+    return "".join(change(one) if matches(one) else one for one in value[:count]) + value[count:]
+
+
+def _without_end(sign: str, value: str, pattern: Pattern) -> str:
+    """Remove the shortest or longest match from the start (``#``) or the end (``%``)."""
+    if sign[0] == "%":
+        return _without_end("#" * len(sign), value[::-1], pattern.reversed())[::-1]
+    found = (pattern.longest() if len(sign) > 1 else pattern.shortest()).match(value)
+    return value[found.end() :] if found else value

@@ -1,0 +1,121 @@
+"""Substitution of references by variables, map by map (DAG format 5.5 steps 1 and 2, 5.6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from dagbook.spec.expansion import jsonpath
+from dagbook.spec.problem import ExpansionError
+from dagbook.spec.reading.rendering import quote_text
+
+# Without a limit a few parameters that reference each other could fill the server's memory.
+MAX_CHARACTERS = 16 * 1024 * 1024
+_QUOTED = re.compile(r'"\$\{([^}]+)\}"')
+_PATH = re.compile(r"\$\{([A-Za-z0-9_]+)(\.[^}]+)\}|\$([A-Za-z0-9_]+)(\.\S+)")
+_PATH_TEXT = re.compile(r"([A-Za-z0-9_]+)(\..+)", re.DOTALL)
+# A quote protects one reference only: in '${A}'${B} the second one is replaced.
+_SIMPLE = re.compile(r"('?)\$(?:\{([^}]+)\}|([A-Za-z0-9_]+))('?)")
+_PROPERTY = re.compile(r"\.(stdout|stderr|exitCode|exit_code)(?::([0-9]{1,9})(?::([0-9]{1,9}))?)?")
+
+
+class StepFacts(msgspec.Struct, frozen=True):
+    """The properties of a step in references such as ``${id.stdout}``: the paths of its logs and its exit code."""
+
+    stdout: str
+    stderr: str
+    exit_code: int | None = None
+
+
+class _Variables(msgspec.Struct, frozen=True):
+    """One map of variables, and the steps and values that path references may use."""
+
+    values: Mapping[str, str]
+    steps: Mapping[str, StepFacts]
+    environ: Mapping[str, str]
+
+    def follow(self, name: str, path: str) -> str | None:
+        """Resolve ``${name.path}``: a property of a step, else a path into JSON."""
+        found = _step_property(self.steps[name], path) if name in self.steps else None
+        if found is not None:
+            return found
+        text = self.values.get(name, self.environ.get(name))
+        return None if text is None else jsonpath.read(text, path)
+
+
+def substitute(
+    text: str,
+    maps: Sequence[Mapping[str, str]],
+    steps: Mapping[str, StepFacts],
+    environ: Mapping[str, str],
+) -> str:
+    """Replace every reference that a map, a step or a JSON value resolves; all others stay."""
+    for values in maps:
+        text = _substitute_once(text, _Variables(values, steps, environ))
+    return text
+
+
+def substitute_quoted(
+    text: str,
+    maps: Sequence[Mapping[str, str]],
+    steps: Mapping[str, StepFacts],
+    environ: Mapping[str, str],
+) -> str:
+    """Replace ``"${NAME}"``, quotes included, by the value as a quoted literal."""
+    for values in maps:
+        text = _substitute_quoted_once(text, _Variables(values, steps, environ))
+    return text
+
+
+def replace_each(pattern: re.Pattern[str], text: str, resolve: Callable[[re.Match[str]], str | None]) -> str:
+    """Replace each match by the result of ``resolve``, None leaving it; refuse a result beyond the size limit."""
+    pieces: list[str] = []
+    position = size = 0
+    for match in pattern.finditer(text):
+        value = resolve(match)
+        if value is None:
+            continue
+        pieces += (text[position : match.start()], value)
+        position = match.end()
+        size += len(value)
+        if size > MAX_CHARACTERS:
+            raise ExpansionError(f"the text grows beyond {MAX_CHARACTERS} characters")
+    return "".join((*pieces, text[position:])) if pieces else text
+
+
+def _substitute_once(text: str, variables: _Variables) -> str:
+    if "$" not in text:
+        return text
+    text = replace_each(_PATH, text, lambda match: variables.follow(match[1] or match[3], match[2] or match[4]))
+    return replace_each(_SIMPLE, text, lambda match: _unprotected(match, variables.values))
+
+
+def _substitute_quoted_once(text: str, variables: _Variables) -> str:
+    return replace_each(_QUOTED, text, lambda match: _quoted(match, variables))
+
+
+def _unprotected(match: re.Match[str], values: Mapping[str, str]) -> str | None:
+    """Look a reference up, unless it is next to a single quote."""
+    return None if match[1] or match[4] else values.get(match[2] or match[3])
+
+
+def _quoted(match: re.Match[str], variables: _Variables) -> str | None:
+    path = _PATH_TEXT.fullmatch(match[1])
+    value = variables.follow(path[1], path[2]) if path else None
+    if value is None:
+        value = variables.values.get(match[1])
+    return None if value is None else quote_text(value)
+
+
+def _step_property(facts: StepFacts, path: str) -> str | None:
+    """Return ``.stdout``, ``.stderr`` or ``.exitCode``, or the part of it that ``:start:length`` selects."""
+    found = _PROPERTY.fullmatch(path)
+    if found is None:
+        return None
+    whole = {"stdout": facts.stdout, "stderr": facts.stderr}.get(found[1], str(facts.exit_code or 0))
+    if not whole:
+        return None
+    start = int(found[2] or 0)
+    return whole[start : start + int(found[3])] if found[3] else whole[start:]

@@ -1,0 +1,141 @@
+"""The JSON Schema of a document: every table of keys becomes an object, every key a property."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cache
+
+from dagbook.spec.build.conditions import CONDITION
+from dagbook.spec.build.hosts import CONTAINER, ONLY_WITH_IMAGE, SSH
+from dagbook.spec.build.mail import MAIL, SMTP
+from dagbook.spec.build.object_schema import Reader
+from dagbook.spec.build.policies import REPEAT, RETRY
+from dagbook.spec.build.root import HANDLERS, MAIL_ON, ROOT, RUN_CONFIG
+from dagbook.spec.build.scalars import FALSE_WORDS
+from dagbook.spec.build.secrets import SECRET
+from dagbook.spec.build.step import STEP
+from dagbook.spec.grammar import texts
+from dagbook.spec.grammar.values import (
+    BLANK,
+    NOT_BLANK,
+    NOTHING,
+    OF_FIELD,
+    OF_READER,
+    TEXT,
+    Json,
+    any_case,
+    any_of,
+    nullable,
+    reference,
+)
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_ABOUT = (
+    "One document of a definition. A text that does not fit is wrong; one that fits may still have mistakes that a "
+    "schema cannot tell, such as a dependency that is not there: 'dagbook validate' finds those too."
+)
+
+# The objects of the format: their keys with readers, the meaning of the keys, and the required ones.
+PARTS: dict[str, tuple[Mapping[str, Reader], Mapping[str, str], Collection[str]]] = {
+    "dag": (ROOT.readers, texts.DAG, ()),
+    "step": (STEP.readers, texts.STEP, ()),
+    "handlerOn": (HANDLERS.readers, texts.HANDLER_ON, ()),
+    "smtp": (SMTP.readers, texts.SMTP, ()),
+    "mailOn": (MAIL_ON.readers, texts.MAIL_ON, ()),
+    "mail": (MAIL.readers, texts.MAIL, ()),
+    "container": (CONTAINER.readers, texts.CONTAINER, ()),
+    "ssh": (SSH.readers, texts.SSH, ()),
+    "secret": (SECRET.readers, texts.SECRET, ("name", "provider", "key")),
+    "runConfig": (RUN_CONFIG.readers, texts.RUN_CONFIG, ()),
+    "retryPolicy": (RETRY.readers, texts.RETRY, ("limit", "intervalSec")),
+    "repeatPolicy": (REPEAT.readers, texts.REPEAT, ()),
+    "condition": (CONDITION, texts.CONDITION, ()),
+}
+# Objects in which a null is not the same as nothing (DAG format 1.4).
+_NOT_NULLABLE = frozenset({"condition"})
+
+
+@cache
+def schema() -> Json:
+    """Return the JSON Schema (2020-12) of one document of a definition; cached, not to be modified."""
+    parts = {name: _object(name, *part) for name, part in PARTS.items()}
+    parts["handlerOn"]["not"] = _all_said("abort", "cancel")
+    parts["repeatPolicy"] |= _repeat_needs()
+    parts["step"]["not"] = any_of(*(_all_said("container", key) for key in ("script", "shell", "call", "run")))
+    parts["container"] |= _container_needs()
+    parts["condition"]["anyOf"] = [_said("condition"), _said("command")]
+    parts["preconditions"] = any_of(
+        TEXT,
+        reference("condition"),
+        {"type": "array", "items": nullable(reference("preconditions"))},
+    )
+    parts["steps"] = _steps()
+    return {"$schema": DIALECT, "title": "DAG", "description": _ABOUT, "$ref": "#/$defs/dag", "$defs": parts}
+
+
+def _object(name: str, readers: Mapping[str, Reader], meanings: Mapping[str, str], required: Collection[str]) -> Json:
+    """Describe an object. Keys are case-insensitive; editors complete them in the format's spelling."""
+    properties = {}
+    for key, reader in readers.items():
+        value = OF_FIELD[name, key] if (name, key) in OF_FIELD else _value(name, reader)
+        is_said = key in required or name in _NOT_NULLABLE or not value
+        properties[key] = {"description": meanings[key]} | (value if is_said else nullable(value))
+    spellings = {f"^{any_case(key)}$": {"$ref": f"#/$defs/{name}/properties/{key}"} for key in readers}
+    made: Json = {
+        "type": "object",
+        "properties": properties,
+        "patternProperties": spellings,
+        "additionalProperties": False,
+    }
+    return made | ({"allOf": [_named(key) for key in required]} if required else {})
+
+
+def _value(name: str, reader: Reader) -> Json:
+    return reference("step") if name == "handlerOn" else OF_READER[reader]
+
+
+def _named(key: str) -> Json:
+    """Require a key, case-insensitive."""
+    return any_of({"required": [key]}, {"not": {"propertyNames": {"not": {"pattern": f"^{any_case(key)}$"}}}})
+
+
+def _said(key: str) -> Json:
+    """Require a key with a non-empty value, case-insensitive."""
+    empty = any_of(NOTHING, {"enum": ["", []]})
+    return _named(key) | {"not": {"properties": {key: empty}, "required": [key]}}
+
+
+def _all_said(*keys: str) -> Json:
+    return {"required": list(keys), "properties": {key: {"not": NOTHING} for key in keys}}
+
+
+def _repeat_needs() -> Json:
+    return {
+        "if": {"required": ["repeat"], "properties": {"repeat": {"enum": ["while", "until"]}}},
+        "then": any_of(_said("condition"), _said("exitCode")),
+    }
+
+
+def _container_needs() -> Json:
+    """Require an image or a running container, as only some keys do; keys of later formats are allowed."""
+    empty, is_false = any_of(BLANK, {"enum": [[]]}), any_of(BLANK, {"enum": [False, 0, *sorted(FALSE_WORDS)]})
+    nothing_else = {
+        f"^{any_case(key)}$": is_false if key == "keepContainer" else empty for key in sorted(ONLY_WITH_IMAGE)
+    }
+    return {
+        "additionalProperties": True,
+        "oneOf": [_filled("image"), _filled("exec") | {"patternProperties": nothing_else}],
+    }
+
+
+def _filled(key: str) -> Json:
+    """Require a key whose value is not a blank text, case-insensitive."""
+    return {"not": {"patternProperties": {f"^{any_case(key)}$": BLANK}}}
+
+
+def _steps() -> Json:
+    item = any_of(NOT_BLANK, reference("step"))
+    return any_of(
+        {"type": "array", "items": any_of(*item["anyOf"], {"type": "array", "items": item})},
+        {"type": "object", "additionalProperties": nullable(reference("step"))},
+    )

@@ -1,0 +1,1 @@
+"""Params: their texts, JSON Schema, dotenv files and items of parallel calls."""

@@ -1,0 +1,134 @@
+"""Parameters as text, and their evaluation when a run starts (DAG format 2.9, 7.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+
+from dagbook.spec.expansion.expand import Mode, expand
+from dagbook.spec.expansion.substitution import MAX_CHARACTERS
+from dagbook.spec.model import Pair
+from dagbook.spec.params.json_schema import validate
+from dagbook.spec.problem import ExpansionError
+from dagbook.spec.reading.rendering import parse_json, quote_text, render_json
+
+__all__ = ["describe", "evaluate", "format_pairs", "merge", "quote", "tokenise", "validate"]
+
+_BLANK = " \t\n\f\r"
+_NAME_STOP = re.compile(rf"[{_BLANK}=]")
+_QUOTED = re.compile(r'"(?:\\"|[^"])*"')
+_BACKTICKED = re.compile(r'`[^"]*`')
+_BARE = re.compile(rf'[^{_BLANK}"]+')
+
+
+def tokenise(text: str, *, start: int = 1) -> tuple[Pair, ...]:
+    """Parse a parameter text, JSON or words; entries without a name get their position, counted from ``start``."""
+    from_json = _json_entries(text.strip())
+    entries = _scan(text) if from_json is None else from_json
+    return tuple(Pair(name or str(number), value) for number, (name, value) in enumerate(entries, start))
+
+
+def quote(pairs: Iterable[Pair], *, positions: bool) -> str:
+    """Format pairs as a text that ``tokenise`` reads; without ``positions`` positional values stay unnamed."""
+    return " ".join(
+        quote_text(pair.value)
+        if pair.name == str(number) and not positions
+        else f"{pair.name}={quote_text(pair.value)}"
+        for number, pair in enumerate(pairs, 1)
+    )
+
+
+def format_pairs(pairs: Iterable[Pair]) -> str:
+    """Format pairs for the status of a run, without quotes."""
+    return " ".join(describe(pairs))
+
+
+def describe(pairs: Iterable[Pair]) -> tuple[str, ...]:
+    """Format pairs as ``NAME=value``."""
+    return tuple(f"{pair.name}={pair.value}" for pair in pairs)
+
+
+def merge(defaults: Sequence[Pair], overrides: Iterable[Pair]) -> tuple[Pair, ...]:
+    """Merge overrides into defaults: a pair of the same name is replaced, any other is appended."""
+    merged = list(defaults)
+    for override in overrides:
+        positions = [position for position, pair in enumerate(merged) if pair.name == override.name]
+        for position in positions:
+            merged[position] = override
+        if not positions:
+            merged.append(override)
+    return tuple(merged)
+
+
+def evaluate(
+    defaults: Sequence[Pair],
+    override: str,
+    environ: Mapping[str, str],
+    home: str,
+) -> Generator[str, str, tuple[Pair, ...]]:
+    """Evaluate the defaults in order, then the caller's text on its own, and merge them."""
+    evaluated = yield from _evaluate_in_order(defaults, environ, home)
+    overrides = yield from _evaluate_in_order(tokenise(override), environ, home)
+    return merge(evaluated, overrides)
+
+
+def _evaluate_in_order(
+    pairs: Iterable[Pair], environ: Mapping[str, str], home: str
+) -> Generator[str, str, tuple[Pair, ...]]:
+    """Evaluate each value in full mode; ``$2`` yields the second value if that has no name, else ``NAME=value``."""
+    known: dict[str, str] = {}
+    evaluated = []
+    size = 0
+    for number, pair in enumerate(pairs, 1):
+        value = yield from expand(pair.value, mode=Mode.FULL, maps=[known], environ=environ, home=home)
+        size += len(value)
+        if size > MAX_CHARACTERS:
+            raise ExpansionError(f"the parameters grow beyond {MAX_CHARACTERS} characters")
+        known[str(number)] = value if pair.name == str(number) else f"{pair.name}={value}"
+        known[pair.name] = value
+        evaluated.append(Pair(pair.name, value))
+    return tuple(evaluated)
+
+
+def _json_entries(text: str) -> list[tuple[str, str]] | None:
+    """Parse an object's members, or an array's elements; None if the text is no such JSON."""
+    if not text.startswith(("{", "[")):
+        return None
+    try:
+        value = parse_json(text)
+    except ValueError:
+        return None
+    return [entry for element in ([value] if isinstance(value, dict) else value) for entry in _json_element(element)]
+
+
+def _json_element(element: object) -> list[tuple[str, str]]:
+    if isinstance(element, dict):
+        return [(name, render_json(member)) for name, member in sorted(element.items())]
+    return [("", render_json(element))]
+
+
+def _scan(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, value) for each token; characters that match no form are dropped."""
+    position = 0
+    name_end = -1  # end of the characters that may be a name; searched once, so that a scan stays linear
+    while position < len(text):
+        if name_end < position:
+            stop = _NAME_STOP.search(text, position)
+            name_end = stop.start() if stop else len(text)
+        name = text[position:name_end] if text[name_end : name_end + 1] == "=" else ""
+        found = (name and _value_at(text, name_end + 1)) or None
+        if found is None:
+            name, found = "", _value_at(text, position)
+        if found is None:
+            position += 1
+            continue
+        value, position = found
+        yield name, value
+
+
+def _value_at(text: str, position: int) -> tuple[str, int] | None:
+    """Match one of the three value forms, in their order; return the value and its end."""
+    if found := _QUOTED.match(text, position):
+        return found[0].strip('"').replace('\\"', '"'), found.end()
+    found = _BACKTICKED.match(text, position) or _BARE.match(text, position)
+    return (found[0], found.end()) if found else None

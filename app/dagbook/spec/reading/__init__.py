@@ -1,0 +1,1 @@
+"""YAML text into nodes, values and documents."""

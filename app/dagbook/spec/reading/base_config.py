@@ -1,0 +1,88 @@
+"""Merging a DAG with the base configuration (DAG format 1.10).
+
+Both sides hold only the fields that are given, without defaults, so that a default never hides a base value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec.structs import asdict
+
+from dagbook.spec.model import Container, Handlers, Schedule
+
+Fields = Mapping[str, Any]
+
+
+def merge(base: Fields, own: Fields, *, handlers: bool = True) -> dict[str, Any]:
+    """Merge the fields of a DAG over those of the base; without ``handlers`` the base's handlers are left out."""
+    merged = {name: value for name, value in base.items() if name not in _OWN_ONLY}
+    if not handlers:
+        merged.pop("handlers", None)
+    for name, value in own.items():
+        rule = _RULES.get(name, _prefer_own)
+        merged[name] = rule(merged[name], value) if name in merged else value
+    return merged
+
+
+def _prefer_own(base: Any, own: Any) -> Any:
+    """Replace texts, numbers, booleans and lists, unless the own value is empty, zero or false."""
+    return own or base
+
+
+def _append(base: Any, own: Any) -> Any:
+    return base + own
+
+
+def _update(base: Any, own: Any) -> Any:
+    return {**base, **own}
+
+
+def _replace(_: Any, own: Any) -> Any:
+    return own
+
+
+def _overlay(base: Any, own: Any) -> Any:
+    """Merge two objects member by member."""
+    below, above = _members(base), _members(own)
+    merged = {name: _MEMBER_RULES.get(name, _prefer_own)(below[name], value) for name, value in above.items()}
+    return type(own)(**merged)
+
+
+def _overlay_container(base: Container, own: Container) -> Any:
+    """Merge containers; ``always`` is the zero value of the pull policy and loses to ``never``.
+
+    A container with ``exec`` and one with ``image`` have nothing in common: the DAG's replaces the base's.
+    """
+    if bool(base.exec) != bool(own.exec):
+        return own
+    never = own.pull_policy == "always" and base.pull_policy == "never"
+    merged = _overlay(base, own)
+    return Container(**(_members(merged) | {"pull_policy": "never"})) if never else merged
+
+
+def _members(struct: Any) -> dict[str, Any]:
+    return asdict(struct)
+
+
+def _each(base: Handlers | Schedule, own: Handlers | Schedule) -> Any:
+    """Take each member as a whole, the DAG's first."""
+    below = _members(base)
+    return type(own)(**{name: value or below[name] for name, value in _members(own).items()})
+
+
+# The DAG's own value or default always wins.
+_OWN_ONLY = frozenset({"name", "type", "max_active_runs", "working_dir"})
+_RULES: dict[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(("env", "params", "dotenv", "tags"), _append),
+    **dict.fromkeys(("worker_selector", "registry_auths"), _update),
+    **dict.fromkeys(("smtp", "error_mail", "info_mail", "ssh", "otel", "run_config"), _overlay),
+    "container": _overlay_container,
+    "mail_on": _replace,
+    **dict.fromkeys(("handlers", "schedule"), _each),
+}
+_MEMBER_RULES: dict[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(("env", "volumes", "ports", "to"), _append),
+    **dict.fromkeys(("headers", "resource"), _update),
+}

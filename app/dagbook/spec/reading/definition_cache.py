@@ -1,0 +1,73 @@
+"""A cache of parsed definitions by content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from dagbook.spec.reading.load import Loaded, load
+
+_SEPARATOR = b"\0"
+_Key = tuple[str, str, str, bool]
+
+
+def hash_of(spec: str, base: str = "") -> str:
+    """Hash a text together with its base configuration."""
+    return hashlib.sha256(spec.encode() + _SEPARATOR + base.encode()).hexdigest()
+
+
+def definition_row(spec: str, base: str, at: datetime) -> dict[str, Any]:
+    return {"hash": hash_of(spec, base), "spec": spec, "base": base or None, "created_at": at}
+
+
+class DefinitionCache:
+    """An LRU cache of parsed definitions. Thread-safe."""
+
+    def __init__(self, size: int = 2048) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._loaded: dict[_Key, Loaded] = {}
+
+    def read(
+        self, spec: str, *, name: str = "", override: str = "", base: str = "", base_handlers: bool = True
+    ) -> Loaded:
+        """Return the parsed definition, from the cache if possible; arguments as of ``load``."""
+        key = (hash_of(spec, base), name, override, base_handlers)
+        loaded = self._find(key)
+        if loaded is None:
+            loaded = load(spec, name=name, override=override, base=base, base_handlers=base_handlers)
+            self._store(key, loaded)
+        return loaded
+
+    def get_called(self, spec: str, dag_name: str, *, base: str = "") -> Loaded:
+        """Return the definition of a sub-run: the local DAG of this name, or the main one under it."""
+        loaded = self.read(spec, override=dag_name, base=base, base_handlers=False)
+        local = loaded.definition.called(dag_name)
+        return loaded if local is None else msgspec.structs.replace(loaded, definition=local)
+
+    def get_cached(self, definition_hash: str, override: str) -> Loaded | None:
+        """Return the cached definition of this hash and name override, if any."""
+        return self._find((definition_hash, "", override, True))
+
+    def evict(self, hashes: Collection[str]) -> None:
+        with self._lock:
+            for key in [key for key in self._loaded if key[0] in hashes]:
+                del self._loaded[key]
+
+    def _find(self, key: _Key) -> Loaded | None:
+        with self._lock:
+            loaded = self._loaded.pop(key, None)
+            if loaded is not None:
+                self._loaded[key] = loaded  # moved to the end: most recently used
+            return loaded
+
+    def _store(self, key: _Key, loaded: Loaded) -> None:
+        with self._lock:
+            self._loaded[key] = loaded
+            while len(self._loaded) > self._size:
+                del self._loaded[next(iter(self._loaded))]

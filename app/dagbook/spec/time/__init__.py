@@ -1,0 +1,1 @@
+"""Cron expressions, schedules and durations."""

@@ -1,0 +1,95 @@
+"""The process's own log: one line per record, as key=value text or as JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TextIO
+
+from dagbook.telemetry.request_id import request_id
+
+# What hides the secrets of the run that a task works for; a record is written in the task that tells it.
+log_masking: ContextVar[Callable[[str], str] | None] = ContextVar("log_masking", default=None)
+
+
+@contextmanager
+def masked_log(mask: Callable[[str], str]) -> Iterator[None]:
+    """Hide secrets in what is logged inside the block."""
+    token = log_masking.set(mask)
+    try:
+        yield
+    finally:
+        log_masking.reset(token)
+
+
+# What every record has; anything beside it was handed over in `extra` and belongs to the line.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_TEXT_ONLY = re.compile(r"[A-Za-z0-9_.:/@+-]+")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record; a value that JSON does not know is written as its text."""
+        return _masked(json.dumps(_fields(self, record), ensure_ascii=False, default=str))
+
+
+class TextFormatter(logging.Formatter):
+    """``time level logger message`` as key=value; a value with anything but plain characters is quoted.
+
+    Quoting also keeps a line break inside a value from looking like a record of its own.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        return _masked(" ".join(f"{key}={_value(value)}" for key, value in _fields(self, record).items()))
+
+
+def configure(log_format: str, level: str, stream: TextIO | None = None) -> None:
+    """Send what is logged in this process, from ``level`` up, to stderr or another stream as ``text`` or ``json``."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    _reduce_record()
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+def _reduce_record() -> None:
+    """Leave out of records what no line shows, which is half of what making one costs (Python's logging HOWTO)."""
+    logging._srcfile = None  # noqa: SLF001 - the switch that the HOWTO names
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+def _masked(line: str) -> str:
+    mask = log_masking.get()
+    return line if mask is None else mask(line)
+
+
+def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": record.getMessage(),
+    }
+    if number := request_id.get():
+        fields["request_id"] = number
+    fields |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    if record.exc_info:
+        fields["exception"] = formatter.formatException(record.exc_info)
+    if record.stack_info:
+        fields["stack"] = formatter.formatStack(record.stack_info)
+    return fields
+
+
+def _value(value: object) -> str:
+    text = str(value)
+    return text if _TEXT_ONLY.fullmatch(text) else json.dumps(text, ensure_ascii=False)

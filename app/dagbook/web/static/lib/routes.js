@@ -1,0 +1,69 @@
+// Every address of the UI, and the module that shows it. dagbook/web/pages.py serves the same ones.
+
+const dag = () => import("../pages/dag.js"); // the same for all views of one, so that a switch does not load it anew
+const run = () => import("../pages/run.js");
+
+/** @typedef {{ default: (props: { params: any }) => Children }} Page what is in its address only a page knows */
+
+/** @type {[pattern: string, load: () => Promise<Page>][]} */
+const ROUTES = [
+  ["/", () => import("../pages/dashboard.js")],
+  ["/login", () => import("../pages/login.js")],
+  ["/account", () => import("../pages/account.js")],
+  ["/dags", () => import("../pages/dags.js")],
+  ["/dags/:name", dag],
+  ["/dags/:name/:tab", dag],
+  ["/dag-runs", () => import("../pages/runs.js")],
+  ["/dag-runs/:name/:runId", run],
+  ["/dag-runs/:name/:runId/:subRunId", run],
+  ["/compare", () => import("../pages/compare.js")],
+  ["/queues", () => import("../pages/queues.js")],
+  ["/schedules", () => import("../pages/schedules.js")],
+  ["/workers", () => import("../pages/workers.js")],
+  ["/search", () => import("../pages/search.js")],
+  ["/system", () => import("../pages/system.js")],
+  ["/users", () => import("../pages/users.js")],
+  ["/tokens", () => import("../pages/tokens.js")],
+  ["/audit", () => import("../pages/audit.js")],
+];
+
+const compiled = ROUTES.map(([pattern, load]) => ({ parts: pattern.split("/").slice(1), load }));
+/** @type {{ load: () => Promise<Page>, params: Record<string, string> }} */
+const missing = { load: () => import("../pages/missing.js"), params: {} };
+
+/**
+ * The route of a path: how to load its page, and the parameters in it.
+ * @param {string} path
+ */
+export function find(path) {
+  const parts = path.split("/").slice(1);
+  for (const { parts: wanted, load } of compiled) {
+    const params = match(wanted, parts);
+    if (params) return { load, params };
+  }
+  return missing;
+}
+
+/**
+ * @param {string[]} wanted
+ * @param {string[]} parts
+ */
+function match(wanted, parts) {
+  if (wanted.length !== parts.length) return null;
+  /** @type {Record<string, string>} */
+  const params = {};
+  for (const [index, part] of wanted.entries()) {
+    if (part.startsWith(":") && parts[index]) params[part.slice(1)] = decode(parts[index]);
+    else if (part !== parts[index]) return null;
+  }
+  return params;
+}
+
+/** @param {string} part */
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
