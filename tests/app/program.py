@@ -36,7 +36,7 @@ class CommandLine:
             self._env["DAGBOOK_DATABASE_URL"] = database_url
 
     async def begin(self, *arguments: str | Path) -> Process:
-        command = (sys.executable, "-m", "app", *map(str, arguments))
+        command = (sys.executable, "-m", "dagbook", *map(str, arguments))
         return await asyncio.create_subprocess_exec(
             *command, env=self._env, cwd=self.home, stdin=PIPE, stdout=PIPE, stderr=PIPE
         )

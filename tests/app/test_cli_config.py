@@ -179,8 +179,8 @@ def test_the_help_of_a_group_says_whole_sentences(name: str, capsys: pytest.Capt
     assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
 
 
-def test_python_dash_m_app_is_dagbook() -> None:
-    done = subprocess.run([sys.executable, "-m", "app", "version"], capture_output=True, text=True, check=True)
+def test_python_dash_m_dagbook_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "dagbook", "version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"{__version__}\n"
 
 

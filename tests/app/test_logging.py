@@ -26,16 +26,16 @@ def test_text_is_one_line_of_keys_and_values() -> None:
 
 def test_a_value_cannot_pretend_to_be_a_line_of_the_log() -> None:
     stream = logged("text")
-    logging.getLogger("app").info("name %s", "x\ntime=2000 level=error")
+    logging.getLogger("dagbook").info("name %s", "x\ntime=2000 level=error")
     assert stream.getvalue().count("\n") == 1
 
 
 def test_json_is_one_object_per_line() -> None:
     stream = logged("json")
-    logging.getLogger("app").warning("two\nlines", extra={"run": "r-1"})
+    logging.getLogger("dagbook").warning("two\nlines", extra={"run": "r-1"})
     record = json.loads(stream.getvalue())
     assert record.pop("time").endswith("+00:00")
-    assert record == {"level": "warning", "logger": "app", "message": "two\nlines", "run": "r-1"}
+    assert record == {"level": "warning", "logger": "dagbook", "message": "two\nlines", "run": "r-1"}
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
@@ -44,15 +44,15 @@ def test_an_exception_stays_on_the_line_of_its_record(log_format: str) -> None:
     try:
         int("reason")
     except ValueError:
-        logging.getLogger("app").exception("failed")
+        logging.getLogger("dagbook").exception("failed")
     assert "ValueError: invalid literal" in stream.getvalue()
     assert stream.getvalue().count("\n") == 1
 
 
 def test_what_is_less_severe_than_the_level_is_not_logged() -> None:
     stream = logged("text", "warning")
-    logging.getLogger("app").info("quiet")
-    logging.getLogger("app").warning("loud")
+    logging.getLogger("dagbook").info("quiet")
+    logging.getLogger("dagbook").warning("loud")
     assert "quiet" not in stream.getvalue()
     assert "loud" in stream.getvalue()
 
@@ -60,7 +60,7 @@ def test_what_is_less_severe_than_the_level_is_not_logged() -> None:
 def test_configuring_again_replaces_what_was_there() -> None:
     first = logged("text")
     second = logged("text")
-    logging.getLogger("app").info("once")
+    logging.getLogger("dagbook").info("once")
     assert (first.getvalue(), second.getvalue().count("once")) == ("", 1)
 
 
@@ -72,7 +72,7 @@ def test_the_secrets_of_a_task_s_run_are_masked_in_what_it_logs(log_format: str)
         try:
             raise ValueError('no such user: hunter"2')  # noqa: TRY301 - the traceback is what is looked at
         except ValueError:
-            logging.getLogger("app").exception("executor %s", 'hunter"2', extra={"password": 'hunter"2'})
+            logging.getLogger("dagbook").exception("executor %s", 'hunter"2', extra={"password": 'hunter"2'})
     assert "hunter" not in stream.getvalue()
     assert stream.getvalue().count("*******") >= 3
 
@@ -81,5 +81,5 @@ def test_what_others_log_is_not_masked() -> None:
     stream = logged("text")
     with masked_log(lambda _: "masked"):
         pass
-    logging.getLogger("app").info("hunter2")
+    logging.getLogger("dagbook").info("hunter2")
     assert "hunter2" in stream.getvalue()

@@ -1,4 +1,4 @@
-"""How answers leave (dagbook/api/middleware/single_write.py). The transport is a stand-in: outside of it nobody sees where one write ends."""
+"""Header and body in one write. The transport is a stand-in: outside of it the end of a write cannot be seen."""
 
 from __future__ import annotations
 

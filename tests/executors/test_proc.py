@@ -80,7 +80,7 @@ def test_a_writer_that_opens_the_file_during_the_lease_does_not_end_this_process
     path = tmp_path / "f"
     path.touch()
     looks = """
-import sys; from pathlib import Path; from dagbook.executors import proc
+import sys; from pathlib import Path; from dagbook.executors.process import proc
 for _ in range(20_000): proc.has_writers(Path(sys.argv[1]))
 """
     looking = subprocess.Popen([sys.executable, "-c", looks, path])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -91,6 +92,12 @@ def package_folder(installed: Installed) -> Path:
 
 def test_the_installed_package_is_the_one_that_runs(installed: Installed) -> None:
     assert package_folder(installed).is_relative_to(installed.folder)
+
+
+def test_the_wheel_brings_one_top_level_package(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        top = {name.partition("/")[0] for name in archive.namelist()}
+    assert top == {"dagbook", f"dagbook-{__version__}.dist-info"}
 
 
 def test_the_wheel_carries_every_file_of_the_package(installed: Installed) -> None:
