@@ -142,7 +142,7 @@ async def test_a_listener_that_lost_its_connection_is_woken_again(
 ) -> None:
     if database.dialect == "sqlite":
         pytest.skip("a SQLite file has one server")
-    monkeypatch.setattr("dagbook.db.postgres.notifications._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("dagbook.db.notifications._RETRY_SECONDS", 0.01)
     monkeypatch.setattr(feed_module, "_POLL_SECONDS", 600.0)
     other = await Database.open(database_url, application="far")
     far = Feed(other, 10)

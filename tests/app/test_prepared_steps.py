@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from dagbook.db.url import parse_url
 from dagbook.executors.capture import Captured, capture
 from dagbook.executors.process.process import GatedProcess
-from dagbook.runs.evaluation import evaluation
+from dagbook.runs import evaluate
 from dagbook.runs.runner import execution
 from dagbook.runs.runner.node_execution import NodeExecution
 from tests.app.dagbook import Dagbook, client_of, serving
@@ -41,7 +41,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         started.append(argv[-1])
         return await capture(argv, **rest)
 
-    monkeypatch.setattr(evaluation, "capture", note)
+    monkeypatch.setattr(evaluate, "capture", note)
     return started
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from dagbook.db.database import Database
-from dagbook.db.postgres.notifications import Notifications
+from dagbook.db.notifications import Notifications
 from tests.conftest import PostgresCopies
 from tests.waiting import come_true
 
@@ -44,7 +44,7 @@ _NEAR = (
 
 @pytest.fixture
 async def ends(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ends]:
-    monkeypatch.setattr("dagbook.db.postgres.notifications._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("dagbook.db.notifications._RETRY_SECONDS", 0.01)
     async for url in PostgresCopies(postgres_url).empty():
         near, far = [await Database.open(url, application=name, pool_size=1) for name in ("near", "far")]
         assert near.notifications is not None

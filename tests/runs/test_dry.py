@@ -13,7 +13,7 @@ from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.dry_run import policies
 from dagbook.runs.dry_run.placeholders import Placeholders, is_credential
 from dagbook.runs.dry_run.simulate import simulate
-from dagbook.runs.evaluation.evaluation import ShellContext
+from dagbook.runs.evaluate import ShellContext
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.spec.expansion.expand import Mode, expand, run_without_commands
 from dagbook.spec.model import Condition, ContinueOn, Dag, Pair, Repeat, Retry, Step

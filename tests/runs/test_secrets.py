@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dagbook.identifiers import new_key
-from dagbook.runs.secrets.secrets import MAX_BYTES, resolve_secrets
+from dagbook.runs.evaluation.secret_values import MAX_BYTES, resolve_secrets
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
 from dagbook.spec.model import Pair

@@ -10,8 +10,8 @@ import click
 
 from dagbook.cli.definitions import is_stored, read_definition
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
+from dagbook.runs.dry_run.param_check import check_params
 from dagbook.runs.evaluation.inputs import RunLocation
-from dagbook.runs.evaluation.param_check import check_params
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.spec.model import Definition
 from dagbook.spec.problem import Problem

@@ -11,7 +11,7 @@ from typing import NewType, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from dagbook.db.postgres.notifications import Notifications
+from dagbook.db.notifications import Notifications
 
 # A write connection may be read through; a read connection may not be written through.
 ReadConnection = NewType("ReadConnection", Connection)

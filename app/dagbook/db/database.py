@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from dagbook.db.backend import Backend, Read, ReadConnection, T, Write, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable, translate_errors
-from dagbook.db.postgres.notifications import Notifications
+from dagbook.db.notifications import Notifications
 from dagbook.db.postgres.postgres import Postgres
 from dagbook.db.single_flight import SingleFlight
 from dagbook.db.sqlite.sqlite import Sqlite

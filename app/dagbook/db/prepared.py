@@ -16,7 +16,7 @@ from sqlalchemy import Dialect
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from dagbook.db.database import WriteConnection
+from dagbook.db.backend import WriteConnection
 from dagbook.db.errors import to_dbapi_error
 
 Values = Mapping[str, Any]

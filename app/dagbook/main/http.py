@@ -52,7 +52,7 @@ from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.middleware.request_context import RequestContextMiddleware
 from dagbook.api.middleware.trusted_proxies import TrustedProxiesMiddleware
 from dagbook.api.options_handler import make_options
-from dagbook.api.params.providers import make_providers
+from dagbook.api.providers import make_providers
 from dagbook.api.requests import DOCUMENT, ApiRequest, hide_extra_docs
 from dagbook.api.services import AppServices
 from dagbook.auth.roles import Requires

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from dagbook.engine.admission import Labels, QueueConfig
-from dagbook.runs.evaluation.evaluation import CommandSubstituter
+from dagbook.runs.evaluate import CommandSubstituter
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.spec.expansion.scope import without_server_settings
 from dagbook.telemetry.run_metrics import RunMetrics

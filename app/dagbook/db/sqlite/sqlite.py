@@ -15,7 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from dagbook.db.backend import Read, ReadConnection, T, Write, WriteConnection
 from dagbook.db.errors import to_dbapi_error
-from dagbook.db.postgres.notifications import Notifications
+from dagbook.db.notifications import Notifications
 from dagbook.db.sqlite.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 
 _READERS = 4

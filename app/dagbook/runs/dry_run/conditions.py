@@ -6,8 +6,8 @@ import msgspec
 
 from dagbook.runs.dry_run.placeholders import Placeholders
 from dagbook.runs.dry_run.policies import describe_condition
+from dagbook.runs.evaluate import evaluate
 from dagbook.runs.evaluation.conditions import ConditionContext
-from dagbook.runs.evaluation.evaluation import evaluate
 from dagbook.spec.expansion import conditions
 from dagbook.spec.expansion.expand import ExpansionError, Mode
 from dagbook.spec.model import Condition

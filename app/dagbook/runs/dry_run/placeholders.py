@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dagbook.runs.evaluation.evaluation import ShellContext
+from dagbook.runs.evaluate import ShellContext
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.model import Pair

@@ -18,9 +18,9 @@ from dagbook.runs.dry_run import policies
 from dagbook.runs.dry_run.conditions import preview_condition
 from dagbook.runs.dry_run.model import Fact
 from dagbook.runs.dry_run.placeholders import Placeholders
+from dagbook.runs.evaluate import evaluate
+from dagbook.runs.evaluation import sub_run_plan
 from dagbook.runs.evaluation.environment import RunEnvironment, StepContext
-from dagbook.runs.evaluation.evaluation import evaluate
-from dagbook.runs.runner import sub_run_plan
 from dagbook.spec.expansion import references, shell_words
 from dagbook.spec.expansion.expand import ExpansionError, Mode, StepFacts
 from dagbook.spec.expansion.scope import StepScope

@@ -9,7 +9,7 @@ import msgspec
 from dagbook.executors.capture import CaptureError, capture
 from dagbook.executors.contract import EXIT_NOT_FOUND
 from dagbook.executors.shell import DIRECT
-from dagbook.runs.evaluation.evaluation import ShellContext, evaluate
+from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.spec.expansion import conditions, shell_words
 from dagbook.spec.expansion.expand import ExpansionError, Mode
 from dagbook.spec.model import Condition

@@ -13,8 +13,8 @@ import msgspec
 from dagbook.executors.contract import SetupError, SharedConfig
 from dagbook.executors.registry import COMMAND_TYPES
 from dagbook.executors.shell import DIRECT, ShellTexts
+from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.conditions import ConditionContext, Expand
-from dagbook.runs.evaluation.evaluation import ShellContext, evaluate
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.runs.store.claimed_run import ClaimedRun
 from dagbook.spec import paths

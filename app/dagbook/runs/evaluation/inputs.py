@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dagbook.errors import BadRequestError
-from dagbook.runs.evaluation.evaluation import ShellContext, evaluate
+from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.params_schema import read_schema
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.runs.store.claimed_run import RunInputs

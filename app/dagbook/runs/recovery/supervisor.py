@@ -21,6 +21,7 @@ from dagbook.engine.plan import Plan, initial_state
 from dagbook.engine.state import RunState
 from dagbook.executors.process import proc
 from dagbook.runs.evaluation.environment import RunEnvironment
+from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.notifications.mailer import RunMailer
 from dagbook.runs.options import RetryOptions, RunRequest
 from dagbook.runs.output.restored_logs import RestoredLogs
@@ -33,7 +34,6 @@ from dagbook.runs.runner.runner import Runner
 from dagbook.runs.runner.runner_deps import RunnerDeps
 from dagbook.runs.runner.runner_factory import RunnerFactory
 from dagbook.runs.runner.sub_runs import SubRunService
-from dagbook.runs.secrets.secrets import resolve_secrets
 from dagbook.runs.server_context import ServerContext, ServerIdentity
 from dagbook.runs.service.queued_runs import QueuedRunStarter
 from dagbook.runs.service.retry import RetryService

@@ -11,9 +11,9 @@ from dagbook.db.repositories.runs import runs
 from dagbook.engine.state import RunState
 from dagbook.errors import InvalidSpecError
 from dagbook.runs.evaluation.inputs import RunLocation, reevaluate_inputs
+from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.output.spool_paths import RunSpool
 from dagbook.runs.runner.runner import Runner
-from dagbook.runs.secrets.secrets import resolve_secrets
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store import row_mapping, run_loading
 from dagbook.runs.store.admission_checks import CHANGED

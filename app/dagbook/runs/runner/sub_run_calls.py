@@ -10,11 +10,11 @@ import msgspec
 from dagbook.engine.state import NodeState
 from dagbook.executors.calls import SubRunBatch, SubRunExecution
 from dagbook.executors.contract import ExecutionFiles, SetupError, Streams
+from dagbook.runs.evaluate import evaluate
+from dagbook.runs.evaluation import sub_run_plan
 from dagbook.runs.evaluation.environment import RunEnvironment, StepContext
-from dagbook.runs.evaluation.evaluation import evaluate
-from dagbook.runs.runner import sub_run_plan
+from dagbook.runs.evaluation.sub_run_plan import SubRunCall, SubRunRecord
 from dagbook.runs.runner.node_execution import NodeExecution
-from dagbook.runs.runner.sub_run_plan import SubRunCall, SubRunRecord
 from dagbook.runs.runner.sub_runs import MAX_LEVELS, CallContext, SubRunExecutor, SubRunService
 from dagbook.runs.store.claimed_run import ClaimedRun
 from dagbook.spec.expansion.expand import Mode

@@ -27,8 +27,8 @@ from dagbook.errors import (
     NotRunningError,
 )
 from dagbook.identifiers import check_dag_name, check_directory, check_queue, check_run_id, new_key, new_run_id, shorten
+from dagbook.runs.dry_run.param_check import check_params
 from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs, reevaluate_inputs
-from dagbook.runs.evaluation.param_check import check_params
 from dagbook.runs.options import RunRequest, StartOptions
 from dagbook.runs.output.spool_paths import RunSpool
 from dagbook.runs.ports import RunControl
