@@ -427,7 +427,7 @@ async def test_a_restart_whose_run_was_removed_is_cancelled(clockwork: Clockwork
     await clockwork.server.parts.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
     await clockwork.server.scheduler.finish_restarts()
     (slot,) = await clockwork.slots()
-    assert (slot["outcome"], slot["reason"]) == ("failed", "the run to be restarted was removed")
+    assert (slot["outcome"], slot["reason"]) == ("failed", "the run to restart was deleted")
 
 
 # -- changes between the ticks ---------------------------------------------------------------------------------------

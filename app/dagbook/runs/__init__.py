@@ -1,1 +1,1 @@
-"""A run's life: where the engine, the executors and the database meet, and the only place where they do."""
+"""Life cycle of runs: connects the engine, the executors and the database (the only package that uses all three)."""

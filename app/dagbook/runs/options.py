@@ -9,32 +9,32 @@ from dagbook.db.repositories.schedules import Slot
 
 
 class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How somebody wants a run to be started."""
+    """Options of one start request."""
 
     params: str = ""
     run_id: str = ""
     dag_name: str = ""
     queue: str = ""
     singleton: bool = False
-    may_queue: bool = False  # whether it waits where its queue has no room, although it is a singleton
-    priority: int = 0  # among those that wait in its queue, the highest first
+    may_queue: bool = False  # a singleton, too, is queued when its queue is full
+    priority: int = 0  # within its queue, highest first
     trigger: str = "api"
-    actor: Actor | None = None  # of the person who wants it; None for what starts by itself
+    actor: Actor | None = None  # None for starts without a person, such as scheduled ones
     action: Action = Action.RUN_START
     source_directory: str | None = None
     revision: int | None = None
-    slot: Slot | None = None  # the time of a schedule that it is started for
-    patient: bool = False  # whether it waits where the limit of its DAG is reached, instead of being refused
+    slot: Slot | None = None  # the minute of a schedule that it is started for
+    patient: bool = False  # whether it is queued at the limit of its DAG, instead of being refused
     limited: bool = True  # whether the limit of its DAG applies
 
     @property
     def actor_label(self) -> str | None:
-        """Who wants it, as histories name it."""
+        """The actor's name for the run history."""
         return self.actor.label if self.actor is not None else None
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that somebody wants: the text it works from, and how it is to be started."""
+    """Definition text and start options of a new run."""
 
     spec: str
     base: str
@@ -43,15 +43,15 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How somebody wants a run to be tried again."""
+    """Options of one retry request."""
 
-    step: int | None = None  # the only step to run, by its key; else what failed and what lies below it
+    step: int | None = None  # key of the only step to run; None: the failed steps and their dependents
     counted: bool = True  # whether the limit of active runs applies
-    attempt: int | None = None  # the number that the new attempt has to have; else it is refused
-    directory: str = ""  # of a sub-run: where the calling step works
-    actor: Actor | None = None  # of the person who wants it; None for what begins by itself
+    attempt: int | None = None  # required number of the new attempt; the retry is refused if it has another
+    directory: str = ""  # of a sub-run: the working directory of the calling step
+    actor: Actor | None = None  # None for retries without a person
 
     @property
     def actor_label(self) -> str | None:
-        """Who wants it, as histories name it."""
+        """The actor's name for the run history."""
         return self.actor.label if self.actor is not None else None

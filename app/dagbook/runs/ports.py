@@ -1,4 +1,4 @@
-"""What use cases ask of the component that executes runs; ``Supervisor`` implements it."""
+"""Port of the use cases to the component that executes runs; ``Supervisor`` implements it."""
 
 from __future__ import annotations
 

@@ -1,31 +1,31 @@
-"""How those who serve queues hear that something has changed in one."""
+"""Wake-up signal for the queue dispatcher of this process."""
 
 from __future__ import annotations
 
 import asyncio
 
-ALL_QUEUES = ""  # no queue in particular
+ALL_QUEUES = ""
 
 
 class QueueSignal:
-    """Says in which queues a run has come, has gone or has ended; told twice is told once."""
+    """Names of the queues in which a run was added, was removed or has finished; notifications coalesce."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()
-        self._told = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def notify(self, queue: str = ALL_QUEUES) -> None:
-        """Say that something has changed in a queue."""
+        """Report a change of a queue, by default of all."""
         self._names.add(queue)
-        self._told.set()
+        self._changed.set()
 
     async def wait(self, seconds: float) -> set[str]:
-        """Return the queues of which was told since the last time; after so many seconds none."""
+        """Return the queues reported since the last call; an empty set after ``seconds`` without a report."""
         try:
             async with asyncio.timeout(seconds):
-                await self._told.wait()
+                await self._changed.wait()
         except TimeoutError:
             return set()
-        self._told.clear()
+        self._changed.clear()
         names, self._names = self._names, set()
         return names

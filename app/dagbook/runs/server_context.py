@@ -1,4 +1,4 @@
-"""What all runs of this server stand on: who the server is, its machine, its folders and limits."""
+"""Server-wide context shared by all runs: identity of the process, host environment, directories and limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dagbook.telemetry.run_metrics import RunMetrics
 
 
 class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """A server process that cannot be mistaken for another one."""
+    """Unique identity of a server process, with what others need to tell whether it is alive."""
 
     id: str
     kind: str
@@ -28,30 +28,30 @@ class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
     pid_started: int
     address: str
     version: str
-    name: str | None = None  # what a worker is called, its labels, and how many runs it takes at a time
+    name: str | None = None  # of a worker; None for servers, as are the next two
     labels: Labels | None = None
-    capacity: int | None = None
+    capacity: int | None = None  # the most runs that the worker executes at a time
     spool_id: str | None = None
     spool_dir: str | None = None
 
     @property
     def host_key(self) -> str:
-        """Boot and process numbers: where the processes of a run are to be looked for."""
+        """Boot id and PID namespace, in which the process numbers of a run are valid."""
         return f"{self.boot_id}:{self.pid_namespace}"
 
 
 class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
-    """What the machine gives to runs."""
+    """Host environment of runs."""
 
     environ: Mapping[str, str]
     home: str
     default_shell: tuple[str, ...]
-    encoding: str = "utf-8"  # of what programs write
-    substitute: CommandSubstituter | None = None  # in place of running the commands inside texts
+    encoding: str = "utf-8"  # of the output of programs
+    substitute: CommandSubstituter | None = None  # replaces the execution of command substitutions
 
     @classmethod
     def current(cls, default_shell: str, encoding: str) -> HostEnvironment:
-        """Give this machine as the process sees it; its shell unless the settings name one."""
+        """Read the environment of this process; ``default_shell`` of the settings goes before its ``SHELL``."""
         return cls(
             environ=without_server_settings(os.environ),
             home=str(Path.home()),
@@ -60,12 +60,12 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def with_environ(self, base: Mapping[str, str] | None) -> HostEnvironment:
-        """Give the machine as a sub-run sees it, with the environment that its caller handed on."""
+        """Return a copy with the environment that a sub-run inherits from its caller, if any."""
         return self if base is None else msgspec.structs.replace(self, environ=base)
 
 
 class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What all runs of this server share; durations are in seconds, sizes in bytes."""
+    """Settings and services shared by all runs of this server; durations in seconds, sizes in bytes."""
 
     identity: ServerIdentity
     machine: HostEnvironment
@@ -84,7 +84,7 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     metrics: RunMetrics
 
     def read_base_config(self) -> str:
-        """Read the base configuration as it is now; empty when there is none."""
+        """Read the current base configuration; empty if there is no such file."""
         try:
             return self.base_config.read_text(encoding="utf-8")
         except FileNotFoundError:

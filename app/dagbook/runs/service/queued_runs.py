@@ -1,4 +1,4 @@
-"""Queued runs whose turn has come: taken out of their queue and begun in one commit, or ended with the reason."""
+"""Start of queued runs: dequeued and started in one commit, or finished with the reason."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ PreparedRun = tuple[Runner, Claim, datetime]
 
 
 class QueuedRunStarter:
-    """Begins runs that waited."""
+    """Starts, cancels and fails queued runs."""
 
     def __init__(self, factory: RunnerFactory) -> None:
         self._factory = factory
         self._context = factory.context
 
     async def start(self, keys: Sequence[int]) -> list[Runner | BaseException]:
-        """Take runs out of their queue, store the first thing their drivers do, and return the drivers.
+        """Dequeue runs, store the first transition of their runners, and return the runners or the errors, by key.
 
-        All in one commit, as far as nothing comes in between. In place of a driver there is RunRefusedError when it is
-        not the run's turn any more; DefinitionGoneError when the text was redacted, InvalidSpecError when it cannot be
-        read any more, BadRequestError when its dotenv files cannot be evaluated, or SealError when its secrets cannot
-        be read here: then it is to be given up.
+        Usually all in one commit. The error is RunRefusedError if the run is not the next of its queue any more, which
+        is harmless. With another one the run has to be failed: DefinitionGoneError if the definition was redacted,
+        InvalidSpecError if it cannot be parsed any more, BadRequestError if the dotenv files cannot be evaluated,
+        EncryptionError if this server cannot decrypt the secrets.
         """
         prepared = await asyncio.gather(*(self._prepare(key) for key in keys), return_exceptions=True)
-        # Those that are handed to the recorder in one go, and in order, are stored in one go.
-        begun = (self._claim(key, found) for key, found in zip(keys, prepared, strict=True))
-        return await asyncio.gather(*begun, return_exceptions=True)
+        # Claims that reach the recorder together, and in order, share one commit.
+        claims = (self._claim(key, result) for key, result in zip(keys, prepared, strict=True))
+        return await asyncio.gather(*claims, return_exceptions=True)
 
     async def _claim(self, key: int, prepared: PreparedRun | BaseException) -> Runner:
         first: list[PreparedRun | BaseException] = [prepared]
 
-        async def begin() -> Runner:
+        async def claim_once() -> Runner:
             found = first.pop() if first else await self._prepare(key)
             if isinstance(found, BaseException):
                 raise found
-            runner, claim, since = found
+            runner, claim, queued_at = found
             await self._factory.recorder.claim(claim)
-            waited = (self._context.now() - since).total_seconds()
+            waited = (self._context.now() - queued_at).total_seconds()
             self._context.metrics.observe_wait(runner.run.dag_name, max(waited, 0.0))
             return runner
 
-        return await retry_on_conflict(begin)
+        return await retry_on_conflict(claim_once)
 
     async def _prepare(self, key: int) -> PreparedRun:
         found = await self._factory.load(key)
@@ -63,14 +63,14 @@ class QueuedRunStarter:
             found, attempt=attempt["number"], token=attempt["token"] + 1, last_seq=found.last_seq
         )
         runner = self._factory.runner(owned, found.state, found.nodes)
-        identity, shown = self._context.identity, mask_inputs(owned.inputs, owned.masker)
+        identity, masked = self._context.identity, mask_inputs(owned.inputs, owned.masker)
         claim = Claim(
             fence=runner.fence,
             last_seq=owned.last_seq,
             queue=owned.queue,
             owner=identity.id,
             host=identity.host_key,
-            run={"params": shown.params, "params_text": param_text.format_pairs(shown.params)},
+            run={"params": masked.params, "params_text": param_text.format_pairs(masked.params)},
             inputs=input_row(owned, self._context.encrypter),
             first_steps=runner.start(await self._factory.history(owned), problem),
             by_worker=identity.kind == WORKER,
@@ -78,11 +78,11 @@ class QueuedRunStarter:
         return runner, claim, attempt["opened_at"]
 
     async def fail(self, key: int, reason: str) -> bool:
-        """End a run that waits and cannot be begun as failed; False when it does not wait any more."""
+        """Finish a queued run that cannot be started as failed; returns False if it is not queued any more."""
         return await self._finish(key, RunStatus.FAILED, reason)
 
     async def cancel(self, key: int) -> bool:
-        """End a run that waits and was asked to stop as aborted; False when it does not wait any more."""
+        """Finish a queued run that was requested to stop as aborted; returns False if it is not queued any more."""
         return await self._finish(key, RunStatus.ABORTED, "")
 
     async def _finish(self, key: int, status: RunStatus, reason: str) -> bool:

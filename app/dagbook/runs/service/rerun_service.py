@@ -1,4 +1,4 @@
-"""Use cases of runs that are over: try one again, set the status of a step by hand (runtime 21.3 to 21.5)."""
+"""Use cases of finished runs: retry a run or a step, set the status of a step (runtime 21.3 to 21.5)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from dagbook.runs.ports import RunControl
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError
 
-_NOBODY = "anonymous"
-_DRIVEN = frozenset({RunStatus.NOT_STARTED, RunStatus.RUNNING})
+_ANONYMOUS = "anonymous"
+_ACTIVE = frozenset({RunStatus.NOT_STARTED, RunStatus.RUNNING})
 
 
 class RerunService:
-    """What people may ask of runs that are over."""
+    """Use cases that retry and edit finished runs."""
 
     def __init__(self, database: Database, run_control: RunControl, now: Callable[[], datetime]) -> None:
         self._database = database
@@ -32,12 +32,12 @@ class RerunService:
         self._now = now
 
     async def retry(self, run: Row, step: str | None, actor: Actor) -> None:
-        """Try a run again, or one step of it; raises AppError. Returns when the new attempt is stored."""
+        """Retry a run or one of its steps; returns when the new attempt is stored. Raises AppError."""
         key = None
         if step is not None:
             key = await self._database.read_inline(lambda connection: _step_key(connection, run, step))
         if not RunStatus(run["status"]).is_final:
-            raise MaxRunReachedError(f"{_label(run)} is {_status(run)}; it can be retried when it is over")
+            raise MaxRunReachedError(f"{_label(run)} is {_status(run)}; it can be retried when it has finished")
         try:
             await self._run_control.retry(run["id"], RetryOptions(step=key, actor=actor))
         except RunRefusedError as error:
@@ -46,23 +46,23 @@ class RerunService:
             raise definition_gone(run) from error
 
     async def set_step_status(self, run: Row, step: str, status: NodeStatus, actor: Actor) -> None:
-        """Set the status of a step, and nothing else, for a retry to go by; raises AppError."""
-        edit = StepEdit(step=step, status=int(status), actor=actor.label or _NOBODY, at=self._now())
+        """Set only the status of a step, which decides what a retry runs; raises AppError."""
+        edit = StepEdit(step=step, status=int(status), actor=actor.label or _ANONYMOUS, at=self._now())
         await self._database.write(lambda connection: _edit(connection, run, edit, actor))
 
 
 def definition_gone(run: Row) -> BadRequestError:
-    """Say that nothing can be begun from a run's definition any more."""
+    """Make the error for a run whose definition was redacted."""
     return BadRequestError(f"the definition of {_label(run)} was redacted; start its DAG as it is now instead")
 
 
 def _edit(connection: WriteConnection, run: Row, edit: StepEdit, actor: Actor) -> None:
-    standing = manual_edits.lock_run(connection, run["id"])
-    if standing is None:
+    current = manual_edits.lock_run(connection, run["id"])
+    if current is None:
         raise NotFoundError(f"there is no run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}")
-    if RunStatus(standing["status"]) in _DRIVEN:
-        raise BadRequestError(f"{_label(run)} is running; set the status of a step when it is over")
-    before = None if "\0" in edit.step else manual_edits.edit_step(connection, run["id"], standing["attempt"], edit)
+    if RunStatus(current["status"]) in _ACTIVE:
+        raise BadRequestError(f"{_label(run)} is running; set the status of a step when it has finished")
+    before = None if "\0" in edit.step else manual_edits.edit_step(connection, run["id"], current["attempt"], edit)
     if before is None:
         raise unknown_step(run, edit.step)
     if before != edit.status:
@@ -79,7 +79,7 @@ def _step_key(connection: ReadConnection, run: Row, step: str) -> int:
 
 
 def unknown_step(run: Row, step: str) -> NotFoundError:
-    """Say that a run has no such step."""
+    """Make the error for a step that the run does not have."""
     return NotFoundError(f"{_label(run)} has no step {shorten(step)}")
 
 

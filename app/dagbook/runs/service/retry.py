@@ -1,6 +1,6 @@
-"""The next attempt of a run that is over: what it keeps, what it begins anew, and the one commit that opens it.
+"""Retries: the next attempt of a finished run, stored in one commit.
 
-Works by the run's key and knows no request, so that a retried call of another DAG can do the same to its sub-run.
+Works by the key of the run and without a request, so that the retry of a calling step can retry its sub-runs as well.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ _PLACEHOLDER_TOKEN = 1
 
 
 class RetryService:
-    """Opens the next attempts of runs that are over."""
+    """Stores the next attempts of finished runs."""
 
     def __init__(self, factory: RunnerFactory) -> None:
         self._factory = factory
         self._context = factory.context
 
     async def start_attempt(self, key: int, retry: RetryOptions) -> Runner | None:
-        """Store the next attempt of a run with the first thing its driver does, and return the driver.
+        """Store the next attempt of a run with the first transition of its runner, and return the runner.
 
-        None when the attempt waits, because there is no room in its queue. Raises RunRefusedError,
-        DefinitionGoneError when the text was redacted, InvalidSpecError when it cannot be read any more,
-        BadRequestError when its dotenv files cannot be evaluated, and SealError when its secrets cannot be read here.
+        Returns None if the attempt was queued, because its queue is full. Raises RunRefusedError; DefinitionGoneError
+        if the definition was redacted; InvalidSpecError if it cannot be parsed any more; BadRequestError if the dotenv
+        files cannot be evaluated; EncryptionError if this server cannot decrypt the secrets.
         """
         return await retry_on_conflict(lambda: self._start_attempt(key, retry))
 
     async def _start_attempt(self, key: int, retry: RetryOptions) -> Runner | None:
         new, runner = await self._prepare_attempt(key, retry)
-        if new.selector and new.queue:  # a called run that was begun without a worker has no queue to wait in
+        if new.selector and new.queue:  # a sub-run that was started without a worker has no queue
             new = attempt_as_queued(new)
-        waits = await self._factory.recorder.accept_attempt(new)
-        return None if waits else runner
+        queued = await self._factory.recorder.accept_attempt(new)
+        return None if queued else runner
 
     async def _prepare_attempt(self, key: int, retry: RetryOptions) -> tuple[NewAttempt, Runner]:
         before = await self._factory.load(key)
@@ -78,13 +78,13 @@ class RetryService:
     ) -> NewAttempt:
         now = self._context.now()
         identity, queues = self._context.identity, self._context.queues
-        most, selector = before.run["max_active_runs"], owned.definition.dag.worker_selector
-        room = queue_limit(queues, owned.queue, owned.dag_name, most) if retry.counted else 0
+        max_active_runs, selector = before.run["max_active_runs"], owned.definition.dag.worker_selector
+        limit = queue_limit(queues, owned.queue, owned.dag_name, max_active_runs) if retry.counted else 0
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
-        shown = mask_inputs(owned.inputs, owned.masker)
-        told = {"params": shown.params, "params_text": param_text.format_pairs(shown.params)}
+        masked = mask_inputs(owned.inputs, owned.masker)
+        params = {"params": masked.params, "params_text": param_text.format_pairs(masked.params)}
         blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": before.run["queued_at"]}
-        asked = {"stop_requested_at": None, "stop_requested_by": None}
+        no_stop = {"stop_requested_at": None, "stop_requested_by": None}
         return NewAttempt(
             key=owned.key,
             dag_name=owned.dag_name,
@@ -92,13 +92,13 @@ class RetryService:
             previous=owned.attempt - 1,
             last_seq=before.last_seq,
             queue=owned.queue,
-            max_active_runs=most,
+            max_active_runs=max_active_runs,
             counted=retry.counted,
-            queue_limit=room,
+            queue_limit=limit,
             in_turn=queues.enabled,
             may_wait=queues.enabled,
             selector=selector if queues.sends_to_worker(selector) else None,
-            run={"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, **told, **blank, **asked},
+            run={"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, **params, **blank, **no_stop},
             attempt={
                 "run_id": owned.key,
                 "number": owned.attempt,
@@ -130,7 +130,7 @@ def _audit_entry(
 
 
 def node_rows(before: Sequence[Row], state: RunState, attempt: int) -> list[row_mapping.Row]:
-    """Make the nodes that an attempt begins with: kept ones with all they have, the others blank. Pure."""
+    """Make the node rows of a new attempt: retained nodes keep all columns, the others are blank. Pure."""
     return [_node_row(row, _state_of(state, row["position"]), attempt) for row in before]
 
 
@@ -141,7 +141,7 @@ def _state_of(state: RunState, position: int) -> NodeState:
 def _node_row(before: Row, state: NodeState, attempt: int) -> row_mapping.Row:
     row: row_mapping.Row = dict(before)
     if state.status.is_final:
-        # Its process is gone and its files are removed; what it wrote stays with the attempt that ran it.
+        # Its process has exited and its files are removed; its output stays with the attempt that ran it.
         log = before["log_attempt"] or before["attempt"]
         return row | {"attempt": attempt, "log_attempt": log, "pid": None, "pid_started": None, "spool": None}
     same = {name: before[name] for name in ("name", "handler")}

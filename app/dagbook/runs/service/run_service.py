@@ -1,4 +1,4 @@
-"""Use cases of runs: start or enqueue a stored DAG or a text, start what a run worked from; stop one run or all.
+"""Use cases of runs: start or enqueue a stored DAG or a text, start a run again, stop one run or all of a DAG.
 
 Behaviour: api-behaviour 3.4 and 3.6, runtime 21.6 and 21.7.
 """
@@ -46,14 +46,14 @@ from dagbook.spec.reading.load import NO_DOCUMENT, Loaded
 
 
 class SlotTakenError(Exception):
-    """Another server has seen to this time of a schedule."""
+    """Another server has handled this minute of a schedule."""
 
 
 T = TypeVar("T")
 
 
 class _Source(msgspec.Struct, frozen=True):
-    """What a run is to work from: a text as it was read, how it is to be started, and the file that it came from."""
+    """Definition text of a new run as it was read, start options and the file name of a stored DAG."""
 
     spec: str
     base: str
@@ -63,7 +63,7 @@ class _Source(msgspec.Struct, frozen=True):
 
 
 class RunService:
-    """What people and other parts may ask of runs."""
+    """Use cases that start and stop runs."""
 
     def __init__(
         self, database: Database, library: DefinitionCache, context: ServerContext, run_control: RunControl
@@ -74,7 +74,7 @@ class RunService:
         self._run_control = run_control
 
     async def start_text(self, spec: str, name: str, start: StartOptions) -> str:
-        """Start a text that is no stored DAG and return the run's id; raises AppError."""
+        """Start a definition that is not stored and return the run's id; raises AppError."""
         return await self._start(self._source_of_text(spec, name, start))
 
     async def start_stored(self, file_name: str, start: StartOptions) -> str:
@@ -82,21 +82,21 @@ class RunService:
         return await self._start(await self._source_of_dag(file_name, start))
 
     async def enqueue_text(self, spec: str, name: str, start: StartOptions) -> str:
-        """Let a text that is no stored DAG wait in its queue, and return the run's id; raises AppError."""
+        """Enqueue a definition that is not stored and return the run's id; raises AppError."""
         return await self._enqueue(self._source_of_text(spec, name, start))
 
     async def enqueue_stored(self, file_name: str, start: StartOptions) -> str:
-        """Let a stored DAG wait in its queue, and return the run's id; raises AppError."""
+        """Enqueue a stored DAG and return the run's id; raises AppError."""
         return await self._enqueue(await self._source_of_dag(file_name, start))
 
     async def start_scheduled(self, dag: Row, start: StartOptions) -> str:
-        """Start a stored DAG, as it was read, for its schedule, or let it wait for the worker that it asks for.
+        """Start the stored DAG of a row for its schedule, or enqueue it when its worker selector needs a worker.
 
-        Raises SlotTakenError beside what ``start_stored`` does.
+        Raises SlotTakenError, and the errors of ``start_stored``.
         """
-        text = self._source_of_row(dag, start)
-        waits = self._context.queues.sends_to_worker(text.definition.definition.dag.worker_selector)
-        return await (self._enqueue(text) if waits else self._start(text))
+        source = self._source_of_row(dag, start)
+        to_worker = self._context.queues.sends_to_worker(source.definition.definition.dag.worker_selector)
+        return await (self._enqueue(source) if to_worker else self._start(source))
 
     def _source_of_text(self, spec: str, name: str, start: StartOptions) -> _Source:
         if not spec.strip():
@@ -129,27 +129,27 @@ class RunService:
         start = msgspec.structs.replace(start, source_directory=row["source_directory"], revision=row["revision"])
         return _Source(row["spec"], base, loaded, start, file_name)
 
-    async def _start(self, text: _Source) -> str:
-        request, owned = await self._prepare(text)
+    async def _start(self, source: _Source) -> str:
+        request, owned = await self._prepare(source)
         await self._accept(self._run_control.accept(request, owned))
         return owned.run_id
 
-    async def _enqueue(self, text: _Source) -> str:
+    async def _enqueue(self, source: _Source) -> str:
         if not self._context.queues.enabled:
             raise BadRequestError("queues are switched off here; start the run, or set queues_enabled")
-        check_queue(text.start.queue)
-        text = msgspec.structs.replace(text, start=msgspec.structs.replace(text.start, action=Action.RUN_ENQUEUE))
-        request, owned = await self._prepare(text)
+        check_queue(source.start.queue)
+        source = msgspec.structs.replace(source, start=msgspec.structs.replace(source.start, action=Action.RUN_ENQUEUE))
+        request, owned = await self._prepare(source)
         await self._accept(self._run_control.enqueue(request, owned))
         return owned.run_id
 
-    async def _prepare(self, text: _Source) -> tuple[RunRequest, ClaimedRun]:
-        if text.definition.problems:
-            raise InvalidSpecError(text.definition.problems)
-        if text.definition.empty:
+    async def _prepare(self, source: _Source) -> tuple[RunRequest, ClaimedRun]:
+        if source.definition.problems:
+            raise InvalidSpecError(source.definition.problems)
+        if source.definition.empty:
             raise BadRequestError(f"spec: {NO_DOCUMENT}")
-        start, definition = text.start, text.definition.definition
-        request = RunRequest(spec=text.spec, base=text.base, file_name=text.file_name, start=start)
+        start, definition = source.start, source.definition.definition
+        request = RunRequest(spec=source.spec, base=source.base, file_name=source.file_name, start=start)
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
         _reject_nul(start)
         key, dag = new_key(), definition.dag
@@ -161,7 +161,7 @@ class RunService:
             token=1,
             definition=definition,
             inputs=await evaluate_inputs(
-                dag, start.params, self._run_location(key, start.source_directory, text.file_name)
+                dag, start.params, self._run_location(key, start.source_directory, source.file_name)
             ),
             last_seq=1,
             queue=start.queue or dag.queue or dag.name,
@@ -177,15 +177,15 @@ class RunService:
             raise _as_app_error(error.refusal) from error
 
     async def reschedule(self, run: Row, start: StartOptions) -> tuple[str, bool]:
-        """Start a run from what another one worked from; return its id, and whether it waits. Raises AppError.
+        """Start a new run from an existing one; returns its id and whether it was queued. Raises AppError.
 
-        Its text, params and environment are the other run's; dotenv files are read again.
+        Definition, params and environment are those of the existing run; dotenv files are read again.
         """
         request = msgspec.structs.replace(start, singleton=True, may_queue=True, action=Action.RUN_RESCHEDULE)
         return await self.start_from_run(run, request)
 
     async def restart(self, run: Row, start: StartOptions) -> tuple[str, bool]:
-        """Start a run in place of one that is over, whatever limit its DAG has; raises AppError."""
+        """Start a new run from a finished one, ignoring the limit of its DAG; raises AppError."""
         status = RunStatus(run["status"])
         if not status.is_final:
             raise MaxRunReachedError(
@@ -196,7 +196,7 @@ class RunService:
         )
 
     async def start_from_run(self, run: Row, start: StartOptions) -> tuple[str, bool]:
-        """Do the same within the limits that ``start`` names; raises SlotTakenError, too."""
+        """Start a new run from an existing one within the limits of ``start``; raises AppError and SlotTakenError."""
         name = start.dag_name.strip()
         if name:
             check_dag_name(name, "dagName")
@@ -225,7 +225,7 @@ class RunService:
         return run_id, await self._accept(self._run_control.accept(request, owned))
 
     async def check_params(self, definition: Definition) -> list[Problem]:
-        """Say how the params of a DAG break the schemas that they refer to, as if it were stored."""
+        """Check the params of a DAG against the JSON Schemas they refer to, as if the DAG were stored."""
         context = self._context
         limit = context.evaluation_limit_seconds
         location = RunLocation(
@@ -234,7 +234,7 @@ class RunService:
         return await check_params(definition, location)
 
     async def definition_of(self, run: Row) -> Definition:
-        """Return what a run works from; raises AppError when that is gone."""
+        """Return the definition of a run; raises AppError when its text was redacted."""
         return (await self._source_of_run(run)).loaded.definition
 
     async def _source_of_run(self, run: Row) -> StoredRun:
@@ -256,7 +256,7 @@ class RunService:
         )
 
     async def stop(self, dag_name: str, run_id: str, actor: Actor) -> None:
-        """Ask a run to stop; raises NotFoundError or NotRunningError. The run ends later."""
+        """Request a run to stop; returns before it has finished. Raises NotFoundError or NotRunningError."""
         run = await self._database.read_inline(lambda connection: runs.get(connection, dag_name, run_id))
         if run is None:
             raise NotFoundError(f"there is no run {shorten(run_id)} of DAG {shorten(dag_name)}")
@@ -269,7 +269,7 @@ class RunService:
         self._run_control.notify_stop(request)
 
     async def stop_all(self, file_name: str, actor: Actor) -> list[str]:
-        """Ask all running runs of a stored DAG to stop; returns a message for each that could not be asked."""
+        """Request all running runs of a stored DAG to stop; returns an error message for each failed request."""
         row = await self._database.read_inline(lambda connection: dags.get(connection, file_name))
         if row is None:
             raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
@@ -278,9 +278,9 @@ class RunService:
             try:
                 await self.stop(row["dag_name"], run_id, actor)
             except (NotRunningError, NotFoundError):
-                continue  # it ended in between, which is what was wanted
+                continue  # it finished in the meantime
             except DatabaseUnavailable as error:
-                errors.append(f"run {run_id!r} could not be asked to stop: {error}")
+                errors.append(f"run {run_id!r} could not be stopped: {error}")
         return errors
 
 
@@ -293,7 +293,7 @@ def _add_stop_request(connection: WriteConnection, run: Row, actor: str | None, 
 def _reject_nul(start: StartOptions) -> None:
     for field, text in (("params", start.params), ("sourceDirectory", start.source_directory or "")):
         if "\0" in text:
-            raise BadRequestError(f"{field}: holds a NUL character, which no process can be given")
+            raise BadRequestError(f"{field}: contains a NUL character, which cannot be passed to a process; remove it")
 
 
 def _as_app_error(refusal: Refusal) -> AlreadyExistsError | MaxRunReachedError:
