@@ -1,4 +1,4 @@
-"""What a step that calls other DAGs calls: name, params and items evaluated, and the ids that follow (runtime 20)."""
+"""Plan of the sub-runs of a step: evaluated name, params and items, and the run ids made from them (runtime 20)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Evaluate = Callable[[str, Mapping[str, str]], Awaitable[str]]  # a text, with ex
 
 
 class SubRunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored of the calls of a node: ``current`` belongs to ``execution``, ``earlier`` to those before.
+    """Stored calls of a node: ``current`` belong to ``execution``, ``earlier`` to the executions before.
 
-    A retry calls the runs it called before, under the same salt; a repetition calls new ones.
+    A retry calls the same runs again, with the same salt; a repetition calls new ones.
     """
 
     execution: int
@@ -34,12 +34,12 @@ class SubRunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_record(stored: object) -> SubRunRecord | None:
-    """Read what is stored of the calls of a node."""
+    """Decode the stored calls of a node; None if there are none."""
     return None if stored is None else msgspec.convert(stored, type=SubRunRecord)
 
 
 async def evaluate_calls(step: Step, evaluate: Evaluate) -> tuple[str, tuple[str, ...]]:
-    """Evaluate the name of the called DAG, and the params of each of its runs; raises SetupError, ExpansionError."""
+    """Evaluate the name of the called DAG and the params of each sub-run; raises SetupError and ExpansionError."""
     if step.call is None:
         raise SetupError(f"a step of type {step.executor.type!r} needs a 'call' that names the DAG to run")
     name = (await evaluate(step.call.name, {})).strip()
@@ -69,7 +69,7 @@ async def _evaluate_item(item: str | tuple[Pair, ...], evaluate: Evaluate) -> st
 
 
 class SubRunCall(msgspec.Struct, frozen=True, kw_only=True):
-    """What an execution calls: by whom (run id and step), under which name, which DAG that is, with which params."""
+    """Calls of one execution: run id and step of the caller, name as written, name of the DAG, params of each run."""
 
     parent: str
     step: str
@@ -79,7 +79,7 @@ class SubRunCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_calls(before: SubRunRecord | None, node: NodeState, calls: SubRunCall) -> SubRunRecord:
-    """Name the runs of an execution: those of the one before if it is retried, new ones if it is repeated."""
+    """Assign the run ids of an execution: those of the last one if it is retried, new ones if it is repeated."""
     salt, earlier = "", tuple[SubRun, ...]()
     if before is not None and node.retry_count == before.retries:
         salt, earlier = secrets.token_hex(_SALT_BYTES), (*before.earlier, *before.current)
@@ -100,7 +100,7 @@ def _sub_run(calls: SubRunCall, params: str, salt: str) -> SubRun:
 
 
 def with_retries(record: SubRunRecord, attempts: Mapping[str, int]) -> SubRunRecord:
-    """Ask for the next attempt of those runs that there are already."""
+    """Set the next attempt number of the sub-runs that exist already (``attempts``, by run id)."""
     current = [
         msgspec.structs.replace(run, attempt=attempts[run.id] + 1) if run.id in attempts else run
         for run in record.current

@@ -108,7 +108,7 @@ class Supervisor:
         for runner in self._runners.values():
             runner.detach()
         await asyncio.gather(*self._drives, return_exceptions=True)
-        self._sub_run_service.ends.stop()
+        self._sub_run_service.completion.stop()
         await self._recorder.stop()
         now = self._now()
         # Steps end with their container: then none goes on that the lease would have to cover.
@@ -234,7 +234,7 @@ class Supervisor:
     async def cancel_queued(self, key: int) -> None:
         """End a run that waits as aborted, if it still does."""
         if await self._queued_runs.cancel(key):
-            self._sub_run_service.ends.notify(key)
+            self._sub_run_service.completion.notify(key)
 
     async def fail_queued(self, key: int, reason: str) -> None:
         """End a run that waits and cannot be begun as failed."""
@@ -286,7 +286,7 @@ class Supervisor:
             del self._runners[run.key]
         error = None if task.cancelled() else task.exception()
         if error is None and runner.is_finished:
-            self._sub_run_service.ends.notify(run.key)
+            self._sub_run_service.completion.notify(run.key)
             if run.lineage is None:
                 self.changed.notify(run.queue)
                 self._count(runner)

@@ -1,4 +1,4 @@
-"""Looks at the conditions of a run and of its steps, as the engine orders, and tells the run."""
+"""Evaluation of preconditions and repeat conditions for the runner."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dagbook.spec.model import Condition
 
 
 class ConditionChecker:
-    """The conditions of one run."""
+    """Evaluates the conditions of one run and posts the results to its runner."""
 
     def __init__(self, run: ClaimedRun, runner: RunnerPort, deps: RunnerDeps, nodes: NodeRegistry) -> None:
         self._run = run
@@ -31,18 +31,18 @@ class ConditionChecker:
         self._nodes = nodes
 
     async def conditions(self, key: int | None) -> None:
-        """Look at the preconditions of the DAG or of a node and tell the run."""
+        """Evaluate the preconditions of the DAG (``key`` is None) or of a node and post the result."""
         if key is None:
-            verdict = await self._check(None, self._plan.dag.preconditions, StepContext())
+            result = await self._check(None, self._plan.dag.preconditions, StepContext())
         else:
             node = self._nodes.get(key)
-            # The files of its output are named when it begins (DAG format 5.9).
+            # The variables of its output files are set only when the step starts (DAG format 5.9).
             context = msgspec.structs.replace(self._nodes.context_for(key), log_files={})
-            verdict = await self._check(node, node.step.preconditions, context)
-        self._runner.post(event.ConditionsChecked(key=key, errors=verdict.errors, problem=verdict.problem))
+            result = await self._check(node, node.step.preconditions, context)
+        self._runner.post(event.ConditionsChecked(key=key, errors=result.errors, problem=result.problem))
 
     async def repeat(self, key: int, number: int) -> None:
-        """Look at the repeat condition of a node and tell the run."""
+        """Evaluate the repeat condition of a node and post the result."""
         node = self._nodes.get(key)
         condition = node.step.repeat.condition if node.step.repeat else None
         met: bool | None = None
@@ -51,28 +51,28 @@ class ConditionChecker:
             if records.output_name and records.output_value is not None:
                 outputs = {**context.outputs, records.output_name: records.output_value}
                 context = msgspec.structs.replace(context, outputs=outputs)
-            verdict = await self._check(node, (condition,), context)
-            met = None if verdict.problem else verdict.met
+            result = await self._check(node, (condition,), context)
+            met = None if result.problem else result.met
         self._runner.post(event.RepeatChecked(key=key, execution=number, met=met))
 
     async def _check(
-        self, node: NodeExecution | None, wanted: Sequence[Condition], context: StepContext
+        self, node: NodeExecution | None, conditions: Sequence[Condition], context: StepContext
     ) -> ConditionResult:
-        """Look at conditions of the DAG, where there is no node, or of a step."""
+        """Evaluate conditions of a step, or of the DAG if ``node`` is None."""
         environment = self._environment
         try:
-            shell.make_directory(Path(environment.work_dir))  # they are run there, and commands inside their texts
+            shell.make_directory(Path(environment.work_dir))  # working directory of commands and substitutions
             if node is None:
                 evaluation = environment.condition_context_of_dag()
             else:
                 env = await self._nodes.evaluate_env(node, self._nodes.context_for(node.key))
                 evaluation = await environment.condition_context_of_step(node.step, context, env)
         except SetupError as error:
-            return _undecided(wanted, f"the conditions could not be looked at: {error}")
+            return _undecided(conditions, f"the conditions could not be evaluated: {error}")
         except ExpansionError as error:
-            return _undecided(wanted, f"the shell of the step could not be evaluated: {error}")
-        return await check(wanted, evaluation, self._run.masker.mask)
+            return _undecided(conditions, f"the shell of the step could not be evaluated: {error}")
+        return await check(conditions, evaluation, self._run.masker.mask)
 
 
-def _undecided(wanted: Sequence[Condition], problem: str) -> ConditionResult:
-    return ConditionResult((problem,) * len(wanted), problem)
+def _undecided(conditions: Sequence[Condition], problem: str) -> ConditionResult:
+    return ConditionResult((problem,) * len(conditions), problem)

@@ -1,4 +1,4 @@
-"""One execution of a step, from its texts to its end: prepared, begun or adopted, followed, drained."""
+"""Life cycle of one execution of a step: preparing, starting or adopting, following its output, draining."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.spec.expansion import conditions
 from dagbook.spec.model import Step
 
-# Until the next look at the output: at first, and while it comes in bulk; from there it doubles.
+# Seconds until the next poll of the output: at first, and while it comes in bulk; from there it doubles.
 _FIRST_PAUSE, _BULK_PAUSE = 0.01, 0.002
 _LONGEST_PAUSE, _LONGEST_SILENT_PAUSE = 0.1, 0.25
 _LOST_WAIT_SECONDS = 0.5
@@ -29,14 +29,14 @@ StoreLog = Callable[[list[Chunk]], Awaitable[None]]
 
 
 class ExecutionResult(msgspec.Struct, frozen=True):
-    """How an execution ended, and the last of its output, to be stored together with its end."""
+    """Outcome of an execution, and the last part of its output, to be stored in the same commit."""
 
     outcome: Outcome
     tail: list[Chunk]
 
 
 async def follow(execution: Execution, follower: OutputFollower, store: StoreLog) -> ExecutionResult:
-    """Store output while it is written; return once nobody writes any more and all but the tail is stored."""
+    """Store output while it is written; returns when the execution has ended and all but the tail is stored."""
     waiter = asyncio.ensure_future(execution.wait())
     try:
         pause = _FIRST_PAUSE
@@ -48,7 +48,7 @@ async def follow(execution: Execution, follower: OutputFollower, store: StoreLog
 
 
 async def poll_output(follower: OutputFollower, store: StoreLog, pause: float) -> float:
-    """Store what was written since the last look; tell how long to wait for the next one."""
+    """Store the output since the last poll; returns the seconds until the next one."""
     if await _store_bulk(follower, store):
         return _BULK_PAUSE
     if chunks := await follower.take():
@@ -58,10 +58,7 @@ async def poll_output(follower: OutputFollower, store: StoreLog, pause: float) -
 
 
 async def _store_bulk(follower: OutputFollower, store: StoreLog) -> bool:
-    """Store whole chunks for as long as there are any: one batch is read while the one before is stored.
-
-    Tells whether there were any.
-    """
+    """Store full chunks while there are any, reading the next batch during the commit of the last; returns if any."""
     storing: asyncio.Future[None] | None = None
     try:
         while follower.pending() > CHUNK_BYTES and (chunks := await follower.take(most=_BATCH)):
@@ -75,7 +72,7 @@ async def _store_bulk(follower: OutputFollower, store: StoreLog) -> bool:
 
 
 async def drain(follower: OutputFollower, store: StoreLog) -> list[Chunk]:
-    """Store what is left of the output but for its last part, and return that."""
+    """Store the rest of the output except for its last part, which is returned."""
     await _store_bulk(follower, store)
     tail = []
     while follower.pending():
@@ -85,10 +82,10 @@ async def drain(follower: OutputFollower, store: StoreLog) -> list[Chunk]:
 
 
 async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
-    """Look at what an execution left behind (house design section 7, recovery).
+    """Adopt an execution by its spool files (house design section 7, recovery).
 
-    Gives its outcome, the live process, or None when it never began and never will:
-    it may be begun again, with files of its own. Raises SetupError.
+    Returns its outcome, the active process, or None if it never started and never will: then it may be started again
+    with other files. Raises SetupError.
     """
     if files is None:
         return None
@@ -109,28 +106,28 @@ async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
 
 
 async def _recheck(files: ExecutionFiles) -> Execution | Outcome:
-    """Somebody created ``started`` and has not written to it: give that process a moment."""
+    """Read the file ``started`` again after 0.5 s: a process has created it and may be about to write to it."""
     await asyncio.sleep(_LOST_WAIT_SECONDS)
     owner = process.read_started(files)
     return LOST if owner is None else AdoptedProcess(owner, files)
 
 
 def read_outcome(files: ExecutionFiles, reason: str) -> Outcome:
-    """Read how an execution ended whose processes cannot be alive any more."""
+    """Read the outcome of an execution whose processes cannot be alive any more; ``reason`` is its default error."""
     return process.read_outcome(files) or Outcome(exit_code=None, error=reason)
 
 
 def prepare(
-    node: NodeExecution, texts: shell.ShellTexts, files: ExecutionFiles, place: process.WorkingContext
+    node: NodeExecution, texts: shell.ShellTexts, files: ExecutionFiles, working: process.WorkingContext
 ) -> process.GatedProcess:
-    """Prepare the execution of a command up to where it only has to be let go; raises SetupError."""
+    """Start the process of a command, gated: the command runs after its release. Raises SetupError."""
     _save_start_offset(node, files)
-    command = shell.build(texts, cwd=place.cwd, env=place.env, files=files)
+    command = shell.build(texts, cwd=working.cwd, env=working.env, files=files)
     return process.GatedProcess(command, files)
 
 
 def start_job(node: NodeExecution, job: Job, files: ExecutionFiles) -> Execution:
-    """Begin the execution of a step of another type; raises SetupError."""
+    """Start the execution of a step that is no command; raises SetupError."""
     _save_start_offset(node, files)
     kind = registry.find(job.type)
     if kind.in_process:
@@ -144,7 +141,7 @@ def _save_start_offset(node: NodeExecution, files: ExecutionFiles) -> None:
 
 
 def save_offset(files: ExecutionFiles, node: NodeExecution) -> None:
-    """Note where in stdout an execution's own output begins; raises SetupError."""
+    """Save the byte offset in stdout at which the output of this execution starts; raises SetupError."""
     try:
         files.path("offset").write_text(str(node.stdout_size()))
     except OSError as error:
@@ -152,7 +149,7 @@ def save_offset(files: ExecutionFiles, node: NodeExecution) -> None:
 
 
 def truncate_output(files: ExecutionFiles) -> None:
-    """Take back what an execution wrote to stdout, so that whoever goes on with it can write it again."""
+    """Remove the output of an execution from stdout, so that the resumed execution can write it again."""
     if files.stdout.exists():
         os.truncate(files.stdout, _saved_offset(files))
 
@@ -163,7 +160,7 @@ def _saved_offset(files: ExecutionFiles) -> int:
 
 
 def exit_event(node: NodeExecution, execution: int, outcome: Outcome, files: ExecutionFiles, limit: int) -> StepExited:
-    """Turn an outcome into the engine's event, the captured output taken into the node's facts."""
+    """Turn an outcome into the engine's event, and store the output variable in the node's record."""
     error, uncaught = outcome.error, ""
     if node.step.output:
         uncaught = _capture(node, files, limit)
@@ -183,7 +180,7 @@ def exit_event(node: NodeExecution, execution: int, outcome: Outcome, files: Exe
 
 
 def _capture(node: NodeExecution, files: ExecutionFiles, limit: int) -> str:
-    """Take the output variable's value; returns what is wrong with it, or nothing."""
+    """Read the value of the output variable into the node's record; returns an error text, or ""."""
     data = node.read_stdout(_saved_offset(files), limit + 1)
     if len(data) > limit:
         node.records.output_name, node.records.output_value = None, None

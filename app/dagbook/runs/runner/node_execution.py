@@ -1,4 +1,4 @@
-"""What a runner keeps of one node beside the engine's state: its files, its place in the log, its facts."""
+"""Files, output offsets and record of one node, beside the engine's state."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STDERR_TAIL_BYTES = 1024
 
 
 class NodeExecution:
-    """One node of a run that this process drives."""
+    """Files, evaluated texts, output offsets and record of one node of a run in this process."""
 
     def __init__(
         self, key: int, step: Step, run_files: RunSpool, records: NodeRecord, masker: Masker, encoding: str
@@ -40,10 +40,10 @@ class NodeExecution:
         self.key = key
         self.step = step
         self.records = records
-        self.encoding = encoding if registry.uses_program_encoding(step.executor.type) else UTF_8  # of what it writes
+        self.encoding = encoding if registry.uses_program_encoding(step.executor.type) else UTF_8
         self._masker = masker
         self.texts: ShellTexts | None = None  # evaluated once, reused by retries and repetitions
-        self.env: tuple[Pair, ...] | None = None  # the step's own variables; conditions see them too
+        self.env: tuple[Pair, ...] | None = None  # variables of the step, visible to its conditions as well
         self.positions = {STDOUT: StreamOffset(), STDERR: StreamOffset()}
         self.ordinal = 0
         self.follower: OutputFollower | None = None
@@ -52,16 +52,16 @@ class NodeExecution:
         self.stderr = Path(f"{self._base}.err")
 
     def files(self, execution: int, *, again: int = 0) -> ExecutionFiles:
-        """Name the files of an execution; ``again`` tells a second set of the same one."""
+        """Return the files of an execution; ``again`` makes the names of a further set unique."""
         name = f"{execution}-{again}" if again else f"{execution}"
         return ExecutionFiles(f"{self._base}.{name}", self.stdout, self.stderr)
 
     def stored_files(self) -> ExecutionFiles | None:
-        """Name the files that the row names, in this server's spool; None when it names none."""
+        """Return the files that the node row names, in the spool of this server; None if it names none."""
         return None if self.records.spool is None else execution_files(self.stdout.parent, self.records.spool)
 
     def open(self, redirects: dict[int, Path | None], log_limit: int) -> OutputFollower:
-        """Begin to follow the streams, where a stored prefix of them ends; raises OSError."""
+        """Open the output files and follow them from the end of the stored part; raises OSError."""
         if self.follower is None:
             streams = [self._stream(number, redirects.get(number), log_limit) for number in (STDOUT, STDERR)]
             self.follower = OutputFollower((streams[0], streams[1]))
@@ -70,17 +70,17 @@ class NodeExecution:
     def _stream(self, number: int, redirect: Path | None, log_limit: int) -> StreamFollower:
         path = self.stdout if number == STDOUT else self.stderr
         copy = Redirect(redirect, Path(f"{path}.copied")) if redirect else None
-        terms = StreamOptions(limit=log_limit, masker=self._masker, encoding=self.encoding)
-        return StreamFollower(number, path, self.positions[number], copy, terms)
+        options = StreamOptions(limit=log_limit, masker=self._masker, encoding=self.encoding)
+        return StreamFollower(number, path, self.positions[number], copy, options)
 
     def close(self) -> None:
-        """Release the files."""
+        """Close the files."""
         if self.follower is not None:
             self.follower.close()
             self.follower = None
 
     def remove(self, executions: int) -> None:
-        """Remove the files; all that is in them is stored."""
+        """Remove the files of executions 1 to ``executions``; their contents are stored."""
         for path in (self.stdout, self.stderr):
             path.unlink(missing_ok=True)
             if self.step.stdout or self.step.stderr:
@@ -88,11 +88,11 @@ class NodeExecution:
         for number in range(1, executions + 1):
             files = self.files(number)
             Path(files.started).unlink(missing_ok=True)
-            for left in self._left_by(files):
-                left.unlink(missing_ok=True)
+            for path in self._extra_files(files):
+                path.unlink(missing_ok=True)
 
-    def _left_by(self, files: ExecutionFiles) -> Iterator[Path]:
-        """Name what an execution may have left; most leave nothing, and looking costs as much as a file."""
+    def _extra_files(self, files: ExecutionFiles) -> Iterator[Path]:
+        """Yield the other files an execution may have made; trying to unlink one that is missing costs as much."""
         if self.step.output or self.step.call is not None:
             yield files.path("offset")
         if self.step.executor.type not in registry.COMMAND_TYPES:
@@ -102,7 +102,7 @@ class NodeExecution:
     def chunk_rows(
         self, chunks: list[Chunk], *, run: int, attempt: int, execution: int, at: Any
     ) -> list[dict[str, Any]]:
-        """Make rows of chunks, in the order of their arrival."""
+        """Make the rows of chunks, numbered in their order of arrival."""
         rows = []
         for chunk in chunks:
             row: dict[str, Any] = {name: getattr(chunk, name) for name in Chunk.__struct_fields__}
@@ -113,14 +113,14 @@ class NodeExecution:
         return rows
 
     def stdout_size(self) -> int:
-        """Bytes in the stdout file so far."""
+        """Return the current size of the stdout file in bytes, 0 without a file."""
         try:
             return self.stdout.stat().st_size
         except FileNotFoundError:
             return 0
 
     def read_stdout(self, offset: int, limit: int) -> bytes:
-        """Read stdout from an offset, at most ``limit`` bytes."""
+        """Read at most ``limit`` bytes of stdout from a byte offset."""
         try:
             with self.stdout.open("rb") as file:
                 file.seek(offset)
@@ -129,7 +129,7 @@ class NodeExecution:
             return b""
 
     def stderr_tail(self) -> str:
-        """Give the last part of stderr, for error texts."""
+        """Read the end of stderr (1 KiB, masked) for error texts."""
         try:
             with self.stderr.open("rb") as file:
                 return read_text(read_tail(file, self.encoding, self._masker, _STDERR_TAIL_BYTES)).strip()

@@ -1,4 +1,4 @@
-"""The nodes of one run in this process, and what each of them sees of the others."""
+"""Registry of the nodes of one run, and the context that each node sees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dagbook.spec.model import Pair
 
 
 class NodeRegistry:
-    """What is kept of a run's nodes beside the engine's state."""
+    """Node executions of one run, by key."""
 
     def __init__(
         self, run: ClaimedRun, runner: RunnerPort, deps: RunnerDeps, records: Mapping[int, NodeRecord]
@@ -29,11 +29,11 @@ class NodeRegistry:
         self._files = deps.files
         self._records = records
         self._nodes: dict[int, NodeExecution] = {}
-        self._gives_outputs = any(step.output for step in deps.plan.dag.steps)
+        self._has_outputs = any(step.output for step in deps.plan.dag.steps)
         self._with_id = [(key, step) for key, step in enumerate(deps.plan.dag.steps) if step.id]
 
     def get(self, key: int) -> NodeExecution:
-        """Return what is kept of a node."""
+        """Return the execution of a node, made at the first call."""
         if key not in self._nodes:
             records = self._records.get(key) or NodeRecord()
             encoding = self._environment.encoding
@@ -45,29 +45,29 @@ class NodeRegistry:
     async def evaluate_env(
         self, node: NodeExecution, context: StepContext, committed: asyncio.Event | None = None
     ) -> tuple[Pair, ...]:
-        """Evaluate a node's own variables, once for its conditions and all its executions."""
+        """Evaluate the variables of a node, once for its conditions and all its executions."""
         if node.env is None:
             cwd = self._environment.directory_of(node.step)
             node.env = await self._environment.evaluate_step_env(node.step, context, cwd, committed)
         return node.env
 
     def state(self, key: int) -> NodeState:
-        """Return the engine's state of a node."""
+        """Return the engine state of a node."""
         state = self._runner.state
         return state.handlers[key] if key < 0 else state.steps[key]
 
     def close(self) -> None:
-        """Release the files of all nodes."""
+        """Close the files of all nodes."""
         for node in self._nodes.values():
             node.close()
 
     def remove_files(self) -> None:
-        """Remove the files of all nodes; everything in them is stored."""
+        """Remove the files of all nodes; their contents are stored."""
         for key, node in self._nodes.items():
             node.remove(self.state(key).execution)
 
     def context_for(self, key: int) -> StepContext:
-        """Tell what of the run has happened as a node sees it."""
+        """Return the outputs, step records and log files that a node sees now."""
         node = self.get(key)
         state = self._runner.state
         outcome = state.outcome or state.status
@@ -82,9 +82,9 @@ class NodeRegistry:
         )
 
     def _outputs(self, key: int) -> dict[str, str]:
-        """Gather the outputs a node sees: of its ancestors, the nearest first; a handler sees those of all steps."""
+        """Collect the outputs a node sees: those of its ancestors, nearest first; a handler sees those of all steps."""
         steps = self._plan.dag.steps
-        if not self._gives_outputs:
+        if not self._has_outputs:
             return {}
         sources = range(len(steps)) if key < 0 else references.visible_outputs(steps, key)
         found: dict[str, str] = {}
@@ -101,8 +101,7 @@ class NodeRegistry:
         records = {}
         for key, step in self._with_id:
             state = self._runner.state.steps[key]
-            begun = state.execution > 0
-            node = self.get(key) if begun else None
+            node = self.get(key) if state.execution > 0 else None
             records[step.id] = StepFacts(
                 stdout=str(node.stdout) if node else "",
                 stderr=str(node.stderr) if node else "",

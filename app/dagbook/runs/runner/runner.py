@@ -1,7 +1,7 @@
-"""Drives one run: facts come in, the engine decides, the state is stored, orders are carried out.
+"""The runner of one run: takes events, lets the engine decide, stores the state, then carries out the actions.
 
-The order of these three is the whole point. A step begins only after the commit that says it runs, and its
-last output is stored with its end, so whoever sees "finished" can read everything (house design section 8).
+The order is essential: a step starts only after the commit that stores it as running, and the last part of its output
+is stored in the commit that finishes it, so that the output of a finished step is complete (house design section 8).
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from dagbook.telemetry.logging import log_masking
 from dagbook.telemetry.request_id import request_id
 
 _log = logging.getLogger(__name__)
-_IDLE_SECONDS = 0.25  # how long the beginning of a process may wait for another commit to go with
+_IDLE_SECONDS = 0.25  # how long an ExecutionStarted may wait to share another commit
 
 
 class _Message(msgspec.Struct, frozen=True):
     event: event.Event
     node: NodeExecution | None = None
     chunks: list[Chunk] = []
-    request: int = 0  # the request that it answers
+    request: int = 0  # id of the stop request that it handles
 
 
 class Runner:
-    """The one driver of a run in this process."""
+    """Runs one attempt in this process, under its fencing token."""
 
     def __init__(
         self,
@@ -62,101 +62,101 @@ class Runner:
         self._last_seq = run.last_seq
         self._recorder = recorder
         self._deps = deps
-        self._work = StepExecutor(run, self, deps, records)
+        self._executor = StepExecutor(run, self, deps, records)
         self._inbox: list[_Message] = []
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._dirty: set[int] = set()
         self._detached = False
-        self._asked: set[int] = set()  # requests to stop that it knows of
+        self._stop_requests: set[int] = set()  # ids of those received
         self._failure: BaseException | None = None
-        self._orders: tuple[action.Action, ...] = ()
-        self._untold: list[Mapping[str, Any]] = []  # stored with the acceptance, not in the log file yet
+        self._first_actions: tuple[action.Action, ...] = ()  # of the transition that is stored with the acceptance
+        self._unlogged: list[Mapping[str, Any]] = []  # events stored with the acceptance, not yet in the log file
 
-    # -- what others tell it ---------------------------------------------------------------------------------
+    # -- inbox -----------------------------------------------------------------------------------------------
 
-    def post(self, fact: event.Event, node: NodeExecution | None = None, chunks: list[Chunk] | None = None) -> None:
-        """Tell the run a fact; output that belongs with it is stored in the same commit."""
+    def post(self, event: event.Event, node: NodeExecution | None = None, chunks: list[Chunk] | None = None) -> None:
+        """Queue an event; the chunks of its node are stored in the same commit."""
         if node is not None:
             self._dirty.add(node.key)
         if self.run.masker:
-            fact = redact_event(fact, self.run.masker)
-        self._inbox.append(_Message(fact, node, chunks or []))
+            event = redact_event(event, self.run.masker)
+        self._inbox.append(_Message(event, node, chunks or []))
         self._wake.set()
 
     def request_stop(self, request: StopRequest) -> None:
-        """Tell the run that somebody asked it to stop; a request counts once, whoever tells of it."""
-        if request.id not in self._asked:
-            self._asked.add(request.id)
+        """Queue a stop request; repeated deliveries of the same request are ignored."""
+        if request.id not in self._stop_requests:
+            self._stop_requests.add(request.id)
             self._inbox.append(_Message(event.StopRequested(at_once=request.at_once), request=request.id))
             self._wake.set()
 
     def detach(self) -> None:
-        """Let go of the run: its steps go on without this server, and another one takes it over."""
+        """Stop running it here: its steps continue without this server, and another server adopts the run."""
         self._detached = True
         self._wake.set()
 
     def pause_starts(self) -> None:
-        """Begin no step any more that would end with this process: the next server begins it."""
-        self._work.pause_in_process()
+        """Start no further steps that would die with this process; the next server starts them."""
+        self._executor.pause_in_process()
 
     async def drain(self) -> None:
-        """Return when no step is left that would end with this process."""
+        """Return when no active step would die with this process."""
         self.pause_starts()
-        await self._work.wait_for_in_process()
+        await self._executor.wait_for_in_process()
 
     def abandon(self, error: BaseException) -> None:
-        """Let go of a run that cannot be driven any more."""
+        """Detach after an error, which ``drive`` then raises."""
         if self._state.phase is not Phase.CLOSED:
             self._failure = error
             self.detach()
 
     def resume_log(self, key: int, positions: dict[int, StreamOffset], ordinal: int) -> None:
-        """Let a node's log go on where its stored part ends."""
-        node = self._work.nodes.get(key)
+        """Set where the output of a node continues: the ends of its stored streams and the next ordinal."""
+        node = self._executor.nodes.get(key)
         node.positions, node.ordinal = positions, ordinal
 
     async def store_log(self, node: NodeExecution, chunks: list[Chunk], execution: int) -> None:
-        """Store output of a step that still runs."""
+        """Store output of a step that is still running."""
         await self._recorder.store_log(Transition(fence=self.fence, chunks=self._chunk_rows(node, chunks, execution)))
 
     async def store_node(self, node: NodeExecution) -> None:
-        """Store what is kept of a node, and the state as it is."""
+        """Store the record of a node with the current state."""
         self._dirty.add(node.key)
         await self._record([])
 
     @property
     def state(self) -> RunState:
-        """The state as the engine last left it."""
+        """The latest state, possibly not stored yet."""
         return self._state
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has ended and its end is stored."""
+        """Whether the end of the run is stored."""
         return self._stored.phase is Phase.CLOSED
 
-    # -- its life --------------------------------------------------------------------------------------------
+    # -- life cycle ------------------------------------------------------------------------------------------
 
     def start(self, accepted: Iterable[Mapping[str, Any]], problem: str = "") -> Transition | None:
-        """Begin a run that is being accepted; what this returns belongs into the commit that accepts it.
+        """Start the attempt; returns its first transition, to be stored in the commit that accepts the attempt.
 
-        With a problem the run fails in that commit; that its directory cannot be made is one.
+        A ``problem`` fails the run in that commit, and so does a working directory that cannot be created.
         """
-        self._untold = list(accepted)
+        self._unlogged = list(accepted)
         problem = problem or self.run.masker.mask(create_workdir(self.run.inputs))
-        began = event.RunStarted(problem=problem)
-        self._state, self._orders = advance(self._deps.plan, self._state, began, self._deps.now())
+        started = event.RunStarted(problem=problem)
+        self._state, self._first_actions = advance(self._deps.plan, self._state, started, self._deps.now())
         if self._state.phase is Phase.CLOSED and not problem:
             return None
-        self._assign_spools(self._orders)
+        self._assign_spools(self._first_actions)
         transition = self._transition([])
-        self._untold += transition.events if transition else ()
+        self._unlogged += transition.events if transition else ()
         return transition
 
     async def drive(self) -> None:
-        """Drive the run until it is closed or let go of; raises FenceLostError, and whatever else ended it."""
-        log_masking.set(self.run.masker.mask)  # of what this task and those it begins tell the server's log
-        request_id.set("")  # the request that began the run has its answer; this task outlives it
+        """Run the attempt until it is closed or detached; raises FenceLostError and the error that ended it."""
+        log_masking.set(self.run.masker.mask)  # masks the log records of this task and its child tasks
+        request_id.set("")  # this task outlives the request that started the run
         try:
             await self._resume()
             while self._state.phase is not Phase.CLOSED and not self._detached:
@@ -169,22 +169,23 @@ class Runner:
         if self._failure is not None:
             raise self._failure
         if self._state.phase is Phase.CLOSED:
-            await self._work.resources.release()
-            self._work.remove_files()
+            await self._executor.resources.release()
+            self._executor.remove_files()
 
     async def _resume(self) -> None:
         try:
             await self._deps.restored_logs.restore()
-        except OSError as error:  # a step that wants to read such a file says so itself
-            _log.warning("output kept of run %s/%s: %s", self.run.dag_name, self.run.run_id, error)
-        self._append_log(self._untold)
+        except OSError as error:  # a step that reads such a file fails with its own message
+            run = self.run
+            _log.warning("output of earlier attempts of run %s/%s not restored: %s", run.dag_name, run.run_id, error)
+        self._append_log(self._unlogged)
         if self._state.phase is Phase.NEW:
             self.post(event.RunStarted())
             return
         if self._state is not self._stored:
             await self._commit([])
-        for order in self._orders or resume(self._deps.plan, self._state):
-            self._perform(order)
+        for requested in self._first_actions or resume(self._deps.plan, self._state):
+            self._perform(requested)
 
     async def _wait(self) -> None:
         if self._inbox:
@@ -209,50 +210,50 @@ class Runner:
 
     async def _process_inbox(self) -> None:
         messages, self._inbox = self._inbox, []
-        orders: list[action.Action] = []
+        actions: list[action.Action] = []
         for message in messages:
             self._state, more = advance(self._deps.plan, self._state, message.event, self._deps.now())
-            orders += more
-        if orders or not _may_wait(messages):
-            self._assign_spools(orders)
+            actions += more
+        if actions or not _may_wait(messages):
+            self._assign_spools(actions)
             committed = asyncio.Event()
-            orders = self._prepare(orders, committed)
+            actions = self._prepare(actions, committed)
             await self._commit(messages)
             committed.set()
-        for order in orders:
-            self._perform(order)
+        for requested in actions:
+            self._perform(requested)
 
-    def _prepare(self, orders: list[action.Action], committed: asyncio.Event) -> list[action.Action]:
-        """Prepare steps while the commit that starts them is under way; return the orders that wait for the commit."""
+    def _prepare(self, actions: list[action.Action], committed: asyncio.Event) -> list[action.Action]:
+        """Prepare steps concurrently with the commit that starts them; returns the actions for after the commit."""
         left: list[action.Action] = []
-        for order in orders:
-            if isinstance(order, action.StartStep) and self._work.may_prepare(order.key):
-                self._spawn(self._work.execute(order.key, order.execution, committed))
+        for requested in actions:
+            if isinstance(requested, action.StartStep) and self._executor.may_prepare(requested.key):
+                self._spawn(self._executor.execute(requested.key, requested.execution, committed))
             else:
-                left.append(order)
+                left.append(requested)
         return left
 
     async def _flush(self) -> None:
-        """Store what is known already; what follows from it is up to whoever takes over."""
+        """Store the events of the inbox; the server that adopts the run carries out their actions."""
         messages, self._inbox = self._inbox, []
         for message in messages:
-            self._state, orders = advance(self._deps.plan, self._state, message.event, self._deps.now())
-            self._assign_spools(orders)
+            self._state, actions = advance(self._deps.plan, self._state, message.event, self._deps.now())
+            self._assign_spools(actions)
         await self._commit(messages)
 
     # -- storing ---------------------------------------------------------------------------------------------
 
-    def _assign_spools(self, orders: Iterable[action.Action]) -> None:
-        """Let a step's directory be part of the commit that lets it begin."""
-        for order in orders:
-            if isinstance(order, action.StartStep):
-                self._work.assign_spool(order.key, order.execution)
-                self._dirty.add(order.key)
+    def _assign_spools(self, actions: Iterable[action.Action]) -> None:
+        """Store the spool path of an execution in the commit that starts it: adoption looks for its files there."""
+        for requested in actions:
+            if isinstance(requested, action.StartStep):
+                self._executor.assign_spool(requested.key, requested.execution)
+                self._dirty.add(requested.key)
 
     async def _commit(self, messages: list[_Message]) -> None:
         after = self._state
         if after.phase is Phase.CLOSED and self._stored.status in (RunStatus.NOT_STARTED, RunStatus.QUEUED):
-            # A run without steps begins and ends in one turn; each row goes through every status all the same.
+            # A run without steps starts and finishes in one transition; its rows still pass through every status.
             self._state = msgspec.structs.replace(
                 self._stored, status=RunStatus.RUNNING, phase=Phase.STEPS, started_at=after.started_at
             )
@@ -303,7 +304,7 @@ class Runner:
 
     def _node_row(self, key: int) -> row_mapping.Row:
         state = self._state.handlers[key] if key < 0 else self._state.steps[key]
-        records = self._work.nodes.get(key).records
+        records = self._executor.nodes.get(key).records
         row = row_mapping.node_row(self.run.key, self.run.attempt, key, state, records)
         return redact_node(row, records.hidden, self.run.masker, self._deps.encrypter) if self.run.masker else row
 
@@ -312,26 +313,26 @@ class Runner:
             chunks, run=self.run.key, attempt=self.run.attempt, execution=execution, at=self._deps.now()
         )
 
-    # -- carrying out ----------------------------------------------------------------------------------------
+    # -- actions ---------------------------------------------------------------------------------------------
 
-    def _perform(self, order: action.Action) -> None:
-        match order:
+    def _perform(self, requested: action.Action) -> None:
+        match requested:
             case action.CheckConditions():
-                self._spawn(self._work.checks.conditions(order.key))
+                self._spawn(self._executor.checks.conditions(requested.key))
             case action.StartStep():
-                self._spawn(self._work.execute(order.key, order.execution))
+                self._spawn(self._executor.execute(requested.key, requested.execution))
             case action.AdoptStep():
-                self._spawn(self._work.adopt(order.key, order.execution))
+                self._spawn(self._executor.adopt(requested.key, requested.execution))
             case action.CheckRepeat():
-                self._spawn(self._work.checks.repeat(order.key, order.execution))
+                self._spawn(self._executor.checks.repeat(requested.key, requested.execution))
             case action.SignalStep():
-                self._work.signal(order.key, order.signal)
+                self._executor.signal(requested.key, requested.signal)
             case action.KillStep():
-                self._work.kill(order.key)
+                self._executor.kill(requested.key)
             case action.CloseRun():
                 pass  # the commit that closed the run has been made already
             case _:
-                assert_never(order)
+                assert_never(requested)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -347,15 +348,15 @@ class Runner:
             self.abandon(error)
 
     def _end_tasks(self) -> None:
-        self._work.detach()
+        self._executor.detach()
         for task in self._tasks:
             task.cancel()
 
 
 def _may_wait(messages: list[_Message]) -> bool:
-    """Whether nothing but beginnings of processes happened: they can be stored with what comes next."""
+    """Whether all events are ExecutionStarted: they can be stored with the next commit."""
     return all(isinstance(message.event, event.ExecutionStarted) for message in messages)
 
 
-def _execution(fact: event.Event) -> int:
-    return fact.execution if isinstance(fact, event.StepExited) else 0
+def _execution(posted: event.Event) -> int:
+    return posted.execution if isinstance(posted, event.StepExited) else 0

@@ -1,4 +1,4 @@
-"""What the driver of a run works with, and what its parts see of it."""
+"""Dependencies of a runner, and the port to it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from dagbook.runs.store.run_log import RunLogFile
 
 
 class RunnerDeps(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run's driver works with."""
+    """Dependencies of the runner of one attempt; ``log_limit`` in bytes."""
 
     plan: Plan
     environment: RunEnvironment
     files: RunSpool
     log_limit: int
-    log_file: RunLogFile | None  # only when the definition reads it
-    notify: Notify | None = None  # only when the definition wants mails
+    log_file: RunLogFile | None  # None unless the definition refers to the log file
+    notify: Notify | None = None  # None unless the definition asks for mails
     restored_logs: RestoredLogs
     now: Callable[[], datetime]
     sub_runs: SubRunService
@@ -38,17 +38,17 @@ class RunnerDeps(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunnerPort(Protocol):
-    """Where facts go: the runner, seen from here."""
+    """Port to the Runner for the components that it starts."""
 
     @property
     def state(self) -> RunState:
-        """The state as the engine last left it."""
+        """The latest state, possibly not stored yet."""
 
-    def post(self, fact: event.Event, node: NodeExecution | None = None, chunks: list[Chunk] | None = None) -> None:
-        """Tell the run a fact."""
+    def post(self, event: event.Event, node: NodeExecution | None = None, chunks: list[Chunk] | None = None) -> None:
+        """Queue an event; the chunks of its node are stored in the same commit."""
 
     async def store_log(self, node: NodeExecution, chunks: list[Chunk], execution: int) -> None:
-        """Store output of a step that still runs."""
+        """Store output of a step that is still running."""
 
     async def store_node(self, node: NodeExecution) -> None:
-        """Store what is kept of a node before anything else happens to it."""
+        """Store the record of a node with the current state; returns after the commit."""

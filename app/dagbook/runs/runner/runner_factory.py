@@ -1,4 +1,4 @@
-"""What it takes to begin a run that is stored already, whether it is retried or has waited for its turn."""
+"""Factory of runners for stored runs: retries and queued runs."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _MAX_TRIES = 5
 
 
 class RunnerConstructor(Protocol):
-    """Makes the driver of a run that is about to be stored."""
+    """Constructor of a runner with all its dependencies."""
 
     def __call__(
         self, run: ClaimedRun, dag: Dag, state: RunState, records: dict[int, row_mapping.NodeRecord]
     ) -> Runner:
-        """Make it."""
+        """Return a runner that has not been started."""
 
 
 class RunnerFactory:
-    """Makes drivers of stored runs."""
+    """Loads stored runs and makes their runners."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class RunnerFactory:
         self._make_runner = make_runner
 
     async def load(self, key: int) -> StoredRun:
-        """Read a run; raises InvalidSpecError when its text cannot be read any more, and what ``stored.load`` does."""
+        """Load a run; raises InvalidSpecError if its text cannot be parsed any more, and as ``run_loading.load``."""
         found = await self.database.read_inline(
             lambda connection: run_loading.load(connection, self._library, self.context.encrypter, key)
         )
@@ -67,10 +67,10 @@ class RunnerFactory:
     async def claimed_run(
         self, found: StoredRun, *, attempt: int, token: int, last_seq: int, directory: str = ""
     ) -> tuple[ClaimedRun, str]:
-        """Give the run as this server is to own it, its dotenv files read again, and why it cannot be run, if so.
+        """Return the run as claimed by this server, with dotenv files read again, and a problem that fails it, or "".
 
-        ``directory`` is where the calling step of a sub-run works, as far as it is known. Raises BadRequestError when
-        the files cannot be evaluated.
+        ``directory`` is the working directory of the calling step of a sub-run, if known. Raises BadRequestError if
+        the dotenv files cannot be evaluated.
         """
         run, definition = found.run, found.loaded.definition
         owned = ClaimedRun(
@@ -100,21 +100,21 @@ class RunnerFactory:
         )
 
     def runner(self, owned: ClaimedRun, state: RunState, nodes: Sequence[Row]) -> Runner:
-        """Make the driver; ``nodes`` are the rows that the attempt begins with."""
+        """Make the runner; ``nodes`` are the first node rows of the attempt."""
         records = {row["position"]: read_record(row, self.context.encrypter) for row in nodes}
         return self._make_runner(owned, owned.definition.dag, state, records)
 
     async def history(self, run: ClaimedRun) -> Sequence[Row]:
-        """Give what happened so far to a run whose steps read its log, which has no file of it here."""
+        """Return the events so far for the run's log file, which this server has to write; empty if no step uses it."""
         if not uses_run_log(run.definition.dag):
             return ()
         return await self.database.read(lambda connection: runs.get_events(connection, run.key))
 
 
 async def retry_on_conflict(work: Callable[[], Awaitable[T]]) -> T:
-    """Do work that reads a run and writes what follows from it, again when the run was changed in between.
+    """Repeat work that reads a run and then writes it, up to 5 times, while the run is changed in between.
 
-    Somebody may set the status of a step by hand after it was read; that has to count.
+    A step status that a user edits after the read must be taken into account.
     """
     for _ in range(_MAX_TRIES - 1):
         try:

@@ -1,4 +1,4 @@
-"""What the steps of a run share outside of the server: evaluated once, and ended with the run."""
+"""Container, SSH and SMTP settings shared by the steps of a run; the container is removed with the run."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _LIMIT_SECONDS = 30.0
 
 
 class SharedResources:
-    """The places that the steps of one attempt work at."""
+    """Shared configuration of the steps of one attempt, and its release."""
 
     def __init__(self, run: ClaimedRun, dag: Dag, environment: RunEnvironment, files: RunSpool) -> None:
         self._name = f"{run.key}-{run.attempt}"
-        self._taken_over = run.token > 1
+        self._adopted = run.token > 1
         self._container = dag.container
         self._environment = environment
         self._note = files.run_note
-        self._site: SharedConfig | None = None
+        self._config: SharedConfig | None = None
 
     async def resolve(self) -> SharedConfig:
-        """Say where steps work; raises ExpansionError."""
-        if self._site is None:
-            site = await self._environment.evaluate_shared()
-            self._site = msgspec.structs.replace(site, run=self._name, run_note=str(self._note))
-        return self._site
+        """Return the shared configuration, evaluated once; raises ExpansionError."""
+        if self._config is None:
+            config = await self._environment.evaluate_shared()
+            self._config = msgspec.structs.replace(config, run=self._name, run_note=str(self._note))
+        return self._config
 
     async def release(self) -> None:
-        """End what the steps of the run shared, be it that another server has begun it."""
+        """Remove the container of the run, even if another server has started it."""
         if self._container is None or self._container.exec or self._container.keep_container:
             return
-        if self._taken_over and not self._note.exists():  # whoever began it may have a spool of its own
+        if self._adopted and not self._note.exists():  # the note of the first owner may be in another spool
             env = daemon_env(self._environment.docker)
             write_private(self._note, encode(RunNote(docker=env, run=self._name)))
         if self._note.exists():
@@ -51,7 +51,7 @@ class SharedResources:
 
 
 async def release_noted(notes: Iterable[Path], limit_seconds: float) -> None:
-    """End what executors have begun elsewhere, as their notes tell; what cannot be ended in time keeps its note."""
+    """Remove the containers named in recovery notes; a note whose container cannot be removed in time stays."""
     await asyncio.gather(*(_release(note, limit_seconds) for note in notes))
 
 
@@ -61,4 +61,4 @@ async def _release(note: Path, limit_seconds: float) -> None:
             await registry.find("docker").abandon()(note.read_bytes())  # noqa: ASYNC240 - it is small
         note.unlink(missing_ok=True)  # noqa: ASYNC240
     except (SetupError, StepError, TimeoutError, OSError, msgspec.DecodeError) as error:
-        _log.warning("what a run has left elsewhere could not be ended (%s): %s", note.name, error or "no answer")
+        _log.warning("a container of a run could not be removed (%s): %s", note.name, error or "no answer")

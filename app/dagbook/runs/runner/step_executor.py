@@ -1,4 +1,4 @@
-"""Carries out the engine's orders about steps: executions and signals."""
+"""Executor of the engine's actions on steps: executions and signals."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _log = logging.getLogger(__name__)
 
 
 class OutputFileError(Exception):
-    """Log or redirect files of a step cannot be opened: it fails without an execution."""
+    """A log or redirect file of a step cannot be opened; the step fails without an execution."""
 
 
 class StepExecutor:
-    """The steps of one run in the hands of this process."""
+    """Executes, adopts and signals the steps of one run in this process."""
 
     def __init__(
         self, run: ClaimedRun, runner: RunnerPort, deps: RunnerDeps, records: Mapping[int, NodeRecord]
@@ -50,40 +50,41 @@ class StepExecutor:
         self._plan = deps.plan
         self.nodes = NodeRegistry(run, runner, deps, records)
         self.checks = ConditionChecker(run, runner, deps, self.nodes)
-        self._live: dict[int, Execution] = {}
-        self._orders: dict[int, str] = {}  # signals that came before the process was there
+        self._active: dict[int, Execution] = {}
+        self._pending_signals: dict[int, str] = {}  # for executions that have no process yet
         self.resources = SharedResources(run, deps.plan.dag, deps.environment, deps.files)
         self._calls = SubRunCalls(run, deps.environment, deps.sub_runs)
-        self._inside: dict[int, asyncio.Event] = {}  # executions that end with this process, until the run knows
-        self._holds = False  # back what would end with this process, which is about to
+        # Executions that would die with this process; each event is set once the exit has been posted to the runner.
+        self._in_process: dict[int, asyncio.Event] = {}
+        self._in_process_paused = False  # this process is about to end
 
     def assign_spool(self, key: int, number: int) -> None:
-        """Put the files of an execution into the node's row."""
+        """Set the spool path of an execution in the node's record."""
         node = self.nodes.get(key)
         node.records.spool = node.files(number).base
 
     # -- executions ------------------------------------------------------------------------------------------
 
     def may_prepare(self, key: int) -> bool:
-        """Whether an execution may be prepared during the commit that starts it: that has no visible effect."""
+        """Whether an execution may be prepared during the commit that starts it, without a visible effect."""
         step = self.nodes.get(key).step
         return step.executor.type in registry.COMMAND_TYPES and not (step.script or step.stdout or step.stderr)
 
     async def execute(self, key: int, number: int, committed: asyncio.Event | None = None) -> None:
-        """Carry out an execution from its texts to its end and tell the run.
+        """Carry out an execution, from the evaluation of its texts to its end, and post the events.
 
-        ``committed`` is set by the commit that starts it: nothing of the step runs before. None: that is done.
+        ``committed`` is set after the commit that starts it; nothing of the step runs before. None: already committed.
         """
         node = self.nodes.get(key)
         await self._reporting_failures(node, number, self._execute(node, number, node.files(number), committed))
 
     async def adopt(self, key: int, number: int) -> None:
-        """Go on with an execution that another server began."""
+        """Adopt an execution that another process started."""
         node = self.nodes.get(key)
         await self._reporting_failures(node, number, self._adopt(node, number))
 
     async def _reporting_failures(self, node: NodeExecution, number: int, work: Coroutine[Any, Any, None]) -> None:
-        """Whatever goes wrong with an execution, the run hears of its end."""
+        """Post a failed exit for every error of an execution that the runner does not handle itself."""
         try:
             await work
         except SetupError as error:
@@ -95,35 +96,35 @@ class StepExecutor:
         except (FenceLostError, DatabaseUnavailable, asyncio.CancelledError):
             raise
         except OSError as error:
-            await self._end(node.key)
+            await self._kill_active(node.key)
             self._fail(node, number, f"a file of the step could not be used: {error}")
-        except Exception as error:  # noqa: BLE001 - an error of ours must not leave a run without an end
-            _log.exception("step %r of run %s/%s", node.step.name, self._run.dag_name, self._run.run_id)
-            await self._end(node.key)
+        except Exception as error:  # noqa: BLE001 - an internal error must not leave a run unfinished
+            _log.exception("step %r of run %s/%s failed", node.step.name, self._run.dag_name, self._run.run_id)
+            await self._kill_active(node.key)
             self._fail(node, number, f"internal error: {error}")
         finally:
-            self._live.pop(node.key, None)
-            if told := self._inside.pop(node.key, None):
-                told.set()
+            self._active.pop(node.key, None)
+            if posted := self._in_process.pop(node.key, None):
+                posted.set()
 
-    async def _end(self, key: int) -> None:
-        """Leave no process to itself that nobody follows any more."""
-        if running := self._live.get(key):
+    async def _kill_active(self, key: int) -> None:
+        """Kill the process of an execution whose output is not followed any more."""
+        if running := self._active.get(key):
             running.kill()
             await running.wait()
 
     def _fail(self, node: NodeExecution, number: int, error: str, *, exit_code: int = 0, prepared: bool = True) -> None:
-        fact = event.StepExited(
+        exited = event.StepExited(
             key=node.key, execution=number, exit_code=exit_code, retry_code=1, error=error, prepared=prepared
         )
-        self._runner.post(fact, node)
+        self._runner.post(exited, node)
 
     async def _execute(
         self, node: NodeExecution, number: int, files: ExecutionFiles, committed: asyncio.Event | None = None
     ) -> None:
         step = node.step
         environment = self._deps.environment
-        shell.make_directory(Path(environment.work_dir))  # commands inside the step's texts work there
+        shell.make_directory(Path(environment.work_dir))  # the working directory of command substitutions
         await self._open(node)
         await self._plan_retry(node, committed)
         context = self.nodes.context_for(node.key)
@@ -137,10 +138,10 @@ class StepExecutor:
             running = await self._start_command(node, files, self._working_context(node, scope), committed)
         else:
             job = await self._job(node, number, scope, context)
-            await self._pause(node)
+            await self._wait_if_paused(node)
             running = self._start(node, lambda: execution.start_job(node, job, files))
             if isinstance(running, in_process.InProcessExecution) and not running.outlives:
-                self._inside[node.key] = asyncio.Event()
+                self._in_process[node.key] = asyncio.Event()
         self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node)
         await self._finish(node, number, files, running)
 
@@ -157,27 +158,31 @@ class StepExecutor:
         return process.WorkingContext(Path(self._deps.environment.directory_of(node.step)), scope.process_environment())
 
     async def _start_command(
-        self, node: NodeExecution, files: ExecutionFiles, place: process.WorkingContext, committed: asyncio.Event | None
+        self,
+        node: NodeExecution,
+        files: ExecutionFiles,
+        working: process.WorkingContext,
+        committed: asyncio.Event | None,
     ) -> Execution:
         texts = _texts_of(node)
         try:
-            waiting = execution.prepare(node, texts, files, place)
+            gated = execution.prepare(node, texts, files, working)
         except (OSError, SetupError):
             if committed is None or committed.is_set():
                 raise
-            await committed.wait()  # what holds up the commit, as a full disk does, may be what was wrong here
-            waiting = execution.prepare(node, texts, files, place)
+            await committed.wait()  # the commit may be delayed by the same cause, such as a full disk: try after it
+            gated = execution.prepare(node, texts, files, working)
         try:
             if committed is not None:
                 await committed.wait()
-            return self._start(node, waiting.release)
+            return self._start(node, gated.release)
         except BaseException:
-            waiting.discard()
+            gated.discard()
             raise
 
     async def _job(self, node: NodeExecution, number: int, scope: StepScope, context: StepContext) -> Job:
         step, environment = node.step, self._deps.environment
-        texts, place, container = _texts_of(node), self._working_context(node, scope), step.container
+        texts, working, container = _texts_of(node), self._working_context(node, scope), step.container
         return Job(
             type=step.executor.type,
             id=self._job_id(node, number),
@@ -189,27 +194,27 @@ class StepExecutor:
             container=await environment.evaluate_container(container, scope, context, node.env or ())
             if container
             else None,
-            cwd=place.cwd,
+            cwd=working.cwd,
             run_dir=Path(environment.work_dir),
-            env=place.env,
+            env=working.env,
             shared=await self.resources.resolve(),
         )
 
     def _job_id(self, node: NodeExecution, number: int) -> str:
         return f"{self._run.key}-{self._run.attempt}-{node.key}-{number}"
 
-    def _start(self, node: NodeExecution, begin: Callable[[], Execution]) -> Execution:
-        if self._orders.pop(node.key, ""):
-            raise SetupError("stopped before it began")
-        running = begin()
-        self._live[node.key] = running
+    def _start(self, node: NodeExecution, start: Callable[[], Execution]) -> Execution:
+        if self._pending_signals.pop(node.key, ""):
+            raise SetupError("stopped before it started")
+        running = start()
+        self._active[node.key] = running
         return running
 
     async def _finish(self, node: NodeExecution, number: int, files: ExecutionFiles, running: Execution) -> None:
         self._collect_output(node, number, files, await self._follow(node, number, running))
 
     async def _follow(self, node: NodeExecution, number: int, running: Execution) -> execution.ExecutionResult:
-        assert node.follower is not None  # noqa: S101 - opened before anything begins
+        assert node.follower is not None  # noqa: S101 - opened before any execution starts
         return await execution.follow(
             running, node.follower, lambda chunks: self._runner.store_log(node, chunks, number)
         )
@@ -248,16 +253,17 @@ class StepExecutor:
     async def _find_process(
         self, node: NodeExecution, number: int, files: ExecutionFiles
     ) -> Execution | Outcome | None:
-        """Look at what an execution left in the spool (house design section 7, recovery).
+        """Inspect the spool files of an execution (house design section 7, recovery).
 
-        Returns its outcome, what goes on of it, or None when it never began and never will. Raises SetupError.
+        Returns its outcome, the execution that is still active, or None if it never started and never will.
+        Raises SetupError.
         """
         origin = self._run.origin
         if origin.processes_gone:
             return execution.read_outcome(files, origin.processes_gone)
-        # Only the spool that the execution would have begun in, seen from where it would have, proves that it did not.
-        proves = origin.spool is SpoolMatch.OWN and not origin.other_namespace
-        if not process.has_started(files) and not (proves and self.nodes.state(node.key).executed_at is None):
+        # That files are missing proves only in the spool and PID namespace of the execution that it never started.
+        conclusive = origin.spool is SpoolMatch.OWN and not origin.other_namespace
+        if not process.has_started(files) and not (conclusive and self.nodes.state(node.key).executed_at is None):
             return process.lost_outcome()
         if self._runs_in_process(node):
             return self._find_in_process(node, number, files)
@@ -270,7 +276,7 @@ class StepExecutor:
     async def _call(
         self, node: NodeExecution, number: int, files: ExecutionFiles, scope: StepScope, context: StepContext
     ) -> None:
-        """Call other DAGs; their runs are stored by name before the first of them begins."""
+        """Call other DAGs; the ids of their runs are stored before the first of them starts."""
         sub_runs = await self._calls.plan(node, self.nodes.state(node.key), scope, context)
         execution.save_offset(files, node)
         self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node)
@@ -278,7 +284,7 @@ class StepExecutor:
         await self._follow_calls(node, number, files, sub_runs)
 
     async def _resume_calls(self, node: NodeExecution, number: int, files: ExecutionFiles) -> None:
-        """Go on with calls that another server began; what was not stored has not begun."""
+        """Resume calls that another process started; if their ids were not stored, none of them has started."""
         sub_runs = self._calls.resume(node, number)
         if sub_runs is None:
             await self._execute(node, number, files)
@@ -303,12 +309,14 @@ class StepExecutor:
         if ended.outcome is not process.NEVER_RAN:
             self._collect_output(node, number, files, ended)
             return
-        if ended.tail:  # of an execution before it
+        if ended.tail:  # output of an earlier execution
             await self._runner.store_log(node, ended.tail, number)
         await self._restart(node, number)
 
     async def _restart(self, node: NodeExecution, number: int) -> None:
-        files = self._second_files(node, number)
+        # Other file names: this server has claimed the first ones to stop a late shim, and nothing has run with them.
+        files = node.files(number, again=self._run.token)
+        node.records.spool = files.base
         await self._runner.store_node(node)
         await self._execute(node, number, files)
 
@@ -320,16 +328,10 @@ class StepExecutor:
         job = Job(type=node.step.executor.type, id=self._job_id(node, number), cwd=Path("/"))
         return in_process.adopt(kind.adopt(), job, files)
 
-    def _second_files(self, node: NodeExecution, number: int) -> ExecutionFiles:
-        """Name other files: the first are ours now so that no late shim begins with them; nothing has run there."""
-        files = node.files(number, again=self._run.token)
-        node.records.spool = files.base
-        return files
-
     def _adopt_process(self, node: NodeExecution, number: int, found: Execution) -> None:
-        self._live[node.key] = found
-        if order := self._orders.pop(node.key, ""):
-            self._send_signal(found, order)
+        self._active[node.key] = found
+        if name := self._pending_signals.pop(node.key, ""):
+            self._send_signal(found, name)
         if self.nodes.state(node.key).executed_at is None:
             self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node)
 
@@ -361,17 +363,17 @@ class StepExecutor:
     # -- signals ---------------------------------------------------------------------------------------------
 
     def signal(self, key: int, name: str) -> None:
-        """Signal an execution; one that has not begun yet will not begin."""
+        """Send a signal to an execution; one that has not started yet fails instead."""
         self._send(key, name)
 
     def kill(self, key: int) -> None:
-        """End an execution for good."""
+        """Kill an execution; one that has not started yet fails instead."""
         self._send(key, "SIGKILL")
 
     def _send(self, key: int, name: str) -> None:
-        running = self._live.get(key)
+        running = self._active.get(key)
         if running is None:
-            self._orders[key] = name
+            self._pending_signals[key] = name
             return
         self._send_signal(running, name)
 
@@ -382,30 +384,30 @@ class StepExecutor:
         else:
             running.signal(name)
 
-    async def _pause(self, node: NodeExecution) -> None:
-        """Leave to the next server what this one would not live to see the end of."""
-        if self._holds and self._runs_in_process(node):
-            await asyncio.Event().wait()  # until the run is let go of
+    async def _wait_if_paused(self, node: NodeExecution) -> None:
+        """Leave an execution that would die with this process to the next server."""
+        if self._in_process_paused and self._runs_in_process(node):
+            await asyncio.Event().wait()  # until the run is detached and this task cancelled
 
     def pause_in_process(self) -> None:
-        """Begin nothing any more that would end with this process."""
-        self._holds = True
+        """Start no further executions that would die with this process."""
+        self._in_process_paused = True
 
     async def wait_for_in_process(self) -> None:
-        """Return when what runs inside this process has ended and the run has been told."""
-        while self._inside:
-            await next(iter(self._inside.values())).wait()
+        """Return when the executions that would die with this process have finished and posted their exits."""
+        while self._in_process:
+            await next(iter(self._in_process.values())).wait()
 
     def detach(self) -> None:
-        """Let go of everything that runs."""
-        for running in self._live.values():
+        """Detach from all active executions, which continue on their own, and close the files."""
+        for running in self._active.values():
             running.detach()
         self.nodes.close()
 
     def remove_files(self) -> None:
-        """Remove what the run has in the spool: everything in it is stored."""
+        """Remove the spool files of the run; their contents are stored."""
         files = self._deps.files
-        if self._run.token > 1 or self._run.attempt > 1:  # others have left files too
+        if self._run.token > 1 or self._run.attempt > 1:  # earlier attempts or owners have left files as well
             files.remove_all()
             return
         self.nodes.remove_files()

@@ -1,4 +1,4 @@
-"""The calls of one run's steps: planned and stored by name, or taken up where another server left them."""
+"""Sub-run calls of the steps of one run: planned anew, or resumed after an adoption."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dagbook.spec.expansion.scope import StepScope
 
 
 class SubRunCalls:
-    """What the steps of one run call."""
+    """Plans, starts and resumes the sub-runs of the steps of one run."""
 
     def __init__(self, run: ClaimedRun, environment: RunEnvironment, sub_run_service: SubRunService) -> None:
         self._run = run
@@ -32,12 +32,15 @@ class SubRunCalls:
     async def plan(
         self, node: NodeExecution, state: NodeState, scope: StepScope, context: StepContext
     ) -> SubRunExecutor:
-        """Name the runs of an execution in the node's facts; raises SetupError, ExpansionError."""
+        """Plan the sub-runs of an execution and put their ids into the node's record.
+
+        Raises SetupError and ExpansionError.
+        """
         environment = self._environment
 
         async def evaluated(text: str, extra: Mapping[str, str]) -> str:
-            seen = msgspec.structs.replace(scope, extra=extra)
-            return await evaluate(environment.expander(seen, context)(text, Mode.FULL), environment.shell_context)
+            extended = msgspec.structs.replace(scope, extra=extra)
+            return await evaluate(environment.expander(extended, context)(text, Mode.FULL), environment.shell_context)
 
         self._require_directory(node)
         name, params = await sub_run_plan.evaluate_calls(node.step, evaluated)
@@ -61,14 +64,14 @@ class SubRunCalls:
             raise SetupError(f"workingDir: there is no directory {directory}, which the called DAG would work in")
 
     def resume(self, node: NodeExecution, number: int) -> SubRunExecutor | None:
-        """Go on with what another server planned for an execution; None when it had not come to that."""
+        """Resume the calls that another process planned for an execution; None if they were not stored."""
         record = _record(node)
         if record is None or record.execution != number:
             return None
         return SubRunExecutor(self._sub_run_service, self._caller(node), record.called)
 
     def start(self, node: NodeExecution, sub_runs: SubRunExecutor, files: ExecutionFiles) -> SubRunExecution:
-        """Begin, or go on with, the runs that the node's facts name."""
+        """Start or resume the sub-runs that the node's record names."""
         record, parallel = _record(node), node.step.parallel
         assert record is not None  # noqa: S101 - planned before
         call = SubRunBatch(
@@ -84,8 +87,8 @@ class SubRunCalls:
             raise SetupError(f"the call is {MAX_LEVELS} levels deep: does a DAG call itself without end?")
         environment = self._environment
 
-        def learn(values: Sequence[str]) -> None:
-            """Hide values here too, and remember them with the node, for whoever takes the run over."""
+        def add_secrets(values: Sequence[str]) -> None:
+            """Mask values in this run as well, and store them with the node for a server that adopts the run."""
             new = [value for value in dict.fromkeys(values) if value not in self._run.masker.values]
             node.records.hidden += tuple(new)
             self._run.masker.add_secrets(new)
@@ -94,7 +97,7 @@ class SubRunCalls:
             run=self._run,
             directory=environment.directory_of(node.step),
             environ=environment.inherited_env(),
-            add_secrets=learn,
+            add_secrets=add_secrets,
         )
 
 

@@ -1,4 +1,4 @@
-"""Sub-runs made real: what a step calls is found, its run accepted and driven, its end waited for (runtime 20)."""
+"""Execution of sub-runs: find the called DAG, start its run, wait until it has finished (runtime 20)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SUFFIXES = ("", ".yaml", ".yml")
 
 
 class CalledDag(msgspec.Struct, frozen=True, kw_only=True):
-    """A DAG that is called: its text, and where that came from."""
+    """Called DAG: its text and origin."""
 
     definition: Definition
     spec: str
@@ -50,16 +50,16 @@ class CalledDag(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The run that calls, the directory its step works in, and what its callees see when they are loaded."""
+    """Calling run, working directory of its step, and environment that the sub-runs inherit."""
 
     run: ClaimedRun
     directory: str
     environ: Mapping[str, str]
-    add_secrets: Callable[[Sequence[str]], None]  # takes secret values that come with the results of callees
+    add_secrets: Callable[[Sequence[str]], None]  # receives the secret values in the outputs of sub-runs
 
 
 class SubRunService:
-    """What calls need of this process."""
+    """Services of this process for sub-runs."""
 
     def __init__(
         self, database: Database, library: DefinitionCache, context: ServerContext, run_control: RunControl
@@ -68,10 +68,10 @@ class SubRunService:
         self.library = library
         self.context = context
         self.run_control = run_control
-        self.ends = RunCompletion(database)
+        self.completion = RunCompletion(database)
 
     async def find_callee(self, name: str, caller: CallContext) -> CalledDag:
-        """Find the DAG of a name, as the calling run sees it (runtime 20.1); raises SetupError."""
+        """Find the DAG that a name refers to in the calling run (runtime 20.1); raises SetupError."""
         local = caller.run.definition.called(name)
         if local is not None:
             return await self._local(local, caller)
@@ -83,7 +83,7 @@ class SubRunService:
         return await self._stored(strip_suffix(name), name)
 
     async def find_attempts(self, caller: CallContext, ids: Sequence[str]) -> dict[str, int]:
-        """Tell which of the sub-runs exist, and the attempt that each has come to."""
+        """Return the current attempt number of each sub-run that exists, by run id."""
         root = caller.run.lineage_of_children.root
         return await self.database.read(lambda connection: runs.find_attempts(connection, root, ids))
 
@@ -91,7 +91,7 @@ class SubRunService:
         key = caller.run.key
         texts = await self.database.read(lambda connection: runs.get_spec_of_run(connection, key))
         if texts is None or texts[0] is None:
-            raise SetupError("the definition that the run works from was redacted")
+            raise SetupError("the definition of the calling run was redacted")
         source = caller.run.inputs.source_directory
         return CalledDag(definition=definition, spec=texts[0], base=texts[1] or "", source_directory=source)
 
@@ -143,7 +143,7 @@ def _require_valid(loaded: Loaded, name: str) -> Definition:
 
 
 class SubRunExecutor:
-    """The sub-runs of one execution of a step."""
+    """Runs and stops the sub-runs of one execution of a step."""
 
     def __init__(
         self, sub_run_service: SubRunService, caller: CallContext, called: str, callee: CalledDag | None = None
@@ -157,7 +157,7 @@ class SubRunExecutor:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, request: SubRun) -> Result:
-        """Start a sub-run, or go on with the one there is, and return how it ended; raises StepError."""
+        """Start a sub-run, or resume the existing one, and return its result when it has finished; raises StepError."""
         row = await self._find(request)
         if row is None:
             key = await self._start(request)
@@ -168,7 +168,7 @@ class SubRunExecutor:
         self._keys[request.id] = key
         if request.id in self._stopped:
             self.stop(request, at_once=self._stopped[request.id])
-        await self._sub_run_service.ends.wait(key)
+        await self._sub_run_service.completion.wait(key)
         return await self._result(request)
 
     async def _retry(self, request: SubRun, key: int) -> int:
@@ -177,7 +177,7 @@ class SubRunExecutor:
                 key, attempt=request.attempt, directory=self._caller.directory
             )
         except (AppError, DefinitionGoneError, RunRefusedError) as error:
-            raise StepError(f"the called run {request.id} could not be tried again: {error}") from error
+            raise StepError(f"the called run {request.id} could not be retried: {error}") from error
         return key
 
     async def _find(self, request: SubRun) -> Row | None:
@@ -195,18 +195,18 @@ class SubRunExecutor:
     async def _accept(self, request: SubRun, owned: ClaimedRun) -> int:
         callee = await self._find_callee()
         start = StartOptions(params=request.params, trigger=_TRIGGER, revision=callee.revision)
-        text = RunRequest(spec=callee.spec, base=callee.base, file_name=callee.file_name, start=start)
+        new_run = RunRequest(spec=callee.spec, base=callee.base, file_name=callee.file_name, start=start)
         try:
-            await self._sub_run_service.run_control.accept(text, owned)
+            await self._sub_run_service.run_control.accept(new_run, owned)
         except IntegrityError:
-            row = await self._find(request)  # a server that was thought dead has just started it
+            row = await self._find(request)  # a server that was considered dead has just started it
             if row is None:
                 raise
             return int(row["id"])
         return owned.key
 
     async def _find_callee(self) -> CalledDag:
-        """Find what is called only when a run of it has to start: it may be gone when all have begun."""
+        """Find the called DAG only when a run has to start: after all have started it may have been deleted."""
         if self._callee is None:
             self._callee = await self._sub_run_service.find_callee(self._called, self._caller)
         return self._callee
@@ -242,7 +242,7 @@ class SubRunExecutor:
     async def _result(self, request: SubRun) -> Result:
         row = await self._find(request)
         if row is None:
-            raise StepError(f"the called run {request.id} of DAG {request.name!r} was removed")
+            raise StepError(f"the called run {request.id} of DAG {request.name!r} was deleted")
         try:
             outputs = await self._read_outputs(row["id"], row["attempt"])
         except EncryptionError as error:
@@ -257,7 +257,7 @@ class SubRunExecutor:
         )
 
     async def _read_outputs(self, key: int, attempt: int) -> dict[str, str]:
-        """Read the outputs of a sub-run as they are; secrets of its own in them are the caller's from now on."""
+        """Read the unmasked outputs of a sub-run; if they contain secrets, the caller masks its secrets from now on."""
         sub_run_service = self._sub_run_service
         found = await sub_run_service.database.read_inline(
             lambda connection: runs.get_outputs(connection, key, attempt)
@@ -271,7 +271,7 @@ class SubRunExecutor:
         return {str(known.output_name): known.output_value or "" for known in records}
 
     def stop(self, request: SubRun, *, at_once: bool) -> None:
-        """Ask a sub-run to end; one that is being started hears of it when it is there."""
+        """Request a sub-run to stop; one that is being started gets the request when it has started."""
         self._stopped[request.id] = at_once
         if (key := self._keys.get(request.id)) is not None:
             task = asyncio.create_task(self._request_stop(key, at_once=at_once))

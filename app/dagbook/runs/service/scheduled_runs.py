@@ -105,7 +105,7 @@ class ScheduledRuns:
         except AppError as error:
             await self._fail_slot(slot, error.message)
         except Exception as error:  # noqa: BLE001 - one restart that fails must not block the others
-            _log.exception("The restart of %s failed", slot.file_name)
+            _log.exception("the restart of %s failed", slot.file_name)
             await self._fail_slot(slot, f"the run could not be started: {error}")
         return False
 
