@@ -38,7 +38,7 @@ BROKEN = {
     "definition-redacted": (
         """UPDATE definitions SET spec = NULL, redacted_at = created_at, redacted_by = 'somebody'
            WHERE hash = (SELECT definition_hash FROM runs WHERE id = {run})""",
-        "definition is gone",
+        "definition was redacted or deleted",
     ),
     "node-unreadable": ("""UPDATE nodes SET detail = '{{"kill":7}}' WHERE run_id = {run} AND position = 0""", "kill"),
     "state-unreadable": ("""UPDATE run_attempts SET state = '{{"phase"' WHERE run_id = {run}""", "DecodeError"),

@@ -142,7 +142,7 @@ class OrphanSweeper:
             last_seq=found.last_seq,
             queue=run["queue"],
             origin=origin_of(attempt, self._me),
-            lineage=found.parentage,
+            lineage=found.lineage,
         )
         return AdoptedRun(
             run=owned,

@@ -83,7 +83,7 @@ class RunnerFactory:
             inputs=await reevaluate_inputs(definition.dag, found.inputs, self._run_location(found, attempt, directory)),
             last_seq=last_seq,
             queue=run["queue"],
-            lineage=found.parentage,
+            lineage=found.lineage,
         )
         return await resolve_secrets(owned, self.context.machine)
 

@@ -1,4 +1,4 @@
-"""What is active around runs that are about to be accepted."""
+"""Counts of active and queued runs for the admission of new ones."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ StartingRun = NewRun | NewAttempt
 
 
 class ActiveRunCounts:
-    """Counts runs by DAG and queue, those that were admitted in the same commit included."""
+    """Active and queued runs per DAG and queue, including those admitted earlier in the same commit."""
 
-    def __init__(self, connection: ReadConnection, newcomers: Iterable[StartingRun]) -> None:
-        arrived = list(newcomers)
-        names = {one.dag_name for one in arrived if _is_limited(one)}
-        self._active = run_writes.count_active(connection, names) if names else {}
-        crowded = {one.queue for one in arrived if one.queue_limit}
-        self._live = queue.count_active(connection, crowded) if crowded else {}
-        self._held = queue.find_blocked(connection, crowded)
+    def __init__(self, connection: ReadConnection, new: Iterable[StartingRun]) -> None:
+        runs = list(new)
+        names = {run.dag_name for run in runs if _is_limited(run)}
+        self._by_dag = run_writes.count_active(connection, names) if names else {}
+        limited_queues = {run.queue for run in runs if run.queue_limit}
+        self._by_queue = queue.count_active(connection, limited_queues) if limited_queues else {}
+        self._blocked_queues = queue.find_blocked(connection, limited_queues)
 
-    def for_run(self, one: StartingRun) -> Activity:
-        """Tell what is active around one that wants to come in."""
-        activity = self._active.get((one.dag_name, one.queue), Activity())
+    def for_run(self, run: StartingRun) -> Activity:
+        """Return the counts that decide on the admission of a run."""
+        activity = self._by_dag.get((run.dag_name, run.queue), Activity())
         return msgspec.structs.replace(
             activity,
-            queue_active=self._live.get(one.queue, 0),
-            queue_blocked=one.queue in self._held and one.queue_limit > 0,
+            queue_active=self._by_queue.get(run.queue, 0),
+            queue_blocked=run.queue in self._blocked_queues and run.queue_limit > 0,
         )
 
-    def add(self, one: StartingRun) -> None:
-        """Count one that has come in; those after it have it around them."""
-        activity, waits = self.for_run(one), one.entry is not None
-        self._active[one.dag_name, one.queue] = Activity(
-            dag_active=activity.dag_active + (not waits), dag_queued=activity.dag_queued + waits
+    def add(self, run: StartingRun) -> None:
+        """Count an admitted run, for the admission of the next ones."""
+        activity, queued = self.for_run(run), run.entry is not None
+        self._by_dag[run.dag_name, run.queue] = Activity(
+            dag_active=activity.dag_active + (not queued), dag_queued=activity.dag_queued + queued
         )
-        self._live[one.queue] = activity.queue_active + (not waits)
-        if waits:
-            self._held.add(one.queue)
+        self._by_queue[run.queue] = activity.queue_active + (not queued)
+        if queued:
+            self._blocked_queues.add(run.queue)
 
 
-def _is_limited(one: StartingRun) -> bool:
-    if isinstance(one, NewAttempt):
-        return one.counted
-    return one.entry is None or one.limited or one.singleton
+def _is_limited(run: StartingRun) -> bool:
+    if isinstance(run, NewAttempt):
+        return run.counted
+    return run.entry is None or run.limited or run.singleton

@@ -1,4 +1,4 @@
-"""A run as its driver holds it."""
+"""Run claimed by this server, with its inputs and lineage."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from dagbook.spec.model import Definition, Pair
 
 
 class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What was evaluated before the run existed: the same for every step, and after a take-over."""
+    """Values evaluated before the run was stored: the same for every step, and after an adoption."""
 
     params: tuple[Pair, ...] = ()
     env: tuple[Pair, ...] = ()
     dotenv: tuple[Pair, ...] = ()
     work_dir: str
-    keep_dir: bool = True  # False: the folder was made for this inline run and is removed at its end
+    keep_dir: bool = True  # False: the directory was made for this inline run and is removed at its end
     source_directory: str | None = None  # of the file that the definition came from
-    base_environment: dict[str, str] | None = None  # what a sub-run has in place of the server's environment
+    base_environment: dict[str, str] | None = None  # of a sub-run, in place of the server's environment
     secrets: tuple[Pair, ...] = ()
-    hidden: tuple[str, ...] = ()  # secret values of others: of its caller, or of its attempts before
+    hidden: tuple[str, ...] = ()  # other secret values to mask: of the caller, or of earlier attempts
 
     @property
     def to_hide(self) -> tuple[str, ...]:
-        """All values that nobody may read."""
+        """All values to mask."""
         return (*(pair.value for pair in self.secrets), *self.hidden)
 
 
 class RunLineage(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run stands among those that called it: keys of root and caller, 0 levels below for a root itself."""
+    """Position of a run below its callers: keys of root and parent, level 0 for a root."""
 
     root: int
     parent: int | None = None
     level: int = 0
 
     def child(self, parent: int) -> RunLineage:
-        """Give the place of a run that ``parent`` calls."""
+        """Return the lineage of a sub-run of ``parent``."""
         return RunLineage(root=self.root, parent=parent, level=self.level + 1)
 
 
 class SpoolMatch(enum.Enum):
-    """Whose spool the executions of a run began in, seen from this server."""
+    """Whether the executions of a run were started in the spool of this server."""
 
-    OWN = enum.auto()  # what is not there never was
-    OTHER = enum.auto()  # nothing here says anything about them
-    UNKNOWN = enum.auto()  # of a server that noted none: what is there counts, what is not there proves nothing
+    OWN = enum.auto()  # a missing file proves that it was never written
+    OTHER = enum.auto()  # neither existing nor missing files prove anything
+    UNKNOWN = enum.auto()  # the owner stored no spool id: existing files are valid, missing ones prove nothing
 
 
 class AttemptOrigin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the executions of a run that was taken over began, as far as that decides what can be known of them."""
+    """Origin of the executions of an adopted run, which decides what this server can find out about them."""
 
     spool: SpoolMatch = SpoolMatch.OWN
-    processes_gone: str = ""  # why none of their processes can be alive
-    other_namespace: bool = False  # their processes have other numbers here, or none
+    processes_gone: str = ""  # why none of their processes can be alive; "" if some may be
+    other_namespace: bool = False  # their process numbers are not valid in this PID namespace
 
 
 class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run whose open attempt this server owns, under a fencing token."""
+    """Run whose open attempt this server owns, under a fencing token."""
 
     key: int
     dag_name: str
@@ -68,14 +68,13 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     definition: Definition
     inputs: RunInputs
     last_seq: int = 0
-    queue: str = ""  # the group that it counts in; empty for a sub-run, which counts in none
+    queue: str = ""  # empty for a sub-run, which counts in no queue
     origin: AttemptOrigin = AttemptOrigin()
     lineage: RunLineage | None = None  # of a sub-run
-    masker: Masker = msgspec.field(
-        default_factory=Masker
-    )  # hides what the inputs want hidden, and what the run's calls give it
+    # Masks the secrets of the inputs, and those in the outputs of sub-runs.
+    masker: Masker = msgspec.field(default_factory=Masker)
 
     @property
     def lineage_of_children(self) -> RunLineage:
-        """Where the run stands among those that called it."""
+        """The lineage from which those of its sub-runs are derived."""
         return self.lineage or RunLineage(root=self.key)

@@ -1,4 +1,4 @@
-"""The one way to finish a run without the engine: from its rows alone, whatever their JSON columns hold."""
+"""The only way to finish a run without the engine: from its rows, even if their JSON columns are corrupt."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from dagbook.runs.store import row_mapping
 
 
 def force_fail(connection: WriteConnection, fence: Fence, reason: str, now: datetime) -> None:
-    """End a run as failed, and whatever of it is running; nobody else may be writing to it."""
+    """Finish a run and its running nodes as failed; as ``force_finish``."""
     force_finish(connection, fence, RunStatus.FAILED, reason, now)
 
 
 def force_finish(connection: WriteConnection, fence: Fence, status: RunStatus, reason: str, now: datetime) -> None:
-    """End a run that nobody drives in a status, and as failed whatever of it is running."""
+    """Finish a run without a runner in ``status``, and its running nodes as failed.
+
+    The caller holds the row lock of the run, so that no runner writes to it.
+    """
     open_run = rows_of_run.read_open(connection, fence)
     end = max([now, *open_run.times])
     nodes = {"status": int(NodeStatus.FAILED), "finished_at": end, "error": reason}
@@ -48,7 +51,7 @@ def _event_row(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _readable(state: str | None) -> dict[str, Any]:
-    """Read an attempt's state as far as that is possible: it may be what has broken the run."""
+    """Decode the state of an attempt, or return {}: the state may be what broke the run."""
     try:
         found = json.loads(state or "{}")
     except ValueError:

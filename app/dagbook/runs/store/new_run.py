@@ -1,4 +1,4 @@
-"""A wanted run as the rows that accept it."""
+"""Rows of a new run or attempt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNLIMITED = -1
 
 
 def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> NewRun:
-    """Make the rows of a run's first attempt, owned by this server from its first moment; raises SealError."""
+    """Make the rows of the first attempt of a run, owned by this server from the start; raises EncryptionError."""
     now = context.now()
     dag, start = owned.definition.dag, request.start
     queue = _queue_of(owned)
@@ -70,29 +70,29 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
 
 
 def queue_limit(queues: QueueConfig, queue: str, dag_name: str, max_active_runs: int, *, patient: bool = False) -> int:
-    """Say how many runs may be under way in a queue for one more to begin at once; 0 for any number.
+    """Return the limit of active runs in a queue that applies to a start; 0 for none.
 
-    In the queue of its own DAG there are no others, and the limit of the DAG says it all; only one that would rather
-    wait (``patient``) is told of the room there.
+    In the implicit queue of its own DAG the limit of the DAG is enough. Only a ``patient`` run, which is queued and not
+    refused at that limit, gets the limit of that queue.
     """
-    alone = queue == dag_name and queue not in queues.limits
-    if max_active_runs < 0 or (alone and not patient):
+    has_private_queue = queue == dag_name and queue not in queues.limits
+    if max_active_runs < 0 or (has_private_queue and not patient):
         return 0
     return queues.limit(QueuedRun(0, queue, max_active_runs)) or 0
 
 
 def with_queue_limit(new: NewRun, queues: QueueConfig) -> NewRun:
-    """Say how much room there is for a run that is to be started at once: its queue may be full of other DAGs' runs."""
-    room = queue_limit(queues, new.queue, new.dag_name, new.max_active_runs, patient=new.patient)
-    if not room:
+    """Add the queue limit to a run that is to start at once: its queue may be full of runs of other DAGs."""
+    limit = queue_limit(queues, new.queue, new.dag_name, new.max_active_runs, patient=new.patient)
+    if not limit:
         return new
     return msgspec.structs.replace(
-        new, queue_limit=room, may_wait=queues.enabled and new.may_wait, in_turn=queues.enabled
+        new, queue_limit=limit, may_wait=queues.enabled and new.may_wait, in_turn=queues.enabled
     )
 
 
 def as_queued(new: NewRun) -> NewRun:
-    """Make of a run that would be started one that waits in its queue, owned by nobody."""
+    """Turn a run that would start into a queued one without an owner."""
     at = new.run["created_at"]
     status = int(RunStatus.QUEUED)
     accepted = new.events[0]
@@ -109,7 +109,7 @@ def as_queued(new: NewRun) -> NewRun:
 
 
 def attempt_as_queued(attempt: NewAttempt) -> NewAttempt:
-    """Make of an attempt that would begin one that waits in its run's queue, owned by nobody."""
+    """Turn an attempt that would start into a queued one without an owner."""
     at = attempt.attempt["opened_at"]
     status = int(RunStatus.QUEUED)
     opened, entry = attempt.events[0], attempt.audit
@@ -124,19 +124,19 @@ def attempt_as_queued(attempt: NewAttempt) -> NewAttempt:
     )
 
 
-def queue_entry_row(waits: NewRun | NewAttempt, at: datetime) -> row_mapping.Row:
-    """Make the row of one that waits in its queue."""
+def queue_entry_row(new: NewRun | NewAttempt, at: datetime) -> row_mapping.Row:
+    """Make the row of the queue entry of a run."""
     return {
-        "run_id": waits.key,
-        "queue": waits.queue,
-        "priority": waits.priority,
+        "run_id": new.key,
+        "queue": new.queue,
+        "priority": new.priority,
         "queued_at": at,
-        "selector": waits.selector,
+        "selector": new.selector,
     }
 
 
 def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> row_mapping.Row | None:
-    """Tell of a start that a person wanted; the params stand in the run, masked."""
+    """Make the audit entry of a start by a person, without the params: the run has them, masked."""
     start = request.start
     if start.actor is None:
         return None
@@ -151,7 +151,7 @@ def _queue_of(owned: ClaimedRun) -> str:
 
 
 def _run_row(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> row_mapping.Row:
-    dag, shown = owned.definition.dag, mask_inputs(owned.inputs, owned.masker)
+    dag, masked = owned.definition.dag, mask_inputs(owned.inputs, owned.masker)
     return {
         "id": owned.key,
         "dag_name": owned.dag_name,
@@ -164,8 +164,8 @@ def _run_row(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: 
         "parent_id": owned.lineage.parent if owned.lineage else None,
         "trigger": request.start.trigger,
         "actor": request.start.actor_label,
-        "params": shown.params,
-        "params_text": param_text.format_pairs(shown.params),
+        "params": masked.params,
+        "params_text": param_text.format_pairs(masked.params),
         "tags": dag.tags,
         "status": int(RunStatus.NOT_STARTED),
         "attempt": _FIRST,

@@ -1,8 +1,8 @@
-"""Writes what happens to runs in group commits: what waits when the writer is free goes together.
+"""Group commits of run state: all writes that are pending when the writer is free share one commit.
 
-Runs that lost their fence are dropped and told. When a group fails, its members are written one by one, so
-that one bad run cannot fail its neighbours. When the database is away the recorder keeps what it was given and
-tries again; only new runs are refused then, for their callers still wait for an answer.
+Writes of runs that have lost their fence fail with FenceLostError. If a group fails, its members are written one by
+one, so that one bad run does not fail the others. While the database is unavailable, pending transitions are kept and
+retried; only new runs, attempts and claims fail, because their callers are waiting for a response.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 2.0
 
 
 class FenceLostError(Exception):
-    """Another server owns the run now: nothing more may be written under the old token."""
+    """Another server owns the run now; nothing may be written under the old token any more."""
 
 
 class RunRefusedError(Exception):
-    """The guard refused a new run, or a new attempt of one."""
+    """A start, retry or claim was refused; ``refusal`` has the reason."""
 
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal
@@ -71,7 +71,7 @@ class Recorder:
         self._owner = owner
         self._guard = guard
         self._queues = queues or QueueConfig()
-        self._waiting: deque[_Item] = deque()
+        self._pending: deque[_Item] = deque()
         self._logs: deque[_Item] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -79,13 +79,13 @@ class Recorder:
         self._outage: DatabaseUnavailable | None = None
 
     def start(self) -> None:
-        """Begin to write; starting twice is harmless."""
+        """Start writing; does nothing if it is started already."""
         if self._task is None:
             self._stopping = False
             self._task = asyncio.create_task(self._run(), name="recorder")
 
     async def stop(self) -> None:
-        """Write what is waiting, then end; stopping without a start is harmless."""
+        """Write what is pending, then stop; does nothing without a start."""
         self._stopping = True
         self._wake.set()
         if self._task is not None:
@@ -93,36 +93,36 @@ class Recorder:
             self._task = None
 
     async def accept(self, run: NewRun) -> bool:
-        """Store a new run, and tell whether it waits in its queue.
+        """Store a new run; returns whether it was queued.
 
-        Raises RunRefusedError, or DatabaseUnavailable at once while the database is away.
+        Raises RunRefusedError, and DatabaseUnavailable without a retry.
         """
         return await self._put_new(run)
 
     async def accept_attempt(self, attempt: NewAttempt) -> bool:
-        """Store the next attempt of a run, and tell whether it waits in its queue; raises as ``accept`` does."""
+        """Store the next attempt of a run; returns whether it was queued. Raises as ``accept``."""
         return await self._put_new(attempt)
 
     async def claim(self, claim: Claim) -> None:
-        """Take a run out of its queue and store what its driver did with it at once; raises as ``accept`` does."""
+        """Dequeue a run and store its first transition; raises as ``accept``."""
         await self._put_new(claim)
 
     async def _put_new(self, work: NewRun | NewAttempt | Claim) -> bool:
         if self._outage is not None:
             raise DatabaseUnavailable(self._outage.reason)
-        return await self._put(self._waiting, work)
+        return await self._put(self._pending, work)
 
     async def record(self, transition: Transition) -> None:
         """Store a transition; raises FenceLostError. Returns after the commit."""
-        await self._put(self._waiting, transition)
+        await self._put(self._pending, transition)
 
     async def store_log(self, transition: Transition) -> None:
-        """Store log chunks behind all transitions; raises FenceLostError."""
+        """Store output after all pending transitions; raises FenceLostError. Returns after the commit."""
         await self._put(self._logs, transition)
 
-    async def _put(self, line: deque[_Item], work: _Work) -> bool:
+    async def _put(self, pending: deque[_Item], work: _Work) -> bool:
         item = _Item(work, asyncio.get_running_loop().create_future())
-        line.append(item)
+        pending.append(item)
         self._wake.set()
         return await item.done
 
@@ -136,11 +136,11 @@ class Recorder:
                 return
 
     def _next_group(self) -> list[_Item]:
-        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _GROUP_ITEMS))]
-        room = _GROUP_LOG_BYTES
-        while self._logs and room > 0:
+        group = [self._pending.popleft() for _ in range(min(len(self._pending), _GROUP_ITEMS))]
+        bytes_left = _GROUP_LOG_BYTES
+        while self._logs and bytes_left > 0:
             item = self._logs.popleft()
-            room -= _log_bytes(item.work)
+            bytes_left -= _log_bytes(item.work)
             group.append(item)
         return group
 
@@ -165,10 +165,10 @@ class Recorder:
         _log.warning("the database is unavailable, trying again: %s", error)
         for item in group:
             item.retried = True
-        for item in (*group, *self._waiting):
+        for item in (*group, *self._pending):
             if not isinstance(item.work, Transition):
                 item.fail(error)
-        self._waiting = deque(item for item in self._waiting if not item.done.done())
+        self._pending = deque(item for item in self._pending if not item.done.done())
         return [item for item in group if not item.done.done()]
 
     async def _write(self, group: Sequence[_Item]) -> None:
@@ -179,7 +179,7 @@ class Recorder:
             )
         except DatabaseUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - a bad member fails alone, whatever is wrong with it
+        except Exception as error:  # noqa: BLE001 - a bad member must not fail the others
             if len(group) == 1:
                 await self._fail_or_retry(group[0], error)
                 return
@@ -189,7 +189,7 @@ class Recorder:
         _complete(group, lost)
 
     async def _fail_or_retry(self, item: _Item, error: Exception) -> None:
-        """Let a new run whose id another server has just taken meet the guard, which then knows of it."""
+        """Fail a write, except that a new run is checked once more if another server has just stored the same id."""
         if isinstance(error, IntegrityError) and isinstance(item.work, NewRun) and not item.retried:
             item.retried = True
             await self._write([item])
@@ -225,15 +225,15 @@ class Recorder:
     def _admit(
         self, connection: WriteConnection, new: Sequence[tuple[_Item, NewRun]], failed: dict[int, Exception]
     ) -> list[NewRun]:
-        """Give those of the new runs that the guard lets through."""
+        """Check new runs in order; returns the accepted ones, queued where their queue is full."""
         if not new:
             return []
         used = run_writes.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
-        crowds = ActiveRunCounts(connection, [run for _, run in new])
+        counts = ActiveRunCounts(connection, [run for _, run in new])
         slots = _SlotOutcomes(connection, [run for _, run in new])
         accepted = []
         for item, run in new:
-            activity = crowds.for_run(run)
+            activity = counts.for_run(run)
             refusal = slots.refuse(run) or self._guard(run, (run.dag_name, run.run_id) in used, activity)
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
@@ -241,7 +241,7 @@ class Recorder:
             used.add((run.dag_name, run.run_id))
             admitted = as_queued(run) if run.entry is None and is_queue_full(run, activity) else run
             item.queued = admitted.entry is not None
-            crowds.add(admitted)
+            counts.add(admitted)
             slots.add(admitted)
             accepted.append(admitted)
         return accepted
@@ -249,22 +249,22 @@ class Recorder:
     def _apply_attempts(
         self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
     ) -> list[NewAttempt]:
-        again = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]
-        if not again:
+        attempts = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]
+        if not attempts:
             return []
-        over = run_writes.lock_finished(connection, {attempt.key for _, attempt in again})
-        crowds = ActiveRunCounts(connection, [attempt for _, attempt in again])
+        finished = run_writes.lock_finished(connection, {attempt.key for _, attempt in attempts})
+        counts = ActiveRunCounts(connection, [attempt for _, attempt in attempts])
         accepted = []
-        for item, attempt in again:
-            activity = crowds.for_run(attempt)
-            refusal = check_retry(attempt, over.get(attempt.key), activity)
+        for item, attempt in attempts:
+            activity = counts.for_run(attempt)
+            refusal = check_retry(attempt, finished.get(attempt.key), activity)
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
                 continue
-            del over[attempt.key]  # it is not over any more
+            del finished[attempt.key]  # a second retry in this group has to be refused
             admitted = attempt_as_queued(attempt) if is_queue_full(attempt, activity) else attempt
             item.queued = admitted.entry is not None
-            crowds.add(admitted)
+            counts.add(admitted)
             accepted.append(admitted)
         if accepted:
             run_writes.add_attempts(connection, accepted)
@@ -274,7 +274,7 @@ class Recorder:
         return accepted
 
     def _apply_claims(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
-        """Let those go whose turn it really is: others may have been faster, or may have taken the room."""
+        """Apply the claims of runs that are still the next of their queues: other servers may have been faster."""
         claims = [(item, item.work) for item in group if isinstance(item.work, Claim)]
         if not claims:
             return
@@ -287,42 +287,44 @@ class Recorder:
                 failed[id(item)] = RunRefusedError(refusal)
             else:
                 admitted.append((item, claim))
-        taken = queue.remove_entries(connection, [claim.fence.run for _, claim in admitted]) if admitted else set()
+        dequeued = queue.remove_entries(connection, [claim.fence.run for _, claim in admitted]) if admitted else set()
         for item, claim in admitted:
-            if claim.fence.run not in taken:
-                failed[id(item)] = RunRefusedError(Refusal(NOT_NEXT, "it was taken out of its queue just now"))
-        if taken:
-            run_writes.claim(connection, [claim for _, claim in admitted if claim.fence.run in taken])
+            if claim.fence.run not in dequeued:
+                failed[id(item)] = RunRefusedError(Refusal(NOT_NEXT, "the run was dequeued just now"))
+        if dequeued:
+            run_writes.claim(connection, [claim for _, claim in admitted if claim.fence.run in dequeued])
 
     def _released(self, connection: WriteConnection, claims: Sequence[Claim]) -> set[int]:
         names = sorted({claim.queue for claim in claims})
         most = MAX_RELEASED if any(claim.by_worker for claim in claims) else len(claims)
-        looks = [read_queue_head(connection, name, self._queues, most) for name in names]
-        return {run for seen in looks for run in seen.admission.released}
+        heads = [read_queue_head(connection, name, self._queues, most) for name in names]
+        return {run for head in heads for run in head.admission.released}
 
     def _apply_transitions(
         self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
     ) -> None:
-        wanted = [(item, item.work) for item in group if isinstance(item.work, Transition)]
-        wanted = _without_duplicates(connection, wanted)
-        if not wanted:
+        transitions = [(item, item.work) for item in group if isinstance(item.work, Transition)]
+        transitions = _without_duplicates(connection, transitions)
+        if not transitions:
             return
-        held = run_writes.lock_fences(connection, self._owner, {work.fence for _, work in wanted})
-        for item, work in wanted:
+        held = run_writes.lock_fences(connection, self._owner, {work.fence for _, work in transitions})
+        for item, work in transitions:
             if work.fence not in held:
                 failed[id(item)] = FenceLostError(f"run {work.fence.run} has another owner")
-        run_writes.apply(connection, [work for _, work in wanted if work.fence in held])
+        run_writes.apply(connection, [work for _, work in transitions if work.fence in held])
 
 
 def _without_duplicates(
-    connection: WriteConnection, wanted: list[tuple[_Item, Transition]]
+    connection: WriteConnection, transitions: list[tuple[_Item, Transition]]
 ) -> list[tuple[_Item, Transition]]:
-    """Leave out what an earlier try stored although the answer was lost."""
-    doubtful = {work.fence.run for item, work in wanted if item.retried}
-    if not doubtful:
-        return wanted
-    sequences = run_writes.last_sequences(connection, doubtful)
-    return [(item, work) for item, work in wanted if not (item.retried and _is_stored(connection, work, sequences))]
+    """Leave out transitions that an earlier try committed although its confirmation was lost."""
+    retried = {work.fence.run for item, work in transitions if item.retried}
+    if not retried:
+        return transitions
+    sequences = run_writes.last_sequences(connection, retried)
+    return [
+        (item, work) for item, work in transitions if not (item.retried and _is_stored(connection, work, sequences))
+    ]
 
 
 def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int, int]) -> bool:
@@ -336,11 +338,11 @@ def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int
 
 
 class _SlotOutcomes:
-    """What has become of the times of schedules that new runs are started for."""
+    """Outcomes of the schedule slots that new runs are started for."""
 
     def __init__(self, connection: ReadConnection, new: Sequence[NewRun]) -> None:
-        wanted = [run.slot.key for run in new if run.slot is not None]
-        self._outcomes = schedules.find_outcomes(connection, wanted) if wanted else {}
+        keys = [run.slot.key for run in new if run.slot is not None]
+        self._outcomes = schedules.find_outcomes(connection, keys) if keys else {}
 
     def refuse(self, run: NewRun) -> Refusal | None:
         return None if run.slot is None else check_slot(run.slot, self._outcomes.get(run.slot.key))
@@ -358,10 +360,10 @@ def _slot_outcome(run: NewRun, slot: schedules.Slot) -> schedules.SlotOutcome:
 
 
 def _lock_names(work: _Work) -> tuple[str, ...]:
-    """Name what has to be counted before the work can be done: runs of a DAG, runs in a queue."""
+    """Return the names to lock for the counts that decide: of the runs of a DAG, and of the runs in a queue."""
     match work:
         case NewRun() | NewAttempt(counted=True):
-            # Entries get their numbers in the order in which they are committed: nobody sees a later one earlier.
+            # Under the lock, entries get their ids in commit order: no reader sees a later entry before an earlier one.
             in_queue = work.queue_limit or work.entry is not None
             return (work.dag_name, f"queue {work.queue}") if in_queue else (work.dag_name,)
         case Claim():
@@ -370,7 +372,7 @@ def _lock_names(work: _Work) -> tuple[str, ...]:
 
 
 def _publish_changes(connection: WriteConnection, stored: Sequence[_Item]) -> None:
-    """Tell the live feed of what was stored: each run once, and only this process of output that still grows."""
+    """Publish the stored changes to the live feed: each run once; growing output only within this process."""
     changes.add_run_changes(connection, {_key(item.work) for item in stored if not _is_output(item.work)})
     changes.add_queue_changes(connection, {name for item in stored if (name := _changed_queue(item))})
     if any(isinstance(item.work, Transition) and item.work.chunks for item in stored):
@@ -378,7 +380,7 @@ def _publish_changes(connection: WriteConnection, stored: Sequence[_Item]) -> No
 
 
 def _changed_queue(item: _Item) -> str:
-    """Name the queue that somebody has come into or gone from."""
+    """Return the queue whose entries the write has changed, or ""."""
     match item.work:
         case Claim(queue=queue):
             return queue
@@ -396,7 +398,7 @@ def _log_bytes(work: _Work) -> int:
 
 
 def _is_output(work: _Work) -> bool:
-    """Whether it is nothing but output of a step that still runs: its files have it until its end is stored."""
+    """Whether it is only output of a running step, which needs no durable commit: its files keep it until the end."""
     return isinstance(work, Transition) and work == Transition(fence=work.fence, chunks=work.chunks)
 
 

@@ -1,4 +1,4 @@
-"""Engine state as rows and back. Pure: the rows are dicts as the repositories take and give them."""
+"""Mapping of engine state to rows and back. Pure: rows are dicts, as the repositories take and return them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _BLANK_NODE, _BLANK_RUN = NodeState(), RunState()
 
 
 class NodeRecord(msgspec.Struct, kw_only=True):
-    """What is stored of a node beside the engine's state."""
+    """Stored data of a node beside the engine state."""
 
     output_name: str | None = None
     output_value: str | None = None
@@ -55,14 +55,14 @@ class NodeRecord(msgspec.Struct, kw_only=True):
     spool: str | None = None
     shown: dict[str, Any] | None = None
     sub_runs: dict[str, Any] | None = None
-    hidden: tuple[str, ...] = ()  # secret values that came with the results of called runs; never stored as they are
+    hidden: tuple[str, ...] = ()  # secret values in the outputs of sub-runs; only stored encrypted
 
 
 _RECORD_COLUMNS = tuple(name for name in NodeRecord.__struct_fields__ if name != "hidden")
 
 
 def node_row(run: int, attempt: int, key: int, state: NodeState, records: NodeRecord) -> Row:
-    """Give the columns of a node that may change."""
+    """Make the changeable columns of a node."""
     row: Row = {name: getattr(state, name) for name in _NODE_COLUMNS}
     row.update(run_id=run, attempt=attempt, position=key, status=int(state.status), detail=_detail(state))
     row.update({name: getattr(records, name) for name in _RECORD_COLUMNS}, output_sealed=None)
@@ -78,13 +78,13 @@ def _detail(state: NodeState) -> Any:
 
 
 def attempt_row(state: RunState, closed_at: datetime | None) -> Row:
-    """Give the columns of an attempt that may change."""
+    """Make the changeable columns of an attempt."""
     detail = msgspec.to_builtins(_changed(state, _BLANK_RUN, _RUN_DETAIL))
     return {"status": int(state.status), "state": detail, "closed_at": closed_at}
 
 
 def run_row(state: RunState) -> Row:
-    """Give the columns of a run that may change."""
+    """Make the changeable columns of a run."""
     return {
         "status": int(state.status),
         "started_at": state.started_at,
@@ -94,13 +94,13 @@ def run_row(state: RunState) -> Row:
 
 
 def errors_of(state: RunState) -> str:
-    """Give what went wrong in an attempt that is over; empty when nothing did."""
+    """Return the error texts of a finished attempt, for the search; empty if there are none."""
     nodes = (*state.steps, *state.handlers.values())
     return error_text(state.error, [node.error for node in nodes])
 
 
 def event_rows(run: int, attempt: int, last_seq: int, changes: Sequence[Change], at: datetime) -> list[Row]:
-    """Give changes their numbers as the next events of a run."""
+    """Make the next event rows of a run, numbered after ``last_seq``."""
     return [
         {
             "run_id": run,
@@ -115,7 +115,7 @@ def event_rows(run: int, attempt: int, last_seq: int, changes: Sequence[Change],
 
 
 def node_state(row: Mapping[str, Any]) -> NodeState:
-    """Read a node's engine state from its row."""
+    """Read the engine state of a node from its row."""
     fields: Row = {name: row[name] for name in _NODE_COLUMNS}
     fields["error"] = fields["error"] or ""
     detail = msgspec.convert(row["detail"] or {}, type=NodeState)
@@ -124,7 +124,7 @@ def node_state(row: Mapping[str, Any]) -> NodeState:
 
 
 def node_record(row: Mapping[str, Any]) -> NodeRecord:
-    """Read what is stored of a node beside its engine state."""
+    """Read the record of a node from its row, without decryption."""
     return NodeRecord(**{name: row[name] for name in _RECORD_COLUMNS})
 
 
@@ -144,19 +144,19 @@ def run_state(run: Mapping[str, Any], attempt: Mapping[str, Any], nodes: Sequenc
 
 
 def retried_event(run: int, at: datetime, *, seq: int, attempt: int, actor: str | None, step: str | None) -> Row:
-    """Make the first event of a later attempt: that the run, or one step of it, is tried again."""
-    told = {"step": step, "actor": actor}
-    data = {"accepted": "retry", **{name: value for name, value in told.items() if value is not None}}
+    """Make the first event of a later attempt: the run, or one step of it, is retried."""
+    fields = {"step": step, "actor": actor}
+    data = {"accepted": "retry", **{name: value for name, value in fields.items() if value is not None}}
     return {"run_id": run, "seq": seq, "attempt": attempt, "at": at, "position": None, "data": data}
 
 
 def dequeued_event(run: int, at: datetime, *, seq: int, attempt: int, actor: str | None) -> Row:
-    """Make the event that an attempt was taken out of its queue before it began."""
+    """Make the event that an attempt was dequeued before it started."""
     data = {"dequeued": attempt, **({"actor": actor} if actor else {})}
     return {"run_id": run, "seq": seq, "attempt": attempt, "at": at, "position": None, "data": data}
 
 
 def accepted_event(run: int, at: datetime, trigger: str, actor: str | None) -> Row:
-    """Make the first event of a run: that it was accepted, and who wanted it."""
+    """Make the first event of a run: it was accepted, with trigger and actor."""
     data = {"accepted": trigger, **({"actor": actor} if actor else {})}
     return {"run_id": run, "seq": 1, "attempt": 1, "at": at, "position": None, "data": data}

@@ -1,4 +1,4 @@
-"""A run as its rows tell it, for whoever takes it over or tries it again."""
+"""Loading of stored runs, for adoption, retries and queued starts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from dagbook.spec.reading.load import Loaded
 
 
 class DefinitionGoneError(Exception):
-    """The text that a run works from was redacted."""
+    """The definition of a run was redacted."""
 
 
 class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of a run with all that belongs to it."""
+    """One attempt of a run with its nodes, definition and inputs."""
 
     run: Row
     spec: str
@@ -32,23 +32,23 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     loaded: Loaded
     inputs: RunInputs
     last_seq: int
-    parentage: RunLineage | None = None
+    lineage: RunLineage | None = None
 
     @property
     def state(self) -> RunState:
-        """The engine's state; what is not stored of it is left open."""
+        """The engine state, as far as it is stored."""
         return row_mapping.run_state(self.run, self.attempt, self.nodes)
 
 
 def load(
     connection: ReadConnection, library: DefinitionCache, encrypter: Encrypter, key: int, number: int | None = None
 ) -> StoredRun:
-    """Read an attempt of a run, by default its newest; raises DefinitionGoneError, and SealError."""
+    """Load an attempt of a run, by default the newest; raises DefinitionGoneError and EncryptionError."""
     run = runs.get_complete(connection, key)
     attempt = runs.get_attempt(connection, key, number or run["attempt"]) if run is not None else None
     spec = runs.get_spec(connection, run["definition_hash"]) if run is not None else None
     if run is None or attempt is None or spec is None or spec[0] is None:
-        raise DefinitionGoneError("its definition is gone")
+        raise DefinitionGoneError("its definition was redacted or deleted")
     return StoredRun(
         run=run,
         spec=spec[0],
@@ -58,18 +58,18 @@ def load(
         loaded=read_definition(library, run, spec[0], spec[1] or ""),
         inputs=secret_columns.read_inputs(run, encrypter),
         last_seq=runs.last_seq(connection, key),
-        parentage=_parentage(connection, run),
+        lineage=_lineage(connection, run),
     )
 
 
 def read_definition(library: DefinitionCache, run: Row, spec: str, base: str) -> Loaded:
-    """Read the definition of a run from its texts: of a sub-run the document that was called."""
+    """Parse the definition of a run; for a sub-run, the called document of the text."""
     if run["root_id"] is not None:
         return library.get_called(spec, run["dag_name"], base=base)
     return library.read(spec, override=run["dag_name"], base=base)
 
 
-def _parentage(connection: ReadConnection, run: Row) -> RunLineage | None:
+def _lineage(connection: ReadConnection, run: Row) -> RunLineage | None:
     if run["root_id"] is None:
         return None
     return RunLineage(root=run["root_id"], parent=run["parent_id"], level=runs.get_level(connection, run["id"]))

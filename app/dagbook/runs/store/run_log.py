@@ -1,4 +1,4 @@
-"""The run's own log, rendered from its history: there is no second store for it (house design section 6). Pure."""
+"""Log of a run, rendered from its events, not stored a second time (house design section 6). Pure but for the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]+")
 
 
 def render_log(events: Iterable[Mapping[str, Any]], run: Mapping[str, Any], dag: Dag, zone: tzinfo) -> list[str]:
-    """Write the lines of a run's log, ``key=value`` text, over all its attempts (runtime 11.4)."""
+    """Render the log of a run over all its attempts as lines of ``key=value`` text (runtime 11.4)."""
     rendered: list[str] = []
     error = ""
     own = {"dag": run["dag_name"], "run-id": run["run_id"]}
@@ -29,13 +29,13 @@ def render_log(events: Iterable[Mapping[str, Any]], run: Mapping[str, Any], dag:
         if event["position"] is None:
             error = event["data"].get("error", error)
         for line in _lines(event, dag, error):
-            told = {"time": time, "level": line.level, "msg": line.message, **own, **line.attributes}
-            rendered.append(" ".join(f"{key}={_value(value)}" for key, value in told.items()))
+            fields = {"time": time, "level": line.level, "msg": line.message, **own, **line.attributes}
+            rendered.append(" ".join(f"{key}={_value(value)}" for key, value in fields.items()))
     return rendered
 
 
 class RunLogFile:
-    """The log as a file, for steps that read ``DAG_RUN_LOG_FILE``; it lives as long as the run's other files."""
+    """Log of a run as a file, for steps that read ``DAG_RUN_LOG_FILE``; removed with the other files of the run."""
 
     def __init__(self, path: Path, run: Mapping[str, Any], dag: Dag, zone: tzinfo) -> None:
         self.path = path
@@ -44,7 +44,7 @@ class RunLogFile:
         self._zone = zone
 
     def append(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Add the lines of what was stored just now."""
+        """Append the lines of events that have just been stored."""
         lines = render_log(events, self._run, self._dag, self._zone)
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self.path.open("a", encoding="utf-8") as file:
@@ -52,20 +52,20 @@ class RunLogFile:
 
 
 def uses_run_log(dag: Dag) -> bool:
-    """Whether any text of a definition names the log file; making it costs a short run a tenth of its time."""
+    """Whether any text of a definition refers to the log file; writing it takes a tenth of the time of a short run."""
     return b"DAG_RUN_LOG_FILE" in msgspec.json.encode(dag)
 
 
 def _lines(event: Mapping[str, Any], dag: Dag, error: str) -> tuple[Line, ...]:
     data = event["data"]
     if "accepted" in data:
-        told = {
+        about = {
             "trigger": data["accepted"],
             **_fields(data, "queue"),
             **_fields(data, "step"),
             **_fields(data, "actor"),
         }
-        return (Line("INFO", "run accepted", told),)
+        return (Line("INFO", "run accepted", about),)
     if "dequeued" in data:
         about = {"attempt": data["dequeued"], **_fields(data, "actor")}
         return (Line("INFO", "attempt taken out of its queue", about),)

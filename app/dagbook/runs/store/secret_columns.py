@@ -1,4 +1,4 @@
-"""What rows tell of a run that has secrets: masked for everybody, and whole under a seal for who drives it on."""
+"""Columns of runs with secrets: masked for readers, and a complete encrypted copy for the server that runs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CALLS = ("current", "earlier")
 
 
 class _NodeSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What of a node is sealed."""
+    """Encrypted part of a node."""
 
     output_value: str | None = None
     sub_runs: dict[str, Any] | None = None
@@ -31,7 +31,7 @@ class _NodeSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 def input_row(run: ClaimedRun, encrypter: Encrypter) -> Row:
-    """Give the columns of a run's inputs; raises SealError."""
+    """Make the columns of the inputs of a run; raises EncryptionError."""
     inputs = run.inputs
     if not inputs.to_hide:
         return _columns(inputs, None)
@@ -40,7 +40,7 @@ def input_row(run: ClaimedRun, encrypter: Encrypter) -> Row:
 
 
 def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
-    """Hide secret values in what is shown of a run's inputs."""
+    """Mask secret values in the inputs of a run."""
     if not masker:
         return inputs
     base = inputs.base_environment
@@ -56,14 +56,14 @@ def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
 
 
 def read_inputs(row: Mapping[str, Any], encrypter: Encrypter) -> RunInputs:
-    """Read the inputs of a run from its row; raises SealError."""
+    """Read the inputs of a run from its row; raises EncryptionError."""
     if row["sealed"] is not None:
         return msgspec.json.decode(encrypter.decrypt(row["sealed"], _inputs_context(row["id"])), type=RunInputs)
     return msgspec.convert({name: row[name] for name in _INPUT_COLUMNS}, type=RunInputs)
 
 
-def _columns(shown: RunInputs, sealed: bytes | None) -> Row:
-    return {**{name: getattr(shown, name) for name in _INPUT_COLUMNS}, "sealed": sealed}
+def _columns(masked: RunInputs, sealed: bytes | None) -> Row:
+    return {**{name: getattr(masked, name) for name in _INPUT_COLUMNS}, "sealed": sealed}
 
 
 def _inputs_context(run: int) -> str:
@@ -78,38 +78,38 @@ def _mask_pairs(pairs: Iterable[Pair], masker: Masker) -> tuple[Pair, ...]:
 
 
 def redact_node(row: Row, hidden: tuple[str, ...], masker: Masker, encrypter: Encrypter) -> Row:
-    """Hide secret values in a node's row, and seal what its driver needs of them; raises SealError."""
-    shown = {
+    """Mask secret values in the row of a node, and encrypt the originals for its runner; raises EncryptionError."""
+    masked = {
         **row,
         "output_value": _mask_tree(row["output_value"], masker),
         "shown": _mask_tree(row["shown"], masker),
         "sub_runs": _mask_calls(row["sub_runs"], masker),
     }
-    whole = _NodeSecrets(
-        output_value=row["output_value"] if shown["output_value"] != row["output_value"] else None,
-        sub_runs=row["sub_runs"] if shown["sub_runs"] != row["sub_runs"] else None,
+    originals = _NodeSecrets(
+        output_value=row["output_value"] if masked["output_value"] != row["output_value"] else None,
+        sub_runs=row["sub_runs"] if masked["sub_runs"] != row["sub_runs"] else None,
         hidden=hidden,
     )
-    if whole != _NodeSecrets():
-        shown["output_sealed"] = encrypter.encrypt(
-            msgspec.json.encode(whole), _node_context(row["run_id"], row["position"])
+    if originals != _NodeSecrets():
+        masked["output_sealed"] = encrypter.encrypt(
+            msgspec.json.encode(originals), _node_context(row["run_id"], row["position"])
         )
-    return shown
+    return masked
 
 
 def read_record(row: Mapping[str, Any], encrypter: Encrypter) -> NodeRecord:
-    """Read what is stored of a node beside its engine state; raises SealError."""
+    """Read the record of a node from its row, decrypted; raises EncryptionError."""
     records = row_mapping.node_record(row)
     if row["output_sealed"] is None:
         return records
-    whole = msgspec.json.decode(
+    originals = msgspec.json.decode(
         encrypter.decrypt(row["output_sealed"], _node_context(row["run_id"], row["position"])), type=_NodeSecrets
     )
     return msgspec.structs.replace(
         records,
-        output_value=records.output_value if whole.output_value is None else whole.output_value,
-        sub_runs=records.sub_runs if whole.sub_runs is None else whole.sub_runs,
-        hidden=whole.hidden,
+        output_value=records.output_value if originals.output_value is None else originals.output_value,
+        sub_runs=records.sub_runs if originals.sub_runs is None else originals.sub_runs,
+        hidden=originals.hidden,
     )
 
 
@@ -129,7 +129,7 @@ def _mask_tree(value: Any, masker: Masker) -> Any:
 
 
 def _mask_calls(record: dict[str, Any] | None, masker: Masker) -> dict[str, Any] | None:
-    """Hide secret values in the params of called runs; their ids and names have to stay what they are."""
+    """Mask secret values in the params of sub-runs; their ids and names have to stay unchanged."""
     if record is None:
         return None
     calls = {group: [_mask_call(call, masker) for call in record[group]] for group in _CALLS if group in record}
@@ -140,15 +140,15 @@ def _mask_call(call: dict[str, Any], masker: Masker) -> dict[str, Any]:
     return call | {"params": masker.mask(call["params"])} if call.get("params") else call
 
 
-# -- facts -----------------------------------------------------------------------------------------------------------
+# -- events ----------------------------------------------------------------------------------------------------------
 
 
-def redact_event(fact: event.Event, masker: Masker) -> event.Event:
-    """Hide secret values in the texts of an event, before they become part of state, history and log."""
-    match fact:
+def redact_event(posted: event.Event, masker: Masker) -> event.Event:
+    """Mask secret values in the texts of an event, before they become part of state, history and log."""
+    match posted:
         case event.StepExited():
-            return msgspec.structs.replace(fact, error=masker.mask(fact.error))
+            return msgspec.structs.replace(posted, error=masker.mask(posted.error))
         case event.ConditionsChecked():
-            errors = tuple(map(masker.mask, fact.errors))
-            return msgspec.structs.replace(fact, errors=errors, problem=masker.mask(fact.problem))
-    return fact
+            errors = tuple(map(masker.mask, posted.errors))
+            return msgspec.structs.replace(posted, errors=errors, problem=masker.mask(posted.problem))
+    return posted
