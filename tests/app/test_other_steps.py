@@ -131,7 +131,7 @@ async def test_what_a_server_does_not_live_to_see_is_interrupted_for_the_next(
     copies: Copies, tmp_path: Path, web: Web, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One process cannot be two servers, and half a minute is too long here: both are made up for it."""
-    monkeypatch.setattr(supervisor, "_INSIDE_GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(supervisor, "_IN_PROCESS_GRACE_SECONDS", 0.05)
     web.answers["/x"] = hanging(gone := asyncio.Event())
     async for url in copies.copy():
         async with serving(url, tmp_path) as server, client_of(server) as client:

@@ -123,7 +123,7 @@ def test_other_runs_are_driven_meanwhile(broken: Broken) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_each_failure_is_logged_once(count: int, broken: Broken) -> None:
     assert broken.program.log_text().count(f"failed ({count} of 3)") == len(BROKEN)
-    assert broken.program.log_text().count("is ended as failed") == len(BROKEN)
+    assert broken.program.log_text().count("was finished as failed") == len(BROKEN)
 
 
 def test_a_step_of_it_that_was_about_to_begin_never_does(tmp_path: Path, make_url: Callable[[Path], str]) -> None:

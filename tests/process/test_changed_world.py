@@ -232,7 +232,7 @@ def test_steps_that_go_on_in_another_namespace_are_followed_to_their_end(world: 
     world.begin(nested)
     nested.end(signal.SIGKILL)
     outside = world.serve(Program(world.home, world.url))
-    wait_for("the take-over", lambda: "taking over run" in outside.log_text())
+    wait_for("the adoption", lambda: "adopting run" in outside.log_text())
     assert outside.api.run(world.run_id)["statusLabel"] == "running"
     world.release()
     run = outside.api.ended(world.run_id)

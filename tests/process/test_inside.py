@@ -72,7 +72,7 @@ def test_a_server_that_is_asked_to_end_waits_for_requests_and_begins_no_other(pr
     other = program.api.start(OTHER.format(url=peer.url), name="other")
     wait_for("the other request", lambda: "/other" in peer.asked)
     program.send(signal.SIGTERM)
-    wait_for("the server to wait", lambda: "for steps that would end with this server" in program.log_text())
+    wait_for("the server to wait", lambda: "for steps that would die with this server" in program.log_text())
     peer.release("/ask", "/again")
     wait_for("the end of the first request", lambda: _statuses(program, run_id) == ["succeeded", "running"])
     peer.release("/other")

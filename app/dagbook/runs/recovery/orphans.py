@@ -1,4 +1,4 @@
-"""Runs whose owner is gone are taken over, or end with the reason (house design section 7, recovery)."""
+"""Adoption of orphaned runs, whose owner is lost (house design section 7, recovery)."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _log = logging.getLogger(__name__)
 
 
 class NodeResume(msgspec.Struct, frozen=True):
-    """How far the log of a node is stored."""
+    """End of the stored output of a node: the offset of each stream, and the next ordinal."""
 
     positions: dict[int, StreamOffset]
     ordinal: int
 
 
 class AdoptedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that is ours now, as its rows tell it."""
+    """Run that this server has adopted, as stored."""
 
     run: ClaimedRun
     dag: Dag
@@ -53,13 +53,13 @@ class AdoptedRun(msgspec.Struct, frozen=True, kw_only=True):
     logs: dict[int, NodeResume]
 
     def resume_logs(self, runner: Runner) -> None:
-        """Let the runner go on where the stored logs end."""
+        """Let the runner continue each log at the end of its stored part."""
         for key, resume in self.logs.items():
             runner.resume_log(key, resume.positions, resume.ordinal)
 
 
 class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a round of the sweep brought: runs taken over, runs of ours that others own or ended, runs beyond help."""
+    """Result of one sweep: adopted runs, ``lost`` fences of this process, and adopted runs that cannot be loaded."""
 
     lost: list[Fence]
     adopted: list[AdoptedRun] = []
@@ -67,61 +67,61 @@ class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrphanSweeper:
-    """Looks for runs without a living owner."""
+    """Finds and adopts runs whose owner is lost."""
 
     def __init__(self, database: Database, library: DefinitionCache, context: ServerContext) -> None:
         self._database = database
         self._library = library
-        self._me = context.identity
+        self._identity = context.identity
         self._spool = context.spool
-        self._sole = database.dialect == "sqlite"  # its file is locked
+        self._sole = database.dialect == "sqlite"  # the lock file excludes other servers
         self._grace = timedelta(seconds=context.orphan_grace_seconds)
         self._now = context.now
         self._encrypter = context.encrypter
         self._with_origin = DecoderState(context.machine.encoding).remembers
 
     async def run_once(self, known: Iterable[Fence]) -> SweepResult:
-        """Take over every run that nobody drives; ``known`` are the fences of those that this process drives."""
+        """Adopt every orphaned run; ``known`` are the fences of the runners of this process."""
         attempts = await self._database.read(runs.find_open_attempts)
-        held = {Fence(a.run, a.number, a.token) for a in attempts if a.owner == self._me.id}
+        held = {Fence(a.run, a.number, a.token) for a in attempts if a.owner == self._identity.id}
         found = SweepResult(lost=[fence for fence in known if fence not in held])
-        driven = {fence.run for fence in known}
+        active = {fence.run for fence in known}
         for attempt in attempts:
-            if attempt.run in driven:
+            if attempt.run in active:
                 continue
-            loss = loss_of(attempt, self._me, self._now(), self._grace, sole=self._sole)
+            loss = loss_of(attempt, self._identity, self._now(), self._grace, sole=self._sole)
             if loss is None or (loss.if_silent and not await self._is_silent(attempt)):
                 continue
-            match await self._take(attempt, loss):
+            match await self._adopt(attempt, loss):
                 case AdoptedRun() as run:
                     found.adopted.append(run)
-                case RunnerFailure() as casualty:
-                    found.broken.append(casualty)
+                case RunnerFailure() as failure:
+                    found.broken.append(failure)
         return found
 
     async def _is_silent(self, attempt: OpenAttempt) -> bool:
-        """Whether it is certain that no process writes to the files of the attempt's running steps."""
+        """Whether certainly no process writes to the files of the attempt's running steps."""
         fence = Fence(attempt.run, attempt.number, attempt.token)
         spools = await self._database.read(lambda connection: force_finish.find_spools(connection, fence))
         found = (process.execution_files(self._spool, spool) for spool in spools)
         return not any(process.may_have_writers(files) for files in found)
 
-    async def _take(self, attempt: OpenAttempt, loss: Loss) -> AdoptedRun | RunnerFailure | None:
-        if not await self._database.write(lambda connection: self._take_over(connection, attempt)):
+    async def _adopt(self, attempt: OpenAttempt, loss: Loss) -> AdoptedRun | RunnerFailure | None:
+        if not await self._database.write(lambda connection: self._claim(connection, attempt)):
             return None
-        _log.info("taking over run %s: %s", attempt.run, loss.reason)
+        _log.info("adopting run %s: %s", attempt.run, loss.reason)
         try:
             return await self._database.read(lambda connection: self._load(connection, attempt))
         except DatabaseUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with this run, the others are to be taken up
+        except Exception as error:  # noqa: BLE001 - one broken run must not block the adoption of the others
             return RunnerFailure(Fence(attempt.run, attempt.number, attempt.token + 1), error)
 
-    def _take_over(self, connection: WriteConnection, attempt: OpenAttempt) -> bool:
-        if not runs.adopt(connection, attempt, self._me.id, self._me.host_key):
+    def _claim(self, connection: WriteConnection, attempt: OpenAttempt) -> bool:
+        if not runs.adopt(connection, attempt, self._identity.id, self._identity.host_key):
             return False
-        # In the same commit: after it the rows name this server, in whose spool nothing of these executions ever was.
-        spool = spool_match(attempt, self._me)
+        # In the same commit: after it the rows name this server, whose spool never had files of these executions.
+        spool = spool_match(attempt, self._identity)
         if spool is not SpoolMatch.OWN:
             kept = self._spool if spool is SpoolMatch.UNKNOWN else None
             force_finish.clear_spools(connection, attempt.run, attempt.number, kept=kept)
@@ -141,7 +141,7 @@ class OrphanSweeper:
             masker=Masker(found.inputs.to_hide),
             last_seq=found.last_seq,
             queue=run["queue"],
-            origin=origin_of(attempt, self._me),
+            origin=origin_of(attempt, self._identity),
             lineage=found.lineage,
         )
         return AdoptedRun(
@@ -157,7 +157,7 @@ class OrphanSweeper:
         )
 
     def _localize(self, inputs: RunInputs, attempt: OpenAttempt) -> RunInputs:
-        """Let a run with a folder of its own have it in this server's spool: the stored path may lead to another."""
+        """Move a private working directory to the spool of this server: the stored path may be in another spool."""
         if inputs.keep_dir:
             return inputs
         own = RunSpool(self._spool, attempt.run, attempt.number).work

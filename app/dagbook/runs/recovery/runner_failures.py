@@ -1,4 +1,4 @@
-"""Runs whose drivers fail: tried again a few times, then ended with the reason, so that none is tried for ever."""
+"""Failures of runners: the run is adopted again up to twice, then finished as failed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_FAILURES = 3
 
 
 class RunnerFailure(msgspec.Struct, frozen=True):
-    """A run that its driver gave up, under the fence that the driver held, and why."""
+    """Error that ended a runner, with its fence."""
 
     fence: Fence
     error: BaseException
@@ -33,18 +33,18 @@ class RunnerFailure(msgspec.Struct, frozen=True):
 
     @property
     def is_permanent(self) -> bool:
-        """Whether this server cannot do better the next time: it would run steps without secrets, and unmasked."""
+        """Whether another try cannot succeed: without the key it would run steps without secrets, unmasked."""
         return isinstance(self.error, EncryptionError)
 
     @property
     def reason(self) -> str:
-        """What is told of it in the run, without secrets."""
+        """The masked error text for the run."""
         kind = "" if self.is_permanent else f" ({type(self.error).__name__})"
-        return self.masker.mask(f"the server could not go on with the run: {self.error}{kind}")
+        return self.masker.mask(f"the server could not continue the run: {self.error}{kind}")
 
 
 class FailureTracker:
-    """Counts the failures of this process's drivers, run by run."""
+    """Counts the failures of the runners of this process, per run."""
 
     def __init__(self, database: Database, context: ServerContext) -> None:
         self._database = database
@@ -53,32 +53,29 @@ class FailureTracker:
         self._now = context.now
         self._failures: Counter[int] = Counter()
 
-    async def record(self, casualty: RunnerFailure) -> None:
-        """Log a failure; end the run as failed when it was one too many."""
-        fence, reason = casualty.fence, casualty.reason
+    async def record(self, failure: RunnerFailure) -> None:
+        """Log a failure; finish the run as failed at the third one, or at once if it is permanent."""
+        fence, reason = failure.fence, failure.reason
         self._failures[fence.run] += 1
         count = self._failures[fence.run]
-        with masked_log(casualty.masker.mask):
-            told = "the driver of run %s failed (%d of %d)"
-            _log.error(told, fence.run, count, _MAX_FAILURES, exc_info=casualty.error)
-        if count < _MAX_FAILURES and not casualty.is_permanent:
+        with masked_log(failure.masker.mask):
+            message = "the runner of run %s failed (%d of %d)"
+            _log.error(message, fence.run, count, _MAX_FAILURES, exc_info=failure.error)
+        if count < _MAX_FAILURES and not failure.is_permanent:
             return
         if await self._database.write(lambda connection: self._fail_run(connection, fence, reason)):
-            _log.error("run %s is ended as failed: %s", fence.run, reason)
+            _log.error("run %s was finished as failed: %s", fence.run, reason)
         del self._failures[fence.run]
         await clean_up_finished_runs(self._database, self._spool, [fence.run])
 
     def _fail_run(self, connection: WriteConnection, fence: Fence, reason: str) -> bool:
-        """Give every row of the run a lawful end; False when somebody else owns it by now."""
+        """Finish all rows of the run as failed; returns False if another server owns it by now."""
         if fence not in run_writes.lock_fences(connection, self._owner, {fence}):
             return False
         spools = force_finish.find_spools(connection, fence)
         force_fail(connection, fence, reason, self._now())
         for spool in spools:
-            self._claim(spool)
+            # An execution that has not started must never start: a suspended server may be about to start it.
+            with suppress(OSError):
+                process.claim_execution(process.execution_files(self._spool, spool))
         return True
-
-    def _claim(self, spool: str) -> None:
-        """See to it that an execution which has not begun never does: a sleeping server may be about to begin it."""
-        with suppress(OSError):
-            process.claim_execution(process.execution_files(self._spool, spool))

@@ -1,7 +1,7 @@
-"""What is left on this machine of runs that are over: files, and processes that nobody waits for.
+"""Clean-up of the spool after finished runs: left-over files, and processes without an owner.
 
-A server that dies between a run's last commit and the removal of its files leaves them; one that was thought
-dead finds that its runs were ended in the meantime, while their steps went on.
+A server that dies between the last commit of a run and the removal of its files leaves them behind. A server that was
+considered dead may find that its runs were finished by others while their steps continued.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from dagbook.executors.process import process
 from dagbook.runs.output.spool_paths import RunSpool, spooled_runs
 from dagbook.runs.runner.shared_resources import release_noted
 
-_NOTED_SECONDS = 4.0  # the lease of this server is renewed behind it
+_NOTED_SECONDS = 4.0  # the next renewal of this server's lease waits for it
 _GROUP = 1000  # both engines limit the parameters of a statement
 
 
 async def clean_up_finished_runs(database: Database, spool: Path, keys: Sequence[int] | None = None) -> None:
-    """End the processes and remove the files of those runs that are over; by default of all that have files.
+    """Kill the processes and remove the files of those runs that have finished; by default of all with spool files.
 
-    What belongs to no run of this database is left alone: others may share the folder.
+    Files that belong to no run of this database are left alone: servers of another database may share the directory.
     """
     found = await asyncio.to_thread(spooled_runs, spool) if keys is None else keys
     for begin in range(0, len(found), _GROUP):
-        over = await database.read(partial(runs.find_finished, keys=found[begin : begin + _GROUP]))
-        ended = [RunSpool(spool, key, attempt) for key, attempt in over.items()]
-        notes = [note for files in ended for note in await asyncio.to_thread(files.pending_notes)]
+        finished = await database.read(partial(runs.find_finished, keys=found[begin : begin + _GROUP]))
+        spools = [RunSpool(spool, key, attempt) for key, attempt in finished.items()]
+        notes = [note for files in spools for note in await asyncio.to_thread(files.pending_notes)]
         await release_noted(notes, _NOTED_SECONDS)
-        for files in ended:
+        for files in spools:
             await asyncio.to_thread(_remove, files)
 
 

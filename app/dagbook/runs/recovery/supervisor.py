@@ -1,4 +1,4 @@
-"""The runs alive in this process: started, adopted, stopped, let go of; and the lease that says we live."""
+"""Supervisor of the runs of this process: starts, adopts, stops and detaches them, and renews the server's lease."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _log = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS = 3.0
-_INSIDE_GRACE_SECONDS = 30.0
+_IN_PROCESS_GRACE_SECONDS = 30.0
 
 
 class Supervisor:
-    """Owner of all runners of this process."""
+    """Owner of all runners of this process, and its heartbeat."""
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._woken = asyncio.Event()
         self._draining = False
-        self.changed = QueueSignal()  # tells of runs that come, go or end
+        self.changed = QueueSignal()  # of runs that are queued, dequeued or have finished
 
     # -- life cycle ------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Register this server, take up what others left, and begin to beat. Starting twice is harmless."""
+        """Register this server, adopt orphaned runs and start the heartbeat; does nothing if started already."""
         if self._heartbeat is not None:
             return
         now = self._now()
@@ -98,7 +98,7 @@ class Supervisor:
         self._heartbeat = asyncio.create_task(self._heartbeat_loop(), name="supervisor")
 
     async def stop(self) -> None:
-        """Let go of all runs in order: their steps go on, and whoever comes next takes them over."""
+        """Drain, then detach all runs: their steps continue, and the next server adopts the runs."""
         await self._drain()
         self._stopping.set()
         self._woken.set()
@@ -111,22 +111,22 @@ class Supervisor:
         self._sub_run_service.completion.stop()
         await self._recorder.stop()
         now = self._now()
-        # Steps end with their container: then none goes on that the lease would have to cover.
+        # In a container the steps end with it, so that the lease need not cover any that continue.
         in_container = self._identity.pid_namespace != proc.INITIAL_PID_NAMESPACE
         until = now + timedelta(seconds=0 if in_container else self._context.detached_lease_seconds)
         await self._database.write(lambda connection: services.stop(connection, self._identity.id, now, until))
         await self._notifier.stop()
 
     async def _drain(self) -> None:
-        """Give steps that cannot outlive this process a moment to end; the others need none."""
+        """Wait at most 30 s for the steps that would die with this process."""
         self._draining = True
         waits = [asyncio.create_task(runner.drain()) for runner in self._runners.values()]
         if not waits:
             return
         _, late = await asyncio.wait(waits, timeout=0)
         if late:
-            _log.info("waiting %g s at most for steps that would end with this server", _INSIDE_GRACE_SECONDS)
-            _, late = await asyncio.wait(late, timeout=_INSIDE_GRACE_SECONDS)
+            _log.info("waiting at most %g s for steps that would die with this server", _IN_PROCESS_GRACE_SECONDS)
+            _, late = await asyncio.wait(late, timeout=_IN_PROCESS_GRACE_SECONDS)
         for wait in late:
             wait.cancel()
 
@@ -140,7 +140,7 @@ class Supervisor:
                 await self._heartbeat_once()
 
     def wake(self) -> None:
-        """Look now for runs that nobody drives: somebody knows that a server has died."""
+        """Run a round now instead of at the next heartbeat, because a server is known to have died."""
         self._woken.set()
 
     async def _heartbeat_once(self) -> None:
@@ -148,11 +148,11 @@ class Supervisor:
             await self.run_once()
         except DatabaseUnavailable as error:
             _log.warning("no heartbeat: %s", error)
-        except Exception:  # noqa: BLE001 - the beat must go on, whatever one round met
+        except Exception:  # noqa: BLE001 - the heartbeat has to continue after any error of one round
             _log.exception("a round of the supervisor failed")
 
     async def run_once(self) -> None:
-        """Renew the lease, take over what has no owner, tell runs that were asked to stop."""
+        """Renew the lease, adopt orphaned runs, and deliver stop requests."""
         await self._database.write(self._renew)
         await self._handle_failures()
         found = await self._sweep.run_once([runner.fence for runner in self._runners.values()])
@@ -160,45 +160,45 @@ class Supervisor:
         await self._handle_failures()
         for fence in found.lost:
             runner = self._runners.get(fence.run)
-            if runner is not None and runner.fence == fence:  # else it drives the run's next attempt by now
-                runner.abandon(FenceLostError("it was taken over or ended by another server"))
-        # A run that was asked to stop hears of it before it is driven on: no step of it may begin any more.
-        resumed = {taken.run.key: self._resume(taken) for taken in found.adopted}
-        asked = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
-        for request in asked:
+            if runner is not None and runner.fence == fence:  # else it runs the next attempt by now
+                runner.abandon(FenceLostError("it was adopted or finished by another server"))
+        # Adopted runs get their stop requests before they continue, so that they start no further step.
+        resumed = {adopted.run.key: self._resume(adopted) for adopted in found.adopted}
+        requests = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
+        for request in requests:
             if runner := resumed.get(request.run) or self._runners.get(request.run):
                 runner.request_stop(request)
         for runner in resumed.values():
             self.drive(runner)
 
     def _renew(self, connection: WriteConnection) -> None:
-        services.terminate_stuck_sessions(connection)  # first of all: whatever comes next may have to wait for one
+        services.terminate_stuck_sessions(connection)  # first: the next statements may have to wait for their locks
         now = self._now()
         services.renew(connection, self._identity.id, now, now + timedelta(seconds=self._context.lease_seconds))
 
     async def _handle_failures(self) -> None:
-        """See to the runs that this process has stopped to drive since the last round."""
+        """Handle the runner failures since the last round; one that cannot be handled now stays for the next."""
         while self._abandoned:
-            casualty = self._abandoned[0]
-            if isinstance(casualty.error, FenceLostError):
-                await clean_up_finished_runs(self._database, self._context.spool, [casualty.fence.run])
+            failure = self._abandoned[0]
+            if isinstance(failure.error, FenceLostError):
+                await clean_up_finished_runs(self._database, self._context.spool, [failure.fence.run])
             else:
-                await self._failures.record(casualty)
+                await self._failures.record(failure)
                 self.changed.notify()
             del self._abandoned[0]
 
     @property
     def active_count(self) -> int:
-        """How many runs this process drives that no other run of its own has called."""
+        """The number of active runs of this process, without sub-runs."""
         return sum(runner.run.lineage is None for runner in self._runners.values())
 
     # -- runs ------------------------------------------------------------------------------------------------
 
     async def accept(self, request: RunRequest, run: ClaimedRun) -> bool:
-        """Store a new run with the first thing its driver does, and drive it.
+        """Store a new run with the first transition of its runner, and run it; returns True if it was queued instead.
 
-        Where its queue has no room for it, it waits there instead, and this returns True. Raises RunRefusedError, and
-        SealError when its secrets cannot be kept.
+        It is queued if its queue is full. Raises RunRefusedError, and EncryptionError if its secrets cannot be
+        encrypted.
         """
         if self._context.queues.sends_to_worker(run.definition.dag.worker_selector):
             await self.enqueue(request, _in_private_queue(run))
@@ -207,43 +207,44 @@ class Supervisor:
         dag = run.definition.dag
         runner = self._runner(run, dag, initial_state(Plan.of(dag)), {})
         new = with_queue_limit(new_run(request, run, self._context), self._context.queues)
-        waits = await self._recorder.accept(msgspec.structs.replace(new, first_steps=runner.start(new.events, problem)))
-        if waits:
+        new = msgspec.structs.replace(new, first_steps=runner.start(new.events, problem))
+        queued = await self._recorder.accept(new)
+        if queued:
             self.changed.notify(run.queue)
         else:
             self.drive(runner)
-        return waits
+        return queued
 
     async def enqueue(self, request: RunRequest, run: ClaimedRun) -> None:
-        """Store a new run that waits in its queue; raises as ``accept`` does.
+        """Store a new run as queued; raises as ``accept``.
 
-        Its secrets are looked up for what is shown of it; what it gets of them is looked up when its turn comes.
+        Its secrets are resolved here only to mask its rows; they are resolved again when it starts.
         """
         run, _ = await resolve_secrets(run, self._context.machine)
         await self._recorder.accept(as_queued(new_run(request, run, self._context)))
         self.changed.notify(run.queue)
 
     async def start_queued(self, keys: Sequence[int]) -> list[BaseException | None]:
-        """Take runs out of their queue and drive them; returns for each why not, as ``Releases.release`` does."""
-        begun = await self._queued_runs.start(keys)
-        for runner in begun:
+        """Dequeue and run; returns None or the error of each run, those of ``QueuedRunStarter.start``."""
+        results = await self._queued_runs.start(keys)
+        for runner in results:
             if isinstance(runner, Runner):
                 self.drive(runner)
-        return [None if isinstance(one, Runner) else one for one in begun]
+        return [None if isinstance(result, Runner) else result for result in results]
 
     async def cancel_queued(self, key: int) -> None:
-        """End a run that waits as aborted, if it still does."""
+        """Finish a run as aborted, if it is still queued."""
         if await self._queued_runs.cancel(key):
             self._sub_run_service.completion.notify(key)
 
     async def fail_queued(self, key: int, reason: str) -> None:
-        """End a run that waits and cannot be begun as failed."""
+        """Finish a queued run that cannot be started as failed."""
         await self._queued_runs.fail(key, reason)
 
     async def retry(self, key: int, retry: RetryOptions) -> None:
-        """Begin the next attempt of a run that is over, and drive it; raises what ``Retries.reopen`` does.
+        """Store and run the next attempt of a finished run; raises as ``RetryService.start_attempt``.
 
-        Where the run's queue has no room for it, it waits there instead.
+        It is queued instead if the queue of the run is full.
         """
         runner = await self._retries.start_attempt(key, retry)
         if runner is None:
@@ -252,11 +253,11 @@ class Supervisor:
             self.drive(runner)
 
     async def start_attempt(self, key: int, *, attempt: int, directory: str) -> None:
-        """Begin attempt ``attempt`` of a sub-run that is over, whatever limits its DAG has, and drive it."""
+        """Store and run attempt ``attempt`` of a finished sub-run, without regard to the limits of its DAG."""
         await self.retry(key, RetryOptions(counted=False, attempt=attempt, directory=directory))
 
     def drive(self, runner: Runner) -> None:
-        """Let a run be driven until it is closed or let go of."""
+        """Start the task of a runner, which ends when the run is closed or detached."""
         run = runner.run
         self._runners[run.key] = runner
         if self._draining:
@@ -265,13 +266,13 @@ class Supervisor:
         self._drives.add(task)
         task.add_done_callback(lambda done: self._discard(runner, done))
 
-    def _resume(self, taken: AdoptedRun) -> Runner:
-        runner = self._runner(taken.run, taken.dag, taken.state, taken.records)
-        taken.resume_logs(runner)
+    def _resume(self, adopted: AdoptedRun) -> Runner:
+        runner = self._runner(adopted.run, adopted.dag, adopted.state, adopted.records)
+        adopted.resume_logs(runner)
         return runner
 
     def notify_stop(self, request: StopRequest) -> None:
-        """Tell a run of this process that it was asked to stop."""
+        """Deliver a stop request to the run, if it runs in this process."""
         if runner := self._runners.get(request.run):
             runner.request_stop(request)
 
@@ -282,20 +283,20 @@ class Supervisor:
     def _discard(self, runner: Runner, task: asyncio.Task[None]) -> None:
         run = runner.run
         self._drives.discard(task)
-        if self._runners.get(run.key) is runner:  # the run's next attempt may be under way already
+        if self._runners.get(run.key) is runner:  # the next attempt of the run may be active already
             del self._runners[run.key]
         error = None if task.cancelled() else task.exception()
         if error is None and runner.is_finished:
             self._sub_run_service.completion.notify(run.key)
             if run.lineage is None:
                 self.changed.notify(run.queue)
-                self._count(runner)
+                self._observe_duration(runner)
         if isinstance(error, FenceLostError):
             _log.warning("run %s/%s has another owner now", run.dag_name, run.run_id)
         if error is not None and not isinstance(error, DatabaseUnavailable):
             self._abandoned.append(RunnerFailure(runner.fence, error, runner.run.masker))
 
-    def _count(self, runner: Runner) -> None:
+    def _observe_duration(self, runner: Runner) -> None:
         state = runner.state
         if state.started_at is not None and state.finished_at is not None:
             seconds = (state.finished_at - state.started_at).total_seconds()
@@ -326,14 +327,14 @@ class Supervisor:
 
 
 def _in_private_queue(run: ClaimedRun) -> ClaimedRun:
-    """Let a sub-run wait for nothing but a worker: no queue and no limit counts it (runtime 25.4)."""
+    """Give a sub-run for a worker a queue of its own: no queue and no limit counts it (runtime 25.4)."""
     return run if run.lineage is None else msgspec.structs.replace(run, queue=f"called run {run.run_id}")
 
 
 def identify(kind: str, address: str, version: str) -> ServerIdentity:
-    """Describe this process so that others can tell whether it is alive."""
+    """Make the identity of this process, from which other servers can tell whether it is alive."""
     own = proc.identify(os.getpid())
-    assert own is not None  # noqa: S101 - we are alive
+    assert own is not None  # noqa: S101 - this process is alive
     host = socket.gethostname()
     return ServerIdentity(
         id=f"{host}-{own.pid}-{own.started}-{proc.boot_id()[:8]}",
