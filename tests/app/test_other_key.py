@@ -38,7 +38,7 @@ async def test_another_key_is_told_in_a_line_and_the_same_is_not(
     await _serve_run(database_url, tmp_path, SECRETS + STEPS, secret_key=KEY)
     assert await _told(database_url, Encrypter(KEY, tmp_path), caplog) == []
     (said,) = await _told(database_url, Encrypter(OTHER_KEY, tmp_path), caplog)
-    assert said.startswith("secrets of runs, or the audit, were encrypted under another secret_key than this process")
+    assert said.startswith("secrets of runs, or the audit, were encrypted with another secret_key than this process")
     assert said.endswith("the same DAGBOOK_SECRET_KEY, the one that was used then")
     assert "\n" not in said
     assert KEY not in said
@@ -56,7 +56,7 @@ async def test_a_key_file_that_is_missing_is_told_and_not_made(
     home.mkdir()
     (home / "secret.key").write_text("short")
     (said,) = await _told(database_url, Encrypter("", home), caplog)
-    assert "holds no key" in said
+    assert "contains no key" in said
 
 
 async def test_the_key_of_the_audit_counts_where_no_run_has_secrets(

@@ -91,7 +91,7 @@ def test_a_server_without_the_key_ends_the_run_and_says_why(program: Program, tm
         "failed",
         "not_started",
     ]
-    wanted = "stored under the key" if change == "another" else "holds no key"
+    wanted = "encrypted with the key" if change == "another" else "contains no key"
     assert wanted in node(run, "second")["error"]
     assert wanted in program.api.client.get(f"/dag-runs/flow/{run_id}/log").text
     wait_for("the end of its step", lambda: not processes.with_argument(str(tmp_path / "go")))

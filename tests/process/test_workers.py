@@ -143,7 +143,7 @@ _OTHER_KEY = {"secret_key": "o" * 32}
 def test_servers_and_workers_with_another_key_than_the_runs_say_so_as_they_start(
     server: Program, make_worker: Make, tmp_path: Path
 ) -> None:
-    said = "were encrypted under another secret_key"
+    said = "were encrypted with another secret_key"
     (tmp_path / "secret").write_text("hunter2")
     spec = f"secrets: [{{name: SEC, provider: file, key: {tmp_path}/secret}}]\nsteps: [{{name: a, command: 'true'}}]\n"
     assert server.api.ended(server.api.start(spec))["statusLabel"] == "succeeded"

@@ -161,8 +161,8 @@ def masked_in_pieces(masker: Masker, pieces: list[bytes], *, whole_lines: bool) 
     shown, left = b"", b""
     for piece in pieces:
         left += piece
-        settled = masker.mask_prefix(left, len(left), whole_lines=whole_lines)
-        shown, left = shown + settled.shown, left[settled.length :]
+        prefix = masker.mask_prefix(left, len(left), whole_lines=whole_lines)
+        shown, left = shown + prefix.masked, left[prefix.length :]
     return shown + masker.mask_bytes(left)
 
 
@@ -201,8 +201,8 @@ def test_a_value_is_masked_wherever_the_stream_is_cut(
 
 
 def test_what_cannot_begin_a_value_is_not_kept_back() -> None:
-    settled = Masker(["hunter2", PEM]).mask_prefix(b"one\ntwo hun\nthree\n", 18)
-    assert settled.length == 18
+    prefix = Masker(["hunter2", PEM]).mask_prefix(b"one\ntwo hun\nthree\n", 18)
+    assert prefix.length == 18
 
 
 @pytest.mark.parametrize(

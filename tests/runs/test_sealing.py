@@ -32,7 +32,7 @@ def test_the_same_value_is_never_sealed_the_same_way_twice() -> None:
 def test_another_key_is_told_by_its_name_and_with_the_fix() -> None:
     sealed = Encrypter(KEY, NOWHERE).encrypt(b"hunter2", "x")
     with pytest.raises(
-        EncryptionError, match=r"under the key [0-9a-f]{16}, but DAGBOOK_SECRET_KEY gives .* the same"
+        EncryptionError, match=r"with the key [0-9a-f]{16}, but DAGBOOK_SECRET_KEY gives .* the same"
     ) as told:
         Encrypter(OTHER_KEY, NOWHERE).decrypt(sealed, "x")
     assert KEY not in str(told.value)

@@ -86,7 +86,7 @@ async def test_an_empty_variable_is_a_value(tmp_path: Path) -> None:
     ("content", "told"),
     [
         (b"a\0b", "NUL character"),
-        (b"\xff\xfe", "no UTF-8 text"),
+        (b"\xff\xfe", "not UTF-8 text"),
         (b"x" * (MAX_BYTES + 1), "more than 64 KiB"),
     ],
     ids=["nul", "no text", "large"],
@@ -113,7 +113,7 @@ async def test_a_named_pipe_or_a_directory_is_no_file(tmp_path: Path) -> None:
 
 
 async def test_a_name_that_no_variable_can_have_is_told(tmp_path: Path) -> None:
-    assert "holds a '='" in await problem_of(run_of(tmp_path, "{name: 'A=B', provider: env, key: K}"), K="v")
+    assert "contains a '='" in await problem_of(run_of(tmp_path, "{name: 'A=B', provider: env, key: K}"), K="v")
 
 
 async def test_values_that_were_found_are_hidden_even_if_another_one_is_missing(tmp_path: Path) -> None:

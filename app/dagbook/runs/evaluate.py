@@ -1,4 +1,4 @@
-"""Drives evaluations: the language says which command it wants run, this runs it and hands the text back."""
+"""Driver of evaluations: runs the commands that an expansion yields, and sends their output back."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ T = TypeVar("T")
 
 
 class ShellContext(msgspec.Struct, frozen=True, kw_only=True):
-    """Where commands inside texts are run: shell, environment, directory, time limit in seconds."""
+    """Shell, environment, directory and time limit of command substitutions."""
 
     shell: tuple[str, ...]
     env: Mapping[str, str]
     cwd: Path
     limit_seconds: float | None = None
-    encoding: str = "utf-8"  # of what they write
-    substitute: CommandSubstituter | None = None  # in place of running them
-    committed: asyncio.Event | None = None  # set by the commit that they must not be run before
+    encoding: str = "utf-8"  # of their output
+    substitute: CommandSubstituter | None = None  # called instead of running them
+    committed: asyncio.Event | None = None  # set after the commit before which they must not run
 
 
-CommandSubstituter = Callable[[str, ShellContext], Awaitable[str]]  # gives what is put in place of a command
+CommandSubstituter = Callable[[str, ShellContext], Awaitable[str]]  # returns the replacement of a command
 
 
 async def evaluate(evaluation: Generator[str, str, T], shell_context: ShellContext) -> T:
-    """Drive an evaluation to its result; raises ExpansionError when a command in it fails."""
+    """Run an evaluation to its result; raises ExpansionError if a command in it fails."""
     substitute = shell_context.substitute or _run_command
     try:
-        wanted = next(evaluation)
+        command = next(evaluation)
         while True:
             try:
-                answer = await substitute(wanted, shell_context)
+                output = await substitute(command, shell_context)
             except ExpansionError as error:
-                wanted = evaluation.throw(error)
+                command = evaluation.throw(error)
             else:
-                wanted = evaluation.send(answer)
+                command = evaluation.send(output)
     except StopIteration as end:
         result: T = end.value
         return result

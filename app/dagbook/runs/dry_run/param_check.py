@@ -1,4 +1,4 @@
-"""Whether params fit the JSON Schema that they refer to, found out without running or fetching anything."""
+"""Check of params against their JSON Schema, without running or fetching anything."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _PARAMS, _SCHEMA = "params", "params.schema"
 
 
 async def check_params(definition: Definition, location: RunLocation) -> list[Problem]:
-    """Say what is wrong with the params of a definition's DAGs, as far as it can be known before a run.
+    """Return the problems of the params of a definition's DAGs that can be known before a run.
 
-    A person who may only read can ask this: no command is run, no URL fetched, and nothing of the server's environment
-    gets into a message. A value that depends on one of these is not judged.
+    Users with read permission may request this: no command is run, no URL is fetched, and no value of the server's
+    environment gets into a message. Values that depend on one of these are not checked.
     """
     problems = list(await _check(definition.dag, location))
     for dag in definition.local_dags:
@@ -36,18 +36,18 @@ async def check_params(definition: Definition, location: RunLocation) -> list[Pr
 async def _check(dag: Dag, location: RunLocation) -> Iterable[Problem]:
     if not dag.params_schema or is_url(dag.params_schema):
         return ()
-    held = Placeholders()
-    environ = {name: held.replace(f"${name}") for name in location.machine.environ}
-    machine = msgspec.structs.replace(location.machine, environ=environ, substitute=held.replace_command)
+    placeholders = Placeholders()
+    environ = {name: placeholders.replace(f"${name}") for name in location.machine.environ}
+    machine = msgspec.structs.replace(location.machine, environ=environ, substitute=placeholders.replace_command)
     location = msgspec.structs.replace(location, machine=machine)
     try:
         inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema="", dotenv=()), "", location)
-    except BadRequestError:  # a start says so; here it may be the stand-in that does not fit
+    except BadRequestError:  # a start reports it; here the placeholder may be the cause
         return ()
     reference = _expand(dag.params_schema, inputs, environ)
-    if is_url(reference) or held.is_in(reference) or held.is_in(inputs.work_dir):
+    if is_url(reference) or placeholders.is_in(reference) or placeholders.is_in(inputs.work_dir):
         return ()
-    unknown = {pair.name for pair in inputs.params if held.is_in(pair.value)}
+    unknown = {pair.name for pair in inputs.params if placeholders.is_in(pair.value)}
     problems = await _find_problems(inputs.params, reference, location, inputs.work_dir)
     return [problem for problem in problems if _is_known(problem, unknown)]
 
@@ -56,8 +56,8 @@ async def _find_problems(
     pairs: tuple[Pair, ...], reference: str, location: RunLocation, directory: str
 ) -> Iterable[Problem]:
     try:
-        wanted = await read_schema(reference, location.schema_directories(directory), location.limit_seconds)
-        await asyncio.to_thread(json_schema.validate, pairs, wanted)
+        schema = await read_schema(reference, location.schema_directories(directory), location.limit_seconds)
+        await asyncio.to_thread(json_schema.validate, pairs, schema)
     except BadRequestError as error:
         return (Problem(_SCHEMA, error.message.removeprefix(f"{_SCHEMA}: ")),)
     except SpecError as error:
@@ -77,6 +77,6 @@ def _as_dict(pairs: Iterable[Pair]) -> dict[str, str]:
 
 
 def _is_known(problem: Problem, unknown: set[str]) -> bool:
-    """Whether a problem is there whatever the values turn out to be that are not known yet."""
+    """Whether a problem does not depend on the values that are not known yet."""
     member = problem.path.removeprefix(_PARAMS).lstrip(".").partition(".")[0]
     return not unknown or problem.path == _SCHEMA or (bool(member) and member not in unknown)

@@ -1,4 +1,4 @@
-"""Looks at preconditions and repeat conditions (DAG format 3.11, runtime 7)."""
+"""Evaluation of preconditions and repeat conditions (DAG format 3.11, runtime 7)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Expand = Callable[[str, Mode], Generator[str, str, str]]
 
 
 class ConditionResult(msgspec.Struct, frozen=True):
-    """What looking at conditions brought: a text for each, empty where it held, and what went wrong altogether."""
+    """Result of conditions: an error text for each, empty if it is met, and the first evaluation problem."""
 
     errors: tuple[str, ...]
     problem: str = ""
@@ -30,9 +30,9 @@ class ConditionResult(msgspec.Struct, frozen=True):
 
 
 class ConditionContext(msgspec.Struct, frozen=True):
-    """How texts of conditions are expanded, and the shell of those that are commands.
+    """Expansion of the texts of conditions, and the shell for conditions that are commands.
 
-    Commands in backticks, inside any of them, are not run by that shell, but by that of the surroundings.
+    Backtick commands inside any of them are not run by that shell, but by the one of ``shell_context``.
     """
 
     expand: Expand
@@ -40,13 +40,15 @@ class ConditionContext(msgspec.Struct, frozen=True):
     shell_context: ShellContext
 
 
-async def check(wanted: Sequence[Condition], context: ConditionContext, mask: Callable[[str], str]) -> ConditionResult:
-    """Look at every condition, one after the other; all are looked at even when one fails.
+async def check(
+    unchecked: Sequence[Condition], context: ConditionContext, mask: Callable[[str], str]
+) -> ConditionResult:
+    """Evaluate conditions one after the other, all of them even if one fails.
 
-    Values are masked before they become part of a message, which may cut them.
+    Values are masked before they become part of a message, because the message may truncate them.
     """
     errors, problem = [], ""
-    for condition in wanted:
+    for condition in unchecked:
         try:
             errors.append(await _unmet(condition, context, mask))
         except (ExpansionError, ValueError) as error:
@@ -56,23 +58,23 @@ async def check(wanted: Sequence[Condition], context: ConditionContext, mask: Ca
 
 
 async def _unmet(condition: Condition, context: ConditionContext, mask: Callable[[str], str]) -> str:
-    """Say why a condition does not hold; empty when it does."""
-    around = context.shell_context
+    """Return why a condition is not met; empty if it is."""
+    shell_context = context.shell_context
     if condition.expected:
-        value = await evaluate(context.expand(condition.condition, Mode.FULL), around)
+        value = await evaluate(context.expand(condition.condition, Mode.FULL), shell_context)
         return conditions.check_value(condition, value, mask(value))
-    argv = _argv(context.shell, await evaluate(context.expand(condition.condition, Mode.VARS), around))
+    argv = _argv(context.shell, await evaluate(context.expand(condition.condition, Mode.VARS), shell_context))
     if not argv:  # an empty command succeeds
         return conditions.check_exit(condition, 0)
     try:
-        captured = await capture(argv, env=around.env, cwd=around.cwd, limit_seconds=None)
-    except CaptureError:  # a program that is not there fails, as it does in a shell
+        captured = await capture(argv, env=shell_context.env, cwd=shell_context.cwd, limit_seconds=None)
+    except CaptureError:  # a missing program fails the condition, as in a shell
         return conditions.check_exit(condition, EXIT_NOT_FOUND)
     return conditions.check_exit(condition, captured.exit_code)
 
 
 def _argv(shell: Sequence[str], command: str) -> tuple[str, ...]:
-    """Give the words that run a command: by the shell, or as they are where there is none (DAG format 3.4)."""
+    """Return the argv of a command: run by the shell, or split into words without one (DAG format 3.4)."""
     if shell[0] != DIRECT:
         return (*shell, "-c", command)
     return tuple(shell_words.split(command)) if command.strip() else ()

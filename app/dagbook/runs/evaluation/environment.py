@@ -1,4 +1,4 @@
-"""What a step of a run sees: variables, directories, shell, and the texts evaluated with them (DAG format 5)."""
+"""Environment of the steps of a run: variables, directories, shell, and evaluation of texts (DAG format 5)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CONTAINER_LISTS = ("volumes", "ports", "command")
 
 
 class StepContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a run has happened when a text is evaluated."""
+    """Outputs and step facts of a run that a text sees when it is evaluated."""
 
     outputs: Mapping[str, str] = {}
     steps: Mapping[str, StepFacts] = {}
@@ -38,7 +38,7 @@ class StepContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunEnvironment:
-    """The variables of one run, apart from those of every other and of the server."""
+    """Variables of one run, isolated from other runs and from the process environment."""
 
     def __init__(self, run: ClaimedRun, dag: Dag, machine: HostEnvironment, log_file: str) -> None:
         self._dag = dag
@@ -50,29 +50,28 @@ class RunEnvironment:
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)
         self._secrets = _as_dict(run.inputs.secrets)
-        self._own = {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, "DAG_RUN_LOG_FILE": log_file}
+        self._run_vars = {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, "DAG_RUN_LOG_FILE": log_file}
         self.work_dir = run.inputs.work_dir
-        # Conditions and backticks see what the run's process would: all of the server's environment that
-        # is no credential, and the DAG's own variables over it.
+        # Conditions and backticks see the server's environment without credentials, overridden by the DAG's variables.
         self._process = {**machine.environ, **self._env, **self._dotenv}
         self.shell = self._expand_shell(dag.shell) or machine.default_shell
         self._default_shell = machine.default_shell
 
     def _expand_shell(self, shell: tuple[str, ...]) -> tuple[str, ...]:
-        texts = (self._plain(word) for word in shell)
+        texts = (self._expand_unescaped(word) for word in shell)
         return tuple(text for text in texts if text)
 
-    def _plain(self, text: str) -> str:
+    def _expand_unescaped(self, text: str) -> str:
         return expand.run_without_commands(expand.expand(text, mode=Mode.PLAIN, maps=(), environ=self._process))
 
     def inherited_env(self) -> dict[str, str]:
-        """Give what the runs that this one calls see in place of the server's environment (runtime 20.5)."""
-        inherited = {**filter_environment(self._environ), **self._env, **self._dotenv, **self._params, **self._own}
+        """Return the environment of sub-runs, in place of the server's (runtime 20.5)."""
+        inherited = {**filter_environment(self._environ), **self._env, **self._dotenv, **self._params, **self._run_vars}
         return {**inherited, **self._secrets}
 
     @cached_property
     def shell_context(self) -> ShellContext:
-        """Where conditions and backticks of this run are run, and what runs backticks."""
+        """Shell context of the conditions and backticks of this run."""
         return ShellContext(
             shell=self._default_shell,
             env=self._process,
@@ -82,16 +81,16 @@ class RunEnvironment:
         )
 
     def _shell_context(self, committed: asyncio.Event | None) -> ShellContext:
-        around = self.shell_context
-        return around if committed is None else msgspec.structs.replace(around, committed=committed)
+        shell_context = self.shell_context
+        return shell_context if committed is None else msgspec.structs.replace(shell_context, committed=committed)
 
     def scope(self, name: str, context: StepContext, *, cwd: str, step_env: Iterable[Pair] = ()) -> StepScope:
-        """Put the variables of a step in their order of precedence."""
-        own = {"DAG_RUN_STEP_NAME": name, "PWD": cwd} if name else {}
+        """Return the variables of a step in their order of precedence."""
+        step_vars = {"DAG_RUN_STEP_NAME": name, "PWD": cwd} if name else {}
         if context.handler_status:
-            own["DAG_RUN_STATUS"] = context.handler_status
+            step_vars["DAG_RUN_STATUS"] = context.handler_status
         return StepScope(
-            run_vars=own,
+            run_vars=step_vars,
             step_env=_as_dict(step_env),
             params=self._params,
             outputs=context.outputs,
@@ -99,12 +98,12 @@ class RunEnvironment:
             secrets=self._secrets,
             dotenv=self._dotenv,
             dag_env=self._env,
-            run=self._own,
+            run=self._run_vars,
             os_environ=self._environ,
         )
 
     def expander(self, scope: StepScope, context: StepContext) -> Expand:
-        """Make the function that expands a text in this scope."""
+        """Return a function that expands a text in a scope."""
 
         def expand_text(text: str, mode: Mode) -> Generator[str, str, str]:
             return expand.expand(
@@ -114,12 +113,12 @@ class RunEnvironment:
         return expand_text
 
     def dag_expander(self) -> Expand:
-        """Make the function that expands texts of the DAG itself."""
+        """Return a function that expands texts of the DAG itself."""
         context = StepContext()
         return self.expander(self.scope("", context, cwd=self.work_dir), context)
 
     def directory_of(self, step: Step) -> str:
-        """Name the directory a step works in (DAG format 3.5)."""
+        """Return the working directory of a step (DAG format 3.5)."""
         if not step.working_dir:
             return self.work_dir
         seen = {**self._environ, **self._params, **self._dotenv, **self._env}
@@ -127,7 +126,7 @@ class RunEnvironment:
         return paths.resolve(text, base=self.work_dir, home=self._home)
 
     async def evaluate_redirect(self, text: str) -> Path | None:
-        """Evaluate the file that a stream is copied to; raises ExpansionError."""
+        """Evaluate the path that a stream is copied to, None without one; raises ExpansionError."""
         if not text:
             return None
         value = await evaluate(self.dag_expander()(text, Mode.FULL), self.shell_context)
@@ -136,9 +135,9 @@ class RunEnvironment:
     async def evaluate_step_env(
         self, step: Step, context: StepContext, cwd: str, committed: asyncio.Event | None = None
     ) -> tuple[Pair, ...]:
-        """Evaluate a step's own variables; entries cannot see each other, and a failing one is left out.
+        """Evaluate the variables of a step; entries do not see each other, and a failing one is left out.
 
-        Commands in them wait for ``committed``, as do those in a retry policy, and in command, script and shell.
+        Commands in them wait for ``committed``, as do those in a retry policy, command, script and shell.
         """
         if not step.env:
             return ()
@@ -149,15 +148,15 @@ class RunEnvironment:
         return await evaluate(evaluation, self._shell_context(committed))
 
     def condition_context_of_dag(self) -> ConditionContext:
-        """Tell how the conditions of the DAG itself are looked at."""
+        """Return the context for the preconditions of the DAG itself."""
         return ConditionContext(self.dag_expander(), self.shell, self.shell_context)
 
     async def condition_context_of_step(
         self, step: Step, context: StepContext, env: Iterable[Pair]
     ) -> ConditionContext:
-        """Tell how the conditions of a step are looked at: they see its own variables, ``env``, too (runtime 7).
+        """Return the context for the conditions of a step, which see its variables ``env`` as well (runtime 7).
 
-        Raises ExpansionError when its shell cannot be evaluated.
+        Raises ExpansionError if its shell cannot be evaluated.
         """
         scope = self.scope(step.name, context, cwd=self.directory_of(step), step_env=env)
         expander = self.expander(scope, context)
@@ -165,34 +164,34 @@ class RunEnvironment:
             expander, await self._evaluate_shell(step, expander, self.shell_context) or self.shell, self.shell_context
         )
 
-    async def _evaluate_shell(self, step: Step, expander: Expand, around: ShellContext) -> tuple[str, ...]:
-        """Evaluate the shell of a step; empty when it has none of its own."""
-        return tuple([await evaluate(expander(word, Mode.FULL), around) for word in step.shell])
+    async def _evaluate_shell(self, step: Step, expander: Expand, shell_context: ShellContext) -> tuple[str, ...]:
+        """Evaluate the shell of a step; empty if the step sets none."""
+        return tuple([await evaluate(expander(word, Mode.FULL), shell_context) for word in step.shell])
 
     async def evaluate_number(self, text: int | str, field: str, committed: asyncio.Event | None = None) -> int:
-        """Evaluate a number of a retry policy, which sees only DAG env and the environment; raises SetupError."""
+        """Evaluate a number of a retry policy, which sees only the DAG's env and the environment; raises SetupError."""
         if isinstance(text, int):
             return text
         evaluation = expand.expand(text, mode=Mode.FULL, maps=(), environ=self._process, home=self._home)
         try:
             return int((await evaluate(evaluation, self._shell_context(committed))).strip())
         except (ExpansionError, ValueError) as error:
-            raise SetupError(f"{field}: {text!r} does not give a whole number: {error}") from error
+            raise SetupError(f"{field}: {text!r} is not a whole number: {error}") from error
 
     async def evaluate_texts(self, step: Step, expander: Expand, committed: asyncio.Event | None = None) -> ShellTexts:
         """Evaluate command, script and shell of a step; raises ExpansionError."""
-        around = self._shell_context(committed)
-        own = await self._evaluate_shell(step, expander, around)
+        shell_context = self._shell_context(committed)
+        own = await self._evaluate_shell(step, expander, shell_context)
         shell = own or self.shell
         direct = not shell or shell[0] == DIRECT or step.executor.type not in COMMAND_TYPES
         mode = Mode.FULL if direct else Mode.COMMAND
-        if step.executor.type == "jq":  # its program is full of dollar signs of its own
-            script = await evaluate(expander(step.script, Mode.FULL), around)
+        if step.executor.type == "jq":  # a jq program has many dollar signs that are no references
+            script = await evaluate(expander(step.script, Mode.FULL), shell_context)
             return ShellTexts(line=step.command_line, program=step.command, args=step.args, script=script)
-        args = tuple([await evaluate(expander(word, mode), around) for word in step.args])
-        program = await evaluate(expander(step.command, mode), around) if step.command else ""
-        line = await self._evaluate_line(step, program, args, expander, mode, around)
-        script = await evaluate(expander(step.script, Mode.FULL if direct else Mode.VARS), around)
+        args = tuple([await evaluate(expander(word, mode), shell_context) for word in step.args])
+        program = await evaluate(expander(step.command, mode), shell_context) if step.command else ""
+        line = await self._evaluate_line(step, program, args, expander, mode, shell_context)
+        script = await evaluate(expander(step.script, Mode.FULL if direct else Mode.VARS), shell_context)
         return ShellTexts(
             line=line,
             program=program,
@@ -237,24 +236,24 @@ class RunEnvironment:
     ) -> Container:
         """Evaluate the texts and variables of a container (DAG format 1.30, 3.3); raises ExpansionError.
 
-        Its variables go over those of the step, ``step_env``. What only chooses from a few words stays as it is, and
-        so does ``logPattern``, an expression in which a dollar sign and a backslash have meanings of their own.
+        Its variables override those of the step, ``step_env``. Fields with a fixed choice of words are not evaluated,
+        and neither is ``logPattern``, an expression in which a dollar sign and a backslash have meanings of their own.
         """
-        expander, around = self.expander(scope, context), self.shell_context
+        expander, shell_context = self.expander(scope, context), self.shell_context
         changed: dict[str, Any] = {}
         for name in _CONTAINER_TEXTS:
-            changed[name] = (await evaluate(expander(getattr(container, name), Mode.FULL), around)).strip()
+            changed[name] = (await evaluate(expander(getattr(container, name), Mode.FULL), shell_context)).strip()
         for name in _CONTAINER_LISTS:
             texts: tuple[str, ...] = getattr(container, name)
-            changed[name] = tuple([await evaluate(expander(text, Mode.FULL), around) for text in texts])
+            changed[name] = tuple([await evaluate(expander(text, Mode.FULL), shell_context) for text in texts])
         variables = expand.evaluate_env(
             container.env, maps=scope.maps(Mode.FULL), steps=context.steps, environ=self._process, home=self._home
         )
-        env = {**_as_dict(step_env), **_as_dict(await evaluate(variables, around))}
+        env = {**_as_dict(step_env), **_as_dict(await evaluate(variables, shell_context))}
         return msgspec.structs.replace(container, **changed, env=tuple(Pair(*pair) for pair in env.items()))
 
     async def evaluate_shared(self) -> SharedConfig:
-        """Evaluate what the DAG says about the places its steps work at (DAG format 5.10); raises ExpansionError."""
+        """Evaluate the shared container, SSH, SMTP and registry settings (DAG format 5.10); raises ExpansionError."""
         dag, context = self._dag, StepContext()
         scope = self.scope("", context, cwd=self.work_dir)
         return SharedConfig(
@@ -269,18 +268,18 @@ class RunEnvironment:
 
     @property
     def docker(self) -> dict[str, str]:
-        """Give the variables that say where the Docker daemon is and how registries are logged in to."""
+        """The variables for the Docker client: address of the daemon and registry logins."""
         return {name: value for name, value in self._process.items() if name.startswith("DOCKER_")}
 
-    async def evaluate_struct(self, place: EvaluatedConfig) -> EvaluatedConfig:
-        """Evaluate the texts of a mail server, a notification or a remote host; raises ExpansionError."""
+    async def evaluate_struct(self, config: EvaluatedConfig) -> EvaluatedConfig:
+        """Evaluate the texts of a mail server, a mail or a remote host; raises ExpansionError."""
         texts: dict[str, Any] = {}
-        for name, value in msgspec.structs.asdict(place).items():
+        for name, value in msgspec.structs.asdict(config).items():
             if isinstance(value, str):
                 texts[name] = await self._struct(value)
             elif isinstance(value, tuple):
                 texts[name] = tuple([await self._struct(text) for text in value])
-        return msgspec.structs.replace(place, **texts)
+        return msgspec.structs.replace(config, **texts)
 
     def _evaluate_auth(self, auth: str | dict[str, str]) -> str | dict[str, str]:
         if isinstance(auth, str):
@@ -294,17 +293,17 @@ class RunEnvironment:
     async def _struct(self, text: str) -> str:
         maps = (self._params, self._secrets)
         evaluation = expand.expand(text, mode=Mode.STRUCT, maps=maps, environ=self._process, home=self._home)
-        around = self.shell_context
-        if not around.cwd.is_dir():  # a mail about a run that is over: the folder of its own has gone with it
-            around = msgspec.structs.replace(around, cwd=Path(self._home or "/"))
-        return await evaluate(evaluation, around)
+        shell_context = self.shell_context
+        if not shell_context.cwd.is_dir():  # for a mail about a finished run, whose private directory is removed
+            shell_context = msgspec.structs.replace(shell_context, cwd=Path(self._home or "/"))
+        return await evaluate(evaluation, shell_context)
 
     async def _evaluate_line(
-        self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode, around: ShellContext
+        self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode, shell_context: ShellContext
     ) -> str:
         if step.command_list:
             return shell_words.join_list((program, *args))
-        return await evaluate(expander(step.command_line, mode), around)
+        return await evaluate(expander(step.command_line, mode), shell_context)
 
 
 def _as_dict(pairs: Iterable[Pair]) -> dict[str, str]:

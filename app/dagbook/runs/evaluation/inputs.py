@@ -1,4 +1,4 @@
-"""What a run needs from the outside before it exists: env, params, dotenv and directory, evaluated once."""
+"""Evaluation of the inputs of a run before it is stored: env, params, dotenv and working directory."""
 
 from __future__ import annotations
 
@@ -22,59 +22,60 @@ from dagbook.spec.problem import SpecError
 
 
 class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run comes from and where it may work."""
+    """Origin of a run, and the directories it may work in."""
 
     source_directory: str | None
-    default_directory: str = ""  # of a sub-run: where the calling step works
-    private_directory: Path | None = None  # of an inline run: a folder that is made for it and removed at its end
-    work_dir: Path  # the setting: where other runs work by default, and what relative directories start from
+    default_directory: str = ""  # of a sub-run: the working directory of the calling step
+    private_directory: Path | None = None  # of an inline run: made for it and removed at its end
+    work_dir: Path  # the setting: default for other runs, and base of relative directories
     machine: HostEnvironment
     limit_seconds: float
 
     def schema_directories(self, directory: str) -> tuple[str, str]:
-        """List where a schema is looked for by a run that works in a directory."""
+        """Return the directories in which a params schema is searched, in order."""
         return (directory, str(_base_environment(self)))
 
 
 async def evaluate_inputs(dag: Dag, override: str, location: RunLocation) -> RunInputs:
-    """Evaluate what a definition says about its environment; raises BadRequestError naming the field."""
-    around = _shell_context(location, location.machine.environ)
-    env = await _evaluate_env(dag, location, around)
+    """Evaluate the inputs of a new run; raises BadRequestError naming the field."""
+    shell_context = _shell_context(location, location.machine.environ)
+    env = await _evaluate_env(dag, location, shell_context)
     seen = {**location.machine.environ, **{pair.name: pair.value for pair in env}}
-    around = msgspec.structs.replace(around, env=seen)
+    shell_context = msgspec.structs.replace(shell_context, env=seen)
     work_dir, keep_dir = _find_directory(dag, seen, location)
-    pairs = await _evaluate_params(dag, override, seen, work_dir, location, around)
+    pairs = await _evaluate_params(dag, override, seen, work_dir, location, shell_context)
     return RunInputs(
         params=pairs,
         env=env,
-        dotenv=await _read_dotenv(dag, seen, work_dir, location, around),
+        dotenv=await _read_dotenv(dag, seen, work_dir, location, shell_context),
         work_dir=work_dir,
         keep_dir=keep_dir,
         source_directory=location.source_directory,
     )
 
 
-async def reevaluate_inputs(dag: Dag, kept: RunInputs, location: RunLocation) -> RunInputs:
-    """Evaluate what a retry does not take over from the first start; raises BadRequestError naming the field.
+async def reevaluate_inputs(dag: Dag, stored: RunInputs, location: RunLocation) -> RunInputs:
+    """Evaluate the inputs that a later attempt does not take from the stored ones; raises BadRequestError.
 
-    Params and env stay as they are, whatever computed them; dotenv files are read again (runtime 21.3).
+    Params and env are retained; dotenv files are read again (runtime 21.3).
     """
-    seen = {**location.machine.environ, **{pair.name: pair.value for pair in kept.env}}
-    work_dir, keep_dir = _restore_directory(dag, kept, seen, location)
+    seen = {**location.machine.environ, **{pair.name: pair.value for pair in stored.env}}
+    work_dir, keep_dir = _restore_directory(dag, stored, seen, location)
     variables = await _read_dotenv(dag, seen, work_dir, location, _shell_context(location, seen))
-    return msgspec.structs.replace(kept, dotenv=variables, work_dir=work_dir, keep_dir=keep_dir)
+    return msgspec.structs.replace(stored, dotenv=variables, work_dir=work_dir, keep_dir=keep_dir)
 
 
 def create_workdir(inputs: RunInputs) -> str:
-    """Make the directory that a run was told to work in (DAG format 2.4); returns what is wrong, or nothing."""
+    """Create the ``workingDir`` of a run if it is missing (DAG format 2.4); returns an error text, or ""."""
     directory = Path(inputs.work_dir)
-    told = inputs.keep_dir and inputs.work_dir != inputs.source_directory  # a file's own folder is there, or never was
-    if not told or directory.is_dir():
+    # The directory of the definition file exists, or never did: it is not created.
+    is_configured = inputs.keep_dir and inputs.work_dir != inputs.source_directory
+    if not is_configured or directory.is_dir():
         return ""
     try:
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
-        return f"workingDir: {directory} could not be made: {error.strerror}"
+        return f"workingDir: {directory} could not be created: {error.strerror}"
     return ""
 
 
@@ -95,23 +96,23 @@ def _shell_context(location: RunLocation, env: Mapping[str, str]) -> ShellContex
     )
 
 
-async def _evaluate_env(dag: Dag, location: RunLocation, around: ShellContext) -> tuple[Pair, ...]:
+async def _evaluate_env(dag: Dag, location: RunLocation, shell_context: ShellContext) -> tuple[Pair, ...]:
     if not dag.env:
         return ()
     try:
         return await evaluate(
-            expand.evaluate_env(dag.env, environ=location.machine.environ, home=location.machine.home), around
+            expand.evaluate_env(dag.env, environ=location.machine.environ, home=location.machine.home), shell_context
         )
     except ExpansionError as error:
         raise BadRequestError(f"env: a value could not be evaluated: {error}") from error
 
 
 async def _evaluate_params(
-    dag: Dag, override: str, seen: Mapping[str, str], work_dir: str, location: RunLocation, around: ShellContext
+    dag: Dag, override: str, seen: Mapping[str, str], work_dir: str, location: RunLocation, shell_context: ShellContext
 ) -> tuple[Pair, ...]:
     try:
         pairs = await evaluate(
-            param_text.evaluate(dag.params, override, environ=seen, home=location.machine.home), around
+            param_text.evaluate(dag.params, override, environ=seen, home=location.machine.home), shell_context
         )
     except ExpansionError as error:
         raise BadRequestError(f"params: a value could not be evaluated: {error}") from error
@@ -121,15 +122,15 @@ async def _evaluate_params(
     return _validate(pairs, await read_schema(reference, location.schema_directories(work_dir), location.limit_seconds))
 
 
-def _validate(pairs: tuple[Pair, ...], wanted: dict[str, Any]) -> tuple[Pair, ...]:
+def _validate(pairs: tuple[Pair, ...], schema: dict[str, Any]) -> tuple[Pair, ...]:
     try:
-        return json_schema.validate(pairs, wanted)
+        return json_schema.validate(pairs, schema)
     except (SpecError, ValueError) as error:
         raise BadRequestError(f"params: the values do not match the schema: {error}") from error
 
 
 def _find_directory(dag: Dag, seen: Mapping[str, str], location: RunLocation) -> tuple[str, bool]:
-    """Name the directory that a run works in, and tell whether it stays when the run is over (runtime 10.2)."""
+    """Return the working directory of a run, and whether it stays after the run (runtime 10.2)."""
     if dag.working_dir:
         return paths.resolve(
             _expand_directory(dag, seen), base=str(_base_environment(location)), home=location.machine.home
@@ -139,18 +140,18 @@ def _find_directory(dag: Dag, seen: Mapping[str, str], location: RunLocation) ->
     return str(location.private_directory or location.work_dir), location.private_directory is None
 
 
-def _restore_directory(dag: Dag, kept: RunInputs, seen: Mapping[str, str], location: RunLocation) -> tuple[str, bool]:
-    """Name the directory of a run that was stored before.
+def _restore_directory(dag: Dag, stored: RunInputs, seen: Mapping[str, str], location: RunLocation) -> tuple[str, bool]:
+    """Return the working directory of a stored run, and whether it stays.
 
-    It is the same as before, but for what follows from the ``work_dir`` setting: a worker has its own, and runs of
-    stored DAGs used to have folders of their own. What a caller gave is known to the rows alone, or given anew.
+    It is the stored one unless it depends on the ``work_dir`` setting: a worker has its own setting, and runs of stored
+    DAGs used to have private directories. The directory given by a caller is stored, or given again.
     """
-    is_called = kept.base_environment is not None
+    is_sub_run = stored.base_environment is not None
     if dag.working_dir:
-        anew = not kept.source_directory and not _expand_directory(dag, seen).startswith(("/", "~"))
+        find_again = not stored.source_directory and not _expand_directory(dag, seen).startswith(("/", "~"))
     else:
-        anew = bool(location.default_directory) if is_called else not kept.source_directory
-    return _find_directory(dag, seen, location) if anew else (kept.work_dir, kept.keep_dir)
+        find_again = bool(location.default_directory) if is_sub_run else not stored.source_directory
+    return _find_directory(dag, seen, location) if find_again else (stored.work_dir, stored.keep_dir)
 
 
 def _expand_directory(dag: Dag, seen: Mapping[str, str]) -> str:
@@ -158,13 +159,13 @@ def _expand_directory(dag: Dag, seen: Mapping[str, str]) -> str:
 
 
 async def _read_dotenv(
-    dag: Dag, seen: Mapping[str, str], work_dir: str, location: RunLocation, around: ShellContext
+    dag: Dag, seen: Mapping[str, str], work_dir: str, location: RunLocation, shell_context: ShellContext
 ) -> tuple[Pair, ...]:
-    """Read the first candidate that exists and can be parsed; a missing one is no error."""
+    """Read the first dotenv file that exists and can be parsed; a missing one is no error."""
     for name in dict.fromkeys((".env", *dag.dotenv)) if dag.dotenv else ():
         evaluation = expand.expand(name, mode=Mode.FULL, maps=(), environ=seen, home=location.machine.home)
         try:
-            text = await evaluate(evaluation, around)
+            text = await evaluate(evaluation, shell_context)
         except ExpansionError as error:
             raise BadRequestError(f"dotenv: {name!r} could not be evaluated: {error}") from error
         for directory in filter(None, (work_dir, location.source_directory)):

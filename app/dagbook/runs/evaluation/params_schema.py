@@ -1,4 +1,4 @@
-"""Fetches the JSON Schema that a definition's params refer to (DAG format 2.9, schema-backed)."""
+"""Loading of the JSON Schema that the params of a definition refer to (DAG format 2.9, schema-backed)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_BYTES = 1024 * 1024
 
 
 def is_url(reference: str) -> bool:
-    """Whether a schema is to be fetched."""
+    """Whether a schema has to be fetched."""
     return reference.startswith(("http://", "https://"))
 
 
@@ -37,12 +37,12 @@ async def read_schema(reference: str, directories: Iterable[str], limit_seconds:
 async def _fetch(url: str, limit_seconds: float) -> bytes:
     try:
         async with httpx.AsyncClient(timeout=limit_seconds) as client:
-            answer = await client.get(url)
+            response = await client.get(url)
     except httpx.HTTPError as error:
         raise BadRequestError(f"params.schema: {url!r} could not be fetched: {error}") from error
-    if answer.status_code != httpx.codes.OK:
-        raise BadRequestError(f"params.schema: {url!r} answered with status {answer.status_code}")
-    return answer.content[:_MAX_BYTES]
+    if response.status_code != httpx.codes.OK:
+        raise BadRequestError(f"params.schema: {url!r} answered with status {response.status_code}")
+    return response.content[:_MAX_BYTES]
 
 
 def _read_file(reference: str, directories: tuple[str, ...]) -> bytes:
@@ -59,7 +59,7 @@ def _read_file(reference: str, directories: tuple[str, ...]) -> bytes:
 
 
 def read_regular_file(path: Path, most_bytes: int) -> bytes | None:
-    """Read so many bytes of a file at most; None when it is a device, a directory or a pipe. Raises OSError."""
+    """Read at most ``most_bytes`` of a file; None for a device, a directory or a pipe. Raises OSError."""
     # Without O_NONBLOCK the open of a named pipe would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

@@ -1,6 +1,6 @@
-"""Secret values at the start of a run, by one way for whatever triggers it (runtime 29, DAG format 2.16).
+"""Resolving of secret values at the start of every attempt (runtime 29, DAG format 2.16).
 
-``env`` is a variable that the run sees while it is loaded, its own ``env`` and dotenv included; ``file`` a file, whole.
+The provider ``env`` reads a variable of the server, of the DAG's ``env`` or of dotenv; ``file`` reads a complete file.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ Read = Callable[[Secret, RunInputs, HostEnvironment], str]
 
 
 class SecretError(Exception):
-    """A secret has no value; the sentence says why and never repeats what was found."""
+    """A secret cannot be resolved; the message gives the reason and never contains the value."""
 
 
 async def resolve_secrets(run: ClaimedRun, machine: HostEnvironment) -> tuple[ClaimedRun, str]:
-    """Give a run the values of its secrets; the text says why it cannot begin, if it cannot.
+    """Resolve the secrets of a run; returns the run and a problem that fails it, or "".
 
-    Every attempt of every run comes through here. Values of the attempt before are hidden on, but no step sees them.
+    Every attempt of every run calls this. Values of the last attempt stay masked, but no step gets them.
     """
     dag, inputs = run.definition.dag, run.inputs
     if not dag.secrets:
-        return (_hiding(run, inputs) if inputs.hidden else run), ""
+        return (_with_inputs(run, inputs) if inputs.hidden else run), ""
     return await asyncio.to_thread(_resolve, run, machine.with_environ(inputs.base_environment))
 
 
@@ -48,21 +48,21 @@ def _resolve(run: ClaimedRun, machine: HostEnvironment) -> tuple[ClaimedRun, str
     values = {pair.value for pair in found}
     hidden = tuple(value for value in dict.fromkeys(run.inputs.to_hide) if value not in values)
     inputs = msgspec.structs.replace(run.inputs, secrets=tuple(found), hidden=hidden)
-    return _hiding(run, inputs), "; ".join(problems)
+    return _with_inputs(run, inputs), "; ".join(problems)
 
 
-def _hiding(run: ClaimedRun, inputs: RunInputs) -> ClaimedRun:
+def _with_inputs(run: ClaimedRun, inputs: RunInputs) -> ClaimedRun:
     return msgspec.structs.replace(run, inputs=inputs, masker=Masker(inputs.to_hide))
 
 
 def _read(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
     if "=" in secret.name:
-        raise SecretError("its name holds a '=', which no variable can have; give it another name")
+        raise SecretError("its name contains a '=', which a variable cannot have; give it another name")
     if secret.provider not in _PROVIDERS:
         raise SecretError(f"there is no provider {secret.provider!r}; write env or file")
     value = _PROVIDERS[secret.provider](secret, inputs, machine)
     if "\0" in value:
-        raise SecretError("its value holds a NUL character, which no process can be given; store it as base64")
+        raise SecretError("its value contains a NUL character, which cannot be passed to a process; store it as base64")
     return value
 
 
@@ -95,11 +95,11 @@ def _read_file(secret: Secret, inputs: RunInputs, _machine: HostEnvironment) -> 
 
 def _decode(data: bytes, what: str) -> str:
     if len(data) > MAX_BYTES:
-        raise SecretError(f"{what} holds more than {MAX_BYTES // 1024} KiB, the most for a secret")
+        raise SecretError(f"{what} has more than {MAX_BYTES // 1024} KiB, the limit for a secret")
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise SecretError(f"{what} is no UTF-8 text, which variables are; store it as base64") from None
+        raise SecretError(f"{what} is not UTF-8 text, as a variable must be; store it as base64") from None
 
 
 _PROVIDERS: dict[str, Read] = {"env": _read_env, "file": _read_file}

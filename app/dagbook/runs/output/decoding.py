@@ -1,4 +1,4 @@
-"""Where the characters of output end that is not in UTF-8, and what its bytes say. Pure."""
+"""Incremental decoding of output that is not in UTF-8, with byte offsets. Pure but for ``rebuild_state``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import BinaryIO
 import msgspec
 
 UTF_8 = "utf-8"
-_LONGEST_CHARACTER = 16  # bytes, with what comes before it to switch between sets of characters
+_LONGEST_CHARACTER = 16  # bytes, including a sequence before it that switches between character sets
 _ESCAPING = "iso2022"
 _SHIFTING = (_ESCAPING, "hz")
-# An escape that chooses no characters, such as that of a colour: Python's decoders would overlook the next that does.
-_COLOUR = re.compile(rb"\x1b(?=[^$(&.N])")
-_SPARE = b"\x1a\x1c\x1d\x1e\x1f\x05\x06"  # in its place meanwhile
+# An escape that selects no character set, such as a colour: after it Python's decoders miss the next one that does.
+_OTHER_ESCAPE = re.compile(rb"\x1b(?=[^$(&.N])")
+_SUBSTITUTES = b"\x1a\x1c\x1d\x1e\x1f\x05\x06"  # one of them replaces the escape byte during decoding
 _BLOCK_BYTES = 64 * 1024
-# Without a mark at the beginning it is the order of nearly all machines, in which Windows writes.
+# Without a byte order mark: little endian, as nearly all machines and Windows write.
 _MARKS = {
     "utf-8-sig": {codecs.BOM_UTF8: UTF_8, b"": UTF_8},
     "utf-16": {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be", b"": "utf-16-le"},
@@ -26,24 +26,24 @@ _MARKS = {
 
 
 class DecoderState(msgspec.Struct, frozen=True):
-    """What the bytes before a place say about those behind it: their codec, and to which characters it has switched."""
+    """State of a decoder at an offset: the codec, and the character set it has switched to."""
 
     codec: str
-    shift: int | None = None  # what its decoder says; none at the beginning
+    shift: int | None = None  # the state of Python's decoder; None at the start
 
     @property
     def shifts(self) -> bool:
-        """Whether the same bytes mean this or that, depending on what comes before them."""
+        """Whether the meaning of bytes depends on earlier shift sequences."""
         return self.codec.startswith(_SHIFTING)
 
     @property
     def remembers(self) -> bool:
-        """Whether bytes further back than in the same character have to be known."""
+        """Whether decoding depends on bytes before the current character."""
         return self.codec in _MARKS or self.shifts
 
 
 class Decoded(msgspec.Struct, frozen=True):
-    """Whole characters from the beginning of some data: their text, their bytes, and the state behind them."""
+    """Complete characters at the start of some data: their text, their length in bytes, and the state after them."""
 
     text: str
     length: int
@@ -51,13 +51,13 @@ class Decoded(msgspec.Struct, frozen=True):
 
 
 def read(data: bytes, state: DecoderState, *, final: bool = False) -> Decoded:
-    """Decode what is whole at the beginning of some data; all of it when nothing follows."""
+    """Decode the complete characters at the start of some data; with ``final`` all of it."""
     if state.codec in _MARKS:
         return _read_from_mark(data, state, final=final)
-    if state.codec.startswith(_ESCAPING) and _COLOUR.search(data):
-        spare = next((byte for byte in _SPARE if byte not in data), _SPARE[0])
-        piece = _decode(_COLOUR.sub(bytes([spare]), data), state, final=final)
-        return Decoded(piece.text.replace(chr(spare), "\x1b"), piece.length, piece.state)
+    if state.codec.startswith(_ESCAPING) and _OTHER_ESCAPE.search(data):
+        substitute = next((byte for byte in _SUBSTITUTES if byte not in data), _SUBSTITUTES[0])
+        decoded = _decode(_OTHER_ESCAPE.sub(bytes([substitute]), data), state, final=final)
+        return Decoded(decoded.text.replace(chr(substitute), "\x1b"), decoded.length, decoded.state)
     return _decode(data, state, final=final)
 
 
@@ -65,7 +65,7 @@ def _decode(data: bytes, state: DecoderState, *, final: bool) -> Decoded:
     decoder = _decoder(state)
     try:
         text = decoder.decode(data, final)
-    except UnicodeError:  # what may become an escape sequence is longer than what Python's decoders keep for later
+    except UnicodeError:  # an incomplete escape sequence is longer than Python's decoders can buffer
         begin = data.find(b"\x1b", max(len(data) - _LONGEST_CHARACTER, 0))
         data, decoder = data[: max(begin, 0)], _decoder(state)
         text = decoder.decode(data)
@@ -75,7 +75,7 @@ def _decode(data: bytes, state: DecoderState, *, final: bool) -> Decoded:
 
 def _decoder(state: DecoderState) -> codecs.IncrementalDecoder:
     decoder = codecs.getincrementaldecoder(state.codec)("replace")
-    if state.shift is not None:  # a number that is not of its own making can crash a decoder, 0 too
+    if state.shift is not None:  # a decoder can crash on any state that it did not return itself, even 0
         decoder.setstate((b"", state.shift))
     return decoder
 
@@ -85,12 +85,12 @@ def _read_from_mark(data: bytes, state: DecoderState, *, final: bool) -> Decoded
     if not final and any(mark.startswith(data) for mark in marks if len(mark) > len(data)):
         return Decoded("", 0, state)
     mark = max(filter(data.startswith, marks), key=len)
-    piece = read(data[len(mark) :], DecoderState(marks[mark]), final=final)
-    return Decoded(piece.text, len(mark) + piece.length, piece.state)
+    decoded = read(data[len(mark) :], DecoderState(marks[mark]), final=final)
+    return Decoded(decoded.text, len(mark) + decoded.length, decoded.state)
 
 
 class CharCursor:
-    """Goes through output by its characters, but never into one."""
+    """Cursor that moves over encoded output in complete characters."""
 
     def __init__(self, data: bytes, state: DecoderState, at: int = 0) -> None:
         self.at = at
@@ -99,9 +99,9 @@ class CharCursor:
         self._data = data
 
     def seek(self, characters: int) -> int:
-        """Go on until so many characters are passed, or fewer where some belong together; tells the place."""
+        """Advance to ``characters`` in total, or to fewer if some are inseparable; returns the byte offset."""
         while (left := characters - self.passed) > _LONGEST_CHARACTER:
-            # None takes up less than a byte, so these are never too many.
+            # A character takes at least one byte, so that this never reads too many.
             if not self._pass(read(self._data[self.at : self.at + left], self.state), characters):
                 break
         while self.passed < characters and self._pass(self._next(), characters):
@@ -109,35 +109,35 @@ class CharCursor:
         return self.at
 
     def skip_past(self, characters: int) -> int:
-        """Go on until at least so many characters are passed; tells the place."""
+        """Advance to at least ``characters`` in total; returns the byte offset."""
         self.seek(characters)
         if self.passed < characters:
             self._pass(self._next(), characters + 1)
         return self.at
 
-    def _pass(self, piece: Decoded, most: int) -> bool:
-        if not piece.length or self.passed + len(piece.text) > most:
+    def _pass(self, decoded: Decoded, most: int) -> bool:
+        if not decoded.length or self.passed + len(decoded.text) > most:
             return False
-        self.at += piece.length
-        self.passed += len(piece.text)
-        self.state = piece.state
+        self.at += decoded.length
+        self.passed += len(decoded.text)
+        self.state = decoded.state
         return True
 
     def _next(self) -> Decoded:
         ends = range(self.at + 1, min(self.at + 1 + _LONGEST_CHARACTER, len(self._data)) + 1)
-        pieces = (read(self._data[self.at : end], self.state) for end in ends)
-        return next((piece for piece in pieces if piece.length), Decoded("", 0, self.state))
+        candidates = (read(self._data[self.at : end], self.state) for end in ends)
+        return next((decoded for decoded in candidates if decoded.length), Decoded("", 0, self.state))
 
 
 def rebuild_state(file: BinaryIO, state: DecoderState, begin: int, end: int) -> DecoderState:
-    """Tell the state at a place of a file, ``state`` being that at its ``begin``; all between them may be read."""
+    """Return the decoder state at offset ``end`` of a file from that at ``begin``; may read the bytes between."""
     if not state.remembers or begin == end:
         return state
     rest = b""
     file.seek(begin)
     for block in _blocks(file, end - begin):
-        piece = read(rest + block, state)
-        rest, state = (rest + block)[piece.length :], piece.state
+        decoded = read(rest + block, state)
+        rest, state = (rest + block)[decoded.length :], decoded.state
         if not state.remembers:
             break
     return state

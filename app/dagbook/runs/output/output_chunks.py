@@ -1,6 +1,6 @@
-"""A part of a step's output: how much of it can be stored, and what is shown of that. Pure.
+"""Cutting of step output into chunks: how much can be stored now, masked and in UTF-8. Pure.
 
-Places and lengths are those of the bytes that were written, so that whoever takes over goes on behind any chunk.
+Offsets and lengths are in bytes of the original output, so that an adopting server can continue after any chunk.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import msgspec
 from dagbook.runs.output.decoding import UTF_8, CharCursor, Decoded, DecoderState, read
 from dagbook.runs.secrets.masking import MASK, MaskedPrefix, Masker, Span, apply_mask
 
-LONGEST_LINE_BYTES = 64 * 1024  # a longer line without its end is stored in pieces
-_SHOWN_MASK = MASK.decode()
+LONGEST_LINE_BYTES = 64 * 1024  # a longer line is stored in parts before its end is known
+_MASK_TEXT = MASK.decode()
 _HEAD_BYTES = 1024
 _WIDE = ("utf-16", "utf-32")
-_WIDEST = 4  # bytes of a character, and of what one of UTF-8 may take up
+_WIDEST = 4  # most bytes of a character, also in UTF-8
 
 
 def chunk_length(data: bytes, *, at_end: bool) -> int:
-    """Say how many bytes of ``data`` make a chunk: whole lines, or all when the stream has ended.
+    """Return how many bytes of ``data`` make a chunk: complete lines, or all at the end of the stream.
 
-    A long line without an end is cut where no character is torn apart.
+    A long line without an end is cut between characters.
     """
     if at_end:
         return len(data)
@@ -40,7 +40,7 @@ def _whole_characters(data: bytes) -> int:
 
 
 class Utf8Output:
-    """Output in UTF-8, which is stored as it is."""
+    """Output in UTF-8, which is stored without decoding."""
 
     def __init__(self, data: bytes, state: DecoderState, masker: Masker, *, final: bool) -> None:
         self.state = state
@@ -49,21 +49,21 @@ class Utf8Output:
         self._final = final
 
     def take_chunk(self, *, is_full: bool) -> MaskedPrefix:
-        """Say what can be stored without the bytes that follow; ``is_full`` when no more are read at once."""
+        """Return the masked part that can be stored without the next bytes; ``is_full``: no longer read is possible."""
         if self._final:
             return MaskedPrefix(len(self._data), self._masker.mask_bytes(self._data))
-        settled = self._masker.mask_prefix(self._data, chunk_length(self._data, at_end=False))
-        if not settled.length and is_full:  # what would have to stay together is longer than what is read at once
-            settled = self._masker.mask_prefix(self._data, _whole_characters(self._data), whole_lines=False)
-        return settled
+        prefix = self._masker.mask_prefix(self._data, chunk_length(self._data, at_end=False))
+        if not prefix.length and is_full:  # a line, or a possible secret, is longer than one read
+            prefix = self._masker.mask_prefix(self._data, _whole_characters(self._data), whole_lines=False)
+        return prefix
 
     def copy(self, begin: int, end: int) -> bytes:
-        """Give the bytes between two places, but for secrets."""
+        """Return the bytes between two offsets, masked."""
         return self._masker.mask_bytes(self._data[begin:end])
 
 
 class _Segment(msgspec.Struct, frozen=True):
-    """Bytes between two secrets that are written in UTF-8."""
+    """Decoded part of the output between two secrets written in UTF-8; ``begin`` in bytes."""
 
     begin: int
     before: DecoderState
@@ -75,10 +75,10 @@ class _Segment(msgspec.Struct, frozen=True):
 
 
 class EncodedOutput:
-    """Output in another encoding.
+    """Output in another encoding, which is stored in UTF-8.
 
-    A secret is looked for twice: in the bytes, for a process has its variables in UTF-8 whatever it writes otherwise,
-    and in the text.
+    Secrets are searched twice: in the bytes, because a process has its variables in UTF-8 whatever encoding it writes,
+    and in the decoded text.
     """
 
     def __init__(self, data: bytes, state: DecoderState, masker: Masker, *, final: bool) -> None:
@@ -86,127 +86,127 @@ class EncodedOutput:
         self._data = data
         self._final = final
         found = masker.find(data)
-        self._stretches = list(self._read(found.places))
+        self._segments = list(self._read(found.spans))
         self._unfinished = found.unfinished
-        self._places: list[Span] = []
-        for stretch, place in zip(self._stretches, [*found.places, None], strict=True):
-            self._find_unfinished(stretch, masker)
-            if place is not None:  # with what seemed to be the beginning of a character before it
-                self._places.append((stretch.end, place[1]))
+        self._spans: list[Span] = []
+        for segment, span in zip(self._segments, [*found.spans, None], strict=True):
+            self._find_unfinished(segment, masker)
+            if span is not None:  # including bytes before it that looked like the start of a character
+                self._spans.append((segment.end, span[1]))
 
-    def _read(self, places: Sequence[Span]) -> Iterator[_Segment]:
+    def _read(self, spans: Sequence[Span]) -> Iterator[_Segment]:
         at, state = 0, self.state
-        for start, end in places:
-            stretch = _Segment(at, state, read(self._data[at:start], state))
-            yield stretch
-            at, state = end, read(self._data[stretch.end : end], stretch.decoded.state).state
+        for start, end in spans:
+            segment = _Segment(at, state, read(self._data[at:start], state))
+            yield segment
+            at, state = end, read(self._data[segment.end : end], segment.decoded.state).state
         yield _Segment(at, state, read(self._data[at:], state, final=self._final))
 
-    def _find_unfinished(self, stretch: _Segment, masker: Masker) -> None:
-        """Find the secrets in a stretch, and what may be the beginning of one."""
+    def _find_unfinished(self, segment: _Segment, masker: Masker) -> None:
+        """Find the secrets in a segment, and the first possible start of one at its end."""
         if not masker:
             return
-        text = stretch.decoded.text.encode()
+        text = segment.decoded.text.encode()
         found = masker.find(text)
-        cursor = CharCursor(self._data, stretch.before, stretch.begin)
+        cursor = CharCursor(self._data, segment.before, segment.begin)
         characters, shown = 0, 0
-        for start, end in found.places:
+        for start, end in found.spans:
             characters += len(text[shown:start].decode())
             begin = cursor.seek(characters)
             characters, shown = characters + len(text[start:end].decode()), end
-            self._places.append((begin, cursor.skip_past(characters)))
-        if stretch is self._stretches[-1] and found.unfinished < len(text):
-            cursor = CharCursor(self._data, stretch.before, stretch.begin)
+            self._spans.append((begin, cursor.skip_past(characters)))
+        if segment is self._segments[-1] and found.unfinished < len(text):
+            cursor = CharCursor(self._data, segment.before, segment.begin)
             self._unfinished = min(self._unfinished, cursor.seek(len(text[: found.unfinished].decode())))
 
     def take_chunk(self, *, is_full: bool) -> MaskedPrefix:
-        """Say what can be stored without the bytes that follow; ``is_full`` when no more are read at once."""
-        border = len(self._data) if self._final else self._find_border(is_full=is_full)
-        return self._show(border)
+        """Return the masked part that can be stored without the next bytes; ``is_full``: no longer read is possible."""
+        boundary = len(self._data) if self._final else self._find_boundary(is_full=is_full)
+        return self._take_masked(boundary)
 
-    def _find_border(self, *, is_full: bool) -> int:
-        whole = self._stretches[-1].end
+    def _find_boundary(self, *, is_full: bool) -> int:
+        whole = self._segments[-1].end
         at = min(whole, self._unfinished)
-        border = self._find_line_end(at)
-        if not border and at == whole and len(self._data) >= LONGEST_LINE_BYTES:
-            border = whole
-        return self._outside(border) or (self._outside(at) if is_full else 0)
+        boundary = self._find_line_end(at)
+        if not boundary and at == whole and len(self._data) >= LONGEST_LINE_BYTES:
+            boundary = whole
+        return self._outside(boundary) or (self._outside(at) if is_full else 0)
 
     def _find_line_end(self, before: int) -> int:
-        """Find the end of the last line that ends before a place; 0 when there is none."""
-        for stretch in reversed(self._stretches):
-            text = self._part(stretch, before).text
+        """Return the end of the last line that ends before an offset; 0 if there is none."""
+        for segment in reversed(self._segments):
+            text = self._part(segment, before).text
             if characters := text.rfind("\n") + 1:
-                if characters == len(stretch.decoded.text):
-                    return stretch.end
-                return CharCursor(self._data, stretch.before, stretch.begin).seek(characters)
+                if characters == len(segment.decoded.text):
+                    return segment.end
+                return CharCursor(self._data, segment.before, segment.begin).seek(characters)
         return 0
 
-    def _part(self, stretch: _Segment, before: int) -> Decoded:
-        if stretch.end <= before:
-            return stretch.decoded
-        return read(self._data[stretch.begin : max(before, stretch.begin)], stretch.before)
+    def _part(self, segment: _Segment, before: int) -> Decoded:
+        if segment.end <= before:
+            return segment.decoded
+        return read(self._data[segment.begin : max(before, segment.begin)], segment.before)
 
-    def _outside(self, border: int) -> int:
-        """Go back to where neither a secret nor a character is cut."""
+    def _outside(self, boundary: int) -> int:
+        """Move a boundary back to where it cuts neither a secret nor a character."""
         while True:
-            stretch = next(stretch for stretch in reversed(self._stretches) if stretch.begin <= border)
-            if border < stretch.end:
-                border = stretch.begin + self._part(stretch, border).length
-            start = next((start for start, end in self._places if start < border < end), None)
+            segment = next(segment for segment in reversed(self._segments) if segment.begin <= boundary)
+            if boundary < segment.end:
+                boundary = segment.begin + self._part(segment, boundary).length
+            start = next((start for start, end in self._spans if start < boundary < end), None)
             if start is None:
-                return border
-            border = start
+                return boundary
+            boundary = start
 
-    def _show(self, border: int) -> MaskedPrefix:
-        if not self._places and border == self._stretches[-1].end:
-            text, at, state = self._stretches[-1].decoded.text, border, self._stretches[-1].decoded.state
+    def _take_masked(self, boundary: int) -> MaskedPrefix:
+        if not self._spans and boundary == self._segments[-1].end:
+            text, at, state = self._segments[-1].decoded.text, boundary, self._segments[-1].decoded.state
         else:
-            text, at, state = self._text(0, border, self.state)
+            text, at, state = self._text(0, boundary, self.state)
         self.state = state
         return MaskedPrefix(at, text.encode())
 
     def _text(self, begin: int, end: int, state: DecoderState) -> tuple[str, int, DecoderState]:
-        """Give what is shown of the bytes between two places, where that ends, and the state there."""
+        """Return the masked text of the bytes between two offsets, the offset of its end, and the state there."""
         parts, at = [], begin
         for start, stop in self._between(begin, end):
-            piece = read(self._data[at:start], state)
-            parts += [piece.text, _SHOWN_MASK]
-            at, state = stop, read(self._data[start:stop], piece.state).state
-        piece = read(self._data[at:end], state, final=self._final)
-        return "".join((*parts, piece.text)), at + piece.length, piece.state
+            decoded = read(self._data[at:start], state)
+            parts += [decoded.text, _MASK_TEXT]
+            at, state = stop, read(self._data[start:stop], decoded.state).state
+        decoded = read(self._data[at:end], state, final=self._final)
+        return "".join((*parts, decoded.text)), at + decoded.length, decoded.state
 
     def _between(self, begin: int, end: int) -> list[Span]:
-        return [(max(start, begin), stop) for start, stop in self._places if begin < stop <= end]
+        return [(max(start, begin), stop) for start, stop in self._spans if begin < stop <= end]
 
     def copy(self, begin: int, end: int) -> bytes:
-        """Give the bytes between two places, but for secrets."""
-        places = self._between(begin, end)
-        if places and self.state.shifts:  # asterisks mean something else where it has switched to other characters
-            before = read(self._data[:begin], self._stretches[0].before).state
+        """Return the bytes between two offsets, masked, in the original encoding."""
+        spans = self._between(begin, end)
+        if spans and self.state.shifts:  # after a shift to another character set, asterisks are other characters
+            before = read(self._data[:begin], self._segments[0].before).state
             return self._text(begin, end, before)[0].encode(self.state.codec, "replace")
-        mask = _SHOWN_MASK.encode(self.state.codec)
-        return apply_mask(self._data[begin:end], [(start - begin, stop - begin) for start, stop in places], mask)
+        mask = _MASK_TEXT.encode(self.state.codec)
+        return apply_mask(self._data[begin:end], [(start - begin, stop - begin) for start, stop in spans], mask)
 
 
 def read_tail(file: BinaryIO, encoding: str, masker: Masker, most: int) -> bytes:
-    """Give the last bytes of what is shown of a file, in UTF-8, and nothing of a secret that only reaches into them."""
-    # More is read than shown, so that a secret that is cut off at its beginning is known by its end.
+    """Return the last ``most`` bytes of a file, masked and in UTF-8, without the rest of a secret cut at the start."""
+    # More is read than returned, so that a secret that starts before the tail is found.
     size, state = os.fstat(file.fileno()).st_size, DecoderState(encoding)
     if encoding == UTF_8:
         file.seek(max(0, size - most - masker.longest))
         return masker.mask_end(file.read(), most)
     begin = max(0, size - _WIDEST * (most + masker.longest)) // _WIDEST * _WIDEST
-    if begin and state.remembers:  # a mark, or the sets of characters that are named once in the first line
+    if begin and state.remembers:  # a byte order mark, or character sets declared once in the first line
         state = read(file.readline(_HEAD_BYTES), state).state
     file.seek(begin)
     data = file.read()
-    if begin and not encoding.startswith(_WIDE):  # a line begins with a character
+    if begin and not encoding.startswith(_WIDE):  # a line starts at a character boundary
         data = data[data.find(b"\n", 0, len(data) // 2) + 1 :]
-    return wrap(data, state, masker, final=True).take_chunk(is_full=True).shown[-most:]
+    return wrap(data, state, masker, final=True).take_chunk(is_full=True).masked[-most:]
 
 
 def wrap(data: bytes, state: DecoderState, masker: Masker, *, final: bool) -> Utf8Output | EncodedOutput:
-    """Look at a part of some output; ``final`` when nothing follows."""
+    """Wrap a part of some output for cutting; ``final`` if it is the last part."""
     kind = Utf8Output if state.codec == UTF_8 else EncodedOutput
     return kind(data, state, masker, final=final)

@@ -1,8 +1,8 @@
-"""A node's output: follows its files on this machine, cuts them into chunks of whole lines.
+"""Follower of the output files of a node, which cuts them into chunks of complete lines.
 
-The files are written by the step's own processes; what is committed to the database is a prefix of them,
-so a follower can be made anew from the last committed offset (house design section 7). They hold secrets as they
-are; nothing leaves here that is not masked. Offsets and counts of bytes are those of the files.
+The files are written by the processes of the step. What is committed to the database is a prefix of them, so that a
+follower can continue from the last committed offset (house design section 7). The files contain secrets in plain text;
+everything that leaves this module is masked. Offsets and byte counts are those of the files.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from dagbook.runs.secrets.masking import Masker
 
 STDOUT, STDERR = 1, 2
 CHUNK_BYTES = 256 * 1024
-_SMALL_BYTES = 64 * 1024  # read in the loop: a thread would cost more than the read
+_SMALL_BYTES = 64 * 1024  # read in the event loop: a thread would cost more than the read
 _NOTE_DIGITS = 20
-_VALUES_READ = 4  # so many times the longest secret are read at least: some of it can always be settled
+_VALUES_READ = 4  # a read is at least this many times the longest secret, so that some of it can always be stored
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of a stream as it is stored; ``line_count`` counts the line ends in it, a long text is packed."""
+    """Stored part of a stream: ``line_count`` line ends; a long text is compressed into ``packed``."""
 
     stream: int
     seq: int
@@ -40,7 +40,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamOffset(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a stream is stored, and from where on the same execution writes, for it begins to encode anew."""
+    """End of the stored part of a stream; at ``origin`` the current execution, and so its encoding, starts."""
 
     seq: int = 0
     first_line: int = 1
@@ -49,7 +49,7 @@ class StreamOffset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored of a stream: so many bytes, without secrets, read in its encoding."""
+    """Options for storing a stream: limit in bytes, masker and encoding."""
 
     limit: int
     masker: Masker
@@ -57,9 +57,9 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Redirect:
-    """The copy of a stream that the step's ``stdout:`` or ``stderr:`` names (runtime 11.2).
+    """Copy of a stream to the file of the step's ``stdout:`` or ``stderr:`` (runtime 11.2).
 
-    How much was copied is noted beside the stream, so that a server that takes over goes on there.
+    The number of copied bytes is saved beside the stream, so that an adopting server continues there.
     """
 
     def __init__(self, target: Path, note: Path) -> None:
@@ -68,51 +68,51 @@ class Redirect:
         self._copied = int(os.pread(self._note, _NOTE_DIGITS, 0) or 0)
 
     def copy(self, offset: int, output: Utf8Output | EncodedOutput, length: int) -> None:
-        """Append what of ``length`` bytes of output, which begin at ``offset`` of the stream, was not copied yet."""
-        fresh = output.copy(min(max(self._copied - offset, 0), length), length)
-        while fresh:
-            fresh = fresh[os.write(self._file, fresh) :]
+        """Append the part of ``length`` bytes of output, from ``offset`` of the stream, that is not copied yet."""
+        new = output.copy(min(max(self._copied - offset, 0), length), length)
+        while new:
+            new = new[os.write(self._file, new) :]
         self._copied = max(self._copied, offset + length)
-        # Written over in place: emptied first it would be worthless to whoever comes after a crash in between.
+        # Overwritten in place: truncated first, the number would be lost in a crash before the write.
         os.pwrite(self._note, b"%0*d" % (_NOTE_DIGITS, self._copied), 0)
 
     def close(self) -> None:
-        """Release the files."""
+        """Close the files."""
         os.close(self._file)
         os.close(self._note)
 
 
 class StreamFollower:
-    """One stream of a node, from a stored position on."""
+    """Follower of one stream of a node, from a stored offset."""
 
     def __init__(
-        self, stream: int, path: Path, position: StreamOffset, redirect: Redirect | None, terms: StreamOptions
+        self, stream: int, path: Path, position: StreamOffset, redirect: Redirect | None, options: StreamOptions
     ) -> None:
         self.position = position
-        self._blank = DecoderState(terms.encoding)
+        self._blank = DecoderState(options.encoding)
         self._state: DecoderState | None = self._blank
         if self._blank.remembers and position.origin < position.byte_offset:
-            self._state = None  # another server has read what comes before
-        self._masker = terms.masker
+            self._state = None  # unknown: another server has read the bytes before
+        self._masker = options.masker
         self._stream = stream
         self._path = path
         self._redirect = redirect
-        self._limit = terms.limit
+        self._limit = options.limit
 
     @property
     def is_behind(self) -> bool:
-        """Whether what was stored by another server has to be read again."""
+        """Whether bytes that another server has stored must be read again for the decoder state."""
         return self._state is None
 
     def pending(self) -> int:
-        """Bytes that are written but not taken yet."""
+        """Return the number of bytes that are written but not taken."""
         try:
             return max(self._path.stat().st_size - self.position.byte_offset, 0)
         except FileNotFoundError:
             return 0
 
     def take(self, *, at_end: bool) -> Chunk | None:
-        """Read the next chunk; None when there is no whole line yet, or when the log limit was passed."""
+        """Take the next chunk; None if there is no complete line yet, or beyond the log limit."""
         if not self.pending():
             return None
         offset = self.position.byte_offset
@@ -124,16 +124,16 @@ class StreamFollower:
             data = file.read(most)
         final = at_end and offset + len(data) >= self._path.stat().st_size
         output = wrap(data, self._state, self._masker, final=final)
-        settled = output.take_chunk(is_full=len(data) >= most)
-        if not settled.length:
+        prefix = output.take_chunk(is_full=len(data) >= most)
+        if not prefix.length:
             return None
         if self._redirect is not None:
-            self._redirect.copy(offset, output, settled.length)
+            self._redirect.copy(offset, output, prefix.length)
         self._state = output.state
-        return self._advance(settled.length, settled.shown)
+        return self._advance(prefix.length, prefix.masked)
 
     def reset(self) -> None:
-        """Take what comes next for the output of another execution."""
+        """Treat the next output as that of another execution."""
         self.position = msgspec.structs.replace(self.position, origin=self.position.byte_offset)
         self._state = self._blank
 
@@ -141,7 +141,7 @@ class StreamFollower:
         at = self.position
         text = self._stored_text(length, shown)
         lines = text.count("\n")
-        stored = at.byte_offset <= self._limit  # what comes behind the very last byte that fits is marked, too
+        stored = at.byte_offset <= self._limit  # at the limit exactly, the next chunk still adds the marker text
         self.position = StreamOffset(
             seq=at.seq + stored,
             first_line=at.first_line + lines,
@@ -171,24 +171,24 @@ class StreamFollower:
         return ""
 
     def close(self) -> None:
-        """Release the redirect file."""
+        """Close the redirect file."""
         if self._redirect is not None:
             self._redirect.close()
 
 
 class OutputFollower:
-    """Both streams of a node."""
+    """Follower of both streams of a node."""
 
     def __init__(self, streams: tuple[StreamFollower, StreamFollower]) -> None:
         self._streams = streams
         self._turn = asyncio.Lock()
 
     def pending(self) -> int:
-        """Bytes that are written but not taken yet."""
+        """Return the number of bytes that are written but not taken."""
         return sum(stream.pending() for stream in self._streams)
 
     async def take(self, *, at_end: bool = False, most: int = 1) -> list[Chunk]:
-        """Take at most so many chunks of each stream; large reads leave the event loop alone."""
+        """Take at most ``most`` chunks of each stream; large reads run in a thread."""
         async with self._turn:
             if self.pending() <= _SMALL_BYTES and not any(stream.is_behind for stream in self._streams):
                 return self._take(at_end=at_end, most=most)
@@ -199,11 +199,11 @@ class OutputFollower:
         return [chunk for stream in turns if (chunk := stream.take(at_end=at_end))]
 
     def reset(self) -> None:
-        """Take what comes next for the output of another execution."""
+        """Treat the next output as that of another execution."""
         for stream in self._streams:
             stream.reset()
 
     def close(self) -> None:
-        """Release what the streams hold."""
+        """Close the files of both streams."""
         for stream in self._streams:
             stream.close()

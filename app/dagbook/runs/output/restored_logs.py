@@ -1,8 +1,8 @@
-"""Stored output, put back into files where these are gone.
+"""Restoring of output files from the stored output.
 
-The files of an attempt go when it ends, for all that is in them is stored. Later steps of a retry may still be told
-their paths (``${id.stdout}``), so these have to lead somewhere again. The same holds when a run is taken over whose
-files are in another spool; and a step that is retried there goes on behind what is stored of its output.
+The files of an attempt are removed when it finishes, because their contents are stored. Later steps of a retry may
+still refer to their paths (``${id.stdout}``), so that these files have to exist again. The same holds for an adopted
+run whose files are in another spool; a step that is retried there continues after its stored output.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SUFFIXES = {STDOUT: (".stdout", ".out"), STDERR: (".stderr", ".err")}
 
 
 class RestoredLogs:
-    """Files of what kept steps wrote in earlier attempts, or with ``lost`` of what any step wrote in another spool."""
+    """Restores output of retained steps from earlier attempts; with ``lost`` that of all steps in another spool."""
 
     def __init__(self, database: Database, files: RunSpool, plan: Plan, encoding: str, *, lost: bool = False) -> None:
         self._database = database
@@ -40,21 +40,21 @@ class RestoredLogs:
         self._encoding = encoding
         self._files = files
         self._lost = lost
-        self._wanted = frozenset(_find_read(plan.dag)) if lost or files.attempt > 1 else frozenset()
+        self._referenced = frozenset(_find_referenced(plan.dag)) if lost or files.attempt > 1 else frozenset()
 
     async def restore(self) -> None:
-        """Write those files that texts of the definition name, unless they are there; raises OSError."""
-        if not self._wanted and not self._lost:
+        """Write the missing files that texts of the definition refer to; raises OSError."""
+        if not self._referenced and not self._lost:
             return
         run, attempt = self._files.key, self._files.attempt
         for node in await self._database.read(lambda connection: runs.get_nodes(connection, run, attempt)):
             source = node["log_attempt"] or (attempt if self._lost and node["execution"] else None)
             for stream in STDOUT, STDERR:
-                goes_on = self._lost and node["status"] == _RUNNING
-                if source and (goes_on or (node["position"], stream) in self._wanted):
-                    await self._restore(node, StreamKey(run, source, node["position"], stream), goes_on=goes_on)
+                continues = self._lost and node["status"] == _RUNNING
+                if source and (continues or (node["position"], stream) in self._referenced):
+                    await self._restore(node, StreamKey(run, source, node["position"], stream), continues=continues)
 
-    async def _restore(self, node: Any, key: StreamKey, *, goes_on: bool) -> None:
+    async def _restore(self, node: Any, key: StreamKey, *, continues: bool) -> None:
         path = Path(self._files.node_base(key.position, node["name"]) + _SUFFIXES[key.stream][1])
         part = await asyncio.to_thread(_create_file, path)
         if part is None:
@@ -65,14 +65,14 @@ class RestoredLogs:
         while texts := await self._database.read(partial(logs.find_texts, key=key, seq=seq)):
             await asyncio.to_thread(_append, part, texts, encoding)
             seq += len(texts)
-        if goes_on:  # offsets are those of the bytes that were written, of which masking has changed some
+        if continues:  # offsets are those of the original bytes, and masking has changed the length
             end = await self._database.read(lambda connection: logs.get_end(connection, key))
             await asyncio.to_thread(os.truncate, part, end.next_byte)
         await asyncio.to_thread(part.rename, path)
 
 
 def _create_file(path: Path) -> Path | None:
-    """Make an empty file to become this one when it is whole; None when that is there already."""
+    """Create an empty temporary file, to be renamed when complete; None if ``path`` exists already."""
     if path.exists():
         return None
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -87,8 +87,8 @@ def _append(path: Path, texts: list[str], encoding: str) -> None:
         file.writelines(texts)
 
 
-def _find_read(dag: Dag) -> Iterator[tuple[int, int]]:
-    """Find the steps and streams whose files may be named by a text."""
+def _find_referenced(dag: Dag) -> Iterator[tuple[int, int]]:
+    """Yield the steps and streams whose files a text of the DAG may refer to."""
     texts = msgspec.json.encode(dag)
     for key, step in enumerate(dag.steps):
         for stream, (suffix, _) in _SUFFIXES.items():

@@ -1,7 +1,7 @@
-"""The identity of a spool: an id in its folder (house design section 7, recovery).
+"""Identity of a spool: an id stored in its directory (house design section 7, recovery).
 
-What an execution left behind, or did not, says something in the spool its server wrote to and in no other. A home
-restored from a backup, a copied home and a container without its volume have another one.
+Existing and missing files of an execution are evidence only in the spool that its server wrote to. A home restored
+from a backup, a copied home and a container without its volume have another spool.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _log = logging.getLogger(__name__)
 _FILE = ".identity"
 _COPY = "copy-of-"
 _CONTENT = re.compile(r"([0-9a-f]{32}) (\d+)\n")
-_MAX_CHARACTERS = 100  # bytes that are read of it
+_MAX_CHARACTERS = 100  # read from the file
 
 
 def open_spool(directory: Path) -> str:
-    """Return the id of the spool in a folder, which gets one if it has none; raises OSError.
+    """Return the id of the spool in a directory, created if missing; raises OSError.
 
-    The file notes its own inode number: in a copy it has another one. The files that were copied with it are set
-    aside, for processes named in them belong to the original.
+    The file contains its own inode number, which differs in a copy. Files that were copied with it are set aside,
+    because the processes named in them belong to the original.
     """
     if copied := _read(directory, copies=True):
         _set_aside(directory, copied)
     if (found := read_id(directory) or _create(directory)) is None:
-        (directory / _FILE).unlink()  # it holds no id
+        (directory / _FILE).unlink()  # it contains no id
         found = _create(directory)
     if found is None:
         raise OSError(errno.EIO, "the identity of the spool cannot be stored", str(directory / _FILE))
@@ -38,12 +38,12 @@ def open_spool(directory: Path) -> str:
 
 
 def read_id(directory: Path) -> str | None:
-    """Return the id of the spool in a folder; None where there is no spool, a copy of one, or one without an id."""
+    """Return the id of the spool in a directory; None for no spool, a copy of one, or one without an id."""
     return _read(directory, copies=False)
 
 
 def is_identity(path: Path) -> bool:
-    """Whether an entry of a spool belongs to its identity, not to a run."""
+    """Whether an entry of a spool belongs to its identity and not to a run."""
     return path.name.startswith((_FILE, _COPY))
 
 
@@ -58,7 +58,7 @@ def _read(directory: Path, *, copies: bool) -> str | None:
 
 
 def _create(directory: Path) -> str | None:
-    """Make the file whole under another name first: of two servers that open a new spool the first one counts."""
+    """Write the file under another name, then link it: of two servers that open a new spool the first one wins."""
     fresh = directory / f"{_FILE}-{secrets.token_hex(8)}"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -81,4 +81,4 @@ def _set_aside(directory: Path, copied: str) -> None:
     for entry in [entry for entry in directory.iterdir() if not entry.name.startswith(_COPY)]:
         with suppress(FileNotFoundError):
             entry.rename(aside / entry.name)
-    _log.warning("the spool %s is a copy: its files are kept in %s and say nothing about runs", directory, aside)
+    _log.warning("the spool %s is a copy: its files were moved to %s and are ignored", directory, aside)

@@ -1,7 +1,7 @@
-"""Where the files of runs lie in the spool: side by side, each name beginning with its run's key.
+"""Paths of the files of runs in the spool, all in one directory, with names that start with the key of the run.
 
-Making and removing a directory costs as much as three files, and a short run has only four. The number of the
-attempt comes next: who clears up after one must not touch the files of the next, which may have begun.
+Creating and removing a directory costs as much as three files, and a short run has only four. The attempt number comes
+next: the clean-up after one attempt must not touch the files of the next, which may have started.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RETAINED_SECONDS = 24 * 60 * 60
 
 
 class RunSpool(msgspec.Struct, frozen=True):
-    """The files of one attempt of a run."""
+    """Spool paths of one attempt of a run."""
 
     spool: Path
     key: int
@@ -34,37 +34,37 @@ class RunSpool(msgspec.Struct, frozen=True):
 
     @property
     def work(self) -> Path:
-        """The folder of a run that neither its definition nor its file gives one."""
+        """The working directory of an inline run without one of its own."""
         return Path(f"{self.spool}/{self.key}_{self.attempt}_work")
 
     @property
     def log(self) -> Path:
-        """The run's own log, for steps that read it."""
+        """The log of the run, for steps that read it."""
         return Path(f"{self.spool}/{self.key}_{self.attempt}_run.log")
 
     @property
     def run_note(self) -> Path:
-        """What the steps share elsewhere and has to end with the run."""
+        """The recovery note of the container that the steps share."""
         return Path(f"{self.spool}/{self.key}_{self.attempt}{_RUN_NOTE}")
 
     def node_base(self, position: int, name: str) -> str:
-        """Begin the names of a node's files."""
+        """Return the common prefix of the paths of a node."""
         return f"{self.spool}/{self.key}_{self.attempt}_{position}-{_UNSAFE.sub('_', name)[:_NAME_LENGTH]}"
 
     def find(self, pattern: str = "*") -> Iterator[Path]:
-        """List the files of this attempt and those before it; the whole spool is looked through."""
+        """Find the files of this attempt and earlier ones, by a scan of the spool."""
         return (path for path in self.spool.glob(f"{self.key}_{pattern}") if _attempt_of(path) <= self.attempt)
 
     def pending_notes(self) -> list[Path]:
-        """List the notes about what goes on elsewhere, but for those of executions that have ended."""
+        """List the recovery notes of executions outside of this server that have not ended."""
         return [note for note in self.find("*.note") if not _has_ended(note)]
 
     def remove_all(self) -> None:
-        """Remove whatever this attempt and those before it have left, but for claims and run notes of the last day.
+        """Remove the files of this attempt and earlier ones, except for claims and run notes of the last 24 hours.
 
-        What such a note tells of could not be ended yet. A server that was thought dead may wake up at the point
-        of beginning an execution that was claimed since: without the claim its shim would begin it, and the step
-        would run a second time.
+        The container of such a note could not be removed yet. A suspended server that was considered dead may resume
+        just before it starts an execution that was claimed since: without the claim its shim would start it, and the
+        step would run a second time.
         """
         for path in self.find():
             if _is_retained(path) and time.time() - path.lstat().st_mtime < _RETAINED_SECONDS:
@@ -90,6 +90,6 @@ def _attempt_of(path: Path) -> int:
 
 
 def spooled_runs(spool: Path) -> list[int]:
-    """List the runs that have files in the spool."""
+    """List the keys of the runs with files in the spool."""
     found = (_KEY.match(entry.name) for entry in spool.iterdir())
     return sorted({int(match[1]) for match in found if match})

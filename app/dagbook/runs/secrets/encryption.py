@@ -1,8 +1,8 @@
-"""Encrypts what a run must keep and nobody may read: secret values, and what holds them (house design section 6).
+"""Encryption of the secret values that a run has to store, and of texts with them (house design section 6).
 
-AES-256-GCM under a key derived from the configured text, or from a file in the home that is made when it is first
-needed. A sealed value names its key, so that a wrong one is told from damage; it opens only for what it belongs to, so
-that it is worth nothing in another row.
+AES-256-GCM with a key derived from the configured text, or from a file in the home that is created when first needed.
+An encrypted value names its key, so that a wrong key is told apart from damage. It can only be decrypted for the object
+that it belongs to, so that a copy in another row is useless.
 """
 
 from __future__ import annotations
@@ -37,49 +37,49 @@ _RUNS_CHECKED = 1_000
 
 
 class EncryptionError(UnavailableError):
-    """What is sealed cannot be opened here, or nothing can be sealed; the sentence says what to do."""
+    """A value cannot be decrypted or encrypted by this server; the message says what to do."""
 
 
 class Encrypter:
-    """Seals and opens with one key, which is read, or made, when it is first needed."""
+    """Encrypts and decrypts with one key, which is read or created when first needed."""
 
     def __init__(self, key: str, home: Path) -> None:
         self._given = key
         self._file = home / KEY_FILE
 
     def encrypt(self, data: bytes, about: str) -> bytes:
-        """Encrypt data that belongs to ``about``; raises SealError."""
+        """Encrypt data that belongs to ``about``; raises EncryptionError."""
         key, name = self._key
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return _VERSION + name + nonce + key.encrypt(nonce, data, about.encode())
 
     def decrypt(self, sealed: bytes, about: str) -> bytes:
-        """Decrypt what ``seal`` made for the same ``about``; raises SealError."""
+        """Decrypt the result of ``encrypt`` for the same ``about``; raises EncryptionError."""
         key, name = self._key
         named = sealed[len(_VERSION) :][:_NAME_BYTES]
         if sealed[: len(_VERSION)] != _VERSION or len(sealed) < _HEAD_BYTES:
-            raise EncryptionError("a sealed value is damaged, or was stored by a later version of Dagbook")
+            raise EncryptionError("an encrypted value is damaged, or was stored by a later version of Dagbook")
         if named != name:
             raise EncryptionError(
-                f"secrets were stored under the key {named.hex()}, but {self._origin} gives the key {name.hex()}; "
+                f"secrets were encrypted with the key {named.hex()}, but {self._origin} gives the key {name.hex()}; "
                 f"give all servers of a database the same {VARIABLE}, the one that was used then"
             )
         try:
             return key.decrypt(sealed[len(_VERSION) + _NAME_BYTES : _HEAD_BYTES], sealed[_HEAD_BYTES:], about.encode())
         except InvalidTag:
-            raise EncryptionError("a sealed value is damaged, or does not belong to this run") from None
+            raise EncryptionError("an encrypted value is damaged, or does not belong to this run") from None
 
     def find_other_keys(self, sealed: Iterable[bytes]) -> list[str]:
-        """Name the keys of sealed values, of which the heads suffice, that are not this one; raises SealError.
+        """Return the names of other keys used by encrypted values, or by their heads; raises EncryptionError.
 
-        Nothing is made: without a key every other one is another.
+        Does not create a key: without one every key is another.
         """
         own = self._key[1] if self._given or self._file.exists() else b""
         names = {head[len(_VERSION) :][:_NAME_BYTES] for head in sealed}
         return sorted(name.hex() for name in names if name != own)
 
     def describe(self) -> str:
-        """Say which key this is and where it comes from; raises SealError."""
+        """Describe the key and its origin for a message; raises EncryptionError."""
         if not (self._given or self._file.exists()):
             return f"neither {VARIABLE} nor {self._file} has a key"
         return f"{self._origin} gives the key {self._key[1].hex()}"
@@ -90,14 +90,14 @@ class Encrypter:
 
     @cached_property
     def _key(self) -> tuple[AESGCM, bytes]:
-        """The key, and the name by which sealed values refer to it."""
+        """The key, and its name in encrypted values."""
         text = self._given or _read_or_create(self._file)
         derived = HKDF(algorithm=SHA256(), length=_KEY_BYTES + _NAME_BYTES, salt=None, info=_INFO).derive(text.encode())
         return AESGCM(derived[:_KEY_BYTES]), derived[_KEY_BYTES:]
 
 
 async def warn_of_other_keys(database: Database, encrypter: Encrypter) -> None:
-    """Log a line if the newest runs, or the audit, were encrypted under another key than this server's."""
+    """Log a warning if the newest 1000 runs or the audit were encrypted with another key than this server's."""
     heads = await database.read(_read_heads)
     try:
         others, own = encrypter.find_other_keys(heads), encrypter.describe()
@@ -106,9 +106,9 @@ async def warn_of_other_keys(database: Database, encrypter: Encrypter) -> None:
         return
     if others:
         _log.warning(
-            "secrets of runs, or the audit, were encrypted under another secret_key than this process has (%s, and "
-            "%s): it can neither go on with such runs nor retry them; give all servers and workers of a database the "
-            "same %s, the one that was used then",
+            "secrets of runs, or the audit, were encrypted with another secret_key than this process has (%s, and "
+            "%s): it can neither continue nor retry such runs; give all servers and workers of a database the same "
+            "%s, the one that was used then",
             ", ".join(others),
             own,
             VARIABLE,
@@ -128,17 +128,17 @@ def _read_or_create(path: Path) -> str:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         raise EncryptionError(
-            f"secrets cannot be kept: the key file {path} cannot be used: {error}; make it readable, or set {VARIABLE}"
+            f"secrets cannot be stored: the key file {path} cannot be used: {error}; make it readable or set {VARIABLE}"
         ) from error
     if len(text) < _MIN_CHARACTERS:
         raise EncryptionError(
-            f"secrets cannot be kept: the key file {path} holds no key; restore it, or set {VARIABLE}"
+            f"secrets cannot be stored: the key file {path} contains no key; restore it, or set {VARIABLE}"
         )
     return text
 
 
 def _create(path: Path) -> None:
-    """Make the key file; of two processes that do so at once one wins, and both go on with its key."""
+    """Create the key file; of two processes that do so at once one wins, and both use its key."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
     try:
@@ -147,7 +147,7 @@ def _create(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.link(written, path)
-        _sync_directory(path.parent)  # what is sealed under a key that a crash takes along is lost
+        _sync_directory(path.parent)  # a key lost in a crash would make all values encrypted with it unreadable
     except FileExistsError:
         return
     finally:

@@ -1,4 +1,4 @@
-"""The forms in which a value may turn up in what a run writes. Pure."""
+"""Encoded forms in which a secret value may appear in output. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, islice, product
 
-Unit = tuple[bytes, ...]  # the spellings of one piece of a value; none of them begins another one
+Unit = tuple[bytes, ...]  # the spellings of one part of a value; none of them is a prefix of another
 
-_MIN_BYTES = 4  # of a value whose encoded forms are looked for
-_LEAST_OF_LINE, _MOST_LINES = 8, 256  # of a value with several: which of them are looked for alone
-_MAX_SEARCHED = 16  # bytes of the beginning of a form
+_MIN_BYTES = 4  # of a value whose encoded forms are searched
+_MIN_LINE_BYTES, _MAX_LINES = 8, 256  # of the lines of a value that are searched on their own
+_MAX_SEARCHED = 16  # bytes of the start of a form
 _MAX_ANCHORS = 16
 _MAX_GROUPS = 8
 _WRAPPED_BYTES = 60  # lines of wrapped base64 have 64 or 76 characters
@@ -35,31 +35,31 @@ _PERCENT_OWN: dict[str, Unit] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedForm:
-    """One way to write a value: piece by piece, each in one of its spellings."""
+    """Encoded form of a value: a sequence of units, each in one of its spellings."""
 
     size: int  # bytes of the value itself
-    longest: int  # bytes that the form may take up
+    longest: int  # most bytes of the form
     units: tuple[Unit, ...]
-    anchors: Unit  # one of these is in every text that holds the form
-    wraps: bool  # base64, which is often broken into lines
+    anchors: Unit  # every text with the form contains one of these
+    wraps: bool  # base64, which is often wrapped into lines
 
     @cached_property
     def heads(self) -> re.Pattern[bytes]:
-        """Finds each byte that the form may begin with."""
+        """Pattern of the bytes that the form may start with."""
         return re.compile(b"[" + re.escape(bytes({spelling[0] for spelling in self.units[0]})) + b"]")
 
     @cached_property
     def prefix(self) -> re.Pattern[bytes]:
-        """Finds the first bytes of the form; whether the rest is there too is up to ``find_end``."""
+        """Pattern of the first bytes of the form; ``find_end`` checks the rest."""
         first = self.units[0]
         if len(first) == 1 and len(first[0]) >= _MAX_SEARCHED:
             return re.compile(re.escape(first[0][:_MAX_SEARCHED]))
         return re.compile(b"".join(map(_pattern, self.units[:2])))
 
     def find_end(self, data: bytes, at: int) -> int | None:
-        """Return where the form that begins here ends, or a place behind the data when the rest is to come.
+        """Return the end of the form that starts at ``at``; an offset after the data if its rest may follow.
 
-        None when it does not begin here. There is one way at most to read it.
+        None if it does not start there. There is at most one way to match it.
         """
         torn = False
         for unit in self.units:
@@ -75,7 +75,7 @@ class EncodedForm:
 
 
 def encoded_forms(value: str) -> list[EncodedForm]:
-    """Return all forms of a value; white space around it is no part of them, and is no secret alone."""
+    """Return all forms of a value without the white space around it; none for white space alone."""
     value = value.strip()
     data = value.encode()
     if not data:
@@ -88,17 +88,17 @@ def encoded_forms(value: str) -> list[EncodedForm]:
 
 
 def _unquoted(value: str) -> Iterator[str]:
-    """Give what a shell makes of a value that stands in a command's text: a param there loses its quotes."""
+    """Yield the value as a shell reads it in the text of a command, where a param loses its quotes."""
     bare = value.translate(_SHELL_QUOTES).strip()
     if bare != value and len(bare.encode()) >= _MIN_BYTES:
         yield bare
 
 
 def _lines(value: str) -> list[str]:
-    """Give the lines of a value with several, for programs that read or show it line by line; not the short ones."""
+    """Return the long lines of a value with several, for programs that read or print it line by line."""
     lines = {line.strip() for line in value.splitlines()} - {value}
-    long = sorted((line for line in lines if len(line.encode()) >= _LEAST_OF_LINE), key=len, reverse=True)
-    return long[:_MOST_LINES]
+    long = sorted((line for line in lines if len(line.encode()) >= _MIN_LINE_BYTES), key=len, reverse=True)
+    return long[:_MAX_LINES]
 
 
 def _form(size: int, units: tuple[Unit, ...], anchors: Unit, *, wraps: bool) -> EncodedForm:
@@ -113,7 +113,7 @@ def _pattern(unit: Unit) -> bytes:
 
 
 def _is_wrapped(data: bytes, end: int) -> bool:
-    """Whether a line that ends here looks like one of many of base64: any other is not kept waiting for the next."""
+    """Whether the line that ends here looks like wrapped base64; after any other, output need not wait for the next."""
     return _WRAPPED.fullmatch(data, max(end - _WRAPPED_BYTES, 0), end) is not None
 
 
@@ -127,9 +127,9 @@ def _text_form(value: str, spell: Callable[[str], Unit]) -> EncodedForm:
 
 
 def _joined(units: Iterable[Unit]) -> Iterator[Unit]:
-    """Put pieces together that have a single spelling."""
-    for alone, group in groupby(units, key=lambda unit: len(unit) == 1):
-        if alone:
+    """Join consecutive units that have a single spelling."""
+    for is_single, group in groupby(units, key=lambda unit: len(unit) == 1):
+        if is_single:
             yield (b"".join(unit[0] for unit in group),)
         else:
             yield from group
@@ -140,12 +140,12 @@ def _unit(*spellings: str) -> Unit:
 
 
 def _raw(character: str) -> Unit:
-    """Spell a character as it is; lines are joined by spaces where a shell splits an unquoted variable."""
+    """Spell a character unencoded; a shell that splits an unquoted variable joins its lines with spaces."""
     return (b"\n", b"\r\n", b" ") if character == "\n" else _unit(character)
 
 
 def _percent(character: str) -> Unit:
-    """Spell a character for a URL: what encoders agree to leave alone, and what some do and others do not."""
+    """Spell a character in a URL: some are never encoded, others by some encoders only."""
     if character in _PERCENT_OWN:
         return _PERCENT_OWN[character]
     plain = character.isascii() and character.isprintable()
@@ -156,7 +156,7 @@ def _percent(character: str) -> Unit:
 
 
 def _json(character: str) -> Unit:
-    """Spell a character in a JSON text: some escape what need not be, some everything that is not ASCII."""
+    """Spell a character in JSON: some encoders escape more than necessary, some everything outside of ASCII."""
     if character.isascii() and character.isalnum():
         return _unit(character)
     code = character.encode("utf-16-be").hex(" ", 2).split()
@@ -170,7 +170,7 @@ def _json(character: str) -> Unit:
 
 
 def _shell(character: str) -> Unit:
-    """Spell a character inside single quotes, as shells do that tell what they run."""
+    """Spell a character inside single quotes, as shells print commands that they trace."""
     return _unit("'\\''", "'\"'\"'") if character == "'" else _unit(character)
 
 
@@ -178,15 +178,15 @@ def _shell(character: str) -> Unit:
 
 
 def _base64_form(data: bytes, offset: int) -> EncodedForm:
-    """Tell what a value looks like with so many bytes before it in its group of three; others may precede these."""
+    """Make the base64 form of a value that follows ``offset`` bytes in its group of three; more may precede these."""
     begin, end = 8 * offset, 8 * (offset + len(data))
     first, last = begin // 6, (end - 1) // 6
     encoded = b64encode(bytes(offset) + data + bytes(2))[first : last + 1]
     characters = [_base64_unit(code) for code in encoded]
-    # In the first and the last character some bits belong to what is before and behind the value.
+    # In the first and the last character some bits belong to the bytes before and after the value.
     characters[0] = _base64_unit(encoded[0], unknown=begin - 6 * first, below=6 - (begin - 6 * first))
     characters[-1] = _base64_unit(encoded[-1], unknown=6 * (last + 1) - end)
-    units = [_breakable(unit) if place % 4 == 0 else unit for place, unit in enumerate(characters, first)]
+    units = [_breakable(unit) if position % 4 == 0 else unit for position, unit in enumerate(characters, first)]
     units[0] = characters[0]
     return _form(len(data), tuple(_joined(units)), _base64_anchors(characters, first), wraps=True)
 
@@ -203,7 +203,7 @@ def _breakable(unit: Unit) -> Unit:
 
 
 def _base64_anchors(characters: list[Unit], first: int) -> Unit:
-    """Choose a group of four: lines are broken between groups only."""
+    """Choose a group of four characters as anchor, because lines are only wrapped between groups."""
     groups = (characters[max(begin - first, 0) : begin - first + 4] for begin in range(0, first + len(characters), 4))
     spelled = (tuple(map(b"".join, islice(product(*group), _MAX_ANCHORS + 1))) for group in islice(groups, _MAX_GROUPS))
     return max(
