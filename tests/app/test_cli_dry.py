@@ -232,9 +232,9 @@ steps:
 """)
     assert shown["1.retries"] == "up to 3 times on exit code 1 or 2, after 5 s, 10 s, 12 s"
     assert shown["2.retries"] == "up to 2 times, after 7 s each time"
-    assert shown["3.retries"] == "as `nproc` would tell when it runs"
+    assert shown["3.retries"] == "from `nproc`, evaluated when it runs"
     assert shown["4.repeats"].replace("\n  ", " ") == "until test -e x succeeds, every 3 s, at most 5 executions"
-    assert (shown["5.goes on after"], shown["5.time limit"]) == ("failure, exit code 3; counts as success", "9 s")
+    assert (shown["5.continues after"], shown["5.time limit"]) == ("failure, exit code 3; counts as success", "9 s")
 
 
 # -- secrets ---------------------------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ steps:
 
 def test_a_run_whose_precondition_does_not_hold_begins_no_step(dry: Dry) -> None:
     said = dry("preconditions: [{condition: a, expected: b}]\nsteps: [{name: x, command: x}]\n")
-    assert read(said.out)["1.note"] == "would not begin"
+    assert read(said.out)["1.note"] == "would not start"
     assert "The run would be aborted before its first step" in said.out
 
 

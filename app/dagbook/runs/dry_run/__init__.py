@@ -1,1 +1,1 @@
-"""What a run would do, worked out without running anything (runtime 21.9)."""
+"""Dry run: preview of a run without executing anything (runtime 21.9)."""

@@ -1,4 +1,4 @@
-"""Preconditions without running anything: texts are compared, commands are only named (DAG format 3.11)."""
+"""Preview of preconditions: texts are compared, commands are shown and not run (DAG format 3.11)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dagbook.spec.model import Condition
 
 
 class ConditionPreview(msgspec.Struct, frozen=True):
-    """A condition in words, and why it does not hold; empty where it holds or nobody can tell."""
+    """Description of a condition, and why it is not met; ``unmet`` is empty if it is met or unknown."""
 
     text: str
     unmet: str = ""
@@ -23,10 +23,10 @@ class ConditionPreview(msgspec.Struct, frozen=True):
 async def preview_condition(
     condition: Condition, context: ConditionContext, placeholders: Placeholders
 ) -> ConditionPreview:
-    """Look at a condition as far as that is possible."""
+    """Evaluate a condition as far as possible without running commands."""
     try:
         if not condition.expected:
-            return await _name_command(condition, context, placeholders)
+            return await _preview_command(condition, context, placeholders)
         value = await evaluate(context.expand(condition.condition, Mode.FULL), context.shell_context)
     except ExpansionError as error:
         return ConditionPreview(f"cannot be evaluated: {placeholders.show(str(error))}", placeholders.show(str(error)))
@@ -34,13 +34,13 @@ async def preview_condition(
         shown = describe_condition(msgspec.structs.replace(condition, condition=placeholders.show(value)))
         return ConditionPreview(f"would be compared when it runs: {shown}")
     unmet = conditions.check_value(condition, value)
-    said = describe_condition(msgspec.structs.replace(condition, condition=f'"{value}"'))
-    return ConditionPreview(unmet or f"holds: {said}", unmet)
+    description = describe_condition(msgspec.structs.replace(condition, condition=f'"{value}"'))
+    return ConditionPreview(unmet or f"holds: {description}", unmet)
 
 
-async def _name_command(
+async def _preview_command(
     condition: Condition, context: ConditionContext, placeholders: Placeholders
 ) -> ConditionPreview:
     command = placeholders.show(await evaluate(context.expand(condition.condition, Mode.VARS), context.shell_context))
-    wanted = "has to fail" if condition.negate else "has to succeed"
-    return ConditionPreview(f"would be checked by running `{command}`, which {wanted}")
+    expected = "has to fail" if condition.negate else "has to succeed"
+    return ConditionPreview(f"would be checked by running `{command}`, which {expected}")

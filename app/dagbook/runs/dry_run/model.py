@@ -1,4 +1,4 @@
-"""What is told of a run that does not happen: plain text under labels."""
+"""Data model of a dry run: plain text with labels."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import msgspec
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """One thing that is told; a text of several lines keeps them."""
+    """Labelled text of a dry run, of one or several lines."""
 
     label: str
     text: str
 
 
 class StepPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """A step or handler; ``note`` says what becomes of it when it is not simply run."""
+    """Preview of a step or handler; ``note`` says why it would not run."""
 
     title: str
     facts: tuple[Fact, ...]
@@ -21,7 +21,7 @@ class StepPreview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DryRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One DAG and what a run of it would do."""
+    """Preview of a run of one DAG."""
 
     title: str
     facts: tuple[Fact, ...]

@@ -1,4 +1,4 @@
-"""Stand-ins for values that are not known before a run, or not to be shown, while texts are evaluated around them."""
+"""Placeholders for values that are unknown before a run or secret, during the evaluation of texts with them."""
 
 from __future__ import annotations
 
@@ -13,56 +13,57 @@ from dagbook.runs.server_context import HostEnvironment
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.model import Pair
 
-_FIRST, _MOST = 0x20000, 0xA6D7  # ideographs that are hardly ever written: no shell takes notice of them, all print
-_SECRET = "*******"  # noqa: S105 - this is what is shown in place of one
+# Rare ideographs: printable, and without a meaning for any shell.
+_FIRST, _MOST = 0x20000, 0xA6D7
+_SECRET = "*******"  # noqa: S105 - shown in place of a secret
 _CREDENTIAL = re.compile(r"SECRET|TOKEN|PASSW|PASSPHRASE|PASS$|CREDENTIAL|(API|PRIVATE|ACCESS)_?KEY|AUTHORI[SZ]ATION")
 _PATH = re.compile(r"\$\{([A-Za-z0-9_]+)\.[^}]+\}|\$([A-Za-z0-9_]+)\.\S+")
 
 
 class Placeholders:
-    """Texts behind stand-ins. Each is one character, so no operator of the shell can take it apart."""
+    """Texts behind placeholders. A placeholder is one character, so that no shell operator can split it."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
-        self._places: dict[str, int] = {}
+        self._indexes: dict[str, int] = {}
 
     def without_commands(self, machine: HostEnvironment) -> HostEnvironment:
-        """Give a machine that runs no command and tells no credential."""
+        """Return a host environment that runs no commands and contains no credentials."""
         environ = {name: self.hide() if is_credential(name) else value for name, value in machine.environ.items()}
         return msgspec.structs.replace(machine, environ=environ, substitute=self.replace_command)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What is held, in the order of its coming."""
+        """The replaced texts, in order of appearance."""
         return tuple(self._texts)
 
     def replace(self, text: str) -> str:
-        """Give the stand-in that is shown as a text; raises ExpansionError when there are too many."""
-        if text not in self._places:
+        """Return the placeholder that is shown as ``text``; raises ExpansionError if there are too many."""
+        if text not in self._indexes:
             if len(self._texts) == _MOST:
                 raise ExpansionError(f"more than {_MOST} values are only known when it runs")
-            self._places[text] = len(self._texts)
+            self._indexes[text] = len(self._texts)
             self._texts.append(text)
-        return chr(_FIRST + self._places[text])
+        return chr(_FIRST + self._indexes[text])
 
     def hide(self) -> str:
-        """Give the stand-in for a secret."""
+        """Return the placeholder for a secret."""
         return self.replace(_SECRET)
 
-    async def replace_command(self, command: str, _around: ShellContext) -> str:
-        """Stand in for what a command would print."""
+    async def replace_command(self, command: str, _shell_context: ShellContext) -> str:
+        """Return the placeholder for the output of a command."""
         return self.replace(f"`{command}`")
 
     def hide_credentials(self, pairs: Iterable[Pair]) -> tuple[Pair, ...]:
-        """Hide the values of variables whose names say that they are secret."""
+        """Replace the values of variables whose names indicate a secret."""
         return tuple(Pair(pair.name, self.hide()) if is_credential(pair.name) else pair for pair in pairs)
 
     def replace_paths(self, value: Any, names: Iterable[str]) -> Any:
-        """Hold references into outputs, like ``${OUT.a.b}``, in every text of a structure."""
-        wanted = frozenset(names)
+        """Replace references into outputs, such as ``${OUT.a.b}``, in every text of a structure."""
+        outputs = frozenset(names)
 
         def replace(match: re.Match[str]) -> str:
-            return self.replace(match[0]) if (match[1] or match[2]) in wanted else match[0]
+            return self.replace(match[0]) if (match[1] or match[2]) in outputs else match[0]
 
         def replaced(value: Any) -> Any:
             match value:
@@ -77,21 +78,21 @@ class Placeholders:
         return replaced(value)
 
     def is_in(self, text: str) -> bool:
-        """Whether a text holds anything that is not known."""
+        """Whether a text contains a placeholder."""
         return any(0 <= ord(character) - _FIRST < len(self._texts) for character in text)
 
     def show(self, text: str) -> str:
-        """Write a text with what stands behind its stand-ins."""
-        while self.is_in(text):  # a command may hold stand-ins itself, of those that came before it
+        """Replace the placeholders in a text by their texts."""
+        while self.is_in(text):  # the text of a command may contain earlier placeholders
             text = "".join(map(self._show_one, text))
         return text
 
     def _show_one(self, character: str) -> str:
-        place = ord(character) - _FIRST
-        return self._texts[place] if 0 <= place < len(self._texts) else character
+        index = ord(character) - _FIRST
+        return self._texts[index] if 0 <= index < len(self._texts) else character
 
     def show_config(self, value: Any) -> Any:
-        """Write every text of a config; what its key calls secret is hidden."""
+        """Replace the placeholders in all texts of a config, and hide values whose keys indicate a secret."""
         match value:
             case str():
                 return self.show(value)
@@ -106,5 +107,5 @@ class Placeholders:
 
 
 def is_credential(name: str) -> bool:
-    """Whether a name says that its value is secret."""
+    """Whether a name indicates a secret value."""
     return _CREDENTIAL.search(name.upper()) is not None

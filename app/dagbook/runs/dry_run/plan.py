@@ -1,4 +1,4 @@
-"""What a run of a definition would do, DAG by DAG: the main one, then the documents of the same file that it calls."""
+"""Dry run of a definition: the main DAG, then the documents of the same file that it calls."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WHEN = {
 async def plan_runs(
     definition: Definition, override: str, location: RunLocation, placeholders: Placeholders
 ) -> list[DryRun]:
-    """Work out what a run would do, without running anything; raises BadRequestError where it could not even begin."""
+    """Preview a run and its local sub-runs; raises BadRequestError if the run could not start."""
     location = msgspec.structs.replace(location, machine=placeholders.without_commands(location.machine))
     first, waiting = await _plan_run(definition, override, location, placeholders)
     runs, seen = [first], {definition.dag.name}
@@ -68,12 +68,12 @@ async def _plan_run(
     facts += [*await reader.read_dag_conditions(), *await _read_mails(dag, environment, placeholders)]
     steps = {key: await reader.read(key) for key in (*range(len(dag.steps)), *plan.handlers)}
     state = simulate(dag, reader.unmet)
-    parts = {key: _part(plan, key, told, state) for key, told in steps.items()}
+    previews = {key: _step_preview(plan, key, step_facts, state) for key, step_facts in steps.items()}
     run = DryRun(
         title=dag.name + suffix,
         facts=tuple(facts),
-        steps=tuple(parts[key] for key in range(len(dag.steps))),
-        handlers=tuple(parts[key] for key in sorted(plan.handlers, reverse=True)),
+        steps=tuple(previews[key] for key in range(len(dag.steps))),
+        handlers=tuple(previews[key] for key in sorted(plan.handlers, reverse=True)),
         ending=_describe_outcome(state),
     )
     return run, reader.called
@@ -85,7 +85,7 @@ def _describe_call(call: Called) -> str:
 
 
 def _hide(override: str, placeholders: Placeholders) -> str:
-    """Hide what a caller gives to params whose names say that they are secret."""
+    """Replace the values of given params whose names indicate a secret."""
     pairs = param_text.tokenise(override)
     hidden = placeholders.hide_credentials(pairs)
     return override if hidden == pairs else param_text.quote(hidden, positions=False)
@@ -102,7 +102,7 @@ async def _evaluate_inputs(
         inputs = await evaluate_inputs(dag, override, location)
     dotenv = placeholders.hide_credentials(inputs.dotenv)
     secrets = tuple(Pair(secret.name, placeholders.hide()) for secret in dag.secrets)
-    told = {
+    texts = {
         "type": dag.type,
         "params": pairs_text(inputs.params) or "(none)",
         "schema": unchecked,
@@ -112,7 +112,7 @@ async def _evaluate_inputs(
         "directory": inputs.work_dir,
         **dict(_settings(dag)),
     }
-    facts = [Fact(label, placeholders.show(text)) for label, text in told.items() if text]
+    facts = [Fact(label, placeholders.show(text)) for label, text in texts.items() if text]
     return msgspec.structs.replace(inputs, dotenv=dotenv, secrets=secrets), facts
 
 
@@ -141,12 +141,12 @@ def _environment(
 
 
 async def _read_mails(dag: Dag, environment: RunEnvironment, placeholders: Placeholders) -> list[Fact]:
-    """Tell who would be sent a mail about the run."""
+    """Return the recipients of the mails about the run."""
     on = dag.mail_on or MailOn()
-    asked = (("if it fails", on.failure, dag.error_mail), ("if it succeeds", on.success, dag.info_mail))
+    mails = (("if it fails", on.failure, dag.error_mail), ("if it succeeds", on.success, dag.info_mail))
     facts = []
-    for when, wanted, mail in asked:
-        if wanted and mail is not None and dag.smtp is not None:
+    for when, is_enabled, mail in mails:
+        if is_enabled and mail is not None and dag.smtp is not None:
             facts.append(Fact("mail", f"{when}: {placeholders.show(await _recipients(mail, environment))}"))
     return facts
 
@@ -158,7 +158,7 @@ async def _recipients(mail: Mail, environment: RunEnvironment) -> str:
         return f"would fail: {error}"
 
 
-def _part(plan: Plan, key: int, facts: tuple[Fact, ...], state: RunState) -> StepPreview:
+def _step_preview(plan: Plan, key: int, facts: tuple[Fact, ...], state: RunState) -> StepPreview:
     name = name_of(plan, key)
     if key < 0:
         return StepPreview(title=f"{name} ({_WHEN[key]})", facts=facts)
@@ -179,7 +179,7 @@ def _note(state: RunState, key: int) -> str:
             return "would be skipped" + ("" if own else ": a step before it is skipped")
         case NodeStatus.SUCCEEDED:
             return ""
-    return "would not begin"
+    return "would not start"
 
 
 def _describe_outcome(state: RunState) -> str:

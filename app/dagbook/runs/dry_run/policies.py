@@ -1,4 +1,4 @@
-"""Retry, repetition and tolerance of a step in words. Pure."""
+"""Descriptions of the retry, repeat and continueOn policies of a step. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_WAITS = 6
 
 
 def describe_retry(step: Step, limit: int, interval_seconds: int) -> str:
-    """Say how often a step is tried again, and after which pauses."""
+    """Describe how often a step is retried, and the pauses."""
     policy = step.retry
     if policy is None or limit <= 0:
         return "never"
@@ -38,7 +38,7 @@ def _waits(step: Step, node: NodeState, count: int) -> Iterator[str]:
 
 
 def describe_repeat(policy: Repeat) -> str:
-    """Say for how long a step is repeated, and after which pauses."""
+    """Describe until when a step is repeated, and the pauses."""
     waits = [seconds(rules.repeat_wait(policy, number).total_seconds()) for number in (1, 2, 3)]
     pauses = f"every {waits[0]}" if len(set(waits)) == 1 else f"after {', '.join(waits)}, …"
     limit = f", at most {policy.limit} executions" if policy.limit else ""
@@ -54,14 +54,14 @@ def _describe_until(policy: Repeat) -> str:
 
 
 def describe_condition(condition: Condition) -> str:
-    """Write a condition as one would say it."""
+    """Describe a condition in words."""
     if not condition.expected:
         return f"{condition.condition} {'fails' if condition.negate else 'succeeds'}"
     return f"{condition.condition} is {'not ' if condition.negate else ''}{condition.expected}"
 
 
 def describe_continue_on(policy: ContinueOn) -> str:
-    """Say which ends of a step the run goes on after; empty when there is none."""
+    """Describe the outcomes of a step after which the run continues; empty if there are none."""
     ends = [
         *(["failure"] if policy.failure else []),
         *(["being skipped"] if policy.skipped else []),
@@ -72,7 +72,7 @@ def describe_continue_on(policy: ContinueOn) -> str:
 
 
 def seconds(count: float) -> str:
-    """Write a duration."""
+    """Format a duration in seconds."""
     return f"{count:g} s"
 
 

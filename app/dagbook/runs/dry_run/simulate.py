@@ -1,4 +1,4 @@
-"""Lets the engine go through a run in which every command succeeds at once. Pure."""
+"""Simulation of a run by the engine, in which every command succeeds at once. Pure."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ _START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def simulate(dag: Dag, unmet: Mapping[int | None, tuple[str, ...]]) -> RunState:
-    """Return what a run would come to; ``unmet`` has the errors of preconditions, of the DAG (None) and of nodes."""
+    """Return the final state of a run; ``unmet`` has the errors of the preconditions of the DAG (None) and of nodes."""
     plan = Plan.of(_without_time(dag))
     now = _START
-    state, orders = advance(plan, initial_state(plan), event.RunStarted(), now)
-    waiting = deque(orders)
+    state, actions = advance(plan, initial_state(plan), event.RunStarted(), now)
+    pending = deque(actions)
     while state.phase is not Phase.CLOSED:
-        if not waiting:
+        if not pending:
             now = max(now, due(plan, state) or now)
-        for fact in _answers(waiting.popleft(), unmet) if waiting else (event.TimerFired(),):
-            state, orders = advance(plan, state, fact, now)
-            waiting += orders
+        for result in _events_of(pending.popleft(), unmet) if pending else (event.TimerFired(),):
+            state, actions = advance(plan, state, result, now)
+            pending += actions
     return state
 
 
 def _without_time(dag: Dag) -> Dag:
-    """Leave out whatever makes a run wait, end too late, or do things twice."""
+    """Remove delays, time limits, retries and repetitions from a DAG."""
     steps = tuple(msgspec.structs.replace(step, retry=None, repeat=None, timeout_seconds=0) for step in dag.steps)
     return msgspec.structs.replace(dag, steps=steps, timeout_seconds=0, delay_seconds=0)
 
 
-def _answers(order: action.Action, unmet: Mapping[int | None, tuple[str, ...]]) -> Iterator[event.Event]:
-    match order:
+def _events_of(requested: action.Action, unmet: Mapping[int | None, tuple[str, ...]]) -> Iterator[event.Event]:
+    match requested:
         case action.CheckConditions(key=key):
             yield event.ConditionsChecked(key=key, errors=unmet.get(key, ()))
         case action.StartStep(key=key, execution=number):

@@ -1,4 +1,4 @@
-"""What one step or handler would do, its texts evaluated as far as they are known."""
+"""Preview of a step or handler, with its texts evaluated as far as they are known."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CONFIG_WIDTH = 60
 
 
 class Called(msgspec.Struct, frozen=True):
-    """A DAG that a step would call, and the params of the first run of it."""
+    """DAG that a step would call, with the params of the first sub-run and the number of sub-runs."""
 
     name: str
     params: str
@@ -45,7 +45,7 @@ class Called(msgspec.Struct, frozen=True):
 
 
 class StepReader:
-    """Reads the steps of one DAG."""
+    """Evaluates the steps of one DAG for a dry run."""
 
     def __init__(self, plan: Plan, environment: RunEnvironment, placeholders: Placeholders) -> None:
         self._plan = plan
@@ -57,17 +57,17 @@ class StepReader:
         self.unmet: dict[int | None, tuple[str, ...]] = {}
 
     async def read_dag_conditions(self) -> list[Fact]:
-        """Look at the preconditions of the DAG itself."""
+        """Evaluate the preconditions of the DAG itself."""
         context = self._environment.condition_context_of_dag()
-        verdicts = [
+        previews = [
             await preview_condition(condition, context, self._placeholders)
             for condition in self._plan.dag.preconditions
         ]
-        self.unmet[None] = tuple(verdict.unmet for verdict in verdicts)
-        return [Fact("precondition", verdict.text) for verdict in verdicts]
+        self.unmet[None] = tuple(preview.unmet for preview in previews)
+        return [Fact("precondition", preview.text) for preview in previews]
 
     async def read(self, key: int) -> tuple[Fact, ...]:
-        """Tell what a step or handler would do, or why it would fail."""
+        """Return the facts about a step or handler, or the reason why it would fail."""
         names = frozenset(_NAME.findall(msgspec.json.encode(self._plan.step(key)).decode()))
         outputs = self._find_outputs(key, names)
         step = self._prepare(self._plan.step(key), outputs)
@@ -79,7 +79,7 @@ class StepReader:
         return (*facts, *self._read_policies(step))
 
     def _prepare(self, step: Step, outputs: Sequence[str]) -> Step:
-        """Hold back what is in a step that only a run can tell."""
+        """Replace what only a run can determine by placeholders."""
         placeholders = self._placeholders
         step = msgspec.structs.replace(step, env=placeholders.hide_credentials(step.env))
         return (
@@ -87,7 +87,7 @@ class StepReader:
         )
 
     def _find_outputs(self, key: int, names: frozenset[str]) -> list[str]:
-        """List the outputs that a step sees and names."""
+        """List the outputs that a step sees and refers to."""
         steps = self._plan.dag.steps
         if not self._outputs & names:
             return []
@@ -124,23 +124,23 @@ class StepReader:
         if kind in registry.CALL_TYPES:
             await self._read_call(step, scope, context, facts)
         elif kind in registry.COMMAND_TYPES:
-            self._facts_of(facts, *_command_facts(texts))
+            self._add_facts(facts, *_command_facts(texts))
         else:
             config = await environment.evaluate_config(step.executor.config, scope, context)
             shared = await environment.evaluate_shared()
             if step.container is not None:
                 container = await environment.evaluate_container(step.container, scope, context)
                 shared = msgspec.structs.replace(shared, container=container)
-            self._facts_of(facts, *_executor_facts(step, texts, placeholders.show_config(config), shared))
+            self._add_facts(facts, *_executor_facts(step, texts, placeholders.show_config(config), shared))
             registry.find(kind)
-        self._facts_of(
+        self._add_facts(
             facts, Fact("env", pairs_text(env)), Fact("directory", cwd if cwd != environment.work_dir else "")
         )
         for label, text in (("stdout to", step.stdout), ("stderr to", step.stderr)):
-            self._facts_of(facts, Fact(label, str(await environment.evaluate_redirect(text) or "")))
+            self._add_facts(facts, Fact(label, str(await environment.evaluate_redirect(text) or "")))
         await self._read_retry(step, facts)
 
-    def _facts_of(self, facts: list[Fact], *more: Fact) -> None:
+    def _add_facts(self, facts: list[Fact], *more: Fact) -> None:
         facts += [Fact(fact.label, self._placeholders.show(fact.text)) for fact in more if fact.text]
 
     async def _read_conditions(
@@ -149,22 +149,24 @@ class StepReader:
         if not step.preconditions:
             return
         evaluation = await self._environment.condition_context_of_step(step, context, env)
-        verdicts = [await preview_condition(wanted, evaluation, self._placeholders) for wanted in step.preconditions]
-        if any(verdict.unmet for verdict in verdicts):
-            self.unmet[key] = tuple(verdict.unmet for verdict in verdicts)
-        facts += [Fact("precondition", verdict.text) for verdict in verdicts]
+        previews = [
+            await preview_condition(condition, evaluation, self._placeholders) for condition in step.preconditions
+        ]
+        if any(preview.unmet for preview in previews):
+            self.unmet[key] = tuple(preview.unmet for preview in previews)
+        facts += [Fact("precondition", preview.text) for preview in previews]
 
     async def _read_call(self, step: Step, scope: StepScope, context: StepContext, facts: list[Fact]) -> None:
         environment = self._environment
 
         async def evaluated(text: str, extra: Mapping[str, str]) -> str:
-            seen = msgspec.structs.replace(scope, extra=extra)
-            return await evaluate(environment.expander(seen, context)(text, Mode.FULL), environment.shell_context)
+            extended = msgspec.structs.replace(scope, extra=extra)
+            return await evaluate(environment.expander(extended, context)(text, Mode.FULL), environment.shell_context)
 
         name, params = await sub_run_plan.evaluate_calls(step, evaluated)
         directory = environment.directory_of(step)
         self.called.append(Called(name, params[0], step.name, len(params), environment.inherited_env(), directory))
-        self._facts_of(facts, Fact("calls", name), *_call_facts(step, params))
+        self._add_facts(facts, Fact("calls", name), *_call_facts(step, params))
 
     async def _read_retry(self, step: Step, facts: list[Fact]) -> None:
         retry = step.retry
@@ -172,27 +174,27 @@ class StepReader:
             return
         texts = [text for text in (retry.limit, retry.interval_seconds) if isinstance(text, str) and "`" in text]
         if texts:
-            self._facts_of(facts, Fact("retries", f"as {' and '.join(texts)} would tell when it runs"))
+            self._add_facts(facts, Fact("retries", f"from {' and '.join(texts)}, evaluated when it runs"))
             return
         limit = await self._environment.evaluate_number(retry.limit, "retryPolicy.limit")
         interval = await self._environment.evaluate_number(retry.interval_seconds, "retryPolicy.intervalSec")
-        self._facts_of(facts, Fact("retries", policies.describe_retry(step, limit, interval)))
+        self._add_facts(facts, Fact("retries", policies.describe_retry(step, limit, interval)))
 
     def _read_policies(self, step: Step) -> Iterator[Fact]:
-        told = {
+        texts = {
             "repeats": policies.describe_repeat(step.repeat) if step.repeat else "",
             "time limit": policies.seconds(step.timeout_seconds) if step.timeout_seconds > 0 else "",
             "output": f"stdout becomes ${{{step.output}}}" if step.output else "",
-            "goes on after": policies.describe_continue_on(step.continue_on),
+            "continues after": policies.describe_continue_on(step.continue_on),
             "stopped by": step.signal_on_stop,
             "mail": "to errorMail, when it fails" if step.mail_on_error else "",
             "runs on": ", ".join(f"{name}={value}" for name, value in step.worker_selector.items()),
         }
-        return (Fact(label, self._placeholders.show(text)) for label, text in told.items() if text)
+        return (Fact(label, self._placeholders.show(text)) for label, text in texts.items() if text)
 
 
 def name_of(plan: Plan, key: int) -> str:
-    """Name a step, or a handler by its event."""
+    """Return the name of a step, or the event of a handler."""
     return HANDLER_NAMES[key] if key < 0 else plan.dag.steps[key].name
 
 
@@ -223,7 +225,7 @@ def _executor_facts(step: Step, texts: ShellTexts, config: Mapping[str, Any], sh
 
 
 def describe_container(container: Container) -> str:
-    """Tell what a container is made from, or which one it is."""
+    """Return the image of a new container, or the name of an existing one."""
     return f"{container.exec}, which runs already" if container.exec else container.image
 
 
@@ -237,10 +239,10 @@ def _call_facts(step: Step, params: tuple[str, ...]) -> Iterator[Fact]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as such."""
+    """YAML dumper that writes texts with several lines as block scalars."""
 
     def represent_lines(self, text: str) -> yaml.ScalarNode:
-        """Represent a text."""
+        """Represent a text, with several lines as a block scalar."""
         return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
@@ -248,10 +250,10 @@ _Dumper.add_representer(str, _Dumper.represent_lines)
 
 
 def config_text(config: Mapping[str, Any]) -> str:
-    """Write a config as YAML."""
+    """Format a config as YAML."""
     return yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_CONFIG_WIDTH).rstrip()
 
 
 def pairs_text(pairs: tuple[Pair, ...]) -> str:
-    """Write variables, one on a line."""
+    """Format variables, one per line."""
     return "\n".join(describe(pairs))

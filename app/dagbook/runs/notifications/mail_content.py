@@ -1,4 +1,4 @@
-"""What of a run's rows goes into a mail: the commands of its steps, and their logs as far as there is room."""
+"""Content of a run mail from the rows of the run: commands of its steps, and their logs up to a size limit."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from dagbook.runs.notifications.notification_rules import share_budget
 from dagbook.runs.output.output_follower import STDOUT
 from dagbook.runs.store.claimed_run import ClaimedRun
 
-LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many servers take no more than 10 MB
+LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many mail servers accept at most 10 MB
 
 
 class MailContent(msgspec.Struct, frozen=True, kw_only=True):
-    """Evaluated commands by position, and the logs that are attached."""
+    """Evaluated commands by position, and attached logs."""
 
     commands: Mapping[int, str]
     logs: tuple[Attachment, ...] = ()
 
 
 def read(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool) -> MailContent:
-    """Read what a mail about a run tells beside its state."""
+    """Read the commands and logs of a run."""
     nodes = runs.get_nodes(connection, run.key, run.attempt)
     commands = {row["position"]: _command(row["shown"]) for row in nodes if row["shown"]}
     return MailContent(commands=commands, logs=_read_logs(connection, nodes) if with_logs else ())
@@ -39,7 +39,7 @@ def _command(shown: Mapping[str, Any]) -> str:
 
 
 def _read_logs(connection: ReadConnection, nodes: Sequence[Row]) -> tuple[Attachment, ...]:
-    """Read what the steps, not the handlers, have written to stdout; what a retry kept lies with an earlier attempt."""
+    """Read the stdout of steps, without handlers; that of a step retained by a retry is in an earlier attempt."""
     keys = {row["position"]: _key(row) for row in nodes if row["position"] >= 0}
     names = {row["position"]: row["name"].replace("/", "_") for row in nodes}
     sizes = _log_sizes(connection, keys)
@@ -57,7 +57,7 @@ def _key(row: Row) -> StreamKey:
 
 
 def _log_sizes(connection: ReadConnection, keys: Mapping[int, StreamKey]) -> dict[int, int]:
-    """Tell how long each log is that is not empty."""
+    """Return the size in bytes of each log that is not empty, by position."""
     attempts = {(key.run, key.attempt) for key in keys.values()}
     counted = {(run, number): logs.count_bytes(connection, run, number, STDOUT) for run, number in attempts}
     sizes = {position: counted[key.run, key.attempt].get(position, 0) for position, key in keys.items()}
@@ -65,10 +65,10 @@ def _log_sizes(connection: ReadConnection, keys: Mapping[int, StreamKey]) -> dic
 
 
 def trim_to_line(data: bytes, start: int) -> bytes:
-    """Let the end of a log begin with a whole line, and say what is missing before it."""
+    """Trim the tail of a log, from offset ``start``, to complete lines, and prepend a note on the omitted bytes."""
     if not start:
         return data
     skipped, newline, rest = data.partition(b"\n")
-    if not newline:  # one line that is longer than the room for it
+    if not newline:  # one line longer than the limit
         return b"[the first %d bytes are left out]\n" % start + data
     return b"[the first %d bytes are left out]\n" % (start + len(skipped) + 1) + rest

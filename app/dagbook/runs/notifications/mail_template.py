@@ -1,4 +1,4 @@
-"""What a mail about a run says, as HTML. Pure; whatever comes from users is masked, then escaped."""
+"""HTML template of the mails about runs. Pure; all texts of users are masked, then escaped."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _TEXT = "white-space:pre-wrap;font-family:monospace"
 
 
 def unmasked(text: str) -> str:
-    """Give a text of a run that has no secrets."""
+    """Return the text unchanged, for runs without secrets."""
     return text
 
 
 class MailContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The run that a report is about; ``commands`` are those of steps whose texts were evaluated."""
+    """Run that a mail is about; ``commands`` of the steps that were evaluated, by position."""
 
     dag: Dag
     dag_name: str
@@ -46,12 +46,12 @@ class MailContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def title(prefix: str, subject: MailContext, mask: Mask = unmasked) -> str:
-    """Write the subject of a mail: prefix, name of the DAG, status."""
+    """Return the subject of a mail: prefix, name of the DAG, status."""
     return mask(f"{prefix} {subject.dag_name} ({subject.status.label})".strip())
 
 
 def render(subject: MailContext, zone: tzinfo, mask: Mask = unmasked) -> str:
-    """Write the body of a mail: the run, and a table of its steps (not of its handlers)."""
+    """Render the body of a mail: the run, and a table of its steps without handlers."""
     state = subject.state
     facts = {
         "Run": subject.run_id,
@@ -71,7 +71,7 @@ def _row(key: int, step: Step, node: NodeState, command: str | None, zone: tzinf
 
 
 def _step_summary(step: Step) -> str:
-    """Say what a step is about when it has no evaluated command."""
+    """Summarize a step that has no evaluated command."""
     if step.call is not None:
         return f"call {step.call.name}"
     return step.command_line or step.script or step.executor.type
@@ -87,14 +87,14 @@ def _time(instant: datetime | None, zone: tzinfo) -> str:
 def _page(
     subject: MailContext, facts: Mapping[str, str], rows: Iterable[Sequence[str | NodeStatus]], mask: Mask
 ) -> str:
-    told = "".join(f"<tr>{_cell(name, mask, 'th')}{_cell(text, mask)}</tr>" for name, text in facts.items())
+    head_rows = "".join(f"<tr>{_cell(name, mask, 'th')}{_cell(text, mask)}</tr>" for name, text in facts.items())
     head = "".join(_cell(heading, mask, "th") for heading in _HEADINGS)
     body = "\n".join(f"<tr>{''.join(_cell(cell, mask) for cell in row)}</tr>" for row in rows)
     return (
         "<!DOCTYPE html>\n"
         '<html><head><meta charset="utf-8"></head><body style="font-family:sans-serif;font-size:14px">\n'
         f"<h2>{_badge(subject.status)} {_safe(subject.dag_name, mask)}</h2>\n"
-        f'<table style="border-collapse:collapse">{told}</table>\n<h3>Steps</h3>\n'
+        f'<table style="border-collapse:collapse">{head_rows}</table>\n<h3>Steps</h3>\n'
         f'<table style="border-collapse:collapse"><tr>{head}</tr>\n{body}\n</table>\n</body></html>\n'
     )
 
@@ -110,5 +110,5 @@ def _badge(status: RunStatus | NodeStatus) -> str:
 
 
 def _safe(text: str, mask: Mask) -> str:
-    shown = mask(text)
-    return escape(shown if len(shown) <= _MAX_CHARACTERS else f"{shown[:_MAX_CHARACTERS]}…")
+    masked = mask(text)
+    return escape(masked if len(masked) <= _MAX_CHARACTERS else f"{masked[:_MAX_CHARACTERS]}…")

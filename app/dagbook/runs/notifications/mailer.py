@@ -1,4 +1,4 @@
-"""Sends the mails about runs, after the commit that calls for them. A mail that fails is logged and no more."""
+"""Mailer for runs: sends mails after the commit that causes them, without retries; failures are logged."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from dagbook.spec.model import Smtp
 
 _CONCURRENT = 8
 _LAST_WAIT_SECONDS = smtp.LIMIT_SECONDS
-_LIMIT_SECONDS = 2 * smtp.LIMIT_SECONDS  # commands inside the settings, and reading logs, take their time too
+_LIMIT_SECONDS = 2 * smtp.LIMIT_SECONDS  # includes commands inside the settings, and reading logs
 _log = logging.getLogger(__name__)
 
 Notify = Callable[[RunState, Sequence[Mapping[str, Any]]], None]
 
 
 class _Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What the mails about one run are written from."""
+    """Run that mails are written about."""
 
     owned: ClaimedRun
     plan: Plan
@@ -43,7 +43,7 @@ class _Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunMailer:
-    """The mails of this process that are under way."""
+    """Sends the mails about runs of this process, at most 8 at a time."""
 
     def __init__(self, database: Database, zone: tzinfo) -> None:
         self._database = database
@@ -54,19 +54,19 @@ class RunMailer:
     def for_run(
         self, owned: ClaimedRun, plan: Plan, environment: RunEnvironment, mask: Mask = unmasked
     ) -> Notify | None:
-        """Make what is to be told of a run's stored events; None for a run that never calls for a mail."""
+        """Return a callback for the stored events of a run; None for a run that cannot cause a mail."""
         if not notification_rules.may_notify(plan.dag):
             return None
         run = _Run(owned=owned, plan=plan, environment=environment, mask=mask)
 
         def notify(state: RunState, events: Sequence[Mapping[str, Any]]) -> None:
-            for notice in notification_rules.notifications_for(plan, state, events):
-                self._start(run, notice)
+            for notification in notification_rules.notifications_for(plan, state, events):
+                self._start(run, notification)
 
         return notify
 
     async def stop(self) -> None:
-        """Wait for the mails under way, for as long as one may take; then let go of them."""
+        """Wait for the active mails as long as one may take, then cancel them."""
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=_LAST_WAIT_SECONDS)
@@ -74,27 +74,27 @@ class RunMailer:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    def _start(self, run: _Run, notice: Notification) -> None:
-        task = asyncio.create_task(self._send_or_log(run, notice), name=f"mail about {run.owned.run_id}")
+    def _start(self, run: _Run, notification: Notification) -> None:
+        task = asyncio.create_task(self._send_or_log(run, notification), name=f"mail about {run.owned.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _send_or_log(self, run: _Run, notice: Notification) -> None:
+    async def _send_or_log(self, run: _Run, notification: Notification) -> None:
         about = f"{run.owned.dag_name}/{run.owned.run_id}"
         try:
             async with self._turns, asyncio.timeout(_LIMIT_SECONDS):
-                await self._send(run, notice)
+                await self._send(run, notification)
         except (MailError, ExpansionError, DatabaseUnavailable, TimeoutError) as error:
-            _log.warning("the mail about run %s failed: %s", about, str(error) or "it took too long")
+            _log.warning("the mail about run %s failed: %s", about, str(error) or "time limit exceeded")
         except asyncio.CancelledError:
             _log.warning("the mail about run %s failed: the server ended", about)
             raise
-        except Exception:  # noqa: BLE001 - a run is over, whatever its mail met
+        except Exception:  # noqa: BLE001 - an error in a mail must not affect the run
             _log.exception("the mail about run %s failed", about)
 
-    async def _send(self, run: _Run, notice: Notification) -> None:
+    async def _send(self, run: _Run, notification: Notification) -> None:
         server = await run.environment.evaluate_struct(run.plan.dag.smtp or Smtp())
-        mail = await run.environment.evaluate_struct(notice.mail)
+        mail = await run.environment.evaluate_struct(notification.mail)
         found = await self._database.read(
             lambda connection: mail_content.read(connection, run.owned, with_logs=mail.attach_logs)
         )
@@ -103,8 +103,8 @@ class RunMailer:
             dag_name=run.owned.dag_name,
             run_id=run.owned.run_id,
             params=run.owned.inputs.params,
-            state=notice.state,
-            status=notice.status,
+            state=notification.state,
+            status=notification.status,
             commands=found.commands,
         )
         email = Email(

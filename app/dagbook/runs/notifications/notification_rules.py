@@ -1,4 +1,4 @@
-"""Which mails a change in a run calls for (DAG format 6.7, runtime 27), and how much of each log they take. Pure."""
+"""Rules for the mails about a run (DAG format 6.7, runtime 27), and sharing of their size among the logs. Pure."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _SUCCESSFUL = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail to be sent: under which settings, and what it tells of."""
+    """Mail to send: its settings and the state of the run."""
 
     mail: Mail
     state: RunState
 
     @property
     def status(self) -> RunStatus:
-        """What the run is or, while its handlers work, is going to be."""
+        """The status of the run; while handlers run, the one it will finish with."""
         return self.state.outcome or self.state.status
 
 
 def may_notify(dag: Dag) -> bool:
-    """Whether a run of this DAG can call for a mail at all."""
+    """Whether a run of this DAG can cause a mail."""
     return dag.smtp is not None and (dag.error_mail is not None or dag.info_mail is not None)
 
 
 def notifications_for(plan: Plan, state: RunState, events: Sequence[Mapping[str, Any]]) -> Iterator[Notification]:
-    """Give the mails that stored events call for; ``state`` is what they led to."""
+    """Yield the mails for stored events; ``state`` is the state after them."""
     dag = plan.dag
     for event in events:
         key, changed = event["position"], event["data"]
@@ -55,13 +55,13 @@ def _about_end(dag: Dag, state: RunState) -> Mail | None:
 
 
 def _had_error(state: RunState) -> bool:
-    """Whether anything went wrong in a run: an error that was tolerated counts, and so does a step that was ended."""
+    """Whether a run had an error: tolerated errors count, and so do steps that were aborted with one."""
     nodes = (*state.steps, *state.handlers.values())
     return bool(state.error) or any(node.status is NodeStatus.ABORTED and node.error for node in nodes)
 
 
 def share_budget(sizes: Mapping[int, int], budget: int) -> dict[int, int]:
-    """Divide bytes among logs: what needs less than its part leaves the rest to the others."""
+    """Share bytes equally among logs; what a small log leaves over goes to the others."""
     parts: dict[int, int] = {}
     for number, (key, size) in enumerate(sorted(sizes.items(), key=lambda item: item[1])):
         parts[key] = min(size, budget // (len(sizes) - number))
