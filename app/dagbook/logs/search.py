@@ -1,4 +1,4 @@
-"""Looking for words or an expression in what the steps of a run wrote, in bounded memory and time."""
+"""Search for words or a regular expression in the output of a run's steps, in bounded memory and time."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from dagbook.identifiers import shorten
 from dagbook.regex.client import ExpressionError, RegexWorker, open_regex_worker
 from dagbook.regex.worker import Span
 
-_CONCURRENT = 2  # searches of one server: each takes a core
+_CONCURRENT = 2  # searches of one server, each of which uses a core
 _MAX_COUNTED = 10_000
-_TIMEOUT_SECONDS = 20.0  # then what was found is told, and where to go on
+_TIMEOUT_SECONDS = 20.0  # then the response has the hits so far and the position to continue from
 _MAX_QUERY = 1000
-_MAX_LINE = 1024 * 1024  # a longer one is looked through in pieces
-_OVERLAP = 4096  # of such pieces: so long may a match across them be
-_BEFORE, _SHOWN = 100, 400  # characters of a line that are shown, and of those before the match
+_MAX_LINE = 1024 * 1024  # characters; a longer line is searched in several blocks
+_OVERLAP = 4096  # of such blocks: the longest match across a border of two
+_BEFORE, _SHOWN = 100, 400  # characters before the match, and of the excerpt in total
 _NAMES: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
 
 
 class SearchPosition(msgspec.Struct, frozen=True, order=True):
-    """A line of a run's logs, in the order of the search: number of the step, handlers last, then stream and line."""
+    """Line in the logs of a run, in search order: number of the step (handlers last), stream, line."""
 
     step: int
     stream: int
     line: int
 
     def __str__(self) -> str:
-        """Write it as clients are given it."""
+        """Format the position for clients."""
         return f"{self.step}.{self.stream}.{self.line}"
 
 
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked for and where."""
+    """Words or expression to search, maximum number of hits, and position to continue after."""
 
     text: str
     is_expression: bool = False
@@ -50,7 +50,7 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogStream(msgspec.Struct, frozen=True):
-    """One stream of a step that has written to it: the step's place in the order and its name."""
+    """Stream of a step with output: number and name of the step, key, last chunk."""
 
     order: int
     step: str
@@ -59,7 +59,7 @@ class LogStream(msgspec.Struct, frozen=True):
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that matches: ``text`` is what is shown of it, from character ``column`` of the line on.
+    """Matching line: ``text`` is an excerpt that starts at ``column`` of the line.
 
     ``start`` and ``end`` are the range of the first match in ``text``. Lines and columns count from 1.
     """
@@ -83,7 +83,7 @@ class HitPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextBlock(msgspec.Struct, frozen=True):
-    """Whole lines of a stream, or a part of a very long one, of which ``skipped`` characters came before."""
+    """Complete lines of a stream, or a part of a very long line after its first ``skipped`` characters."""
 
     line: int
     text: str
@@ -95,7 +95,7 @@ class TextBlock(msgspec.Struct, frozen=True):
         return self.line + max(self.text.count("\n") - 1, 0)
 
     def after(self, line: int) -> TextBlock:
-        """Leave out what belongs to this line and those before it."""
+        """Return the block without the lines up to and including ``line``."""
         begin = 0
         for _ in range(self.line, line + 1):
             begin = self.text.find("\n", begin) + 1
@@ -105,25 +105,25 @@ class TextBlock(msgspec.Struct, frozen=True):
 
 
 def read_position(text: str) -> SearchPosition:
-    """Read where a search is to go on; raises BadRequestError."""
+    """Parse the position to continue a search after; raises BadRequestError."""
     parts = text.split(".")
     if len(parts) == 3 and all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):  # noqa: PLR2004
         return SearchPosition(*map(int, parts))
-    raise BadRequestError(f"after: {shorten(text)} is no place in a search; send what the page before has as next")
+    raise BadRequestError(f"after: {shorten(text)} is no search position; send the 'next' of the previous page")
 
 
 def check_query(text: str) -> None:
-    """Check what is looked for; raises BadRequestError."""
+    """Check the text of a query; raises BadRequestError."""
     if not text:
-        raise BadRequestError("q: is empty; give words to look for, or a regular expression with regex=true")
+        raise BadRequestError("q: is empty; give words to search, or a regular expression with regex=true")
     if len(text) > _MAX_QUERY:
         raise BadRequestError(f"q: has {len(text)} characters; give at most {_MAX_QUERY}")
     if "\n" in text or "\0" in text:
-        raise BadRequestError("q: holds a line end or a NUL character, which no line has; give what is in one line")
+        raise BadRequestError("q: contains a line end or a NUL character; give text from within one line")
 
 
 def log_streams(nodes: Sequence[Row], known: Mapping[StreamKey, int], streams: Sequence[int]) -> list[LogStream]:
-    """Name the streams of nodes, steps first; ``known`` are those of the run with their last chunks. Pure."""
+    """List the streams of nodes with output, steps first; ``known`` has the last chunks of the run's streams. Pure."""
     ordered = sorted(nodes, key=lambda node: (node["position"] < 0, abs(node["position"])))
     found = [
         (
@@ -138,26 +138,26 @@ def log_streams(nodes: Sequence[Row], known: Mapping[StreamKey, int], streams: S
 
 
 class LogSearch:
-    """Searches logs, a few at a time."""
+    """Log search of this server, at most 2 at a time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._slots = asyncio.Semaphore(_CONCURRENT)
 
-    async def find(self, found_in: Sequence[LogStream], query: SearchQuery) -> HitPage:
-        """Find a page of hits; raises BadRequestError for an expression that is none or takes too long."""
+    async def find(self, streams: Sequence[LogStream], query: SearchQuery) -> HitPage:
+        """Find a page of hits; raises BadRequestError for an expression that is invalid or takes too long."""
         async with self._slots, open_regex_worker() as matcher:
             search = _Search(self._database, matcher, query)
             try:
                 if query.is_expression:
-                    await matcher.find([], expression=query.text)  # a mistake is told where there is no log, too
-                return await search.run(found_in)
+                    await matcher.find([], expression=query.text)  # report an invalid one even without a log
+                return await search.run(streams)
             except ExpressionError as error:
                 raise BadRequestError(f"q: {error}") from error
 
 
 class _Search:
-    """One search under way."""
+    """State of one active search."""
 
     def __init__(self, database: Database, matcher: RegexWorker, query: SearchQuery) -> None:
         self._database = database
@@ -167,14 +167,14 @@ class _Search:
         self._most = query.limit + 1 if query.after else max(_MAX_COUNTED, query.limit + 1)
         self._count = 0
         self._hits: list[Hit] = []
-        self._last: SearchPosition | None = query.after  # of the hits on the page, or where nothing was found up to
+        self._last: SearchPosition | None = query.after  # of the last hit on the page, or of the last line searched
 
-    async def run(self, found_in: Sequence[LogStream]) -> HitPage:
-        """Look through the streams until there is enough, or time is over."""
+    async def run(self, streams: Sequence[LogStream]) -> HitPage:
+        """Search the streams until there are enough hits or the time limit is reached."""
         done = True
-        for source in found_in:
-            if done and not self._is_before(source):
-                done = await self._search_stream(source)
+        for stream in streams:
+            if done and not self._is_before(stream):
+                done = await self._search_stream(stream)
         is_first = self._query.after is None
         has_more = self._last is not None and (not done or self._count > len(self._hits))
         return HitPage(
@@ -184,61 +184,61 @@ class _Search:
             next=str(self._last) if has_more else None,
         )
 
-    def _is_before(self, source: LogStream) -> bool:
+    def _is_before(self, stream: LogStream) -> bool:
         after = self._query.after
-        return after is not None and (source.order, source.key.stream) < (after.step, after.stream)
+        return after is not None and (stream.order, stream.key.stream) < (after.step, after.stream)
 
-    async def _search_stream(self, source: LogStream) -> bool:
-        """Look through one stream; tells whether it came to its end."""
-        begin = seen = self._first_line(source)
-        async for piece in blocks(self._database, source, seen + 1):
-            rest = piece.after(seen)
+    async def _search_stream(self, stream: LogStream) -> bool:
+        """Search one stream; returns whether its end was reached."""
+        start = last_hit = self._last_searched_line(stream)
+        async for block in blocks(self._database, stream, last_hit + 1):
+            rest = block.after(last_hit)
             for span in await self._spans(rest):
-                seen = rest.line + span[0] - 1
-                self._add_hit(source, rest, span)
+                last_hit = rest.line + span[0] - 1
+                self._add_hit(stream, rest, span)
             if self._count >= self._most:
                 return False
-            if piece.last > begin and monotonic() > self._until:
-                self._stop_at(source, piece)
+            if block.last > start and monotonic() > self._until:
+                self._stop_at(stream, block)
                 return False
         return True
 
-    def _first_line(self, source: LogStream) -> int:
+    def _last_searched_line(self, stream: LogStream) -> int:
         after = self._query.after
-        if after is None or (source.order, source.key.stream) != (after.step, after.stream):
+        if after is None or (stream.order, stream.key.stream) != (after.step, after.stream):
             return 0
         return after.line
 
-    async def _spans(self, piece: TextBlock) -> list[Span]:
+    async def _spans(self, block: TextBlock) -> list[Span]:
         query = self._query
         most = self._most - self._count
         words, expression = ("", query.text) if query.is_expression else (query.text, "")
-        (found,) = await self._matcher.find([piece.text], words=words, expression=expression, most=most)
+        (found,) = await self._matcher.find([block.text], words=words, expression=expression, most=most)
         return found
 
-    def _add_hit(self, source: LogStream, piece: TextBlock, span: Span) -> None:
+    def _add_hit(self, stream: LogStream, block: TextBlock, span: Span) -> None:
         self._count += 1
         if len(self._hits) < self._query.limit:
-            line = piece.line + span[0] - 1
-            self._hits.append(to_hit(source, line, piece, span))
-            self._last = SearchPosition(source.order, source.key.stream, line)
+            line = block.line + span[0] - 1
+            self._hits.append(to_hit(stream, line, block, span))
+            self._last = SearchPosition(stream.order, stream.key.stream, line)
 
-    def _stop_at(self, source: LogStream, piece: TextBlock) -> None:
-        """Note how far it came, unless the page is full and goes on behind its last hit."""
+    def _stop_at(self, stream: LogStream, block: TextBlock) -> None:
+        """Record the last searched line, unless the page is full and the next one continues after its last hit."""
         if len(self._hits) < self._query.limit:
-            self._last = SearchPosition(source.order, source.key.stream, piece.last)
+            self._last = SearchPosition(stream.order, stream.key.stream, block.last)
 
 
-async def blocks(database: Database, source: LogStream, line: int) -> AsyncIterator[TextBlock]:
-    """Read a stream from a line on, or a little before it, in pieces of whole lines."""
-    key, seq = source.key, 0
+async def blocks(database: Database, stream: LogStream, line: int) -> AsyncIterator[TextBlock]:
+    """Read a stream from a line, or from shortly before it, in blocks of complete lines."""
+    key, seq = stream.key, 0
     if line > 1:
         seq = await database.read(lambda connection: logs.find_first(connection, key, line))
     rest, number, skipped = "", 0, 0
-    while seq <= source.last:
+    while seq <= stream.last:
         rows = await database.read(lambda connection, seq=seq: logs.find_block(connection, key, seq))  # type: ignore[misc]
         if not rows:
-            return  # the run was removed
+            return  # the run was deleted
         number = number or rows[0]["first_line"]
         text = rest + "".join(row["text"] for row in rows)
         seq = rows[-1]["seq"] + 1
@@ -254,19 +254,19 @@ async def blocks(database: Database, source: LogStream, line: int) -> AsyncItera
         yield TextBlock(number, rest, skipped)
 
 
-def to_hit(source: LogStream, line: int, piece: TextBlock, span: Span) -> Hit:
-    """Show a hit, of a long line the part around it. Pure."""
+def to_hit(stream: LogStream, line: int, block: TextBlock, span: Span) -> Hit:
+    """Make a hit with the line, or with an excerpt of a long line around the match. Pure."""
     number, begin, start, end = span
-    finish = piece.text.find("\n", begin)
-    text = piece.text[begin : finish if finish >= 0 else len(piece.text)].removesuffix("\r")
+    line_end = block.text.find("\n", begin)
+    text = block.text[begin : line_end if line_end >= 0 else len(block.text)].removesuffix("\r")
     first = max(start - _BEFORE, 0) if len(text) > _SHOWN else 0
-    shown = text[first : first + _SHOWN]
+    excerpt = text[first : first + _SHOWN]
     return Hit(
-        step=source.step,
-        stream=_NAMES[source.key.stream],
+        step=stream.step,
+        stream=_NAMES[stream.key.stream],
         line=line,
-        column=first + 1 + (piece.skipped if number == 1 else 0),
-        text=shown,
+        column=first + 1 + (block.skipped if number == 1 else 0),
+        text=excerpt,
         start=start - first,
-        end=min(end - first, len(shown)),
+        end=min(end - first, len(excerpt)),
     )

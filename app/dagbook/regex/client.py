@@ -1,4 +1,4 @@
-"""Runs untrusted expressions in a subprocess: see ``dagbook.regex.worker``."""
+"""Client of the subprocess for untrusted regular expressions (``dagbook.regex.worker``)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dagbook.regex.worker import Span
 
 _CPU_LIMIT_SECONDS = 0.7  # CPU time of each request
 _TIMEOUT_SECONDS = 10.0  # wall clock, for a busy machine
-_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 
 class ExpressionError(Exception):
@@ -26,7 +26,7 @@ class ExpressionError(Exception):
 
 
 class RegexWorker:
-    """A subprocess that searches, one request after the other."""
+    """Subprocess that handles one search request at a time."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -44,19 +44,19 @@ class RegexWorker:
         }
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                answer = await self._ask(request)
+                response = await self._send(request)
         except TimeoutError:
-            answer = b""
+            response = b""
             self._process.kill()
-        if not answer:
+        if not response:
             await self._raise_failure()
-        found: dict[str, Any] = msgspec.json.decode(answer)
+        found: dict[str, Any] = msgspec.json.decode(response)
         if "problem" in found:
             raise ExpressionError(f"is no regular expression: {found['problem']}")
         spans: list[list[Span]] = found["spans"]
         return spans
 
-    async def _ask(self, request: dict[str, Any]) -> bytes:
+    async def _send(self, request: dict[str, Any]) -> bytes:
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         try:
@@ -68,11 +68,11 @@ class RegexWorker:
 
     async def _raise_failure(self) -> None:
         assert self._process.stderr is not None  # noqa: S101 - it is a pipe
-        trouble = await self._process.stderr.read()
+        stderr = await self._process.stderr.read()
         code = await self._process.wait()
         if code in (-signal.SIGPROF, -signal.SIGKILL):
-            raise ExpressionError("this expression takes too long; write it without repetitions inside repetitions")
-        raise UnavailableError(f"the search ended with {code}: {trouble.decode(errors='replace')[-200:]}")
+            raise ExpressionError("this expression takes too long; write it without nested repetitions")
+        raise UnavailableError(f"the search ended with exit code {code}: {stderr.decode(errors='replace')[-200:]}")
 
 
 @asynccontextmanager
@@ -83,7 +83,7 @@ async def open_regex_worker() -> AsyncIterator[RegexWorker]:
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
-        limit=_MAX_ANSWER_BYTES,
+        limit=_MAX_RESPONSE_BYTES,
     )
     try:
         yield RegexWorker(process)

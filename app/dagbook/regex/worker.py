@@ -1,4 +1,4 @@
-"""Search for regular expressions; also the program of a subprocess, for expressions that may not terminate.
+"""Search with regular expressions; also the program of a subprocess for expressions that may not terminate.
 
 Python's engine backtracks and cannot be interrupted: ``(a+)+$`` on thirty letters takes minutes. So untrusted
 expressions run in a subprocess, which the system kills after a CPU limit.
@@ -29,7 +29,7 @@ _CLASS = re.compile(r"\[:([a-z]+):\]")
 
 
 def split_lines(text: str) -> list[str]:
-    """Split a text into lines; a final line end starts no line."""
+    """Split a text into lines; a final line end does not start another line."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
 
@@ -79,8 +79,8 @@ def find_words(words: str, text: str, most: int = sys.maxsize) -> list[Span]:
     return found
 
 
-def answer(request: dict[str, Any]) -> dict[str, object]:
-    """Search each text of a request."""
+def handle(request: dict[str, Any]) -> dict[str, object]:
+    """Search each text of a request; returns the spans or the problem of the expression."""
     most = request.get("most", sys.maxsize)
     if request.get("words"):
         return {"spans": [find_words(request["words"], text, most) for text in request["texts"]]}
@@ -92,13 +92,13 @@ def answer(request: dict[str, Any]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Answer requests, one per line, each with a limit of CPU seconds after which the system kills this process."""
+    """Handle requests, one per line, each with a limit of CPU seconds after which the system kills this process."""
     for line in sys.stdin:
         request = json.loads(line)
         signal.setitimer(signal.ITIMER_PROF, request["seconds"])
-        found = answer(request)
+        found = handle(request)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        print(json.dumps(found), flush=True)  # noqa: T201 - it is what this program is for
+        print(json.dumps(found), flush=True)  # noqa: T201 - the response of this program
 
 
 if __name__ == "__main__":
