@@ -17,7 +17,7 @@ from dagbook.telemetry.run_metrics import RunMetrics
 
 
 class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """Unique identity of a server process, with what others need to tell whether it is alive."""
+    """Unique identity of a server process, with the data from which others can tell whether it is alive."""
 
     id: str
     kind: str

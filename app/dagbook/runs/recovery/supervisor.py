@@ -68,7 +68,7 @@ class Supervisor:
         self._identity = context.identity
         self._now = context.now
         self._runners: dict[int, Runner] = {}
-        self._drives: set[asyncio.Task[None]] = set()
+        self._runner_tasks: set[asyncio.Task[None]] = set()
         self._heartbeat: asyncio.Task[None] | None = None
         self._notifier = RunMailer(database, context.zone)
         self._sub_run_service = SubRunService(database, library, context, self)
@@ -107,7 +107,7 @@ class Supervisor:
             self._heartbeat = None
         for runner in self._runners.values():
             runner.detach()
-        await asyncio.gather(*self._drives, return_exceptions=True)
+        await asyncio.gather(*self._runner_tasks, return_exceptions=True)
         self._sub_run_service.completion.stop()
         await self._recorder.stop()
         now = self._now()
@@ -169,7 +169,7 @@ class Supervisor:
             if runner := resumed.get(request.run) or self._runners.get(request.run):
                 runner.request_stop(request)
         for runner in resumed.values():
-            self.drive(runner)
+            self._start_runner(runner)
 
     def _renew(self, connection: WriteConnection) -> None:
         services.terminate_stuck_sessions(connection)  # first: the next statements may have to wait for their locks
@@ -212,7 +212,7 @@ class Supervisor:
         if queued:
             self.changed.notify(run.queue)
         else:
-            self.drive(runner)
+            self._start_runner(runner)
         return queued
 
     async def enqueue(self, request: RunRequest, run: ClaimedRun) -> None:
@@ -229,7 +229,7 @@ class Supervisor:
         results = await self._queued_runs.start(keys)
         for runner in results:
             if isinstance(runner, Runner):
-                self.drive(runner)
+                self._start_runner(runner)
         return [None if isinstance(result, Runner) else result for result in results]
 
     async def cancel_queued(self, key: int) -> None:
@@ -250,20 +250,20 @@ class Supervisor:
         if runner is None:
             self.changed.notify()
         else:
-            self.drive(runner)
+            self._start_runner(runner)
 
     async def start_attempt(self, key: int, *, attempt: int, directory: str) -> None:
         """Store and run attempt ``attempt`` of a finished sub-run, without regard to the limits of its DAG."""
         await self.retry(key, RetryOptions(counted=False, attempt=attempt, directory=directory))
 
-    def drive(self, runner: Runner) -> None:
+    def _start_runner(self, runner: Runner) -> None:
         """Start the task of a runner, which ends when the run is closed or detached."""
         run = runner.run
         self._runners[run.key] = runner
         if self._draining:
             runner.pause_starts()
-        task = asyncio.create_task(runner.drive(), name=f"run {run.dag_name}/{run.run_id}")
-        self._drives.add(task)
+        task = asyncio.create_task(runner.execute(), name=f"run {run.dag_name}/{run.run_id}")
+        self._runner_tasks.add(task)
         task.add_done_callback(lambda done: self._discard(runner, done))
 
     def _resume(self, adopted: AdoptedRun) -> Runner:
@@ -282,7 +282,7 @@ class Supervisor:
 
     def _discard(self, runner: Runner, task: asyncio.Task[None]) -> None:
         run = runner.run
-        self._drives.discard(task)
+        self._runner_tasks.discard(task)
         if self._runners.get(run.key) is runner:  # the next attempt of the run may be active already
             del self._runners[run.key]
         error = None if task.cancelled() else task.exception()

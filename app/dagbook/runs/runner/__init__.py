@@ -1,1 +1,1 @@
-"""Executes one run."""
+"""Execution of one run."""

@@ -106,7 +106,7 @@ class Runner:
         await self._executor.wait_for_in_process()
 
     def abandon(self, error: BaseException) -> None:
-        """Detach after an error, which ``drive`` then raises."""
+        """Detach after an error, which ``execute`` then raises."""
         if self._state.phase is not Phase.CLOSED:
             self._failure = error
             self.detach()
@@ -153,7 +153,7 @@ class Runner:
         self._unlogged += transition.events if transition else ()
         return transition
 
-    async def drive(self) -> None:
+    async def execute(self) -> None:
         """Run the attempt until it is closed or detached; raises FenceLostError and the error that ended it."""
         log_masking.set(self.run.masker.mask)  # masks the log records of this task and its child tasks
         request_id.set("")  # this task outlives the request that started the run

@@ -1,4 +1,4 @@
-"""Sub-run calls of the steps of one run: planned anew, or resumed after an adoption."""
+"""Sub-run calls of the steps of one run: planned, or resumed after an adoption."""
 
 from __future__ import annotations
 

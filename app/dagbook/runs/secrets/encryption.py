@@ -53,29 +53,31 @@ class Encrypter:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return _VERSION + name + nonce + key.encrypt(nonce, data, about.encode())
 
-    def decrypt(self, sealed: bytes, about: str) -> bytes:
+    def decrypt(self, encrypted: bytes, about: str) -> bytes:
         """Decrypt the result of ``encrypt`` for the same ``about``; raises EncryptionError."""
         key, name = self._key
-        named = sealed[len(_VERSION) :][:_NAME_BYTES]
-        if sealed[: len(_VERSION)] != _VERSION or len(sealed) < _HEAD_BYTES:
+        key_name = encrypted[len(_VERSION) :][:_NAME_BYTES]
+        if encrypted[: len(_VERSION)] != _VERSION or len(encrypted) < _HEAD_BYTES:
             raise EncryptionError("an encrypted value is damaged, or was stored by a later version of Dagbook")
-        if named != name:
+        if key_name != name:
             raise EncryptionError(
-                f"secrets were encrypted with the key {named.hex()}, but {self._origin} gives the key {name.hex()}; "
+                f"secrets were encrypted with the key {key_name.hex()}, but {self._origin} gives the key {name.hex()}; "
                 f"give all servers of a database the same {VARIABLE}, the one that was used then"
             )
         try:
-            return key.decrypt(sealed[len(_VERSION) + _NAME_BYTES : _HEAD_BYTES], sealed[_HEAD_BYTES:], about.encode())
+            return key.decrypt(
+                encrypted[len(_VERSION) + _NAME_BYTES : _HEAD_BYTES], encrypted[_HEAD_BYTES:], about.encode()
+            )
         except InvalidTag:
             raise EncryptionError("an encrypted value is damaged, or does not belong to this run") from None
 
-    def find_other_keys(self, sealed: Iterable[bytes]) -> list[str]:
+    def find_other_keys(self, encrypted: Iterable[bytes]) -> list[str]:
         """Return the names of other keys used by encrypted values, or by their heads; raises EncryptionError.
 
         Does not create a key: without one every key is another.
         """
         own = self._key[1] if self._given or self._file.exists() else b""
-        names = {head[len(_VERSION) :][:_NAME_BYTES] for head in sealed}
+        names = {head[len(_VERSION) :][:_NAME_BYTES] for head in encrypted}
         return sorted(name.hex() for name in names if name != own)
 
     def describe(self) -> str:

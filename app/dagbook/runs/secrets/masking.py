@@ -108,9 +108,9 @@ class Masker:
         """Return the start of the first value that the next bytes may complete; the end if there is none."""
         found = len(data)
         for form in self._forms:
-            behind = max(len(data) - form.longest, 0)
-            near = [span for span in spans if span[1] > behind]
-            for match in form.heads.finditer(data, behind, found):
+            tail_start = max(len(data) - form.longest, 0)
+            near = [span for span in spans if span[1] > tail_start]
+            for match in form.heads.finditer(data, tail_start, found):
                 at = match.start()
                 end = form.find_end(data, at)
                 if end is not None and end > len(data) and not any(start < at < stop for start, stop in near):

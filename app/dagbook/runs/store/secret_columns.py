@@ -35,8 +35,8 @@ def input_row(run: ClaimedRun, encrypter: Encrypter) -> Row:
     inputs = run.inputs
     if not inputs.to_hide:
         return _columns(inputs, None)
-    sealed = encrypter.encrypt(msgspec.json.encode(inputs), _inputs_context(run.key))
-    return _columns(mask_inputs(inputs, run.masker), sealed)
+    encrypted = encrypter.encrypt(msgspec.json.encode(inputs), _inputs_context(run.key))
+    return _columns(mask_inputs(inputs, run.masker), encrypted)
 
 
 def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
@@ -62,8 +62,8 @@ def read_inputs(row: Mapping[str, Any], encrypter: Encrypter) -> RunInputs:
     return msgspec.convert({name: row[name] for name in _INPUT_COLUMNS}, type=RunInputs)
 
 
-def _columns(masked: RunInputs, sealed: bytes | None) -> Row:
-    return {**{name: getattr(masked, name) for name in _INPUT_COLUMNS}, "sealed": sealed}
+def _columns(masked: RunInputs, encrypted: bytes | None) -> Row:
+    return {**{name: getattr(masked, name) for name in _INPUT_COLUMNS}, "sealed": encrypted}
 
 
 def _inputs_context(run: int) -> str:
