@@ -31,8 +31,8 @@ async def preview_condition(
     except ExpansionError as error:
         return ConditionPreview(f"cannot be evaluated: {placeholders.show(str(error))}", placeholders.show(str(error)))
     if placeholders.is_in(value):
-        shown = describe_condition(msgspec.structs.replace(condition, condition=placeholders.show(value)))
-        return ConditionPreview(f"would be compared when it runs: {shown}")
+        description = describe_condition(msgspec.structs.replace(condition, condition=placeholders.show(value)))
+        return ConditionPreview(f"would be compared when it runs: {description}")
     unmet = conditions.check_value(condition, value)
     description = describe_condition(msgspec.structs.replace(condition, condition=f'"{value}"'))
     return ConditionPreview(unmet or f"holds: {description}", unmet)

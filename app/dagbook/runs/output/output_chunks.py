@@ -109,11 +109,11 @@ class EncodedOutput:
         text = segment.decoded.text.encode()
         found = masker.find(text)
         cursor = CharCursor(self._data, segment.before, segment.begin)
-        characters, shown = 0, 0
+        characters, position = 0, 0
         for start, end in found.spans:
-            characters += len(text[shown:start].decode())
+            characters += len(text[position:start].decode())
             begin = cursor.seek(characters)
-            characters, shown = characters + len(text[start:end].decode()), end
+            characters, position = characters + len(text[start:end].decode()), end
             self._spans.append((begin, cursor.skip_past(characters)))
         if segment is self._segments[-1] and found.unfinished < len(text):
             cursor = CharCursor(self._data, segment.before, segment.begin)

@@ -137,9 +137,9 @@ class StreamFollower:
         self.position = msgspec.structs.replace(self.position, origin=self.position.byte_offset)
         self._state = self._blank
 
-    def _advance(self, length: int, shown: bytes) -> Chunk | None:
+    def _advance(self, length: int, masked: bytes) -> Chunk | None:
         at = self.position
-        text = self._stored_text(length, shown)
+        text = self._stored_text(length, masked)
         lines = text.count("\n")
         stored = at.byte_offset <= self._limit  # at the limit exactly, the next chunk still adds the marker text
         self.position = StreamOffset(
@@ -162,12 +162,12 @@ class StreamFollower:
             packed=packed,
         )
 
-    def _stored_text(self, length: int, shown: bytes) -> str:
+    def _stored_text(self, length: int, masked: bytes) -> str:
         room = self._limit - self.position.byte_offset
         if room >= length:
-            return read_text(shown)
+            return read_text(masked)
         if room >= 0:
-            return read_text(shown[:room]) + f"\n[dagbook: the log limit of {self._limit} bytes is reached]\n"
+            return read_text(masked[:room]) + f"\n[dagbook: the log limit of {self._limit} bytes is reached]\n"
         return ""
 
     def close(self) -> None:

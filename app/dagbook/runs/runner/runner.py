@@ -177,7 +177,7 @@ class Runner:
             await self._deps.restored_logs.restore()
         except OSError as error:  # a step that reads such a file fails with its own message
             run = self.run
-            _log.warning("output of earlier attempts of run %s/%s not restored: %s", run.dag_name, run.run_id, error)
+            _log.warning("stored output of run %s/%s could not be restored: %s", run.dag_name, run.run_id, error)
         self._append_log(self._unlogged)
         if self._state.phase is Phase.NEW:
             self.post(event.RunStarted())
