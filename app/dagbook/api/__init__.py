@@ -1,1 +1,1 @@
-"""The HTTP door: REST API v2."""
+"""The HTTP entry point: REST API v2."""

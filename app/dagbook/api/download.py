@@ -1,4 +1,4 @@
-"""A step's whole output as it is stored, sent piece by piece."""
+"""Download of a step's complete stored output, streamed in blocks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ TEXT_FILE = ResponseSpec(str, generate_examples=False, media_type="text/plain", 
 
 
 def file_name(step: str, stream: str) -> str:
-    """Name the file of a step's output."""
     return f"{step}.{'out' if stream == 'stdout' else 'err'}"
 
 
 def send_log(database: Database, key: StreamKey, name: str) -> Stream:
-    """Send what a stream holds by now, as a file of this name."""
+    """Stream the output stored so far as an attachment with this file name."""
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
     return Stream(_blocks(database, key), media_type=MediaType.TEXT, headers=headers)
 

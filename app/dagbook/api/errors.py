@@ -1,4 +1,4 @@
-"""Everything that leaves as an error leaves as ``{code, message, details?}``."""
+"""Exception handlers: every error response has the body ``{code, message, details?}``."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from dagbook.errors import AppError
 from dagbook.spec.problem import SpecError
 
 _log = logging.getLogger(__name__)
-_NO_BODY = "'data'"  # what the framework says of it
+_NO_BODY = "'data'"  # litestar's message for a missing body
 _AFTER_UNDERSCORE = re.compile(r"_([a-z])")
 _CODES: dict[int, ErrorCode] = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "already_exists"}
 AnyRequest = Request[Any, Any, Any]
 
 
-def _answer(
+def _error_response(
     status: int,
     code: ErrorCode,
     message: str,
@@ -45,31 +45,33 @@ def _answer(
 
 
 def _app_error(_: AnyRequest, error: AppError) -> Response[Error]:
-    code: ErrorCode = error.code  # type: ignore[assignment]  # codes are the contract's words
-    return _answer(error.status, code, error.message, headers=error.headers)
+    code: ErrorCode = error.code  # type: ignore[assignment]  # the contract lists all codes
+    return _error_response(error.status, code, error.message, headers=error.headers)
 
 
 def _spec_error(_: AnyRequest, error: SpecError) -> Response[Error]:
-    return _answer(400, "bad_request", str(error))
+    return _error_response(400, "bad_request", str(error))
 
 
 def _unavailable(_: AnyRequest, error: DatabaseUnavailable) -> Response[Error]:
-    return _answer(503, "internal_error", f"the database is unavailable: {error.reason}; try again later")
+    return _error_response(503, "internal_error", f"the database is unavailable: {error.reason}; try again later")
 
 
 def _validation_error(_: AnyRequest, error: ValidationException) -> Response[Error]:
     problems = [_problem(item) for item in error.extra if isinstance(item, dict)] if error.extra else []
     message = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
-    return _answer(400, "bad_request", message or error.detail, details={"problems": problems} if problems else None)
+    return _error_response(
+        400, "bad_request", message or error.detail, details={"problems": problems} if problems else None
+    )
 
 
 def _problem(item: dict[str, Any]) -> dict[str, str]:
-    """Name the field as clients do: the framework says what our functions call it."""
+    """Return a problem with the field's name in the API: litestar reports the name of the Python parameter."""
     key, message = str(item.get("key", "data")), str(item["message"])
     if message == _NO_BODY:
         return {"field": "body", "message": "is missing; send a JSON object"}
-    field, told = humanize("body" if key == "data" else _camelize(key), message)
-    return {"field": field, "message": told}
+    field, text = humanize("body" if key == "data" else _camelize(key), message)
+    return {"field": field, "message": text}
 
 
 def _camelize(name: str) -> str:
@@ -77,24 +79,24 @@ def _camelize(name: str) -> str:
 
 
 def http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
-    """Answer what the framework refuses."""
+    """Convert an error that the framework raises itself."""
     match error:
         case NotFoundException():
-            return _answer(404, "not_found", f"there is nothing at {display_path(request.url.path)}")
+            return _error_response(404, "not_found", f"there is nothing at {display_path(request.url.path)}")
         case MethodNotAllowedException():
             allow = {"Allow": (error.headers or {}).get("allow", "")}
-            return _answer(405, "bad_request", f"{request.method} is not possible here", headers=allow)
+            return _error_response(405, "bad_request", f"{request.method} is not possible here", headers=allow)
     if isinstance(error.__cause__, SerializationException):
-        return _answer(400, "bad_request", f"the request body is no valid JSON: {error.detail}")
-    if error.status_code == 413:  # noqa: PLR2004 - the framework has no class for it
-        return _answer(413, "bad_request", "the request body is larger than this server reads (max_body_bytes)")
+        return _error_response(400, "bad_request", f"the request body is no valid JSON: {error.detail}")
+    if error.status_code == 413:  # noqa: PLR2004 - litestar has no exception class for it
+        return _error_response(413, "bad_request", "the request body is larger than this server reads (max_body_bytes)")
     code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")  # noqa: PLR2004
-    return _answer(error.status_code, code, error.detail or "the request could not be handled")
+    return _error_response(error.status_code, code, error.detail or "the request could not be handled")
 
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Error]:
     _log.error("%s %s", request.method, request.url.path, exc_info=error)
-    return _answer(500, "internal_error", "something went wrong inside the server; its log says what")
+    return _error_response(500, "internal_error", "something went wrong inside the server; its log says what")
 
 
 HANDLERS: ExceptionHandlersMap = {

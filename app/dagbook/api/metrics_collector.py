@@ -1,4 +1,4 @@
-"""What the metrics page tells, gathered so that it costs little however many runs there are."""
+"""Collection of the metric values; its cost does not grow with the number of runs."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _LIMIT_SECONDS = 5.0
 
 
 async def collect(parts: AppServices) -> MetricValues:
-    """Count everything; a count that fails or comes too late is left out, for the others are still worth telling."""
-    until = asyncio.get_running_loop().time() + _LIMIT_SECONDS
-    active = await _try(parts.database.read_inline(counting.count_active), until)
-    ended = await _try(parts.run_totals.read(), until)
+    """Read all metric values; one that fails or is not read within 5 s in all is None, and the others are kept."""
+    deadline = asyncio.get_running_loop().time() + _LIMIT_SECONDS
+    active = await _try(parts.database.read_inline(counting.count_active), deadline)
+    finished = await _try(parts.run_totals.read(), deadline)
     return MetricValues(
         version=parts.version,
         uptime_seconds=parts.uptime_seconds(),
         running=None if active is None else active.get(RunStatus.RUNNING, 0),
         queued=None if active is None else active.get(RunStatus.QUEUED, 0),
-        runs=None if active is None or ended is None else _by_label(ended, active),
-        dags=await _try(parts.database.read_inline(counting.count_dags), until),
+        runs=None if active is None or finished is None else _by_label(finished, active),
+        dags=await _try(parts.database.read_inline(counting.count_dags), deadline),
         removed_runs=parts.retention.total.runs,
         removed_log_bytes=parts.retention.total.log_bytes,
-        schedulers=await _try(parts.database.read_inline(lambda connection: _schedulers(connection, parts)), until),
+        schedulers=await _try(parts.database.read_inline(lambda connection: _schedulers(connection, parts)), deadline),
     )
 
 
-def _by_label(ended: dict[int, int], active: dict[int, int]) -> dict[str, int]:
-    counted = {status: count for status, count in ended.items() if RunStatus(status).is_final} | active
+def _by_label(finished: dict[int, int], active: dict[int, int]) -> dict[str, int]:
+    counted = {status: count for status, count in finished.items() if RunStatus(status).is_final} | active
     return {RunStatus(status).label: counted[status] for status in sorted(counted)}
 
 
@@ -48,10 +48,10 @@ def _schedulers(connection: ReadConnection, parts: AppServices) -> int:
     return sum(row["lease_until"] >= now for row in services.find(connection, services.SCHEDULER, now))
 
 
-async def _try(count: Awaitable[T], until: float) -> T | None:
+async def _try(count: Awaitable[T], deadline: float) -> T | None:
     try:
-        async with asyncio.timeout_at(until):
+        async with asyncio.timeout_at(deadline):
             return await count
     except (DatabaseUnavailable, TimeoutError) as error:
-        _log.warning("a metric is left out: %s", error or "counting took too long")
+        _log.warning("a metric is left out: %s", error or "reading it took too long")
         return None

@@ -1,4 +1,4 @@
-"""The errors that an operation documents."""
+"""Error responses in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from litestar.openapi.datastructures import ResponseSpec
 from dagbook.api.schemas.common import Error
 
 _DESCRIPTIONS = {
-    400: "The request, or a definition in it, is wrong",
-    401: "Who asks is not known, or their password is wrong",
-    403: "Who asks may not do this; or it comes by a foreign host name, or from another site's page",
-    404: "There is no such thing",
+    400: "The request, or a definition in it, is invalid",
+    401: "The credentials are missing or wrong",
+    403: "The caller lacks the permission; or the Host is not allowed, or the request is cross-origin",
+    404: "The object does not exist",
     409: "The name or id is taken, or the limit of active runs is reached",
-    412: "The DAG has another revision by now than the one that If-Match names",
-    413: "The request body is too long",
-    429: "Too many logins have failed; Retry-After says when to try again",
+    412: "The DAG's current revision is not the one in If-Match",
+    413: "The request body is too large",
+    429: "Too many failed logins; Retry-After says when to try again",
     503: "The database is unavailable",
 }
 _ALWAYS = (400, 401, 403, 503)
 
 
 def errors(*statuses: int) -> dict[int, ResponseSpec]:
-    """Document these statuses beside those that every operation may answer with."""
+    """Document these statuses in addition to those that every operation may return."""
     return {
         status: ResponseSpec(Error, generate_examples=False, description=_DESCRIPTIONS[status])
         for status in sorted({*_ALWAYS, *statuses})
@@ -29,5 +29,5 @@ def errors(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def empty_or_errors(*statuses: int) -> dict[int, ResponseSpec]:
-    """Document that a 200 has no body; the framework would document a JSON ``null``."""
-    return {200: ResponseSpec(None, description="It is done"), **errors(*statuses)}
+    """Document a 200 without a body; the framework would document a JSON ``null``."""
+    return {200: ResponseSpec(None, description="Done"), **errors(*statuses)}

@@ -1,4 +1,4 @@
-"""Which methods a path has: what the framework answers itself names only those of a path's first handler."""
+"""OPTIONS handler for all paths: the framework's own one lists only the methods of a path's first handler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dagbook.api.requests import ApiRequest
 
 
 def make_options(handlers: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:
-    """Make the handler that tells the methods of these handlers' paths; it has to be registered before them."""
+    """Make a handler that lists the methods of these handlers' paths; it must be registered before them."""
 
     @route(
         sorted({path for handler in handlers for path in handler.paths}),
@@ -19,9 +19,9 @@ def make_options(handlers: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:
         status_code=204,
         include_in_schema=False,
     )
-    async def tell_methods(request: ApiRequest) -> Response[None]:
+    async def list_methods(request: ApiRequest) -> Response[None]:
         template = request.scope["path_template"]
-        methods = {method for one in request.app.routes if one.path_format == template for method in one.methods}
+        methods = {method for each in request.app.routes if each.path_format == template for method in each.methods}
         return Response(None, headers={"Allow": ", ".join(sorted(methods))}, media_type="text/plain")
 
-    return tell_methods
+    return list_methods

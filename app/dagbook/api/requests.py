@@ -1,4 +1,4 @@
-"""Requests as the contract reads them."""
+"""Request class with strict body parsing."""
 
 from __future__ import annotations
 
@@ -18,36 +18,38 @@ DOCUMENT = "/openapi.json"
 
 
 class ApiRequest(Request[Any, Any, Any]):
-    """A request whose body is read strictly: the framework would take 1 or "true" for true (api-behaviour 1.1).
+    """A request whose body is read strictly: the framework would read 1 or "true" as true (api-behaviour 1.1).
 
-    Names in its path have the slashes again that were kept out of the routing.
+    The slashes that were hidden from routing are restored in its path.
     """
 
     def __init__(self, scope: Scope, receive: Receive = empty_receive, send: Send = empty_send) -> None:
-        """Take over a request that has found its route."""
         if "path_params" in scope:
             decode_scope(scope)
         super().__init__(scope, receive, send)
 
     async def json(self) -> Any:
-        """Decode the body into what the handler wants; ``null`` says no more than ``{}``."""
+        """Decode the body into the type of the handler's ``data``; ``null`` is read as ``{}``.
+
+        Raises BadRequestError for invalid JSON and ValidationException for a wrong value.
+        """
         try:
             body = await super().json()
         except RecursionError as error:
             raise BadRequestError("the request body is nested too deeply") from error
         except UnicodeDecodeError as error:
             raise BadRequestError("the request body is no valid JSON: it is not encoded in UTF-8") from error
-        wanted = self.route_handler.parsed_fn_signature.parameters["data"].annotation
+        annotation = self.route_handler.parsed_fn_signature.parameters["data"].annotation
         try:
-            return msgspec.convert({} if body is None else body, wanted)
+            return msgspec.convert({} if body is None else body, annotation)
         except msgspec.ValidationError as error:
             message, _, path = str(error).partition(" - at `$")
             key = path.strip(".`") or "data"
-            told = add_choices(message, choices_of(wanted, key))
-            raise ValidationException(extra=[{"key": key, "message": told}]) from error
+            text = add_choices(message, choices_of(annotation, key))
+            raise ValidationException(extra=[{"key": key, "message": text}]) from error
 
 
 def hide_extra_docs(request: Request[Any, Any, Any]) -> None:
-    """Keep the framework's own pages beside the API's description out of sight."""
+    """Raise NotFoundException for the framework's documentation pages; only the OpenAPI document is served."""
     if not request.url.path.endswith(DOCUMENT):
         raise NotFoundException

@@ -1,4 +1,4 @@
-"""How many runs there are, without counting millions of them at every look."""
+"""Cached counts of runs by status."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dagbook.db.database import Database
 from dagbook.db.repositories.runs import counts
 
 _MIN_AGE_SECONDS = 1.0
-_REST = 100  # counting takes at most a hundredth of the time
+_REST = 100  # counting takes at most 1 % of the time
 
 
 class RunTotals:
-    """How many runs have ended in which way, counted again only after a rest: there may be millions."""
+    """Counts of runs by status, cached for a time that grows with the cost of counting: there may be millions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -22,11 +22,11 @@ class RunTotals:
         self._fresh_until = 0.0
 
     async def read(self) -> dict[int, int]:
-        """Return the counts by status, somewhat old ones perhaps."""
+        """Return the counts by status, possibly from the cache."""
         async with self._lock:
-            begun = time.monotonic()
-            if begun >= self._fresh_until:
+            started = time.monotonic()
+            if started >= self._fresh_until:
                 self._counted = await self._database.read(counts.count_runs)
-                ended = time.monotonic()
-                self._fresh_until = ended + max(_MIN_AGE_SECONDS, (ended - begun) * _REST)
+                finished = time.monotonic()
+                self._fresh_until = finished + max(_MIN_AGE_SECONDS, (finished - started) * _REST)
             return self._counted

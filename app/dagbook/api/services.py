@@ -1,4 +1,4 @@
-"""What handlers are given."""
+"""Dependencies of the handlers."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from dagbook.telemetry.resources import ResourceSampler
 
 
 class DagOrder(msgspec.Struct, frozen=True):
-    """How a list of DAGs is sorted."""
+    """Sort order of a list of DAGs."""
 
     by: str
     direction: str
 
 
 class PageNumber(msgspec.Struct, frozen=True):
-    """Which page is wanted, from 1, and how many rows are on one."""
+    """Page number, from 1, and rows per page."""
 
     number: int
     size: int
 
 
 class SubRunKey(msgspec.Struct, frozen=True):
-    """Which sub-run is meant: DAG name and id of its root, and its own id."""
+    """Key of a sub-run: DAG name and id of its root run, and its own id."""
 
     name: str
     root: str
@@ -56,7 +56,7 @@ class SubRunKey(msgspec.Struct, frozen=True):
 
 
 class AppServices(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of the server that the API stands on."""
+    """Services that the handlers use."""
 
     database: Database
     library: DefinitionCache
@@ -88,5 +88,4 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     started: float = msgspec.field(default_factory=time.monotonic)
 
     def uptime_seconds(self) -> float:
-        """Seconds since the server started."""
         return time.monotonic() - self.started

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in words for people who know JSON but not how it is read here."""
+"""Validation messages for API clients, made from those of msgspec."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _QUERY_CHOICES: dict[str, Sequence[Any]] = {
 
 
 def humanize(field: str, message: str) -> tuple[str, str]:
-    """Say what msgspec says of a field in other words; of what is missing, the field is the one that is missing."""
+    """Return the field and a readable message for a msgspec message; a missing field is reported by its own name."""
     if match := _TYPE.fullmatch(message):
         return field, f"must be {_kinds(match[1])}, not {_kinds(match[2])}"
     if match := _BOUND.fullmatch(message):
@@ -45,32 +45,32 @@ def humanize(field: str, message: str) -> tuple[str, str]:
 
 
 def _kinds(names: str) -> str:
-    """Name kinds of values such as ``int | null``; that a field may be null is nobody's fix."""
+    """Describe types such as ``int | null``; null is left out, because it is never the fix."""
     kinds = [kind for kind in names.split(" | ") if kind != "null"] or ["null"]
     return " or ".join(_KINDS.get(kind, kind) for kind in kinds)
 
 
 def add_choices(message: str, choices: Sequence[Any]) -> str:
-    """Say which values there are, where msgspec says only that a value is none of them."""
+    """Add the valid values to msgspec's message about an invalid enum value."""
     if not choices or not message.startswith(_CHOICE):
         return message
     return f"must be one of {', '.join(map(str, choices))}, not {message.removeprefix(_CHOICE)}"
 
 
-def choices_of(wanted: Any, field: str) -> Sequence[Any]:
-    """Return the values that a field of a request body can have, if they are few."""
-    for kind in _members(msgspec.inspect.type_info(wanted)):
+def choices_of(annotation: Any, field: str) -> Sequence[Any]:
+    """Return the valid values of a request body's field that is an enum or a literal; empty for other fields."""
+    for kind in _members(msgspec.inspect.type_info(annotation)):
         if isinstance(kind, msgspec.inspect.StructType):
-            for one in kind.fields:
-                if one.encode_name == field:
-                    return _values(one.type)
+            for struct_field in kind.fields:
+                if struct_field.encode_name == field:
+                    return _values(struct_field.type)
     return ()
 
 
 def _values(kind: msgspec.inspect.Type) -> Sequence[Any]:
     for member in _members(kind):
         if isinstance(member, msgspec.inspect.EnumType):
-            return [one.value for one in member.cls]
+            return [item.value for item in member.cls]
         if isinstance(member, msgspec.inspect.LiteralType):
             return member.values
     return ()

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { bare, carry, pieces, settled } from "../../../app/web/static/lib/ansi.js";
+import { bare, carry, pieces, settled } from "../../../app/dagbook/web/static/lib/ansi.js";
 
 const RED = "\x1b[31m";
 const fronts = (line) => pieces(line).map(({ text, style }) => [text, style?.front ?? null]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { cronText } from "../../../app/web/static/lib/cron-text.js";
+import { cronText } from "../../../app/dagbook/web/static/lib/cron-text.js";
 
 const SAID = {
   "* * * * *": "every minute",

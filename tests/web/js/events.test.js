@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { eventsOf } from "../../../app/web/static/lib/events.js";
+import { eventsOf } from "../../../app/dagbook/web/static/lib/events.js";
 
 test("a line of a run's log is its time, level, words, and what else it names", () => {
   const line = 'time=2026-01-02T03:04:05Z level=INFO msg="step \\"a\\" ended" dag=etl dagRunId=1 step=a exitCode=3';

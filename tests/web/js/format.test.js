@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import * as format from "../../../app/web/static/lib/format.js";
+import * as format from "../../../app/dagbook/web/static/lib/format.js";
 
 const cases = (name, work, rows) =>
   test(name, () => assert.deepEqual(rows.map(([input]) => work(input)), rows.map(([, wanted]) => wanted)));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { stepsOf, tally, toGraph, withDescendants } from "../../../app/web/static/lib/graph.js";
+import { stepsOf, tally, toGraph, withDescendants } from "../../../app/dagbook/web/static/lib/graph.js";
 
 const step = (name, ...depends) => ({ name, depends });
 const fan = (count) => Array.from({ length: count }, (_, index) => step(`fan-${index}`, "first"));

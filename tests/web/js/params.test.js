@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { fieldsOf, partsOf, textOf, valuesOf, written } from "../../../app/web/static/lib/params.js";
+import { fieldsOf, partsOf, textOf, valuesOf, written } from "../../../app/dagbook/web/static/lib/params.js";
 
 test("a parameter's field fits its default", () => {
   const kinds = fieldsOf(["A=true", "B=-1.5", "C=2026-01-02", 'D="two\\nlines"', "E=word", "plain"]);

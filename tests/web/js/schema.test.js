@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { pathAt, propertiesAt } from "../../../app/web/static/lib/schema.js";
+import { pathAt, propertiesAt } from "../../../app/dagbook/web/static/lib/schema.js";
 
 const TEXT = ["name: x", "steps:", "  - name: a", "    retryPolicy:", "      limit: 1", "  - name: b", "    "];
 const SCHEMA = {

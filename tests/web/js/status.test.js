@@ -10,7 +10,7 @@ import {
   isOver,
   nodeStatus,
   runStatus,
-} from "../../../app/web/static/lib/status.js";
+} from "../../../app/dagbook/web/static/lib/status.js";
 
 const words = (all, look) => Object.entries(all).map(([name, number]) => [name, look(number).word]);
 

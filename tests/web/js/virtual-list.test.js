@@ -8,7 +8,7 @@ import {
   geometryOf,
   isAtEnd,
   offsetOf,
-} from "../../../app/web/static/lib/virtual-list.js";
+} from "../../../app/dagbook/web/static/lib/virtual-list.js";
 
 const VIEWPORT = 400; // 20 rows
 const boxAt = (geometry, scrollTop) => ({ scrollTop, clientHeight: VIEWPORT, scrollHeight: geometry.height });

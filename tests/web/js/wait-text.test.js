@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { clock } from "../../../app/web/static/lib/format.js";
-import { waitText } from "../../../app/web/static/lib/wait-text.js";
+import { clock } from "../../../app/dagbook/web/static/lib/format.js";
+import { waitText } from "../../../app/dagbook/web/static/lib/wait-text.js";
 
 const RUN = "0198f1c2-aaaa-bbbb-cccc-0123456789ab";
 const SINCE = "2026-01-02T04:04:05+01:00";

@@ -1,6 +1,6 @@
-"""Who calls, and whether they may: one guard before every route (api-behaviour 1.3, 2.4).
+"""Authentication and authorization guard of all routes (api-behaviour 1.3, 2.4).
 
-It runs before parameters and body are looked at, so a caller without rights learns nothing about them.
+It runs before parameters and body are read, so a caller without the permission learns nothing about them.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _CHANGING = frozenset({Requires.RUN, Requires.RUN_TEXT, Requires.WRITE, Requires
 
 
 class UnguardedRouteError(Exception):
-    """A route without a required permission; a server with such a route does not start."""
+    """A route without a required permission or audited action; a server with such a route does not start."""
 
 
 def make_guard(access: AuthServices) -> Guard:
-    """Make the guard of the application."""
+    """Make the application's guard: it sets ``user`` in the scope, or raises UnauthorizedError or ForbiddenError."""
     switches = access.switches
 
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         if connection.scope.get("method") == _OPTIONS:
-            return  # the framework's own handler tells the methods and does nothing
+            return  # the OPTIONS handler only lists methods
         requires = required_permission(handler)
         if is_public(requires, switches) and not requested_node(connection.scope):
             connection.scope["user"] = Caller(via="none", address=_address(connection))
@@ -71,7 +71,7 @@ async def _identify(access: AuthServices, connection: Connection, requires: Requ
 
 
 async def is_still_authorized(access: AuthServices, credentials: Credentials, requires: Requires) -> bool:
-    """Whether who was let in with these credentials would be let in again; so it is while nobody can be asked."""
+    """Whether these credentials still have the permission; True while the database is unavailable."""
     if is_public(requires, access.switches):
         return True
     try:
@@ -84,7 +84,7 @@ async def is_still_authorized(access: AuthServices, credentials: Credentials, re
 
 
 def credentials_of(connection: Connection) -> Credentials:
-    """Return what a request brings along to say who sends it."""
+    """Return the credentials of a request: local user, Authorization header, cookie, client address."""
     if isinstance(user := connection.scope.get(LOCAL_USER), str):
         return Credentials(local_user=user)
     given = {name for name, _ in connection.scope["headers"]} & _CREDENTIALS
@@ -92,7 +92,7 @@ def credentials_of(connection: Connection) -> Credentials:
         return Credentials(address=_address(connection))
     authorization = connection.headers.getall("authorization", [])
     return Credentials(
-        # Two of them would leave it to chance which one counts.
+        # With two Authorization headers it would be arbitrary which one counts.
         authorization=authorization[0] if len(authorization) == 1 else None,
         cookie=connection.cookies.get(COOKIE),
         address=_address(connection),
@@ -105,7 +105,7 @@ def _address(connection: Connection) -> str:
 
 
 def required_permission(handler: BaseRouteHandler) -> Requires:
-    """Return the required permission of a route, ``requires=…`` beside its path; raises UnguardedRouteError."""
+    """Return a route's required permission, its ``requires=…``; raises UnguardedRouteError."""
     requires = handler.opt.get("requires")
     if not isinstance(requires, Requires):
         raise UnguardedRouteError(
@@ -115,7 +115,7 @@ def required_permission(handler: BaseRouteHandler) -> Requires:
 
 
 def find_required_permissions(app: Litestar) -> dict[tuple[str, str], Requires]:
-    """Return what every route requires, by method and path; raises UnguardedRouteError."""
+    """Return the required permission of every route by method and path; raises UnguardedRouteError."""
     return {
         (method, route.path): required_permission(handler)
         for route in app.routes
@@ -126,13 +126,16 @@ def find_required_permissions(app: Litestar) -> dict[tuple[str, str], Requires]:
 
 
 def action_of(handler: BaseRouteHandler) -> Action | None:
-    """Return what the audit calls that which a route does, as ``audits=…`` beside its path; None for one that looks."""
+    """Return a route's audited action, its ``audits=…``; None for a route that only reads."""
     action = handler.opt.get("audits")
     return action if isinstance(action, Action) else None
 
 
 def find_actions(app: Litestar) -> dict[tuple[str, str], Action]:
-    """Return what every changing route does, by method and path; raises UnguardedRouteError for one that hides it."""
+    """Return the audited action of every changing route by method and path.
+
+    Raises UnguardedRouteError for a changing route without one.
+    """
     found = {}
     for route in app.routes:
         for handler, methods in _handlers(route):
@@ -140,7 +143,7 @@ def find_actions(app: Litestar) -> dict[tuple[str, str], Action]:
                 if action := action_of(handler):
                     found[method, route.path] = action
                 elif _changes(method, required_permission(handler)):
-                    raise UnguardedRouteError(f"{method} {route.path} has no audits=Action.…, so nobody notes its use")
+                    raise UnguardedRouteError(f"{method} {route.path} has no audits=Action.…, so it is not audited")
     return found
 
 

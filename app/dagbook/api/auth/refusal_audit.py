@@ -1,4 +1,4 @@
-"""What the audit notes of requests that no use case here carries out: those that were refused, or handed on."""
+"""Audit of requests that reach no use case here: refused ones and proxied ones."""
 
 from __future__ import annotations
 
@@ -15,29 +15,32 @@ from dagbook.auth.caller import Caller
 from dagbook.errors import ForbiddenError
 
 Hook = Callable[[Exception, Scope], Awaitable[None]]
-Note = Callable[[Scope, str], Awaitable[None]]
+ProxyAudit = Callable[[Scope, str], Awaitable[None]]
 
 
 def make_refusal_hook(refusals: RefusalLog) -> Hook:
-    """Make what is called with every error of a request, before it is answered."""
+    """Make the hook that records refused requests; it is called with every error before the response."""
 
-    async def note(error: Exception, scope: Scope) -> None:
+    async def record(error: Exception, scope: Scope) -> None:
         if isinstance(error, ForbiddenError):
             await refusals.record(_caller(scope).actor, _audit_action(scope))
 
-    return note
+    return record
 
 
-def make_proxy_audit(refusals: RefusalLog) -> Note:
-    """Make what is called when another server has done what was asked; its own audit knows it by the same request."""
+def make_proxy_audit(refusals: RefusalLog) -> ProxyAudit:
+    """Make the function that audits a request which a remote node carried out.
 
-    async def note(scope: Scope, node: str) -> None:
+    The node's own audit has the same request id.
+    """
+
+    async def record(scope: Scope, node: str) -> None:
         handler = scope.get("route_handler")
         if handler and action_of(handler):
             audit_action = replace(_audit_action(scope), outcome="done", after={"remoteNode": node})
             await refusals.record_remote(_caller(scope).actor, audit_action)
 
-    return note
+    return record
 
 
 def _caller(scope: Scope) -> Caller:
@@ -50,13 +53,13 @@ def _audit_action(scope: Scope) -> AuditAction:
     handler = scope.get("route_handler")
     action = (action_of(handler) if handler else None) or Action.REQUEST_REFUSE
     kind, name = _object(scope.get("path_params", {}), scope["path"])
-    if action is Action.LOGIN_SUCCESS:  # what it would have been
+    if action is Action.LOGIN_SUCCESS:  # the route declares the action of a successful login
         action = Action.LOGIN_FAILURE
     return AuditAction(action=action, kind=kind, name=name, outcome="refused")
 
 
-def _object(path: Mapping[str, Any], whole: str) -> tuple[str, str]:
-    match path:
+def _object(params: Mapping[str, Any], path: str) -> tuple[str, str]:
+    match params:
         case {"fileName": name}:
             return "dag", str(name)
         case {"name": name, "dagRunId": run}:
@@ -65,4 +68,4 @@ def _object(path: Mapping[str, Any], whole: str) -> tuple[str, str]:
             return "user", str(user)
         case {"tokenId": token}:
             return "token", str(token)
-    return "path", whole
+    return "path", path

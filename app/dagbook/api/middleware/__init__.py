@@ -1,1 +1,1 @@
-"""What every request passes before it is routed."""
+"""ASGI middleware, run for every request before routing."""

@@ -1,8 +1,8 @@
-"""Who may talk to this server at all: checked before any route, on every request.
+"""Checks of Host and Origin on every request, before routing.
 
 Without authentication any web page in the user's browser could reach a server on loopback. A page cannot
 forge Host (DNS rebinding shows there), Origin or Sec-Fetch-Site, so these decide (house design, promises S10).
-Who calls, and whether they may, is asked later, once it is known which route is wanted (``dagbook.api.auth.guards``).
+Authentication and authorization come after routing (``dagbook.api.auth.guards``).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import msgspec
 
 from dagbook.api.schemas.common import Error, ErrorCode
 
-if TYPE_CHECKING:  # commands check addresses, too, and do not wait for the framework
+if TYPE_CHECKING:  # commands import this module too, and must not load the framework
     from litestar.types import ASGIApp, Receive, Scope, Send
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_DEQUEUE = "/dequeue"  # the one GET that changes something
+_DEQUEUE = "/dequeue"  # the only GET that changes anything
 
 
 # The same few hosts come with every request.
 @lru_cache(maxsize=16)
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine and nothing else."""
+    """Whether a host name or address is a loopback one."""
     name = host.strip("[]").lower().rstrip(".")
     if name == "localhost":
         return True
@@ -38,7 +38,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_unspecified(host: str) -> bool:
-    """Whether a server's host stands for all addresses of the machine, and so is no name that one could call."""
+    """Whether a server's host is a wildcard address such as 0.0.0.0, which clients cannot connect to."""
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
@@ -47,7 +47,7 @@ def is_unspecified(host: str) -> bool:
 
 @lru_cache(maxsize=16)
 def name_of_host(host: str) -> str:
-    """Return the name in a Host header, without its port; empty when it is none."""
+    """Return the name in a Host header without its port; empty when the header is invalid."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -55,7 +55,7 @@ def name_of_host(host: str) -> str:
 
 
 class HostCheckMiddleware:
-    """Refuses foreign hosts, requests that another site's page has caused and packed bodies; redirects slashes."""
+    """Refuses unknown hosts, changes from other sites' pages and compressed bodies; redirects trailing slashes."""
 
     def __init__(
         self, app: ASGIApp, *, base_path: str, allowed_hosts: Iterable[str], allowed_origins: Iterable[str]
@@ -66,7 +66,6 @@ class HostCheckMiddleware:
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Answer, or let the application answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -76,7 +75,7 @@ class HostCheckMiddleware:
             await _refuse(send, 403, "forbidden", reason)
         elif (coding := headers.get(b"content-encoding", "identity").strip().lower()) != "identity":
             await _refuse(
-                send, 415, "bad_request", f"Content-Encoding {coding!r} is not read here; send the body as it is"
+                send, 415, "bad_request", f"Content-Encoding {coding!r} is not supported; send the body uncompressed"
             )
         elif scope["path"].endswith("/") and scope["path"] != self._base:
             await _redirect(send, scope)
@@ -117,7 +116,7 @@ async def _refuse(send: Send, status: int, code: ErrorCode, reason: str) -> None
 
 
 async def _redirect(send: Send, scope: Scope) -> None:
-    # One slash, for two would name another host; quoted again, for a decoded line end would begin another header.
+    # One leading slash: two would name another host. Quoted again: a decoded line end would start another header.
     path = quote("/" + scope["path"].strip("/"))
     query = scope.get("query_string", b"")
     location = path.encode() + (b"?" + query if query else b"")

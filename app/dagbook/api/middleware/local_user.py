@@ -1,6 +1,6 @@
-"""Requests of commands: inside the process that holds a database, or over the Unix socket beside a SQLite file.
+"""Requests of CLI commands: inside the process that owns a database, or over the Unix socket next to a SQLite file.
 
-The operating system says which user such a request comes from, so it brings no credentials along.
+The operating system identifies the user of such a request, so it has no credentials.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Send
 
-LOCAL_USER = "dagbook.local_user"  # a key of the scope, which no client can set
+LOCAL_USER = "dagbook.local_user"  # a key of the ASGI scope, which no client can set
 
 
 class LocalUserMiddleware:
-    """Lets the application answer the requests of one user of this machine.
+    """Marks requests as those of one user of this machine.
 
-    They name the paths of the API without ``base_path``, which is the server's setting and not the command's.
+    Their paths come without ``base_path``, which is a setting of the server and unknown to the command.
     """
 
     def __init__(self, app: ASGIApp, base_path: str, name: str) -> None:
@@ -25,7 +25,6 @@ class LocalUserMiddleware:
         self._name = name
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Let the application answer."""
         path, raw = self._base + scope["path"], self._base.encode() + scope["raw_path"]
-        seen: Any = {**scope, "path": path, "raw_path": raw, LOCAL_USER: self._name}
-        await self._app(seen, receive, send)
+        local_scope: Any = {**scope, "path": path, "raw_path": raw, LOCAL_USER: self._name}
+        await self._app(local_scope, receive, send)

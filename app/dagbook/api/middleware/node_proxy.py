@@ -1,7 +1,7 @@
-"""``remoteNode``: requests that are meant for another server (api-behaviour 5).
+"""Proxy for requests with ``remoteNode``, which are meant for another server (api-behaviour 5).
 
-A request is handed on after its caller was let in here for the same operation, so the node's stored credentials give
-nobody a right that they lack; and before its parameters are read, which is up to the node.
+A request is forwarded after its caller was authorized here for the same operation, so that the node's stored
+credentials give no caller more permissions; and before its parameters are read, because the node checks them.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from dagbook.telemetry.request_id import request_id
 PARAMETER = "remoteNode"
 _HERE = ("", "local")
 _VIA, _OWN_VIA = "via", "1.1 dagbook"
-# All else stays here: the caller's credentials and cookies, and what is said about this connection alone.
+# No other header is forwarded: not the caller's credentials and cookies, and none about this connection.
 _FORWARDED_HEADERS = ("accept", "accept-language", "if-match")
-_ERRORS = 400  # where statuses of errors begin
-Note = Callable[[Scope, str], Awaitable[None]]
+_ERRORS = 400  # the lowest error status
+ProxyAudit = Callable[[Scope, str], Awaitable[None]]
 Proxy = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any] | Stream | None]]
 
 
 def requested_node(scope: Mapping[str, Any]) -> str:
-    """Return the name of the node that a request is meant for; empty for this server. Raises BadRequestError."""
+    """Return the name of the requested node; empty for this server. Raises BadRequestError."""
     query: bytes = scope["query_string"]
     if PARAMETER.encode() not in query and b"%" not in query:
         return ""
@@ -41,20 +41,23 @@ def requested_node(scope: Mapping[str, Any]) -> str:
     return names[0] if names and names[0] not in _HERE else ""
 
 
-def make_proxy(nodes: RemoteNodes, prefix: str, note: Note) -> Proxy:
-    """Make the hook that comes before handlers; ``prefix`` is the path of the API, ``note`` hears of what was done."""
+def make_proxy(nodes: RemoteNodes, prefix: str, audit: ProxyAudit) -> Proxy:
+    """Make the hook that runs before handlers.
+
+    ``prefix`` is the path of the API; ``audit`` is called with scope and node after a successful request.
+    """
 
     async def forward(request: Request[Any, Any, Any]) -> Response[Any] | Stream | None:
         name = requested_node(request.scope)
-        if not name or request.method == "OPTIONS":  # which nobody is let in for: it only tells the methods
+        if not name or request.method == "OPTIONS":  # OPTIONS is not authorized: it only lists methods
             return None
         if name not in nodes:
             raise BadRequestError(f"{PARAMETER}: there is no node named {shorten(name)}")
-        request.scope["remote_node"] = name  # type: ignore[typeddict-unknown-key]  # for the line in the log
-        told = await nodes.send(name, await _node_request(request, prefix))
-        if told.status < _ERRORS:
-            await note(request.scope, name)
-        return _response(told)
+        request.scope["remote_node"] = name  # type: ignore[typeddict-unknown-key]  # for the access log
+        answer = await nodes.send(name, await _node_request(request, prefix))
+        if answer.status < _ERRORS:
+            await audit(request.scope, name)
+        return _response(answer)
 
     return forward
 
@@ -62,7 +65,7 @@ def make_proxy(nodes: RemoteNodes, prefix: str, note: Note) -> Proxy:
 async def _node_request(request: Request[Any, Any, Any], prefix: str) -> NodeRequest:
     via = request.headers.get(_VIA, "")
     if any(hop.strip() == _OWN_VIA for hop in via.split(",")):
-        raise BadRequestError(f"{PARAMETER}: this request was handed on once already; ask the node itself")
+        raise BadRequestError(f"{PARAMETER}: this request was already forwarded once; call the node directly")
     headers = {name: value for name in _FORWARDED_HEADERS if (value := request.headers.get(name)) is not None}
     body = await _body(request)
     return NodeRequest(
@@ -90,10 +93,10 @@ async def _body(request: Request[Any, Any, Any]) -> bytes:
 
 
 def _path(scope: Scope, prefix: str) -> str:
-    """Write the path anew from the route that the guard has seen, so that the node cannot read another one in it."""
+    """Build the path from the route that the guard checked, so that the node cannot match another route."""
     names: Mapping[str, str] = scope["path_params"]
     if any(part in (".", "..") for name in names.values() for part in name.split("/")):
-        raise BadRequestError(f"{PARAMETER}: . and .. name nothing, and a path with them is not handed on")
+        raise BadRequestError(f"{PARAMETER}: a path with . or .. is not forwarded")
     template = scope["path_template"].removeprefix(prefix)
     return template.format_map({key: quote(name, safe="") for key, name in names.items()})
 
@@ -103,9 +106,9 @@ def _query(query: bytes) -> str:
     return "&".join(part for part in parts if part and unquote_plus(part.partition("=")[0]) != PARAMETER)
 
 
-def _response(told: NodeResponse) -> Response[Any] | Stream:
-    headers = {name: value for name, value in told.headers.items() if name != "content-type"}
-    kind = told.headers.get("content-type", "text/plain")
-    if isinstance(told.body, bytes):
-        return Response(told.body or None, status_code=told.status, headers=headers, media_type=kind)
-    return Stream(told.body, status_code=told.status, headers=headers, media_type=kind)
+def _response(answer: NodeResponse) -> Response[Any] | Stream:
+    headers = {name: value for name, value in answer.headers.items() if name != "content-type"}
+    kind = answer.headers.get("content-type", "text/plain")
+    if isinstance(answer.body, bytes):
+        return Response(answer.body or None, status_code=answer.status, headers=headers, media_type=kind)
+    return Stream(answer.body, status_code=answer.status, headers=headers, media_type=kind)

@@ -1,7 +1,7 @@
-"""Asking other servers: one client for each of the configured nodes, with the node's own credentials.
+"""Requests to other servers: one HTTP client per configured node, with the node's own credentials.
 
-What comes back is held in memory up to ``_HELD_BYTES`` and passed on piece by piece beyond that, up to
-``_MOST_BYTES``; it comes as it is, not packed, so that no few bytes can become many here.
+Responses are buffered in memory up to ``_BUFFERED_BYTES`` and streamed beyond that, up to ``_MAX_BYTES``. They are
+requested uncompressed, so that a few bytes cannot expand to many here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dagbook.settings.nodes import RemoteNode
 
 _log = logging.getLogger(__name__)
 for _name in ("httpx", "httpcore"):
-    logging.getLogger(_name).setLevel(logging.WARNING)  # they would tell of each request, with its query
+    logging.getLogger(_name).setLevel(logging.WARNING)  # they would log each request with its query
 
 _BUFFERED_BYTES = 1 << 20
 _MAX_BYTES = 1 << 28
@@ -27,17 +27,17 @@ _MAX_MESSAGE = 10_000
 _CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=8)
 _FORWARDED_HEADERS = ("content-type", "etag", "retry-after")
 _KINDS = ("application/json", "text/plain", "application/schema+json")
-_OWN_LOGIN = (401, 403)  # of this server at the node, which is none of the caller's business
+_OWN_LOGIN = (401, 403)  # the node refuses this server's credentials: no error of the caller
 
 
 class NodeUnreachableError(AppError):
-    """The node could not be asked."""
+    """The node could not be reached."""
 
     code, status = "remote_node_error", 502
 
 
 class NodeFailedError(AppError):
-    """The node's answer is an error, or none that can be passed on."""
+    """The node's response is an error, or not one of the API."""
 
     code = "bad_gateway"
 
@@ -47,7 +47,7 @@ class NodeFailedError(AppError):
 
 
 class NodeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node is asked: the path after that of its API, and the query, both as they go over the line."""
+    """A request to a node; ``path`` is relative to the node's API, ``path`` and ``query`` are percent-encoded."""
 
     method: str
     path: str
@@ -57,7 +57,7 @@ class NodeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node has answered; its body as a whole, or piece by piece."""
+    """A node's response; its body is complete, or an iterator of chunks."""
 
     status: int
     headers: Mapping[str, str]
@@ -69,7 +69,7 @@ class _Message(msgspec.Struct):
 
 
 class RemoteNodes:
-    """The nodes that requests may be handed on to, by name."""
+    """HTTP clients of the configured nodes, by name."""
 
     def __init__(self, nodes: Iterable[RemoteNode]) -> None:
         self._nodes = {node.name: node for node in nodes}
@@ -79,46 +79,48 @@ class RemoteNodes:
         return name in self._nodes
 
     async def close(self) -> None:
-        """Close all connections; asking again opens new ones."""
+        """Close all connections; a later request opens new ones."""
         clients, self._clients = self._clients, {}
         for client in clients.values():
             await client.aclose()
 
-    async def send(self, name: str, asked: NodeRequest) -> NodeResponse:
-        """Ask a node; raises NodeUnreachableError and NodeFailedError."""
+    async def send(self, name: str, node_request: NodeRequest) -> NodeResponse:
+        """Send a request to a node; raises NodeUnreachableError and NodeFailedError."""
         node = self._nodes[name]
         try:
             async with asyncio.timeout(node.timeout_seconds):
-                return await self._send(node, asked)
+                return await self._send(node, node_request)
         except TimeoutError:
-            raise _unreachable(node, f"it has not answered within {node.timeout_seconds:g} seconds") from None
+            raise _unreachable(node, f"it did not answer within {node.timeout_seconds:g} seconds") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _unreachable(node, explain_cause(error, "skip_tls_verify")) from error
 
-    async def _send(self, node: RemoteNode, asked: NodeRequest) -> NodeResponse:
+    async def _send(self, node: RemoteNode, node_request: NodeRequest) -> NodeResponse:
         client = self._client(node)
-        client.cookies.clear()  # what the node gave one caller is nothing for the next
-        url = f"{node.url}{asked.path}" + (f"?{asked.query}" if asked.query else "")
-        request = client.build_request(asked.method, url, headers=asked.headers, content=asked.body or None)
+        client.cookies.clear()  # cookies for one caller must not be sent for the next
+        url = f"{node.url}{node_request.path}" + (f"?{node_request.query}" if node_request.query else "")
+        request = client.build_request(
+            node_request.method, url, headers=node_request.headers, content=node_request.body or None
+        )
         response = await client.send(request, stream=True)
-        pieces = response.aiter_raw()
+        chunks = response.aiter_raw()
         try:
             _check_head(node, response)
-            held, is_whole = await _buffer(pieces)
-            _check(node, response, held, is_whole=is_whole)
+            buffered, is_complete = await _buffer(chunks)
+            _check(node, response, buffered, is_complete=is_complete)
         except BaseException:
             await response.aclose()
             raise
-        if is_whole:
+        if is_complete:
             await response.aclose()
-        body = held if is_whole else _rest(node, response, held, pieces)
+        body = buffered if is_complete else _rest(node, response, buffered, chunks)
         return NodeResponse(
             status=response.status_code, headers=_select_headers(response.headers, _FORWARDED_HEADERS), body=body
         )
 
     def _client(self, node: RemoteNode) -> httpx.AsyncClient:
         if node.name not in self._clients:
-            # No proxy of the environment gets to see the credentials; SSL_CERT_FILE counts all the same.
+            # trust_env=False: no proxy of the environment gets the credentials. SSL_CERT_FILE is still respected.
             self._clients[node.name] = httpx.AsyncClient(
                 auth=(node.username, node.password) if node.auth == "basic" else None,
                 headers={"Accept-Encoding": "identity", **_bearer(node)},
@@ -139,80 +141,80 @@ def _select_headers(headers: Mapping[str, str], names: Iterable[str]) -> dict[st
 
 
 def _unreachable(node: RemoteNode, reason: str) -> NodeUnreachableError:
-    _log.warning("node %r could not be asked: %s", node.name, reason)
+    _log.warning("node %r cannot be reached: %s", node.name, reason)
     return NodeUnreachableError(f"node {node.name!r} cannot be reached: {reason}")
 
 
-async def _buffer(pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
-    """Read as much as may be held; tells whether that is all."""
-    held = bytearray()
-    async for piece in pieces:
-        held += piece
-        if len(held) > _BUFFERED_BYTES:
-            return bytes(held), False
-    return bytes(held), True
+async def _buffer(chunks: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+    """Read up to ``_BUFFERED_BYTES``; the flag says whether that is the complete body."""
+    buffered = bytearray()
+    async for chunk in chunks:
+        buffered += chunk
+        if len(buffered) > _BUFFERED_BYTES:
+            return bytes(buffered), False
+    return bytes(buffered), True
 
 
 async def _rest(
-    node: RemoteNode, response: httpx.Response, held: bytes, pieces: AsyncIterator[bytes]
+    node: RemoteNode, response: httpx.Response, buffered: bytes, chunks: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
-    left = _MAX_BYTES - len(held)
+    left = _MAX_BYTES - len(buffered)
     try:
-        yield held
-        async for piece in pieces:
-            left -= len(piece)
+        yield buffered
+        async for chunk in chunks:
+            left -= len(chunk)
             if left < 0:
                 raise NodeFailedError(f"node {node.name!r} answered with more than {_MAX_BYTES} bytes")
-            yield piece
+            yield chunk
     finally:
         await response.aclose()
 
 
 def _check_head(node: RemoteNode, response: httpx.Response) -> None:
-    """Raise NodeFailedError for a success that is none of the API's, before its body, which may go on for ever."""
+    """Raise NodeFailedError for a success that is not the API's, before reading its body, which may be endless."""
     if not response.is_success:
         return
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise NodeFailedError(f"node {node.name!r} answered with a packed body that was not asked for")
+        raise NodeFailedError(f"node {node.name!r} answered with a compressed body that was not requested")
     kind = _kind(response)
     if kind and kind not in _KINDS:
-        raise NodeFailedError(f"node {node.name!r} answered with {kind}, no answer of the API; check its url")
+        raise NodeFailedError(f"node {node.name!r} answered with {kind}, which the API does not use; check its url")
 
 
-def _check(node: RemoteNode, response: httpx.Response, held: bytes, *, is_whole: bool) -> None:
-    """Raise NodeFailedError unless this is a success whose body is one of the API's (api-behaviour 5)."""
+def _check(node: RemoteNode, response: httpx.Response, buffered: bytes, *, is_complete: bool) -> None:
+    """Raise NodeFailedError unless this is a success with a body of the API (api-behaviour 5)."""
     if not response.is_success:
-        raise _failure(node, response, held)
+        raise _failure(node, response, buffered)
     kind = _kind(response)
-    if held and not kind:
-        raise NodeFailedError(f"node {node.name!r} answered with a body of no type; check its url")
-    if held and is_whole and kind.endswith("json") and not _is_json(held):
-        raise NodeFailedError(f"node {node.name!r} answered with something that is no JSON")
+    if buffered and not kind:
+        raise NodeFailedError(f"node {node.name!r} answered with a body without a content type; check its url")
+    if buffered and is_complete and kind.endswith("json") and not _is_json(buffered):
+        raise NodeFailedError(f"node {node.name!r} answered with a body that is not valid JSON")
 
 
 def _kind(response: httpx.Response) -> str:
     return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
-def _failure(node: RemoteNode, response: httpx.Response, held: bytes) -> NodeFailedError:
+def _failure(node: RemoteNode, response: httpx.Response, buffered: bytes) -> NodeFailedError:
     status = response.status_code
-    message = _message(held) or f"node {node.name!r} answered with status {status}"
+    message = _message(buffered) or f"node {node.name!r} answered with status {status}"
     if status in _OWN_LOGIN:
         return NodeFailedError(f"node {node.name!r} refuses this server's credentials ({status}): {message}")
-    passed = status if status >= httpx.codes.BAD_REQUEST else httpx.codes.BAD_GATEWAY
-    return NodeFailedError(message, passed, _select_headers(response.headers, ("retry-after",)))
+    forwarded = status if status >= httpx.codes.BAD_REQUEST else httpx.codes.BAD_GATEWAY
+    return NodeFailedError(message, forwarded, _select_headers(response.headers, ("retry-after",)))
 
 
-def _message(held: bytes) -> str:
+def _message(buffered: bytes) -> str:
     try:
-        return msgspec.json.decode(held, type=_Message).message[:_MAX_MESSAGE]
+        return msgspec.json.decode(buffered, type=_Message).message[:_MAX_MESSAGE]
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return ""
 
 
-def _is_json(held: bytes) -> bool:
+def _is_json(buffered: bytes) -> bool:
     try:
-        msgspec.json.decode(held)
+        msgspec.json.decode(buffered)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return False
     return True

@@ -1,14 +1,14 @@
-"""Headers that tell browsers what to keep from a page: on every answer, whatever it is."""
+"""Security headers for browsers, on every response."""
 
 from __future__ import annotations
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-# What the API answers is data: a browser that is made to show it as a page runs nothing of it and frames it nowhere.
+# Responses of the API are data: a browser that is made to show one as a page runs no script and shows no frame.
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 CONTENT_POLICY = "Content-Security-Policy"
 
-# An answer that has one of them already keeps its own.
+# A response that has one of them already keeps its own value.
 SECURITY: Headers = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", API_POLICY.encode()),
@@ -17,6 +17,6 @@ SECURITY: Headers = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-# Only said over TLS, where it counts; half a year.
+# Sent over TLS only, because browsers ignore it elsewhere; half a year.
 STRICT_TRANSPORT: Headers = ((b"strict-transport-security", b"max-age=15552000"),)
 VARY_ORIGIN: Headers = ((b"vary", b"Origin"),)

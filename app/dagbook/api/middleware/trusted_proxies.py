@@ -1,4 +1,4 @@
-"""Where a request really comes from: what proxies say of it, and only those that the settings name."""
+"""Client address, scheme and Host from the X-Forwarded headers of trusted proxies."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SCHEMES = ("http", "https")
 
 
 class TrustedProxiesMiddleware:
-    """Puts the client's address, scheme and Host in place of those of a trusted proxy.
+    """Replaces a trusted proxy's address, scheme and Host by those of the client.
 
-    Of several values the last ones count, which the proxies that are trusted have written themselves.
+    Of several values the last ones count: those were written by the trusted proxies themselves.
     """
 
     def __init__(self, app: ASGIApp, networks: Iterable[Network]) -> None:
@@ -27,17 +27,16 @@ class TrustedProxiesMiddleware:
         self._networks = tuple(networks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the application answer."""
         client = scope.get("client")
         if scope["type"] == ScopeType.HTTP and client and self._trusts(_address(client[0])):
-            _follow(scope, self._client(_values(scope, _FOR)) or client[0], client[0])
+            _apply_forwarded(scope, self._client(_values(scope, _FOR)) or client[0], client[0])
         await self._app(scope, receive, send)
 
     def _trusts(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)
 
     def _client(self, hops: list[str]) -> str:
-        """Go back along the proxies to the first address that is none of them; whatever stands before it is a tale."""
+        """Return the last address that is not a trusted proxy; addresses left of it are untrusted."""
         found = ""
         for hop in reversed(hops):
             address = _address(hop)
@@ -49,7 +48,7 @@ class TrustedProxiesMiddleware:
         return found
 
 
-def _follow(scope: Any, client: str, proxy: str) -> None:
+def _apply_forwarded(scope: Any, client: str, proxy: str) -> None:
     if client != proxy:
         scope["client"] = (client, 0)
     schemes, hosts = _values(scope, _PROTO), _values(scope, _HOST)
@@ -61,13 +60,13 @@ def _follow(scope: Any, client: str, proxy: str) -> None:
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:
-    """Return the values of a header, whether they come in one line or in several."""
+    """Return the comma-separated values of all lines of a header."""
     lines = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
     return [value for line in lines for part in line.split(",") if (value := part.strip())]
 
 
 def _address(text: str) -> Address | None:
-    """Read an address, with a port perhaps; an IPv4 address in IPv6 clothes is the former."""
+    """Parse an address with an optional port; an IPv4-mapped IPv6 address becomes an IPv4 one."""
     host = text[1:].partition("]")[0] if text.startswith("[") else text
     if host.count(":") == 1:
         host = host.partition(":")[0]
