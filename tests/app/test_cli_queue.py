@@ -58,7 +58,7 @@ def test_the_first_or_a_named_run_is_dequeued(command: Command, file: Path) -> N
         (("enqueue", "no/such"), "there is no file 'no/such', and no DAG can have that name"),
         (("enqueue", "nosuch"), "there is no file and no stored DAG named 'nosuch'"),
         (("enqueue", "{file}", "-r", "r1"), "run 'r1' of DAG 'flow' exists already"),
-        (("queue", "show", "nothing"), "nothing goes on in a queue named 'nothing', and none is configured"),
+        (("queue", "show", "nothing"), "queue 'nothing' has no runs and is not configured"),
         (("queue", "clear", "shared", "--confirm", "share"), "name: 'share' is not the queue of the path"),
         (("queue", "priority", "flow", "r1"), "priority: is missing"),
     ],

@@ -24,7 +24,7 @@ def encoded(text: str) -> str:
 @pytest.mark.parametrize("since", [None, NOW])
 def test_a_cursor_is_read_as_it_was_written(place: RunCursor, since: datetime | None) -> None:
     cursor = read_cursor(write_cursor(place, since))
-    assert (cursor.place, cursor.since) == (place, since)
+    assert (cursor.position, cursor.since) == (place, since)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What handlers are given, made from parameters that several operations share."""
+"""Dependency providers of the handlers, for parameters that several operations share."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 
 _PER_PAGE, _MOST_PER_PAGE = 50, 1000
-_LAST_PAGE = 10**12  # what comes before it can still be counted by a database
+_LAST_PAGE = 10**12  # the offset of this page still fits into the databases' integers
 
 
 def make_providers(parts: AppServices) -> dict[str, Provide]:
-    """Make the dependencies of all handlers."""
+    """Return the dependencies of all handlers by parameter name."""
     return {
         "parts": Provide(_parts_provider(parts), sync_to_thread=False),
         "caller": Provide(provide_caller, sync_to_thread=False),
@@ -34,13 +34,13 @@ def make_providers(parts: AppServices) -> dict[str, Provide]:
         "step_name": Provide(provide_step_name, sync_to_thread=False),
         "sub_run_key": Provide(provide_sub_run_key, sync_to_thread=False),
         "run_filter": Provide(run_filters.provide_run_filter, sync_to_thread=False),
-        "run_marks": Provide(run_filters.provide_start_filters, sync_to_thread=False),
-        "run_ends": Provide(run_filters.provide_outcome_filters, sync_to_thread=False),
+        "start_filters": Provide(run_filters.provide_start_filters, sync_to_thread=False),
+        "outcome_filters": Provide(run_filters.provide_outcome_filters, sync_to_thread=False),
         "run_page": Provide(run_filters.provide_run_page, sync_to_thread=False),
         "run_search": Provide(run_filters.provide_run_search, sync_to_thread=False),
         "audit_filter": Provide(provide_audit_filter, sync_to_thread=False),
-        "log_span": Provide(provide_output_range, sync_to_thread=False),
-        "log_wish": Provide(provide_log_query, sync_to_thread=False),
+        "output_range": Provide(provide_output_range, sync_to_thread=False),
+        "log_query": Provide(provide_log_query, sync_to_thread=False),
     }
 
 
@@ -48,14 +48,14 @@ def _parts_provider(parts: AppServices) -> Callable[..., AppServices]:
     def provide_parts(request: ApiRequest, remote_node: parameters.RemoteNode = "local") -> AppServices:
         _refuse_repeated(request)
         if remote_node not in ("", "local"):
-            raise BadRequestError(f"remoteNode: this is not handed on; ask {shorten(remote_node)} itself")
+            raise BadRequestError(f"remoteNode: this is not forwarded; call {shorten(remote_node)} directly")
         return parts
 
     return provide_parts
 
 
 def _refuse_repeated(request: ApiRequest) -> None:
-    """Hardly a parameter takes several values, and the framework would quietly take the last one."""
+    """Raise BadRequestError for a repeated parameter: few take several values, and litestar would use the last one."""
     if not request.scope["query_string"]:
         return
     names = [name for name, _ in request.query_params.multi_items()]
@@ -65,9 +65,10 @@ def _refuse_repeated(request: ApiRequest) -> None:
 
 
 def provide_caller(request: ApiRequest, parts: NamedDependency[AppServices]) -> Caller:  # noqa: ARG001 - see below
-    """Return who calls, as the guard has found out.
+    """Return the caller that the guard identified.
 
-    It comes after ``parts``: those that do not wait for each other get a task each, at ten times the cost.
+    It depends on ``parts`` only for the order: litestar resolves independent dependencies in a task each, at ten
+    times the cost.
     """
     caller: Caller = request.user
     return caller
@@ -79,40 +80,36 @@ def provide_page_request(
     offset: parameters.Offset = None,
     limit: parameters.Limit = None,
 ) -> PageRequest:
-    """Gather what says which lines of a log are wanted."""
     return PageRequest(tail=tail, head=head, offset=offset, limit=limit)
 
 
 def provide_dag_filter(name: parameters.Text = None, tag: parameters.Tag = None) -> DagFilter:
-    """Gather what a list of DAGs is narrowed to."""
     return DagFilter(name_part=(name or "").casefold(), tag=(tag or "").strip().casefold())
 
 
 def provide_step_name(written: parameters.StepName) -> str:
     """Return the name of a step, trimmed as in a definition.
 
-    Browsers take ``..`` for the way up, escaped or not; with a blank before it they leave it alone.
+    Browsers resolve ``..`` as the parent directory, escaped or not, so clients may put a blank before it.
     """
     return written.strip()
 
 
 def provide_dag_order(sort: parameters.Sort = "name", order: parameters.Order = "asc") -> DagOrder:
-    """Gather how a list of DAGs is sorted."""
     return DagOrder(sort, order)
 
 
 def provide_page_number(page: parameters.Page = 1, per_page: parameters.PerPage = 50) -> PageNumber:
-    """Read which page is wanted, leniently (api-behaviour 1.7)."""
+    """Return the requested page, read leniently (api-behaviour 1.7); raises BadRequestError for a negative size."""
     if per_page < 0:
         raise BadRequestError("perPage: must not be negative")
     return PageNumber(min(max(page, 1), _LAST_PAGE), min(per_page or _PER_PAGE, _MOST_PER_PAGE))
 
 
-# The framework's description of the API knows a path's parameters inside a dependency by the path's own names only.
+# In a dependency the OpenAPI document recognizes path parameters only by the names in the path.
 def provide_sub_run_key(
     name: parameters.DagName,
     dagRunId: parameters.DagRunId,  # noqa: N803
     subDAGRunId: parameters.SubRunId,  # noqa: N803
 ) -> SubRunKey:
-    """Gather what names a sub-run."""
     return SubRunKey(name, dagRunId, subDAGRunId)

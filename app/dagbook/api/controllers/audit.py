@@ -1,4 +1,4 @@
-"""The audit: who did what, for admins. An extension of the contract."""
+"""Audit entries, for admins. An extension of the contract."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ async def list_entries(
     limit: parameters.AuditLimit = 100,
     before: parameters.BeforeEntry = None,
 ) -> AuditEntries:
-    """List what people did and were refused, the newest first, from behind the entry ``before`` on."""
+    """List audited actions and refusals, newest first; with ``before`` those older than that entry."""
     if not 1 <= limit <= _MOST:
         raise BadRequestError(f"limit: must be from 1 to {_MOST}, and is {limit}")
     if before is not None and not 1 <= before <= _LAST_ID:
-        raise BadRequestError(f"before: {before} is no number of an entry")
-    wanted = replace(audit_filter, before=before)
-    rows, seal = await parts.database.read(lambda connection: _read(connection, wanted, limit + 1))
-    shown = [_entry(row) for row in rows[:limit]]
-    answer = AuditEntries(entries=shown, sealed_up_to=seal["last_id"] if seal else 0)
+        raise BadRequestError(f"before: {before} is not the id of an entry")
+    filter_ = replace(audit_filter, before=before)
+    rows, seal = await parts.database.read(lambda connection: _read(connection, filter_, limit + 1))
+    entries = [_entry(row) for row in rows[:limit]]
+    page = AuditEntries(entries=entries, sealed_up_to=seal["last_id"] if seal else 0)
     if len(rows) > limit:
-        answer.next_before = shown[-1].id
+        page.next_before = entries[-1].id
     if seal:
-        answer.seal = AuditSeal(number=seal["number"], hash=seal["hash"], sealed_at=instant_text(seal["sealed_at"]))
-    return answer
+        page.seal = AuditSeal(number=seal["number"], hash=seal["hash"], sealed_at=instant_text(seal["sealed_at"]))
+    return page
 
 
-def _read(connection: ReadConnection, wanted: AuditFilter, limit: int) -> tuple[Sequence[Row], Row | None]:
-    return audit.find(connection, wanted, limit), audit.get_last_seal(connection)
+def _read(connection: ReadConnection, filter_: AuditFilter, limit: int) -> tuple[Sequence[Row], Row | None]:
+    return audit.find(connection, filter_, limit), audit.get_last_seal(connection)
 
 
 def _entry(row: Row) -> AuditEntry:
@@ -86,7 +86,10 @@ def _entry(row: Row) -> AuditEntry:
 async def prune(
     data: JSONBody[PruneAudit], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> PrunedAudit:
-    """Remove old entries for ever, or tell which would go; the seals over them stay, so that the rest can be proved."""
+    """Delete old entries permanently, or with ``dryRun`` count them.
+
+    The seals over deleted entries are kept, so that the rest can still be verified.
+    """
     before = read_instant("before", data.before)
     pruning = parts.audit_pruning
     done = await (pruning.preview(before) if data.dry_run else pruning.prune(before, caller.actor))

@@ -1,4 +1,4 @@
-"""Logging in and the own account (tag auth)."""
+"""Login and the caller's own account (tag auth)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dagbook.errors import UnauthorizedError
 async def login(
     data: JSONBody[LoginRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> LoginResponse:
-    """Exchange name and password for a token."""
+    """Exchange username and password for a token."""
     if not parts.auth.has_users:
         raise UnauthorizedError(NO_USERS)
     found = await parts.auth.logins.login(data.username, data.password, caller.address)
@@ -37,7 +37,7 @@ async def login(
 
 @get("/auth/me", operation_id="getCurrentUser", requires=Requires.OWN, responses=errors())
 async def get_me(parts: NamedDependency[AppServices], caller: NamedDependency[Caller]) -> UserResponse:
-    """Return the user that calls, with the role that counts for this credential."""
+    """Return the calling user, with the effective role of this credential."""
     row = await parts.auth.logins.require_user(caller)
     return UserResponse(user=user_body({**row, "role": caller.role}))
 
@@ -53,7 +53,7 @@ async def get_me(parts: NamedDependency[AppServices], caller: NamedDependency[Ca
 async def change_password(
     data: JSONBody[ChangePasswordRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> SuccessResponse:
-    """Set the own password; all other tokens become void."""
+    """Set the caller's password; all other tokens of the user become invalid."""
     await parts.auth.logins.change_password(caller, data.current_password, data.new_password)
     return SuccessResponse(message="the password is changed, and all other tokens are void")
 

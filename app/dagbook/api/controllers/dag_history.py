@@ -1,4 +1,4 @@
-"""The latest runs of a stored DAG, and one of them (tag dags)."""
+"""Run history of a stored DAG (tag dags)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_RUNS = 30
 
 @get("/dags/{fileName:str}/dag-runs", operation_id="getDAGDAGRunHistory", requires=Requires.READ, responses=errors(404))
 async def get_history(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGHistory:
-    """Return the newest runs of a DAG, which need not exist any more, and how each step fared in each of them."""
+    """Return the newest runs of a DAG, also of a deleted one, and the status of each step in each of them."""
     name = strip_suffix(file_name)
     if "\0" in name:
         return DAGHistory(dag_runs=[], grid_data=[])

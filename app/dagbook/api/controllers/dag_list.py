@@ -1,4 +1,4 @@
-"""Stored DAGs, many at once: listed, searched, their tags (tag dags)."""
+"""List, search and tags of stored DAGs (tag dags)."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from dagbook.engine.status import RunStatus
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _MAX_OFFSET = 2**62
-_Read = tuple[int, Sequence[Row], dict[str, Row]]  # how many there are, those on the page, and their latest runs
-_YIELD_EVERY = 50  # how many results are made before others get a turn
+_Read = tuple[int, Sequence[Row], dict[str, Row]]  # total, rows of the page, and their latest runs by DAG name
+_YIELD_EVERY = 50  # results between two yields to other tasks
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted of the list."""
+    """Filter, order and page of the list."""
 
     filter: DagFilter
     by_next_run: bool
@@ -63,21 +63,21 @@ async def list_dags(
     dag_filter: NamedDependency[DagFilter],
     recent: parameters.Recent = 0,
 ) -> DAGFiles:
-    """List stored DAGs, broken ones included, with the latest run of each, and with as many more as ``recent`` says."""
+    """List stored DAGs, also invalid ones, with the latest run of each, and its ``recent`` newest runs."""
     number, size = page_number.number, page_number.size
-    wanted = _Page(
+    request = _Page(
         filter=dag_filter,
         by_next_run=dag_order.by == "nextRun",
         descending=dag_order.direction == "desc",
         number=number,
         size=size,
     )
-    if "\0" in wanted.filter.name_part + wanted.filter.tag:  # no text in the database holds one
+    if "\0" in request.filter.name_part + request.filter.tag:  # no text in the database holds one
         return DAGFiles(dags=[], errors=[], pagination=pagination(0, number, size))
-    if wanted.by_next_run:
-        total, rows, latest = await _page_by_next_run(parts, wanted)
+    if request.by_next_run:
+        total, rows, latest = await _page_by_next_run(parts, request)
     else:
-        total, rows, latest = await parts.database.read(lambda connection: _read_page(connection, wanted))
+        total, rows, latest = await parts.database.read(lambda connection: _read_page(connection, request))
     files = [_dag_file(row, latest, parts) for row in rows]
     if recent:
         await _add_recent(parts, rows, files, recent)
@@ -101,23 +101,23 @@ def _recent(run: Row) -> RecentRun:
     )
 
 
-def _read_page(connection: ReadConnection, wanted: _Page) -> _Read:
+def _read_page(connection: ReadConnection, request: _Page) -> _Read:
     rows = dags.find_page(
-        connection, wanted.filter, descending=wanted.descending, offset=wanted.offset, limit=wanted.size
+        connection, request.filter, descending=request.descending, offset=request.offset, limit=request.size
     )
-    return dags.count(connection, wanted.filter), rows, _read_latest(connection, rows)
+    return dags.count(connection, request.filter), rows, _read_latest(connection, rows)
 
 
 def _read_latest(connection: ReadConnection, rows: Sequence[Row]) -> dict[str, Row]:
     return run_history.find_latest(connection, [row["file_name"] for row in rows])
 
 
-async def _page_by_next_run(parts: AppServices, wanted: _Page) -> _Read:
-    found = await parts.database.read(lambda connection: dags.find_hashes(connection, wanted.filter))
+async def _page_by_next_run(parts: AppServices, request: _Page) -> _Read:
+    found = await parts.database.read(lambda connection: dags.find_hashes(connection, request.filter))
     await _load_next_starts(parts, found)
     now = parts.now()
     times = {row["file_name"]: parts.next_runs.get(row["definition_hash"], now) for row in found}
-    chosen = _by_next_run(found, times, descending=wanted.descending)[wanted.offset : wanted.offset + wanted.size]
+    chosen = _by_next_run(found, times, descending=request.descending)[request.offset : request.offset + request.size]
     names = [row["file_name"] for row in chosen]
     rows, latest = await parts.database.read(lambda connection: _read_files(connection, names))
     return len(found), rows, latest
@@ -125,8 +125,8 @@ async def _page_by_next_run(parts: AppServices, wanted: _Page) -> _Read:
 
 def _read_files(connection: ReadConnection, names: Sequence[str]) -> tuple[Sequence[Row], dict[str, Row]]:
     rows = {row["file_name"]: row for row in dags.find_files(connection, names)}
-    shown = [rows[name] for name in names if name in rows]
-    return shown, _read_latest(connection, shown)
+    existing = [rows[name] for name in names if name in rows]
+    return existing, _read_latest(connection, existing)
 
 
 async def _load_next_starts(parts: AppServices, rows: Sequence[Row]) -> None:
@@ -149,11 +149,11 @@ def _dag_file(row: Mapping[str, Any], latest: Mapping[str, Any], parts: AppServi
     loaded = load(parts, row)
     dag = loaded.definition.dag
     run = latest.get(row["dag_name"])
-    shown = run_summary(run, parts.zone) if run is not None else placeholder_summary(dag, parts.zone)
+    summary = run_summary(run, parts.zone) if run is not None else placeholder_summary(dag, parts.zone)
     return DAGFile(
         file_name=row["file_name"],
         dag=dag_in_list(dag),
-        latest_dag_run=shown,
+        latest_dag_run=summary,
         suspended=row["suspended"],
         errors=[str(problem) for problem in loaded.problems],
     )
@@ -161,25 +161,25 @@ def _dag_file(row: Mapping[str, Any], latest: Mapping[str, Any], parts: AppServi
 
 @get("/dags/search", operation_id="searchDAGs", requires=Requires.READ, responses=errors())
 async def search_dags(parts: NamedDependency[AppServices], q: parameters.Query) -> SearchResults:
-    """Look for an expression in the lines of all stored DAGs, whatever the case, with two lines around each."""
+    """Search the lines of all stored DAGs for a regular expression, ignoring case; each match has two context lines."""
     found = await parts.search.find(q)
-    answer = SearchResults(results=[], errors=[found.problem] if found.problem else [])
+    results = SearchResults(results=[], errors=[found.problem] if found.problem else [])
     for number, hit in enumerate(found.hits, 1):
-        _add_result(answer, hit, parts)
+        _add_result(results, hit, parts)
         if number % _YIELD_EVERY == 0:
             await asyncio.sleep(0)
-    return answer
+    return results
 
 
-def _add_result(answer: SearchResults, hit: SearchHit, parts: AppServices) -> None:
+def _add_result(results: SearchResults, hit: SearchHit, parts: AppServices) -> None:
     loaded = load(parts, hit.row)
     if loaded.problems:
-        answer.errors += [f"{hit.row['file_name']}: {problem}" for problem in loaded.problems]
+        results.errors += [f"{hit.row['file_name']}: {problem}" for problem in loaded.problems]
         return
     matches = [
         SearchDAGsMatchItem(line=block.text, line_number=block.line, start_line=block.first) for block in hit.blocks
     ]
-    answer.results.append(
+    results.results.append(
         SearchResultItem(name=hit.row["file_name"], dag=dag_in_list(loaded.definition.dag), matches=matches)
     )
 

@@ -1,4 +1,4 @@
-"""What is to be expected of a stored DAG: how long it runs, and when (tag dags)."""
+"""Run statistics and next starts of a stored DAG (tag dags)."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ async def get_statistics(
     last: parameters.Last = None,
     days: parameters.Days = None,
 ) -> DAGStatistics:
-    """Say how the last runs of a DAG that are over have ended and how long they took: 100, or those of some days."""
+    """Return outcomes and durations of the last finished runs of a DAG: 100, ``last``, or those of ``days`` days."""
     _check("last", last, _MOST_LAST)
     _check("days", days, _MOST_DAYS)
     row = await require_dag(parts, file_name)
     most = last or (100 if days is None else _MOST_IN_DAYS)
     since = None if days is None else parts.now() - timedelta(days=days)
-    ended = await parts.database.read(
+    finished = await parts.database.read(
         lambda connection: run_history.find_finished(connection, row["dag_name"], most + 1, since)
     )
-    return statistics(row["dag_name"], ended[:most], parts.zone, more=len(ended) > most)
+    return statistics(row["dag_name"], finished[:most], parts.zone, more=len(finished) > most)
 
 
 @get(
@@ -49,7 +49,7 @@ async def get_statistics(
 async def get_next_starts(
     file_name: parameters.FileName, parts: NamedDependency[AppServices], count: parameters.Count = 5
 ) -> NextStarts:
-    """Say when a DAG starts next by its schedules, whether or not they rest; each in the zone of its schedule."""
+    """Return the next scheduled starts of a DAG, also of a suspended one; each in the time zone of its schedule."""
     _check("count", count, _MAX_STARTS)
     row = await require_dag(parts, file_name)
     expressions = load(parts, row).definition.dag.schedule.start

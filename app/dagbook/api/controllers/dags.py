@@ -1,4 +1,4 @@
-"""Stored DAGs: created, read, saved, renamed, deleted, started, validated (tag dags)."""
+"""Operations on stored DAGs (tag dags)."""
 
 from __future__ import annotations
 
@@ -50,8 +50,10 @@ from dagbook.runs.options import StartOptions
 from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag
 from dagbook.spec.reading.load import Loaded
 
-_STARTS = 5  # that are shown of a text
-_SAVED = ResponseSpec(SpecErrors, generate_examples=False, description="The problems; without any, it is saved")
+_STARTS = 5  # next starts in a validation
+_SAVED = ResponseSpec(
+    SpecErrors, generate_examples=False, description="The problems; the text is saved if there are none"
+)
 
 
 @post(
@@ -65,14 +67,14 @@ _SAVED = ResponseSpec(SpecErrors, generate_examples=False, description="The prob
 async def create_dag(
     data: JSONBody[NewDAG], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> CreatedDAG:
-    """Store a new DAG, with a first step of its own when no text is given."""
+    """Store a new DAG; without a text it gets a first step as an example."""
     await parts.definitions.create(data.name, data.spec or None, SaveContext(actor=caller.actor, note=data.note or ""))
     return CreatedDAG(name=data.name)
 
 
 @post("/dags/validate", operation_id="validateDAGSpec", requires=Requires.READ, status_code=200, responses=errors())
 async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[AppServices]) -> Validation:
-    """Say everything that is wrong with a text, and what could be read of it; nothing is stored."""
+    """Return all problems of a definition, and the DAG as far as it could be read; nothing is stored."""
     loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
     problems = [*loaded.problems, *await parts.run_service.check_params(loaded.definition)]
     errors = [str(problem) for problem in problems]
@@ -87,7 +89,7 @@ async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[AppSer
 
 
 def load(parts: AppServices, row: Mapping[str, Any]) -> Loaded:
-    """Read what a stored DAG says, broken or not."""
+    """Parse the definition of a stored DAG, valid or not."""
     return parts.library.read(row["spec"] or "", name=row["file_name"])
 
 
@@ -123,7 +125,7 @@ async def require_dag(parts: AppServices, file_name: str) -> Mapping[str, Any]:
 
 
 async def latest_details(parts: AppServices, row: Mapping[str, Any], dag: Dag) -> DAGRunDetails:
-    """Show the latest run of a stored DAG, or the placeholder for none."""
+    """Return the latest run of a stored DAG, or the placeholder for a DAG without runs."""
     now = parts.now()
     newest = await parts.database.read_inline(lambda connection: _read_latest(parts, connection, row["file_name"], now))
     if newest is None:
@@ -147,26 +149,26 @@ def _read_latest(parts: AppServices, connection: ReadConnection, file_name: str,
 async def delete_dag(
     file_name: parameters.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> None:
-    """Remove a stored DAG; its runs stay."""
+    """Delete a stored DAG; its runs are kept."""
     row = await require_dag(parts, file_name)
     await parts.definitions.delete(row["file_name"], caller.actor)
 
 
 @get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", requires=Requires.READ, responses=errors(404))
 async def get_spec(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> Response[Spec]:
-    """Return the text of a stored DAG as it was saved, with what is wrong with it and what is outdated.
+    """Return the text of a stored DAG as it was saved, with its problems and deprecation warnings.
 
     The ETag is the number of its revision, for If-Match of a save.
     """
     row = await require_dag(parts, file_name)
     loaded = load(parts, row)
     messages = [str(problem) for problem in loaded.problems]
-    shown = Spec(
+    body = Spec(
         spec=row["spec"] or "",
         errors=[*messages, *loaded.definition.warnings],
         dag=dag_details(loaded.definition.dag),
     )
-    return Response(shown, headers=etag(row["revision"]))
+    return Response(body, headers=etag(row["revision"]))
 
 
 @put(
@@ -183,13 +185,13 @@ async def put_spec(
     caller: NamedDependency[Caller],
     if_match: parameters.IfMatch = None,
 ) -> Response[SpecErrors] | Response[None]:
-    """Save a text as the DAG's next revision; one with problems is not saved, and they are returned.
+    """Save a text as the DAG's next revision; a text with problems is not saved, and they are returned.
 
-    With If-Match it is saved over that revision only. The ETag of the answer is the number of the new one.
+    With If-Match it is saved only if that is the current revision. The response's ETag is the new revision's number.
     """
     row = await require_dag(parts, file_name)
-    by = SaveContext(actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
-    saved = await parts.definitions.save(row["file_name"], data.spec, by)
+    context = SaveContext(actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
+    saved = await parts.definitions.save(row["file_name"], data.spec, context)
     if parts.saves_without_if_match and not saved.problems:
         return no_content(headers=etag(saved.revision))
     return Response(SpecErrors(errors=saved.problems), headers=etag(saved.revision))
@@ -232,7 +234,7 @@ async def start_dag(
 async def stop_all(
     file_name: parameters.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> StoppedAll:
-    """Ask all running runs of a stored DAG to stop."""
+    """Request a stop of all running runs of a stored DAG."""
     row = await require_dag(parts, file_name)
     return StoppedAll(errors=await parts.run_service.stop_all(row["file_name"], caller.actor))
 
@@ -251,7 +253,7 @@ async def rename(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
-    """Give a DAG another file name; its runs stay under the DAG name they were started with."""
+    """Change the file name of a DAG; its runs keep the DAG name that they were started with."""
     row = await require_dag(parts, file_name)
     await parts.definitions.rename(row["file_name"], data.new_file_name, caller.actor)
     return no_content()
@@ -271,18 +273,18 @@ async def suspend(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
-    """Let the DAG's schedules rest, or wake them; starts by hand are not affected."""
+    """Suspend or resume the schedules of a DAG; manual starts are not affected."""
     row = await require_dag(parts, file_name)
     await parts.definitions.suspend(row["file_name"], caller.actor, suspended=data.suspend)
     return no_content()
 
 
-# A DAG may be called like a fixed path, which hides the operations on one DAG that have no more in their path.
+# A DAG may have the name of a fixed path, which hides those operations on it whose path ends with the name.
 
 
 @get("/dags/validate", requires=Requires.READ, include_in_schema=False)
 async def get_dag_of_fixed_name(parts: NamedDependency[AppServices]) -> DAGFileDetails:
-    """Return the DAG called ``validate``."""
+    """Return the DAG named ``validate``."""
     return await _details("validate", parts)
 
 
@@ -296,7 +298,7 @@ async def get_dag_of_fixed_name(parts: NamedDependency[AppServices]) -> DAGFileD
 async def delete_dag_of_fixed_name(
     request: ApiRequest, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> None:
-    """Remove the DAG called like the path."""
+    """Delete the DAG with the name of the path."""
     await parts.definitions.delete(request.url.path.rpartition("/")[2], caller.actor)
 
 

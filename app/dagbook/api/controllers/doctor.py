@@ -1,4 +1,4 @@
-"""Upkeep of the database, for admins. An extension of the contract."""
+"""Consistency check of the database, for admins. An extension of the contract."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dagbook.maintenance.doctor.doctor import Examination, Report
 
 @get("/doctor", operation_id="examineDatabase", requires=Requires.UPKEEP, responses=errors())
 async def examine(parts: NamedDependency[AppServices], integrity: parameters.Integrity = False) -> DoctorReport:
-    """Check everything that must hold in the database; with ``integrity`` it also checks its own files."""
+    """Check all invariants of the stored data; with ``integrity`` the database also checks its own files."""
     return doctor_report(await parts.doctor.examine(Examination(damage=integrity)), parts.zone)
 
 
 def doctor_report(report: Report, zone: tzinfo = UTC) -> DoctorReport:
-    """Show what the doctor has seen."""
+    """Convert the doctor's report."""
     found = [
         DoctorFinding(name=finding.name, holds=finding.holds, count=finding.count, rows=list(finding.rows))
         for finding in report.findings

@@ -1,4 +1,4 @@
-"""The live feed (extension of the contract): what changes, as server-sent events."""
+"""The live feed (extension of the contract): changes as server-sent events."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ async def stream_events(
     dag: parameters.OfDag = None,
     run: parameters.OfRun = None,
 ) -> EventStream:
-    """Tell what changes, as it does: all, or what has to do with one DAG or one run.
+    """Stream changes as they happen: all, or those of one DAG or one run.
 
-    ``Last-Event-ID``, else ``after``, resumes behind an event; an event ``reset`` says that some of what came after
-    it is not kept any more, so that all has to be read anew.
+    ``Last-Event-ID``, else ``after``, resumes after an event; an event ``reset`` says that some later events have been
+    deleted, so the client must read its data again.
     """
-    wanted = FeedFilter(dag=dag or None, run=_read_run(run) if run else None)
+    filter_ = FeedFilter(dag=dag or None, run=_read_run(run) if run else None)
     field, number = ("Last-Event-ID", last_event_id) if last_event_id else ("after", after)
-    place = read_cursor(number, field) if number else None
-    subscription = await parts.feed.subscribe(wanted, place)
+    cursor = read_cursor(number, field) if number else None
+    subscription = await parts.feed.subscribe(filter_, cursor)
     credentials = credentials_of(request)
     events = stream(parts.feed, subscription, lambda: is_still_authorized(parts.auth, credentials, Requires.READ))
     return EventStream(events, lambda: parts.feed.unsubscribe(subscription))
@@ -58,9 +58,11 @@ async def stream_events(
 def _read_run(text: str) -> tuple[str, str]:
     name, slash, run_id = text.partition("/")
     if not name or not slash or not run_id or "\0" in text:
-        raise BadRequestError(f"run: {shorten(text)} names no run; write DAG name, slash and run id")
+        raise BadRequestError(f"run: {shorten(text)} is not a run; write DAG name, slash and run id")
     if run_id == LATEST:
-        raise BadRequestError("run: 'latest' is another run every time; give the id of one, or dag for all of a DAG")
+        raise BadRequestError(
+            "run: 'latest' changes with each new run; give the id of a run, or use dag for all runs of a DAG"
+        )
     return name, run_id
 
 

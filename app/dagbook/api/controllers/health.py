@@ -1,4 +1,4 @@
-"""State of the server (tag system)."""
+"""Health of the server (tag system)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNHEALTHY = {503: ResponseSpec(Health, generate_examples=False, description="Th
 
 @get("/health", operation_id="getHealthStatus", requires=Requires.PUBLIC, responses={**errors(), **_UNHEALTHY})
 async def get_health(parts: NamedDependency[AppServices]) -> Response[Health]:
-    """Tell whether the server can reach its database: 503 and ``unhealthy`` when it cannot."""
+    """Check whether the server can reach its database: 503 and ``unhealthy`` when it cannot."""
     healthy = await parts.database.answers_within(_LIMIT_SECONDS)
     body = Health(
         status="healthy" if healthy else "unhealthy",

@@ -32,7 +32,7 @@ _STREAMS = {"stdout": (STDOUT,), "stderr": (STDERR,), None: (STDOUT, STDERR)}
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Where in a run is looked, and for what."""
+    """A search in a run's logs: query, step and streams."""
 
     query: SearchQuery
     step: str | None
@@ -47,10 +47,10 @@ def provide_log_query(
     limit: parameters.PageLimit = 100,
     after: parameters.After = None,
 ) -> LogQuery:
-    """Gather what is looked for; raises BadRequestError."""
+    """Make the query; raises BadRequestError."""
     check_query(q)
-    spot = read_position(after) if after else None
-    query = SearchQuery(text=q, is_expression=regex, limit=limit, after=spot)
+    position = read_position(after) if after else None
+    query = SearchQuery(text=q, is_expression=regex, limit=limit, after=position)
     return LogQuery(query=query, step=step or None, streams=_STREAMS[stream])
 
 
@@ -59,11 +59,11 @@ async def search_logs(
     name: parameters.DagName,
     dag_run_id: parameters.DagRunId,
     parts: NamedDependency[AppServices],
-    log_wish: NamedDependency[LogQuery],
+    log_query: NamedDependency[LogQuery],
 ) -> LogHits:
-    """Find the lines that hold some words, whatever their case, or with ``regex`` those that match."""
+    """Find the log lines of a run that contain a text, ignoring case, or with ``regex`` match a regular expression."""
     run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
-    return await _search(parts, run, log_wish)
+    return await _search(parts, run, log_query)
 
 
 @get(
@@ -73,27 +73,27 @@ async def search_logs(
     responses=errors(404),
 )
 async def search_sub_run_logs(
-    sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[AppServices], log_wish: NamedDependency[LogQuery]
+    sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[AppServices], log_query: NamedDependency[LogQuery]
 ) -> LogHits:
-    """Find lines in the logs of a sub-run, as in those of other runs."""
+    """Find the log lines of a sub-run, as searchDAGRunLogs does."""
 
     def read(connection: ReadConnection) -> Row:
         return find_sub_run(connection, sub_run_key)
 
-    return await _search(parts, await parts.database.read_inline(read), log_wish)
+    return await _search(parts, await parts.database.read_inline(read), log_query)
 
 
-async def _search(parts: AppServices, run: Mapping[str, Any], wish: LogQuery) -> LogHits:
+async def _search(parts: AppServices, run: Mapping[str, Any], log_query: LogQuery) -> LogHits:
     def read(connection: ReadConnection) -> tuple[Sequence[Row], dict[StreamKey, int]]:
         nodes = runs.get_nodes(connection, run["id"], run["attempt"])
         return nodes, logs.find_streams(connection, run["id"])
 
     nodes, known = await parts.database.read(read)
-    found_in = log_streams(nodes, known, wish.streams)
-    if wish.step is not None:
-        _check_step(run, nodes, wish.step)
-        found_in = [source for source in found_in if source.step == wish.step]
-    page = await parts.log_search.find(found_in, wish.query)
+    streams = log_streams(nodes, known, log_query.streams)
+    if log_query.step is not None:
+        _check_step(run, nodes, log_query.step)
+        streams = [stream for stream in streams if stream.step == log_query.step]
+    page = await parts.log_search.find(streams, log_query.query)
     given = {name: value for name, value in msgspec.structs.asdict(page).items() if value is not None}
     return LogHits(**given | {"hits": [LogHit(**msgspec.structs.asdict(hit)) for hit in page.hits]})
 

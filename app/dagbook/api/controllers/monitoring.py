@@ -1,4 +1,4 @@
-"""What those look at who watch the server: metrics, and the load of its machine (tags monitoring and system)."""
+"""Metrics, and the load of the server's machine (tags monitoring and system)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DEFAULT_SECONDS = 3600.0
 
 @get("/metrics", operation_id="getMetrics", requires=Requires.METRICS, media_type=MediaType.TEXT, responses=errors())
 async def get_metrics(parts: NamedDependency[AppServices]) -> Response[str]:
-    """Return the server's metrics in the text format that Prometheus reads."""
+    """Return the server's metrics in the Prometheus text format."""
     page = parts.metrics_page.write(await collect(parts))
     return Response(page.decode(), media_type=CONTENT_TYPE)
 
@@ -34,7 +34,7 @@ async def get_metrics(parts: NamedDependency[AppServices]) -> Response[str]:
 async def get_resource_history(
     parts: NamedDependency[AppServices], duration: parameters.Duration = "1h"
 ) -> ResourceHistory:
-    """Return how busy the machine was, every few seconds up to now; the newest hour unless told otherwise."""
+    """Return samples of the machine's load up to now; by default of the last hour."""
     seconds = min(_seconds(duration), parts.resources.retention_seconds)
     samples = parts.resources.since(parts.now().timestamp() - seconds)
     return ResourceHistory(**{name: _series(samples, name) for name in ("cpu", "memory", "disk", "load")})
@@ -43,7 +43,7 @@ async def get_resource_history(
 def _seconds(text: str) -> float:
     seconds = duration_seconds(text)
     if seconds is None or seconds <= 0:
-        _log.warning("duration: %s is no duration such as 30m or 1h30m; an hour is taken instead", shorten(text))
+        _log.warning("duration: %s is not a duration such as 30m or 1h30m; using one hour instead", shorten(text))
         return _DEFAULT_SECONDS
     return seconds
 

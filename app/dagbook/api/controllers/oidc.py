@@ -1,4 +1,4 @@
-"""Logging in at an OpenID Connect provider: pages for browsers, outside the API (api-behaviour 2.2)."""
+"""Login at an OpenID Connect provider: routes for browsers, outside the API (api-behaviour 2.2)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOGIN = "/oidc-login"
 async def log_in(
     request: ApiRequest, parts: NamedDependency[AppServices], original_url: parameters.OriginalUrl = ""
 ) -> Response[None]:
-    """Send the browser to the provider, and from there where it wants to go, or to the front page."""
+    """Redirect the browser to the provider; after the login it returns to ``originalURL``, or to the front page."""
     front_page = request.url.path.removesuffix(_LOGIN) or "/"
     return start(request, _require_oidc(parts), original_url or front_page)
 
@@ -34,15 +34,15 @@ async def callback(
     code: parameters.Code = "",
     login_state: parameters.LoginState = "",
 ) -> Response[None]:
-    """Let the browser in that comes from the provider, and send it where it wanted to go."""
-    answer, caller = await finish(request, _require_oidc(parts), code, login_state)
+    """Complete the login of a browser that returns from the provider, and redirect it to the requested page."""
+    response, caller = await finish(request, _require_oidc(parts), code, login_state)
     await parts.auth.logins.record_provider_login(caller)
-    return answer
+    return response
 
 
 def _require_oidc(parts: AppServices) -> Oidc:
     if parts.auth.oidc is None:
-        raise NotFoundError("nobody logs in at a provider here; auth_mode is not oidc")
+        raise NotFoundError("there is no login at a provider here; auth_mode is not oidc")
     return parts.auth.oidc
 
 

@@ -1,4 +1,4 @@
-"""One queue: what waits in it, in which order; paused, resumed, cleared (extensions of the contract, tag queues)."""
+"""Operations on one queue and its entries (extensions of the contract, tag queues)."""
 
 from __future__ import annotations
 
@@ -35,49 +35,50 @@ _ITEM = re.compile(r"[1-9][0-9]{0,17}")  # no row has a longer number
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to show of a queue."""
+    """A page of a queue; ``first`` is the head of the queue, if there is one."""
 
-    live: Sequence[Row]
+    active: Sequence[Row]
     first: Sequence[Row]
     items: Sequence[Row]
     total: int
-    scene: QueueSnapshot
+    snapshot: QueueSnapshot
 
 
 @get("/queues/{name:str}/items", operation_id="listQueueItems", requires=Requires.READ, responses=errors(404))
 async def list_items(
     name: parameters.QueueName, parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber]
 ) -> QueueItems:
-    """List the runs that wait in a queue, in the order of their turns, each with why it waits."""
+    """List the queued runs of a queue in order, each with its wait reason."""
     _require_name(name)
     before = (page_number.number - 1) * page_number.size
     page = await parts.database.read(lambda connection: _read_page(connection, name, before, page_number.size))
-    paused = [name] if page.scene.pause else []
-    group = next((one for one in group_by_queue(parts.queues, page.live, page.first, paused) if one.name == name), None)
-    if group is None:
-        raise NotFoundError(f"nothing goes on in a queue named {shorten(name)}, and none is configured")
+    paused = [name] if page.snapshot.pause else []
+    views = group_by_queue(parts.queues, page.active, page.first, paused)
+    view = next((each for each in views if each.name == name), None)
+    if view is None:
+        raise NotFoundError(f"queue {shorten(name)} has no runs and is not configured")
     return QueueItems(
         name=name,
-        type="global" if group.configured else "dag-based",
-        max_concurrency=group.limit if group.limit > 0 else UNSET,
-        paused=to_pause(page.scene.pause, parts.zone),
-        running=[run_summary(run, parts.zone) for run in page.live],
-        items=to_queued_runs(page.items, page.first, page.scene, parts.queues, parts.zone, before),
+        type="global" if view.configured else "dag-based",
+        max_concurrency=view.limit if view.limit > 0 else UNSET,
+        paused=to_pause(page.snapshot.pause, parts.zone),
+        running=[run_summary(run, parts.zone) for run in page.active],
+        items=to_queued_runs(page.items, page.first, page.snapshot, parts.queues, parts.zone, before),
         pagination=pagination(page.total, page_number.number, page_number.size),
     )
 
 
 def _read_page(connection: ReadConnection, name: str, before: int, size: int) -> _Page:
-    live = [run for run in queue.find_active(connection) if run["queue"] == name]
+    active = [run for run in queue.find_active(connection) if run["queue"] == name]
     items = queue.find_items(connection, name, before, size)
     first = items[:1] if before == 0 else queue.find_items(connection, name, 0, 1)
     workers = workers_for(connection, first)
     return _Page(
-        live=live,
+        active=active,
         first=first,
         items=items,
         total=queue.count_items(connection, name),
-        scene=make_states([name], live, queue.find_pauses(connection), workers)[name],
+        snapshot=make_states([name], active, queue.find_pauses(connection), workers)[name],
     )
 
 
@@ -95,7 +96,7 @@ async def move_item(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
-    """Give a run that waits another priority, or move it before all others, or right behind one of them."""
+    """Change the priority of a queued run, or move it to the front of its queue, or directly after another entry."""
     _require_name(name)
     if not _ITEM.fullmatch(item_id):
         raise NotFoundError(f"there is no entry {shorten(item_id)} in queue {shorten(name)}")
@@ -116,7 +117,7 @@ async def move_item(
 async def pause_queue(
     name: parameters.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> QueueState:
-    """Let nobody leave a queue until it is resumed; runs that are under way go on."""
+    """Start no queued run of a queue until it is resumed; active runs go on."""
     _require_name(name)
     await parts.queue_service.pause(name, caller.actor)
     return await _state(parts, name)
@@ -133,7 +134,7 @@ async def pause_queue(
 async def resume_queue(
     name: parameters.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> QueueState:
-    """Let those leave a queue again who may."""
+    """Start queued runs of a paused queue again."""
     _require_name(name)
     await parts.queue_service.resume(name, caller.actor)
     return await _state(parts, name)
@@ -158,7 +159,7 @@ async def clear_queue(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> ClearedQueue:
-    """Take all runs out of a queue that wait in it now, as if each were dequeued."""
+    """Remove all queued runs from a queue, as if each were dequeued."""
     _require_name(name)
     return ClearedQueue(removed=await parts.dequeue_service.clear(name, data.name, caller.actor))
 

@@ -1,4 +1,4 @@
-"""Runs that wait for their turn: enqueued, taken out, listed (tags dags, dag-runs and queues)."""
+"""Enqueueing and dequeueing of runs, and the list of queues (tags dags, dag-runs and queues)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def enqueue_dag(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> StartedRun:
-    """Let a run of a stored DAG wait in its queue, or in another one."""
+    """Enqueue a run of a stored DAG in its queue, or in another one."""
     start = StartOptions(
         params=data.params or "",
         run_id=data.dag_run_id or "",
@@ -71,7 +71,7 @@ async def enqueue_dag(
 async def enqueue_text(
     data: JSONBody[EnqueueInline], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> StartedRun:
-    """Let a definition that is not stored as a DAG wait in its queue, or in another one."""
+    """Enqueue a run of a definition that is not stored as a DAG in its queue, or in another one."""
     start = StartOptions(
         params=data.params or "",
         run_id=data.dag_run_id or "",
@@ -88,7 +88,7 @@ async def enqueue_text(
 async def list_runs_of_dag_called_enqueue(
     parts: NamedDependency[AppServices], run_search: NamedDependency[RunSearch]
 ) -> DAGRuns:
-    """List the runs of a DAG that is called like the path, which hides them."""
+    """List the runs of the DAG named ``enqueue``, which this path would hide."""
     return await list_named(parts, "enqueue", run_search)
 
 
@@ -105,31 +105,31 @@ async def dequeue_run(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
-    """Take a run out of its queue. The contract has this as a GET; it changes things all the same."""
+    """Remove a run from its queue. In the contract this is a GET, although it changes data."""
     run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
     await parts.dequeue_service.dequeue(run, caller.actor)
-    answer = no_content()
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    response = no_content()
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @get("/queues", operation_id="listQueues", requires=Requires.READ, responses=errors())
 async def list_queues(parts: NamedDependency[AppServices]) -> QueuesResponse:
-    """List the queues that are configured, and all others in which something goes on."""
-    active = await parts.database.read_inline(counts.count_active)
-    read = parts.database.read_inline if sum(active.values()) <= _MAX_NAMED else parts.database.read
-    live, waiting, pauses, workers = await read(_read_queues)
-    found = group_by_queue(parts.queues, live, waiting, list(pauses))
-    scenes = make_states([group.name for group in found], live, pauses, workers)
-    shown = [to_queue(group, scenes[group.name], parts.queues, parts.zone) for group in found]
-    return QueuesResponse(queues=shown, summary=summarize(shown))
+    """List the configured queues, and all others with active or queued runs or a pause."""
+    totals = await parts.database.read_inline(counts.count_active)
+    read = parts.database.read_inline if sum(totals.values()) <= _MAX_NAMED else parts.database.read
+    active, queued, pauses, workers = await read(_read_queues)
+    views = group_by_queue(parts.queues, active, queued, list(pauses))
+    snapshots = make_states([view.name for view in views], active, pauses, workers)
+    queues = [to_queue(view, snapshots[view.name], parts.queues, parts.zone) for view in views]
+    return QueuesResponse(queues=queues, summary=summarize(queues))
 
 
 def _read_queues(
     connection: ReadConnection,
 ) -> tuple[Sequence[Row], Sequence[Row], Mapping[str, Row], Sequence[Labels] | None]:
-    live, waiting = queue.find_active(connection), queue.find_queued(connection)
-    return live, waiting, queue.find_pauses(connection), workers_for(connection, waiting)
+    active, queued = queue.find_active(connection), queue.find_queued(connection)
+    return active, queued, queue.find_pauses(connection), workers_for(connection, queued)
 
 
 HANDLERS = [enqueue_dag, enqueue_text, list_runs_of_dag_called_enqueue, dequeue_run, list_queues]

@@ -1,4 +1,4 @@
-"""How long runs are kept, and removing those that are not to be kept. An extension of the contract."""
+"""Retention of runs: limits per DAG, preview and cleanup. An extension of the contract."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PATH = "/dags/{fileName:str}/retention"
 
 @get(_PATH, operation_id="getDAGRetention", requires=Requires.READ, responses=errors(404))
 async def get_retention(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGRetention:
-    """Return how long the runs of a DAG are kept."""
+    """Return the retention of a DAG's runs."""
     dag = await require_dag(parts, file_name)
     found = await parts.database.read_inline(lambda connection: retention.get_limits(connection, dag["id"]))
     return _retention(parts, dag, found)
@@ -57,7 +57,7 @@ async def put_retention(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> DAGRetention:
-    """Set how long the runs of a DAG are kept, whatever its text and the settings say."""
+    """Set the retention of a DAG's runs, which takes precedence over its definition and the server's settings."""
     dag = await require_dag(parts, file_name)
     settings = RetentionSettings(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
     return _retention(parts, dag, await parts.dag_retention.put(dag["file_name"], settings, caller.actor))
@@ -65,7 +65,7 @@ async def put_retention(
 
 @get("/retention/preview", operation_id="previewRetention", requires=Requires.READ, responses=errors())
 async def preview(parts: NamedDependency[AppServices], dag_name: parameters.OnlyDag = None) -> RetentionPreview:
-    """Tell what would be removed now, of one DAG or of all."""
+    """Return which runs would be deleted now, of one DAG or of all."""
     if dag_name:
         check_dag_name(dag_name, "dagName")
     found = await parts.retention.preview(CleanupRequest(name=dag_name or None))
@@ -86,7 +86,7 @@ async def clean_up(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> CleanedUp:
-    """Remove runs for some seconds and tell what went; who wants all of it asks again while there is more."""
+    """Delete runs for some seconds and return how many; repeat the request while ``more`` is true."""
     request = _cleanup_request(data)
     if data.dry_run:
         found = await parts.retention.preview(request)
@@ -130,20 +130,20 @@ def _limits(limits: Limits) -> RetentionLimits:
 
 
 def _sum(found: Preview) -> tuple[int, int]:
-    return sum(going.runs for going in found.planned), sum(going.log_bytes for going in found.planned)
+    return sum(deletion.runs for deletion in found.planned), sum(deletion.log_bytes for deletion in found.planned)
 
 
 def _planned(found: Preview) -> list[GoingRuns]:
-    return [_planned_runs(going) for going in found.planned]
+    return [_planned_runs(deletion) for deletion in found.planned]
 
 
-def _planned_runs(going: PlannedDeletion) -> GoingRuns:
+def _planned_runs(deletion: PlannedDeletion) -> GoingRuns:
     return GoingRuns(
-        name=going.policy.name,
-        limits=_limits(going.policy.limits),
-        runs=going.runs,
-        log_bytes=going.log_bytes,
-        reasons={str(reason): count for reason, count in sorted(going.reasons.items())},
+        name=deletion.policy.name,
+        limits=_limits(deletion.policy.limits),
+        runs=deletion.runs,
+        log_bytes=deletion.log_bytes,
+        reasons={str(reason): count for reason, count in sorted(deletion.reasons.items())},
     )
 
 

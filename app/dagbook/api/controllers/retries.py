@@ -1,4 +1,4 @@
-"""Runs that are over: tried again, started anew, their steps' statuses set by hand (tag dag-runs)."""
+"""Retries and reschedules of finished runs, and manual step statuses (tag dag-runs)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def retry_run(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
-    """Try a run again: what failed and all that depends on it, or one step alone."""
+    """Retry a finished run: its failed steps and all that depend on them, or one step only."""
     run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
     if data.dag_run_id != dag_run_id:
         raise BadRequestError(f"dagRunId: {shorten(data.dag_run_id)} is not the run of the path, {shorten(dag_run_id)}")
@@ -60,17 +60,17 @@ async def reschedule_run(
     caller: NamedDependency[Caller],
     data: JSONBody[Reschedule | None] = None,
 ) -> RescheduledRun:
-    """Start a new run from what another one worked from: its text, params and environment."""
+    """Start a new run with the definition, params and environment of another run."""
     run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
-    wanted = data or Reschedule()
+    options = data or Reschedule()
     start = StartOptions(
-        run_id=wanted.dag_run_id or "",
-        dag_name=wanted.dag_name or "",
+        run_id=options.dag_run_id or "",
+        dag_name=options.dag_name or "",
         trigger="reschedule",
         actor=caller.actor,
     )
-    run_id, waits = await (parts.run_service.restart if wanted.restart else parts.run_service.reschedule)(run, start)
-    return RescheduledRun(dag_run_id=run_id, queued=waits)
+    run_id, queued = await (parts.run_service.restart if options.restart else parts.run_service.reschedule)(run, start)
+    return RescheduledRun(dag_run_id=run_id, queued=queued)
 
 
 @patch(
@@ -88,7 +88,7 @@ async def set_step_status(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
-    """Set the status of a step by hand, for a retry to go by."""
+    """Set the status of a step manually; a retry respects it."""
     check_settable(data.status)
     run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
     await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
@@ -96,7 +96,7 @@ async def set_step_status(
 
 
 def check_settable(status: NodeStatus) -> None:
-    """Refuse what only a driver can bring about; raises BadRequestError."""
+    """Raise BadRequestError for RUNNING, which only a runner can set."""
     if status is NodeStatus.RUNNING:
         raise BadRequestError(f"status: a step cannot be set to running; use one of {_SETTABLE}")
 

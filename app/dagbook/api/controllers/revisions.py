@@ -1,4 +1,4 @@
-"""The history of a stored DAG: its revisions, differences, going back, redacting. An extension of the contract."""
+"""Revisions of a stored DAG: list, diff, restore and redaction. An extension of the contract."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MAX_DIGITS = 9
 async def list_revisions(
     file_name: parameters.FileName, parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber]
 ) -> Revisions:
-    """Return who saved a DAG when and why, the newest save first."""
+    """List the revisions of a DAG, newest first."""
     dag = await require_dag(parts, file_name)
     total, size = dag["revision"], page_number.size  # they are numbered from 1 without gaps
     newest = max(total - (page_number.number - 1) * size, 0)
@@ -51,7 +51,7 @@ async def list_revisions(
 async def get_revision(
     file_name: parameters.FileName, number: parameters.RevisionNumber, parts: NamedDependency[AppServices]
 ) -> RevisionText:
-    """Return one save of a DAG with its text."""
+    """Return one revision of a DAG with its text."""
     dag = await require_dag(parts, file_name)
     return _with_text(await parts.revisions.get(dag, _read_number(number)), parts.zone)
 
@@ -63,7 +63,7 @@ async def compare(
     to: parameters.ToRevision,
     parts: NamedDependency[AppServices],
 ) -> RevisionDiff:
-    """Return what changed from one revision to another."""
+    """Return the difference between two revisions."""
     dag = await require_dag(parts, file_name)
     return RevisionDiff(from_=from_, to=to, diff=await parts.revisions.compare(dag, from_, to))
 
@@ -84,14 +84,14 @@ async def restore(
     data: JSONBody[Restore | None] = None,
     if_match: parameters.IfMatch = None,
 ) -> Response[Restored]:
-    """Save the text of a revision again, as the newest one; if it has problems by now, they are returned instead."""
+    """Save the text of a revision as the newest one; a text that is not valid now is not saved, see ``errors``."""
     dag = await require_dag(parts, file_name)
-    by = SaveContext(
+    context = SaveContext(
         actor=caller.actor, note=(data.note if data else None) or "", expected=expected_revisions(if_match)
     )
-    saved = await parts.revisions.restore(dag, _read_number(number), by)
-    shown = Restored(errors=saved.problems, revision=or_unset(saved.revision))
-    return Response(shown, status_code=200, headers=etag(saved.revision))
+    saved = await parts.revisions.restore(dag, _read_number(number), context)
+    body = Restored(errors=saved.problems, revision=or_unset(saved.revision))
+    return Response(body, status_code=200, headers=etag(saved.revision))
 
 
 @post(
@@ -108,9 +108,9 @@ async def redact(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> RevisionText:
-    """Remove the text of a revision for ever, with all copies of it that runs work from, for a secret was in it.
+    """Delete the text of a revision permanently, with all copies that runs use, because it contained a secret.
 
-    Such runs are still shown but cannot be tried again. What they have printed stays.
+    Such runs are kept but cannot be retried. Their output is not changed.
     """
     dag = await require_dag(parts, file_name)
     return _with_text(await parts.revisions.redact(dag, _read_number(number), caller.actor), parts.zone)
@@ -119,7 +119,7 @@ async def redact(
 def _read_number(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:
         return int(text)
-    raise NotFoundError(f"number: {shorten(text)} is no number of a revision")
+    raise NotFoundError(f"number: {shorten(text)} is not a revision number")
 
 
 def _fields(row: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:

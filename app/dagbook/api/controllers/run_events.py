@@ -1,4 +1,4 @@
-"""A run's history (extension of the contract): everything that happened to it, page by page."""
+"""Events of a run, in pages (extension of the contract)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def list_run_events(
     after: parameters.AfterNumber = 0,
     limit: parameters.PageLimit = 100,
 ) -> RunEvents:
-    """Return what happened to a run and its steps, over all attempts, in order, behind the event ``after``."""
+    """List the events of a run and its steps over all attempts, in order, after the event ``after``."""
     return await parts.database.read(
         lambda connection: _read(connection, parts, find_run(connection, name, dag_run_id), after, limit)
     )
@@ -46,7 +46,7 @@ async def list_sub_run_events(
     after: parameters.AfterNumber = 0,
     limit: parameters.PageLimit = 100,
 ) -> RunEvents:
-    """Return what happened to a sub-run, as of other runs."""
+    """List the events of a sub-run, as listDAGRunEvents does."""
 
     def read(connection: ReadConnection) -> RunEvents:
         return _read(connection, parts, find_sub_run(connection, sub_run_key), after, limit)

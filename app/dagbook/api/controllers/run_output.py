@@ -1,4 +1,4 @@
-"""What all steps of a run wrote, in the order in which it came (extension of the contract)."""
+"""Output of all steps of a run in the order of arrival (extension of the contract)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NAMES: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
 
 
 class OutputRange(msgspec.Struct, frozen=True, kw_only=True):
-    """Which pieces are wanted: behind a place, or the last ones, above a place perhaps."""
+    """Range of output chunks: the first ones ``after`` a cursor, or the last ones, optionally ``before`` a cursor."""
 
     limit: int
     after: OutputCursor | None = None
@@ -44,12 +44,12 @@ class OutputRange(msgspec.Struct, frozen=True, kw_only=True):
 def provide_output_range(
     after: parameters.After = None, before: parameters.BeforePlace = None, limit: parameters.PageLimit = 200
 ) -> OutputRange:
-    """Read which pieces are wanted; raises BadRequestError."""
+    """Make the range; raises BadRequestError."""
     if after and before:
         raise BadRequestError("before: is given together with after; give one of them")
-    place = None if before in (None, "", _END) else read_cursor("before", before)
+    cursor = None if before in (None, "", _END) else read_cursor("before", before)
     return OutputRange(
-        limit=limit, after=read_cursor("after", after) if after else None, before=place, from_end=bool(before)
+        limit=limit, after=read_cursor("after", after) if after else None, before=cursor, from_end=bool(before)
     )
 
 
@@ -58,12 +58,12 @@ async def list_output(
     name: parameters.DagName,
     dag_run_id: parameters.DagRunId,
     parts: NamedDependency[AppServices],
-    log_span: NamedDependency[OutputRange],
+    output_range: NamedDependency[OutputRange],
 ) -> LogPieces:
-    """Return what all steps and handlers of a run wrote, to both streams, in the order in which it came."""
+    """Return the output of all steps and handlers of a run, both streams, in the order of arrival."""
 
     def read(connection: ReadConnection) -> LogPieces:
-        return _read(connection, find_run(connection, name, dag_run_id), log_span, parts.zone)
+        return _read(connection, find_run(connection, name, dag_run_id), output_range, parts.zone)
 
     return await parts.database.read(read)
 
@@ -75,23 +75,29 @@ async def list_output(
     responses=errors(404),
 )
 async def list_sub_run_output(
-    sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[AppServices], log_span: NamedDependency[OutputRange]
+    sub_run_key: NamedDependency[SubRunKey],
+    parts: NamedDependency[AppServices],
+    output_range: NamedDependency[OutputRange],
 ) -> LogPieces:
-    """Return what all steps of a sub-run wrote, as of other runs."""
+    """Return the output of all steps of a sub-run, as listDAGRunLogPieces does."""
 
     def read(connection: ReadConnection) -> LogPieces:
-        return _read(connection, find_sub_run(connection, sub_run_key), log_span, parts.zone)
+        return _read(connection, find_sub_run(connection, sub_run_key), output_range, parts.zone)
 
     return await parts.database.read(read)
 
 
-def _read(connection: ReadConnection, run: Row, span: OutputRange, zone: tzinfo) -> LogPieces:
-    if span.from_end:
-        found = interleaved_logs.find_last(connection, run["id"], run["attempt"], span.limit, span.before)
-        earlier, more = found.more, span.before is not None
+def _read(connection: ReadConnection, run: Row, output_range: OutputRange, zone: tzinfo) -> LogPieces:
+    if output_range.from_end:
+        found = interleaved_logs.find_last(
+            connection, run["id"], run["attempt"], output_range.limit, output_range.before
+        )
+        earlier, more = found.more, output_range.before is not None
     else:
-        found = interleaved_logs.find_first(connection, run["id"], run["attempt"], span.limit, span.after)
-        earlier, more = span.after is not None, found.more
+        found = interleaved_logs.find_first(
+            connection, run["id"], run["attempt"], output_range.limit, output_range.after
+        )
+        earlier, more = output_range.after is not None, found.more
     return LogPieces(pieces=[_output_chunk(row, zone) for row in found.rows], has_earlier=earlier, has_more=more)
 
 
@@ -112,11 +118,11 @@ def _write_cursor(row: Row) -> str:
 
 
 def read_cursor(field: str, text: str | None) -> OutputCursor:
-    """Read where a piece stands; raises BadRequestError."""
+    """Parse a chunk's cursor; raises BadRequestError."""
     if text and (match := _CURSOR.fullmatch(text)):
         microseconds, position, ordinal = map(int, match.groups())
         return OutputCursor(_EPOCH + timedelta(microseconds=microseconds), position, ordinal)
-    raise BadRequestError(f"{field}: {shorten(text or '')} is no place in a log; send the place of a piece")
+    raise BadRequestError(f"{field}: {shorten(text or '')} is not a position in a log; send the place of a piece")
 
 
 HANDLERS = [list_output, list_sub_run_output]

@@ -1,4 +1,4 @@
-"""Runs: started from a text, listed, read, stopped; their logs (tag dag-runs)."""
+"""Operations on runs and their logs (tag dag-runs)."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 async def start_text(
     data: JSONBody[StartInline], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> StartedRun:
-    """Run a definition that is not stored as a DAG."""
+    """Start a run of a definition that is not stored as a DAG."""
     return await start_from(parts, data, caller)
 
 
 async def start_from(parts: AppServices, data: StartInline, caller: Caller) -> StartedRun:
-    """Run a text as somebody asks for it; raises AppError."""
+    """Start a run of a definition for a caller; raises AppError."""
     start = StartOptions(
         params=data.params or "",
         run_id=data.dag_run_id or "",
@@ -82,8 +82,8 @@ async def list_runs(
 ) -> DAGRuns:
     """List runs, newest first, at most 1000; without dates those created since 00:00 UTC today.
 
-    Without ``subRuns`` these are root runs. ``nextCursor`` of the answer, given as ``cursor``, continues the list; a
-    page may have fewer runs than ``limit``, or none, and yet be continued: looking on took too long for one answer.
+    Without ``subRuns`` these are root runs. ``nextCursor`` of the response, sent as ``cursor``, continues the list. A
+    page with ``nextCursor`` may have fewer runs than ``limit``, or none, when finding more would take too long.
     """
     return await _list(parts, run_search, replace(run_search.filter, name_part=name or None))
 
@@ -100,32 +100,32 @@ async def list_runs_of_name(
     parts: NamedDependency[AppServices],
     run_search: NamedDependency[RunSearch],
 ) -> DAGRuns:
-    """List runs of one DAG name, which need not exist any more, as listDAGRuns does."""
+    """List the runs of one DAG name, also of a deleted DAG, as listDAGRuns does."""
     return await list_named(parts, name, run_search)
 
 
 async def list_named(parts: AppServices, name: str, search: RunSearch) -> DAGRuns:
-    """List runs of one DAG name."""
+    """List the runs of one DAG name."""
     return await _list(parts, search, replace(search.filter, name=name))
 
 
-async def _list(parts: AppServices, search: RunSearch, wanted: RunFilter) -> DAGRuns:
-    if not can_match(wanted):
+async def _list(parts: AppServices, search: RunSearch, filter_: RunFilter) -> DAGRuns:
+    if not can_match(filter_):
         return DAGRuns(dag_runs=[])
-    read = parts.database.read_inline if is_index_only(wanted) else parts.database.read
-    found = await read(lambda connection: run_list.find_page(connection, wanted, search.page))
-    shown = [listed_run(run, parts.zone) for run in found.runs]
-    await explain_waiting(parts, shown, [run[0] for run in found.runs])
-    return DAGRuns(dag_runs=shown, next_cursor=search.cursor(found.next))
+    read = parts.database.read_inline if is_index_only(filter_) else parts.database.read
+    found = await read(lambda connection: run_list.find_page(connection, filter_, search.page))
+    summaries = [listed_run(run, parts.zone) for run in found.runs]
+    await explain_waiting(parts, summaries, [run[0] for run in found.runs])
+    return DAGRuns(dag_runs=summaries, next_cursor=search.cursor(found.next))
 
 
-async def explain_waiting(parts: AppServices, shown: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
-    """Add to shown runs, given with their keys, what those that wait are waiting for."""
-    waiting = {key: run for key, run in zip(keys, shown, strict=True) if run.status is RunStatus.QUEUED}
-    if waiting:
-        standings = await parts.database.read(lambda connection: queue_positions(connection, parts.queues, waiting))
-        for key, found in standings.items():
-            waiting[key].waiting_for = waiting_for(found, parts.zone)
+async def explain_waiting(parts: AppServices, summaries: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
+    """Set ``waiting_for`` of the queued runs among these; ``keys`` are the runs' database ids."""
+    queued = {key: run for key, run in zip(keys, summaries, strict=True) if run.status is RunStatus.QUEUED}
+    if queued:
+        positions = await parts.database.read(lambda connection: queue_positions(connection, parts.queues, queued))
+        for key, position in positions.items():
+            queued[key].waiting_for = waiting_for(position, parts.zone)
 
 
 @get(
@@ -142,7 +142,7 @@ async def get_run(
 
 
 async def read_details(parts: AppServices, name: str, run_id: str) -> DAGRunDetails:
-    """Read a run as the contract shows it; raises NotFoundError."""
+    """Return a run with its nodes; raises NotFoundError."""
     now = parts.now()
     newest = await parts.database.read_inline(
         lambda connection: read_newest(parts, connection, find_run(connection, name, run_id), now)
@@ -151,24 +151,24 @@ async def read_details(parts: AppServices, name: str, run_id: str) -> DAGRunDeta
 
 
 async def present_details(parts: AppServices, newest: RunSnapshot) -> DAGRunDetails:
-    """Show a run with its nodes, and what it waits for, if for anything."""
+    """Convert a run with its nodes, its wait reason if it is queued, and the loss of its owner."""
     run = newest.run
-    shown = run_details(run, newest.attempt, newest.nodes, await dag_of(parts, run), parts.zone)
-    if shown.status is RunStatus.QUEUED:
-        await explain_waiting(parts, [shown], [run["id"]])
+    details = run_details(run, newest.attempt, newest.nodes, await dag_of(parts, run), parts.zone)
+    if details.status is RunStatus.QUEUED:
+        await explain_waiting(parts, [details], [run["id"]])
     if newest.expired_lease is not None:
         since = time_text(newest.expired_lease.since, parts.zone)
         owner = f"{newest.attempt['owner']}, stopped" if newest.expired_lease.stopped else newest.attempt["owner"]
-        shown.reason = (
+        details.reason = (
             f"owner lost since {since} ({owner}); another server of its machine takes the run over, or else it fails"
         )
-    return shown
+    return details
 
 
 class RunSnapshot(NamedTuple):
-    """A run with its newest attempt and that one's nodes, and the silence of its owner, if it is silent.
+    """A run with its newest attempt and nodes, and the expired lease of its owner, if it has expired.
 
-    The attempt is empty where nothing of it is shown.
+    The attempt is empty when the response needs nothing of it.
     """
 
     run: Row
@@ -178,15 +178,15 @@ class RunSnapshot(NamedTuple):
 
 
 def read_newest(parts: AppServices, connection: ReadConnection, run: Row, now: datetime) -> RunSnapshot:
-    """Read what belongs to a run; the sweep of another server will see to it when its owner is silent."""
-    attempt = runs.get_attempt(connection, run["id"], run["attempt"]) if _shows_attempt(parts, run) else None
+    """Read the snapshot of a run; with an expired lease the orphan sweep of another server will adopt or fail it."""
+    attempt = runs.get_attempt(connection, run["id"], run["attempt"]) if _needs_attempt(parts, run) else None
     nodes = runs.get_nodes(connection, run["id"], run["attempt"])
     owner = attempt["owner"] if attempt and run["status"] == RunStatus.RUNNING else None
     return RunSnapshot(run, attempt or {}, nodes, owner and services.expired_since(connection, owner, now))
 
 
-def _shows_attempt(parts: AppServices, run: Row) -> bool:
-    """Tell whether a run's attempt is looked at: for who drives it, or what became of its DAG's preconditions."""
+def _needs_attempt(parts: AppServices, run: Row) -> bool:
+    """Whether the response needs the attempt: for the run's owner, or the results of its DAG's preconditions."""
     if run["finished_at"] is None:
         return True
     dag = _cached_dag(parts, run)
@@ -194,7 +194,7 @@ def _shows_attempt(parts: AppServices, run: Row) -> bool:
 
 
 def find_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
-    """Return the summary of a run, ``latest`` understood; raises NotFoundError naming both."""
+    """Return the summary of a run; ``latest`` is the newest one. Raises NotFoundError naming DAG and run."""
     run = None
     if "\0" not in name + run_id and run_id == LATEST:
         run = runs.get_latest(connection, name)
@@ -202,7 +202,7 @@ def find_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str,
 
 
 def require_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
-    """Return the summary of a run that is about to be changed; raises NotFoundError naming both."""
+    """Return the summary of a run by its exact id, for changes; raises NotFoundError naming DAG and run."""
     run = None if "\0" in name + run_id else runs.get(connection, name, run_id)
     if run is None:
         raise NotFoundError(f"there is no run {shorten(run_id)} of DAG {shorten(name)}")
@@ -210,12 +210,12 @@ def require_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[s
 
 
 async def dag_of(parts: AppServices, run: Mapping[str, Any]) -> Dag:
-    """Return the definition that a run works from."""
+    """Return the definition of a run."""
     return (await dags_of(parts, [run]))[run["definition_hash"]]
 
 
 async def dags_of(parts: AppServices, found: Sequence[Mapping[str, Any]]) -> dict[str, Dag]:
-    """Return, by hash, the definitions that runs of one name work from; what is not remembered is read at once."""
+    """Return the definitions of runs of one DAG name by hash; those not cached are read in one query."""
     by_hash = {run["definition_hash"]: run for run in found}
     known = {content_hash: dag for content_hash, run in by_hash.items() if (dag := _cached_dag(parts, run))}
     if missing := by_hash.keys() - known:
@@ -228,7 +228,7 @@ async def dags_of(parts: AppServices, found: Sequence[Mapping[str, Any]]) -> dic
 
 
 def _cached_dag(parts: AppServices, run: Mapping[str, Any]) -> Dag | None:
-    """Return the definition that a root run works from, if it is remembered."""
+    """Return the definition of a root run, if it is cached."""
     if run["root_id"] is not None:
         return None
     loaded = parts.library.get_cached(run["definition_hash"], run["dag_name"])
@@ -249,7 +249,7 @@ async def stop_run(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> Response[None]:
-    """Ask a run to stop; it ends later."""
+    """Request a run to stop; it finishes later."""
     if "\0" in name + dag_run_id:
         raise NotFoundError(f"there is no run {shorten(dag_run_id)} of DAG {shorten(name)}")
     await parts.run_service.stop(name, dag_run_id, caller.actor)
@@ -257,7 +257,7 @@ async def stop_run(
 
 
 def no_content(headers: Mapping[str, str] | None = None) -> Response[None]:
-    """Answer 200 without a body, as seven operations do (api-behaviour 1.1)."""
+    """Make a 200 without a body, as seven operations return (api-behaviour 1.1)."""
     # As JSON it would be the text "null".
     return Response(None, status_code=200, media_type=MediaType.TEXT, headers=headers)
 
@@ -274,20 +274,20 @@ async def get_run_log(
     parts: NamedDependency[AppServices],
     page_request: NamedDependency[PageRequest],
 ) -> Log:
-    """Return a page of the run's own log: what happened to it, over all attempts."""
+    """Return a page of the run's own log, which lists its events over all attempts."""
     run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
     return await read_run_log(parts, run, page_request)
 
 
 async def read_run_log(parts: AppServices, run: Mapping[str, Any], page_request: PageRequest) -> Log:
-    """Read a page of a run's own log; raises NotFoundError while the run has not begun for the first time."""
+    """Read a page of a run's own log; raises NotFoundError while its first attempt is queued."""
     if run["status"] == RunStatus.QUEUED and run["attempt"] == 1:
-        raise NotFoundError(f"run {shorten(run['run_id'])} waits in its queue, so it has no log yet")
+        raise NotFoundError(f"run {shorten(run['run_id'])} is queued, so it has no log yet")
     events = await parts.database.read(lambda connection: runs.get_events(connection, run["id"]))
     lines = render_log(events, run, await dag_of(parts, run), parts.zone)
-    wanted = resolve_range(page_request, len(lines))
-    shown = lines[wanted.first - 1 : wanted.first - 1 + wanted.count]
-    return page(shown, wanted, len(lines), part=is_part(page_request))
+    requested = resolve_range(page_request, len(lines))
+    selected = lines[requested.first - 1 : requested.first - 1 + requested.count]
+    return page(selected, requested, len(lines), part=is_part(page_request))
 
 
 @get(
@@ -304,7 +304,7 @@ async def get_step_log(
     page_request: NamedDependency[PageRequest],
     stream: parameters.Stream = "stdout",
 ) -> Log:
-    """Return a page of a step's or handler's output; it can be read while it grows."""
+    """Return a page of the output of a step or handler, also while it is running."""
     run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
     return await read_step_log(parts, run, step_name, stream, page_request)
 
@@ -312,20 +312,20 @@ async def get_step_log(
 async def read_step_log(
     parts: AppServices, run: Mapping[str, Any], step: str, stream: parameters.Stream, page_request: PageRequest
 ) -> Log:
-    """Read a page of what a step or handler of a run wrote; raises NotFoundError."""
+    """Read a page of the output of a step or handler; raises NotFoundError."""
     key = await find_step_log(parts, run, step, stream)
     return await parts.database.read(lambda connection: _read_page(connection, key, page_request))
 
 
 async def find_step_log(parts: AppServices, run: Mapping[str, Any], step: str, stream: parameters.Stream) -> StreamKey:
-    """Tell where what a step or handler of a run wrote is stored; raises NotFoundError."""
+    """Return the key of a step's or handler's output; raises NotFoundError."""
     nodes = await parts.database.read_inline(lambda connection: runs.get_nodes(connection, run["id"], run["attempt"]))
     node = next((node for node in nodes if node["name"] == step), None)
     if node is None:
         raise unknown_step(run, step)
     if node["started_at"] is None:
         raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
-    # A node that a retry has kept wrote in an earlier attempt.
+    # The output of a node that a retry kept belongs to an earlier attempt.
     return StreamKey(run["id"], node["log_attempt"] or node["attempt"], node["position"], _STREAMS[stream])
 
 
@@ -342,7 +342,7 @@ async def download_step_log(
     parts: NamedDependency[AppServices],
     stream: parameters.Stream = "stdout",
 ) -> Stream:
-    """Send all that a step or handler has written by now, as a text file."""
+    """Download the output of a step or handler so far as a text file."""
     run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
     key = await find_step_log(parts, run, step_name, stream)
     return send_log(parts.database, key, file_name(step_name, stream))
@@ -351,9 +351,9 @@ async def download_step_log(
 def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest) -> Log:
     end = logs.get_end(connection, key)
     total = end.next_line - 1 + (not end.ends_with_newline)
-    wanted = resolve_range(request, total)
-    chunks = logs.find_lines(connection, key, wanted.first, wanted.count, from_end=bool(request.tail))
-    lines, served = slice_lines(chunks, wanted)
+    requested = resolve_range(request, total)
+    chunks = logs.find_lines(connection, key, requested.first, requested.count, from_end=bool(request.tail))
+    lines, served = slice_lines(chunks, requested)
     return page(lines, served, total, part=is_part(request))
 
 

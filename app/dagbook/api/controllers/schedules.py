@@ -1,4 +1,4 @@
-"""What schedules will do and have done, and what is set for a DAG beside its definition. Extensions of the contract."""
+"""Upcoming and past schedule slots, and settings of DAGs. Extensions of the contract."""
 
 from __future__ import annotations
 
@@ -41,27 +41,28 @@ async def list_upcoming(
     per_dag: parameters.MostComingOfDag = None,
     until: parameters.Until = None,
 ) -> UpcomingList:
-    """Return what schedules want next, of all DAGs, in order: what is to be started, stopped and restarted.
+    """List the next scheduled starts, stops and restarts of all DAGs, in order of time.
 
-    ``perDag`` is the most starts, stops and restarts of one DAG each: one that is due every minute hides no other then.
+    ``perDag`` is the maximum number of starts, of stops and of restarts of one DAG, so that a DAG that is due every
+    minute does not hide the others.
     """
     for name, most in (("limit", limit), ("perDag", _MOST_UPCOMING if per_dag is None else per_dag)):
         if not 1 <= most <= _MOST_UPCOMING:
             raise BadRequestError(f"{name}: must be from 1 to {_MOST_UPCOMING}")
-    wanted = UpcomingQuery(until=read_instant("until", until), limit=limit, per_dag=per_dag)
-    found = await parts.timetable.upcoming(parts.now().astimezone(UTC), wanted)
-    return UpcomingList(upcoming=[_upcoming(one, parts.zone) for one in found])
+    query = UpcomingQuery(until=read_instant("until", until), limit=limit, per_dag=per_dag)
+    found = await parts.timetable.upcoming(parts.now().astimezone(UTC), query)
+    return UpcomingList(upcoming=[_upcoming(firing, parts.zone) for firing in found])
 
 
-def _upcoming(coming: UpcomingFiring, zone: tzinfo) -> Upcoming:
+def _upcoming(firing: UpcomingFiring, zone: tzinfo) -> Upcoming:
     return Upcoming(
-        file_name=coming.dag["file_name"],
-        dag_name=coming.dag["dag_name"],
-        kind=coming.kind,  # type: ignore[arg-type]  # the database and the format know no other kind
-        at=time_text(coming.at, zone),
-        expression=coming.expression,
-        zone=coming.zone,
-        suspended=coming.dag["suspended"],
+        file_name=firing.dag["file_name"],
+        dag_name=firing.dag["dag_name"],
+        kind=firing.kind,  # type: ignore[arg-type]  # the database and the format have no other kind
+        at=time_text(firing.at, zone),
+        expression=firing.expression,
+        zone=firing.zone,
+        suspended=firing.dag["suspended"],
     )
 
 
@@ -69,7 +70,7 @@ def _upcoming(coming: UpcomingFiring, zone: tzinfo) -> Upcoming:
 async def list_slots(
     parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber], dag: parameters.OfDag = None
 ) -> Slots:
-    """Return when schedules were due and what became of it, the newest first; of one DAG, also of a deleted one."""
+    """List past schedule slots with their outcomes, newest first; with ``dag`` those of one DAG, also a deleted one."""
     number, size = page_number.number, page_number.size
     if dag is not None:
         check_dag_name(strip_suffix(dag), "dag")
@@ -105,7 +106,7 @@ def _slot(row: Mapping[str, Any], zone: tzinfo) -> Slot:
 
 @get(_SETTINGS, operation_id="getDAGSettings", requires=Requires.READ, responses=errors(404))
 async def get_settings(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> ShownDagSettings:
-    """Return what is set for a DAG beside its definition."""
+    """Return the settings of a DAG, which are not part of its definition."""
     return await _settings(parts, await require_dag(parts, file_name))
 
 
@@ -122,18 +123,18 @@ async def put_settings(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> ShownDagSettings:
-    """Say which missed starts of a DAG are made up."""
+    """Set the catch-up of a DAG: which missed starts are made up."""
     row = await require_dag(parts, file_name)
     seconds = settings.DEFAULT_WINDOW_SECONDS if data.catchup_window_sec is UNSET else data.catchup_window_sec
-    wanted = settings.DagSettings(catchup=data.catchup, catchup_window_seconds=seconds)
-    await parts.dag_settings.put(row, wanted, caller.actor)
+    new = settings.DagSettings(catchup=data.catchup, catchup_window_seconds=seconds)
+    await parts.dag_settings.put(row, new, caller.actor)
     return await _settings(parts, row)
 
 
 async def _settings(parts: AppServices, row: Mapping[str, Any]) -> ShownDagSettings:
     found = await parts.dag_settings.get(row)
     return ShownDagSettings(
-        catchup=found.catchup,  # type: ignore[arg-type]  # the database knows no other word
+        catchup=found.catchup,  # type: ignore[arg-type]  # the database has no other value
         catchup_window_sec=found.catchup_window_seconds,
         catchup_most_starts=settings.MAX_CATCH_UP,
     )

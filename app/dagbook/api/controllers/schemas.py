@@ -1,4 +1,4 @@
-"""The format of definitions as JSON Schema, an extension of the contract."""
+"""JSON Schema of definitions, an extension of the contract."""
 
 from __future__ import annotations
 

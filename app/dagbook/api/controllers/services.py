@@ -1,4 +1,4 @@
-"""The processes behind the server (tag system); api-behaviour ops 11, 47 and 48."""
+"""Schedulers, coordinators and workers (tag system); api-behaviour ops 11, 47 and 48."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _HEALTHY, _WARNING = timedelta(seconds=5), timedelta(seconds=15)
 
 @get("/services/scheduler", operation_id="getSchedulerStatus", requires=Requires.READ, responses=errors())
 async def list_schedulers(parts: NamedDependency[AppServices]) -> SchedulerStatusResponse:
-    """List the processes that start what is due; the one whose lease holds is active."""
+    """List the scheduler processes; one with a valid lease is active."""
     now = parts.now()
     rows = await parts.database.read_inline(lambda connection: services.find(connection, services.SCHEDULER, now))
     return SchedulerStatusResponse(
@@ -44,7 +44,7 @@ async def list_schedulers(parts: NamedDependency[AppServices]) -> SchedulerStatu
 
 @get("/services/coordinator", operation_id="getCoordinatorStatus", requires=Requires.READ, responses=errors())
 async def list_coordinators(parts: NamedDependency[AppServices]) -> CoordinatorStatusResponse:
-    """List the processes that hand work to workers: all servers of a PostgreSQL database."""
+    """List the processes that dispatch runs to workers: all servers of a PostgreSQL database."""
     now = parts.now()
     shared = parts.database.dialect == "postgresql"
     rows = (
@@ -52,20 +52,22 @@ async def list_coordinators(parts: NamedDependency[AppServices]) -> CoordinatorS
         if shared
         else ()
     )
-    # A server that was started again takes the place of the one that died.
-    shown = {one.instance_id: one for one in (_coordinator(row, parts, now) for row in _by_start(rows))}
-    return CoordinatorStatusResponse(coordinators=[shown[name] for name in sorted(shown)])
+    # A restarted server replaces the entry of its dead predecessor.
+    by_id = {found.instance_id: found for found in (_coordinator(row, parts, now) for row in _by_start(rows))}
+    return CoordinatorStatusResponse(coordinators=[by_id[name] for name in sorted(by_id)])
 
 
 @get("/workers", operation_id="getWorkers", requires=Requires.READ, responses=errors())
 async def list_workers(parts: NamedDependency[AppServices]) -> WorkersListResponse:
-    """List the processes that runs are handed to, with the runs they drive."""
+    """List the workers with their active runs."""
     now = parts.now()
     found, tasks = await parts.database.read_inline(lambda connection: _read_workers(connection, now))
-    # A worker that was started again under its name takes the place of the one that died.
+    # A worker restarted under its name replaces the entry of its dead predecessor.
     rows = {row["name"] or row["id"]: row for row in _by_start(found)}
-    shown = [_worker(row, [task for task in tasks if task["owner"] == row["id"]], parts, now) for row in rows.values()]
-    return WorkersListResponse(workers=shown, errors=[])
+    workers = [
+        _worker(row, [task for task in tasks if task["owner"] == row["id"]], parts, now) for row in rows.values()
+    ]
+    return WorkersListResponse(workers=workers, errors=[])
 
 
 def _read_workers(connection: ReadConnection, now: datetime) -> tuple[Sequence[Row], Sequence[Row]]:
@@ -90,7 +92,7 @@ def _scheduler_id(row: Row) -> str:
 
 
 def _coordinator(row: Row, parts: AppServices, now: datetime) -> CoordinatorInstance:
-    # By its machine: in containers every server listens on the same address.
+    # The id has the host name, because in containers every server listens on the same address.
     port = urlsplit(row["address"]).port or 0
     return CoordinatorInstance(instance_id=f"{row['host']}@{port}", port=port, **_instance(row, parts, now))
 
@@ -108,7 +110,7 @@ def _worker(row: Row, tasks: Sequence[Row], parts: AppServices, now: datetime) -
 
 
 def health(silence: timedelta) -> WorkerHealth:
-    """Judge a worker by how long ago its last heartbeat was."""
+    """Return the health of a worker by the time since its last heartbeat."""
     if silence < _HEALTHY:
         return "healthy"
     return "warning" if silence < _WARNING else "unhealthy"

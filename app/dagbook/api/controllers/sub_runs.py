@@ -1,4 +1,4 @@
-"""Runs that other runs have called, of every depth, reached through their root (tag dag-runs; api-behaviour 3.8)."""
+"""Operations on sub-runs of every depth, addressed through their root run (tag dag-runs; api-behaviour 3.8)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def list_sub_runs(
     parts: NamedDependency[AppServices],
     parent_sub_run_id: parameters.ParentSubRunId = None,
 ) -> SubDAGRuns:
-    """List the runs that the steps of a run have called; with a parent, those that this sub-run has called."""
+    """List the sub-runs that the steps of a run called; with ``parentSubDAGRunId`` those that this sub-run called."""
 
     def read(connection: ReadConnection) -> SubDAGRuns:
         run = find_run(connection, name, dag_run_id)
@@ -93,7 +93,7 @@ async def get_sub_run_step_log(
     page_request: NamedDependency[PageRequest],
     stream: parameters.Stream = "stdout",
 ) -> Log:
-    """Return a page of what a step or handler of a sub-run wrote."""
+    """Return a page of the output of a step or handler of a sub-run."""
     run = await _sub_run(parts, sub_run_key)
     return await read_step_log(parts, run, step_name, stream, page_request)
 
@@ -110,7 +110,7 @@ async def download_sub_run_step_log(
     parts: NamedDependency[AppServices],
     stream: parameters.Stream = "stdout",
 ) -> Stream:
-    """Send all that a step or handler of a sub-run has written by now, as a text file."""
+    """Download the output of a step or handler of a sub-run so far as a text file."""
     key = await find_step_log(parts, await _sub_run(parts, sub_run_key), step_name, stream)
     return send_log(parts.database, key, file_name(step_name, stream))
 

@@ -1,4 +1,4 @@
-"""Personal API tokens: an extension of the contract."""
+"""Personal API tokens, an extension of the contract."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dagbook.errors import BadRequestError
 async def list_tokens(
     parts: NamedDependency[AppServices], caller: NamedDependency[Caller], everybody: parameters.Everybody = False
 ) -> Tokens:
-    """List the own personal tokens, or, for admins, everybody's; revoked ones too."""
+    """List the caller's personal tokens, also revoked ones; with ``all``, for admins, those of all users."""
     rows = await parts.auth.tokens.find(caller, all_users=everybody)
     return Tokens(tokens=[token_body(row) for row in rows])
 
@@ -38,12 +38,12 @@ async def list_tokens(
 async def create_token(
     data: JSONBody[CreateTokenRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> CreatedToken:
-    """Make a personal token; admins may make one for another user."""
+    """Create a personal token; admins may create one for another user."""
     if data.expires_at is not None and data.expires_at.tzinfo is None:
         raise BadRequestError("expiresAt: has no time zone; write one such as 2030-01-31T12:00:00Z")
-    wish = TokenRequest(name=data.name, role=data.role, expires_at=data.expires_at, username=data.username)
-    made, row = await parts.auth.tokens.create(wish, caller)
-    return CreatedToken(token=made, details=token_body(row))
+    request = TokenRequest(name=data.name, role=data.role, expires_at=data.expires_at, username=data.username)
+    token, row = await parts.auth.tokens.create(request, caller)
+    return CreatedToken(token=token, details=token_body(row))
 
 
 @delete(
@@ -57,7 +57,7 @@ async def create_token(
 async def revoke_token(
     token_id: parameters.TokenId, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> None:
-    """Let a personal token not count any more; admins may do so with everybody's."""
+    """Revoke a personal token; admins may revoke those of all users."""
     await parts.auth.tokens.revoke(token_id, caller)
 
 

@@ -1,4 +1,4 @@
-"""Users, managed by admins (tag users)."""
+"""User management for admins (tag users)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dagbook.identifiers import shorten
 
 @get("/users", operation_id="listUsers", requires=Requires.ADMIN, responses=errors())
 async def list_users(parts: NamedDependency[AppServices]) -> UsersListResponse:
-    """List all users, the oldest first."""
+    """List all users, oldest first."""
     rows = await parts.database.read(users.find)
     return UsersListResponse(users=[user_body(row) for row in rows])
 
@@ -44,7 +44,7 @@ async def list_users(parts: NamedDependency[AppServices]) -> UsersListResponse:
 async def create_user(
     data: JSONBody[CreateUserRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> UserResponse:
-    """Make a user."""
+    """Create a user."""
     row = await parts.auth.users.create(data.username, data.password, data.role, caller)
     return UserResponse(user=user_body(row))
 
@@ -71,7 +71,7 @@ async def update_user(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> UserResponse:
-    """Give a user another name or role."""
+    """Change the name or role of a user."""
     return await _update(user_id, data, parts, caller)
 
 
@@ -91,7 +91,7 @@ async def _update(user_id: str, data: UpdateUserRequest, parts: AppServices, cal
 async def delete_user(
     user_id: parameters.UserId, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
 ) -> None:
-    """Remove a user with all its tokens."""
+    """Delete a user with all its tokens."""
     await parts.auth.users.remove(user_id, caller)
 
 
@@ -109,7 +109,7 @@ async def reset_password(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> SuccessResponse:
-    """Set a user's password; all its tokens become void."""
+    """Set a user's password; all its tokens become invalid."""
     return await _reset(user_id, data, parts, caller)
 
 
@@ -118,7 +118,7 @@ async def _reset(user_id: str, data: ResetPasswordRequest, parts: AppServices, c
     return SuccessResponse(message="the password is reset, and all tokens of the user are void")
 
 
-# What the reference implementation's web UI calls, though no description has it (api-behaviour 3.1, operation 10).
+# Routes that the reference implementation's web UI calls, although no API document has them (api-behaviour 3.1, op 10).
 @put("/users/{userId:str}", requires=Requires.ADMIN, audits=Action.USER_UPDATE, include_in_schema=False)
 async def put_user(
     user_id: parameters.UserId,
@@ -126,7 +126,7 @@ async def put_user(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> UserResponse:
-    """Do what PATCH does."""
+    """Update a user, as PATCH does."""
     return await _update(user_id, data, parts, caller)
 
 
@@ -139,7 +139,7 @@ async def put_password(
     parts: NamedDependency[AppServices],
     caller: NamedDependency[Caller],
 ) -> SuccessResponse:
-    """Do what reset-password does."""
+    """Set a user's password, as reset-password does."""
     return await _reset(user_id, data, parts, caller)
 
 

@@ -1,7 +1,7 @@
-"""The live feed: one reader in a process for all its clients, woken by commits and looking now and then.
+"""The live feed: one reader per process for all its clients, woken by commits, with a fallback poll.
 
-What wakes it says nothing, so that nothing is lost when nobody does: a commit of this process, another server's
-notification, or time. Then it reads once what is new and hands it to everybody who wants it.
+It is woken by a commit of this process, by another server's notification, or by time. A wake-up carries no data, so
+no change is lost with a lost one. The reader then reads the new changes once and distributes them to all clients.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from dagbook.errors import UnavailableError
 _log = logging.getLogger(__name__)
 _BATCH = 500
 _CHANNEL = "dagbook_changes"
-_PACE_SECONDS = 0.02  # between two reads: what is committed meanwhile goes together
-_POLL_SECONDS = 2.0  # between two looks that nobody asked for
-_OUTPUT_SECONDS = 0.25  # between two looks at the output of runs that are followed
-_FAR_OUTPUT_SECONDS = 1.0  # the same when nobody asked: other servers do not tell of output
-_QUIET_SECONDS = 0.02  # a change waits for a transaction that began before it; twice as long each time
+_PACE_SECONDS = 0.02  # between two reads, so that commits in between are read together
+_POLL_SECONDS = 2.0  # between two reads without a wake-up
+_OUTPUT_SECONDS = 0.25  # between two reads of the output of followed runs
+_FAR_OUTPUT_SECONDS = 1.0  # the same without a wake-up: other servers do not notify about output
+_QUIET_SECONDS = 0.02  # first wait for a transaction that started before a visible change; doubled each time
 _OUTAGE_SECONDS = 1.0
 _RETRY_AFTER = {"Retry-After": "10"}
 
 
 class Feed:
-    """Tells at most ``limit`` clients of what changes."""
+    """Distributor of changes to at most ``limit`` clients."""
 
     def __init__(self, database: Database, limit: int) -> None:
         self._database = database
@@ -44,14 +44,14 @@ class Feed:
         self._subscriptions: set[Subscription] = set()
         self._arriving = 0
         self._head = FeedCursor()
-        self._settle: float | None = None
+        self._retry_seconds: float | None = None
         self._output, self._next_output = False, 0.0
         self._woken = asyncio.Event()
         self._closed = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to read; starting twice is harmless."""
+        """Start the reader; starting twice is harmless."""
         if self._task is None:
             self._closed = False
             self._database.on_commit(self._committed)
@@ -60,13 +60,13 @@ class Feed:
             self._task = asyncio.create_task(self._run(), name="feed")
 
     def close(self) -> None:
-        """End all streams now, and begin no other."""
+        """End all streams now, and refuse new clients."""
         self._closed = True
         for subscription in self._subscriptions:
             subscription.end()
 
     async def stop(self) -> None:
-        """Close, and end; stopping without a start is harmless."""
+        """Close and stop the reader; stopping without a start is harmless."""
         self.close()
         if self._task is not None:
             self._task.cancel()
@@ -76,13 +76,13 @@ class Feed:
                 await self._wakeups.unlisten(_CHANNEL)
 
     def wake(self) -> None:
-        """Look now for what is new."""
+        """Read new changes now."""
         self._woken.set()
 
-    def _committed(self, told: set[str]) -> None:
-        if VISIBLE in told and self._wakeups:
+    def _committed(self, kinds: set[str]) -> None:
+        if VISIBLE in kinds and self._wakeups:
             self._wakeups.notify(_CHANNEL)
-        if OUTPUT in told:
+        if OUTPUT in kinds:
             self._output = True
         self._woken.set()
 
@@ -90,50 +90,50 @@ class Feed:
 
     @property
     def clients(self) -> int:
-        """How many streams there are."""
+        """Number of subscribed clients."""
         return len(self._subscriptions)
 
-    async def subscribe(self, wanted: FeedFilter, after: FeedCursor | None) -> Subscription:
-        """Take a client up, who has seen everything up to ``after``, or wants to see what comes now.
+    async def subscribe(self, filter: FeedFilter, after: FeedCursor | None) -> Subscription:  # noqa: A002
+        """Add a client that has seen everything up to ``after``, or wants changes from now on.
 
-        Raises UnavailableError when there are too many, or the server stops. Whoever gets one has to ``leave``.
+        Raises UnavailableError when there are too many clients or the server stops. The caller must ``unsubscribe``.
         """
         if self._closed:
-            raise UnavailableError("this server stops; connect again", _RETRY_AFTER)
+            raise UnavailableError("this server is stopping; connect again", _RETRY_AFTER)
         if len(self._subscriptions) + self._arriving >= self._limit:
-            told = f"this server serves {self._limit} live feeds, which is its limit (event_streams); try again later"
-            raise UnavailableError(told, _RETRY_AFTER)
+            message = f"this server has reached its limit of {self._limit} live feeds (event_streams); try again later"
+            raise UnavailableError(message, _RETRY_AFTER)
         self._arriving += 1
         try:
             extent = await self._database.read_inline(changes.get_range)
         finally:
             self._arriving -= 1
         last = extent.last or FeedCursor()
-        if not self._subscriptions:  # nobody has read for a while
+        if not self._subscriptions:  # without clients nothing was read for a while
             self._head = max(self._head, last)
         known = after is not None and extent.covers(after)
         begin = after if after is not None and known else last
-        subscription = Subscription(wanted, begin=begin, until=self._head, missed=after is not None and not known)
+        subscription = Subscription(filter, begin=begin, until=self._head, missed=after is not None and not known)
         self._subscriptions.add(subscription)
         self._output = True
         self.wake()
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Let a client go; harmless when repeated."""
+        """Remove a client; harmless when repeated."""
         subscription.end()
         self._subscriptions.discard(subscription)
 
     async def read_backlog(self, subscription: Subscription) -> AsyncIterator[bytes]:
-        """Read what a client missed before it was taken up."""
-        place = subscription.begin
-        while place < subscription.until:
-            begin = place
+        """Read the changes between the client's last event and its subscription."""
+        cursor = subscription.begin
+        while cursor < subscription.until:
+            begin = cursor
             batch = await self._database.read(lambda connection, begin=begin: _read(connection, begin))  # type: ignore[misc]
             if not batch.changes:
                 return
             yield backlog(subscription, batch.changes)
-            place = batch.changes[-1].cursor
+            cursor = batch.changes[-1].cursor
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -151,9 +151,9 @@ class Feed:
     def _wait_timeout(self) -> float | None:
         if not self._subscriptions:
             return None
-        if self._settle is not None:
-            return self._settle
-        if any(subscription.wanted.run for subscription in self._subscriptions):
+        if self._retry_seconds is not None:
+            return self._retry_seconds
+        if any(subscription.filter.run for subscription in self._subscriptions):
             return max(self._next_output - monotonic(), 0.0) if self._output else _FAR_OUTPUT_SECONDS
         return _POLL_SECONDS
 
@@ -161,43 +161,43 @@ class Feed:
         try:
             await self.run_once()
         except DatabaseUnavailable as error:
-            _log.warning("the live feed waits: %s", error)
+            _log.warning("the live feed waits for the database: %s", error)
             await asyncio.sleep(_OUTAGE_SECONDS)
             self.wake()
-        except Exception:  # noqa: BLE001 - the others are to be told on, whatever one round met
-            _log.exception("a round of the live feed failed")
+        except Exception:  # noqa: BLE001 - the feed must go on after any failure
+            _log.exception("reading the live feed failed")
             await asyncio.sleep(_OUTAGE_SECONDS)
 
     async def run_once(self) -> None:
-        """Read what is new and hand it to those who want it; nothing is read while there is nobody."""
-        while self._subscriptions and await self._read_changes():  # noqa: ASYNC110 - it waits for nothing to come true
-            await asyncio.sleep(_PACE_SECONDS)  # for the clients to take what waits for them
+        """Read new changes and distribute them; nothing is read while there are no clients."""
+        while self._subscriptions and await self._read_changes():  # noqa: ASYNC110 - not a wait for a condition
+            await asyncio.sleep(_PACE_SECONDS)  # lets the clients empty their buffers
         if self._output and monotonic() >= self._next_output:
             self._output, self._next_output = False, monotonic() + _OUTPUT_SECONDS
             await self._read_output()
 
     async def _read_changes(self) -> bool:
-        """Read some changes; tells whether there may be more."""
+        """Read and distribute one batch; returns whether there may be more."""
         begin = self._head
         batch = await self._database.read_inline(lambda connection: _read(connection, begin))
-        for told in batch.changes:
-            frame = sse.change_frame(told)
+        for change in batch.changes:
+            frame = sse.change_frame(change)
             for subscription in self._subscriptions:
-                subscription.push(told, frame)
+                subscription.push(change, frame)
         if batch.changes:
             self._head = max(self._head, batch.changes[-1].cursor)
-        settle = min((self._settle or _QUIET_SECONDS / 2) * 2, _POLL_SECONDS)
-        self._settle = settle if batch.waiting else None
+        retry_seconds = min((self._retry_seconds or _QUIET_SECONDS / 2) * 2, _POLL_SECONDS)
+        self._retry_seconds = retry_seconds if batch.waiting else None
         return len(batch.changes) == _BATCH
 
     async def _read_output(self) -> None:
-        for run in {subscription.wanted.run for subscription in self._subscriptions if subscription.wanted.run}:
+        for run in {subscription.filter.run for subscription in self._subscriptions if subscription.filter.run}:
             rows = await self._database.read_inline(lambda connection, run=run: _read_output(connection, *run))  # type: ignore[misc]
-            told = [(row, sse.output_frame(row, run)) for row in rows]
+            frames = [(row, sse.output_frame(row, run)) for row in rows]
             for subscription in self._subscriptions:
-                if subscription.wanted.run == run:
+                if subscription.filter.run == run:
                     subscription.prune_output(rows)
-                    for row, frame in told:
+                    for row, frame in frames:
                         subscription.push_output(row, frame)
 
 

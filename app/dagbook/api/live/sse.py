@@ -1,4 +1,4 @@
-"""Changes as server-sent events, made once for all who get them. Pure."""
+"""Frames of server-sent events, made once for all clients. Pure."""
 
 from __future__ import annotations
 
@@ -22,58 +22,56 @@ _STREAMS: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
 
 
 def read_cursor(text: str, field: str) -> FeedCursor:
-    """Read a number to resume by; raises BadRequestError naming the field."""
+    """Parse the event id to resume from; raises BadRequestError naming the field."""
     parts = text.split(".")
     numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 20]  # noqa: PLR2004
     if len(numbers) != len(parts) or len(parts) > 2 or max(numbers) > _MAX_FRAMES:  # noqa: PLR2004 - xact and number
-        raise BadRequestError(
-            f"{field}: {shorten(text)} is no number of an event; send one that an event had as its id"
-        )
+        raise BadRequestError(f"{field}: {shorten(text)} is not an event id; send the id of a received event")
     return FeedCursor(*numbers) if len(numbers) > 1 else FeedCursor(0, numbers[0])
 
 
-def ready_frame(place: FeedCursor, *, missed: bool) -> bytes:
-    """Make the first frame: everything from here on is told; with ``missed`` something before it is not."""
+def ready_frame(cursor: FeedCursor, *, missed: bool) -> bytes:
+    """Make the first frame, ``ready``; or ``reset`` when changes before it were ``missed``."""
     event = "reset" if missed else "ready"
-    return f"retry: {_RETRY_MILLISECONDS}\n".encode() + _frame(event, Position(after=str(place)), place)
+    return f"retry: {_RETRY_MILLISECONDS}\n".encode() + _frame(event, Position(after=str(cursor)), cursor)
 
 
-def heartbeat_frame(place: FeedCursor) -> bytes:
-    """Make what is sent when nothing happens; it moves the number to resume by and is no event."""
-    return f":\nid: {place}\n\n".encode()
+def heartbeat_frame(cursor: FeedCursor) -> bytes:
+    """Make the frame that is sent when there are no changes: a comment with the id to resume from, not an event."""
+    return f":\nid: {cursor}\n\n".encode()
 
 
-def change_frame(told: ChangeRow) -> bytes:
-    """Make the frame of a change; empty for one that nobody is to see."""
-    shown = _event_data(told)
-    return b"" if shown is None else _frame(told.kind, shown, told.cursor)
+def change_frame(change: ChangeRow) -> bytes:
+    """Make the frame of a change; empty for a kind that is not published."""
+    data = _event_data(change)
+    return b"" if data is None else _frame(change.kind, data, change.cursor)
 
 
-def _event_data(told: ChangeRow) -> Schema | None:
-    at, data = told.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), told.data or {}
-    match told.kind:
+def _event_data(change: ChangeRow) -> Schema | None:
+    at, data = change.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), change.data or {}
+    match change.kind:
         case kind if kind == RUN:
-            return _run(told, at)
+            return _run(change, at)
         case kind if kind == DAG:
             known = {name: data[name] for name in ("new_file_name", "revision") if name in data}
-            return DAGChange(at=at, name=told.dag_name or "", file_name=data["file_name"], what=data["what"], **known)
+            return DAGChange(at=at, name=change.dag_name or "", file_name=data["file_name"], what=data["what"], **known)
         case kind if kind == QUEUE:
             return QueueChange(at=at, queue=data["queue"])
     return None
 
 
-def _run(told: ChangeRow, at: str) -> RunChange:
-    status = RunStatus(told.status or 0)
+def _run(change: ChangeRow, at: str) -> RunChange:
+    status = RunStatus(change.status or 0)
     return RunChange(
         at=at,
-        name=told.dag_name or "",
-        dag_run_id=told.run_id or "",
-        root=_root(told.root_name, told.root_run_id),
-        attempt=told.attempt or 0,
+        name=change.dag_name or "",
+        dag_run_id=change.run_id or "",
+        root=_root(change.root_name, change.root_run_id),
+        attempt=change.attempt or 0,
         status=status,
-        status_label=status.label,  # type: ignore[arg-type]  # the labels are the contract's words
-        event=told.event or 0,
-        removed=True if told.data else UNSET,
+        status_label=status.label,  # type: ignore[arg-type]  # the contract lists all labels
+        event=change.event or 0,
+        removed=True if change.data else UNSET,
     )
 
 
@@ -82,21 +80,21 @@ def _root(name: str | None, run_id: str | None) -> RunName | msgspec.UnsetType:
 
 
 def output_frame(row: Mapping[str, Any], root: tuple[str, str]) -> bytes:
-    """Make the frame that says how far output can be read; it has no number, for it is no row of the feed."""
-    above = UNSET if row["root_id"] is None else RunName(name=root[0], dag_run_id=root[1])
-    shown = LogChange(
+    """Make the frame with the length of a step's output; it has no id, because it is not a row of the feed."""
+    root_name = UNSET if row["root_id"] is None else RunName(name=root[0], dag_run_id=root[1])
+    data = LogChange(
         name=row["dag_name"],
         dag_run_id=row["run_id"],
-        root=above,
+        root=root_name,
         attempt=row["attempt"],
         step=row["name"],
         stream=_STREAMS[row["stream"]],
         lines=row["lines"],
         bytes=row["bytes"],
     )
-    return _frame("log", shown, None)
+    return _frame("log", data, None)
 
 
-def _frame(event: str, data: Schema, place: FeedCursor | None) -> bytes:
-    number = f"id: {place}\n".encode() if place is not None else b""
+def _frame(event: str, data: Schema, cursor: FeedCursor | None) -> bytes:
+    number = f"id: {cursor}\n".encode() if cursor is not None else b""
     return number + b"event: " + event.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"

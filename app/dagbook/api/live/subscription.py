@@ -1,4 +1,4 @@
-"""One client of the live feed: what it wants, and what waits to be sent to it."""
+"""One client of the live feed: its filter and its send buffer."""
 
 from __future__ import annotations
 
@@ -12,38 +12,44 @@ import msgspec
 from dagbook.api.live import sse
 from dagbook.db.repositories.changes import ChangeRow, FeedCursor
 
-MAX_BYTES = 256 * 1024  # that wait for one client; who falls further behind resumes by number
+MAX_BYTES = 256 * 1024  # buffered for one client; one that falls further behind is closed and resumes by event id
 
 
 class FeedFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client wants to be told of: all, what has to do with a DAG, or with a run and those below it."""
+    """Filter of changes: all, those of a DAG, or those of a run and its sub-runs."""
 
     dag: str | None = None
     run: tuple[str, str] | None = None
 
-    def matches(self, told: ChangeRow) -> bool:
-        """Whether a change is wanted."""
+    def matches(self, change: ChangeRow) -> bool:
         if self.run is not None:
-            root = (told.root_name or told.dag_name, told.root_run_id or told.run_id)
-            if self.run not in (root, (told.dag_name, told.run_id)):
+            root = (change.root_name or change.dag_name, change.root_run_id or change.run_id)
+            if self.run not in (root, (change.dag_name, change.run_id)):
                 return False
-        return self.dag is None or self.dag in _names(told)
+        return self.dag is None or self.dag in _names(change)
 
 
-def _names(told: ChangeRow) -> set[str | None]:
-    data = told.data or {}
-    return {told.dag_name, told.root_name, data.get("file_name"), data.get("new_file_name")}
+def _names(change: ChangeRow) -> set[str | None]:
+    data = change.data or {}
+    return {change.dag_name, change.root_name, data.get("file_name"), data.get("new_file_name")}
 
 
 class Subscription:
-    """A client between two reads of the feed.
+    """Send buffer of one client.
 
-    It has seen everything up to ``begin``; what lies between that and ``until`` it reads itself, and what comes after
-    is offered. ``missed`` says that something before ``begin`` is gone.
+    The client has seen everything up to ``begin``; changes between that and ``until`` are read for it with
+    ``Feed.read_backlog``, and later ones are pushed. ``missed`` says that changes before ``begin`` were deleted.
     """
 
-    def __init__(self, wanted: FeedFilter, *, begin: FeedCursor, until: FeedCursor, missed: bool) -> None:
-        self.wanted = wanted
+    def __init__(
+        self,
+        filter: FeedFilter,  # noqa: A002 - the builtin is not used here
+        *,
+        begin: FeedCursor,
+        until: FeedCursor,
+        missed: bool,
+    ) -> None:
+        self.filter = filter
         self.begin, self.until = begin, until
         self.missed = missed
         self.seen = max(begin, until)
@@ -51,31 +57,31 @@ class Subscription:
         self._frames: deque[bytes] = deque()
         self._size = 0
         self._changed = asyncio.Event()
-        self._ends: dict[tuple[Any, ...], int] = {}
+        self._output_sizes: dict[tuple[Any, ...], int] = {}
 
-    def push(self, told: ChangeRow, frame: bytes) -> None:
-        """Give it a change, in order; one that it has seen is passed over."""
-        if told.cursor <= self.seen:
+    def push(self, change: ChangeRow, frame: bytes) -> None:
+        """Buffer a change, in order; one that the client has seen is skipped."""
+        if change.cursor <= self.seen:
             return
-        self.seen = told.cursor
-        if self.wanted.matches(told):
+        self.seen = change.cursor
+        if self.filter.matches(change):
             self._put(frame)
 
     def push_output(self, row: Mapping[str, Any], frame: bytes) -> None:
-        """Tell it how far output can be read, if that is news."""
+        """Buffer the new length of a step's output, if it changed."""
         key = tuple(row[name] for name in ("dag_name", "run_id", "attempt", "name", "stream"))
-        if self._ends.get(key) != row["bytes"]:
-            self._ends[key] = row["bytes"]
+        if self._output_sizes.get(key) != row["bytes"]:
+            self._output_sizes[key] = row["bytes"]
             self._put(frame)
 
     def prune_output(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Forget the output of steps that do not run any more."""
-        if len(self._ends) > len(rows):
+        """Evict the lengths of output of steps that are not running."""
+        if len(self._output_sizes) > len(rows):
             running = {tuple(row[name] for name in ("dag_name", "run_id", "attempt", "name", "stream")) for row in rows}
-            self._ends = {key: size for key, size in self._ends.items() if key in running}
+            self._output_sizes = {key: size for key, size in self._output_sizes.items() if key in running}
 
     def end(self) -> None:
-        """Send nothing more, not even what waits."""
+        """Discard the buffer and accept no more."""
         self.ended = True
         self._frames.clear()
         self._size = 0
@@ -83,11 +89,11 @@ class Subscription:
 
     @property
     def size(self) -> int:
-        """How many bytes wait."""
+        """Number of buffered bytes."""
         return self._size
 
     async def take(self, seconds: float) -> bytes:
-        """Return what waits, or nothing after so many seconds."""
+        """Return all buffered frames; empty when there are none after so many seconds."""
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -112,6 +118,6 @@ class Subscription:
 
 
 def backlog(subscription: Subscription, changes: Sequence[ChangeRow]) -> bytes:
-    """Make what a client missed that resumes: of these changes those that it wants and will not be offered."""
-    wanted = (told for told in changes if told.cursor <= subscription.until and subscription.wanted.matches(told))
-    return b"".join(map(sse.change_frame, wanted))
+    """Make the frames of a resuming client: those of these changes that match and will not be pushed."""
+    missed = (row for row in changes if row.cursor <= subscription.until and subscription.filter.matches(row))
+    return b"".join(map(sse.change_frame, missed))

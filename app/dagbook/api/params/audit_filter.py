@@ -1,4 +1,4 @@
-"""What a list of audit entries is narrowed to, as requests say it."""
+"""Filter of the list of audit entries."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dagbook.identifiers import shorten
 def provide_audit_filter(
     actor: parameters.Actor = None,
     action: parameters.AuditAction = None,
-    object: parameters.AuditObject = None,  # noqa: A002 - the parameter's name, which the framework takes from here
+    object: parameters.AuditObject = None,  # noqa: A002 - litestar takes the parameter's name from here
     request_id: parameters.RequestId = None,
     from_: parameters.FromInstant = None,
     to: parameters.ToInstant = None,
 ) -> AuditFilter:
-    """Gather what the entries are narrowed to; raises BadRequestError that names the field."""
+    """Make the filter; raises BadRequestError naming the field."""
     return AuditFilter(
         actor=_text("actor", actor),
         actions=_actions(action),
@@ -33,23 +33,23 @@ def provide_audit_filter(
 
 def _text(field: str, value: str | None) -> str | None:
     if value is not None and "\0" in value:
-        raise BadRequestError(f"{field}: holds a NUL character, which no entry does")
+        raise BadRequestError(f"{field}: contains a NUL character, which no entry does")
     return value
 
 
-def _actions(wanted: str | None) -> Sequence[str]:
-    if wanted is None:
+def _actions(text: str | None) -> Sequence[str]:
+    if text is None:
         return ()
-    found = [str(one) for one in Action if one == wanted or (wanted.endswith(".") and one.startswith(wanted))]
+    found = [str(item) for item in Action if item == text or (text.endswith(".") and item.startswith(text))]
     if not found:
         raise BadRequestError(
-            f"action: {shorten(wanted)} is none; use one such as {Action.DAG_UPDATE}, or the beginning of some, 'dag.'"
+            f"action: {shorten(text)} does not exist; use one such as {Action.DAG_UPDATE}, or a prefix such as 'dag.'"
         )
     return found
 
 
 def read_instant(field: str, text: str) -> datetime:
-    """Read a time with a time zone; raises BadRequestError."""
+    """Parse a time with a time zone; raises BadRequestError."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Cursors: where a list of runs goes on, in a text that only this server has to understand."""
+"""Cursors of lists of runs: opaque texts from which a list continues."""
 
 from __future__ import annotations
 
@@ -16,27 +16,26 @@ _MAX_KEY = 2**63
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """A place in a list, and the beginning of the list where that was not asked for: midnight may come in between."""
+    """Position in a list; and its lower bound if that was the default, midnight, which may pass between two pages."""
 
-    place: RunCursor
+    position: RunCursor
     since: datetime | None = None
 
 
 _decoder = msgspec.json.Decoder(Cursor)
 
 
-def write_cursor(place: RunCursor, since: datetime | None) -> str:
-    """Write where a list goes on."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(Cursor(place, since))).rstrip(b"=").decode()
+def write_cursor(position: RunCursor, since: datetime | None) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(Cursor(position, since))).rstrip(b"=").decode()
 
 
 def read_cursor(text: str) -> Cursor:
-    """Read what ``write_cursor`` wrote; raises BadRequestError."""
+    """Parse a text of ``write_cursor``; raises BadRequestError."""
     try:
         return _read(text)
     except (ValueError, msgspec.DecodeError) as error:
         raise BadRequestError(
-            f"cursor: {shorten(text)} comes from no answer; give nextCursor of one, or nothing for the newest runs"
+            f"cursor: {shorten(text)} is not valid; use nextCursor of a response, or leave it out for the newest runs"
         ) from error
 
 
@@ -44,11 +43,11 @@ def _read(text: str) -> Cursor:
     if len(text) > _MAX_CHARACTERS:
         raise ValueError(text)
     cursor = _decoder.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-    place = cursor.place
-    naive = any(at is not None and at.tzinfo is None for at in (place.created_at, cursor.since))
-    run_id, key = place.run_id or "", place.key or 0
-    if naive or (place.run_id is None) != (place.key is None) or "\0" in run_id:
-        raise ValueError(place)
+    position = cursor.position
+    naive = any(at is not None and at.tzinfo is None for at in (position.created_at, cursor.since))
+    run_id, key = position.run_id or "", position.key or 0
+    if naive or (position.run_id is None) != (position.key is None) or "\0" in run_id:
+        raise ValueError(position)
     if len(run_id) > LONGEST_RUN_ID or not -_MAX_KEY <= key < _MAX_KEY:
-        raise ValueError(place)
+        raise ValueError(position)
     return cursor

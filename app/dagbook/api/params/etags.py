@@ -7,25 +7,25 @@ import re
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 
-# A proxy that compresses makes tags weak. As these name a text and not the bytes that are sent, they are as good then.
+# A compressing proxy makes tags weak. These tags identify a text and not the bytes sent, so weak ones are as good.
 _TAG = r'(?:W/)?"([^"\x00-\x1f]*)"'
 _TAGS = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
 _NUMBER = re.compile("[1-9][0-9]{0,8}")
 
 
 def etag(revision: int) -> dict[str, str]:
-    """Make the header that names a revision; none for number 0."""
+    """Return the ETag header of a revision; empty for number 0."""
     return {"ETag": f'"{revision}"'} if revision else {}
 
 
 def expected_revisions(if_match: str | None) -> frozenset[int] | None:
-    """Say which revisions a client may have edited, None for any; raises BadRequestError for what names none."""
+    """Return the revisions that If-Match allows, None for any; raises BadRequestError for an invalid header."""
     if if_match is None or if_match.strip() == "*":
         return None
     if not _TAGS.fullmatch(if_match):
         sent = shorten(if_match)
         raise BadRequestError(
-            f'If-Match: {sent} is no ETag; send the one that came with the text, such as "3" in quotes'
+            f'If-Match: {sent} is not an ETag; send the one that came with the text, such as "3" in quotes'
         )
     tags: list[str] = re.findall(_TAG, if_match)
     return frozenset(int(tag) for tag in tags if _NUMBER.fullmatch(tag))

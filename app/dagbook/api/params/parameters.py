@@ -1,7 +1,7 @@
-"""Parameters of paths and queries, declared once.
+"""Path, query and header parameters, declared once.
 
-Their bounds are documented as the contract has them but not enforced by the framework: out of range is
-leniently read as the behaviour reference says (1.7, 3.9), and a path value that cannot exist is a 404 (1.5).
+Their bounds are documented as in the contract but not enforced by the framework: values out of range are read
+leniently as the behaviour reference says (1.7, 3.9), and a path value that cannot exist is a 404 (1.5).
 """
 
 from __future__ import annotations

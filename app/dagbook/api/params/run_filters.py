@@ -1,4 +1,4 @@
-"""What lists of runs are narrowed to and which page of them is wanted, read from a request."""
+"""Filters and paging of lists of runs, read from a request."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ _MOST_VALUES, _LONGEST_ERROR = 10, 1000
 _MAX_DURATION = 1e9
 _MAX_REVISION = 2**31 - 1
 _STATUSES = frozenset(map(int, RunStatus))
-# What may be given several times.
+# Parameters that may be repeated.
 REPEATED = ("tag", "param")
 
 
 class PageOptions(msgspec.Struct, frozen=True):
-    """Which page is wanted, and where the first one began."""
+    """Requested page, and the lower bound that the first page had."""
 
     page: Page = Page()
     since: datetime | None = None
 
 
 class RunSearch(msgspec.Struct, frozen=True):
-    """Which runs are wanted, and which page of them."""
+    """Filter of runs, and the requested page."""
 
     filter: RunFilter
     page: Page
 
-    def cursor(self, place: RunCursor | None) -> str | UnsetType:
-        """Write where the next page begins; nothing behind the last one."""
-        return UNSET if place is None else write_cursor(place, self.filter.since)
+    def cursor(self, position: RunCursor | None) -> str | UnsetType:
+        """Return the cursor of the next page; unset after the last one."""
+        return UNSET if position is None else write_cursor(position, self.filter.since)
 
 
 class StartFilters(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs were started with and by."""
+    """Filters by how runs were started."""
 
     tags: tuple[str, ...] = ()
     params: tuple[tuple[str, str], ...] = ()
@@ -57,14 +57,14 @@ class StartFilters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutcomeFilters(msgspec.Struct, frozen=True, kw_only=True):
-    """How runs ended."""
+    """Filters by how runs finished."""
 
     shortest_seconds: float | None = None
     longest_seconds: float | None = None
     error: str = ""
 
 
-_NO_MARKS, _NO_ENDS = StartFilters(), OutcomeFilters()
+_NO_START_FILTERS, _NO_OUTCOME_FILTERS = StartFilters(), OutcomeFilters()
 
 
 def provide_start_filters(
@@ -75,15 +75,15 @@ def provide_start_filters(
     revision: parameters.RevisionFilter = None,
     sub_runs: parameters.SubRuns = "exclude",
 ) -> StartFilters:
-    """Gather what is said of how runs began."""
+    """Make the filters; raises BadRequestError naming the field."""
     for field, values in (("tag", tag), ("param", param)):
         if len(values or ()) > _MOST_VALUES:
             raise BadRequestError(f"{field}: is given more than {_MOST_VALUES} times")
     if revision is not None and not 1 <= revision <= _MAX_REVISION:
-        raise BadRequestError(f"revision: {revision} is no number of a revision; they count from 1")
+        raise BadRequestError(f"revision: {revision} is not a revision number; these start at 1")
     return StartFilters(
-        tags=tuple(one.strip().lower() for one in tag or () if one.strip()),
-        params=tuple(_split_param(one) for one in param or () if one),
+        tags=tuple(text.strip().lower() for text in tag or () if text.strip()),
+        params=tuple(_split_param(text) for text in param or () if text),
         trigger=trigger or None,
         actor=actor or None,
         revision=revision,
@@ -103,7 +103,7 @@ def provide_outcome_filters(
     max_duration: parameters.MaxDuration = None,
     error: parameters.ErrorPart = None,
 ) -> OutcomeFilters:
-    """Gather what is said of how runs ended."""
+    """Make the filters; raises BadRequestError naming the field."""
     if len(error or "") > _LONGEST_ERROR:
         raise BadRequestError(f"error: is longer than {_LONGEST_ERROR} characters")
     return OutcomeFilters(
@@ -125,13 +125,13 @@ def _seconds(field: str, text: str | None) -> float | None:
 
 
 def provide_run_page(limit: parameters.RunLimit = None, cursor: parameters.CursorText = None) -> PageOptions:
-    """Read which page is wanted."""
+    """Make the paging options; raises BadRequestError for a limit out of range or an invalid cursor."""
     if limit is not None and not 1 <= limit <= MAX_RUNS:
         raise BadRequestError(f"limit: {limit} is outside 1 to {MAX_RUNS}")
     if not cursor:
         return PageOptions(Page(limit=limit or MAX_RUNS, bounded=limit is not None))
-    begin = read_cursor(cursor)
-    return PageOptions(Page(limit=limit or MAX_RUNS, after=begin.place, bounded=True), begin.since)
+    start = read_cursor(cursor)
+    return PageOptions(Page(limit=limit or MAX_RUNS, after=start.position, bounded=True), start.since)
 
 
 def provide_run_filter(
@@ -142,7 +142,7 @@ def provide_run_filter(
     to_date: parameters.ToDate = None,
     dag_run_id: parameters.RunIdPart = None,
 ) -> RunFilter:
-    """Gather what a list of runs is narrowed to; without dates, to those created since 00:00 UTC today."""
+    """Return the contract's filters; without dates, runs created since 00:00 UTC today."""
     since = read_instant("fromDate", from_date)
     if from_date is None and to_date is None:
         since = run_page.since or _midnight(parts.now())
@@ -157,18 +157,18 @@ def _midnight(now: datetime) -> datetime:
 def provide_run_search(
     run_filter: NamedDependency[RunFilter],
     run_page: NamedDependency[PageOptions],
-    run_marks: NamedDependency[StartFilters],
-    run_ends: NamedDependency[OutcomeFilters],
+    start_filters: NamedDependency[StartFilters],
+    outcome_filters: NamedDependency[OutcomeFilters],
 ) -> RunSearch:
-    """Gather all that a list of runs is narrowed to, and the page; any filter but the contract's bounds the page."""
-    if run_marks == _NO_MARKS and run_ends == _NO_ENDS:
+    """Combine all filters and the page; the page is bounded when any filter beyond the contract's is used."""
+    if start_filters == _NO_START_FILTERS and outcome_filters == _NO_OUTCOME_FILTERS:
         return RunSearch(run_filter, run_page.page)
-    more = {**msgspec.structs.asdict(run_marks), **msgspec.structs.asdict(run_ends)}
+    more = {**msgspec.structs.asdict(start_filters), **msgspec.structs.asdict(outcome_filters)}
     return RunSearch(replace(run_filter, **more), replace(run_page.page, bounded=True))
 
 
 def read_instant(field: str, seconds: int | None) -> datetime | None:
-    """Read a Unix time in seconds; raises BadRequestError."""
+    """Convert a Unix time in seconds; raises BadRequestError."""
     if seconds is None:
         return None
     if not 0 <= seconds <= _LATEST_SECONDS:
@@ -176,16 +176,16 @@ def read_instant(field: str, seconds: int | None) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def can_match(wanted: RunFilter) -> bool:
-    """Whether any run can have what is wanted: no text in the database holds a NUL, and statuses are few."""
-    texts = (wanted.name, wanted.name_part, wanted.run_id_part, wanted.trigger, wanted.actor, wanted.error)
-    more = (*wanted.tags, *(text for param in wanted.params for text in param))
+def can_match(filter: RunFilter) -> bool:  # noqa: A002 - the builtin is not used here
+    """Whether any run can match: no text in the database contains a NUL, and no status is unknown."""
+    texts = (filter.name, filter.name_part, filter.run_id_part, filter.trigger, filter.actor, filter.error)
+    more = (*filter.tags, *(text for param in filter.params for text in param))
     nul = any("\0" in text for text in (*texts, *more) if text)
-    return not nul and (wanted.status is None or wanted.status in _STATUSES)
+    return not nul and (filter.status is None or filter.status in _STATUSES)
 
 
-def is_index_only(wanted: RunFilter) -> bool:
-    """Whether an index leads from one run that is wanted to the next, so that none is looked at in vain."""
-    return wanted == RunFilter(name=wanted.name, status=wanted.status, since=wanted.since, before=wanted.before) and (
-        wanted.name is None or wanted.status is None
+def is_index_only(filter: RunFilter) -> bool:  # noqa: A002 - the builtin is not used here
+    """Whether an index leads from each matching run to the next, so that no other run is read."""
+    return filter == RunFilter(name=filter.name, status=filter.status, since=filter.since, before=filter.before) and (
+        filter.name is None or filter.status is None
     )

@@ -1,1 +1,1 @@
-"""Rows and definitions into response structs. Pure."""
+"""Converters from rows and definitions to response structs. Pure."""

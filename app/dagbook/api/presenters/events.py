@@ -1,4 +1,4 @@
-"""Rows of a run's history in the API's words. Pure."""
+"""Presenter of a run's events. Pure."""
 
 from __future__ import annotations
 
@@ -21,24 +21,27 @@ _SAME = ("execution", "retry_count", "done_count", "exit_code", "error", "queue"
 
 
 def run_event(row: Mapping[str, Any], names: Mapping[tuple[int, int], str], zone: tzinfo) -> RunEvent:
-    """Show one row; ``names`` are those of steps by attempt and position."""
+    """Convert one row; ``names`` are step names by attempt and position."""
     data: dict[str, Any] = row["data"]
     position = row["position"]
-    shown = RunEvent(number=row["seq"], at=precise_time(row["at"], zone), attempt=row["attempt"], **_fields(data, zone))
+    event = RunEvent(number=row["seq"], at=precise_time(row["at"], zone), attempt=row["attempt"], **_fields(data, zone))
     if position is not None:
-        shown.step = names.get((row["attempt"], position), UNSET)
+        event.step = names.get((row["attempt"], position), UNSET)
     if "status" in data:
         status = RunStatus(data["status"]) if position is None else NodeStatus(data["status"])
-        shown.status, shown.status_label = int(status), status.label  # type: ignore[assignment]  # the contract's words
-    return shown
+        # the contract lists all labels
+        event.status, event.status_label = int(status), status.label  # type: ignore[assignment]
+    return event
 
 
 def _fields(data: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:
     found = {name: data[name] for name in _SAME if data.get(name) is not None}
     found |= {
-        told: precise_time(datetime.fromisoformat(data[name]), zone) for name, told in _TIMES.items() if data.get(name)
+        field: precise_time(datetime.fromisoformat(data[name]), zone)
+        for name, field in _TIMES.items()
+        if data.get(name)
     }
-    told = {
+    renamed = {
         "trigger": data.get("accepted"),
         "retried_step": data.get("step"),
         "actor": data.get("actor") or data.get("edited_by"),
@@ -46,9 +49,9 @@ def _fields(data: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:
         "set_by_hand": "edited_by" in data,
         "unmet_preconditions": [text for text in data.get("conditions") or () if text],
     }
-    return found | {name: value for name, value in told.items() if value}
+    return found | {name: value for name, value in renamed.items() if value}
 
 
 def precise_time(instant: datetime, zone: tzinfo) -> str:
-    """Write an instant as RFC 3339 with milliseconds."""
+    """Format an instant as RFC 3339 with milliseconds."""
     return instant.astimezone(zone).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""How each step fared in each of several runs (api-behaviour op 19). Pure."""
+"""Table of step statuses in several runs (api-behaviour op 19). Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS
 from dagbook.engine.status import NodeStatus
 
 _HANDLERS = (SUCCESS, FAILURE, ABORT, EXIT)
-_Key = tuple[int, str]  # where a line stands: steps before handlers in their own order, then the name
+_Key = tuple[int, str]  # sort key of a line: steps before handlers in their own order, then the name
 
 
 def grid(runs: Sequence[Iterable[Row]]) -> list[DAGGridItem]:

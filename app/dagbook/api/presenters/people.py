@@ -1,4 +1,4 @@
-"""Rows of users and tokens as bodies. Pure."""
+"""Presenter of users and tokens. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Row = Mapping[str, Any]
 
 
 def instant_text(instant: datetime) -> str:
-    """Write an instant as RFC 3339 in UTC with fractional seconds, as users' times are (api-behaviour 1.5)."""
+    """Format an instant as RFC 3339 in UTC with microseconds, as users' times are (api-behaviour 1.5)."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def user_body(row: Row) -> User:
-    """Show a user; never its password's hash."""
+    """Convert a user; the password hash is never included."""
     return User(
         id=row["id"],
         username=row["username"],
@@ -30,7 +30,7 @@ def user_body(row: Row) -> User:
 
 
 def token_body(row: Row) -> Token:
-    """Show a personal token; never its hash."""
+    """Convert a personal token; its hash is never included."""
     return Token(
         id=row["id"],
         name=row["name"],

@@ -1,4 +1,4 @@
-"""Rows and definitions as the contract's bodies. Pure; sections 4 of the behaviour and 7 of the format reference."""
+"""Presenter of DAGs and runs. Pure; sections 4 of the behaviour and 7 of the format reference."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _NOTHING: Row = {}
 
 
 def time_text(instant: datetime | int | None, zone: tzinfo, missing: str = "") -> str:
-    """Write an instant, or whole seconds since 1970, as RFC 3339 with whole seconds in the server's zone."""
+    """Format an instant, or whole seconds since 1970, as RFC 3339 with whole seconds in the server's zone."""
     return formatter_for(zone).text(instant, missing)
 
 
 def next_start(start: NextStart) -> dag_schemas.NextStart:
-    """Show when a schedule starts a run, in the schedule's own zone."""
+    """Convert a scheduled start; its time is in the schedule's own zone."""
     at = start.at.isoformat(timespec="seconds").replace("+00:00", "Z")
     return dag_schemas.NextStart(at=at, expression=start.expression)
 
 
 def pagination(total: int, page: int, per_page: int) -> Pagination:
-    """Say where a page stands (api-behaviour 1.7); there is always at least one page."""
+    """Make the paging information (api-behaviour 1.7); there is always at least one page."""
     pages = max(-(-total // per_page), 1)
     return Pagination(
         total_records=total,
@@ -76,12 +76,12 @@ def _run_config(dag: Dag) -> dag_schemas.RunConfig | UnsetType:
 
 
 def dag_in_list(dag: Dag) -> dag_schemas.DAG:
-    """Show a DAG as lists do."""
+    """Convert a DAG for a list."""
     return dag_schemas.DAG(**_dag_fields(dag))
 
 
 def dag_details(dag: Dag, *, default_retention_days: int | None = None) -> dag_schemas.DAGDetails:
-    """Show a DAG with its steps, texts raw; the retention default only counts for the details of a file."""
+    """Convert a DAG with its steps, texts unevaluated; the retention default applies to the details of a file only."""
     retention = dag.history_retention_days
     return dag_schemas.DAGDetails(
         **_dag_fields(dag),
@@ -97,23 +97,23 @@ def dag_details(dag: Dag, *, default_retention_days: int | None = None) -> dag_s
 
 
 def _last_of_each(pairs: Iterable[Pair]) -> dict[str, str]:
-    """Give the value that counts for each name: the last one."""
+    """Return the effective value of each name, the last one."""
     return {pair.name: pair.value for pair in pairs}
 
 
 def _handlers(handlers: Handlers) -> dag_schemas.HandlerOn | UnsetType:
-    shown = {
+    defined = {
         "success": handlers.success,
         "failure": handlers.failure,
         "cancel": handlers.abort,
         "exit": handlers.exit,
     }
-    present = {name: step(handler) for name, handler in shown.items() if handler is not None}
+    present = {name: step(handler) for name, handler in defined.items() if handler is not None}
     return dag_schemas.HandlerOn(**present) if present else UNSET
 
 
 def step(item: Step) -> run_schemas.Step:
-    """Show a step; members that say nothing are left out, but a command's empty arguments are shown."""
+    """Convert a step; empty members are left out, except the empty arguments of a command."""
     has_line = bool(item.command) and not item.call
     args = list(item.args) if has_line or item.args else UNSET
     return run_schemas.Step(
@@ -147,10 +147,10 @@ def _commands(command: str, args: list[str] | UnsetType) -> list[run_schemas.Ste
 def _parallel(parallel: Parallel | None) -> run_schemas.Parallel | UnsetType:
     if parallel is None:
         return UNSET
-    shown: list[str] | str = parallel.variable or [
+    items: list[str] | str = parallel.variable or [
         item if isinstance(item, str) else map_text(item) for item in parallel.items
     ]
-    return run_schemas.Parallel(items=shown, max_concurrent=parallel.max_concurrent)
+    return run_schemas.Parallel(items=items, max_concurrent=parallel.max_concurrent)
 
 
 def _repeat(repeat: Repeat | None) -> run_schemas.RepeatPolicy | UnsetType:
@@ -168,7 +168,7 @@ def _repeat(repeat: Repeat | None) -> run_schemas.RepeatPolicy | UnsetType:
 
 
 def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[run_schemas.Condition]:
-    """Show conditions, in a run with the reason why each did not hold."""
+    """Convert conditions; ``errors`` are the reasons why they were not met in a run."""
     padded = [*errors, *[""] * (len(items) - len(errors))]
     return [
         run_schemas.Condition(
@@ -186,13 +186,13 @@ def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[r
 
 def _run_fields(run: Row, zone: tzinfo) -> dict[str, Any]:
     status, label = _LABELS[run["status"]]
-    above = run if "root_name" in run else _NOTHING  # a row is slow to say that it lacks a column
+    lineage = run if "root_name" in run else _NOTHING  # one test, because a lookup of a missing column is slow
     times = formatter_for(zone)
     return {
-        "root_dag_run_name": above.get("root_name", run["dag_name"]),
-        "root_dag_run_id": above.get("root_run_id", run["run_id"]),
-        "parent_dag_run_name": above.get("parent_name", UNSET),
-        "parent_dag_run_id": above.get("parent_run_id", UNSET),
+        "root_dag_run_name": lineage.get("root_name", run["dag_name"]),
+        "root_dag_run_id": lineage.get("root_run_id", run["run_id"]),
+        "parent_dag_run_name": lineage.get("parent_name", UNSET),
+        "parent_dag_run_id": lineage.get("parent_run_id", UNSET),
         "dag_run_id": run["run_id"],
         "name": run["dag_name"],
         "status": status,
@@ -210,24 +210,24 @@ _LABELS = {int(status): (status, status.label) for status in RunStatus}
 
 
 def _log_base(run: Row) -> str:
-    """Begin the pseudo paths of a run's logs; those of a sub-run lie below its root's."""
+    """Return the common prefix of the pseudo paths of a run's logs; a sub-run's are below its root's."""
     own = f"{run['dag_name']}/{run['run_id']}"
     return f"db:/{run['root_name']}/{run['root_run_id']}/{own}" if "root_name" in run else f"db:/{own}"
 
 
 def run_summary(run: Row, zone: tzinfo) -> run_schemas.DAGRunSummary:
-    """Show a run as lists do."""
+    """Convert a run for a list."""
     return run_schemas.DAGRunSummary(**_run_fields(run, zone))
 
 
 def listed_run(run: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary:
-    """Show a run, given by the values of ``Listed``, as lists do."""
-    _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *above = run
+    """Convert a run for a list from the values of a ``RunListRow``."""
+    _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *lineage = run
     status, label = _LABELS[number]
     times = formatter_for(zone)
-    root_name, root_id = above[:2] if above and above[0] else (name, run_id)
-    log = f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if above and above[0] else f"db:/{name}/{run_id}.log"
-    shown = run_schemas.DAGRunSummary(
+    root_name, root_id = lineage[:2] if lineage and lineage[0] else (name, run_id)
+    log = f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if lineage and lineage[0] else f"db:/{name}/{run_id}.log"
+    summary = run_schemas.DAGRunSummary(
         root_dag_run_name=root_name,
         root_dag_run_id=root_id,
         dag_run_id=run_id,
@@ -241,43 +241,43 @@ def listed_run(run: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary:
         params=params_text or UNSET,
         revision=revision or UNSET,
     )
-    if above and above[2]:
-        shown.parent_dag_run_name, shown.parent_dag_run_id = above[2:]
-    return shown
+    if lineage and lineage[2]:
+        summary.parent_dag_run_name, summary.parent_dag_run_id = lineage[2:]
+    return summary
 
 
 class StepCache:
-    """The steps of a definition as its runs show them, made once for all these runs."""
+    """Converted steps of a definition, shared by all its runs."""
 
     def __init__(self, dag: Dag) -> None:
         self.dag = dag
         self._cache: dict[int, tuple[Step | None, run_schemas.Step]] = {}
 
     def get(self, position: int, name: str) -> tuple[Step | None, run_schemas.Step]:
-        """Give the definition of a node, and how it is shown, which is not to be changed."""
+        """Return a node's definition and its converted step, which must not be modified."""
         if position not in self._cache:
             definition = _definition_of(position, self.dag)
-            made = run_schemas.Step(name=name) if definition is None else step(definition)
-            self._cache[position] = (definition, made)
+            converted = run_schemas.Step(name=name) if definition is None else step(definition)
+            self._cache[position] = (definition, converted)
         return self._cache[position]
 
 
 def run_details(
     run: Row, attempt: Row | None, nodes: Sequence[Row], of: Dag | StepCache, zone: tzinfo
 ) -> run_schemas.DAGRunDetails:
-    """Show a run with its nodes and those handlers that its DAG defines."""
+    """Convert a run with its nodes and the handlers that its DAG defines."""
     steps = of if isinstance(of, StepCache) else StepCache(of)
-    place = _NodeOptions(_log_base(run), formatter_for(zone), _NEVER if run["started_at"] is None else "")
+    options = _NodeOptions(_log_base(run), formatter_for(zone), _NEVER if run["started_at"] is None else "")
     errors = ((attempt or {}).get("state") or {}).get("conditions", ())
-    shown = {row["position"]: _node(row, steps, place) for row in nodes}
+    converted = {row["position"]: _node(row, steps, options) for row in nodes}
     return run_schemas.DAGRunDetails(
         **_run_fields(run, zone),
         preconditions=conditions(steps.dag.preconditions, errors),
-        nodes=[shown[key] for key in sorted(shown) if key >= 0],
-        on_success=shown.get(SUCCESS, UNSET),
-        on_failure=shown.get(FAILURE, UNSET),
-        on_cancel=shown.get(ABORT, UNSET),
-        on_exit=shown.get(EXIT, UNSET),
+        nodes=[converted[key] for key in sorted(converted) if key >= 0],
+        on_success=converted.get(SUCCESS, UNSET),
+        on_failure=converted.get(FAILURE, UNSET),
+        on_cancel=converted.get(ABORT, UNSET),
+        on_exit=converted.get(EXIT, UNSET),
         trigger=or_unset(run["trigger"]),
         actor=or_unset(run["actor"]),
         attempt=or_unset(run["attempt"]),
@@ -288,9 +288,9 @@ def run_details(
 
 
 def millis(at: datetime | int | None) -> int | UnsetType:
-    """Give a time in milliseconds since 1970: the contract's texts end at the second.
+    """Convert a time to milliseconds since 1970; the contract's texts have whole seconds only.
 
-    Histories of a DAG read whole seconds, for many runs at a time; they have none.
+    Unset for whole seconds, which the history of a DAG reads because it has many runs.
     """
     return int(at.timestamp() * 1000) if isinstance(at, datetime) else UNSET
 
@@ -299,23 +299,23 @@ _NODE_LABELS = {int(status): (status, status.label) for status in NodeStatus}
 
 
 class _NodeOptions(NamedTuple):
-    """What all nodes of a run have in common: where its logs are, and how times are written."""
+    """Options common to all nodes of a run: prefix of the log paths, and format of times."""
 
     log_base: str
     times: TimeFormatter
     missing: str
 
 
-def _node(row: Row, steps: StepCache, place: _NodeOptions) -> run_schemas.Node:
+def _node(row: Row, steps: StepCache, options: _NodeOptions) -> run_schemas.Node:
     status, label = _NODE_LABELS[row["status"]]
     started_at = row["started_at"]
-    log = f"{place.log_base}/{row['name']}" if started_at else ""
-    shown = run_schemas.Node(
+    log = f"{options.log_base}/{row['name']}" if started_at else ""
+    node = run_schemas.Node(
         step=_step_in_run(row, steps),
         stdout=log and f"{log}.out",
         stderr=log and f"{log}.err",
-        started_at=place.times.text(started_at, place.missing),
-        finished_at=place.times.text(row["finished_at"], place.missing),
+        started_at=options.times.text(started_at, options.missing),
+        finished_at=options.times.text(row["finished_at"], options.missing),
         status=status,
         status_label=label,  # type: ignore[arg-type]  # the labels are the contract's words
         retry_count=row["retry_count"],
@@ -325,26 +325,26 @@ def _node(row: Row, steps: StepCache, place: _NodeOptions) -> run_schemas.Node:
         finished_at_millis=millis(row["finished_at"]),
     )
     if called := row["sub_runs"]:
-        shown.sub_runs = or_unset(_sub_run_calls(called.get("current", ())))
-        shown.sub_runs_repeated = or_unset(_sub_run_calls(called.get("earlier", ())))
-    return shown
+        node.sub_runs = or_unset(_sub_run_calls(called.get("current", ())))
+        node.sub_runs_repeated = or_unset(_sub_run_calls(called.get("earlier", ())))
+    return node
 
 
-def _sub_run_calls(found: Sequence[Row]) -> list[run_schemas.SubDAGRun]:
-    return [run_schemas.SubDAGRun(dag_run_id=one["id"], params=or_unset(one.get("params", ""))) for one in found]
+def _sub_run_calls(calls: Sequence[Row]) -> list[run_schemas.SubDAGRun]:
+    return [run_schemas.SubDAGRun(dag_run_id=call["id"], params=or_unset(call.get("params", ""))) for call in calls]
 
 
 def sub_runs(nodes: Sequence[Row], known: Mapping[str, Row], zone: tzinfo) -> list[run_schemas.SubDAGRunDetail]:
-    """Show the runs that steps have called, per step those of its last execution first (api-behaviour op 34).
+    """Convert the runs that steps called, per step those of its last execution first (api-behaviour op 34).
 
-    One that a step has named but that was never stored is left out.
+    A sub-run whose id a step has stored but that was never started is left out.
     """
-    found = [row["sub_runs"] for row in nodes if row["position"] >= 0 and row["sub_runs"]]
-    wanted = [one for called in found for one in (*called.get("current", ()), *called.get("earlier", ()))]
-    return [_sub_run(one, known[one["id"]], zone) for one in wanted if one["id"] in known]
+    called = [row["sub_runs"] for row in nodes if row["position"] >= 0 and row["sub_runs"]]
+    calls = [call for each in called for call in (*each.get("current", ()), *each.get("earlier", ()))]
+    return [_sub_run(call, known[call["id"]], zone) for call in calls if call["id"] in known]
 
 
-def _sub_run(called: Row, run: Row, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
+def _sub_run(call: Row, run: Row, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
     status = RunStatus(run["status"])
     return run_schemas.SubDAGRunDetail(
         dag_run_id=run["run_id"],
@@ -352,25 +352,25 @@ def _sub_run(called: Row, run: Row, zone: tzinfo) -> run_schemas.SubDAGRunDetail
         status_label=status.label,  # type: ignore[arg-type]  # the labels are the contract's words
         started_at=time_text(run["started_at"], zone),
         finished_at=time_text(run["finished_at"], zone),
-        params=or_unset(called.get("params", "")),
+        params=or_unset(call.get("params", "")),
     )
 
 
 def _step_in_run(row: Row, steps: StepCache) -> run_schemas.Step:
-    definition, plain = steps.get(row["position"], row["name"])
+    definition, cached = steps.get(row["position"], row["name"])
     evaluated = row["shown"]
     if definition is None or not (evaluated or definition.preconditions):
-        return plain
-    shown = copy(plain)
+        return cached
+    converted = copy(cached)
     for name in ("command", "args"):
         if name in (evaluated or ()):
-            setattr(shown, name, evaluated[name])
-    if shown.commands and shown.command:
-        shown.commands = _commands(shown.command, shown.args)
+            setattr(converted, name, evaluated[name])
+    if converted.commands and converted.command:
+        converted.commands = _commands(converted.command, converted.args)
     errors = (row["detail"] or {}).get("conditions", ())
     if definition.preconditions:
-        shown.preconditions = conditions(definition.preconditions, errors)
-    return shown
+        converted.preconditions = conditions(definition.preconditions, errors)
+    return converted
 
 
 def _definition_of(position: int, dag: Dag) -> Step | None:
@@ -386,7 +386,7 @@ def _definition_of(position: int, dag: Dag) -> Step | None:
 
 
 def placeholder_run(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:
-    """Show the placeholder for a DAG without runs (api-behaviour 4.4)."""
+    """Make the placeholder for a DAG without runs (api-behaviour 4.4)."""
     nodes = [_blank_node(index, item.name) for index, item in enumerate(dag.steps)]
     for key, name in _defined_handlers(dag.handlers):
         nodes.append(_blank_node(key, name))
@@ -396,7 +396,7 @@ def placeholder_run(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:
 
 
 def placeholder_summary(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunSummary:
-    """Show the same placeholder as lists do."""
+    """Make the same placeholder for a list."""
     summary = run_summary(_blank_run(dag), zone)
     summary.root_dag_run_name, summary.log = "", ""
     return summary

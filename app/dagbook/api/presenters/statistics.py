@@ -1,4 +1,4 @@
-"""How long the runs of a DAG take, and how they end. Pure."""
+"""Statistics of the durations and outcomes of a DAG's runs. Pure."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ _SUCCESSFUL = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED})
 _SHOWN = 20
 
 
-def statistics(dag_name: str, ended: Sequence[FinishedRunRow], zone: tzinfo, *, more: bool) -> DAGStatistics:
-    """Sum up runs that are over, newest first; percentiles are those of runs that succeeded, partly too.
+def statistics(dag_name: str, finished: Sequence[FinishedRunRow], zone: tzinfo, *, more: bool) -> DAGStatistics:
+    """Sum up finished runs, given newest first; percentiles are of runs that succeeded, also partially.
 
     ``more`` says that there are more runs than these.
     """
-    counts = Counter(RunStatus(run.status) for run in ended)
-    good = sorted(run.seconds for run in ended if run.status in _SUCCESSFUL and run.seconds is not None)
+    counts = Counter(RunStatus(run.status) for run in finished)
+    durations = sorted(run.seconds for run in finished if run.status in _SUCCESSFUL and run.seconds is not None)
     return DAGStatistics(
         dag_name=dag_name,
-        runs=len(ended),
+        runs=len(finished),
         truncated=more,
         succeeded=counts[RunStatus.SUCCEEDED],
         partially_succeeded=counts[RunStatus.PARTIALLY_SUCCEEDED],
         failed=counts[RunStatus.FAILED],
         aborted=counts[RunStatus.ABORTED],
-        p50_seconds=percentile(good, 0.50),
-        p95_seconds=percentile(good, 0.95),
-        last_runs=[_shown(run, zone) for run in ended[:_SHOWN]],
+        p50_seconds=percentile(durations, 0.50),
+        p95_seconds=percentile(durations, 0.95),
+        last_runs=[_finished_run(run, zone) for run in finished[:_SHOWN]],
     )
 
 
-def percentile(rising: Sequence[float], part: float) -> float | UnsetType:
-    """Give the smallest value that at least this part of the values does not exceed (nearest rank)."""
-    return round(rising[math.ceil(part * len(rising)) - 1], 3) if rising else UNSET
+def percentile(ascending: Sequence[float], part: float) -> float | UnsetType:
+    """Return the smallest value that at least this part of the sorted values does not exceed (nearest rank)."""
+    return round(ascending[math.ceil(part * len(ascending)) - 1], 3) if ascending else UNSET
 
 
-def _shown(run: FinishedRunRow, zone: tzinfo) -> EndedRun:
+def _finished_run(run: FinishedRunRow, zone: tzinfo) -> EndedRun:
     status = RunStatus(run.status)
     return EndedRun(
         dag_run_id=run.run_id,

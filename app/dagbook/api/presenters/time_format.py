@@ -1,4 +1,4 @@
-"""Many instants as text: a list of runs has thousands."""
+"""Cached RFC 3339 formatting; a list of runs has thousands of instants."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 
 @functools.lru_cache
 def formatter_for(zone: tzinfo) -> TimeFormatter:
-    """Return the writer of a zone's times."""
     return TimeFormatter(zone)
 
 
 class TimeFormatter:
-    """Writes instants in one zone as RFC 3339 with whole seconds, and remembers what many of them have in common."""
+    """Formatter of instants in one zone as RFC 3339 with whole seconds; it caches the text of each quarter hour."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
         self._quarters: dict[int, tuple[str, int, str]] = {}
 
     def text(self, instant: datetime | int | None, missing: str = "") -> str:
-        """Write an instant, or whole seconds since 1970."""
+        """Format an instant, or whole seconds since 1970; ``missing`` is returned for None."""
         if instant is None:
             return missing
         seconds = instant if isinstance(instant, int) else (instant - _EPOCH) // _SECOND
@@ -36,7 +35,7 @@ class TimeFormatter:
         return f"{begin}{_IN_HOUR[in_hour + seconds % _QUARTER]}{end}"
 
     def _add(self, number: int) -> tuple[str, int, str]:
-        """Work out date and hour, the place in the hour where a quarter begins, and the offset."""
+        """Compute date and hour, the second in the hour where a quarter starts, and the offset."""
         if len(self._quarters) >= _MAX_QUARTERS:
             self._quarters.clear()
         local = datetime.fromtimestamp(number * _QUARTER, UTC).astimezone(self._zone)
