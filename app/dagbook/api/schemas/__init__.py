@@ -1,1 +1,1 @@
-"""Structs with the contract's field names, one file for each of its tags."""
+"""Request and response bodies with the contract's field names, one module for each of its tags."""

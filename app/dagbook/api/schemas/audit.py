@@ -1,4 +1,4 @@
-"""Who did what, an extension of the contract."""
+"""Schemas of the audit, an extension of the contract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dagbook.api.schemas.people import Instant
 
 
 class AuditEntry(Schema, kw_only=True):
-    """One thing that somebody did, or was refused. ``kind`` and ``object`` say to what."""
+    """One audited action, carried out or refused; ``kind`` and ``object`` name its object."""
 
     id: int
     at: Instant
@@ -31,7 +31,7 @@ class AuditEntry(Schema, kw_only=True):
 
 
 class AuditSeal(Schema, kw_only=True):
-    """The last seal; whoever notes number and hash elsewhere can prove later that nothing before it was changed."""
+    """The last seal; a copy of its number and hash kept elsewhere proves later that no earlier entry was changed."""
 
     number: int
     hash: str
@@ -39,7 +39,7 @@ class AuditSeal(Schema, kw_only=True):
 
 
 class AuditEntries(Schema, kw_only=True):
-    """A page of entries, the newest first. ``nextBefore`` leads to the next page and is missing on the last."""
+    """A page of entries, newest first; ``nextBefore`` is ``before`` of the next page, and absent on the last page."""
 
     entries: list[AuditEntry]
     sealed_up_to: int
@@ -48,14 +48,14 @@ class AuditEntries(Schema, kw_only=True):
 
 
 class PruneAudit(Schema, kw_only=True):
-    """Which entries are to go: those that were sealed before a time. A dry run removes nothing."""
+    """A request to delete the entries that were sealed before a time; a dry run deletes nothing."""
 
     before: str
     dry_run: bool = True
 
 
 class PrunedAudit(Schema, kw_only=True):
-    """How many entries went, or would, and the id of the last one, which is 0 when there are none."""
+    """The number of entries that were deleted, or would be, and the id of the last one; 0 when there are none."""
 
     entries: int
     up_to: int

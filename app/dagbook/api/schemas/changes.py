@@ -1,4 +1,4 @@
-"""What the live feed tells, as the data of its events."""
+"""Event data of the live feed."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from dagbook.engine.status import RunStatus
 
 
 class RunName(Schema, kw_only=True):
-    """The names of a run."""
+    """DAG name and id of a run."""
 
     name: str
     dag_run_id: str
 
 
 class Position(Schema, kw_only=True):
-    """From where on everything is told: the number to resume by."""
+    """The event id to resume from; all later changes follow."""
 
     after: str
 
 
 class RunChange(Schema, kw_only=True):
-    """A run, or a step of it, has changed; ``event`` is the newest number in its history."""
+    """A change of a run or of one of its steps; ``event`` is the number of the run's newest event."""
 
     at: str
     name: str
@@ -39,7 +39,7 @@ class RunChange(Schema, kw_only=True):
 
 
 class DAGChange(Schema, kw_only=True):
-    """A stored DAG has changed."""
+    """A change of a stored DAG."""
 
     at: str
     name: str
@@ -50,14 +50,14 @@ class DAGChange(Schema, kw_only=True):
 
 
 class QueueChange(Schema, kw_only=True):
-    """What waits in a queue has changed, or why."""
+    """A change of a queue's entries or of their wait reasons."""
 
     at: str
     queue: str
 
 
 class LogChange(Schema, kw_only=True):
-    """How far the output of a running step can be read: whole lines, and bytes."""
+    """The stored length of a running step's output: complete lines, and bytes."""
 
     name: str
     dag_run_id: str

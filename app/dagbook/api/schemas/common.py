@@ -1,4 +1,4 @@
-"""What all schemas share: camelCase names, the error body, pages."""
+"""Base of all schemas with camelCase names, error body and pagination."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ErrorCode = Literal[
 
 
 class Schema(msgspec.Struct, rename="camel", kw_only=True):
-    """Base of all bodies. A required field has no default; an optional one is left out while it is unset."""
+    """Base of all bodies. A required field has no default; an optional one is omitted while it is unset."""
 
 
 class Error(Schema, kw_only=True):
-    """The body of every answer that is no success (contract: Error)."""
+    """The body of every error response (contract: Error)."""
 
     code: ErrorCode
     message: str
@@ -36,7 +36,7 @@ class Error(Schema, kw_only=True):
 
 
 class Pagination(Schema, kw_only=True):
-    """Where a page stands among all (api-behaviour 1.7)."""
+    """Paging information of a list (api-behaviour 1.7)."""
 
     total_records: int
     current_page: int
@@ -46,7 +46,7 @@ class Pagination(Schema, kw_only=True):
 
 
 class Health(Schema, kw_only=True):
-    """State of the server (contract: HealthResponse)."""
+    """Health of the server (contract: HealthResponse)."""
 
     status: Literal["healthy", "unhealthy"]
     version: str
@@ -55,5 +55,5 @@ class Health(Schema, kw_only=True):
 
 
 def or_unset(value: T) -> T | UnsetType:
-    """Leave a field out when it says nothing: empty text, zero, False, empty list or None."""
+    """Return UNSET, which omits a field, for an empty value: empty text, zero, False, empty list or None."""
     return value or UNSET

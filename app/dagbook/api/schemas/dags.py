@@ -1,4 +1,4 @@
-"""Definitions as the contract shows them (tags dags)."""
+"""Schemas of DAGs (tag dags)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Schedule(Schema, kw_only=True):
 
 
 class RunConfig(Schema, kw_only=True):
-    """Advice for clients about what may be edited when a run is started."""
+    """What clients should not let users edit when they start a run."""
 
     disable_param_edit: bool
     disable_run_id_edit: bool
@@ -63,7 +63,7 @@ class DAGDetails(DAG, kw_only=True):
 
 
 class LocalDag(Schema, kw_only=True):
-    """A further document of a file."""
+    """A further document of a DAG file."""
 
     name: str
     errors: list[str]
@@ -71,7 +71,7 @@ class LocalDag(Schema, kw_only=True):
 
 
 class RecentRun(Schema, kw_only=True):
-    """One of the newest runs of a DAG, for a list that shows many."""
+    """One of the newest runs of a DAG, in a list of DAGs."""
 
     name: str
     dag_run_id: str
@@ -88,7 +88,7 @@ class DAGFile(Schema, kw_only=True):
     latest_dag_run: DAGRunSummary = msgspec.field(name="latestDAGRun")
     suspended: bool
     errors: list[str]
-    recent_runs: list[RecentRun] | UnsetType = UNSET  # ours, when ``recent`` asks for them
+    recent_runs: list[RecentRun] | UnsetType = UNSET  # extension, with the parameter ``recent``
 
 
 class DAGFiles(Schema, kw_only=True):
@@ -100,7 +100,7 @@ class DAGFiles(Schema, kw_only=True):
 
 
 class DAGFileDetails(Schema, kw_only=True):
-    """A stored DAG with everything about it."""
+    """A stored DAG with its local DAGs and its latest run."""
 
     dag: DAGDetails | UnsetType = UNSET
     local_dags: list[LocalDag]
@@ -113,7 +113,7 @@ DAGNameText = Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]+$")]
 
 
 class NewDAG(Schema, kw_only=True):
-    """A DAG to be stored."""
+    """A new DAG."""
 
     name: DAGNameText
     spec: str | UnsetType | None = UNSET
@@ -127,23 +127,23 @@ class CreatedDAG(Schema, kw_only=True):
 
 
 class SpecToValidate(Schema, kw_only=True):
-    """A definition to be looked at."""
+    """A definition to validate."""
 
     spec: str
     name: str | UnsetType | None = UNSET
 
 
 class Validation(Schema, kw_only=True):
-    """What is wrong with a definition; ``nextStarts`` says when its schedules would start it."""
+    """The problems of a definition; ``nextStarts`` are the starts that its schedules would cause."""
 
     valid: bool
     errors: list[str]
     dag: DAGDetails | UnsetType = UNSET
-    next_starts: list[NextStart] | UnsetType = UNSET  # ours
+    next_starts: list[NextStart] | UnsetType = UNSET  # extension
 
 
 class Spec(Schema, kw_only=True):
-    """The text of a stored DAG."""
+    """The text of a stored DAG, with its problems and warnings."""
 
     spec: str
     errors: list[str]
@@ -151,20 +151,20 @@ class Spec(Schema, kw_only=True):
 
 
 class SpecUpdate(Schema, kw_only=True):
-    """A text to be stored."""
+    """A text to save."""
 
     spec: str
     note: str | UnsetType | None = UNSET
 
 
 class SpecErrors(Schema, kw_only=True):
-    """Why a text was not stored; empty when it was."""
+    """The problems why a text was not saved; empty when it was saved."""
 
     errors: list[str]
 
 
 class StartDAG(Schema, kw_only=True):
-    """How to start a stored DAG."""
+    """Options for the start of a stored DAG."""
 
     params: str | UnsetType | None = UNSET
     dag_run_id: str | UnsetType | None = UNSET
@@ -173,13 +173,13 @@ class StartDAG(Schema, kw_only=True):
 
 
 class NewFileName(Schema, kw_only=True):
-    """The file name that a DAG is to have."""
+    """The new file name of a DAG."""
 
     new_file_name: str
 
 
 class DAGGridItem(Schema, kw_only=True):
-    """How a step fared in each of several runs."""
+    """The status of a step in each of several runs."""
 
     name: str
     history: list[NodeStatus]
@@ -199,7 +199,7 @@ class DAGRunOfDAG(Schema, kw_only=True):
 
 
 class SearchDAGsMatchItem(Schema, kw_only=True):
-    """A line that matches, with the lines around it."""
+    """A matching line with its context lines."""
 
     line: str
     line_number: int
@@ -207,7 +207,7 @@ class SearchDAGsMatchItem(Schema, kw_only=True):
 
 
 class SearchResultItem(Schema, kw_only=True):
-    """A stored DAG with lines that match."""
+    """A stored DAG with its matching lines."""
 
     name: str
     dag: DAG
@@ -215,27 +215,27 @@ class SearchResultItem(Schema, kw_only=True):
 
 
 class SearchResults(Schema, kw_only=True):
-    """What a search has found."""
+    """The results of a search."""
 
     results: list[SearchResultItem]
     errors: list[str]
 
 
 class Tags(Schema, kw_only=True):
-    """All tags."""
+    """The tags of all stored DAGs."""
 
     tags: list[str]
     errors: list[str]
 
 
 class Suspension(Schema, kw_only=True):
-    """Whether the DAG's schedules are to rest."""
+    """Whether to suspend the DAG's schedules."""
 
     suspend: bool
 
 
 class StoppedAll(Schema, kw_only=True):
-    """The runs that could not be asked to stop."""
+    """Errors of the runs for which no stop could be requested."""
 
     errors: list[str]
 
@@ -245,7 +245,7 @@ SortOrder = Literal["asc", "desc"]
 
 
 class EndedRun(Schema, kw_only=True):
-    """A run that is over, and how long it took if it had started."""
+    """A finished run, with its duration if it had started."""
 
     dag_run_id: str
     status: RunStatus
@@ -255,9 +255,9 @@ class EndedRun(Schema, kw_only=True):
 
 
 class DAGStatistics(Schema, kw_only=True):
-    """How the newest runs of a DAG that are over have ended, and how long those took that succeeded.
+    """Outcomes of the newest finished runs of a DAG, and durations of those that succeeded.
 
-    ``truncated`` says that more of the wanted days were left out.
+    ``truncated`` says that more runs of the requested days were left out.
     """
 
     dag_name: str
@@ -273,14 +273,14 @@ class DAGStatistics(Schema, kw_only=True):
 
 
 class NextStart(Schema, kw_only=True):
-    """When a schedule starts a run."""
+    """A scheduled start of a run."""
 
     at: str
     expression: str
 
 
 class NextStarts(Schema, kw_only=True):
-    """When a DAG starts next; ``suspended`` says that its schedules rest."""
+    """The next scheduled starts of a DAG; ``suspended`` says that its schedules are suspended."""
 
     suspended: bool
     starts: list[NextStart]

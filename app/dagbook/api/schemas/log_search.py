@@ -1,4 +1,4 @@
-"""What a search in the logs of a run brings (extension of the contract)."""
+"""Schemas of the search in a run's logs (extension of the contract)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dagbook.api.schemas.common import Schema
 
 
 class LogHit(Schema, kw_only=True):
-    """A line that matches: ``text`` is what is shown of it, from character ``column`` of the line on.
+    """A matching line; ``text`` is an excerpt that starts at character ``column`` of the line.
 
-    ``start`` and ``end`` are where the first match lies in ``text``. Lines and columns count from 1.
+    ``start`` and ``end`` are the offsets of the first match in ``text``. Lines and columns count from 1.
     """
 
     step: str
@@ -27,8 +27,8 @@ class LogHit(Schema, kw_only=True):
 class LogHits(Schema, kw_only=True):
     """Hits in the order of steps, streams and lines.
 
-    ``total`` counts all of them, on the first page only; ``isEstimate`` says that there may be more. With ``next`` as
-    ``after`` the search goes on.
+    ``total`` is the number of all hits, on the first page only; ``isEstimate`` says that there may be more. With
+    ``next`` as ``after`` the search continues.
     """
 
     hits: list[LogHit]

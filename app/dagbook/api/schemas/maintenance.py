@@ -1,4 +1,4 @@
-"""What the doctor has found. An extension of the contract."""
+"""Schemas of the doctor and of retention, extensions of the contract."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dagbook.api.schemas.common import Schema
 
 
 class DoctorFinding(Schema, kw_only=True):
-    """Something that must hold, in how many rows it does not, and the first of these."""
+    """An invariant, the number of rows that violate it, and the first of these."""
 
     name: str
     holds: str
@@ -17,7 +17,7 @@ class DoctorFinding(Schema, kw_only=True):
 
 
 class TableStorage(Schema, kw_only=True):
-    """A table: its rows, and the bytes that it takes with its indexes."""
+    """A table with its number of rows, and its size in bytes with its indexes."""
 
     name: str
     rows: int
@@ -25,7 +25,7 @@ class TableStorage(Schema, kw_only=True):
 
 
 class DatabaseStorage(Schema, kw_only=True):
-    """The bytes of the whole database, those of them that are free for new rows, and its tables."""
+    """The size of the database in bytes, the bytes free for new rows, and its tables."""
 
     bytes: int
     free_bytes: int | UnsetType = UNSET
@@ -33,7 +33,7 @@ class DatabaseStorage(Schema, kw_only=True):
 
 
 class DoctorReport(Schema, kw_only=True):
-    """What the doctor has seen; ``damage`` is what the database says of itself, if it was asked."""
+    """The doctor's report; ``damage`` is the result of the database's own check, if it was requested."""
 
     healthy: bool
     at: str
@@ -43,7 +43,7 @@ class DoctorReport(Schema, kw_only=True):
 
 
 class RetentionLimits(Schema, kw_only=True):
-    """How much is kept of the runs of a DAG; -1 is no limit."""
+    """Retention limits of a DAG's runs; -1 is no limit."""
 
     days: float
     runs: int
@@ -51,7 +51,7 @@ class RetentionLimits(Schema, kw_only=True):
 
 
 class SetRetention(Schema, kw_only=True):
-    """What is set for a DAG, in place of what was: -1 is no limit; what is left out is not set."""
+    """The retention set for a DAG, which replaces the previous one: -1 is no limit; an omitted field is not set."""
 
     days: int | None = None
     runs: int | None = None
@@ -59,7 +59,7 @@ class SetRetention(Schema, kw_only=True):
 
 
 class DAGRetention(Schema, kw_only=True):
-    """What is set for the runs of a DAG, what its text says, and what counts in the end."""
+    """The retention set for a DAG, that of its definition, and the effective limits."""
 
     set: SetRetention
     set_at: str | UnsetType = UNSET
@@ -69,7 +69,7 @@ class DAGRetention(Schema, kw_only=True):
 
 
 class GoingRuns(Schema, kw_only=True):
-    """Runs of a DAG that go, how many for which reason, and the bytes of their logs."""
+    """Runs of a DAG to delete: their number, also by reason, and the bytes of their logs."""
 
     name: str
     limits: RetentionLimits
@@ -79,7 +79,7 @@ class GoingRuns(Schema, kw_only=True):
 
 
 class RetentionPreview(Schema, kw_only=True):
-    """What would go now; ``more`` when that is not all."""
+    """The runs that would be deleted now; ``more`` says that there are others."""
 
     runs: int
     log_bytes: int
@@ -88,7 +88,7 @@ class RetentionPreview(Schema, kw_only=True):
 
 
 class CleanUp(Schema, kw_only=True):
-    """What is to be removed: of one DAG or of all, by these limits; without any by those that count anyway."""
+    """A request to delete runs of one DAG or of all by these limits; without any, by the effective ones."""
 
     dag_name: str | None = None
     older_than_seconds: int | None = None
@@ -98,7 +98,7 @@ class CleanUp(Schema, kw_only=True):
 
 
 class CleanedUp(Schema, kw_only=True):
-    """What went in some seconds of work (runs with those they called), or would go, and whether there is more."""
+    """The runs, with their sub-runs, that were deleted in some seconds, or would be, and whether there are more."""
 
     runs: int
     log_bytes: int

@@ -1,4 +1,4 @@
-"""Users, logins and personal tokens (tags auth, users; tokens are an extension)."""
+"""Schemas of users, logins and personal tokens (tags auth, users; tokens are an extension)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from dagbook.api.schemas.common import Schema
 from dagbook.auth.roles import Role
 
-# Documented, and judged by the use cases: the contract's order of checks looks at other things first.
+# Documented here but checked by the use cases, because in the contract other checks come first.
 _NOT_EMPTY = {"extra": {"minLength": 1}}
 _NAME = {"extra": {"minLength": 1, "maxLength": 64}}
 _PASSWORD = {"extra": {"minLength": 8}}
@@ -22,14 +22,14 @@ Instant = Annotated[str, Meta(extra_json_schema={"extra": {"format": "date-time"
 
 
 class LoginRequest(Schema, kw_only=True):
-    """Name and password."""
+    """Username and password."""
 
     username: NotEmpty
     password: NotEmpty
 
 
 class User(Schema, kw_only=True):
-    """Somebody who can log in."""
+    """A user account."""
 
     id: str
     username: str
@@ -39,7 +39,7 @@ class User(Schema, kw_only=True):
 
 
 class LoginResponse(Schema, kw_only=True):
-    """A login's token."""
+    """The token of a login."""
 
     token: str
     expires_at: Instant
@@ -59,20 +59,20 @@ class UsersListResponse(Schema, kw_only=True):
 
 
 class ChangePasswordRequest(Schema, kw_only=True):
-    """The own password, and what it is to be."""
+    """The caller's current password and the new one."""
 
     current_password: NotEmpty
     new_password: NewPassword
 
 
 class ResetPasswordRequest(Schema, kw_only=True):
-    """What a user's password is to be."""
+    """The new password of a user."""
 
     new_password: NewPassword
 
 
 class CreateUserRequest(Schema, kw_only=True):
-    """A user to be made."""
+    """A new user."""
 
     username: Name
     password: NewPassword
@@ -80,20 +80,20 @@ class CreateUserRequest(Schema, kw_only=True):
 
 
 class UpdateUserRequest(Schema, kw_only=True):
-    """What of a user is to be changed."""
+    """Changes of a user; an omitted field is not changed."""
 
     username: Name | None = None
     role: Role | None = None
 
 
 class SuccessResponse(Schema, kw_only=True):
-    """That something was done."""
+    """A message about a successful operation."""
 
     message: str
 
 
 class CreateTokenRequest(Schema, kw_only=True):
-    """A personal token to be made: by default with the user's own role, for ever, and for the caller."""
+    """A new personal token; by default for the caller, with the user's own role and without expiry."""
 
     name: Name
     role: Role | None = None
@@ -102,7 +102,7 @@ class CreateTokenRequest(Schema, kw_only=True):
 
 
 class Token(Schema, kw_only=True):
-    """A personal token, without the token itself. ``role`` is what it may do at most; its user's role counts too."""
+    """A personal token without its secret. Its permissions are those of ``role``, at most those of its user's role."""
 
     id: str
     name: str
@@ -116,13 +116,13 @@ class Token(Schema, kw_only=True):
 
 
 class CreatedToken(Schema, kw_only=True):
-    """A personal token that was made; ``token`` is shown this once."""
+    """A new personal token; ``token`` is returned only once."""
 
     token: str
     details: Token
 
 
 class Tokens(Schema, kw_only=True):
-    """Personal tokens, the oldest first."""
+    """Personal tokens, oldest first."""
 
     tokens: list[Token]

@@ -1,4 +1,4 @@
-"""Queues as the contract shows them (tag queues)."""
+"""Schemas of queues (tag queues)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _Count = Annotated[int, Meta(ge=0)]
 
 
 class Paused(Schema, kw_only=True):
-    """Since when a queue is paused, and by whom."""
+    """The pause of a queue: its start and its actor."""
 
     since: str
     by: str | UnsetType = UNSET
 
 
 class Queue(Schema, kw_only=True):
-    """A queue with the runs that are under way in it and those that wait, in order."""
+    """A queue with its active runs and its queued runs in order."""
 
     name: str
     type: Literal["global", "dag-based"]
@@ -31,7 +31,7 @@ class Queue(Schema, kw_only=True):
 
 
 class QueueItems(Schema, kw_only=True):
-    """A queue with a page of the runs that wait in it, in order."""
+    """A queue with a page of its queued runs in order."""
 
     name: str
     type: Literal["global", "dag-based"]
@@ -43,14 +43,14 @@ class QueueItems(Schema, kw_only=True):
 
 
 class QueueState(Schema, kw_only=True):
-    """A queue that was paused or resumed."""
+    """The state of a queue that was paused or resumed."""
 
     name: str
     paused: Paused | UnsetType = UNSET
 
 
 class QueueMove(Schema, kw_only=True):
-    """Where a run that waits is to stand from now on; ``after`` is the item of another one there."""
+    """The new position or priority of a queue entry; ``after`` is the item of another entry of the queue."""
 
     priority: int | UnsetType | None = UNSET
     to_front: bool | UnsetType | None = UNSET
@@ -58,19 +58,19 @@ class QueueMove(Schema, kw_only=True):
 
 
 class ClearQueue(Schema, kw_only=True):
-    """The name of the queue that is to be cleared, typed once more."""
+    """Confirmation of clearing a queue: its name again."""
 
     name: str
 
 
 class ClearedQueue(Schema, kw_only=True):
-    """How many runs were taken out."""
+    """The number of runs that were removed from a queue."""
 
     removed: _Count
 
 
 class QueuesSummary(Schema, kw_only=True):
-    """All queues in numbers."""
+    """Totals over all queues."""
 
     total_queues: _Count
     total_running: _Count
@@ -80,14 +80,14 @@ class QueuesSummary(Schema, kw_only=True):
 
 
 class QueuesResponse(Schema, kw_only=True):
-    """All queues in which something goes on, and those that are configured."""
+    """The configured queues, and all others with active or queued runs or a pause."""
 
     queues: list[Queue]
     summary: QueuesSummary
 
 
 class EnqueueDAG(Schema, kw_only=True):
-    """How to enqueue a stored DAG."""
+    """Options for enqueueing a run of a stored DAG."""
 
     params: str | UnsetType | None = UNSET
     dag_run_id: str | UnsetType | None = UNSET
@@ -97,12 +97,12 @@ class EnqueueDAG(Schema, kw_only=True):
 
 
 class EnqueueInline(Schema, kw_only=True):
-    """A definition to be run when its turn comes, without being stored as a DAG."""
+    """A definition to enqueue without storing it as a DAG."""
 
     spec: str
     name: str | UnsetType | None = UNSET
     params: str | UnsetType | None = UNSET
     dag_run_id: str | UnsetType | None = UNSET
     queue: str | UnsetType | None = UNSET
-    priority: int | UnsetType | None = UNSET  # ours, as the next
-    source_directory: str | UnsetType | None = UNSET  # where a file lies that a terminal enqueues
+    priority: int | UnsetType | None = UNSET  # extension, as the next
+    source_directory: str | UnsetType | None = UNSET  # directory of a file that the CLI enqueues

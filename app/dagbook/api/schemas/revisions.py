@@ -1,4 +1,4 @@
-"""The history of a definition, an extension of the contract."""
+"""Schemas of a DAG's revisions, an extension of the contract."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dagbook.api.schemas.common import Pagination, Schema
 
 
 class Revision(Schema, kw_only=True):
-    """One save of a DAG. The hash is that of its text as runs name it."""
+    """One revision of a DAG; ``hash`` is the hash of its text, by which runs refer to it."""
 
     number: int
     saved_at: str
@@ -21,20 +21,20 @@ class Revision(Schema, kw_only=True):
 
 
 class RevisionText(Revision, kw_only=True):
-    """One save of a DAG with its text, which is missing when it was redacted."""
+    """One revision of a DAG with its text, which is absent when it was redacted."""
 
     spec: str | UnsetType = UNSET
 
 
 class Revisions(Schema, kw_only=True):
-    """A page of a DAG's revisions, the newest first."""
+    """A page of a DAG's revisions, newest first."""
 
     revisions: list[Revision]
     pagination: Pagination
 
 
 class RevisionDiff(Schema, kw_only=True):
-    """What changed from one revision to another, as a unified diff; empty when nothing did."""
+    """The unified diff of two revisions; empty when their texts are equal."""
 
     from_: int = msgspec.field(name="from")
     to: int
@@ -42,13 +42,13 @@ class RevisionDiff(Schema, kw_only=True):
 
 
 class Restore(Schema, kw_only=True):
-    """How to go back to a revision."""
+    """Options for restoring a revision."""
 
     note: str | UnsetType | None = UNSET
 
 
 class Restored(Schema, kw_only=True):
-    """The revision that was stored, or why none was."""
+    """The new revision, or the problems why none was saved."""
 
     errors: list[str]
     revision: int | UnsetType = UNSET

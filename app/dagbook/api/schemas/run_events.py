@@ -1,4 +1,4 @@
-"""A run's history as the API shows it (extension of the contract)."""
+"""Schemas of a run's events (extension of the contract)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Label = Literal["not_started", "running", "failed", "aborted", "succeeded", "que
 
 
 class RunEvent(Schema, kw_only=True):
-    """What changed in one moment, of a step or handler, or without one of the run; what did not is left out."""
+    """Changes of a step or handler at one time, or of the run if there is no ``step``; unchanged fields are omitted."""
 
     number: int
     at: str
@@ -40,7 +40,7 @@ class RunEvent(Schema, kw_only=True):
 
 
 class RunEvents(Schema, kw_only=True):
-    """A page of a run's history; ``next`` is the number to go on after, and there only if there is more."""
+    """A page of a run's events; ``next`` is ``after`` of the next page, and absent on the last page."""
 
     events: list[RunEvent]
     next: int | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""What all steps of a run wrote, in one stream (extension of the contract)."""
+"""Schemas of the interleaved output of a run's steps (extension of the contract)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dagbook.api.schemas.common import Schema
 
 
 class LogPiece(Schema, kw_only=True):
-    """What a step wrote between two looks of the server: ``text`` as it is, from somewhere in line ``line`` on.
+    """Output of a step between two reads of the server; the unmodified ``text`` starts in or at the start of ``line``.
 
-    A piece may end inside a line; the next one of that step and stream goes on there. ``place`` tells where it stands.
+    A piece may end inside a line; the next one of that step and stream continues there. ``place`` is its cursor.
     """
 
     at: str
@@ -22,7 +22,7 @@ class LogPiece(Schema, kw_only=True):
 
 
 class LogPieces(Schema, kw_only=True):
-    """Pieces in the order in which they came, and whether there are others above and behind them by now."""
+    """Pieces in the order of arrival, and whether there are earlier and later ones."""
 
     pieces: list[LogPiece]
     has_earlier: bool

@@ -1,4 +1,4 @@
-"""Runs, nodes and logs as the contract shows them (tag dag-runs)."""
+"""Schemas of runs, nodes and logs (tag dag-runs)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NodeLabel = Literal["not_started", "running", "failed", "aborted", "succeeded", 
 
 
 class Condition(Schema, kw_only=True):
-    """A precondition and, in a run, why it did not hold."""
+    """A precondition and, in a run, the reason why it was not met."""
 
     condition: str
     expected: str | UnsetType = UNSET
@@ -25,7 +25,7 @@ class Condition(Schema, kw_only=True):
 
 
 class RepeatPolicy(Schema, kw_only=True):
-    """How a step is repeated."""
+    """The repeat policy of a step."""
 
     repeat: Literal["while", "until"] | UnsetType = UNSET
     interval: int | UnsetType = UNSET
@@ -64,7 +64,7 @@ class Step(Schema, kw_only=True):
     stderr: str | UnsetType = UNSET
     output: str | UnsetType = UNSET
     args: list[str] | UnsetType = UNSET
-    commands: list[StepCommand] | UnsetType = UNSET  # ours: what web UIs later than the contract show
+    commands: list[StepCommand] | UnsetType = UNSET  # extension, for web UIs that are newer than the contract
     call: str | UnsetType = UNSET
     params: str | UnsetType = UNSET
     parallel: Parallel | UnsetType = UNSET
@@ -76,7 +76,7 @@ class Step(Schema, kw_only=True):
 
 
 class SubDAGRun(Schema, kw_only=True):
-    """A run that a step has called."""
+    """A sub-run that a step called."""
 
     dag_run_id: str
     params: str | UnsetType = UNSET
@@ -97,12 +97,14 @@ class Node(Schema, kw_only=True):
     sub_runs: list[SubDAGRun] | UnsetType = UNSET
     sub_runs_repeated: list[SubDAGRun] | UnsetType = UNSET
     error: str | UnsetType = UNSET
-    started_at_millis: int | UnsetType = UNSET  # ours, like the next: milliseconds since 1970, finer than the texts
+    started_at_millis: int | UnsetType = (
+        UNSET  # extension, like the next: milliseconds since 1970; the texts have whole seconds
+    )
     finished_at_millis: int | UnsetType = UNSET
 
 
 class PlaceHolder(Schema, kw_only=True):
-    """A run that holds a place in a queue."""
+    """An active run that counts towards the limit of a queue."""
 
     name: str
     dag_run_id: str
@@ -110,10 +112,10 @@ class PlaceHolder(Schema, kw_only=True):
 
 
 class WaitingFor(Schema, kw_only=True):
-    """How a run stands in its queue, and what the first one there waits for: an extension of the contract.
+    """The queue position of a run, and the wait reason of the queue's head: an extension of the contract.
 
-    ``message`` says it all in a sentence; ``heldBy`` names at most 20 of the runs under way, ``since`` and ``by`` tell
-    of a pause.
+    ``message`` says both in one sentence; ``heldBy`` lists at most 20 of the active runs; ``since`` and ``by`` are
+    start and actor of a pause.
     """
 
     queue: str
@@ -151,7 +153,7 @@ class DAGRunSummary(Schema, kw_only=True):
 
 
 class DAGRunDetails(DAGRunSummary, kw_only=True):
-    """A run with its nodes; ``reason`` says why one that is under way does not go on: an extension of the contract."""
+    """A run with its nodes; ``reason`` says why an active run makes no progress: an extension of the contract."""
 
     reason: str | UnsetType = UNSET
     preconditions: list[Condition]
@@ -160,7 +162,7 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     on_failure: Node | UnsetType = UNSET
     on_cancel: Node | UnsetType = UNSET
     on_exit: Node | UnsetType = UNSET
-    trigger: str | UnsetType = UNSET  # ours, like all that follow
+    trigger: str | UnsetType = UNSET  # extension, like all that follow
     actor: str | UnsetType = UNSET
     attempt: int | UnsetType = UNSET
     started_at_millis: int | UnsetType = UNSET
@@ -169,10 +171,10 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
 
 
 class DAGRuns(Schema, kw_only=True):
-    """A list of runs, and where it goes on."""
+    """A page of runs, and the cursor of the next one."""
 
     dag_runs: list[DAGRunSummary]
-    next_cursor: str | UnsetType = UNSET  # ours
+    next_cursor: str | UnsetType = UNSET  # extension
 
 
 class DAGRunAnswer(Schema, kw_only=True):
@@ -182,46 +184,46 @@ class DAGRunAnswer(Schema, kw_only=True):
 
 
 class StartInline(Schema, kw_only=True):
-    """A definition to be run at once, without being stored as a DAG."""
+    """A definition to start without storing it as a DAG."""
 
     spec: str
     name: str | UnsetType | None = UNSET
     params: str | UnsetType | None = UNSET
     dag_run_id: str | UnsetType | None = UNSET
     singleton: bool | UnsetType | None = False
-    source_directory: str | UnsetType | None = UNSET  # ours: where a file lies that a terminal runs
+    source_directory: str | UnsetType | None = UNSET  # extension: directory of a file that the CLI runs
 
 
 class Retry(Schema, kw_only=True):
-    """Which run is to be tried again, or which step of it alone."""
+    """The run to retry, and optionally the only step of it to retry."""
 
     dag_run_id: str
     step_name: str | UnsetType | None = UNSET
 
 
 class Reschedule(Schema, kw_only=True):
-    """How the new run is called, and whether it replaces the old one, whatever limit its DAG has."""
+    """Id and DAG name of the new run, and whether it replaces the old one regardless of the DAG's limit."""
 
     dag_run_id: str | UnsetType | None = UNSET
     dag_name: str | UnsetType | None = UNSET
-    restart: bool | UnsetType | None = UNSET  # ours
+    restart: bool | UnsetType | None = UNSET  # extension
 
 
 class RescheduledRun(Schema, kw_only=True):
-    """The new run, and whether it waits in a queue."""
+    """The id of the new run, and whether it is queued."""
 
     dag_run_id: str
     queued: bool
 
 
 class StepStatus(Schema, kw_only=True):
-    """The status that a step is given by hand."""
+    """The new status of a step, set manually."""
 
     status: NodeStatus
 
 
 class SubDAGRunDetail(Schema, kw_only=True):
-    """A run that a step has called, and how it stands."""
+    """A sub-run that a step called, with its status."""
 
     dag_run_id: str
     status: RunStatus
@@ -232,13 +234,13 @@ class SubDAGRunDetail(Schema, kw_only=True):
 
 
 class SubDAGRuns(Schema, kw_only=True):
-    """The runs that a run's steps have called."""
+    """The sub-runs that a run's steps called."""
 
     sub_runs: list[SubDAGRunDetail]
 
 
 class StartedRun(Schema, kw_only=True):
-    """The id of the run that was started."""
+    """The id of the new run."""
 
     dag_run_id: str
 

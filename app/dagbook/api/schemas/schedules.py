@@ -1,4 +1,4 @@
-"""What schedules have done and will do, an extension of the contract."""
+"""Schemas of schedules, an extension of the contract."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Outcome = Literal["started", "queued", "stopped", "restarting", "restarted", "sk
 
 
 class Upcoming(Schema, kw_only=True):
-    """Something that a schedule wants at a time; ``suspended`` says that it will not be done as things are."""
+    """An upcoming scheduled start, stop or restart; ``suspended`` says that the schedules of its DAG are suspended."""
 
     file_name: str
     dag_name: str
@@ -25,13 +25,13 @@ class Upcoming(Schema, kw_only=True):
 
 
 class UpcomingList(Schema, kw_only=True):
-    """What comes next of all DAGs, in order."""
+    """The next scheduled starts, stops and restarts of all DAGs, in order of time."""
 
     upcoming: list[Upcoming]
 
 
 class Slot(Schema, kw_only=True):
-    """A minute at which a schedule was due, and what became of it; ``reason`` says why nothing was begun."""
+    """A minute at which a schedule was due, and its outcome; ``reason`` says why no run was started."""
 
     file_name: str
     kind: Kind
@@ -45,21 +45,21 @@ class Slot(Schema, kw_only=True):
 
 
 class Slots(Schema, kw_only=True):
-    """A page of slots, the newest first."""
+    """A page of slots, newest first."""
 
     slots: list[Slot]
     pagination: Pagination
 
 
 class DagSettings(Schema, kw_only=True):
-    """Which missed starts of a DAG are made up: none, the latest or all that are at most so many seconds ago."""
+    """The catch-up of a DAG: none, the latest or all missed starts within a window in seconds are made up."""
 
     catchup: Literal["none", "latest", "all"]
     catchup_window_sec: Annotated[int, Meta(ge=60, le=31 * 24 * 60 * 60)] | UnsetType = UNSET
 
 
 class ShownDagSettings(Schema, kw_only=True):
-    """The same as it is in force, with the most starts that are made up at a time."""
+    """The effective catch-up of a DAG, with the maximum number of starts that are made up at a time."""
 
     catchup: Literal["none", "latest", "all"]
     catchup_window_sec: int

@@ -1,4 +1,4 @@
-"""The processes behind the server and the load of its machine (tags system and monitoring)."""
+"""Schemas of schedulers, coordinators, workers and the machine's load (tags system and monitoring)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WorkerHealth = Literal["healthy", "warning", "unhealthy"]
 
 
 class SchedulerInstance(Schema, kw_only=True):
-    """A process that starts what is due."""
+    """A scheduler process."""
 
     instance_id: str
     host: str
@@ -28,7 +28,7 @@ class SchedulerStatusResponse(Schema, kw_only=True):
 
 
 class CoordinatorInstance(SchedulerInstance, kw_only=True):
-    """A process that hands work to workers."""
+    """A process that dispatches runs to workers."""
 
     port: int
 
@@ -40,7 +40,7 @@ class CoordinatorStatusResponse(Schema, kw_only=True):
 
 
 class RunningTask(Schema, kw_only=True):
-    """A run that a worker is driving."""
+    """An active run of a worker."""
 
     dag_run_id: str
     dag_name: str
@@ -52,7 +52,7 @@ class RunningTask(Schema, kw_only=True):
 
 
 class Worker(Schema, kw_only=True):
-    """A process on another machine that runs are handed to."""
+    """A worker process, which executes runs for the servers."""
 
     id: str
     labels: dict[str, str]
