@@ -105,7 +105,7 @@ async def test_a_page_that_is_not_there_is_a_real_404(browser: Browser, site: Si
 
 
 def test_the_server_serves_the_addresses_that_the_scripts_know() -> None:
-    text = files.read("lib/routes.js").plain.decode()
+    text = files.read("lib/routes.js").content.decode()
     known = set(re.findall(r'^  \["([^"]+)"', text, re.MULTILINE))
     served = {re.sub(r"\{(\w+):str\}", lambda match: f":{_camel(match[1])}", path) for path in PATHS}
     assert known == served

@@ -1,4 +1,4 @@
-"""The composition root: settings become parts, and parts become a server. Nothing else wires."""
+"""Composition root: lifecycle of servers, workers and offline commands."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _opened = count()
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse to let everybody on other machines in, for runs are commands; raises SettingsError."""
+    """Raise SettingsError if other machines can connect without authentication: runs execute commands."""
     if is_loopback(settings.host) or requires_authentication(settings) or settings.insecure:
         return
     raise SettingsError(
@@ -49,18 +49,18 @@ def check_exposure(settings: Settings) -> None:
         settings.origins["host"],
         f"{settings.host} can be reached from other machines, and without authentication anyone there could run "
         "commands here; set auth_mode to builtin (users with passwords) or give auth_token a value, "
-        "or listen on 127.0.0.1 behind a proxy that authenticates; --insecure serves everybody all the same",
+        "or listen on 127.0.0.1 behind a proxy that authenticates; --insecure turns this check off",
     )
 
 
 def is_open_to_all(settings: Settings) -> bool:
-    """Whether everybody on other machines may run commands here, for somebody insisted."""
+    """Whether other machines can run commands here without authentication, because of ``--insecure``."""
     return settings.insecure and not is_loopback(settings.host) and not requires_authentication(settings)
 
 
 @asynccontextmanager
 async def open_server(settings: Settings, kind: str, address: str) -> AsyncIterator[Server]:
-    """Open the database and start the background services; on exit, stop them and detach runs in order."""
+    """Open the database and start the background services; on exit, stop them in order and detach runs."""
     provider = await find_provider(settings)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
@@ -101,13 +101,13 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
 
 
 def _identify(kind: str, address: str) -> ServerIdentity:
-    """Describe this process; one that gives its file up and takes it again later is another owner then."""
+    """Return the identity of this process; one that reopens the database later gets another id as an owner."""
     identity, number = identify(kind, address, __version__), next(_opened)
     return msgspec.structs.replace(identity, id=f"{identity.id}-{number}") if number else identity
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is: what it is called, its labels, and how many runs it takes at a time."""
+    """Name, labels and capacity (concurrent runs) of a worker."""
 
     name: str
     labels: Labels
@@ -115,16 +115,16 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings, traits: WorkerOptions) -> AsyncIterator[None]:
-    """Take up runs that servers offer to workers; on leaving, let go of everything in order."""
+async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterator[None]:
+    """Open the database and start a worker, which adopts runs that servers offer; on exit, stop it and detach runs."""
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     transport = make_transport(settings.database_url, settings.database_schema)
     try:
-        identity = msgspec.structs.replace(identify(WORKER, "", __version__), **msgspec.structs.asdict(traits))
+        identity = msgspec.structs.replace(identify(WORKER, "", __version__), **msgspec.structs.asdict(options))
         run_parts = make_run_parts(settings, database, identity, CollectorRegistry())
         supervisor, queue_notifier = run_parts.supervisor, run_parts.queue_notifier
         worker_loop = WorkerLoop(
-            transport, supervisor, supervisor.changed, queue_notifier, traits.labels, traits.capacity
+            transport, supervisor, supervisor.changed, queue_notifier, options.labels, options.capacity
         )
         await warn_of_other_keys(database, run_parts.context.encrypter)
         await supervisor.start()
@@ -146,7 +146,7 @@ async def open_worker(settings: Settings, traits: WorkerOptions) -> AsyncIterato
 
 @asynccontextmanager
 async def open_offline(settings: Settings, kind: str) -> AsyncIterator[Server]:
-    """Open the database for work that has nothing to do with runs: none is taken up."""
+    """Open the database for work other than runs: no run is started or adopted."""
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
         yield build(settings, database, identify(kind, "", __version__))
@@ -156,7 +156,7 @@ async def open_offline(settings: Settings, kind: str) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def open_enqueue_only(settings: Settings) -> AsyncIterator[Server]:
-    """Open the database to let runs wait in queues and to change these: none is taken up or begun here."""
+    """Open the database to enqueue runs and to change queues: no run is started or adopted."""
     async with open_offline(settings, ENQUEUE_ONLY) as server:
         server.recorder.start()
         try:

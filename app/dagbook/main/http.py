@@ -1,4 +1,4 @@
-"""The HTTP application of a server: which routes there are, and what stands around them."""
+"""The HTTP application of a server: its routes and middleware."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ from dagbook.settings import Settings
 from dagbook.telemetry.request_metrics import RequestMetrics
 from dagbook.web import pages
 
-# A stream is looked at again and again, whether it may go on, and no other node knows who listens here.
+# Not forwarded to remote nodes: accounts are local, and a stream's authorization is checked again while it is open,
+# which a remote node cannot do for a client of this server.
 _OWN_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS, *events.HANDLERS]
 _DAG_HANDLERS = [
     *dags.HANDLERS,
@@ -93,30 +94,30 @@ _RUN_HANDLERS = [
 
 
 def make_application(settings: Settings, parts: AppServices, nodes: RemoteNodes, traffic: RequestMetrics) -> ASGIApp:
-    """Put the routes and all that stands around them together."""
+    """Assemble routes and middleware; raises UnguardedRouteError."""
     path = settings.base_path + API_PATH
     app = _litestar(settings, parts, nodes, path)
     find_required_permissions(app)
     find_actions(app)
-    own = () if is_unspecified(settings.host) else (settings.host,)
+    own_hosts = () if is_unspecified(settings.host) else (settings.host,)
     routed = EncodedSlashesMiddleware(app, path)
-    kept = HostCheckMiddleware(
+    checked = HostCheckMiddleware(
         routed,
         base_path=settings.base_path,
-        allowed_hosts=(*settings.allowed_hosts, *own),
+        allowed_hosts=(*settings.allowed_hosts, *own_hosts),
         allowed_origins=settings.cors_origins,
     )
-    whole = RequestContextMiddleware(kept, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
-    return TrustedProxiesMiddleware(whole, settings.trusted_proxies) if settings.trusted_proxies else whole
+    outermost = RequestContextMiddleware(checked, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
+    return TrustedProxiesMiddleware(outermost, settings.trusted_proxies) if settings.trusted_proxies else outermost
 
 
 def _litestar(settings: Settings, parts: AppServices, nodes: RemoteNodes, path: str) -> Litestar:
-    handed_on = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS, *_SCHEDULE_HANDLERS]
+    proxied = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS, *_SCHEDULE_HANDLERS]
     return Litestar(
         [
             Router(
                 path,
-                route_handlers=[make_options(handed_on), *handed_on],
+                route_handlers=[make_options(proxied), *proxied],
                 before_request=make_proxy(nodes, path, make_proxy_audit(parts.auth.refusals)),
             ),
             Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
@@ -139,7 +140,7 @@ def _page_handlers(settings: Settings) -> list[HTTPRouteHandler]:
 
 
 def _ui_config(settings: Settings) -> dict[str, Any]:
-    """Collect what the scripts of the web UI have to know before they ask the API anything."""
+    """Return the configuration that the web UI's scripts need before their first request."""
     return {
         "version": __version__,
         "login": "builtin" if settings.auth_mode == "builtin" else "token" if settings.auth_token else "",
@@ -150,14 +151,14 @@ def _ui_config(settings: Settings) -> dict[str, Any]:
 
 
 def _missing_page(settings: Settings, api: str) -> Callable[[pages.AnyRequest, NotFoundException], Response[Any]]:
-    """Answer who asks for a page that is not there with a page, and everybody else with an error."""
+    """Make the 404 handler: an HTML page for browsers outside the API, an error body for all other clients."""
 
-    def answer(request: pages.AnyRequest, error: NotFoundException) -> Response[Any]:
+    def respond(request: pages.AnyRequest, error: NotFoundException) -> Response[Any]:
         if pages.wants_page(request) and not request.url.path.startswith(api):
             return pages.document(settings.base_path, _ui_config(settings), status=404)
         return errors.http_error(request, error)
 
-    return answer
+    return respond
 
 
 def _openapi(path: str) -> OpenAPIConfig:

@@ -1,4 +1,4 @@
-"""The parts of a server, made from settings and wired; nothing is started."""
+"""Assembly of a server from settings; nothing is started here."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ from dagbook.telemetry.run_metrics import RunMetrics
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
-ENQUEUE_ONLY = "clerk"  # lets runs wait, and begins none
+ENQUEUE_ONLY = "clerk"  # enqueues runs and starts none
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """A server that is ready to answer: its application, made when it is first wanted, and what lives behind it."""
+    """An assembled server: its application, made on first use, and its background services."""
 
     make_app: Callable[[], ASGIApp]
     base_path: str
@@ -87,16 +87,16 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def app(self) -> ASGIApp:
-        """The application for clients anywhere."""
+        """The application for network clients."""
         return self.make_app()
 
     def app_for(self, user: str) -> ASGIApp:
-        """Give the application to commands of a user of this machine."""
+        """Return the application for commands of a local user."""
         return LocalUserMiddleware(self.make_app(), self.base_path, user)
 
 
 class RunParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What drives runs, in a server as in a worker."""
+    """Services that execute runs, in a server and in a worker."""
 
     library: DefinitionCache
     context: ServerContext
@@ -108,7 +108,6 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
 def make_run_parts(
     settings: Settings, database: Database, identity: ServerIdentity, registry: CollectorRegistry
 ) -> RunParts:
-    """Wire what drives runs."""
     library = DefinitionCache()
     context = _server_context(settings, identity, RunMetrics(registry))
     recorder = Recorder(database, identity.id, check_start, context.queues)
@@ -120,14 +119,14 @@ def make_run_parts(
 
 
 def build(settings: Settings, database: Database, identity: ServerIdentity, provider: Oidc | None = None) -> Server:
-    """Wire the parts of a server; nothing is started."""
+    """Assemble a server; nothing is started."""
     registry = CollectorRegistry()
     run_parts = make_run_parts(settings, database, identity, registry)
     supervisor, context = run_parts.supervisor, run_parts.context
     access = make_auth_services(settings, database, provider)
     parts = _parts(settings, database, run_parts, access, MetricsPage(registry))
-    timely = ScheduledRuns(database, parts.run_service, supervisor, now)
-    ticker = Ticker(database, parts.timetable, timely, now)
+    scheduled = ScheduledRuns(database, parts.run_service, supervisor, now)
+    ticker = Ticker(database, parts.timetable, scheduled, now)
     nodes = RemoteNodes(settings.remote_nodes)
     transport = make_transport(settings.database_url, settings.database_schema)
     return Server(
@@ -143,12 +142,12 @@ def build(settings: Settings, database: Database, identity: ServerIdentity, prov
         nodes=nodes,
         audit_sealer=AuditSealer(database, context.encrypter, now),
         change_pruner=ChangePruner(database, settings.changes_retention_seconds, now),
-        scheduler=Scheduler(database, ticker, timely, identity, now, supervisor.wake),
+        scheduler=Scheduler(database, ticker, scheduled, identity, now, supervisor.wake),
     )
 
 
 def _make_app(settings: Settings, parts: AppServices, nodes: RemoteNodes, traffic: RequestMetrics) -> ASGIApp:
-    # The web framework is a third of what there is to load: the first step of `dagbook run` does not wait for it.
+    # The web framework is a third of all imports: without it the first step of `dagbook run` starts earlier.
     from dagbook.main.http import make_application  # noqa: PLC0415
 
     return make_application(settings, parts, nodes, traffic)
@@ -159,7 +158,7 @@ def _parts(
 ) -> AppServices:
     library, context, supervisor = run_parts.library, run_parts.context, run_parts.supervisor
     definitions = Definitions(database, library, now)
-    # A command lets runs wait in queues as well, but begins none of those: a server will.
+    # A command may enqueue runs although its own context has no queues: a server will start them.
     queues = msgspec.structs.replace(context.queues, enabled=settings.queues_enabled)
     return AppServices(
         database=database,
@@ -214,7 +213,7 @@ def _worker_access(settings: Settings) -> WorkerAccess:
     return WorkerAccess.REACHABLE if is_installed() else WorkerAccess.NO_EXTRA
 
 
-def _server_context(settings: Settings, identity: ServerIdentity, figures: RunMetrics) -> ServerContext:
+def _server_context(settings: Settings, identity: ServerIdentity, metrics: RunMetrics) -> ServerContext:
     for directory in (settings.spool_dir, settings.work_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     spool = settings.spool_dir
@@ -229,7 +228,7 @@ def _server_context(settings: Settings, identity: ServerIdentity, figures: RunMe
         lease_seconds=settings.lease_seconds,
         detached_lease_seconds=settings.detach_lease_seconds,
         orphan_grace_seconds=settings.orphan_grace_seconds,
-        # A process that runs one file serves no queue, so nothing may wait there.
+        # A process that runs one file serves no queue, so its runs must not be queued.
         queues=QueueConfig(
             enabled=settings.queues_enabled and identity.kind in (SERVER, ENQUEUE_ONLY, WORKER),
             limits=settings.queues,
@@ -239,5 +238,5 @@ def _server_context(settings: Settings, identity: ServerIdentity, figures: RunMe
         zone=settings.tz,
         now=now,
         encrypter=Encrypter(settings.secret_key, settings.home),
-        metrics=figures,
+        metrics=metrics,
     )

@@ -1,1 +1,1 @@
-"""The web UI: static files and the pages that load them, one more client of the API."""
+"""The web UI, a client of the API: static files and the HTML document that loads them."""

@@ -1,4 +1,4 @@
-"""The files of the web UI, read and compressed when they are first asked for."""
+"""Static files of the web UI, read and compressed on first use."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
 
 
 class File(msgspec.Struct, frozen=True):
-    """A file as it is sent; ``packed`` is None when compressing gains nothing."""
+    """A static file; ``compressed`` is None when gzip does not make it smaller."""
 
     media_type: str
-    plain: bytes
-    packed: bytes | None
+    content: bytes
+    compressed: bytes | None
 
 
 @cache
 def known() -> frozenset[str]:
-    """Name all files but the types, relative to their folder: nothing else is ever opened."""
+    """Return the paths of all files except type declarations, relative to ``STATIC``; no other file is ever opened."""
     found = (path for path in STATIC.rglob("*") if path.is_file() and path.suffix != ".ts")
     return frozenset(path.relative_to(STATIC).as_posix() for path in found)
 
 
 @cache
 def version() -> str:
-    """Return a text that changes with any of the files."""
+    """Return a hash of all files."""
     digest = hashlib.sha256()
     for name in sorted(known()):
         digest.update(name.encode() + b"\0" + (STATIC / name).read_bytes())
@@ -49,20 +49,20 @@ def version() -> str:
 
 @cache
 def read(name: str) -> File:
-    """Return a known file; raises KeyError for others."""
+    """Return a known file; raises KeyError for other names."""
     if name not in known():
         raise KeyError(name)
-    return pack(_TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream", name)
+    return compress(_TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream", name)
 
 
-def pack(media_type: str, name: str) -> File:
+def compress(media_type: str, name: str) -> File:
     """Read a file and compress it."""
-    plain = (STATIC / name).read_bytes()
-    packed = gzip.compress(plain, mtime=0)
-    return File(media_type, plain, packed if len(packed) < len(plain) else None)
+    content = (STATIC / name).read_bytes()
+    compressed = gzip.compress(content, mtime=0)
+    return File(media_type, content, compressed if len(compressed) < len(content) else None)
 
 
 @cache
 def preloaded() -> tuple[str, ...]:
-    """Name the scripts that every page needs, so that a browser asks for them at once instead of one after another."""
+    """Return the scripts that every page needs, so that a browser requests them in parallel."""
     return tuple(sorted(name for name in known() if name.endswith(".js") and name.startswith(_PRELOADED)))

@@ -1,7 +1,7 @@
-"""The pages: one HTML document for all of them, filled by the scripts it loads.
+"""Routes of the web UI: one HTML document for all pages, rendered by the scripts that it loads.
 
-Addresses are those of ``static/lib/routes.js``; anything else is a real 404. Nothing is inline, so that the
-policy can forbid it.
+The paths are those of ``static/lib/routes.js``; all others are a 404. The document has no inline scripts or styles, so
+that the content security policy can forbid them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 def make_handlers(base_path: str, facts: Mapping[str, Any]) -> list[HTTPRouteHandler]:
-    """Make the routes of the UI; ``facts`` are what its scripts have to know of the server."""
+    """Make the routes of the UI; ``facts`` is the configuration for its scripts."""
 
     @get(list(PATHS), requires=Requires.PAGE, include_in_schema=False)
     async def get_page() -> Response[bytes]:
@@ -60,20 +60,20 @@ def make_handlers(base_path: str, facts: Mapping[str, Any]) -> list[HTTPRouteHan
 
 
 def document(base_path: str, facts: Mapping[str, Any], status: int = 200) -> Response[bytes]:
-    """Return the HTML document, also beside a status that is not a success."""
+    """Return the HTML document, also with an error status."""
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": _REVALIDATE}
     return Response(render(base_path, facts), status_code=status, media_type="text/html", headers=headers)
 
 
 def render(base_path: str, facts: Mapping[str, Any]) -> bytes:
-    """Fill the document: where it lies, what its scripts have to know, which files they are."""
+    """Render the document with its base path, its configuration and its scripts."""
     assets = f"assets/{files.version()}"
     values = {
         "base": f"{base_path}/",
         "assets": assets,
         "facts": json.dumps(facts, ensure_ascii=False, separators=(",", ":")),
     }
-    text = files.read("index.html").plain.decode()
+    text = files.read("index.html").content.decode()
     for name, value in values.items():
         text = text.replace("{{" + name + "}}", escape(value, quote=True))
     preloads = "\n    ".join(f'<link rel="modulepreload" href="{assets}/{name}">' for name in files.preloaded())
@@ -86,19 +86,19 @@ async def get_asset(
     version: Annotated[str, PathParameter(name="version")],
     path: Annotated[str, PathParameter(name="path")],
 ) -> Response[bytes]:
-    """Return a file of the UI; under the address of this version it may be kept for ever."""
+    """Return a static file; under the path of the current version it may be cached forever."""
     try:
         file = files.read(str(path).removeprefix("/"))
     except KeyError:
         raise NotFoundError("the web UI has no such file") from None
     headers = {"Cache-Control": _IMMUTABLE if version == files.version() else _REVALIDATE, "Vary": "Accept-Encoding"}
-    body = file.plain
-    if file.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-        body = file.packed
+    body = file.content
+    if file.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        body = file.compressed
         headers["Content-Encoding"] = "gzip"
     return Response(body, media_type=file.media_type, headers=headers)
 
 
 def wants_page(request: AnyRequest) -> bool:
-    """Whether a browser asks for a page that is not there, and not a client for data."""
+    """Whether a request comes from a browser that wants a page, not from an API client."""
     return request.method == "GET" and "text/html" in request.headers.get("accept", "")
