@@ -97,7 +97,7 @@ def test_the_list_is_narrowed_by_the_same_filters_as_in_the_api(command: Command
     )
     assert len(command("audit", "list", "--to", "2020-01-01T00:00:00").out.splitlines()) == 1
     refused = command("audit", "list", "--action", "dance")
-    assert (refused.status, "action: 'dance' is none" in refused.err) == (1, True)
+    assert (refused.status, "action: 'dance' does not exist" in refused.err) == (1, True)
 
 
 def test_an_audit_in_order_is_said_to_be(command: Command, noted: Path) -> None:

@@ -318,9 +318,9 @@ async def test_credentials_that_the_node_refuses_do_not_log_the_caller_out(near:
     [
         (["Content-Type: text/html"], "<html>", "text/html"),
         (["Content-Type: text/event-stream"], "data: x\n\n", "text/event-stream"),
-        ([], "{}", "no type"),
-        ([JSON], '{"a": ', "no JSON"),
-        ([JSON, "Content-Encoding: gzip"], "{}", "packed"),
+        ([], "{}", "without a content type"),
+        ([JSON], '{"a": ', "not valid JSON"),
+        ([JSON, "Content-Encoding: gzip"], "{}", "compressed"),
     ],
 )
 async def test_an_answer_that_is_none_of_the_api_is_refused(

@@ -47,7 +47,7 @@ def test_a_cursor_is_read_as_it_was_written(place: RunCursor, since: datetime | 
     ],
 )
 def test_what_is_no_cursor_is_refused_with_the_fix(text: str) -> None:
-    with pytest.raises(BadRequestError, match=r"cursor: .* give nextCursor"):
+    with pytest.raises(BadRequestError, match=r"cursor: .* use nextCursor"):
         read_cursor(text)
 
 
