@@ -48,30 +48,30 @@ _REVALIDATE = "no-cache"
 AnyRequest = Request[Any, Any, Any]
 
 
-def make_handlers(base_path: str, facts: Mapping[str, Any]) -> list[HTTPRouteHandler]:
-    """Make the routes of the UI; ``facts`` is the configuration for its scripts."""
+def make_handlers(base_path: str, config: Mapping[str, Any]) -> list[HTTPRouteHandler]:
+    """Make the routes of the UI; ``config`` is the configuration for its scripts."""
 
     @get(list(PATHS), requires=Requires.PAGE, include_in_schema=False)
     async def get_page() -> Response[bytes]:
         """Return the document of every page."""
-        return document(base_path, facts)
+        return document(base_path, config)
 
     return [get_page, get_asset]
 
 
-def document(base_path: str, facts: Mapping[str, Any], status: int = 200) -> Response[bytes]:
+def document(base_path: str, config: Mapping[str, Any], status: int = 200) -> Response[bytes]:
     """Return the HTML document, also with an error status."""
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": _REVALIDATE}
-    return Response(render(base_path, facts), status_code=status, media_type="text/html", headers=headers)
+    return Response(render(base_path, config), status_code=status, media_type="text/html", headers=headers)
 
 
-def render(base_path: str, facts: Mapping[str, Any]) -> bytes:
+def render(base_path: str, config: Mapping[str, Any]) -> bytes:
     """Render the document with its base path, its configuration and its scripts."""
     assets = f"assets/{files.version()}"
     values = {
         "base": f"{base_path}/",
         "assets": assets,
-        "facts": json.dumps(facts, ensure_ascii=False, separators=(",", ":")),
+        "config": json.dumps(config, ensure_ascii=False, separators=(",", ":")),
     }
     text = files.read("index.html").content.decode()
     for name, value in values.items():

@@ -1,4 +1,4 @@
-// Starts the UI: who is here, which page, and the frame around it.
+// Entry point of the UI: identifies the user and renders the current page inside the shell.
 
 import { html, render, useEffect, useRef, useState } from "./vendor/core.js";
 import { Failure } from "./parts/basic.js";
@@ -34,7 +34,7 @@ function App() {
 }
 
 /**
- * Who goes to another page goes on from its beginning, not from behind the link that led there.
+ * Move the focus to the start of a new page, instead of leaving it behind the link that led there.
  * @param {unknown} shown
  * @param {string} key
  */
@@ -59,7 +59,7 @@ async function identify() {
   try {
     user.value = (await get("auth/me")).user;
   } catch {
-    // a void token leads to the login page by itself; without an answer the page says what is wrong
+    // an invalid token leads to the login page by itself; without a response the page shows the error
   }
 }
 

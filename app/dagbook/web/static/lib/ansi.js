@@ -1,6 +1,6 @@
-// Colours in terminal output (SGR sequences) as pieces of text with their styles. Pure.
+// Parser of colours in terminal output (SGR sequences): pieces of text with their styles. Pure.
 
-// eslint-disable-next-line no-control-regex -- they are what is looked for
+// eslint-disable-next-line no-control-regex -- control characters are what it matches
 const SEQUENCE = /\x1b\[([0-9;:]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\^_]/g;
 /**
  * @typedef {object} Style
@@ -45,7 +45,7 @@ const SWITCHES = {
 
 /**
  * Split a line into {text, style}; a line without colours is one piece with style null.
- * `style` is what the lines before it have left, see carry.
+ * `style` is the style at the start of the line, see carry.
  * @param {string} line
  * @param {Style} [style]
  */
@@ -64,7 +64,7 @@ export function pieces(line, style = PLAIN) {
 }
 
 /**
- * The style that each of some lines begins with: a colour lasts until it is ended, on whatever line that is.
+ * The style at the start of each line: a colour lasts until it is reset, also over several lines.
  * @param {string[]} lines
  */
 export function carry(lines) {
@@ -78,7 +78,7 @@ export function carry(lines) {
 }
 
 /**
- * What a terminal shows of a line that a program wrote over, as progress bars do: the last state.
+ * The last state of a line that a program overwrote, as progress bars do.
  * @param {string} line
  */
 export function settled(line) {
@@ -88,7 +88,7 @@ export function settled(line) {
 }
 
 /**
- * A line without its sequences, as it is searched and copied.
+ * A line without its escape sequences, as it is searched and copied.
  * @param {string} line
  */
 export const bare = (line) => line.replace(SEQUENCE, "");

@@ -1,12 +1,12 @@
-// Requests to the API: JSON in and out, errors with the server's own words. Its description has the paths and types.
+// API client: JSON requests and responses, errors with the server's message. Paths and types are those of OpenAPI.
 
 import { apiBase } from "./config.js";
 import { go, path as currentPath } from "./router.js";
-import { keep, needsLogin, token } from "./session.js";
+import { storeToken, needsLogin, token } from "./session.js";
 
-/** Statuses of answers that are more than an error to show. */
+/** Statuses that are handled, not only shown. */
 export const HTTP = Object.freeze({
-  UNREACHABLE: 0, // no answer
+  UNREACHABLE: 0, // no response
   UNAUTHORIZED: 401,
   FORBIDDEN: 403,
   NOT_FOUND: 404,
@@ -33,7 +33,7 @@ export class ApiError extends Error {
 }
 
 /**
- * Build the URL of an operation; parts of a list are escaped, empty query values left out.
+ * Build the URL of an operation; parts of a list are escaped, empty query values are omitted.
  * @param {Path} path below /api/v2
  * @param {object} query
  */
@@ -41,13 +41,13 @@ export function url(path, query = {}) {
   const target = new URL(typeof path === "string" ? path : path.map(segment).join("/"), apiBase);
   for (const [name, value] of Object.entries(query)) {
     if (value === null || value === undefined || value === "") continue;
-    for (const one of Array.isArray(value) ? value : [value]) target.searchParams.append(name, one);
+    for (const item of Array.isArray(value) ? value : [value]) target.searchParams.append(name, item);
   }
   return target;
 }
 
 /**
- * Browsers resolve a segment "..", escaped or not; the API trims names, so a blank in front keeps it.
+ * Browsers resolve a segment "..", escaped or not; a blank before it prevents that, and the API trims names.
  * @param {string} part
  */
 function segment(part) {
@@ -68,11 +68,11 @@ export function headers() {
  */
 
 /**
- * Send a request and return the decoded answer with its ETag; throws ApiError.
+ * Send a request and return the decoded response with its ETag; throws ApiError.
  * @param {string} method
  * @param {Path} path
  * @param {Options} options
- * @returns {Promise<{ answer: any, etag: string | null }>} what the answer is only the caller knows
+ * @returns {Promise<{ answer: any, etag: string | null }>} only the caller knows the type of the answer
  */
 async function request(method, path, { query, body, signal, etag } = {}) {
   const response = await send(url(path, query), {
@@ -86,7 +86,7 @@ async function request(method, path, { query, body, signal, etag } = {}) {
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   const answer = await decode(response);
-  if (!response.ok) throw refuse(response, answer);
+  if (!response.ok) throw toError(response, answer);
   return { answer, etag: response.headers.get("etag") };
 }
 
@@ -156,7 +156,7 @@ async function send(target, options) {
 export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
 /**
- * What was thrown, as an error to show.
+ * Convert a thrown value to an Error.
  * @param {unknown} error
  * @returns {Error & { status?: number }}
  */
@@ -177,15 +177,15 @@ async function decode(response) {
  * @param {Response} response
  * @param {{ code?: string, message?: string } | null} answer
  */
-function refuse(response, answer) {
+function toError(response, answer) {
   if (response.status === HTTP.UNAUTHORIZED) requireLogin();
   return new ApiError(response.status, answer);
 }
 
-/** A token that is void leads to the login, and from there back to this page. */
+/** Discard an invalid token and go to the login, which returns to this page. */
 export function requireLogin() {
   if (!needsLogin || token.peek() === null || currentPath.peek() === "/login") return;
   const next = window.location.pathname + window.location.search + window.location.hash;
-  keep(null);
+  storeToken(null);
   go("/login", { search: { next }, replace: true });
 }

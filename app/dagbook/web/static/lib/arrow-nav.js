@@ -1,10 +1,10 @@
-// Up and down with the arrow keys, from a row's link or button to the same one of the next row.
+// Arrow key navigation between the links or buttons of rows.
 
 /** @type {Record<string, number>} */
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 
 /**
- * Make the handler for a list: arrow keys move the focus among what `selector` finds in it.
+ * Make the key handler of a list: arrow keys move the focus among the elements that match `selector`.
  * @param {string} selector
  */
 export function arrowNavigation(selector) {

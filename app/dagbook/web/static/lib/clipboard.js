@@ -1,7 +1,7 @@
-// Texts for other programs.
+// Access to the clipboard.
 
 /**
- * Put a text into the clipboard; returns whether that went well: browsers refuse it on pages without HTTPS.
+ * Copy a text to the clipboard; returns whether that succeeded. Browsers refuse the modern way on pages without HTTPS.
  * @param {string} text
  */
 export async function copyText(text) {
@@ -20,7 +20,7 @@ function copyOld(text) {
   const host = document.querySelector("dialog[open]") ?? document.body;
   host.append(area);
   area.select();
-  const done = document.execCommand("copy"); // deprecated, and the only way over plain HTTP
+  const done = document.execCommand("copy"); // deprecated, but the only way over plain HTTP
   area.remove();
   return done;
 }

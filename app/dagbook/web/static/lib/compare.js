@@ -1,4 +1,4 @@
-// The difference of two runs: parameters, steps, and the first line that differs. Only ComparedLogs reads.
+// Comparison of two runs: parameters, steps, and the first differing line of a log. Only ComparedLogs sends requests.
 
 import { HTTP, asError, get } from "./api.js";
 import { written } from "./params.js";
@@ -23,15 +23,15 @@ import { NODE } from "./status.js";
  * @property {boolean} differs
  */
 
-const PAGE = 2000; // lines that are asked for at once
-const MOST = 100_000; // lines, before one is asked whether to go on
-const BEFORE = 3; // lines that are shown above the first that differs
-const AFTER = 6; // and from it on
-const NOTABLE = 0.5; // seconds: less is noise
+const PAGE = 2000; // lines per request
+const MOST = 100_000; // lines, before the user is asked whether to continue
+const BEFORE = 3; // lines shown above the first differing one
+const AFTER = 6; // lines shown from it on
+const NOTABLE = 0.5; // seconds: a smaller difference is noise
 const FACTOR = 1.2;
 
 /**
- * The parameters of two runs, by name or place: [{name, left, right, differs}]; undefined where one has none.
+ * The parameters of two runs, by name or position: [{name, left, right, differs}]; undefined where a run has none.
  * @param {string} [left]
  * @param {string} [right]
  */
@@ -47,12 +47,12 @@ export function compareParams(left, right) {
 
 /** @param {string | undefined} text */
 function byName(text) {
-  let place = 0;
-  return new Map(written(text).map(({ name, value }) => [name || String((place += 1)), value]));
+  let position = 0;
+  return new Map(written(text).map(({ name, value }) => [name || String((position += 1)), value]));
 }
 
 /**
- * Steps and handlers of two runs, in the order of the right one, then those that only the left one has.
+ * Steps and handlers of two runs, in the order of the right run, then those of the left run only.
  * @param {Run} left
  * @param {Run} right
  * @param {number} now
@@ -92,7 +92,7 @@ function paceOf(one, other) {
 }
 
 /**
- * The step to look at first: one that ended otherwise, preferring a failure, else the one whose time differs most.
+ * The most relevant step: one with another status, preferably a failed one, else the one whose duration differs most.
  * @param {ComparedStep[]} rows
  */
 export function keyStepOf(rows) {
@@ -107,7 +107,7 @@ export function keyStepOf(rows) {
   return (slower[0] ?? rows[0])?.name ?? null;
 }
 
-/** Goes through two logs side by side until a line differs; `same` says when two lines count as equal. */
+/** Reader of two logs in parallel up to the first differing line; `same` decides whether two lines are equal. */
 export class ComparedLogs {
   /**
    * @param {[LogPath, LogPath]} paths
@@ -127,9 +127,9 @@ export class ComparedLogs {
   }
 
   /**
-   * Go on; returns {equal, over, sides}: the number of equal lines, and why it stopped:
-   * "differ", "end" (of both logs) or "" (there is more).
-   * Each side has `total` and the lines around the first that differs, [{number, text}].
+   * Continue the comparison; returns {equal, over, sides}: the number of equal lines, and why it stopped:
+   * "differ", "end" (of both logs) or "" (there are more lines).
+   * Each side has `total` and the lines around the first differing one, [{number, text}].
    */
   async read() {
     for (const end = this.equal + MOST; this.equal < end;) {
@@ -138,9 +138,9 @@ export class ComparedLogs {
       const found = this.firstDifferent(count);
       this.equal += found;
       if (found < count || !count)
-        return this.tell(this.sides.some((side) => (side.total ?? 0) > this.equal) ? "differ" : "end");
+        return this.result(this.sides.some((side) => (side.total ?? 0) > this.equal) ? "differ" : "end");
     }
-    return this.tell("");
+    return this.result("");
   }
 
   /** @param {LogSide} side */
@@ -156,7 +156,7 @@ export class ComparedLogs {
   }
 
   /**
-   * Have the next lines of a side, if there are any, and a few before them, which may be shown.
+   * Fetch the next lines of a side, if there are any, and a few before them as context.
    * @param {LogSide} side
    * @param {number} wanted
    */
@@ -181,7 +181,7 @@ export class ComparedLogs {
    * @param {"differ" | "end" | ""} over
    * @returns {Promise<ComparedLog>}
    */
-  async tell(over) {
+  async result(over) {
     await Promise.all(this.sides.map((side) => this.fill(side, AFTER)));
     const first = Math.max(1, this.equal + 1 - BEFORE);
     const sides = this.sides.map((side) => {

@@ -1,18 +1,18 @@
-// What the server told with the document, and where it lies.
+// Configuration from the server's HTML document, and base addresses.
 
 /** @type {HTMLMetaElement | null} */
 const element = document.querySelector('meta[name="dagbook"]');
 
 /**
- * @typedef {object} Facts
+ * @typedef {object} Config
  * @property {string} version
- * @property {"" | "token" | "builtin"} login how people say who they are
- * @property {boolean} runs whether runs may be started
- * @property {boolean} writes whether definitions may be changed
+ * @property {"" | "token" | "builtin"} login kind of login; empty without authentication
+ * @property {boolean} runs whether permissions_run_dags is on
+ * @property {boolean} writes whether permissions_write_dags is on
  * @property {string} zone
  */
 
-/** @type {Facts} */
-export const facts = JSON.parse(element?.content ?? "{}");
+/** @type {Config} */
+export const config = JSON.parse(element?.content ?? "{}");
 export const base = new URL(document.baseURI);
 export const apiBase = new URL("api/v2/", base);

@@ -1,10 +1,10 @@
-// How often a cron expression comes, in words, where it is one of the usual ones. Pure.
+// Descriptions of common cron expressions in words. Pure.
 
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const NUMBER = /^\d+$/;
 
 /**
- * "every 5 minutes", "every day at 03:00"; empty for what has no short name. Times are in the schedule's zone.
+ * "every 5 minutes", "every day at 03:00"; empty for other expressions. Times are in the schedule's zone.
  * @param {string} expression
  */
 export function cronText(expression) {

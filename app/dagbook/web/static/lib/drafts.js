@@ -1,4 +1,4 @@
-// Texts of definitions that were typed and not saved, right or wrong, kept in this browser.
+// Unsaved texts of definitions, valid or not, stored in this browser.
 
 import { useEffect, useState } from "../vendor/core.js";
 
@@ -17,7 +17,7 @@ function read(name) {
     const draft = JSON.parse(window.localStorage.getItem(keyOf(name)) ?? "null");
     return typeof draft?.text === "string" ? draft : null;
   } catch {
-    return null; // none, no storage, or not what this version writes
+    return null; // none, no storage, or in the format of another version
   }
 }
 
@@ -30,14 +30,14 @@ function write(name, draft) {
     if (draft) window.localStorage.setItem(keyOf(name), JSON.stringify(draft));
     else window.localStorage.removeItem(keyOf(name));
   } catch {
-    // storage is switched off or full: the text lives as long as the tab
+    // storage is disabled or full: the text is lost with the tab
   }
 }
 
 /**
- * Keeps what is typed into an editor, and offers what was kept when it was opened.
- * `stored` is what the server has, of the revision `etag`.
- * `offered` is there until it is taken up or dropped.
+ * Store an editor's unsaved text, and offer the draft that was stored before it was opened.
+ * `stored` is the server's text of the revision `etag`.
+ * `offered` is set until the user takes or discards the draft.
  * @param {string} name
  * @param {{ text: string, stored: string, etag: string | null }} definition
  */
@@ -47,7 +47,7 @@ export function useDraft(name, { text, stored, etag }) {
     return draft && draft.text !== stored ? draft : null;
   });
   useEffect(() => {
-    if (offered) return undefined; // it is not written over before somebody has decided
+    if (offered) return undefined; // the draft is not overwritten before the user has decided
     const timer = setTimeout(
       () => write(name, text === stored ? null : { text, etag, at: new Date().toISOString() }),
       KEPT_AFTER,

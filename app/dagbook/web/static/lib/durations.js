@@ -1,9 +1,9 @@
-// From when to when something ran, in milliseconds. Pure.
+// Spans and durations of runs and nodes. Pure.
 
 import { duration, instant, roughly } from "./format.js";
 
 /**
- * The span of a run or node, to now while it goes on; null when it has not begun.
+ * The span of a run or node in milliseconds, up to now while it is running; null when it has not started.
  * @param {{ startedAt?: string, finishedAt?: string, startedAtMillis?: number, finishedAtMillis?: number }} thing
  * @param {number} [now]
  */
@@ -15,7 +15,7 @@ export function spanOf({ startedAt, finishedAt, startedAtMillis, finishedAtMilli
 }
 
 /**
- * How long something took, as exactly as its ends are known.
+ * The duration of a run or node, as precise as its times.
  * @param {Timed} thing
  * @param {number} [now]
  */

@@ -1,7 +1,7 @@
-// A run's own log, "time=… level=… msg=… name=value", as rows to be read. Pure.
+// Parser of a run's own log, "time=… level=… msg=… name=value". Pure.
 
 const FIELD = /([A-Za-z_][\w.-]*)=("(?:[^"\\]|\\.)*"|\S*)/g;
-const SAME = new Set(["dag", "dagRunId", "run-id"]); // of every line of one run
+const SAME = new Set(["dag", "dagRunId", "run-id"]); // equal in every line of one run
 
 /**
  * @typedef {object} RunLogEvent
@@ -12,7 +12,7 @@ const SAME = new Set(["dag", "dagRunId", "run-id"]); // of every line of one run
  */
 
 /**
- * Rows {at, level, text, rest: [[name, value]]}; a line that is none of these is its text.
+ * Rows {at, level, text, rest: [[name, value]]}; a line in another format is only text.
  * @param {string} text
  */
 export function eventsOf(text) {
@@ -24,7 +24,7 @@ export function eventsOf(text) {
  * @returns {RunLogEvent}
  */
 function eventOf(line) {
-  const fields = [...line.matchAll(FIELD)].map(([, name, value]) => /** @type {const} */ ([name, bare(value)]));
+  const fields = [...line.matchAll(FIELD)].map(([, name, value]) => /** @type {const} */ ([name, unquote(value)]));
   const known = new Map(fields);
   if (!known.has("time") || !known.has("msg")) return { at: null, level: "", text: line, rest: [] };
   const rest = fields.filter(([name]) => !["time", "level", "msg"].includes(name) && !SAME.has(name));
@@ -32,7 +32,7 @@ function eventOf(line) {
 }
 
 /** @param {string} value */
-function bare(value) {
+function unquote(value) {
   if (!value.startsWith('"')) return value;
   try {
     return JSON.parse(value);

@@ -1,4 +1,4 @@
-// What changes on the server, as it happens: one stream per tab for all who want to know.
+// Client of the server's live feed: one stream per tab for all listeners.
 
 import { signal } from "../vendor/core.js";
 import { HTTP, headers, requireLogin, url } from "./api.js";
@@ -6,7 +6,7 @@ import { HTTP, headers, requireLogin, url } from "./api.js";
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 30000;
 /** @type {Set<number>} */
-const REFUSED = new Set([HTTP.UNAUTHORIZED, HTTP.FORBIDDEN, HTTP.NOT_FOUND]); // no use to try again
+const REFUSED = new Set([HTTP.UNAUTHORIZED, HTTP.FORBIDDEN, HTTP.NOT_FOUND]); // retrying is pointless
 
 /** @type {Set<(change: Change) => void>} */
 const listeners = new Set();
@@ -18,11 +18,12 @@ let running = null;
 let focus = null;
 let pause = FIRST_PAUSE;
 
-/** "live", "connecting" or "off": what the dot in the bar shows. */
+/** State of the stream: "live", "connecting" or "off". */
 export const liveness = signal("connecting");
 
 /**
- * Be told of changes until the returned function is called. A change of kind "reset" means: load everything anew.
+ * Call `listener` with changes until the returned function is called. After a change of kind "reset" all data must be
+ * loaded again.
  * @param {(change: Change) => void} listener
  */
 export function listen(listener) {
@@ -32,7 +33,7 @@ export function listen(listener) {
 }
 
 /**
- * Hear of one run only, of the growth of its output too; null hears of everything again.
+ * Receive the changes of one run only, also those of its output; with null all changes again.
  * @param {string | null} id
  */
 export function focusOn(id) {
@@ -41,14 +42,14 @@ export function focusOn(id) {
   restart();
 }
 
-/** Begin anew, as with another token. */
+/** Reconnect, for example with another token. */
 export function restart() {
   running?.abort();
   running = listeners.size ? run() : null;
 }
 
 /** @param {Change} change */
-function tell(change) {
+function publish(change) {
   for (const listener of [...listeners]) listener(change);
 }
 
@@ -73,7 +74,7 @@ async function connect(abort) {
     }
     if (response.ok && response.body) await read(response.body.pipeThrough(new TextDecoderStream()).getReader());
   } catch {
-    // broken off: connect again
+    // the connection broke: connect again
   }
   liveness.value = "connecting";
   return true;
@@ -95,7 +96,7 @@ async function read(reader) {
 }
 
 /**
- * Take one event of the stream; lines that begin with a colon only keep the connection alive.
+ * Handle one event of the stream; lines that start with a colon only keep the connection alive.
  * @param {string} block
  */
 export function take(block) {
@@ -112,7 +113,7 @@ export function take(block) {
   }
   if (fields.id) last = fields.id;
   if (!data.length && fields.event !== "reset") return;
-  tell({ ...parse(data.join("\n")), kind: fields.event });
+  publish({ ...parse(data.join("\n")), kind: fields.event });
 }
 
 /** @param {string} text */

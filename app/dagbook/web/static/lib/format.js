@@ -1,4 +1,4 @@
-// Numbers and times as people read them. Pure.
+// Formatting of numbers and times. Pure.
 
 /** @type {[name: string, seconds: number][]} */
 const UNITS = [
@@ -34,7 +34,7 @@ export function duration(seconds) {
 }
 
 /**
- * Seconds whose ends are known to the second only: "2 s", "under 1 s".
+ * A duration between times with whole seconds: "2 s", "under 1 s".
  * @param {number | null | undefined} seconds
  */
 export function roughly(seconds) {
@@ -48,7 +48,7 @@ function pad(number) {
 }
 
 /**
- * A time of the API, or null: it says "-" or "" where there is none.
+ * Parse a time of the API; null for "-" and "", which mean no time.
  * @param {string | null | undefined} text
  */
 export function instant(text) {
@@ -58,7 +58,7 @@ export function instant(text) {
 }
 
 /**
- * Seconds between two times of the API; to now where the second is missing.
+ * Seconds between two times of the API; up to now if the second is missing.
  * @param {string | undefined} from
  * @param {string | null | undefined} to
  * @param {number} [now]
@@ -81,7 +81,7 @@ export function ago(time, now = Date.now()) {
 }
 
 /**
- * The exact time in the viewer's zone, and in another one when it is given.
+ * The exact time in the viewer's time zone, and in `zone` if it is given.
  * @param {Date} time
  * @param {string} [zone]
  */
@@ -93,12 +93,12 @@ export function exact(time, zone) {
   try {
     return `${own} (${new Intl.DateTimeFormat(undefined, { ...options, timeZone: zone }).format(time)} in ${zone})`;
   } catch {
-    return own; // a zone that the browser does not know
+    return own; // the browser does not know the zone
   }
 }
 
 /**
- * "14:32", with the day in front of it when that is not today.
+ * "14:32", with the date before it when that is not today.
  * @param {Date} time
  * @param {Date} [now]
  */
@@ -110,7 +110,7 @@ export function clock(time, now = new Date()) {
 }
 
 /**
- * "14:32" in the viewer's zone, whatever day it is.
+ * "14:32" in the viewer's time zone, without the date.
  * @param {Date} time
  */
 export function hour(time) {
@@ -152,7 +152,7 @@ export function plural(count, one, many = `${one}s`) {
 }
 
 /**
- * The beginning of an id that is enough to tell it from its neighbours.
+ * A short form of an id, with its start and end.
  * @param {string} id
  */
 export function short(id) {

@@ -1,6 +1,6 @@
-// Steps and what they depend on as a graph to be drawn. Pure.
+// Graph of steps and their dependencies, to be drawn. Pure.
 
-const FOLD_FROM = 12; // so many alike are drawn as one
+const FOLD_FROM = 12; // groups of at least so many similar steps are drawn as one node
 /** @typedef {{ width: number, height: number }} Size */
 /** @typedef {{ id: string, step?: GraphStep, group?: GraphStep[] } & Size} GraphNode one step, or a group of them */
 /** @typedef {{ from: string, to: string }} Edge */
@@ -11,7 +11,7 @@ const HEIGHT = 44;
 
 /**
  * Nodes and edges of a run or of a definition.
- * `unfolded` has the keys of groups that are to be drawn whole.
+ * `unfolded` has the keys of the groups whose steps are drawn one by one.
  * @param {GraphStep[]} steps
  * @param {Set<string>} [unfolded]
  */
@@ -20,7 +20,7 @@ export function toGraph(steps, unfolded = new Set()) {
   /** @type {Map<string, string[]>} */
   const below = new Map(steps.map((step) => [step.name, []]));
   for (const step of steps) for (const name of step.depends) below.get(name)?.push(step.name);
-  const shown = new Map(); // name of a step -> id of what stands for it
+  const ids = new Map(); // name of a step -> id of its node
   /** @type {GraphNode[]} */
   const nodes = [];
   for (const group of alike(steps, below)) {
@@ -28,17 +28,17 @@ export function toGraph(steps, unfolded = new Set()) {
     if (group.length < FOLD_FROM || unfolded.has(key)) {
       for (const step of group) {
         nodes.push({ id: `step:${step.name}`, step, width: WIDTH, height: HEIGHT });
-        shown.set(step.name, `step:${step.name}`);
+        ids.set(step.name, `step:${step.name}`);
       }
     } else {
       nodes.push({ id: key, group, width: WIDTH, height: HEIGHT });
-      for (const step of group) shown.set(step.name, key);
+      for (const step of group) ids.set(step.name, key);
     }
   }
   const edges = new Map();
   for (const step of steps) {
     for (const name of step.depends.filter((one) => names.has(one))) {
-      const [from, to] = [shown.get(name), shown.get(step.name)];
+      const [from, to] = [ids.get(name), ids.get(step.name)];
       if (from !== to) edges.set(`${from}\n${to}`, { from, to });
     }
   }
@@ -46,7 +46,7 @@ export function toGraph(steps, unfolded = new Set()) {
 }
 
 /**
- * Steps that stand at the same place: the same ones before and after them.
+ * Groups of similar steps: those with the same dependencies and the same dependents.
  * @param {GraphStep[]} steps
  * @param {Map<string, string[]>} below
  */
@@ -61,7 +61,7 @@ function alike(steps, below) {
 }
 
 /**
- * What steps depend on in a chain, where nothing is said: each on the one before it.
+ * Steps with their dependencies; in a chain a step without `depends` depends on the one before it.
  * @param {{ step: Api.Step, status?: number }[]} nodes
  * @param {{ chain?: boolean }} [options]
  */
@@ -75,7 +75,7 @@ export function stepsOf(nodes, { chain = false } = {}) {
 }
 
 /**
- * The names of a step and of all that come after it, directly or not.
+ * The names of a step and of all steps that depend on it, directly or not.
  * @param {GraphStep[]} steps
  * @param {string} name
  */
@@ -94,7 +94,7 @@ export function withDescendants(steps, name) {
 }
 
 /**
- * How many of a group are in which status, most first.
+ * The number of steps of a group in each status, largest first.
  * @param {{ status?: number }[]} group
  */
 export function tally(group) {

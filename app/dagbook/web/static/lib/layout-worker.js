@@ -1,4 +1,4 @@
-// Places the nodes of a graph, beside the page so that it stays smooth.
+// Worker that computes the layout of a graph, so that the page stays responsive.
 
 import { Graph, layout } from "../vendor/graph.js";
 

@@ -1,4 +1,4 @@
-// Asks for the layout of a graph; only the last question of each asker is answered.
+// Client of the layout worker.
 
 /** @typedef {import("./graph.js").Graph} Graph */
 /** @typedef {{ id: string, width: number, height: number }} Sized */
@@ -24,18 +24,18 @@ function start() {
 }
 
 /**
- * Place nodes.
+ * Compute the positions of nodes and edges.
  * @param {Graph} graph
  * @param {string} direction
  * @returns {Promise<Placed>}
  */
 export function place({ nodes, edges }, direction) {
   worker ??= start();
-  const asked = worker;
+  const target = worker;
   const id = (count += 1);
   const sizes = nodes.map(({ id: name, width, height }) => ({ id: name, width, height }));
   return new Promise((resolve) => {
     waiting.set(id, resolve);
-    asked.postMessage({ id, nodes: sizes, edges, direction });
+    target.postMessage({ id, nodes: sizes, edges, direction });
   });
 }

@@ -1,4 +1,4 @@
-// The lines of one stream of a step, fetched in blocks as they are looked at, forgotten when there are too many.
+// Lines of one stream of a step, fetched in blocks when they come into view; old blocks are evicted.
 
 import { carry } from "./ansi.js";
 import { HTTP, asError, get, isAbort } from "./api.js";
@@ -8,7 +8,7 @@ export const BLOCK = 500;
 
 const KEPT = 60; // blocks: 30,000 lines
 
-/** Reads a log; `onChange` is called when lines have come or the total has changed. */
+/** Cache of a log's lines; `onChange` is called when lines were fetched or the total changed. */
 export class LogLines {
   /**
    * @param {LogPath} path
@@ -33,7 +33,7 @@ export class LogLines {
   }
 
   /**
-   * The text of a line (from 1), or undefined while it is not here.
+   * The text of a line (from 1), or undefined while it is not fetched.
    * @param {number} number
    */
   line(number) {
@@ -42,7 +42,7 @@ export class LogLines {
   }
 
   /**
-   * The style that a line begins with; what lines of the block before have left is not known.
+   * The style at the start of a line; styles of the previous block are not continued.
    * @param {number} number
    */
   styleOf(number) {
@@ -55,7 +55,7 @@ export class LogLines {
   }
 
   /**
-   * Fetch what is missing of some lines.
+   * Fetch the missing blocks of a range of lines.
    * @param {number} first
    * @param {number} last
    */
@@ -65,10 +65,10 @@ export class LogLines {
     }
   }
 
-  /** Look whether there is more by now. */
+  /** Fetch lines that were added to the end. */
   async grow() {
     const block = Math.max(0, Math.floor(((this.total ?? 0) - 1) / BLOCK));
-    await this.pending.get(block); // which may have looked before there was more
+    await this.pending.get(block); // that request may have been sent before there were more lines
     await this.fetch(block);
   }
 
@@ -85,9 +85,9 @@ export class LogLines {
   /** @param {number} block */
   async load(block) {
     const first = block * BLOCK + 1;
-    let lines = (this.blocks.get(block) ?? []).slice(0, -1); // the last one may have been half written
+    let lines = (this.blocks.get(block) ?? []).slice(0, -1); // the last line may have been incomplete
     try {
-      // The server bounds the work for one answer: lines that were written one by one come in several.
+      // The server bounds the work for one response: lines that were written one by one need several requests.
       for (;;) {
         const query = { stream: this.stream, offset: first + lines.length, limit: BLOCK - lines.length };
         const page = await get(this.path, query, { signal: this.control.signal });
@@ -99,7 +99,7 @@ export class LogLines {
       }
     } catch (error) {
       if (isAbort(error)) return;
-      // A step that has not begun has no log yet.
+      // A step that has not started has no log yet.
       if (asError(error).status === HTTP.NOT_FOUND) this.total = 0;
       else this.error = asError(error);
     } finally {

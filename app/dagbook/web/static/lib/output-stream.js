@@ -1,4 +1,4 @@
-// What all steps of a run wrote, in the order in which it came: a stretch of it, which grows at both ends.
+// Window on the interleaved output of a run's steps, in the order of arrival; it can grow at both ends.
 
 import { asError, get, isAbort } from "./api.js";
 
@@ -12,13 +12,13 @@ import { asError, get, isAbort } from "./api.js";
  * @property {string} text
  */
 
-const KEPT = 400_000; // lines, so that a tab stays small and browsers can scroll them,
-const KEPT_CHARACTERS = 8_000_000; // or so much of longer ones
+const KEPT = 400_000; // lines: limits the memory of a tab, and browsers can still scroll them
+const KEPT_CHARACTERS = 8_000_000; // the limit for longer lines
 const LIMIT = 200;
 
 export class OutputStream {
   /**
-   * `onChange` is called when there is more, or something went wrong.
+   * `onChange` is called when rows or the error have changed.
    * @param {OutputPath} path
    * @param {() => void} onChange
    */
@@ -46,7 +46,7 @@ export class OutputStream {
   }
 
   /**
-   * Begin anew, at the beginning or at the end.
+   * Load the first or the last page.
    * @param {boolean} atEnd
    */
   begin(atEnd) {
@@ -55,7 +55,7 @@ export class OutputStream {
     });
   }
 
-  /** Have what came before; resolves to the number of lines above that were not there. */
+  /** Load the previous page; resolves to the number of lines added above. */
   async earlier() {
     if (!this.hasEarlier || this.busy || !this.pieces) return 0;
     const before = this.rows.length;
@@ -68,7 +68,7 @@ export class OutputStream {
     return grown;
   }
 
-  /** Fetch what came behind, also when there may be more by now. Resolves to the number of lines dropped above. */
+  /** Load the next page, also after the known end. Resolves to the number of lines discarded above. */
   async later() {
     const last = this.pieces?.at(-1);
     if (this.busy) return 0;
@@ -101,17 +101,17 @@ export class OutputStream {
   }
 
   /**
-   * Forget what is far from where somebody looks.
-   * @param {() => Api.LogPiece | undefined} drop
+   * Discard pieces at the end that is far from the visible lines.
+   * @param {() => Api.LogPiece | undefined} discard
    * @param {"hasMore" | "hasEarlier"} left
    */
-  trim(drop, left) {
+  trim(discard, left) {
     const kept = this.pieces ?? [];
     let size = kept.reduce((sum, piece) => sum + sizeOf(piece), 0);
     if (size <= 1) return;
     while (size > 1 && kept.length > 1) {
-      const dropped = drop();
-      if (dropped) size -= sizeOf(dropped);
+      const discarded = discard();
+      if (discarded) size -= sizeOf(discarded);
     }
     this[left] = true;
     this.rows = rowsOf(kept);
@@ -123,7 +123,7 @@ export class OutputStream {
 const sizes = new WeakMap();
 
 /**
- * How much of what is kept a piece takes.
+ * The part of the limit that a piece uses.
  * @param {Api.LogPiece} piece
  */
 function sizeOf(piece) {
@@ -135,13 +135,13 @@ function sizeOf(piece) {
 }
 
 /**
- * Lines of pieces: {at, step, stream, number, text}; a line written bit by bit may be several, of one number.
+ * Lines of pieces: {at, step, stream, number, text}; a line written in parts may be several rows with one number.
  * @param {Api.LogPiece[]} pieces
  */
 export function rowsOf(pieces) {
   /** @type {OutputRow[]} */
   const rows = [];
-  const open = new Map(); // step and stream -> its line that has not ended
+  const open = new Map(); // step and stream -> its unfinished line
   for (const piece of pieces) {
     const key = `${piece.stream} ${piece.step}`;
     const lines = piece.text.split("\n");

@@ -1,4 +1,4 @@
-// Parameters of a DAG as fields of a form, and the form's values as the text the API takes. Pure.
+// Conversion between parameters of a DAG, form fields and the API's parameter text. Pure.
 
 /**
  * @typedef {object} Field
@@ -9,7 +9,7 @@
  */
 
 /**
- * Fields of "NAME=value" and of positional defaults.
+ * The form fields of named ("NAME=value") and positional defaults.
  * @param {string[]} [params]
  * @returns {Field[]}
  */
@@ -44,14 +44,14 @@ function unquote(text) {
 }
 
 /**
- * The single parameters of a run's text, as they stand in it.
+ * The single parameters of a run's text, unparsed.
  * @param {string | undefined} text
  * @returns {string[]}
  */
 export const partsOf = (text) => (text ?? "").match(/(?:"(?:[^"\\]|\\.)*"|[^\s"])+/g) ?? [];
 
 /**
- * The text of parameters; every value is quoted, so that blanks in it do not end it.
+ * The parameter text of a form; every value is quoted, so that it may contain blanks.
  * @param {Field[]} fields
  * @param {Record<string, string>} values
  */
@@ -63,7 +63,7 @@ export function textOf(fields, values) {
 
 /**
  * The parameters in the text of a run, "A=1 B=two words": [{name, value}]; positional ones come first and have no name.
- * Values are written there without quotes, so one goes on to the next name.
+ * Values have no quotes there, so a value extends to the next name.
  * @param {string} [text]
  */
 export function written(text = "") {
@@ -77,7 +77,7 @@ export function written(text = "") {
 }
 
 /**
- * The values of an earlier run's parameters, where they can be told from its text.
+ * The field values of an earlier run's parameters, as far as its text can be parsed.
  * @param {Field[]} fields
  * @param {string} text
  */

@@ -1,4 +1,4 @@
-// The address bar: paths relative to the base path, links that need no reload, and the query as state.
+// Router: paths relative to the base path, navigation without reload, and the query string as state.
 
 import { computed, signal } from "../vendor/core.js";
 import { base } from "./config.js";
@@ -41,7 +41,7 @@ export function go(to, { search, replace = false } = {}) {
 }
 
 /**
- * Show another address; the top of another page, unless somebody rather stays where they are.
+ * Show another address; a new page is scrolled to its top. Unsaved changes must be confirmed first.
  * @param {URL} url
  * @param {{ replace?: boolean }} [options]
  */
@@ -56,7 +56,7 @@ function visit(url, { replace = false } = {}) {
 const unsaved = new Set();
 
 /**
- * Ask before the page is left while `isUnsaved` says so; returns how to end that.
+ * Ask for confirmation before the page is left while `isUnsaved` returns true; returns the function that ends it.
  * @param {() => boolean} isUnsaved
  */
 export function guard(isUnsaved) {
@@ -77,7 +77,7 @@ function mayLeave() {
 }
 
 /**
- * Change parts of the query; null and "" remove one.
+ * Change parameters of the query string; null and "" remove one.
  * @param {Record<string, string | number | null>} changes
  * @param {{ replace?: boolean }} [options]
  */
@@ -90,7 +90,7 @@ export function setQuery(changes, { replace = true } = {}) {
 }
 
 /**
- * Change the fragment without a jump.
+ * Change the fragment without scrolling.
  * @param {string} fragment
  */
 export function setHash(fragment) {
@@ -117,14 +117,14 @@ function follow(event) {
   visit(url);
 }
 
-/** Begin to follow links and the back button. */
+/** Start to handle links and the back button. */
 export function start() {
   document.addEventListener("click", follow);
   window.addEventListener("popstate", () => {
     const before = address.peek();
     const after = read();
     if (after.path !== before.path && !mayLeave()) {
-      // The browser has gone already: put its address back in front of where it went.
+      // The browser has already changed the address: push the previous one again.
       window.history.pushState(null, "", prefix + before.path + before.search + before.hash);
       return;
     }

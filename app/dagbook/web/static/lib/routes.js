@@ -1,9 +1,9 @@
-// Every address of the UI, and the module that shows it. dagbook/web/pages.py serves the same ones.
+// Routes of the UI and their page modules. dagbook/web/pages.py serves the same paths.
 
-const dag = () => import("../pages/dag.js"); // the same for all views of one, so that a switch does not load it anew
+const dag = () => import("../pages/dag.js"); // one function for all views, so that switching does not load it again
 const run = () => import("../pages/run.js");
 
-/** @typedef {{ default: (props: { params: any }) => Children }} Page what is in its address only a page knows */
+/** @typedef {{ default: (props: { params: any }) => Children }} Page only the page knows the parameters of its path */
 
 /** @type {[pattern: string, load: () => Promise<Page>][]} */
 const ROUTES = [
@@ -37,22 +37,22 @@ const missing = { load: () => import("../pages/missing.js"), params: {} };
  */
 export function find(path) {
   const parts = path.split("/").slice(1);
-  for (const { parts: wanted, load } of compiled) {
-    const params = match(wanted, parts);
+  for (const { parts: pattern, load } of compiled) {
+    const params = match(pattern, parts);
     if (params) return { load, params };
   }
   return missing;
 }
 
 /**
- * @param {string[]} wanted
+ * @param {string[]} pattern
  * @param {string[]} parts
  */
-function match(wanted, parts) {
-  if (wanted.length !== parts.length) return null;
+function match(pattern, parts) {
+  if (pattern.length !== parts.length) return null;
   /** @type {Record<string, string>} */
   const params = {};
-  for (const [index, part] of wanted.entries()) {
+  for (const [index, part] of pattern.entries()) {
     if (part.startsWith(":") && parts[index]) params[part.slice(1)] = decode(parts[index]);
     else if (part !== parts[index]) return null;
   }

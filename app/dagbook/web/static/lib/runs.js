@@ -1,4 +1,4 @@
-// What one can ask of a run, and how its answers read. The API's addresses of runs and sub-runs are here only.
+// Operations on runs, and helpers to read their responses. Only this module builds the API paths of runs and sub-runs.
 
 import { get, patch, post } from "./api.js";
 import { withDescendants } from "./graph.js";
@@ -16,12 +16,12 @@ const HANDLERS = ["onSuccess", "onFailure", "onCancel", "onExit"];
  */
 export function pathOf({ name, runId, subRunId }) {
   const root = /** @type {RunPath} */ (["dag-runs", name, runId]);
-  // What is asked of a sub-run has the same answers as what is asked of a run.
+  // Operations on sub-runs have the same response types as those on runs.
   return subRunId ? /** @type {RunPath} */ (/** @type {unknown} */ ([...root, "sub-dag-runs", subRunId])) : root;
 }
 
 /**
- * Where the page of a run lies.
+ * The path of a run's page.
  * @param {{ name: string, runId: string, subRunId?: string | null }} address
  */
 export function pageOf({ name, runId, subRunId }) {
@@ -37,7 +37,7 @@ export function nodesOf(run) {
 }
 
 /**
- * The step that explains how a run ended: the first that failed, or the one that runs.
+ * The most relevant step of a run: the first failed one, else the running one, else an aborted one.
  * @param {Run} run
  */
 export function keyStep(run) {
@@ -51,7 +51,7 @@ export function keyStep(run) {
 }
 
 /**
- * Why a run is as it is: {step, text}; null when it went well.
+ * Why a run is queued or failed: {step, text}; null for other runs.
  * @param {Run} run
  */
 export function reasonOf(run) {
@@ -64,7 +64,7 @@ export function reasonOf(run) {
 }
 
 /**
- * Whether a change of the feed may have changed what is shown of a run.
+ * Whether a change of the feed concerns a run.
  * @param {{ name: string, runId: string }} address
  * @param {Change} change
  */
@@ -76,12 +76,12 @@ export function concernsRun({ name, runId }, change) {
 /** @param {RunAddress} address */
 export const stop = (address) => post([...pathOf(address), "stop"]);
 
-/** GET in the contract, though it changes something. @param {RunAddress} address */
+/** GET in the contract, although it changes data. @param {RunAddress} address */
 export const dequeue = (address) => get([...pathOf(address), "dequeue"]);
 
 /**
  * @param {RunAddress} address
- * @param {string} [stepName] the only step that is tried again
+ * @param {string} [stepName] the only step to retry
  */
 export const retry = (address, stepName) =>
   post([...pathOf(address), "retry"], { dagRunId: address.runId, ...(stepName ? { stepName } : {}) });
@@ -97,7 +97,7 @@ export const reschedule = (address) => post([...pathOf(address), "reschedule"], 
 export const setStatus = (address, step, status) => patch([...pathOf(address), "steps", step, "status"], { status });
 
 /**
- * Try a step and all that comes after it again, whatever their statuses are.
+ * Retry a step and all steps that depend on it, regardless of their statuses.
  * @param {RunAddress} address
  * @param {GraphStep[]} steps
  * @param {string} name

@@ -1,4 +1,4 @@
-// Views of a list that somebody gave a name to, kept in this browser. A view is a query of the address bar.
+// Named views of a list, stored in this browser. A view is a query string.
 
 import { signal } from "../vendor/core.js";
 
@@ -12,20 +12,20 @@ const MOST = 50;
  */
 export function savedViews(key) {
   const list = signal(load(key));
-  const keep = (/** @type {SavedView[]} */ views) => {
+  const store = (/** @type {SavedView[]} */ views) => {
     list.value = views.sort((one, other) => one.name.localeCompare(other.name)).slice(0, MOST);
     try {
       window.localStorage.setItem(key, JSON.stringify(list.value));
     } catch {
-      // storage is switched off or full: they last as long as the tab
+      // storage is disabled or full: the views are lost with the tab
     }
   };
   return {
     list,
     /** @param {string} name @param {string} search */
-    save: (name, search) => keep([...list.value.filter((view) => view.name !== name), { name, search }]),
+    save: (name, search) => store([...list.value.filter((view) => view.name !== name), { name, search }]),
     /** @param {string} name */
-    remove: (name) => keep(list.value.filter((view) => view.name !== name)),
+    remove: (name) => store(list.value.filter((view) => view.name !== name)),
   };
 }
 
@@ -39,6 +39,6 @@ function load(key) {
     const kept = JSON.parse(window.localStorage.getItem(key) ?? "[]");
     return kept.filter(({ name, search }) => typeof name === "string" && typeof search === "string").slice(0, MOST);
   } catch {
-    return []; // nothing, or not what this version writes
+    return []; // nothing, or in the format of another version
   }
 }

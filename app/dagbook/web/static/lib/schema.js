@@ -1,7 +1,7 @@
-// What the schema of the format says about a place in a text. Pure.
+// Lookup of keys and descriptions in the JSON Schema of definitions. Pure.
 
 /**
- * What is used of JSON Schema.
+ * The used subset of JSON Schema.
  * @typedef {object} Schema
  * @property {string} [$ref]
  * @property {string} [description]
@@ -14,7 +14,7 @@
  */
 
 /**
- * The keys above a line, from the outermost on, by indentation: [{key, list}]
+ * The keys that enclose a line, outermost first, by indentation.
  * @param {string[]} lines
  * @param {number} number
  * @param {number} indent
@@ -37,7 +37,7 @@ export function pathAt(lines, number, indent) {
 }
 
 /**
- * The properties that may stand at a path: {name: schema}.
+ * The properties allowed at a path: {name: schema}.
  * @param {Schema} schema
  * @param {string[]} path
  */

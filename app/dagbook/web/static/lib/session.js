@@ -1,7 +1,7 @@
-// Who uses this browser, and what they may do here.
+// The user's token and permissions.
 
 import { computed, signal } from "../vendor/core.js";
-import { facts } from "./config.js";
+import { config } from "./config.js";
 
 const KEY = "dagbook.token";
 /** @type {Api.Role[]} */
@@ -12,9 +12,9 @@ export const token = signal(load());
 
 export const user = signal(/** @type {Api.User | null} */ (null));
 
-/** Whether people have to say who they are before they see anything. */
-export const needsLogin = facts.login !== "";
-export const hasUsers = facts.login === "builtin";
+/** Whether the UI requires a login. */
+export const needsLogin = config.login !== "";
+export const hasUsers = config.login === "builtin";
 
 const role = computed(() => user.value?.role ?? null);
 
@@ -27,10 +27,10 @@ function load() {
 }
 
 /**
- * Keep a token, or forget it with null.
+ * Store a token, or delete it with null.
  * @param {string | null} value
  */
-export function keep(value) {
+export function storeToken(value) {
   token.value = value;
   if (value === null) user.value = null;
   try {
@@ -42,7 +42,7 @@ export function keep(value) {
 }
 
 /**
- * Tell when somebody logs in or out in another tab.
+ * Call `react` after a login or logout in another tab.
  * @param {() => unknown} react
  */
 export function onOtherTab(react) {
@@ -57,22 +57,22 @@ function hasRank(least) {
 /** @type {Record<Right, { allowed: () => boolean, who: string, off: string, on: () => boolean }>} */
 const RIGHTS = {
   run: {
-    allowed: () => facts.runs && hasRank("operator"),
+    allowed: () => config.runs && hasRank("operator"),
     who: "operators",
     off: "permissions_run_dags is false",
-    on: () => facts.runs,
+    on: () => config.runs,
   },
   write: {
-    allowed: () => facts.writes && hasRank("manager"),
+    allowed: () => config.writes && hasRank("manager"),
     who: "managers",
     off: "permissions_write_dags is false",
-    on: () => facts.writes,
+    on: () => config.writes,
   },
   admin: { allowed: () => hasRank("admin"), who: "admins", off: "", on: () => true },
 };
 
 /**
- * Whether the user may: "run", "write" or "admin".
+ * Whether the user has a permission.
  * @param {Right} right
  */
 export function may(right) {
@@ -80,7 +80,7 @@ export function may(right) {
 }
 
 /**
- * Why the user may not, as a sentence for a tooltip.
+ * Why the user lacks a permission, as a sentence for a tooltip.
  * @param {Right} right
  */
 export function whyNot(right) {

@@ -1,4 +1,4 @@
-// Statuses of runs and steps: number in the API, word, icon (parts/icon.js) and tone. Colour is never the only sign.
+// Statuses of runs and steps: number in the API, word, icon (parts/icon.js) and tone; never indicated by colour alone.
 
 export const RUN = Object.freeze({
   NOT_STARTED: 0,
@@ -48,9 +48,9 @@ export const RUN_STATUSES = Object.values(RUN).map((number) => ({ number, word: 
 
 const ACTIVE = new Set([RUN.NOT_STARTED, RUN.RUNNING, RUN.QUEUED]);
 
-/** Whether a run is over, as the API's status says. @param {number} status */
+/** Whether a run is finished. @param {number} status */
 export const isOver = (status) => status in RUN_LOOKS && !isActive(status);
 /** @param {number} status */
 export const isActive = (status) => ACTIVE.has(/** @type {typeof RUN.QUEUED} */ (status));
-/** Whether a step may still write. @param {number} status */
+/** Whether a step may still write output. @param {number} status */
 export const isNodeActive = (status) => status === NODE.NOT_STARTED || status === NODE.RUNNING;

@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it.
+// Colour theme: light, dark, or that of the system.
 
 import { signal } from "../vendor/core.js";
 
@@ -25,14 +25,14 @@ window.addEventListener("storage", ({ key }) => {
   applyTheme();
 });
 
-/** Show the chosen theme. */
+/** Apply the chosen theme to the document. */
 export function applyTheme() {
   if (theme.value === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme.value;
 }
 
 /**
- * Choose a theme, and remember it.
+ * Choose a theme and store it.
  * @param {Theme} name
  */
 export function choose(name) {
@@ -41,6 +41,6 @@ export function choose(name) {
   try {
     window.localStorage.setItem(KEY, name);
   } catch {
-    // it holds for this tab
+    // storage is disabled: the theme applies to this tab only
   }
 }

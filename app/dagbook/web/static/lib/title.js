@@ -1,9 +1,9 @@
-// The browser's title says what the page is, and its icon how it fares.
+// Title and icon of the browser tab.
 
 import { useEffect } from "../vendor/core.js";
 
 /**
- * Show a title such as "etl · failed · 14:32 – Dagbook".
+ * Set a title such as "etl · failed · 14:32 – Dagbook".
  * @param {...(string | null | undefined | false)} parts
  */
 export function useTitle(...parts) {
@@ -27,7 +27,7 @@ const icon = document.querySelector('link[rel="icon"]');
 const usual = icon?.href ?? "";
 
 /**
- * Show a state beside the title, while the page is open; null shows the usual icon.
+ * Show a state as the tab's icon while the page is open; null restores the default icon.
  * @param {import("./status.js").Tone | null | undefined} tone
  */
 export function useStateIcon(tone) {

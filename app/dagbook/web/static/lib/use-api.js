@@ -1,4 +1,4 @@
-// Data of a page: loaded once, loaded again when something it shows has changed.
+// Hooks that load data for a page and reload them after changes.
 
 import { useCallback, useEffect, useRef, useState } from "../vendor/core.js";
 import { HTTP, asError, get, isAbort } from "./api.js";
@@ -7,17 +7,17 @@ import { listen, liveness } from "./feed.js";
 const SETTLE = 150; // milliseconds: a burst of changes is one reload
 
 /**
- * Data as they are loaded: of these, or none yet.
+ * State of a load; `data` is null until the first load has finished.
  * @template T
  * @typedef {{ data: T | null, error: Failed | null, loading: boolean, reload: () => Promise<void> }} Loading
  */
 
 /**
- * Load from the API and keep it fresh; the last data stay while newer ones are loaded.
+ * Load from the API and reload after changes; the last data are kept while newer ones are loaded.
  * @template {string | readonly string[]} const P
- * @param {import("../../types/requests").Known<"get", P> | null} path null loads nothing yet
+ * @param {import("../../types/requests").Known<"get", P> | null} path null: load nothing yet
  * @param {import("../../types/requests").Query<"get", P>} [query]
- * @param {Concerns | null} [concerns] tells of a change whether the data may differ after it
+ * @param {Concerns | null} [concerns] whether the data may differ after a change
  * @returns {Loading<import("../../types/requests").Answer<"get", P>>}
  */
 export function useApi(path, query, concerns = null) {
@@ -25,10 +25,10 @@ export function useApi(path, query, concerns = null) {
   const [state, setState] = useState(
     /** @type {{ key: string | null, data: any, error: Failed | null }} */ ({ key: null, data: null, error: null }),
   );
-  // Ends the load that is under way, or the pause behind it.
+  // Aborts the active load, or the pause after it.
   const control = useRef(/** @type {AbortController | null} */ (null));
   const busy = useRef(false);
-  const stale = useRef(false); // something changed meanwhile
+  const stale = useRef(false); // there was a change during the load
 
   const reload = useCallback(async () => {
     control.current?.abort();
@@ -47,10 +47,10 @@ export function useApi(path, query, concerns = null) {
     }
     if (own.signal.aborted) return;
     busy.current = stale.current;
-    // What changes all the time is loaded at most half of the time.
+    // With permanent changes, at most half of the time is spent loading.
     if (stale.current) setTimeout(() => own.signal.aborted || reload(), Math.max(SETTLE, performance.now() - begin));
   }, [key]);
-  // A change breaks no load off: with one every moment none would ever arrive.
+  // A change does not abort a load: with frequent changes no load would ever finish.
   const refresh = () => (busy.current ? (stale.current = true) : reload());
 
   useEffect(() => {
@@ -69,7 +69,7 @@ export function useApi(path, query, concerns = null) {
 }
 
 /**
- * Call something, a little later and once for many, when a change concerns the caller.
+ * Call `react` after changes that concern the caller, debounced.
  * @param {Concerns | null} concerns
  * @param {() => unknown} react
  */
@@ -96,7 +96,7 @@ export function useChanges(concerns, react) {
 }
 
 /**
- * Call something once more when it is over, for the last lines come with the end.
+ * Call `react` when `active` becomes false: the last lines of output come with the end.
  * @param {boolean} active
  * @param {() => unknown} react
  */

@@ -1,11 +1,11 @@
-// One clock for all relative times of a page: it ticks only while something looks at it.
+// Shared clock for the relative times of a page; it ticks only while it is used.
 
 import { useEffect, useState } from "../vendor/core.js";
 
 const clocks = new Map(); // seconds between ticks -> {timer, watchers}
 
 /**
- * The time in milliseconds, renewed every so often; `active` false stops it.
+ * The current time in milliseconds, updated every `everySeconds`; `active` false stops it.
  * @param {number} [everySeconds]
  * @param {boolean} [active]
  */
@@ -28,7 +28,7 @@ function watch(everySeconds, watcher) {
     const watchers = new Set();
     const tick = () => {
       const now = Date.now();
-      for (const tell of watchers) tell(now);
+      for (const notify of watchers) notify(now);
     };
     clocks.set(everySeconds, { watchers, timer: setInterval(tick, everySeconds * 1000) });
   }

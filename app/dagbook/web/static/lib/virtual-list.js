@@ -1,7 +1,7 @@
-// The arithmetic of a list of which only the rows in sight are in the document. Rows are counted from 1. Pure.
+// Geometry of a virtual list, of which only the visible rows are in the document. Rows are counted from 1. Pure.
 
 export const ROW_HEIGHT = 20; // pixels, as in the style sheet
-const TALLEST = 15_000_000; // pixels: more than that browsers do not draw
+const TALLEST = 15_000_000; // pixels: browsers do not draw taller elements
 const FEWEST = 5; // rows
 const JITTER = 1.5; // pixels
 
@@ -14,8 +14,8 @@ const JITTER = 1.5; // pixels
  */
 
 /**
- * The geometry of so many rows in a box of so many pixels. The scroll bar of a very long list is squeezed so that its
- * last row is still at its very end.
+ * The geometry of `total` rows in a box of `viewport` pixels. The scroll bar of a very long list is compressed so that
+ * the last row is still at its end.
  * @param {number} total
  * @param {number} viewport
  * @returns {Geometry}
@@ -29,18 +29,18 @@ export function geometryOf(total, viewport) {
 }
 
 /**
- * Where the scroll bar stands when this row is the first in sight, in pixels.
+ * The scroll offset in pixels at which a row is the first visible one.
  * @param {Geometry} geometry
  * @param {number} first
  */
 export const offsetOf = ({ pitch }, first) => (first - 1) * pitch;
 
 /**
- * The first row in sight after a scroll, or null when the list has not moved: browsers round to pixels, which are many
- * rows of a very long list.
+ * The first visible row after a scroll, or null when the list has not moved: browsers round to pixels, and one pixel is
+ * many rows of a very long list.
  * @param {Geometry} geometry
  * @param {{ scrollTop: number, clientHeight: number, scrollHeight: number }} box
- * @param {number} before the first row in sight until now
+ * @param {number} before the first visible row before the scroll
  */
 export function firstAfterScroll(geometry, box, before) {
   const first = isAtEnd(box) ? geometry.lastFirst : Math.floor(box.scrollTop / geometry.pitch) + 1;
@@ -52,7 +52,7 @@ export function firstAfterScroll(geometry, box, before) {
 export const isAtEnd = ({ scrollTop, clientHeight, scrollHeight }) => scrollTop + clientHeight >= scrollHeight - 2;
 
 /**
- * The first row in sight so that a row stands a third below the upper end, or as near to that as the list allows.
+ * The first visible row that puts `row` at a third of the height, or as near to that as the list allows.
  * @param {number} total
  * @param {number} rows
  * @param {number} row

@@ -1,9 +1,9 @@
-// Why a run waits, as its reader sees it. Pure.
+// Wait reason of a queued run as shown to the user. Pure.
 
 import { clock, instant, short } from "./format.js";
 
 /**
- * Why a run waits, in the server's words, with short ids and the viewer's time of day.
+ * The server's wait reason, with short ids and times in the viewer's time zone.
  * @param {Api.WaitingFor} waitingFor
  */
 export function waitText({ message, heldBy = [], since }) {

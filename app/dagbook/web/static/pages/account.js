@@ -1,4 +1,4 @@
-// One's own password and tokens.
+// Account page: the user's password and tokens.
 
 import { html, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";

@@ -1,4 +1,4 @@
-// Who did what: filters in the address bar, before and after of each entry, whether the chain is sealed.
+// Audit page: filters in the address, before and after of each entry, and state of the seal.
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { get } from "../lib/api.js";
@@ -77,7 +77,7 @@ function Entry({ entry }) {
 }
 
 /**
- * Where the page lies of what was acted on; it may be gone by now, and then says so.
+ * The path of the page of an entry's object, which may have been deleted since.
  * @param {{ action: string, object: string, outcome: string }} entry
  */
 function placeOf({ action, object, outcome }) {

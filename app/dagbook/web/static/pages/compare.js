@@ -1,4 +1,4 @@
-// Two runs side by side: what differs in their texts, parameters, steps and output.
+// Comparison of two runs: definitions, parameters, steps and output.
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { get } from "../lib/api.js";
@@ -18,10 +18,10 @@ import { LogDifference } from "../parts/logdifference.js";
 const walkSteps = arrowNavigation(".step-name");
 /** @typedef {import("../lib/compare.js").ComparedStep} ComparedStep */
 
-const LATEST = 50; // runs that can be chosen from
+const LATEST = 50; // runs to choose from
 
 /**
- * "etl/7", or "etl/7/SUB" for a run below it.
+ * "etl/7", or "etl/7/SUB" for a sub-run.
  * @param {string | null} text
  */
 function addressOf(text) {
@@ -54,7 +54,7 @@ function OneRun({ address }) {
 }
 
 /**
- * Finds the other run: the one of the address bar, else the last success before this one.
+ * Find the other run: the one in the address, else the last successful run before this one.
  * @param {{ address: RunAddress, run: Run }} props
  */
 function Counterpart({ address, run }) {
@@ -125,7 +125,7 @@ function Pair({ other, address, run }) {
 }
 
 /**
- * The run that is compared with is always left, as the older one in a diff.
+ * The other run is always on the left, as the older text in a diff.
  * @param {{ addresses: [RunAddress, RunAddress], runs: [Run, Run] }} props
  */
 function Comparison({ addresses, runs }) {

@@ -1,4 +1,4 @@
-// One DAG: how it fares, what it does, when it starts, and every text it has had. Each view is a module in dag/.
+// DAG page. Each view is a module in dag/.
 
 import { html } from "../vendor/core.js";
 import { HTTP } from "../lib/api.js";

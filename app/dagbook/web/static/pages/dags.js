@@ -1,4 +1,4 @@
-// All DAGs, densely: how each fared lately, when it starts next, and its switch.
+// List of DAGs: recent runs, next start, and suspension.
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
@@ -15,7 +15,7 @@ import { attempt } from "../parts/notice.js";
 
 const PAGE = 50;
 const TAGS = 3; // shown of a DAG, the others on hover
-const TYPING = 250; // milliseconds without a key, before it is searched
+const TYPING = 250; // milliseconds without a key press before the search
 const EXAMPLE = "steps:\n  - name: hello\n    command: echo hello\n";
 
 export default function Dags() {
@@ -123,7 +123,7 @@ function Row({ file, next, reload }) {
 }
 
 /**
- * How long the latest run took; the list of the newest ones knows it to the millisecond.
+ * The duration of the latest run; `recentRuns` has it in milliseconds.
  * @param {RunSummary} run
  * @param {Timed & { dagRunId: string }} [newest]
  */

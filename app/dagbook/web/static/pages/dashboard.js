@@ -1,4 +1,4 @@
-// First what needs somebody, then the day, then what comes next. Every number is a link.
+// Dashboard: problems first, then the runs of the day, then upcoming starts. Every number is a link.
 
 import { html, useState } from "../vendor/core.js";
 import { duration, hour, instant, plural } from "../lib/format.js";
@@ -17,15 +17,15 @@ const SEEN = "dagbook.seen";
 const MOST = 500;
 
 const HOUR = 3600000; // milliseconds
-const NEXT = 12; // DAGs whose next start is shown
-const STRIPS = 20; // DAGs in the picture of the day
-const FAILURES = 12; // DAGs whose failures are shown
+const NEXT = 12; // DAGs with their next start
+const STRIPS = 20; // DAGs in the timeline of the day
+const FAILURES = 12; // DAGs with failures
 
 /** @type {Concerns} */
 const onRun = (change) => change.kind === "run" && !change.root;
 
 /**
- * The next start of each DAG: one that starts every minute does not push out the others.
+ * The next start of each DAG, so that one that starts every minute does not hide the others.
  * @param {Api.Upcoming[]} starts
  */
 function firstOfEach(starts) {
@@ -89,7 +89,7 @@ function markSeen() {
 }
 
 /**
- * What there is to know at one glance: four numbers, each leads to what it counts.
+ * Four totals, each with a link to what it counts.
  * @param {{ runs: RunSummary[], failed: RunSummary[], queues?: Api.Queue[], upcoming?: Api.Upcoming[],
  *   more: boolean }} props
  */
@@ -114,7 +114,7 @@ function Figures({ runs, failed, queues = [], upcoming = [], more }) {
 }
 
 /**
- * Whose they are, the first of them in words.
+ * The DAGs of some runs, the first ones by name.
  * @param {RunSummary[]} runs
  */
 function named(runs) {
@@ -157,7 +157,7 @@ function Attention({ runs, failed, queues, upcoming, schedulers, onSeen }) {
 }
 
 /**
- * One row for each DAG, its newest failure first: one that fails every minute does not hide the others.
+ * One row per DAG with its newest failure, so that one that fails every minute does not hide the others.
  * @param {{ runs: RunSummary[] }} props
  */
 function Failures({ runs }) {
@@ -190,7 +190,7 @@ function Counts({ runs, more }) {
 }
 
 /**
- * One row for each DAG, each run where it ran; a short one is still wide enough to be seen.
+ * Timeline: one row per DAG, one bar per run; short bars have a visible minimum width.
  * @param {{ runs: RunSummary[], since: number }} props
  */
 function Strip({ runs, since }) {

@@ -2,7 +2,7 @@ import { html, useState } from "../vendor/core.js";
 import { asError, get, post } from "../lib/api.js";
 import { restart } from "../lib/feed.js";
 import { go, query } from "../lib/router.js";
-import { hasUsers, keep, user } from "../lib/session.js";
+import { hasUsers, storeToken, user } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Failure } from "../parts/basic.js";
 import { valuesOf } from "../parts/form.js";
@@ -12,10 +12,10 @@ import { Icon } from "../parts/icon.js";
 async function enter({ username, password, token }) {
   if (hasUsers) {
     const answer = await post("auth/login", { username, password });
-    keep(answer.token);
+    storeToken(answer.token);
     user.value = answer.user;
   } else {
-    keep(token);
+    storeToken(token);
     await get("dags/tags");
   }
 }
@@ -39,7 +39,7 @@ export default function Login() {
       restart();
       go(wanted(), { replace: true });
     } catch (error) {
-      keep(null);
+      storeToken(null);
       setFailure(asError(error));
       setBusy(false);
     }

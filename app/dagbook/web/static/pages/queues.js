@@ -1,4 +1,4 @@
-// What may go, what waits, and why.
+// Queues page: active and queued runs with their wait reasons.
 
 import { html, useState } from "../vendor/core.js";
 import { patch, post } from "../lib/api.js";
@@ -29,7 +29,7 @@ export default function Queues() {
 }
 
 /**
- * For maintenance: every queue that shows, at one click, and back.
+ * Pause or resume all displayed queues at once, for maintenance.
  * @param {{ queues: Api.Queue[], reload: Reload }} props
  */
 function All({ queues, reload }) {

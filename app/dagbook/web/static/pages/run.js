@@ -1,4 +1,4 @@
-// One run on one screen: how it stands and why, its steps, and the output of the chosen one beside them.
+// Run page: status and reason, steps, and the output of the selected step.
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { HTTP } from "../lib/api.js";
@@ -31,7 +31,7 @@ const VIEWS = [
   { id: "spec", title: "Definition" },
 ];
 
-const PARAMS = 8; // of a run, before one asks for the others
+const PARAMS = 8; // of a run, until the user asks for the others
 
 /** @param {{ params: { name: string, runId: string, subRunId?: string } }} props */
 export default function RunPage({ params }) {
@@ -45,7 +45,7 @@ export default function RunPage({ params }) {
   const loaded = useApi(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
   const run = loaded.data?.dagRunDetails;
   useEffect(() => {
-    // Which run is the latest changes: the address names the one that is shown.
+    // The latest run changes over time: the address names the displayed one.
     if (!newest || !run) return;
     const page = href(pageOf({ name: run.name, runId: run.dagRunId }), Object.fromEntries(query.peek()));
     go(page + hash.peek(), { replace: true });
@@ -71,7 +71,7 @@ function Run({ address, run, reload }) {
   const view = VIEWS.find(({ id }) => id === asked)?.id ?? "steps";
   const first = keyStep(run);
   const chosen = query.value.get("step") ?? first?.step.name;
-  const inside = query.value.get("in"); // a sub-run whose step is chosen
+  const inside = query.value.get("in"); // the sub-run of the selected step
   const node = nodesOf(run).find((one) => one.step.name === chosen);
   const known = inside || node;
   const all = query.value.get("output") === "all";
@@ -107,7 +107,7 @@ function Run({ address, run, reload }) {
 }
 
 /**
- * How many steps are in which state: "4 succeeded · 1 failed".
+ * The number of steps in each status: "4 succeeded · 1 failed".
  * @param {{ run: Run }} props
  */
 function Tally({ run }) {
@@ -225,7 +225,7 @@ function Output({ address, root, step, node, run, reload, steps }) {
 }
 
 /**
- * The first line says what happened; the rest is there for who wants it, and mostly in the log below as well.
+ * The first line of the error is shown; the others, mostly also in the log below, expand.
  * @param {{ text: string, tone: string }} props
  */
 function StepError({ text, tone }) {

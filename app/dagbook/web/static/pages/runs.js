@@ -1,4 +1,4 @@
-// All runs: filters in the address bar, page by page from the newest on.
+// List of runs: filters in the address, pages from the newest run on.
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";
@@ -40,7 +40,7 @@ const SPANS = [
 function wanted() {
   const values = Object.fromEntries(query.value);
   const { within, columns: _, ...rest } = values;
-  // Without a date the API shows the runs of today only.
+  // Without a date the API returns only today's runs.
   const fromDate = within ? Math.floor(Date.now() / 1000 / 60) * 60 - Number(within) : (rest.fromDate ?? 0);
   return { ...rest, fromDate, limit: PAGE };
 }

@@ -1,4 +1,4 @@
-// What starts next, and what became of the minutes that were due.
+// Schedules page: upcoming firings and past slots.
 
 import { html } from "../vendor/core.js";
 import { useApi } from "../lib/use-api.js";

@@ -1,4 +1,4 @@
-// One box for all: definitions line by line, and runs by the text of their errors.
+// Search in the lines of definitions and in the errors of runs.
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { plural } from "../lib/format.js";
@@ -36,7 +36,7 @@ export default function Search() {
 function Found({ text }) {
   const names = useApi("dags", { name: text, perPage: 20 });
   const definitions = useApi("dags/search", { q: text });
-  const errors = useApi("dag-runs", { error: text, limit: 20, fromDate: 0 }); // without a date it is today's only
+  const errors = useApi("dag-runs", { error: text, limit: 20, fromDate: 0 }); // without a date it is only today
   const empty =
     names.data &&
     !names.data.dags.length &&
@@ -95,7 +95,7 @@ function Definition({ result, text }) {
 }
 
 /**
- * Matches whose lines overlap are one piece of the text.
+ * Merge matches whose context lines overlap.
  * @param {Api.SearchDAGsMatchItem[]} matches
  */
 function merged(matches) {

@@ -1,7 +1,7 @@
-// How the server and its machine do.
+// State of the server and its machine.
 
 import { html } from "../vendor/core.js";
-import { facts } from "../lib/config.js";
+import { config } from "../lib/config.js";
 import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { hasUsers, may } from "../lib/session.js";
@@ -34,7 +34,7 @@ export default function System() {
     ${whenLoaded(health, "health", (state) => html`<dl class="facts card">
       <dt>State</dt><dd class=${state.status === "healthy" ? "good" : "bad"}>${state.status}</dd>
       <dt>Version</dt><dd>${state.version}</dd><dt>Up for</dt><dd>${roughly(state.uptime)}</dd><dt>Time zone</dt>
-      <dd>${facts.zone}</dd></dl>`)}
+      <dd>${config.zone}</dd></dl>`)}
     ${hasUsers && html`<p><a href=${href("/account")}>Your tokens</a></p>`}
     <div class="row"><h2>Machine</h2><span class="grow"></span>
       <label class="inline">

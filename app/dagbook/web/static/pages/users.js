@@ -1,4 +1,4 @@
-// Who can log in, and what they may do.
+// User management.
 
 import { html, useState } from "../vendor/core.js";
 import { patch, post, remove } from "../lib/api.js";

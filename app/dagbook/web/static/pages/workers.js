@@ -1,4 +1,4 @@
-// Who does the work: servers, schedulers, and workers on other machines with what they are at.
+// Servers, schedulers, and workers on other machines with their active runs.
 
 import { html } from "../vendor/core.js";
 import { useApi } from "../lib/use-api.js";

@@ -1,4 +1,4 @@
-// What all steps of a run write, in one stream in the order of time: the lines in sight of those that were fetched.
+// Interleaved output of all steps of a run as a virtual list.
 
 import { html, useEffect, useMemo, useState } from "../vendor/core.js";
 import { bare } from "../lib/ansi.js";
@@ -10,12 +10,12 @@ import { useChanges, useEndOf } from "../lib/use-api.js";
 import { Empty, Failure, Loading } from "./basic.js";
 import { VirtualList, useVirtualList } from "./virtuallist.js";
 
-const NEAR = 100; // lines from an end, where more is fetched
+const NEAR = 100; // lines from an end at which more are fetched
 
 /**
  * @param {object} props
  * @param {RunAddress} props.address
- * @param {boolean} props.active whether more may come
+ * @param {boolean} props.active whether there may be more output
  * @param {boolean} props.atEnd where to begin
  * @param {Concerns} props.concerns
  * @param {() => void} props.onBack leads to one step
@@ -32,7 +32,7 @@ export function AllOutput({ address, active, atEnd, concerns, onBack }) {
   const list = useVirtualList({ total, active, start: (rows) => (fromEnd ? total - rows + 1 : 1) });
   const isNearEnd = list.from + list.rows > total - NEAR;
   const begin = async (/** @type {boolean} */ end) => {
-    const begun = log.begin(end); // first of all: what has begun keeps the list from asking for more of what it shows
+    const begun = log.begin(end); // first, because an active request keeps the list from requesting more lines
     setFromEnd(end);
     list.restart(active && end);
     await begun;

@@ -1,4 +1,4 @@
-// Small pieces that every page is made of.
+// Basic components that all pages use.
 
 import { html, useEffect, useId, useRef, useState } from "../vendor/core.js";
 import { HTTP, asError } from "../lib/api.js";
@@ -19,7 +19,7 @@ export function Status({ of, node = false }) {
 }
 
 /**
- * A time in words, with the exact one on hover; nothing where there is none.
+ * A relative time with the exact one on hover; empty without a time.
  * @param {{ at: string | null | undefined, zone?: string, words?: boolean }} props
  */
 export function Time({ at, zone, words = true }) {
@@ -32,7 +32,7 @@ export function Time({ at, zone, words = true }) {
 }
 
 /**
- * How long something took, or takes so far.
+ * A duration, up to now while active.
  * @param {{ from?: string, to?: string, active?: boolean }} props
  */
 export function Duration({ from, to, active = false }) {
@@ -41,7 +41,7 @@ export function Duration({ from, to, active = false }) {
 }
 
 /**
- * A text that may be long: cut to the room there is, whole on hover.
+ * A long text, truncated to the available width, complete on hover.
  * @param {{ text: string, class?: string }} props
  */
 export function Truncated({ text, class: more = "" }) {
@@ -49,7 +49,7 @@ export function Truncated({ text, class: more = "" }) {
 }
 
 /**
- * A short id that can be copied whole, and leads to a page when it has one.
+ * A short id, which copies the complete id and links to its page if there is one.
  * @param {{ of: string, page?: string }} props
  */
 export function Id({ of, page }) {
@@ -67,7 +67,7 @@ export function Id({ of, page }) {
 }
 
 /**
- * What to see where there is nothing yet, and what to do next.
+ * Placeholder for an empty list, with what to do next.
  * @param {{ title: string, children?: Children }} props
  */
 export function Empty({ title, children }) {
@@ -87,7 +87,7 @@ const WRONG = {
 };
 
 /**
- * What went wrong, in the server's words, and a way to try again.
+ * An error with the server's message, and a button to retry.
  * @param {{ error: Failed, retry?: Reload }} props
  */
 export function Failure({ error, retry }) {
@@ -102,7 +102,7 @@ export function Failure({ error, retry }) {
 }
 
 /**
- * What a page shows whose DAG or run is not there: a heading, the server's words, and where to go on.
+ * Content of a page whose DAG or run does not exist: heading, the server's message, and links.
  * @param {{ title: string, error: Failed, children?: Children }} props
  */
 export function NotThere({ title, error, children }) {
@@ -111,7 +111,7 @@ export function NotThere({ title, error, children }) {
 }
 
 /**
- * Lines that stand for what is being loaded, shown only when it takes long enough to be noticed.
+ * Skeleton lines during a load, shown only when it takes long enough to be noticed.
  * @param {{ what?: string }} props
  */
 export function Loading({ what = "" }) {
@@ -130,19 +130,19 @@ function Loaded({ from, what, missing, children }) {
 }
 
 /**
- * Show data once useApi has loaded them.
+ * Render data once useApi has loaded them.
  * @template T
  * @param {import("../lib/use-api.js").Loading<T>} from
  * @param {string} what they are, in a word
  * @param {(data: T) => Children} show
- * @param {(error: Failed) => Children} [missing] what shows where the server knows no such thing
+ * @param {(error: Failed) => Children} [missing] content for a 404
  */
 export function whenLoaded(from, what, show, missing) {
   return html`<${Loaded} from=${from} what=${what} missing=${missing}>${show}<//>`;
 }
 
 /**
- * A button for something that not everybody may do: it says why not.
+ * A button for an action that needs a permission; without it, the button is disabled and says why.
  * @param {{ right?: import("../lib/session.js").Right, children?: Children, disabled?: boolean, title?: string,
  *   [attribute: string]: unknown }} props
  */
@@ -157,7 +157,7 @@ export function ActionButton({ right, children, disabled = false, title, ...rest
 const GONE_AFTER = 700; // milliseconds
 
 /**
- * Focus what had it before; what was just done may take that away, as the stop of a run does with its button.
+ * Restore the focus to an element, which the action may have removed, as stopping a run removes its button.
  * @param {Element | null} before
  */
 function restoreFocus(before) {
@@ -170,7 +170,7 @@ function restoreFocus(before) {
 }
 
 /**
- * A dialog over the page; Escape and the backdrop close it, focus returns where it was.
+ * A modal dialog; Escape and the backdrop close it, and the focus is restored.
  * @param {{ title: string, onClose: () => void, children?: Children, wide?: boolean }} props
  */
 export function Dialog({ title, onClose, children, wide = false }) {
@@ -187,7 +187,7 @@ export function Dialog({ title, onClose, children, wide = false }) {
     return () => restoreFocus(before);
   }, []);
   const pressed = useRef(/** @type {EventTarget | null} */ (null));
-  // A press that began inside, as when text is marked, is not meant for the backdrop.
+  // A press that started inside, as when text is selected, must not close the dialog.
   const closeOutside = (/** @type {Event} */ event) =>
     event.target === element.current && pressed.current === element.current && onClose();
   return html`<dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby=${name} onCancel=${onClose}
@@ -201,8 +201,8 @@ export function Dialog({ title, onClose, children, wide = false }) {
 }
 
 /**
- * Ask before something that cannot be undone.
- * `typed` has to be typed first, for what destroys much.
+ * Confirmation of an action that cannot be undone.
+ * `typed` has to be typed first, for the most destructive ones.
  * @param {{ title: string, children?: Children, action: string, onConfirm: () => unknown, onClose: () => void,
  *   typed?: string | null, danger?: boolean }} props
  */
@@ -244,7 +244,7 @@ export function Confirm({ title, children, action, onConfirm, onClose, typed, da
 const STEPS = { ArrowRight: 1, ArrowLeft: -1 };
 
 /**
- * Switches between views of one thing; arrow keys move.
+ * Tabs; arrow keys move between them.
  * @param {{ label: string, tabs: { id: string, title: string }[], chosen: string,
  *   onChoose: (name: string) => void }} props
  */

@@ -1,11 +1,11 @@
-// A series over time; the library is loaded when the first one is drawn.
+// Chart of a time series; its library is loaded on first use.
 
 import { html, useEffect, useRef } from "../vendor/core.js";
 
 const SHORTEST = 60; // seconds, so that a single point has an axis around it
 
 /**
- * A variable of the style sheet as a canvas takes it: the colour of the theme that counts.
+ * The value of a CSS variable for a canvas: a colour of the current theme.
  * @param {HTMLElement} element
  * @param {string} name
  */
@@ -17,7 +17,7 @@ function colour(element, name) {
 }
 
 /**
- * A tick of the axis, as exact as the ticks are far apart.
+ * The label of an axis tick, as precise as the distance between ticks.
  * @param {number} tick
  * @param {number} step
  */
@@ -30,7 +30,7 @@ function timeText(tick, step) {
 }
 
 /**
- * `unit` is written behind the values.
+ * `unit` is appended to the values.
  * @param {{ title: string, points: Api.MetricPoint[], unit?: string, most?: number }} props
  */
 export function Chart({ title, points, unit = "", most }) {
@@ -39,12 +39,12 @@ export function Chart({ title, points, unit = "", most }) {
   /** @type {[number[], number[]]} */
   const data = [points.map(({ timestamp }) => timestamp), points.map(({ value }) => value)];
   useEffect(() => {
-    let gone = false;
+    let closed = false;
     /** @type {ResizeObserver | null} */
     let observer = null;
     import("../vendor/chart.js").then(({ uPlot }) => {
       const host = element.current;
-      if (gone || !host) return; // the page was left meanwhile
+      if (closed || !host) return; // the page was left during the load
       const [ink, line, accent, soft] = ["--faint", "--line", "--accent", "--accent-soft"].map((name) =>
         colour(host, name),
       );
@@ -71,7 +71,7 @@ export function Chart({ title, points, unit = "", most }) {
       observer.observe(host);
     });
     return () => {
-      gone = true;
+      closed = true;
       observer?.disconnect();
       chart.current?.destroy();
       chart.current = null;

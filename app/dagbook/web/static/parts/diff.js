@@ -1,4 +1,4 @@
-// A unified diff with its lines told apart by sign and colour.
+// Unified diff, whose lines differ by sign and colour.
 
 import { html } from "../vendor/core.js";
 

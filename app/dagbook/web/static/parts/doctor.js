@@ -1,4 +1,4 @@
-// What must hold in the database, and whether it does.
+// Results of the consistency check of the database.
 
 import { html, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";

@@ -1,10 +1,10 @@
-// A text that was typed earlier and not saved: whether to go on with it.
+// Offer to continue with an unsaved draft.
 
 import { html } from "../vendor/core.js";
 import { Time } from "./basic.js";
 
 /**
- * `etag` is that of the revision that is shown now.
+ * `etag` is that of the displayed revision.
  * @param {{ draft: import("../lib/drafts.js").Draft, etag: string | null, onTake: () => void,
  *   onDrop: () => void }} props
  */
@@ -18,7 +18,7 @@ export function DraftOffer({ draft, etag, onTake, onDrop }) {
 }
 
 /**
- * When the text would start a DAG.
+ * The next starts that the text would cause.
  * @param {{ starts: Api.NextStart[] | undefined }} props
  */
 export function NextOfText({ starts }) {

@@ -1,4 +1,4 @@
-// An editor of definitions: problems of the server at their lines, keys and their meaning from the schema.
+// Editor of definitions: marks the server's problems, and completes and explains keys from the schema.
 
 import { html, useEffect, useRef } from "../vendor/core.js";
 import { get } from "../lib/api.js";
@@ -17,9 +17,9 @@ let schema = null;
 const loadSchema = () => (schema ??= get("schemas/dag").catch(() => null));
 
 /**
- * `value` is the text at first.
- * It goes to `place` whenever that is another object.
- * A shadow root keeps the library's styles apart, and within the page's policy.
+ * `value` is the initial text.
+ * The cursor moves to `place` whenever that is a new object.
+ * A shadow root isolates the library's styles and complies with the content security policy.
  * @param {{ value: string, onChange: (value: string) => void, problems: Problem[], place?: Place | null,
  *   readOnly?: boolean, label: string }} props
  */
@@ -29,15 +29,15 @@ export function Editor({ value, onChange, problems, place = null, readOnly = fal
   const latest = useRef({ onChange, problems, place });
   latest.current = { onChange, problems, place };
   useEffect(() => {
-    let gone = false;
+    let closed = false;
     Promise.all([import("../vendor/editor.js"), loadSchema()]).then(([library, known]) => {
-      if (gone || !host.current) return;
+      if (closed || !host.current) return;
       editor.current = { library, view: make(library, host.current, { value, readOnly, label, known, latest }) };
       mark(editor.current, latest.current.problems);
       goTo(editor.current, latest.current.place);
     });
     return () => {
-      gone = true;
+      closed = true;
       editor.current?.view.destroy();
     };
   }, []);
@@ -125,7 +125,7 @@ function colours({ HighlightStyle, tags }) {
 }
 
 /**
- * Keys that may stand where the cursor is.
+ * Completion of the keys allowed at the cursor.
  * @param {Schema} known
  * @returns {Completer}
  */
@@ -148,7 +148,7 @@ function completer(known) {
 }
 
 /**
- * What a key means, where the mouse rests on it.
+ * Tooltip with the description of a key.
  * @param {Schema} known
  */
 function explainer(known) {
@@ -199,7 +199,7 @@ function goTo({ library, view }, place) {
 }
 
 /**
- * Where a line and a column are in a text, at its end when it has no such line.
+ * The offset of a line and column in a text; its end when there is no such line.
  * @param {import("../vendor/editor.js").EditorState["doc"]} doc
  * @param {{ line: number, column?: number }} place
  */
@@ -209,7 +209,7 @@ function positionOf(doc, { line, column = 1 }) {
 }
 
 /**
- * Problems as the server words them, "[3:5] steps[0].name: …", with their places.
+ * Parse the server's problems, "[3:5] steps[0].name: …", with their positions.
  * @param {string[]} errors
  */
 export function placesOf(errors) {

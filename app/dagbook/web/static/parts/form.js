@@ -1,11 +1,11 @@
-// A form in a dialog: fields, the server's words when it refuses, and one button.
+// Form in a dialog: fields, the server's error message, and one button.
 
 import { html, useState } from "../vendor/core.js";
 import { asError } from "../lib/api.js";
 import { Dialog, Failure } from "./basic.js";
 
 /**
- * The values of a form's fields; it has no fields for files.
+ * The values of a form's fields; file fields are not supported.
  * @param {HTMLFormElement} form
  */
 export const valuesOf = (form) => /** @type {Fields} */ (Object.fromEntries(new FormData(form)));
@@ -43,7 +43,7 @@ export function FormDialog({ title, action, onSave, onClose, children, wide }) {
 }
 
 /**
- * A new password, twice, so that a slip of the finger is noticed.
+ * Fields for a new password, twice, so that a typing error is noticed.
  * @param {{ label?: string }} props
  */
 export function NewPassword({ label = "New password" }) {

@@ -1,4 +1,4 @@
-// When each step ran: one bar per step on one axis.
+// Gantt chart: one bar per step on a common time axis.
 
 import { html } from "../vendor/core.js";
 import { duration } from "../lib/format.js";
@@ -7,7 +7,7 @@ import { nodeStatus } from "../lib/status.js";
 import { spanOf } from "../lib/durations.js";
 
 /**
- * The run gives the ends of the axis.
+ * The axis spans the run.
  * @param {{ run: Run, nodes: Api.Node[], chosen?: string | null, onChoose: (name: string) => void,
  *   active: boolean }} props
  */

@@ -1,4 +1,4 @@
-// A DAG drawn in layers: any step name works, many alike are one box, arrow keys walk from step to step.
+// Layered drawing of a DAG: similar steps are folded into one box, arrow keys move between steps.
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/core.js";
 import { tally, toGraph } from "../lib/graph.js";
@@ -66,7 +66,7 @@ function Canvas({ graph, placed, chosen, onChoose, onUnfold, folded, onTurn }) {
       around(before, event.deltaY < 0 ? ZOOM : 1 / ZOOM, event.clientX - box.left, event.clientY - box.top),
     );
   };
-  // Zooming and dragging move the drawing as it is: hundreds of boxes are not made anew for each frame.
+  // Zooming and dragging transform the drawing as a whole: hundreds of boxes must not be rendered again per frame.
   const drawing = useMemo(
     () => html`
       ${placed.lines.map(({ from, to, points }) => html`<path key=${`${from}>${to}`} class="edge"
@@ -185,7 +185,7 @@ function cut(name) {
 const WAYS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
 
 /**
- * Arrow keys go to the nearest box in their direction.
+ * Move to the nearest box in the direction of an arrow key.
  * @param {Targeted<KeyboardEvent, HTMLElement>} event
  * @param {Graph} graph
  * @param {Placed} placed

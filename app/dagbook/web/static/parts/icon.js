@@ -1,4 +1,4 @@
-// Icons as strokes in a box of 16: fonts of other machines may lack the signs.
+// Icons as SVG strokes in a box of 16: fonts of other machines may lack the characters.
 
 import { html } from "../vendor/core.js";
 
@@ -42,7 +42,7 @@ const PATHS = {
 };
 
 /**
- * An icon; it says nothing to a screen reader, for there is always a word beside it or a label on its button.
+ * An icon, hidden from screen readers, because there is always a word next to it or a label on its button.
  * @param {{ name: string }} props
  */
 export function Icon({ name }) {

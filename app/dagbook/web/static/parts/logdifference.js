@@ -1,4 +1,4 @@
-// The first line at which the output of a step differs between two runs.
+// First differing line of a step's output in two runs.
 
 import { html, useEffect, useMemo, useState } from "../vendor/core.js";
 import { bare } from "../lib/ansi.js";

@@ -1,16 +1,16 @@
-// The search box of a log: how many hits, and the way from one to the next.
+// Search box of a log: number of hits, and navigation between them.
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";
 
-const [FIRST, MORE] = [200, 1000]; // hits that are fetched at once
+const [FIRST, MORE] = [200, 1000]; // hits per request
 /**
  * @typedef {object} Outcome
  * @property {Api.LogHit[]} hits
  * @property {number} total
  * @property {boolean} estimate whether there may be more
- * @property {string | null} next where the search goes on
- * @property {number} at index of the hit one is at
+ * @property {string | null} next cursor of the next page
+ * @property {number} at index of the current hit
  * @property {Failed | null} error
  * @property {boolean} busy
  * @property {boolean} done
@@ -22,7 +22,7 @@ const [FIRST, MORE] = [200, 1000]; // hits that are fetched at once
 const NONE = { hits: [], total: 0, estimate: false, next: null, at: -1, error: null, busy: false, done: false };
 
 /**
- * The search in one log: what is looked for, the hits, and which of them one is at.
+ * State of the search in one log: text, hits and the current hit.
  * @param {import("../lib/runs.js").RunPath} run
  * @param {string} step
  * @param {Stream} stream
@@ -61,7 +61,7 @@ export function useSearch(run, step, stream) {
       };
       setState((now) =>
         now.text === state.text && now.regex === state.regex ? { ...now, ...answer } : { ...now, busy: false },
-      ); // typed on meanwhile
+      ); // the text has changed since
       return hits[at] ?? null;
     } catch (error) {
       setState((before) => ({ ...before, ...NONE, error: asError(error) }));
@@ -90,7 +90,7 @@ function patternOf({ text, regex }) {
   try {
     return new RegExp(regex ? text : text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gi");
   } catch {
-    return null; // the server's regular expressions are not quite the browser's
+    return null; // the syntax of the server's regular expressions differs from the browser's
   }
 }
 

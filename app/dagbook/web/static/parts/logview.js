@@ -1,4 +1,4 @@
-// A step's output: exact line numbers, only the lines in sight in the document, however many there are.
+// Output of a step as a virtual list with exact line numbers.
 
 import { html, useEffect, useMemo, useState } from "../vendor/core.js";
 import { headers, url } from "../lib/api.js";
@@ -18,7 +18,7 @@ import { VirtualList, useVirtualList } from "./virtuallist.js";
 
 /** @type {Stream[]} */
 const STREAMS = ["stdout", "stderr"];
-const LONGEST = 4000; // characters of a line, before one asks for the others
+const LONGEST = 4000; // characters of a line, until the user expands it
 
 /**
  * The log of a step.
@@ -28,7 +28,7 @@ const LONGEST = 4000; // characters of a line, before one asks for the others
  * @param {string} props.step the step's name
  * @param {Stream} props.stream
  * @param {(stream: Stream) => void} props.onStream
- * @param {boolean} props.active whether more may come
+ * @param {boolean} props.active whether there may be more output
  * @param {Concerns} props.concerns
  * @param {boolean} props.atError open at the last error
  */
@@ -60,8 +60,8 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
 
   const go = (/** @type {number} */ line) => {
     setHash(`L${line}`);
-    // A search may be answered before the log itself: then it begins at the line of the address. Or the log came while
-    // the search went on, which knows only how many lines there were before.
+    // The search may respond before the log is loaded: then it starts at the line of the address. Or the log was loaded
+    // during the search, which knows only the number of lines before.
     if (lines.total === null) list.restart(false);
     else list.show(line, lines.total);
   };
@@ -172,7 +172,7 @@ function styleOf(style) {
 }
 
 /**
- * Colours as they are seen: inverse ones change places.
+ * Effective colours: inverse swaps them.
  * @param {{ front: string | null, back: string | null, inverse: boolean }} style
  */
 function seen({ front, back, inverse }) {
@@ -180,7 +180,7 @@ function seen({ front, back, inverse }) {
 }
 
 /**
- * Whether dark letters read better on a colour than white ones (relative luminance, WCAG).
+ * Whether dark text is more readable on a colour than white text (relative luminance, WCAG).
  * @param {string} color
  */
 function isLight(color) {
@@ -189,7 +189,7 @@ function isLight(color) {
 }
 
 /**
- * The parts of a text, with what is searched for marked.
+ * The parts of a text, with the matches highlighted.
  * @param {string} text
  * @param {RegExp | null} pattern
  */

@@ -1,4 +1,4 @@
-// Short messages at the edge of the page: what was just done, or why it was not.
+// Notifications at the edge of the page about the result of actions.
 
 import { html, signal } from "../vendor/core.js";
 import { asError } from "../lib/api.js";
@@ -9,7 +9,7 @@ const notices = signal(/** @type {{ id: number, text: string, tone: string }[]} 
 let count = 0;
 
 /**
- * Show a message for a while; a bad one stays until it is closed.
+ * Show a message for a while; an error stays until it is closed.
  * @param {string} text
  * @param {string} [tone]
  */
@@ -20,7 +20,7 @@ export function notify(text, tone = "good") {
 }
 
 /**
- * Do something and say how it went; returns whether it went well.
+ * Run an action and show its result; returns whether it succeeded.
  * @param {() => unknown} work
  * @param {string} [done]
  */

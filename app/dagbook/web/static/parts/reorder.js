@@ -1,4 +1,4 @@
-// The order of runs that wait in a queue: dragged with the mouse, or moved a place at a time with buttons.
+// Reordering of a queue's entries, by drag and drop or one position at a time with buttons.
 
 import { html, signal } from "../vendor/core.js";
 import { patch } from "../lib/api.js";
@@ -9,14 +9,14 @@ import { attempt } from "./notice.js";
 const dragged = signal(/** @type {{ queue: string, from: number, over: number } | null} */ (null));
 
 /**
- * What a row needs to be dragged, and to be dropped on; nothing for who may not.
+ * The drag and drop handlers of a row; none without the permission.
  * @param {Api.Queue} queue
  * @param {number} index
  * @param {Reload} reload
  */
 export function dragProps(queue, index, reload) {
   if (!may("run") || queue.queued.length < 2 || !queue.queued[index].waitingFor) return {};
-  /** What is dragged within this queue. */
+  /** The entry dragged within this queue. */
   const mine = () => (dragged.value?.queue === queue.name ? dragged.value : null);
   const held = mine();
   const over = held?.over === index && held.from !== index;
@@ -26,7 +26,7 @@ export function dragProps(queue, index, reload) {
     onDragStart: (/** @type {DragEvent} */ event) => {
       if (event.dataTransfer) {
         event.dataTransfer.effectAllowed = "move";
-        // Some browsers drag nothing that has no data.
+        // Some browsers drag only elements with data.
         event.dataTransfer.setData("text/plain", queue.queued[index].dagRunId);
       }
       dragged.value = { queue: queue.name, from: index, over: index };
@@ -50,7 +50,7 @@ export function dragProps(queue, index, reload) {
 }
 
 /**
- * Buttons that do the same for a keyboard.
+ * Buttons that move an entry, for the keyboard.
  * @param {{ queue: Api.Queue, index: number, reload: Reload }} props
  */
 export function MoveButtons({ queue, index, reload }) {
@@ -58,7 +58,7 @@ export function MoveButtons({ queue, index, reload }) {
   if (!waitingFor) return null;
   const move = async (/** @type {number} */ to, /** @type {string} */ way) => {
     await moveTo(queue, index, to, reload);
-    document.getElementById(idOf(waitingFor.item, way))?.focus(); // a row that is moved loses the focus
+    document.getElementById(idOf(waitingFor.item, way))?.focus(); // a moved row loses the focus
   };
   /** @param {string} way @param {string} sign @param {number} to */
   const button = (way, sign, to) => html`<${ActionButton} right="run" id=${idOf(waitingFor.item, way)}

@@ -1,4 +1,4 @@
-// How much space could be freed now, by the limits that count anyway, and the button that frees it.
+// Preview of the space that the effective retention would free now, and the button that frees it.
 
 import { html, useState } from "../vendor/core.js";
 import { asError, get, post } from "../lib/api.js";
@@ -62,7 +62,7 @@ function Going({ preview, onClean }) {
 const sum = ({ runs, logBytes, more }) =>
   `${more ? "More than " : ""}${plural(runs, "run")} with ${bytes(logBytes)} of logs`;
 
-/** The server works for some seconds at a time and says whether there is more. */
+/** Repeat the cleanup while there is more: the server works for some seconds per request. */
 async function clean() {
   const gone = { runs: 0, logBytes: 0 };
   for (let more = true; more; ) {

@@ -1,4 +1,4 @@
-// What one can do with a run and with a step of it.
+// Actions on a run and on its steps.
 
 import { html, useState } from "../vendor/core.js";
 import { go } from "../lib/router.js";

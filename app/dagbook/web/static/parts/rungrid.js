@@ -1,4 +1,4 @@
-// Steps down, runs across: how each step fared in the latest runs, with the runs' durations above.
+// Grid of step statuses in the latest runs: one row per step, one column per run with its duration.
 
 import { html } from "../vendor/core.js";
 import { duration, exact, instant } from "../lib/format.js";

@@ -1,4 +1,4 @@
-// More views of a run: what happened to it, and the text it ran from.
+// Further views of a run: its log and its definition.
 
 import { html, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";
@@ -43,7 +43,7 @@ export function RunEvents({ address }) {
         key=${index} event=${event} />`)}</ol>`);
 }
 
-/** How many lines of a log are before a page from its end. @param {Api.Log} page */
+/** The number of lines of a log before its last page. @param {Api.Log} page */
 const earlierLines = ({ totalLines = 0, lineCount = 0 }) => totalLines - lineCount;
 
 /** @param {{ event: import("../lib/events.js").RunLogEvent }} props */
@@ -55,7 +55,7 @@ function Happened({ event: { at, level, text, rest } }) {
 }
 
 /**
- * The text of the revision that the run works from.
+ * The text of the run's revision.
  * @param {{ run: Run }} props
  */
 export function RunSpec({ run }) {

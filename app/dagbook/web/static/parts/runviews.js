@@ -1,4 +1,4 @@
-// Saved views of the list of runs, and added columns. The address bar has both, so a link shows the same.
+// Saved views and additional columns of the list of runs. Both are in the address, so that a link shows the same.
 
 import { html, useState } from "../vendor/core.js";
 import { plural } from "../lib/format.js";
@@ -19,7 +19,7 @@ const COLUMNS = {
 };
 const PARAM = "param:";
 
-/** The columns of the address bar: ids, and "param:NAME" for one of a parameter. */
+/** The columns in the address: ids, and "param:NAME" for a parameter. */
 const chosen = () =>
   (query.value.get("columns") ?? "")
     .split(",")

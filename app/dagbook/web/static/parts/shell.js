@@ -1,10 +1,10 @@
-// The frame around every page: where one can go, who is here, whether what is shown is live.
+// Frame of every page: navigation, user menu and state of the live feed.
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
-import { facts } from "../lib/config.js";
+import { config } from "../lib/config.js";
 import { liveness, restart } from "../lib/feed.js";
 import { go, href, path } from "../lib/router.js";
-import { hasUsers, keep, may, needsLogin, user } from "../lib/session.js";
+import { hasUsers, storeToken, may, needsLogin, user } from "../lib/session.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
 import { Icon } from "./icon.js";
 import { Notices } from "./notice.js";
@@ -35,7 +35,7 @@ function Place({ to, name, icon }) {
 
 function Person() {
   const leave = () => {
-    keep(null);
+    storeToken(null);
     restart();
     go("/login");
   };
@@ -80,7 +80,7 @@ function SearchBox() {
   </form>`;
 }
 
-/** Says that the server has not answered for a while; a short break is not worth a word. */
+/** Message that the server has not responded for a while; short interruptions are not reported. */
 function Stale() {
   const [late, setLate] = useState(false);
   const waiting = liveness.value === "connecting";
@@ -95,7 +95,7 @@ function Stale() {
 }
 
 /**
- * On a phone the pages are a strip: the one that is shown is in sight.
+ * On a phone the navigation is a scrollable strip: scroll the current page into view.
  * @param {string} place
  */
 function useInSight(place) {
@@ -125,7 +125,7 @@ export function Shell({ children }) {
     </header>
     <nav aria-label="Pages" ref=${strip}>
       ${places.map(([to, name, icon]) => html`<${Place} key=${to} to=${to} name=${name} icon=${icon} />`)}
-      <span class="version faint">${facts.version}</span>
+      <span class="version faint">${config.version}</span>
     </nav>
     <main id="main" tabindex="-1"><${Stale} />${children}</main>
     <${Notices} />

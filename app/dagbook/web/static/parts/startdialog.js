@@ -1,4 +1,4 @@
-// Start or enqueue a DAG with parameters.
+// Dialog that starts or enqueues a DAG with parameters.
 
 import { html, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
@@ -8,7 +8,7 @@ import { pageOf } from "../lib/runs.js";
 import { FormDialog } from "./form.js";
 
 /**
- * `latest` is the run whose parameters can be taken over.
+ * `latest` is the run whose parameters can be reused.
  * @param {{ fileName: string, dag: Api.DAGDetails, latest?: Run, onClose: () => void }} props
  */
 export function StartDialog({ fileName, dag, latest, onClose }) {

@@ -1,4 +1,4 @@
-// The steps of a run in order: state, how long against the longest, tries; runs that a step has called open in place.
+// List of a run's steps in order: status, duration bar and attempts; sub-runs of a step expand in place.
 
 import { html, useState } from "../vendor/core.js";
 import { duration, plural, short } from "../lib/format.js";
@@ -17,7 +17,7 @@ const walkSteps = arrowNavigation(".step-name");
 /** @typedef {(step: string, subRun?: string | null) => void} OnChoose */
 /** @typedef {{ from: number, length: number }} Whole the run on the axis of its steps, in milliseconds */
 
-const SHOWN = 50; // sub-runs of a step, before one asks for more
+const SHOWN = 50; // sub-runs of a step, until the user asks for more
 
 /**
  * @param {{ address: RunAddress, run: Run, chosen?: string | null, inside: string | null,
@@ -39,7 +39,7 @@ export function StepList({ address, run, chosen, inside, onChoose }) {
 }
 
 /**
- * From when to when the run's attempt went on; what has kept the result of an earlier one ran before it.
+ * The span of the run's attempt; steps that kept the result of an earlier attempt ran before it.
  * @param {Run} run
  * @param {number} now
  */
@@ -79,7 +79,7 @@ function StepRow({ address, node, whole, now, known, chosen, inside, picked, onC
 }
 
 /**
- * When the step ran within the run.
+ * The bar of a step within the run.
  * @param {{ node: Api.Node, whole: Whole | null, now: number }} props
  */
 function Bar({ node, whole, now }) {
@@ -95,7 +95,7 @@ function Bar({ node, whole, now }) {
 }
 
 /**
- * How the called runs fare, in numbers.
+ * The number of sub-runs in each status.
  * @param {Api.SubDAGRun[]} called
  * @param {Map<string, Api.SubDAGRunDetail>} known
  */
@@ -114,7 +114,7 @@ function sumUp(called, known) {
 function Called({ address, called, known, inside, picked, onChoose }) {
   const [most, setMost] = useState(SHOWN);
   const failed = (/** @type {Api.SubDAGRun} */ { dagRunId }) => known.get(dagRunId)?.status === RUN.FAILED;
-  const ordered = [...called.filter(failed), ...called.filter((one) => !failed(one))]; // failures are looked for first
+  const ordered = [...called.filter(failed), ...called.filter((one) => !failed(one))]; // failures first
   const first = ordered.find(failed)?.dagRunId;
   return html`<ol class="called">
     ${called.length > 1 && known.size > 0 && html`<li class="faint small">${plural(called.length, "run")}

@@ -1,4 +1,4 @@
-// Personal API tokens: made once, shown once, revoked at any time.
+// List of personal API tokens, with creation and revocation; a token is shown only once.
 
 import { html, useState } from "../vendor/core.js";
 import { post, remove } from "../lib/api.js";

@@ -1,4 +1,4 @@
-// What starts next, a line for each DAG and what is done with it, so that one that starts every minute hides no other.
+// Upcoming firings, one line per DAG and kind, so that a DAG that starts every minute does not hide the others.
 
 import { html } from "../vendor/core.js";
 import { clock, exact } from "../lib/format.js";
@@ -9,7 +9,7 @@ import { Empty, whenLoaded, Time } from "./basic.js";
 
 /** @typedef {{ key: string, first: Api.Upcoming, times: Date[], expressions: Set<string> }} Starts */
 
-const THEN = 3; // times of each that are shown
+const THEN = 3; // times per line
 const FAR = 300 * 86400000; // milliseconds
 
 export function UpcomingTable() {
@@ -26,7 +26,7 @@ export function UpcomingTable() {
 }
 
 /**
- * One of each DAG and kind, in the order of their first times: {key, first, times, expressions}.
+ * One entry per DAG and kind, in the order of their first times: {key, first, times, expressions}.
  * @param {Api.Upcoming[]} upcoming
  */
 function grouped(upcoming) {
@@ -43,7 +43,7 @@ function grouped(upcoming) {
 }
 
 /**
- * "14:32", "27 Nov, 03:00", and with its year what is far away.
+ * "14:32", "27 Nov, 03:00", with the year if it is far away.
  * @param {Date} time
  */
 function inWords(time) {

@@ -1,4 +1,4 @@
-// A list in a box that scrolls: only its rows in sight are in the document, however many there are.
+// Virtual list: only the visible rows are in the document.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/core.js";
 import { firstAfterScroll, firstAround, geometryOf, isAtEnd, offsetOf } from "../lib/virtual-list.js";
@@ -8,7 +8,7 @@ const VIEWPORT = 600; // pixels, until the box has been measured
 /** @typedef {ReturnType<typeof useVirtualList>} List */
 
 /**
- * The state of a list. It follows its end while rows come, until someone scrolls up.
+ * The state of a list. It follows its end while rows are added, until the user scrolls up.
  * @param {object} options
  * @param {number} options.total rows
  * @param {boolean} options.active whether more may come
@@ -34,7 +34,7 @@ export function useVirtualList({ total, active, start }) {
   }, []);
   useLayoutEffect(() => {
     const wanted = offsetOf(geometry, first);
-    // Within a row it is where someone scrolls just now, and to set it would stop them.
+    // Within a row the user is scrolling right now, and setting the offset would interrupt that.
     if (box.current && Math.abs(box.current.scrollTop - wanted) > geometry.pitch + 1) box.current.scrollTop = wanted;
   }, [first, height, total]);
   const scrolled = () => {
@@ -49,7 +49,7 @@ export function useVirtualList({ total, active, start }) {
     height,
     rows,
     from: first,
-    to: Math.min(total, first + rows), // one more than fit, for the last may be cut
+    to: Math.min(total, first + rows), // one more than fit, because the last one may be cut off
     follow,
     setFollow,
     scrolled,

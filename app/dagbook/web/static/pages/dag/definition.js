@@ -1,4 +1,4 @@
-// The text of a DAG's definition: an editor, and beside it what the text says.
+// Editor of a DAG's definition with a preview.
 
 import { html, useEffect, useMemo, useState } from "../../vendor/core.js";
 import { HTTP, asError, getWithEtag, post, put } from "../../lib/api.js";
@@ -18,7 +18,7 @@ import { notify } from "../../parts/notice.js";
 /** @typedef {Pick<Api.Validation, "errors" | "dag" | "nextStarts">} Checked */
 /** @typedef {import("../../parts/editor.js").Place} Place */
 
-const CHECK_AFTER = 400; // milliseconds without a key
+const CHECK_AFTER = 400; // milliseconds without a key press
 
 /** @param {{ name: string }} props */
 export function DefinitionTab({ name }) {
@@ -40,7 +40,7 @@ export function DefinitionTab({ name }) {
 }
 
 /**
- * The line of the address, to go to.
+ * The line in the address to move to.
  * @returns {Place | null}
  */
 function placeOfAddress() {
@@ -56,7 +56,7 @@ function Workbench({ name, stored, etag, onSaved }) {
   const [place, setPlace] = useState(placeOfAddress);
   const changed = text !== stored;
   const draft = useDraft(name, { text, stored, etag });
-  const [begun, setBegun] = useState({ text: stored, count: 0 }); // what the editor began with
+  const [begun, setBegun] = useState({ text: stored, count: 0 }); // the initial text of the editor
   const restart = (/** @type {string} */ from) => {
     setText(from);
     setBegun({ text: from, count: begun.count + 1 });

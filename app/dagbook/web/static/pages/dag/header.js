@@ -1,4 +1,4 @@
-// The name of a DAG, and what can be done with it.
+// Name of a DAG, and actions on it.
 
 import { html, useEffect, useState } from "../../vendor/core.js";
 import { post, remove } from "../../lib/api.js";
@@ -13,7 +13,7 @@ export function Header({ name, details, reload }) {
   const [asked, setAsked] = useState(query.peek().get("start") ? "start" : null);
   const close = () => setAsked(null);
   useEffect(() => {
-    if (query.peek().has("start")) setQuery({ start: null }); // once: not again on a reload, or on the way back
+    if (query.peek().has("start")) setQuery({ start: null }); // not again on a reload or on the way back
   }, []);
   const { dag, suspended } = details;
   const path = /** @type {const} */ (["dags", name]);

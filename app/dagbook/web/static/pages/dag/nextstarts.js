@@ -1,4 +1,4 @@
-// When the schedule of a DAG starts it next.
+// Next scheduled starts of a DAG.
 
 import { html } from "../../vendor/core.js";
 import { useApi } from "../../lib/use-api.js";

@@ -1,4 +1,4 @@
-// How a DAG fares: its latest run, what is usual, its next start, its steps in the latest runs.
+// Overview of a DAG: latest run, statistics, next start, and step statuses in the latest runs.
 
 import { html } from "../../vendor/core.js";
 import { duration } from "../../lib/format.js";

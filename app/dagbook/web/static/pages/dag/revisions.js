@@ -1,4 +1,4 @@
-// Every text that a DAG has had: shown, compared, restored.
+// Revisions of a DAG: view, diff and restore.
 
 import { html, useState } from "../../vendor/core.js";
 import { post } from "../../lib/api.js";

@@ -1,4 +1,4 @@
-// When a DAG starts, what is done about starts that were missed, and what became of those that were due.
+// Schedule of a DAG: next starts, catch-up setting, and past slots.
 
 import { html } from "../../vendor/core.js";
 import { put } from "../../lib/api.js";
