@@ -87,7 +87,7 @@ def http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
             allow = {"Allow": (error.headers or {}).get("allow", "")}
             return _error_response(405, "bad_request", f"{request.method} is not possible here", headers=allow)
     if isinstance(error.__cause__, SerializationException):
-        return _error_response(400, "bad_request", f"the request body is no valid JSON: {error.detail}")
+        return _error_response(400, "bad_request", f"the request body is not valid JSON: {error.detail}")
     if error.status_code == 413:  # noqa: PLR2004 - litestar has no exception class for it
         return _error_response(413, "bad_request", "the request body is larger than this server reads (max_body_bytes)")
     code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")  # noqa: PLR2004

@@ -18,7 +18,7 @@ from dagbook.db.repositories.dags import DagFilter
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 
-_PER_PAGE, _MOST_PER_PAGE = 50, 1000
+_PER_PAGE, _MAX_PER_PAGE = 50, 1000
 _LAST_PAGE = 10**12  # the offset of this page still fits into the databases' integers
 
 
@@ -103,7 +103,7 @@ def provide_page_number(page: parameters.Page = 1, per_page: parameters.PerPage 
     """Return the requested page, read leniently (api-behaviour 1.7); raises BadRequestError for a negative size."""
     if per_page < 0:
         raise BadRequestError("perPage: must not be negative")
-    return PageNumber(min(max(page, 1), _LAST_PAGE), min(per_page or _PER_PAGE, _MOST_PER_PAGE))
+    return PageNumber(min(max(page, 1), _LAST_PAGE), min(per_page or _PER_PAGE, _MAX_PER_PAGE))
 
 
 # In a dependency the OpenAPI document recognizes path parameters only by the names in the path.

@@ -38,7 +38,7 @@ class ApiRequest(Request[Any, Any, Any]):
         except RecursionError as error:
             raise BadRequestError("the request body is nested too deeply") from error
         except UnicodeDecodeError as error:
-            raise BadRequestError("the request body is no valid JSON: it is not encoded in UTF-8") from error
+            raise BadRequestError("the request body is not valid JSON: it is not encoded in UTF-8") from error
         annotation = self.route_handler.parsed_fn_signature.parameters["data"].annotation
         try:
             return msgspec.convert({} if body is None else body, annotation)

@@ -8,7 +8,6 @@ from typing import Any
 from litestar import Litestar, Response, Router
 from litestar.config.cors import CORSConfig
 from litestar.exceptions import NotFoundException
-from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
@@ -121,7 +120,11 @@ def _litestar(settings: Settings, parts: AppServices, nodes: RemoteNodes, path: 
                 before_request=make_proxy(nodes, path, make_proxy_audit(parts.auth.refusals)),
             ),
             Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
-            Router(settings.base_path or "/", route_handlers=_page_handlers(settings), include_in_schema=False),
+            Router(
+                settings.base_path or "/",
+                route_handlers=[*oidc.HANDLERS, *pages.make_handlers(settings.base_path, _ui_config(settings))],
+                include_in_schema=False,
+            ),
         ],
         guards=[make_guard(parts.auth)],
         after_exception=[make_refusal_hook(parts.auth.refusals)],
@@ -133,10 +136,6 @@ def _litestar(settings: Settings, parts: AppServices, nodes: RemoteNodes, path: 
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
     )
-
-
-def _page_handlers(settings: Settings) -> list[HTTPRouteHandler]:
-    return [*oidc.HANDLERS, *pages.make_handlers(settings.base_path, _ui_config(settings))]
 
 
 def _ui_config(settings: Settings) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from dagbook.db.repositories.audit import AuditFilter
 from dagbook.db.repositories.rows import Row
 from dagbook.errors import BadRequestError
 
-_MOST, _LAST_ID = 1000, 2**63 - 1
+_MAX_LIMIT, _LAST_ID = 1000, 2**63 - 1
 
 
 @get("/audit", operation_id="listAuditEntries", requires=Requires.AUDIT, responses=errors())
@@ -36,8 +36,8 @@ async def list_entries(
     before: parameters.BeforeEntry = None,
 ) -> AuditEntries:
     """List audited actions and refusals, newest first; with ``before`` those older than that entry."""
-    if not 1 <= limit <= _MOST:
-        raise BadRequestError(f"limit: must be from 1 to {_MOST}, and is {limit}")
+    if not 1 <= limit <= _MAX_LIMIT:
+        raise BadRequestError(f"limit: must be from 1 to {_MAX_LIMIT}, and is {limit}")
     if before is not None and not 1 <= before <= _LAST_ID:
         raise BadRequestError(f"before: {before} is not the id of an entry")
     filter_ = replace(audit_filter, before=before)

@@ -20,7 +20,7 @@ from dagbook.db.repositories.runs import run_history
 from dagbook.definitions.next_starts import next_starts
 from dagbook.errors import BadRequestError
 
-_MOST_LAST, _MOST_IN_DAYS, _MOST_DAYS = 1000, 10_000, 3650
+_MAX_LAST, _MAX_IN_DAYS, _MAX_DAYS = 1000, 10_000, 3650
 _MAX_STARTS = 100
 
 
@@ -32,10 +32,10 @@ async def get_statistics(
     days: parameters.Days = None,
 ) -> DAGStatistics:
     """Return outcomes and durations of the last finished runs of a DAG: 100, ``last``, or those of ``days`` days."""
-    _check("last", last, _MOST_LAST)
-    _check("days", days, _MOST_DAYS)
+    _check("last", last, _MAX_LAST)
+    _check("days", days, _MAX_DAYS)
     row = await require_dag(parts, file_name)
-    most = last or (100 if days is None else _MOST_IN_DAYS)
+    most = last or (100 if days is None else _MAX_IN_DAYS)
     since = None if days is None else parts.now() - timedelta(days=days)
     finished = await parts.database.read(
         lambda connection: run_history.find_finished(connection, row["dag_name"], most + 1, since)

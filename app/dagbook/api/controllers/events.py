@@ -38,8 +38,8 @@ async def stream_events(
     parts: NamedDependency[AppServices],
     after: parameters.After = None,
     last_event_id: parameters.LastEventId = None,
-    dag: parameters.OfDag = None,
-    run: parameters.OfRun = None,
+    dag: parameters.ByDag = None,
+    run: parameters.ByRun = None,
 ) -> EventStream:
     """Stream changes as they happen: all, or those of one DAG or one run.
 

@@ -43,7 +43,7 @@ def provide_log_query(
     q: parameters.Query,
     step: parameters.Step = None,
     stream: parameters.EitherStream = None,
-    regex: parameters.IsExpression = False,
+    regex: parameters.IsRegex = False,
     limit: parameters.PageLimit = 100,
     after: parameters.After = None,
 ) -> LogQuery:

@@ -64,7 +64,7 @@ async def put_retention(
 
 
 @get("/retention/preview", operation_id="previewRetention", requires=Requires.READ, responses=errors())
-async def preview(parts: NamedDependency[AppServices], dag_name: parameters.OnlyDag = None) -> RetentionPreview:
+async def preview(parts: NamedDependency[AppServices], dag_name: parameters.ByDagName = None) -> RetentionPreview:
     """Return which runs would be deleted now, of one DAG or of all."""
     if dag_name:
         check_dag_name(dag_name, "dagName")

@@ -42,7 +42,7 @@ class OutputRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def provide_output_range(
-    after: parameters.After = None, before: parameters.BeforePlace = None, limit: parameters.PageLimit = 200
+    after: parameters.After = None, before: parameters.BeforePosition = None, limit: parameters.PageLimit = 200
 ) -> OutputRange:
     """Make the range; raises BadRequestError."""
     if after and before:

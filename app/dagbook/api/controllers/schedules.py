@@ -31,14 +31,14 @@ from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import check_dag_name, shorten, strip_suffix
 
 _SETTINGS = "/dags/{fileName:str}/settings"
-_USUAL_UPCOMING, _MOST_UPCOMING = 50, 1000
+_DEFAULT_UPCOMING, _MAX_UPCOMING = 50, 1000
 
 
 @get("/schedules/upcoming", operation_id="listUpcomingSchedules", requires=Requires.READ, responses=errors())
 async def list_upcoming(
     parts: NamedDependency[AppServices],
-    limit: parameters.MostComing = _USUAL_UPCOMING,
-    per_dag: parameters.MostComingOfDag = None,
+    limit: parameters.UpcomingLimit = _DEFAULT_UPCOMING,
+    per_dag: parameters.PerDagLimit = None,
     until: parameters.Until = None,
 ) -> UpcomingList:
     """List the next scheduled starts, stops and restarts of all DAGs, in order of time.
@@ -46,9 +46,9 @@ async def list_upcoming(
     ``perDag`` is the maximum number of starts, of stops and of restarts of one DAG, so that a DAG that is due every
     minute does not hide the others.
     """
-    for name, most in (("limit", limit), ("perDag", _MOST_UPCOMING if per_dag is None else per_dag)):
-        if not 1 <= most <= _MOST_UPCOMING:
-            raise BadRequestError(f"{name}: must be from 1 to {_MOST_UPCOMING}")
+    for name, most in (("limit", limit), ("perDag", _MAX_UPCOMING if per_dag is None else per_dag)):
+        if not 1 <= most <= _MAX_UPCOMING:
+            raise BadRequestError(f"{name}: must be from 1 to {_MAX_UPCOMING}")
     query = UpcomingQuery(until=read_instant("until", until), limit=limit, per_dag=per_dag)
     found = await parts.timetable.upcoming(parts.now().astimezone(UTC), query)
     return UpcomingList(upcoming=[_upcoming(firing, parts.zone) for firing in found])
@@ -68,7 +68,7 @@ def _upcoming(firing: UpcomingFiring, zone: tzinfo) -> Upcoming:
 
 @get("/schedules/slots", operation_id="listScheduleSlots", requires=Requires.READ, responses=errors(404))
 async def list_slots(
-    parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber], dag: parameters.OfDag = None
+    parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber], dag: parameters.ByDag = None
 ) -> Slots:
     """List past schedule slots with their outcomes, newest first; with ``dag`` those of one DAG, also a deleted one."""
     number, size = page_number.number, page_number.size

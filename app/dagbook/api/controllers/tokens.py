@@ -20,7 +20,7 @@ from dagbook.errors import BadRequestError
 
 @get("/tokens", operation_id="listTokens", requires=Requires.OWN, responses=errors())
 async def list_tokens(
-    parts: NamedDependency[AppServices], caller: NamedDependency[Caller], everybody: parameters.Everybody = False
+    parts: NamedDependency[AppServices], caller: NamedDependency[Caller], everybody: parameters.AllUsers = False
 ) -> Tokens:
     """List the caller's personal tokens, also revoked ones; with ``all``, for admins, those of all users."""
     rows = await parts.auth.tokens.find(caller, all_users=everybody)

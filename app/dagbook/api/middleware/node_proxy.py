@@ -88,7 +88,7 @@ async def _body(request: Request[Any, Any, Any]) -> bytes:
         try:
             msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise BadRequestError(f"the request body is no valid JSON: {error}") from error
+            raise BadRequestError(f"the request body is not valid JSON: {error}") from error
     return body
 
 

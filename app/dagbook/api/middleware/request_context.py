@@ -25,7 +25,7 @@ from dagbook.telemetry.request_metrics import UNKNOWN, RequestMetrics
 _log = logging.getLogger("dagbook.request")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ID_NAME = b"x-request-id"
-_LONGEST_PATH = 200
+_MAX_PATH = 200
 _CHECKS = ("/health", "/metrics")  # polled by monitoring every few seconds
 _FAILED = 500
 
@@ -53,7 +53,7 @@ class RequestContextMiddleware:
         except Exception:
             if response.status:
                 raise  # the response has started: an incomplete one must not look complete
-            _log.exception("%s %s", scope["method"], path[:_LONGEST_PATH])
+            _log.exception("%s %s", scope["method"], path[:_MAX_PATH])
             await _fail(response)
         finally:
             self._log_request(scope, path, response)
@@ -108,7 +108,7 @@ def _line(scope: Any, path: str, route: str, response: _Response) -> dict[str, o
     client = scope.get("client")
     line = {
         "method": scope["method"],
-        "path": path[:_LONGEST_PATH],
+        "path": path[:_MAX_PATH],
         "route": route,
         "status": response.status,
         "ms": response.milliseconds(),

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from dagbook.api.schemas.runs import Log
 
-_DEFAULT_LINES, _MOST_LINES = 1000, 10_000
+_DEFAULT_LINES, _MAX_LINES = 1000, 10_000
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,13 +32,13 @@ class LineRange(msgspec.Struct, frozen=True):
 def resolve_range(request: PageRequest, total: int) -> LineRange:
     """Return the requested range; tail takes precedence over head, and head over offset."""
     if request.tail and request.tail > 0:
-        count = min(request.tail, _MOST_LINES)
+        count = min(request.tail, _MAX_LINES)
         return LineRange(max(total - count + 1, 1), count)
     if request.head and request.head > 0:
-        return LineRange(1, min(request.head, _MOST_LINES))
+        return LineRange(1, min(request.head, _MAX_LINES))
     first = min(request.offset, total + 1) if request.offset and request.offset > 0 else 1
     limit = request.limit if request.limit and request.limit > 0 else _DEFAULT_LINES
-    return LineRange(first, min(limit, _MOST_LINES))
+    return LineRange(first, min(limit, _MAX_LINES))
 
 
 def slice_lines(chunks: Sequence[Mapping[str, Any]], requested: LineRange) -> tuple[list[str], LineRange]:

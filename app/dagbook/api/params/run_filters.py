@@ -19,7 +19,7 @@ from dagbook.identifiers import shorten
 from dagbook.spec.time.duration import duration_seconds
 
 _LATEST_SECONDS = 253_402_300_799  # the end of the year 9999
-_MOST_VALUES, _LONGEST_ERROR = 10, 1000
+_MAX_VALUES, _MAX_ERROR = 10, 1000
 _MAX_DURATION = 1e9
 _MAX_REVISION = 2**31 - 1
 _STATUSES = frozenset(map(int, RunStatus))
@@ -77,8 +77,8 @@ def provide_start_filters(
 ) -> StartFilters:
     """Make the filters; raises BadRequestError naming the field."""
     for field, values in (("tag", tag), ("param", param)):
-        if len(values or ()) > _MOST_VALUES:
-            raise BadRequestError(f"{field}: is given more than {_MOST_VALUES} times")
+        if len(values or ()) > _MAX_VALUES:
+            raise BadRequestError(f"{field}: is given more than {_MAX_VALUES} times")
     if revision is not None and not 1 <= revision <= _MAX_REVISION:
         raise BadRequestError(f"revision: {revision} is not a revision number; these start at 1")
     return StartFilters(
@@ -104,8 +104,8 @@ def provide_outcome_filters(
     error: parameters.ErrorPart = None,
 ) -> OutcomeFilters:
     """Make the filters; raises BadRequestError naming the field."""
-    if len(error or "") > _LONGEST_ERROR:
-        raise BadRequestError(f"error: is longer than {_LONGEST_ERROR} characters")
+    if len(error or "") > _MAX_ERROR:
+        raise BadRequestError(f"error: is longer than {_MAX_ERROR} characters")
     return OutcomeFilters(
         shortest_seconds=_seconds("minDuration", min_duration),
         longest_seconds=_seconds("maxDuration", max_duration),

@@ -233,7 +233,7 @@ def listed_run(run: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary:
         dag_run_id=run_id,
         name=name,
         status=status,
-        status_label=label,  # type: ignore[arg-type]  # the labels are the contract's words
+        status_label=label,  # type: ignore[arg-type]  # the contract lists all labels
         started_at=times.text(started_at),
         finished_at=times.text(finished_at),
         log=log,
@@ -317,7 +317,7 @@ def _node(row: Row, steps: StepCache, options: _NodeOptions) -> run_schemas.Node
         started_at=options.times.text(started_at, options.missing),
         finished_at=options.times.text(row["finished_at"], options.missing),
         status=status,
-        status_label=label,  # type: ignore[arg-type]  # the labels are the contract's words
+        status_label=label,  # type: ignore[arg-type]  # the contract lists all labels
         retry_count=row["retry_count"],
         done_count=row["done_count"],
         error=row["error"] or UNSET,
@@ -349,7 +349,7 @@ def _sub_run(call: Row, run: Row, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
     return run_schemas.SubDAGRunDetail(
         dag_run_id=run["run_id"],
         status=status,
-        status_label=status.label,  # type: ignore[arg-type]  # the labels are the contract's words
+        status_label=status.label,  # type: ignore[arg-type]  # the contract lists all labels
         started_at=time_text(run["started_at"], zone),
         finished_at=time_text(run["finished_at"], zone),
         params=or_unset(call.get("params", "")),

@@ -49,7 +49,7 @@ def _finished_run(run: FinishedRunRow, zone: tzinfo) -> EndedRun:
     return EndedRun(
         dag_run_id=run.run_id,
         status=status,
-        status_label=status.label,  # type: ignore[arg-type]  # the labels are the contract's words
+        status_label=status.label,  # type: ignore[arg-type]  # the contract lists all labels
         started_at=time_text(run.started_at, zone),
         duration_seconds=UNSET if run.seconds is None else round(run.seconds, 3),
     )

@@ -1,10 +1,10 @@
-// Types that several of the web UI's scripts use. What the API answers is in openapi.d.ts: `Api.Node` and its like.
+// Types shared by the web UI's scripts. Those of the API's responses, such as `Api.Node`, are in openapi.d.ts.
 
 import type { ComponentChildren } from "preact";
 import type * as openapi from "./openapi";
 
 declare global {
-  /** What `html` returns, and what stands between the tags of a component. */
+  /** The result of `html`, and the children of a component. */
   type Children = ComponentChildren;
   type Stream = "stdout" | "stderr";
   type Reload = () => unknown;
@@ -12,14 +12,14 @@ declare global {
   type Run = openapi.DAGRunDetails;
   type RunSummary = openapi.DAGRunSummary;
 
-  /** Where a run is found; a sub-run is addressed through its root. */
+  /** The address of a run; a sub-run is addressed through its root. */
   interface RunAddress {
     name: string;
     runId: string;
     subRunId?: string | null;
   }
 
-  /** A run or a step, as far as its times go; lists know them to the second only. */
+  /** The times of a run or a step; lists have whole seconds only. */
   interface Timed {
     startedAt?: string;
     finishedAt?: string;
@@ -34,7 +34,7 @@ declare global {
     status?: number;
   }
 
-  /** What the feed says of one change. The kind "reset" says that some were lost. */
+  /** A change from the live feed. The kind "reset" means that some changes were lost. */
   interface Change {
     kind: string;
     name?: string;
@@ -44,7 +44,7 @@ declare global {
   }
   type Concerns = (change: Change) => boolean;
 
-  /** An error to show; those of the API have the status of the answer. */
+  /** An error to show; those of the API have the status of the response. */
   type Failed = Error & { status?: number };
 
   type Targeted<E extends Event, T extends EventTarget> = E & { readonly target: T; readonly currentTarget: T };

@@ -1,7 +1,7 @@
-// The types of requests and answers by method and path, from the operations of openapi.d.ts.
+// Types of requests and responses by method and path, from the operations of openapi.d.ts.
 //
-// A path is that of an operation below /api/v2, as a text or as a list of its segments. A segment whose type is
-// `string` is the value of a parameter; one that is written out has to stand in the path of the operation.
+// A path is that of an operation below /api/v2, as a text or as a list of its segments. A segment of type `string` is
+// the value of a parameter; a literal segment must be part of the operation's path.
 
 import type { paths } from "./openapi";
 
@@ -40,7 +40,7 @@ export type Answer<Method extends string, P> = Operation<Method, P> extends { re
   : never;
 
 export type Value = string | number | boolean | null | undefined;
-/** Names are those of the operation; values are written as text. Empty ones are left out. */
+/** Names are those of the operation; values are converted to text. Empty ones are omitted. */
 export type Query<Method extends string, P> = Operation<Method, P> extends { parameters: { query?: infer Names } }
   ? { [Name in keyof NonNullable<Names>]?: Value | readonly string[] }
   : Record<string, never>;

@@ -11,8 +11,8 @@ const VIEWPORT = 600; // pixels, until the box has been measured
  * The state of a list. It follows its end while rows are added, until the user scrolls up.
  * @param {object} options
  * @param {number} options.total rows
- * @param {boolean} options.active whether more may come
- * @param {(rows: number) => number} options.start the first row in sight until someone scrolls; `rows` fit into the box
+ * @param {boolean} options.active whether there may be more rows
+ * @param {(rows: number) => number} options.start the first visible row until the user scrolls; `rows` fit into the box
  */
 export function useVirtualList({ total, active, start }) {
   const [follow, setFollow] = useState(active);
@@ -53,17 +53,17 @@ export function useVirtualList({ total, active, start }) {
     follow,
     setFollow,
     scrolled,
-    /** Begin anew, where `start` says. @param {boolean} following */
+    /** Reset the list to its `start`. @param {boolean} following */
     restart: (following) => {
       setTop(null);
       setFollow(following);
     },
-    /** Show a row of a list that has so many by now. @param {number} row @param {number} [of] */
+    /** Scroll to a row of a list of `of` rows. @param {number} row @param {number} [of] */
     show: (row, of = total) => {
       setFollow(false);
       setTop(firstAround(of, rows, row));
     },
-    /** Rows have come above those in sight, or have gone there when it is negative. @param {number} count */
+    /** Adjust for rows added above the visible ones, or removed there if negative. @param {number} count */
     shift: (count) => setTop((before) => before && Math.max(1, before + count)),
   };
 }
