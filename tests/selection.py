@@ -34,9 +34,18 @@ class Sample(NamedTuple):
 SAMPLES = {
     "tests/process/test_recovery.py": Sample(100, "module"),  # one scene for all cases
     "tests/process/test_wheel.py": Sample(100, "module"),
-    "tests/process/": Sample(2, "module"),
+    "tests/process/": Sample(1, "module"),
+    # Modules whose tests start commands and servers in processes of their own.
+    **{
+        f"tests/app/test_{name}.py": Sample(4, "module")
+        for name in (
+            *("cli_audit", "cli_dag", "cli_people", "cli_postgres", "cli_queue", "cli_restart", "cli_retry", "cli_run"),
+            *("cli_runs", "cli_serve", "cli_status", "cli_stop", "cli_together", "cli_validate", "cli_worker"),
+            *("queue_notifier", "tls"),
+        )
+    },
     "tests/app/test_cli_": Sample(2),
-    "tests/web/": Sample(2),
+    "tests/web/": Sample(4, "module"),
 }
 # Seconds of both workers together, of two idle cores, for each directory in a quick run.
 BUDGETS = {
