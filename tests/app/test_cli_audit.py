@@ -123,9 +123,9 @@ def test_pruning_says_what_would_go_and_then_does_it(command: Command, noted: Pa
     seal(noted)
     assert command("audit", "prune", "--before", "2020-01-01", "--yes").out == "no entries are that old\n"
     would = command("audit", "prune", "--before", "2999-01-01")
-    assert would.out == "2 entries would go, up to entry 2; --yes removes them for ever\n"
+    assert would.out == "2 entries would be deleted, up to entry 2; --yes deletes them permanently\n"
     assert command("audit", "verify").out.startswith("2 entries")
-    assert command("audit", "prune", "--before", "2999-01-01", "--yes").out == "2 entries are removed, up to entry 2\n"
+    assert command("audit", "prune", "--before", "2999-01-01", "--yes").out == "2 entries are deleted, up to entry 2\n"
     entry = json.loads(command("audit", "list", "--json").out)
     assert (entry["id"], entry["action"], entry["after"]["entries"]) == (3, "audit.prune", 2)
     seal(noted)
@@ -133,7 +133,7 @@ def test_pruning_says_what_would_go_and_then_does_it(command: Command, noted: Pa
     assert said.status == 0
     assert said.out.splitlines()[:2] == [
         "1 entries, sealed up to 3, 0 not yet sealed",
-        "from entry 3 on; what was before is pruned",
+        "from entry 3 on; earlier entries are pruned",
     ]
 
 

@@ -131,7 +131,7 @@ async def test_beside_a_server_the_history_is_the_servers(tmp_path: Path) -> Non
 
 def test_what_is_set_for_a_dag_is_printed(stored: Command) -> None:
     said = stored("dag", "settings", "etl")
-    assert (said.status, said.out) == (0, "catchup: none (starts that were missed stay so)\n")
+    assert (said.status, said.out) == (0, "catchup: none (missed starts are skipped)\n")
 
 
 def test_what_is_set_for_a_dag_is_changed_one_thing_at_a_time(stored: Command) -> None:
@@ -144,7 +144,7 @@ def test_what_is_set_for_a_dag_is_changed_one_thing_at_a_time(stored: Command) -
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("etl", "--catchup-window", "soon"), "--catchup-window: 'soon' is no time such as 30m, 6h or 48h"),
+        (("etl", "--catchup-window", "soon"), "--catchup-window: 'soon' is not a duration such as 30m, 6h or 48h"),
         (("etl", "--catchup-window", "1s"), "catchupWindowSec"),
         (("nobody",), "there is no DAG named 'nobody'"),
     ],
@@ -179,7 +179,7 @@ def test_a_file_goes_before_a_stored_dag_of_its_name(
     [
         ("nosuch", "there is no file and no stored DAG named 'nosuch'"),
         ("no/such", "there is no file 'no/such', and no DAG can have that name"),
-        (".", ". is no file"),
+        (".", ". is not a file"),
     ],
 )
 def test_what_is_neither_a_file_nor_stored_is_not_run(command: Command, what: str, told: str) -> None:

@@ -41,7 +41,7 @@ async def _drop_index(database_url: str) -> None:
 
 def test_a_database_that_has_lost_something_is_told(database_url: str, on: Command) -> None:
     whole = on(database_url, "check")
-    assert (whole.status, whole.out) == (0, "the schema is as it should be\n")
+    assert (whole.status, whole.out) == (0, "the schema is correct\n")
     asyncio.run(_drop_index(database_url))
     broken = on(database_url, "check")
     assert broken.status == 1

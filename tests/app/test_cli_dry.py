@@ -113,7 +113,7 @@ steps:
     assert (shown["params"], shown["env"]) == ("DAY=`date +%F`", "DIR=/data/`hostname`")
     assert shown["1.command"] == "echo `date +%F` `id`"
     assert shown["2.config"] == "body: on `date +%F` in /data/`hostname`"
-    assert "it was not run" in said.out
+    assert "which was not run" in said.out
     assert said.out.endswith("Nothing was run.\n")
 
 
@@ -181,7 +181,7 @@ steps:
         'echo "${OUT}" ${OUT.a.b} ${OUT} ${first.stdout} ${DAG_RUN_STEP_STDOUT_FILE}'
     )
     assert shown["3.config"] == "body: ${OUT} ${OUT.a} ${DAG_RUN_ID}"
-    assert "are known once the run is under way" in said.out
+    assert "are known only while the run is running" in said.out
 
 
 def test_an_executor_shows_its_config_and_place(dry: Dry) -> None:

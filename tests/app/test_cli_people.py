@@ -37,7 +37,7 @@ async def login(address: str, name: str, password: str) -> httpx.Response:
 
 async def test_users_are_managed_without_a_server(anywhere: CommandLine) -> None:
     added = await anywhere.run("users", "add", "ann", "--role", "admin", given=f"{PASSWORD}\n")
-    assert (added.status, "ann is a user now" in added.out) == (0, True), added
+    assert (added.status, "created user ann" in added.out) == (0, True), added
     listed = (await anywhere.run("users", "list")).out.splitlines()
     assert [row.split()[:2] for row in listed] == [["NAME", "ROLE"], ["ann", "admin"]]
 
@@ -168,7 +168,7 @@ async def test_a_first_start_that_cannot_be_is_refused(tmp_path: Path, settings:
 async def test_serving_everybody_is_said_loudly(tmp_path: Path) -> None:
     line = CommandLine(tmp_path, host="0.0.0.0", insecure="true")  # noqa: S104 - warned of
     _, err = await first_words(line)
-    assert "Warning: EVERYBODY" in err
+    assert "Warning: EVERYONE" in err
     assert "serves http://127.0.0.1:" in err
 
 

@@ -264,7 +264,7 @@ def test_a_check_without_the_right_to_make_a_schema_is_told_what_to_grant(
     told = refusal(rights.owner, "db", "check")
     assert told.endswith("GRANT CREATE ON DATABASE schemas TO dagbook_owner, or check as another role")
     checked = command("db", "check", "--database-url", rights.postgres.url("schemas"))
-    assert (checked.status, checked.out) == (0, "the schema is as it should be\n"), checked.err
+    assert (checked.status, checked.out) == (0, "the schema is correct\n"), checked.err
 
 
 def test_a_right_on_a_table_that_was_taken_away_is_told(

@@ -33,7 +33,7 @@ def _waiting(command: Command, name: str = "shared") -> list[list[str]]:
 def test_without_a_server_runs_are_queued_and_can_be_reordered(command: Command, file: Path) -> None:
     for run_id, priority in (("r1", "0"), ("r2", "5"), ("r3", "0")):
         said = command("enqueue", str(file), "-r", run_id, "--priority", priority)
-        assert (said.status, said.out) == (0, f"run {run_id} waits in its queue, until a server begins it\n")
+        assert (said.status, said.out) == (0, f"run {run_id} is queued until a server starts it\n")
     assert _waiting(command) == [["1", "5", "flow", "r2"], ["2", "0", "flow", "r1"], ["3", "0", "flow", "r3"]]
     assert command("queue", "priority", "flow", "r3", "--front").status == 0
     assert command("queue", "priority", "flow", "r2", "--", "-1").status == 0
@@ -43,7 +43,7 @@ def test_without_a_server_runs_are_queued_and_can_be_reordered(command: Command,
 def test_the_first_or_a_named_run_is_dequeued(command: Command, file: Path) -> None:
     for run_id in ("r1", "r2", "r3"):
         assert command("enqueue", str(file), "-r", run_id).status == 0
-    assert command("dequeue", "shared").out == "run r1 of DAG flow does not wait any more\n"
+    assert command("dequeue", "shared").out == "run r1 of DAG flow is removed from its queue\n"
     assert command("dequeue", "shared", "-d", "flow:r3").status == 0
     assert [run_id for *_, run_id in _waiting(command)] == ["r2"]
 
@@ -51,10 +51,10 @@ def test_the_first_or_a_named_run_is_dequeued(command: Command, file: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("dequeue", "nothing"), "nothing waits in queue 'nothing'"),
-        (("dequeue", "shared", "-d", "flow"), "'flow' names no run; write NAME:RUN_ID"),
+        (("dequeue", "nothing"), "queue 'nothing' is empty"),
+        (("dequeue", "shared", "-d", "flow"), "'flow' is not a run; write NAME:RUN_ID"),
         (("dequeue", "shared", "-d", "flow:r9"), "there is no run 'r9' of DAG 'flow'"),
-        (("dequeue", "other", "-d", "flow:r1"), "run flow:r1 waits in queue 'shared', not in 'other'"),
+        (("dequeue", "other", "-d", "flow:r1"), "run flow:r1 is in queue 'shared', not in 'other'"),
         (("enqueue", "no/such"), "there is no file 'no/such', and no DAG can have that name"),
         (("enqueue", "nosuch"), "there is no file and no stored DAG named 'nosuch'"),
         (("enqueue", "{file}", "-r", "r1"), "run 'r1' of DAG 'flow' exists already"),
@@ -79,8 +79,8 @@ def test_a_queue_is_paused_listed_cleared_and_resumed(command: Command, file: Pa
     (line,) = command("queue", "list").out.splitlines()[1:]
     assert line.startswith("shared  1      0        1        since 2")
     assert "queue 'shared' is paused since" in line
-    assert command("queue", "clear", "shared", "--confirm", "shared").out == "taken out of queue shared: 1\n"
-    assert command("queue", "resume", "shared").out == "queue shared is not paused\n"
+    assert command("queue", "clear", "shared", "--confirm", "shared").out == "removed from queue shared: 1\n"
+    assert command("queue", "resume", "shared").out == "queue shared is resumed\n"
     assert command("queue", "list").out.splitlines()[1:] == []
 
 
@@ -95,7 +95,7 @@ async def test_runs_queued_without_a_server_are_started_by_the_next_one(tmp_path
         assert (await client.post("/dags", json={"name": "stored", "spec": spec})).status_code == 201
         run_id = new_run_id()
         said = await line.run("enqueue", "stored", "-r", run_id, "-u", "elsewhere", "-p", "N=2")
-        assert (said.status, said.out) == (0, f"run {run_id} waits in its queue\n"), said.err
+        assert (said.status, said.out) == (0, f"run {run_id} is queued\n"), said.err
         assert (await flow.finished(run_id)).details["params"] == "N=2"
 
 
@@ -106,5 +106,5 @@ def test_an_unanswered_question_is_reported_and_changes_nothing(
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     said = command("queue", "clear", "shared")
     assert said.status == 1
-    assert said.err.endswith("\nError: nobody answers here; --help tells how to say it beforehand\n")
+    assert said.err.endswith("\nError: no input to read the answer from; --help lists the option for it\n")
     assert [run_id for *_, run_id in _waiting(command)] == ["r1"]

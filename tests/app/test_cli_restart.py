@@ -60,7 +60,7 @@ async def test_through_a_server_a_new_run_takes_the_place_of_the_old_when_the_re
         said = await line.run("restart", *which)
         assert (said.status, "  <7>\n" in said.out, "succeeded" in said.out) == (0, True, True), said
         assert said.err.startswith("run r1 of DAG flow was asked to stop\n")
-        assert ("the new one begins in 1 s\n" in said.err) is bool(wait)
+        assert ("the new one starts in 1 s\n" in said.err) is bool(wait)
         new, old = [(await client.get(f"/dag-runs/flow/{run['dagRunId']}")).json() for run in await _runs(client)]
         new, old = new["dagRunDetails"], old["dagRunDetails"]
         assert (old["dagRunId"], old["statusLabel"]) == ("r1", "aborted")

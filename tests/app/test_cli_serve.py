@@ -40,7 +40,7 @@ async def test_a_start_tells_what_it_does_and_nothing_of_its_libraries(tmp_path:
         process.terminate()
         lines += (await end(process)).err.splitlines()
         (ready,) = (text for text in lines if text.startswith("Dagbook serves"))
-        assert f" on the machine {socket.gethostname()} with sqlite:///" in ready
+        assert f" on host {socket.gethostname()} with sqlite:///" in ready
         told = [text for text in lines if text != ready]
         assert bool(told) is first
         assert all(

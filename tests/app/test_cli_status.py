@@ -52,7 +52,7 @@ def test_a_run_that_failed_is_shown_step_by_step_with_0(
     [
         (("nosuch",), "DAG 'nosuch' has no run"),
         (("flow", "r9"), "there is no run 'r9' of DAG 'flow'"),
-        (("a b",), "'a b' is no DAG name; give the name that 'dagbook run' prints"),
+        (("a b",), "'a b' is not a DAG name; give the name that 'dagbook run' prints"),
     ],
 )
 def test_a_run_that_is_not_there_is_told_in_a_sentence(command: Command, arguments: tuple[str, ...], told: str) -> None:

@@ -69,7 +69,7 @@ def test_a_run_that_is_over_needs_no_stop_which_is_no_error(command: Command, tm
     file = tmp_path / "file.yaml"
     file.write_text("name: flow\nsteps: [{command: 'false'}]\n")
     assert asyncio.run(CommandLine(tmp_path).run("run", file, "-r", "r1")).status == 1
-    assert command("stop", file, "-r=r1") == Said(0, "run r1 of DAG flow is over already: failed\n", "")
+    assert command("stop", file, "-r=r1") == Said(0, "run r1 of DAG flow is already finished: failed\n", "")
 
 
 @pytest.mark.parametrize("what", ["file.yaml", "./file.yaml", "stored", "stored.yaml"])

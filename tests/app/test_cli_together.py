@@ -202,14 +202,14 @@ async def test_commands_ask_the_one_that_drives_a_run(line: CommandLine, tmp_pat
     assert "running" in (await line.run("status", "flow")).out
     assert "r1" in (await line.run("runs")).out
     enqueued = await line.run("enqueue", other.path, "--run-id", "q1")
-    assert enqueued.out == "run q1 waits in its queue, until a server begins it\n", enqueued
-    assert (await line.run("dequeue", "other")).out == "run q1 of DAG other does not wait any more\n"
+    assert enqueued.out == "run q1 is queued until a server starts it\n", enqueued
+    assert (await line.run("dequeue", "other")).out == "run q1 of DAG other is removed from its queue\n"
     entries = [json.loads(text) for text in (await line.run("audit", "list", "--json")).out.splitlines()]
     assert {(entry["actor"], entry["via"]) for entry in entries} == {(os_username(os.geteuid()), "cli")}
     added = await line.run("users", "add", "ann", given="correct horse\n")
-    assert added.out == "ann is a user now, viewer\n", added
+    assert added.out == "created user ann with role viewer\n", added
     stopped = await line.run("stop", "flow", "r1")
-    assert stopped.out == "run r1 of DAG flow was asked to stop\nrun r1 of DAG flow is over: aborted\n", stopped
+    assert stopped.out == "run r1 of DAG flow was asked to stop\nrun r1 of DAG flow is finished: aborted\n", stopped
     assert (await end(holder)).status == 0
 
 
@@ -302,7 +302,7 @@ async def test_a_server_of_an_older_version_is_named(line: CommandLine, file: Pa
     lock.release()
     assert said.status == 1
     server = f"the Dagbook server at http://127.0.0.1:9 (process {os.getpid()})"
-    assert said.err == f"Error: {server} is of an older version, which takes no commands of this one; restart it\n"
+    assert said.err == f"Error: {server} is an older version, which does not accept commands of this one; restart it\n"
 
 
 async def test_a_second_server_is_refused(line: CommandLine) -> None:

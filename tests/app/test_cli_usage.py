@@ -166,4 +166,4 @@ def test_a_worker_takes_the_options_of_dagu(
     assert notice.startswith("Notice: --peer.insecure is ignored: ")
     assert error == "Error: the database is unavailable: PostgreSQL cannot be reached"
     assert run(["worker", "--worker.labels=a"]) == 1
-    assert "'a' is no label" in capsys.readouterr().err
+    assert "'a' is not a label" in capsys.readouterr().err

@@ -27,8 +27,8 @@ def _said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--label", "gpu"], "Error: --label: 'gpu' is no label; write it as NAME=VALUE, for example gpu=true\n"),
-        (["--label", "=1"], "Error: --label: '=1' is no label; write it as NAME=VALUE, for example gpu=true\n"),
+        (["--label", "gpu"], "Error: --label: 'gpu' is not a label; write it as NAME=VALUE, for example gpu=true\n"),
+        (["--label", "=1"], "Error: --label: '=1' is not a label; write it as NAME=VALUE, for example gpu=true\n"),
         (["-l", "a=1", "-l", "a=2"], "Error: --label: a is given as '1' and as '2'; choose one\n"),
         (["--id", "x" * 101], "Error: --id: give at most 100 printable characters\n"),
     ],

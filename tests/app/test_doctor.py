@@ -82,7 +82,7 @@ def test_a_damaged_file_is_told(database_url: str, command: Command) -> None:
     data[found : found + 3] = b"ltr"
     path.write_bytes(data)
     said = command("doctor", "--database-url", database_url)
-    assert (said.status, "the database says: " in said.out) == (1, True), said.out
+    assert (said.status, "the database reports: " in said.out) == (1, True), said.out
 
 
 async def test_a_server_examines_the_database_that_it_works_on(database_url: str, tmp_path: Path) -> None:

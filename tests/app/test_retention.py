@@ -142,7 +142,7 @@ def test_a_dry_run_tells_what_would_go(url: str, command: Command) -> None:
         "DAG    RUNS  LOGS     BEYOND\n"
         "etl    2     3.9 KiB  age\n"
         "other  1     0 B      age\n"
-        "3 runs with 3.9 KiB of logs are not to be kept\n"
+        "3 runs with 3.9 KiB of logs are beyond their limits\n"
     )
     assert _left(url) == [1, 2, 3, 4, 5, 9]
 
@@ -181,7 +181,7 @@ def test_without_a_terminal_nothing_is_removed_unless_yes_is_said(url: str, comm
         (("--older-than", "30"), "such as 30d"),
         (("--log-bytes", "much"), "K, M, G or T"),
         (("--keep", "-1"), "--keep"),
-        (("--older-than", "1d", "--retention-days", "1"), "say the same"),
+        (("--older-than", "1d", "--retention-days", "1"), "exclude each other"),
         (("no/name",), "dagName"),
     ],
 )

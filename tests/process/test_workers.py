@@ -125,7 +125,7 @@ def test_workers_are_listed_with_their_labels_room_and_runs(server: Program, mak
 @pytest.mark.parametrize("settings", [{"lease_seconds": "4"}])
 def test_a_worker_tells_its_container_whether_it_is_healthy(make_worker: Make) -> None:
     worker = make_worker(name="one")
-    none = (1, "Error: no worker runs on this machine, or it has just been started\n")
+    none = (1, "Error: no worker runs on this machine, or it was started just now\n")
     assert worker.ask_health("--id", "two") == (1, none[1].replace("worker", "worker two"))
     assert worker.ask_health() == (0, "worker one is healthy\n")
     worker.send(signal.SIGSTOP)

@@ -13,38 +13,38 @@ from dagbook.cli.group import Entry, LazyGroup
 from dagbook.executors.process.signals import give_children_default_signals
 from dagbook.settings import SettingsError
 
-# Adding a command is adding its line. Its module is imported when the command is used, so that no command waits for
-# what another one needs.
+# A new command is one line here. Its module is imported when the command is used, so that no command pays for the
+# imports of another one.
 COMMANDS = {
     "serve": Entry("dagbook.cli.serve:serve", "Serve the API."),
     "server": Entry("dagbook.cli.serve:serve", "The same as serve."),
     "start-all": Entry("dagbook.cli.serve:serve", "The same as serve."),
-    "worker": Entry("dagbook.cli.worker:worker", "Drive runs that ask for this machine's labels."),
-    "run": Entry("dagbook.cli.run:run", "Run a definition, or a stored DAG, in this terminal."),
+    "worker": Entry("dagbook.cli.worker:worker", "Execute queued runs that require this machine's labels."),
+    "run": Entry("dagbook.cli.run:run", "Run a definition file or a stored DAG in this terminal."),
     "start": Entry("dagbook.cli.run:run", "The same as run."),
-    "runs": Entry("dagbook.cli.runs:runs", "List runs, and look for some."),
-    "enqueue": Entry("dagbook.cli.enqueue:enqueue", "Let a definition wait in its queue until there is room."),
-    "dequeue": Entry("dagbook.cli.enqueue:dequeue", "Take a run out of its queue."),
-    "queue": Entry("dagbook.cli.queue:queue", "Look at queues, pause, resume, reorder or clear them."),
-    "status": Entry("dagbook.cli.status:status", "Show how a run stands, step by step."),
-    "retry": Entry("dagbook.cli.retry:retry", "Try a run again: what failed, or one step."),
+    "runs": Entry("dagbook.cli.runs:runs", "List and search runs."),
+    "enqueue": Entry("dagbook.cli.enqueue:enqueue", "Add a run to its queue."),
+    "dequeue": Entry("dagbook.cli.enqueue:dequeue", "Remove a run from its queue."),
+    "queue": Entry("dagbook.cli.queue:queue", "Show, pause, resume, reorder or clear queues."),
+    "status": Entry("dagbook.cli.status:status", "Show the status of a run and its steps."),
+    "retry": Entry("dagbook.cli.retry:retry", "Retry the failed steps of a run, or one step."),
     "stop": Entry("dagbook.cli.stop:stop", "Stop a run, or all runs of a DAG."),
-    "restart": Entry("dagbook.cli.restart:restart", "Stop a running run, and start another in its place."),
-    "dry": Entry("dagbook.cli.dry:dry", "Show what a run would do, and run nothing."),
-    "validate": Entry("dagbook.cli.validate:validate", "Print everything that is wrong with definitions."),
-    "users": Entry("dagbook.cli.users:users", "Make, change and remove users."),
-    "tokens": Entry("dagbook.cli.tokens:tokens", "Make and revoke personal API tokens."),
-    "dag": Entry("dagbook.cli.dag:dag", "Look at the history of a stored DAG, or go back in it."),
-    "audit": Entry("dagbook.cli.audit:audit", "See who did what, verify that nobody changed it, remove what is old."),
+    "restart": Entry("dagbook.cli.restart:restart", "Stop a run and start a new one in its place."),
+    "dry": Entry("dagbook.cli.dry:dry", "Show what a run would do, without running anything."),
+    "validate": Entry("dagbook.cli.validate:validate", "Check definitions and print every problem."),
+    "users": Entry("dagbook.cli.users:users", "Create, change and delete users."),
+    "tokens": Entry("dagbook.cli.tokens:tokens", "Create and revoke personal API tokens."),
+    "dag": Entry("dagbook.cli.dag:dag", "Show or restore revisions of a stored DAG, or change its settings."),
+    "audit": Entry("dagbook.cli.audit:audit", "List, verify or prune the audit log."),
     "schema": Entry("dagbook.cli.schema:schema", "Print the JSON Schema of definitions, for editors."),
-    "cleanup": Entry("dagbook.cli.cleanup:cleanup", "Remove runs that are not to be kept, or show which."),
-    "doctor": Entry("dagbook.cli.doctor:doctor", "Check everything that must hold in the database."),
-    "db": Entry("dagbook.cli.db:db", "Upgrade the database, or see how it stands."),
+    "cleanup": Entry("dagbook.cli.cleanup:cleanup", "Delete runs beyond their retention limits, or list them."),
+    "doctor": Entry("dagbook.cli.doctor:doctor", "Check the consistency of the database."),
+    "db": Entry("dagbook.cli.db:db", "Upgrade or check the database schema."),
     "scheduler": Entry("dagbook.cli.usage:scheduler", "Every server has one; use serve."),
     "coordinator": Entry("dagbook.cli.usage:coordinator", "Every server is one; use serve."),
-    "config": Entry("dagbook.cli.config:config", "Print every setting, its value and where that came from."),
+    "config": Entry("dagbook.cli.config:config", "Print every setting, its value and its origin."),
     "completion": Entry("dagbook.cli.usage:completion", "Print the completion script of a shell."),
-    "help": Entry("dagbook.cli.usage:show_help", "Tell everything about a command."),
+    "help": Entry("dagbook.cli.usage:show_help", "Show the help of a command."),
     "version": Entry("dagbook.cli.version:version", "Print the version."),
 }
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -54,20 +54,20 @@ _SETTINGS = {"help_option_names": ["-h", "--help"]}
 @click.version_option(__version__, prog_name="dagbook", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Dagbook, a workflow server that keeps everything in a SQL database."""
+    """Dagbook, a workflow server that stores everything in a SQL database."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
 def main() -> None:
-    """Run the command that the process was started with, and end the process."""
+    """Run the command line of this process, and exit."""
     give_children_default_signals()
     sys.exit(execute(sys.argv[1:]))
 
 
 def execute(arguments: Sequence[str]) -> int:
-    """Run a command; returns its exit status, 1 for every error, after saying on stderr what it was."""
-    # --quiet replaces both streams; leaving these blocks puts back what was there.
+    """Run a command and return its exit status; an error is printed on stderr and gives 1."""
+    # --quiet replaces both streams; leaving these blocks restores them.
     with redirect_stdout(sys.stdout), redirect_stderr(sys.stderr):
         try:
             status = cli.main(list(arguments), prog_name="dagbook", standalone_mode=False)
@@ -76,9 +76,9 @@ def execute(arguments: Sequence[str]) -> int:
         except SettingsError as error:
             click.echo(f"Error: {error}", err=True)
         except click.Abort as error:
-            nobody = isinstance(error.__context__, EOFError)
-            told = "nobody answers here; --help tells how to say it beforehand" if nobody else "interrupted"
-            click.echo(f"\nError: {told}", err=True)
+            no_input = isinstance(error.__context__, EOFError)
+            reason = "no input to read the answer from; --help lists the option for it" if no_input else "interrupted"
+            click.echo(f"\nError: {reason}", err=True)
         else:
             return status if isinstance(status, int) else 0
         return 1

@@ -1,4 +1,4 @@
-"""``dagbook audit``: who did what, whether that was changed since, and removing what is old."""
+"""``dagbook audit``: the audit log listed, verified and pruned."""
 
 from __future__ import annotations
 
@@ -30,16 +30,15 @@ _HEAD = ("ENTRY", "TIME", "ACTOR", "VIA", "ACTION", "OBJECT", "OUTCOME")
 
 
 class _Time(click.ParamType[datetime]):
-    """A date or a time; without a time zone it is of the server's."""
+    """A date or a time; without a time zone it is in the server's."""
 
     name = "time"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read it, or end the command."""
         try:
             return datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is no time; write one such as 2030-01-31 or 2030-01-31T12:00:00Z", param, ctx)
+            self.fail(f"{value!r} is not a time; write one such as 2030-01-31 or 2030-01-31T12:00:00Z", param, ctx)
 
 
 class _Seal(click.ParamType[KnownSeal]):
@@ -48,36 +47,35 @@ class _Seal(click.ParamType[KnownSeal]):
     name = "seal"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> KnownSeal:
-        """Read it, or end the command."""
         number, _, hashed = value.partition(":")
         if not (number.isascii() and number.isdigit() and int(number) and len(hashed) == _HASH_DIGITS):
-            self.fail(f"{value!r} is no seal; write its number and hash as verify prints them, 12:5f3a…", param, ctx)
+            self.fail(f"{value!r} is not a seal; write number and hash as verify prints them: 12:5f3a…", param, ctx)
         return KnownSeal(int(number), hashed.lower())
 
 
 @click.group(cls=CommandGroup)
 def audit() -> None:
-    """See who did what, prove that nobody has changed that since, and remove what is old."""
+    """List, verify or prune the audit log."""
 
 
 @audit.command("list", cls=GlobalOptions)
-@click.option("--actor", metavar="NAME", help="By whom.")
-@click.option("--action", metavar="ACTION", help="What: dag.update, or the beginning of several, 'dag.'.")
-@click.option("--object", "name", metavar="NAME", help="To what: a DAG's file name, NAME/RUN_ID, a user's name.")
-@click.option("--from", "since", type=_Time(), help="From when on.")
-@click.option("--to", "until", type=_Time(), help="Until when.")
-@click.option("--request-id", metavar="ID", help="In which request.")
+@click.option("--actor", metavar="NAME", help="Only entries of this actor.")
+@click.option("--action", metavar="ACTION", help="Only this action, such as dag.update, or a prefix, such as 'dag.'.")
+@click.option("--object", "name", metavar="NAME", help="Only this object: a DAG's file name, NAME/RUN_ID or a user.")
+@click.option("--from", "since", type=_Time(), help="Only entries from this time on.")
+@click.option("--to", "until", type=_Time(), help="Only entries up to this time.")
+@click.option("--request-id", metavar="ID", help="Only entries of this request.")
 @click.option("--before", type=click.IntRange(min=1), metavar="ENTRY", help="Only entries before this one.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most.")
-@click.option("--json", "as_json", is_flag=True, help="Print whole entries, a line of JSON for each.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Number of entries at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print complete entries, one line of JSON each.")
 @settings_options("database_url")
 @friendly_errors
 def list_entries(*, as_json: bool, name: str | None, request_id: str | None, **given: Any) -> None:
-    """Print what people did and were refused, the newest first."""
+    """Print the actions of users, refused ones too, newest first."""
     settings = current_settings()
     times = {"from": _text(given.pop("since"), settings.tz), "to": _text(given.pop("until"), settings.tz)}
-    wanted = {**given, **times, "object": name, "requestId": request_id}
-    query = {key: value for key, value in wanted.items() if value is not None}
+    filters = {**given, **times, "object": name, "requestId": request_id}
+    query = {key: value for key, value in filters.items() if value is not None}
 
     async def work(client: httpx.AsyncClient) -> None:
         entries = body_of(await client.get("/audit", params=query))["entries"]
@@ -92,13 +90,13 @@ def list_entries(*, as_json: bool, name: str | None, request_id: str | None, **g
 
 
 @audit.command("verify", cls=GlobalOptions)
-@click.option("--seal", type=_Seal(), metavar="NUMBER:HASH", help="A seal noted earlier, which has to be there still.")
+@click.option("--seal", type=_Seal(), metavar="NUMBER:HASH", help="A seal printed earlier that must still exist.")
 @settings_options("database_url")
 @friendly_errors
 def verify_entries(*, seal: KnownSeal | None) -> int:
-    """Look whether all entries are what they were; exit status 1, and the first that is not, if they are not.
+    """Verify that no entry was changed; otherwise print the first changed one and exit with status 1.
 
-    It reads the database itself, and takes the key that servers use: DAGBOOK_SECRET_KEY, or the file in the home.
+    Reads the database directly, with the key of the servers: DAGBOOK_SECRET_KEY, or the key file in the home.
     """
     settings = current_settings()
     found = asyncio.run(_verify(settings, seal))
@@ -107,7 +105,7 @@ def verify_entries(*, seal: KnownSeal | None) -> int:
         return 1
     click.echo(f"{found.entries} entries, sealed up to {found.sealed_up_to}, {found.unsealed} not yet sealed")
     if found.pruned_up_to:
-        click.echo(f"from entry {found.pruned_up_to + 1} on; what was before is pruned")
+        click.echo(f"from entry {found.pruned_up_to + 1} on; earlier entries are pruned")
     if found.seal:
         click.echo(f"last seal {found.seal.number}:{found.seal.hash}")
     return 0
@@ -124,12 +122,12 @@ async def _verify(settings: Settings, seal: KnownSeal | None) -> Verified:
 
 
 @audit.command(cls=GlobalOptions)
-@click.option("--before", type=_Time(), required=True, help="Entries that were sealed before this go.")
-@click.option("--yes", is_flag=True, help="Do it; without this nothing is removed.")
+@click.option("--before", type=_Time(), required=True, help="Delete entries that were sealed before this.")
+@click.option("--yes", is_flag=True, help="Delete the entries; without this they are only counted.")
 @settings_options("database_url")
 @friendly_errors
 def prune(*, before: datetime, yes: bool) -> None:
-    """Remove old entries for ever, or tell which would go. Their seals stay, so that the rest can be verified."""
+    """Delete old entries permanently, or count them first. Their seals stay, so the rest can still be verified."""
     settings = current_settings()
     body = {"before": _text(before, settings.tz), "dryRun": not yes}
 
@@ -139,9 +137,9 @@ def prune(*, before: datetime, yes: bool) -> None:
         if not count:
             click.echo("no entries are that old")
         elif yes:
-            click.echo(f"{count} entries are removed, up to entry {last}")
+            click.echo(f"{count} entries are deleted, up to entry {last}")
         else:
-            click.echo(f"{count} entries would go, up to entry {last}; --yes removes them for ever")
+            click.echo(f"{count} entries would be deleted, up to entry {last}; --yes deletes them permanently")
 
     _use_api(settings, work)
 

@@ -1,4 +1,4 @@
-"""``dagbook cleanup``: runs that are not to be kept, removed or shown."""
+"""``dagbook cleanup``: runs beyond their retention limits, deleted or listed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 import uvloop
 
 from dagbook.cli.client import Api, body_of, open_api
-from dagbook.cli.doctor import show_bytes
+from dagbook.cli.doctor import format_bytes
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
 from dagbook.cli.people import print_table
@@ -29,7 +29,7 @@ class _Age(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         found = re.fullmatch(r"([0-9]{1,9})([smhdw])", str(value))
         if found is None:
-            self.fail(f"{value!r} is no age; write a number and s, m, h, d or w, such as 30d", param, ctx)
+            self.fail(f"{value!r} is not an age; write a number and s, m, h, d or w, such as 30d", param, ctx)
         return int(found[1]) * _SECONDS[found[2]]
 
 
@@ -39,25 +39,25 @@ class _Bytes(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         found = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", str(value))
         if found is None:
-            self.fail(f"{value!r} is no size; write a number of bytes, or one with K, M, G or T behind it", param, ctx)
+            self.fail(f"{value!r} is not a size; write a number of bytes, optionally with K, M, G or T", param, ctx)
         return int(found[1]) * _UNITS[found[2]]
 
 
 @click.command(cls=GlobalOptions)
 @click.argument("name", required=False, metavar="[DAG]")
-@click.option("--older-than", type=_Age(), help="Remove runs that ended longer ago, such as 30d or 12h; 0d: all.")
+@click.option("--older-than", type=_Age(), help="Delete runs that finished longer ago, such as 30d or 12h; 0d: all.")
 @click.option("--retention-days", type=click.IntRange(0), metavar="N", help="The same in days.")
-@click.option("--keep", type=click.IntRange(0), metavar="N", help="Keep so many runs of each DAG, the newest.")
-@click.option("--log-bytes", type=_Bytes(), help="Keep so many bytes of logs of each DAG, such as 10G.")
-@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--keep", type=click.IntRange(0), metavar="N", help="Keep the newest N runs of each DAG.")
+@click.option("--log-bytes", type=_Bytes(), help="Keep at most this many bytes of logs of each DAG, such as 10G.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @settings_options("database_url", "base_config")
 @friendly_errors
 def cleanup(**options: Any) -> None:
-    """Remove runs with their logs, of the DAG named like its runs or of all DAGs.
+    """Delete runs and their logs, of one DAG (by the name of its runs) or of all.
 
-    Without limits on the command line those count that are set for each DAG, in its text or in the settings. Runs
-    that are not over are never removed, and neither is what such a run needs.
+    Without limits on the command line, the limits of each DAG apply: those set for it, in its definition or in the
+    settings. Unfinished runs are never deleted, nor is anything that they need.
     """
     settings = current_settings()
     configure(settings.log_format, "warning")
@@ -66,46 +66,46 @@ def cleanup(**options: Any) -> None:
 
 async def _cleanup(settings: Settings, options: dict[str, Any]) -> None:
     async with open_api(settings, "cleanup", Mode.READ) as api:
-        wish = _request(options)
-        going = body_of(await api.client.post(_PATH, json=wish | {"dryRun": True}))
-        _print_plan(going)
-        if options["dry_run"] or not (going["runs"] or going["more"]):
+        request = _request(options)
+        plan = body_of(await api.client.post(_PATH, json=request | {"dryRun": True}))
+        _print_plan(plan)
+        if options["dry_run"] or not (plan["runs"] or plan["more"]):
             return
         if not options["yes"]:
-            _confirm(going["runs"])
-        await _remove(api, wish)
+            _confirm(plan["runs"])
+        await _delete(api, request)
 
 
 def _request(options: dict[str, Any]) -> dict[str, Any]:
     days = options["retention_days"]
     if days is not None and options["older_than"] is not None:
-        raise click.UsageError("--older-than and --retention-days say the same; write one of them")
+        raise click.UsageError("--older-than and --retention-days exclude each other; give one of them")
     age = options["older_than"] if days is None else days * _SECONDS["d"]
-    said = {"dagName": options["name"], "olderThanSeconds": age, "keep": options["keep"]}
-    said["logBytes"] = options["log_bytes"]
-    return {field: value for field, value in said.items() if value is not None}
+    fields = {"dagName": options["name"], "olderThanSeconds": age, "keep": options["keep"]}
+    fields["logBytes"] = options["log_bytes"]
+    return {field: value for field, value in fields.items() if value is not None}
 
 
-def _print_plan(going: dict[str, Any]) -> None:
+def _print_plan(plan: dict[str, Any]) -> None:
     rows = [
-        (dag["name"], str(dag["runs"]), show_bytes(dag["logBytes"]), ", ".join(dag["reasons"]) or "-")
-        for dag in going["dags"]
+        (dag["name"], str(dag["runs"]), format_bytes(dag["logBytes"]), ", ".join(dag["reasons"]) or "-")
+        for dag in plan["dags"]
     ]
     if rows:
         print_table(("DAG", "RUNS", "LOGS", "BEYOND"), rows)
-    more = " or more" if going["more"] else ""
-    click.echo(f"{going['runs']}{more} runs with {show_bytes(going['logBytes'])} of logs are not to be kept")
+    more = " or more" if plan["more"] else ""
+    click.echo(f"{plan['runs']}{more} runs with {format_bytes(plan['logBytes'])} of logs are beyond their limits")
 
 
 def _confirm(count: int) -> None:
     if not sys.stdin.isatty():
-        raise click.ClickException("nobody can be asked here; add --yes to remove them, or --dry-run to see them only")
-    click.confirm(f"Remove {count} runs?", abort=True, err=True)
+        raise click.ClickException("no terminal to ask for confirmation; add --yes to delete them, or --dry-run")
+    click.confirm(f"Delete {count} runs?", abort=True, err=True)
 
 
-async def _remove(api: Api, wish: dict[str, Any]) -> None:
+async def _delete(api: Api, request: dict[str, Any]) -> None:
     runs, log_bytes, more = 0, 0, True
     while more:
-        gone = body_of(await api.client.post(_PATH, json=wish))
-        runs, log_bytes, more = runs + gone["runs"], log_bytes + gone["logBytes"], gone["more"]
-    click.echo(f"removed {runs} runs, those that they called included, with {show_bytes(log_bytes)} of logs")
+        deleted = body_of(await api.client.post(_PATH, json=request))
+        runs, log_bytes, more = runs + deleted["runs"], log_bytes + deleted["logBytes"], deleted["more"]
+    click.echo(f"deleted {runs} runs, sub-runs included, with {format_bytes(log_bytes)} of logs")

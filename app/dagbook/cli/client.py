@@ -1,4 +1,4 @@
-"""The API for commands: that of the process that holds the database, which may be this one."""
+"""API client of commands; requests go to the process that has the database open, which may be this one."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _LIMIT_SECONDS = 30
 
 
 class Api(NamedTuple):
-    """A client of the API, and the way that its requests take."""
+    """API client and the transport of its requests."""
 
     client: httpx.AsyncClient
     transport: ServerTransport
 
     async def start(self, path: str, body: dict[str, Any], name: str) -> None:
-        """Ask for a run of the DAG ``name``, whose id is in the body.
+        """Start a run of the DAG ``name``, whose run id is in the body.
 
-        Where the holder ends before it answers, the next one is asked whether the run is there.
+        When the owner of the database exits before it answers, the next one is asked whether the run exists.
         """
         while True:
             try:
@@ -40,30 +40,30 @@ class Api(NamedTuple):
 
 @asynccontextmanager
 async def open_api(settings: Settings, command: str, mode: Mode = Mode.RUN) -> AsyncIterator[Api]:
-    """Give the API for as long as the block lasts, and everything may be done through it.
+    """Yield the API, without authentication.
 
-    ``command`` is what others are told of who holds the database, ``mode`` what this one does when it holds it.
+    ``command`` names this process in the lock file, ``mode`` is what it does when it owns the database.
     """
-    holder = ServerTransport(settings, command, mode)
+    transport = ServerTransport(settings, command, mode)
     base = f"{BASE}{API_PATH}"
-    async with httpx.AsyncClient(base_url=base, timeout=_LIMIT_SECONDS, transport=holder, trust_env=False) as client:
-        yield Api(client, holder)
+    async with httpx.AsyncClient(base_url=base, timeout=_LIMIT_SECONDS, transport=transport, trust_env=False) as client:
+        yield Api(client, transport)
 
 
 def runs_path(name: str) -> str:
-    """Name the runs of a DAG as the API does; what is no DAG name ends the command."""
+    """Return the API path of a DAG's runs; raises ClickException for an invalid DAG name."""
     if not is_name(name):
-        raise click.ClickException(f"{shorten(name)} is no DAG name; give the name that 'dagbook run' prints")
+        raise click.ClickException(f"{shorten(name)} is not a DAG name; give the name that 'dagbook run' prints")
     return f"/dag-runs/{name}"
 
 
 def run_path(name: str, run_id: str) -> str:
-    """Name a run as the API does."""
+    """Return the API path of a run."""
     return f"{runs_path(name)}/{quote(run_id, safe='')}"
 
 
 def body_of(answer: httpx.Response) -> Any:
-    """Return what the server has answered, None for nothing; a refusal ends the command with the server's words."""
+    """Return the decoded body, None for an empty one; raises ClickException with the server's error message."""
     if not answer.is_success:
         raise click.ClickException(answer.json()["message"])
     return answer.json() if answer.content else None

@@ -1,4 +1,4 @@
-"""``dagbook dag``: the history of a stored DAG, and what is set for it beside its definition."""
+"""``dagbook dag``: the revisions of a stored DAG, and its settings outside the definition."""
 
 from __future__ import annotations
 
@@ -28,19 +28,21 @@ _number = click.IntRange(min=1)
 
 @click.group(cls=CommandGroup)
 def dag() -> None:
-    """Look at the history of a stored DAG, go back in it, or set what its text cannot say.
+    """Show or restore revisions of a stored DAG, or change its settings.
 
-    All this goes through the server if one is running.
+    Goes through the server if one is running.
     """
 
 
 @dag.command(cls=GlobalOptions)
 @click.argument("name", metavar="NAME")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Number of revisions at most."
+)
 @settings_options("database_url")
 @friendly_errors
 def history(*, name: str, limit: int) -> int:
-    """Print who saved the DAG NAME when and why, the newest first."""
+    """Print the revisions of the DAG NAME, newest first: number, time, author and note."""
 
     async def work(client: httpx.AsyncClient) -> int:
         found = body_of(await client.get(_path(name), params={"perPage": limit}))["revisions"]
@@ -56,14 +58,14 @@ def history(*, name: str, limit: int) -> int:
 @settings_options("database_url")
 @friendly_errors
 def show(*, name: str, number: int | None) -> int:
-    """Print the text of revision NUMBER of the DAG NAME, by default the newest, as it was saved."""
+    """Print the text of revision NUMBER of the DAG NAME as it was saved, by default the newest."""
 
     async def work(client: httpx.AsyncClient) -> int:
-        wanted = number or await _newest(client, name)
-        revision = body_of(await client.get(f"{_path(name)}/{wanted}"))
+        chosen = number or await _newest(client, name)
+        revision = body_of(await client.get(f"{_path(name)}/{chosen}"))
         if "spec" not in revision:
-            told = f"revision {wanted} was redacted at {revision['redactedAt']} by {revision['redactedBy']}"
-            raise click.ClickException(f"{told}: its text is gone")
+            redacted = f"was redacted at {revision['redactedAt']} by {revision['redactedBy']}"
+            raise click.ClickException(f"revision {chosen} {redacted}: its text is deleted")
         click.echo(revision["spec"], nl=False)
         return 0
 
@@ -77,9 +79,9 @@ def show(*, name: str, number: int | None) -> int:
 @settings_options("database_url")
 @friendly_errors
 def diff(*, name: str, old: int | None, new: int | None) -> int:
-    """Print what changed in the DAG NAME from revision FROM to revision TO.
+    """Print the difference between revisions FROM and TO of the DAG NAME.
 
-    TO is the newest by default, FROM the one before TO.
+    TO is by default the newest revision, FROM the one before TO.
     """
 
     async def work(client: httpx.AsyncClient) -> int:
@@ -98,7 +100,7 @@ def diff(*, name: str, old: int | None, new: int | None) -> int:
 @dag.command(cls=GlobalOptions)
 @click.argument("name", metavar="NAME")
 @click.argument("number", type=_number, metavar="NUMBER")
-@click.option("--note", default="", help="Why; kept with the new revision.")
+@click.option("--note", default="", help="Reason, stored with the new revision.")
 @settings_options("database_url")
 @friendly_errors
 def restore(*, name: str, number: int, note: str) -> int:
@@ -118,21 +120,21 @@ def restore(*, name: str, number: int, note: str) -> int:
 
 @dag.command(cls=GlobalOptions)
 @click.argument("name", metavar="NAME")
-@click.option("--catchup", type=click.Choice(CATCHUPS), help="Which of its missed starts are made up.")
-@click.option("--catchup-window", "window", metavar="TIME", help="How long ago these may be, as 30m, 6h or 48h.")
+@click.option("--catchup", type=click.Choice(CATCHUPS), help="Which missed starts are caught up.")
+@click.option("--catchup-window", "window", metavar="TIME", help="Age limit of missed starts, such as 30m or 48h.")
 @settings_options("database_url")
 @friendly_errors
 def settings(*, name: str, catchup: str | None, window: str | None) -> int:
-    """Print what is set for the DAG NAME beside its definition, after changing what is given."""
+    """Change the given settings of the DAG NAME, and print all of them."""
     path = f"{_dag_path(name)}/settings"
     changed = {"catchup": catchup, "catchupWindowSec": None if window is None else _seconds(window)}
 
     async def work(client: httpx.AsyncClient) -> int:
         found = body_of(await client.get(path))
-        wanted = {key: value for key, value in changed.items() if value is not None}
-        if wanted:
-            kept = {key: found[key] for key in changed}
-            found = body_of(await client.put(path, json=kept | wanted))
+        given = {key: value for key, value in changed.items() if value is not None}
+        if given:
+            current = {key: found[key] for key in changed}
+            found = body_of(await client.put(path, json=current | given))
         click.echo(_saved_text(found))
         return 0
 
@@ -142,13 +144,13 @@ def settings(*, name: str, catchup: str | None, window: str | None) -> int:
 def _seconds(text: str) -> int:
     seconds = duration_seconds(text)
     if seconds is None or seconds != int(seconds):
-        raise click.ClickException(f"--catchup-window: {shorten(text)} is no time such as 30m, 6h or 48h")
+        raise click.ClickException(f"--catchup-window: {shorten(text)} is not a duration such as 30m, 6h or 48h")
     return int(seconds)
 
 
 def _saved_text(found: dict[str, Any]) -> str:
     if found["catchup"] == "none":
-        return "catchup: none (starts that were missed stay so)"
+        return "catchup: none (missed starts are skipped)"
     ago = timedelta(seconds=found["catchupWindowSec"])
     most = 1 if found["catchup"] == "latest" else found["catchupMostStarts"]
     return f"catchup: {found['catchup']} (at most {most:,}, missed at most {ago} ago)"
@@ -177,12 +179,12 @@ def _path(name: str) -> str:
 def _dag_path(name: str) -> str:
     file_name = strip_suffix(name)
     if not is_name(file_name):
-        raise click.ClickException(f"{shorten(name)} is no name of a DAG; give the one that it is stored under")
+        raise click.ClickException(f"{shorten(name)} is not a DAG name; give the name that the DAG is stored under")
     return f"/dags/{file_name}"
 
 
 def _row(revision: dict[str, Any]) -> tuple[str, ...]:
     note = " ".join(revision.get("note", "").split())
     redacted = f"redacted by {revision['redactedBy']}" if "redactedBy" in revision else ""
-    said = "; ".join(part for part in (note, redacted) if part)
-    return str(revision["number"]), revision["savedAt"], revision.get("author", ""), said
+    remarks = "; ".join(part for part in (note, redacted) if part)
+    return str(revision["number"]), revision["savedAt"], revision.get("author", ""), remarks

@@ -1,4 +1,4 @@
-"""``dagbook db``: the database's schema, upgraded and looked at."""
+"""``dagbook db``: the database schema, upgraded and checked."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from dagbook.db.url import hide_password
 
 @click.group(cls=CommandGroup)
 def db() -> None:
-    """Upgrade the database, or see how it stands."""
+    """Upgrade or check the database schema."""
 
 
 @db.command(cls=GlobalOptions)
 @settings_options("database_url")
 @friendly_errors
 def upgrade() -> None:
-    """Bring the database to the schema of this version; `serve` does so by itself."""
+    """Upgrade the database to the schema of this version; `serve` does this automatically."""
     settings = current_settings()
     with lock_database(settings, "dagbook db upgrade"):
         asyncio.run(upgrade_schema(settings.database_url, schema=settings.database_schema))
@@ -37,7 +37,7 @@ def upgrade() -> None:
 @settings_options("database_url")
 @friendly_errors
 def current() -> int:
-    """Print the revision of the database; exit status 1 when it is not the newest."""
+    """Print the schema revision of the database; exit status 1 when it is not the newest."""
     settings = current_settings()
     revision = asyncio.run(read_current(settings.database_url, schema=settings.database_schema))
     if revision == head():
@@ -52,10 +52,10 @@ def current() -> int:
 @settings_options("database_url")
 @friendly_errors
 def check() -> int:
-    """Compare the database, triggers included, with a fresh one; exit status 1 when it differs."""
+    """Compare the schema, triggers included, with that of a new database; exit status 1 when it differs."""
     settings = current_settings()
     differences = asyncio.run(check_schema(settings.database_url, schema=settings.database_schema))
     for difference in differences:
         click.echo(difference)
-    click.echo("the schema is as it should be" if not differences else f"{len(differences)} differences")
+    click.echo("the schema is correct" if not differences else f"{len(differences)} differences")
     return 1 if differences else 0

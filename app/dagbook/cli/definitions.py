@@ -1,4 +1,4 @@
-"""The texts of definitions that are named behind a command: in a file, or stored."""
+"""Definition texts for commands, from a file or a stored DAG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dagbook.identifiers import is_name, strip_suffix
 
 
 def read_text(file: Path, missing: str | None = None) -> str:
-    """Return the text of a file, or ``missing`` where there is none; one that cannot be read ends the command."""
+    """Return the text of a file, ``missing`` if there is no such file; raises ClickException if it is unreadable."""
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -27,20 +27,20 @@ def read_text(file: Path, missing: str | None = None) -> str:
 
 
 def is_stored(file: Path) -> bool:
-    """Tell whether a word means a stored DAG, for there is no file of that name, and a DAG can have it."""
+    """Whether an argument names a stored DAG: a valid DAG name, and no file of that name exists."""
     return is_name(strip_suffix(str(file))) and not os.path.exists(file)  # noqa: PTH110 - pathlib's raises errors
 
 
 def read_definition(file: Path, command: str) -> tuple[str, str]:
-    """Return the text of a file or of a stored DAG, and the name of its DAG if the text gives none.
+    """Return the text of a file or of a stored DAG, and the DAG's name when the text gives none.
 
-    A word that is neither ends the command.
+    Raises ClickException when there is neither.
     """
     return (_read_stored(file, command), strip_suffix(str(file))) if is_stored(file) else (read_text(file), file.stem)
 
 
 def _read_stored(name: Path, command: str) -> str:
-    # Imports for a second, which those who have a file need not wait for.
+    # These imports take a second, which commands with a file are spared.
     from dagbook.cli.client import body_of, open_api  # noqa: PLC0415
     from dagbook.cli.failures import friendly_errors  # noqa: PLC0415
     from dagbook.cli.server_transport import Mode  # noqa: PLC0415

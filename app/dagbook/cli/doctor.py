@@ -1,4 +1,4 @@
-"""``dagbook doctor``: everything that must hold in the database, checked without changing anything."""
+"""``dagbook doctor``: consistency checks of the database, read-only."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _UNIT = 1024
 @settings_options("database_url", "orphan_grace_seconds")
 @friendly_errors
 def doctor(*, as_json: bool, quick: bool) -> int:
-    """Check everything that must hold in the database, and the database itself; exit status 1 when something is wrong.
+    """Check the consistency of the rows and of the database itself; exit status 1 when a check fails.
 
-    Nothing is changed, and servers may be working on the database. Whether tables and triggers are those of this
-    version is told by `dagbook db check`.
+    Nothing is changed, and servers may keep running. `dagbook db check` compares tables and triggers with those of
+    this version.
     """
     report = asyncio.run(_examine(current_settings(), Examination(quick=quick)))
     for line in [msgspec.json.encode(doctor_report(report)).decode()] if as_json else _lines(report):
@@ -39,13 +39,13 @@ def doctor(*, as_json: bool, quick: bool) -> int:
     return 0 if report.is_healthy else 1
 
 
-async def _examine(settings: Settings, wanted: Examination) -> Report:
+async def _examine(settings: Settings, examination: Examination) -> Report:
     await require_head(settings.database_url, schema=settings.database_schema)
     database = await Database.open(
         settings.database_url, schema=settings.database_schema, application="dagbook doctor", pool_size=1
     )
     try:
-        return await Doctor(database, settings.orphan_grace_seconds, now).examine(wanted)
+        return await Doctor(database, settings.orphan_grace_seconds, now).examine(examination)
     finally:
         await database.close()
 
@@ -57,9 +57,9 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _of_storage(report.storage)
     yield ""
     for complaint in report.damage or ():
-        yield f"the database says: {complaint}"
+        yield f"the database reports: {complaint}"
     if not report.damage:
-        yield "the database finds no damage in itself"
+        yield "the database reports no damage"
     broken = [finding for finding in report.findings if finding.count]
     yield f"{len(report.findings)} checks, {len(broken) or 'none'} of them broken"
 
@@ -75,13 +75,13 @@ def _of_finding(finding: Finding) -> Iterator[str]:
 
 def _of_storage(storage: Storage) -> Iterator[str]:
     for use in storage.tables:
-        yield f"{use.name:16} {use.rows:>12,} rows {show_bytes(use.size):>12}"
-    free = "" if storage.free is None else f", of which {show_bytes(storage.free)} are free"
-    yield f"{show_bytes(storage.size)} in all{free}"
+        yield f"{use.name:16} {use.rows:>12,} rows {format_bytes(use.size):>12}"
+    free = "" if storage.free is None else f", of which {format_bytes(storage.free)} are free"
+    yield f"{format_bytes(storage.size)} in all{free}"
 
 
-def show_bytes(size: float) -> str:
-    """Write a size in the unit that makes it short."""
+def format_bytes(size: float) -> str:
+    """Format a size in binary units, for example 1.5 MiB."""
     unit = 0
     while size >= _UNIT and unit < len(_UNITS) - 1:
         size, unit = size / _UNIT, unit + 1

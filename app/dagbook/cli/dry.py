@@ -1,4 +1,4 @@
-"""``dagbook dry``: what a run would do, step by step, with nothing run."""
+"""``dagbook dry``: a dry run of a definition, printed step by step."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _LABEL = 16
 @click.option("-N", "--name", default="", help="Name of the DAG, when the file does not give one.")
 @settings_options("database_url", "work_dir", "default_shell", "base_config")
 def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
-    """Show what a run of FILE, or of the stored DAG NAME, would do, and run nothing, commands in backticks included.
+    """Show what a run of FILE, or of the stored DAG NAME, would do. Nothing is run, not even commands in backticks.
 
-    Exit status 1 when the definition is invalid or a run of it could not begin.
+    Exit status 1 when the definition is invalid or a run of it could not start.
     """
     settings = current_settings()
     text, own_name = read_definition(file, "dry")
@@ -53,8 +53,8 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
         )
     except AppError as error:
         raise click.ClickException(placeholders.show(error.message)) from error
-    shown = "\n\n".join("\n".join(_print_run(run)) for run in runs)
-    click.echo("\n".join((shown, "", *_legend(shown, placeholders))))
+    preview = "\n\n".join("\n".join(_print_run(run)) for run in runs)
+    click.echo("\n".join((preview, "", *_legend(preview, placeholders))))
     return 0
 
 
@@ -93,7 +93,7 @@ def _print_facts(facts: Iterable[Fact]) -> Iterator[str]:
 
 
 def _fold(text: str) -> Iterator[str]:
-    """Break a text into lines that fit behind their label; indentation stays."""
+    """Wrap a text to the width beside its label, keeping indentation."""
     for line in text.split("\n"):
         indent = line[: len(line) - len(line.lstrip())]
         yield from textwrap.wrap(
@@ -107,18 +107,18 @@ def _fold(text: str) -> Iterator[str]:
 
 
 def _safe(text: str) -> str:
-    """Keep a text from telling the terminal what to do."""
+    """Escape control characters, so that a text cannot send sequences to the terminal."""
     return "".join(
         character if character.isprintable() or character == "\t" else f"\\x{ord(character):02x}" for character in text
     )
 
 
-def _legend(shown: str, placeholders: Placeholders) -> Iterator[str]:
-    """Explain what is left in the texts."""
-    if any(text[0] == "`" and placeholders.show(text) in shown for text in placeholders.texts):
-        yield "`…` stands for what the command in it would print; it was not run."
-    if any(text[0] == "$" and text in shown for text in placeholders.texts):
-        yield "${…} that are left in texts are known once the run is under way."
-    if "$" in shown:
-        yield "$NAME that is left in a command or script is for its shell, which sees all variables."
+def _legend(preview: str, placeholders: Placeholders) -> Iterator[str]:
+    """Explain the placeholders that remain in the preview."""
+    if any(text[0] == "`" and placeholders.show(text) in preview for text in placeholders.texts):
+        yield "`…` stands for the output of the command in it, which was not run."
+    if any(text[0] == "$" and text in preview for text in placeholders.texts):
+        yield "Remaining ${…} are known only while the run is running."
+    if "$" in preview:
+        yield "Remaining $NAME in commands and scripts are expanded by the shell, which sees all variables."
     yield "Nothing was run."

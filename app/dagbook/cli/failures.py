@@ -1,4 +1,4 @@
-"""Errors of the database and of files, said in a terminal as one sentence."""
+"""Database and file errors, turned into one-line messages of commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def friendly_errors(command: Callable[P, T]) -> Callable[P, T]:
-    """Let a command end with a sentence where the database, or a file or folder that it needs, cannot be used."""
+    """Turn errors of the database, and of files and folders, into ``ClickException``."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,4 +1,4 @@
-"""Options of Dagu that mean nothing here: they are accepted, and a notice on stderr says so."""
+"""Options of Dagu that have no effect: they are accepted, with a notice on stderr."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _NO_COORDINATOR = "servers and workers meet in the database, and there is no coordinator"
-_NO_PEERS = "servers and workers meet in the database; what protects them is said in database_url"
+_NO_PEERS = "servers and workers meet in the database; TLS is configured in database_url"
 
 
 class IgnoredOption(NamedTuple):
-    """An option of Dagu, what stands in its place here, and whether it takes a value."""
+    """An option of Dagu, the explanation for its notice, and whether it takes a value."""
 
     names: tuple[str, ...]
     instead: str
@@ -21,12 +21,12 @@ class IgnoredOption(NamedTuple):
 
     @property
     def declarations(self) -> list[str]:
-        """What click makes an option of: its names, and one for its value that no other option has."""
+        """Parameter declarations for click: the option names, and a unique name for the value."""
         return [*self.names, "ignored_" + self.names[-1].strip("-").replace(".", "_").replace("-", "_")]
 
 
 EVERYWHERE = (
-    IgnoredOption(("--dagu-home",), "the folder of Dagbook is given with --home"),
+    IgnoredOption(("--dagu-home",), "Dagbook's folder is set with --home"),
     IgnoredOption(("--cpu-profile",), "there is no profile to write", is_flag=True),
 )
 PEER = (
@@ -39,12 +39,12 @@ COORDINATOR = (
     IgnoredOption(("-A", "--coordinator.advertise"), _NO_COORDINATOR),
 )
 DAGS = (IgnoredOption(("-d", "--dags"), "DAGs are stored in the database, and no folder is read"),)
-WORKER_ID = (IgnoredOption(("--worker-id",), "it is known which server or worker drives a run"),)
-PARAMS = (IgnoredOption(("-p", "--params"), "a run that waits has its parameters already"),)
+WORKER_ID = (IgnoredOption(("--worker-id",), "Dagbook knows which server or worker executes a run"),)
+PARAMS = (IgnoredOption(("-p", "--params"), "a queued run has its parameters already"),)
 
 
 def ignored_options(*ignored: IgnoredOption) -> Callable[[_Decorated], _Decorated]:
-    """Let a command accept options of Dagu that change nothing."""
+    """Let a command accept options of Dagu that have no effect."""
 
     def decorate(function: _Decorated) -> _Decorated:
         for one in ignored:
@@ -55,18 +55,18 @@ def ignored_options(*ignored: IgnoredOption) -> Callable[[_Decorated], _Decorate
 
 
 def global_ignored_options() -> list[click.Parameter]:
-    """Make the options that every command of Dagu takes."""
+    """Return the ignored options that every command of Dagu takes."""
     return [click.Option(one.declarations, **_attributes(one)) for one in EVERYWHERE]
 
 
 def notice(text: str) -> None:
-    """Tell something that is no error, on stderr; ``--quiet`` silences it."""
+    """Print a notice on stderr; ``--quiet`` silences it."""
     click.echo(f"Notice: {text}", err=True)
 
 
 def _attributes(ignored: IgnoredOption) -> dict[str, Any]:
-    def tell(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    def callback(context: click.Context, parameter: click.Parameter, value: object) -> None:
         if value not in (None, False) and not context.resilient_parsing:
             notice(f"{parameter.opts[-1]} is ignored: {ignored.instead}")
 
-    return {"is_flag": ignored.is_flag, "hidden": True, "expose_value": False, "callback": tell}
+    return {"is_flag": ignored.is_flag, "hidden": True, "expose_value": False, "callback": callback}

@@ -1,4 +1,4 @@
-"""Groups of commands: one whose commands are imported when they are used, and those below it."""
+"""Command groups: the root group, which imports its commands lazily, and the groups below it."""
 
 from __future__ import annotations
 
@@ -14,30 +14,28 @@ from click.shell_completion import CompletionItem
 
 from dagbook.cli.options import GlobalOptions
 
-_MAX_SUMMARY = 1000  # characters; more than any
+_MAX_SUMMARY = 1000  # characters; longer than any summary, so none is cut
 
 
 class Entry(NamedTuple):
-    """Where a command is, as ``module:name``, and its line in the group's help."""
+    """Import target of a command, as ``module:name``, and its line in the group's help."""
 
     target: str
     summary: str
 
 
 class CommandGroup(GlobalOptions, click.Group):
-    """A group that tells which command may have been meant, and the whole first sentence of each."""
+    """A group that suggests a command for a misspelled one and shows complete summaries."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is called."""
         name = args[0]
         if self.get_command(ctx, name) is None and (close := get_close_matches(name, self.list_commands(ctx), n=1)):
             ctx.fail(f"No such command {name!r}. Did you mean {close[0]!r}?")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table into the help."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self._summary(ctx, name)) for name in self.list_commands(ctx)])
 
@@ -47,19 +45,18 @@ class CommandGroup(GlobalOptions, click.Group):
 
 
 class LazyGroup(CommandGroup):
-    """A group that knows its commands by a table and imports none of them for its own help."""
+    """A group with a table of its commands, none of which is imported for the group's own help."""
 
     def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.entries = entries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the order of the table."""
+        """Return the command names in the order of the table."""
         del ctx
         return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
         del ctx
         if cmd_name not in self.entries:
             return None
@@ -69,7 +66,7 @@ class LazyGroup(CommandGroup):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """List what completes a word, from the table: a shell asks for it at a press of a key."""
+        """Return the completions of a word from the table, without imports: the shell asks at every key press."""
         named = [item for item in self.entries.items() if item[0].startswith(incomplete)]
         found = [CompletionItem(name, help=entry.summary) for name, entry in named]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
@@ -81,7 +78,7 @@ class LazyGroup(CommandGroup):
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Look for no garbage: what is imported stays, and to look through it again and again takes a sixth of the time."""
+    """Turn garbage collection off: imported objects stay, and scanning them repeatedly takes a sixth of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:

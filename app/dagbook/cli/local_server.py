@@ -1,4 +1,4 @@
-"""What answers commands at the Unix socket beside a SQLite file."""
+"""API server for commands, at the Unix socket beside a SQLite file."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ from dagbook.main import Server
 
 _GRACE_SECONDS = 5
 _BACKLOG = 128
-_ROUNDS = 3  # of the loop: to accept a connection, to read its request, to begin with it
+_ROUNDS = 3  # of the event loop: to accept a connection, to read its request, to start handling it
 
 
 class LocalServer:
-    """Answers at a socket until it is closed."""
+    """Serves the API at a Unix socket until it is closed."""
 
     def __init__(self, server: Server, hand_over: Callable[[], None] | None) -> None:
-        """``hand_over`` is called when a server wants the file; without it the request is the application's."""
+        """``hand_over`` is called when a server requests the file; None passes that request to the application."""
         self._server = server
         self._hand_over = hand_over
         self._state = ServerState()
         self._listening: asyncio.AbstractServer | None = None
 
     async def listen(self, listener: socket.socket) -> None:
-        """Begin to answer."""
         config = uvicorn.Config(
             self._server.app, access_log=False, log_config=None, lifespan="off", ws="none", server_header=False
         )
@@ -47,10 +46,10 @@ class LocalServer:
         return app if self._hand_over is None else _HandoverMiddleware(app, self._hand_over)
 
     async def close(self) -> None:
-        """Answer what was asked, and nothing more. The socket's file has to be gone, so that nothing more comes."""
+        """Finish the accepted requests. The socket's file must be deleted before, so that no new ones arrive."""
         for _ in range(_ROUNDS):
             await asyncio.sleep(0)
-        self._server.parts.feed.close()  # its answers would never end
+        self._server.parts.feed.close()  # its responses would never end
         if self._listening is not None:
             self._listening.close()
         for connection in list(self._state.connections):
@@ -62,17 +61,17 @@ class LocalServer:
 
 
 class _HandoverMiddleware:
-    """Tells the command that holds the file when a server asks for it."""
+    """Calls ``hand_over`` when a server requests the file from the command that owns it."""
 
     def __init__(self, app: Any, hand_over: Callable[[], None]) -> None:
         self._app = app
-        self._tell = hand_over
+        self._hand_over = hand_over
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", HAND_OVER):
             await self._app(scope, receive, send)
             return
-        self._tell()
+        self._hand_over()
         head = {"type": "http.response.start", "status": HTTPStatus.ACCEPTED, "headers": [(b"content-length", b"0")]}
         await send(head)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -80,14 +79,14 @@ class _HandoverMiddleware:
 
 @asynccontextmanager
 async def serving_commands(server: Server, lock: ServerLock | None) -> AsyncIterator[None]:
-    """Answer commands as a server for as long as the block lasts; ``lock`` is None on PostgreSQL, where none asks."""
+    """Serve commands while the block lasts; ``lock`` is None on PostgreSQL, where commands open the database."""
     if lock is None:
         yield
         return
-    answering = LocalServer(server, None)
-    await answering.listen(lock.listener)
+    local_server = LocalServer(server, None)
+    await local_server.listen(lock.listener)
     try:
         yield
     finally:
         lock.close_listener()
-        await answering.close()
+        await local_server.close()

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings that come of them."""
+"""Options shared by several commands, and the settings that they give."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TRUTH = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": F
 
 
 class GlobalOptions(click.Command):
-    """A command that takes the global options too, so that they may stand before or after its name."""
+    """A command that also takes the global options, so that they may stand before or after its name."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """List the command's own parameters and the global ones."""
+        """Return the command's own parameters and the global ones."""
         return [*super().get_params(ctx), *_global_options(), *global_ignored_options()]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words behind the command's name, in which a short option may have its value after ``=``."""
+        """Parse the arguments; a short option may have its value after ``=``."""
         options = {
             name: option for option in self.get_params(ctx) if isinstance(option, click.Option) for name in option.opts
         }
@@ -38,9 +38,9 @@ class GlobalOptions(click.Command):
 
 
 def separate(words: Sequence[str], options: Mapping[str, click.Option], *, mixed: bool) -> Iterator[str]:
-    """Write ``-p=VALUE`` as two words, for click takes its value to be ``=VALUE``, and ``-q=true`` as ``-q``.
+    """Split ``-p=VALUE`` into two words, because click would take ``=VALUE`` as the value; ``-q=true`` becomes ``-q``.
 
-    Without ``mixed``, options end at the first word that is none.
+    Without ``mixed``, options end at the first word that is not one.
     """
     rest = iter(words)
     for word in rest:
@@ -60,7 +60,7 @@ def separate(words: Sequence[str], options: Mapping[str, click.Option], *, mixed
 
 
 def _find_option(name: str, options: Mapping[str, click.Option]) -> click.Option | None:
-    """Find the option that a word ends with: one letter's in ``-qp``, none in ``-pA`` where ``-p`` takes a value."""
+    """Return the last option in a word: ``-p`` in ``-qp``, none in ``-pA`` where ``-p`` takes a value."""
     if name.startswith("--") or not name.startswith("-"):
         return options.get(name)
     *before, last = (options.get(f"-{letter}") for letter in name[1:] or "-")
@@ -80,12 +80,12 @@ def _is_value_optional(option: click.Option) -> bool:
 
 
 def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:
-    """Give a command one option per setting, named as in the table; ``current_settings`` sees what is given.
+    """Give a command one option per setting, named as in the table; ``current_settings`` reads them.
 
-    A command that takes ``database_url`` takes ``database_schema``, too.
+    A command that takes ``database_url`` also takes ``database_schema``.
     """
-    wanted = {*names, "database_schema"} if "database_url" in names else set(names)
-    chosen = [setting for setting in TABLE if setting.name in wanted and not setting.kind.is_secret]
+    included = {*names, "database_schema"} if "database_url" in names else set(names)
+    chosen = [setting for setting in TABLE if setting.name in included and not setting.kind.is_secret]
 
     def decorate(function: _Decorated) -> _Decorated:
         for setting in reversed(chosen):
@@ -101,7 +101,7 @@ def current_settings() -> Settings:
 
 
 def warn_about_unused(settings: Settings) -> None:
-    """Tell in one line what configures Dagu and has no effect here."""
+    """Print one notice about configuration of Dagu that has no effect."""
     given = _flags(click.get_current_context()).get("config") or os.environ.get("DAGBOOK_CONFIG")
     has_own_file = bool(given) or (settings.home / FILE_NAME).exists()
     if unread := find_ignored(settings, os.environ, has_own_file=has_own_file):
@@ -111,14 +111,14 @@ def warn_about_unused(settings: Settings) -> None:
 def _settings_option(setting: Setting) -> Callable[[_Decorated], _Decorated]:
     names = [name for name in (_SHORT_FLAGS.get(setting.name), setting.flag) if name]
     text = f"{setting.meaning} [{setting.kind.name}; default: {setting.default or 'empty'}; {setting.variable}]"
-    alone: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.kind.is_switch else {}
+    optional: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.kind.is_switch else {}
     return click.option(
-        *names, setting.name, metavar="VALUE", help=text, expose_value=False, callback=_record_flag, **alone
+        *names, setting.name, metavar="VALUE", help=text, expose_value=False, callback=_record_flag, **optional
     )
 
 
 def _flags(context: click.Context) -> dict[str, str]:
-    # One dict from the outermost command down: an option counts wherever on the line it stands.
+    # One dict shared by all nested commands: an option counts wherever on the line it stands.
     flags: dict[str, str] = context.find_root().ensure_object(dict)
     return flags
 
@@ -133,7 +133,7 @@ def _global_options() -> list[click.Parameter]:
         click.Option(
             ["-c", "--config"],
             metavar="FILE",
-            help="Settings file to read in place of dagbook.yaml in the home.",
+            help="Settings file, instead of dagbook.yaml in the home.",
             expose_value=False,
             callback=_record_flag,
         ),
@@ -141,8 +141,8 @@ def _global_options() -> list[click.Parameter]:
         click.Option(
             ["-q", "--quiet"],
             is_flag=True,
-            is_eager=True,  # before others have something to tell
-            help="Print nothing; the exit status tells.",
+            is_eager=True,  # before another option prints something
+            help="Print nothing; see the exit status.",
             expose_value=False,
             callback=_quiet,
         ),
@@ -150,17 +150,17 @@ def _global_options() -> list[click.Parameter]:
 
 
 def complete_files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Let the shell complete names of files, for an argument that may be one."""
+    """Let the shell complete file names."""
     return [CompletionItem(incomplete, type="file")]
 
 
 class _NullStream(io.TextIOBase):
-    """A stream that takes everything and keeps nothing."""
+    """A stream that discards everything."""
 
     def write(self, text: str) -> int:
         return len(text)
 
 
 def _quiet(context: click.Context, _parameter: click.Parameter, quiet: bool) -> None:
-    if quiet and not context.resilient_parsing:  # a shell that completes the line wants to read something
+    if quiet and not context.resilient_parsing:  # a shell that completes the line reads the output
         sys.stdout = sys.stderr = _NullStream()

@@ -1,4 +1,4 @@
-"""Parameters as people write them behind a command."""
+"""Run parameters from the command line."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dagbook.cli.foreign import notice
 from dagbook.spec.model import Pair
 from dagbook.spec.params.param_text import tokenise
 
-# A name holds no quote: in a JSON text an equals sign may stand within one.
+# A name contains no quote: in JSON an equals sign may stand inside a string.
 _NAMED = re.compile(r'\s*([^\s="]+)=')
-# Parts with blanks between them, of which one with blanks in it is quoted.
+# Parts separated by blanks; a part that contains blanks is quoted.
 _PARTS = re.compile(r'(?:\s*(?:(?:[^\s="]+=)?"(?:\\"|[^"\\]|\\(?!"))*"|[^\s"]+)(?=\s|$))+\s*')
 
 
 def params_text(params: str, words: Sequence[str]) -> str:
-    """Make a parameter text of the words after ``--``; without any, it is that of ``--params``."""
+    """Return the parameter text of the words after ``--``; without any, that of ``--params``."""
     if words and params:
-        notice("--params is ignored: parameters are given after -- as well")
+        notice("--params is ignored: parameters are also given after --")
     return _join(words) if words else params
 
 
@@ -29,7 +29,7 @@ def _join(words: Sequence[str]) -> str:
     pairs: list[Pair] = []
     for word in words:
         pairs += _read_word(word, len(pairs) + 1)
-    # As JSON, for in a text of NAME="value" a backslash before a quote has no spelling.
+    # As JSON, because NAME="value" cannot express a backslash before a quote.
     members = [pair.value if pair.name == str(at) else {pair.name: pair.value} for at, pair in enumerate(pairs, 1)]
     try:
         return msgspec.json.encode(members).decode()
@@ -38,7 +38,7 @@ def _join(words: Sequence[str]) -> str:
 
 
 def _read_word(word: str, number: int) -> Iterable[Pair]:
-    """Read a word as a parameter text, but for ``NAME=a value`` whose quotes the shell has taken off."""
+    """Parse a word as a parameter text, except ``NAME=a value``, whose quotes the shell has removed."""
     pairs = tokenise(word, start=number)
     named = _NAMED.match(word)
     if named is None:

@@ -1,4 +1,4 @@
-"""What the commands about users and tokens share: a client, a table, a password asked for."""
+"""Shared parts of the commands about users and tokens: API access, tables, the password prompt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Work = Callable[[httpx.AsyncClient], Awaitable[None]]
 
 
 def use_people_api(work: Work) -> None:
-    """Do work through the server that is running, or on the database itself when there is none."""
+    """Run work with a client of the running server, or of this process when there is none."""
     settings = current_settings()
     configure(settings.log_format, "warning")
     asyncio.run(_call(settings, work))
@@ -32,7 +32,7 @@ async def _call(settings: Settings, work: Work) -> None:
 
 
 async def find_user(client: httpx.AsyncClient, name: str) -> dict[str, Any]:
-    """Return a user by name, or end the command."""
+    """Return a user by name; raises ClickException when there is none."""
     for user in body_of(await client.get("/users"))["users"]:
         if user["username"] == name:
             found: dict[str, Any] = user
@@ -41,7 +41,7 @@ async def find_user(client: httpx.AsyncClient, name: str) -> dict[str, Any]:
 
 
 def ask_password() -> str:
-    """Ask twice in a terminal; elsewhere read a line of the standard input."""
+    """Prompt twice in a terminal; otherwise read one line of standard input."""
     if sys.stdin.isatty():
         return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     return sys.stdin.readline().rstrip("\n")

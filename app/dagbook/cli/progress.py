@@ -1,4 +1,4 @@
-"""What a run in the terminal shows: each step as it begins and ends, and its output line by line."""
+"""Progress of a run in the terminal: each step as it starts and finishes, and its output line by line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HANDLERS = ("onSuccess", "onFailure", "onCancel", "onExit")
 
 
 class Progress:
-    """Looks at a run through the API and prints what is new."""
+    """Polls a run through the API and prints what changed."""
 
     def __init__(self, client: httpx.AsyncClient, path: str, hidden: Collection[str] = ()) -> None:
         self._client = client
@@ -38,7 +38,7 @@ class Progress:
         self._run: dict[str, Any] = {}
 
     async def poll(self) -> RunStatus:
-        """Print what happened since the last look and return the run's status."""
+        """Print the changes since the last poll and return the run's status."""
         answer = await self._client.get(self._path)
         answer.raise_for_status()
         run = answer.json()["dagRunDetails"]
@@ -87,7 +87,7 @@ class Progress:
             click.echo(f"  {line}", err=stream == "stderr")
 
     async def finish(self) -> None:
-        """Print how the run ended; of one that failed before any step, what its log says last."""
+        """Print the final status; if the run failed before any step, also the last line of its log."""
         status = RunStatus(self._run["status"])
         if status is RunStatus.FAILED and not any(node.is_final for node in self._seen.values()):
             answer = await self._client.get(f"{self._path}/log", params={"tail": 1})
@@ -97,31 +97,31 @@ class Progress:
 
 
 async def watch(client: httpx.AsyncClient, path: str, hidden: Collection[str] = ()) -> int:
-    """Print what a run does until it is over and return a command's exit status; an interrupt stops the run.
+    """Print the progress of a run until it is finished and return the exit status; an interrupt stops the run.
 
-    Of the steps named in ``hidden`` nothing is printed.
+    Nothing is printed of the steps named in ``hidden``.
     """
     progress = Progress(client, path, hidden)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    asked = False
+    requested = False
     while not (status := await progress.poll()).is_final:
-        if stop.is_set() and not asked:
-            asked = True
+        if stop.is_set() and not requested:
+            requested = True
             click.echo("stopping", err=True)
             await client.post(f"{path}/stop")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_POLL_SECONDS):
-                await (asyncio.Event() if asked else stop).wait()
+                await (asyncio.Event() if requested else stop).wait()
     await progress.finish()
     return 0 if status in (RunStatus.SUCCEEDED, RunStatus.ABORTED) else 1
 
 
 async def wait_finished(client: httpx.AsyncClient, path: str) -> RunStatus:
-    """Return the status that a run ends with, when it has ended."""
-    while not (status := await _status_of(client, path)).is_final:  # noqa: ASYNC110 - told over HTTP, to those who ask
+    """Wait until a run is finished, and return its final status."""
+    while not (status := await _status_of(client, path)).is_final:  # noqa: ASYNC110 - HTTP has to be polled
         await asyncio.sleep(_POLL_SECONDS)
     return status
 

@@ -1,4 +1,4 @@
-"""``dagbook queue``: what waits and why; queues paused, resumed, reordered and cleared."""
+"""``dagbook queue``: queues listed, paused, resumed, reordered and cleared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Work = Callable[[Api], Awaitable[None]]
 
 
 def use_queues_api(command: str, work: Work) -> None:
-    """Do work through the server that is running, or on the database itself when there is none."""
+    """Run work with the API of the running server, or of this process when there is none."""
     settings = current_settings()
     configure(settings.log_format, "warning")
     asyncio.run(_call(settings, command, work))
@@ -34,7 +34,7 @@ async def _call(settings: Settings, command: str, work: Work) -> None:
 
 
 def items_path(queue: str) -> str:
-    """Name what waits in a queue as the API does."""
+    """Return the API path of a queue's entries."""
     return f"{_path(queue)}/items"
 
 
@@ -44,20 +44,18 @@ def _path(queue: str) -> str:
 
 @click.group(cls=CommandGroup)
 def queue() -> None:
-    """Look at queues, pause, resume, reorder or clear them, through the server if one is running."""
+    """Show, pause, resume, reorder or clear queues, through the server if one is running."""
 
 
 @queue.command("list", cls=GlobalOptions)
 @settings_options("database_url")
 @friendly_errors
 def list_queues() -> None:
-    """Print all queues that are configured, paused or in use, and what the first one in each waits for."""
+    """Print all queues that are configured, paused or in use, and what the next run of each waits for."""
 
     async def work(api: Api) -> None:
         found = body_of(await api.client.get("/queues"))["queues"]
-        print_table(
-            ("QUEUE", "LIMIT", "RUNNING", "WAITING", "PAUSED", "THE NEXT ONE WAITS FOR"), list(map(_row, found))
-        )
+        print_table(("QUEUE", "LIMIT", "RUNNING", "QUEUED", "PAUSED", "NEXT RUN WAITS FOR"), list(map(_row, found)))
 
     use_queues_api("queue", work)
 
@@ -77,17 +75,17 @@ def _pause(found: dict[str, Any]) -> str:
 
 @queue.command(cls=GlobalOptions)
 @click.argument("name", metavar="NAME")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many runs at most.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Number of runs at most.")
 @settings_options("database_url")
 @friendly_errors
 def show(*, name: str, limit: int) -> None:
-    """Print what is under way in the queue NAME and what waits there, in order, each with the reason why."""
+    """Print the running runs of the queue NAME, and the queued ones in order, each with its wait reason."""
 
     async def work(api: Api) -> None:
         found = body_of(await api.client.get(items_path(name), params={"perPage": limit}))
         click.echo(f"queue {name}: limit {found.get('maxConcurrency', 'none')}, paused: {_pause(found)}")
         for run in found["running"]:
-            click.echo(f"under way: {run['name']} {run['dagRunId']} since {run['startedAt'] or 'now'}")
+            click.echo(f"running: {run['name']} {run['dagRunId']} since {run['startedAt'] or 'now'}")
         rows = [_item(run) for run in found["items"]]
         if rows:
             print_table(("POSITION", "PRIORITY", "DAG", "RUN", "SINCE", "WAITS FOR"), rows)
@@ -114,7 +112,7 @@ def _item(run: dict[str, Any]) -> tuple[str, ...]:
 @settings_options("database_url")
 @friendly_errors
 def pause(*, name: str) -> None:
-    """Let nobody leave the queue NAME until it is resumed; runs that are under way go on."""
+    """Start no more runs of the queue NAME until it is resumed; running runs continue."""
 
     async def work(api: Api) -> None:
         click.echo(f"queue {name} is paused {_pause(body_of(await api.client.post(f'{_path(name)}/pause')))}")
@@ -127,27 +125,27 @@ def pause(*, name: str) -> None:
 @settings_options("database_url")
 @friendly_errors
 def resume(*, name: str) -> None:
-    """Let those leave the queue NAME again who may."""
+    """Start runs of the queue NAME again."""
 
     async def work(api: Api) -> None:
         body_of(await api.client.post(f"{_path(name)}/resume"))
-        click.echo(f"queue {name} is not paused")
+        click.echo(f"queue {name} is resumed")
 
     use_queues_api("queue", work)
 
 
 @queue.command(cls=GlobalOptions)
 @click.argument("name", metavar="NAME")
-@click.option("--confirm", default=None, metavar="NAME", help="The name once more, in place of a question.")
+@click.option("--confirm", default=None, metavar="NAME", help="Confirm with the queue's name, instead of a prompt.")
 @settings_options("database_url")
 @friendly_errors
 def clear(*, name: str, confirm: str | None) -> None:
-    """Take all runs out of the queue NAME that wait in it; its name has to be typed once more."""
-    typed = click.prompt(f"Type {name} to take out all that wait there", err=True) if confirm is None else confirm
+    """Remove all queued runs from the queue NAME, after its name is typed once more."""
+    typed = click.prompt(f"Type {name} to remove all runs from this queue", err=True) if confirm is None else confirm
 
     async def work(api: Api) -> None:
         removed = body_of(await api.client.post(f"{_path(name)}/clear", json={"name": typed}))["removed"]
-        click.echo(f"taken out of queue {name}: {removed}")
+        click.echo(f"removed from queue {name}: {removed}")
 
     use_queues_api("queue", work)
 
@@ -156,20 +154,20 @@ def clear(*, name: str, confirm: str | None) -> None:
 @click.argument("name", metavar="DAG")
 @click.argument("run_id", metavar="RUN_ID")
 @click.argument("value", metavar="[PRIORITY]", required=False, type=click.IntRange(-1000, 1000))
-@click.option("--front", is_flag=True, help="Move it before all others.")
+@click.option("--front", is_flag=True, help="Move the run to the front of its queue.")
 @settings_options("database_url")
 @friendly_errors
 def priority(*, name: str, run_id: str, value: int | None, front: bool) -> None:
-    """Give the run RUN_ID of DAG, which waits, another priority, or move it to the front of its queue."""
+    """Change the priority of the queued run RUN_ID of DAG, or move it to the front of its queue."""
 
     async def work(api: Api) -> None:
         path = run_path(name, run_id)
         run = body_of(await api.client.get(path))["dagRunDetails"]
         wait = run.get("waitingFor")
         if wait is None:
-            raise click.ClickException(f"run {run_id} of DAG {name} does not wait, it is {run['statusLabel']}")
+            raise click.ClickException(f"run {run_id} of DAG {name} is not queued, it is {run['statusLabel']}")
         body = {"priority": value, "toFront": front}
         body_of(await api.client.patch(f"{items_path(wait['queue'])}/{wait['item']}", json=body))
-        click.echo(f"run {run_id} of DAG {name} has its new place in queue {wait['queue']}")
+        click.echo(f"run {run_id} of DAG {name} is moved in queue {wait['queue']}")
 
     use_queues_api("queue", work)

@@ -1,4 +1,4 @@
-"""``dagbook restart``: a run that is under way stopped, and another one in its place, in the terminal."""
+"""``dagbook restart``: a run stopped and a new one started in its place, watched in the terminal."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from dagbook.telemetry.logging import configure
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
 @friendly_errors
 def restart(*, what: str, run_id: str, given: str) -> int:
-    """Stop run RUN_ID of a DAG, or its newest running run, and start a new one from its definition and parameters.
+    """Stop run RUN_ID of a DAG, or its newest running run, and start a new one with its definition and parameters.
 
-    The new run begins when the old one is over and restartWaitSec has passed, whatever limits the DAG has, and it
-    is watched like one of ``run``, whose exit status it has. Exit status 1 when no run is running.
+    The new run starts when the old one is finished and restartWaitSec has passed, regardless of the DAG's limits.
+    Progress and exit status are those of `run`. Exit status 1 when no run is running.
     """
     settings = current_settings()
     configure(settings.log_format, "warning")
@@ -43,7 +43,7 @@ async def _restart(settings: Settings, name: str, run_id: str) -> int:
         path = run_path(name, run_id)
         pause = await _stop(api, name, run_id, path)
         if pause:
-            click.echo(f"run {run_id} of DAG {name} is over; the new one begins in {pause} s", err=True)
+            click.echo(f"run {run_id} of DAG {name} is finished; the new one starts in {pause} s", err=True)
             await asyncio.sleep(pause)
         new = body_of(await api.client.post(f"{path}/reschedule", json={"restart": True}))["dagRunId"]
         return await watch(api.client, run_path(name, new))
@@ -57,7 +57,7 @@ async def _newest_running(api: Api, name: str) -> str:
 
 
 async def _stop(api: Api, name: str, run_id: str, path: str) -> int:
-    """Stop a run and wait for its end; returns the seconds that its DAG wants to pass before the next one."""
+    """Stop a run and wait until it is finished; returns its DAG's pause before the next one, in seconds."""
     run: dict[str, Any] = body_of(await api.client.get(path))["dagRunDetails"]
     if RunStatus(run["status"]) is not RunStatus.RUNNING:
         label = run["statusLabel"].replace("_", " ")

@@ -1,4 +1,4 @@
-"""``dagbook retry``: a run that is over, tried again in this terminal."""
+"""``dagbook retry``: a finished run retried, watched in the terminal."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _KEPT = frozenset({NodeStatus.SUCCEEDED, NodeStatus.PARTIALLY_SUCCEEDED, NodeSta
 @click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
 @click.argument("run_id", required=False, default="", metavar="RUN_ID")
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
-@click.option("--step", default="", metavar="STEP", help="Run this step alone, and nothing that depends on it.")
+@click.option("--step", default="", metavar="STEP", help="Run only this step, not those that depend on it.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
 @ignored_options(*WORKER_ID)
 @friendly_errors
 def retry(*, what: str, run_id: str, given: str, step: str) -> int:
-    """Run again what failed in run RUN_ID of a DAG, and all that depends on it.
+    """Retry the failed steps of run RUN_ID of a DAG, and all steps that depend on them.
 
-    The exit status is that of ``run``: 0 when the run succeeds or is stopped, 1 otherwise.
+    Exit status 0 when the run succeeds or is stopped, 1 otherwise.
     """
     if not (run_id or given):
         raise click.UsageError("Missing argument 'RUN_ID'.")
@@ -51,7 +51,7 @@ async def _retry(settings: Settings, name: str, run_id: str, step: str) -> int:
 
 
 async def _start(api: Api, path: str, request: dict[str, Any], last_attempt: int) -> None:
-    """Ask for the next attempt; where the holder ends before it answers, the next one tells whether it has begun."""
+    """Start the next attempt; when the database's owner exits first, its successor knows whether it was started."""
     while True:
         try:
             body_of(await api.client.post(f"{path}/retry", json=request))
@@ -62,7 +62,7 @@ async def _start(api: Api, path: str, request: dict[str, Any], last_attempt: int
 
 
 def _retained(nodes: list[dict[str, Any]], only: str) -> set[str]:
-    """Name the steps that the retry leaves alone, so that nothing of them is printed again."""
+    """Return the names of the steps that are not run again, so that they are not printed again."""
     names = {node["step"]["name"] for node in nodes}
     if only:
         return names - {only}

@@ -14,6 +14,6 @@ from dagbook.spec.grammar import document
 def schema() -> None:
     """Print the JSON Schema (2020-12) of a definition.
 
-    An editor that is given it completes fields while they are typed, tells what they mean and marks what is wrong.
+    With it an editor completes fields, explains them and marks errors.
     """
     click.echo(json.dumps(document.schema(), indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""``dagbook serve``: the server in this terminal until it is told to stop."""
+"""``dagbook serve``: the server, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ LOOPBACK = "127.0.0.1"
 @ignored_options(*COORDINATOR, *PEER, *DAGS)
 @friendly_errors
 def serve() -> None:
-    """Serve the API until SIGINT or SIGTERM; running steps go on and are taken up by the next server."""
+    """Serve the API until SIGINT or SIGTERM; running steps continue, and the next server adopts them."""
     settings = choose_mode(current_settings())
     check_exposure(settings)
     check_authentication(settings)
     tls = load_tls(settings)
     warn_about_unused(settings)
     configure(settings.log_format, settings.log_level)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it tells of its own start and end, we tell
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start and stop are logged here
     _warn(settings)
     uvloop.run(_serve(settings, tls))
 
@@ -60,32 +60,32 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None) -> None:
             await upgrade(settings.database_url, schema=settings.database_schema)
             async with open_server(settings, "server", address) as server:
                 await _make_first_admin(settings, server)
-                server.make_app()  # now, so that the collector is spared what it loads
+                server.make_app()  # now, so that its modules are excluded from garbage collection, too
                 _tune_garbage_collection()
-                listener.listen(_BACKLOG)  # who reads the next line may call at once, before the loop accepts
+                listener.listen(_BACKLOG)  # a reader of the next line may connect at once, before the loop accepts
                 host, database = socket.gethostname(), hide_password(settings.database_url)
                 async with serving_commands(server, lock):
-                    click.echo(f"Dagbook serves {address} on the machine {host} with {database}", err=True)
+                    click.echo(f"Dagbook serves {address} on host {host} with {database}", err=True)
                     await _serve_http(server, listener, tls)
 
 
 def _warn(settings: Settings) -> None:
     if is_open_to_all(settings):
-        everybody = f"EVERYBODY who reaches {settings.host} can run commands here as this user"
-        click.secho(f"Warning: {everybody}: there is no authentication", fg="red", bold=True, err=True)
+        risk = f"EVERYONE who can reach {settings.host} can run commands on this machine as this user"
+        click.secho(f"Warning: {risk}: there is no authentication", fg="red", bold=True, err=True)
     for warning in find_warnings(settings):
         click.secho(f"Warning: {warning}", fg="red", bold=True, err=True)
 
 
 async def _make_first_admin(settings: Settings, server: Server) -> None:
-    """Make the first user where there is none; a password that was made up is shown here and nowhere else."""
+    """Create the first user if there is none; a generated password is printed here and nowhere else."""
     if not server.parts.auth.has_users:
         return
     name = settings.auth_admin_username
     try:
         password = await server.parts.auth.users.create_first_admin(name, settings.auth_admin_password)
     except BadRequestError as error:
-        raise click.ClickException(f"the first admin cannot be made: {error.message}") from error
+        raise click.ClickException(f"the first admin cannot be created: {error.message}") from error
     if password is not None:
         line = "=" * 72
         click.echo(f"{line}\nThe first user is {name!r}, an admin, with the password\n\n    {password}\n")
@@ -114,16 +114,15 @@ def _address(settings: Settings, listener: socket.socket) -> str:
 
 
 class _QuietServer(uvicorn.Server):
-    """A server that leaves the signals to us: after the last answer there are runs to let go of."""
+    """A server without signal handlers: after its last response, runs have to be detached."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
         yield
 
 
 def _tune_garbage_collection() -> None:
-    """Take what was loaded out of garbage collection: it stays, and looking at it again and again costs."""
+    """Exclude loaded modules from garbage collection: they stay, and repeated scans cost time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
@@ -148,7 +147,7 @@ async def _serve_http(server: Server, listener: socket.socket, tls: ssl.SSLConte
 
     def stop() -> None:
         web.should_exit = True
-        server.parts.feed.close()  # its answers would never end
+        server.parts.feed.close()  # its responses would never end
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)

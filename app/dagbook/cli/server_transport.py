@@ -1,8 +1,8 @@
-"""The process that holds the database, as commands see it: asked over its socket, waited for, or become.
+"""Transport of commands to the process that owns the database, or to this process if there is none.
 
-PostgreSQL needs none of this: every command works on the database itself. Of a SQLite file there is one holder at a
-time, a server or a command. A command takes the file where there is none, drives what others left, and gives the file
-up when its own work is done or a server asks for it. What it then still wants to know it asks the next holder.
+On PostgreSQL every command opens the database itself. A SQLite file has one owner at a time, a server or a command. A
+command without a running owner locks the file, adopts orphaned runs, and releases the file when its own work is done
+or a server requests it. Its remaining requests go to the next owner.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ _log = logging.getLogger(__name__)
 BASE = "http://localhost"
 HAND_OVER = "/hand-over"
 _LIMIT_SECONDS = 30
-# Steps that would end with their process have half a minute, in which the holder answers no more.
+# Steps inside the owner's process have half a minute to finish, in which the owner does not answer any more.
 _PATIENCE_SECONDS = 60
 _NOTICE_SECONDS = 5
-_PAUSE_SECONDS = 0.1  # a server that waits as well asks more often, so that it goes first
+_PAUSE_SECONDS = 0.1  # a waiting server tries more often, so that it comes first
 _EAGER_PAUSE_SECONDS = 0.02
-_COURTESY_SECONDS = 1.0  # for the server that has asked for the file
-_LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
-# The connection broke after something was sent; httpx has no common name for these that leaves the timeouts out.
+_COURTESY_SECONDS = 1.0  # in which the server that requested the file can lock it
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# The connection broke after something was sent; httpx has no common base class of these without the timeouts.
 _BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 
 
 class Mode(Enum):
-    """What a command does with a file that it holds."""
+    """What a command does when it owns the database."""
 
-    RUN = auto()  # adopt and run runs, and answer other commands
-    QUEUE = auto()  # let runs wait in queues, and change these
-    READ = auto()  # nothing with runs
+    RUN = auto()  # execute and adopt runs, and serve other commands
+    QUEUE = auto()  # enqueue runs and change queues
+    READ = auto()  # neither start nor adopt runs
 
 
 class ServerLost(click.ClickException):  # a state of the world, not a mistake
-    """The holder ended before it answered a request that may not simply be repeated."""
+    """The owner exited before it answered a request that is not idempotent."""
 
     def __init__(self, owner: Owner) -> None:
-        super().__init__(f"{owner} ended before it answered; look whether the request was carried out")
+        super().__init__(f"{owner} exited before it answered; check whether the request was carried out")
 
 
 @contextmanager
 def lock_database(settings: Settings, address: str) -> Iterator[ServerLock | None]:
-    """Hold the lock of a SQLite file; None for PostgreSQL. Raises DatabaseOwned when another process holds it."""
+    """Lock a SQLite file; yields None for PostgreSQL. Raises DatabaseOwned when another process has the lock."""
     lock = _claim(settings, address)
     try:
         yield lock
@@ -82,7 +82,7 @@ def _claim(settings: Settings, address: str) -> ServerLock | None:
 
 @asynccontextmanager
 async def lock_for_server(settings: Settings, address: str) -> AsyncIterator[ServerLock | None]:
-    """Hold the lock for a server: a command that has it is asked to hand it over and has a minute for that."""
+    """Lock the file for a server; a command that owns it is asked to hand it over and has a minute to do so."""
     lock = await _claim_for_server(settings, address)
     try:
         yield lock
@@ -110,65 +110,64 @@ async def _ask_to_hand_over(owner: Owner) -> bool:
         async with httpx.AsyncClient(transport=_to(owner), timeout=_LIMIT_SECONDS) as client:
             return (await client.post(BASE + HAND_OVER)).is_success
     except httpx.TransportError:
-        return False  # it does not answer yet, or not any more
+        return False  # not listening yet, or already closed
 
 
 class _Wait:
-    """Waits for another process, tells so once, and not for ever."""
+    """Time limit for waiting for another process, with one notice."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._told = False
+        self._started = time.monotonic()
+        self._notified = False
 
     def check(self, error: DatabaseOwned) -> None:
-        """Raise the error when it has taken too long."""
-        waited = time.monotonic() - self._began
+        """Raise the error when the time limit has passed."""
+        waited = time.monotonic() - self._started
         if waited > _PATIENCE_SECONDS:
             raise error
-        if waited > _NOTICE_SECONDS and not self._told:
+        if waited > _NOTICE_SECONDS and not self._notified:
             if error.owner.is_server and not error.owner.socket:
                 raise click.ClickException(
-                    f"{error.owner} is of an older version, which takes no commands of this one; restart it"
+                    f"{error.owner} is an older version, which does not accept commands of this one; restart it"
                 )
-            click.echo(f"waiting for {error.owner}, which has the database", err=True)
-            self._told = True
+            click.echo(f"waiting for {error.owner}, which has the database open", err=True)
+            self._notified = True
 
 
 def _to(owner: Owner) -> httpx.AsyncHTTPTransport:
     if not owner.socket:
-        raise httpx.ConnectError("a process of an older version, or one that has not told its socket yet")
-    # A connection that is kept could be one that its other end closes just now. There is no TLS, whose context would be
-    # made all the same.
-    none_kept = httpx.Limits(max_keepalive_connections=0)
-    return httpx.AsyncHTTPTransport(uds=owner.socket, limits=none_kept, verify=False)
+        raise httpx.ConnectError("a process of an older version, or one that has not written its socket yet")
+    # No keep-alive: the other end could be closing an idle connection. verify=False saves making a TLS context.
+    no_keep_alive = httpx.Limits(max_keepalive_connections=0)
+    return httpx.AsyncHTTPTransport(uds=owner.socket, limits=no_keep_alive, verify=False)
 
 
 class ServerTransport(httpx.AsyncBaseTransport):
-    """Sends requests to the process that holds the database, and becomes it when there is none.
+    """Sends requests to the owner of the database; when there is none, this process becomes the owner.
 
-    A request that may be repeated outlives its holder: the next one is asked. Of others ``HolderLost`` tells, unless it
-    is certain that they were not carried out.
+    When the owner exits, an idempotent request is sent to the next one. Any other request raises ``ServerLost``, unless
+    it was certainly not carried out.
     """
 
     def __init__(self, settings: Settings, command: str, mode: Mode) -> None:
         self._settings = settings
         self._command = command
         self._mode = mode
-        self._turn = asyncio.Lock()  # nothing is asked here while the file is given up
+        self._turn = asyncio.Lock()  # no request is handled here while the file is being released
         self._owner: Owner | None = None
         self._own = AsyncExitStack()
         self._server: Server | None = None
         self._lock: ServerLock | None = None
-        self._gate: asyncio.Task[LocalServer] | None = None
+        self._local_server: asyncio.Task[LocalServer] | None = None
         self._leaving: asyncio.Task[None] | None = None
 
     @property
     def is_server(self) -> bool:
-        """Whether a server holds the database, which sees to the end of all runs."""
+        """Whether the owner is a server, which executes all runs to their end."""
         return self._owner is not None and self._owner.is_server
 
     async def enter(self) -> Server | None:
-        """Take the file if it is free; returns what is open here then, None where another process has the file."""
+        """Lock the file if it is free and return the application of this process; None if another process owns it."""
         if self._server is None and self._owner is None:
             try:
                 self._lock = _claim(self._settings, f"dagbook {self._command}")
@@ -188,7 +187,7 @@ class ServerTransport(httpx.AsyncBaseTransport):
             raise
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request to the process that holds the file, and wait for one that can answer."""
+        """Send a request to the owner of the file, waiting until there is one that answers."""
         async with self._turn:
             patience = _Wait()
             while (server := await self.enter()) is None:
@@ -199,8 +198,8 @@ class ServerTransport(httpx.AsyncBaseTransport):
             return await self._ask_here(server, request)
 
     async def _ask(self, request: httpx.Request, patience: _Wait) -> httpx.Response | None:
-        """Ask the other process; None when it is gone, or not ready yet, and the request may be sent again."""
-        assert self._owner is not None  # noqa: S101 - as ``enter`` leaves it
+        """Send a request to the other process; None when it exited or is not ready, and the request may be repeated."""
+        assert self._owner is not None  # noqa: S101 - set by ``enter``
         owner = self._owner
         try:
             async with _to(owner) as transport:
@@ -210,7 +209,7 @@ class ServerTransport(httpx.AsyncBaseTransport):
         except httpx.TimeoutException as error:
             raise click.ClickException(f"{owner} does not answer") from error
         except httpx.ConnectError:
-            pass  # nothing was sent: the holder has ended or does not listen yet, so the caller asks again
+            pass  # nothing was sent: the owner has exited or does not listen yet, so the caller tries again
         except _BROKEN as error:
             if not _may_be_repeated(request):
                 self._owner = None
@@ -220,19 +219,19 @@ class ServerTransport(httpx.AsyncBaseTransport):
 
     async def _ask_here(self, server: Server, request: httpx.Request) -> httpx.Response:
         with uncollected():
-            await asyncio.to_thread(server.make_app)  # loads the web framework, while the loop drives runs
+            await asyncio.to_thread(server.make_app)  # imports the web framework while the loop executes runs
         app = server.app_for(os_username(os.getuid()))
         response = await httpx.ASGITransport(app).handle_async_request(request)  # type: ignore[arg-type]  # one ASGI, two spellings of its types
-        if self._gate is None and self._lock is not None and self._mode is Mode.RUN:
-            self._gate = asyncio.create_task(self._answer(server, self._lock), name="answer other commands")
+        if self._local_server is None and self._lock is not None and self._mode is Mode.RUN:
+            self._local_server = asyncio.create_task(self._serve(server, self._lock), name="serve other commands")
         return response
 
-    async def _answer(self, server: Server, lock: ServerLock) -> LocalServer:
-        """Answer other commands: the own work has begun."""
+    async def _serve(self, server: Server, lock: ServerLock) -> LocalServer:
+        """Serve other commands, once this one's first request is handled."""
         module = await asyncio.to_thread(import_module, "dagbook.cli.local_server")
-        door: LocalServer = module.LocalServer(server, self._hand_over)
-        await door.listen(lock.listener)
-        return door
+        local_server: LocalServer = module.LocalServer(server, self._hand_over)
+        await local_server.listen(lock.listener)
+        return local_server
 
     def _hand_over(self) -> None:
         if self._leaving is None:
@@ -247,52 +246,52 @@ class ServerTransport(httpx.AsyncBaseTransport):
             self._leaving = None
 
     async def _close(self) -> None:
-        """Release the file: unfinished runs are detached in order, and the next holder adopts them."""
-        door, self._gate, self._server = self._gate, None, None
+        """Release the file: unfinished runs are detached in order, and the next owner adopts them."""
+        local_server, self._local_server, self._server = self._local_server, None, None
         try:
             if self._lock is not None:
                 self._lock.close_listener()
-            if door is not None:
-                await _close_gate(door)
+            if local_server is not None:
+                await _close_local_server(local_server)
         finally:
             self._lock = None
             await self._own.aclose()
 
     async def aclose(self) -> None:
-        """Give the file up, if it is here."""
+        """Release the file, if this process owns it."""
         async with self._turn:
             await self._close()
 
 
-async def _close_gate(door: asyncio.Task[LocalServer]) -> None:
-    if not door.done():
-        door.cancel()  # what is not needed any more need not get ready
-    (answering,) = await asyncio.gather(door, return_exceptions=True)
-    if not isinstance(answering, BaseException):
-        await answering.close()
-    elif not isinstance(answering, asyncio.CancelledError):
-        _log.error("other commands could not be answered", exc_info=answering)
+async def _close_local_server(starting: asyncio.Task[LocalServer]) -> None:
+    if not starting.done():
+        starting.cancel()  # not needed any more
+    (result,) = await asyncio.gather(starting, return_exceptions=True)
+    if not isinstance(result, BaseException):
+        await result.close()
+    elif not isinstance(result, asyncio.CancelledError):
+        _log.error("other commands could not be served", exc_info=result)
 
 
 def _may_be_repeated(request: httpx.Request) -> bool:
-    return request.method in _LOOKS or request.url.path.endswith("/stop")
+    return request.method in _SAFE_METHODS or request.url.path.endswith("/stop")
 
 
 @asynccontextmanager
 async def _opened(settings: Settings, command: str, mode: Mode) -> AsyncIterator[Server]:
-    with uncollected():  # a command that asks another process needs none of this
+    with uncollected():  # a command that sends its requests to another process needs none of this
         from dagbook.accounts.auth_setup import command_settings  # noqa: PLC0415
         from dagbook.db.migrations.upgrade import upgrade  # noqa: PLC0415
         from dagbook.main import open_enqueue_only, open_offline, open_server  # noqa: PLC0415
 
     await upgrade(settings.database_url, schema=settings.database_schema)
-    alone = command_settings(settings)
+    own_settings = command_settings(settings)
     match mode:
         case Mode.RUN:
-            opening = open_server(alone, command, "")
+            opening = open_server(own_settings, command, "")
         case Mode.QUEUE:
-            opening = open_enqueue_only(alone)
+            opening = open_enqueue_only(own_settings)
         case Mode.READ:
-            opening = open_offline(alone, command)
+            opening = open_offline(own_settings, command)
     async with opening as server:
         yield server

@@ -1,4 +1,4 @@
-"""``dagbook status``: how a run stands, or how it ended."""
+"""``dagbook status``: the status of a run and its steps."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from dagbook.telemetry.logging import configure
 @settings_options("database_url")
 @friendly_errors
 def status(*, what: str, run_id: str, given: str) -> None:
-    """Show how run RUN_ID of a DAG stands, step by step; without RUN_ID, its newest run.
+    """Show the status of run RUN_ID of a DAG and its steps; without RUN_ID, of its newest run.
 
-    The exit status is 0 also for a run that has failed, and 1 when there is no such run.
+    Exit status 0 also for a failed run, 1 when there is no such run.
     """
     settings = current_settings()
     configure(settings.log_format, "warning")
@@ -54,7 +54,7 @@ async def _read(settings: Settings, name: str, run_id: str) -> dict[str, Any]:
 
 def _facts(run: dict[str, Any]) -> list[tuple[str, str]]:
     facts = {
-        "status": _params(run),
+        "status": _label(run),
         "queued": run.get("queuedAt", ""),
         "started": run["startedAt"],
         "finished": run["finishedAt"],
@@ -71,8 +71,8 @@ def _nodes(run: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _row(node: dict[str, Any]) -> tuple[str, ...]:
     error = node.get("error", "").partition("\n")[0]
-    return node["step"]["name"], _params(node), node["startedAt"] or "-", duration(node), error
+    return node["step"]["name"], _label(node), node["startedAt"] or "-", duration(node), error
 
 
-def _params(shown: dict[str, Any]) -> str:
-    return str(shown["statusLabel"]).replace("_", " ")
+def _label(item: dict[str, Any]) -> str:
+    return str(item["statusLabel"]).replace("_", " ")

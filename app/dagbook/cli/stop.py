@@ -1,4 +1,4 @@
-"""``dagbook stop``: one run, or all runs of a DAG, asked to stop."""
+"""``dagbook stop``: stop requests for one run, or for all runs of a DAG."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from dagbook.telemetry.logging import configure
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
 @friendly_errors
 def stop(*, what: str, run_id: str, given: str) -> None:
-    """Ask run RUN_ID of a DAG to stop; without RUN_ID, all its running runs.
+    """Stop run RUN_ID of a DAG; without RUN_ID, all its running runs.
 
-    The request is answered at once and the run ends a little later; one that is over already is no error. When no
-    server works on the database, the command sees to the end of the runs itself.
+    Returns at once, and the run stops a little later. A run that is already finished is not an error. When no server is
+    running, the command stops the runs itself and waits until they are finished.
     """
     settings = current_settings()
     configure(settings.log_format, "warning")
@@ -37,10 +37,10 @@ def stop(*, what: str, run_id: str, given: str) -> None:
 async def _stop(settings: Settings, name: str, run_id: str) -> None:
     async with open_api(settings, "stop") as api:
         name = await find_name(api, name)
-        asked = await _stop_one(api, name, run_id) if run_id else await _stop_all(api, name)
-        for one in asked if not api.transport.is_server else ():
+        stopping = await _stop_one(api, name, run_id) if run_id else await _stop_all(api, name)
+        for one in stopping if not api.transport.is_server else ():
             status = await wait_finished(api.client, run_path(name, one))
-            click.echo(f"run {one} of DAG {name} is over: {status.label.replace('_', ' ')}")
+            click.echo(f"run {one} of DAG {name} is finished: {status.label.replace('_', ' ')}")
 
 
 async def _stop_one(api: Api, name: str, run_id: str) -> list[str]:
@@ -48,16 +48,16 @@ async def _stop_one(api: Api, name: str, run_id: str) -> list[str]:
         status = RunStatus(body_of(await api.client.get(run_path(name, run_id)))["dagRunDetails"]["status"])
         if not status.is_final:
             raise click.ClickException(
-                f"run {run_id} of DAG {name} is not running, it is {status.label}; 'dagbook dequeue' takes it out"
+                f"run {run_id} of DAG {name} is {status.label}, not running; 'dagbook dequeue' removes it from its queue"
             )
-        click.echo(f"run {run_id} of DAG {name} is over already: {status.label.replace('_', ' ')}")
+        click.echo(f"run {run_id} of DAG {name} is already finished: {status.label.replace('_', ' ')}")
         return []
     click.echo(f"run {run_id} of DAG {name} was asked to stop")
     return [run_id]
 
 
 async def ask_to_stop(api: Api, name: str, run_id: str) -> bool:
-    """Ask a run to stop; returns whether it is running. One that is not there ends the command."""
+    """Request the stop of a run; returns whether it is running. Raises ClickException when there is no such run."""
     answer = await api.client.post(f"{run_path(name, run_id)}/stop")
     if answer.status_code == httpx.codes.BAD_REQUEST and answer.json()["code"] == NotRunningError.code:
         return False
@@ -67,14 +67,14 @@ async def ask_to_stop(api: Api, name: str, run_id: str) -> bool:
 
 async def _stop_all(api: Api, name: str) -> list[str]:
     running = await find_running(api, name)
-    asked = [run_id for one in running for run_id in await _stop_one(api, name, one)]
+    stopping = [run_id for one in running for run_id in await _stop_one(api, name, one)]
     if not running:
         click.echo(f"DAG {name} has no running run")
-    return asked
+    return stopping
 
 
 async def find_running(api: Api, name: str) -> list[str]:
-    """List the ids of a DAG's running runs, the newest first; a DAG that is not known ends the command."""
+    """Return the ids of a DAG's running runs, newest first; raises ClickException for an unknown DAG."""
     path = runs_path(name)
     running = {"fromDate": 0, "status": int(RunStatus.RUNNING)}
     runs = body_of(await api.client.get(path, params=running))["dagRuns"]

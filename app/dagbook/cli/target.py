@@ -1,4 +1,4 @@
-"""The names of DAGs whose runs a command is about: given by a file, as they are, or as the DAG is stored."""
+"""DAG name of a command's argument: a file, a DAG name, or the name that a DAG is stored under."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dagbook.spec.reading.load import load
 
 
 def read_name(what: str) -> str:
-    """Return the DAG name of a file, or the word itself, which is a name; what is neither ends the command.
+    """Return the DAG name in a file, or the argument itself if it is a name; raises ClickException otherwise.
 
-    A file without the extension of YAML or a folder in front is none here: ``stop etl`` means the DAG, also where a
-    program called ``etl`` lies.
+    Without a YAML extension or a folder the argument is a DAG name: ``stop etl`` means the DAG, even if there is a
+    program called ``etl`` in the current folder.
     """
     file = Path(what)
     if ("/" in what or strip_suffix(what) != what) and file.is_file():
@@ -30,13 +30,13 @@ def read_name(what: str) -> str:
 def _name_in(file: Path) -> str:
     loaded = load(read_text(file), name=file.stem, metadata_only=True)
     if loaded.problems:
-        hint = "give the name of the DAG instead of its file, or correct this"
+        hint = "give the name of the DAG instead of its file, or correct the file"
         raise click.ClickException("\n".join([*(f"{file}: {problem}" for problem in loaded.problems), hint]))
     return loaded.definition.dag.name
 
 
 async def find_name(api: Api, name: str) -> str:
-    """Return the name of the runs that are meant: if there is none, that of the DAG that is stored under the name."""
+    """Return the name itself if runs have it, else the DAG name of the DAG stored under it."""
     if body_of(await api.client.get(runs_path(name), params={"fromDate": 0, "limit": 1}))["dagRuns"]:
         return name
     answer = await api.client.get(f"/dags/{name}")

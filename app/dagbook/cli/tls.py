@@ -1,4 +1,4 @@
-"""TLS of the server: what its settings name, read and checked before it serves."""
+"""TLS of the server: certificate and key from the settings, checked before it serves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_PASSWORD = 1024
 
 
 def load_tls(settings: Settings) -> ssl.SSLContext | None:
-    """Read certificate and key; None where there are none. Raises SettingsError, which names the file at fault."""
+    """Read certificate and key; None when neither is set. Raises SettingsError, which names the file at fault."""
     certificate, key = settings.tls_cert_file, settings.tls_key_file
     if certificate is None and key is None:
         return None
@@ -49,13 +49,13 @@ def _load_chain(settings: Settings, context: ssl.SSLContext, certificate: Path, 
 
 
 def _unusable_file(certificate: Path, key: Path, password: str) -> tuple[str, str]:
-    """Find out which of the two OpenSSL has stumbled over: it does not say."""
+    """Return the setting at fault and its problem, which OpenSSL does not report."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)
     except ssl.SSLError:
-        return _CERT, f"{certificate} holds no certificate that can be used"
+        return _CERT, f"{certificate} contains no usable certificate"
     if "ENCRYPTED" not in key.read_text(encoding="latin-1"):
-        return _KEY, f"{key} holds no private key that can be used"
+        return _KEY, f"{key} contains no usable private key"
     if password:
         return "tls_key_password", f"is not the password of {key}"
     return "tls_key_password", f"is missing, and {key} is encrypted"

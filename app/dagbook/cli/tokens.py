@@ -1,4 +1,4 @@
-"""``dagbook tokens``: what people's programs log in with."""
+"""``dagbook tokens``: personal API tokens."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dagbook.cli.people import print_table, use_people_api
 
 @click.group(cls=CommandGroup)
 def tokens() -> None:
-    """Make and revoke personal API tokens, through the server if one is running; its auth_mode has to be builtin."""
+    """Create and revoke personal API tokens, through the server if one is running; auth_mode must be builtin."""
 
 
 @tokens.command("list", cls=GlobalOptions)
 @settings_options("database_url")
 @friendly_errors
 def list_tokens() -> None:
-    """Print everybody's tokens, revoked ones too."""
+    """Print the tokens of all users, revoked ones too."""
 
     async def work(client: httpx.AsyncClient) -> None:
         found = body_of(await client.get("/tokens", params={"all": "true"}))["tokens"]
@@ -55,11 +55,13 @@ def _state(token: dict[str, str]) -> str:
     default=None,
     help="What the token may do; the user's by default.",
 )
-@click.option("--days", type=click.IntRange(1, 36500), default=None, help="How long it counts; for ever by default.")
+@click.option(
+    "--days", type=click.IntRange(1, 36500), default=None, help="Days until the token expires; never by default."
+)
 @settings_options("database_url")
 @friendly_errors
 def add(user: str, name: str, role: str | None, days: int | None) -> None:
-    """Make a token of USER called NAME and print it, which is not possible again."""
+    """Create a token NAME for USER and print it; it cannot be shown again."""
     expires = (datetime.now(UTC) + timedelta(days=days)).isoformat() if days else None
     body = {"username": user, "name": name, "role": role, "expiresAt": expires}
 
@@ -75,7 +77,7 @@ def add(user: str, name: str, role: str | None, days: int | None) -> None:
 @settings_options("database_url")
 @friendly_errors
 def revoke(user: str, name: str) -> None:
-    """Let the token of USER called NAME not count any more."""
+    """Revoke the token NAME of USER."""
 
     async def work(client: httpx.AsyncClient) -> None:
         found = body_of(await client.get("/tokens", params={"all": "true"}))["tokens"]

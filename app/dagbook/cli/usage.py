@@ -1,4 +1,4 @@
-"""Commands about the command line: ``help``, ``completion``, and the commands of Dagu that Dagbook has no need of."""
+"""Commands about the command line: ``help``, ``completion``, and commands of Dagu that Dagbook does not need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dagbook.cli.options import GlobalOptions
 _EVERYTHING = {"ignore_unknown_options": True}
 _SHELLS = {
     "bash": 'eval "$(dagbook completion bash)"  # in ~/.bashrc',
-    "zsh": 'eval "$(dagbook completion zsh)"  # in ~/.zshrc, behind compinit',
+    "zsh": 'eval "$(dagbook completion zsh)"  # in ~/.zshrc, after compinit',
     "fish": "dagbook completion fish > ~/.config/fish/completions/dagbook.fish",
 }
 
@@ -24,14 +24,14 @@ def _complete_command(context: click.Context, _parameter: click.Parameter, incom
 @click.argument("words", nargs=-1, metavar="[COMMAND]...", shell_complete=_complete_command)
 @click.pass_context
 def show_help(context: click.Context, /, *, words: tuple[str, ...]) -> None:
-    """Tell everything about COMMAND, as COMMAND --help does, for instance: dagbook help queue list."""
+    """Show the help of COMMAND, as COMMAND --help does, for example: dagbook help queue list."""
     root = context.find_root()
     current = click.Context(root.command, info_name=root.info_name, **root.command.context_settings)
     for word in words:
         if not isinstance(current.command, click.Group):
             raise click.UsageError(f"{current.command_path} has no commands, and none named {word!r}.", current)
         _, command, _ = current.command.resolve_command(current, [word])
-        assert command is not None  # noqa: S101 - resolve_command ends with an error where there is none
+        assert command is not None  # noqa: S101 - resolve_command raises when there is none
         current = click.Context(command, info_name=word, parent=current)
     click.echo(current.get_help())
 
@@ -43,7 +43,7 @@ def show_help(context: click.Context, /, *, words: tuple[str, ...]) -> None:
 @click.argument("shell", type=click.Choice(list(_SHELLS)), metavar="bash|zsh|fish")
 @click.pass_context
 def completion(context: click.Context, /, *, shell: str) -> None:
-    """Print a script that lets a shell complete commands, options and names of files."""
+    """Print a script that lets a shell complete commands, options and file names."""
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - click has one for each of these shells
     click.echo(kind(context.find_root().command, {}, "dagbook", "_DAGBOOK_COMPLETE").source())
@@ -52,17 +52,17 @@ def completion(context: click.Context, /, *, shell: str) -> None:
 @click.command(cls=GlobalOptions, context_settings=_EVERYTHING)
 @click.argument("_words", nargs=-1, type=click.UNPROCESSED, metavar="")
 def scheduler(**_words: object) -> None:
-    """Name the command that does this: every server has a scheduler, and serve starts it."""
+    """Not needed: every server has a scheduler, and serve starts it."""
     raise click.ClickException(
         "there is no command for the scheduler alone; every server has one: run 'dagbook serve', several on one "
-        "PostgreSQL database take turns"
+        "PostgreSQL database share the work"
     )
 
 
 @click.command(cls=GlobalOptions, context_settings=_EVERYTHING)
 @click.argument("_words", nargs=-1, type=click.UNPROCESSED, metavar="")
 def coordinator(**_words: object) -> None:
-    """Name the command that does this: every server hands out runs to workers, and serve starts it."""
+    """Not needed: every server hands out runs to workers; start one with serve."""
     raise click.ClickException(
         "there is no command for a coordinator; every server is one: run 'dagbook serve', and 'dagbook worker' with "
         "the same PostgreSQL database"

@@ -1,4 +1,4 @@
-"""``dagbook users``: those who can log in."""
+"""``dagbook users``: the users of the builtin authentication."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROLE = click.Choice([role.value for role in Role])
 
 @click.group(cls=CommandGroup)
 def users() -> None:
-    """Make, change and remove users, through the server if one is running; its auth_mode has to be builtin."""
+    """Create, change and delete users, through the server if one is running; auth_mode must be builtin."""
 
 
 @users.command("list", cls=GlobalOptions)
@@ -40,12 +40,12 @@ def list_users() -> None:
 @settings_options("database_url", "auth_bcrypt_cost")
 @friendly_errors
 def add(name: str, role: str) -> None:
-    """Make a user. The password is asked for, or read from the standard input."""
+    """Create a user. The password is asked for, or read from standard input."""
     body = {"username": name, "role": role, "password": ask_password()}
 
     async def work(client: httpx.AsyncClient) -> None:
         body_of(await client.post("/users", json=body))
-        click.echo(f"{name} is a user now, {role}")
+        click.echo(f"created user {name} with role {role}")
 
     use_people_api(work)
 
@@ -55,13 +55,13 @@ def add(name: str, role: str) -> None:
 @settings_options("database_url", "auth_bcrypt_cost")
 @friendly_errors
 def passwd(name: str) -> None:
-    """Set a user's password, asked for or read from the standard input; all tokens of the user become void."""
+    """Set a user's password, asked for or read from standard input; all tokens of the user are revoked."""
     body = {"newPassword": ask_password()}
 
     async def work(client: httpx.AsyncClient) -> None:
         user = await find_user(client, name)
         body_of(await client.post(f"/users/{user['id']}/reset-password", json=body))
-        click.echo(f"{name} has a new password; all tokens of {name} are void")
+        click.echo(f"{name} has a new password; all tokens of {name} are revoked")
 
     use_people_api(work)
 
@@ -72,12 +72,12 @@ def passwd(name: str) -> None:
 @settings_options("database_url")
 @friendly_errors
 def role(name: str, new_role: str) -> None:
-    """Give a user another role: viewer, operator, manager or admin."""
+    """Change a user's role to viewer, operator, manager or admin."""
 
     async def work(client: httpx.AsyncClient) -> None:
         user = await find_user(client, name)
         body_of(await client.patch(f"/users/{user['id']}", json={"role": new_role}))
-        click.echo(f"{name} is {new_role} now")
+        click.echo(f"{name} now has the role {new_role}")
 
     use_people_api(work)
 
@@ -87,11 +87,11 @@ def role(name: str, new_role: str) -> None:
 @settings_options("database_url")
 @friendly_errors
 def remove(name: str) -> None:
-    """Remove a user with all its tokens."""
+    """Delete a user and all tokens of that user."""
 
     async def work(client: httpx.AsyncClient) -> None:
         user = await find_user(client, name)
         body_of(await client.delete(f"/users/{user['id']}"))
-        click.echo(f"{name} is removed")
+        click.echo(f"deleted user {name}")
 
     use_people_api(work)

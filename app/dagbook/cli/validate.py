@@ -1,4 +1,4 @@
-"""``dagbook validate``: everything that is wrong with definitions, without a server."""
+"""``dagbook validate``: problems of definitions, found without a server."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dagbook.spec.model import Definition
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.load import NO_DOCUMENT, load
 
-_NO_COMMAND_SECONDS = 10.0  # the limit of commands and requests, of which validation begins none
+_NO_COMMAND_SECONDS = 10.0  # required limit of commands and requests; validation starts none
 
 
 @click.command(cls=GlobalOptions)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|NAME...")
 @settings_options("database_url", "work_dir")
 def validate(files: tuple[Path, ...]) -> int:
-    """Print every problem of the definitions in FILE, or of the stored DAG NAME; exit status 1 when there is any."""
+    """Check the definition in each FILE, or of each stored DAG NAME, and print every problem; exit status 1 if any."""
     return max(_validate(file) for file in files)
 
 
@@ -32,7 +32,7 @@ def _validate(file: Path) -> int:
     try:
         text, name = read_definition(file, "validate")
     except click.ClickException as error:
-        click.echo(error.message, err=True)  # and look at the others
+        click.echo(error.message, err=True)  # and continue with the others
         return 1
     loaded = load(text, name=name)
     problems = [*loaded.problems, *_check_params(loaded.definition, file)]
@@ -48,20 +48,19 @@ def _validate(file: Path) -> int:
 
 
 def _check_params(definition: Definition, file: Path) -> list[Problem]:
-    """Find what breaks the schemas that params refer to."""
-    beside = None if is_stored(file) else str(file.resolve().parent)
-    place = RunLocation(
-        source_directory=beside,
+    """Check params against the schemas that they refer to."""
+    location = RunLocation(
+        source_directory=None if is_stored(file) else str(file.resolve().parent),
         work_dir=current_settings().work_dir,
         machine=HostEnvironment.current("", "utf-8"),
         limit_seconds=_NO_COMMAND_SECONDS,
     )
-    return asyncio.run(check_params(definition, place))
+    return asyncio.run(check_params(definition, location))
 
 
 def complain(file: Path, problems: Iterable[Problem]) -> None:
     """Print problems, one line each."""
     for problem in problems:
-        place = f"{file}:{problem.line}:{problem.column}" if problem.line else str(file)
+        location = f"{file}:{problem.line}:{problem.column}" if problem.line else str(file)
         parts = (problem.dag, problem.path, problem.message)
-        click.echo(f"{place}: {': '.join(part for part in parts if part)}", err=True)
+        click.echo(f"{location}: {': '.join(part for part in parts if part)}", err=True)

@@ -10,5 +10,5 @@ from dagbook.cli.options import GlobalOptions
 
 @click.command(cls=GlobalOptions)
 def version() -> None:
-    """Print the version, alone on its line."""
+    """Print the version."""
     click.echo(__version__)

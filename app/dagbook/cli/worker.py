@@ -1,4 +1,4 @@
-"""``dagbook worker``: drives runs that ask for this machine's labels, until it is told to stop."""
+"""``dagbook worker``: a worker that executes queued runs whose selector its labels match."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MAX_NAME = 100
     "labels",
     metavar="NAME=VALUE",
     multiple=True,
-    help="A label, or several with commas between them; may be given many times.",
+    help="A label, or several separated by commas; may be repeated.",
 )
 @click.option(
     "-m",
@@ -45,7 +45,7 @@ _MAX_NAME = 100
     type=click.IntRange(1, 10_000),
     default=_MAX_RUNS,
     show_default=True,
-    help="How many runs are driven at a time.",
+    help="Number of runs at a time.",
 )
 @click.option(
     "-w",
@@ -53,40 +53,42 @@ _MAX_NAME = 100
     "--worker.id",
     "name",
     default="",
-    help="What it is called; this machine's name and its process otherwise.",
+    help="Name of the worker; by default this machine's name and the process id.",
 )
 @click.option(
     "--health",
     "asks_health",
     is_flag=True,
-    help="Start nothing: exit with 0 if the workers of this machine (with --id: that one) are healthy, else with 1.",
+    help="Start no worker: exit with 0 if the workers of this machine (with --id: that one) are healthy, else 1.",
 )
 @settings_options("database_url", "work_dir", "spool_dir", "log_format", "log_level")
 @ignored_options(*PEER)
 @friendly_errors
 def worker(*, labels: tuple[str, ...], capacity: int, name: str, asks_health: bool) -> None:
-    """Drive runs that ask for this machine's labels, until SIGINT or SIGTERM; then running steps go on.
+    """Execute queued runs that require this machine's labels, until SIGINT or SIGTERM; running steps then continue.
 
-    It serves no HTTP and starts nothing by itself: servers of the same PostgreSQL database hand out what is queued.
+    A worker serves no HTTP and has no scheduler: servers on the same PostgreSQL database hand out queued runs.
     """
     settings = current_settings()
-    traits = {"name": _read_name(name), "labels": _read_labels(labels), "capacity": capacity}
+    options = {"name": _read_name(name), "labels": _read_labels(labels), "capacity": capacity}
     if not asks_health:
         warn_about_unused(settings)
     _check_database(settings)
     if asks_health:
         uvloop.run(_check_health(settings, name.strip()))
     else:
-        uvloop.run(_work(settings, traits))
+        uvloop.run(_work(settings, options))
 
 
 def _read_labels(labels: tuple[str, ...]) -> dict[str, str]:
-    """Read labels; several may stand in one word, separated by commas."""
+    """Parse labels; several may be in one word, separated by commas."""
     read: dict[str, str] = {}
     for text in (part for label in labels for part in label.split(",")):
         name, sign, value = (part.strip() for part in text.partition("="))
         if not (name and sign and value):
-            raise click.ClickException(f"--label: {text!r} is no label; write it as NAME=VALUE, for example gpu=true")
+            raise click.ClickException(
+                f"--label: {text!r} is not a label; write it as NAME=VALUE, for example gpu=true"
+            )
         if read.setdefault(name, value) != value:
             raise click.ClickException(f"--label: {name} is given as {read[name]!r} and as {value!r}; choose one")
     return read
@@ -102,7 +104,7 @@ def _read_name(name: str) -> str:
 def _check_database(settings: Settings) -> None:
     if sqlite_path(settings.database_url) is not None:
         raise click.ClickException(
-            "a worker shares a PostgreSQL database with servers, and a SQLite file has one process that works on it; "
+            "a worker shares a PostgreSQL database with servers, and only one process can use a SQLite file; "
             "set database_url to the database of the servers"
         )
     if not is_installed():
@@ -124,11 +126,11 @@ async def _check_health(settings: Settings, name: str) -> None:
         await database.close()
     found = [row for row in rows if name in ("", row["name"]) and _is_alive(row)]
     if not found:
-        raise click.ClickException(f"no worker {name}".rstrip() + " runs on this machine, or it has just been started")
+        raise click.ClickException(f"no worker {name}".rstrip() + " runs on this machine, or it was started just now")
     for row in found:
         if not row["is_leased"]:
-            silent = f"{row['heartbeat_at']:%Y-%m-%d %H:%M:%S} UTC"
-            raise click.ClickException(f"worker {row['name']} has not renewed its lease since {silent}")
+            last = f"{row['heartbeat_at']:%Y-%m-%d %H:%M:%S} UTC"
+            raise click.ClickException(f"worker {row['name']} has not renewed its lease since {last}")
         click.echo(f"worker {row['name']} is healthy")
 
 
@@ -136,8 +138,8 @@ def _is_alive(row: Row) -> bool:
     return proc.is_alive(proc.ProcessId(row["pid"], row["pid_started"]))
 
 
-async def _work(settings: Settings, traits: dict[str, Any]) -> None:
-    # These bring the whole server along, a second of CPU that a check of health every few seconds does without.
+async def _work(settings: Settings, options: dict[str, Any]) -> None:
+    # These import the whole server, a second of CPU that a health check every few seconds must not cost.
     from dagbook.db.migrations.upgrade import require_head  # noqa: PLC0415
     from dagbook.main import WorkerOptions, open_worker  # noqa: PLC0415
 
@@ -147,8 +149,8 @@ async def _work(settings: Settings, traits: dict[str, Any]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    worker = WorkerOptions(**traits)
+    worker = WorkerOptions(**options)
     async with open_worker(settings, worker):
-        shown = ", ".join(f"{name}={value}" for name, value in sorted(worker.labels.items())) or "no labels"
-        click.echo(f"Worker {worker.name} ({shown}) works on {hide_password(settings.database_url)}", err=True)
+        text = ", ".join(f"{name}={value}" for name, value in sorted(worker.labels.items())) or "no labels"
+        click.echo(f"Worker {worker.name} ({text}) works on {hide_password(settings.database_url)}", err=True)
         await stop.wait()
