@@ -1,4 +1,4 @@
-"""What time it is. Parts that need the time take a ``Clock``, so that tests can hand them another."""
+"""Current time. Code that needs it takes a ``Clock``, which tests replace."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ Clock = Callable[[], datetime]
 
 
 def now() -> datetime:
-    """Return the current instant, aware and in UTC."""
+    """Return the current time as an aware datetime in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The one error that reaches a user: a code of the contract, a message with the fix, an HTTP status."""
+"""Application errors: an error code of the API, a message with the fix, and an HTTP status."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from dagbook.spec.problem import Problem
 
 
 class AppError(Exception):
-    """Something the caller can understand and act on."""
+    """Base of all errors whose message is shown to the caller."""
 
     code = "bad_request"
     status = 400
 
     def __init__(self, message: str, headers: Mapping[str, str] | None = None) -> None:
         self.message = message
-        self.headers = headers  # of the answer, where it has some of its own
+        self.headers = headers  # extra headers of the response
         super().__init__(message)
 
 
 class BadRequestError(AppError):
-    """The request itself is wrong."""
+    """The request is invalid."""
 
 
 class InvalidSpecError(BadRequestError):
-    """A definition has problems; the message names all of them."""
+    """The definition has problems, all of which the message lists."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         super().__init__("; ".join(str(problem) for problem in problems))
 
 
 class UnauthorizedError(AppError):
-    """Who asks is not known, or not by what it takes. ``challenge`` names the way to log in, if there is one."""
+    """The caller is not authenticated, or not in the required way; ``challenge`` names the scheme to use, if any."""
 
     code, status = "unauthorized", 401
 
@@ -40,37 +40,37 @@ class UnauthorizedError(AppError):
 
 
 class ForbiddenError(AppError):
-    """The request is not allowed."""
+    """The caller lacks the permission."""
 
     code, status = "forbidden", 403
 
 
 class NotFoundError(AppError):
-    """There is no such thing."""
+    """The requested object does not exist."""
 
     code, status = "not_found", 404
 
 
 class NotRunningError(AppError):
-    """The run is in no state for this."""
+    """The run has the wrong status for the request."""
 
     code = "not_running"
 
 
 class AlreadyExistsError(AppError):
-    """The name or id is taken."""
+    """The name or id is already in use."""
 
     code, status = "already_exists", 409
 
 
 class MaxRunReachedError(AppError):
-    """The limit of active runs does not allow another one."""
+    """The limit of active runs is reached."""
 
     code, status = "max_run_reached", 409
 
 
 class TooManyAttemptsError(AppError):
-    """Too many logins have failed, or were tried at once."""
+    """Too many logins failed, or were attempted at the same time."""
 
     code, status = "forbidden", 429
 
@@ -80,15 +80,15 @@ class TooManyAttemptsError(AppError):
 
 
 class OutdatedError(AppError):
-    """The request says which revision it was made for, and there is another one by now.
+    """The request is for a certain revision, and there is a newer one.
 
-    The contract's enum has no word of its own for it; of its words for conflicts this is the one for what exists.
+    The API's enum of error codes has none for this; ``already_exists`` is its code for conflicts.
     """
 
     code, status = "already_exists", 412
 
 
 class UnavailableError(AppError):
-    """The server cannot do this now, through no fault of the caller."""
+    """The server cannot serve the request at present; the caller did nothing wrong."""
 
     code, status = "internal_error", 503

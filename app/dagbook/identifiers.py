@@ -1,4 +1,4 @@
-"""The rules for names and ids that come from outside (api-behaviour 1.5, DAG format 1.1)."""
+"""Validation of names and ids from clients, and generation of ids (api-behaviour 1.5, DAG format 1.1)."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ _RUN_ID = re.compile(r"[-A-Za-z0-9_]+")
 LONGEST_NAME, LONGEST_RUN_ID = 40, 64
 _MAX_QUEUE = 128
 LATEST = "latest"
-_LONGEST_PATH, _LONGEST_PART = 4095, 255  # bytes, as the kernel has them
+_LONGEST_PATH, _LONGEST_PART = 4095, 255  # bytes: the kernel's limits
 _SUFFIXES = (".yaml", ".yml")
 _SHOWN = 60
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 def shorten(text: str) -> str:
-    """Quote a text for a message, cut where it would drown the rest."""
+    """Quote a text for a message, truncated to 60 characters."""
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can name a DAG or its file; ``.`` and ``..`` cannot."""
+    """Whether a text is valid as a DAG name or file name; ``.`` and ``..`` are not."""
     return bool(_NAME.fullmatch(text)) and len(text) <= LONGEST_NAME and text.strip(".") != ""
 
 
 def strip_suffix(file_name: str) -> str:
-    """Take the extension off a file name, for clients that send it."""
+    """Remove the extension from a file name, for clients that send it."""
     for suffix in _SUFFIXES:
         file_name = file_name.removesuffix(suffix)
     return file_name
 
 
 def check_file_name(text: str, field: str = "name") -> str:
-    """Return a new file name if it is one; raises BadRequestError."""
+    """Validate the file name of a new DAG and return it; raises BadRequestError."""
     check_dag_name(text, field)
     if text.endswith(_SUFFIXES):
         raise BadRequestError(f"{field}: {shorten(text)} must not end in .yaml or .yml")
@@ -48,33 +48,35 @@ def check_file_name(text: str, field: str = "name") -> str:
 
 
 def check_dag_name(text: str, field: str) -> str:
-    """Return a DAG name that overrides another if it is one; raises BadRequestError."""
+    """Validate a DAG name and return it; raises BadRequestError."""
     if not is_name(text):
         raise BadRequestError(
-            f"{field}: {shorten(text)} is no DAG name: use 1 to {LONGEST_NAME} letters, digits, '-', '_' or '.'"
+            f"{field}: {shorten(text)} is not a DAG name; use 1 to {LONGEST_NAME} letters, digits, '-', '_' or '.'"
         )
     return text
 
 
 def check_directory(text: str, field: str) -> str:
-    """Return the path of a directory given by a client if it can be one; raises BadRequestError."""
+    """Validate a client's path of a directory and return it; raises BadRequestError."""
     longest = max(len(part.encode()) for part in text.split("/"))
     if not text.startswith("/") or "\0" in text or longest > _LONGEST_PART or len(text.encode()) > _LONGEST_PATH:
-        raise BadRequestError(f"{field}: {shorten(text)} cannot be a directory; give its absolute path")
+        raise BadRequestError(f"{field}: {shorten(text)} is not the path of a directory; give an absolute path")
     return text
 
 
 def check_queue(text: str) -> None:
-    """Check the name of a queue, configured or not, that overrides another; raises BadRequestError."""
+    """Validate the name of a queue, configured or not; raises BadRequestError."""
     if len(text) > _MAX_QUEUE or not text.isprintable():
-        raise BadRequestError(f"queue: {shorten(text)} is no queue name: use up to {_MAX_QUEUE} printable characters")
+        raise BadRequestError(
+            f"queue: {shorten(text)} is not a queue name; use up to {_MAX_QUEUE} printable characters"
+        )
 
 
 def check_run_id(text: str) -> str:
-    """Return a run id given by a client if it is one; raises BadRequestError."""
+    """Validate a client's run id and return it; raises BadRequestError."""
     if not _RUN_ID.fullmatch(text) or len(text) > LONGEST_RUN_ID:
         raise BadRequestError(
-            f"dagRunId: {shorten(text)} is no run id: use 1 to {LONGEST_RUN_ID} letters, digits, '-' or '_'"
+            f"dagRunId: {shorten(text)} is not a run id; use 1 to {LONGEST_RUN_ID} letters, digits, '-' or '_'"
         )
     if text == LATEST:
         raise BadRequestError("dagRunId: 'latest' is reserved for the newest run; choose another id")
@@ -82,21 +84,21 @@ def check_run_id(text: str) -> str:
 
 
 def new_run_id() -> str:
-    """Make a run id: a UUID of version 7, ordered by time."""
+    """Generate a run id: a UUID of version 7, ordered by time."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | (7 << 76) | (secrets.randbits(12) << 64) | (2 << 62) | secrets.randbits(62)
     return str(UUID(int=value))
 
 
 def new_key() -> int:
-    """Make a row key that grows with time: 41 bits of milliseconds, 22 of chance."""
+    """Generate a row key that grows with time: 41 bits of milliseconds, 22 random bits."""
     return ((time.time_ns() // 1_000_000) << 22) | secrets.randbits(22)
 
 
 def sub_run_id(parent: str, step: str, params: str, salt: str = "") -> str:
-    """Derive the id of a sub-run from its caller, so that a retried step finds the one it had (runtime 20.3).
+    """Derive the id of a sub-run from its caller, so that a retried step finds its sub-run again (runtime 20.3).
 
-    ``salt`` keeps the executions of a repeated step apart.
+    ``salt`` gives each execution of a repeated step its own id.
     """
     text = ":".join((parent, step, params, salt) if salt else (parent, step, params))
     return _base58(hashlib.sha256(text.encode()).digest())

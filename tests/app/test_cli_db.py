@@ -125,7 +125,7 @@ def test_a_file_that_is_no_database_is_told_in_a_sentence(
     (tmp_path / "dagbook.sqlite3").write_text("a letter to somebody\n" * 100)
     said = command(*arguments)
     assert (said.status, said.out) == (1, "")
-    assert said.err == "Error: the database is unavailable: the file is no SQLite database\n"
+    assert said.err == "Error: the database is unavailable: the file is not a SQLite database\n"
 
 
 def test_a_home_that_cannot_be_made_is_told_in_a_sentence(command: Command, tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_an_option_that_is_not_known_is_named(
 
 def test_a_server_without_tls_is_told(postgres_url: str, refusal: Callable[..., str]) -> None:
     url = make_url(postgres_url).update_query_dict({"sslmode": "require"}).render_as_string(hide_password=False)
-    assert "PostgreSQL does not speak TLS, which sslmode in database_url demands" in refusal(url)
+    assert "PostgreSQL does not offer TLS, which sslmode in database_url requires" in refusal(url)
 
 
 # -- rights --------------------------------------------------------------------------------------------------------

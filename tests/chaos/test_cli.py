@@ -35,7 +35,7 @@ def error_of(*words: str) -> str:
         (["kill", "--database-url", UNREACHABLE], "PostgreSQL cannot be reached"),
         (["detection", "--servers", "1"], "Invalid value for '--servers'"),
         (["pause", "--database-url", "sqlite:////tmp/mine.sqlite3"], "this option is for PostgreSQL"),
-        (["failover", "--database-url", "mysql://a/b"], "'mysql' is no database that Dagbook knows"),
+        (["failover", "--database-url", "mysql://a/b"], "'mysql' is not a supported database"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )

@@ -74,7 +74,7 @@ def test_lock_file_and_socket_are_for_the_holders_user_only(file: Path) -> None:
     ("address", "told"),
     [
         ("http://127.0.0.1:8080", r"the Dagbook server at http://127\.0\.0\.1:8080 \(process {}\); stop that server"),
-        ("dagbook run", r"in use by dagbook run \(process {}\); wait for its end"),
+        ("dagbook run", r"in use by dagbook run \(process {}\); wait until it has finished"),
     ],
 )
 def test_a_second_holder_is_refused_with_a_sentence(file: Path, address: str, told: str) -> None:

@@ -120,7 +120,7 @@ async def test_a_transaction_that_loses_twice_is_done_in_the_end(database_url: s
 
 async def test_a_transaction_that_always_loses_is_given_up(database_url: str) -> None:
     database = await Database.open(database_url)
-    with pytest.raises(DatabaseUnavailable, match="in favour of another one"):
+    with pytest.raises(DatabaseUnavailable, match="because of another one"):
         await database.read(lambda connection: connection.exec_driver_sql(SERIALIZATION_FAILURE))
     await database.close()
 

@@ -48,7 +48,7 @@ async def _stop_one(api: Api, name: str, run_id: str) -> list[str]:
         status = RunStatus(body_of(await api.client.get(run_path(name, run_id)))["dagRunDetails"]["status"])
         if not status.is_final:
             raise click.ClickException(
-                f"run {run_id} of DAG {name} is {status.label}, not running; 'dagbook dequeue' removes it from its queue"
+                f"run {run_id} of DAG {name} is {status.label}, not running; 'dagbook dequeue' dequeues it"
             )
         click.echo(f"run {run_id} of DAG {name} is already finished: {status.label.replace('_', ' ')}")
         return []

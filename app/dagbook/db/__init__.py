@@ -1,1 +1,1 @@
-"""Rows: the models, how they are reached, and how their tables are made."""
+"""Database access: models, repositories, the two backends and the migrations."""

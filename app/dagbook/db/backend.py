@@ -1,6 +1,6 @@
-"""What the two databases have in common: connections to read and to write through, and the ways to them.
+"""Protocol of the two database backends, and the types of their connections.
 
-All work is a synchronous function of a connection, run inside one transaction.
+Work is a synchronous function of a connection, run inside one transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from dagbook.db.notifications import Notifications
 
-# A write connection may be read through; a read connection may not be written through.
+# A write connection may also read; a read connection must not write.
 ReadConnection = NewType("ReadConnection", Connection)
 WriteConnection = NewType("WriteConnection", ReadConnection)
 
@@ -23,28 +23,28 @@ Write = Callable[[WriteConnection], T]
 
 
 class Backend(Protocol):
-    """The connections of one database; what each way promises stands at ``Database``."""
+    """Connections of one database; ``Database`` documents what each method guarantees."""
 
     dialect: str
 
     async def read(self, work: Read[T]) -> T:
-        """Run work that only reads and may take long."""
+        """Run read-only work that may take long."""
 
     async def read_inline(self, work: Read[T]) -> T:
         """Run work that reads a few rows through an index."""
 
     async def snapshot(self, work: Read[T]) -> T:
-        """Run work that only reads and sees one state throughout."""
+        """Run read-only work that sees one state of the database throughout."""
 
     async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:
-        """Run work in a transaction, and ``committed`` after it, whether or not the caller still waits."""
+        """Run work in a transaction, then call ``committed``, even if the caller no longer waits."""
 
     @property
     def notifications(self) -> Notifications | None:
-        """The way to the other processes on the database."""
+        """Notifications between the processes on the database; None if there can be only one."""
 
     def try_lock(self, purpose: str) -> AbstractAsyncContextManager[bool]:
-        """Tell whether nobody else does the same."""
+        """Yield whether the lock of this purpose was acquired."""
 
     async def close(self) -> None:
         """Close all connections."""

@@ -1,7 +1,7 @@
-"""Long texts of logs as they are stored, packed by zstd.
+"""Compression of long log texts with zstd.
 
-Writing 1 MiB of text costs SQLite four times as long as packing it and writing what is left, a tenth of it as a rule,
-and what is not written has neither to be synced nor kept.
+SQLite takes four times as long to write 1 MiB of text as compressing it and writing the result, usually a tenth of it.
+Smaller writes also mean less to sync and to store.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import zstandard
 COMPRESS_FROM = 16 * 1024  # characters; a page of short output stays readable with any SQL client
 _LEVEL = 1
 
-_of_thread = threading.local()  # neither of zstd's contexts may be used by two threads
+_of_thread = threading.local()  # a zstd context must not be used by two threads
 
 
 def compress(text: str) -> bytes | None:
-    """Return a text packed, or None when it is stored as it is."""
+    """Compress a text; None when it is short enough to be stored uncompressed."""
     return _compressor().compress(text.encode()) if len(text) >= COMPRESS_FROM else None
 
 
 def decompress(text: str, packed: bytes | None) -> str:
-    """Return the text of a row that has either."""
+    """Return the text of a row from its ``text`` and ``packed`` columns."""
     return text if packed is None else _decompressor().decompress(packed).decode()
 
 

@@ -1,4 +1,4 @@
-"""The way to the rows. All about locking, threads and connections is here, in ``sqlite`` and in ``postgres``."""
+"""Access to the database. Locking, threads and connections are handled here and in the two backends."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from dagbook.settings.database_url import PUBLIC
 
 __all__ = ["OUTPUT", "VISIBLE", "Database", "ReadConnection", "Write", "WriteConnection", "mark_changed"]
 
-# What a transaction tells of, for those of this process who wait for it: changes for everybody, output of steps.
+# What a transaction changed, for listeners in this process: rows of the live feed, or output of steps.
 VISIBLE, OUTPUT = "visible", "output"
-_CHANGED = "told"
+_CHANGED = "changed"  # key in ``Connection.info``
 
 _POOL_SIZE = 16
 
 
 class Database:
-    """One database, SQLite or PostgreSQL, open for one event loop.
+    """One database, SQLite or PostgreSQL, opened for one event loop.
 
-    Errors of the database pass through as SQLAlchemy's, except those that mean "not now",
-    which are ``DatabaseUnavailable``.
+    Database errors are raised as SQLAlchemy's, except those that mean that the database is unavailable at present,
+    which are raised as ``DatabaseUnavailable``.
     """
 
-    def __init__(self, engines: Backend) -> None:
-        self._backend = engines
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._listeners: list[Callable[[set[str]], None]] = []
         self._probe = SingleFlight(lambda: self.read(_read_one_row))
 
     def on_commit(self, listener: Callable[[set[str]], None]) -> None:
-        """Call ``listener`` after each commit that tells of something (``note_told``), with what it tells of."""
+        """Call ``listener`` after each commit of a transaction with ``mark_changed``, with the set of its changes."""
         self._listeners.append(listener)
 
     @classmethod
     async def open(
         cls, url: str, *, schema: str = PUBLIC, application: str = "dagbook", pool_size: int = _POOL_SIZE
     ) -> Database:
-        """Connect to the database at ``url`` and see that it answers.
+        """Connect to the database at ``url`` and check that it answers.
 
-        On PostgreSQL the tables are in ``schema``, ``application`` is the name that is shown for the connections,
-        ``pool_size`` how many there are at most. ``ValueError`` when the URL is not understood.
+        On PostgreSQL the tables are in ``schema``, ``application`` is the connections' application name, and
+        ``pool_size`` their maximum number. Raises ``ValueError`` for an invalid URL.
         """
         parsed = parse_url(url)
         if parsed.get_backend_name() == "sqlite":
@@ -65,7 +65,7 @@ class Database:
 
     @property
     def notifications(self) -> Notifications | None:
-        """The way to the other processes on this database; None where there can be none."""
+        """Notifications between the processes on this database; None on SQLite, which has one process."""
         return self._backend.notifications
 
     @property
@@ -74,24 +74,23 @@ class Database:
         return self._backend.dialect
 
     async def read(self, work: Read[T]) -> T:
-        """Run work that only reads and may take long."""
+        """Run read-only work that may take long."""
         with translate_errors(self.dialect):
             return await self._backend.read(work)
 
     async def read_inline(self, work: Read[T]) -> T:
         """Run work that reads a few rows through an index.
 
-        On SQLite it runs in the caller's thread, ten times cheaper than ``read``, while
-        everything else in the loop waits: nothing that scans belongs here.
+        On SQLite it runs in the caller's thread, ten times cheaper than ``read``, and blocks the event loop meanwhile:
+        do not use it for scans.
         """
         with translate_errors(self.dialect):
             return await self._backend.read_inline(work)
 
     async def answers_within(self, seconds: float) -> bool:
-        """Tell whether the database answers a read within some seconds.
+        """Whether the database answers a read within some seconds.
 
-        One read answers all that ask at the same time, so a database that hangs never holds more than two connections
-        for this.
+        Concurrent calls share one read, so a database that hangs never occupies more than two connections for this.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -101,9 +100,9 @@ class Database:
         return True
 
     async def snapshot(self, work: Read[T]) -> T:
-        """Run work that only reads, takes as long as it takes, and sees one state of the database throughout.
+        """Run read-only work, without a time limit, that sees one state of the database throughout.
 
-        What others commit meanwhile is kept twice until the end.
+        Until it is finished, the database keeps the old versions of rows that others change.
         """
         with translate_errors(self.dialect):
             return await self._backend.snapshot(work)
@@ -111,46 +110,46 @@ class Database:
     async def write(self, work: Write[T], *, durable: bool = True) -> T:
         """Run work in a transaction that is committed when it returns and rolled back when it raises.
 
-        A cancelled caller does not take the write along: once asked for, it is done
-        completely or not at all. On PostgreSQL ``work`` may be called again, after a rollback in favour of another
-        transaction: it must not change anything but rows. What is not ``durable`` may be lost when this machine
-        fails, but never when a later durable write is kept. A database on another machine keeps it all the
-        same: it may fail alone, and who wrote before would go on behind a gap.
+        Cancelling the caller does not cancel the write: it is done completely or not at all. On PostgreSQL ``work`` may
+        be called again after a serialization failure, so it must have no effects besides rows. A write that is not
+        ``durable`` may be lost when this machine fails, but not if a later durable write survives. PostgreSQL makes
+        every write durable: its machine may fail alone, and this server would continue after a gap.
         """
-        told: set[str] = set()
+        changed: set[str] = set()
 
-        def noted(connection: WriteConnection) -> T:
-            connection.info[_CHANGED] = told
+        def tracked(connection: WriteConnection) -> T:
+            connection.info[_CHANGED] = changed
             return work(connection)
 
         with translate_errors(self.dialect):
-            return await self._backend.write(noted, lambda: self._notify_listeners(told), durable=durable)
+            return await self._backend.write(tracked, lambda: self._notify_listeners(changed), durable=durable)
 
-    def _notify_listeners(self, told: set[str]) -> None:
-        if told:
+    def _notify_listeners(self, changed: set[str]) -> None:
+        if changed:
             for listener in self._listeners:
-                listener(told)
+                listener(changed)
 
     @asynccontextmanager
     async def try_lock(self, purpose: str) -> AsyncIterator[bool]:
-        """Tell whether nobody else does the same on this database for as long as the block lasts.
+        """Hold a lock on this database inside the block; yields False when another process has it.
 
-        Whoever dies, or loses the connection to PostgreSQL, is not alone any more: what is done must bear that.
+        A process that loses its connection to PostgreSQL also loses the lock without notice: the locked work must be
+        safe when it is done twice at the same time.
         """
         with translate_errors(self.dialect):
-            async with self._backend.try_lock(purpose) as is_alone:
-                yield is_alone
+            async with self._backend.try_lock(purpose) as is_locked:
+                yield is_locked
 
     async def close(self) -> None:
-        """Finish the writes that were asked for, then close all connections; harmless when repeated."""
+        """Finish pending writes, then close all connections; harmless when repeated."""
         await self._backend.close()
 
 
 def _read_one_row(connection: ReadConnection) -> None:
-    # Of a table: SQLite answers SELECT 1 without its file.
+    # A row of a table: SQLite answers SELECT 1 without its file.
     connection.scalar(text("SELECT version_num FROM alembic_version"))
 
 
 def mark_changed(connection: WriteConnection, what: str) -> None:
-    """Note that this transaction tells of something: ``VISIBLE`` or ``OUTPUT``."""
+    """Record what this transaction changes, ``VISIBLE`` or ``OUTPUT``, for ``Database.on_commit``."""
     connection.info.setdefault(_CHANGED, set()).add(what)

@@ -1,4 +1,4 @@
-"""Telling "the database cannot be used right now" from every other database error."""
+"""Database errors: translation of those that mean "unavailable at present"."""
 
 from __future__ import annotations
 
@@ -25,44 +25,43 @@ _SQLITE_REASONS = {
     sqlite3.SQLITE_IOERR: "the database file cannot be read or written",
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
-    sqlite3.SQLITE_NOTADB: "the file is no SQLite database",
+    sqlite3.SQLITE_NOTADB: "the file is not a SQLite database",
 }
-# Classes and codes of SQLSTATE; the longest that fits is taken.
+# Classes and codes of SQLSTATE; the longest match applies.
 _POSTGRES_REASONS = {
     "08": "the connection to PostgreSQL was lost",
     "25006": "PostgreSQL is read-only",
-    "25P03": "PostgreSQL gave up a transaction that had stood still",
+    "25P03": "PostgreSQL ended a transaction that was idle for too long",
     "28": "PostgreSQL refuses the connection",
     "28P01": "PostgreSQL does not accept the user or the password",
     "3D000": "PostgreSQL has no such database",
-    "40001": "PostgreSQL ended the transaction in favour of another one",
-    "40P01": "PostgreSQL ended the transaction in favour of another one",
-    "42501": "PostgreSQL denies its role a right that Dagbook needs",
+    "40001": "PostgreSQL rolled the transaction back because of another one",
+    "40P01": "PostgreSQL rolled the transaction back because of another one",
+    "42501": "PostgreSQL denies its role a privilege that Dagbook needs",
     "53": "PostgreSQL has run out of a resource",
     "53100": "the disk of PostgreSQL is full",
     "53300": "PostgreSQL has no connection left",
-    "55P03": "a lock in PostgreSQL was not to be had in time",
+    "55P03": "a lock in PostgreSQL could not be acquired in time",
     "57014": "PostgreSQL took too long to answer",
     "57P": "PostgreSQL is shutting down or starting",
-    "58": "PostgreSQL's machine reports an error",
+    "58": "PostgreSQL reports a system error on its machine",
 }
-# Of these what PostgreSQL says is told besides: which rule or right it is.
+# PostgreSQL's own message is added to these: it names the rule or the privilege.
 _DETAILED = ("28", "3D000", "42501")
 _MISSING_PRIVILEGE = "42501"
-# A transaction that was rolled back because of another one, and may be done again.
+# The transaction was rolled back because of another one, and may be repeated.
 _SERIALIZATION_FAILURES = ("40001", "40P01")
 _LOST = "the connection to PostgreSQL was lost"
-# What pg_hba.conf refuses without TLS ends so, since version 14 and before.
+# Ending of the message when pg_hba.conf refuses a connection without TLS: since version 14, and before.
 _WITHOUT_TLS = ("no encryption", "SSL off")
 _ASK_FOR_TLS = "; if the server demands TLS, write sslmode=require or verify-full in database_url"
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818  # a state of the world, not a mistake
-    """The database cannot be used right now; the same call may succeed later.
+    """The database cannot be used at present; the same call may succeed later.
 
-    A connection lost while a commit was under way leaves open whether the commit took
-    place: whoever repeats a write has to look first. ``reason`` is safe for every client; ``detail`` names users and
-    tables, and is for logs and terminals.
+    If the connection was lost during a commit, the outcome is unknown: before repeating the write, check whether it was
+    committed. ``reason`` is safe for every client; ``detail`` names users and tables, for logs and terminals only.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -71,38 +70,38 @@ class DatabaseUnavailable(Exception):  # noqa: N818  # a state of the world, not
 
 
 class MissingPrivilege(DatabaseUnavailable):
-    """The role lacks a right in PostgreSQL; the same call succeeds when it has been granted."""
+    """The PostgreSQL role lacks a privilege; the same call succeeds once it is granted."""
 
 
 @contextmanager
 def translate_errors(dialect: str) -> Iterator[None]:
-    """Turn errors that mean "not now" into ``DatabaseUnavailable``; let all others pass."""
+    """Turn errors that mean "unavailable at present" into ``DatabaseUnavailable``; others pass unchanged."""
     try:
         yield
     except PoolTimeout as error:
         raise DatabaseUnavailable("all connections to the database are in use") from error
     except DBAPIError as error:
         lost = DatabaseUnavailable(_LOST) if error.connection_invalidated else None
-        told = _explain(error.orig) or lost
-        if told is None:
+        translated = _explain(error.orig) or lost
+        if translated is None:
             raise
-        raise told from error
+        raise translated from error
     except (sqlite3.Error, PostgresError, InterfaceError) as error:
-        told = _explain(error)
-        if told is None:
+        translated = _explain(error)
+        if translated is None:
             raise
-        raise told from error
+        raise translated from error
     except OSError as error:
-        # asyncpg's connect and its time limits raise these as they are.
+        # Raised by asyncpg's connect and its time limits.
         if dialect != "postgresql":
             raise
         raise _explain_no_connection(error) from error
 
 
 def is_serialization_failure(error: DBAPIError) -> bool:
-    """Whether PostgreSQL rolled the transaction back because of another one, so that it may be done again at once.
+    """Whether PostgreSQL rolled the transaction back because of another one, so that it may be repeated at once.
 
-    So it does when the tables are changed between two uses of a prepared statement, too.
+    This includes a change of the tables between two uses of a prepared statement.
     """
     if isinstance(getattr(error.orig, "__cause__", None), InvalidCachedStatementError | OutdatedSchemaCacheError):
         return True
@@ -110,12 +109,12 @@ def is_serialization_failure(error: DBAPIError) -> bool:
 
 
 def to_dbapi_error(error: sqlite3.Error, statement: str, arguments: Any = None) -> BaseException:
-    """Return what SQLAlchemy would have raised, had it been asked instead of the driver."""
+    """Convert an error of the driver into the one that SQLAlchemy raises for it."""
     return DBAPIError.instance(statement, arguments, error, sqlite3.Error)
 
 
 def _explain(error: BaseException | None) -> DatabaseUnavailable | None:
-    """Return what is told of an error, or ``None`` when the error is about the statement."""
+    """Return the translated error; None when the error is about the statement."""
     if isinstance(error, sqlite3.Error):
         reason = _SQLITE_REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
         return None if reason is None else DatabaseUnavailable(reason)
@@ -124,19 +123,19 @@ def _explain(error: BaseException | None) -> DatabaseUnavailable | None:
     if isinstance(error, InterfaceError):
         return DatabaseUnavailable(_LOST) if "closed" in str(error) else None
     state = getattr(error, "sqlstate", None)
-    fitting = [code for code in _POSTGRES_REASONS if isinstance(state, str) and state.startswith(code)]
-    if not fitting:
+    matching = [code for code in _POSTGRES_REASONS if isinstance(state, str) and state.startswith(code)]
+    if not matching:
         return None
     kind = MissingPrivilege if state == _MISSING_PRIVILEGE else DatabaseUnavailable
-    return kind(_POSTGRES_REASONS[max(fitting, key=len)], _detail(error, str(state)))
+    return kind(_POSTGRES_REASONS[max(matching, key=len)], _detail(error, str(state)))
 
 
 def _detail(error: BaseException | None, state: str) -> str:
     if not state.startswith(_DETAILED):
         return ""
-    # SQLAlchemy's error begins with the class of the driver's, which is its cause.
-    said = str(getattr(error, "__cause__", None) or error).splitlines()[0]
-    return said + (_ASK_FOR_TLS if said.endswith(_WITHOUT_TLS) else "")
+    # The text of SQLAlchemy's error starts with the class name of the driver's error, which is its cause.
+    message = str(getattr(error, "__cause__", None) or error).splitlines()[0]
+    return message + (_ASK_FOR_TLS if message.endswith(_WITHOUT_TLS) else "")
 
 
 def _explain_no_connection(error: OSError) -> DatabaseUnavailable:
@@ -146,5 +145,5 @@ def _explain_no_connection(error: OSError) -> DatabaseUnavailable:
         case ssl.SSLError():
             return DatabaseUnavailable("TLS with PostgreSQL fails", str(error.reason or error))
         case ConnectionError() if "SSL upgrade" in str(error):
-            return DatabaseUnavailable("PostgreSQL does not speak TLS, which sslmode in database_url demands")
+            return DatabaseUnavailable("PostgreSQL does not offer TLS, which sslmode in database_url requires")
     return DatabaseUnavailable("PostgreSQL cannot be reached")

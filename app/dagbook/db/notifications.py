@@ -1,8 +1,8 @@
-"""How processes on one PostgreSQL wake each other: LISTEN and NOTIFY on one connection, and nothing else.
+"""Notifications between processes on one PostgreSQL database: LISTEN and NOTIFY on one connection.
 
-A notification carries no news, so that nothing is lost when one is: whoever is woken looks. ``Wakeups.tell`` sends it
-on that connection, after the commit that it tells of and once for all commits of a moment, because a transaction that
-notifies makes every other one that does wait for its commit.
+A notification has no payload, so that a lost one loses no data: listeners read the tables. ``Notifications.notify``
+sends it on its own connection after the commit, once for all commits within 20 ms, because transactions with NOTIFY
+wait for each other's commits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COMMAND_SECONDS = 5
 
 
 class Notifications:
-    """One process's end of it: a connection for all channels that somebody here listens to, while anybody does."""
+    """One connection of this process for all channels, open while there is a listener."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -31,15 +31,15 @@ class Notifications:
         self._pending: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
-    def listen(self, channel: str, heard: Callable[[], None]) -> None:
-        """Call ``heard`` for what other connections tell on a channel, and whenever something may have been missed."""
-        self._listeners[channel] = heard
+    def listen(self, channel: str, callback: Callable[[], None]) -> None:
+        """Call ``callback`` on notifications of other connections, and when some may have been missed."""
+        self._listeners[channel] = callback
         self._woken.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="wakeups")
 
     async def unlisten(self, channel: str) -> None:
-        """Hear nothing more on a channel; harmless when nobody does. With the last one what is untold is told, too."""
+        """Remove the listener of a channel, if any; after the last one, send pending notifications and disconnect."""
         self._listeners.pop(channel, None)
         if self._listeners or self._task is None:
             return
@@ -49,7 +49,7 @@ class Notifications:
         await self._engine.dispose()
 
     def notify(self, channel: str) -> None:
-        """Let those who listen to a channel in other processes look, soon; only while somebody here listens to any."""
+        """Notify the listeners of a channel in other processes soon; sent only while this process has a listener."""
         self._pending.add(channel)
         self._woken.set()
 
@@ -57,8 +57,8 @@ class Notifications:
         while True:
             try:
                 await self._serve()
-            except Exception as error:  # noqa: BLE001 - others look now and then, even if nobody wakes them
-                _log.warning("other servers cannot be heard and woken for a moment: %s", error)
+            except Exception as error:  # noqa: BLE001 - listeners also poll, even without notifications
+                _log.warning("notifications between servers are interrupted: %s", error)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _serve(self) -> None:
@@ -85,8 +85,8 @@ class Notifications:
 
     async def _listen(self, driver: Any, channel: str) -> None:
         await driver.add_listener(channel, self._on_notification)
-        if heard := self._listeners.get(channel):
-            heard()  # for what was told while nobody listened
+        if callback := self._listeners.get(channel):
+            callback()  # for notifications sent before the connection listened
 
     async def _notify(self, driver: Any) -> None:
         channels, self._pending = sorted(self._pending), set()
@@ -97,7 +97,7 @@ class Notifications:
             raise
 
     async def _end(self, driver: Any, listening: set[str]) -> None:
-        """Tell what is left; with the connection away others find it by looking."""
+        """Send pending notifications; if the connection is lost, the other processes find the changes by polling."""
         with contextlib.suppress(Exception):
             if self._pending and not driver.is_closed():
                 await self._notify(driver)
@@ -106,6 +106,6 @@ class Notifications:
                 await driver.remove_listener(channel, self._on_notification)
 
     def _on_notification(self, driver: Any, sender: int, channel: str, _payload: object) -> None:
-        heard = self._listeners.get(channel)
-        if heard is not None and sender != driver.get_server_pid():
-            heard()
+        callback = self._listeners.get(channel)
+        if callback is not None and sender != driver.get_server_pid():
+            callback()

@@ -1,9 +1,8 @@
-"""Statements of the recorder's writes, compiled once and handed to the driver as text and values.
+"""Precompiled write statements, passed to the driver as SQL text and values.
 
-Finding a statement in SQLAlchemy's cache, naming its parameters and processing each of them anew takes three
-to ten times as long as the statement itself; what is compiled here is the same text with the same values.
-On SQLite the driver gets them directly: there SQLAlchemy's cursor alone costs more than the statement.
-Reads are executed by SQLAlchemy.
+SQLAlchemy's cache lookup, parameter naming and parameter processing take three to ten times as long as the statement
+itself; the text and the values compiled here are the same. On SQLite they go to the driver directly, because
+SQLAlchemy's cursor alone costs more than the statement. Reads are executed by SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -23,17 +22,14 @@ Values = Mapping[str, Any]
 
 
 class Prepared:
-    """A Core statement without expanding parameters; rows of one call have the same keys.
-
-    Given one for each dialect, it is the one of the connection's.
-    """
+    """A Core statement without expanding parameters, or one for each dialect; rows of one call have the same keys."""
 
     def __init__(self, statement: ClauseElement | Mapping[str, ClauseElement]) -> None:
         self._statement = statement
         self._compiled: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
 
     def execute_many(self, connection: WriteConnection, rows: Sequence[Values]) -> None:
-        """Execute the statement for each of the rows."""
+        """Execute the statement once for each row."""
         if not rows:
             return
         compiled = self._compiled_for(connection, tuple(rows[0]))
@@ -59,7 +55,7 @@ class Prepared:
 class _Compiled(NamedTuple):
     text: str
     slots: Sequence[tuple[str, Callable[[Any], Any] | None]]
-    constants: Values  # that the statement brings along
+    constants: Values  # parameters with a value in the statement
 
     def arguments(self, values: Values) -> tuple[Any, ...]:
         if self.constants:
@@ -69,7 +65,7 @@ class _Compiled(NamedTuple):
 
 def _compile(statement: ClauseElement, dialect: Dialect, names: Sequence[str]) -> _Compiled:
     compiled = statement.compile(dialect=dialect, column_keys=list(names))
-    assert isinstance(compiled, SQLCompiler)  # noqa: S101 - statements that change no tables are compiled by it
+    assert isinstance(compiled, SQLCompiler)  # noqa: S101 - always so for statements other than DDL
     slots, constants = [], {}
     for name in compiled.positiontup or ():
         bind = compiled.binds[name]
@@ -80,5 +76,5 @@ def _compile(statement: ClauseElement, dialect: Dialect, names: Sequence[str]) -
 
 
 def sqlite_driver(connection: WriteConnection) -> Any | None:
-    """Return the driver's own connection to SQLite, if it is one that is used without a loop."""
+    """Return the driver's connection if it is a synchronous one to SQLite, else None."""
     return connection.connection.driver_connection if connection.dialect.driver == "pysqlite" else None

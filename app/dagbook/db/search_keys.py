@@ -1,4 +1,4 @@
-"""Texts as they are looked up by: no index takes one of any length."""
+"""Rows of the search tables; indexed texts are shortened, because no index takes a text of any length."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _MAX_ERROR_CHARACTERS = 8_000
 
 
 def index_key(text: str) -> str:
-    """Give a text itself, or when it is long its beginning and its hash, so that equal stays equal."""
+    """Return a text, or the start and the hash of a long one, so that equal texts have equal keys."""
     if len(text) <= _LONGEST:
         return text
     return f"{text[:_HEAD]}…{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def tag_rows(run: int, tags: Iterable[str]) -> list[Row]:
-    """Make the rows by which a run is found by its tags."""
+    """Return the rows of ``run_tags`` for a run."""
     return [{"run": run, "tag": tag} for tag in dict.fromkeys(index_key(tag) for tag in tags)]
 
 
 def param_rows(run: int, params: Sequence[Any]) -> list[Row]:
-    """Make the rows by which a run is found by its params: pairs, or lists as they are stored."""
+    """Return the rows of ``run_params`` for a run; ``params`` are pairs, or lists as they are stored."""
     return [
         {"run": run, "position": position, "name": index_key(name), "value": index_key(value)}
         for position, (name, value) in enumerate(map(_pair, params))
@@ -38,11 +38,11 @@ def _pair(param: Any) -> tuple[str, str]:
 
 
 def error_text(run_error: str | None, node_errors: Iterable[str]) -> str:
-    """Join what went wrong in a run: each error once, cut where it would fill the table."""
-    found = dict.fromkeys(error for error in (run_error, *node_errors) if error)
-    return "\n".join(found)[:_MAX_ERROR_CHARACTERS]
+    """Join the distinct errors of a run and its nodes, truncated to 8,000 characters."""
+    errors = dict.fromkeys(error for error in (run_error, *node_errors) if error)
+    return "\n".join(errors)[:_MAX_ERROR_CHARACTERS]
 
 
 def error_rows(texts: Mapping[int, str]) -> list[Row]:
-    """Make the rows by which runs are found by their errors."""
+    """Return the rows of ``run_errors``, none for an empty text."""
     return [{"run": run, "text": text} for run, text in texts.items() if text]

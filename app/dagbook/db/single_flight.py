@@ -1,4 +1,4 @@
-"""One question for all who want to know the same at the same time."""
+"""Coalescing of concurrent equal calls."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Asks once for all who wait for the question to be put; whoever comes later gets what is asked after that."""
+    """Makes one call for all callers that wait for it to start; a later caller gets the result of the next call."""
 
-    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
-        self._ask = ask
+    def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
+        self._call = call
         self._lock = asyncio.Lock()
         self._next: asyncio.Task[T] | None = None
 
     async def get(self) -> T:
-        """Return what was answered to a question that was put after this call."""
+        """Return the result of a call that starts after this one."""
         if self._next is None:
-            self._next = asyncio.create_task(self._put())
+            self._next = asyncio.create_task(self._start_call())
         return await asyncio.shield(self._next)
 
-    async def _put(self) -> T:
+    async def _start_call(self) -> T:
         async with self._lock:
             self._next = None
-            return await self._ask()
+            return await self._call()

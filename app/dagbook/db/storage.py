@@ -1,4 +1,4 @@
-"""How much room the tables take, and what the database itself says about its health."""
+"""Storage used by the tables, the database's own integrity checks, and vacuuming."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _POSTGRES_BYTES = text(
 _SQLITE_FREE = text("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")
 _SQLITE_ALL = text("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
 _POSTGRES_ALL = text("SELECT pg_database_size(current_database())")
-# PostgreSQL checks its pages when it reads them and counts those that were damaged, where its cluster has checksums.
+# A PostgreSQL cluster with checksums verifies pages when it reads them, and counts damaged ones.
 _POSTGRES_COMPLAINTS = text(
     "SELECT 'pages with a wrong checksum were read: ' || checksum_failures FROM pg_stat_database "
     "WHERE datname = current_database() AND checksum_failures > 0 "
     "UNION ALL SELECT 'index ' || indexrelid::regclass || ' is invalid' FROM pg_index "
     "JOIN pg_class ON pg_class.oid = indexrelid "
     "WHERE relnamespace = current_schema()::regnamespace AND NOT (indisvalid AND indisready) "
-    "UNION ALL SELECT 'constraint ' || conname || ' was never checked on the rows there are' FROM pg_constraint "
+    "UNION ALL SELECT 'constraint ' || conname || ' was never validated on existing rows' FROM pg_constraint "
     "WHERE connamespace = current_schema()::regnamespace AND NOT convalidated"
 )
 
 
 class TableUse(msgspec.Struct, frozen=True):
-    """A table: its rows, and the bytes that it takes with its indexes."""
+    """A table: its number of rows, and its size in bytes including indexes."""
 
     name: str
     rows: int
@@ -43,7 +43,7 @@ class TableUse(msgspec.Struct, frozen=True):
 
 
 class Storage(msgspec.Struct, frozen=True):
-    """What takes room: the whole database, what of it is free for new rows (None where that is not known), tables."""
+    """Bytes of the database, its free bytes for new rows (None when not known), and its tables."""
 
     size: int
     free: int | None
@@ -68,28 +68,28 @@ def measure(connection: ReadConnection) -> Storage:
 
 
 def find_damage(connection: ReadConnection, *, quick: bool) -> list[str]:
-    """Let the database check itself; an empty list means that it found nothing.
+    """Run the database's own integrity check; an empty list means no damage.
 
-    ``quick`` leaves out, on SQLite, whether indexes agree with their tables.
+    ``quick`` skips, on SQLite, the check that indexes match their tables.
     """
     if connection.dialect.name != "sqlite":
         return list(connection.execute(_POSTGRES_COMPLAINTS).scalars())
     pragma = "quick_check" if quick else "integrity_check"
-    said = connection.exec_driver_sql(f"PRAGMA {pragma}({_MAX_COMPLAINTS})").scalars()
-    return [line for line in said if line != "ok"]
+    lines = connection.exec_driver_sql(f"PRAGMA {pragma}({_MAX_COMPLAINTS})").scalars()
+    return [line for line in lines if line != "ok"]
 
 
 def count_free_pages(connection: ReadConnection) -> int:
-    """Count the pages that SQLite keeps for new rows and could give back to the disk; PostgreSQL sees to its own."""
+    """Count the free pages that SQLite could release to the file system; 0 on PostgreSQL, which has autovacuum."""
     if connection.dialect.name != "sqlite" or connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() != _INCREMENTAL:
         return 0
     return int(connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0)
 
 
 def vacuum(connection: WriteConnection, pages: int) -> None:
-    """Give free pages of a SQLite file back to the disk, at most so many."""
+    """Release up to ``pages`` free pages of a SQLite file to the file system."""
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101 - it is in a transaction
-    # Whatever number the pragma is given, Python's driver leaves it after the first page: it has no columns to fetch.
+    # With any number, Python's driver stops the pragma after the first page, because it returns no columns to fetch.
     for _ in range(pages):
         driver.execute("PRAGMA incremental_vacuum(1)")

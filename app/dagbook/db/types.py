@@ -1,4 +1,4 @@
-"""The ORM's base: naming convention and the column types that mean the same on both engines."""
+"""Base of the models: naming convention, and column types that are equivalent on both databases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-# SQLite numbers only INTEGER primary keys by itself; its integers are 64 bits wide anyway.
+# SQLite generates values only for INTEGER primary keys; its integers have 64 bits anyway.
 BigKey = BigInteger().with_variant(Integer(), "sqlite")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Base(DeclarativeBase):
-    """Base of every model. Models are used through their tables by Core statements; there are no relationships."""
+    """Base of every model. Models are used in Core statements; there are no relationships."""
 
     metadata = MetaData(naming_convention=NAMING)
 
@@ -34,19 +34,17 @@ class Base(DeclarativeBase):
 class UtcDateTime(TypeDecorator[datetime]):
     """An instant: ``timestamptz`` on PostgreSQL, whole microseconds since 1970 on SQLite.
 
-    Naive values raise ``ValueError``. SQLite's own text form would store the local wall
-    clock of an aware value and lose the offset; integers also compare and index faster.
+    Naive values raise ``ValueError``. SQLAlchemy's text format for SQLite would store the local time of an aware value
+    without its offset; integers also compare and index faster.
     """
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose the stored form."""
         return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Refuse naive values, then convert."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -54,7 +52,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return (value - _EPOCH) // _MICROSECOND if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Return an aware UTC value."""
+        """Return an aware datetime in UTC."""
         if value is None:
             return None
         if dialect.name == "sqlite":
@@ -64,19 +62,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class OrderedJson(TypeDecorator[Any]):
-    """JSON kept as the text that msgspec wrote, so that the order of keys survives (JSONB forgets it).
+    """JSON stored as the text that msgspec writes, which preserves the order of keys (JSONB does not).
 
-    Whatever msgspec encodes goes in, structs included; plain lists, dicts and scalars
-    come out. Python's ``None`` is SQL's NULL.
+    Accepts everything that msgspec encodes, including structs; returns lists, dicts and scalars. ``None`` is NULL.
     """
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy's signature
-        """Encode."""
         return None if value is None else msgspec.json.encode(value).decode()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
-        """Decode."""
         return None if value is None else msgspec.json.decode(value)

@@ -1,4 +1,4 @@
-"""Database addresses as people write them; the driver is Dagbook's choice, not theirs."""
+"""Database URLs of the settings, without a driver, which Dagbook chooses."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _FIX = "write sqlite:///dagbook.db, sqlite:////absolute/path.db or postgresql://
 
 
 def parse_url(text: str) -> URL:
-    """Return the URL with an async driver; ``ValueError`` says how to write one that Dagbook understands."""
+    """Return the URL with an async driver; raises ``ValueError`` with the accepted forms."""
     try:
         url = make_url(text)
     except ArgumentError:
-        raise ValueError(f"this is no database URL; {_FIX}") from None
+        raise ValueError(f"this is not a database URL; {_FIX}") from None
     if url.drivername == "sqlite":
         return _sqlite(url)
     if url.drivername in ("postgresql", "postgres"):
         return _postgres(url)
-    raise ValueError(f"{url.drivername!r} is no database that Dagbook knows (it chooses the driver itself); {_FIX}")
+    raise ValueError(f"{url.drivername!r} is not a supported database (do not give a driver); {_FIX}")
 
 
 def _sqlite(url: URL) -> URL:
     if url.host:
-        raise ValueError(f"a SQLite URL has three slashes before a relative path and four before an absolute; {_FIX}")
+        raise ValueError(f"a SQLite URL has three slashes before a relative path, four before an absolute one; {_FIX}")
     if not url.database or url.database == ":memory:" or url.query:
         raise ValueError(f"a SQLite URL names a file and has no options; {_FIX}")
     return url.set(drivername="sqlite+aiosqlite")
@@ -43,20 +43,20 @@ def _postgres(url: URL) -> URL:
     if not url.database:
         raise ValueError(f"the PostgreSQL URL does not name a database; {_FIX}")
     query = {name: value for name, value in url.query.items() if name not in _TLS}
-    # asyncpg takes these as libpq does, but the file only in an address of its own: this one has nothing else.
+    # asyncpg accepts these as libpq does, but the certificate only in a DSN: this one contains nothing else.
     if tls := {name: value for name, value in url.query.items() if name in _TLS}:
         query["dsn"] = f"postgresql://?{urlencode(tls)}"
     return url.set(drivername="postgresql+asyncpg", query=query)
 
 
 def root_certificate(url: URL) -> str | None:
-    """Return the file of certificates that a parsed URL names for checking the server's."""
+    """Return the ``sslrootcert`` of a parsed URL: the certificates to verify the server's with."""
     dsn = str(url.query.get("dsn", ""))
     return dict(parse_qsl(urlsplit(dsn).query)).get("sslrootcert")
 
 
 def sqlite_path(url: str) -> Path | None:
-    """Return the file of a SQLite URL, resolved; ``None`` for PostgreSQL."""
+    """Return the absolute path of a SQLite URL; None for PostgreSQL."""
     parsed = parse_url(url)
     if parsed.get_backend_name() != "sqlite" or parsed.database is None:
         return None
@@ -64,7 +64,7 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def hide_password(url: str) -> str:
-    """Return the URL fit for a log or an error message."""
+    """Return the URL with its password masked, for logs and error messages."""
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:

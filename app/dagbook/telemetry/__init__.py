@@ -1,1 +1,1 @@
-"""What the process tells of itself: logs, metrics, traces."""
+"""Telemetry of the process: logs, metrics and samples of the machine's load."""

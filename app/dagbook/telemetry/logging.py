@@ -1,4 +1,4 @@
-"""The process's own log: one line per record, as key=value text or as JSON."""
+"""Log output of the process: one line per record, as key=value text or as JSON."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import TextIO
 
 from dagbook.telemetry.request_id import request_id
 
-# What hides the secrets of the run that a task works for; a record is written in the task that tells it.
+# Masks the secrets of the run that the current task works for; a record is formatted in the task that logs it.
 log_masking: ContextVar[Callable[[str], str] | None] = ContextVar("log_masking", default=None)
 
 
 @contextmanager
 def masked_log(mask: Callable[[str], str]) -> Iterator[None]:
-    """Hide secrets in what is logged inside the block."""
+    """Mask secrets in log records written inside the block."""
     token = log_masking.set(mask)
     try:
         yield
@@ -28,7 +28,7 @@ def masked_log(mask: Callable[[str], str]) -> Iterator[None]:
         log_masking.reset(token)
 
 
-# What every record has; anything beside it was handed over in `extra` and belongs to the line.
+# Attributes that every record has; all others were passed in `extra` and are part of the line.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _TEXT_ONLY = re.compile(r"[A-Za-z0-9_.:/@+-]+")
 
@@ -37,23 +37,22 @@ class JsonFormatter(logging.Formatter):
     """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record; a value that JSON does not know is written as its text."""
+        """Format a record; values that are not JSON types are converted with ``str``."""
         return _masked(json.dumps(_fields(self, record), ensure_ascii=False, default=str))
 
 
 class TextFormatter(logging.Formatter):
-    """``time level logger message`` as key=value; a value with anything but plain characters is quoted.
+    """``time level logger message`` as key=value; values with other than simple characters are quoted as JSON.
 
-    Quoting also keeps a line break inside a value from looking like a record of its own.
+    Quoting also prevents a line break in a value from starting a forged record.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
         return _masked(" ".join(f"{key}={_value(value)}" for key, value in _fields(self, record).items()))
 
 
 def configure(log_format: str, level: str, stream: TextIO | None = None) -> None:
-    """Send what is logged in this process, from ``level`` up, to stderr or another stream as ``text`` or ``json``."""
+    """Write log records from ``level`` up to stderr or another stream, as ``text`` or ``json``."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     _reduce_record()
@@ -63,7 +62,7 @@ def configure(log_format: str, level: str, stream: TextIO | None = None) -> None
 
 
 def _reduce_record() -> None:
-    """Leave out of records what no line shows, which is half of what making one costs (Python's logging HOWTO)."""
+    """Do not collect attributes that no line shows: they are half the cost of a record (Python's logging HOWTO)."""
     logging._srcfile = None  # noqa: SLF001 - the switch that the HOWTO names
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
@@ -80,8 +79,8 @@ def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str
         "logger": record.name,
         "message": record.getMessage(),
     }
-    if number := request_id.get():
-        fields["request_id"] = number
+    if current := request_id.get():
+        fields["request_id"] = current
     fields |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
     if record.exc_info:
         fields["exception"] = formatter.formatException(record.exc_info)

@@ -1,4 +1,4 @@
-"""The page of metrics (api-behaviour op 49): the contract's names, and those of this process."""
+"""Metrics in the Prometheus text format (api-behaviour op 49): those of the API and those of the process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4"
 
 
 class MetricValues(msgspec.Struct, frozen=True, kw_only=True):
-    """What the page tells; None where it could not be counted, which leaves its series out."""
+    """Values read when the metrics are requested; None if a value is not available, and its series is left out."""
 
     version: str
     uptime_seconds: float
@@ -28,45 +28,45 @@ class MetricValues(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricsPage:
-    """Writes the page; figures of the process are gathered at the moment of writing."""
+    """Renders all metrics; those of the process are collected at that time."""
 
-    def __init__(self, own: CollectorRegistry) -> None:
-        """``own`` holds what the parts of this process count themselves; that of the process goes with it."""
-        self._own = own
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """``registry`` has the metrics counted by this process; the process's own metrics are added to it."""
+        self._registry = registry
         for kind in (ProcessCollector, PlatformCollector, GCCollector):
-            kind(registry=self._own)
+            kind(registry=registry)
 
-    def write(self, figures: MetricValues) -> bytes:
-        """Write the page in text format 0.0.4."""
+    def write(self, values: MetricValues) -> bytes:
+        """Render all metrics in text format 0.0.4."""
         page = CollectorRegistry(auto_describe=False)
-        page.register(_Collector(figures))
-        page.register(self._own)
+        page.register(_Collector(values))
+        page.register(self._registry)
         return generate_latest(page)
 
 
 class _Collector(Collector):
-    def __init__(self, figures: MetricValues) -> None:
-        self._figures = figures
+    def __init__(self, values: MetricValues) -> None:
+        self._values = values
 
     def collect(self) -> Iterator[Metric]:
-        figures = self._figures
+        values = self._values
         info = GaugeMetricFamily("dagu_info", "The server's version.", labels=["version", "go_version"])
-        info.add_metric([figures.version, platform.python_version()], 1)
+        info.add_metric([values.version, platform.python_version()], 1)
         yield info
-        yield _gauge("dagu_uptime_seconds", "Seconds since the server started.", figures.uptime_seconds)
-        yield _counter("dagbook_retention_removed_runs", "Runs that this server has removed.", figures.removed_runs)
-        meaning = "Bytes of logs that this server has removed."
-        yield _counter("dagbook_retention_removed_log_bytes", meaning, figures.removed_log_bytes)
-        if figures.running is not None:
-            yield _gauge("dagu_dag_runs_currently_running", "Runs that are under way.", figures.running)
-        if figures.queued is not None:
-            yield _gauge("dagu_dag_runs_queued_total", "Runs that wait in queues.", figures.queued)
-        if figures.runs is not None:
-            yield _by_status(figures.runs)
-        if figures.dags is not None:
-            yield _gauge("dagu_dags_total", "Stored DAGs.", figures.dags)
-        if figures.schedulers is not None:
-            running = int(figures.schedulers > 0)
+        yield _gauge("dagu_uptime_seconds", "Seconds since the server started.", values.uptime_seconds)
+        yield _counter("dagbook_retention_removed_runs", "Runs deleted by this server.", values.removed_runs)
+        meaning = "Bytes of logs deleted by this server."
+        yield _counter("dagbook_retention_removed_log_bytes", meaning, values.removed_log_bytes)
+        if values.running is not None:
+            yield _gauge("dagu_dag_runs_currently_running", "Active root runs.", values.running)
+        if values.queued is not None:
+            yield _gauge("dagu_dag_runs_queued_total", "Queued root runs.", values.queued)
+        if values.runs is not None:
+            yield _by_status(values.runs)
+        if values.dags is not None:
+            yield _gauge("dagu_dags_total", "Stored DAGs.", values.dags)
+        if values.schedulers is not None:
+            running = int(values.schedulers > 0)
             yield _gauge("dagu_scheduler_running", "Whether a scheduler is active.", running)
 
 
@@ -79,7 +79,7 @@ def _gauge(name: str, meaning: str, value: float) -> Metric:
 
 
 def _by_status(runs: Mapping[str, int]) -> Metric:
-    meaning = "Runs by their status, those that others called left out."
+    meaning = "Root runs by status."
     family = CounterMetricFamily("dagu_dag_runs", meaning, labels=["status"])
     for status, count in runs.items():
         family.add_metric([status], count)

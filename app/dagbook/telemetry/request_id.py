@@ -1,8 +1,8 @@
-"""Which request a task works for."""
+"""Id of the request that the current task handles."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 
-# The number that the answer's X-Request-Id carries; empty outside of requests.
+# Value of the response's X-Request-Id header; empty outside of requests.
 request_id: ContextVar[str] = ContextVar("request_id", default="")

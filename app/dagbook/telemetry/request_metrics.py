@@ -1,4 +1,4 @@
-"""How many requests came, how they ended, and how long their answers took to begin."""
+"""HTTP request metrics: number of requests by status, and time to the first byte of the response."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-# Of methods and routes there are as many as the program has; whatever else a client makes up goes by this name.
+# Label for methods and routes that the server does not have, so that clients cannot create any number of labels.
 UNKNOWN = "(none)"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -16,37 +16,37 @@ _MAX_UNCOUNTED = 100  # a fifth of a millisecond
 
 
 class RequestMetrics(Collector):
-    """Counts the requests of this process since it began."""
+    """Counters of the requests since the process started."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ("method", "route", "status")
-        self._requests = Counter("dagbook_http_requests", "Requests that were answered.", labels, registry=None)
+        self._requests = Counter("dagbook_http_requests", "HTTP requests.", labels, registry=None)
         self._seconds = Histogram(
             "dagbook_http_request_duration_seconds",
-            "Seconds from a request to the beginning of its answer.",
+            "Seconds from a request to the start of its response.",
             labels[:2],
             buckets=_SECONDS,
             registry=None,
         )
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._uncounted: list[tuple[str, str, int, float]] = []  # many at once cost a fraction of one at a time
+        self._uncounted: list[tuple[str, str, int, float]] = []  # counting many at once costs a fraction
         registry.register(self)
 
     def record(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Note a request: its route as the template of the path, ``UNKNOWN`` where there is none."""
+        """Record a request; ``route`` is the path template, or ``UNKNOWN``."""
         self._uncounted.append((method, route, status, seconds))
         if len(self._uncounted) >= _MAX_UNCOUNTED:
             self._count()
 
     def collect(self) -> Iterator[Metric]:
-        """Give the counts for the page of metrics."""
+        """Return the metrics, including requests that are not counted yet."""
         self._count()
         yield from self._requests.collect()
         yield from self._seconds.collect()
 
     def _count(self) -> None:
-        noted, self._uncounted = self._uncounted, []
-        for method, route, status, seconds in noted:
+        pending, self._uncounted = self._uncounted, []
+        for method, route, status, seconds in pending:
             key = (method if method in _METHODS else UNKNOWN, route, status)
             found = self._known.get(key)
             if found is None:

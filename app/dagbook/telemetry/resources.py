@@ -1,4 +1,4 @@
-"""Load of the machine over time: sampled every few seconds, kept in memory (api-behaviour op 46)."""
+"""Load of the machine over time, sampled every few seconds and kept in memory (api-behaviour op 46)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
-    """The machine at one moment: Unix seconds, percentages, and the load of the last minute."""
+    """Load of the machine at one time: Unix seconds, percentages, and the load average of the last minute."""
 
     at: int
     cpu: float
@@ -26,7 +26,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 
 
 def machine_now(directory: Path) -> Sample:
-    """Look at the machine; the processor's share is that since the last look, the disk that of the directory."""
+    """Sample the machine; CPU usage is measured since the last sample, disk usage at the directory's file system."""
     return Sample(
         at=int(time.time()),
         cpu=psutil.cpu_percent(),
@@ -37,33 +37,33 @@ def machine_now(directory: Path) -> Sample:
 
 
 class ResourceSampler:
-    """Looks at the machine again and again, and remembers what it saw."""
+    """Samples the machine periodically, and keeps the samples."""
 
-    def __init__(self, look: Callable[[], Sample], interval_seconds: float, retention_seconds: float) -> None:
-        self._look = look
+    def __init__(self, read: Callable[[], Sample], interval_seconds: float, retention_seconds: float) -> None:
+        self._read = read
         self._interval = interval_seconds
         self.retention_seconds = retention_seconds
         self._samples: deque[Sample] = deque()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Take the first sample and go on; starting twice is harmless."""
+        """Take the first sample and start the loop; starting twice is harmless."""
         if self._task is None:
             self.run_once()
             self._task = asyncio.create_task(self._run(), name="resources")
 
     async def stop(self) -> None:
-        """End; what was sampled stays. Stopping without a start is harmless."""
+        """Stop the loop and keep the samples; stopping without a start is harmless."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
     def run_once(self) -> None:
-        """Take a sample and forget those that are too old."""
+        """Take a sample and discard those that are too old."""
         try:
-            sample = self._look()
-        except OSError as error:  # a disk that was taken out; the next sample may succeed
+            sample = self._read()
+        except OSError as error:  # for example a removed disk; the next sample may succeed
             _log.warning("the machine's load could not be read: %s", error)
             return
         self._samples.append(sample)
@@ -71,7 +71,7 @@ class ResourceSampler:
             self._samples.popleft()
 
     def since(self, at: float) -> Sequence[Sample]:
-        """Return the samples from an instant on, in Unix seconds, oldest first."""
+        """Return the samples since a time in Unix seconds, oldest first."""
         return [sample for sample in self._samples if sample.at >= at]
 
     async def _run(self) -> None:

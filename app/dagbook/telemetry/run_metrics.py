@@ -1,16 +1,15 @@
-"""How long runs took and how long they waited, since this process began.
+"""Run metrics since the process started: durations of runs and their waiting times in queues.
 
-Neither is counted from rows: no index leads to the ends of millions of runs, and one would cost every run. So after a
-restart the counts begin at nought, as those of the process do; that is what ``rate()`` and ``increase()`` expect of
-counters. A server counts the runs that it drove to their ends and those it took out of queues itself; the sum over
-several servers is the whole.
+They are not computed from rows: there is no index by finishing time, and one would cost every run. After a restart the
+counters start at zero, as ``rate()`` and ``increase()`` expect. A server counts the runs that it finished and those
+that it started from queues itself; the total is the sum over all servers.
 """
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Histogram
 
-# A DAG may have any name, and each label costs a dozen series for as long as the process lives.
+# DAG names are unbounded, and each label costs a dozen series for the life of the process.
 MAX_NAMES = 100
 OTHERS = "(others)"
 _DURATION = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
@@ -18,19 +17,21 @@ _WAIT = (1, 5, 10, 30, 60, 120, 300, 600)
 
 
 class RunMetrics:
-    """Histograms of root runs by the name of their DAG: those of the first hundred names, and of all others as one."""
+    """Histograms of root runs by DAG name: one for each of the first hundred names, and one for all others."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._durations = _histogram(registry, "dagu_dag_run_duration_seconds", "Seconds that runs took.", _DURATION)
-        self._waits = _histogram(registry, "dagu_queue_wait_seconds", "Seconds that runs waited in queues.", _WAIT)
+        self._durations = _histogram(
+            registry, "dagu_dag_run_duration_seconds", "Durations of runs in seconds.", _DURATION
+        )
+        self._waits = _histogram(registry, "dagu_queue_wait_seconds", "Waiting times in queues in seconds.", _WAIT)
         self._names: set[str] = set()
 
     def observe_duration(self, dag_name: str, seconds: float) -> None:
-        """Count a run that is over."""
+        """Record the duration of a finished run."""
         self._durations.labels(self._label(dag_name)).observe(seconds)
 
     def observe_wait(self, dag_name: str, seconds: float) -> None:
-        """Count a run whose turn has come."""
+        """Record the waiting time of a run that leaves its queue."""
         self._waits.labels(self._label(dag_name)).observe(seconds)
 
     def _label(self, dag_name: str) -> str:

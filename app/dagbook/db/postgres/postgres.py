@@ -1,4 +1,4 @@
-"""PostgreSQL: a pool of connections, and what each of them is opened with."""
+"""PostgreSQL backend: a connection pool, and the parameters of its connections."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from dagbook.settings.database_url import PUBLIC
 _CONNECT_SECONDS = 10
 _COMMAND_SECONDS = 60
 _IDLE_SECONDS = 1.0
-# A server that falls asleep inside a transaction must not keep others from taking over what it has locked.
+# A server that is suspended inside a transaction must not keep others from adopting the rows it has locked.
 _STUCK_MILLISECONDS = "5000"
 _PING_SECONDS = 5
-# A machine that answers nothing for ten seconds is gone, whether or not something was sent to it.
+# A connection is dead when the machine has not answered for ten seconds, whether or not something was sent to it.
 _TCP = {
     socket.TCP_KEEPIDLE: 4,
     socket.TCP_KEEPINTVL: 2,
     socket.TCP_KEEPCNT: 3,
     socket.TCP_USER_TIMEOUT: 10_000,
 }
-# A transaction that loses against another one is begun so many times, within about a second besides its own time.
+# Attempts of a transaction that is rolled back because of others; the pauses between them add up to about a second.
 _TRIES = 7
 _FIRST_PAUSE_SECONDS = 0.01
 _NO_ROOT = "the root certificate (sslrootcert in database_url) cannot be used"
 
 
 class Postgres:
-    """A pool of asyncpg connections; reads and writes differ by the kind of transaction."""
+    """A pool of asyncpg connections; reads use read-only transactions."""
 
     dialect = "postgresql"
 
@@ -52,7 +52,8 @@ class Postgres:
         self._url, self._application, self._schema = url, application, schema
         arguments["server_settings"] |= {
             "idle_in_transaction_session_timeout": _STUCK_MILLISECONDS,
-            # Starting more processes costs more than a list that is read in milliseconds; long reads are apart.
+            # Starting parallel workers costs more than reading a list, which takes milliseconds; long reads have
+            # connections of their own.
             "max_parallel_workers_per_gather": "0",
         }
         self._arguments = arguments
@@ -69,25 +70,25 @@ class Postgres:
         _notice_lost_machines(self._engine.sync_engine)
 
     async def read(self, work: Read[T]) -> T:
-        """Run work in a transaction that only reads, and again when another transaction makes it fail."""
-        return await _retry_lost(lambda: self._read(work))
+        """Run work in a read-only transaction, repeated after serialization failures."""
+        return await _retry_conflicts(lambda: self._read(work))
 
     async def _read(self, work: Read[T]) -> T:
         async with self._readers.connect() as connection:
-            return await connection.run_sync(lambda plain: work(ReadConnection(plain)))
+            return await connection.run_sync(lambda raw: work(ReadConnection(raw)))
 
     async def read_inline(self, work: Read[T]) -> T:
         """Run work as ``read`` does."""
         return await self.read(work)
 
     async def snapshot(self, work: Read[T]) -> T:
-        """Run work on a connection of its own, without a limit of time."""
+        """Run work on a separate connection without a time limit."""
         async with self._open_isolated("REPEATABLE READ", postgresql_readonly=True) as connection:
-            return await connection.run_sync(lambda plain: work(ReadConnection(plain)))
+            return await connection.run_sync(lambda raw: work(ReadConnection(raw)))
 
     @asynccontextmanager
     async def _open_isolated(self, isolation: str, **options: Any) -> AsyncIterator[AsyncConnection]:
-        """Open a connection beside the pool, without limits of time; its name tells it from those that have some."""
+        """Open a connection outside the pool, without time limits; its application name marks it as such."""
         arguments = postgres_arguments(self._url, f"{self._application} apart", self._schema)
         engine = create_async_engine(self._url, poolclass=NullPool, isolation_level=isolation, connect_args=arguments)
         _notice_lost_machines(engine.sync_engine)
@@ -98,43 +99,43 @@ class Postgres:
             await engine.dispose()
 
     async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
-        """Run work in a transaction, and again when another one makes it fail; all of them wait for the disk."""
-        task = asyncio.create_task(_retry_lost(lambda: self._write(work, committed)))
+        """Run work in a transaction, repeated after serialization failures; every commit is durable."""
+        task = asyncio.create_task(_retry_conflicts(lambda: self._write(work, committed)))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
 
     async def _write(self, work: Write[T], committed: Callable[[], None]) -> T:
         async with self._engine.begin() as connection:
-            done = await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
+            result = await connection.run_sync(lambda raw: work(WriteConnection(ReadConnection(raw))))
         committed()
-        return done
+        return result
 
     @cached_property
     def notifications(self) -> Notifications:
-        """The way to the other processes, on a connection of its own."""
+        """Notifications between processes, on a separate connection."""
         engine = create_async_engine(self._engine.url, poolclass=NullPool, connect_args=self._arguments)
         _notice_lost_machines(engine.sync_engine)
         return Notifications(engine)
 
     @asynccontextmanager
     async def try_lock(self, purpose: str) -> AsyncIterator[bool]:
-        """Tell whether a lock could be had, which goes with its connection."""
-        # Locks belong to the database, and each schema in it to other servers.
+        """Try an advisory lock, which is released with its connection."""
+        # Advisory locks belong to the database, in which each schema may have its own servers.
         name = purpose if self._schema == PUBLIC else f"{purpose} in {self._schema}"
         async with self._open_isolated("AUTOCOMMIT") as connection:
             yield bool(await connection.scalar(select(func.pg_try_advisory_lock(func.hashtext(name)))))
 
     async def close(self) -> None:
-        """Finish the writes that were asked for, then close the pool."""
+        """Finish pending writes, then close the pool."""
         await asyncio.gather(*self._writes, return_exceptions=True)
         await self._engine.dispose()
 
 
 def postgres_arguments(url: URL, application: str, schema: str) -> dict[str, Any]:
-    """Return what every connection to PostgreSQL is opened with; raises ``DatabaseUnavailable``.
+    """Return the ``connect`` arguments of every PostgreSQL connection; raises ``DatabaseUnavailable``.
 
-    The search path is the schema only; settings of the role or the database do not count.
+    The search path is only the schema; it overrides that of the role and of the database.
     """
     if (path := root_certificate(url)) is not None:
         _check_certificate(path)
@@ -143,17 +144,17 @@ def postgres_arguments(url: URL, application: str, schema: str) -> dict[str, Any
 
 
 def _check_certificate(path: str) -> None:
-    """Say of a file that cannot be used which one it is, which the driver does not."""
+    """Raise ``DatabaseUnavailable`` with the path of an unusable file, which the driver's error does not contain."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except ssl.SSLError as error:
-        raise DatabaseUnavailable(_NO_ROOT, f"{path} is no certificate in PEM") from error
+        raise DatabaseUnavailable(_NO_ROOT, f"{path} is not a PEM certificate") from error
     except OSError as error:
         raise DatabaseUnavailable(_NO_ROOT, f"{path}: {error.strerror}") from error
 
 
-async def _retry_lost(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Do a transaction again that was rolled back because of another one, as an upgrade's of the tables."""
+async def _retry_conflicts(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a transaction that was rolled back because of another one, for example a schema upgrade."""
     for number in range(_TRIES - 1):
         try:
             return await attempt()
@@ -165,10 +166,10 @@ async def _retry_lost(attempt: Callable[[], Awaitable[T]]) -> T:
 
 
 def _notice_lost_connections(engine: Engine) -> None:
-    """Replace a dead connection when it is taken from the pool.
+    """Replace a dead connection at checkout from the pool.
 
-    SQLAlchemy's own test costs three round trips for each use. Here a connection that
-    knows it was closed costs nothing, and one that lay idle for a second one round trip.
+    SQLAlchemy's ``pool_pre_ping`` costs three round trips for each use. Here a connection that is known to be closed
+    costs nothing, and one that was idle for a second costs one round trip.
     """
 
     def checkin(_driver: Any, record: ConnectionPoolEntry) -> None:
@@ -185,15 +186,15 @@ def _notice_lost_connections(engine: Engine) -> None:
 
 
 def _notice_lost_machines(engine: Engine) -> None:
-    """Let the kernel end connections to a machine that is gone without a word, before their statements' limit."""
+    """Let the kernel close connections to a machine that stopped answering, before the statement timeout."""
 
     def connect(driver: Any, _record: ConnectionPoolEntry) -> None:
-        # The driver has no way to say it, and none to reach its socket.
-        opened = driver.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001
-        if opened.family != socket.AF_UNIX:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # The driver has no option for this, and no public access to its socket.
+        connected = driver.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001
+        if connected.family != socket.AF_UNIX:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _TCP.items():
-                opened.setsockopt(socket.IPPROTO_TCP, option, value)
+                connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
     event.listen(engine, "connect", connect)
 

@@ -1,7 +1,7 @@
-"""One process per SQLite file: a lock file beside it says who holds it, and a Unix socket is where that one is asked.
+"""Lock file of a SQLite database: it names the one process that uses the file, and its Unix socket for requests.
 
-The kernel releases the lock when the process dies. The socket is bound only while the lock is held, so a socket file
-that is found then belongs to a holder that is gone. It refuses connections until its holder listens.
+The kernel releases the lock when the process dies. The socket is bound only by the lock's owner, so a socket file found
+at that time is left over from a dead owner. It refuses connections until its owner listens.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _FOLDER_PREFIX = "dagbook-"
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """The process that holds a database file: a server's address or a command's name, and its socket.
+    """The process that owns a database file: a server's address or a command's name, and its socket.
 
-    Versions before the socket wrote none.
+    ``socket`` is empty for versions that had none.
     """
 
     address: str
@@ -36,26 +36,26 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_server(self) -> bool:
-        """Whether it is a server, else it is a command."""
+        """Whether it is a server and not a command."""
         return self.address.startswith(("http://", "https://"))
 
     def __str__(self) -> str:
-        """Name it in a sentence."""
+        """Describe the owner for a message."""
         kind = "the Dagbook server at " if self.is_server else ""
         return f"{kind}{self.address} (process {self.pid})"
 
 
 class DatabaseOwned(Exception):  # noqa: N818  # a state of the world, not a mistake
-    """Another process holds this database file."""
+    """Another process uses this database file."""
 
     def __init__(self, path: Path, owner: Owner) -> None:
-        fix = "stop that server first" if owner.is_server else "wait for its end"
+        fix = "stop that server first" if owner.is_server else "wait until it has finished"
         super().__init__(f"{path} is in use by {owner}; {fix}, or use another database")
         self.owner = owner
 
 
 class ServerLock:
-    """Held for as long as the process works on the file. ``listener`` is bound; its holder decides when it listens."""
+    """The acquired lock; ``listener`` is a bound socket that does not listen yet."""
 
     def __init__(self, descriptor: int, listener: socket.socket, address: Path) -> None:
         self._descriptor: int | None = descriptor
@@ -63,7 +63,7 @@ class ServerLock:
         self.listener = listener
 
     def close_listener(self) -> None:
-        """Remove the socket's file, so that no further connection is made; harmless when repeated."""
+        """Delete the socket's file, so that no more connections are made; harmless when repeated."""
         if self._address is not None:
             self._address.unlink(missing_ok=True)
             with suppress(OSError):
@@ -72,20 +72,20 @@ class ServerLock:
             self._address = None
 
     def release(self) -> None:
-        """Give the file up; harmless when repeated."""
+        """Release the lock; harmless when repeated."""
         if self._descriptor is None:
             return
         self.close_listener()
         self.listener.close()
         os.ftruncate(self._descriptor, 0)
-        # A child that has not yet reached its exec holds a copy of the descriptor, which would keep the lock.
+        # A child process before its exec has a copy of the descriptor, which would keep the lock without LOCK_UN.
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)
         self._descriptor = None
 
 
 def acquire(path: str | Path, address: str) -> ServerLock:
-    """Become the owner of the database file, or raise ``DatabaseOwned``."""
+    """Lock the database file; raises ``DatabaseOwned`` when another process has the lock."""
     file = Path(path).resolve()
     descriptor = os.open(file.with_name(f"{file.name}.lock"), os.O_RDWR | os.O_CREAT, _OWN_FILE)
     try:
@@ -109,16 +109,16 @@ def _read(descriptor: int) -> Owner:
     try:
         return msgspec.json.decode(os.pread(descriptor, _MAX_ADDRESS_BYTES, 0), type=Owner)
     except msgspec.DecodeError:
-        return Owner(address="a process that has not told its name yet", pid=0)
+        return Owner(address="a process that has not written its name yet", pid=0)
 
 
 # -- the socket ----------------------------------------------------------------------------------------------------
 
 
 def _bind(file: Path, lock: int) -> tuple[socket.socket, Path]:
-    """Bind a socket beside the file or, where that path is too long or takes no socket, in a private folder."""
+    """Bind a socket beside the file or, if that path is too long or not possible, in a private folder."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    os.fchmod(listener.fileno(), _OWN_FILE)  # Linux gives the socket's file this mode from its first moment
+    os.fchmod(listener.fileno(), _OWN_FILE)  # on Linux the socket's file is created with this mode
     beside = file.with_name(f"{file.name}.sock")
     if _bind_at(listener, beside):
         return listener, beside
@@ -143,7 +143,7 @@ def _bind_at(listener: socket.socket, path: Path) -> bool:
 
 
 def _private_folder(file: Path, lock: int) -> Path:
-    """Make a folder that is the same for the same lock file, so that a killed holder leaves one at most."""
+    """Create a folder with a name derived from the lock file, so that killed owners leave at most one."""
     status = os.fstat(lock)
     digest = hashlib.sha256(f"{file}:{status.st_dev}:{status.st_ino}".encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir(), f"{_FOLDER_PREFIX}{os.geteuid()}-{digest}")
@@ -152,4 +152,4 @@ def _private_folder(file: Path, lock: int) -> Path:
     found = folder.lstat()
     if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == _OWN_FOLDER:
         return folder
-    return Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))  # another user has taken the name
+    return Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))  # another user has created a folder of that name

@@ -1,4 +1,4 @@
-"""SQLite: which thread may use which connection, and how transactions begin."""
+"""SQLite backend: connections, their threads, and transactions."""
 
 from __future__ import annotations
 
@@ -19,71 +19,72 @@ from dagbook.db.notifications import Notifications
 from dagbook.db.sqlite.checkpoint import WRITER_EVERY_PAGES, Checkpointer
 
 _READERS = 4
-_PAGES, _BULK_PAGES = 10, 260  # of a usual commit, and of one of nothing but output
+_PAGES, _BULK_PAGES = 10, 260  # estimates for a usual commit, and for one that only stores output
 _BUSY_MILLISECONDS = 5_000
-# Glances run in the loop's thread: waiting there stops the whole server.
+# Inline reads run in the event loop's thread, where waiting stops the whole server.
 _INLINE_BUSY_MILLISECONDS = 200
-_BEGIN = {True: "BEGIN IMMEDIATE", False: "BEGIN"}  # of who writes, and of who only reads
+_BEGIN = {True: "BEGIN IMMEDIATE", False: "BEGIN"}  # by whether the transaction writes
 
 
 class Sqlite:
-    """Three ways into one file, all synchronous: the async driver costs five to ten times what the statement does.
+    """Three kinds of synchronous connections; the async driver costs five to ten times as much as the statement.
 
-    One writer thread: its queue is the turn-taking, so that no two transactions of this
-    process ever wait for each other inside SQLite (with the busy timeout alone the worst of
-    twenty writers waited 842 ms, taking turns 53 ms). A connection in the loop's thread for
-    glances. A few threads for long reads: the async driver goes to its own four times for
-    each statement.
+    One thread writes: its queue serializes the transactions, so that no two of this process ever wait for each other
+    inside SQLite (with the busy timeout alone the worst of twenty writers waited 842 ms, with the queue 53 ms). One
+    connection in the event loop's thread is for inline reads. Four threads are for long reads: the async driver would
+    switch to its own thread four times for each statement.
     """
 
     dialect = "sqlite"
 
     def __init__(self, url: URL) -> None:
-        plain = url.set(drivername="sqlite")
-        self._readers = _Readers(plain)
-        self._inline_reader = _PersistentConnection(create_engine(plain), writes=False, busy=_INLINE_BUSY_MILLISECONDS)
-        self._writer = _PersistentConnection(create_engine(plain), writes=True, busy=_BUSY_MILLISECONDS)
+        sync_url = url.set(drivername="sqlite")
+        self._readers = _Readers(sync_url)
+        self._inline_reader = _PersistentConnection(
+            create_engine(sync_url), writes=False, busy=_INLINE_BUSY_MILLISECONDS
+        )
+        self._writer = _PersistentConnection(create_engine(sync_url), writes=True, busy=_BUSY_MILLISECONDS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._checkpointer = Checkpointer(url.database or "")
         self._closed = False
         self._locks: set[str] = set()
 
     async def read(self, work: Read[T]) -> T:
-        """Run work in a thread of the readers."""
-        return await self._readers.run(lambda plain: work(ReadConnection(plain)))
+        """Run work in one of the reader threads."""
+        return await self._readers.run(lambda raw: work(ReadConnection(raw)))
 
     async def read_inline(self, work: Read[T]) -> T:
         """Run work in the caller's thread."""
-        return self._inline_reader.run(lambda plain: work(ReadConnection(plain)))
+        return self._inline_reader.run(lambda raw: work(ReadConnection(raw)))
 
     async def snapshot(self, work: Read[T]) -> T:
-        """Run work as ``read`` does: every transaction of SQLite sees one state."""
+        """Run work as ``read`` does: every SQLite transaction sees one state of the database."""
         return await self.read(work)
 
     async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:
-        """Run work in the writer's thread, one after the other, also when the caller is cancelled meanwhile."""
+        """Run work in the writer's thread, one call after the other, even if the caller is cancelled meanwhile."""
 
-        def whole() -> T:
+        def transaction() -> T:
             self._writer.set_synchronous("FULL" if durable else "NORMAL")
-            return self._writer.run(lambda plain: work(WriteConnection(ReadConnection(plain))))
+            return self._writer.run(lambda raw: work(WriteConnection(ReadConnection(raw))))
 
-        def end(write: asyncio.Future[T]) -> None:
+        def done(write: asyncio.Future[T]) -> None:
             if write.exception() is None:
                 self._checkpointer.add_pages(_PAGES if durable else _BULK_PAGES)
                 committed()
 
-        write = asyncio.get_running_loop().run_in_executor(self._thread, copy_context().run, whole)
-        write.add_done_callback(end)
+        write = asyncio.get_running_loop().run_in_executor(self._thread, copy_context().run, transaction)
+        write.add_done_callback(done)
         return await asyncio.shield(write)
 
     @property
     def notifications(self) -> Notifications | None:
-        """There is none: a file has one server."""
+        """None: a file has one process."""
         return None
 
     @asynccontextmanager
     async def try_lock(self, purpose: str) -> AsyncIterator[bool]:
-        """Tell whether nobody else in this process does the same: the file has one server."""
+        """Try a lock of this process, the only one that uses the file."""
         is_first = purpose not in self._locks
         self._locks.add(purpose)
         try:
@@ -93,7 +94,7 @@ class Sqlite:
                 self._locks.discard(purpose)
 
     async def close(self) -> None:
-        """Finish what the threads do, then close all connections; harmless when repeated."""
+        """Finish the work of the threads, then close all connections; harmless when repeated."""
         if self._closed:
             return
         self._closed = True
@@ -105,7 +106,7 @@ class Sqlite:
 
 
 class _Readers:
-    """Threads for long reads, and as many connections, of which those used last are used next."""
+    """Threads for long reads, and as many connections; the most recently used connection is used next."""
 
     def __init__(self, url: URL) -> None:
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
@@ -115,7 +116,7 @@ class _Readers:
         self._free = list(self._all)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Run work in a thread, which finishes it even when nobody waits any more."""
+        """Run work in a thread, which finishes it even if the caller is cancelled."""
         context = copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, self._run, work)
 
@@ -133,9 +134,10 @@ class _Readers:
 
 
 class _PersistentConnection:
-    """One connection that stays open, used by one thread at a time; opened again after it failed.
+    """A connection that stays open, used by one thread at a time, and reopened after a failure.
 
-    Transactions are the driver's own: SQLAlchemy's cost five times as much. It believes to be in one all the time.
+    Transactions are started with the driver, because SQLAlchemy's cost five times as much; SQLAlchemy's own transaction
+    stays open permanently.
     """
 
     def __init__(self, engine: Engine, *, writes: bool, busy: int) -> None:
@@ -150,12 +152,12 @@ class _PersistentConnection:
         connection = self._connection or self._open()
         self._execute(self._begin)
         try:
-            done = work(connection)
+            result = work(connection)
             self._execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
-        return done
+        return result
 
     def _execute(self, statement: str) -> None:
         try:
@@ -165,7 +167,7 @@ class _PersistentConnection:
 
     def _roll_back(self) -> None:
         try:
-            if self._driver.in_transaction:  # some errors end it themselves
+            if self._driver.in_transaction:  # some errors roll back by themselves
                 self._driver.execute("ROLLBACK")
         except SqliteError:
             self._disconnect()
@@ -177,7 +179,7 @@ class _PersistentConnection:
         return self._connection
 
     def set_synchronous(self, level: str) -> None:
-        """Say how safe the following transactions are when they are committed."""
+        """Set ``PRAGMA synchronous`` for the following transactions."""
         if level != self._synchronous:
             self.driver.execute(f"PRAGMA synchronous = {level}")
             self._synchronous = level
@@ -200,12 +202,12 @@ class _PersistentConnection:
 
 
 def prepare_sqlite(engine: Engine, *, writes: bool, busy: int) -> None:
-    """Give connections for migrations our settings, and transactions that begin when we say so.
+    """Set pragmas and explicit transactions for connections of migrations.
 
-    Foreign keys are not looked at: a table that is copied is gone for a moment.
+    Foreign keys are off, because a table that is copied does not exist for a moment.
 
-    The driver's own BEGIN comes too late and without IMMEDIATE: a transaction that reads
-    first and then writes loses updates in silence, or fails at once instead of waiting.
+    The driver's implicit BEGIN comes too late and without IMMEDIATE: a transaction that reads first and then writes
+    silently loses updates, or fails at once instead of waiting.
     """
 
     def begin(connection: Connection) -> None:
@@ -234,10 +236,10 @@ def _pragmas(*, writes: bool, busy: int) -> dict[str, str | int]:
         "foreign_keys": "ON",
     }
     if not writes:
-        # Nothing of the file's own is set here: it would be a write, which a full disk refuses.
+        # No pragma that is stored in the file: setting one is a write, which fails on a full disk.
         return pragmas | {"query_only": "ON"}
     return pragmas | {
-        "auto_vacuum": "INCREMENTAL",  # counts at the file's creation only, and only before WAL is chosen
+        "auto_vacuum": "INCREMENTAL",  # effective only when the file is created, and only before WAL is set
         "journal_mode": "WAL",
         "synchronous": "FULL",
         "wal_autocheckpoint": WRITER_EVERY_PAGES,
