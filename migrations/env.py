@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: through the connection it is handed, else through the URL it is told.
+"""Alembic environment: uses the connection passed by Dagbook, or on the command line a URL.
 
 ``alembic -x url=sqlite:///dagbook.db upgrade head``, or the URL in ``DAGBOOK_DATABASE_URL``; on PostgreSQL
 ``-x schema=…`` or ``DAGBOOK_DATABASE_SCHEMA``.
@@ -20,7 +20,7 @@ from dagbook.settings.database_url import PUBLIC
 
 
 def migrate(connection: Connection) -> None:
-    # The models' server defaults are written once for both engines and compared by dagbook.db.migrations.check instead.
+    # The models' server defaults are the same for both databases; dagbook.db.migrations.check compares them instead.
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -32,20 +32,20 @@ def migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
-async def migrate_alone() -> None:
-    said = context.get_x_argument(as_dictionary=True)
-    url = said.get("url") or os.environ.get("DAGBOOK_DATABASE_URL")
-    schema = said.get("schema") or os.environ.get("DAGBOOK_DATABASE_SCHEMA") or PUBLIC
+async def migrate_url() -> None:
+    options = context.get_x_argument(as_dictionary=True)
+    url = options.get("url") or os.environ.get("DAGBOOK_DATABASE_URL")
+    schema = options.get("schema") or os.environ.get("DAGBOOK_DATABASE_SCHEMA") or PUBLIC
     if not isinstance(url, str) or not isinstance(schema, str):
-        raise CommandError("say which database: -x url=… or DAGBOOK_DATABASE_URL")
+        raise CommandError("no database given; use -x url=… or DAGBOOK_DATABASE_URL")
     async with open_for_migration(url, schema=schema) as connection:
         await connection.run_sync(migrate)
 
 
 if context.is_offline_mode():
-    raise CommandError("the migrations look at the database they change; they cannot be written out as SQL")
-handed: Connection | None = context.config.attributes.get("connection")
-if handed is None:
-    asyncio.run(migrate_alone())
+    raise CommandError("the migrations read the database that they change, so they cannot be printed as SQL")
+passed: Connection | None = context.config.attributes.get("connection")
+if passed is None:
+    asyncio.run(migrate_url())
 else:
-    migrate(handed)
+    migrate(passed)

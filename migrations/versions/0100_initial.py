@@ -19,7 +19,7 @@ down_revision: str | None = None
 branch_labels: str | None = None
 depends_on: str | None = None
 
-# The models' types as they were stored at this revision; later changes of the models must not change it.
+# Column types of this revision, copied from the models, so that later changes of the models do not change them.
 INSTANT = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -164,7 +164,7 @@ def _create_runs() -> None:
 
 
 def _index_runs() -> None:
-    """Root runs, which lists show, have indexes apart from those of sub-runs, which may be very many."""
+    """Create separate indexes for root runs, which lists show, and sub-runs, which may be very many."""
     newest_first: list[str | sa.TextClause] = [sa.text("created_at DESC"), "run_id"]
     active = "status IN (0, 1, 5) AND root_id IS NULL"
     op.create_index("uq_runs_root", "runs", ["dag_name", "run_id"], unique=True, **_where("root_id IS NULL"))
@@ -623,13 +623,13 @@ def _create_removals() -> None:
 
 
 def _create_pgqueuer() -> None:
-    """Make the tables of PgQueuer as version 1.6.0 makes them itself."""
+    """Create the tables of PgQueuer, exactly as its version 1.6.0 does."""
     install = (migrations_directory() / "pgqueuer" / "1.6.0.sql").read_text(encoding="utf-8")
     for statement in re.split(r"\n\n(?=CREATE )", install.strip())[1:]:
         op.get_bind().exec_driver_sql(statement)
 
 
-# In the order in which a table refers only to those before it.
+# Ordered so that a table refers only to tables before it.
 _TABLES: dict[str, Callable[[], None]] = {
     "definitions": _create_definitions,
     "services": _create_services,

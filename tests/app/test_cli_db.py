@@ -99,7 +99,7 @@ def test_what_starts_on_a_newer_schema_says_so_in_one_sentence(
     assert (said.status, said.out) == (1, "")
     assert said.err == (
         "Error: the database is at revision 9999, which is newer than this version of Dagbook "
-        f"(it works with {head()}); use the version that upgraded the database, or a newer one\n"
+        f"(it requires {head()}); use the version that upgraded the database, or a newer one\n"
     )
 
 
@@ -108,12 +108,12 @@ def test_what_starts_on_a_database_from_before_the_first_release_says_so_in_one_
     database_url: str, on_revision: Callable[[str, str], Said], line: str
 ) -> None:
     said = on_revision("0012", line)
-    remedy = "move that file away, and one is made in its place"
+    remedy = "move that file away, and a new one is created"
     if not database_url.startswith("sqlite"):
         remedy = "use an empty schema (setting database_schema) or an empty database"
     assert (said.status, said.out) == (1, "")
     assert said.err == (
-        f"Error: {hide_password(database_url)} was made before Dagbook 0.1.0 (it is at revision 0012) and cannot be "
+        f"Error: {hide_password(database_url)} was created before Dagbook 0.1.0 (it is at revision 0012) and cannot be "
         f"upgraded; a new database is needed: {remedy}\n"
     )
 

@@ -223,9 +223,7 @@ def rights(postgres: Guarded, monkeypatch: pytest.MonkeyPatch) -> Rights:
 
 
 def test_a_role_without_create_is_told_what_to_grant(postgres: Guarded, refusal: Callable[..., str]) -> None:
-    told = (
-        "the PostgreSQL role plain may not make tables in the schema public (setting database_schema); as its owner: "
-    )
+    told = "the PostgreSQL role plain may not create tables in schema public (setting database_schema); as its owner: "
     for line in (["db", "upgrade"], ["serve", "--port", "0"]):
         assert refusal(postgres.url("plain", "plain"), *line) == told + "GRANT USAGE, CREATE ON SCHEMA public TO plain"
 

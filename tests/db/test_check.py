@@ -30,17 +30,17 @@ async def test_a_fresh_database_is_as_it_should_be(database_url: str) -> None:
         ("ALTER TABLE runs DROP COLUMN error",) * 2 + ("column error of runs is missing",),
         ("DROP INDEX uq_run_attempts_open",) * 2 + ("index uq_run_attempts_open of run_attempts is missing",),
         ("DROP TABLE run_inputs",) * 2 + ("table run_inputs is missing",),
-        ("ALTER TABLE runs ADD COLUMN colour TEXT",) * 2 + ("column colour of runs is not of Dagbook's making",),
-        ("CREATE INDEX mine ON runs (error)",) * 2 + ("index mine of runs is not of Dagbook's making",),
+        ("ALTER TABLE runs ADD COLUMN colour TEXT",) * 2 + ("column colour of runs does not belong to Dagbook",),
+        ("CREATE INDEX mine ON runs (error)",) * 2 + ("index mine of runs does not belong to Dagbook",),
         (
             "DROP INDEX ix_runs_active_queue; CREATE INDEX ix_runs_active_queue ON runs (queue) WHERE status = 1",
             "DROP INDEX ix_runs_active_queue; CREATE INDEX ix_runs_active_queue ON runs (queue) WHERE status = 1",
-            "index ix_runs_active_queue of runs is not as the migrations made it",
+            "index ix_runs_active_queue of runs differs from the migrations",
         ),
         (
             "DROP TRIGGER guard_run_events_update; " + OTHER_TRIGGER,
             "ALTER TABLE run_events DISABLE TRIGGER guard_run_events_update",
-            "trigger guard_run_events_update of run_events is not as the migrations made it",
+            "trigger guard_run_events_update of run_events differs from the migrations",
         ),
     ],
 )
@@ -59,10 +59,10 @@ async def test_what_was_changed_by_hand_is_found(
     ("statement", "finding"),
     [
         ("ALTER TABLE runs DROP CONSTRAINT ck_runs_status_known", "constraint ck_runs_status_known of runs is missing"),
-        ("ALTER TABLE nodes ALTER COLUMN name DROP NOT NULL", "column name of nodes is not as the migrations made it"),
+        ("ALTER TABLE nodes ALTER COLUMN name DROP NOT NULL", "column name of nodes differs from the migrations"),
         (
             "CREATE OR REPLACE FUNCTION guard_refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
-            "function guard_refuse is not as the migrations made it",
+            "function guard_refuse differs from the migrations",
         ),
     ],
 )
@@ -70,7 +70,7 @@ async def test_what_only_postgresql_can_change_is_found_too(
     database_url: str, database: Database, statement: str, finding: str
 ) -> None:
     if database.dialect == "sqlite":
-        finding = "table runs is not as the migrations made it"
+        finding = "table runs differs from the migrations"
         statement = "ALTER TABLE runs RENAME COLUMN error TO mistake"
     await database.write(lambda connection: run_sql(connection, statement))
     assert finding in await check(database_url)
@@ -83,9 +83,7 @@ async def test_tables_of_others_are_left_alone(database_url: str, database: Data
 
 async def test_another_revision_is_told_and_nothing_else(database_url: str) -> None:
     await downgrade(database_url, "base")
-    assert await check(database_url) == [
-        f"the database is at revision none, this version of Dagbook works with {head()}"
-    ]
+    assert await check(database_url) == [f"the database is at revision none, this version of Dagbook requires {head()}"]
 
 
 def left_in(directory: Path) -> list[Path]:

@@ -1,5 +1,5 @@
--- Statements end at a blank line. The same rules and words as in sqlite.sql. Where a condition needs no other row it sits
--- in WHEN and the function only says no; a lawful write then never enters plpgsql.
+-- Statements end at a blank line. The rules and messages are those of sqlite.sql. A condition that needs no other row is
+-- in WHEN, and the function only raises the error; a permitted write then never enters plpgsql.
 
 CREATE FUNCTION guard_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

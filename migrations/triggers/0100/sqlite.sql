@@ -1,4 +1,4 @@
--- Statements end at a blank line. Conditions sit in WHEN, so that a lawful write pays for a comparison or one key look-up.
+-- Statements end at a blank line. Conditions are in WHEN, so that a permitted write costs a comparison or a key lookup.
 -- The tables of allowed changes are those of dagbook/engine/status.py: 0 not started, 1 running, 2 failed, 3 aborted,
 -- 4 succeeded, 5 queued (a run) or skipped (a node), 6 partially succeeded.
 

@@ -1,1 +1,1 @@
-"""Running and checking the Alembic revisions."""
+"""Schema migrations: Alembic revisions applied and checked."""

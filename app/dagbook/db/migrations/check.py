@@ -1,8 +1,7 @@
-"""Whether a database still has the shape that its migrations gave it.
+"""Comparison of a database's schema with the one that the migrations create.
 
-Alembic's own comparison sees neither triggers nor functions nor the conditions of
-partial indexes. So the migrations are run once more, into an empty place of the same
-engine, and both are described object by object.
+Alembic's own comparison ignores triggers, functions and the conditions of partial indexes. Therefore the migrations are
+run into an empty database or schema, and both schemas are compared object by object.
 """
 
 from __future__ import annotations
@@ -21,23 +20,22 @@ from dagbook.db.migrations.upgrade_postgres import UnusableDatabase
 from dagbook.db.url import sqlite_path
 from dagbook.settings.database_url import PUBLIC
 
-# What an object is called in a sentence, and how it is defined.
+# Definitions of schema objects by their descriptions, such as "index i of t".
 Shape = dict[str, str]
 
 
 async def check(url: str, *, schema: str = PUBLIC) -> list[str]:
-    """Return the differences in plain words; an empty list means that the database is as it should be.
+    """Return the differences as messages; an empty list means that the schema is correct.
 
-    Tables that are not Dagbook's are left alone. On PostgreSQL this needs the right to
-    create a schema, which is rolled back again. Must not overlap with an upgrade inside
-    the same process. Raises ``UnusableDatabase``.
+    Other tables than Dagbook's are ignored. On PostgreSQL this needs the privilege to create a schema, which is rolled
+    back. Must not overlap with an upgrade in the same process. Raises ``UnusableDatabase``.
     """
     here = await current(url, schema=schema)
     require_known(url, here)
     if here != head():
-        return [f"the database is at revision {here or 'none'}, this version of Dagbook works with {head()}"]
-    wanted, found = await (_shapes_of_file(url) if sqlite_path(url) else _shapes_of_schema(url, schema))
-    return list(_differences(wanted, found))
+        return [f"the database is at revision {here or 'none'}, this version of Dagbook requires {head()}"]
+    expected, actual = await (_shapes_of_file(url) if sqlite_path(url) else _shapes_of_schema(url, schema))
+    return list(_differences(expected, actual))
 
 
 async def _shapes_of_file(url: str) -> tuple[Shape, Shape]:
@@ -45,9 +43,9 @@ async def _shapes_of_file(url: str) -> tuple[Shape, Shape]:
         fresh = f"sqlite:///{Path(directory) / 'fresh.db'}"
         await upgrade(fresh)
         async with open_for_migration(fresh, writes=False) as connection:
-            wanted = await connection.run_sync(_describe_sqlite)
+            expected = await connection.run_sync(_describe_sqlite)
     async with open_for_migration(url, writes=False) as connection:
-        return wanted, await connection.run_sync(_describe_sqlite)
+        return expected, await connection.run_sync(_describe_sqlite)
 
 
 async def _shapes_of_schema(url: str, schema: str) -> tuple[Shape, Shape]:
@@ -69,8 +67,8 @@ def _migrate_into_new_schema(connection: Connection) -> None:
     may_create, database, role = connection.exec_driver_sql(_MAY_CREATE).one()
     if not may_create:
         raise UnusableDatabase(
-            "the tables are compared with new ones in a schema that is made for that and rolled back, and the "
-            f"PostgreSQL role {role} may make none; as its owner: GRANT CREATE ON DATABASE {database} TO {role}, "
+            "the check compares the tables with new ones in a temporary schema, and the PostgreSQL role "
+            f"{role} may not create schemas; as the database's owner: GRANT CREATE ON DATABASE {database} TO {role}, "
             "or check as another role"
         )
     name = f"dagbook_check_{secrets.token_hex(8)}"
@@ -79,15 +77,15 @@ def _migrate_into_new_schema(connection: Connection) -> None:
     command.upgrade(build_config(connection), "head")
 
 
-def _differences(wanted: Shape, found: Shape) -> Iterator[str]:
-    tables = {name for name in wanted if name.startswith("table ")}
-    for name in sorted(wanted.keys() | found.keys()):
+def _differences(expected: Shape, found: Shape) -> Iterator[str]:
+    tables = {name for name in expected if name.startswith("table ")}
+    for name in sorted(expected.keys() | found.keys()):
         if name not in found:
             yield f"{name} is missing"
-        elif name in wanted and wanted[name] != found[name]:
-            yield f"{name} is not as the migrations made it"
-        elif name not in wanted and _is_ours(name, tables):
-            yield f"{name} is not of Dagbook's making"
+        elif name in expected and expected[name] != found[name]:
+            yield f"{name} differs from the migrations"
+        elif name not in expected and _is_ours(name, tables):
+            yield f"{name} does not belong to Dagbook"
 
 
 def _is_ours(name: str, tables: set[str]) -> bool:
@@ -107,7 +105,7 @@ def _describe_sqlite(connection: Connection) -> Shape:
 
 
 def _put_constraints_in_order(sql: str) -> str:
-    """Write a table's definition so that equal ones look equal: Alembic's copies have the constraints in any order."""
+    """Normalize a table's definition: copies made by Alembic have their constraints in any order."""
     text = " ".join(sql.split())
     begin, end = text.index("(") + 1, text.rindex(")")
     parts = split_definition(text[begin:end])
@@ -117,7 +115,7 @@ def _put_constraints_in_order(sql: str) -> str:
 
 
 def split_definition(body: str) -> list[str]:
-    """Split what a table consists of at the commas that are in no parentheses."""
+    """Split the body of a table definition at the commas outside of parentheses."""
     found, depth = [""], 0
     for character in body:
         depth += {"(": 1, ")": -1}.get(character, 0)
@@ -136,7 +134,7 @@ def _describe_columns(connection: Connection, table: str) -> Shape:
     }
 
 
-# Each gives name and definition. The definitions are those that PostgreSQL writes itself, relative to the search path.
+# Each query returns name and definition, as PostgreSQL formats it relative to the search path.
 _CATALOG = (
     """SELECT 'table ' || relname, relkind::text FROM pg_class
        WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'""",

@@ -1,4 +1,4 @@
-"""What every migration wraps its change in: the triggers of the tables, and a count of what must not get lost."""
+"""Context of every migration: recreates the triggers, and checks that no rows or indexes are lost."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from sqlalchemy import Connection, func, inspect, select
 from sqlalchemy.sql.expression import table
 
-# Every trigger and function that the migrations make has a name that begins like this.
+# Prefix of all triggers and functions created by migrations.
 GUARD = "guard_"
 Triggers = str | tuple[str, ...] | None
 
 
-class MigrationFailed(Exception):  # noqa: N818  # told to people, not handled
-    """A migration would have lost something; nothing was changed."""
+class MigrationFailed(Exception):  # noqa: N818  # shown to users, not handled
+    """The migration would have lost data or indexes; it was rolled back."""
 
 
 def migrations_directory() -> Path:
-    """Return the folder of the migrations: inside the installed package, else beside it in a checkout."""
+    """Return the folder of the migrations: in the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[2]
     installed = package / "_migrations"
     return installed if installed.is_dir() else package.parents[1] / "migrations"
@@ -27,15 +27,13 @@ def migrations_directory() -> Path:
 
 @contextmanager
 def migration(connection: Connection, *, triggers: Triggers, loses_rows: Collection[str] = ()) -> Iterator[None]:
-    """Change tables without their triggers in the way, then make those of the revisions that ``triggers`` names.
+    """Drop all triggers, change tables in the block, then create the triggers of the revisions in ``triggers``.
 
-    ``None`` makes none. On SQLite a table is changed by copying it: its triggers vanish
-    with the old one and, were foreign keys on, the rows that refer to it. Alembic's copy
-    also forgets AUTOINCREMENT (say ``table_kwargs={"sqlite_autoincrement": True}``) and
-    the DESC of an index (drop the index before the copy, create it afterwards). Therefore
-    no table may have another number of rows afterwards, unless ``loses_rows`` names it,
-    no reference may dangle, and what keeps its name keeps its definition; else
-    ``MigrationFailed``.
+    On SQLite Alembic changes a table by copying it. The old table's triggers are lost and, if foreign keys were on, the
+    rows that refer to it. The copy also loses AUTOINCREMENT (pass ``table_kwargs={"sqlite_autoincrement": True}``) and
+    DESC in indexes (drop such an index before the copy, and create it afterwards). Therefore ``MigrationFailed`` is
+    raised when a table not in ``loses_rows`` has another number of rows afterwards, when a reference dangles, and when
+    an index or the numbering of a table differs.
     """
     before = _count_rows(connection)
     fragile = _read_fragile(connection)
@@ -45,12 +43,12 @@ def migration(connection: Connection, *, triggers: Triggers, loses_rows: Collect
         for statement in read_guards(revision, connection.dialect.name):
             connection.exec_driver_sql(statement)
     _compare_rows(before, _count_rows(connection), loses_rows)
-    _look_for_orphans(connection)
+    _check_references(connection)
     _compare_fragile(fragile, _read_fragile(connection))
 
 
 def read_guards(revision: str, dialect: str) -> list[str]:
-    """Return the statements that make the triggers of a revision."""
+    """Return the statements that create the triggers of a revision."""
     file = migrations_directory() / "triggers" / revision / f"{dialect}.sql"
     parts = file.read_text(encoding="utf-8").split("\n\n")
     return [part for part in parts if part.strip() and not part.startswith("--")]
@@ -83,7 +81,7 @@ def _compare_rows(before: dict[str, int], after: dict[str, int], loses_rows: Col
             raise MigrationFailed(f"table {name} had {before[name]} rows and would have {after[name]}")
 
 
-def _look_for_orphans(connection: Connection) -> None:
+def _check_references(connection: Connection) -> None:
     if connection.dialect.name != "sqlite":
         return
     orphan = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
@@ -92,7 +90,7 @@ def _look_for_orphans(connection: Connection) -> None:
 
 
 def _read_fragile(connection: Connection) -> dict[str, str]:
-    """Return what a copy of a table may change unnoticed: its indexes, and whether its numbers are used again."""
+    """Return what copying a table may lose unnoticed: definitions of indexes, and AUTOINCREMENT."""
     if connection.dialect.name != "sqlite":
         return {}
     rows = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").all()
@@ -105,4 +103,4 @@ def _read_fragile(connection: Connection) -> dict[str, str]:
 def _compare_fragile(before: dict[str, str], after: dict[str, str]) -> None:
     for name in sorted(before.keys() & after.keys()):
         if before[name] != after[name]:
-            raise MigrationFailed(f"{name} would no longer be what it was; see revise() for how to keep it")
+            raise MigrationFailed(f"{name} would be changed by the copy; see migration() for how to preserve it")

@@ -1,7 +1,7 @@
-"""Bringing a database to a revision: one transaction per revision, one program at a time.
+"""Upgrade and downgrade of a database: one transaction per revision, one process at a time.
 
-Alembic keeps what it works on in module globals: two of these calls must not overlap
-inside one process. Between processes they take turns by themselves.
+Alembic keeps its context in module globals: two of these calls must not overlap inside one process. Between processes a
+lock serializes them.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from dagbook.db.url import hide_password, parse_url, sqlite_path
 from dagbook.settings.database_url import PUBLIC
 
 _log = logging.getLogger(__name__)
-# It tells of every connection which kind it is; of a migration we tell ourselves.
+# Alembic logs the kind of every connection; migrations are logged here.
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 _BUSY_MILLISECONDS = 60_000
-# Released revisions begin at 0100: lower numbers were used up before 0.1.0, by tables that nothing upgrades any more.
+# Released revisions start at 0100: lower numbers were used before 0.1.0, for tables that cannot be upgraded.
 _BEFORE_FIRST_RELEASE = re.compile(r"00\d\d")
 
 
@@ -53,20 +53,20 @@ class UnknownRevision(UnusableDatabase):
 
     def __init__(self, revision: str) -> None:
         super().__init__(
-            f"the database is at revision {revision}, which is newer than this version of Dagbook (it works with "
+            f"the database is at revision {revision}, which is newer than this version of Dagbook (it requires "
             f"{head()}); use the version that upgraded the database, or a newer one"
         )
 
 
 class ObsoleteDatabase(UnusableDatabase):
-    """The database was made by a development version of Dagbook before its first release."""
+    """The database was created by a development version of Dagbook before its first release."""
 
     def __init__(self, url: str, revision: str) -> None:
-        remedy = "move that file away, and one is made in its place"
+        remedy = "move that file away, and a new one is created"
         if sqlite_path(url) is None:
             remedy = "use an empty schema (setting database_schema) or an empty database"
         super().__init__(
-            f"{hide_password(url)} was made before Dagbook 0.1.0 (it is at revision {revision}) and cannot be "
+            f"{hide_password(url)} was created before Dagbook 0.1.0 (it is at revision {revision}) and cannot be "
             f"upgraded; a new database is needed: {remedy}"
         )
 
@@ -77,27 +77,27 @@ Step = Callable[[ScriptDirectory, str | None], str | None]
 async def upgrade(
     url: str, revision: str = "head", *, schema: str = PUBLIC, patience: float = PATIENCE_SECONDS
 ) -> None:
-    """Bring the database to a revision, making a SQLite file that is not there.
+    """Upgrade the database to a revision, creating a missing SQLite file.
 
-    A SQLite database with rows in it is copied first, beside itself. On PostgreSQL a revision waits up to
-    ``patience`` seconds for the tables. Raises ``UnusableDatabase``, ``DatabaseUnavailable`` and ``MigrationFailed``.
+    A SQLite database with rows is first copied to a backup file beside it. On PostgreSQL each revision waits up to
+    ``patience`` seconds for table locks. Raises ``UnusableDatabase``, ``DatabaseUnavailable`` and ``MigrationFailed``.
     """
 
     def following(scripts: ScriptDirectory, here: str | None) -> str | None:
         pending = [script.revision for script in scripts.iterate_revisions(revision, here or "base")]
         return pending[-1] if pending else None
 
-    await _walk(url, schema, _MigrationRun(following, command.upgrade, url, schema), patience)
+    await _run(url, schema, _MigrationRun(following, command.upgrade, url, schema), patience)
 
 
 async def downgrade(url: str, revision: str, *, schema: str = PUBLIC) -> None:
-    """Take the database back to a revision, or to ``base``: without any table. Rows of dropped tables are lost."""
+    """Downgrade the database to a revision, or to ``base``, which has no tables. Rows of dropped tables are lost."""
 
     def preceding(scripts: ScriptDirectory, here: str | None) -> str | None:
         pending = list(scripts.iterate_revisions(here, revision)) if here else []
         return str(pending[0].down_revision or "base") if pending else None
 
-    await _walk(url, schema, _MigrationRun(preceding, command.downgrade, url, schema), PATIENCE_SECONDS)
+    await _run(url, schema, _MigrationRun(preceding, command.downgrade, url, schema), PATIENCE_SECONDS)
 
 
 async def current(url: str, *, schema: str = PUBLIC) -> str | None:
@@ -113,13 +113,13 @@ async def current(url: str, *, schema: str = PUBLIC) -> str | None:
 
 
 async def require_head(url: str, *, schema: str = PUBLIC) -> None:
-    """Raise ``UnusableDatabase`` unless the database is at the revision that this version works with."""
+    """Raise ``UnusableDatabase`` unless the database is at the revision that this version requires."""
     here = await current(url, schema=schema)
     if here != head():
         require_known(url, here)
         raise UnusableDatabase(
-            f"{hide_password(url)} is at revision {here or 'none'} and this version of Dagbook works with {head()}; "
-            "`dagbook db upgrade`, or a server of this version, brings it there"
+            f"{hide_password(url)} is at revision {here or 'none'} and this version of Dagbook requires {head()}; "
+            "run `dagbook db upgrade`, or start a server of this version"
         )
 
 
@@ -132,7 +132,7 @@ def require_known(url: str, here: str | None, scripts: ScriptDirectory | None = 
 
 
 def head() -> str:
-    """Return the revision that this version of Dagbook works with."""
+    """Return the revision that this version of Dagbook requires."""
     revision = ScriptDirectory.from_config(build_config(None)).get_current_head()
     if revision is None:
         raise RuntimeError(f"there are no migrations in {migrations_directory()}")
@@ -140,7 +140,7 @@ def head() -> str:
 
 
 def build_config(connection: Connection | None) -> Config:
-    """Return Alembic's configuration, which hands the connection to ``env.py``."""
+    """Return Alembic's configuration, which passes the connection to ``env.py``."""
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -148,16 +148,16 @@ def build_config(connection: Connection | None) -> Config:
 
 
 def read_revision(connection: Connection) -> str | None:
-    """Return the revision that the database says it is at."""
+    """Return the revision stored in the database."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 @asynccontextmanager
 async def open_for_migration(url: str, *, schema: str = PUBLIC, writes: bool = True) -> AsyncIterator[AsyncConnection]:
-    """Connect without a time limit for statements and, on SQLite, with foreign keys off.
+    """Connect without a statement timeout and, on SQLite, with foreign keys off.
 
-    SQLite ignores the switch inside a transaction, and a table that is copied while they
-    are on takes the rows that refer to it along.
+    SQLite ignores that pragma inside a transaction. With foreign keys on, copying a table would delete the rows that
+    refer to it.
     """
     engine = _create_engine(url, schema, writes=writes)
     try:
@@ -178,23 +178,23 @@ def _create_engine(url: str, schema: str, *, writes: bool) -> AsyncEngine:
     return engine
 
 
-async def _walk(url: str, schema: str, walk: _MigrationRun, patience: float) -> None:
+async def _run(url: str, schema: str, run: _MigrationRun, patience: float) -> None:
     path = sqlite_path(url)
     if path is None:
         async with open_for_migration(url, schema=schema) as connection:
-            while await retry_until_done(connection, walk.advance, patience):
+            while await retry_until_done(connection, run.advance, patience):
                 pass
         return
     with _open_file(url, path) as file:
-        while walk.advance(file):  # noqa: ASYNC110 - it waits for nothing
-            await asyncio.sleep(0)  # whoever wants to end this is heard between two revisions
+        while run.advance(file):  # noqa: ASYNC110 - it waits for nothing
+            await asyncio.sleep(0)  # lets a cancellation take effect between two revisions
 
 
 @contextmanager
 def _open_file(url: str, path: Path) -> Iterator[Connection]:
-    """Connect to a SQLite file by the driver itself: the async one goes to its thread and back for each statement.
+    """Connect to a SQLite file with the synchronous driver: the async one switches threads for each statement.
 
-    The loop waits for each revision, but nothing is served before the database is what it has to be.
+    This blocks the event loop, but nothing is served before the database is upgraded.
     """
     _make_private_file(path)
     engine = create_engine(parse_url(url).set(drivername="sqlite"), poolclass=NullPool)
@@ -207,7 +207,7 @@ def _open_file(url: str, path: Path) -> Iterator[Connection]:
 
 
 class _MigrationRun:
-    """The way of a database from revision to revision."""
+    """Upgrade or downgrade of one database, revision by revision."""
 
     def __init__(self, step: Step, move: Callable[[Config, str], None], url: str, schema: str) -> None:
         self._step = step
@@ -219,9 +219,9 @@ class _MigrationRun:
         self._copied = False
 
     def advance(self, connection: Connection) -> bool:
-        """Bring the database one revision further; False when there is nowhere to go."""
+        """Migrate by one revision; False when the target is reached."""
         with connection.begin():
-            if self._path is None:  # on SQLite BEGIN IMMEDIATE has done it
+            if self._path is None:  # SQLite is locked by BEGIN IMMEDIATE
                 lock_migrations(connection, self._schema)
             here = read_revision(connection)
             require_known(self._url, here, self._scripts)
@@ -230,7 +230,7 @@ class _MigrationRun:
                 return False
             self._prepare(connection, here, target)
             self._move(build_config(connection), target)
-        _log.info("the database is at revision %s now", target)
+        _log.info("the database is now at revision %s", target)
         return True
 
     def _prepare(self, connection: Connection, here: str | None, target: str) -> None:
@@ -253,7 +253,7 @@ def _has_rows(connection: Connection) -> bool:
 
 
 def _make_private_file(path: Path) -> None:
-    # SQLite would make it readable to everybody; its log and shared memory take over the mode.
+    # SQLite would create it world-readable; the write-ahead log and shared memory get the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 

@@ -1,4 +1,4 @@
-"""What a revision needs on PostgreSQL before it begins: rights, all tables for itself, no server that it breaks."""
+"""Preconditions of a migration on PostgreSQL: privileges, locks on all tables, and no incompatible server."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dagbook.settings.database_url import PUBLIC
 
 _log = logging.getLogger(__name__)
 
-# Any number will do, as long as all versions of Dagbook agree on it.
+# An arbitrary number that all versions of Dagbook share.
 _ADVISORY_LOCK = 0x44616762
-# Below deadlock_timeout (one second by default): in a deadlock the upgrade gives way before
-# PostgreSQL looks for a victim, so servers and their requests lose nothing but this time.
+# Below deadlock_timeout (one second by default): in a deadlock the upgrade times out before PostgreSQL cancels a
+# transaction, so servers and their requests lose only this time.
 _LOCK_MILLISECONDS = 500
 _NOT_IN_TIME = "55P03"
 PATIENCE_SECONDS = 120.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 2.0
-# Writers lock these first. Those that come later wait there, before they hold anything that the upgrade waits for.
+# Writers lock these first. Later writers wait there, before they hold any lock that the upgrade waits for.
 _FIRST_TABLES = ("run_attempts", "runs")
 _OTHER_TABLES = ("alembic_version", "pgqueuer", "pgqueuer_log", "pgqueuer_schedules", "pgqueuer_statistics")
 
@@ -50,22 +50,23 @@ _HOLDERS = text("""
 """)
 
 
-class UnusableDatabase(Exception):  # noqa: N818  # told to people, not handled
-    """The database is not as this version of Dagbook needs it; says what helps."""
+class UnusableDatabase(Exception):  # noqa: N818  # shown to users, not handled
+    """The database does not meet the requirements of this version; the message contains the fix."""
 
 
 def lock_migrations(connection: Connection, schema: str) -> None:
-    """Wait until no other program upgrades the same tables, and keep others waiting until the transaction ends."""
+    """Lock migrations of the same tables until the end of the transaction."""
     lock = str(_ADVISORY_LOCK) if schema == PUBLIC else f"hashtext('dagbook upgrade of {schema}')"
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock})")
 
 
 def require_schema(connection: Connection, schema: str) -> None:
-    """Raise ``UnusableDatabase`` when the role cannot look into the schema, where nothing is seen then."""
+    """Raise ``UnusableDatabase`` when the schema is missing or the role may not use it, so that no table is visible."""
     rights = connection.execute(_RIGHTS, {"schema": schema}).one_or_none()
     if rights is None:
         raise UnusableDatabase(
-            f"the database has no schema {schema} (setting database_schema); as a role that may: CREATE SCHEMA {schema}"
+            f"the database has no schema {schema} (setting database_schema); "
+            f"as the database's owner: CREATE SCHEMA {schema}"
         )
     if not rights.can_use:
         raise UnusableDatabase(
@@ -75,7 +76,7 @@ def require_schema(connection: Connection, schema: str) -> None:
 
 
 def prepare_revision(connection: Connection, schema: str, here: str | None, *, breaking: bool) -> None:
-    """Give a transaction all tables, so that a revision waits for nothing; raises ``UnusableDatabase``."""
+    """Lock all tables for a transaction, so that the migration does not wait; raises ``UnusableDatabase``."""
     _require_rights(connection, schema, here)
     if here is None:
         return
@@ -90,18 +91,18 @@ def _require_rights(connection: Connection, schema: str, here: str | None) -> No
     rights = connection.execute(_RIGHTS, {"schema": schema}).one()
     if rights.other_owner is not None:
         raise UnusableDatabase(
-            f"the database is at revision {here}, and the PostgreSQL role {rights.role} may not bring it to that of "
-            f"this version of Dagbook: the tables belong to {rights.other_owner}; run dagbook db upgrade as that role"
+            f"the database is at revision {here}, and the PostgreSQL role {rights.role} may not upgrade it: the tables "
+            f"belong to {rights.other_owner}; run dagbook db upgrade as that role"
         )
     if not rights.can_create:
         raise UnusableDatabase(
-            f"the PostgreSQL role {rights.role} may not make tables in the schema {schema} (setting database_schema); "
+            f"the PostgreSQL role {rights.role} may not create tables in schema {schema} (setting database_schema); "
             f"as its owner: GRANT USAGE, CREATE ON SCHEMA {schema} TO {rights.role}"
         )
 
 
 def _lock_tables(connection: Connection) -> None:
-    # Here, and not above: the command line must not load the models to say which revision there is.
+    # Imported here, because the command line must not load the models only to print the revision.
     from dagbook.db.models import Run  # noqa: PLC0415
 
     found = set(connection.execute(_TABLES).scalars())
@@ -114,14 +115,14 @@ def _require_no_server(connection: Connection) -> None:
     servers = connection.execute(_SERVERS).scalars().all()
     if servers:
         raise UnusableDatabase(
-            "the next revision of the database breaks what servers and workers of earlier versions do, and there are "
-            f"some at work: {', '.join(servers)}; stop them, then upgrade"
+            "the next revision of the database is incompatible with servers and workers of earlier versions, and some "
+            f"are running: {', '.join(servers)}; stop them, then upgrade"
         )
 
 
 async def retry_until_done(connection: AsyncConnection, advance: Callable[[Connection], bool], patience: float) -> bool:
-    """Begin a revision anew as long as other transactions do not let it have the tables; raises DatabaseUnavailable."""
-    begin, pause = time.monotonic(), _FIRST_PAUSE_SECONDS
+    """Retry a migration while other transactions hold its tables; raises DatabaseUnavailable after ``patience``."""
+    started, pause = time.monotonic(), _FIRST_PAUSE_SECONDS
     while True:
         try:
             return await connection.run_sync(advance)
@@ -130,12 +131,12 @@ async def retry_until_done(connection: AsyncConnection, advance: Callable[[Conne
                 raise
             holders = (await connection.execute(_HOLDERS)).scalars().all()
             await connection.rollback()
-            if time.monotonic() > begin + patience:
+            if time.monotonic() > started + patience:
                 raise DatabaseUnavailable(
-                    f"the upgrade did not get the tables for itself within {patience:g} seconds",
-                    f"they are in use by {', '.join(holders) or 'others'}; end what takes long there, and try again",
+                    f"the upgrade could not lock the tables within {patience:g} seconds",
+                    f"they are in use by {', '.join(holders) or 'others'}; end long transactions there, and try again",
                 ) from error
             if pause == _LONGEST_PAUSE_SECONDS:
-                _log.warning("the upgrade waits for tables that are in use by %s", ", ".join(holders) or "others")
+                _log.warning("the upgrade waits for tables in use by %s", ", ".join(holders) or "others")
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""One file per noun; every model is named here, so that importing this package fills the metadata."""
+"""Models, one module per noun; importing this package registers all of them in the metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who did what, and what keeps that from being changed unnoticed."""
+"""Audit log: entries, and seals that make changes of them detectable."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
 
 
 class AuditEntry(Base):
-    """One thing that somebody did, or was refused; stored in the commit of the change. It is never changed.
+    """One action, done or refused; stored in the transaction of the change, and never changed.
 
-    ``via`` is the way by which the actor is known. ``kind`` and ``name`` say what it was done to, ``before`` and
-    ``after`` what changed in that. Ids are never used again, and on PostgreSQL have gaps where a commit failed.
+    ``via`` is how the actor was authenticated. ``kind`` and ``name`` identify the object, ``before`` and ``after`` are
+    its changed fields. Ids are never reused; on PostgreSQL they have gaps where a transaction failed.
     """
 
     __tablename__ = "audit"
@@ -47,11 +47,11 @@ class AuditEntry(Base):
 
 
 class AuditSeal(Base):
-    """Covers the entries after the seal before it, up to ``last_id``.
+    """Seal over the entries after the previous seal, up to ``last_id``.
 
-    ``digest`` is of the entries, ``hash`` of all that the seal says and of the hash before it, ``signature`` holds the
-    hash under the installation's key. ``marks`` has 16 bytes for each entry, its id and the beginning of its hash, to
-    tell which one is not what it was; they go when the entries are pruned.
+    ``digest`` covers the entries, ``hash`` the fields of the seal and the previous hash, and ``signature`` signs the
+    hash with the installation's key. ``marks`` has 16 bytes per entry, its id and the start of its hash, to identify a
+    changed entry; they are deleted when the entries are pruned.
     """
 
     __tablename__ = "audit_seals"

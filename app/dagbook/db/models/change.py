@@ -1,4 +1,4 @@
-"""What people can see to have changed: the live feed."""
+"""Changes of the live feed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
 
 
 class Change(Base):
-    """A committed change, stored in the commit that makes it; rows go after a day.
+    """A change, stored in the same transaction; rows are deleted after a day.
 
-    ``xact`` is the number of the transaction on PostgreSQL, by which changes are ordered before ``number``: who took
-    a lower number may commit later. On SQLite, where numbers are in the order of commits, it is 0. A change refers to
-    nothing, for what it tells of may be gone. ``event`` is the last number in the run's history by then.
+    ``xact`` is the transaction id on PostgreSQL, by which changes are ordered before ``number``, because a lower number
+    may be committed later. On SQLite, where numbers are in the order of commits, it is 0. There are no foreign keys,
+    because the changed object may be deleted. ``event`` is the number of the run's last event at that time.
     """
 
     __tablename__ = "changes"
     __table_args__ = (
-        # On SQLite the key does; a partial index that holds nothing costs nothing there.
+        # On SQLite the primary key is enough; the condition keeps the index empty and free there.
         Index("ix_changes_xact", "xact", "number", sqlite_where=text("xact > 0")),
         {"sqlite_autoincrement": True},
     )

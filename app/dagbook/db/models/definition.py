@@ -1,4 +1,4 @@
-"""What was written: texts by content hash, the DAGs that are them now, and every save."""
+"""Definitions by content hash, stored DAGs, and their revisions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
 
 
 class Definition(Base):
-    """A YAML text with its base text, under the SHA-256 of both. Never changed, only redacted, once."""
+    """A YAML text with its base text; the key is the SHA-256 of both. Never changed; may be redacted once."""
 
     __tablename__ = "definitions"
     __table_args__ = (
@@ -29,7 +29,7 @@ class Definition(Base):
 
 
 class Dag(Base):
-    """A stored DAG: its file name and the definition it has now."""
+    """A stored DAG: its file name and its current definition."""
 
     __tablename__ = "dags"
     __table_args__ = (
@@ -51,7 +51,7 @@ class Dag(Base):
 
 
 class DagRevision(Base):
-    """One save of a DAG."""
+    """A saved revision of a DAG."""
 
     __tablename__ = "dag_revisions"
     __table_args__ = (Index("ix_dag_revisions_definition_hash", "definition_hash"),)

@@ -1,4 +1,4 @@
-"""What steps wrote."""
+"""Output of steps."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from dagbook.db.types import Base, BigKey, UtcDateTime
 
 
 class LogChunk(Base):
-    """A piece of what a node wrote to one of its streams (1 stdout, 2 stderr).
+    """A chunk of the output of a node on one stream (1 stdout, 2 stderr).
 
-    ``seq`` counts from 0 within the stream, ``ordinal`` over both; ``first_line`` counts
-    from 1, ``line_count`` is the number of newlines. ``byte_offset`` and
-    ``byte_count`` are those of the step's own file; ``text`` is what is shown of it: secrets
-    masked, over the log limit cut. A long one is in ``packed`` instead (``dagbook.db.compression``).
-    PostgreSQL cannot store a NUL in text: whoever cuts the chunks has to replace it first, on both
-    engines, so that both tell the same.
+    ``seq`` counts from 0 within the stream, ``ordinal`` over both streams; ``first_line`` counts from 1, ``line_count``
+    is the number of newlines. ``byte_offset`` and ``byte_count`` refer to the step's output file. ``text`` is the
+    output with secrets masked, truncated at the log limit; a long text is in ``packed`` instead
+    (``dagbook.db.compression``). PostgreSQL cannot store NUL in text: the code that splits output into chunks replaces
+    it first, for both databases, so that both return the same text.
     """
 
     __tablename__ = "log_chunks"

@@ -1,4 +1,4 @@
-"""One step or handler in one attempt of a run."""
+"""Nodes: the steps and handlers of an attempt."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
 class Node(Base):
     """A step (position 0 and up) or a handler (-1 to -5) in one attempt.
 
-    ``detail`` holds the engine's fields that have no column, ``shown`` command and
-    arguments as they were evaluated. ``sub_runs`` names the runs that the node called, in
-    order: those of its ``current`` execution and those of ``earlier`` ones. Output
-    and calls that hold a secret are masked here and whole, encrypted, in ``output_sealed``.
-    ``log_attempt`` is the earlier attempt that ran a node which a retry keeps: its log is there.
+    ``detail`` has the engine's fields without a column, ``shown`` the evaluated command and arguments. ``sub_runs``
+    lists the runs that the node called, in order: those of its ``current`` execution and of ``earlier`` ones. Output
+    and calls with a secret are masked here; their unmasked values are encrypted in ``output_sealed``. ``log_attempt``
+    is set for a node that a retry did not run again: the earlier attempt that has its log.
     """
 
     __tablename__ = "nodes"

@@ -1,4 +1,4 @@
-"""What waits."""
+"""Queue entries and paused queues."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
 
 
 class QueueEntry(Base):
-    """A run that waits for its turn; ``reason`` says why, of the one that is next in its queue and has waited a while.
+    """A queued run; ``reason`` is the wait reason of the next run in its queue once it has waited for a while.
 
-    A queue is served by ``priority``, the highest first, then by ``place``, which is below 0 after a move to the front,
-    then by ``id``, which grows in the order of enqueuing. ``selector`` has the labels that a worker has to have.
+    A queue is ordered by ``priority``, highest first, then by ``place``, which is below 0 after a move to the front,
+    then by ``id``, the order of enqueuing. ``selector`` has the labels that a worker must have.
     """
 
     __tablename__ = "queue_entries"
@@ -36,7 +36,7 @@ class QueueEntry(Base):
 
 
 class QueuePause(Base):
-    """A queue that nobody leaves until it is resumed: since when, and who has paused it."""
+    """A paused queue: none of its runs is started until it is resumed."""
 
     __tablename__ = "queue_pauses"
 

@@ -1,4 +1,4 @@
-"""How long runs are kept, and what is going."""
+"""Retention settings of DAGs, and runs that are being deleted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dagbook.db.types import Base, BigKey, UtcDateTime
 
 
 class DagRetention(Base):
-    """What somebody has set for the runs of one DAG: -1 is no limit, null says nothing."""
+    """Retention settings of one DAG: -1 is no limit, null is not set."""
 
     __tablename__ = "dag_retention"
     __table_args__ = (CheckConstraint("days >= -1 AND runs >= -1 AND log_bytes >= -1", name="limits_from_minus_one"),)
@@ -27,7 +27,7 @@ class DagRetention(Base):
 
 
 class Removal(Base):
-    """A root run that goes in pieces, for its logs are too many for one transaction; nobody can retry it any more."""
+    """A root run that is deleted in several transactions, because its logs are too large for one; no more retries."""
 
     __tablename__ = "removals"
 

@@ -1,4 +1,4 @@
-"""A run, its attempts, and what it was given, went through and was asked."""
+"""Runs, their attempts, inputs, events and stop requests."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
 _IS_ROOT = text("root_id IS NULL")
 _IS_CHILD = text("root_id IS NOT NULL")
 _HAS_PARENT = text("parent_id IS NOT NULL")
-# A query that is to go by an index of active runs has to have this very condition: with bound values instead of
-# numbers neither database sees that the index covers it.
+# A query must contain exactly this condition to use an index of active runs: with bound parameters instead of literals
+# neither database recognizes that the partial index applies.
 IS_ACTIVE = text("runs.status IN (0, 1, 5) AND runs.root_id IS NULL")
 _IS_ACTIVE = text("status IN (0, 1, 5) AND root_id IS NULL")
 _HAS_ACTOR = text("actor IS NOT NULL")
 _HAS_REVISION = text("dag_revision IS NOT NULL")
 _IS_OPEN = text("closed_at IS NULL")
-# Ids that Dagbook makes have so many characters; of longer ones, which somebody else has thought of, there is an index.
+# Length of the run ids that Dagbook generates; longer ones, chosen by clients, have an index.
 LONG_ID = 36
 IS_ROOT, IS_OVER = text("runs.root_id IS NULL"), text("runs.finished_at IS NOT NULL")
 IS_LONG = text(f"length(runs.run_id) > {LONG_ID}")
@@ -29,11 +29,10 @@ _IS_ROOT_OVER = text("root_id IS NULL AND finished_at IS NOT NULL")
 
 
 class Run(Base):
-    """One execution of a DAG, whatever number of attempts it takes.
+    """One execution of a DAG, with one or more attempts.
 
-    ``params`` is a list of ``[name, value]`` pairs, ``params_text`` how they were
-    written. ``root_id`` and ``parent_id`` are null for a run that no other run started.
-    Ids are never used again, not even those of removed runs.
+    ``params`` is a list of ``[name, value]`` pairs, ``params_text`` their text as given. ``root_id`` and ``parent_id``
+    are null for a root run. Ids are never reused, not even those of deleted runs.
     """
 
     __tablename__ = "runs"
@@ -47,7 +46,7 @@ class Run(Base):
         Index("uq_runs_child", "root_id", "run_id", unique=True, sqlite_where=_IS_CHILD, postgresql_where=_IS_CHILD),
         Index("ix_runs_parent_id", "parent_id", sqlite_where=_HAS_PARENT, postgresql_where=_HAS_PARENT),
         Index("ix_runs_root", text("created_at DESC"), "run_id", sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT),
-        # Its status is looked at in the index: of a DAG's runs few may have the one that is wanted.
+        # The status is filtered in the index, because few runs of a DAG may have the requested one.
         Index(
             "ix_runs_root_name", "dag_name", "created_at", "status", sqlite_where=_IS_ROOT, postgresql_where=_IS_ROOT
         ),
@@ -112,11 +111,11 @@ class Run(Base):
 
 
 class RunAttempt(Base):
-    """One try at a run and who may write for it: ``owner`` with ``token``, which only grows.
+    """An attempt of a run; only ``owner`` with the current fencing ``token``, which only grows, may write to it.
 
-    There is no lease here: an attempt's lease is that of its owner's row in ``services``,
-    so a server renews one row and not one for each of its runs. ``host`` is boot id and
-    pid namespace, joined by a colon; ``state`` the engine's state without its nodes.
+    The lease of an attempt is that of its owner's row in ``services``, so that a server renews one row instead of one
+    for each run. ``host`` is boot id and pid namespace, joined by a colon; ``state`` is the engine's state without its
+    nodes.
     """
 
     __tablename__ = "run_attempts"
@@ -140,10 +139,10 @@ class RunAttempt(Base):
 
 
 class RunInput(Base):
-    """What a run was started with; a server that takes the run over needs it to go on.
+    """Inputs of a run, which a server needs to adopt it.
 
-    ``base_environment`` is what a sub-run sees instead of its server's environment while it is
-    loaded. Of a run with secrets all of this is masked, and whole, with the values, encrypted in ``sealed``.
+    ``base_environment`` replaces the server's environment while a sub-run is loaded. In a run with secrets all columns
+    are masked; ``sealed`` has the unmasked values and the secrets, encrypted.
     """
 
     __tablename__ = "run_inputs"
@@ -162,7 +161,7 @@ class RunInput(Base):
 
 
 class RunEvent(Base):
-    """History of a run: ``seq`` counts from 1 without gaps; rows are neither changed nor taken out."""
+    """An event in the history of a run: ``seq`` counts from 1 without gaps; rows are never changed or deleted alone."""
 
     __tablename__ = "run_events"
 
@@ -175,7 +174,7 @@ class RunEvent(Base):
 
 
 class RunRequest(Base):
-    """Something that somebody asked of a run; its owner turns it into an event."""
+    """A stop or kill request for a run, which its owner turns into an event."""
 
     __tablename__ = "run_requests"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""When schedules were due, and what became of it."""
+"""Schedule slots and their outcomes, and settings of DAGs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _IS_RESTARTING = text("outcome = 'restarting'")
 
 
 class ScheduleSlot(Base):
-    """A minute at which a DAG was to start, to stop or to restart: whoever inserts the row sees to it, nobody else.
+    """A minute at which a start, stop or restart of a DAG was due; the server that inserts the row handles it.
 
-    The row outlives its DAG, whose ``file_name`` was this. ``run_id`` is the run that was started, ``restarts`` the one
-    that is stopped for it; both may be gone. ``made_up`` says that the minute had passed without a server.
+    The row outlives its DAG, whose ``file_name`` it stores. ``run_id`` is the started run, ``restarts`` the run that is
+    stopped for it; both may be deleted. ``made_up`` is true for a slot caught up because no server was running then.
     """
 
     __tablename__ = "schedule_slots"
@@ -56,7 +56,7 @@ class ScheduleMark(Base):
 
 
 class DagSetting(Base):
-    """What is set for a DAG beside its definition: which missed starts are made up, and how old they may be."""
+    """Settings of a DAG outside its definition: which missed starts are caught up, and how old they may be."""
 
     __tablename__ = "dag_settings"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What runs are looked for by, beside their own columns."""
+"""Search tables of runs: tags, params and errors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dagbook.db.types import Base, BigKey, UtcDateTime
 
 
 class RunTag(Base):
-    """A tag that a run ran with, whatever its DAG says by now; ``created_at`` is the run's.
+    """A tag that the DAG had when the run was created; ``created_at`` is the run's.
 
-    Tags, like names and values of params, stand here as ``dagbook.db.search_keys.as_key`` makes them.
+    Tags, and names and values of params, are stored as keys (``dagbook.db.search_keys.index_key``).
     """
 
     __tablename__ = "run_tags"
@@ -30,7 +30,7 @@ class RunTag(Base):
 
 
 class RunParam(Base):
-    """A parameter of a run, as ``runs.params`` shows it (secrets hidden)."""
+    """A parameter of a run, as in ``runs.params`` (secrets masked)."""
 
     __tablename__ = "run_params"
     __table_args__ = (
@@ -48,9 +48,9 @@ class RunParam(Base):
 
 
 class RunError(Base):
-    """What went wrong in the last attempt of a run that is over: errors of the run and its nodes, a line each.
+    """Errors of the last finished attempt of a run and its nodes, one per line.
 
-    The row of an attempt stays until the next one is over.
+    The row of an attempt stays until the next attempt is finished.
     """
 
     __tablename__ = "run_errors"

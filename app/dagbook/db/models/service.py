@@ -1,4 +1,4 @@
-"""Who is alive."""
+"""Processes on the database and their leases."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dagbook.db.types import Base, OrderedJson, UtcDateTime
 
 
 class Service(Base):
-    """One process that works on this database, with the lease of all attempts it owns.
+    """One process on this database, with the lease of all attempts it owns.
 
-    Workers have a ``name`` that they are shown by, ``labels``, and a ``capacity``: how many runs they take at a time.
-    ``spool_id`` identifies the spool that the steps of its runs write to, ``spool_dir`` is its path there.
+    Workers have a display ``name``, ``labels``, and a ``capacity``: the number of runs at a time. ``spool_id``
+    identifies the spool that the steps of its runs write to, ``spool_dir`` is the spool's path on its machine.
     """
 
     __tablename__ = "services"

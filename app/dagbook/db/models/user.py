@@ -1,4 +1,4 @@
-"""People, and the tokens they made for their programs."""
+"""Users and personal API tokens."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ROLES = "role IN ('viewer', 'operator', 'manager', 'admin')"
 
 
 class User(Base):
-    """Somebody who can log in.
+    """A user who can log in.
 
-    A login's token holds the ``generation`` it was made in and counts in no other, but for the one whose hash is
-    ``kept_token``: it made the change that began this generation.
+    A login token contains the ``generation`` it was issued in and is valid only for that one, except the token with the
+    hash ``kept_token``, which made the change that started the current generation.
     """
 
     __tablename__ = "users"
@@ -38,7 +38,7 @@ class User(Base):
 
 
 class Token(Base):
-    """A personal API token: what it may do is the lesser of its role and its user's. Only its hash is stored."""
+    """A personal API token: its effective role is the lower of its own and its user's. Only its hash is stored."""
 
     __tablename__ = "tokens"
     __table_args__ = (
