@@ -1,1 +1,1 @@
-"""Every query lives here; a repository takes a connection and domain arguments and decides nothing."""
+"""Repositories: all queries, as functions of a connection and domain arguments, without business rules."""

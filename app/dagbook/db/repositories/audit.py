@@ -1,4 +1,4 @@
-"""The audit: entries, and the seals over them."""
+"""Audit entries and the seals over them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from dagbook.db.models.audit import AuditEntry, AuditSeal
 from dagbook.db.prepared import Prepared
 from dagbook.db.repositories.rows import Row, all_rows, first_row
 
-_add = Prepared(insert(AuditEntry).inline())  # nobody asks which ids they get
+_add = Prepared(insert(AuditEntry).inline())  # the generated ids are not needed
 _entries = AuditEntry.__table__
-_DESCENDING = (AuditEntry.at.desc(), AuditEntry.id.desc())  # as every index of them ends
-# What seals cover, in this order; what changed as the very text that is stored.
+_DESCENDING = (AuditEntry.at.desc(), AuditEntry.id.desc())  # the order of every index
+# Columns that seals cover, in this order; ``before`` and ``after`` as the stored text.
 _unsealed = [
     type_coerce(column, Text).label(column.name) if column.name in ("before", "after") else column
     for column in _entries.columns
@@ -52,7 +52,7 @@ _mark_pruned = (
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list of entries is narrowed to, and from which id downwards; an action ending in a dot is a group."""
+    """Filter of a list of entries; ``before`` is an id, below which the list starts."""
 
     actor: str | None = None
     actions: Sequence[str] = ()
@@ -64,24 +64,24 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add(connection: WriteConnection, *entries: Row) -> None:
-    """Store entries, in the commit of the change that they tell of."""
+    """Store entries, in the transaction of the change that they describe."""
     _add.execute_many(connection, entries)
 
 
-def find(connection: ReadConnection, wanted: AuditFilter, limit: int) -> Sequence[Row]:
-    """Return entries, the newest first."""
-    where = _conditions(wanted)
-    if wanted.before is not None:
-        below = _below(connection, wanted.before)
+def find(connection: ReadConnection, entry_filter: AuditFilter, limit: int) -> Sequence[Row]:
+    """Return entries, newest first."""
+    where = _conditions(entry_filter)
+    if entry_filter.before is not None:
+        below = _below(connection, entry_filter.before)
         if below is None:
             return []
         where.append(below)
-    newest = _newest(where, wanted.actions, limit)
+    newest = _newest(where, entry_filter.actions, limit)
     return all_rows(connection, select(_entries).where(AuditEntry.id.in_(newest)).order_by(*_DESCENDING))
 
 
 def _newest(where: Sequence[ColumnElement[bool]], actions: Sequence[str], limit: int) -> Select[Any]:
-    """Find the ids. Each action has its own turn at the index, where its entries lie in order; else all are sorted."""
+    """Select the ids. Each action is read from its index in order; otherwise all entries would be sorted."""
     columns = select(AuditEntry.id, AuditEntry.at)
     if not actions:
         return select(columns.where(*where).order_by(*_DESCENDING).limit(limit).subquery().c.id)
@@ -90,22 +90,22 @@ def _newest(where: Sequence[ColumnElement[bool]], actions: Sequence[str], limit:
     return select(select(found).order_by(found.c.at.desc(), found.c.id.desc()).limit(limit).subquery().c.id)
 
 
-def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
+def _conditions(entry_filter: AuditFilter) -> list[ColumnElement[bool]]:
     exact = (
-        (AuditEntry.actor, wanted.actor),
-        (AuditEntry.name, wanted.name),
-        (AuditEntry.request_id, wanted.request_id),
+        (AuditEntry.actor, entry_filter.actor),
+        (AuditEntry.name, entry_filter.name),
+        (AuditEntry.request_id, entry_filter.request_id),
     )
     conditions: list[ColumnElement[bool]] = [column == value for column, value in exact if value is not None]
-    if wanted.since is not None:
-        conditions.append(AuditEntry.at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(AuditEntry.at < wanted.until)
+    if entry_filter.since is not None:
+        conditions.append(AuditEntry.at >= entry_filter.since)
+    if entry_filter.until is not None:
+        conditions.append(AuditEntry.at < entry_filter.until)
     return conditions
 
 
 def _below(connection: ReadConnection, entry: int) -> ColumnElement[bool] | None:
-    """Say what comes behind an entry, or where it would be; None when that is nothing, for what was there is pruned."""
+    """Return the condition for entries after this one in the list; None if there are none, because they are pruned."""
     statement = select(AuditEntry.id, AuditEntry.at).where(AuditEntry.id <= entry).order_by(AuditEntry.id.desc())
     found = connection.execute(statement.limit(1)).first()
     if found is None:
@@ -120,10 +120,10 @@ def last_id(connection: ReadConnection) -> int:
 
 
 def find_writers(connection: ReadConnection) -> set[str]:
-    """Name the transactions that may have an id of the audit's and have not ended.
+    """Return the open transactions that may have inserted an entry; none on SQLite, which has one writer.
 
-    On PostgreSQL a transaction gets its id when it inserts and shows it when it commits, so a lower one may appear
-    after a higher one. Whoever inserts holds this lock from before it has the id until its end. SQLite has one writer.
+    On PostgreSQL an entry gets its id at the insert and is visible after the commit, so a lower id may appear after a
+    higher one. An inserting transaction holds this lock from before the id is assigned until it ends.
     """
     if connection.dialect.name != "postgresql":
         return set()
@@ -131,13 +131,13 @@ def find_writers(connection: ReadConnection) -> set[str]:
 
 
 def read_range(connection: ReadConnection, after: int, last: int, limit: int) -> Sequence[Row]:
-    """Return entries as they are sealed, from behind an id up to another one, in order."""
+    """Return the sealed columns of entries with ids above ``after`` and up to ``last``, in order."""
     statement = select(*_unsealed).where(AuditEntry.id > after, AuditEntry.id <= last).order_by(AuditEntry.id)
     return all_rows(connection, statement.limit(limit))
 
 
 def count_after(connection: ReadConnection, last: int) -> int:
-    """Count the entries behind an id."""
+    """Count the entries with ids above ``last``."""
     return connection.scalar(select(func.count()).select_from(AuditEntry).where(AuditEntry.id > last)) or 0
 
 
@@ -152,18 +152,18 @@ def get_last_seal(connection: ReadConnection) -> Row | None:
 
 
 def find_seals(connection: ReadConnection, after: int, limit: int) -> Sequence[Row]:
-    """Return whole seals behind a number, in order."""
+    """Return complete seals with numbers above ``after``, in order."""
     statement = select(AuditSeal.__table__).where(AuditSeal.number > after).order_by(AuditSeal.number)
     return all_rows(connection, statement.limit(limit))
 
 
 def add_seal(connection: WriteConnection, seal: Row) -> None:
-    """Store a seal; raises IntegrityError when another one has this number, or it does not follow the last one."""
+    """Store a seal; raises IntegrityError when its number exists or it does not follow the last one."""
     connection.execute(insert(AuditSeal).values(**seal))
 
 
 def find_prunable(connection: ReadConnection, before: datetime, limit: int) -> Sequence[Row]:
-    """Return number, last entry and count of the first seals that are not pruned, if they were made before a time."""
+    """Return number, entry range and count of the first unpruned seals, if they were made before a time."""
     statement = (
         select(AuditSeal.number, AuditSeal.first_id, AuditSeal.last_id, AuditSeal.entries)
         .where(AuditSeal.pruned_at.is_(None), AuditSeal.sealed_at < before)
@@ -174,20 +174,20 @@ def find_prunable(connection: ReadConnection, before: datetime, limit: int) -> S
 
 
 def sum_prunable(connection: ReadConnection, before: datetime) -> tuple[int, int]:
-    """Return how many entries could be pruned, and the id of the last one."""
+    """Return the number of entries that can be pruned, and the id of the last one."""
     statement = select(func.coalesce(func.sum(AuditSeal.entries), 0), func.max(AuditSeal.last_id))
     row = connection.execute(statement.where(AuditSeal.pruned_at.is_(None), AuditSeal.sealed_at < before)).one()
     return int(row[0]), int(row[1] or 0)
 
 
 def prune(connection: WriteConnection, seals: Sequence[int], last: int, at: datetime) -> None:
-    """Remove the entries up to an id, after marking the seals over them, of which the last one ends there."""
-    for number in seals:  # one after the other: the database wants those before it to be marked
+    """Mark seals as pruned and delete the entries up to ``last``, which is the last seal's last entry."""
+    for number in seals:  # in order: a trigger requires that earlier seals are marked
         connection.execute(_mark_pruned, {"b_number": number, "at": at})
     connection.execute(delete(AuditEntry).where(AuditEntry.id <= last))
 
 
 def begin_repeatable_read(connection: ReadConnection) -> None:
-    """Let this transaction see one state of the database throughout; on SQLite it does so anyway."""
+    """Make this transaction see one state of the database throughout, as it always does on SQLite."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))

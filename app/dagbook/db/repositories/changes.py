@@ -1,8 +1,8 @@
-"""The live feed's rows: what has changed for those who look, in the order in which they can be told of it.
+"""Rows of the live feed, in the order in which they can be published.
 
-On SQLite that is the order of the numbers, for there is one writer. On PostgreSQL a transaction may commit after
-another one that took higher numbers; so changes are ordered by the transaction first, and told of only below the
-oldest transaction that still runs: nothing can appear there any more (house design section 6).
+On SQLite, which has one writer, that is the order of the numbers. On PostgreSQL a transaction may commit after another
+one with higher numbers; therefore changes are ordered by transaction id first, and published only below the oldest
+open transaction, where no more can appear (house design section 6).
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from dagbook.db.prepared import Prepared
 from dagbook.db.types import OrderedJson, UtcDateTime
 
 RUN, DAG, QUEUE = "run", "dag", "queue"
-_START = "begin"  # the first row of a table without others: what came before it is not known
+_START = "begin"  # first row of an empty feed: earlier changes are unknown
 _REMOVED = {"what": "removed"}
 
 
 class FeedCursor(msgspec.Struct, frozen=True, order=True):
-    """Where a change stands in the order of the feed; clients know it as ``number`` or ``xact.number``."""
+    """Position of a change in the feed; clients receive it as ``number`` or ``xact.number``."""
 
     xact: int = 0
     number: int = 0
 
     def __str__(self) -> str:
-        """Write the place as clients are given it."""
+        """Format the cursor for clients."""
         return f"{self.xact}.{self.number}" if self.xact else str(self.number)
 
 
 class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One change."""
+    """A change of the live feed."""
 
     cursor: FeedCursor
     at: datetime
@@ -55,24 +55,24 @@ class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Changes that may be told of, in order, and whether others wait for a transaction to end."""
+    """Changes to publish, in order, and whether others wait for the end of a transaction."""
 
     changes: Sequence[ChangeRow]
     waiting: bool
 
 
 class FeedRange(msgspec.Struct, frozen=True):
-    """What the feed holds: its first place and its last one that may be told of; None for an empty one."""
+    """First and last publishable cursor of the feed; None when there is none."""
 
     first: FeedCursor | None
     last: FeedCursor | None
-    horizon: int  # on PostgreSQL the oldest transaction that still runs
+    horizon: int  # the oldest open transaction on PostgreSQL, 0 on SQLite
 
-    def covers(self, place: FeedCursor) -> bool:
-        """Whether all that came after a place is still there, and the place is one of this very feed."""
-        if self.first is None or self.last is None or place < self.first:
+    def covers(self, cursor: FeedCursor) -> bool:
+        """Whether the feed still has all changes after a cursor, and the cursor is of this feed."""
+        if self.first is None or self.last is None or cursor < self.first:
             return False
-        return place.xact < self.horizon if self.horizon else place <= self.last
+        return cursor.xact < self.horizon if self.horizon else cursor <= self.last
 
 
 _own_xact = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
@@ -98,8 +98,8 @@ _RUN_COLUMNS = (
 
 
 def _insert_run(xact: Any) -> Any:
-    """Make the statement that tells of a run as its rows are by then, so that no caller has to know its names."""
-    shown = select(
+    """Return the statement that adds a change with the run's current names, status and last event."""
+    columns = select(
         xact,
         bindparam("at", type_=UtcDateTime()),
         literal_column(f"'{RUN}'"),
@@ -113,7 +113,7 @@ def _insert_run(xact: Any) -> Any:
         bindparam("data", type_=OrderedJson()),
     )
     return insert(Change).from_select(
-        _RUN_COLUMNS, shown.outerjoin(_root, _root.id == Run.root_id).where(Run.id == bindparam("key"))
+        _RUN_COLUMNS, columns.outerjoin(_root, _root.id == Run.root_id).where(Run.id == bindparam("key"))
     )
 
 
@@ -123,11 +123,11 @@ _add_others = Prepared({name: insert(Change).values(xact=xact) for name, xact in
 _columns = [column for column in Change.__table__.columns if column.name not in ("number", "xact")]
 _after_cursor = tuple_(Change.xact, Change.number) > tuple_(bindparam("xact"), bindparam("number"))
 _find_after = {
-    "sqlite": select(Change.number, Change.xact, literal(True).label("settled"), *_columns)
+    "sqlite": select(Change.number, Change.xact, literal(True).label("is_final"), *_columns)
     .where(Change.number > bindparam("number"))
     .order_by(Change.number)
     .limit(bindparam("most")),
-    "postgresql": select(Change.number, Change.xact, (Change.xact < _horizon).label("settled"), *_columns)
+    "postgresql": select(Change.number, Change.xact, (Change.xact < _horizon).label("is_final"), *_columns)
     .where(_after_cursor)
     .order_by(Change.xact, Change.number)
     .limit(bindparam("most")),
@@ -143,16 +143,16 @@ _find_last = (
 _find_last_number = select(Change.xact, Change.number).order_by(Change.number.desc()).limit(1)
 
 
-# -- telling -------------------------------------------------------------------------------------------------------
+# -- adding --------------------------------------------------------------------------------------------------------
 
 
 def add_run_changes(connection: WriteConnection, keys: Collection[int]) -> None:
-    """Tell that these runs, or their steps, have changed; after all that was changed in this transaction."""
+    """Add changes of runs or their steps; call it after all other writes of the transaction."""
     _add_run_changes(connection, keys, None)
 
 
 def add_removed_changes(connection: WriteConnection, keys: Collection[int]) -> None:
-    """Tell that these runs go; before they do, for they name themselves."""
+    """Add the deletion of runs; call it before they are deleted, because it reads their names."""
     _add_run_changes(connection, keys, _REMOVED)
 
 
@@ -164,17 +164,17 @@ def _add_run_changes(connection: WriteConnection, keys: Collection[int], data: d
 
 
 def add_dag_change(connection: WriteConnection, dag_name: str, what: str, **data: Any) -> None:
-    """Tell that a stored DAG was created, saved, renamed and so on."""
+    """Add a change of a stored DAG: created, saved, renamed and so on."""
     _add(connection, [{"kind": DAG, "dag_name": dag_name, "data": {"what": what, **data}}])
 
 
 def add_queue_changes(connection: WriteConnection, names: Collection[str]) -> None:
-    """Tell that these queues hold others, in another order, or for another reason."""
+    """Add changes of queues: other entries, another order, or other wait reasons."""
     _add(connection, [{"kind": QUEUE, "dag_name": None, "data": {"queue": name}} for name in sorted(names)])
 
 
 def add_output_change(connection: WriteConnection) -> None:
-    """Tell this process alone that output was stored: there is no row for it, whoever follows a run looks."""
+    """Notify only this process of stored output: it has no rows in the feed, and clients that follow a run poll."""
     mark_changed(connection, OUTPUT)
 
 
@@ -188,12 +188,12 @@ def _add(connection: WriteConnection, rows: Sequence[dict[str, Any]]) -> None:
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-def find_after(connection: ReadConnection, place: FeedCursor, most: int) -> Batch:
-    """Return the changes behind a place, at most so many."""
-    values = {"xact": place.xact, "number": place.number, "most": most}
+def find_after(connection: ReadConnection, cursor: FeedCursor, most: int) -> Batch:
+    """Return at most ``most`` changes after a cursor."""
+    values = {"xact": cursor.xact, "number": cursor.number, "most": most}
     rows = connection.execute(_find_after[connection.dialect.name], values).mappings().all()
-    settled = [_change_row(row) for row in rows if row["settled"]]
-    return Batch(settled, waiting=len(settled) < len(rows))
+    final = [_change_row(row) for row in rows if row["is_final"]]
+    return Batch(final, waiting=len(final) < len(rows))
 
 
 def _change_row(row: Any) -> ChangeRow:
@@ -203,7 +203,7 @@ def _change_row(row: Any) -> ChangeRow:
 
 
 def get_range(connection: ReadConnection) -> FeedRange:
-    """Return from where to where the feed can be read."""
+    """Return the range of the feed that can be read."""
     postgres = connection.dialect.name == "postgresql"
     first = connection.execute((_find_first if postgres else _find_first_numbers).limit(1)).first()
     last = connection.execute(_find_last if postgres else _find_last_number).first()
@@ -213,13 +213,13 @@ def get_range(connection: ReadConnection) -> FeedRange:
     )
 
 
-# -- forgetting ----------------------------------------------------------------------------------------------------
+# -- deleting ------------------------------------------------------------------------------------------------------
 
 
 def initialise(connection: WriteConnection) -> None:
-    """Give an empty feed its first place, and take out what cannot be of this database.
+    """Add the first row of an empty feed, and delete changes that cannot be of this cluster.
 
-    After a restore into another cluster there are changes of transactions that are still to come there.
+    After a restore into another PostgreSQL cluster, changes may have transaction ids that are in its future.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(delete(Change).where(Change.xact >= _beyond))
@@ -228,9 +228,9 @@ def initialise(connection: WriteConnection) -> None:
 
 
 def find_expired(connection: ReadConnection, before: datetime, most: int) -> FeedCursor | None:
-    """Return the newest place among the first ``most`` that is older than ``before``; None without two of them.
+    """Return the last cursor before a time among the first ``most`` changes; None if there are not two.
 
-    What is older than that place may go. The place itself stays: who has seen it has missed nothing.
+    Changes before that cursor may be deleted. The change itself stays, so that a client with this cursor misses none.
     """
     statement = _find_first if connection.dialect.name == "postgresql" else _find_first_numbers
     found = None
@@ -242,7 +242,7 @@ def find_expired(connection: ReadConnection, before: datetime, most: int) -> Fee
 
 
 def delete_before(connection: WriteConnection, before: FeedCursor) -> int:
-    """Remove all changes before a place, and tell how many."""
+    """Delete all changes before a cursor, and return their number."""
     if connection.dialect.name == "postgresql":
         older = tuple_(Change.xact, Change.number) < tuple_(literal(before.xact), literal(before.number))
     else:

@@ -1,4 +1,4 @@
-"""Stored DAGs: their current definition, their revisions."""
+"""Stored DAGs: their current definitions and their revisions."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ _get_dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
 
 
 class DagFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list of DAGs is narrowed to: a part of the file name in any case, and a tag in lower case."""
+    """Filter of a list of DAGs: a part of the file name, ignoring case, and a tag in lower case."""
 
     name_part: str = ""
     tag: str = ""
 
 
 class Save(msgspec.Struct, frozen=True, kw_only=True):
-    """A text to be stored under a file name, with what is looked up by."""
+    """A definition to save under a file name."""
 
     file_name: str
     dag_name: str
@@ -67,11 +67,11 @@ class Save(msgspec.Struct, frozen=True, kw_only=True):
     author: str | None
     at: datetime
     note: str | None = None
-    expected: Collection[int] | None = None  # the text is stored only over one of these revisions
+    expected: Collection[int] | None = None  # save only if the current revision is one of these
 
 
 class TextRedactedError(Exception):
-    """The text cannot be stored: it was redacted."""
+    """The text was redacted, so it cannot be stored again."""
 
 
 def get(connection: ReadConnection, file_name: str) -> Row | None:
@@ -80,13 +80,13 @@ def get(connection: ReadConnection, file_name: str) -> Row | None:
 
 
 def get_by_key(connection: ReadConnection, key: int) -> Row | None:
-    """Return the same, found by what never changes, whatever it is called now."""
+    """Return a stored DAG with its text by primary key, which a rename does not change."""
     return first_row(connection, _get_by_key, key=key)
 
 
-def find_hashes(connection: ReadConnection, wanted: DagFilter) -> Sequence[Row]:
+def find_hashes(connection: ReadConnection, dag_filter: DagFilter) -> Sequence[Row]:
     """Return the names of stored DAGs and the hashes of their definitions, by file name."""
-    return all_rows(connection, _narrowed(connection, _names, wanted).order_by(_bytes(connection, Dag.file_name)))
+    return all_rows(connection, _filtered(connection, _names, dag_filter).order_by(_bytes(connection, Dag.file_name)))
 
 
 def find_files(connection: ReadConnection, file_names: Sequence[str]) -> Sequence[Row]:
@@ -95,22 +95,24 @@ def find_files(connection: ReadConnection, file_names: Sequence[str]) -> Sequenc
 
 
 def find_page(
-    connection: ReadConnection, wanted: DagFilter, *, descending: bool, offset: int, limit: int
+    connection: ReadConnection, dag_filter: DagFilter, *, descending: bool, offset: int, limit: int
 ) -> Sequence[Row]:
-    """Return some of the stored DAGs with their texts, by DAG name whatever its case, ties by file name."""
+    """Return a page of stored DAGs with their texts, by DAG name ignoring case, ties by file name."""
     name = _bytes(connection, func.lower(Dag.dag_name))  # names are ASCII
     order = (name.desc() if descending else name, _bytes(connection, Dag.file_name))
-    return all_rows(connection, _narrowed(connection, _with_text, wanted).order_by(*order).offset(offset).limit(limit))
+    return all_rows(
+        connection, _filtered(connection, _with_text, dag_filter).order_by(*order).offset(offset).limit(limit)
+    )
 
 
-def count(connection: ReadConnection, wanted: DagFilter) -> int:
+def count(connection: ReadConnection, dag_filter: DagFilter) -> int:
     """Count stored DAGs."""
-    statement = _narrowed(connection, select(func.count()).select_from(Dag), wanted)
+    statement = _filtered(connection, select(func.count()).select_from(Dag), dag_filter)
     return connection.execute(statement).scalar() or 0
 
 
 def find_holding(connection: ReadConnection, text: str) -> Sequence[Row]:
-    """Return stored DAGs whose text holds a text of ASCII, whatever its case, by file name; all for an empty one."""
+    """Return stored DAGs whose definition contains an ASCII text, ignoring case, by file name; all for an empty one."""
     position = func.strpos if connection.dialect.name == "postgresql" else func.instr
     statement = _with_text.order_by(_bytes(connection, Dag.file_name))
     if text:
@@ -128,20 +130,20 @@ def get_dag_name(connection: ReadConnection, file_name: str) -> str | None:
     return connection.execute(_get_dag_name, {"file": file_name}).scalar()
 
 
-def _narrowed(connection: ReadConnection, statement: _Select, wanted: DagFilter) -> _Select:
+def _filtered(connection: ReadConnection, statement: _Select, dag_filter: DagFilter) -> _Select:
     postgres = connection.dialect.name == "postgresql"
-    if wanted.name_part:
+    if dag_filter.name_part:
         position = func.strpos if postgres else func.instr
-        statement = statement.where(position(func.lower(Dag.file_name), wanted.name_part.lower()) > 0)
-    if wanted.tag:
+        statement = statement.where(position(func.lower(Dag.file_name), dag_filter.name_part.lower()) > 0)
+    if dag_filter.tag:
         tags = func.json_array_elements_text(cast(Dag.tags, JSON)) if postgres else func.json_each(Dag.tags)
         tag = tags.table_valued("value")
-        statement = statement.where(exists().select_from(tag).where(tag.c.value == wanted.tag))
+        statement = statement.where(exists().select_from(tag).where(tag.c.value == dag_filter.tag))
     return statement
 
 
 def _bytes(connection: ReadConnection, column: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[str]:
-    """Order by code points on both engines, whatever the database's own collation."""
+    """Order by code points on both databases, regardless of the database's collation."""
     return collate(column, "C" if connection.dialect.name == "postgresql" else "BINARY")
 
 
@@ -170,9 +172,9 @@ def add(connection: WriteConnection, save: Save) -> bool:
 
 
 def replace(connection: WriteConnection, save: Save) -> int | None:
-    """Store the next revision of a DAG and return its number.
+    """Store the next revision of a DAG and return its number. Raises TextRedactedError.
 
-    None when there is no DAG of this name, or none with a revision that is expected. Raises TextRedactedError.
+    None when there is no DAG of this name, or its revision is not one of the expected ones.
     """
     add_definition(connection, save.definition)
     expected = [] if save.expected is None else [Dag.revision.in_(save.expected)]
@@ -201,31 +203,31 @@ def get_revision(connection: ReadConnection, file_name: str) -> int | None:
 
 
 def get_hash(connection: ReadConnection, file_name: str, number: int) -> str | None:
-    """Return the hash of the definition that a revision of a DAG is."""
+    """Return the definition hash of a DAG's revision."""
     statement = select(DagRevision.definition_hash).join(Dag, Dag.id == DagRevision.dag_id)
     return connection.execute(statement.where(Dag.file_name == file_name, DagRevision.number == number)).scalar()
 
 
 def remove(connection: WriteConnection, file_name: str) -> Row | None:
-    """Remove a DAG and its revisions, and return what it was; its runs stay. None when there is none of this name."""
-    what = (Dag.dag_name, Dag.revision, Dag.definition_hash)
-    removed = first_row(connection, delete(Dag).where(Dag.file_name == file_name).returning(*what))
+    """Delete a DAG and its revisions, but not its runs, and return its old values; None when it does not exist."""
+    columns = (Dag.dag_name, Dag.revision, Dag.definition_hash)
+    removed = first_row(connection, delete(Dag).where(Dag.file_name == file_name).returning(*columns))
     if removed is not None:
         changes.add_dag_change(connection, removed["dag_name"], "deleted", file_name=file_name)
     return removed
 
 
 def rename(connection: WriteConnection, dag: Row, new_name: str, dag_name: str) -> bool:
-    """Give a DAG another file name, which must be free; False when it is no more as ``dag`` was read."""
-    same = (Dag.file_name == dag["file_name"], Dag.definition_hash == dag["definition_hash"])
-    renamed = connection.execute(update(Dag).where(*same).values(file_name=new_name, dag_name=dag_name))
+    """Change the file name of a DAG to an unused one; False when the DAG was changed since ``dag`` was read."""
+    unchanged = (Dag.file_name == dag["file_name"], Dag.definition_hash == dag["definition_hash"])
+    renamed = connection.execute(update(Dag).where(*unchanged).values(file_name=new_name, dag_name=dag_name))
     if renamed.rowcount:
         changes.add_dag_change(connection, dag_name, "renamed", file_name=dag["file_name"], new_file_name=new_name)
     return bool(renamed.rowcount)
 
 
 def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> bool | None:
-    """Say whether the schedules of a DAG rest, and tell whether they did; None when there is none of this name."""
+    """Suspend or resume the schedules of a DAG, and return the old state; None when it does not exist."""
     locked = select(Dag.dag_name, Dag.suspended).where(Dag.file_name == file_name).with_for_update()
     before = first_row(connection, locked)
     if before is None:
@@ -238,16 +240,16 @@ def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> 
 
 
 def add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:
-    """Store a definition; harmless when it is stored already."""
+    """Store a definition, if it is not stored already; raises TextRedactedError."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    add_it = make(Definition).values(**definition).on_conflict_do_nothing()
-    # The lock makes a redaction of this text wait until it can see who uses it.
-    kept = select(Definition.redacted_at).where(Definition.hash == definition["hash"]).with_for_update(read=True)
-    connection.execute(add_it)
-    row = connection.execute(kept).first()
-    if row is None:  # nobody else used it, and it was removed just now
-        connection.execute(add_it)
-        row = connection.execute(kept).first()
+    insertion = make(Definition).values(**definition).on_conflict_do_nothing()
+    # The lock makes a redaction of this text wait until it can see the new use of it.
+    stored = select(Definition.redacted_at).where(Definition.hash == definition["hash"]).with_for_update(read=True)
+    connection.execute(insertion)
+    row = connection.execute(stored).first()
+    if row is None:  # it was unused, and deleted concurrently
+        connection.execute(insertion)
+        row = connection.execute(stored).first()
     if row is not None and row.redacted_at is not None:
         raise TextRedactedError
 

@@ -1,4 +1,4 @@
-"""How runs go: in transactions of a bounded size, of which each leaves the database whole."""
+"""Deletion of runs in transactions of limited size, each of which leaves the database consistent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dagbook.db.repositories.retention import MAY_DELETE
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes with a root run: rows of its history and of all that it called, and the chunks of their logs."""
+    """Size of a root run: the rows of it and its sub-runs, and the chunks and bytes of their logs."""
 
     runs: int = 0
     rows: int = 0
@@ -30,7 +30,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that one transaction removes."""
+    """Limits of what one transaction deletes."""
 
     rows: int = 300
     log_bytes: int = 2 * 1024 * 1024
@@ -70,7 +70,7 @@ _find_tail = (
 )
 _delete_tail = delete(LogChunk).where(_of_stream, LogChunk.seq >= bindparam("first"))
 _is_unused = and_(
-    Definition.redacted_at.is_(None),  # a text that was redacted must not come again
+    Definition.redacted_at.is_(None),  # the row of a redacted text prevents that it is stored again
     ~exists().where(Run.definition_hash == Definition.hash),
     ~exists().where(Dag.definition_hash == Definition.hash),
     ~exists().where(DagRevision.definition_hash == Definition.hash),
@@ -84,10 +84,10 @@ _find_unused = (
 
 
 def size_of(connection: ReadConnection, keys: Sequence[int]) -> dict[int, Size]:
-    """Tell how large root runs are; those that are gone are left out."""
+    """Return the sizes of root runs, by key, without those that do not exist."""
     values = {"keys": list(keys)}
     runs = {row[0]: row[1] for row in connection.execute(_count_runs, values)}
-    rows = {key: 2 * count for key, count in runs.items()}  # with their inputs
+    rows = {key: 2 * count for key, count in runs.items()}  # each run has a row of inputs
     for statement in _count_rows:
         for key, count in connection.execute(statement, values):
             rows[key] += count
@@ -101,59 +101,59 @@ def size_of(connection: ReadConnection, keys: Sequence[int]) -> dict[int, Size]:
 
 
 def lock(connection: WriteConnection, keys: Collection[int], until: datetime) -> list[int]:
-    """Lock those of the runs that may still go, and that nobody else has locked: they are not changed any more."""
+    """Lock the runs that may still be deleted and that no other transaction has locked, and return their keys."""
     return list(connection.execute(_lock, {"keys": list(keys), "until": until}).scalars())
 
 
 def remove(connection: WriteConnection, keys: Collection[int]) -> None:
-    """Remove runs with all that belongs to them and all that they called."""
+    """Delete runs with their rows and sub-runs."""
     changes.add_removed_changes(connection, keys)
     connection.execute(delete(Run).where(Run.id.in_(list(keys))))
 
 
 def mark_deleting(connection: WriteConnection, key: int, at: datetime) -> None:
-    """Note that a run is going piece by piece; harmless when repeated."""
+    """Mark a run as being deleted in several transactions; harmless when repeated."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(make(Removal).values(run_id=key, begun_at=at).on_conflict_do_nothing())
 
 
 def find_deleting(connection: ReadConnection) -> list[int]:
-    """Return the runs that are going piece by piece."""
+    """Return the runs that are marked as being deleted."""
     return list(connection.execute(select(Removal.run_id).order_by(Removal.run_id)).scalars())
 
 
 def find_called(connection: ReadConnection, root: int) -> list[int]:
-    """Return all runs that a root run has called, at any depth, those that were called last first."""
+    """Return all sub-runs of a root run, at any depth, latest first."""
     return list(connection.execute(_find_tree, {"root": root}).scalars())
 
 
-def delete_log_tail(connection: WriteConnection, runs: Iterable[int], bound: BatchLimit) -> Size:
-    """Remove the last chunks of the runs' logs, stream by stream, and tell how many there were; none: all are gone."""
-    gone = Size()
+def delete_log_tail(connection: WriteConnection, runs: Iterable[int], limit: BatchLimit) -> Size:
+    """Delete the last chunks of the runs' logs, stream by stream; a result without chunks means that none are left."""
+    deleted = Size()
     for run in runs:
-        while gone.chunks < bound.rows and gone.log_bytes < bound.log_bytes:
+        while deleted.chunks < limit.rows and deleted.log_bytes < limit.log_bytes:
             stream = connection.execute(_find_stream, {"run": run}).first()
             if stream is None:
                 break
-            gone = _delete_stream_tail(connection, {"run": run, **stream._asdict()}, gone, bound)
-    return gone
+            deleted = _delete_stream_tail(connection, {"run": run, **stream._asdict()}, deleted, limit)
+    return deleted
 
 
-def _delete_stream_tail(connection: WriteConnection, stream: dict[str, int], gone: Size, bound: BatchLimit) -> Size:
-    chunks, log_bytes, first = gone.chunks, gone.log_bytes, 0
-    for seq, byte_count in connection.execute(_find_tail, {**stream, "most": bound.rows - chunks}).all():
+def _delete_stream_tail(connection: WriteConnection, stream: dict[str, int], deleted: Size, limit: BatchLimit) -> Size:
+    chunks, log_bytes, first = deleted.chunks, deleted.log_bytes, 0
+    for seq, byte_count in connection.execute(_find_tail, {**stream, "most": limit.rows - chunks}).all():
         chunks, log_bytes, first = chunks + 1, log_bytes + byte_count, seq
-        if log_bytes >= bound.log_bytes:
+        if log_bytes >= limit.log_bytes:
             break
     connection.execute(_delete_tail, {**stream, "first": first})
     return Size(chunks=chunks, log_bytes=log_bytes)
 
 
 def find_unused(connection: ReadConnection, after: str, most: int) -> list[str]:
-    """Return, by hash behind ``after``, definitions that no run, no DAG and no revision names."""
+    """Return definitions without a run, DAG or revision, ordered by hash, those after ``after``."""
     return list(connection.execute(_find_unused, {"after": after, "most": most}).scalars())
 
 
 def remove_unused(connection: WriteConnection, hashes: Sequence[str]) -> int:
-    """Remove those of the definitions that nobody names even now, and tell how many."""
+    """Delete the definitions that are still unused, and return their number."""
     return connection.execute(delete(Definition).where(Definition.hash.in_(hashes), _is_unused)).rowcount

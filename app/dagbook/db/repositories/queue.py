@@ -1,4 +1,4 @@
-"""What waits in queues, and what is under way in them."""
+"""Queue entries, active runs of queues, and paused queues."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ENTRY = (
 _PAUSE = (QueuePause.paused_at, QueuePause.paused_by)
 _ITEM = (QueueEntry.id.label("item"), QueueEntry.priority, QueueEntry.selector, Run.max_active_runs)
 
-# From one name to the next by the index, past however many entries of each.
+# Skips in the index from one name to the next, regardless of the number of entries of each.
 _names = select(func.min(QueueEntry.queue).label("name")).cte("names", recursive=True)
 _next_name = select(func.min(QueueEntry.queue)).where(QueueEntry.queue > _names.c.name).scalar_subquery()
 _names = _names.union_all(select(_next_name).where(_names.c.name.is_not(None)))
@@ -105,113 +105,113 @@ _find_batch = (
 
 
 def find_queues(connection: ReadConnection) -> list[str]:
-    """Name the queues in which somebody waits."""
+    """Return the names of the queues that have entries."""
     return [row.name for row in connection.execute(_find_queues)]
 
 
 def find_used(connection: ReadConnection, names: Iterable[str]) -> set[str]:
-    """Say in which of these queues somebody waits."""
+    """Return those of the queues that have entries."""
     return set(connection.scalars(_find_used, {"names": list(names)}))
 
 
 def find_queues_of(connection: ReadConnection, runs: Iterable[int]) -> set[str]:
-    """Name the queues in which these runs wait."""
+    """Return the names of the queues in which these runs are queued."""
     return set(connection.scalars(_find_queues_of, {"runs": list(runs)}))
 
 
 def find_next(connection: ReadConnection, queue: str, most: int) -> Sequence[Row]:
-    """Return the entries of a queue that are served next, in order, with the queue's pause."""
+    """Return the next entries of a queue, in order, with the queue's pause."""
     return all_rows(connection, _find_next, queue=queue, most=most)
 
 
 def count_active(connection: ReadConnection, queues: Iterable[str]) -> dict[str, int]:
-    """Count, by queue, the root runs that are under way."""
+    """Count the active root runs by queue."""
     return {row[0]: row[1] for row in connection.execute(_count_active, {"queues": list(queues)})}
 
 
 def find_blocked(connection: ReadConnection, queues: Iterable[str]) -> set[str]:
-    """Tell in which of the queues somebody waits, or which are paused."""
+    """Return those of the queues that have entries or are paused."""
     return {name for name in queues if connection.execute(_is_blocked, {"queue": name}).scalar()}
 
 
 def find_queued(connection: ReadConnection) -> Sequence[Row]:
-    """Return summaries of all runs that wait, by queue, in the order in which they are served."""
+    """Return summaries of all queued runs, by queue, in queue order."""
     return all_rows(connection, _find_queued)
 
 
 def find_items(connection: ReadConnection, queue: str, offset: int, most: int) -> Sequence[Row]:
-    """Return summaries of the runs that wait in a queue in the order in which they are served, from the offset on."""
+    """Return summaries of the queued runs of a queue in its order, from the offset on."""
     return all_rows(connection, _find_items, queue=queue, offset=offset, most=most)
 
 
 def count_items(connection: ReadConnection, queue: str) -> int:
-    """Count those that wait in a queue."""
+    """Count the entries of a queue."""
     return connection.execute(_count_items, {"queue": queue}).scalar() or 0
 
 
 def find_positions(connection: ReadConnection, queues: Iterable[str], runs: Iterable[int]) -> Sequence[Row]:
-    """Return the entries of runs that wait in these queues, and the first of each queue, with their positions from 1.
+    """Return the entries of these runs, and the first entry of each queue, with their positions from 1.
 
-    Goes through the index of all entries of the queues.
+    Scans the index of all entries of the queues.
     """
     return all_rows(connection, _find_positions, queues=list(queues), runs=list(runs))
 
 
 def find_active(connection: ReadConnection) -> Sequence[Row]:
-    """Return summaries of all root runs that are under way, oldest first, with their queues."""
+    """Return summaries of all active root runs, oldest first, with their queues."""
     return all_rows(connection, _find_active)
 
 
 def find_active_runs(connection: ReadConnection, queues: Iterable[str]) -> Sequence[Row]:
-    """Name the root runs that are under way in these queues, oldest first."""
+    """Return names and ids of the active root runs of these queues, oldest first."""
     return all_rows(connection, _find_active_runs, queues=list(queues))
 
 
 def remove_entries(connection: WriteConnection, runs: Iterable[int]) -> set[int]:
-    """Remove the entries of runs, and tell which there were: whoever removes one decides about its run."""
+    """Delete the entries of runs and return the runs that had one; only the deleting transaction may start the run."""
     return {row.run_id for row in connection.execute(_remove_entries, {"runs": sorted(runs)})}
 
 
 def store_reasons(connection: WriteConnection, reasons: Mapping[int, str]) -> None:
-    """Note why entries wait."""
-    told: set[str] = set()
+    """Store wait reasons by entry."""
+    queues: set[str] = set()
     for entry, reason in sorted(reasons.items()):
-        noted = update(QueueEntry).where(QueueEntry.id == entry).values(reason=reason).returning(QueueEntry.queue)
-        told.update(connection.execute(noted).scalars())
-    changes.add_queue_changes(connection, told)
+        statement = update(QueueEntry).where(QueueEntry.id == entry).values(reason=reason).returning(QueueEntry.queue)
+        queues.update(connection.execute(statement).scalars())
+    changes.add_queue_changes(connection, queues)
 
 
 def add_event(connection: WriteConnection, event: dict[str, Any]) -> None:
-    """Append an event to the history of a run whose entry was taken."""
+    """Append an event to the history of a run whose entry was removed."""
     connection.execute(insert(RunEvent), [event])
 
 
-# -- taken out without having run --------------------------------------------------------------------------------------
+# -- removed without having started ------------------------------------------------------------------------------------
 
 
 def last_entry_id(connection: ReadConnection, queue: str) -> int:
-    """Tell the number of the entry that came last into a queue; 0 when nobody waits."""
+    """Return the id of the newest entry of a queue; 0 when it is empty."""
     return connection.execute(select(func.max(QueueEntry.id)).where(QueueEntry.queue == queue)).scalar() or 0
 
 
 def find_batch(connection: ReadConnection, queue: str, *, last: int, most: int) -> Sequence[Row]:
-    """Return some of the runs that wait in a queue and came no later than entry ``last``."""
+    """Return at most ``most`` queued runs of a queue, without those enqueued after entry ``last``."""
     return all_rows(connection, _find_batch, queue=queue, last=last, most=most)
 
 
 def remove_runs(connection: WriteConnection, runs: Sequence[int]) -> None:
-    """Remove runs that never began, with all that belongs to them."""
+    """Delete runs that never started, with all their rows."""
     changes.add_removed_changes(connection, runs)
     connection.execute(delete(Run).where(Run.id.in_(runs)))
 
 
 def revert_attempt(connection: WriteConnection, run: int, attempt: int, queued_at: datetime | None) -> None:
-    """Remove the last attempt of a run, one that never began; the one before it is the current one again.
+    """Delete the last attempt of a run, which never started, and make the previous attempt current again.
 
-    ``queued_at`` is what the run keeps of when it was queued.
+    ``queued_at`` is the current value of the run.
     """
     last, before = (_get_attempt(connection, run, number) for number in (attempt, attempt - 1))
-    # When it was opened and closed is the closest that is kept of when the attempt began and ended.
+    # The times of opening and closing are the closest stored values to the attempt's start and finish.
     values: dict[str, Any] = {
         "attempt": attempt - 1,
         "status": before["status"],
@@ -240,18 +240,18 @@ def get_item(connection: ReadConnection, queue: str, item: int) -> Row | None:
 
 
 def find_front(connection: ReadConnection, queue: str, priority: int) -> int | None:
-    """Tell the place of the first of those with a priority; None when there is none."""
+    """Return the lowest ``place`` of the entries with a priority; None when there are none."""
     of_priority = (QueueEntry.queue == queue, QueueEntry.priority == priority)
     return connection.execute(select(func.min(QueueEntry.place)).where(*of_priority)).scalar()
 
 
 def move(connection: WriteConnection, item: int, *, priority: int, place: int) -> None:
-    """Give an entry another place in the order of its queue."""
+    """Change the priority and the place of an entry."""
     connection.execute(update(QueueEntry).where(QueueEntry.id == item).values(priority=priority, place=place))
 
 
 def shift_up_to(connection: WriteConnection, queue: str, last: Row, *, by: int) -> None:
-    """Move an entry and all before it that have its priority to other places; their order stays."""
+    """Shift the places of an entry and of all before it with the same priority; their order is preserved."""
     of_priority = (QueueEntry.queue == queue, QueueEntry.priority == last["priority"])
     up_to = tuple_(QueueEntry.place, QueueEntry.id) <= tuple_(literal(last["place"]), literal(last["id"]))
     connection.execute(update(QueueEntry).where(*of_priority, up_to).values(place=QueueEntry.place + by))
@@ -263,7 +263,7 @@ def find_pauses(connection: ReadConnection) -> dict[str, Row]:
 
 
 def pause(connection: WriteConnection, queue: str, at: datetime, actor: str | None) -> None:
-    """Pause a queue; one that is paused already stays so since when it was."""
+    """Pause a queue; if it is already paused, its time and actor are kept."""
     chosen = postgresql if connection.dialect.name == "postgresql" else sqlite
     row = {"queue": queue, "paused_at": at, "paused_by": actor}
     connection.execute(chosen.insert(QueuePause).values(row).on_conflict_do_nothing())

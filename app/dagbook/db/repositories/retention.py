@@ -1,6 +1,6 @@
-"""Which root runs may go, and what people have set about that.
+"""Root runs that may be deleted, and the retention settings of DAGs.
 
-A run goes with all that it called, so a run that is not over, or has called one that is not, is never among them.
+A run is deleted with its sub-runs, so an unfinished run, or one with an unfinished sub-run, is never selected.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _AnySelect = Select[*tuple[Any, ...]]
 
 
 class Age(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs that were neither created nor changed after ``until``; the newest of their DAG only if that may go, too."""
+    """Runs neither created nor changed after ``until``; ``newest`` includes the newest run of the DAG."""
 
     until: datetime
     newest: bool
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """The place of a run in the order of creation."""
+    """Position of a run in the order of creation."""
 
     created_at: datetime
     id: int
@@ -69,14 +69,14 @@ _beyond_edge = or_(
 
 
 def _sum_of_logs() -> ColumnElement[int]:
-    """Sum up what the steps of a root run, and of all that it called, have written."""
+    """Select the log bytes of a root run and its sub-runs."""
     own = select(func.sum(LogChunk.byte_count)).where(LogChunk.run_id == Run.id).correlate(Run)
     below = select(func.sum(LogChunk.byte_count)).join(_root, _root.id == LogChunk.run_id)
     below = below.where(_root.root_id == Run.id).correlate(Run)
     return func.coalesce(own.scalar_subquery(), 0) + func.coalesce(below.scalar_subquery(), 0)
 
 
-# The names that there are, each found from the one before it: going through all runs would take long.
+# Distinct names, each found from the previous one by the index: a scan of all runs would take long.
 _first_names = select(func.min(Run.dag_name).label("name")).where(Run.root_id.is_(None)).cte("names", recursive=True)
 _next_name = select(func.min(_newer.dag_name)).where(_newer.dag_name > _first_names.c.name, _newer.root_id.is_(None))
 _names = _first_names.union_all(select(_next_name.scalar_subquery()).where(_first_names.c.name.is_not(None)))
@@ -133,18 +133,18 @@ _get_last_text = (
 
 
 def find_names(connection: ReadConnection) -> list[str]:
-    """Name the DAGs of which there are runs, in the order of the database."""
+    """Return the DAG names that have runs, in the order of the database's collation."""
     return list(connection.execute(_find_names).scalars())
 
 
 def find_old(connection: ReadConnection, name: str, age: Age, most: int) -> list[int]:
-    """Return the oldest runs of a DAG that are older than something."""
+    """Return the oldest deletable runs of a DAG by age."""
     statement = _find_old if age.newest else _find_old_but_newest
     return list(connection.execute(statement, {"name": name, "until": age.until, "most": most}).scalars())
 
 
 def find_beyond(connection: ReadConnection, name: str, keep: int, until: datetime, most: int) -> list[int]:
-    """Return the oldest runs of a DAG that are not among the ``keep`` newest ones that are over."""
+    """Return the oldest deletable runs of a DAG beyond the ``keep`` newest finished ones."""
     edge = connection.execute(_find_edge, {"name": name, "keep": keep}).first()
     if edge is None:
         return []
@@ -153,30 +153,30 @@ def find_beyond(connection: ReadConnection, name: str, keep: int, until: datetim
 
 
 def find_over_bytes(connection: ReadConnection, name: str, limit: int, age: Age, most: int) -> list[int]:
-    """Return the oldest runs of a DAG that do not fit into ``limit`` bytes of logs together with all newer ones."""
+    """Return the oldest deletable runs of a DAG whose logs exceed ``limit`` bytes together with those of newer runs."""
     kept = 0 if age.newest else 1
     values = {"name": name, "bytes": limit, "kept": kept, "until": age.until, "most": most}
     return list(connection.execute(_find_over_bytes, values).scalars())
 
 
 def count_finished(connection: ReadConnection) -> int:
-    """Count the root runs that are over."""
+    """Count the finished root runs."""
     return connection.scalar(select(func.count()).select_from(Run).where(_is_finished)) or 0
 
 
 def count_log_bytes(connection: ReadConnection) -> int:
-    """Count what the steps of all runs have written; goes through all logs."""
+    """Sum the log bytes of all runs; scans all logs."""
     return int(connection.scalar(select(func.sum(LogChunk.byte_count))) or 0)
 
 
 def find_oldest(connection: ReadConnection, after: Edge, until: datetime, most: int) -> Sequence[Row]:
-    """Return the oldest runs behind a place, with their names and the bytes of their logs."""
+    """Return the oldest deletable runs after a position, with their names and log bytes."""
     values = {"edge_at": after.created_at, "edge_id": after.id, "until": until, "most": most}
     return all_rows(connection, _find_oldest, **values)
 
 
 def find_stored(connection: ReadConnection, names: Collection[str]) -> Sequence[Row]:
-    """Return the stored DAGs that have these DAG names, with their texts and what is set for them."""
+    """Return the stored DAGs with these DAG names, with their texts and retention settings."""
     return all_rows(connection, _find_stored, names=list(names))
 
 
@@ -186,17 +186,17 @@ def get_last_text(connection: ReadConnection, name: str) -> Row | None:
 
 
 def get_limits(connection: ReadConnection, dag: int) -> Row | None:
-    """Return what is set for the runs of a stored DAG."""
+    """Return the retention settings of a stored DAG."""
     return first_row(connection, select(*DagRetention.__table__.columns).where(DagRetention.dag_id == dag))
 
 
 def put_limits(connection: WriteConnection, row: dict[str, Any]) -> None:
-    """Set it, in place of what was set."""
+    """Replace the retention settings of a stored DAG."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     others = {name: value for name, value in row.items() if name != "dag_id"}
     connection.execute(make(DagRetention).values(**row).on_conflict_do_update(index_elements=["dag_id"], set_=others))
 
 
 def remove_limits(connection: WriteConnection, dag: int) -> None:
-    """Set nothing any more."""
+    """Delete the retention settings of a stored DAG."""
     connection.execute(delete(DagRetention).where(DagRetention.dag_id == dag))

@@ -1,4 +1,4 @@
-"""Every save of a DAG, with the text that was saved."""
+"""Saved revisions of DAGs, with their texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dagbook.db.models.run import Run
 from dagbook.db.repositories.rows import Row, all_rows, first_row
 
 _ACTIVE = (0, 1, 5)
-_said = (
+_columns = (
     DagRevision.number,
     DagRevision.definition_hash,
     DagRevision.author,
@@ -25,9 +25,9 @@ _said = (
 
 
 def find_page(connection: ReadConnection, dag: int, *, newest: int, limit: int) -> Sequence[Row]:
-    """Return what is noted of a DAG's revisions, from number ``newest`` downwards."""
+    """Return a DAG's revisions without texts, from number ``newest`` downwards."""
     statement = (
-        select(*_said)
+        select(*_columns)
         .join(Definition, Definition.hash == DagRevision.definition_hash)
         .where(DagRevision.dag_id == dag, DagRevision.number <= newest)
         .order_by(DagRevision.number.desc())
@@ -39,7 +39,7 @@ def find_page(connection: ReadConnection, dag: int, *, newest: int, limit: int) 
 def find(connection: ReadConnection, dag: int, numbers: Collection[int]) -> dict[int, Row]:
     """Return, by number, revisions of a DAG with their texts; a text is None when it was redacted."""
     statement = (
-        select(*_said, Definition.spec)
+        select(*_columns, Definition.spec)
         .join(Definition, Definition.hash == DagRevision.definition_hash)
         .where(DagRevision.dag_id == dag, DagRevision.number.in_(numbers))
     )
@@ -47,12 +47,12 @@ def find(connection: ReadConnection, dag: int, numbers: Collection[int]) -> dict
 
 
 def find_same_text(connection: ReadConnection, spec: str) -> list[str]:
-    """Return the hashes of all definitions with a text, whatever their base; goes through every one of them."""
+    """Return the hashes of all definitions with this text and any base; scans all definitions."""
     return list(connection.execute(select(Definition.hash).where(Definition.spec == spec)).scalars())
 
 
 def redact(connection: WriteConnection, hashes: Collection[str], by: str, at: datetime) -> None:
-    """Remove the texts of definitions that have not been redacted yet."""
+    """Delete the texts of those definitions that are not redacted yet."""
     connection.execute(
         update(Definition)
         .where(Definition.hash.in_(hashes), Definition.redacted_at.is_(None))
@@ -61,11 +61,11 @@ def redact(connection: WriteConnection, hashes: Collection[str], by: str, at: da
 
 
 def find_user(connection: ReadConnection, hashes: Collection[str]) -> str | None:
-    """Return the file name of a stored DAG that is one of these definitions now."""
+    """Return the file name of a stored DAG whose current definition is one of these."""
     return connection.execute(select(Dag.file_name).where(Dag.definition_hash.in_(hashes)).limit(1)).scalar()
 
 
 def find_active_run(connection: ReadConnection, hashes: Collection[str]) -> Row | None:
-    """Return name and id of a run that is not over and works from one of these definitions."""
-    wanted = (Run.definition_hash.in_(hashes), Run.status.in_(_ACTIVE))
-    return first_row(connection, select(Run.dag_name, Run.run_id).where(*wanted).limit(1))
+    """Return name and id of an unfinished run with one of these definitions."""
+    conditions = (Run.definition_hash.in_(hashes), Run.status.in_(_ACTIVE))
+    return first_row(connection, select(Run.dag_name, Run.run_id).where(*conditions).limit(1))

@@ -24,7 +24,7 @@ def first_row(connection: ReadConnection, statement: Executable, **values: objec
 
 
 def seconds(dialect: str, column: Any) -> Any:
-    """Give a time in whole seconds since 1970: making instants of rows takes as long as reading them."""
+    """Select a time in whole seconds since 1970: converting rows to datetimes takes as long as reading them."""
     if dialect == "postgresql":
         return sql_cast(func.floor(func.extract("epoch", column)), BigInteger)
     return type_coerce(type_coerce(column, BigInteger).op("/")(literal_column("1000000")), Integer)

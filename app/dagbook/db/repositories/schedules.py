@@ -1,4 +1,4 @@
-"""Times of schedules and what became of them, and what is set for a DAG beside its definition."""
+"""Schedule slots and their outcomes, the last handled minute, and settings of DAGs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STARTED, QUEUED, STOPPED = "started", "queued", "stopped"
 RESTARTING, RESTARTED = "restarting", "restarted"
 SKIPPED, SUSPENDED, MISSED, FAILED = "skipped", "suspended", "missed", "failed"
 _RUNNING = 1
-_AT_A_TIME = 500  # values of one statement
+_AT_A_TIME = 500  # values per statement
 _MARK = 1
 
 
 class SlotKey(msgspec.Struct, frozen=True, order=True):
-    """A minute at which something of a DAG is due."""
+    """A minute at which a start, stop or restart of a DAG is due."""
 
     dag: int
     kind: str
@@ -35,7 +35,7 @@ class SlotKey(msgspec.Struct, frozen=True, order=True):
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """Such a minute as somebody wants to see to it; a ``pending`` one is a restart whose new run is missing."""
+    """A slot to handle; ``awaiting_restart`` marks a restart whose new run is not started yet."""
 
     key: SlotKey
     file_name: str
@@ -44,7 +44,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotOutcome(msgspec.Struct, frozen=True):
-    """What became of it: ``run`` is the run that was begun, ``restarts`` the one that is stopped for it."""
+    """Outcome of a slot: ``run`` is the started run, ``restarts`` the run that is stopped for it."""
 
     slot: Slot
     outcome: str
@@ -60,7 +60,7 @@ _IS_SLOT = (
     ScheduleSlot.kind == bindparam("b_kind"),
     ScheduleSlot.minute == bindparam("b_minute"),
 )
-_IS_RESTARTING = text("schedule_slots.outcome = 'restarting'")  # written out, as the index for it is
+_IS_RESTARTING = text("schedule_slots.outcome = 'restarting'")  # a literal, as in the condition of the partial index
 _with_schedules = (
     Dag.id,
     Dag.file_name,
@@ -113,12 +113,12 @@ _finish = Prepared(
 
 
 def find_dags(connection: ReadConnection) -> Sequence[Row]:
-    """Return all stored DAGs with what is set for them, without their texts."""
+    """Return all stored DAGs with their settings, without their texts."""
     return all_rows(connection, _find_dags)
 
 
 def find_texts(connection: ReadConnection, hashes: Sequence[str]) -> dict[str, str]:
-    """Return the texts of definitions by their hashes; of a redacted one an empty text."""
+    """Return the texts of definitions by hash; a redacted one is empty."""
     found: dict[str, str] = {}
     for first in range(0, len(hashes), _AT_A_TIME):
         rows = connection.execute(_find_texts, {"hashes": list(hashes[first : first + _AT_A_TIME])})
@@ -127,7 +127,7 @@ def find_texts(connection: ReadConnection, hashes: Sequence[str]) -> dict[str, s
 
 
 def find_earlier_texts(connection: ReadConnection, dag: int, most: int) -> list[str]:
-    """Return the texts of a DAG's last revisions, the newest first, without redacted ones."""
+    """Return the texts of a DAG's last revisions, newest first, without redacted ones."""
     return [row.spec for row in connection.execute(_find_earlier, {"dag": dag, "most": most}) if row.spec]
 
 
@@ -135,7 +135,7 @@ def find_earlier_texts(connection: ReadConnection, dag: int, most: int) -> list[
 
 
 def find_outcomes(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[SlotKey, str]:
-    """Tell what has become of slots; those that nobody has seen to are left out."""
+    """Return the outcomes of those slots that are handled."""
     found: dict[SlotKey, str] = {}
     for first in range(0, len(keys), _AT_A_TIME):
         values = [(key.dag, key.kind, key.minute) for key in keys[first : first + _AT_A_TIME]]
@@ -145,13 +145,13 @@ def find_outcomes(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[S
 
 
 def find_handled(connection: ReadConnection, after: datetime, until: datetime) -> set[SlotKey]:
-    """Return the slots of a stretch of time that somebody has seen to."""
+    """Return the handled slots of a time window."""
     rows = connection.execute(_find_handled, {"after": after, "until": until})
     return {SlotKey(dag, kind, minute) for dag, kind, minute in rows}
 
 
 def is_handled(connection: ReadConnection, key: SlotKey) -> bool:
-    """Say whether somebody has seen to a slot, on PostgreSQL: a SQLite file has nobody else."""
+    """Whether another server has handled a slot; always False on SQLite, which has one server."""
     if connection.dialect.name != "postgresql":
         return False
     slot = {"b_dag": key.dag, "b_kind": key.kind, "b_minute": key.minute}
@@ -164,69 +164,69 @@ def get_starter(connection: ReadConnection, run: int) -> SlotKey | None:
     return None if row is None else SlotKey(*row)
 
 
-def complete(connection: WriteConnection, settled: Iterable[SlotOutcome]) -> None:
-    """Note slots that runs were begun for, whose rows are there; raises IntegrityError when somebody was faster.
+def complete(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> None:
+    """Store outcomes whose runs are already inserted; raises IntegrityError when another server was faster.
 
-    Whoever notes several does so in one order, so that two servers cannot wait for each other.
+    Slots are written in one order, so that two servers cannot deadlock.
     """
-    ordered = sorted(settled, key=lambda one: one.slot.key)
+    ordered = sorted(outcomes, key=lambda one: one.slot.key)
     _add.execute_many(connection, [_row(one) for one in ordered if not one.slot.awaiting_restart])
     _finish.execute_many(connection, [_changes(one) for one in ordered if one.slot.awaiting_restart])
 
 
-def skip(connection: WriteConnection, settled: Iterable[SlotOutcome]) -> None:
-    """Note slots at which nothing was begun, but for those that somebody else has seen to."""
-    _skip.execute_many(connection, [_row(one) for one in sorted(settled, key=lambda one: one.slot.key)])
+def skip(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> None:
+    """Store outcomes of slots without a run, except slots that another server has handled."""
+    _skip.execute_many(connection, [_row(one) for one in sorted(outcomes, key=lambda one: one.slot.key)])
 
 
-def claim(connection: WriteConnection, settled: SlotOutcome) -> bool:
-    """Note one slot; False when somebody else has seen to it."""
+def claim(connection: WriteConnection, outcome: SlotOutcome) -> bool:
+    """Store the outcome of one slot; False when another server has handled it."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    added = make(ScheduleSlot).values(**_row(settled)).on_conflict_do_nothing().returning(ScheduleSlot.dag_id)
+    added = make(ScheduleSlot).values(**_row(outcome)).on_conflict_do_nothing().returning(ScheduleSlot.dag_id)
     return connection.execute(added).first() is not None
 
 
-def _row(settled: SlotOutcome) -> dict[str, Any]:
-    slot = settled.slot
+def _row(outcome: SlotOutcome) -> dict[str, Any]:
+    slot = outcome.slot
     return {
         "dag_id": slot.key.dag,
         "kind": slot.key.kind,
         "minute": slot.key.minute,
         "file_name": slot.file_name,
-        "outcome": settled.outcome,
-        "reason": settled.reason or None,
-        "run_id": settled.run,
-        "restarts": settled.restarts,
+        "outcome": outcome.outcome,
+        "reason": outcome.reason or None,
+        "run_id": outcome.run,
+        "restarts": outcome.restarts,
         "made_up": slot.catch_up,
-        "settled_at": settled.at,
+        "settled_at": outcome.at,
     }
 
 
-def _changes(settled: SlotOutcome) -> dict[str, Any]:
-    key = settled.slot.key
-    changed = {name: _row(settled)[name] for name in ("outcome", "reason", "run_id", "settled_at")}
+def _changes(outcome: SlotOutcome) -> dict[str, Any]:
+    key = outcome.slot.key
+    changed = {name: _row(outcome)[name] for name in ("outcome", "reason", "run_id", "settled_at")}
     return {"b_dag": key.dag, "b_kind": key.kind, "b_minute": key.minute, **changed}
 
 
-def finish(connection: WriteConnection, settled: SlotOutcome) -> None:
-    """Say what became of a restart, unless somebody else has said so."""
-    _finish.execute_many(connection, [_changes(settled)])
+def finish(connection: WriteConnection, outcome: SlotOutcome) -> None:
+    """Store the outcome of a restart, unless another server has stored one."""
+    _finish.execute_many(connection, [_changes(outcome)])
 
 
 def find_restarting(connection: ReadConnection) -> Sequence[Row]:
-    """Return the slots of restarts whose new run is missing."""
+    """Return the slots of restarts whose new run is not started yet."""
     return all_rows(connection, _find_restarting)
 
 
 def find_running(connection: ReadConnection, dag_name: str) -> list[int]:
-    """Return the keys of the root runs of a name that run, the oldest first."""
+    """Return the keys of the running root runs of a DAG name, oldest first."""
     return [row.id for row in connection.execute(_find_active, {"name": dag_name})]
 
 
 def find_page(
     connection: ReadConnection, dag: int | None, file_name: str | None, *, offset: int, limit: int
 ) -> Sequence[Row]:
-    """Return slots, the newest first, with the runs they began: of all DAGs, or of one and of what had its name."""
+    """Return slots, newest first, with their runs: of all DAGs, or of one DAG and earlier ones with its file name."""
     statement = (
         select(
             *(column for column in ScheduleSlot.__table__.columns if column.name != "run_id"),
@@ -240,7 +240,7 @@ def find_page(
 
 
 def count(connection: ReadConnection, dag: int | None, file_name: str | None) -> int:
-    """Count the same."""
+    """Count the slots that ``find_page`` returns."""
     statement = _of_dag(select(func.count()).select_from(ScheduleSlot), dag, file_name)
     return connection.execute(statement).scalar() or 0
 
@@ -252,7 +252,7 @@ def _of_dag(statement: Select[*tuple[Any, ...]], dag: int | None, file_name: str
 
 
 def remove_before(connection: WriteConnection, minute: datetime) -> None:
-    """Forget the slots before a minute, but for restarts that are under way."""
+    """Delete the slots before a minute, except unfinished restarts."""
     connection.execute(delete(ScheduleSlot).where(ScheduleSlot.minute < minute, ScheduleSlot.outcome != RESTARTING))
 
 
@@ -265,19 +265,19 @@ def get_mark(connection: ReadConnection) -> datetime | None:
 
 
 def set_mark(connection: WriteConnection, minute: datetime) -> None:
-    """Say that a minute was handled. The mark goes back with a clock that was set back: what lies between is no gap."""
+    """Store the last handled minute. If the clock was set back, so is the mark: the time between was not missed."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = make(ScheduleMark).values(id=_MARK, minute=minute)
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"minute": minute}))
 
 
 def get_setting(connection: ReadConnection, dag: int) -> Row | None:
-    """Return what is set for a DAG, None while nothing is."""
+    """Return the settings of a DAG, None if it has none."""
     return first_row(connection, select(*DagSetting.__table__.columns).where(DagSetting.dag_id == dag))
 
 
 def put_setting(connection: WriteConnection, row: dict[str, Any]) -> None:
-    """Set what is set for a DAG."""
+    """Replace the settings of a DAG."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     changed = {name: value for name, value in row.items() if name != "dag_id"}
     connection.execute(make(DagSetting).values(**row).on_conflict_do_update(index_elements=["dag_id"], set_=changed))

@@ -1,4 +1,4 @@
-"""Who is alive: one row for each server, renewed with one statement."""
+"""Processes on the database and their leases: one row each, renewed with one statement."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _find = (
     .where(Service.kind == bindparam("kind"), Service.stopped_at.is_(None), Service.heartbeat_at >= bindparam("since"))
     .order_by(Service.id)
 )
-# By the clock of the database: the machines that ask may differ.
+# By the database's clock, because those of the machines may differ.
 _find_labels = select(Service.labels).where(
     Service.kind == WORKER, Service.stopped_at.is_(None), Service.lease_until >= func.now()
 )
@@ -66,11 +66,11 @@ _find_active_runs = (
 
 
 def add(connection: WriteConnection, row: dict[str, Any]) -> None:
-    """Register a server."""
+    """Register a process."""
     connection.execute(insert(Service).values(**row))
 
 
-# PostgreSQL ends a session by itself only between two statements, not while it waits for the rest of one.
+# PostgreSQL's idle timeout only applies between two statements, not while it waits for the rest of one.
 _terminate_stuck_sessions = text(
     """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
@@ -81,54 +81,54 @@ _terminate_stuck_sessions = text(
 
 
 def terminate_stuck_sessions(connection: WriteConnection, seconds: float = 5) -> None:
-    """End the sessions of servers that fell asleep inside a transaction: others wait for what those have locked.
+    """Terminate sessions of servers that were suspended inside a transaction, whose locks block other servers.
 
-    Of the pools alone: what reads without limits of time has another name.
+    Only sessions of connection pools: those without time limits have another application name.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(_terminate_stuck_sessions, {"seconds": seconds})
 
 
 def renew(connection: WriteConnection, service: str, at: datetime, lease_until: datetime) -> None:
-    """Extend a server's lease."""
+    """Renew the lease of a process."""
     connection.execute(update(Service).where(Service.id == service).values(heartbeat_at=at, lease_until=lease_until))
 
 
 def stop(connection: WriteConnection, service: str, at: datetime, lease_until: datetime) -> None:
-    """Note that a server has stopped; the lease covers the steps that go on without it."""
+    """Mark a process as stopped; its lease covers the steps that continue without it."""
     connection.execute(
         update(Service).where(Service.id == service).values(stopped_at=at, heartbeat_at=at, lease_until=lease_until)
     )
 
 
 def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[Row]:
-    """Return the processes of a kind that have neither stopped nor been silent for long, by id."""
+    """Return the processes of a kind that are not stopped and sent a heartbeat in the last 30 seconds, by id."""
     return all_rows(connection, _find, kind=kind, since=now - _EXPIRED)
 
 
 def find_local_workers(connection: ReadConnection, host: str, boot_id: str, pid_namespace: str) -> Sequence[Row]:
-    """Return the workers of one machine that have not stopped; a killed one is still among them."""
+    """Return the workers of one machine that are not marked as stopped, which includes killed ones."""
     return all_rows(connection, _find_local_workers, host=host, boot_id=boot_id, pid_namespace=pid_namespace)
 
 
 class ExpiredLease(msgspec.Struct, frozen=True):
-    """Since when a process sends no heartbeats, and whether that is because it stopped in order."""
+    """Time of the last heartbeat of a process without a lease, and whether it was stopped normally."""
 
     since: datetime
     stopped: bool
 
 
 def expired_since(connection: ReadConnection, service: str, now: datetime) -> ExpiredLease | None:
-    """Return the silence of a process that has stopped or let its lease expire; None while it holds its lease."""
+    """Return the last heartbeat of a process that stopped or whose lease expired; None while it holds its lease."""
     row = first_row(connection, _expired_since, service=service, now=now)
     return None if row is None else ExpiredLease(row["heartbeat_at"], row["stopped_at"] is not None)
 
 
 def find_active_runs(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Row]:
-    """Return the runs that processes are driving, with names and ids of root and caller."""
+    """Return the runs that processes own, with names and ids of root and parent."""
     return all_rows(connection, _find_active_runs, owners=list(owners))
 
 
 def find_worker_labels(connection: ReadConnection) -> list[dict[str, str]]:
-    """Return the labels of the workers that are alive."""
+    """Return the labels of all workers with a lease."""
     return [labels or {} for labels in connection.scalars(_find_labels)]

@@ -1,4 +1,4 @@
-"""Personal API tokens: rows found by the hash of the token."""
+"""Personal API tokens, looked up by the hash of the token."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def get(connection: ReadConnection, token_id: str) -> Row | None:
 
 
 def get_by_hash(connection: ReadConnection, hashed: str) -> Row | None:
-    """Return the token of a hash, whatever became of it."""
+    """Return the token with a hash, also if it is expired or revoked."""
     return first_row(connection, _statement.where(Token.hash == hashed))
 
 
 def find(connection: ReadConnection, user_id: str | None = None) -> Sequence[Row]:
-    """Return the tokens of a user, or all, the oldest first; revoked ones too."""
+    """Return the tokens of a user, or all, oldest first, including revoked ones."""
     statement = _statement.order_by(Token.created_at, Token.id)
     return all_rows(connection, statement if user_id is None else statement.where(Token.user_id == user_id))
 
 
 def has_valid(connection: ReadConnection, user_id: str, name: str) -> bool:
-    """Whether a user has a token of a name that was not revoked."""
+    """Whether a user has a token with this name that is not revoked."""
     statement = select(Token.id).where(Token.user_id == user_id, Token.name == name, Token.revoked_at.is_(None))
     return connection.scalar(statement) is not None
 
@@ -55,13 +55,13 @@ def add(connection: WriteConnection, row: dict[str, Any]) -> None:
 
 
 def revoke(connection: WriteConnection, token_id: str, at: datetime) -> bool:
-    """Let a token not count any more; the first time is kept. False when it did not count before."""
+    """Revoke a token; False when it was already revoked, whose time is kept."""
     statement = update(Token).where(Token.id == token_id, Token.revoked_at.is_(None)).values(revoked_at=at)
     return bool(connection.execute(statement).rowcount)
 
 
 def revoke_all(connection: WriteConnection, user_id: str, at: datetime, spared: str | None = None) -> None:
-    """Let all tokens of a user not count any more, but for the one with the hash ``spared``."""
+    """Revoke all tokens of a user, except the one with the hash ``spared``."""
     statement = update(Token).where(Token.user_id == user_id, Token.revoked_at.is_(None))
     if spared is not None:
         statement = statement.where(Token.hash != spared)
@@ -69,5 +69,5 @@ def revoke_all(connection: WriteConnection, user_id: str, at: datetime, spared: 
 
 
 def record_use(connection: WriteConnection, token_id: str, at: datetime) -> None:
-    """Note when a token was used last."""
+    """Store the time of the last use of a token."""
     connection.execute(update(Token).where(Token.id == token_id).values(last_used_at=at))

@@ -1,4 +1,4 @@
-"""People: rows of users."""
+"""Users."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _table = User.__table__
 
 
 def lock(connection: WriteConnection) -> None:
-    """Let nobody else change users until this write is over; what is read after this stays true."""
-    # On SQLite every write has the file to itself.
+    """Lock the table of users until the end of the transaction, so that rows read after this cannot change."""
+    # On SQLite there is one write transaction at a time.
     if connection.dialect.name == "postgresql":
         connection.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
 
@@ -33,7 +33,7 @@ def get_by_name(connection: ReadConnection, username: str) -> Row | None:
 
 
 def find(connection: ReadConnection) -> Sequence[Row]:
-    """Return all users, the oldest first."""
+    """Return all users, oldest first."""
     return all_rows(connection, select(_table).order_by(User.created_at, User.id))
 
 
@@ -54,7 +54,7 @@ def change(connection: WriteConnection, user_id: str, **values: object) -> None:
 
 
 def set_password(connection: WriteConnection, user_id: str, password_hash: str, kept: str | None, at: datetime) -> None:
-    """Store a new password and begin another generation of tokens, in which only ``kept`` of the old ones counts."""
+    """Store a new password and start the next generation of tokens; of the old ones only ``kept`` stays valid."""
     change(
         connection,
         user_id,
@@ -66,11 +66,11 @@ def set_password(connection: WriteConnection, user_id: str, password_hash: str, 
 
 
 def rehash(connection: WriteConnection, user_id: str, before: str, after: str) -> None:
-    """Store the same password under another hash, unless it was changed meanwhile."""
+    """Store another hash of the same password, unless the password was changed meanwhile."""
     statement = update(User).where(User.id == user_id, User.password_hash == before)
     connection.execute(statement.values(password_hash=after))
 
 
 def remove(connection: WriteConnection, user_id: str) -> None:
-    """Remove a user and its tokens."""
+    """Delete a user and all tokens of that user."""
     connection.execute(delete(User).where(User.id == user_id))

@@ -1,4 +1,4 @@
-"""What all steps of a run wrote, in the order in which it came."""
+"""Interleaved output of all steps of a run, in the order of its arrival."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dagbook.db.models.log import LogChunk
 from dagbook.db.models.node import Node
 from dagbook.db.repositories.rows import Row, all_rows
 
-MAX_BYTES = 1024 * 1024  # of a page, though one piece always fits
+MAX_BYTES = 1024 * 1024  # of a page, which has at least one chunk
 
 _KEY = (LogChunk.attempt, LogChunk.position, LogChunk.stream, LogChunk.seq)
 _ORDER = (LogChunk.received_at, LogChunk.position, LogChunk.ordinal)
 
 
 class OutputCursor(msgspec.Struct, frozen=True):
-    """Where a piece stands among all of a run; pieces of one instant are in the order of their steps."""
+    """Position of a chunk in the output of a run; chunks of the same time are in the order of their steps."""
 
     at: datetime
     position: int
@@ -30,7 +30,7 @@ class OutputCursor(msgspec.Struct, frozen=True):
 
 
 class OutputPage(msgspec.Struct, frozen=True):
-    """Consecutive pieces in order, and whether there are more on the side that they were taken from."""
+    """Consecutive chunks in order, and whether there are more in the direction of the query."""
 
     rows: Sequence[Row]
     more: bool
@@ -39,10 +39,10 @@ class OutputPage(msgspec.Struct, frozen=True):
 def find_first(
     connection: ReadConnection, run: int, attempt: int, limit: int, after: OutputCursor | None = None
 ) -> OutputPage:
-    """Return what nodes of an attempt wrote, from the beginning or from behind a place on.
+    """Return output chunks of an attempt, from the start or after a cursor.
 
-    What a node wrote in an earlier attempt that this one keeps is among it. At most ``limit`` pieces, and little more
-    than ``MOST_BYTES`` of them.
+    Output of nodes retained from an earlier attempt is included. At most ``limit`` chunks, and little more than
+    ``MAX_BYTES``.
     """
     statement = _of_attempt(run, attempt)
     if after is not None:
@@ -53,7 +53,7 @@ def find_first(
 def find_last(
     connection: ReadConnection, run: int, attempt: int, limit: int, before: OutputCursor | None = None
 ) -> OutputPage:
-    """Return the last pieces, or the last ones above a place, in order, bounded like those of ``find_first``."""
+    """Return the last chunks, or the last ones before a cursor, in order, limited as in ``find_first``."""
     statement = _of_attempt(run, attempt)
     if before is not None:
         statement = statement.where(tuple_(*_ORDER) < _literal(before))
@@ -62,30 +62,30 @@ def find_last(
 
 
 def _of_attempt(run: int, attempt: int) -> Select[*tuple[object, ...]]:
-    own = func.coalesce(Node.log_attempt, Node.attempt)
+    log_attempt = func.coalesce(Node.log_attempt, Node.attempt)
     return (
         select(*_KEY, LogChunk.ordinal, LogChunk.received_at, LogChunk.first_line, LogChunk.byte_count, Node.name)
         .join_from(
             Node,
             LogChunk,
-            (LogChunk.run_id == Node.run_id) & (LogChunk.attempt == own) & (LogChunk.position == Node.position),
+            (LogChunk.run_id == Node.run_id) & (LogChunk.attempt == log_attempt) & (LogChunk.position == Node.position),
         )
         .where(Node.run_id == run, Node.attempt == attempt)
     )
 
 
-def _literal(place: OutputCursor) -> Tuple:
-    at = literal(place.at, LogChunk.received_at.type)
-    return tuple_(at, literal(place.position), literal(place.ordinal))
+def _literal(cursor: OutputCursor) -> Tuple:
+    at = literal(cursor.at, LogChunk.received_at.type)
+    return tuple_(at, literal(cursor.position), literal(cursor.ordinal))
 
 
 def _read(connection: ReadConnection, run: int, ordered: Select[*tuple[object, ...]], limit: int) -> OutputPage:
-    """Sort without the texts, then read those of the page."""
+    """Sort rows without their texts, then read the texts of the page."""
     found = all_rows(connection, ordered.limit(limit + 1))
-    above = accumulate((row["byte_count"] for row in found), initial=0)
-    page = [row for row, size in zip(found[:limit], above, strict=False) if size < MAX_BYTES]
+    sizes_before = accumulate((row["byte_count"] for row in found), initial=0)
+    page = [row for row, size in zip(found[:limit], sizes_before, strict=False) if size < MAX_BYTES]
     keys = [(row["attempt"], row["position"], row["stream"], row["seq"]) for row in page]
     texts = select(*_KEY, LogChunk.text, LogChunk.packed).where(LogChunk.run_id == run, tuple_(*_KEY).in_(keys))
-    known = {tuple(row[:4]): decompress(row.text, row.packed) for row in connection.execute(texts)} if keys else {}
-    rows = [{**row, "text": known[key]} for row, key in zip(page, keys, strict=True)]
+    text_of = {tuple(row[:4]): decompress(row.text, row.packed) for row in connection.execute(texts)} if keys else {}
+    rows = [{**row, "text": text_of[key]} for row, key in zip(page, keys, strict=True)]
     return OutputPage(rows, len(page) < len(found))

@@ -1,4 +1,4 @@
-"""Log chunks: how far a stream is stored, and the lines of a page of it."""
+"""Log chunks: the stored end of a stream, its lines and its texts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dagbook.db.models.node import Node
 from dagbook.db.models.run import Run
 from dagbook.db.repositories.rows import Row, all_rows
 
-MAX_CHUNKS = 64  # that are read at a time of a log that is sent whole: 16 MiB
-PAGE_BYTES = 16 * 1024 * 1024  # what a page of very long lines may take
-_MAX_OPEN = 1024  # chunks of a page that end no line
-BLOCK_BYTES = 1024 * 1024  # of a log that is read from end to end
+MAX_CHUNKS = 64  # read at a time when a complete log is sent: 16 MiB
+PAGE_BYTES = 16 * 1024 * 1024  # limit of a page with very long lines
+_MAX_OPEN = 1024  # chunks of a page without the end of a line
+BLOCK_BYTES = 1024 * 1024  # when a log is read from start to end
 _MAX_IN_BLOCK = 4096
 
 
@@ -32,7 +32,7 @@ class StreamKey(msgspec.Struct, frozen=True):
 
 
 class StreamEnd(msgspec.Struct, frozen=True):
-    """Where the stored part of a stream ends."""
+    """End of the stored part of a stream."""
 
     next_seq: int = 0
     next_line: int = 1
@@ -50,7 +50,7 @@ def _of(key: StreamKey) -> tuple[ColumnElement[bool], ...]:
 
 
 def get_end(connection: ReadConnection, key: StreamKey) -> StreamEnd:
-    """Return where the stored part of a stream ends; the beginning when nothing is stored."""
+    """Return the end of the stored part of a stream; ``StreamEnd()`` when nothing is stored."""
     row = connection.execute(
         select(
             LogChunk.seq,
@@ -76,14 +76,14 @@ def get_end(connection: ReadConnection, key: StreamKey) -> StreamEnd:
 
 
 def find_origin(connection: ReadConnection, key: StreamKey, execution: int) -> int | None:
-    """Return the byte where the stored output of an execution begins; None when nothing of it is stored."""
+    """Return the first byte of an execution's stored output; None when nothing of it is stored."""
     statement = select(func.min(LogChunk.byte_offset)).where(*_of(key), LogChunk.execution == execution)
     found: int | None = connection.execute(statement).scalar()
     return found
 
 
 def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: int) -> int:
-    """Return the number of the next chunk over both streams of a node."""
+    """Return the next ``ordinal`` of a node, which counts chunks over both streams."""
     last = connection.execute(
         select(func.max(LogChunk.ordinal)).where(
             LogChunk.run_id == run, LogChunk.attempt == attempt, LogChunk.position == position
@@ -93,7 +93,7 @@ def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: i
 
 
 def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str]:
-    """Return the texts of a stream's chunks from number ``seq`` on, in order, at most ``MOST_CHUNKS`` of them."""
+    """Return the texts of a stream's chunks from number ``seq`` on, in order, at most ``MAX_CHUNKS``."""
     statement = (
         select(LogChunk.text, LogChunk.packed)
         .where(*_of(key), LogChunk.seq >= seq)
@@ -103,67 +103,68 @@ def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str
     return [decompress(*row) for row in connection.execute(statement)]
 
 
-def _begin(key: StreamKey, line: int) -> ScalarSelect[int]:
-    """Find the number of a chunk that begins before a line does; none, or -1, for the first ones."""
+def _start_seq(key: StreamKey, line: int) -> ScalarSelect[int]:
+    """Select the number of a chunk that starts before a line; NULL or -1 for the first lines."""
     at_or_before = select(func.max(LogChunk.first_line)).where(*_of(key), LogChunk.first_line <= line).scalar_subquery()
-    # The chunk before may end inside this line, and a long line may fill several chunks.
+    # The previous chunk may end inside this line, and a long line may fill several chunks.
     return select(func.min(LogChunk.seq) - 1).where(*_of(key), LogChunk.first_line == at_or_before).scalar_subquery()
 
 
 def find_streams(connection: ReadConnection, run: int) -> dict[StreamKey, int]:
-    """Return the number of the last chunk of every stream of a run that has any, in all attempts."""
-    of = (LogChunk.attempt, LogChunk.position, LogChunk.stream)
-    statement = select(*of, func.max(LogChunk.seq)).where(LogChunk.run_id == run).group_by(*of)
+    """Return the number of the last chunk of every stream of a run, in all attempts."""
+    columns = (LogChunk.attempt, LogChunk.position, LogChunk.stream)
+    statement = select(*columns, func.max(LogChunk.seq)).where(LogChunk.run_id == run).group_by(*columns)
     return {StreamKey(run, *row[:3]): row[3] for row in connection.execute(statement)}
 
 
 def find_first(connection: ReadConnection, key: StreamKey, line: int) -> int:
-    """Return the number of a chunk to read from for all of a line (from 1) and what comes behind it."""
-    return max(connection.execute(select(_begin(key, line))).scalar() or 0, 0)
+    """Return the number of the chunk to read from for the complete line (from 1) and all lines after it."""
+    return max(connection.execute(select(_start_seq(key, line))).scalar() or 0, 0)
 
 
 def find_block(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence[Row]:
-    """Return chunks from number ``seq`` on, in order: so many that they are little more than ``STRETCH_BYTES``."""
-    begin = select(LogChunk.byte_offset + BLOCK_BYTES).where(*_of(key), LogChunk.seq == seq).scalar_subquery()
+    """Return chunks from number ``seq`` on, in order, of little more than ``BLOCK_BYTES`` together."""
+    end = select(LogChunk.byte_offset + BLOCK_BYTES).where(*_of(key), LogChunk.seq == seq).scalar_subquery()
     statement = (
         select(LogChunk.seq, LogChunk.first_line, LogChunk.text, LogChunk.packed)
-        .where(*_of(key), LogChunk.seq >= seq, LogChunk.byte_offset < begin)
+        .where(*_of(key), LogChunk.seq >= seq, LogChunk.byte_offset < end)
         .order_by(LogChunk.seq)
         .limit(_MAX_IN_BLOCK)
     )
-    return _unpacked(all_rows(connection, statement))
+    return _decompressed(all_rows(connection, statement))
 
 
-def _unpacked(rows: Sequence[Row]) -> list[Row]:
+def _decompressed(rows: Sequence[Row]) -> list[Row]:
     return [{**row, "text": decompress(row["text"], row["packed"])} for row in rows]
 
 
 def find_lines(
     connection: ReadConnection, key: StreamKey, first: int, count: int, *, from_end: bool = False
 ) -> Sequence[Row]:
-    """Return the chunks that hold ``count`` lines from line ``first`` (from 1) on, in order.
+    """Return the chunks that contain ``count`` lines from line ``first`` (from 1) on, in order.
 
-    Not many more than ``PAGE_BYTES``: the first ones, or with ``from_end``, where the lines are the log's
-    last, the last ones. Their number says nothing: what writes a line a second fills a chunk with each.
+    Limited to little more than ``PAGE_BYTES``: the first ones, or with ``from_end``, for the last lines of a log, the
+    last ones. The limit is not a number of chunks, because a step that writes one line per second fills a chunk with
+    each line.
     """
-    begin = func.coalesce(_begin(key, first), 0)
-    edge = select(LogChunk.byte_offset).where(*_of(key), LogChunk.seq >= begin).limit(1)
+    start = func.coalesce(_start_seq(key, first), 0)
+    edge = select(LogChunk.byte_offset).where(*_of(key), LogChunk.seq >= start).limit(1)
     if from_end:
-        near = LogChunk.byte_offset > edge.order_by(LogChunk.seq.desc()).scalar_subquery() - PAGE_BYTES
+        within_page = LogChunk.byte_offset > edge.order_by(LogChunk.seq.desc()).scalar_subquery() - PAGE_BYTES
     else:
-        near = LogChunk.byte_offset < edge.order_by(LogChunk.seq).scalar_subquery() + PAGE_BYTES
+        within_page = LogChunk.byte_offset < edge.order_by(LogChunk.seq).scalar_subquery() + PAGE_BYTES
     statement = (
         select(LogChunk.first_line, LogChunk.line_count, LogChunk.text, LogChunk.packed)
-        .where(*_of(key), LogChunk.seq >= begin, LogChunk.first_line < first + count, near)
+        .where(*_of(key), LogChunk.seq >= start, LogChunk.first_line < first + count, within_page)
         .order_by(LogChunk.seq.desc() if from_end else LogChunk.seq)
-        .limit(count + _MAX_OPEN)  # also lets the search end where the page does
+        .limit(count + _MAX_OPEN)  # also stops the scan at the end of the page
     )
-    rows = _unpacked(all_rows(connection, statement))
+    rows = _decompressed(all_rows(connection, statement))
     return rows[::-1] if from_end else rows
 
 
 def _end_of(stream: int, *columns: InstrumentedAttribute[int]) -> ScalarSelect[int]:
-    """Add up columns of the last chunk of a node's stream."""
+    """Select the sum of columns of the last chunk of a node's stream."""
     return (
         select(sum(columns[1:], start=columns[0] + 0))
         .where(
@@ -206,16 +207,16 @@ _find_growing = union_all(*_growing).limit(_MAX_GROWING)
 
 
 def find_growing(connection: ReadConnection, run: int) -> Sequence[Row]:
-    """Tell how far the output of running steps is stored, of a run and of those running below it.
+    """Return the stored extent of the output of running steps, of a run and its running sub-runs.
 
-    Of each stream that has any: names of run and step, full lines and bytes; of very many steps some.
+    For each stream with output: names of run and step, complete lines and bytes; at most 200 streams.
     """
     rows = all_rows(connection, _find_growing, run=run)
     return [row for row in rows if row["bytes"]]
 
 
 def count_bytes(connection: ReadConnection, run: int, attempt: int, stream: int) -> dict[int, int]:
-    """Return, by position, how much of a stream is stored of each node that wrote to it."""
+    """Return, by position, the stored bytes of a stream of each node that wrote to it."""
     statement = (
         select(LogChunk.position, func.sum(LogChunk.byte_count))
         .where(LogChunk.run_id == run, LogChunk.attempt == attempt, LogChunk.stream == stream)
@@ -225,7 +226,7 @@ def count_bytes(connection: ReadConnection, run: int, attempt: int, stream: int)
 
 
 def read_from(connection: ReadConnection, key: StreamKey, start: int) -> bytes:
-    """Return a stream from a byte on, to its end."""
+    """Return a stream from byte ``start`` to its end."""
     statement = (
         select(LogChunk.byte_offset, LogChunk.text, LogChunk.packed)
         .where(*_of(key), LogChunk.byte_offset + LogChunk.byte_count > start)
