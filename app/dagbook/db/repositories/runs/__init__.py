@@ -1,1 +1,1 @@
-"""Runs, their attempts, nodes, events and search tables."""
+"""Queries of runs, their attempts, nodes, events and search tables."""

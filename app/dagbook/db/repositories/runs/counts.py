@@ -1,4 +1,4 @@
-"""Counts for those who watch the server; each goes by an index."""
+"""Counts of runs and DAGs for metrics; each uses an index."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def count_runs(connection: ReadConnection) -> dict[int, int]:
 
 
 def count_active(connection: ReadConnection) -> dict[int, int]:
-    """Count, by status, the root runs that are not over."""
+    """Count the active and queued root runs by status."""
     return {row[0]: row[1] for row in connection.execute(_active)}
 
 

@@ -1,4 +1,4 @@
-"""Ending a run from its rows alone, whatever its JSON columns hold: nothing here decodes them."""
+"""Finishing a run by its rows alone, without decoding its JSON columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RUNNING = 1
 
 
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What has to be known to end a run: its running nodes, the attempt's state as text, and all stored times."""
+    """What is needed to finish a run: its running nodes, the attempt's state as text, and all stored times."""
 
     running: Sequence[int]
     state: str | None
@@ -29,7 +29,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_open(connection: ReadConnection, fence: Fence) -> OpenRun:
-    """Read an attempt as far as its end needs it."""
+    """Read from an attempt what is needed to finish it."""
     nodes = connection.execute(
         select(Node.position, Node.status, Node.started_at, Node.executed_at, Node.retried_at, Node.finished_at)
         .where(Node.run_id == fence.run, Node.attempt == fence.attempt)
@@ -48,7 +48,7 @@ def read_open(connection: ReadConnection, fence: Fence) -> OpenRun:
 
 
 def find_spools(connection: ReadConnection, fence: Fence) -> list[str]:
-    """Tell where the executions of an attempt's running nodes have their files."""
+    """Return the spool directories of an attempt's running nodes."""
     spools = select(Node.spool).where(
         Node.run_id == fence.run, Node.attempt == fence.attempt, Node.status == _RUNNING, Node.spool.is_not(None)
     )
@@ -56,13 +56,13 @@ def find_spools(connection: ReadConnection, fence: Fence) -> list[str]:
 
 
 def clear_spools(connection: WriteConnection, run: int, attempt: int, *, kept: Path | None = None) -> None:
-    """Let running nodes name no files: those that they name are in another server's spool. Keeps those in ``kept``."""
+    """Clear the spool paths of running nodes, which are in another server's spool, except paths below ``kept``."""
     elsewhere = update(Node).where(
         Node.run_id == run, Node.attempt == attempt, Node.status == _RUNNING, Node.spool.is_not(None)
     )
     if kept is not None:
-        beginning = f"{kept}/"
-        elsewhere = elsewhere.where(func.substr(Node.spool, 1, len(beginning)) != beginning)
+        prefix = f"{kept}/"
+        elsewhere = elsewhere.where(func.substr(Node.spool, 1, len(prefix)) != prefix)
     connection.execute(elsewhere.values(spool=None))
 
 
@@ -75,7 +75,7 @@ def finish(
     state: Mapping[str, Any],
     events: Sequence[dict[str, Any]],
 ) -> None:
-    """End the running nodes, the run and its attempt with these values; what was asked of the run is settled too."""
+    """Finish the running nodes, the run and its attempt with these values, and mark its stop requests as handled."""
     connection.execute(
         update(Node)
         .where(Node.run_id == fence.run, Node.attempt == fence.attempt, Node.status == _RUNNING)

@@ -1,4 +1,4 @@
-"""Changes that people make by hand to runs that nobody drives."""
+"""Manual changes of step statuses in runs that are not running."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MIN_STEP = timedelta(microseconds=1)
 
 
 class StepEdit(msgspec.Struct, frozen=True, kw_only=True):
-    """The status that somebody gives to a step."""
+    """A new status of a step, set by a user."""
 
     step: str
     status: int
@@ -27,15 +27,15 @@ class StepEdit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lock_run(connection: WriteConnection, run: int) -> Row | None:
-    """Return status and attempt of a run, which nobody can change before this transaction ends."""
+    """Lock a run until the end of the transaction, and return its status and attempt."""
     statement = select(Run.status, Run.attempt).where(Run.id == run).with_for_update(key_share=True)
     return first_row(connection, statement)
 
 
 def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdit) -> int | None:
-    """Give a step of a locked run another status and append that to the run's history.
+    """Change the status of a step in a locked run, and add an event to the run's history.
 
-    Returns the status it had, None when there is no such step.
+    Returns the previous status, None when there is no such step.
     """
     of_step = (Node.run_id == run, Node.attempt == attempt, Node.name == edit.step, Node.handler.is_(False))
     node = connection.execute(select(Node.position, Node.status, Node.edited_at).where(*of_step)).first()
@@ -44,7 +44,7 @@ def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdi
     before = int(node.status)
     if before == edit.status:
         return before
-    # Each edit has a time of its own, whatever the clock says: the database takes an old one for none.
+    # Each edit needs a new time, even if the clock was set back: the trigger treats an unchanged time as no edit.
     at = edit.at if node.edited_at is None else max(edit.at, node.edited_at + _MIN_STEP)
     connection.execute(update(Node).where(*of_step).values(status=edit.status, edited_at=at, edited_by=edit.actor))
     data: dict[str, Any] = {"status": edit.status, "edited_by": edit.actor}

@@ -1,4 +1,4 @@
-"""What lists of runs are narrowed to, and how: by an index, or by a look at each run."""
+"""Filters of run lists, and their predicates: by an index, or by a condition on each run."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _Condition = ColumnElement[bool]
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list of runs is narrowed to; ``since`` is inclusive, ``before`` is not.
+    """Filter of a list of runs; ``since`` is inclusive, ``before`` is exclusive.
 
-    A run has all the ``tags`` and all the ``params`` (name and value). ``error`` is a part, in any case, of what went
-    wrong in a run that is over; a duration is that of such a run, in seconds, both bounds included.
+    A run must have all ``tags`` and all ``params`` (name and value). ``error`` is a part of the errors of a finished
+    run, ignoring case; the durations are those of finished runs in seconds, both bounds inclusive.
     """
 
     name: str | None = None
@@ -54,7 +54,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunCursor(msgspec.Struct, frozen=True, array_like=True):
-    """A place in a list, behind which it goes on: behind a run, or without one behind all of a moment."""
+    """Position in a list, after which the next page starts: after a run, or after all runs of a creation time."""
 
     created_at: datetime
     run_id: str | None = None
@@ -62,7 +62,7 @@ class RunCursor(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of a list is wanted; a bounded one may end early, with a place to go on."""
+    """Requested part of a list; a bounded page may end early, with a cursor to continue from."""
 
     limit: int = MAX_RUNS
     after: RunCursor | None = None
@@ -70,9 +70,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccessPath(msgspec.Struct, frozen=True):
-    """An index to go by: what it has to hold, and its columns of time and run.
+    """An index to scan: conditions on its columns, and its columns of creation time and run key.
 
-    One that is ``whole`` leads to root runs alone, or to sub-runs alone, as it is wanted.
+    A ``complete`` one contains only root runs or only sub-runs, as the filter requests.
     """
 
     conditions: tuple[_Condition, ...] = ()
@@ -80,126 +80,136 @@ class AccessPath(msgspec.Struct, frozen=True):
     key: Any = Run.id
     complete: bool = False
 
-    def bounded(self, wanted: RunFilter, page: Page) -> list[_Condition]:
-        """Narrow it to the wanted times, and to what may come behind a place.
+    def bounded(self, run_filter: RunFilter, page: Page) -> list[_Condition]:
+        """Return the conditions with the filter's time range and the cursor's creation time.
 
-        With one bound on each side: of two SQLite goes by the first alone, however much lies between them.
+        With only one bound on each side, because of two SQLite uses only the first one for the index, even if it
+        selects many more rows.
         """
         bounds = [*self.conditions]
-        if wanted.since is not None:
-            bounds.append(self.at >= wanted.since)
+        if run_filter.since is not None:
+            bounds.append(self.at >= run_filter.since)
         after = page.after
-        if after is None or (wanted.before is not None and wanted.before <= after.created_at):
-            return bounds if wanted.before is None else [*bounds, self.at < wanted.before]
-        whole = after.run_id is None
-        return [*bounds, self.at < after.created_at if whole else self.at <= after.created_at]
+        if after is None or (run_filter.before is not None and run_filter.before <= after.created_at):
+            return bounds if run_filter.before is None else [*bounds, self.at < run_filter.before]
+        is_exclusive = after.run_id is None
+        return [*bounds, self.at < after.created_at if is_exclusive else self.at <= after.created_at]
 
 
 class Predicate(msgspec.Struct, frozen=True):
-    """A part of a filter: how each run is looked at, which no index must answer, and the index that could."""
+    """A part of a filter: a condition on each run that uses no index, and the index that it could use."""
 
     condition: _Condition
     path: AccessPath | None = None
 
     @property
     def unindexed(self) -> _Condition:
-        """The same for the database to choose how."""
+        """The condition in the form that lets the database choose an index."""
         return self.condition if self.path is None or self.path.key is not Run.id else and_(*self.path.conditions)
 
 
-def base_path(wanted: RunFilter) -> AccessPath:
-    """Give the index of all root runs, or that of all sub-runs."""
-    family = Run.root_id.is_(None) if wanted.sub_runs == "exclude" else Run.root_id.is_not(None)
-    return AccessPath((family,), complete=True)
+def base_path(run_filter: RunFilter) -> AccessPath:
+    """Return the index of all root runs, or of all sub-runs."""
+    condition = Run.root_id.is_(None) if run_filter.sub_runs == "exclude" else Run.root_id.is_not(None)
+    return AccessPath((condition,), complete=True)
 
 
-def predicates(dialect: str, wanted: RunFilter, names: Sequence[str] = ()) -> list[Predicate]:
-    """Take a filter apart; ``names`` are those of the DAGs that a part of a name means."""
-    return [*_of_dag(wanted, names), *_equalities(wanted), *_related(dialect, wanted), *_of_own(dialect, wanted)]
+def predicates(dialect: str, run_filter: RunFilter, names: Sequence[str] = ()) -> list[Predicate]:
+    """Split a filter into predicates; ``names`` are the DAG names that contain the filter's ``name_part``."""
+    return [
+        *_of_dag(run_filter, names),
+        *_equalities(run_filter),
+        *_related(dialect, run_filter),
+        *_unindexable(dialect, run_filter),
+    ]
 
 
-def _of_dag(wanted: RunFilter, names: Sequence[str]) -> Iterator[Predicate]:
-    if wanted.name is not None and wanted.revision is not None:
-        revision = and_(_unindexed(Run.dag_name) == wanted.name, _unindexed(Run.dag_revision) == wanted.revision)
-        yield Predicate(revision, AccessPath((Run.dag_name == wanted.name, Run.dag_revision == wanted.revision)))
-    elif wanted.name is not None:
-        yield _equal_of_root(Run.dag_name, wanted.name, wanted)
-    elif wanted.revision is not None:
-        yield Predicate(Run.dag_revision == wanted.revision)
+def _of_dag(run_filter: RunFilter, names: Sequence[str]) -> Iterator[Predicate]:
+    if run_filter.name is not None and run_filter.revision is not None:
+        revision = and_(
+            _unindexed(Run.dag_name) == run_filter.name, _unindexed(Run.dag_revision) == run_filter.revision
+        )
+        yield Predicate(
+            revision, AccessPath((Run.dag_name == run_filter.name, Run.dag_revision == run_filter.revision))
+        )
+    elif run_filter.name is not None:
+        yield _root_equality(Run.dag_name, run_filter.name, run_filter)
+    elif run_filter.revision is not None:
+        yield Predicate(Run.dag_revision == run_filter.revision)
     if names:
         yield Predicate(_unindexed(Run.dag_name).in_(names))
 
 
-def _equalities(wanted: RunFilter) -> Iterator[Predicate]:
-    if wanted.trigger is not None:
-        yield Predicate(_unindexed(Run.trigger) == wanted.trigger, AccessPath((Run.trigger == wanted.trigger,)))
-    if wanted.actor is not None:
-        yield Predicate(_unindexed(Run.actor) == wanted.actor, AccessPath((Run.actor == wanted.actor,)))
-    if wanted.status is not None:
-        yield _equal_of_root(Run.status, wanted.status, wanted)
+def _equalities(run_filter: RunFilter) -> Iterator[Predicate]:
+    if run_filter.trigger is not None:
+        yield Predicate(_unindexed(Run.trigger) == run_filter.trigger, AccessPath((Run.trigger == run_filter.trigger,)))
+    if run_filter.actor is not None:
+        yield Predicate(_unindexed(Run.actor) == run_filter.actor, AccessPath((Run.actor == run_filter.actor,)))
+    if run_filter.status is not None:
+        yield _root_equality(Run.status, run_filter.status, run_filter)
 
 
-def _equal_of_root(column: InstrumentedAttribute[Any], value: object, wanted: RunFilter) -> Predicate:
-    """Sub-runs have no index by such a column."""
-    look = _unindexed(column) == value
-    if wanted.sub_runs != "exclude":
-        return Predicate(look)
-    return Predicate(look, AccessPath((column == value, *base_path(wanted).conditions), complete=True))
+def _root_equality(column: InstrumentedAttribute[Any], value: object, run_filter: RunFilter) -> Predicate:
+    """Return the predicate of a column that is indexed only for root runs."""
+    condition = _unindexed(column) == value
+    if run_filter.sub_runs != "exclude":
+        return Predicate(condition)
+    return Predicate(condition, AccessPath((column == value, *base_path(run_filter).conditions), complete=True))
 
 
 def _unindexed(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
-    """Give a column so that no index of it serves: which one is gone by was decided by counting."""
+    """Return an expression of a column that no index matches: the index to use is chosen by counting."""
     if column.type.python_type is int:
         return column + literal_column("0")
     return column.op("||")(literal_column("''"))
 
 
-def _related(dialect: str, wanted: RunFilter) -> Iterator[Predicate]:
-    """Give the parts that other tables answer."""
-    for tag in wanted.tags:
+def _related(dialect: str, run_filter: RunFilter) -> Iterator[Predicate]:
+    """Return the predicates on other tables."""
+    for tag in run_filter.tags:
         given = RunTag.tag == index_key(tag)
         yield Predicate(_has(RunTag.run_id, given), AccessPath((given,), RunTag.created_at, RunTag.run_id))
-    for name, value in wanted.params:
+    for name, value in run_filter.params:
         given = and_(RunParam.name == index_key(name), RunParam.value == index_key(value))
         yield Predicate(_has(RunParam.run_id, given), AccessPath((given,), RunParam.created_at, RunParam.run_id))
-    if wanted.error:
-        given = position(dialect, func.lower(RunError.text), wanted.error.lower()) > 0
+    if run_filter.error:
+        given = position(dialect, func.lower(RunError.text), run_filter.error.lower()) > 0
         yield Predicate(and_(_has(RunError.run_id, given), Run.finished_at.is_not(None)))
 
 
 def _has(key: InstrumentedAttribute[int], given: _Condition) -> _Condition:
-    """Look for a row beside a run. PostgreSQL would make a join of EXISTS, and read that whole table."""
+    """Return the condition that a related row exists. PostgreSQL would turn EXISTS into a join that scans the table."""
     return select(literal(1)).where(key == Run.id, given).limit(1).correlate(Run).scalar_subquery().is_not(None)
 
 
-def _of_own(dialect: str, wanted: RunFilter) -> Iterator[Predicate]:
-    """Give the parts that only a look at a run's own row answers."""
-    for column, part in ((Run.dag_name, wanted.name_part), (Run.run_id, wanted.run_id_part)):
+def _unindexable(dialect: str, run_filter: RunFilter) -> Iterator[Predicate]:
+    """Return the predicates on a run's own row that no index can serve."""
+    for column, part in ((Run.dag_name, run_filter.name_part), (Run.run_id, run_filter.run_id_part)):
         if part:
             yield Predicate(position(dialect, column, part) > 0)
-    # By their index only few runs are looked for, see run_keys; here each run is looked at.
-    lasted = duration(dialect) + as_duration(dialect, 0)
-    if wanted.shortest_seconds is not None:
-        yield Predicate(lasted >= as_duration(dialect, wanted.shortest_seconds))
-    if wanted.longest_seconds is not None:
-        yield Predicate(lasted <= as_duration(dialect, wanted.longest_seconds))
+    # The index of durations is only used when few runs match, see selective_filters; here each run is checked.
+    took = duration(dialect) + as_duration(dialect, 0)
+    if run_filter.shortest_seconds is not None:
+        yield Predicate(took >= as_duration(dialect, run_filter.shortest_seconds))
+    if run_filter.longest_seconds is not None:
+        yield Predicate(took <= as_duration(dialect, run_filter.longest_seconds))
 
 
 def position(
     dialect: str, column: ColumnElement[str] | InstrumentedAttribute[str], part: str | ColumnElement[str]
 ) -> ColumnElement[int]:
-    """Look for a part with its case; SQLite's LIKE would not mind the case."""
+    """Return the position of a part in a text, case-sensitive, which SQLite's LIKE is not."""
     find: ColumnElement[int] = (func.strpos if dialect == "postgresql" else func.instr)(column, part)
     return find
 
 
 def duration(dialect: str) -> ColumnElement[Any]:
-    """Give how long a run took, as its index has it."""
+    """Return the expression of a run's duration, as in its index."""
     kind = Interval if dialect == "postgresql" else BigInteger
     return type_coerce(type_coerce(Run.finished_at, kind) - type_coerce(Run.started_at, kind), kind)
 
 
 def as_duration(dialect: str, seconds: float) -> Any:
-    """Give seconds as durations are compared with them."""
-    given = timedelta(seconds=seconds)
-    return given if dialect == "postgresql" else given // timedelta(microseconds=1)
+    """Return seconds in the type of ``duration``."""
+    interval = timedelta(seconds=seconds)
+    return interval if dialect == "postgresql" else interval // timedelta(microseconds=1)

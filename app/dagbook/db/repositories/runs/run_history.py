@@ -1,4 +1,4 @@
-"""Several runs at once, as lists and histories show them: never a query for each run."""
+"""Queries of several runs for lists and histories, without a query for each run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dagbook.db.repositories.runs.runs import SUMMARY
 
 _RUNNING = 1
 _IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
-_shown_of_node = (
+_node_columns = (
     Node.run_id,
     Node.position,
     Node.name,
@@ -40,7 +40,7 @@ _find_newest = (
 )
 _find_nodes = {
     dialect: select(
-        *_shown_of_node,
+        *_node_columns,
         seconds(dialect, Node.started_at).label("started_at"),
         seconds(dialect, Node.finished_at).label("finished_at"),
     )
@@ -49,7 +49,7 @@ _find_nodes = {
     .order_by(Node.run_id, Node.position)
     for dialect in ("sqlite", "postgresql")
 }
-_lasted = {
+_duration = {
     "sqlite": (type_coerce(Run.finished_at, BigInteger) - type_coerce(Run.started_at, BigInteger))
     * literal_column("1e-6"),
     "postgresql": cast(func.extract("epoch", Run.finished_at - Run.started_at), Float(53)),
@@ -60,7 +60,7 @@ _find_specs = select(Definition.hash, Definition.spec, Definition.base).where(
 
 
 _of_dag = (Run.dag_name == Dag.dag_name, Run.root_id.is_(None))
-# Keys grow with time. Sorting by it would bring in an index by time, which leads through the runs of other names.
+# Keys grow with time. Sorting by time would make the database scan an index by time, through the runs of other DAGs.
 _running = select(func.max(Run.id)).where(*_of_dag, Run.status == _RUNNING, IS_ACTIVE).correlate(Dag)
 _newest = select(Run.id).where(*_of_dag).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1).correlate(Dag)
 _latest = func.coalesce(_running.scalar_subquery(), _newest.scalar_subquery())
@@ -70,7 +70,7 @@ _find_latest = select(*SUMMARY).where(
 
 
 class FinishedRunRow(NamedTuple):
-    """A root run that is over: when it started, in whole seconds since 1970, and how long it took, if it started."""
+    """A finished root run: start in whole seconds since 1970 and duration in seconds, None if it never started."""
 
     run_id: str
     status: int
@@ -79,10 +79,10 @@ class FinishedRunRow(NamedTuple):
 
 
 def find_finished(connection: ReadConnection, dag_name: str, most: int, since: datetime | None) -> list[FinishedRunRow]:
-    """Return the newest root runs of a name that are over, of those created since a time."""
+    """Return the newest finished root runs of a DAG name that were created since a time."""
     dialect = connection.dialect.name
     statement = select(
-        Run.run_id, Run.status, seconds(dialect, Run.started_at), type_coerce(_lasted[dialect], Float)
+        Run.run_id, Run.status, seconds(dialect, Run.started_at), type_coerce(_duration[dialect], Float)
     ).where(Run.dag_name == dag_name, Run.root_id.is_(None), Run.finished_at.is_not(None))
     if since is not None:
         statement = statement.where(Run.created_at >= since)
@@ -96,7 +96,7 @@ def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequenc
 
 
 def find_nodes(connection: ReadConnection, runs: Iterable[int]) -> dict[int, list[Row]]:
-    """Return, by run, what is shown of the nodes of its newest attempt, by position; times in whole seconds."""
+    """Return, by run, the nodes of its last attempt by position; times in whole seconds."""
     found: dict[int, list[Row]] = {key: [] for key in runs}
     for row in all_rows(connection, _find_nodes[connection.dialect.name], runs=list(found)):
         found[row["run_id"]].append(row)
@@ -110,12 +110,12 @@ def find_specs(connection: ReadConnection, hashes: Iterable[str]) -> dict[str, t
 
 
 def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, Row]:
-    """Return, by DAG name, the newest running root run of stored DAGs, or else the newest of all."""
+    """Return, by DAG name, the newest running root run of stored DAGs, or else the newest root run."""
     return {row["dag_name"]: row for row in all_rows(connection, _find_latest, files=list(files))}
 
 
 def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> dict[str, list[Row]]:
-    """Return, by DAG name, the newest root runs of stored DAGs, at most so many of each, the newest first."""
+    """Return, by DAG name, the newest root runs of stored DAGs, at most ``most`` of each, newest first."""
     newest = (
         select(Run.id)
         .where(Run.dag_name == Dag.dag_name, Run.root_id.is_(None))
@@ -123,14 +123,21 @@ def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> 
         .limit(most)
         .correlate(Dag)
     )
-    shown = aliased(Run)
-    columns = (shown.dag_name, shown.run_id, shown.status, shown.created_at, shown.started_at, shown.finished_at)
-    if connection.dialect.name == "sqlite":  # which has no LATERAL, and looks each of them up by its key
-        found = select(*columns).select_from(Dag).join(shown, shown.id.in_(newest.scalar_subquery()))
+    recent_run = aliased(Run)
+    columns = (
+        recent_run.dag_name,
+        recent_run.run_id,
+        recent_run.status,
+        recent_run.created_at,
+        recent_run.started_at,
+        recent_run.finished_at,
+    )
+    if connection.dialect.name == "sqlite":  # has no LATERAL; this looks each run up by its key
+        found = select(*columns).select_from(Dag).join(recent_run, recent_run.id.in_(newest.scalar_subquery()))
     else:
         each = newest.lateral()
-        found = select(*columns).select_from(Dag).join(each, true()).join(shown, shown.id == each.c.id)
-    found = found.where(Dag.dag_name.in_(names)).order_by(shown.created_at.desc())
+        found = select(*columns).select_from(Dag).join(each, true()).join(recent_run, recent_run.id == each.c.id)
+    found = found.where(Dag.dag_name.in_(names)).order_by(recent_run.created_at.desc())
     recent: dict[str, list[Row]] = {}
     for row in all_rows(connection, found):
         recent.setdefault(row["dag_name"], []).append(row)
@@ -138,7 +145,7 @@ def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> 
 
 
 def find_events(connection: ReadConnection, run: int, after: int, most: int) -> Sequence[Row]:
-    """Return events of a run behind a number, in order."""
+    """Return events of a run after a number, in order."""
     statement = (
         select(RunEvent.seq, RunEvent.attempt, RunEvent.at, RunEvent.position, RunEvent.data)
         .where(RunEvent.run_id == run, RunEvent.seq > after)

@@ -1,7 +1,7 @@
-"""Lists of runs, newest first: narrowed by whatever they are looked for by, and page by page.
+"""Filtered lists of runs, newest first, in pages.
 
-A bounded page goes by one index, that of what narrows it most, from the newest run on, and looks at each run for the
-rest. It is over when it has looked at ``MOST_LOOKED_AT`` runs, however few of them it lists.
+A bounded page scans the most selective index from the newest run on, and checks the other conditions on each run. It
+ends after ``MAX_SCANNED`` runs, even if few of them match.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ _ERRORS = AccessPath((), RunError.created_at, RunError.run_id)
 
 
 class RunListRow(NamedTuple):
-    """What lists show of a run; times in whole seconds since 1970. The last four are those of a sub-run."""
+    """Columns of a run in lists; times in by_names seconds since 1970. The last four are set for sub-runs."""
 
     key: int
-    created_at: Any  # as it is stored, for the place behind the run
+    created_at: Any  # the stored value, for the cursor
     dag_name: str
     run_id: str
     status: int
@@ -78,88 +78,88 @@ class RunListRow(NamedTuple):
 
 
 class RunPage(msgspec.Struct, frozen=True):
-    """A page of runs, each with the values of ``Listed``, and where the next page begins, if there is more to see."""
+    """A page of runs, each with the values of ``RunListRow``, and the cursor of the next page, if there is one."""
 
     runs: Sequence[Sequence[Any]]
     next: RunCursor | None = None
 
 
 _root, _parent = aliased(Run), aliased(Run)
-_ABOVE = (_root.dag_name, _root.run_id, _parent.dag_name, _parent.run_id)
+_LINEAGE_COLUMNS = (_root.dag_name, _root.run_id, _parent.dag_name, _parent.run_id)
 
 
-def _shown(dialect: str) -> tuple[Any, ...]:
-    """Give the columns of ``Listed``, of types that the driver gives as they are: that is half of a long list."""
+def _list_columns(dialect: str) -> tuple[Any, ...]:
+    """Return the columns of ``RunListRow`` in types that need no conversion, which is half the time of a long list."""
     times = (seconds(dialect, column) for column in (Run.queued_at, Run.started_at, Run.finished_at))
     created_at = type_coerce(Run.created_at, DateTime(timezone=True) if dialect == "postgresql" else BigInteger)
     return (Run.id, created_at, Run.dag_name, Run.run_id, Run.status, Run.params_text, *times, Run.dag_revision)
 
 
-_SHOWN = {dialect: _shown(dialect) for dialect in ("sqlite", "postgresql")}
-# What lists are mostly narrowed to, if to anything.
+_LIST_COLUMNS = {dialect: _list_columns(dialect) for dialect in ("sqlite", "postgresql")}
+# The most common filters.
 _COMMON: dict[str, ColumnElement[bool]] = {
     "name": Run.dag_name == bindparam("name"),
     "status": Run.status == bindparam("status"),
     "since": Run.created_at >= bindparam("since"),
     "before": Run.created_at < bindparam("before"),
 }
-# SQLite would rather go by the index of statuses, through the runs of all DAGs; that of names knows the status too.
+# SQLite would use the index of statuses and scan runs of all DAGs; the index of names also contains the status.
 _BY_NAME = {**_COMMON, "status": Run.status + literal_column("0") == bindparam("status")}
 
 
 @cache
-def _common(dialect: str, narrowed: tuple[str, ...]) -> _Select:
-    looks = _BY_NAME if dialect == "sqlite" and "name" in narrowed else _COMMON
-    statement = _select(dialect, "exclude").where(*[looks[name] for name in narrowed])
+def _common(dialect: str, fields: tuple[str, ...]) -> _Select:
+    conditions = _BY_NAME if dialect == "sqlite" and "name" in fields else _COMMON
+    statement = _select(dialect, "exclude").where(*[conditions[name] for name in fields])
     return _ordered(statement).limit(bindparam("most", type_=Integer))
 
 
-def find(connection: ReadConnection, wanted: RunFilter, limit: int = MAX_RUNS) -> list[RunListRow]:
+def find(connection: ReadConnection, run_filter: RunFilter, limit: int = MAX_RUNS) -> list[RunListRow]:
     """Return runs, newest first, ties by run id."""
-    return [RunListRow(*run) for run in find_page(connection, wanted, Page(limit=limit)).runs]
+    return [RunListRow(*run) for run in find_page(connection, run_filter, Page(limit=limit)).runs]
 
 
-def find_page(connection: ReadConnection, wanted: RunFilter, page: Page) -> RunPage:
+def find_page(connection: ReadConnection, run_filter: RunFilter, page: Page) -> RunPage:
     """Return a page of runs, newest first, ties by run id."""
-    if wanted.sub_runs == "include":
-        return _merge(connection, [find_page(connection, one, page) for one in _split(wanted)], page)
-    if not wanted.name_part or wanted.sub_runs == "only":
-        return _find(connection, wanted, page)
-    names = find_names(connection, wanted.name_part)
-    whole = msgspec.structs.replace(wanted, name_part=None)
+    if run_filter.sub_runs == "include":
+        return _merge(connection, [find_page(connection, one, page) for one in _split(run_filter)], page)
+    if not run_filter.name_part or run_filter.sub_runs == "only":
+        return _find(connection, run_filter, page)
+    names = find_names(connection, run_filter.name_part)
+    by_names = msgspec.structs.replace(run_filter, name_part=None)
     match names:
         case []:
             return RunPage([])
         case [name]:
-            return _find(connection, msgspec.structs.replace(whole, name=name), page)
+            return _find(connection, msgspec.structs.replace(by_names, name=name), page)
     if page.bounded or len(names) > _MAX_NAMES:
-        return _find(connection, whole, page, names)
-    return _page(connection, _rows_of(connection, names, whole, page), page)
+        return _find(connection, by_names, page, names)
+    return _page(connection, _rows_of(connection, names, by_names, page), page)
 
 
-def _split(wanted: RunFilter) -> Iterator[RunFilter]:
-    """Ask for root runs and for sub-runs, which have indexes of their own."""
-    yield msgspec.structs.replace(wanted, sub_runs="exclude")
-    yield msgspec.structs.replace(wanted, sub_runs="only")
+def _split(run_filter: RunFilter) -> Iterator[RunFilter]:
+    """Split a filter into one of root runs and one of sub-runs, which have separate indexes."""
+    yield msgspec.structs.replace(run_filter, sub_runs="exclude")
+    yield msgspec.structs.replace(run_filter, sub_runs="only")
 
 
 def _merge(connection: ReadConnection, pages: Sequence[RunPage], page: Page) -> RunPage:
-    """Make one list of two, as far as both are known."""
-    places = sorted((one.next for one in pages if one.next is not None), key=_order)
-    runs = sorted((run for one in pages for run in one.runs), key=lambda run: _order(_place(connection, run)))
-    if places:
-        runs = [run for run in runs if _order(_place(connection, run)) <= _order(places[0])]
+    """Merge two lists, up to the first cursor after which one of them is not known yet."""
+    cursors = sorted((one.next for one in pages if one.next is not None), key=_sort_key)
+    runs = sorted((run for one in pages for run in one.runs), key=lambda run: _sort_key(_cursor_of(connection, run)))
+    if cursors:
+        runs = [run for run in runs if _sort_key(_cursor_of(connection, run)) <= _sort_key(cursors[0])]
     if len(runs) > page.limit:
-        return RunPage(runs[: page.limit], _place(connection, runs[page.limit - 1]))
-    return RunPage(runs, places[0] if places else None)
+        return RunPage(runs[: page.limit], _cursor_of(connection, runs[page.limit - 1]))
+    return RunPage(runs, cursors[0] if cursors else None)
 
 
-def _order(place: RunCursor) -> tuple[timedelta, bool, str, int]:
-    """Sort places as lists have them; one without a run is behind all runs of its moment."""
-    return _LAST - place.created_at, place.run_id is None, place.run_id or "", place.key or 0
+def _sort_key(cursor: RunCursor) -> tuple[timedelta, bool, str, int]:
+    """Return the sort key of a cursor in a list; one without a run is after all runs of its creation time."""
+    return _LAST - cursor.created_at, cursor.run_id is None, cursor.run_id or "", cursor.key or 0
 
 
-def _place(connection: ReadConnection, run: Sequence[Any]) -> RunCursor:
+def _cursor_of(connection: ReadConnection, run: Sequence[Any]) -> RunCursor:
     listed = RunListRow(*run)
     created_at = UtcDateTime().process_result_value(listed.created_at, connection.dialect)
     assert created_at is not None  # noqa: S101 - every run has one
@@ -170,90 +170,94 @@ def _named(dialect: str) -> _Select:
     return select(NAMES.c.name).where(position(dialect, NAMES.c.name, bindparam("part", type_=String)) > 0)
 
 
-_names = {dialect: _named(dialect) for dialect in _SHOWN}
+_names = {dialect: _named(dialect) for dialect in _LIST_COLUMNS}
 
 
 def find_names(connection: ReadConnection, part: str) -> list[str]:
-    """Return the DAG names of root runs that hold a text."""
+    """Return the DAG names of root runs that contain a text."""
     return list(connection.scalars(_names[connection.dialect.name], {"part": part}))
 
 
-def _find(connection: ReadConnection, wanted: RunFilter, page: Page, names: Sequence[str] = ()) -> RunPage:
-    usual = {name: value for name in _COMMON if (value := getattr(wanted, name)) is not None}
-    if not page.bounded and not names and wanted == RunFilter(**usual):
-        return _page(connection, _rows_of_common(connection, usual, page.limit + 1), page)
-    found = predicates(connection.dialect.name, wanted, names)
-    few = find_selective_ids(connection, wanted, bounded=page.bounded)
-    if few is not None:
-        return _find_among(connection, few, wanted, page, [part.condition for part in found])
+def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: Sequence[str] = ()) -> RunPage:
+    common = {name: value for name in _COMMON if (value := getattr(run_filter, name)) is not None}
+    if not page.bounded and not names and run_filter == RunFilter(**common):
+        return _page(connection, _rows_of_common(connection, common, page.limit + 1), page)
+    found = predicates(connection.dialect.name, run_filter, names)
+    selective = find_selective_ids(connection, run_filter, bounded=page.bounded)
+    if selective is not None:
+        return _find_among(connection, selective, run_filter, page, [part.condition for part in found])
     if not page.bounded:
-        if wanted.run_id_part and len(found) == 1:
-            return _page(connection, _rows_of_ids(connection, wanted, page, found[0].condition), page)
-        looks = [part.unindexed for part in found]
-        return _page(connection, _rows(connection, wanted, page, base_path(wanted), looks), page)
-    lead, capped = _choose(connection, [part.path for part in found if part.path is not None], wanted, page)
-    looks = [part.condition for part in found if part.path is not lead]
-    horizon = None
-    if capped and (looks or not lead.complete):
-        horizon = _find_scan_end(connection, lead, wanted, page)
-    if horizon is not None:
-        wanted = msgspec.structs.replace(wanted, since=horizon)
-    return _page(connection, _rows(connection, wanted, page, lead, looks), page, horizon)
+        if run_filter.run_id_part and len(found) == 1:
+            return _page(connection, _rows_of_ids(connection, run_filter, page, found[0].condition), page)
+        conditions = [part.unindexed for part in found]
+        return _page(connection, _rows(connection, run_filter, page, base_path(run_filter), conditions), page)
+    path, capped = _choose(connection, [part.path for part in found if part.path is not None], run_filter, page)
+    conditions = [part.condition for part in found if part.path is not path]
+    scan_end = None
+    if capped and (conditions or not path.complete):
+        scan_end = _find_scan_end(connection, path, run_filter, page)
+    if scan_end is not None:
+        run_filter = msgspec.structs.replace(run_filter, since=scan_end)
+    return _page(connection, _rows(connection, run_filter, page, path, conditions), page, scan_end)
 
 
-def _rows_of_common(connection: ReadConnection, usual: dict[str, Any], most: int) -> _Runs:
-    statement = _common(connection.dialect.name, tuple(usual))
-    return connection.execute(statement, {**usual, "most": most}).all()
+def _rows_of_common(connection: ReadConnection, common: dict[str, Any], most: int) -> _Runs:
+    statement = _common(connection.dialect.name, tuple(common))
+    return connection.execute(statement, {**common, "most": most}).all()
 
 
 def _find_among(
-    connection: ReadConnection, keys: Sequence[int], wanted: RunFilter, page: Page, looks: _Conditions
+    connection: ReadConnection, keys: Sequence[int], run_filter: RunFilter, page: Page, conditions: _Conditions
 ) -> RunPage:
     if not keys:
         return RunPage([])
-    return _page(connection, _rows(connection, wanted, page, AccessPath((Run.id.in_(keys),)), looks), page)
+    return _page(connection, _rows(connection, run_filter, page, AccessPath((Run.id.in_(keys),)), conditions), page)
 
 
-def _rows_of_ids(connection: ReadConnection, wanted: RunFilter, page: Page, look: ColumnElement[bool]) -> _Runs:
-    """Look for parts of ids in the index alone: the rows themselves are ten times as much to read."""
-    within = base_path(wanted).bounded(wanted, page)
-    found = _ordered(select(Run.created_at, Run.run_id).where(*within, look)).limit(page.limit + 1).subquery()
+def _rows_of_ids(
+    connection: ReadConnection, run_filter: RunFilter, page: Page, condition: ColumnElement[bool]
+) -> _Runs:
+    """Search for parts of ids in the index only, because reading the rows is ten times as much."""
+    within = base_path(run_filter).bounded(run_filter, page)
+    found = _ordered(select(Run.created_at, Run.run_id).where(*within, condition)).limit(page.limit + 1).subquery()
     same = and_(Run.created_at == found.c.created_at, Run.run_id == found.c.run_id)
-    statement = _select(connection.dialect.name, wanted.sub_runs).join(found, same)
+    statement = _select(connection.dialect.name, run_filter.sub_runs).join(found, same)
     return connection.execute(_ordered(statement, found.c.created_at).limit(page.limit + 1)).all()
 
 
-def _page(connection: ReadConnection, runs: _Runs, page: Page, horizon: datetime | None = None) -> RunPage:
+def _page(connection: ReadConnection, runs: _Runs, page: Page, scan_end: datetime | None = None) -> RunPage:
     if len(runs) <= page.limit:
-        return RunPage(runs, None if horizon is None else RunCursor(horizon))
-    return RunPage(runs[: page.limit], _place(connection, runs[page.limit - 1]))
+        return RunPage(runs, None if scan_end is None else RunCursor(scan_end))
+    return RunPage(runs[: page.limit], _cursor_of(connection, runs[page.limit - 1]))
 
 
-def _rows_of(connection: ReadConnection, names: Sequence[str], wanted: RunFilter, page: Page) -> _Runs:
-    """Look at the runs of a few DAGs, each by the index of names, which knows their times: so few rows are read."""
-    looks = [part.unindexed for part in predicates(connection.dialect.name, wanted)]
+def _rows_of(connection: ReadConnection, names: Sequence[str], run_filter: RunFilter, page: Page) -> _Runs:
+    """Return runs of a few DAGs, each by the index of names, which contains the times, so that few rows are read."""
+    conditions = [part.unindexed for part in predicates(connection.dialect.name, run_filter)]
 
     def of_each(column: Any, since: datetime | None) -> list[_Select]:
-        within = base_path(wanted).bounded(msgspec.structs.replace(wanted, since=since), page)
-        return [select(column).where(Run.dag_name == name, *within, *looks) for name in names]
+        within = base_path(run_filter).bounded(msgspec.structs.replace(run_filter, since=since), page)
+        return [select(column).where(Run.dag_name == name, *within, *conditions) for name in names]
 
-    times: Sequence[Any] = of_each(Run.created_at.label("at"), wanted.since)
-    if connection.dialect.name == "postgresql":  # SQLite merges what is sorted already, PostgreSQL would read all of it
+    times: Sequence[Any] = of_each(Run.created_at.label("at"), run_filter.since)
+    if connection.dialect.name == "postgresql":  # which, unlike SQLite, would read all rows instead of merging
         newest = [each.order_by(Run.created_at.desc()).limit(page.limit + 1).subquery() for each in times]
         times = [select(each.c.at) for each in newest]
     last = union_all(*times).order_by(desc("at")).offset(page.limit).limit(1)
-    keys = union_all(*of_each(Run.id, connection.execute(last).scalar() or wanted.since))
+    keys = union_all(*of_each(Run.id, connection.execute(last).scalar() or run_filter.since))
     return _rows(connection, RunFilter(), page, AccessPath(), [Run.id.in_(keys)])
 
 
-def _rows(connection: ReadConnection, wanted: RunFilter, page: Page, lead: AccessPath, looks: _Conditions) -> _Runs:
-    statement = _select(connection.dialect.name, wanted.sub_runs)
-    if lead.key is not Run.id:
-        statement = statement.join(lead.key.class_, lead.key == Run.id)
-    statement = statement.where(*lead.bounded(wanted, page), *looks)
+def _rows(
+    connection: ReadConnection, run_filter: RunFilter, page: Page, path: AccessPath, conditions: _Conditions
+) -> _Runs:
+    statement = _select(connection.dialect.name, run_filter.sub_runs)
+    if path.key is not Run.id:
+        statement = statement.join(path.key.class_, path.key == Run.id)
+    statement = statement.where(*path.bounded(run_filter, page), *conditions)
     if page.after is not None and page.after.run_id is not None:
-        statement = statement.where(_after(page.after, lead))
-    return connection.execute(_ordered(statement, lead.at).limit(page.limit + 1)).all()
+        statement = statement.where(_after(page.after, path))
+    return connection.execute(_ordered(statement, path.at).limit(page.limit + 1)).all()
 
 
 def _ordered(statement: _Select, at: Any = Run.created_at) -> _Select:
@@ -262,34 +266,34 @@ def _ordered(statement: _Select, at: Any = Run.created_at) -> _Select:
 
 def _select(dialect: str, sub_runs: SubRuns) -> _Select:
     if sub_runs == "exclude":
-        return select(*_SHOWN[dialect]).where(Run.root_id.is_(None))
-    statement = select(*_SHOWN[dialect], *_ABOVE).select_from(Run).where(Run.root_id.is_not(None))
+        return select(*_LIST_COLUMNS[dialect]).where(Run.root_id.is_(None))
+    statement = select(*_LIST_COLUMNS[dialect], *_LINEAGE_COLUMNS).select_from(Run).where(Run.root_id.is_not(None))
     return statement.join(_root, _root.id == Run.root_id).join(_parent, _parent.id == Run.parent_id)
 
 
-def _after(place: RunCursor, lead: AccessPath) -> ColumnElement[bool]:
-    after_run = and_(Run.run_id == place.run_id, Run.id > place.key)
-    return or_(lead.at < place.created_at, Run.run_id > place.run_id, after_run)
+def _after(cursor: RunCursor, path: AccessPath) -> ColumnElement[bool]:
+    after_run = and_(Run.run_id == cursor.run_id, Run.id > cursor.key)
+    return or_(path.at < cursor.created_at, Run.run_id > cursor.run_id, after_run)
 
 
 def _choose(
-    connection: ReadConnection, leads: Sequence[AccessPath], wanted: RunFilter, page: Page
+    connection: ReadConnection, paths: Sequence[AccessPath], run_filter: RunFilter, page: Page
 ) -> tuple[AccessPath, bool]:
-    """Give the index that holds the fewest runs, and whether these may be too many to look at all of them."""
-    possible = [*leads, _ERRORS] if wanted.error else leads
-    if len(possible) < 2:  # noqa: PLR2004 - there is nothing to compare
-        return next(iter(possible), base_path(wanted)), True
-    counts = list(connection.execute(select(*[_count(lead, wanted, page) for lead in possible])).one())
+    """Return the index with the fewest runs, and whether these are more than one page may scan."""
+    possible = [*paths, _ERRORS] if run_filter.error else paths
+    if len(possible) < 2:  # noqa: PLR2004 - nothing to compare
+        return next(iter(possible), base_path(run_filter)), True
+    counts = list(connection.execute(select(*[_count(path, run_filter, page) for path in possible])).one())
     fewest = min(counts)
     return possible[counts.index(fewest)], fewest > MAX_SCANNED
 
 
-def _count(lead: AccessPath, wanted: RunFilter, page: Page) -> Any:
-    some = select(lead.at).where(*lead.bounded(wanted, page)).limit(MAX_SCANNED + 1).subquery()
+def _count(path: AccessPath, run_filter: RunFilter, page: Page) -> Any:
+    some = select(path.at).where(*path.bounded(run_filter, page)).limit(MAX_SCANNED + 1).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
 
-def _find_scan_end(connection: ReadConnection, lead: AccessPath, wanted: RunFilter, page: Page) -> datetime | None:
-    """Give the time of the last run that this page looks at; None when the list ends before it."""
-    statement = select(lead.at).where(*lead.bounded(wanted, page))
-    return connection.execute(statement.order_by(lead.at.desc()).offset(MAX_SCANNED).limit(1)).scalar()
+def _find_scan_end(connection: ReadConnection, path: AccessPath, run_filter: RunFilter, page: Page) -> datetime | None:
+    """Return the creation time of the last run that this page may scan; None when the list ends before it."""
+    statement = select(path.at).where(*path.bounded(run_filter, page))
+    return connection.execute(statement.order_by(path.at.desc()).offset(MAX_SCANNED).limit(1)).scalar()

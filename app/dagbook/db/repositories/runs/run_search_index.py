@@ -1,4 +1,4 @@
-"""What runs are looked for by, written beside them: tags and params when they are accepted, errors when they end."""
+"""Writes of the search tables: tags and params when a run is accepted, errors when it finishes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _text(name: str) -> Any:
     return bindparam(name, type_=Text)
 
 
-# The time comes from the run's own row, in which the order of lists stands.
+# The time is copied from the run's row, which determines the order of lists.
 _add_tags = Prepared(
     insert(RunTag).from_select(
         ["run_id", "tag", "created_at"], select(Run.id, _text("tag"), _created_at).where(Run.id == _run)
@@ -46,7 +46,7 @@ _delete_errors = Prepared(delete(RunError).where(RunError.run_id == _run))
 
 
 def add(connection: WriteConnection, runs: Sequence[Mapping[str, Any]]) -> None:
-    """Let new runs, whose rows these are, be found by their tags and params."""
+    """Index the tags and params of new runs, given by their rows."""
     _add_tags.execute_many(connection, [row for run in runs for row in search_keys.tag_rows(run["id"], run["tags"])])
     _add_params.execute_many(
         connection, [row for run in runs for row in search_keys.param_rows(run["id"], run["params"])]
@@ -54,24 +54,24 @@ def add(connection: WriteConnection, runs: Sequence[Mapping[str, Any]]) -> None:
 
 
 def update_params(connection: WriteConnection, params: Mapping[int, Sequence[Any]]) -> None:
-    """Let runs be found by their params as they were evaluated anew; which they have does not change."""
-    told = [row for run, pairs in params.items() for row in search_keys.param_rows(run, pairs)]
+    """Replace the indexed params of runs after a re-evaluation, which changes values but not names."""
+    rows = [row for run, pairs in params.items() for row in search_keys.param_rows(run, pairs)]
     _delete_params.execute_many(connection, [{"run": run} for run, pairs in params.items() if pairs])
-    _add_params.execute_many(connection, told)
+    _add_params.execute_many(connection, rows)
 
 
 def add_errors(connection: WriteConnection, texts: Mapping[int, str]) -> None:
-    """Let runs that are over be found by what went wrong in them; an empty text is nothing."""
+    """Index the errors of finished runs; empty texts are ignored."""
     _add_errors.execute_many(connection, search_keys.error_rows(texts))
 
 
 def delete_errors(connection: WriteConnection, runs: Sequence[int]) -> None:
-    """Let runs no longer be found by what went wrong in an attempt before."""
+    """Delete the indexed errors of earlier attempts."""
     _delete_errors.execute_many(connection, [{"run": run} for run in runs])
 
 
 def index_errors(connection: WriteConnection, run: int, attempt: int) -> None:
-    """Let a run be found by what its rows say went wrong in an attempt."""
+    """Index the errors of an attempt, read from its rows."""
     failed = select(Node.error).where(Node.run_id == run, Node.attempt == attempt, Node.error != "")
     own = connection.execute(select(Run.error).where(Run.id == run)).scalar()
     errors = [row.error for row in connection.execute(failed.order_by(Node.position))]

@@ -1,7 +1,7 @@
-"""The hot path: accepting runs and storing what happened to them, many runs in one transaction.
+"""Hot-path writes: accepting runs and storing their transitions, many runs in one transaction.
 
-Core statements with ``executemany`` only (house design section 6, writing). The caller gives whole rows;
-fences are locked first and in one order, so that two servers cannot deadlock.
+Only Core statements with ``executemany`` (house design section 6, writing). The caller passes complete rows; fences are
+locked first and in one order, so that two servers cannot deadlock.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 class Fence(msgspec.Struct, frozen=True):
-    """The right to write to an attempt: its number and the token under which it is owned."""
+    """Permission to write to an attempt: its number and the fencing token of its owner."""
 
     run: int
     attempt: int
@@ -36,7 +36,7 @@ class Fence(msgspec.Struct, frozen=True):
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to one run since its last commit; every part may be empty."""
+    """Changes of one run since its last commit; every part may be empty."""
 
     fence: Fence
     nodes: Sequence[Row] = ()
@@ -44,13 +44,13 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     chunks: Sequence[Row] = ()
     run: Row | None = None
     attempt: Row | None = None
-    requests: Sequence[int] = ()  # that were handled, by their numbers: others may have been asked since
+    requests: Sequence[int] = ()  # ids of the handled requests; newer ones may have been added since
     requests_handled_at: Any = None
-    errors: str | None = None  # of an attempt that is over: what went wrong in it, empty for nothing
+    errors: str | None = None  # errors of a finished attempt, empty if it has none
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it is accepted: complete rows, and what a guard has to know."""
+    """A run to accept: complete rows, and the values for its admission checks."""
 
     key: int
     dag_name: str
@@ -64,27 +64,27 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Sequence[Row]
     events: Sequence[Row]
     queue: str = ""
-    queue_limit: int = 0  # so many runs may be under way in its queue, whatever their DAGs; 0: any number
-    in_turn: bool = False  # whether there is no room either while others wait in its queue, or that is paused
-    may_wait: bool = False  # whether it is queued where there is no room, instead of refused
+    queue_limit: int = 0  # limit of active runs in its queue, of any DAG; 0: no limit
+    in_turn: bool = False  # whether it also cannot start while its queue is paused or has entries
+    may_wait: bool = False  # whether it is queued instead of refused when it cannot start
     priority: int = 0
     selector: Any = None
-    entry: Row | None = None  # its place in the queue, if it is to wait there
-    limited: bool = True  # whether the limit of active runs applies to waiting, too
+    entry: Row | None = None  # its queue entry, if it is to be queued
+    limited: bool = True  # whether the limit of active runs also applies to queued runs
     patient: bool = (
-        False  # whether it waits where the limit of active runs is reached, if that does not apply to waiting
+        False  # whether it is queued when the limit of active runs is reached, if that does not apply to queued runs
     )
-    slot: Slot | None = None  # the time of a schedule that it is started for, which is settled in the same commit
-    is_child: bool = False  # called by another run: limits of its DAG do not count
-    audit: Row | None = None  # the entry about who wanted it, if somebody did
-    first_steps: Transition | None = None  # what its driver did with it at once, stored in the same commit
+    slot: Slot | None = None  # the schedule slot that it is started for, completed in the same transaction
+    is_child: bool = False  # whether it is a sub-run, to which limits of its DAG do not apply
+    audit: Row | None = None  # the audit entry, if a user started it
+    first_steps: Transition | None = None  # the first transition of its runner, stored in the same transaction
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A queued run whose turn has come: whose it becomes, and what its driver did with it at once.
+    """A queued run to start: its new owner, and the first transition of its runner.
 
-    ``last_seq`` is the last event that the driver knew of, ``fence`` the one that the run is to have, ``inputs`` what
-    was evaluated anew, of which ``run`` shows a part.
+    ``last_seq`` is the last event that the runner has read, ``fence`` the new fence of the run, ``inputs`` the
+    re-evaluated inputs, some of which are also in ``run``.
     """
 
     fence: Fence
@@ -95,13 +95,13 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     run: Row
     inputs: Row
     first_steps: Transition | None
-    by_worker: bool = False  # whether it was offered to workers, several of which take up what may go at one time
+    by_worker: bool = False  # whether it was offered to workers, several of which may claim runs at the same time
 
 
 class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """The next attempt of a run that is over: complete rows, and what a guard has to know.
+    """The next attempt of a finished run: complete rows, and the values for its admission checks.
 
-    ``previous`` and ``last_seq`` say what the rows were made from: the run's attempt and its last event.
+    ``previous`` and ``last_seq`` are the attempt and the last event that the rows were made from.
     """
 
     key: int
@@ -112,7 +112,7 @@ class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     max_active_runs: int
     counted: bool  # whether the limit of active runs applies
-    queue_limit: int = 0  # these are as of a new run
+    queue_limit: int = 0  # this and the following as in ``NewRun``
     in_turn: bool = False
     may_wait: bool = False
     priority: int = 0
@@ -123,21 +123,21 @@ class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Row
     nodes: Sequence[Row]
     events: Sequence[Row]
-    audit: Row | None = None  # as of a new run
-    first_steps: Transition | None = None  # as of a new run
+    audit: Row | None = None  # these as in ``NewRun``
+    first_steps: Transition | None = None
 
 
 class FinishedRun(msgspec.Struct, frozen=True):
-    """Where a run stands that is over."""
+    """Attempt and last event of a finished run."""
 
     attempt: int
     last_seq: int
 
 
 class Activity(msgspec.Struct, frozen=True):
-    """How many runs of a DAG are live in a queue and how many wait there, and how many of all DAGs are live there.
+    """Number of active and of queued runs of a DAG in a queue, and of active runs of all DAGs there.
 
-    ``held`` says that others wait in the queue, whatever their DAGs, or that it is paused.
+    ``queue_blocked`` is true when the queue is paused or has entries of any DAG.
     """
 
     dag_active: int = 0
@@ -189,13 +189,13 @@ _RETRIED_RUN = (
 )
 _RETRIED_INPUTS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed")
 
-# Statements are made once: building one anew costs several times its execution.
+# Statements are built once, because building one costs several times its execution.
 _find_used = select(Run.dag_name, Run.run_id).where(
     tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
 )
 _lock_names = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name"))))
-# Active runs are few, and runs of a name may be very many: the index of the former is the one to go by, but SQLite
-# takes that of names unless the name is hidden from it, and that of active runs only if it sees the statuses.
+# Active runs are few, and runs of a name may be very many, so the partial index of active runs is the better one.
+# SQLite uses it only if the statement contains the literal condition of that index.
 _count_active = (
     select(Run.dag_name, Run.queue, Run.status, func.count())
     .where(Run.dag_name.in_(bindparam("names", expanding=True)), IS_ACTIVE)
@@ -211,7 +211,7 @@ _lock_fences = (
     .order_by(RunAttempt.run_id)
     .with_for_update()
 )
-# Others may refer to the row meanwhile, so its key is not locked. Of a run that is being removed some is gone.
+# The key is not locked, because other transactions may refer to the row. A run that is being deleted is incomplete.
 _lock_finished = (
     select(Run.id, Run.attempt)
     .where(
@@ -284,22 +284,22 @@ _drop_requests = Prepared(
 
 
 def lock_names(connection: WriteConnection, names: Iterable[str]) -> None:
-    """Let only one transaction at a time decide about new runs of these names; SQLite has one writer anyway.
+    """Lock the admission of runs of these names until the end of the transaction; SQLite has one writer anyway.
 
-    Two servers would each count the live runs without the other's new one, and both start theirs.
+    Otherwise two servers would each count the active runs without the other's new one, and both would start theirs.
     """
-    turns = [{"name": name} for name in sorted(names)]
-    if turns and connection.dialect.name == "postgresql":
-        connection.execute(_lock_names, turns)
+    locks = [{"name": name} for name in sorted(names)]
+    if locks and connection.dialect.name == "postgresql":
+        connection.execute(_lock_names, locks)
 
 
 def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Tell which of the (DAG name, run id) pairs root runs already have."""
+    """Return those of the (DAG name, run id) pairs that root runs already have."""
     return {(row[0], row[1]) for row in connection.execute(_find_used, {"pairs": list(set(keys))})}
 
 
 def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[tuple[str, str], Activity]:
-    """Count live and queued root runs by DAG name and queue."""
+    """Count active and queued root runs by DAG name and queue."""
     found: dict[tuple[str, str], Activity] = {}
     for name, queue, status, count in connection.execute(_count_active, {"names": list(dag_names)}):
         before = found.get((name, queue), Activity())
@@ -311,7 +311,7 @@ def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[t
 
 
 def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
-    """Insert accepted runs with everything that belongs to them."""
+    """Insert accepted runs with all their rows."""
     by_hash = {run.definition["hash"]: run.definition for run in runs}
     _add_definitions.execute_many(connection, [by_hash[content_hash] for content_hash in sorted(by_hash)])
     _add_runs.execute_many(connection, [run.run for run in runs])
@@ -324,17 +324,17 @@ def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
 
 
 def lock_queued(connection: WriteConnection, runs: Iterable[int]) -> dict[int, int]:
-    """Lock those of the runs that wait, and tell the numbers of their last events.
+    """Lock those of the runs that are queued, and return the numbers of their last events.
 
-    Whoever takes a run out of its queue does this first, so that all lock run and entry in one order; and while it
-    is locked nobody sets a status of it by hand.
+    Every transaction that removes a run from its queue does this first, so that all lock run and entry in the same
+    order. The lock also prevents manual status changes.
     """
     keys = [row.id for row in connection.execute(_lock_queued, {"runs": list(runs)})]
     return last_sequences(connection, keys) if keys else {}
 
 
 def claim(connection: WriteConnection, claims: Sequence[Claim]) -> None:
-    """Make queued runs whose entries were taken their claimer's, and store what their drivers did at once."""
+    """Set the owner of queued runs whose entries were removed, and store the first transitions of their runners."""
     owned = [
         {
             "b_run_id": claim.fence.run,
@@ -353,9 +353,9 @@ def claim(connection: WriteConnection, claims: Sequence[Claim]) -> None:
 
 
 def lock_finished(connection: WriteConnection, runs: Iterable[int]) -> dict[int, FinishedRun]:
-    """Lock those of the runs that are over, in one order, and tell how they stand.
+    """Lock those of the runs that are finished, in one order, and return their attempts and last events.
 
-    The others are left alone: their owner writes to them, and may wait for us elsewhere.
+    The others are not locked: their owner writes to them, and may wait for this transaction elsewhere.
     """
     attempts = {row.id: row.attempt for row in connection.execute(_lock_finished, {"runs": list(runs)})}
     sequences = last_sequences(connection, attempts) if attempts else {}
@@ -363,7 +363,7 @@ def lock_finished(connection: WriteConnection, runs: Iterable[int]) -> dict[int,
 
 
 def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) -> None:
-    """Open the next attempts of runs that were locked; what was asked of the attempts before is settled."""
+    """Add the next attempts of locked runs, and mark stop requests of earlier attempts as handled."""
     _reopen_runs.execute_many(connection, [{"b_id": attempt.key, **attempt.run} for attempt in attempts])
     run_search_index.update_params(connection, {attempt.key: attempt.run["params"] for attempt in attempts})
     _add_attempts.execute_many(connection, [attempt.attempt for attempt in attempts])
@@ -376,14 +376,14 @@ def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) ->
 
 
 def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:
-    """Lock the open attempts among the fences that this owner still holds, in one order."""
+    """Lock the open attempts that this owner still owns, in one order, and return their fences."""
     runs = list({fence.run for fence in fences})
     rows = connection.execute(_lock_fences, {"runs": runs, "me": owner})
     return {Fence(run=row[0], attempt=row[1], token=row[2]) for row in rows}
 
 
 def last_sequences(connection: ReadConnection, runs: Iterable[int]) -> dict[int, int]:
-    """Tell the number of the last stored event of each run."""
+    """Return the number of the last stored event of each run."""
     rows = connection.execute(
         select(RunEvent.run_id, func.max(RunEvent.seq)).where(RunEvent.run_id.in_(set(runs))).group_by(RunEvent.run_id)
     )
@@ -391,7 +391,7 @@ def last_sequences(connection: ReadConnection, runs: Iterable[int]) -> dict[int,
 
 
 def last_chunk(connection: ReadConnection, fence: Fence, position: int, stream: int) -> int:
-    """Tell the number of the last stored chunk of a stream; -1 when there is none."""
+    """Return the number of the last stored chunk of a stream; -1 when there is none."""
     seq = connection.execute(
         select(func.max(LogChunk.seq)).where(
             LogChunk.run_id == fence.run,
@@ -404,7 +404,7 @@ def last_chunk(connection: ReadConnection, fence: Fence, position: int, stream: 
 
 
 def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
-    """Store transitions whose fences are held; transitions of one run come in order."""
+    """Store transitions whose fences are locked; transitions of one run are in order."""
     _add_chunks.execute_many(connection, [chunk for transition in transitions for chunk in transition.chunks])
     _update_nodes.execute_many(connection, [_node_parameters(node) for t in transitions for node in t.nodes])
     _add_events.execute_many(connection, [event for transition in transitions for event in transition.events])
@@ -413,9 +413,9 @@ def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> Non
     _update_attempts.execute_many(connection, attempts)
     handled = [{"b_id": key, "b_handled_at": t.requests_handled_at} for t in transitions for key in t.requests]
     _handle_requests.execute_many(connection, handled)
-    over = {t.fence: t.errors for t in transitions if t.errors is not None}
-    run_search_index.delete_errors(connection, [fence.run for fence in over if fence.attempt > 1])
-    run_search_index.add_errors(connection, {fence.run: text for fence, text in over.items()})
+    finished = {t.fence: t.errors for t in transitions if t.errors is not None}
+    run_search_index.delete_errors(connection, [fence.run for fence in finished if fence.attempt > 1])
+    run_search_index.add_errors(connection, {fence.run: text for fence, text in finished.items()})
 
 
 def _node_parameters(node: Row) -> Row:

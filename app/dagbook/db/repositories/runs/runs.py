@@ -1,4 +1,4 @@
-"""Runs as they are read: one by its name and id, lists, and what a server needs to drive one."""
+"""Reads of single runs and of what a server needs to execute or adopt them, and stop requests."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ _get_below = (
     .where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
 )
 _find_called = select(*SUMMARY).where(Run.parent_id == bindparam("parent"))
-# In two steps, of which the first needs nothing but the index of what is active: SQLite would go through all runs of
-# the name, of which there may be thousands.
+# Two steps, the first of which only needs the index of active runs: otherwise SQLite would scan all runs of the name,
+# of which there may be thousands.
 _active_keys = select(Run.id).where(*_OF_NAME, Run.status != _QUEUED, IS_ACTIVE)
 _find_active = select(Run.run_id).where(Run.id.in_(_active_keys.scalar_subquery()))
 _get_nodes = (
@@ -86,7 +86,7 @@ _get_complete = (
 )
 _newest_inputs = (
     select(RunInput.sealed)
-    .where(RunInput.run_id > 0)  # all of them, by the index
+    .where(RunInput.run_id > 0)  # always true; makes the database use the index
     .order_by(RunInput.run_id.desc())
     .limit(bindparam("most"))
     .subquery()
@@ -108,12 +108,12 @@ def get(connection: ReadConnection, dag_name: str, run_id: str) -> Row | None:
 
 
 def get_sub_run(connection: ReadConnection, root: int, run_id: str) -> Row | None:
-    """Return the summary of a sub-run, whatever its depth below its root."""
+    """Return the summary of a sub-run at any depth below its root, with its error."""
     return first_row(connection, _get_sub_run, root=root, run=run_id)
 
 
 def find_attempts(connection: ReadConnection, root: int, run_ids: Sequence[str]) -> dict[str, int]:
-    """Return, by run id, the attempts that sub-runs below a root have come to; those that exist."""
+    """Return the current attempts of existing sub-runs below a root, by run id."""
     statement = select(Run.run_id, Run.attempt).where(Run.root_id == root, Run.run_id.in_(run_ids))
     return {row.run_id: row.attempt for row in connection.execute(statement)}
 
@@ -129,18 +129,18 @@ def get_latest(connection: ReadConnection, dag_name: str) -> Row | None:
 
 
 def get_below(connection: ReadConnection, root: int, run_id: str) -> Row | None:
-    """Return the summary of a sub-run, however far below its root, with names and ids of root and caller."""
+    """Return the summary of a sub-run at any depth below its root, with names and ids of root and parent."""
     return first_row(connection, _get_below, root=root, run=run_id)
 
 
 def find_called(connection: ReadConnection, parent: int) -> dict[str, Row]:
-    """Return, by id, the summaries of the runs that a run has called itself."""
+    """Return the summaries of the direct sub-runs of a run, by run id."""
     rows = all_rows(connection, _find_called, parent=parent)
     return {row["run_id"]: row for row in rows}
 
 
 def find_active(connection: ReadConnection, dag_name: str) -> list[str]:
-    """Return the ids of all root runs of a name that are under way, however many, in any order."""
+    """Return the ids of all active root runs of a name, in any order."""
     return [row.run_id for row in connection.execute(_find_active, {"name": dag_name})]
 
 
@@ -161,7 +161,7 @@ def get_spec(connection: ReadConnection, definition_hash: str) -> tuple[str | No
 
 
 def get_spec_of_run(connection: ReadConnection, run: int) -> tuple[str | None, str | None] | None:
-    """Return YAML text and base text that a run works from, as ``get_spec`` does."""
+    """Return YAML text and base text of a run's definition, as ``get_spec`` does."""
     statement = (
         select(Definition.spec, Definition.base).join(Run, Run.definition_hash == Definition.hash).where(Run.id == run)
     )
@@ -170,24 +170,24 @@ def get_spec_of_run(connection: ReadConnection, run: int) -> tuple[str | None, s
 
 
 def get_level(connection: ReadConnection, run: int) -> int:
-    """Count the runs above a run."""
+    """Return the number of ancestors of a run."""
     above = select(Run.parent_id).where(Run.id == run).cte("above", recursive=True)
     above = above.union_all(select(Run.parent_id).join(above, Run.id == above.c.parent_id))
     return connection.execute(select(func.count(above.c.parent_id))).scalar() or 0
 
 
 def get_complete(connection: ReadConnection, run: int) -> Row | None:
-    """Return a run with its inputs, as its driver needs it."""
+    """Return a run with its inputs, for its runner."""
     return first_row(connection, _get_complete, run=run)
 
 
 def find_seal_heads(connection: ReadConnection, most: int, length: int) -> list[bytes]:
-    """Return the different beginnings, so many bytes long, of what is encrypted of the newest runs."""
+    """Return the distinct first ``length`` bytes of the encrypted inputs of the newest runs."""
     return [bytes(head) for head in connection.scalars(_find_seal_heads, {"most": most, "length": length})]
 
 
 def find_finished(connection: ReadConnection, keys: Iterable[int]) -> dict[int, int]:
-    """Tell which of the runs are over, and the number of their last attempt."""
+    """Return those of the runs that are finished, with the numbers of their last attempts."""
     rows = connection.execute(select(Run.id, Run.attempt).where(Run.id.in_(list(keys)), Run.finished_at.is_not(None)))
     return {row.id: row.attempt for row in rows}
 
@@ -208,7 +208,7 @@ def last_seq(connection: ReadConnection, run: int) -> int:
 
 
 class StopRequest(msgspec.Struct, frozen=True):
-    """Somebody's wish that a run ends; ``at_once`` grants its steps no time."""
+    """A request to stop a run; ``at_once`` kills its steps without a grace period."""
 
     id: int
     run: int
@@ -231,7 +231,7 @@ def add_stop_request(
 
 
 def find_stop_requests(connection: ReadConnection, owner: str) -> list[StopRequest]:
-    """Return what the runs of an owner were asked and have not answered, in the order of asking."""
+    """Return the unhandled stop requests for runs of an owner, oldest first."""
     rows = connection.execute(
         select(RunRequest.id, RunRequest.run_id, RunRequest.kind)
         .join(RunAttempt, and_(RunAttempt.run_id == RunRequest.run_id, RunAttempt.closed_at.is_(None)))
@@ -242,7 +242,7 @@ def find_stop_requests(connection: ReadConnection, owner: str) -> list[StopReque
 
 
 class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that is not closed, and what is known of its owner."""
+    """An attempt that is not closed, with data of its owner."""
 
     run: int
     number: int
@@ -262,7 +262,7 @@ class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
-    """Return all open attempts of runs that do not wait in a queue, with their owners."""
+    """Return all open attempts, except those of queued runs without an owner, with their owners."""
     rows = connection.execute(
         select(
             RunAttempt.run_id,
@@ -290,19 +290,19 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
 
 
 def adopt(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: str) -> bool:
-    """Make an open attempt ours under the next token; False when somebody was faster, or is at it.
+    """Take ownership of an open attempt with the next token; False when another process was faster or has it locked.
 
-    A server that fell asleep inside a transaction holds what it has locked: its other runs must
-    not wait behind that one, whose turn comes in a later round, when the session was ended.
+    A server that was suspended inside a transaction still holds its locks: the adoption of its other runs must not wait
+    for a locked one, which is adopted in a later round, after the session was terminated.
     """
-    found = and_(
+    unchanged = and_(
         RunAttempt.run_id == attempt.run,
         RunAttempt.number == attempt.number,
         RunAttempt.token == attempt.token,
         RunAttempt.closed_at.is_(None),
         or_(RunAttempt.owner == attempt.owner, RunAttempt.owner.is_(None)),
     )
-    if connection.execute(select(RunAttempt.run_id).where(found).with_for_update(skip_locked=True)).first() is None:
+    if connection.execute(select(RunAttempt.run_id).where(unchanged).with_for_update(skip_locked=True)).first() is None:
         return False
-    connection.execute(update(RunAttempt).where(found).values(owner=owner, token=attempt.token + 1, host=host))
+    connection.execute(update(RunAttempt).where(unchanged).values(owner=owner, token=attempt.token + 1, host=host))
     return True
