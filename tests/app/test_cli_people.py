@@ -153,7 +153,7 @@ async def test_a_given_first_admin_is_made_silently_and_counts_once(tmp_path: Pa
     ("settings", "message"),
     [
         ({"auth_admin_password": "short"}, "auth_admin_password: is too short"),
-        ({"auth_admin_username": "x" * 65}, "is no name"),
+        ({"auth_admin_username": "x" * 65}, "is not a user name"),
         ({"auth_token_secret": "short"}, "auth_token_secret (DAGBOOK_AUTH_TOKEN_SECRET): is too short"),
     ],
     ids=str,

@@ -92,7 +92,7 @@ async def test_concurrent_prunings_do_not_conflict(scene: Audit) -> None:
         ("DELETE FROM audit WHERE id = 6", "entry 6 is missing"),
         ("UPDATE audit_seals SET digest = hash WHERE number = 1", "seal 1 was changed"),
         ("DELETE FROM audit_seals WHERE number = 1", "seal 1 is missing"),
-        ("UPDATE audit SET id = 4 WHERE id = 7", "entry 4 is there, but seal 2 over it is marked as pruned"),
+        ("UPDATE audit SET id = 4 WHERE id = 7", "entry 4 exists, but seal 2 over it is marked as pruned"),
     ],
 )
 async def test_after_pruning_a_change_by_hand_is_still_found(scene: Audit, change: str, says: str) -> None:

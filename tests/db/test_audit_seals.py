@@ -90,7 +90,7 @@ async def test_seals_are_not_made_before_the_last_one_when_the_clock_is_set_back
         (["UPDATE audit_seals SET last_id = 8 WHERE number = 2"], "seal 2 was changed"),
         (["UPDATE audit_seals SET hash = digest WHERE number = 2"], "seal 2 was changed"),
         (["UPDATE audit_seals SET signature = marks WHERE number = 3"], "seal 3 was not signed with the key"),
-        (["UPDATE audit_seals SET pruned_at = sealed_at, marks = NULL WHERE number = 1"], "entry 1 is there, but seal"),
+        (["UPDATE audit_seals SET pruned_at = sealed_at, marks = NULL WHERE number = 1"], "entry 1 exists, but seal"),
     ],
 )
 async def test_a_change_by_hand_is_found_and_named(scene: Audit, changes: list[str], says: str) -> None:
@@ -155,7 +155,7 @@ async def test_a_missing_end_is_found_with_a_recorded_seal(scene: Audit) -> None
 async def test_a_seal_of_another_key_is_named(scene: Audit, tmp_path: Path) -> None:
     await scene.seal(3)
     scene.signer = Encrypter("another key that is long enough, too", tmp_path)
-    assert (await scene.broken()).startswith("seal 1 was not signed with the key of this place")
+    assert (await scene.broken()).startswith("seal 1 was not signed with the key of this installation")
 
 
 async def test_two_servers_seal_each_entry_once(scene: Audit, database_url: str) -> None:

@@ -79,11 +79,11 @@ def test_without_credentials_there_are_none() -> None:
     [
         ({HOST: "ann"}, "", f"registryAuths: {HOST}: is neither JSON nor the base64 form of user:password"),
         ({HOST: {"auth": "YW5u"}}, "", f"registryAuths: {HOST}: is neither JSON nor the base64 form"),
-        ({HOST: "{"}, "", f"registryAuths: {HOST}: is no JSON object with credentials"),
-        ({"_json": "[1]"}, "", "registryAuths: is no JSON object with credentials"),
+        ({HOST: "{"}, "", f"registryAuths: {HOST}: is not a JSON object with credentials"),
+        ({"_json": "[1]"}, "", "registryAuths: is not a JSON object with credentials"),
         ({"_json": '{"auths": 1}'}, "", "registryAuths: auths: expected a map of hosts"),
         ({}, json.dumps({"auths": {HOST: 7}}), f"DOCKER_AUTH_CONFIG: {HOST}: expected a map with username and"),
-        ({}, "secret!", "DOCKER_AUTH_CONFIG: is no JSON object with credentials"),
+        ({}, "secret!", "DOCKER_AUTH_CONFIG: is not a JSON object with credentials"),
     ],
 )
 def test_unreadable_credentials_are_reported_without_their_content(

@@ -88,7 +88,7 @@ async def test_the_definition_reaches_the_daemon(docker: Scene) -> None:
         (Container(image="busybox", volumes=("/data",)), "container: volumes: '/data' is not of the form"),
         (Container(image="busybox", ports=("http",)), "container: ports: 'http' is not of the form"),
         (Container(), "container: neither exec nor image is left of it once its variables are replaced"),
-        (Container(exec="../images"), "container: exec: '../images' is no name or id of a container"),
+        (Container(exec="../images"), "container: exec: '../images' is not the name or id of a container"),
     ],
 )
 async def test_what_cannot_be_used_fails_the_step_while_it_is_set_up(

@@ -134,7 +134,7 @@ async def test_the_ended_container_of_an_earlier_step_makes_room_for_its_name(do
     ("config", "sentence"),
     [
         ({"autoRemove": True}, "docker: image: is missing; name an image, or the containerName of a container that"),
-        ({**BUSYBOX, "exec": {"user": "x"}}, "docker: exec: goes with a containerName only"),
+        ({**BUSYBOX, "exec": {"user": "x"}}, "docker: exec: can only be combined with containerName"),
         ({**BUSYBOX, "pull": "sometimes"}, "docker: pull: expected always, missing, never, true or false"),
         ({**BUSYBOX, "pull": 1}, "docker: pull: expected always, missing, never, true or false"),
         ({**BUSYBOX, "host": ["a"]}, "docker: host: expected a map of the Docker API's fields"),
@@ -142,7 +142,7 @@ async def test_the_ended_container_of_an_earlier_step_makes_room_for_its_name(do
         ({**BUSYBOX, "container": {"tty": "maybe"}}, "docker: container: tty: expected true or false"),
         ({**BUSYBOX, "container": {"labels": ["a"]}}, "docker: container: labels: expected a map of texts"),
         ({"containerName": "x", "exec": "root"}, "docker: exec: expected a map with user, workingDir, env"),
-        ({}, "docker: neither the step nor its DAG says in which container"),
+        ({}, "docker: neither the step nor its DAG names a container"),
     ],
 )
 async def test_an_invalid_config_is_reported_by_its_key(docker: Scene, config: dict[str, Any], sentence: str) -> None:
@@ -226,13 +226,13 @@ async def test_a_missing_daemon_is_reported_with_its_address(docker: Scene, tmp_
 
 
 async def test_an_address_without_a_known_scheme_is_an_error(docker: Scene) -> None:
-    with pytest.raises(SetupError, match="DOCKER_HOST: 'ssh://box' is no address of a Docker daemon"):
+    with pytest.raises(SetupError, match="DOCKER_HOST: 'ssh://box' is not the address of a Docker daemon"):
         await docker.end(BUSYBOX, "true", shared=docker.shared(docker={"DOCKER_HOST": "ssh://box"}))
 
 
 @pytest.mark.parametrize("address", ["tcp://", "unix://", "tcp://box:port", "tcp://:2375"])
 async def test_an_incomplete_address_is_an_error(docker: Scene, address: str) -> None:
-    with pytest.raises(SetupError, match=f"DOCKER_HOST: '{address}' is no address of a Docker daemon"):
+    with pytest.raises(SetupError, match=f"DOCKER_HOST: '{address}' is not the address of a Docker daemon"):
         await docker.end(BUSYBOX, "true", shared=docker.shared(docker={"DOCKER_HOST": address}))
 
 

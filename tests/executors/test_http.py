@@ -332,13 +332,13 @@ async def test_redirects_without_end_are_given_up(web: Web, files: ExecutionFile
 
 async def test_a_redirect_to_something_else_is_refused(web: Web, files: ExecutionFiles) -> None:
     web.answers["/"] = plain(302, "", "Location: file:///etc/passwd")
-    assert "redirect to something that is no http or https URL" in await fail(files, "GET", web.url)
+    assert "redirect to something that is not an http or https URL" in await fail(files, "GET", web.url)
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
 async def test_an_invalid_or_incomplete_response_is_reported(web: Web, files: ExecutionFiles, answer: bytes) -> None:
     web.answers["/"] = answer
-    assert "ended before the answer was complete, or the answer is no HTTP" in await fail(files, "GET", web.url)
+    assert "ended before the answer was complete, or the answer is not HTTP" in await fail(files, "GET", web.url)
 
 
 async def test_an_unusable_proxy_is_reported(files: ExecutionFiles, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ async def test_a_config_of_the_step_replaces_all_of_the_ssh_of_the_dag(
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ({}, "neither the step nor its DAG says where"),
+        ({}, "neither the step nor its DAG names a host"),
         ({"user": "x"}, "ssh: host: is missing"),
         ({"host": "h"}, "ssh: user: is missing"),
         ({"host": "h", "user": "x", "port": "ssh"}, "ssh: port: expected a whole number"),
@@ -172,7 +172,7 @@ async def test_a_key_with_a_passphrase_is_refused_with_the_reason(files: Executi
 
 async def test_a_file_that_is_no_key_is_refused(files: ExecutionFiles, server: SshServer, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("hello")
-    with pytest.raises(SetupError, match="key is no private key that can be read"):
+    with pytest.raises(SetupError, match="key is not a readable private key"):
         await end(files, {**server.config, "key": str(tmp_path / "key")})
 
 

@@ -28,7 +28,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     authorization: str | None = None
     cookie: str | None = None
     address: str = ""
-    local_user: str | None = None  # who runs the command that asks, as the operating system says
+    local_user: str | None = None  # operating system user of the command that sent the request
 
     @property
     def bearer(self) -> str | None:

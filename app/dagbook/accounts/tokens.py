@@ -138,7 +138,7 @@ def _audit_action(action: Action, username: str, row: Row) -> AuditAction:
 def _check(request: TokenRequest, now: datetime) -> None:
     if not request.name.strip() or len(request.name) > MAX_NAME_LENGTH or "\0" in request.name:
         raise BadRequestError(
-            f"name: {shorten(request.name)} is no name; use 1 to {MAX_NAME_LENGTH} characters, not only spaces"
+            f"name: {shorten(request.name)} is not a token name; use 1 to {MAX_NAME_LENGTH} characters, not only spaces"
         )
     if request.expires_at is not None and request.expires_at <= now:
         raise BadRequestError("expiresAt: is in the past; give a future time, or leave it out")

@@ -135,7 +135,7 @@ def check_name(username: str, field: str = "username") -> str:
     """Return a valid user name; raises BadRequestError."""
     if not username or len(username) > MAX_NAME_LENGTH or "\0" in username:
         raise BadRequestError(
-            f"{field}: {shorten(username)} is no name; use 1 to {MAX_NAME_LENGTH} characters, not NUL"
+            f"{field}: {shorten(username)} is not a user name; use 1 to {MAX_NAME_LENGTH} characters, not NUL"
         )
     return username
 

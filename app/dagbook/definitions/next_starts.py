@@ -1,4 +1,4 @@
-"""When stored DAGs start next by their schedules, worked out once for each schedule and each of its instants."""
+"""Next scheduled starts of stored DAGs, computed once per schedule until they have passed."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from dagbook.spec.reading.load import load
 from dagbook.spec.time import cron
 from dagbook.spec.time.schedule import may_schedule
 
-_MAX_CACHED = 50_000  # schedules and texts that are remembered; beyond it everything is worked out anew
+_MAX_CACHED = 50_000  # schedules and texts; beyond it the cache is cleared
 
 
 class NextStart(msgspec.Struct, frozen=True):
-    """An instant, in the zone of the schedule that gives it."""
+    """A scheduled start, in the time zone of its schedule."""
 
     at: datetime
     expression: str
 
 
 def next_starts(expressions: Sequence[str], now: datetime, zone: tzinfo, count: int) -> list[NextStart]:
-    """Give the next starts after now by any of the schedules, in order; those of one instant are one."""
-    waiting = [start for text in dict.fromkeys(expressions) if (start := _start_after(text, now, zone)) is not None]
-    heap = [(start.at.astimezone(UTC), place, start) for place, start in enumerate(waiting)]
+    """Return the next starts of all schedules after now, in order; several at the same time are one."""
+    starts = [start for text in dict.fromkeys(expressions) if (start := _start_after(text, now, zone)) is not None]
+    heap = [(start.at.astimezone(UTC), number, start) for number, start in enumerate(starts)]
     heapq.heapify(heap)
     found: list[NextStart] = []
     while heap and len(found) < count:
-        instant, place, start = heap[0]
+        instant, number, start = heap[0]
         if not found or found[-1].at != start.at:
             found.append(start)
         after = _start_after(start.expression, instant, zone)
         if after is None:
             heapq.heappop(heap)
         else:
-            heapq.heapreplace(heap, (after.at.astimezone(UTC), place, after))
+            heapq.heapreplace(heap, (after.at.astimezone(UTC), number, after))
     return found
 
 
@@ -52,7 +52,7 @@ def _zone(zone: tzinfo) -> ZoneInfo:
 
 
 class NextStartCache:
-    """Remembers what texts say about their schedules, and when each schedule comes next."""
+    """Cache of the schedules of definitions, and of the next start of each schedule."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = _zone(zone)
@@ -60,11 +60,11 @@ class NextStartCache:
         self._instants: dict[str, datetime | None] = {}  # by expression
 
     def missing(self, hashes: Iterable[str]) -> list[str]:
-        """Give those of the definitions that have to be learned first."""
+        """Return the hashes of definitions that are not loaded yet."""
         return [content_hash for content_hash in dict.fromkeys(hashes) if content_hash not in self._schedules]
 
     def load(self, texts: Mapping[str, str]) -> None:
-        """Read what texts, by their hashes, say about their schedules."""
+        """Read the schedules of texts, given by hash."""
         if len(self._schedules) + len(self._instants) > _MAX_CACHED:
             self._schedules.clear()
             self._instants.clear()
@@ -73,12 +73,12 @@ class NextStartCache:
             self._schedules[content_hash] = dag.schedule.start if dag else ()
 
     def get(self, content_hash: str, now: datetime) -> datetime | None:
-        """Tell when a definition, which was learned, starts next: the earliest instant of all its schedules."""
+        """Return the next start of a loaded definition: the earliest of all its schedules."""
         instants = (self._next(expression, now) for expression in self._schedules.get(content_hash, ()))
         return min((instant for instant in instants if instant is not None), default=None)
 
     def _next(self, expression: str, now: datetime) -> datetime | None:
-        """Tell when a schedule comes next; that stays so until it has come."""
+        """Return the next start of a schedule, cached until it has passed."""
         known = self._instants.get(expression)
         if expression not in self._instants or (known is not None and known <= now):
             self._instants[expression] = known = _next_after(expression, now, self._zone)

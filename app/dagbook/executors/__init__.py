@@ -1,1 +1,1 @@
-"""Doing one step: against the operating system, with no database and no run in sight."""
+"""Executors: the execution of one step, without access to the database or the run."""

@@ -21,7 +21,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
 
 
 class Config:
-    """A config and the name of its executor, with which every error begins: ``Config(job.config, "http")``."""
+    """A config and the name of its executor, which is the prefix of every error: ``Config(job.config, "http")``."""
 
     def __init__(self, values: Mapping[str, Any], name: str) -> None:
         self._values = values

@@ -44,7 +44,7 @@ class DequeueService:
             raise BadRequestError(f"{named} is not queued, it is {status.label}")
         now = self._now()
         if not await self._database.write(lambda connection: _dequeue(connection, [run], actor, now)):
-            raise BadRequestError(f"{named} is not queued any more, it has just started")
+            raise BadRequestError(f"{named} is no longer queued: it has just started")
         self._signal.notify(run["queue"])
 
     async def clear(self, name: str, typed: str, actor: Actor) -> int:

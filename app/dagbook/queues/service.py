@@ -97,7 +97,7 @@ def _check(request: MoveRequest) -> None:
         if request.priority is not None or request.to_front:
             raise BadRequestError("after: is given together with another position; give one of them")
         if not 0 < request.after < _MAX_ITEM:
-            raise BadRequestError(f"after: {request.after} is no number of an entry")
+            raise BadRequestError(f"after: {request.after} is not the number of an entry")
     elif request.priority is None and not request.to_front:
         raise BadRequestError(
             "priority: is missing; give a priority, or toFront: true, or after: the number of an entry"

@@ -70,16 +70,16 @@ def _head_reason(queues: QueueConfig, row: Row, state: QueueSnapshot) -> WaitRea
 
 def read_states(connection: ReadConnection, names: Collection[str], rows: Iterable[Row]) -> dict[str, QueueSnapshot]:
     """Read the state of queues; ``rows`` has their first entries."""
-    live, pauses = queue.find_active_runs(connection, names), queue.find_pauses(connection)
-    return make_states(names, live, pauses, workers_for(connection, rows))
+    active, pauses = queue.find_active_runs(connection, names), queue.find_pauses(connection)
+    return make_states(names, active, pauses, workers_for(connection, rows))
 
 
 def make_states(
-    names: Iterable[str], live: Sequence[Row], pauses: Mapping[str, Row], workers: Sequence[Labels] | None
+    names: Iterable[str], active: Sequence[Row], pauses: Mapping[str, Row], workers: Sequence[Labels] | None
 ) -> dict[str, QueueSnapshot]:
     """Make the state of each queue from active runs, pauses and the labels of workers."""
     holders: dict[str, list[ActiveRun]] = {}
-    for run in live:
+    for run in active:
         holders.setdefault(run["queue"], []).append(holder_of(run))
     return {
         name: QueueSnapshot(

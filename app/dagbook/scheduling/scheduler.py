@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it would log two lines a minute
 _OUTAGE_SECONDS = 1.0
 _HEARTBEAT_SECONDS, _LEASE_SECONDS = 10.0, 30.0
-_RESTART_POLL_SECONDS = 1.0  # between looks for stopped runs that are to be restarted
+_RESTART_POLL_SECONDS = 1.0  # between polls for stopped runs to restart
 _PEER_POLL_SECONDS = 0.1
 _MAX_WAIT = timedelta(seconds=61)
 

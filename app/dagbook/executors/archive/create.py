@@ -79,7 +79,9 @@ def _prepare(target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise ArchiveError(Code.DESTINATION, f"the folder of the destination, {target.parent}, is no folder") from None
+        raise ArchiveError(
+            Code.DESTINATION, f"the folder of the destination, {target.parent}, is not a folder"
+        ) from None
     if target.is_dir():
         raise ArchiveError(Code.DESTINATION, f"the destination {target} is a folder; name the archive itself")
 

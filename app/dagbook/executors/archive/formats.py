@@ -63,7 +63,9 @@ def for_creation(name: str, destination: str) -> Format:
     """Choose the format of an archive to create. Raises ArchiveError."""
     found = _named(name) if name else _of_path(destination)
     if found is None:
-        raise ArchiveError(Code.FORMAT, f"the format cannot be told from the destination {destination!r}; give format")
+        raise ArchiveError(
+            Code.FORMAT, f"the format cannot be derived from the destination {destination!r}; give format"
+        )
     if found.container in {SEVEN_ZIP, RAR}:
         raise ArchiveError(
             Code.FORMAT, f"{found.container} archives can be read at best, not created; choose zip or tar.gz"
@@ -98,11 +100,11 @@ def _of_path(path: str) -> Format | None:
 
 
 def _detect(path: Path, file: BinaryIO) -> Format:
-    """Content counts more than the name; the name tells a damaged archive from a file that is no archive."""
+    """Content has priority; the name distinguishes a damaged archive from a file that is not an archive."""
     by_name = _of_path(path.name)
     by_content = _read_magic(file)
     if by_content is None and by_name is None:
-        raise ArchiveError(Code.FORMAT, f"{path} is no archive of a known format; give format if it is one")
+        raise ArchiveError(Code.FORMAT, f"{path} is not an archive of a known format; give format if it is one")
     if by_content is None or (by_name is not None and by_name.codec and by_name.codec == by_content.codec):
         return by_name or Format(TAR)
     if by_content.container == SINGLE and _holds_tar(by_content.codec, file):

@@ -97,7 +97,7 @@ def _open(path: Path) -> BinaryIO:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise ArchiveError(Code.SOURCE, f"the source {path} is no file")
+            raise ArchiveError(Code.SOURCE, f"the source {path} is not a file")
         if not found.st_size:
             raise ArchiveError(Code.CORRUPT, f"the archive {path} is empty")
         return path.open("rb")

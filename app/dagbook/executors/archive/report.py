@@ -97,7 +97,7 @@ class Report:
 
     def record(self, error: ArchiveError) -> None:
         """Record an error that does not end the step."""
-        _write_line(f"{error} - going on, as continueOnError says")
+        _write_line(f"{error} - continuing because of continueOnError")
         if len(self.errors) < _MOST_ERRORS:
             self.errors.append(str(error))
 

@@ -38,7 +38,7 @@ class Tree:
             path.mkdir(parents=True, exist_ok=True)
             self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileExistsError, NotADirectoryError):
-            raise ArchiveError(Code.DESTINATION, f"the destination {path} is no folder") from None
+            raise ArchiveError(Code.DESTINATION, f"the destination {path} is not a folder") from None
         self._parts: tuple[str, ...] = ()
         self._folder = os.dup(self._root)  # the last one used: the entries of a folder follow each other
 
@@ -72,7 +72,7 @@ class Tree:
             if not _is_file(of[-1], above):
                 raise ArchiveError(
                     Code.CORRUPT,
-                    f"{'/'.join(parts)} is a hard link to {'/'.join(of)}, which is no file in the destination",
+                    f"{'/'.join(parts)} is a hard link to {'/'.join(of)}, which is not a file in the destination",
                 )
             folder = self._enter(parts[:-1])
 

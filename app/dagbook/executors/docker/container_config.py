@@ -158,9 +158,7 @@ def _bind(text: str, base: str, home: str) -> str:
     source, colon, rest = text.partition(":")
     target, _, mode = rest.partition(":")
     if not (colon and source and target.startswith("/")) or mode not in ("", "ro", "rw"):
-        raise SetupError(
-            f"container: volumes: {text!r} is not of the form source:target, with :ro or :rw at most behind it"
-        )
+        raise SetupError(f"container: volumes: {text!r} is not of the form source:target, optionally with :ro or :rw")
     if source.startswith(("/", ".", "~")):
         source = paths.resolve(source, base=base, home=home)
     return f"{source}:{rest}"

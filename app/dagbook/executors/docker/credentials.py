@@ -87,7 +87,7 @@ def _read_json(text: str, source: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise SetupError(f"{source}: is no JSON object with credentials: {error}") from error
+        raise SetupError(f"{source}: is not a JSON object with credentials: {error}") from error
 
 
 def _decode(text: str, source: str) -> dict[str, str]:

@@ -70,7 +70,7 @@ def _redact(address: str) -> str:
     if address.startswith(_SCHEMES) and _is_complete(address):
         return shown
     raise SetupError(
-        f"DOCKER_HOST: {shown!r} is no address of a Docker daemon; begin it with {', '.join(_SCHEMES)}, "
+        f"DOCKER_HOST: {shown!r} is not the address of a Docker daemon; start it with {', '.join(_SCHEMES)}, "
         "and go on with a path or with host:port"
     )
 
@@ -101,7 +101,7 @@ def _open(address: str, variables: Mapping[str, str]) -> Docker:
 
 @contextmanager
 def translate_errors(what: str, address: str = "") -> Iterator[None]:
-    """Turn errors of the daemon into a StepError that begins with ``what``.
+    """Turn errors of the daemon into a StepError that starts with ``what``.
 
     Without an ``address`` the error of an unreachable daemon passes, for ``connect`` to translate.
     """
@@ -165,7 +165,7 @@ async def remove(docker: Docker, container: str) -> None:
     try:
         await docker.containers.container(container).delete(force=True, v=True)
     except DockerError as error:
-        if error.status not in (NOT_FOUND, CONFLICT):  # the latter: its removal is under way
+        if error.status not in (NOT_FOUND, CONFLICT):  # the latter: it is already being removed
             raise
 
 
@@ -173,7 +173,7 @@ async def find_exec_exit_code(docker: Docker, container: str, instance: str) -> 
     """Find the exit code of an exec instance in the daemon's recent events, a few hundred. Raises DockerError."""
     filters = json.dumps({"container": [container], "event": ["exec_die"]})
     async with docker._query("events", params={"since": "1", "filters": filters}) as response:  # noqa: SLF001
-        # The stream of events does not end, and no event says that it is the last so far.
+        # The stream of events does not end, and no event marks the end of the past ones.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVENTS_SECONDS), contextlib.aclosing(_attributes(response)) as events:
                 async for attributes in events:

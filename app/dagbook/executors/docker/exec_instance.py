@@ -31,7 +31,7 @@ _LAST_POLL_SECONDS = 2.0
 _LOST = "[dagbook: what the command wrote while no server followed it is lost]\n"
 _REFUSAL, _LONGEST_REFUSAL_BYTES = b"OCI runtime exec failed: ", 4096
 _CANNOT = 126  # reported for a command that the daemon could not start, and for one whose connection was lost
-# BusyBox' grep sees nothing behind a NUL. The mark ends with a semicolon, so that no name is the beginning of another.
+# BusyBox' grep stops at a NUL. The mark ends with a semicolon, so that no name is a prefix of another.
 _SIGNAL = """for process in /proc/[0-9]*; do
   { tr '\\000' '\\n' <"$process/environ"; } 2>/dev/null | grep -qF "$2" &&
     kill -s "$1" "${process#/proc/}" 2>/dev/null

@@ -60,13 +60,13 @@ def _check(config: Container) -> re.Pattern[str] | None:
         return None
     if pattern := compile_expression(config.log_pattern):
         return pattern
-    raise SetupError(f"container: logPattern: {config.log_pattern!r} is no regular expression")
+    raise SetupError(f"container: logPattern: {config.log_pattern!r} is not a regular expression")
 
 
 async def wait_until_running(docker: Docker, name: str) -> str:
     """Wait until a container that Dagbook has not started runs, and return its id. Raises SetupError."""
     if not _REFERENCE.fullmatch(name):
-        raise SetupError(f"container: exec: {name!r} is no name or id of a container")
+        raise SetupError(f"container: exec: {name!r} is not the name or id of a container")
     status = ""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_READY_SECONDS):

@@ -39,7 +39,7 @@ async def _run(job: Job, streams: Streams) -> int:
     if not name and not config.text("image").strip():
         raise config.error("image", "is missing; name an image, or the containerName of a container that runs")
     if not name and config.has("exec"):
-        raise config.error("exec", "goes with a containerName only; a new container takes container instead")
+        raise config.error("exec", "can only be combined with containerName; for a new container use container instead")
     options = _read_options(config)
     spec = _read_container(job, config, name) if config.text("image").strip() else None
     async with engine.connect(job.shared.docker) as docker:
@@ -110,7 +110,7 @@ async def _run_in_run_container(job: Job, streams: Streams) -> int:
     container = job.shared.container
     if container is None:
         raise SetupError(
-            "docker: neither the step nor its DAG says in which container; give container to the step or "
+            "docker: neither the step nor its DAG names a container; give container to the step or "
             "the DAG, or image or containerName in executor.config"
         )
     exec_instance.check_command(job)

@@ -13,13 +13,13 @@ from dagbook.spec.problem import shorten
 
 E = TypeVar("E", bound=BaseException)
 
-_UNSUPPORTED = "it answered with a redirect to something that is no http or https URL"
+_UNSUPPORTED = "it answered with a redirect to something that is not an http or https URL"
 _PLAIN = {
     httpx.UnsupportedProtocol: _UNSUPPORTED,
     httpx.InvalidURL: _UNSUPPORTED,
     httpx.ProxyError: "the proxy refused the connection",
     httpx.LocalProtocolError: "the request breaks the rules of HTTP; check its method and headers",
-    httpx.RemoteProtocolError: "the connection ended before the answer was complete, or the answer is no HTTP",
+    httpx.RemoteProtocolError: "the connection ended before the answer was complete, or the answer is not HTTP",
     httpx.TimeoutException: "the connection timed out",
     httpx.ReadError: "the connection broke while the answer was read",
     httpx.WriteError: "the connection broke while the request was sent",

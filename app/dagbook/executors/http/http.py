@@ -188,7 +188,7 @@ async def _read_json(response: _Response) -> bytes:
 
 
 async def _decode(packed: AsyncIterator[bytes], host: str) -> AsyncIterator[bytes]:
-    """Undo gzip block by block, however much a little of it stands for."""
+    """Decompress gzip block by block, so that highly compressed data needs little memory."""
     gunzip = zlib.decompressobj(_GZIP_FORMAT)
     empty = True
     try:
@@ -199,7 +199,7 @@ async def _decode(packed: AsyncIterator[bytes], host: str) -> AsyncIterator[byte
                 await asyncio.sleep(0)
         yield gunzip.flush()
     except zlib.error:
-        raise StepError(f"http: {host}: the body is said to be gzip and is not") from None
+        raise StepError(f"http: {host}: the body is declared as gzip but is not") from None
     if not gunzip.eof and not empty:
         raise StepError(f"http: {host}: the body ended before it was complete")
 

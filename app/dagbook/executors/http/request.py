@@ -87,7 +87,7 @@ def _method(job: Job) -> str:
     if not job.program:
         raise StepError(f"http: the step has no command; {_FORM}")
     if not _TOKEN.match(job.program):
-        raise StepError(f"http: the command does not begin with a method; {_FORM}")
+        raise StepError(f"http: the command does not start with a method; {_FORM}")
     return job.program.upper()
 
 
@@ -102,7 +102,7 @@ def _url(job: Job, query: Mapping[str, str]) -> httpx.URL:
     except (httpx.InvalidURL, ValueError):  # the library's message may contain credentials
         raise StepError(f"http: the URL is not valid; {_FORM}") from None
     if url.scheme not in {"http", "https"} or not url.host:
-        raise StepError(f"http: the URL has to begin with http:// or https:// and a host; {_FORM}")
+        raise StepError(f"http: the URL must start with http:// or https:// and a host; {_FORM}")
     return url
 
 

@@ -78,7 +78,9 @@ def printable(text: str) -> str:
 def _address(field: str, text: str) -> Address:
     found = _ADDRESS.fullmatch(text.strip())
     if found is None:
-        raise EmailError(f"{field}: {quoted(text)} is no mail address; write name@example.org, and several as a list")
+        raise EmailError(
+            f"{field}: {quoted(text)} is not a mail address; write name@example.org, and several as a list"
+        )
     name, local, domain = (part or "" for part in found.groups())
     return Address(printable(name).strip('"').replace('\\"', '"'), local, domain)
 

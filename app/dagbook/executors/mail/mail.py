@@ -67,7 +67,7 @@ def _attachment(config: Config, text: str, path: Path, left: int) -> Attachment:
     try:
         status = path.stat()
         if not S_ISREG(status.st_mode):
-            raise config.error("attachments", f"{quoted(text)} is no file")
+            raise config.error("attachments", f"{quoted(text)} is not a file")
         if status.st_size > left:
             raise config.error("attachments", f"hold more than {MOST_ATTACHED_BYTES} bytes; send a link instead")
         return Attachment(path.name, path.read_bytes(), _type_of(path))

@@ -48,7 +48,7 @@ def read_login(job: Job) -> Login:
         config = Config(_as_config(ssh), "ssh")
     else:
         raise SetupError(
-            "ssh: neither the step nor its DAG says where; give host and user in executor.config or in ssh"
+            "ssh: neither the step nor its DAG names a host; give host and user in executor.config or in ssh"
         )
     return Login(
         host=config.text("ip").strip() or config.required("host", "name the machine to log in to"),
@@ -122,7 +122,7 @@ def _read_key(path: Path) -> asyncssh.SSHKey:
     except asyncssh.KeyImportError as error:
         if "passphrase" in str(error).lower():
             raise SetupError(f"ssh: the key {path} needs a passphrase; use a key without one") from error
-        raise SetupError(f"ssh: {path} is no private key that can be read: {error}") from error
+        raise SetupError(f"ssh: {path} is not a readable private key: {error}") from error
     except OSError as error:
         raise SetupError(f"ssh: the key {path} could not be read: {error.strerror}") from error
 

@@ -128,7 +128,7 @@ class _Verifier:
     def _check_pruned(self, seal: Row) -> None:
         left = next(self._range(seal), None)
         if left is not None:
-            raise _BrokenError(f"entry {left['id']} is there, but seal {seal['number']} over it is marked as pruned")
+            raise _BrokenError(f"entry {left['id']} exists, but seal {seal['number']} over it is marked as pruned")
         self._pruned = seal["last_id"]
 
     def _range(self, seal: Row) -> Iterator[Row]:
@@ -150,7 +150,9 @@ class _Verifier:
         try:
             signed = self._signer.decrypt(row["signature"], seal_context(row["number"]))
         except AppError as error:
-            raise _BrokenError(f"seal {row['number']} was not signed with the key of this place: {error}") from error
+            raise _BrokenError(
+                f"seal {row['number']} was not signed with the key of this installation: {error}"
+            ) from error
         if signed.hex() != row["hash"]:
             raise _BrokenError(f"seal {row['number']} is not the one that was signed")
 

@@ -39,12 +39,12 @@ CHECKS = (
     ),
     Check(
         name="history-begins-with-the-run",
-        holds="The first event of a run says how it was created.",
+        holds="The first event of a run records how it was created.",
         broken=_events.where(RunEvent.seq == 1, or_(RunEvent.position.is_not(None), _text.not_like('%"accepted":%'))),
     ),
     Check(
         name="history-tells-the-end",
-        holds="The history of a finished run says that its last attempt ended with the status of the run.",
+        holds="The history of a finished run records that its last attempt ended with the status of the run.",
         broken=select(*RUN, Run.status).where(IS_FINISHED, ~exists().where(*_closing, _text.like(_told_status))),
     ),
     Check(

@@ -1,1 +1,1 @@
-"""Hands runs to workers and starts them there."""
+"""Offers runs to workers, which claim and start them."""
