@@ -77,7 +77,7 @@ def test_a_queue_is_paused_listed_cleared_and_resumed(command: Command, file: Pa
     command("enqueue", str(file), "-r", "r1")
     assert command("queue", "pause", "shared").out.startswith("queue shared is paused since 2")
     (line,) = command("queue", "list").out.splitlines()[1:]
-    assert line.startswith("shared  1      0        1        since 2")
+    assert line.startswith("shared  1      0        1       since 2")
     assert "queue 'shared' is paused since" in line
     assert command("queue", "clear", "shared", "--confirm", "shared").out == "removed from queue shared: 1\n"
     assert command("queue", "resume", "shared").out == "queue shared is resumed\n"
