@@ -234,7 +234,7 @@ steps:
     assert shown["2.retries"] == "up to 2 times, after 7 s each time"
     assert shown["3.retries"] == "from `nproc`, evaluated when it runs"
     assert shown["4.repeats"].replace("\n  ", " ") == "until test -e x succeeds, every 3 s, at most 5 executions"
-    assert (shown["5.continues after"], shown["5.time limit"]) == ("failure, exit code 3; counts as success", "9 s")
+    assert (shown["5.continues on"], shown["5.time limit"]) == ("failure, exit code 3; counts as success", "9 s")
 
 
 # -- secrets ---------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ async def test_an_attempt_that_is_over_keeps_its_status(
     if before is after or not before.is_final:
         await rehearse(shared_database, work)
     else:
-        with pytest.raises(IntegrityError, match="an attempt that is over keeps its status"):
+        with pytest.raises(IntegrityError, match="a closed attempt keeps its status"):
             await rehearse(shared_database, work)
 
 

@@ -82,7 +82,7 @@ async def test_who_saves_over_a_newer_revision_is_warned_first(visitor: Visitor,
     await page.get_by_role("button", name="Save", exact=True).click()
     dialog = page.get_by_role("dialog")
     await dialog.get_by_role("button", name="Save", exact=True).click()
-    await expect(dialog.get_by_text("Somebody saved another revision")).to_be_visible()
+    await expect(dialog.get_by_text("Another revision was saved")).to_be_visible()
     assert drafted.send("GET", "/dags/drafted/spec")["spec"].endswith("theirs\n")
     # what the browser says of the refusal is no complaint
     visitor.complaints[:] = [text for text in visitor.complaints if "412" not in text]

@@ -100,7 +100,7 @@ async def test_who_saves_over_a_newer_revision_is_told_once_and_loses_nothing(ed
     dialog = page.get_by_role("dialog")
     await dialog.get_by_role("button", name="Save", exact=True).click()
     await expect(dialog.get_by_role("alert")).to_have_count(1)
-    await expect(dialog.get_by_role("alert")).to_contain_text("Somebody saved another revision")
+    await expect(dialog.get_by_role("alert")).to_contain_text("Another revision was saved")
     async with page.context.expect_page() as beside:
         await dialog.get_by_role("link", name="Look at it").click()
     await expect((await beside.value).get_by_text("now", exact=True)).to_be_visible()

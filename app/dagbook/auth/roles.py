@@ -30,7 +30,7 @@ class Requires(Enum):
     PUBLIC = "nothing, not even credentials"
     METRICS = "nothing, unless metrics are private"
     PAGE = "nothing, but where people log in at a provider they do so first"
-    READ = "to be somebody"
+    READ = "a login"
     RUN = "the right to run"
     RUN_TEXT = "the right to run a text that is not stored"
     WRITE = "the right to change definitions"

@@ -65,7 +65,7 @@ from dagbook.telemetry.run_metrics import RunMetrics
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
-ENQUEUE_ONLY = "clerk"  # enqueues runs and starts none
+ENQUEUE_ONLY = "enqueue"  # enqueues runs and starts none
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):

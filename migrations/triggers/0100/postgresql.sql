@@ -45,7 +45,7 @@ EXECUTE FUNCTION guard_runs_attempt();
 
 CREATE TRIGGER guard_run_attempts_status BEFORE UPDATE OF status ON run_attempts FOR EACH ROW
 WHEN (OLD.status IN (2, 3, 4, 6) AND NEW.status <> OLD.status)
-EXECUTE FUNCTION guard_refuse('an attempt that is over keeps its status');
+EXECUTE FUNCTION guard_refuse('a closed attempt keeps its status');
 
 CREATE TRIGGER guard_run_attempts_closed BEFORE UPDATE OF closed_at ON run_attempts FOR EACH ROW
 WHEN (OLD.closed_at IS NOT NULL AND NEW.closed_at IS DISTINCT FROM OLD.closed_at)

@@ -39,7 +39,7 @@ BEGIN SELECT RAISE(ABORT, 'a run cannot change to this attempt with this status'
 
 CREATE TRIGGER guard_run_attempts_status BEFORE UPDATE OF status ON run_attempts
 WHEN OLD.status IN (2, 3, 4, 6) AND NEW.status <> OLD.status
-BEGIN SELECT RAISE(ABORT, 'an attempt that is over keeps its status'); END;
+BEGIN SELECT RAISE(ABORT, 'a closed attempt keeps its status'); END;
 
 CREATE TRIGGER guard_run_attempts_closed BEFORE UPDATE OF closed_at ON run_attempts
 WHEN OLD.closed_at IS NOT NULL AND NEW.closed_at IS NOT OLD.closed_at

@@ -20,10 +20,10 @@ from dagbook.errors import BadRequestError
 
 @get("/tokens", operation_id="listTokens", requires=Requires.OWN, responses=errors())
 async def list_tokens(
-    parts: NamedDependency[AppServices], caller: NamedDependency[Caller], everybody: parameters.AllUsers = False
+    parts: NamedDependency[AppServices], caller: NamedDependency[Caller], all_users: parameters.AllUsers = False
 ) -> Tokens:
     """List the caller's personal tokens, also revoked ones; with ``all``, for admins, those of all users."""
-    rows = await parts.auth.tokens.find(caller, all_users=everybody)
+    rows = await parts.auth.tokens.find(caller, all_users=all_users)
     return Tokens(tokens=[token_body(row) for row in rows])
 
 

@@ -159,7 +159,7 @@ async def _print_document(response: _Response, streams: Streams) -> None:
 
 
 async def _sort(raw: bytes) -> bytes:
-    """Sort the members of a body by name; one large body at a time, for it takes up to thirty times its size."""
+    """Sort the members of a body by name; one large body at a time, for it needs thirty times its size at most."""
     if b"{" not in raw:
         return raw
     if len(raw) <= _SMALL_BODY_BYTES:

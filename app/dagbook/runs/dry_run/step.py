@@ -185,7 +185,7 @@ class StepReader:
             "repeats": policies.describe_repeat(step.repeat) if step.repeat else "",
             "time limit": policies.seconds(step.timeout_seconds) if step.timeout_seconds > 0 else "",
             "output": f"stdout becomes ${{{step.output}}}" if step.output else "",
-            "continues after": policies.describe_continue_on(step.continue_on),
+            "continues on": policies.describe_continue_on(step.continue_on),
             "stopped by": step.signal_on_stop,
             "mail": "to errorMail, when it fails" if step.mail_on_error else "",
             "runs on": ", ".join(f"{name}={value}" for name, value in step.worker_selector.items()),

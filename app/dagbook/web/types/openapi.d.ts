@@ -199,7 +199,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListLogPieces */
+        /** ListOutput */
         get: operations["listDAGRunLogPieces"];
         put?: never;
         post?: never;
@@ -403,7 +403,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListSubRunLogPieces */
+        /** ListSubRunOutput */
         get: operations["listSubDAGRunLogPieces"];
         put?: never;
         post?: never;

@@ -62,7 +62,7 @@ export default function Audit() {
 
 /** @param {{ entry: Api.AuditEntry }} props */
 function Entry({ entry }) {
-  const who = [entry.actor ?? "nobody known", entry.tokenName && `token ${entry.tokenName}`].filter(Boolean).join(", ");
+  const who = [entry.actor ?? "unknown", entry.tokenName && `token ${entry.tokenName}`].filter(Boolean).join(", ");
   const page = placeOf(entry);
   return html`<tr>
     <td class="number">${entry.id}</td>

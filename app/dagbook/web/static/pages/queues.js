@@ -21,10 +21,10 @@ export default function Queues() {
   return html`<div class="row"><h1>Queues</h1><span class="grow"></span>
     <${All} queues=${loaded.data?.queues ?? []} reload=${loaded.reload} /></div>
     ${whenLoaded(loaded, "queues", ({ queues, summary }) => html`
-      <p class="faint">${plural(summary.totalRunning, "run")} under way, ${summary.totalQueued} waiting</p>
+      <p class="faint">${plural(summary.totalRunning, "run")} active, ${summary.totalQueued} waiting</p>
       ${queues.length ? queues.map((queue) => html`<${Queue} key=${queue.name} queue=${queue}
         reload=${loaded.reload} />`) : html`<${Empty} title="Nothing runs and nothing waits">
-        <p>Runs show here while they are under way or wait for a place. Limits: <code>queues</code> in <code>
+        <p>Runs show here while they are active or queued. Limits: <code>queues</code> in <code>
             dagbook.yaml</code>, <code>maxActiveRuns</code> in a DAG.</p><//>`}`)}`;
 }
 
@@ -71,7 +71,7 @@ function Queue({ queue, reload }) {
     <div class="row">
       <span>
         ${limit ? `${queue.running.length} of ${limit} places taken`
-          : plural(queue.running.length, "run") + " under way"}</span>
+          : plural(queue.running.length, "run") + " active"}</span>
       ${limit > 0 && html`<meter min="0" max=${limit} value=${queue.running.length}
         aria-label=${`Places taken in ${queue.name}`}></meter>`}</div>
     ${queue.running.length > 0 && html`<ul class="plain">
@@ -89,7 +89,7 @@ function Queue({ queue, reload }) {
           reload=${reload} />`)}</tbody></table></div>`}
     ${asked && html`<${Confirm} title=${`Clear queue ${queue.name}?`} action="Take all out" typed=${queue.name}
       onClose=${() => setAsked(false)} onConfirm=${() => post([...path, "clear"], { name: queue.name }).then(reload)}>
-      <p>${plural(queue.queued.length, "waiting run")} will not start. Runs under way go on.</p><//>`}
+      <p>${plural(queue.queued.length, "waiting run")} will not start. Active runs continue.</p><//>`}
   </section>`;
 }
 

@@ -132,7 +132,7 @@ function Table({ runs, reload }) {
         href=${href("/compare", { run: keyOf(picked[0]), with: keyOf(picked[1]) })}>Compare</a>`}
       ${picked.length > 0 && ACTIONS.map((name) => html`<${ActionButton} key=${name} right="run"
         class=${BULK[name].danger ? "danger" : ""} disabled=${!picked.some(BULK[name].fits)}
-        title=${picked.some(BULK[name].fits) ? "" : `None of them is ${name === "stop" ? "under way" : "over"}`}
+        title=${picked.some(BULK[name].fits) ? "" : `None of them is ${name === "stop" ? "active" : "finished"}`}
         onClick=${() => setAsked(name)}>${BULK[name].title}<//>`)}
     </div>
     <div class="scroll"><table class="stack runs">

@@ -45,7 +45,7 @@ export default function Workers() {
     ${whenLoaded(schedulers, "schedulers", ({ schedulers: list }) =>
       list.length
         ? html`<${Instances} list=${list} />`
-        : html`<${Empty} title="Nobody schedules">
+        : html`<${Empty} title="No scheduler">
           <p>Schedules start nothing until a server with <code>scheduler_enabled</code> runs.</p><//>`)}`;
 }
 

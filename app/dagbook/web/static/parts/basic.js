@@ -81,7 +81,7 @@ const WRONG = {
   [HTTP.FORBIDDEN]: "Not allowed",
   [HTTP.NOT_FOUND]: "Not found",
   [HTTP.CONFLICT]: "Not possible now",
-  [HTTP.PRECONDITION_FAILED]: "Somebody was faster",
+  [HTTP.PRECONDITION_FAILED]: "Changed meanwhile",
   [HTTP.CONTENT_TOO_LARGE]: "Too large",
   [HTTP.TOO_MANY_REQUESTS]: "Too often",
 };

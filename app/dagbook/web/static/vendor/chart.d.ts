@@ -1,1 +1,1 @@
-export * from "../../../../scripts/libraries/chart.js";
+export * from "../../../../../scripts/libraries/chart.js";

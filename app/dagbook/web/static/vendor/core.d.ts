@@ -1,1 +1,1 @@
-export * from "../../../../scripts/libraries/core.js";
+export * from "../../../../../scripts/libraries/core.js";

@@ -1,1 +1,1 @@
-export * from "../../../../scripts/libraries/editor.js";
+export * from "../../../../../scripts/libraries/editor.js";

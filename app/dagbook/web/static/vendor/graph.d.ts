@@ -1,1 +1,1 @@
-export * from "../../../../scripts/libraries/graph.js";
+export * from "../../../../../scripts/libraries/graph.js";

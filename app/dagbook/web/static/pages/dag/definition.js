@@ -120,7 +120,7 @@ function Save({ name, text, etag, onClose, onSaved }) {
   return html`<${FormDialog} title=${`Save ${name}`} action=${newer ? "Save over the newer revision" : "Save"}
     onSave=${save} onClose=${onClose}>
     ${newer && html`<p class="bad" role="alert">
-      Somebody saved another revision since you opened this one. <a href=${href(["dags", name, "revisions"])}
+      Another revision was saved since you opened this one. <a href=${href(["dags", name, "revisions"])}
         target="_blank">Look at it</a> before you save over it.</p>`}
     <label>Note<input name="note" maxlength="1000" placeholder="what changed, and why" /></label>
   <//>`;

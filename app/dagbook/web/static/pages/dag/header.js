@@ -41,7 +41,7 @@ export function Header({ name, details, reload }) {
       const { errors } = await post([...path, "stop-all"]);
       for (const error of errors) notify(error, "bad");
       await reload();
-    }}><p>Every run of this DAG that is under way is asked to end.</p><//>`}
+    }}><p>Every run of this DAG that is active is asked to stop.</p><//>`}
     ${asked === "rename" && html`<${FormDialog} title=${`Rename ${name}`} action="Rename" onClose=${close}
       onSave=${async (/** @type {Fields} */ { newFileName }) => {
       await post([...path, "rename"], { newFileName });

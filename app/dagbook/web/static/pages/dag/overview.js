@@ -40,8 +40,8 @@ function Numbers({ numbers }) {
   const { runs, succeeded, failed, p50Seconds: p50, p95Seconds: p95 } = numbers;
   if (!runs) return html`<p class="faint">No run has ended yet.</p>`;
   const known = p50 !== undefined;
-  return html`<dl class="facts">${known && html`<dt>Half take up to</dt><dd class="number">${duration(p50)}
-    </dd><dt>95 % take up to</dt><dd class="number">${duration(p95)}</dd>`}
+  return html`<dl class="facts">${known && html`<dt>Half take at most</dt><dd class="number">${duration(p50)}
+    </dd><dt>95 % take at most</dt><dd class="number">${duration(p95)}</dd>`}
     <dt>Of the last ${runs}</dt><dd>${succeeded} succeeded, ${failed} failed</dd></dl>
     ${!known && html`<p class="faint">What is usual shows once a run has succeeded.</p>`}`;
 }

@@ -31,7 +31,7 @@ export function RevisionsTab({ name, concerns }) {
         <td class="number">${index === 0 && page === 1 ? html`<span class="tag">now</span> ` : ""}${revision.number}
         </td>
         <td><${Time} at=${revision.savedAt} /></td>
-        <td>${revision.author ?? html`<span class="faint">nobody known</span>`}</td>
+        <td>${revision.author ?? html`<span class="faint">unknown</span>`}</td>
         <td class="wide-text">${revision.redactedAt ? "redacted" : revision.note}</td>
         <td class="actions">
           <button type="button" aria-label=${`Show revision ${revision.number}`}
