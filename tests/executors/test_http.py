@@ -247,7 +247,7 @@ async def test_an_answer_without_a_body_may_call_it_gzip(web: Web, files: Execut
 
 @pytest.mark.parametrize(
     ("body", "fault"),
-    [(b"not gzip", "said to be gzip and is not"), (gzip.compress(b"body")[:-3], "ended before it was complete")],
+    [(b"not gzip", "declared as gzip but is not"), (gzip.compress(b"body")[:-3], "ended before it was complete")],
     ids=["no gzip at all", "cut short"],  # bytes as names differ by the second in which the file is read
 )
 async def test_broken_gzip_fails_the_step(web: Web, files: ExecutionFiles, body: bytes, fault: str) -> None:
@@ -263,10 +263,10 @@ async def test_broken_gzip_fails_the_step(web: Web, files: ExecutionFiles, body:
     [
         ((), "the step has no command"),
         (("GET",), "the command has no URL"),
-        (("G(T", "http://127.0.0.1"), "does not begin with a method"),
-        (("GET", "nothing"), "has to begin with http:// or https:// and a host"),
-        (("GET", "ftp://127.0.0.1"), "has to begin with http:// or https:// and a host"),
-        (("GET", "http:///x"), "has to begin with http:// or https:// and a host"),
+        (("G(T", "http://127.0.0.1"), "does not start with a method"),
+        (("GET", "nothing"), "must start with http:// or https:// and a host"),
+        (("GET", "ftp://127.0.0.1"), "must start with http:// or https:// and a host"),
+        (("GET", "http:///x"), "must start with http:// or https:// and a host"),
         (("GET", "http://127.0.0.1:port"), "the URL is not valid"),
         (("GET", "http://[::1"), "the URL is not valid"),
         (("GET", "http://127.0.0.1/\n"[:-1] + "\x01"), "the URL is not valid"),
