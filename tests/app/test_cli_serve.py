@@ -44,7 +44,8 @@ async def test_a_start_tells_what_it_does_and_nothing_of_its_libraries(tmp_path:
         told = [text for text in lines if text != ready]
         assert bool(told) is first
         assert all(
-            "logger=dagbook.db.migrations.upgrade" in text and "the database is at revision" in text for text in told
+            "logger=dagbook.db.migrations.upgrade" in text and "the database is now at revision" in text
+            for text in told
         )
 
 
