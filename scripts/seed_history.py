@@ -208,15 +208,15 @@ class Seeder:
         if self._database.dialect == "sqlite":
             await self._database.write(lambda connection: connection.exec_driver_sql(f"PRAGMA cache_size=-{CACHE_KIB}"))
         for row in await self._database.read(lambda connection: dags.find_hashes(connection, DagFilter())):
-            await self._learn(row["file_name"])
+            await self._learn(row.file_name)
 
     async def _learn(self, file_name: str) -> None:
         row = await self._database.read_inline(lambda connection: dags.get(connection, file_name))
         if row is not None:
-            dag = self._library.read(row["spec"] or "", name=file_name).definition.dag
+            dag = self._library.read(row.spec or "", name=file_name).definition.dag
             tags = _written(list(dag.tags))
-            known = Known(row["definition_hash"], file_name, row["revision"], dag.tags, tags)
-            self._known[row["dag_name"], _step_names(dag)] = known
+            known = Known(row.definition_hash, file_name, row.revision, dag.tags, tags)
+            self._known[row.dag_name, _step_names(dag)] = known
 
     async def store(self, runs: Sequence[SeededRun]) -> int:
         """Store those of the runs that are not there yet, in one transaction, and tell how many these were."""

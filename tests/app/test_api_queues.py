@@ -313,7 +313,7 @@ async def test_a_dequeued_retry_leaves_the_run_unchanged(dagbook: Dagbook, serve
     def queue_again(connection: Any) -> None:
         run = runs.get(connection, dagbook.name, "r1")
         assert run is not None
-        key = run["id"]
+        key = run.id
         run_sql(
             connection,
             "UPDATE runs SET attempt = 2, status = 5, started_at = NULL, finished_at = NULL WHERE id = :id",
@@ -411,7 +411,8 @@ async def test_the_head_of_a_queue_has_a_stored_wait_reason(
     await configured.dispatcher.run_once({"narrow"})
     (entry,) = await configured.parts.database.read(lambda connection: queue.find_next(connection, "narrow", 9))
     full = "queue 'narrow' is at its limit: 1 of 1 runs active (limit of the queue)"
-    assert entry["reason"].startswith(f"{full}: {beside.name}/{ids[0]} since 2")
+    assert entry.reason is not None
+    assert entry.reason.startswith(f"{full}: {beside.name}/{ids[0]} since 2")
     (tmp_path / "gate").touch()
     for run_id in ids:
         await beside.finished(run_id)

@@ -13,8 +13,7 @@ from dagbook.api.auth.guards import find_actions
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Role
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.audit import AuditFilter
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.audit import AuditFilter, AuditRow
 from dagbook.identifiers import sub_run_id
 from dagbook.main import API_PATH, Server
 from tests.app.dagbook import Dagbook, routes_of
@@ -64,11 +63,11 @@ class Scene:
         await self.ok("POST", f"/dags/{self.name}/start", dagRunId="r1")
         await self.dagbook.running("r1", "a", "ready")
 
-    async def entries(self) -> list[Row]:
+    async def entries(self) -> list[AuditRow]:
         found = await self.people.server.parts.database.read(
             lambda connection: audit.find(connection, AuditFilter(), 100)
         )
-        return [row for row in found if row["id"] > self.before]
+        return [row for row in found if row.id > self.before]
 
 
 Case = Callable[[Scene], Awaitable[str]]

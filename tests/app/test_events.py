@@ -328,7 +328,7 @@ async def test_a_stream_ends_when_who_opened_it_is_not_let_in_any_more(
         async with door.listen(headers=bearer) as listener:
             await listener_stays(people.server)
             if how == "revoked":
-                await access.tokens.revoke(row["id"], ROOT)
+                await access.tokens.revoke(row.id, ROOT)
             if how == "removed":
                 await access.users.remove(ann.id, ROOT)
             if how == "lowered":

@@ -36,11 +36,11 @@ STOPPED = "steps: [{name: a, command: echo ready; sleep 30}, {command: 'true'}]\
 def _read(connection: ReadConnection, name: str, run_id: str) -> tuple[RunState, list[Any]]:
     run = runs.get(connection, name, run_id)
     assert run is not None
-    whole, attempt = runs.get_complete(connection, run["id"]), runs.get_attempt(connection, run["id"], run["attempt"])
+    whole, attempt = runs.get_complete(connection, run.id), runs.get_attempt(connection, run.id, run.attempt)
     assert whole is not None
     assert attempt is not None
-    state = row_mapping.run_state(whole, attempt, runs.get_nodes(connection, run["id"], run["attempt"]))
-    return state, list(runs.get_events(connection, run["id"]))
+    state = row_mapping.run_state(whole, attempt, runs.get_nodes(connection, run.id, run.attempt))
+    return state, list(runs.get_events(connection, run.id))
 
 
 def _fold(plan: Plan, events: list[Any]) -> RunState:

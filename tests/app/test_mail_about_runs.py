@@ -184,7 +184,7 @@ async def test_a_retry_attaches_the_logs_of_the_steps_that_it_kept(
     (tmp_path / "mended").touch()
     run = await server.parts.database.read(lambda connection: runs.get(connection, dagbook.name, run_id))
     assert run is not None
-    await server.supervisor.retry(run["id"], RetryOptions(attempt=2))
+    await server.supervisor.retry(run.id, RetryOptions(attempt=2))
     mail = (await sink.received(2))[1]
     assert mail.subject == f"[INFO] {dagbook.name} (succeeded)"
     assert mail.attachments == {"a.out": b"fine\n", "b.out": b"second\n"}

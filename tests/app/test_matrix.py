@@ -221,10 +221,10 @@ async def personal(people: People, username: str, role: Role, end: str = "") -> 
     )
     token, row = await parts.auth.tokens.create(wish, ROOT)
     if end == "revoked":
-        await parts.auth.tokens.revoke(row["id"], ROOT)
+        await parts.auth.tokens.revoke(row.id, ROOT)
     if end == "ended":
-        times = {name: row[name] - timedelta(hours=2) for name in ("created_at", "expires_at")}
-        change = update(Token).where(Token.id == row["id"]).values(**times)
+        times = {name: getattr(row, name) - timedelta(hours=2) for name in ("created_at", "expires_at")}
+        change = update(Token).where(Token.id == row.id).values(**times)
         await parts.database.write(lambda connection: connection.execute(change))
     return token
 

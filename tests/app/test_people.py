@@ -103,9 +103,9 @@ async def test_a_login_brings_an_old_hash_to_the_cost_of_new_ones(slow: People, 
     cheap = Users(database, Hasher(4), now)
     row = await cheap.create(name, PASSWORD, Role.VIEWER, ROOT)
     token = await slow.login(name)
-    found = await database.read(lambda connection: users.get(connection, row["id"]))
+    found = await database.read(lambda connection: users.get(connection, row.id))
     assert found is not None
-    assert found["password_hash"].startswith("$2b$08$")
+    assert found.password_hash.startswith("$2b$08$")
     assert await status_with(slow, token) == 200
     assert await status_with(slow, await slow.login(name)) == 200
 

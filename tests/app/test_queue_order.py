@@ -136,7 +136,7 @@ async def test_a_lasting_reason_is_stored_for_the_head_of_the_queue(beside: Dagb
 
     async def look() -> str | None:
         (entry,) = await limited.parts.database.read(lambda connection: queue.find_next(connection, name, 9))
-        return str(entry["reason"]) if entry["reason"] else None
+        return str(entry.reason) if entry.reason else None
 
     assert (await come_true(look)).startswith(f"queue '{name}' is paused since 2")
     await _post(beside.client, f"/queues/{name}/resume")
@@ -278,7 +278,7 @@ async def test_concurrent_runs_are_queued_in_the_order_of_their_numbers(beside: 
     name = await _paused(beside)
     await asyncio.gather(*(_enqueue(beside, QUICK % "/dev/null", queue=name) for _ in range(20)))
     entries = await limited.parts.database.read(lambda connection: queue.find_next(connection, name, 99))
-    assert [entry["id"] for entry in entries] == sorted(entry["id"] for entry in entries)
+    assert [entry.id for entry in entries] == sorted(entry.id for entry in entries)
     assert len(entries) == 20
     await _post(beside.client, f"/queues/{name}/clear", {"name": name})
 

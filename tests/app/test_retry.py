@@ -215,11 +215,11 @@ async def test_the_lost_fence_of_one_attempt_does_not_end_the_driving_of_the_nex
     assert run is not None
 
     async def sweep(_known: object) -> SweepResult:
-        return SweepResult(lost=[Fence(run["id"], 1, 1)])
+        return SweepResult(lost=[Fence(run.id, 1, 1)])
 
     monkeypatch.setattr(server.supervisor._sweep, "run_once", sweep)
     await server.supervisor.run_once()
-    assert run["id"] in server.supervisor._runners
+    assert run.id in server.supervisor._runners
     assert (await dagbook.stop("r1")).status == "aborted"
 
 
@@ -230,12 +230,12 @@ async def test_the_late_end_of_one_attempt_s_driver_does_not_hide_that_of_the_ne
     await dagbook.running("r1", "a", "ready")
     run = await server.parts.database.read(lambda connection: runs.get(connection, dagbook.name, "r1"))
     assert run is not None
-    driver = server.supervisor._runners[run["id"]]
+    driver = server.supervisor._runners[run.id]
     earlier = server.supervisor._runner(driver.run, driver.run.definition.dag, driver.state, {})
     ended = asyncio.create_task(asyncio.sleep(0))
     await ended
     server.supervisor._discard(earlier, ended)
-    assert server.supervisor._runners.get(run["id"]) is driver
+    assert server.supervisor._runners.get(run.id) is driver
     await dagbook.stop("r1")
 
 

@@ -124,9 +124,9 @@ async def test_a_scheduled_run_has_no_actor_and_default_params(clockwork: Clockw
     parts = clockwork.server.parts
     key = await parts.database.read(lambda connection: runs.get(connection, clockwork.name, shown["dagRunId"]))
     assert key is not None
-    row = await parts.database.read(lambda connection: runs.get_complete(connection, key["id"]))
+    row = await parts.database.read(lambda connection: runs.get_complete(connection, key.id))
     assert row is not None
-    assert (row["trigger"], row["actor"], row["params_text"], row["dag_revision"]) == ("schedule", None, "A=1", 1)
+    assert (row.trigger, row.actor, row.params_text, row.dag_revision) == ("schedule", None, "A=1", 1)
 
 
 async def test_a_minute_is_handled_once_by_any_number_of_servers(clockwork: Clockwork) -> None:
@@ -214,7 +214,7 @@ async def test_the_slot_row_refuses_a_second_start_of_a_minute(clockwork: Clockw
     """Both servers have read that the slot is free: the row decides, in the commit that accepts the run."""
     await clockwork.store(f"{EVERY_MINUTE}maxActiveRuns: 100\n{QUICK}")
     timed = (await clockwork.server.parts.timetable.read())[0]
-    key = schedules.SlotKey(timed.dag["id"], "start", clockwork.minute(0))
+    key = schedules.SlotKey(timed.dag.id, "start", clockwork.minute(0))
     slot = schedules.Slot(key=key, file_name=clockwork.name)
     timely = clockwork.server.scheduler._timely
     dag = await clockwork.server.parts.database.read(lambda connection: dags.get(connection, clockwork.name))

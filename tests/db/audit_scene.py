@@ -13,7 +13,6 @@ from dagbook.auth.audit_context import Action, Actor, dag_action
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import AuditSeal
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.rows import Row
 from dagbook.maintenance.audit.audit_chain import make_seal
 from dagbook.maintenance.audit.audit_sealing import AuditSealer
 from dagbook.maintenance.audit.audit_verification import KnownSeal, Verified, verify
@@ -73,11 +72,11 @@ class Audit:
         def work(connection: WriteConnection) -> None:
             seals = audit.find_seals(connection, 0, 1000)
             last = seals[number - 1]
-            before: Row = seals[number - 2] if number > 1 else {"last_id": 0, "hash": ""}
-            entries = audit.read_range(connection, before["last_id"], last["last_id"], 10_000)
-            made = make_seal(number, entries, before["hash"], last["sealed_at"])
+            after, previous = (seals[number - 2].last_id, seals[number - 2].hash) if number > 1 else (0, "")
+            entries = audit.read_range(connection, after, last.last_id, 10_000)
+            made = make_seal(number, entries, previous, last.sealed_at)
             names = ("first_id", "last_id", "entries", "digest", "hash", "marks")
-            values = {name: made[name] for name in names}
+            values = {name: getattr(made, name) for name in names}
             connection.execute(update(AuditSeal).where(AuditSeal.number == number).values(**values))
 
         await self.database.write(work)
@@ -92,5 +91,5 @@ def _switch_off(connection: WriteConnection) -> None:
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {guard}")
 
 
-def numbers(rows: Iterable[Row], column: str) -> list[int]:
-    return [row[column] for row in rows]
+def numbers(rows: Iterable[object], column: str) -> list[int]:
+    return [getattr(row, column) for row in rows]

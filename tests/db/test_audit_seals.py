@@ -59,7 +59,7 @@ async def test_seals_are_not_made_before_the_last_one_when_the_clock_is_set_back
     scene.time = NOW.replace(year=2020)
     await scene.seal(1)
     seals = await scene.database.read(lambda connection: audit.find_seals(connection, 0, 9))
-    assert [seal["sealed_at"] for seal in seals] == [NOW, NOW]
+    assert [seal.sealed_at for seal in seals] == [NOW, NOW]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_without_digests_the_range_is_named(scene: Audit) -> None:
     await scene.tamper("UPDATE audit SET actor = 'bob' WHERE id = 2")
     await scene.seal_again(1)
     restored = "UPDATE audit_seals SET hash = :hash, digest = :digest WHERE number = 1"
-    await scene.tamper(restored, hash=fitting["hash"], digest=fitting["digest"])
+    await scene.tamper(restored, hash=fitting.hash, digest=fitting.digest)
     assert await scene.broken() == "the entries 1 to 3 are not what seal 1 covers"
 
 

@@ -25,7 +25,7 @@ async def test_a_page_of_lines_that_came_one_by_one_holds_all_of_them(database: 
     def work(connection: WriteConnection) -> None:
         key = store(connection)
         rows = logs.find_lines(connection, key, 1, 1000, from_end=from_end)
-        assert [row["first_line"] for row in rows] == list(range(1, LINES + 1))
+        assert [row.first_line for row in rows] == list(range(1, LINES + 1))
 
     await rehearse(database, work)
 
@@ -47,6 +47,6 @@ async def test_a_page_of_long_lines_ends_where_its_bytes_do(
 
     def work(connection: WriteConnection) -> None:
         rows = logs.find_lines(connection, store(connection), first, 1000, from_end=from_end)
-        assert [row["first_line"] for row in rows] == expected
+        assert [row.first_line for row in rows] == expected
 
     await rehearse(database, work)

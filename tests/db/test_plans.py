@@ -203,7 +203,7 @@ async def test_a_page_of_dags_goes_through_dags_alone(shared_database: Database)
 async def test_the_latest_run_of_a_dag_is_its_running_one_before_newer_ones(shared_database: Database) -> None:
     def look(connection: WriteConnection) -> None:
         _fill(connection)
-        assert run_history.find_latest(connection, ["etl"])["etl"]["run_id"] == "r15"
+        assert run_history.find_latest(connection, ["etl"])["etl"].run_id == "r15"
 
     await rehearse(shared_database, look)
 

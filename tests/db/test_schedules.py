@@ -119,7 +119,7 @@ async def test_a_restart_is_finished_once(shared_database: Database) -> None:
     def work(connection: WriteConnection) -> None:
         dag, run = with_run(connection)
         schedules.claim(connection, settled(dag, 0, "restarting", restarts=run))
-        assert [row["restarts"] for row in schedules.find_restarting(connection)] == [run]
+        assert [row.restarts for row in schedules.find_restarting(connection)] == [run]
         schedules.complete(connection, [settled(dag, 0, "restarted", run=run, pending=True)])
         schedules.finish(connection, settled(dag, 0, "failed", reason="too late", pending=True))
         assert schedules.find_restarting(connection) == []

@@ -25,23 +25,23 @@ def people(database: Database) -> Users:
 
 async def names(database: Database, role: Role) -> list[str]:
     rows = await database.read(users.find)
-    return [row["username"] for row in rows if row["role"] == role]
+    return [row.username for row in rows if row.role == role]
 
 
 async def test_two_admins_who_demote_each_other_at_once_leave_one(people: Users, database: Database) -> None:
     ann, bob = [await people.create(name, "correct horse", Role.ADMIN, ROOT) for name in ("ann", "bob")]
     for _ in range(10):
         demoted = await asyncio.gather(
-            *(people.update(user["id"], None, Role.VIEWER, ROOT) for user in (ann, bob)), return_exceptions=True
+            *(people.update(user.id, None, Role.VIEWER, ROOT) for user in (ann, bob)), return_exceptions=True
         )
         assert [type(result) for result in demoted if isinstance(result, Exception)] == [ForbiddenError]
         assert len(await names(database, Role.ADMIN)) == 1
-        await asyncio.gather(*(people.update(user["id"], None, Role.ADMIN, ROOT) for user in (ann, bob)))
+        await asyncio.gather(*(people.update(user.id, None, Role.ADMIN, ROOT) for user in (ann, bob)))
 
 
 async def test_two_admins_who_are_removed_at_once_leave_one(people: Users, database: Database) -> None:
     rows = [await people.create(name, "correct horse", Role.ADMIN, ROOT) for name in ("ann", "bob", "cy")]
-    removed = await asyncio.gather(*(people.remove(row["id"], ROOT) for row in rows), return_exceptions=True)
+    removed = await asyncio.gather(*(people.remove(row.id, ROOT) for row in rows), return_exceptions=True)
     assert [type(result) for result in removed if result is not None] == [ForbiddenError]
     assert len(await names(database, Role.ADMIN)) == 1
 

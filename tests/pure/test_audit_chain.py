@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
+from dagbook.db.repositories.audit import AuditRow
 from dagbook.maintenance.audit.audit_chain import entry_digest, entry_hash, make_seal, read_digests, seal_hash
 from tests.conftest import ROOT
 
@@ -23,8 +25,9 @@ ORIGIN = Actor(
 )
 
 
-def entry(key: int, **values: Any) -> dict[str, Any]:
-    return {"id": key, **ORIGIN.entry(dag_action(Action.DAG_CREATE, "étl"), AT), "after": '{"revision":1}', **values}
+def entry(key: int, **values: Any) -> AuditRow:
+    columns = {**ORIGIN.entry(dag_action(Action.DAG_CREATE, "étl"), AT), "after": '{"revision":1}', **values}
+    return AuditRow(id=key, **columns)
 
 
 def test_an_entry_has_the_hash_that_it_always_had() -> None:
@@ -33,12 +36,12 @@ def test_an_entry_has_the_hash_that_it_always_had() -> None:
 
 def test_a_seal_has_the_hash_that_it_always_had() -> None:
     seal = make_seal(2, [entry(7), entry(9)], "a" * 64, AT)
-    assert (seal["first_id"], seal["last_id"], seal["entries"]) == (7, 9, 2)
-    assert seal["digest"] == "6d3a49a1406769ce84a1373451f92f34e7e6ba1d74b4520122040e36584d40bb"
-    assert seal["hash"] == "cf5a99e1dc3f7b40e58ce000c3d807728e434df0ee1d7ee14c03ffef22cfc088"
+    assert (seal.first_id, seal.last_id, seal.entries) == (7, 9, 2)
+    assert seal.digest == "6d3a49a1406769ce84a1373451f92f34e7e6ba1d74b4520122040e36584d40bb"
+    assert seal.hash == "cf5a99e1dc3f7b40e58ce000c3d807728e434df0ee1d7ee14c03ffef22cfc088"
 
 
-@pytest.mark.parametrize("name", [name for name in entry(7) if name != "id"])
+@pytest.mark.parametrize("name", [name for name in AuditRow.__struct_fields__ if name != "id"])
 def test_every_column_counts(name: str) -> None:
     other = datetime(2027, 1, 1, tzinfo=UTC) if name == "at" else "other"
     assert entry_hash(entry(7, **{name: other})) != entry_hash(entry(7))
@@ -52,13 +55,13 @@ def test_values_do_not_run_into_each_other() -> None:
 @pytest.mark.parametrize("name", ["number", "first_id", "last_id", "entries", "digest", "sealed_at"])
 def test_every_field_of_a_seal_counts(name: str) -> None:
     seal = make_seal(1, [entry(7)], "", AT)
-    assert seal_hash({**seal, name: "other"}, "") != seal["hash"]
-    assert seal_hash(seal, "a" * 64) != seal["hash"]
+    assert seal_hash(msgspec.structs.replace(seal, **{name: "other"}), "") != seal.hash
+    assert seal_hash(seal, "a" * 64) != seal.hash
 
 
 def test_a_seal_has_the_digests_of_its_entries() -> None:
     rows = [entry(7), entry(2**62)]
-    assert read_digests(make_seal(1, rows, "", AT)["marks"]) == [entry_digest(row) for row in rows]
+    assert read_digests(make_seal(1, rows, "", AT).marks or b"") == [entry_digest(row) for row in rows]
 
 
 @pytest.mark.parametrize("action", Action)

@@ -175,9 +175,9 @@ class QueuedRuns:
         run, stored, last = self._known[key], runs.get_complete(connection, key), runs.last_seq(connection, key)
         assert stored is not None
         begun = told(run, last + 1)
-        event = {**begun.events[0], "attempt": stored["attempt"]}
+        event = {**begun.events[0], "attempt": stored.attempt}
         status = {"status": 1, "started_at": now(), "finished_at": None, "error": None}
-        fence = Fence(key, stored["attempt"], 1)
+        fence = Fence(key, stored.attempt, 1)
         return Claim(
             fence=fence,
             last_seq=last,
@@ -368,8 +368,8 @@ class QueueMachine(RuleBasedStateMachine):
         return {row.run_id: (STATUSES[row.status], row.attempt) for row in connection.execute(statement)}
 
     def _read_waiting(self, connection: ReadConnection) -> tuple[list[Any], dict[int, QueuePosition]]:
-        rows = [row for row in queue.find_queued(connection) if row["dag_name"] in self.dags]
-        return rows, queue_positions(connection, self.settings, [row["id"] for row in rows])
+        rows = [row for row in queue.find_queued(connection) if row.dag_name in self.dags]
+        return rows, queue_positions(connection, self.settings, [row.id for row in rows])
 
     # -- names -------------------------------------------------------------------------------------------------------
 

@@ -159,4 +159,4 @@ def written(run: NewRun, seq: int) -> Transition:
 
 
 def sequences(connection: ReadConnection, run: NewRun) -> list[int]:
-    return [event["seq"] for event in runs.get_events(connection, run.key)]
+    return [event.seq for event in runs.get_events(connection, run.key)]

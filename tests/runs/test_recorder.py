@@ -107,7 +107,7 @@ async def test_who_started_the_runs_of_a_group_is_noted_by_one_statement_in_its_
     assert faulty.writes == before + 1
     assert [many for statement, many in statements if statement.startswith("INSERT INTO audit")] == [True]
     found = await faulty.read(lambda connection: audit.find(connection, AuditFilter(actions=["run.start"]), 100))
-    assert {row["name"] for row in found} == {f"{run.dag_name}/{run.run_id}" for run in runs[:10]}
+    assert {row.name for row in found} == {f"{run.dag_name}/{run.run_id}" for run in runs[:10]}
 
 
 async def test_a_start_that_the_guard_refuses_is_no_entry(recorder: Recorder, faulty: FaultyDatabase) -> None:
@@ -121,7 +121,7 @@ async def test_a_start_that_the_guard_refuses_is_no_entry(recorder: Recorder, fa
 async def test_a_run_that_is_crowded_out_is_noted_with_its_queue(recorder: Recorder, faulty: FaultyDatabase) -> None:
     await recorder.accept(as_queued(new_run(actor=ANONYMOUS)))
     (entry,) = await faulty.read(lambda connection: audit.find(connection, AuditFilter(), 100))
-    assert entry["after"]["queue"] == entry["name"].partition("/")[0]
+    assert entry.after.queue == entry.name.partition("/")[0]
 
 
 async def test_transitions_of_one_run_keep_their_order_in_a_group(recorder: Recorder, faulty: FaultyDatabase) -> None:
@@ -184,7 +184,7 @@ async def test_a_chunk_is_stored_once_whenever_the_database_was_away(
     await recorder.store_log(written(run, 1))
     key = StreamKey(run.key, 1, 0, 1)
     chunks = await faulty.read(lambda connection: logs.find_lines(connection, key, 1, 10))
-    assert "".join(chunk["text"] for chunk in chunks) == "0\n1\n"
+    assert "".join(chunk.text for chunk in chunks) == "0\n1\n"
 
 
 async def test_only_output_of_running_steps_does_not_wait_for_the_disk(
@@ -287,8 +287,8 @@ async def test_a_later_attempt_is_stored_whole(recorder: Recorder, faulty: Fault
     await recorder.accept_attempt(again(run, 2))
     row = await faulty.read(lambda connection: runs.get_complete(connection, run.key))
     assert row is not None
-    assert (row["attempt"], row["status"], row["finished_at"], row["error"]) == (2, 0, None, None)
-    assert (row["dotenv"], row["work_dir"], row["created_at"]) == ([["A", "again"]], "/again", run.run["created_at"])
+    assert (row.attempt, row.status, row.finished_at, row.error) == (2, 0, None, None)
+    assert (row.dotenv, row.work_dir, row.created_at) == ([["A", "again"]], "/again", run.run["created_at"])
     assert await _sequences(faulty, run) == [1, 2, 3]
 
 
@@ -405,10 +405,10 @@ async def test_a_queued_run_is_claimed_and_begun_in_one_write(recorder: Recorder
     attempt = await faulty.read(lambda connection: runs.get_attempt(connection, run.key, 1))
     assert stored is not None
     assert attempt is not None
-    assert (stored["status"], attempt["owner"], attempt["token"]) == (1, IDENTITY.id, 1)
+    assert (stored.status, attempt.owner, attempt.token) == (1, IDENTITY.id, 1)
     whole = await faulty.read(lambda connection: runs.get_complete(connection, run.key))
     assert whole is not None
-    assert (whole["params_text"], whole["dotenv"]) == ("A=now", [["B", "now"]])
+    assert (whole.params_text, whole.dotenv) == ("A=now", [["B", "now"]])
     assert await _sequences(faulty, run) == [1, 2]
     assert await faulty.read(queue.find_queues) == []
 

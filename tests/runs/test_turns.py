@@ -90,7 +90,7 @@ async def test_nobody_can_see_a_later_entry_of_a_queue_before_an_earlier_one(
     assert all(await asyncio.gather(early, late))
     assert not overtaken
     entries = await other.read(lambda connection: queue.find_next(connection, "q", 9))
-    assert [entry["run_id"] for entry in entries] == [first.key, second.key]
+    assert [entry.run_id for entry in entries] == [first.key, second.key]
     for recorder in recorders:
         await recorder.stop()
     await other.close()

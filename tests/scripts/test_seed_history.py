@@ -57,10 +57,13 @@ async def test_runs_are_there_with_their_steps_and_nothing_is_wrong_with_them(
     status, told = await _seed(database_url, file)
     assert (status, told.split(" in ")[0]) == (0, "5 runs"), told
     found = await database.read(lambda connection: run_history.find_newest(connection, "etl", 9))
-    assert [(run["run_id"], run["status"]) for run in found] == [("r5", 2), ("r4", 3), ("r3", 6), ("r2", 2), ("r1", 4)]
-    nodes = await database.read(lambda connection: run_history.find_nodes(connection, [run["id"] for run in found]))
-    assert [[node["status"] for node in nodes[run["id"]]] for run in found] == [[], [4, 0], [4, 5], [4, 2], [4, 4]]
-    assert (found[0]["finished_at"] - found[0]["started_at"]).total_seconds() == 2
+    assert [(run.run_id, run.status) for run in found] == [("r5", 2), ("r4", 3), ("r3", 6), ("r2", 2), ("r1", 4)]
+    nodes = await database.read(lambda connection: run_history.find_nodes(connection, [run.id for run in found]))
+    assert [[node.status for node in nodes[run.id]] for run in found] == [[], [4, 0], [4, 5], [4, 2], [4, 4]]
+    started, finished = found[0].started_at, found[0].finished_at
+    assert started is not None
+    assert finished is not None
+    assert (finished - started).total_seconds() == 2
     assert await asyncio.to_thread(invariants.find_violations, database_url) == []
     left = "SELECT count(*) FROM nodes JOIN runs ON runs.id = nodes.run_id WHERE due_at IS NOT NULL OR pid IS NOT NULL"
     left += " OR runs.attempt <> 1"
@@ -74,10 +77,10 @@ async def test_a_history_leads_to_what_is_in_the_rows(database_url: str, databas
     ]
     run = await database.read(lambda connection: runs.get(connection, name, "r2"))
     assert run is not None
-    events = await database.read(lambda connection: runs.get_events(connection, run["id"]))
-    changes = [Change(event["position"], event["data"]) for event in events[1:]]
+    events = await database.read(lambda connection: runs.get_events(connection, run.id))
+    changes = [Change(event.position, event.data) for event in events[1:]]
     state = fold(RunState(steps=(NodeState(), NodeState())), changes)
-    assert (state.status, state.phase, state.finished_at) == (RunStatus.FAILED, Phase.CLOSED, run["finished_at"])
+    assert (state.status, state.phase, state.finished_at) == (RunStatus.FAILED, Phase.CLOSED, run.finished_at)
     assert [node.status for node in state.steps] == [NodeStatus.SUCCEEDED, NodeStatus.FAILED]
 
 

@@ -136,13 +136,13 @@ class LoginAuthenticator:
             return None
         user = await self._database.read_inline(lambda connection: users.get(connection, claims.uid))
         credential = hash_of(token)
-        if user is None or (claims.gen != user["generation"] and user["kept_token"] != credential):
+        if user is None or (claims.gen != user.generation and user.kept_token != credential):
             return None
         return Caller(
             via="login",
-            name=user["username"],
-            role=Role(user["role"]),
-            user_id=user["id"],
+            name=user.username,
+            role=Role(user.role),
+            user_id=user.id,
             credential=credential,
             address=address,
         )

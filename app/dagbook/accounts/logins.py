@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from dagbook.accounts.refusal_log import RefusalLog
-from dagbook.accounts.users import User, check_password
+from dagbook.accounts.users import check_password
 from dagbook.auth.audit_context import Action, Actor, user_action
 from dagbook.auth.caller import Caller
 from dagbook.auth.passwords import Hasher
@@ -19,6 +17,7 @@ from dagbook.auth.tokens import Claims, Signer
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, tokens, users
+from dagbook.db.repositories.users import UserRow
 from dagbook.errors import UnauthorizedError
 
 _log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ class Login(msgspec.Struct, frozen=True):
 
     token: str
     expires_at: datetime
-    user: Mapping[str, Any]
+    user: UserRow
 
 
 class Logins:
@@ -58,22 +57,22 @@ class Logins:
         await self._record_login(user, password, address)
         return self._issue_token(user)
 
-    async def _verify(self, username: str, password: str, user: User | None, address: str) -> bool:
+    async def _verify(self, username: str, password: str, user: UserRow | None, address: str) -> bool:
         self._throttle.acquire(username, address)
-        is_valid = await self._hasher.verify(password, user["password_hash"] if user else None)
+        is_valid = await self._hasher.verify(password, user.password_hash if user else None)
         if is_valid:
             self._throttle.succeed(username, address)
         return is_valid
 
-    async def _record_login(self, user: User, password: str, address: str) -> None:
-        before = user["password_hash"]
+    async def _record_login(self, user: UserRow, password: str, address: str) -> None:
+        before = user.password_hash
         after = await self._hasher.hash(password) if self._hasher.is_outdated(before) else before
-        actor = _actor("login", address, user["username"], user["id"])
-        entry = actor.entry(user_action(Action.LOGIN_SUCCESS, user["username"]), self._now())
+        actor = _actor("login", address, user.username, user.id)
+        entry = actor.entry(user_action(Action.LOGIN_SUCCESS, user.username), self._now())
 
         def work(connection: WriteConnection) -> None:
             if after != before:
-                users.rehash(connection, user["id"], before, after)
+                users.rehash(connection, user.id, before, after)
             audit.add(connection, entry)
 
         await self._database.write(work)
@@ -83,17 +82,17 @@ class Logins:
         entry = caller.actor.entry(user_action(Action.LOGIN_SUCCESS, caller.name or ""), self._now())
         await self._database.write(lambda connection: audit.add(connection, entry))
 
-    def _issue_token(self, user: User) -> Login:
+    def _issue_token(self, user: UserRow) -> Login:
         now = self._now()
         expires_at = self._signer.expiry(now)
         claims = Claims(
-            sub=user["id"],
-            uid=user["id"],
-            username=user["username"],
-            role=user["role"],
+            sub=user.id,
+            uid=user.id,
+            username=user.username,
+            role=user.role,
             iat=int(now.timestamp()),
             exp=int(expires_at.timestamp()),
-            gen=user["generation"],
+            gen=user.generation,
             jti=self._signer.new_id(),
         )
         return Login(self._signer.sign(claims), expires_at, user)
@@ -104,8 +103,8 @@ class Logins:
         Raises UnauthorizedError if the current one is wrong, which counts as a failed login, then BadRequestError.
         """
         user = await self.require_user(caller)
-        if not await self._verify(user["username"], current, user, caller.address):
-            audit_action = user_action(Action.USER_PASSWORD_CHANGE, user["username"])
+        if not await self._verify(user.username, current, user, caller.address):
+            audit_action = user_action(Action.USER_PASSWORD_CHANGE, user.username)
             await self._refusals.record(caller.actor, msgspec.structs.replace(audit_action, outcome="failed"))
             raise UnauthorizedError("the current password is wrong")
         check_password(new, "newPassword")
@@ -113,20 +112,20 @@ class Logins:
 
         def work(connection: WriteConnection) -> bool:
             users.lock(connection)
-            now = users.get(connection, user["id"])
-            if now is None or now["password_hash"] != user["password_hash"]:
+            now = users.get(connection, user.id)
+            if now is None or now.password_hash != user.password_hash:
                 return False
-            at = max(self._now(), now["updated_at"])
-            users.set_password(connection, user["id"], hashed, caller.credential, at)
-            tokens.revoke_all(connection, user["id"], at, spared=caller.credential)
-            audit.add(connection, caller.actor.entry(user_action(Action.USER_PASSWORD_CHANGE, user["username"]), at))
+            at = max(self._now(), now.updated_at)
+            users.set_password(connection, user.id, hashed, caller.credential, at)
+            tokens.revoke_all(connection, user.id, at, spared=caller.credential)
+            audit.add(connection, caller.actor.entry(user_action(Action.USER_PASSWORD_CHANGE, user.username), at))
             return True
 
         if not await self._database.write(work):
             raise UnauthorizedError("the current password was changed meanwhile")
-        _log.info("user %r has changed the own password", user["username"])
+        _log.info("user %r has changed the own password", user.username)
 
-    async def require_user(self, caller: Caller) -> User:
+    async def require_user(self, caller: Caller) -> UserRow:
         """Return the row of the calling user; raises UnauthorizedError if it is not a user, or was deleted."""
         user_id = caller.user_id
         if user_id is None:

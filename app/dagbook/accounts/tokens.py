@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -18,13 +17,14 @@ from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit, tokens, users
+from dagbook.db.repositories.tokens import TokenRow
+from dagbook.db.repositories.users import UserRow
 from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError, UnauthorizedError
 from dagbook.identifiers import shorten
 
-Row = Mapping[str, Any]
-
 MAX_NAME_LENGTH = 64
 _USE_RECORDED_EVERY = timedelta(minutes=1)
+_OF_USER = ("username", "user_role")  # columns of a token's row that are those of its user
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,23 +48,23 @@ class PersonalTokens:
         hashed = hash_of(token)
         row = await self._database.read_inline(lambda connection: tokens.get_by_hash(connection, hashed))
         now = self._now()
-        if row is None or row["revoked_at"] is not None or (row["expires_at"] is not None and now >= row["expires_at"]):
+        if row is None or row.revoked_at is not None or (row.expires_at is not None and now >= row.expires_at):
             return None
-        if row["last_used_at"] is None or now - row["last_used_at"] > _USE_RECORDED_EVERY:
+        if row.last_used_at is None or now - row.last_used_at > _USE_RECORDED_EVERY:
             with contextlib.suppress(DatabaseUnavailable):  # reading must not fail because the use cannot be recorded
-                await self._database.write(lambda connection: tokens.record_use(connection, row["id"], now))
+                await self._database.write(lambda connection: tokens.record_use(connection, row.id, now))
         return Caller(
             via="personal",
-            name=row["username"],
-            role=lower_role(Role(row["role"]), Role(row["user_role"])),
-            user_id=row["user_id"],
-            token_id=row["id"],
-            token_name=row["name"],
+            name=row.username,
+            role=lower_role(Role(row.role), Role(row.user_role)),
+            user_id=row.user_id,
+            token_id=row.id,
+            token_name=row.name,
             credential=hashed,
             address=address,
         )
 
-    async def find(self, caller: Caller, *, all_users: bool) -> Sequence[Row]:
+    async def find(self, caller: Caller, *, all_users: bool) -> Sequence[TokenRow]:
         """Return the caller's tokens, or as an admin those of all users; raises ForbiddenError."""
         if all_users and caller.role is not Role.ADMIN:
             raise ForbiddenError("only admins see the tokens of all users")
@@ -72,7 +72,7 @@ class PersonalTokens:
             lambda connection: tokens.find(connection, None if all_users else caller.user_id or "")
         )
 
-    async def create(self, request: TokenRequest, caller: Caller) -> tuple[str, Row]:
+    async def create(self, request: TokenRequest, caller: Caller) -> tuple[str, TokenRow]:
         """Create a token and return it, once only, with its row.
 
         Raises BadRequestError, ForbiddenError, NotFoundError, AlreadyExistsError.
@@ -82,57 +82,59 @@ class PersonalTokens:
             raise ForbiddenError("a token cannot create tokens; log in with name and password")
         token = make_personal()
 
-        def work(connection: WriteConnection) -> Row:
+        def work(connection: WriteConnection) -> TokenRow:
             users.lock(connection)
             user = _user_for(connection, request, caller)
-            if tokens.has_valid(connection, user["id"], request.name):
+            if tokens.has_valid(connection, user.id, request.name):
                 raise AlreadyExistsError(
-                    f"{user['username']!r} has a token named {shorten(request.name)}; revoke it first"
+                    f"{user.username!r} has a token named {shorten(request.name)}; revoke it first"
                 )
-            row = self._row(token, request, user)
-            tokens.add(connection, row)
-            audit_action = _audit_action(Action.TOKEN_CREATE, user["username"], row)
-            audit.add(connection, caller.actor.entry(audit_action, row["created_at"]))
-            return {**row, "username": user["username"], "user_role": user["role"]}
+            row = self._new(request, user)
+            columns = {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _OF_USER}
+            tokens.add(connection, {**columns, "hash": hash_of(token)})
+            audit_action = _audit_action(Action.TOKEN_CREATE, user.username, row)
+            audit.add(connection, caller.actor.entry(audit_action, row.created_at))
+            return row
 
         return token, await self._database.write(work)
 
-    def _row(self, token: str, request: TokenRequest, user: Row) -> dict[str, Any]:
-        role = request.role or Role(user["role"])
-        if lower_role(role, Role(user["role"])) is not role:
-            raise ForbiddenError(f"role: a token of {user['username']!r}, {user['role']}, cannot be {role}")
-        return {
-            "id": str(uuid4()),
-            "user_id": user["id"],
-            "name": request.name,
-            "hash": hash_of(token),
-            "role": str(role),
-            "created_at": self._now(),
-            "expires_at": request.expires_at,
-            "revoked_at": None,
-            "last_used_at": None,
-        }
+    def _new(self, request: TokenRequest, user: UserRow) -> TokenRow:
+        role = request.role or Role(user.role)
+        if lower_role(role, Role(user.role)) is not role:
+            raise ForbiddenError(f"role: a token of {user.username!r}, {user.role}, cannot be {role}")
+        return TokenRow(
+            id=str(uuid4()),
+            user_id=user.id,
+            name=request.name,
+            role=str(role),
+            created_at=self._now(),
+            expires_at=request.expires_at,
+            revoked_at=None,
+            last_used_at=None,
+            username=user.username,
+            user_role=user.role,
+        )
 
     async def revoke(self, token_id: str, caller: Caller) -> None:
         """Revoke a token; raises NotFoundError, also for tokens of other users unless the caller is an admin."""
 
         def work(connection: WriteConnection) -> None:
             row = tokens.get(connection, token_id)
-            if row is None or (caller.role is not Role.ADMIN and row["user_id"] != caller.user_id):
+            if row is None or (caller.role is not Role.ADMIN and row.user_id != caller.user_id):
                 raise NotFoundError(f"you have no token with the id {shorten(token_id)}")
-            at = max(self._now(), row["created_at"])
+            at = max(self._now(), row.created_at)
             if tokens.revoke(connection, token_id, at):
-                audit.add(connection, caller.actor.entry(_audit_action(Action.TOKEN_DELETE, row["username"], row), at))
+                audit.add(connection, caller.actor.entry(_audit_action(Action.TOKEN_DELETE, row.username, row), at))
 
         await self._database.write(work)
 
 
-def _audit_action(action: Action, username: str, row: Row) -> AuditAction:
+def _audit_action(action: Action, username: str, row: TokenRow) -> AuditAction:
     """Build the audited action on a token; it contains the token's name and id only."""
-    until = row["expires_at"].isoformat() if row["expires_at"] else None
-    about = {"id": row["id"], "role": row["role"], "expiresAt": until}
+    until = row.expires_at.isoformat() if row.expires_at else None
+    about = {"id": row.id, "role": row.role, "expiresAt": until}
     was, now = (None, about) if action is Action.TOKEN_CREATE else (about, None)
-    return AuditAction(action=action, kind="token", name=f"{username}/{row['name']}", before=was, after=now)
+    return AuditAction(action=action, kind="token", name=f"{username}/{row.name}", before=was, after=now)
 
 
 def _check(request: TokenRequest, now: datetime) -> None:
@@ -144,7 +146,7 @@ def _check(request: TokenRequest, now: datetime) -> None:
         raise BadRequestError("expiresAt: is in the past; give a future time, or leave it out")
 
 
-def _user_for(connection: WriteConnection, request: TokenRequest, caller: Caller) -> Row:
+def _user_for(connection: WriteConnection, request: TokenRequest, caller: Caller) -> UserRow:
     if request.username is None and caller.user_id is None:
         raise BadRequestError("username: is missing; this credential belongs to no user, so name the user of the token")
     if request.username is not None and request.username != caller.name and caller.role is not Role.ADMIN:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
+
+import msgspec
 
 from dagbook.auth.audit_context import Action, Actor, local_actor, user_action
 from dagbook.auth.caller import Caller
@@ -14,10 +15,9 @@ from dagbook.auth.roles import Role
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, tokens, users
+from dagbook.db.repositories.users import UserRow
 from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
 from dagbook.identifiers import shorten
-
-User = Mapping[str, Any]
 
 MAX_NAME_LENGTH = 64
 _log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Users:
         created = await self._database.write(lambda connection: _add_first(connection, row, entry))
         return chosen if created and not password else None
 
-    async def create(self, username: str, password: str, role: Role, caller: Caller) -> User:
+    async def create(self, username: str, password: str, role: Role, caller: Caller) -> UserRow:
         """Create a user; raises BadRequestError or AlreadyExistsError."""
         check_password(password)
         check_name(username)
@@ -55,21 +55,21 @@ class Users:
         _log.info("user %r, %s, was created by %r", username, role, caller.actor_label)
         return row
 
-    async def _new(self, username: str, password: str, role: Role) -> dict[str, Any]:
+    async def _new(self, username: str, password: str, role: Role) -> UserRow:
         hashed = await self._hasher.hash(password)
         now = self._now()
-        return {
-            "id": str(uuid4()),
-            "username": username,
-            "role": str(role),
-            "password_hash": hashed,
-            "generation": 1,
-            "kept_token": None,
-            "created_at": now,
-            "updated_at": now,
-        }
+        return UserRow(
+            id=str(uuid4()),
+            username=username,
+            role=str(role),
+            password_hash=hashed,
+            generation=1,
+            kept_token=None,
+            created_at=now,
+            updated_at=now,
+        )
 
-    async def update(self, user_id: str, username: str | None, role: Role | None, caller: Caller) -> User:
+    async def update(self, user_id: str, username: str | None, role: Role | None, caller: Caller) -> UserRow:
         """Change a user's name or role.
 
         Raises BadRequestError, NotFoundError, ForbiddenError for the last admin, AlreadyExistsError.
@@ -78,22 +78,22 @@ class Users:
         if role is not None:
             changes["role"] = str(role)
 
-        def work(connection: WriteConnection) -> User:
+        def work(connection: WriteConnection) -> UserRow:
             users.lock(connection)
             user = _require(connection, user_id)
             _require_other_admin(connection, user, role)
-            if username is not None and username != user["username"]:
+            if username is not None and username != user.username:
                 _refuse_taken(connection, username)
-            values = {**changes, "updated_at": max(self._now(), user["updated_at"])}
-            users.change(connection, user_id, **values)
-            was, now = ({name: one[name] for name in ("username", "role")} for one in (user, {**user, **values}))
-            audit_action = user_action(Action.USER_UPDATE, user["username"], was, now)
+            changed = msgspec.structs.replace(user, **changes, updated_at=max(self._now(), user.updated_at))
+            users.change(connection, user_id, **changes, updated_at=changed.updated_at)
+            was, now = ({"username": one.username, "role": one.role} for one in (user, changed))
+            audit_action = user_action(Action.USER_UPDATE, user.username, was, now)
             if was != now:
-                audit.add(connection, caller.actor.entry(audit_action, values["updated_at"]))
-            return {**user, **values}
+                audit.add(connection, caller.actor.entry(audit_action, changed.updated_at))
+            return changed
 
         changed = await self._database.write(work)
-        _log.info("user %r, %s, was changed by %r", changed["username"], changed["role"], caller.actor_label)
+        _log.info("user %r, %s, was changed by %r", changed.username, changed.role, caller.actor_label)
         return changed
 
     async def remove(self, user_id: str, caller: Caller) -> None:
@@ -106,9 +106,9 @@ class Users:
             user = _require(connection, user_id)
             _require_other_admin(connection, user, None, removed=True)
             users.remove(connection, user_id)
-            audit_action = user_action(Action.USER_DELETE, user["username"], {"id": user_id, "role": user["role"]})
+            audit_action = user_action(Action.USER_DELETE, user.username, {"id": user_id, "role": user.role})
             audit.add(connection, caller.actor.entry(audit_action, self._now()))
-            return str(user["username"])
+            return str(user.username)
 
         _log.info("user %r was removed by %r", await self._database.write(work), caller.actor_label)
 
@@ -122,11 +122,11 @@ class Users:
         def work(connection: WriteConnection) -> str:
             users.lock(connection)
             user = _require(connection, user_id)
-            at = max(self._now(), user["updated_at"])
+            at = max(self._now(), user.updated_at)
             users.set_password(connection, user_id, hashed, None, at)
             tokens.revoke_all(connection, user_id, at)
-            audit.add(connection, caller.actor.entry(user_action(Action.USER_PASSWORD_RESET, user["username"]), at))
-            return str(user["username"])
+            audit.add(connection, caller.actor.entry(user_action(Action.USER_PASSWORD_RESET, user.username), at))
+            return str(user.username)
 
         _log.info("the password of user %r was reset by %r", await self._database.write(work), caller.actor_label)
 
@@ -147,7 +147,7 @@ def check_password(password: str, field: str = "password") -> str:
     return password
 
 
-def _require(connection: WriteConnection, user_id: str) -> User:
+def _require(connection: WriteConnection, user_id: str) -> UserRow:
     user = users.get(connection, user_id)
     if user is None:
         raise _unknown(user_id)
@@ -158,10 +158,12 @@ def _unknown(user_id: str) -> NotFoundError:
     return NotFoundError(f"there is no user with the id {shorten(user_id)}")
 
 
-def _require_other_admin(connection: WriteConnection, user: User, role: Role | None, *, removed: bool = False) -> None:
-    loses = user["role"] == Role.ADMIN and (removed or role not in (None, Role.ADMIN))
+def _require_other_admin(
+    connection: WriteConnection, user: UserRow, role: Role | None, *, removed: bool = False
+) -> None:
+    loses = user.role == Role.ADMIN and (removed or role not in (None, Role.ADMIN))
     if loses and users.count(connection, Role.ADMIN) == 1:
-        raise ForbiddenError(f"{user['username']!r} is the last admin; make another user an admin first")
+        raise ForbiddenError(f"{user.username!r} is the last admin; make another user an admin first")
 
 
 def _refuse_taken(connection: WriteConnection, username: str) -> None:
@@ -169,19 +171,19 @@ def _refuse_taken(connection: WriteConnection, username: str) -> None:
         raise AlreadyExistsError(f"a user named {shorten(username)} exists already")
 
 
-def _created_entry(row: User, actor: Actor) -> dict[str, Any]:
-    audit_action = user_action(Action.USER_CREATE, row["username"], after={"id": row["id"], "role": row["role"]})
-    return actor.entry(audit_action, row["created_at"])
+def _created_entry(row: UserRow, actor: Actor) -> dict[str, Any]:
+    audit_action = user_action(Action.USER_CREATE, row.username, after={"id": row.id, "role": row.role})
+    return actor.entry(audit_action, row.created_at)
 
 
-def _add(connection: WriteConnection, row: dict[str, Any], entry: dict[str, Any]) -> None:
+def _add(connection: WriteConnection, row: UserRow, entry: dict[str, Any]) -> None:
     users.lock(connection)
-    _refuse_taken(connection, row["username"])
+    _refuse_taken(connection, row.username)
     users.add(connection, row)
     audit.add(connection, entry)
 
 
-def _add_first(connection: WriteConnection, row: dict[str, Any], entry: dict[str, Any]) -> bool:
+def _add_first(connection: WriteConnection, row: UserRow, entry: dict[str, Any]) -> bool:
     users.lock(connection)
     if users.count(connection):
         return False  # another server was first

@@ -45,7 +45,7 @@ def _by_label(finished: dict[int, int], active: dict[int, int]) -> dict[str, int
 
 def _schedulers(connection: ReadConnection, parts: AppServices) -> int:
     now = parts.now()
-    return sum(row["lease_until"] >= now for row in services.find(connection, services.SCHEDULER, now))
+    return sum(row.lease_until >= now for row in services.find(connection, services.SCHEDULER, now))
 
 
 async def _try(count: Awaitable[T], deadline: float) -> T | None:

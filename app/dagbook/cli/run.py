@@ -124,7 +124,7 @@ async def _start_here(server: Server, source: Source) -> str:
     except AppError as error:
         raise click.ClickException(error.message) from error
     row = await server.parts.database.read_inline(lambda connection: dags.get(connection, file_name))
-    return run_path(start.dag_name.strip() or (row and row["dag_name"]) or file_name, run_id)
+    return run_path(start.dag_name.strip() or (row and row.dag_name) or file_name, run_id)
 
 
 async def require_stored(api: Api, source: Source) -> str:

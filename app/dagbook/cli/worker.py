@@ -16,7 +16,7 @@ from dagbook.cli.foreign import PEER, ignored_options
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options, warn_about_unused
 from dagbook.db.database import Database
 from dagbook.db.repositories import services
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.services import LocalWorkerRow
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.executors.process import proc
 from dagbook.queues.worker.pgqueuer_transport import is_installed
@@ -124,18 +124,18 @@ async def _check_health(settings: Settings, name: str) -> None:
         )
     finally:
         await database.close()
-    found = [row for row in rows if name in ("", row["name"]) and _is_alive(row)]
+    found = [row for row in rows if name in ("", row.name) and _is_alive(row)]
     if not found:
         raise click.ClickException(f"no worker {name}".rstrip() + " runs on this machine, or it was started just now")
     for row in found:
-        if not row["is_leased"]:
-            last = f"{row['heartbeat_at']:%Y-%m-%d %H:%M:%S} UTC"
-            raise click.ClickException(f"worker {row['name']} has not renewed its lease since {last}")
-        click.echo(f"worker {row['name']} is healthy")
+        if not row.is_leased:
+            last = f"{row.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC"
+            raise click.ClickException(f"worker {row.name} has not renewed its lease since {last}")
+        click.echo(f"worker {row.name} is healthy")
 
 
-def _is_alive(row: Row) -> bool:
-    return proc.is_alive(proc.ProcessId(row["pid"], row["pid_started"]))
+def _is_alive(row: LocalWorkerRow) -> bool:
+    return proc.is_alive(proc.ProcessId(row.pid, row.pid_started))
 
 
 async def _work(settings: Settings, options: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from dagbook.db.database import Database
 from dagbook.db.repositories import dags
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.dags import DagRow
 from dagbook.errors import BadRequestError
 from dagbook.regex.client import ExpressionError, open_regex_worker
 from dagbook.regex.worker import matching_lines, split_lines
@@ -31,7 +31,7 @@ class MatchBlock(msgspec.Struct, frozen=True):
 class SearchHit(msgspec.Struct, frozen=True):
     """A stored DAG with matching lines."""
 
-    row: Row
+    row: DagRow
     blocks: Sequence[MatchBlock]
 
 
@@ -66,7 +66,7 @@ class Search:
         pattern = re.compile(re.escape(words), re.IGNORECASE)
         found = []
         for number, row in enumerate(rows, 1):
-            text = row["spec"] or ""
+            text = row.spec or ""
             if pattern.search(text) and (lines := matching_lines(pattern, text)):
                 found.append(SearchHit(row, blocks(text, lines)))
             if number % _YIELD_EVERY == 0:
@@ -75,7 +75,7 @@ class Search:
 
     async def _find_expression(self, expression: str) -> SearchResult:
         rows = await self._database.read(lambda connection: dags.find_holding(connection, ""))
-        texts = [row["spec"] or "" for row in rows]
+        texts = [row.spec or "" for row in rows]
         try:
             async with open_regex_worker() as matcher:
                 found = await matcher.find(texts, expression=expression)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, dags
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.errors import (
     AlreadyExistsError,
@@ -74,7 +74,7 @@ class Definitions:
         BadRequestError for an invalid note and for a redacted text.
         """
         row = await self._require(file_name)
-        _check_expected(file_name, row["revision"], context.expected)
+        _check_expected(file_name, row.revision, context.expected)
         _check_note(context.note)
         loaded = self._library.read(spec, name=file_name)
         if loaded.problems:
@@ -98,13 +98,13 @@ class Definitions:
         while not renamed:  # a text saved meanwhile may have another DAG name
             row = await self._require(file_name)
             check_file_name(new_name, "newFileName")
-            dag_name = self._library.read(row["spec"] or "", name=new_name).definition.dag.name or new_name
+            dag_name = self._library.read(row.spec or "", name=new_name).definition.dag.name or new_name
             renamed = await self._rename(row, new_name, dag_name, actor)
 
-    async def _rename(self, row: Row, new_name: str, dag_name: str, actor: Actor) -> bool:
+    async def _rename(self, row: DagRow, new_name: str, dag_name: str, actor: Actor) -> bool:
         names = {"fileName": new_name, "dagName": dag_name}
-        before = {"fileName": row["file_name"], "dagName": row["dag_name"]}
-        entry = actor.entry(dag_action(Action.DAG_RENAME, row["file_name"], before, names), self._now())
+        before = {"fileName": row.file_name, "dagName": row.dag_name}
+        entry = actor.entry(dag_action(Action.DAG_RENAME, row.file_name, before, names), self._now())
         try:
             return await self._database.write(lambda connection: _rename(connection, row, names, entry))
         except IntegrityError as error:  # another request has just taken the name
@@ -117,7 +117,7 @@ class Definitions:
         if not await self._database.write(lambda connection: _suspend(connection, file_name, suspended, entry)):
             raise _unknown(file_name)
 
-    async def _require(self, file_name: str) -> Row:
+    async def _require(self, file_name: str) -> DagRow:
         row = await self._database.read_inline(lambda connection: dags.get(connection, file_name))
         if row is None:
             raise _unknown(file_name)
@@ -180,12 +180,12 @@ def _remove(connection: WriteConnection, file_name: str, actor: Actor, at: datet
     row = dags.remove(connection, file_name)
     if row is None:
         return False
-    before = {"dagName": row["dag_name"], **_revision(row["revision"], row["definition_hash"])}
+    before = {"dagName": row.dag_name, **_revision(row.revision, row.definition_hash)}
     audit.add(connection, actor.entry(dag_action(Action.DAG_DELETE, file_name, before), at))
     return True
 
 
-def _suspend(connection: WriteConnection, file_name: str, suspended: bool, entry: Row) -> bool:
+def _suspend(connection: WriteConnection, file_name: str, suspended: bool, entry: dict[str, Any]) -> bool:
     before = dags.suspend(connection, file_name, suspended=suspended)
     if before is not None and before != suspended:
         audit.add(connection, entry)
@@ -202,10 +202,10 @@ def _check_note(note: str) -> None:
         raise BadRequestError(f"note: must be a text of at most {_MAX_NOTE_LENGTH:,} characters, none of them NUL")
 
 
-def _rename(connection: WriteConnection, row: Row, names: Mapping[str, str], entry: Row) -> bool:
-    if runs.find_active(connection, row["dag_name"]):
+def _rename(connection: WriteConnection, row: DagRow, names: Mapping[str, str], entry: dict[str, Any]) -> bool:
+    if runs.find_active(connection, row.dag_name):
         raise NotRunningError(
-            f"DAG {shorten(row['file_name'])} is running; rename it when its runs have finished, or stop them first"
+            f"DAG {shorten(row.file_name)} is running; rename it when its runs have finished, or stop them first"
         )
     if dags.get_dag_name(connection, names["fileName"]) is not None:
         raise _taken(names["fileName"])

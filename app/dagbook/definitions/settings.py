@@ -10,7 +10,7 @@ from dagbook.auth.audit_context import Action, Actor, dag_action
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, changes, schedules
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.dags import DagRow
 from dagbook.errors import BadRequestError
 
 CATCHUPS = ("none", "latest", "all")
@@ -31,13 +31,13 @@ class DagSettingsService:
         self._database = database
         self._now = now
 
-    async def get(self, dag: Row) -> DagSettings:
-        row = await self._database.read_inline(lambda connection: schedules.get_setting(connection, dag["id"]))
+    async def get(self, dag: DagRow) -> DagSettings:
+        row = await self._database.read_inline(lambda connection: schedules.get_setting(connection, dag.id))
         if row is None:
             return DagSettings()
-        return DagSettings(catchup=row["catchup"], catchup_window_seconds=row["catchup_window_seconds"])
+        return DagSettings(catchup=row.catchup, catchup_window_seconds=row.catchup_window_seconds)
 
-    async def put(self, dag: Row, new: DagSettings, actor: Actor) -> None:
+    async def put(self, dag: DagRow, new: DagSettings, actor: Actor) -> None:
         """Replace the settings; raises BadRequestError."""
         _check(new)
         found = await self.get(dag)
@@ -45,14 +45,14 @@ class DagSettingsService:
             return
         before, after = msgspec.structs.asdict(found), msgspec.structs.asdict(new)
         now = self._now()
-        row = after | {"dag_id": dag["id"], "updated_at": now, "updated_by": actor.label}
-        entry = actor.entry(dag_action(Action.DAG_SETTINGS, dag["file_name"], before, after), now)
+        row = after | {"dag_id": dag.id, "updated_at": now, "updated_by": actor.label}
+        entry = actor.entry(dag_action(Action.DAG_SETTINGS, dag.file_name, before, after), now)
         await self._database.write(lambda connection: _put(connection, dag, row, entry))
 
 
-def _put(connection: WriteConnection, dag: Row, row: dict[str, Any], entry: Row) -> None:
+def _put(connection: WriteConnection, dag: DagRow, row: dict[str, Any], entry: dict[str, Any]) -> None:
     schedules.put_setting(connection, row)
-    changes.add_dag_change(connection, dag["dag_name"], "configured", file_name=dag["file_name"])
+    changes.add_dag_change(connection, dag.dag_name, "configured", file_name=dag.file_name)
     audit.add(connection, entry)
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import schedules
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.schedules import ScheduledDagRow
 from dagbook.spec.time.schedule import KINDS, NO_SCHEDULE, CronEntry, ParsedSchedule, read_schedule
 
 _EARLIER_REVISIONS = 20  # that are searched for a valid one
@@ -22,7 +22,7 @@ _EARLIER_REVISIONS = 20  # that are searched for a valid one
 class ScheduledDag(msgspec.Struct, frozen=True, kw_only=True):
     """A stored DAG with its schedules."""
 
-    dag: Row
+    dag: ScheduledDagRow
     timing: ParsedSchedule
 
 
@@ -33,7 +33,7 @@ class UpcomingFiring(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     expression: str
     zone: str
-    dag: Row
+    dag: ScheduledDagRow
 
 
 class UpcomingQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,12 +60,12 @@ class Timetable:
         dags = await self._database.read(schedules.find_dags)
         await self._load(dags)
         scheduled = (
-            ScheduledDag(dag=dag, timing=self._schedules.get(dag["definition_hash"], NO_SCHEDULE)) for dag in dags
+            ScheduledDag(dag=dag, timing=self._schedules.get(dag.definition_hash, NO_SCHEDULE)) for dag in dags
         )
         return [one for one in scheduled if not one.timing.is_empty]
 
-    async def _load(self, dags: Sequence[Row]) -> None:
-        used = {dag["definition_hash"]: dag["id"] for dag in dags}
+    async def _load(self, dags: Sequence[ScheduledDagRow]) -> None:
+        used = {dag.definition_hash: dag.id for dag in dags}
         self._schedules = {key: timing for key, timing in self._schedules.items() if key in used}
         missing = [key for key in used if key not in self._schedules]
         if not missing:
@@ -109,10 +109,10 @@ def upcoming(
     """Yield firings after an instant in order, at most ``per_dag`` per kind and DAG; ties by file name. Pure."""
     counts: Counter[tuple[str, str]] = Counter()
     # The number is unique per DAG, so that the elements after it are never compared.
-    heap: list[tuple[datetime, str, int, CronEntry, str, Row]] = []
+    heap: list[tuple[datetime, str, int, CronEntry, str, ScheduledDagRow]] = []
     for scheduled in dags:
         for number, (kind, entry) in enumerate(_entries(scheduled.timing)):
-            _push(heap, (now, scheduled.dag["file_name"], number, entry, kind, scheduled.dag), zone)
+            _push(heap, (now, scheduled.dag.file_name, number, entry, kind, scheduled.dag), zone)
     while heap:
         first = heapq.heappop(heap)
         at, name, _, entry, kind, dag = first
@@ -128,8 +128,8 @@ def _entries(timing: ParsedSchedule) -> list[tuple[str, CronEntry]]:
 
 
 def _push(
-    heap: list[tuple[datetime, str, int, CronEntry, str, Row]],
-    before: tuple[datetime, str, int, CronEntry, str, Row],
+    heap: list[tuple[datetime, str, int, CronEntry, str, ScheduledDagRow]],
+    before: tuple[datetime, str, int, CronEntry, str, ScheduledDagRow],
     zone: ZoneInfo,
 ) -> None:
     following = before[3].next(before[0], zone)

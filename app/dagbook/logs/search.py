@@ -239,9 +239,9 @@ async def blocks(database: Database, stream: LogStream, line: int) -> AsyncItera
         rows = await database.read(lambda connection, seq=seq: logs.find_block(connection, key, seq))  # type: ignore[misc]
         if not rows:
             return  # the run was deleted
-        number = number or rows[0]["first_line"]
-        text = rest + "".join(row["text"] for row in rows)
-        seq = rows[-1]["seq"] + 1
+        number = number or rows[0].first_line
+        text = rest + "".join(row.text for row in rows)
+        seq = rows[-1].seq + 1
         end = text.rfind("\n") + 1
         if not end and len(text) < _MAX_LINE:
             rest = text

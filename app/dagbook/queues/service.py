@@ -133,9 +133,9 @@ def _move_behind(connection: WriteConnection, name: str, entry: Row, other: Row)
 
 def _move_to_front(connection: WriteConnection, name: str, entry: Row, priority: int) -> None:
     first = queue.find_next(connection, name, 1)
-    highest = max([priority, *(row["priority"] for row in first)])
+    highest = max([priority, *(row.priority for row in first)])
     front = queue.find_front(connection, name, highest)
-    if not first or first[0]["id"] != entry["id"] or highest != entry["priority"]:
+    if not first or first[0].id != entry["id"] or highest != entry["priority"]:
         queue.move(connection, entry["id"], priority=highest, place=min(front or 0, 0) - 1)
 
 

@@ -41,12 +41,12 @@ def queue_positions(connection: ReadConnection, queues: QueueConfig, runs: Colle
     if not names:
         return {}
     places = queue.find_positions(connection, names, runs)
-    first = [row for row in places if row["position"] == 1]
+    first = [row for row in places if row.position == 1]
     heads = head_reasons(queues, first, read_states(connection, names, first))
     return {
-        row["run_id"]: queue_position(row["id"], row["priority"], row["position"], heads[row["queue"]])
+        row.run_id: queue_position(row.id, row.priority, row.position, heads[row.queue])
         for row in places
-        if row["run_id"] in runs
+        if row.run_id in runs
     }
 
 
@@ -98,7 +98,7 @@ async def store_reasons(database: Database, queues: QueueConfig, names: Collecti
     def find_changed(connection: ReadConnection) -> dict[int, str]:
         rows = [row for name in sorted(names) for row in queue.find_next(connection, name, 1)]
         waits = head_reasons(queues, rows, read_states(connection, names, rows))
-        return {row["id"]: waits[row["queue"]].text for row in rows if row["reason"] != waits[row["queue"]].text}
+        return {row.id: waits[row.queue].text for row in rows if row.reason != waits[row.queue].text}
 
     changed = await database.read(find_changed)
     if changed:

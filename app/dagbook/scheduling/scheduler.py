@@ -137,7 +137,7 @@ class Scheduler:
         """
         now = self._now()
         found = await self._database.read(lambda connection: services.find(connection, services.SCHEDULER, now))
-        ahead = [row for row in found if row["id"] < self._id and row["lease_until"] >= now]
+        ahead = [row for row in found if row.id < self._id and row.lease_until >= now]
         for _ in range(round(HEAD_START_SECONDS / _PEER_POLL_SECONDS) if ahead else 0):
             if self._stopping.is_set():
                 break

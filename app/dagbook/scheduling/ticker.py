@@ -104,7 +104,7 @@ class Ticker:
         return [outcome for outcomes in done if isinstance(outcomes, list) for outcome in outcomes]
 
     async def _handle_dag(self, due_dag: _DueDag, now: datetime) -> list[SlotOutcome]:
-        if due_dag.timed.dag["suspended"]:
+        if due_dag.timed.dag.suspended:
             return [
                 self._outcome(due_dag.timed, firing, SUSPENDED, "the DAG is suspended")
                 for firing in due_dag.firings
@@ -129,7 +129,7 @@ class Ticker:
         except AppError as error:
             return self._outcome(timed, firing, FAILED, error.message)
         except Exception as error:  # noqa: BLE001 - an error of one DAG must not stop the others
-            _log.exception("the schedule of DAG %s failed", timed.dag["file_name"])
+            _log.exception("the schedule of DAG %s failed", timed.dag.file_name)
             return self._outcome(timed, firing, FAILED, f"internal error: {error}")
 
     async def _try(self, timed: ScheduledDag, firing: Firing, now: datetime) -> SlotOutcome | None:
@@ -160,8 +160,8 @@ class Ticker:
 
 
 def _slot(timed: ScheduledDag, firing: Firing) -> Slot:
-    key = SlotKey(timed.dag["id"], firing.kind, firing.minute)
-    return Slot(key=key, file_name=timed.dag["file_name"], catch_up=firing.made_up)
+    key = SlotKey(timed.dag.id, firing.kind, firing.minute)
+    return Slot(key=key, file_name=timed.dag.file_name, catch_up=firing.made_up)
 
 
 def _without(due_dag: _DueDag, handled: set[SlotKey]) -> _DueDag:
@@ -181,18 +181,18 @@ def _read_state(connection: ReadConnection, key: SlotKey, *, recheck: bool) -> _
     dag = dags.get_by_key(connection, key.dag)
     if dag is None or (recheck and schedules.is_handled(connection, key)):
         return None
-    return _DagState(dag, _read_latest(connection, dag["dag_name"], key) if key.kind == schedules.START else None)
+    return _DagState(dag, _read_latest(connection, dag.dag_name, key) if key.kind == schedules.START else None)
 
 
 def _read_latest(connection: ReadConnection, dag_name: str, key: SlotKey) -> Latest | None:
     run = runs.get_latest(connection, dag_name)
     if run is None:
         return None
-    starter = schedules.get_starter(connection, run["id"])
+    starter = schedules.get_starter(connection, run.id)
     own = starter is not None and (starter.dag, starter.kind) == (key.dag, key.kind)
     return Latest(
-        running=run["status"] == RunStatus.RUNNING,
-        succeeded=run["status"] == RunStatus.SUCCEEDED,
+        running=run.status == RunStatus.RUNNING,
+        succeeded=run.status == RunStatus.SUCCEEDED,
         started_at=started_at(run),
         scheduled_for=starter.minute if starter is not None and own else None,
     )

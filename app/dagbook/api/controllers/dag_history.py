@@ -38,7 +38,7 @@ async def get_history(file_name: parameters.FileName, parts: NamedDependency[App
 def _read_history(connection: ReadConnection, name: str) -> tuple[list[Row], dict[int, list[Row]]]:
     dag_name = dags.get_dag_name(connection, name) or name
     found = list(run_history.find_newest(connection, dag_name, _MAX_RUNS))
-    return found, run_history.find_nodes(connection, [run["id"] for run in found])
+    return found, run_history.find_nodes(connection, [run.id for run in found])
 
 
 @get(

@@ -116,7 +116,7 @@ async def _page_by_next_run(parts: AppServices, request: _Page) -> _Read:
     found = await parts.database.read(lambda connection: dags.find_hashes(connection, request.filter))
     await _load_next_starts(parts, found)
     now = parts.now()
-    times = {row["file_name"]: parts.next_runs.get(row["definition_hash"], now) for row in found}
+    times = {row.file_name: parts.next_runs.get(row.definition_hash, now) for row in found}
     chosen = _by_next_run(found, times, descending=request.descending)[request.offset : request.offset + request.size]
     names = [row["file_name"] for row in chosen]
     rows, latest = await parts.database.read(lambda connection: _read_files(connection, names))
@@ -124,7 +124,7 @@ async def _page_by_next_run(parts: AppServices, request: _Page) -> _Read:
 
 
 def _read_files(connection: ReadConnection, names: Sequence[str]) -> tuple[Sequence[Row], dict[str, Row]]:
-    rows = {row["file_name"]: row for row in dags.find_files(connection, names)}
+    rows = {row.file_name: row for row in dags.find_files(connection, names)}
     existing = [rows[name] for name in names if name in rows]
     return existing, _read_latest(connection, existing)
 
@@ -174,13 +174,13 @@ async def search_dags(parts: NamedDependency[AppServices], q: parameters.Query) 
 def _add_result(results: SearchResults, hit: SearchHit, parts: AppServices) -> None:
     loaded = load(parts, hit.row)
     if loaded.problems:
-        results.errors += [f"{hit.row['file_name']}: {problem}" for problem in loaded.problems]
+        results.errors += [f"{hit.row.file_name}: {problem}" for problem in loaded.problems]
         return
     matches = [
         SearchDAGsMatchItem(line=block.text, line_number=block.line, start_line=block.first) for block in hit.blocks
     ]
     results.results.append(
-        SearchResultItem(name=hit.row["file_name"], dag=dag_in_list(loaded.definition.dag), matches=matches)
+        SearchResultItem(name=hit.row.file_name, dag=dag_in_list(loaded.definition.dag), matches=matches)
     )
 
 

@@ -69,7 +69,7 @@ async def list_items(
 
 
 def _read_page(connection: ReadConnection, name: str, before: int, size: int) -> _Page:
-    active = [run for run in queue.find_active(connection) if run["queue"] == name]
+    active = [run for run in queue.find_active(connection) if run.queue == name]
     items = queue.find_items(connection, name, before, size)
     first = items[:1] if before == 0 else queue.find_items(connection, name, 0, 1)
     workers = workers_for(connection, first)

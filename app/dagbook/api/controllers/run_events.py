@@ -57,10 +57,10 @@ async def list_sub_run_events(
 def _read(connection: ReadConnection, parts: AppServices, run: Row, after: int, limit: int) -> RunEvents:
     rows = run_history.find_events(connection, run["id"], after, limit + 1)
     page = rows[:limit]
-    names = run_history.find_node_names(connection, run["id"], {row["attempt"] for row in page}) if page else {}
+    names = run_history.find_node_names(connection, run["id"], {row.attempt for row in page}) if page else {}
     found = RunEvents(events=[run_event(row, names, parts.zone) for row in page])
     if len(rows) > limit:
-        found.next = page[-1]["seq"]
+        found.next = page[-1].seq
     return found
 
 

@@ -181,7 +181,7 @@ def read_newest(parts: AppServices, connection: ReadConnection, run: Row, now: d
     """Read the snapshot of a run; with an expired lease the orphan sweep of another server will adopt or fail it."""
     attempt = runs.get_attempt(connection, run["id"], run["attempt"]) if _needs_attempt(parts, run) else None
     nodes = runs.get_nodes(connection, run["id"], run["attempt"])
-    owner = attempt["owner"] if attempt and run["status"] == RunStatus.RUNNING else None
+    owner = attempt.owner if attempt and run["status"] == RunStatus.RUNNING else None
     return RunSnapshot(run, attempt or {}, nodes, owner and services.expired_since(connection, owner, now))
 
 
@@ -320,13 +320,13 @@ async def read_step_log(
 async def find_step_log(parts: AppServices, run: Mapping[str, Any], step: str, stream: parameters.Stream) -> StreamKey:
     """Return the key of a step's or handler's output; raises NotFoundError."""
     nodes = await parts.database.read_inline(lambda connection: runs.get_nodes(connection, run["id"], run["attempt"]))
-    node = next((node for node in nodes if node["name"] == step), None)
+    node = next((node for node in nodes if node.name == step), None)
     if node is None:
         raise unknown_step(run, step)
-    if node["started_at"] is None:
+    if node.started_at is None:
         raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
     # The output of a node that a retry kept belongs to an earlier attempt.
-    return StreamKey(run["id"], node["log_attempt"] or node["attempt"], node["position"], _STREAMS[stream])
+    return StreamKey(run["id"], node.log_attempt or node.attempt, node.position, _STREAMS[stream])
 
 
 @get(

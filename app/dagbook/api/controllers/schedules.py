@@ -56,13 +56,13 @@ async def list_upcoming(
 
 def _upcoming(firing: UpcomingFiring, zone: tzinfo) -> Upcoming:
     return Upcoming(
-        file_name=firing.dag["file_name"],
-        dag_name=firing.dag["dag_name"],
+        file_name=firing.dag.file_name,
+        dag_name=firing.dag.dag_name,
         kind=firing.kind,  # type: ignore[arg-type]  # the database and the format have no other kind
         at=time_text(firing.at, zone),
         expression=firing.expression,
         zone=firing.zone,
-        suspended=firing.dag["suspended"],
+        suspended=firing.dag.suspended,
     )
 
 
@@ -83,7 +83,7 @@ async def list_slots(
 
 def _read_slots(connection: ReadConnection, name: str | None, *, offset: int, limit: int) -> tuple[int, list[Row]]:
     stored = None if name is None else dags.get(connection, name)
-    key = None if stored is None else stored["id"]
+    key = None if stored is None else stored.id
     total = schedules.count(connection, key, name)
     if name is not None and stored is None and not total:
         raise NotFoundError(f"dag: there is no DAG named {shorten(name)}")

@@ -72,7 +72,7 @@ async def list_workers(parts: NamedDependency[AppServices]) -> WorkersListRespon
 
 def _read_workers(connection: ReadConnection, now: datetime) -> tuple[Sequence[Row], Sequence[Row]]:
     rows = services.find(connection, services.WORKER, now)
-    return rows, services.find_active_runs(connection, [row["id"] for row in rows]) if rows else ()
+    return rows, services.find_active_runs(connection, [row.id for row in rows]) if rows else ()
 
 
 def _by_start(rows: Sequence[Row]) -> list[Row]:

@@ -207,4 +207,4 @@ def _read(connection: ReadConnection, after: FeedCursor) -> changes.Batch:
 
 def _read_output(connection: ReadConnection, name: str, run_id: str) -> list[Row]:
     run = runs.get(connection, name, run_id)
-    return list(logs.find_growing(connection, run["id"])) if run else []
+    return list(logs.find_growing(connection, run.id)) if run else []

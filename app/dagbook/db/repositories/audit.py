@@ -27,7 +27,7 @@ from sqlalchemy import (
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.audit import AuditEntry, AuditSeal
 from dagbook.db.prepared import Prepared
-from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.repositories.rows import all_rows, first_row
 
 _add = Prepared(insert(AuditEntry).inline())  # the generated ids are not needed
 _entries = AuditEntry.__table__
@@ -51,6 +51,59 @@ _mark_pruned = (
 )
 
 
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry; ``before`` and ``after`` are JSON text where they are read for a seal."""
+
+    id: int
+    at: datetime
+    actor: str | None
+    via: str
+    user_id: str | None
+    token_id: str | None
+    token_name: str | None
+    address: str
+    request_id: str
+    action: str
+    kind: str
+    name: str
+    before: Any
+    after: Any
+    outcome: str
+
+
+class LastSeal(msgspec.Struct, frozen=True, kw_only=True):
+    """What the next seal continues."""
+
+    number: int
+    last_id: int
+    hash: str
+    sealed_at: datetime
+
+
+class PrunableSeal(msgspec.Struct, frozen=True, kw_only=True):
+    """A seal whose entries may be deleted."""
+
+    number: int
+    first_id: int
+    last_id: int
+    entries: int
+
+
+class SealRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A seal."""
+
+    number: int
+    first_id: int
+    last_id: int
+    entries: int
+    digest: str
+    hash: str
+    signature: bytes
+    sealed_at: datetime
+    pruned_at: datetime | None
+    marks: bytes | None
+
+
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Filter of a list of entries; ``before`` is an id, below which the list starts."""
 
@@ -63,12 +116,12 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     before: int | None = None
 
 
-def add(connection: WriteConnection, *entries: Row) -> None:
+def add(connection: WriteConnection, *entries: dict[str, Any]) -> None:
     """Store entries, in the transaction of the change that they describe."""
     _add.execute_many(connection, entries)
 
 
-def find(connection: ReadConnection, entry_filter: AuditFilter, limit: int) -> Sequence[Row]:
+def find(connection: ReadConnection, entry_filter: AuditFilter, limit: int) -> Sequence[AuditRow]:
     """Return entries, newest first."""
     where = _conditions(entry_filter)
     if entry_filter.before is not None:
@@ -77,7 +130,7 @@ def find(connection: ReadConnection, entry_filter: AuditFilter, limit: int) -> S
             return []
         where.append(below)
     newest = _newest(where, entry_filter.actions, limit)
-    return all_rows(connection, select(_entries).where(AuditEntry.id.in_(newest)).order_by(*_DESCENDING))
+    return all_rows(connection, AuditRow, select(_entries).where(AuditEntry.id.in_(newest)).order_by(*_DESCENDING))
 
 
 def _newest(where: Sequence[ColumnElement[bool]], actions: Sequence[str], limit: int) -> Select[Any]:
@@ -130,10 +183,10 @@ def find_writers(connection: ReadConnection) -> set[str]:
     return set(connection.execute(_writers).scalars())
 
 
-def read_range(connection: ReadConnection, after: int, last: int, limit: int) -> Sequence[Row]:
+def read_range(connection: ReadConnection, after: int, last: int, limit: int) -> Sequence[AuditRow]:
     """Return the sealed columns of entries with ids above ``after`` and up to ``last``, in order."""
     statement = select(*_unsealed).where(AuditEntry.id > after, AuditEntry.id <= last).order_by(AuditEntry.id)
-    return all_rows(connection, statement.limit(limit))
+    return all_rows(connection, AuditRow, statement.limit(limit))
 
 
 def count_after(connection: ReadConnection, last: int) -> int:
@@ -146,23 +199,23 @@ def get_last_signature(connection: ReadConnection) -> bytes | None:
     return connection.scalar(_last_signature)
 
 
-def get_last_seal(connection: ReadConnection) -> Row | None:
+def get_last_seal(connection: ReadConnection) -> LastSeal | None:
     """Return number, last entry, hash and time of the last seal."""
-    return first_row(connection, _last_seal)
+    return first_row(connection, LastSeal, _last_seal)
 
 
-def find_seals(connection: ReadConnection, after: int, limit: int) -> Sequence[Row]:
+def find_seals(connection: ReadConnection, after: int, limit: int) -> Sequence[SealRow]:
     """Return complete seals with numbers above ``after``, in order."""
     statement = select(AuditSeal.__table__).where(AuditSeal.number > after).order_by(AuditSeal.number)
-    return all_rows(connection, statement.limit(limit))
+    return all_rows(connection, SealRow, statement.limit(limit))
 
 
-def add_seal(connection: WriteConnection, seal: Row) -> None:
+def add_seal(connection: WriteConnection, seal: SealRow) -> None:
     """Store a seal; raises IntegrityError when its number exists or it does not follow the last one."""
-    connection.execute(insert(AuditSeal).values(**seal))
+    connection.execute(insert(AuditSeal).values(**msgspec.structs.asdict(seal)))
 
 
-def find_prunable(connection: ReadConnection, before: datetime, limit: int) -> Sequence[Row]:
+def find_prunable(connection: ReadConnection, before: datetime, limit: int) -> Sequence[PrunableSeal]:
     """Return number, entry range and count of the first unpruned seals, if they were made before a time."""
     statement = (
         select(AuditSeal.number, AuditSeal.first_id, AuditSeal.last_id, AuditSeal.entries)
@@ -170,7 +223,7 @@ def find_prunable(connection: ReadConnection, before: datetime, limit: int) -> S
         .order_by(AuditSeal.number)
         .limit(limit)
     )
-    return all_rows(connection, statement)
+    return all_rows(connection, PrunableSeal, statement)
 
 
 def sum_prunable(connection: ReadConnection, before: datetime) -> tuple[int, int]:

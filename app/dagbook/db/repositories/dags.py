@@ -27,7 +27,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.repositories import changes
-from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.repositories.rows import all_rows, first_row
 
 _columns = (
     Dag.id,
@@ -48,6 +48,42 @@ _get_by_key = _with_text.where(Dag.id == bindparam("key"))
 _names = select(Dag.file_name, Dag.dag_name, Dag.definition_hash)
 _find_files = _with_text.where(Dag.file_name.in_(bindparam("files", expanding=True)))
 _get_dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
+
+
+class DagRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored DAG with its current text, None when it was redacted."""
+
+    id: int
+    file_name: str
+    dag_name: str
+    suspended: bool
+    source_directory: str | None
+    revision: int
+    definition_hash: str
+    spec: str | None
+
+
+class DagHash(msgspec.Struct, frozen=True, kw_only=True):
+    """Names of a stored DAG and the hash of its definition."""
+
+    file_name: str
+    dag_name: str
+    definition_hash: str
+
+
+class RemovedDag(msgspec.Struct, frozen=True, kw_only=True):
+    """Old values of a removed DAG."""
+
+    dag_name: str
+    revision: int
+    definition_hash: str
+
+
+class _Suspended(msgspec.Struct, frozen=True, kw_only=True):
+    """The state before a change."""
+
+    dag_name: str
+    suspended: bool
 
 
 class DagFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,34 +110,36 @@ class TextRedactedError(Exception):
     """The text was redacted, so it cannot be stored again."""
 
 
-def get(connection: ReadConnection, file_name: str) -> Row | None:
+def get(connection: ReadConnection, file_name: str) -> DagRow | None:
     """Return a stored DAG with its text."""
-    return first_row(connection, _get, file=file_name)
+    return first_row(connection, DagRow, _get, file=file_name)
 
 
-def get_by_key(connection: ReadConnection, key: int) -> Row | None:
+def get_by_key(connection: ReadConnection, key: int) -> DagRow | None:
     """Return a stored DAG with its text by primary key, which a rename does not change."""
-    return first_row(connection, _get_by_key, key=key)
+    return first_row(connection, DagRow, _get_by_key, key=key)
 
 
-def find_hashes(connection: ReadConnection, dag_filter: DagFilter) -> Sequence[Row]:
+def find_hashes(connection: ReadConnection, dag_filter: DagFilter) -> Sequence[DagHash]:
     """Return the names of stored DAGs and the hashes of their definitions, by file name."""
-    return all_rows(connection, _filtered(connection, _names, dag_filter).order_by(_bytes(connection, Dag.file_name)))
+    return all_rows(
+        connection, DagHash, _filtered(connection, _names, dag_filter).order_by(_bytes(connection, Dag.file_name))
+    )
 
 
-def find_files(connection: ReadConnection, file_names: Sequence[str]) -> Sequence[Row]:
+def find_files(connection: ReadConnection, file_names: Sequence[str]) -> Sequence[DagRow]:
     """Return the stored DAGs of these names with their texts, in any order."""
-    return all_rows(connection, _find_files, files=list(file_names))
+    return all_rows(connection, DagRow, _find_files, files=list(file_names))
 
 
 def find_page(
     connection: ReadConnection, dag_filter: DagFilter, *, descending: bool, offset: int, limit: int
-) -> Sequence[Row]:
+) -> Sequence[DagRow]:
     """Return a page of stored DAGs with their texts, by DAG name ignoring case, ties by file name."""
     name = _bytes(connection, func.lower(Dag.dag_name))  # names are ASCII
     order = (name.desc() if descending else name, _bytes(connection, Dag.file_name))
     return all_rows(
-        connection, _filtered(connection, _with_text, dag_filter).order_by(*order).offset(offset).limit(limit)
+        connection, DagRow, _filtered(connection, _with_text, dag_filter).order_by(*order).offset(offset).limit(limit)
     )
 
 
@@ -111,13 +149,13 @@ def count(connection: ReadConnection, dag_filter: DagFilter) -> int:
     return connection.execute(statement).scalar() or 0
 
 
-def find_holding(connection: ReadConnection, text: str) -> Sequence[Row]:
+def find_holding(connection: ReadConnection, text: str) -> Sequence[DagRow]:
     """Return stored DAGs whose definition contains an ASCII text, ignoring case, by file name; all for an empty one."""
     position = func.strpos if connection.dialect.name == "postgresql" else func.instr
     statement = _with_text.order_by(_bytes(connection, Dag.file_name))
     if text:
         statement = statement.where(position(func.lower(Definition.spec), text.lower()) > 0)
-    return all_rows(connection, statement)
+    return all_rows(connection, DagRow, statement)
 
 
 def find_tags(connection: ReadConnection) -> set[str]:
@@ -208,35 +246,35 @@ def get_hash(connection: ReadConnection, file_name: str, number: int) -> str | N
     return connection.execute(statement.where(Dag.file_name == file_name, DagRevision.number == number)).scalar()
 
 
-def remove(connection: WriteConnection, file_name: str) -> Row | None:
+def remove(connection: WriteConnection, file_name: str) -> RemovedDag | None:
     """Delete a DAG and its revisions, but not its runs, and return its old values; None when it does not exist."""
     columns = (Dag.dag_name, Dag.revision, Dag.definition_hash)
-    removed = first_row(connection, delete(Dag).where(Dag.file_name == file_name).returning(*columns))
+    removed = first_row(connection, RemovedDag, delete(Dag).where(Dag.file_name == file_name).returning(*columns))
     if removed is not None:
-        changes.add_dag_change(connection, removed["dag_name"], "deleted", file_name=file_name)
+        changes.add_dag_change(connection, removed.dag_name, "deleted", file_name=file_name)
     return removed
 
 
-def rename(connection: WriteConnection, dag: Row, new_name: str, dag_name: str) -> bool:
+def rename(connection: WriteConnection, dag: DagRow, new_name: str, dag_name: str) -> bool:
     """Change the file name of a DAG to an unused one; False when the DAG was changed since ``dag`` was read."""
-    unchanged = (Dag.file_name == dag["file_name"], Dag.definition_hash == dag["definition_hash"])
+    unchanged = (Dag.file_name == dag.file_name, Dag.definition_hash == dag.definition_hash)
     renamed = connection.execute(update(Dag).where(*unchanged).values(file_name=new_name, dag_name=dag_name))
     if renamed.rowcount:
-        changes.add_dag_change(connection, dag_name, "renamed", file_name=dag["file_name"], new_file_name=new_name)
+        changes.add_dag_change(connection, dag_name, "renamed", file_name=dag.file_name, new_file_name=new_name)
     return bool(renamed.rowcount)
 
 
 def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> bool | None:
     """Suspend or resume the schedules of a DAG, and return the old state; None when it does not exist."""
     locked = select(Dag.dag_name, Dag.suspended).where(Dag.file_name == file_name).with_for_update()
-    before = first_row(connection, locked)
+    before = first_row(connection, _Suspended, locked)
     if before is None:
         return None
-    if before["suspended"] != suspended:
+    if before.suspended != suspended:
         connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended))
         what = "suspended" if suspended else "resumed"
-        changes.add_dag_change(connection, before["dag_name"], what, file_name=file_name)
-    return bool(before["suspended"])
+        changes.add_dag_change(connection, before.dag_name, what, file_name=file_name)
+    return bool(before.suspended)
 
 
 def add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:

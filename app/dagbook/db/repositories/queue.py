@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Integer, bindparam, delete, exists, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -13,8 +14,8 @@ from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
 from dagbook.db.repositories import changes
-from dagbook.db.repositories.rows import Row, all_rows, first_row
-from dagbook.db.repositories.runs.runs import SUMMARY
+from dagbook.db.repositories.rows import all_rows, first_row
+from dagbook.db.repositories.runs.runs import SUMMARY, RunRow
 
 _QUEUED = 5
 _ACTIVE = (0, 1)
@@ -104,6 +105,80 @@ _find_batch = (
 )
 
 
+class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue entry with the limit of its DAG; the pause or the position is what its query selects."""
+
+    id: int
+    run_id: int
+    queue: str
+    priority: int
+    selector: dict[str, str] | None
+    reason: str | None
+    max_active_runs: int
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+    position: int = 0
+
+
+class ActiveRunRow(RunRow, frozen=True, kw_only=True):
+    """Summary of an active run with the limit of its DAG."""
+
+    max_active_runs: int
+
+
+class QueuedRunRow(ActiveRunRow, frozen=True, kw_only=True):
+    """Summary of a queued run with its queue entry."""
+
+    item: int
+    priority: int
+    selector: dict[str, str] | None
+
+
+class ActiveRunName(msgspec.Struct, frozen=True, kw_only=True):
+    """Names of an active run, its queue and its start."""
+
+    dag_name: str
+    run_id: str
+    queue: str
+    started_at: datetime | None
+
+
+class QueuedRunName(msgspec.Struct, frozen=True, kw_only=True):
+    """Names of a queued run, its queue, attempt and time."""
+
+    id: int
+    dag_name: str
+    run_id: str
+    queue: str
+    attempt: int
+    queued_at: datetime | None
+
+
+class ItemRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Place of an entry in its queue."""
+
+    id: int
+    run_id: int
+    priority: int
+    place: int
+
+
+class PauseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The pause of a queue."""
+
+    queue: str
+    paused_at: datetime
+    paused_by: str | None
+
+
+class _AttemptTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """Status and times of an attempt."""
+
+    status: int
+    opened_at: datetime
+    closed_at: datetime | None
+
+
 def find_queues(connection: ReadConnection) -> list[str]:
     """Return the names of the queues that have entries."""
     return [row.name for row in connection.execute(_find_queues)]
@@ -119,9 +194,9 @@ def find_queues_of(connection: ReadConnection, runs: Iterable[int]) -> set[str]:
     return set(connection.scalars(_find_queues_of, {"runs": list(runs)}))
 
 
-def find_next(connection: ReadConnection, queue: str, most: int) -> Sequence[Row]:
+def find_next(connection: ReadConnection, queue: str, most: int) -> Sequence[EntryRow]:
     """Return the next entries of a queue, in order, with the queue's pause."""
-    return all_rows(connection, _find_next, queue=queue, most=most)
+    return all_rows(connection, EntryRow, _find_next, queue=queue, most=most)
 
 
 def count_active(connection: ReadConnection, queues: Iterable[str]) -> dict[str, int]:
@@ -134,14 +209,14 @@ def find_blocked(connection: ReadConnection, queues: Iterable[str]) -> set[str]:
     return {name for name in queues if connection.execute(_is_blocked, {"queue": name}).scalar()}
 
 
-def find_queued(connection: ReadConnection) -> Sequence[Row]:
+def find_queued(connection: ReadConnection) -> Sequence[QueuedRunRow]:
     """Return summaries of all queued runs, by queue, in queue order."""
-    return all_rows(connection, _find_queued)
+    return all_rows(connection, QueuedRunRow, _find_queued)
 
 
-def find_items(connection: ReadConnection, queue: str, offset: int, most: int) -> Sequence[Row]:
+def find_items(connection: ReadConnection, queue: str, offset: int, most: int) -> Sequence[QueuedRunRow]:
     """Return summaries of the queued runs of a queue in its order, from the offset on."""
-    return all_rows(connection, _find_items, queue=queue, offset=offset, most=most)
+    return all_rows(connection, QueuedRunRow, _find_items, queue=queue, offset=offset, most=most)
 
 
 def count_items(connection: ReadConnection, queue: str) -> int:
@@ -149,22 +224,22 @@ def count_items(connection: ReadConnection, queue: str) -> int:
     return connection.execute(_count_items, {"queue": queue}).scalar() or 0
 
 
-def find_positions(connection: ReadConnection, queues: Iterable[str], runs: Iterable[int]) -> Sequence[Row]:
+def find_positions(connection: ReadConnection, queues: Iterable[str], runs: Iterable[int]) -> Sequence[EntryRow]:
     """Return the entries of these runs, and the first entry of each queue, with their positions from 1.
 
     Scans the index of all entries of the queues.
     """
-    return all_rows(connection, _find_positions, queues=list(queues), runs=list(runs))
+    return all_rows(connection, EntryRow, _find_positions, queues=list(queues), runs=list(runs))
 
 
-def find_active(connection: ReadConnection) -> Sequence[Row]:
+def find_active(connection: ReadConnection) -> Sequence[ActiveRunRow]:
     """Return summaries of all active root runs, oldest first, with their queues."""
-    return all_rows(connection, _find_active)
+    return all_rows(connection, ActiveRunRow, _find_active)
 
 
-def find_active_runs(connection: ReadConnection, queues: Iterable[str]) -> Sequence[Row]:
+def find_active_runs(connection: ReadConnection, queues: Iterable[str]) -> Sequence[ActiveRunName]:
     """Return names and ids of the active root runs of these queues, oldest first."""
-    return all_rows(connection, _find_active_runs, queues=list(queues))
+    return all_rows(connection, ActiveRunName, _find_active_runs, queues=list(queues))
 
 
 def remove_entries(connection: WriteConnection, runs: Iterable[int]) -> set[int]:
@@ -194,9 +269,9 @@ def last_entry_id(connection: ReadConnection, queue: str) -> int:
     return connection.execute(select(func.max(QueueEntry.id)).where(QueueEntry.queue == queue)).scalar() or 0
 
 
-def find_batch(connection: ReadConnection, queue: str, *, last: int, most: int) -> Sequence[Row]:
+def find_batch(connection: ReadConnection, queue: str, *, last: int, most: int) -> Sequence[QueuedRunName]:
     """Return at most ``most`` queued runs of a queue, without those enqueued after entry ``last``."""
-    return all_rows(connection, _find_batch, queue=queue, last=last, most=most)
+    return all_rows(connection, QueuedRunName, _find_batch, queue=queue, last=last, most=most)
 
 
 def remove_runs(connection: WriteConnection, runs: Sequence[int]) -> None:
@@ -214,18 +289,20 @@ def revert_attempt(connection: WriteConnection, run: int, attempt: int, queued_a
     # The times of opening and closing are the closest stored values to the attempt's start and finish.
     values: dict[str, Any] = {
         "attempt": attempt - 1,
-        "status": before["status"],
-        "started_at": before["opened_at"],
-        "finished_at": before["closed_at"],
-        "queued_at": None if queued_at == last["opened_at"] else queued_at,
+        "status": before.status,
+        "started_at": before.opened_at,
+        "finished_at": before.closed_at,
+        "queued_at": None if queued_at == last.opened_at else queued_at,
     }
     connection.execute(update(Run).where(Run.id == run).values(**values))
     connection.execute(delete(RunAttempt).where(RunAttempt.run_id == run, RunAttempt.number == attempt))
 
 
-def _get_attempt(connection: ReadConnection, run: int, number: int) -> Row:
+def _get_attempt(connection: ReadConnection, run: int, number: int) -> _AttemptTimes:
     columns = (RunAttempt.status, RunAttempt.opened_at, RunAttempt.closed_at)
-    found = first_row(connection, select(*columns).where(RunAttempt.run_id == run, RunAttempt.number == number))
+    found = first_row(
+        connection, _AttemptTimes, select(*columns).where(RunAttempt.run_id == run, RunAttempt.number == number)
+    )
     assert found is not None  # noqa: S101 - attempts are numbered without gaps
     return found
 
@@ -233,10 +310,10 @@ def _get_attempt(connection: ReadConnection, run: int, number: int) -> Row:
 # -- the order, and pauses ---------------------------------------------------------------------------------------------
 
 
-def get_item(connection: ReadConnection, queue: str, item: int) -> Row | None:
+def get_item(connection: ReadConnection, queue: str, item: int) -> ItemRow | None:
     """Return an entry of a queue."""
     statement = select(QueueEntry.id, QueueEntry.run_id, QueueEntry.priority, QueueEntry.place)
-    return first_row(connection, statement.where(QueueEntry.queue == queue, QueueEntry.id == item))
+    return first_row(connection, ItemRow, statement.where(QueueEntry.queue == queue, QueueEntry.id == item))
 
 
 def find_front(connection: ReadConnection, queue: str, priority: int) -> int | None:
@@ -250,16 +327,16 @@ def move(connection: WriteConnection, item: int, *, priority: int, place: int) -
     connection.execute(update(QueueEntry).where(QueueEntry.id == item).values(priority=priority, place=place))
 
 
-def shift_up_to(connection: WriteConnection, queue: str, last: Row, *, by: int) -> None:
+def shift_up_to(connection: WriteConnection, queue: str, last: ItemRow, *, by: int) -> None:
     """Shift the places of an entry and of all before it with the same priority; their order is preserved."""
-    of_priority = (QueueEntry.queue == queue, QueueEntry.priority == last["priority"])
-    up_to = tuple_(QueueEntry.place, QueueEntry.id) <= tuple_(literal(last["place"]), literal(last["id"]))
+    of_priority = (QueueEntry.queue == queue, QueueEntry.priority == last.priority)
+    up_to = tuple_(QueueEntry.place, QueueEntry.id) <= tuple_(literal(last.place), literal(last.id))
     connection.execute(update(QueueEntry).where(*of_priority, up_to).values(place=QueueEntry.place + by))
 
 
-def find_pauses(connection: ReadConnection) -> dict[str, Row]:
+def find_pauses(connection: ReadConnection) -> dict[str, PauseRow]:
     """Return the pauses of all queues that have one, by the queue's name."""
-    return {row["queue"]: row for row in all_rows(connection, _find_pauses)}
+    return {row.queue: row for row in all_rows(connection, PauseRow, _find_pauses)}
 
 
 def pause(connection: WriteConnection, queue: str, at: datetime, actor: str | None) -> None:

@@ -21,11 +21,49 @@ from dagbook.db.models.node import Node
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.retention import DagRetention
 from dagbook.db.models.run import Run
-from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.repositories.rows import all_rows, first_row
 from dagbook.db.types import UtcDateTime
 
 _OVER, _ACTIVE = (2, 3, 4, 6), (0, 1, 5)
 _AnySelect = Select[*tuple[Any, ...]]
+
+
+class OldestRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A deletable run."""
+
+    id: int
+    dag_name: str
+    created_at: datetime
+    log_bytes: int
+
+
+class StoredLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored DAG with its text and its retention settings."""
+
+    dag_name: str
+    file_name: str
+    spec: str | None
+    days: int | None
+    runs: int | None
+    log_bytes: int | None
+
+
+class LastText(msgspec.Struct, frozen=True, kw_only=True):
+    """Texts of a definition; None when they were redacted."""
+
+    spec: str | None
+    base: str | None
+
+
+class LimitsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Retention settings of a stored DAG."""
+
+    dag_id: int
+    days: int | None
+    runs: int | None
+    log_bytes: int | None
+    set_at: datetime
+    set_by: str | None
 
 
 class Age(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,25 +207,25 @@ def count_log_bytes(connection: ReadConnection) -> int:
     return int(connection.scalar(select(func.sum(LogChunk.byte_count))) or 0)
 
 
-def find_oldest(connection: ReadConnection, after: Edge, until: datetime, most: int) -> Sequence[Row]:
+def find_oldest(connection: ReadConnection, after: Edge, until: datetime, most: int) -> Sequence[OldestRun]:
     """Return the oldest deletable runs after a position, with their names and log bytes."""
     values = {"edge_at": after.created_at, "edge_id": after.id, "until": until, "most": most}
-    return all_rows(connection, _find_oldest, **values)
+    return all_rows(connection, OldestRun, _find_oldest, **values)
 
 
-def find_stored(connection: ReadConnection, names: Collection[str]) -> Sequence[Row]:
+def find_stored(connection: ReadConnection, names: Collection[str]) -> Sequence[StoredLimits]:
     """Return the stored DAGs with these DAG names, with their texts and retention settings."""
-    return all_rows(connection, _find_stored, names=list(names))
+    return all_rows(connection, StoredLimits, _find_stored, names=list(names))
 
 
-def get_last_text(connection: ReadConnection, name: str) -> Row | None:
+def get_last_text(connection: ReadConnection, name: str) -> LastText | None:
     """Return text and base text of the newest run of a DAG name."""
-    return first_row(connection, _get_last_text, name=name)
+    return first_row(connection, LastText, _get_last_text, name=name)
 
 
-def get_limits(connection: ReadConnection, dag: int) -> Row | None:
+def get_limits(connection: ReadConnection, dag: int) -> LimitsRow | None:
     """Return the retention settings of a stored DAG."""
-    return first_row(connection, select(*DagRetention.__table__.columns).where(DagRetention.dag_id == dag))
+    return first_row(connection, LimitsRow, select(*DagRetention.__table__.columns).where(DagRetention.dag_id == dag))
 
 
 def put_limits(connection: WriteConnection, row: dict[str, Any]) -> None:

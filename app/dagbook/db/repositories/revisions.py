@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.models.run import Run
-from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.repositories.rows import all_rows, first_row
 
 _ACTIVE = (0, 1, 5)
 _columns = (
@@ -24,7 +25,27 @@ _columns = (
 )
 
 
-def find_page(connection: ReadConnection, dag: int, *, newest: int, limit: int) -> Sequence[Row]:
+class RevisionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A revision; ``spec`` is read by ``find`` only, and None when it was redacted."""
+
+    number: int
+    definition_hash: str
+    author: str | None
+    note: str | None
+    saved_at: datetime
+    redacted_at: datetime | None
+    redacted_by: str | None
+    spec: str | None = None
+
+
+class RunName(msgspec.Struct, frozen=True, kw_only=True):
+    """Names of a run."""
+
+    dag_name: str
+    run_id: str
+
+
+def find_page(connection: ReadConnection, dag: int, *, newest: int, limit: int) -> Sequence[RevisionRow]:
     """Return a DAG's revisions without texts, from number ``newest`` downwards."""
     statement = (
         select(*_columns)
@@ -33,17 +54,17 @@ def find_page(connection: ReadConnection, dag: int, *, newest: int, limit: int) 
         .order_by(DagRevision.number.desc())
         .limit(limit)
     )
-    return all_rows(connection, statement)
+    return all_rows(connection, RevisionRow, statement)
 
 
-def find(connection: ReadConnection, dag: int, numbers: Collection[int]) -> dict[int, Row]:
+def find(connection: ReadConnection, dag: int, numbers: Collection[int]) -> dict[int, RevisionRow]:
     """Return, by number, revisions of a DAG with their texts; a text is None when it was redacted."""
     statement = (
         select(*_columns, Definition.spec)
         .join(Definition, Definition.hash == DagRevision.definition_hash)
         .where(DagRevision.dag_id == dag, DagRevision.number.in_(numbers))
     )
-    return {row["number"]: row for row in all_rows(connection, statement)}
+    return {row.number: row for row in all_rows(connection, RevisionRow, statement)}
 
 
 def find_same_text(connection: ReadConnection, spec: str) -> list[str]:
@@ -65,7 +86,7 @@ def find_user(connection: ReadConnection, hashes: Collection[str]) -> str | None
     return connection.execute(select(Dag.file_name).where(Dag.definition_hash.in_(hashes)).limit(1)).scalar()
 
 
-def find_active_run(connection: ReadConnection, hashes: Collection[str]) -> Row | None:
+def find_active_run(connection: ReadConnection, hashes: Collection[str]) -> RunName | None:
     """Return name and id of an unfinished run with one of these definitions."""
     conditions = (Run.definition_hash.in_(hashes), Run.status.in_(_ACTIVE))
-    return first_row(connection, select(Run.dag_name, Run.run_id).where(*conditions).limit(1))
+    return first_row(connection, RunName, select(Run.dag_name, Run.run_id).where(*conditions).limit(1))

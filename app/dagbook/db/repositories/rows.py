@@ -1,26 +1,26 @@
-"""Rows as mappings from column name to value."""
+"""Rows of statements as structs; a struct has one field per column."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Executable, Integer, func, literal_column, type_coerce
 from sqlalchemy import cast as sql_cast
 
 from dagbook.db.database import ReadConnection
 
-Row = Mapping[str, Any]
+T = TypeVar("T")
 
 
-def all_rows(connection: ReadConnection, statement: Executable, **values: object) -> Sequence[Row]:
+def all_rows(connection: ReadConnection, kind: type[T], statement: Executable, /, **values: object) -> list[T]:
     """Return every row of a statement."""
-    return cast(Sequence[Row], connection.execute(statement, values).mappings().all())
+    return [kind(**row) for row in connection.execute(statement, values).mappings()]
 
 
-def first_row(connection: ReadConnection, statement: Executable, **values: object) -> Row | None:
+def first_row(connection: ReadConnection, kind: type[T], statement: Executable, /, **values: object) -> T | None:
     """Return the first row of a statement, or None."""
-    return cast(Row | None, connection.execute(statement, values).mappings().first())
+    row = connection.execute(statement, values).mappings().first()
+    return None if row is None else kind(**row)
 
 
 def seconds(dialect: str, column: Any) -> Any:

@@ -15,7 +15,7 @@ from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.prepared import Prepared
-from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.repositories.rows import all_rows, first_row
 
 START, STOP, RESTART = "start", "stop", "restart"
 STARTED, QUEUED, STOPPED = "started", "queued", "stopped"
@@ -24,6 +24,55 @@ SKIPPED, SUSPENDED, MISSED, FAILED = "skipped", "suspended", "missed", "failed"
 _RUNNING = 1
 _AT_A_TIME = 500  # values per statement
 _MARK = 1
+
+
+class ScheduledDagRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored DAG with its schedule settings."""
+
+    id: int
+    file_name: str
+    dag_name: str
+    definition_hash: str
+    suspended: bool
+    updated_at: datetime
+    catchup: str | None
+    catchup_window_seconds: int | None
+
+
+class RestartingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A slot whose run is being restarted."""
+
+    dag_id: int
+    kind: str
+    minute: datetime
+    file_name: str
+    restarts: int
+
+
+class SlotRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A handled slot with the run that it started."""
+
+    dag_id: int
+    kind: str
+    minute: datetime
+    file_name: str
+    outcome: str
+    reason: str | None
+    restarts: int | None
+    made_up: bool
+    settled_at: datetime
+    run_id: str | None
+    dag_name: str | None
+
+
+class SettingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Schedule settings of a DAG."""
+
+    dag_id: int
+    catchup: str
+    catchup_window_seconds: int
+    updated_at: datetime
+    updated_by: str | None
 
 
 class SlotKey(msgspec.Struct, frozen=True, order=True):
@@ -112,9 +161,9 @@ _finish = Prepared(
 )
 
 
-def find_dags(connection: ReadConnection) -> Sequence[Row]:
+def find_dags(connection: ReadConnection) -> Sequence[ScheduledDagRow]:
     """Return all stored DAGs with their settings, without their texts."""
-    return all_rows(connection, _find_dags)
+    return all_rows(connection, ScheduledDagRow, _find_dags)
 
 
 def find_texts(connection: ReadConnection, hashes: Sequence[str]) -> dict[str, str]:
@@ -213,9 +262,9 @@ def finish(connection: WriteConnection, outcome: SlotOutcome) -> None:
     _finish.execute_many(connection, [_changes(outcome)])
 
 
-def find_restarting(connection: ReadConnection) -> Sequence[Row]:
+def find_restarting(connection: ReadConnection) -> Sequence[RestartingRow]:
     """Return the slots of restarts whose new run is not started yet."""
-    return all_rows(connection, _find_restarting)
+    return all_rows(connection, RestartingRow, _find_restarting)
 
 
 def find_running(connection: ReadConnection, dag_name: str) -> list[int]:
@@ -225,7 +274,7 @@ def find_running(connection: ReadConnection, dag_name: str) -> list[int]:
 
 def find_page(
     connection: ReadConnection, dag: int | None, file_name: str | None, *, offset: int, limit: int
-) -> Sequence[Row]:
+) -> Sequence[SlotRow]:
     """Return slots, newest first, with their runs: of all DAGs, or of one DAG and earlier ones with its file name."""
     statement = (
         select(
@@ -236,7 +285,7 @@ def find_page(
         .outerjoin(Run, Run.id == ScheduleSlot.run_id)
         .order_by(ScheduleSlot.minute.desc(), ScheduleSlot.dag_id, ScheduleSlot.kind)
     )
-    return all_rows(connection, _of_dag(statement, dag, file_name).offset(offset).limit(limit))
+    return all_rows(connection, SlotRow, _of_dag(statement, dag, file_name).offset(offset).limit(limit))
 
 
 def count(connection: ReadConnection, dag: int | None, file_name: str | None) -> int:
@@ -271,9 +320,9 @@ def set_mark(connection: WriteConnection, minute: datetime) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"minute": minute}))
 
 
-def get_setting(connection: ReadConnection, dag: int) -> Row | None:
+def get_setting(connection: ReadConnection, dag: int) -> SettingRow | None:
     """Return the settings of a DAG, None if it has none."""
-    return first_row(connection, select(*DagSetting.__table__.columns).where(DagSetting.dag_id == dag))
+    return first_row(connection, SettingRow, select(*DagSetting.__table__.columns).where(DagSetting.dag_id == dag))
 
 
 def put_setting(connection: WriteConnection, row: dict[str, Any]) -> None:

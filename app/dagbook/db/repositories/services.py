@@ -13,7 +13,7 @@ from sqlalchemy.orm import aliased
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.models.service import Service
-from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.repositories.rows import all_rows, first_row
 from dagbook.db.types import UtcDateTime
 
 SERVER, SCHEDULER, WORKER = "server", "scheduler", "worker"
@@ -101,14 +101,71 @@ def stop(connection: WriteConnection, service: str, at: datetime, lease_until: d
     )
 
 
-def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[Row]:
+class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A process: server, worker or command."""
+
+    id: str
+    kind: str
+    host: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    pid_started: int
+    address: str
+    version: str
+    started_at: datetime
+    heartbeat_at: datetime
+    lease_until: datetime
+    stopped_at: datetime | None
+    name: str | None
+    labels: dict[str, str] | None
+    capacity: int | None
+    spool_id: str | None
+    spool_dir: str | None
+
+
+class LocalWorkerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker of one machine, and whether its lease is valid by the database's clock."""
+
+    name: str | None
+    pid: int
+    pid_started: int
+    heartbeat_at: datetime
+    is_leased: bool
+
+
+class HeartbeatRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Last heartbeat and stop of a process."""
+
+    heartbeat_at: datetime
+    stopped_at: datetime | None
+
+
+class OwnedRunRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that a process owns, with names and ids of root and parent."""
+
+    owner: str
+    opened_at: datetime
+    run_id: str
+    dag_name: str
+    root_name: str | None
+    root_run_id: str | None
+    parent_name: str | None
+    parent_run_id: str | None
+
+
+def find(connection: ReadConnection, kind: str, now: datetime) -> Sequence[ServiceRow]:
     """Return the processes of a kind that are not stopped and sent a heartbeat in the last 30 seconds, by id."""
-    return all_rows(connection, _find, kind=kind, since=now - _EXPIRED)
+    return all_rows(connection, ServiceRow, _find, kind=kind, since=now - _EXPIRED)
 
 
-def find_local_workers(connection: ReadConnection, host: str, boot_id: str, pid_namespace: str) -> Sequence[Row]:
+def find_local_workers(
+    connection: ReadConnection, host: str, boot_id: str, pid_namespace: str
+) -> Sequence[LocalWorkerRow]:
     """Return the workers of one machine that are not marked as stopped, which includes killed ones."""
-    return all_rows(connection, _find_local_workers, host=host, boot_id=boot_id, pid_namespace=pid_namespace)
+    return all_rows(
+        connection, LocalWorkerRow, _find_local_workers, host=host, boot_id=boot_id, pid_namespace=pid_namespace
+    )
 
 
 class ExpiredLease(msgspec.Struct, frozen=True):
@@ -120,13 +177,13 @@ class ExpiredLease(msgspec.Struct, frozen=True):
 
 def expired_since(connection: ReadConnection, service: str, now: datetime) -> ExpiredLease | None:
     """Return the last heartbeat of a process that stopped or whose lease expired; None while it holds its lease."""
-    row = first_row(connection, _expired_since, service=service, now=now)
-    return None if row is None else ExpiredLease(row["heartbeat_at"], row["stopped_at"] is not None)
+    row = first_row(connection, HeartbeatRow, _expired_since, service=service, now=now)
+    return None if row is None else ExpiredLease(row.heartbeat_at, row.stopped_at is not None)
 
 
-def find_active_runs(connection: ReadConnection, owners: Iterable[str]) -> Sequence[Row]:
+def find_active_runs(connection: ReadConnection, owners: Iterable[str]) -> Sequence[OwnedRunRow]:
     """Return the runs that processes own, with names and ids of root and parent."""
-    return all_rows(connection, _find_active_runs, owners=list(owners))
+    return all_rows(connection, OwnedRunRow, _find_active_runs, owners=list(owners))
 
 
 def find_worker_labels(connection: ReadConnection) -> list[dict[str, str]]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import insert, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import Token, User
-from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.repositories.rows import all_rows, first_row
 
 _columns = (
     Token.id,
@@ -27,20 +28,35 @@ _columns = (
 _statement = select(*_columns).join(User, User.id == Token.user_id)
 
 
-def get(connection: ReadConnection, token_id: str) -> Row | None:
+class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A personal token with name and role of its user."""
+
+    id: str
+    user_id: str
+    name: str
+    role: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    username: str
+    user_role: str
+
+
+def get(connection: ReadConnection, token_id: str) -> TokenRow | None:
     """Return a token with its user's name and role."""
-    return None if "\0" in token_id else first_row(connection, _statement.where(Token.id == token_id))
+    return None if "\0" in token_id else first_row(connection, TokenRow, _statement.where(Token.id == token_id))
 
 
-def get_by_hash(connection: ReadConnection, hashed: str) -> Row | None:
+def get_by_hash(connection: ReadConnection, hashed: str) -> TokenRow | None:
     """Return the token with a hash, also if it is expired or revoked."""
-    return first_row(connection, _statement.where(Token.hash == hashed))
+    return first_row(connection, TokenRow, _statement.where(Token.hash == hashed))
 
 
-def find(connection: ReadConnection, user_id: str | None = None) -> Sequence[Row]:
+def find(connection: ReadConnection, user_id: str | None = None) -> Sequence[TokenRow]:
     """Return the tokens of a user, or all, oldest first, including revoked ones."""
     statement = _statement.order_by(Token.created_at, Token.id)
-    return all_rows(connection, statement if user_id is None else statement.where(Token.user_id == user_id))
+    return all_rows(connection, TokenRow, statement if user_id is None else statement.where(Token.user_id == user_id))
 
 
 def has_valid(connection: ReadConnection, user_id: str, name: str) -> bool:

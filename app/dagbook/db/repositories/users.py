@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
+import msgspec
 from sqlalchemy import delete, func, insert, select, text, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import User
-from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.repositories.rows import all_rows, first_row
 
 _table = User.__table__
+
+
+class UserRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A user."""
+
+    id: str
+    username: str
+    role: str
+    password_hash: str
+    generation: int
+    kept_token: str | None
+    created_at: datetime
+    updated_at: datetime
 
 
 def lock(connection: WriteConnection) -> None:
@@ -22,19 +35,19 @@ def lock(connection: WriteConnection) -> None:
         connection.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
 
 
-def get(connection: ReadConnection, user_id: str) -> Row | None:
+def get(connection: ReadConnection, user_id: str) -> UserRow | None:
     """Return a user by id."""
-    return None if "\0" in user_id else first_row(connection, select(_table).where(User.id == user_id))
+    return None if "\0" in user_id else first_row(connection, UserRow, select(_table).where(User.id == user_id))
 
 
-def get_by_name(connection: ReadConnection, username: str) -> Row | None:
+def get_by_name(connection: ReadConnection, username: str) -> UserRow | None:
     """Return a user by name, case-sensitive."""
-    return None if "\0" in username else first_row(connection, select(_table).where(User.username == username))
+    return None if "\0" in username else first_row(connection, UserRow, select(_table).where(User.username == username))
 
 
-def find(connection: ReadConnection) -> Sequence[Row]:
+def find(connection: ReadConnection) -> Sequence[UserRow]:
     """Return all users, oldest first."""
-    return all_rows(connection, select(_table).order_by(User.created_at, User.id))
+    return all_rows(connection, UserRow, select(_table).order_by(User.created_at, User.id))
 
 
 def count(connection: ReadConnection, role: str | None = None) -> int:
@@ -43,9 +56,9 @@ def count(connection: ReadConnection, role: str | None = None) -> int:
     return connection.scalar(statement if role is None else statement.where(User.role == role)) or 0
 
 
-def add(connection: WriteConnection, row: dict[str, Any]) -> None:
+def add(connection: WriteConnection, row: UserRow) -> None:
     """Store a new user."""
-    connection.execute(insert(User).values(**row))
+    connection.execute(insert(User).values(**msgspec.structs.asdict(row)))
 
 
 def change(connection: WriteConnection, user_id: str, **values: object) -> None:

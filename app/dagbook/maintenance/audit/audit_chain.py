@@ -6,14 +6,14 @@ all fields of the seal and the hash of the previous seal. So one seal's hash pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
 
-Row = Mapping[str, Any]
+from dagbook.db.repositories.audit import AuditRow, SealRow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -45,9 +45,9 @@ class EntryDigest(NamedTuple):
     begin: bytes
 
 
-def entry_hash(entry: Row) -> bytes:
+def entry_hash(entry: AuditRow) -> bytes:
     """Return the hash of an entry, whose ``before`` and ``after`` are the stored texts."""
-    return sha256(msgspec.json.encode([_canonical(entry[name]) for name in _FIELDS])).digest()
+    return sha256(msgspec.json.encode([_canonical(getattr(entry, name)) for name in _FIELDS])).digest()
 
 
 def digest_of(hashes: Sequence[bytes]) -> str:
@@ -55,24 +55,27 @@ def digest_of(hashes: Sequence[bytes]) -> str:
     return sha256(b"".join(hashes)).hexdigest()
 
 
-def seal_hash(seal: Row, previous: str) -> str:
+def seal_hash(seal: SealRow, previous: str) -> str:
     """Return the hash of a seal, given the hash of the one before it, which for the first is empty."""
-    return sha256(msgspec.json.encode([previous, *(_canonical(seal[name]) for name in _HEAD)])).hexdigest()
+    return sha256(msgspec.json.encode([previous, *(_canonical(getattr(seal, name)) for name in _HEAD)])).hexdigest()
 
 
-def make_seal(number: int, entries: Sequence[Row], previous: str, at: datetime) -> dict[str, Any]:
+def make_seal(number: int, entries: Sequence[AuditRow], previous: str, at: datetime) -> SealRow:
     """Make an unsigned seal over entries."""
     hashes = [entry_hash(entry) for entry in entries]
-    seal = {
-        "number": number,
-        "first_id": entries[0]["id"],
-        "last_id": entries[-1]["id"],
-        "entries": len(entries),
-        "digest": digest_of(hashes),
-        "sealed_at": at,
-        "marks": b"".join(_encode_digest(entry["id"], hashed) for entry, hashed in zip(entries, hashes, strict=True)),
-    }
-    return {**seal, "hash": seal_hash(seal, previous)}
+    seal = SealRow(
+        number=number,
+        first_id=entries[0].id,
+        last_id=entries[-1].id,
+        entries=len(entries),
+        digest=digest_of(hashes),
+        hash="",
+        signature=b"",
+        sealed_at=at,
+        pruned_at=None,
+        marks=b"".join(_encode_digest(entry.id, hashed) for entry, hashed in zip(entries, hashes, strict=True)),
+    )
+    return msgspec.structs.replace(seal, hash=seal_hash(seal, previous))
 
 
 def read_digests(marks: bytes) -> list[EntryDigest]:
@@ -82,9 +85,9 @@ def read_digests(marks: bytes) -> list[EntryDigest]:
     return [EntryDigest(int.from_bytes(part[:_ID_BYTES]), part[_ID_BYTES:]) for part in parts]
 
 
-def entry_digest(entry: Row) -> EntryDigest:
+def entry_digest(entry: AuditRow) -> EntryDigest:
     """Return the digest that a new seal would have of an entry."""
-    return EntryDigest(entry["id"], entry_hash(entry)[:_DIGEST_BYTES])
+    return EntryDigest(entry.id, entry_hash(entry)[:_DIGEST_BYTES])
 
 
 def seal_context(number: int) -> str:

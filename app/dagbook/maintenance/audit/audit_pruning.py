@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -11,7 +12,7 @@ from dagbook.auth.audit_context import Action, Actor, AuditAction
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.audit import PrunableSeal
 
 _MOST_SEALS, _MOST_ENTRIES = 500, 5_000  # of one commit, which other writers wait for
 
@@ -45,18 +46,18 @@ class AuditPruning:
             notes = []
         return planned
 
-    async def _next(self, before: datetime, up_to: int) -> list[Row]:
+    async def _next(self, before: datetime, up_to: int) -> list[PrunableSeal]:
         found = await self._database.read(lambda connection: audit.find_prunable(connection, before, _MOST_SEALS))
-        chosen: list[Row] = []
+        chosen: list[PrunableSeal] = []
         for seal in found:
-            if seal["last_id"] > up_to or (chosen and sum(one["entries"] for one in chosen) > _MOST_ENTRIES):
+            if seal.last_id > up_to or (chosen and sum(one.entries for one in chosen) > _MOST_ENTRIES):
                 break
             chosen.append(seal)
         return chosen
 
-    async def _remove(self, seals: Sequence[Row], notes: Sequence[Row]) -> None:
+    async def _remove(self, seals: Sequence[PrunableSeal], notes: Sequence[dict[str, Any]]) -> None:
         def work(connection: WriteConnection) -> None:
-            audit.prune(connection, [seal["number"] for seal in seals], seals[-1]["last_id"], self._now())
+            audit.prune(connection, [seal.number for seal in seals], seals[-1].last_id, self._now())
             audit.add(connection, *notes)
 
         await self._database.write(work)

@@ -10,13 +10,14 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.audit import AuditRow, LastSeal, SealRow
 from dagbook.errors import AppError
 from dagbook.maintenance.audit.audit_chain import make_seal, seal_context
 
@@ -84,7 +85,7 @@ class AuditSealer:
         """Seal all entries whose order is final, and return their number."""
         last = await self._database.read_inline(audit.last_id)
         seal = await self._database.read_inline(audit.get_last_seal)
-        done = seal["last_id"] if seal else 0
+        done = seal.last_id if seal else 0
         if last <= done or not await self._are_committed():
             return 0
         sealed = 0
@@ -110,27 +111,28 @@ class AuditSealer:
         previous, entries = await self._database.read(lambda connection: _read_next(connection, last))
         if not entries:
             return 0
-        number, chained = (previous["number"], previous["hash"]) if previous else (0, "")
-        at = max(self._now(), previous["sealed_at"]) if previous else self._now()
+        number, chained = (previous.number, previous.hash) if previous else (0, "")
+        at = max(self._now(), previous.sealed_at) if previous else self._now()
         seal = await asyncio.to_thread(make_seal, number + 1, entries, chained, at)
-        seal["signature"] = self._signer.encrypt(bytes.fromhex(seal["hash"]), seal_context(seal["number"]))
+        signature = self._signer.encrypt(bytes.fromhex(seal.hash), seal_context(seal.number))
+        seal = msgspec.structs.replace(seal, signature=signature)
         if not await self._store(seal):
             return 0
-        _log.info("the audit is sealed up to entry %d: seal %d:%s", seal["last_id"], seal["number"], seal["hash"])
+        _log.info("the audit is sealed up to entry %d: seal %d:%s", seal.last_id, seal.number, seal.hash)
         return len(entries)
 
-    async def _store(self, seal: Row) -> bool:
+    async def _store(self, seal: SealRow) -> bool:
         try:
             await self._database.write(lambda connection: audit.add_seal(connection, seal))
         except IntegrityError:
             now = await self._database.read_inline(audit.get_last_seal)
-            if now is None or now["number"] < seal["number"]:
+            if now is None or now.number < seal.number:
                 raise
             return False  # another server was faster
         return True
 
 
-def _read_next(connection: ReadConnection, last: int) -> tuple[Row | None, Sequence[Row]]:
+def _read_next(connection: ReadConnection, last: int) -> tuple[LastSeal | None, Sequence[AuditRow]]:
     seal = audit.get_last_seal(connection)
-    done = seal["last_id"] if seal else 0
+    done = seal.last_id if seal else 0
     return seal, audit.read_range(connection, done, last, _MOST_ENTRIES)

@@ -9,7 +9,7 @@ import msgspec
 
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.audit import AuditRow, SealRow
 from dagbook.errors import AppError
 from dagbook.maintenance.audit.audit_chain import (
     EntryDigest,
@@ -63,7 +63,7 @@ class _Verifier:
         self._connection = connection
         self._signer = signer
         self._known = known
-        self._last: Row | None = None
+        self._last: SealRow | None = None
         self._entries = 0
         self._pruned = 0
 
@@ -73,88 +73,88 @@ class _Verifier:
             self._check_known(seal)
             self._check_entries(seal)
             self._last = seal
-        if self._known is not None and (self._last is None or self._last["number"] < self._known.number):
+        if self._known is not None and (self._last is None or self._last.number < self._known.number):
             raise _BrokenError(f"seal {self._known.number} is missing, which was noted elsewhere")
         self._check_signature()
 
     def report(self, broken: str) -> Verified:
         last = self._last
-        done = last["last_id"] if last else 0
+        done = last.last_id if last else 0
         unsealed = 0 if broken else audit.count_after(self._connection, done)
         return Verified(
             entries=self._entries + unsealed,
             sealed_up_to=done,
             unsealed=unsealed,
             pruned_up_to=self._pruned,
-            seal=KnownSeal(last["number"], last["hash"]) if last else None,
+            seal=KnownSeal(last.number, last.hash) if last else None,
             broken=broken,
         )
 
-    def _seals(self) -> Iterator[Row]:
+    def _seals(self) -> Iterator[SealRow]:
         after = 0
         while seals := audit.find_seals(self._connection, after, _SEALS):
             yield from seals
-            after = seals[-1]["number"]
+            after = seals[-1].number
 
-    def _check_chain(self, seal: Row) -> None:
-        number = self._last["number"] + 1 if self._last else 1
-        if seal["number"] != number:
+    def _check_chain(self, seal: SealRow) -> None:
+        number = self._last.number + 1 if self._last else 1
+        if seal.number != number:
             raise _BrokenError(f"seal {number} is missing")
-        if seal["hash"] != seal_hash(seal, self._last["hash"] if self._last else ""):
+        if seal.hash != seal_hash(seal, self._last.hash if self._last else ""):
             raise _BrokenError(f"seal {number} was changed, or the one before it")
-        if seal["first_id"] <= self._done:
+        if seal.first_id <= self._done:
             raise _BrokenError(f"seal {number} covers entries of the one before it")
-        if seal["pruned_at"] is not None and self._last is not None and self._last["pruned_at"] is None:
+        if seal.pruned_at is not None and self._last is not None and self._last.pruned_at is None:
             raise _BrokenError(f"seal {number} is marked as pruned, but the one before it is not")
 
-    def _check_known(self, seal: Row) -> None:
+    def _check_known(self, seal: SealRow) -> None:
         known = self._known
-        if known is not None and known.number == seal["number"] and known.hash != seal["hash"]:
+        if known is not None and known.number == seal.number and known.hash != seal.hash:
             raise _BrokenError(f"seal {known.number} is not the one that was noted elsewhere")
 
     @property
     def _done(self) -> int:
-        return self._last["last_id"] if self._last else 0
+        return self._last.last_id if self._last else 0
 
-    def _check_entries(self, seal: Row) -> None:
-        if seal["pruned_at"] is not None:
+    def _check_entries(self, seal: SealRow) -> None:
+        if seal.pruned_at is not None:
             self._check_pruned(seal)
             return
         hashes = [entry_hash(entry) for entry in self._range(seal)]
-        if digest_of(hashes) != seal["digest"] or len(hashes) != seal["entries"]:
+        if digest_of(hashes) != seal.digest or len(hashes) != seal.entries:
             raise _BrokenError(self._describe_damage(seal))
         self._entries += len(hashes)
 
-    def _check_pruned(self, seal: Row) -> None:
+    def _check_pruned(self, seal: SealRow) -> None:
         left = next(self._range(seal), None)
         if left is not None:
-            raise _BrokenError(f"entry {left['id']} exists, but seal {seal['number']} over it is marked as pruned")
-        self._pruned = seal["last_id"]
+            raise _BrokenError(f"entry {left.id} exists, but seal {seal.number} over it is marked as pruned")
+        self._pruned = seal.last_id
 
-    def _range(self, seal: Row) -> Iterator[Row]:
+    def _range(self, seal: SealRow) -> Iterator[AuditRow]:
         after = self._done
-        while entries := audit.read_range(self._connection, after, seal["last_id"], _ENTRIES):
+        while entries := audit.read_range(self._connection, after, seal.last_id, _ENTRIES):
             yield from entries
-            after = entries[-1]["id"]
+            after = entries[-1].id
 
-    def _describe_damage(self, seal: Row) -> str:
+    def _describe_damage(self, seal: SealRow) -> str:
         found = [entry_digest(entry) for entry in self._range(seal)]
-        first = _first_difference(read_digests(seal["marks"] or b""), found)
-        return first or f"the entries {seal['first_id']} to {seal['last_id']} are not what seal {seal['number']} covers"
+        first = _first_difference(read_digests(seal.marks or b""), found)
+        return first or f"the entries {seal.first_id} to {seal.last_id} are not what seal {seal.number} covers"
 
     def _check_signature(self) -> None:
         """Check the newest signature: through the chain it covers everything before."""
         if self._last is None:
             return
-        row = audit.find_seals(self._connection, self._last["number"] - 1, 1)[0]
+        row = audit.find_seals(self._connection, self._last.number - 1, 1)[0]
         try:
-            signed = self._signer.decrypt(row["signature"], seal_context(row["number"]))
+            signed = self._signer.decrypt(row.signature, seal_context(row.number))
         except AppError as error:
             raise _BrokenError(
-                f"seal {row['number']} was not signed with the key of this installation: {error}"
+                f"seal {row.number} was not signed with the key of this installation: {error}"
             ) from error
-        if signed.hex() != row["hash"]:
-            raise _BrokenError(f"seal {row['number']} is not the one that was signed")
+        if signed.hex() != row.hash:
+            raise _BrokenError(f"seal {row.number} is not the one that was signed")
 
 
 def _first_difference(sealed: Sequence[EntryDigest], found: Sequence[EntryDigest]) -> str:

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from sqlalchemy import RowMapping
 
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection
-from dagbook.db.repositories.rows import all_rows
 from dagbook.db.storage import Storage, find_damage, measure
 from dagbook.maintenance.doctor import CHECKS, Check
 
@@ -89,12 +89,12 @@ def find_broken(connection: ReadConnection, now: datetime, grace: timedelta) -> 
 
 
 def _run_check(connection: ReadConnection, check: Check, moments: Mapping[str, datetime]) -> Finding:
-    rows = all_rows(connection, check.first_rows(), **moments)
+    rows = connection.execute(check.first_rows(), dict(moments)).mappings().all()
     count = int(rows[0]["number_of_rows"]) if rows else 0
     return Finding(check.name, check.holds, count, [_to_shown(row) for row in rows])
 
 
-def _to_shown(row: Mapping[str, Any]) -> ShownRow:
+def _to_shown(row: RowMapping) -> ShownRow:
     return {name: _plain(value) for name, value in row.items() if name != "number_of_rows" and value is not None}
 
 

@@ -125,12 +125,12 @@ class DeletionPlanner:
                 partial(retention.find_oldest, after=edge, until=self._deadline.until, most=_PAGE)
             )
             for row in rows:
-                if row["id"] not in self.to_delete and excess > 0 and self._capacity:
-                    self._add(row["dag_name"], reason, [row["id"]])
-                    excess -= 1 if reason is Reason.TOTAL_RUNS else row["log_bytes"]
+                if row.id not in self.to_delete and excess > 0 and self._capacity:
+                    self._add(row.dag_name, reason, [row.id])
+                    excess -= 1 if reason is Reason.TOTAL_RUNS else row.log_bytes
             if len(rows) < _PAGE:
                 return
-            edge = Edge(rows[-1]["created_at"], rows[-1]["id"])
+            edge = Edge(rows[-1].created_at, rows[-1].id)
 
     @property
     def _capacity(self) -> int:

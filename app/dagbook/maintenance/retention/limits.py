@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import msgspec
+
+from dagbook.db.repositories.retention import LimitsRow, StoredLimits
 
 NO_LIMIT = -1
 DAY_SECONDS = 86_400
@@ -43,8 +44,8 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_bytes: int | None = None
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> RetentionSettings:
-        return cls(days=row["days"], runs=row["runs"], log_bytes=row["log_bytes"])
+    def of(cls, row: StoredLimits | LimitsRow) -> RetentionSettings:
+        return cls(days=row.days, runs=row.runs, log_bytes=row.log_bytes)
 
     def with_fallback(self, other: RetentionSettings) -> RetentionSettings:
         """Use the values of another source where this one has none."""

@@ -9,7 +9,7 @@ import msgspec
 
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import retention
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.retention import LastText, StoredLimits
 from dagbook.maintenance.retention.limits import NO_LIMIT, Limits, RetentionSettings, TotalLimits, merge_lenient
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
@@ -60,8 +60,8 @@ class Policies:
         found = []
         for name in names:
             await asyncio.sleep(0)
-            rows = [row for row in stored if row["dag_name"] == name]
-            each = [self.effective(row["spec"], RetentionSettings.of(row), base)[1] for row in rows]
+            rows = [row for row in stored if row.dag_name == name]
+            each = [self.effective(row.spec, RetentionSettings.of(row), base)[1] for row in rows]
             settings = merge_lenient(each) if each else self._of_deleted_dag(last.get(name))
             found.append(Policy(name=name, limits=settings.limits))
         return found
@@ -81,13 +81,15 @@ class Policies:
         days = loaded.definition.dag.history_retention_days
         return NO_LIMIT if days is None and loaded.problems else days
 
-    def _of_deleted_dag(self, row: Row | None) -> RetentionSettings:
+    def _of_deleted_dag(self, row: LastText | None) -> RetentionSettings:
         """Return the settings of a deleted DAG: those of its newest run's definition."""
-        days = None if row is None else self.spec_days(row["spec"], row["base"] or "")
+        days = None if row is None else self.spec_days(row.spec, row.base or "")
         return RetentionSettings(days=days).with_fallback(self.defaults.settings)
 
 
-def _read(connection: ReadConnection, names: Sequence[str]) -> tuple[Sequence[Row], dict[str, Row | None]]:
+def _read(
+    connection: ReadConnection, names: Sequence[str]
+) -> tuple[Sequence[StoredLimits], dict[str, LastText | None]]:
     stored = retention.find_stored(connection, names)
-    known = {row["dag_name"] for row in stored}
+    known = {row.dag_name for row in stored}
     return stored, {name: retention.get_last_text(connection, name) for name in names if name not in known}

@@ -30,7 +30,7 @@ class MailContent(msgspec.Struct, frozen=True, kw_only=True):
 def read(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool) -> MailContent:
     """Read the commands and logs of a run."""
     nodes = runs.get_nodes(connection, run.key, run.attempt)
-    commands = {row["position"]: _command(row["shown"]) for row in nodes if row["shown"]}
+    commands = {row.position: _command(row.shown) for row in nodes if row.shown}
     return MailContent(commands=commands, logs=_read_logs(connection, nodes) if with_logs else ())
 
 

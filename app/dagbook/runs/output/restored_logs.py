@@ -48,11 +48,11 @@ class RestoredLogs:
             return
         run, attempt = self._files.key, self._files.attempt
         for node in await self._database.read(lambda connection: runs.get_nodes(connection, run, attempt)):
-            source = node["log_attempt"] or (attempt if self._lost and node["execution"] else None)
+            source = node.log_attempt or (attempt if self._lost and node.execution else None)
             for stream in STDOUT, STDERR:
-                continues = self._lost and node["status"] == _RUNNING
-                if source and (continues or (node["position"], stream) in self._referenced):
-                    await self._restore(node, StreamKey(run, source, node["position"], stream), continues=continues)
+                continues = self._lost and node.status == _RUNNING
+                if source and (continues or (node.position, stream) in self._referenced):
+                    await self._restore(node, StreamKey(run, source, node.position, stream), continues=continues)
 
     async def _restore(self, node: Any, key: StreamKey, *, continues: bool) -> None:
         path = Path(self._files.node_base(key.position, node["name"]) + _SUFFIXES[key.stream][1])

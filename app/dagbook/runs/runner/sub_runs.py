@@ -117,15 +117,15 @@ class SubRunService:
                 f"there is no DAG {shorten(name)} to call: neither a document of the same file, nor a file beside it, "
                 "nor a stored DAG has this name"
             )
-        spec, base = row["spec"] or "", self.context.read_base_config()
+        spec, base = row.spec or "", self.context.read_base_config()
         loaded = self.library.read(spec, name=file_name, base=base, base_handlers=False)
         return CalledDag(
             definition=_require_valid(loaded, name),
             spec=spec,
             base=base,
             file_name=file_name,
-            revision=row["revision"],
-            source_directory=row["source_directory"],
+            revision=row.revision,
+            source_directory=row.source_directory,
         )
 
 
@@ -263,7 +263,7 @@ class SubRunExecutor:
             lambda connection: runs.get_outputs(connection, key, attempt)
         )
         records = [secret_columns.read_record(node, sub_run_service.context.encrypter) for node in found]
-        if any(node["output_sealed"] for node in found):
+        if any(node.output_sealed for node in found):
             row = await sub_run_service.database.read_inline(lambda connection: runs.get_complete(connection, key))
             assert row is not None  # noqa: S101 - its outputs were there
             inputs = secret_columns.read_inputs(row, sub_run_service.context.encrypter)

@@ -94,6 +94,6 @@ class QueuedRunStarter:
         run = runs.get_complete(connection, key) if run_writes.lock_queued(connection, {key}) else None
         if run is None or not queue.remove_entries(connection, {key}):
             return False
-        changes.add_queue_changes(connection, [run["queue"]])
-        force_finish(connection, Fence(key, run["attempt"], 0), status, reason, self._context.now())
+        changes.add_queue_changes(connection, [run.queue])
+        force_finish(connection, Fence(key, run.attempt, 0), status, reason, self._context.now())
         return True

@@ -60,9 +60,9 @@ def _edit(connection: WriteConnection, run: Row, edit: StepEdit, actor: Actor) -
     current = manual_edits.lock_run(connection, run["id"])
     if current is None:
         raise NotFoundError(f"there is no run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}")
-    if RunStatus(current["status"]) in _ACTIVE:
+    if RunStatus(current.status) in _ACTIVE:
         raise BadRequestError(f"{_label(run)} is running; set the status of a step when it has finished")
-    before = None if "\0" in edit.step else manual_edits.edit_step(connection, run["id"], current["attempt"], edit)
+    before = None if "\0" in edit.step else manual_edits.edit_step(connection, run["id"], current.attempt, edit)
     if before is None:
         raise unknown_step(run, edit.step)
     if before != edit.status:
@@ -72,7 +72,7 @@ def _edit(connection: WriteConnection, run: Row, edit: StepEdit, actor: Actor) -
 
 def _step_key(connection: ReadConnection, run: Row, step: str) -> int:
     nodes = runs.get_nodes(connection, run["id"], run["attempt"])
-    key = next((node["position"] for node in nodes if node["name"] == step and not node["handler"]), None)
+    key = next((node.position for node in nodes if node.name == step and not node.handler), None)
     if key is None:
         raise unknown_step(run, step)
     return int(key)

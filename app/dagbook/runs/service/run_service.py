@@ -260,7 +260,7 @@ class RunService:
         run = await self._database.read_inline(lambda connection: runs.get(connection, dag_name, run_id))
         if run is None:
             raise NotFoundError(f"there is no run {shorten(run_id)} of DAG {shorten(dag_name)}")
-        status = RunStatus(run["status"])
+        status = RunStatus(run.status)
         if status not in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
             raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {status.label}")
         audit_action = run_action(Action.RUN_STOP, run, before={"status": status.label})
@@ -274,9 +274,9 @@ class RunService:
         if row is None:
             raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
         errors = []
-        for run_id in await self._database.read(lambda connection: runs.find_active(connection, row["dag_name"])):
+        for run_id in await self._database.read(lambda connection: runs.find_active(connection, row.dag_name)):
             try:
-                await self.stop(row["dag_name"], run_id, actor)
+                await self.stop(row.dag_name, run_id, actor)
             except (NotRunningError, NotFoundError):
                 continue  # it finished in the meantime
             except DatabaseUnavailable as error:

@@ -72,7 +72,7 @@ class ScheduledRuns:
 
     def _start_restart(self, connection: WriteConnection, slot: Slot, dag_name: str) -> _StopRequests:
         newest = _newest_running(connection, dag_name)
-        restarting = {row["restarts"] for row in schedules.find_restarting(connection)}
+        restarting = {row.restarts for row in schedules.find_restarting(connection)}
         if newest is None or newest["id"] in restarting:
             reason = _NOT_RUNNING if newest is None else "it is being restarted already"
             return self._add_stop_requests(connection, SlotOutcome(slot, schedules.SKIPPED, self._now(), reason), [])
@@ -119,9 +119,9 @@ class ScheduledRuns:
         if run is None:
             await self._fail_slot(slot, "the run to restart was deleted")
             return False
-        if not RunStatus(run["status"]).is_final or run["finished_at"] is None:
+        if not RunStatus(run.status).is_final or run.finished_at is None:
             return True
-        if self._now() < run["finished_at"] + await self._pause(run):
+        if self._now() < run.finished_at + await self._pause(run):
             return True
         await self._run_service.start_from_run(run, StartOptions(trigger=TRIGGER, limited=False, slot=slot))
         return False
@@ -133,7 +133,7 @@ class ScheduledRuns:
 
 def _newest_running(connection: ReadConnection, dag_name: str) -> Row | None:
     newest = runs.get_latest(connection, dag_name)
-    return newest if newest is not None and newest["status"] == RunStatus.RUNNING else None
+    return newest if newest is not None and newest.status == RunStatus.RUNNING else None
 
 
 def started_at(run: Row) -> datetime:

@@ -45,8 +45,8 @@ def load(
 ) -> StoredRun:
     """Load an attempt of a run, by default the newest; raises DefinitionGoneError and EncryptionError."""
     run = runs.get_complete(connection, key)
-    attempt = runs.get_attempt(connection, key, number or run["attempt"]) if run is not None else None
-    spec = runs.get_spec(connection, run["definition_hash"]) if run is not None else None
+    attempt = runs.get_attempt(connection, key, number or run.attempt) if run is not None else None
+    spec = runs.get_spec(connection, run.definition_hash) if run is not None else None
     if run is None or attempt is None or spec is None or spec[0] is None:
         raise DefinitionGoneError("its definition was redacted or deleted")
     return StoredRun(
@@ -54,7 +54,7 @@ def load(
         spec=spec[0],
         base=spec[1] or "",
         attempt=attempt,
-        nodes=runs.get_nodes(connection, key, attempt["number"]),
+        nodes=runs.get_nodes(connection, key, attempt.number),
         loaded=read_definition(library, run, spec[0], spec[1] or ""),
         inputs=secret_columns.read_inputs(run, encrypter),
         last_seq=runs.last_seq(connection, key),

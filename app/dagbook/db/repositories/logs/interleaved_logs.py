@@ -13,7 +13,7 @@ from dagbook.db.compression import decompress
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.log import LogChunk
 from dagbook.db.models.node import Node
-from dagbook.db.repositories.rows import Row, all_rows
+from dagbook.db.repositories.rows import all_rows
 
 MAX_BYTES = 1024 * 1024  # of a page, which has at least one chunk
 
@@ -29,10 +29,25 @@ class OutputCursor(msgspec.Struct, frozen=True):
     ordinal: int
 
 
+class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A chunk of output with the name of its step."""
+
+    attempt: int
+    position: int
+    stream: int
+    seq: int
+    ordinal: int
+    received_at: datetime
+    first_line: int
+    byte_count: int
+    name: str
+    text: str = ""
+
+
 class OutputPage(msgspec.Struct, frozen=True):
     """Consecutive chunks in order, and whether there are more in the direction of the query."""
 
-    rows: Sequence[Row]
+    rows: Sequence[OutputRow]
     more: bool
 
 
@@ -81,11 +96,11 @@ def _literal(cursor: OutputCursor) -> Tuple:
 
 def _read(connection: ReadConnection, run: int, ordered: Select[*tuple[object, ...]], limit: int) -> OutputPage:
     """Sort rows without their texts, then read the texts of the page."""
-    found = all_rows(connection, ordered.limit(limit + 1))
-    sizes_before = accumulate((row["byte_count"] for row in found), initial=0)
+    found = all_rows(connection, OutputRow, ordered.limit(limit + 1))
+    sizes_before = accumulate((row.byte_count for row in found), initial=0)
     page = [row for row, size in zip(found[:limit], sizes_before, strict=False) if size < MAX_BYTES]
-    keys = [(row["attempt"], row["position"], row["stream"], row["seq"]) for row in page]
+    keys = [(row.attempt, row.position, row.stream, row.seq) for row in page]
     texts = select(*_KEY, LogChunk.text, LogChunk.packed).where(LogChunk.run_id == run, tuple_(*_KEY).in_(keys))
     text_of = {tuple(row[:4]): decompress(row.text, row.packed) for row in connection.execute(texts)} if keys else {}
-    rows = [{**row, "text": text_of[key]} for row, key in zip(page, keys, strict=True)]
+    rows = [msgspec.structs.replace(row, text=text_of[key]) for row, key in zip(page, keys, strict=True)]
     return OutputPage(rows, len(page) < len(found))

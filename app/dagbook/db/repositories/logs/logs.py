@@ -13,7 +13,7 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.models.log import LogChunk
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import Run
-from dagbook.db.repositories.rows import Row, all_rows
+from dagbook.db.repositories.rows import all_rows
 
 MAX_CHUNKS = 64  # read at a time when a complete log is sent: 16 MiB
 PAGE_BYTES = 16 * 1024 * 1024  # limit of a page with very long lines
@@ -38,6 +38,29 @@ class StreamEnd(msgspec.Struct, frozen=True):
     next_line: int = 1
     next_byte: int = 0
     ends_with_newline: bool = True
+
+
+class ChunkText(msgspec.Struct, frozen=True, kw_only=True):
+    """Text of a chunk; ``seq`` or ``line_count`` is what its query selects."""
+
+    text: str
+    first_line: int
+    packed: bytes | None
+    seq: int = 0
+    line_count: int = 0
+
+
+class GrowingStream(msgspec.Struct, frozen=True, kw_only=True):
+    """Stored extent of a stream of a running step."""
+
+    dag_name: str
+    run_id: str
+    root_id: int | None
+    attempt: int
+    name: str
+    stream: int
+    lines: int | None
+    bytes: int | None
 
 
 def _of(key: StreamKey) -> tuple[ColumnElement[bool], ...]:
@@ -122,7 +145,7 @@ def find_first(connection: ReadConnection, key: StreamKey, line: int) -> int:
     return max(connection.execute(select(_start_seq(key, line))).scalar() or 0, 0)
 
 
-def find_block(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence[Row]:
+def find_block(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence[ChunkText]:
     """Return chunks from number ``seq`` on, in order, of little more than ``BLOCK_BYTES`` together."""
     end = select(LogChunk.byte_offset + BLOCK_BYTES).where(*_of(key), LogChunk.seq == seq).scalar_subquery()
     statement = (
@@ -131,16 +154,16 @@ def find_block(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence
         .order_by(LogChunk.seq)
         .limit(_MAX_IN_BLOCK)
     )
-    return _decompressed(all_rows(connection, statement))
+    return _decompressed(all_rows(connection, ChunkText, statement))
 
 
-def _decompressed(rows: Sequence[Row]) -> list[Row]:
-    return [{**row, "text": decompress(row["text"], row["packed"])} for row in rows]
+def _decompressed(rows: Sequence[ChunkText]) -> list[ChunkText]:
+    return [msgspec.structs.replace(row, text=decompress(row.text, row.packed), packed=None) for row in rows]
 
 
 def find_lines(
     connection: ReadConnection, key: StreamKey, first: int, count: int, *, from_end: bool = False
-) -> Sequence[Row]:
+) -> Sequence[ChunkText]:
     """Return the chunks that contain ``count`` lines from line ``first`` (from 1) on, in order.
 
     Limited to little more than ``PAGE_BYTES``: the first ones, or with ``from_end``, for the last lines of a log, the
@@ -159,7 +182,7 @@ def find_lines(
         .order_by(LogChunk.seq.desc() if from_end else LogChunk.seq)
         .limit(count + _MAX_OPEN)  # also stops the scan at the end of the page
     )
-    rows = _decompressed(all_rows(connection, statement))
+    rows = _decompressed(all_rows(connection, ChunkText, statement))
     return rows[::-1] if from_end else rows
 
 
@@ -206,13 +229,13 @@ _growing = [
 _find_growing = union_all(*_growing).limit(_MAX_GROWING)
 
 
-def find_growing(connection: ReadConnection, run: int) -> Sequence[Row]:
+def find_growing(connection: ReadConnection, run: int) -> Sequence[GrowingStream]:
     """Return the stored extent of the output of running steps, of a run and its running sub-runs.
 
     For each stream with output: names of run and step, complete lines and bytes; at most 200 streams.
     """
-    rows = all_rows(connection, _find_growing, run=run)
-    return [row for row in rows if row["bytes"]]
+    rows = all_rows(connection, GrowingStream, _find_growing, run=run)
+    return [row for row in rows if row.bytes]
 
 
 def count_bytes(connection: ReadConnection, run: int, attempt: int, stream: int) -> dict[int, int]:

@@ -12,7 +12,7 @@ from dagbook.db.database import WriteConnection
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import Run, RunEvent
 from dagbook.db.repositories import changes
-from dagbook.db.repositories.rows import Row, first_row
+from dagbook.db.repositories.rows import first_row
 
 _MIN_STEP = timedelta(microseconds=1)
 
@@ -26,10 +26,17 @@ class StepEdit(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-def lock_run(connection: WriteConnection, run: int) -> Row | None:
+class LockedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Status and attempt of a locked run."""
+
+    status: int
+    attempt: int
+
+
+def lock_run(connection: WriteConnection, run: int) -> LockedRun | None:
     """Lock a run until the end of the transaction, and return its status and attempt."""
     statement = select(Run.status, Run.attempt).where(Run.id == run).with_for_update(key_share=True)
-    return first_row(connection, statement)
+    return first_row(connection, LockedRun, statement)
 
 
 def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdit) -> int | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import BigInteger, Float, and_, bindparam, cast, func, literal_column, select, true, type_coerce
 from sqlalchemy.orm import aliased
 
@@ -13,8 +14,8 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.models.definition import Dag, Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
-from dagbook.db.repositories.rows import Row, all_rows, seconds
-from dagbook.db.repositories.runs.runs import SUMMARY
+from dagbook.db.repositories.rows import all_rows, seconds
+from dagbook.db.repositories.runs.runs import SUMMARY, EventRow, RunRow
 
 _RUNNING = 1
 _IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
@@ -78,6 +79,40 @@ class FinishedRunRow(NamedTuple):
     seconds: float | None
 
 
+class RunWithState(RunRow, frozen=True, kw_only=True):
+    """Summary of a run with the engine state of its attempt."""
+
+    state: dict[str, Any] | None
+
+
+class HistoryNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node in the history of a DAG; times in whole seconds since 1970."""
+
+    run_id: int
+    position: int
+    name: str
+    status: int
+    retry_count: int
+    done_count: int
+    error: str
+    detail: dict[str, Any] | None
+    shown: dict[str, Any] | None
+    sub_runs: dict[str, Any] | None
+    started_at: int | None
+    finished_at: int | None
+
+
+class RecentRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in the list of DAGs."""
+
+    dag_name: str
+    run_id: str
+    status: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
 def find_finished(connection: ReadConnection, dag_name: str, most: int, since: datetime | None) -> list[FinishedRunRow]:
     """Return the newest finished root runs of a DAG name that were created since a time."""
     dialect = connection.dialect.name
@@ -90,16 +125,16 @@ def find_finished(connection: ReadConnection, dag_name: str, most: int, since: d
     return [FinishedRunRow(*row) for row in found]
 
 
-def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequence[Row]:
+def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequence[RunWithState]:
     """Return the newest root runs of a DAG name, with the state of their attempts; ties by run id descending."""
-    return all_rows(connection, _find_newest, name=dag_name, most=most)
+    return all_rows(connection, RunWithState, _find_newest, name=dag_name, most=most)
 
 
-def find_nodes(connection: ReadConnection, runs: Iterable[int]) -> dict[int, list[Row]]:
+def find_nodes(connection: ReadConnection, runs: Iterable[int]) -> dict[int, list[HistoryNode]]:
     """Return, by run, the nodes of its last attempt by position; times in whole seconds."""
-    found: dict[int, list[Row]] = {key: [] for key in runs}
-    for row in all_rows(connection, _find_nodes[connection.dialect.name], runs=list(found)):
-        found[row["run_id"]].append(row)
+    found: dict[int, list[HistoryNode]] = {key: [] for key in runs}
+    for row in all_rows(connection, HistoryNode, _find_nodes[connection.dialect.name], runs=list(found)):
+        found[row.run_id].append(row)
     return found
 
 
@@ -109,12 +144,12 @@ def find_specs(connection: ReadConnection, hashes: Iterable[str]) -> dict[str, t
     return {row.hash: (row.spec, row.base) for row in rows}
 
 
-def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, Row]:
+def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, RunRow]:
     """Return, by DAG name, the newest running root run of stored DAGs, or else the newest root run."""
-    return {row["dag_name"]: row for row in all_rows(connection, _find_latest, files=list(files))}
+    return {row.dag_name: row for row in all_rows(connection, RunRow, _find_latest, files=list(files))}
 
 
-def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> dict[str, list[Row]]:
+def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> dict[str, list[RecentRun]]:
     """Return, by DAG name, the newest root runs of stored DAGs, at most ``most`` of each, newest first."""
     newest = (
         select(Run.id)
@@ -138,13 +173,13 @@ def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> 
         each = newest.lateral()
         found = select(*columns).select_from(Dag).join(each, true()).join(recent_run, recent_run.id == each.c.id)
     found = found.where(Dag.dag_name.in_(names)).order_by(recent_run.created_at.desc())
-    recent: dict[str, list[Row]] = {}
-    for row in all_rows(connection, found):
-        recent.setdefault(row["dag_name"], []).append(row)
+    recent: dict[str, list[RecentRun]] = {}
+    for row in all_rows(connection, RecentRun, found):
+        recent.setdefault(row.dag_name, []).append(row)
     return recent
 
 
-def find_events(connection: ReadConnection, run: int, after: int, most: int) -> Sequence[Row]:
+def find_events(connection: ReadConnection, run: int, after: int, most: int) -> Sequence[EventRow]:
     """Return events of a run after a number, in order."""
     statement = (
         select(RunEvent.seq, RunEvent.attempt, RunEvent.at, RunEvent.position, RunEvent.data)
@@ -152,7 +187,7 @@ def find_events(connection: ReadConnection, run: int, after: int, most: int) -> 
         .order_by(RunEvent.seq)
         .limit(most)
     )
-    return all_rows(connection, statement)
+    return all_rows(connection, EventRow, statement)
 
 
 def find_node_names(connection: ReadConnection, run: int, attempts: Iterable[int]) -> dict[tuple[int, int], str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import and_, bindparam, func, insert, or_, select, update
@@ -14,7 +15,7 @@ from dagbook.db.models.definition import Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.models.service import Service
-from dagbook.db.repositories.rows import Row, all_rows, first_row
+from dagbook.db.repositories.rows import all_rows, first_row
 
 _RUNNING, _QUEUED = 1, 5
 _KILL = "kill"
@@ -102,14 +103,145 @@ _get_attempt = select(*RunAttempt.__table__.columns).where(
 )
 
 
-def get(connection: ReadConnection, dag_name: str, run_id: str) -> Row | None:
+class RunRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Summary of a run."""
+
+    id: int
+    root_id: int | None
+    dag_name: str
+    run_id: str
+    status: int
+    attempt: int
+    params_text: str
+    created_at: datetime
+    queued_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    definition_hash: str
+    file_name: str | None
+    dag_revision: int | None
+    queue: str
+    trigger: str
+    actor: str | None
+
+
+class SubRunRow(RunRow, frozen=True, kw_only=True):
+    """Summary of a sub-run with its error."""
+
+    error: str | None
+
+
+class NamedSubRunRow(RunRow, frozen=True, kw_only=True):
+    """Summary of a sub-run with names and ids of root and parent."""
+
+    root_name: str
+    root_run_id: str
+    parent_name: str
+    parent_run_id: str
+
+
+class CompleteRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run with its inputs."""
+
+    id: int
+    dag_name: str
+    run_id: str
+    definition_hash: str
+    file_name: str | None
+    dag_revision: int | None
+    queue: str
+    root_id: int | None
+    parent_id: int | None
+    trigger: str
+    actor: str | None
+    params: list[list[str]]
+    params_text: str
+    tags: list[str]
+    status: int
+    attempt: int
+    created_at: datetime
+    queued_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    stop_requested_at: datetime | None
+    stop_requested_by: str | None
+    error: str | None
+    max_active_runs: int
+    env: list[list[str]]
+    dotenv: list[list[str]]
+    work_dir: str
+    base_environment: dict[str, str] | None
+    keep_dir: bool
+    sealed: bytes | None
+    source_directory: str | None
+
+
+class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt of a run."""
+
+    run_id: int
+    number: int
+    status: int
+    owner: str | None
+    token: int
+    host: str | None
+    state: dict[str, Any] | None
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of an attempt."""
+
+    run_id: int
+    attempt: int
+    position: int
+    name: str
+    handler: bool
+    status: int
+    execution: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    executed_at: datetime | None
+    due_at: datetime | None
+    retried_at: datetime | None
+    retry_count: int
+    done_count: int
+    repeated: bool
+    exit_code: int | None
+    error: str
+    output_name: str | None
+    output_value: str | None
+    pid: int | None
+    pid_started: int | None
+    spool: str | None
+    detail: dict[str, Any] | None
+    shown: dict[str, Any] | None
+    sub_runs: dict[str, Any] | None
+    output_sealed: bytes | None
+    log_attempt: int | None
+    edited_at: datetime | None
+    edited_by: str | None
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in the history of a run."""
+
+    seq: int
+    attempt: int
+    at: datetime
+    position: int | None
+    data: dict[str, Any]
+
+
+def get(connection: ReadConnection, dag_name: str, run_id: str) -> RunRow | None:
     """Return the summary of a root run."""
-    return first_row(connection, _get, name=dag_name, run=run_id)
+    return first_row(connection, RunRow, _get, name=dag_name, run=run_id)
 
 
-def get_sub_run(connection: ReadConnection, root: int, run_id: str) -> Row | None:
+def get_sub_run(connection: ReadConnection, root: int, run_id: str) -> SubRunRow | None:
     """Return the summary of a sub-run at any depth below its root, with its error."""
-    return first_row(connection, _get_sub_run, root=root, run=run_id)
+    return first_row(connection, SubRunRow, _get_sub_run, root=root, run=run_id)
 
 
 def find_attempts(connection: ReadConnection, root: int, run_ids: Sequence[str]) -> dict[str, int]:
@@ -118,25 +250,25 @@ def find_attempts(connection: ReadConnection, root: int, run_ids: Sequence[str])
     return {row.run_id: row.attempt for row in connection.execute(statement)}
 
 
-def get_outputs(connection: ReadConnection, run: int, attempt: int) -> Sequence[Row]:
+def get_outputs(connection: ReadConnection, run: int, attempt: int) -> Sequence[NodeRow]:
     """Return the steps of an attempt that have an output, by position."""
-    return all_rows(connection, _get_outputs, run=run, number=attempt)
+    return all_rows(connection, NodeRow, _get_outputs, run=run, number=attempt)
 
 
-def get_latest(connection: ReadConnection, dag_name: str) -> Row | None:
+def get_latest(connection: ReadConnection, dag_name: str) -> RunRow | None:
     """Return the summary of the most recently created root run of a name."""
-    return first_row(connection, _get_newest, name=dag_name)
+    return first_row(connection, RunRow, _get_newest, name=dag_name)
 
 
-def get_below(connection: ReadConnection, root: int, run_id: str) -> Row | None:
+def get_below(connection: ReadConnection, root: int, run_id: str) -> NamedSubRunRow | None:
     """Return the summary of a sub-run at any depth below its root, with names and ids of root and parent."""
-    return first_row(connection, _get_below, root=root, run=run_id)
+    return first_row(connection, NamedSubRunRow, _get_below, root=root, run=run_id)
 
 
-def find_called(connection: ReadConnection, parent: int) -> dict[str, Row]:
+def find_called(connection: ReadConnection, parent: int) -> dict[str, RunRow]:
     """Return the summaries of the direct sub-runs of a run, by run id."""
-    rows = all_rows(connection, _find_called, parent=parent)
-    return {row["run_id"]: row for row in rows}
+    rows = all_rows(connection, RunRow, _find_called, parent=parent)
+    return {row.run_id: row for row in rows}
 
 
 def find_active(connection: ReadConnection, dag_name: str) -> list[str]:
@@ -144,14 +276,14 @@ def find_active(connection: ReadConnection, dag_name: str) -> list[str]:
     return [row.run_id for row in connection.execute(_find_active, {"name": dag_name})]
 
 
-def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[Row]:
+def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[NodeRow]:
     """Return the nodes of an attempt by position."""
-    return all_rows(connection, _get_nodes, run=run, number=attempt)
+    return all_rows(connection, NodeRow, _get_nodes, run=run, number=attempt)
 
 
-def get_attempt(connection: ReadConnection, run: int, number: int) -> Row | None:
+def get_attempt(connection: ReadConnection, run: int, number: int) -> AttemptRow | None:
     """Return an attempt."""
-    return first_row(connection, _get_attempt, run=run, number=number)
+    return first_row(connection, AttemptRow, _get_attempt, run=run, number=number)
 
 
 def get_spec(connection: ReadConnection, definition_hash: str) -> tuple[str | None, str | None] | None:
@@ -176,9 +308,9 @@ def get_level(connection: ReadConnection, run: int) -> int:
     return connection.execute(select(func.count(above.c.parent_id))).scalar() or 0
 
 
-def get_complete(connection: ReadConnection, run: int) -> Row | None:
+def get_complete(connection: ReadConnection, run: int) -> CompleteRun | None:
     """Return a run with its inputs, for its runner."""
-    return first_row(connection, _get_complete, run=run)
+    return first_row(connection, CompleteRun, _get_complete, run=run)
 
 
 def find_seal_heads(connection: ReadConnection, most: int, length: int) -> list[bytes]:
@@ -192,14 +324,14 @@ def find_finished(connection: ReadConnection, keys: Iterable[int]) -> dict[int, 
     return {row.id: row.attempt for row in rows}
 
 
-def get_events(connection: ReadConnection, run: int) -> Sequence[Row]:
+def get_events(connection: ReadConnection, run: int) -> Sequence[EventRow]:
     """Return the history of a run in order."""
     statement = (
         select(RunEvent.seq, RunEvent.attempt, RunEvent.at, RunEvent.position, RunEvent.data)
         .where(RunEvent.run_id == run)
         .order_by(RunEvent.seq)
     )
-    return all_rows(connection, statement)
+    return all_rows(connection, EventRow, statement)
 
 
 def last_seq(connection: ReadConnection, run: int) -> int:
