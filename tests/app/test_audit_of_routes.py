@@ -386,4 +386,4 @@ async def test_a_change_makes_one_entry_that_says_who_did_what(scene: Scene, rou
         "address": "127.0.0.1",
         "outcome": "done",
     }
-    assert {key: entry[key] for key in expected} == expected
+    assert {key: getattr(entry, key) for key in expected} == expected

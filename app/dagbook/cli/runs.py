@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -84,7 +84,11 @@ def _row(run: dict[str, Any]) -> tuple[str, ...]:
 
 
 def duration(run: dict[str, Any]) -> str:
-    """Format how long a run or a step took; a dash while it is not finished."""
+    """Format how long a run or a step took, to the millisecond where the response has them; a dash while unfinished."""
     if {run["startedAt"], run["finishedAt"]} & {"", "-"}:
         return "-"
+    if "startedAtMillis" in run and "finishedAtMillis" in run:
+        milliseconds = run["finishedAtMillis"] - run["startedAtMillis"]
+        seconds = timedelta(seconds=milliseconds // 1000)
+        return f"{seconds}.{milliseconds % 1000:03}"
     return str(datetime.fromisoformat(run["finishedAt"]) - datetime.fromisoformat(run["startedAt"]))
