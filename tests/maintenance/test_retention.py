@@ -409,7 +409,7 @@ async def test_a_round_that_fails_does_not_end_the_rounds(
 
     await come_true(look)
     await retention.stop()
-    assert "a round of the retention failed" in caplog.text
+    assert "old runs are not deleted for now" in caplog.text
 
 
 @pytest.fixture

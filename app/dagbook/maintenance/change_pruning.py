@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import timedelta
 
+from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
 from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
@@ -24,7 +24,13 @@ class ChangePruner:
         self._database = database
         self._retention = timedelta(seconds=retention_seconds)
         self._now = now
-        self._task: asyncio.Task[None] | None = None
+        self._loop = BackgroundLoop(
+            "change pruner",
+            self.run_once,
+            every_seconds=_PAUSE_SECONDS,
+            failure="old changes are not deleted for now",
+            expected=(DatabaseUnavailable,),
+        )
 
     async def initialise(self) -> None:
         """Create the first cursor of the feed if there is none; before it is read."""
@@ -32,35 +38,22 @@ class ChangePruner:
 
     def start(self) -> None:
         """Start in the background; starting twice is harmless."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="change pruner")
+        self._loop.start()
 
     async def stop(self) -> None:
-        """Stop; stopping without a start is harmless."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        """Stop after the active batch; stopping without a start is harmless."""
+        await self._loop.stop()
 
     async def run_once(self) -> int:
         """Delete expired rows, and return their number."""
         before = self._now() - self._retention
         deleted = 0
-        while end := await self._database.read_inline(
-            lambda connection: changes.find_expired(connection, before, _BATCH)
-        ):
+        while not self._loop.is_stopping:
+            end = await self._database.read_inline(lambda connection: changes.find_expired(connection, before, _BATCH))
+            if end is None:
+                break
             deleted += await self._delete(end)
         return deleted
 
     async def _delete(self, cursor: FeedCursor) -> int:
         return await self._database.write(lambda connection: changes.delete_before(connection, cursor), durable=False)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_PAUSE_SECONDS)
-            try:
-                await self.run_once()
-            except DatabaseUnavailable as error:
-                _log.warning("old changes are not deleted for now: %s", error)
-            except Exception:  # noqa: BLE001 - an error must not stop the pruner
-                _log.exception("old changes could not be deleted")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import deque
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 import psutil  # type: ignore[import-untyped]  # psutil brings no types
+
+from dagbook.background import BackgroundLoop
 
 _log = logging.getLogger(__name__)
 
@@ -41,23 +42,21 @@ class ResourceSampler:
 
     def __init__(self, read: Callable[[], Sample], interval_seconds: float, retention_seconds: float) -> None:
         self._read = read
-        self._interval = interval_seconds
+        self._loop = BackgroundLoop(
+            "resources", self._sample, every_seconds=interval_seconds, failure="the machine's load could not be read"
+        )
         self.retention_seconds = retention_seconds
         self._samples: deque[Sample] = deque()
-        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Take the first sample and start the loop; starting twice is harmless."""
-        if self._task is None:
+        if not self._loop.is_started:
             self.run_once()
-            self._task = asyncio.create_task(self._run(), name="resources")
+            self._loop.start()
 
     async def stop(self) -> None:
         """Stop the loop and keep the samples; stopping without a start is harmless."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._loop.stop()
 
     def run_once(self) -> None:
         """Take a sample and discard those that are too old."""
@@ -74,7 +73,5 @@ class ResourceSampler:
         """Return the samples since a time in Unix seconds, oldest first."""
         return [sample for sample in self._samples if sample.at >= at]
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            self.run_once()
+    async def _sample(self) -> None:
+        self.run_once()

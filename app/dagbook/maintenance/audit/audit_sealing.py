@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
+from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
@@ -46,40 +47,22 @@ class AuditSealer:
         self._database = database
         self._signer = signer
         self._now = now
-        self._every = every_seconds
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = BackgroundLoop(
+            "audit sealer",
+            self.run_once,
+            every_seconds=every_seconds,
+            failure="the audit could not be sealed",
+            expected=(DatabaseUnavailable, AppError),
+        )
 
     def start(self) -> None:
         """Start sealing; starting twice is harmless."""
-        if self._task is None:
-            self._stopping.clear()
-            self._task = asyncio.create_task(self._run(), name="audit sealer")
+        self._loop.start()
 
     async def stop(self) -> None:
-        """Seal all entries, then stop; stopping without a start is harmless."""
-        if self._task is None:
-            return
-        self._stopping.set()
-        await self._task
-        self._task = None
-        await self._round()
-
-    async def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(self._every):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self._round()
-
-    async def _round(self) -> None:
-        try:
-            await self.run_once()
-        except (DatabaseUnavailable, AppError) as error:
-            _log.warning("the audit could not be sealed: %s", error)
-        except Exception:  # noqa: BLE001 - an error must not stop the sealer
-            _log.exception("a round of the audit's sealer failed")
+        """Stop, then seal all entries; stopping without a start is harmless."""
+        if await self._loop.stop():
+            await self._loop.run_once()
 
     async def run_once(self) -> int:
         """Seal all entries whose order is final, and return their number."""

@@ -15,6 +15,7 @@ from datetime import timedelta
 import msgspec
 
 from dagbook.auth.audit_context import Action, Actor, AuditAction
+from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
 from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
@@ -70,10 +71,15 @@ class Retention:
     def __init__(self, database: Database, policies: Policies, now: Clock, interval_seconds: float) -> None:
         self._database = database
         self._now = now
-        self._interval = interval_seconds
+        self._loop = BackgroundLoop(
+            "retention",
+            lambda: self.run_once(),  # noqa: PLW0108 - looked up in each round, so that a test can replace it
+            every_seconds=interval_seconds,
+            failure="old runs are not deleted for now",
+            expected=(DatabaseUnavailable,),
+        )
+        self._first = min(interval_seconds, _FIRST_SECONDS)
         self._lock = asyncio.Lock()
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self.policies = policies
         self.total = DeletionResult()  # since the start of this process
 
@@ -81,40 +87,17 @@ class Retention:
 
     def start(self) -> None:
         """Start deleting periodically; starting twice is harmless."""
-        if self._task is None:
-            self._stopping.clear()
-            self._task = asyncio.create_task(self._run(), name="retention")
+        self._loop.start(self._first)
 
     async def stop(self) -> None:
         """Stop after the active transaction; stopping without a start is harmless."""
-        self._stopping.set()
-        if self._task is not None:
-            await self._task
-            self._task = None
-
-    async def _run(self) -> None:
-        pause = min(self._interval, _FIRST_SECONDS)
-        while not await self._is_stopped_within(pause):
-            pause = self._interval
-            try:
-                await self.run_once()
-            except DatabaseUnavailable as error:
-                _log.warning("old runs are not deleted for now: %s", error)
-            except Exception:  # noqa: BLE001 - an error must not stop the rounds
-                _log.exception("a round of the retention failed")
-
-    async def _is_stopped_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._stopping.wait()
-        except TimeoutError:
-            return False
+        await self._loop.stop()
 
     async def run_once(self) -> DeletionResult:
         """Delete everything that exceeds its limits and return it; nothing while another server does so."""
         deleted, more = DeletionResult(), True
         policies = await self.policies.find()
-        while more and not self._stopping.is_set():
+        while more and not self._loop.is_stopping:
             cleaned = await self._clean(policies, self.policies.defaults.totals, _MIN_AGE)
             if cleaned is None:
                 break
@@ -186,7 +169,7 @@ class Retention:
 
         def may_continue() -> bool:
             """Delete something in each slice, however slow the machine is: else the rounds would have no effect."""
-            return not self._stopping.is_set() and (time.monotonic() < end or deleter.deleted == DeletionResult())
+            return not self._loop.is_stopping and (time.monotonic() < end or deleter.deleted == DeletionResult())
 
         deleter = RunDeleter(self._database, may_continue)
         await deleter.finish(deadline.at)
