@@ -113,7 +113,7 @@ def test_what_starts_on_a_database_from_before_the_first_release_says_so_in_one_
         remedy = "use an empty schema (setting database_schema) or an empty database"
     assert (said.status, said.out) == (1, "")
     assert said.err == (
-        f"Error: {hide_password(database_url)} was created before Dagbook 0.1.0 (it is at revision 0012) and cannot be "
+        f"Error: {hide_password(database_url)} was made before Dagbook 0.1.0 (it is at revision 0012) and cannot be "
         f"upgraded; a new database is needed: {remedy}\n"
     )
 

@@ -121,7 +121,7 @@ async def test_a_start_that_the_guard_refuses_is_no_entry(recorder: Recorder, fa
 async def test_a_run_that_is_crowded_out_is_noted_with_its_queue(recorder: Recorder, faulty: FaultyDatabase) -> None:
     await recorder.accept(as_queued(new_run(actor=ANONYMOUS)))
     (entry,) = await faulty.read(lambda connection: audit.find(connection, AuditFilter(), 100))
-    assert entry.after.queue == entry.name.partition("/")[0]
+    assert entry.after["queue"] == entry.name.partition("/")[0]
 
 
 async def test_transitions_of_one_run_keep_their_order_in_a_group(recorder: Recorder, faulty: FaultyDatabase) -> None:
@@ -294,7 +294,7 @@ async def test_a_later_attempt_is_stored_whole(recorder: Recorder, faulty: Fault
 
 async def test_a_run_that_is_not_over_is_not_tried_again(recorder: Recorder, faulty: FaultyDatabase) -> None:
     run = await _accepted(recorder)
-    with pytest.raises(RunRefusedError, match="is not over"):
+    with pytest.raises(RunRefusedError, match="has not finished"):
         await recorder.accept_attempt(again(run, 1))
     assert await _sequences(faulty, run) == [1]
 

@@ -66,7 +66,7 @@ class ObsoleteDatabase(UnusableDatabase):
         if sqlite_path(url) is None:
             remedy = "use an empty schema (setting database_schema) or an empty database"
         super().__init__(
-            f"{hide_password(url)} was created before Dagbook 0.1.0 (it is at revision {revision}) and cannot be "
+            f"{hide_password(url)} was made before Dagbook 0.1.0 (it is at revision {revision}) and cannot be "
             f"upgraded; a new database is needed: {remedy}"
         )
 
