@@ -14,6 +14,7 @@ from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import LogChunk
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
+from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.logs import search as search_module
 from dagbook.logs.search import LogSearch, LogStream, SearchQuery, blocks, log_streams
 from tests.app.dagbook import Dagbook, Ended
@@ -271,8 +272,9 @@ async def test_a_log_is_read_in_stretches_of_bounded_size(database: Database) ->
 
 
 def test_handlers_come_after_steps_and_what_wrote_nothing_is_left_out() -> None:
-    def row(position: int) -> dict[str, Any]:
-        return {"run_id": 7, "name": str(position), "position": position, "attempt": 2, "log_attempt": None}
+    def row(position: int) -> NodeRow:
+        values: dict[str, Any] = dict.fromkeys(NodeRow.__struct_fields__)
+        return NodeRow(**values | {"run_id": 7, "name": str(position), "position": position, "attempt": 2})
 
     known = {StreamKey(7, 2, position, 1): position + 5 for position in (-2, -1, 0)}
     found = log_streams([row(-2), row(-1), row(0), row(1)], known, [1, 2])

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from dagbook.api.presenters.history_grid import grid
+from dagbook.db.repositories.runs.run_history import HistoryNode
 from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS
 
 
-def _node(position: int, status: int, name: str = "") -> dict[str, Any]:
-    return {"position": position, "name": name or HANDLER_NAMES[position], "status": status}
+def _node(position: int, status: int, name: str = "") -> HistoryNode:
+    values: dict[str, Any] = dict.fromkeys(HistoryNode.__struct_fields__)
+    return HistoryNode(**values | {"position": position, "name": name or HANDLER_NAMES[position], "status": status})
 
 
-def _lines(runs: list[list[dict[str, Any]]]) -> list[tuple[str, list[int]]]:
+def _lines(runs: list[list[HistoryNode]]) -> list[tuple[str, list[int]]]:
     return [(item.name, [int(status) for status in item.history]) for item in grid(runs)]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dagbook.api.params.log_paging import LineRange, PageRequest, is_part, page, resolve_range, slice_lines
+from dagbook.db.repositories.logs.logs import ChunkText
 
 
 @pytest.mark.parametrize(
@@ -60,10 +59,10 @@ def test_a_page_says_whether_there_is_more(request_: dict[str, int], returned: i
     assert (log.line_count, log.total_lines, log.has_more) == (returned, total, more)
 
 
-def _chunks(texts: list[str]) -> list[dict[str, Any]]:
+def _chunks(texts: list[str]) -> list[ChunkText]:
     chunks, line = [], 1
     for text in texts:
-        chunks.append({"first_line": line, "text": text})
+        chunks.append(ChunkText(first_line=line, text=text, packed=None))
         line += text.count("\n")
     return chunks
 
@@ -83,7 +82,7 @@ def test_the_lines_cut_out_of_chunks_are_those_of_the_whole_text(texts: list[str
 
 
 def test_a_line_whose_beginning_is_missing_is_left_out() -> None:
-    chunks = [{"first_line": 5, "text": "rest of five\nsix\nseven\n"}]
+    chunks = [ChunkText(first_line=5, text="rest of five\nsix\nseven\n", packed=None)]
     assert slice_lines(chunks, LineRange(4, 3)) == (["six"], LineRange(6, 1))
 
 

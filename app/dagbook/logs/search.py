@@ -12,7 +12,7 @@ import msgspec
 from dagbook.db.database import Database
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 from dagbook.regex.client import ExpressionError, RegexWorker, open_regex_worker
@@ -122,14 +122,14 @@ def check_query(text: str) -> None:
         raise BadRequestError("q: contains a line end or a NUL character; give text from within one line")
 
 
-def log_streams(nodes: Sequence[Row], known: Mapping[StreamKey, int], streams: Sequence[int]) -> list[LogStream]:
+def log_streams(nodes: Sequence[NodeRow], known: Mapping[StreamKey, int], streams: Sequence[int]) -> list[LogStream]:
     """List the streams of nodes with output, steps first; ``known`` has the last chunks of the run's streams. Pure."""
-    ordered = sorted(nodes, key=lambda node: (node["position"] < 0, abs(node["position"])))
+    ordered = sorted(nodes, key=lambda node: (node.position < 0, abs(node.position)))
     found = [
         (
             order,
-            node["name"],
-            StreamKey(node["run_id"], node["log_attempt"] or node["attempt"], node["position"], stream),
+            node.name,
+            StreamKey(node.run_id, node.log_attempt or node.attempt, node.position, stream),
         )
         for order, node in enumerate(ordered)
         for stream in streams

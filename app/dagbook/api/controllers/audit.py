@@ -21,8 +21,7 @@ from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.audit import AuditFilter
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.audit import AuditFilter, AuditRow, LastSeal
 from dagbook.errors import BadRequestError
 
 _MAX_LIMIT, _LAST_ID = 1000, 2**63 - 1
@@ -43,35 +42,35 @@ async def list_entries(
     filter_ = replace(audit_filter, before=before)
     rows, seal = await parts.database.read(lambda connection: _read(connection, filter_, limit + 1))
     entries = [_entry(row) for row in rows[:limit]]
-    page = AuditEntries(entries=entries, sealed_up_to=seal["last_id"] if seal else 0)
+    page = AuditEntries(entries=entries, sealed_up_to=seal.last_id if seal else 0)
     if len(rows) > limit:
         page.next_before = entries[-1].id
     if seal:
-        page.seal = AuditSeal(number=seal["number"], hash=seal["hash"], sealed_at=instant_text(seal["sealed_at"]))
+        page.seal = AuditSeal(number=seal.number, hash=seal.hash, sealed_at=instant_text(seal.sealed_at))
     return page
 
 
-def _read(connection: ReadConnection, filter_: AuditFilter, limit: int) -> tuple[Sequence[Row], Row | None]:
+def _read(connection: ReadConnection, filter_: AuditFilter, limit: int) -> tuple[Sequence[AuditRow], LastSeal | None]:
     return audit.find(connection, filter_, limit), audit.get_last_seal(connection)
 
 
-def _entry(row: Row) -> AuditEntry:
+def _entry(row: AuditRow) -> AuditEntry:
     return AuditEntry(
-        id=row["id"],
-        at=instant_text(row["at"]),
-        via=row["via"],
-        action=row["action"],
-        kind=row["kind"],
-        object=row["name"],
-        outcome=row["outcome"],
-        actor=or_unset(row["actor"]),
-        user_id=or_unset(row["user_id"]),
-        token_id=or_unset(row["token_id"]),
-        token_name=or_unset(row["token_name"]),
-        address=or_unset(row["address"]),
-        request_id=or_unset(row["request_id"]),
-        before=or_unset(row["before"]),
-        after=or_unset(row["after"]),
+        id=row.id,
+        at=instant_text(row.at),
+        via=row.via,
+        action=row.action,
+        kind=row.kind,
+        object=row.name,
+        outcome=row.outcome,
+        actor=or_unset(row.actor),
+        user_id=or_unset(row.user_id),
+        token_id=or_unset(row.token_id),
+        token_name=or_unset(row.token_name),
+        address=or_unset(row.address),
+        request_id=or_unset(row.request_id),
+        before=or_unset(row.before),
+        after=or_unset(row.after),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -39,7 +40,7 @@ async def login(
 async def get_me(parts: NamedDependency[AppServices], caller: NamedDependency[Caller]) -> UserResponse:
     """Return the calling user, with the effective role of this credential."""
     row = await parts.auth.logins.require_user(caller)
-    return UserResponse(user=user_body({**row, "role": caller.role}))
+    return UserResponse(user=user_body(msgspec.structs.replace(row, role=caller.role)))
 
 
 @post(

@@ -16,8 +16,8 @@ from dagbook.api.services import AppServices
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import dags
-from dagbook.db.repositories.rows import Row
 from dagbook.db.repositories.runs import run_history
+from dagbook.db.repositories.runs.run_history import HistoryNode, RunWithState
 from dagbook.identifiers import LATEST, strip_suffix
 
 _MAX_RUNS = 30
@@ -31,11 +31,11 @@ async def get_history(file_name: parameters.FileName, parts: NamedDependency[App
         return DAGHistory(dag_runs=[], grid_data=[])
     found, nodes = await parts.database.read_inline(lambda connection: _read_history(connection, name))
     steps = {content_hash: StepCache(dag) for content_hash, dag in (await dags_of(parts, found)).items()}
-    shown = [run_details(run, run, nodes[run["id"]], steps[run["definition_hash"]], parts.zone) for run in found]
-    return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run["id"]] for run in found]))
+    shown = [run_details(run, run, nodes[run.id], steps[run.definition_hash], parts.zone) for run in found]
+    return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run.id] for run in found]))
 
 
-def _read_history(connection: ReadConnection, name: str) -> tuple[list[Row], dict[int, list[Row]]]:
+def _read_history(connection: ReadConnection, name: str) -> tuple[list[RunWithState], dict[int, list[HistoryNode]]]:
     dag_name = dags.get_dag_name(connection, name) or name
     found = list(run_history.find_newest(connection, dag_name, _MAX_RUNS))
     return found, run_history.find_nodes(connection, [run.id for run in found])
@@ -54,7 +54,7 @@ async def get_run_of_dag(
     row = await require_dag(parts, file_name)
     if dag_run_id == LATEST:
         return DAGRunOfDAG(dag_run=await latest_details(parts, row, load(parts, row).definition.dag))
-    return DAGRunOfDAG(dag_run=await read_details(parts, row["dag_name"], dag_run_id))
+    return DAGRunOfDAG(dag_run=await read_details(parts, row.dag_name, dag_run_id))
 
 
 HANDLERS = [get_history, get_run_of_dag]

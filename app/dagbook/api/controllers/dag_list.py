@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import msgspec
 from litestar import get
@@ -29,15 +28,15 @@ from dagbook.api.services import AppServices, DagOrder, PageNumber
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import dags
-from dagbook.db.repositories.dags import DagFilter
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.dags import DagFilter, DagHash, DagRow
 from dagbook.db.repositories.runs import run_history
+from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.definitions.search import SearchHit
 from dagbook.engine.status import RunStatus
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _MAX_OFFSET = 2**62
-_Read = tuple[int, Sequence[Row], dict[str, Row]]  # total, rows of the page, and their latest runs by DAG name
+_Read = tuple[int, Sequence[DagRow], dict[str, RunRow]]  # total, rows of the page, and their latest runs by DAG name
 _YIELD_EVERY = 50  # results between two yields to other tasks
 
 
@@ -84,20 +83,20 @@ async def list_dags(
     return DAGFiles(dags=files, errors=[], pagination=pagination(total, number, size))
 
 
-async def _add_recent(parts: AppServices, rows: Sequence[Row], files: Sequence[DAGFile], most: int) -> None:
-    names = [row["dag_name"] for row in rows]
+async def _add_recent(parts: AppServices, rows: Sequence[DagRow], files: Sequence[DAGFile], most: int) -> None:
+    names = [row.dag_name for row in rows]
     found = await parts.database.read(lambda connection: run_history.find_recent(connection, names, most))
     for row, file in zip(rows, files, strict=True):
-        file.recent_runs = [_recent(run) for run in found.get(row["dag_name"], ())]
+        file.recent_runs = [_recent(run) for run in found.get(row.dag_name, ())]
 
 
-def _recent(run: Row) -> RecentRun:
+def _recent(run: run_history.RecentRun) -> RecentRun:
     return RecentRun(
-        name=run["dag_name"],
-        dag_run_id=run["run_id"],
-        status=RunStatus(run["status"]),
-        started_at_millis=millis(run["started_at"]),
-        finished_at_millis=millis(run["finished_at"]),
+        name=run.dag_name,
+        dag_run_id=run.run_id,
+        status=RunStatus(run.status),
+        started_at_millis=millis(run.started_at),
+        finished_at_millis=millis(run.finished_at),
     )
 
 
@@ -108,8 +107,8 @@ def _read_page(connection: ReadConnection, request: _Page) -> _Read:
     return dags.count(connection, request.filter), rows, _read_latest(connection, rows)
 
 
-def _read_latest(connection: ReadConnection, rows: Sequence[Row]) -> dict[str, Row]:
-    return run_history.find_latest(connection, [row["file_name"] for row in rows])
+def _read_latest(connection: ReadConnection, rows: Sequence[DagRow]) -> dict[str, RunRow]:
+    return run_history.find_latest(connection, [row.file_name for row in rows])
 
 
 async def _page_by_next_run(parts: AppServices, request: _Page) -> _Read:
@@ -118,43 +117,45 @@ async def _page_by_next_run(parts: AppServices, request: _Page) -> _Read:
     now = parts.now()
     times = {row.file_name: parts.next_runs.get(row.definition_hash, now) for row in found}
     chosen = _by_next_run(found, times, descending=request.descending)[request.offset : request.offset + request.size]
-    names = [row["file_name"] for row in chosen]
+    names = [row.file_name for row in chosen]
     rows, latest = await parts.database.read(lambda connection: _read_files(connection, names))
     return len(found), rows, latest
 
 
-def _read_files(connection: ReadConnection, names: Sequence[str]) -> tuple[Sequence[Row], dict[str, Row]]:
+def _read_files(connection: ReadConnection, names: Sequence[str]) -> tuple[Sequence[DagRow], dict[str, RunRow]]:
     rows = {row.file_name: row for row in dags.find_files(connection, names)}
     existing = [rows[name] for name in names if name in rows]
     return existing, _read_latest(connection, existing)
 
 
-async def _load_next_starts(parts: AppServices, rows: Sequence[Row]) -> None:
-    unknown = parts.next_runs.missing(row["definition_hash"] for row in rows)
+async def _load_next_starts(parts: AppServices, rows: Sequence[DagHash]) -> None:
+    unknown = parts.next_runs.missing(row.definition_hash for row in rows)
     for begin in range(0, len(unknown), _YIELD_EVERY):
         hashes = unknown[begin : begin + _YIELD_EVERY]
         specs = await parts.database.read(partial(run_history.find_specs, hashes=hashes))
         parts.next_runs.load({content_hash: text or "" for content_hash, (text, _) in specs.items()})
 
 
-def _by_next_run(rows: Sequence[Row], times: Mapping[str, datetime | None], *, descending: bool) -> Sequence[Row]:
+def _by_next_run(
+    rows: Sequence[DagHash], times: Mapping[str, datetime | None], *, descending: bool
+) -> Sequence[DagHash]:
     """Sort by the next start; DAGs without one come last in both orders, among themselves by name."""
-    named = sorted(rows, key=lambda row: str(row["dag_name"]).casefold(), reverse=descending)
-    scheduled = [row for row in named if times[row["file_name"]] is not None]
-    scheduled.sort(key=lambda row: times[row["file_name"]] or _NEVER, reverse=descending)
-    return scheduled + [row for row in named if times[row["file_name"]] is None]
+    named = sorted(rows, key=lambda row: row.dag_name.casefold(), reverse=descending)
+    scheduled = [row for row in named if times[row.file_name] is not None]
+    scheduled.sort(key=lambda row: times[row.file_name] or _NEVER, reverse=descending)
+    return scheduled + [row for row in named if times[row.file_name] is None]
 
 
-def _dag_file(row: Mapping[str, Any], latest: Mapping[str, Any], parts: AppServices) -> DAGFile:
+def _dag_file(row: DagRow, latest: Mapping[str, RunRow], parts: AppServices) -> DAGFile:
     loaded = load(parts, row)
     dag = loaded.definition.dag
-    run = latest.get(row["dag_name"])
+    run = latest.get(row.dag_name)
     summary = run_summary(run, parts.zone) if run is not None else placeholder_summary(dag, parts.zone)
     return DAGFile(
-        file_name=row["file_name"],
+        file_name=row.file_name,
         dag=dag_in_list(dag),
         latest_dag_run=summary,
-        suspended=row["suspended"],
+        suspended=row.suspended,
         errors=[str(problem) for problem in loaded.problems],
     )
 

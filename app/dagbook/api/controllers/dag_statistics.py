@@ -38,9 +38,9 @@ async def get_statistics(
     most = last or (100 if days is None else _MAX_IN_DAYS)
     since = None if days is None else parts.now() - timedelta(days=days)
     finished = await parts.database.read(
-        lambda connection: run_history.find_finished(connection, row["dag_name"], most + 1, since)
+        lambda connection: run_history.find_finished(connection, row.dag_name, most + 1, since)
     )
-    return statistics(row["dag_name"], finished[:most], parts.zone, more=len(finished) > most)
+    return statistics(row.dag_name, finished[:most], parts.zone, more=len(finished) > most)
 
 
 @get(
@@ -54,7 +54,7 @@ async def get_next_starts(
     row = await require_dag(parts, file_name)
     expressions = load(parts, row).definition.dag.schedule.start
     starts = await asyncio.to_thread(next_starts, expressions, parts.now(), parts.zone, count)
-    return NextStarts(suspended=row["suspended"], starts=[next_start(start) for start in starts])
+    return NextStarts(suspended=row.suspended, starts=[next_start(start) for start in starts])
 
 
 def _check(field: str, number: int | None, most: int) -> None:

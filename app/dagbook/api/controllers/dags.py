@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
@@ -41,6 +39,7 @@ from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import dags
+from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import run_history
 from dagbook.definitions.next_starts import next_starts
 from dagbook.definitions.service import SaveContext
@@ -88,9 +87,9 @@ async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[AppSer
     )
 
 
-def load(parts: AppServices, row: Mapping[str, Any]) -> Loaded:
+def load(parts: AppServices, row: DagRow) -> Loaded:
     """Parse the definition of a stored DAG, valid or not."""
-    return parts.library.read(row["spec"] or "", name=row["file_name"])
+    return parts.library.read(row.spec or "", name=row.file_name)
 
 
 @get("/dags/{fileName:str}", operation_id="getDAGDetails", requires=Requires.READ, responses=errors(404))
@@ -108,12 +107,12 @@ async def _details(file_name: str, parts: AppServices) -> DAGFileDetails:
         dag=dag_details(dag, default_retention_days=DEFAULT_HISTORY_RETENTION_DAYS),
         local_dags=[LocalDag(name=item.name, errors=[], dag=dag_details(item)) for item in local],
         latest_dag_run=await latest_details(parts, row, dag),
-        suspended=row["suspended"],
+        suspended=row.suspended,
         errors=[str(problem) for problem in loaded.problems],
     )
 
 
-async def require_dag(parts: AppServices, file_name: str) -> Mapping[str, Any]:
+async def require_dag(parts: AppServices, file_name: str) -> DagRow:
     """Return a stored DAG; raises NotFoundError."""
     name = strip_suffix(file_name)
     row = None
@@ -124,10 +123,10 @@ async def require_dag(parts: AppServices, file_name: str) -> Mapping[str, Any]:
     return row
 
 
-async def latest_details(parts: AppServices, row: Mapping[str, Any], dag: Dag) -> DAGRunDetails:
+async def latest_details(parts: AppServices, row: DagRow, dag: Dag) -> DAGRunDetails:
     """Return the latest run of a stored DAG, or the placeholder for a DAG without runs."""
     now = parts.now()
-    newest = await parts.database.read_inline(lambda connection: _read_latest(parts, connection, row["file_name"], now))
+    newest = await parts.database.read_inline(lambda connection: _read_latest(parts, connection, row.file_name, now))
     if newest is None:
         return placeholder_run(dag, parts.zone)
     return run_details(newest.run, newest.attempt, newest.nodes, await dag_of(parts, newest.run), parts.zone)
@@ -151,7 +150,7 @@ async def delete_dag(
 ) -> None:
     """Delete a stored DAG; its runs are kept."""
     row = await require_dag(parts, file_name)
-    await parts.definitions.delete(row["file_name"], caller.actor)
+    await parts.definitions.delete(row.file_name, caller.actor)
 
 
 @get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", requires=Requires.READ, responses=errors(404))
@@ -164,11 +163,11 @@ async def get_spec(file_name: parameters.FileName, parts: NamedDependency[AppSer
     loaded = load(parts, row)
     messages = [str(problem) for problem in loaded.problems]
     body = Spec(
-        spec=row["spec"] or "",
+        spec=row.spec or "",
         errors=[*messages, *loaded.definition.warnings],
         dag=dag_details(loaded.definition.dag),
     )
-    return Response(body, headers=etag(row["revision"]))
+    return Response(body, headers=etag(row.revision))
 
 
 @put(
@@ -191,7 +190,7 @@ async def put_spec(
     """
     row = await require_dag(parts, file_name)
     context = SaveContext(actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
-    saved = await parts.definitions.save(row["file_name"], data.spec, context)
+    saved = await parts.definitions.save(row.file_name, data.spec, context)
     if parts.saves_without_if_match and not saved.problems:
         return no_content(headers=etag(saved.revision))
     return Response(SpecErrors(errors=saved.problems), headers=etag(saved.revision))
@@ -220,7 +219,7 @@ async def start_dag(
         actor=caller.actor,
     )
     row = await require_dag(parts, file_name)
-    return StartedRun(dag_run_id=await parts.run_service.start_stored(row["file_name"], start))
+    return StartedRun(dag_run_id=await parts.run_service.start_stored(row.file_name, start))
 
 
 @post(
@@ -236,7 +235,7 @@ async def stop_all(
 ) -> StoppedAll:
     """Request a stop of all running runs of a stored DAG."""
     row = await require_dag(parts, file_name)
-    return StoppedAll(errors=await parts.run_service.stop_all(row["file_name"], caller.actor))
+    return StoppedAll(errors=await parts.run_service.stop_all(row.file_name, caller.actor))
 
 
 @post(
@@ -255,7 +254,7 @@ async def rename(
 ) -> Response[None]:
     """Change the file name of a DAG; its runs keep the DAG name that they were started with."""
     row = await require_dag(parts, file_name)
-    await parts.definitions.rename(row["file_name"], data.new_file_name, caller.actor)
+    await parts.definitions.rename(row.file_name, data.new_file_name, caller.actor)
     return no_content()
 
 
@@ -275,7 +274,7 @@ async def suspend(
 ) -> Response[None]:
     """Suspend or resume the schedules of a DAG; manual starts are not affected."""
     row = await require_dag(parts, file_name)
-    await parts.definitions.suspend(row["file_name"], caller.actor, suspended=data.suspend)
+    await parts.definitions.suspend(row.file_name, caller.actor, suspended=data.suspend)
     return no_content()
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 from litestar import get
@@ -19,8 +18,8 @@ from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.rows import Row
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.runs import NodeRow, RunRow
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.logs.search import SearchQuery, check_query, log_streams, read_position
@@ -77,16 +76,16 @@ async def search_sub_run_logs(
 ) -> LogHits:
     """Find the log lines of a sub-run, as searchDAGRunLogs does."""
 
-    def read(connection: ReadConnection) -> Row:
+    def read(connection: ReadConnection) -> RunRow:
         return find_sub_run(connection, sub_run_key)
 
     return await _search(parts, await parts.database.read_inline(read), log_query)
 
 
-async def _search(parts: AppServices, run: Mapping[str, Any], log_query: LogQuery) -> LogHits:
-    def read(connection: ReadConnection) -> tuple[Sequence[Row], dict[StreamKey, int]]:
-        nodes = runs.get_nodes(connection, run["id"], run["attempt"])
-        return nodes, logs.find_streams(connection, run["id"])
+async def _search(parts: AppServices, run: RunRow, log_query: LogQuery) -> LogHits:
+    def read(connection: ReadConnection) -> tuple[Sequence[NodeRow], dict[StreamKey, int]]:
+        nodes = runs.get_nodes(connection, run.id, run.attempt)
+        return nodes, logs.find_streams(connection, run.id)
 
     nodes, known = await parts.database.read(read)
     streams = log_streams(nodes, known, log_query.streams)
@@ -98,11 +97,11 @@ async def _search(parts: AppServices, run: Mapping[str, Any], log_query: LogQuer
     return LogHits(**given | {"hits": [LogHit(**msgspec.structs.asdict(hit)) for hit in page.hits]})
 
 
-def _check_step(run: Mapping[str, Any], nodes: Sequence[Row], step: str) -> None:
-    node = next((node for node in nodes if node["name"] == step), None)
+def _check_step(run: RunRow, nodes: Sequence[NodeRow], step: str) -> None:
+    node = next((node for node in nodes if node.name == step), None)
     if node is None:
         raise unknown_step(run, step)
-    if node["started_at"] is None:
+    if node.started_at is None:
         raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
 
 

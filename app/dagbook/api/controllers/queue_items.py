@@ -23,7 +23,7 @@ from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import queue
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.queue import ActiveRunRow, QueuedRunRow
 from dagbook.engine.admission import QueueSnapshot
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
@@ -37,9 +37,9 @@ _ITEM = re.compile(r"[1-9][0-9]{0,17}")  # no row has a longer number
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
     """A page of a queue; ``first`` is the head of the queue, if there is one."""
 
-    active: Sequence[Row]
-    first: Sequence[Row]
-    items: Sequence[Row]
+    active: Sequence[ActiveRunRow]
+    first: Sequence[QueuedRunRow]
+    items: Sequence[QueuedRunRow]
     total: int
     snapshot: QueueSnapshot
 

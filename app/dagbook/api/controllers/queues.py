@@ -22,7 +22,7 @@ from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import queue
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.queue import ActiveRunRow, PauseRow, QueuedRunRow
 from dagbook.db.repositories.runs import counts
 from dagbook.engine.admission import Labels
 from dagbook.queues.service import check_priority
@@ -57,7 +57,7 @@ async def enqueue_dag(
         actor=caller.actor,
     )
     row = await require_dag(parts, file_name)
-    return StartedRun(dag_run_id=await parts.run_service.enqueue_stored(row["file_name"], start))
+    return StartedRun(dag_run_id=await parts.run_service.enqueue_stored(row.file_name, start))
 
 
 @post(
@@ -127,7 +127,7 @@ async def list_queues(parts: NamedDependency[AppServices]) -> QueuesResponse:
 
 def _read_queues(
     connection: ReadConnection,
-) -> tuple[Sequence[Row], Sequence[Row], Mapping[str, Row], Sequence[Labels] | None]:
+) -> tuple[Sequence[ActiveRunRow], Sequence[QueuedRunRow], Mapping[str, PauseRow], Sequence[Labels] | None]:
     active, queued = queue.find_active(connection), queue.find_queued(connection)
     return active, queued, queue.find_pauses(connection), workers_for(connection, queued)
 

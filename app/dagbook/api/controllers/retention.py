@@ -26,7 +26,8 @@ from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.repositories import retention
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.dags import DagRow
+from dagbook.db.repositories.retention import LimitsRow
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import check_dag_name
 from dagbook.maintenance.retention.limits import DAY_SECONDS, NO_LIMIT, Limits, RetentionSettings
@@ -39,7 +40,7 @@ _PATH = "/dags/{fileName:str}/retention"
 async def get_retention(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGRetention:
     """Return the retention of a DAG's runs."""
     dag = await require_dag(parts, file_name)
-    found = await parts.database.read_inline(lambda connection: retention.get_limits(connection, dag["id"]))
+    found = await parts.database.read_inline(lambda connection: retention.get_limits(connection, dag.id))
     return _retention(parts, dag, found)
 
 
@@ -60,7 +61,7 @@ async def put_retention(
     """Set the retention of a DAG's runs, which takes precedence over its definition and the server's settings."""
     dag = await require_dag(parts, file_name)
     settings = RetentionSettings(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
-    return _retention(parts, dag, await parts.dag_retention.put(dag["file_name"], settings, caller.actor))
+    return _retention(parts, dag, await parts.dag_retention.put(dag.file_name, settings, caller.actor))
 
 
 @get("/retention/preview", operation_id="previewRetention", requires=Requires.READ, responses=errors())
@@ -109,13 +110,13 @@ def _cleanup_request(data: CleanUp) -> CleanupRequest:
     return CleanupRequest(name=data.dag_name, limits=limits)
 
 
-def _retention(parts: AppServices, dag: Row, row: Row | None) -> DAGRetention:
+def _retention(parts: AppServices, dag: DagRow, row: LimitsRow | None) -> DAGRetention:
     settings = RetentionSettings() if row is None else RetentionSettings.of(row)
-    written, effective = parts.retention.policies.effective(dag["spec"], settings)
+    written, effective = parts.retention.policies.effective(dag.spec, settings)
     return DAGRetention(
         set=SetRetention(days=settings.days, runs=settings.runs, log_bytes=settings.log_bytes),
-        set_at=UNSET if row is None else time_text(row["set_at"], parts.zone),
-        set_by=UNSET if row is None else or_unset(row["set_by"]),
+        set_at=UNSET if row is None else time_text(row.set_at, parts.zone),
+        set_by=UNSET if row is None else or_unset(row.set_by),
         hist_retention_days=UNSET if written is None else written,
         effective=_limits(effective.limits),
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import tzinfo
 from typing import Any
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
+from msgspec import UNSET
 
 from dagbook.api.controllers.dags import require_dag
 from dagbook.api.openapi_responses import errors
@@ -22,6 +22,7 @@ from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.repositories import revisions
+from dagbook.db.repositories.revisions import RevisionRow
 from dagbook.definitions.service import SaveContext
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
@@ -36,10 +37,10 @@ async def list_revisions(
 ) -> Revisions:
     """List the revisions of a DAG, newest first."""
     dag = await require_dag(parts, file_name)
-    total, size = dag["revision"], page_number.size  # they are numbered from 1 without gaps
+    total, size = dag.revision, page_number.size  # they are numbered from 1 without gaps
     newest = max(total - (page_number.number - 1) * size, 0)
     found = await parts.database.read_inline(
-        lambda connection: revisions.find_page(connection, dag["id"], newest=newest, limit=size)
+        lambda connection: revisions.find_page(connection, dag.id, newest=newest, limit=size)
     )
     return Revisions(
         revisions=[Revision(**_fields(row, parts.zone)) for row in found],
@@ -122,21 +123,20 @@ def _read_number(text: str) -> int:
     raise NotFoundError(f"number: {shorten(text)} is not a revision number")
 
 
-def _fields(row: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:
+def _fields(row: RevisionRow, zone: tzinfo) -> dict[str, Any]:
     return {
-        "number": row["number"],
-        "saved_at": time_text(row["saved_at"], zone),
-        "hash": row["definition_hash"],
-        "author": or_unset(row["author"]),
-        "note": or_unset(row["note"]),
-        "redacted_at": or_unset(time_text(row["redacted_at"], zone)),
-        "redacted_by": or_unset(row["redacted_by"]),
+        "number": row.number,
+        "saved_at": time_text(row.saved_at, zone),
+        "hash": row.definition_hash,
+        "author": or_unset(row.author),
+        "note": or_unset(row.note),
+        "redacted_at": or_unset(time_text(row.redacted_at, zone)),
+        "redacted_by": or_unset(row.redacted_by),
     }
 
 
-def _with_text(row: Mapping[str, Any], zone: tzinfo) -> RevisionText:
-    text = row["spec"]
-    return RevisionText(**_fields(row, zone), **({} if text is None else {"spec": text}))
+def _with_text(row: RevisionRow, zone: tzinfo) -> RevisionText:
+    return RevisionText(**_fields(row, zone), spec=UNSET if row.spec is None else row.spec)
 
 
 HANDLERS = [list_revisions, get_revision, compare, restore, redact]

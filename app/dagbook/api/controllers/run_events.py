@@ -14,8 +14,8 @@ from dagbook.api.schemas.run_events import RunEvents
 from dagbook.api.services import AppServices, SubRunKey
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
-from dagbook.db.repositories.rows import Row
 from dagbook.db.repositories.runs import run_history
+from dagbook.db.repositories.runs.runs import RunRow
 
 _RUN = "/dag-runs/{name:str}/{dagRunId:str}"
 
@@ -54,10 +54,10 @@ async def list_sub_run_events(
     return await parts.database.read(read)
 
 
-def _read(connection: ReadConnection, parts: AppServices, run: Row, after: int, limit: int) -> RunEvents:
-    rows = run_history.find_events(connection, run["id"], after, limit + 1)
+def _read(connection: ReadConnection, parts: AppServices, run: RunRow, after: int, limit: int) -> RunEvents:
+    rows = run_history.find_events(connection, run.id, after, limit + 1)
     page = rows[:limit]
-    names = run_history.find_node_names(connection, run["id"], {row.attempt for row in page}) if page else {}
+    names = run_history.find_node_names(connection, run.id, {row.attempt for row in page}) if page else {}
     found = RunEvents(events=[run_event(row, names, parts.zone) for row in page])
     if len(rows) > limit:
         found.next = page[-1].seq

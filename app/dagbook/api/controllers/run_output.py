@@ -20,8 +20,8 @@ from dagbook.api.services import AppServices, SubRunKey
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.logs import interleaved_logs
-from dagbook.db.repositories.logs.interleaved_logs import OutputCursor
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.logs.interleaved_logs import OutputCursor, OutputRow
+from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 
@@ -87,34 +87,30 @@ async def list_sub_run_output(
     return await parts.database.read(read)
 
 
-def _read(connection: ReadConnection, run: Row, output_range: OutputRange, zone: tzinfo) -> LogPieces:
+def _read(connection: ReadConnection, run: RunRow, output_range: OutputRange, zone: tzinfo) -> LogPieces:
     if output_range.from_end:
-        found = interleaved_logs.find_last(
-            connection, run["id"], run["attempt"], output_range.limit, output_range.before
-        )
+        found = interleaved_logs.find_last(connection, run.id, run.attempt, output_range.limit, output_range.before)
         earlier, more = found.more, output_range.before is not None
     else:
-        found = interleaved_logs.find_first(
-            connection, run["id"], run["attempt"], output_range.limit, output_range.after
-        )
+        found = interleaved_logs.find_first(connection, run.id, run.attempt, output_range.limit, output_range.after)
         earlier, more = output_range.after is not None, found.more
     return LogPieces(pieces=[_output_chunk(row, zone) for row in found.rows], has_earlier=earlier, has_more=more)
 
 
-def _output_chunk(row: Row, zone: tzinfo) -> LogPiece:
+def _output_chunk(row: OutputRow, zone: tzinfo) -> LogPiece:
     return LogPiece(
-        at=precise_time(row["received_at"], zone),
-        step=row["name"],
-        stream=_NAMES[row["stream"]],
-        line=row["first_line"],
-        text=row["text"],
+        at=precise_time(row.received_at, zone),
+        step=row.name,
+        stream=_NAMES[row.stream],
+        line=row.first_line,
+        text=row.text,
         place=_write_cursor(row),
     )
 
 
-def _write_cursor(row: Row) -> str:
-    microseconds = (row["received_at"] - _EPOCH) // timedelta(microseconds=1)
-    return f"{microseconds}.{row['position']}.{row['ordinal']}"
+def _write_cursor(row: OutputRow) -> str:
+    microseconds = (row.received_at - _EPOCH) // timedelta(microseconds=1)
+    return f"{microseconds}.{row.position}.{row.ordinal}"
 
 
 def read_cursor(field: str, text: str | None) -> OutputCursor:

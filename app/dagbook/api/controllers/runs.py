@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
@@ -28,9 +28,9 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import services
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.rows import Row
 from dagbook.db.repositories.runs import run_history, run_list, runs
 from dagbook.db.repositories.runs.run_filter import RunFilter
+from dagbook.db.repositories.runs.runs import AttemptRow, NodeRow, RunRow
 from dagbook.db.repositories.services import ExpiredLease
 from dagbook.engine.status import RunStatus
 from dagbook.errors import NotFoundError
@@ -155,10 +155,10 @@ async def present_details(parts: AppServices, newest: RunSnapshot) -> DAGRunDeta
     run = newest.run
     details = run_details(run, newest.attempt, newest.nodes, await dag_of(parts, run), parts.zone)
     if details.status is RunStatus.QUEUED:
-        await explain_waiting(parts, [details], [run["id"]])
-    if newest.expired_lease is not None:
+        await explain_waiting(parts, [details], [run.id])
+    if newest.attempt is not None and newest.expired_lease is not None:
         since = time_text(newest.expired_lease.since, parts.zone)
-        owner = f"{newest.attempt['owner']}, stopped" if newest.expired_lease.stopped else newest.attempt["owner"]
+        owner = f"{newest.attempt.owner}, stopped" if newest.expired_lease.stopped else newest.attempt.owner
         details.reason = (
             f"owner lost since {since} ({owner}); another server of its machine takes the run over, or else it fails"
         )
@@ -168,32 +168,32 @@ async def present_details(parts: AppServices, newest: RunSnapshot) -> DAGRunDeta
 class RunSnapshot(NamedTuple):
     """A run with its newest attempt and nodes, and the expired lease of its owner, if it has expired.
 
-    The attempt is empty when the response needs nothing of it.
+    The attempt is None when the response needs nothing of it.
     """
 
-    run: Row
-    attempt: Row
-    nodes: Sequence[Row]
+    run: RunRow
+    attempt: AttemptRow | None
+    nodes: Sequence[NodeRow]
     expired_lease: ExpiredLease | None
 
 
-def read_newest(parts: AppServices, connection: ReadConnection, run: Row, now: datetime) -> RunSnapshot:
+def read_newest(parts: AppServices, connection: ReadConnection, run: RunRow, now: datetime) -> RunSnapshot:
     """Read the snapshot of a run; with an expired lease the orphan sweep of another server will adopt or fail it."""
-    attempt = runs.get_attempt(connection, run["id"], run["attempt"]) if _needs_attempt(parts, run) else None
-    nodes = runs.get_nodes(connection, run["id"], run["attempt"])
-    owner = attempt.owner if attempt and run["status"] == RunStatus.RUNNING else None
-    return RunSnapshot(run, attempt or {}, nodes, owner and services.expired_since(connection, owner, now))
+    attempt = runs.get_attempt(connection, run.id, run.attempt) if _needs_attempt(parts, run) else None
+    nodes = runs.get_nodes(connection, run.id, run.attempt)
+    owner = attempt.owner if attempt and run.status == RunStatus.RUNNING else None
+    return RunSnapshot(run, attempt, nodes, services.expired_since(connection, owner, now) if owner else None)
 
 
-def _needs_attempt(parts: AppServices, run: Row) -> bool:
+def _needs_attempt(parts: AppServices, run: RunRow) -> bool:
     """Whether the response needs the attempt: for the run's owner, or the results of its DAG's preconditions."""
-    if run["finished_at"] is None:
+    if run.finished_at is None:
         return True
     dag = _cached_dag(parts, run)
     return dag is None or bool(dag.preconditions)
 
 
-def find_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
+def find_run(connection: ReadConnection, name: str, run_id: str) -> RunRow:
     """Return the summary of a run; ``latest`` is the newest one. Raises NotFoundError naming DAG and run."""
     run = None
     if "\0" not in name + run_id and run_id == LATEST:
@@ -201,7 +201,7 @@ def find_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str,
     return require_run(connection, name, run_id) if run is None else run
 
 
-def require_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[str, Any]:
+def require_run(connection: ReadConnection, name: str, run_id: str) -> RunRow:
     """Return the summary of a run by its exact id, for changes; raises NotFoundError naming DAG and run."""
     run = None if "\0" in name + run_id else runs.get(connection, name, run_id)
     if run is None:
@@ -209,14 +209,14 @@ def require_run(connection: ReadConnection, name: str, run_id: str) -> Mapping[s
     return run
 
 
-async def dag_of(parts: AppServices, run: Mapping[str, Any]) -> Dag:
+async def dag_of(parts: AppServices, run: RunRow) -> Dag:
     """Return the definition of a run."""
-    return (await dags_of(parts, [run]))[run["definition_hash"]]
+    return (await dags_of(parts, [run]))[run.definition_hash]
 
 
-async def dags_of(parts: AppServices, found: Sequence[Mapping[str, Any]]) -> dict[str, Dag]:
+async def dags_of(parts: AppServices, found: Sequence[RunRow]) -> dict[str, Dag]:
     """Return the definitions of runs of one DAG name by hash; those not cached are read in one query."""
-    by_hash = {run["definition_hash"]: run for run in found}
+    by_hash = {run.definition_hash: run for run in found}
     known = {content_hash: dag for content_hash, run in by_hash.items() if (dag := _cached_dag(parts, run))}
     if missing := by_hash.keys() - known:
         specs = await parts.database.read_inline(lambda connection: run_history.find_specs(connection, missing))
@@ -227,11 +227,11 @@ async def dags_of(parts: AppServices, found: Sequence[Mapping[str, Any]]) -> dic
     return known
 
 
-def _cached_dag(parts: AppServices, run: Mapping[str, Any]) -> Dag | None:
+def _cached_dag(parts: AppServices, run: RunRow) -> Dag | None:
     """Return the definition of a root run, if it is cached."""
-    if run["root_id"] is not None:
+    if run.root_id is not None:
         return None
-    loaded = parts.library.get_cached(run["definition_hash"], run["dag_name"])
+    loaded = parts.library.get_cached(run.definition_hash, run.dag_name)
     return None if loaded is None else loaded.definition.dag
 
 
@@ -279,11 +279,11 @@ async def get_run_log(
     return await read_run_log(parts, run, page_request)
 
 
-async def read_run_log(parts: AppServices, run: Mapping[str, Any], page_request: PageRequest) -> Log:
+async def read_run_log(parts: AppServices, run: RunRow, page_request: PageRequest) -> Log:
     """Read a page of a run's own log; raises NotFoundError while its first attempt is queued."""
-    if run["status"] == RunStatus.QUEUED and run["attempt"] == 1:
-        raise NotFoundError(f"run {shorten(run['run_id'])} is queued, so it has no log yet")
-    events = await parts.database.read(lambda connection: runs.get_events(connection, run["id"]))
+    if run.status == RunStatus.QUEUED and run.attempt == 1:
+        raise NotFoundError(f"run {shorten(run.run_id)} is queued, so it has no log yet")
+    events = await parts.database.read(lambda connection: runs.get_events(connection, run.id))
     lines = render_log(events, run, await dag_of(parts, run), parts.zone)
     requested = resolve_range(page_request, len(lines))
     selected = lines[requested.first - 1 : requested.first - 1 + requested.count]
@@ -310,23 +310,23 @@ async def get_step_log(
 
 
 async def read_step_log(
-    parts: AppServices, run: Mapping[str, Any], step: str, stream: parameters.Stream, page_request: PageRequest
+    parts: AppServices, run: RunRow, step: str, stream: parameters.Stream, page_request: PageRequest
 ) -> Log:
     """Read a page of the output of a step or handler; raises NotFoundError."""
     key = await find_step_log(parts, run, step, stream)
     return await parts.database.read(lambda connection: _read_page(connection, key, page_request))
 
 
-async def find_step_log(parts: AppServices, run: Mapping[str, Any], step: str, stream: parameters.Stream) -> StreamKey:
+async def find_step_log(parts: AppServices, run: RunRow, step: str, stream: parameters.Stream) -> StreamKey:
     """Return the key of a step's or handler's output; raises NotFoundError."""
-    nodes = await parts.database.read_inline(lambda connection: runs.get_nodes(connection, run["id"], run["attempt"]))
+    nodes = await parts.database.read_inline(lambda connection: runs.get_nodes(connection, run.id, run.attempt))
     node = next((node for node in nodes if node.name == step), None)
     if node is None:
         raise unknown_step(run, step)
     if node.started_at is None:
         raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
     # The output of a node that a retry kept belongs to an earlier attempt.
-    return StreamKey(run["id"], node.log_attempt or node.attempt, node.position, _STREAMS[stream])
+    return StreamKey(run.id, node.log_attempt or node.attempt, node.position, _STREAMS[stream])
 
 
 @get(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, tzinfo
-from typing import Any
 
 from litestar import get, put
 from litestar.di import NamedDependency
@@ -24,7 +22,8 @@ from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import dags, schedules
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.dags import DagRow
+from dagbook.db.repositories.schedules import SlotRow
 from dagbook.definitions import settings
 from dagbook.definitions.timetable import UpcomingFiring, UpcomingQuery
 from dagbook.errors import BadRequestError, NotFoundError
@@ -81,7 +80,7 @@ async def list_slots(
     return Slots(slots=[_slot(row, parts.zone) for row in rows], pagination=pagination(total, number, size))
 
 
-def _read_slots(connection: ReadConnection, name: str | None, *, offset: int, limit: int) -> tuple[int, list[Row]]:
+def _read_slots(connection: ReadConnection, name: str | None, *, offset: int, limit: int) -> tuple[int, list[SlotRow]]:
     stored = None if name is None else dags.get(connection, name)
     key = None if stored is None else stored.id
     total = schedules.count(connection, key, name)
@@ -90,17 +89,17 @@ def _read_slots(connection: ReadConnection, name: str | None, *, offset: int, li
     return total, list(schedules.find_page(connection, key, name, offset=offset, limit=limit))
 
 
-def _slot(row: Mapping[str, Any], zone: tzinfo) -> Slot:
+def _slot(row: SlotRow, zone: tzinfo) -> Slot:
     return Slot(
-        file_name=row["file_name"],
-        kind=row["kind"],
-        scheduled_at=time_text(row["minute"], zone),
-        outcome=row["outcome"],
-        settled_at=time_text(row["settled_at"], zone),
-        reason=or_unset(row["reason"] or ""),
-        dag_name=or_unset(row["dag_name"] or ""),
-        dag_run_id=or_unset(row["run_id"] or ""),
-        made_up=or_unset(row["made_up"]),
+        file_name=row.file_name,
+        kind=row.kind,  # type: ignore[arg-type]  # the database has no other value
+        scheduled_at=time_text(row.minute, zone),
+        outcome=row.outcome,  # type: ignore[arg-type]  # the database has no other value
+        settled_at=time_text(row.settled_at, zone),
+        reason=or_unset(row.reason or ""),
+        dag_name=or_unset(row.dag_name or ""),
+        dag_run_id=or_unset(row.run_id or ""),
+        made_up=or_unset(row.made_up),
     )
 
 
@@ -131,7 +130,7 @@ async def put_settings(
     return await _settings(parts, row)
 
 
-async def _settings(parts: AppServices, row: Mapping[str, Any]) -> ShownDagSettings:
+async def _settings(parts: AppServices, row: DagRow) -> ShownDagSettings:
     found = await parts.dag_settings.get(row)
     return ShownDagSettings(
         catchup=found.catchup,  # type: ignore[arg-type]  # the database has no other value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,7 +26,7 @@ from dagbook.api.services import AppServices
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import services
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.services import OwnedRunRow, ServiceRow
 
 _HEALTHY, _WARNING = timedelta(seconds=5), timedelta(seconds=15)
 
@@ -63,49 +62,48 @@ async def list_workers(parts: NamedDependency[AppServices]) -> WorkersListRespon
     now = parts.now()
     found, tasks = await parts.database.read_inline(lambda connection: _read_workers(connection, now))
     # A worker restarted under its name replaces the entry of its dead predecessor.
-    rows = {row["name"] or row["id"]: row for row in _by_start(found)}
-    workers = [
-        _worker(row, [task for task in tasks if task["owner"] == row["id"]], parts, now) for row in rows.values()
-    ]
+    rows = {row.name or row.id: row for row in _by_start(found)}
+    workers = [_worker(row, [task for task in tasks if task.owner == row.id], parts, now) for row in rows.values()]
     return WorkersListResponse(workers=workers, errors=[])
 
 
-def _read_workers(connection: ReadConnection, now: datetime) -> tuple[Sequence[Row], Sequence[Row]]:
+def _read_workers(connection: ReadConnection, now: datetime) -> tuple[Sequence[ServiceRow], Sequence[OwnedRunRow]]:
     rows = services.find(connection, services.WORKER, now)
     return rows, services.find_active_runs(connection, [row.id for row in rows]) if rows else ()
 
 
-def _by_start(rows: Sequence[Row]) -> list[Row]:
-    return sorted(rows, key=itemgetter("started_at"))
+def _by_start(rows: Sequence[ServiceRow]) -> list[ServiceRow]:
+    return sorted(rows, key=lambda row: row.started_at)
 
 
-def _instance(row: Row, parts: AppServices, now: datetime) -> dict[str, Any]:
+def _instance(row: ServiceRow, parts: AppServices, now: datetime) -> dict[str, Any]:
     return {
-        "host": row["host"],
-        "status": "active" if row["lease_until"] >= now else "inactive",
-        "started_at": time_text(row["started_at"], parts.zone),
+        "host": row.host,
+        "status": "active" if row.lease_until >= now else "inactive",
+        "started_at": time_text(row.started_at, parts.zone),
     }
 
 
-def _scheduler_id(row: Row) -> str:
-    return f"{row['host']}-{row['pid']}-{int(row['started_at'].timestamp())}"
+def _scheduler_id(row: ServiceRow) -> str:
+    return f"{row.host}-{row.pid}-{int(row.started_at.timestamp())}"
 
 
-def _coordinator(row: Row, parts: AppServices, now: datetime) -> CoordinatorInstance:
+def _coordinator(row: ServiceRow, parts: AppServices, now: datetime) -> CoordinatorInstance:
     # The id has the host name, because in containers every server listens on the same address.
-    port = urlsplit(row["address"]).port or 0
-    return CoordinatorInstance(instance_id=f"{row['host']}@{port}", port=port, **_instance(row, parts, now))
+    port = urlsplit(row.address).port or 0
+    return CoordinatorInstance(instance_id=f"{row.host}@{port}", port=port, **_instance(row, parts, now))
 
 
-def _worker(row: Row, tasks: Sequence[Row], parts: AppServices, now: datetime) -> Worker:
+def _worker(row: ServiceRow, tasks: Sequence[OwnedRunRow], parts: AppServices, now: datetime) -> Worker:
+    capacity = row.capacity or 0  # every worker has one
     return Worker(
-        id=row["name"] or row["id"],
-        labels=row["labels"] or {},
-        total_pollers=row["capacity"],
-        busy_pollers=min(len(tasks), row["capacity"]),
+        id=row.name or row.id,
+        labels=row.labels or {},
+        total_pollers=capacity,
+        busy_pollers=min(len(tasks), capacity),
         running_tasks=[_task(task, parts) for task in tasks],
-        last_heartbeat_at=time_text(row["heartbeat_at"], parts.zone),
-        health_status=health(now - row["heartbeat_at"]),
+        last_heartbeat_at=time_text(row.heartbeat_at, parts.zone),
+        health_status=health(now - row.heartbeat_at),
     )
 
 
@@ -116,15 +114,15 @@ def health(silence: timedelta) -> WorkerHealth:
     return "warning" if silence < _WARNING else "unhealthy"
 
 
-def _task(row: Row, parts: AppServices) -> RunningTask:
+def _task(row: OwnedRunRow, parts: AppServices) -> RunningTask:
     return RunningTask(
-        dag_run_id=row["run_id"],
-        dag_name=row["dag_name"],
-        started_at=time_text(row["opened_at"], parts.zone),
-        root_dag_run_name=row["root_name"] or "",
-        root_dag_run_id=row["root_run_id"] or "",
-        parent_dag_run_name=row["parent_name"] or "",
-        parent_dag_run_id=row["parent_run_id"] or "",
+        dag_run_id=row.run_id,
+        dag_name=row.dag_name,
+        started_at=time_text(row.opened_at, parts.zone),
+        root_dag_run_name=row.root_name or "",
+        root_dag_run_id=row.root_run_id or "",
+        parent_dag_run_name=row.parent_name or "",
+        parent_dag_run_id=row.parent_run_id or "",
     )
 
 

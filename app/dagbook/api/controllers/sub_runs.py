@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from litestar import Response, get, patch
 from litestar.di import NamedDependency
@@ -33,12 +32,12 @@ from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.runs import NamedSubRunRow, RunRow
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 
 _PATH = "/dag-runs/{name:str}/{dagRunId:str}/sub-dag-runs"
-_Run = Mapping[str, Any]
-_Find = Callable[[ReadConnection, str, str], _Run]
+_Find = Callable[[ReadConnection, str, str], RunRow]
 
 
 @get(_PATH, operation_id="getSubDAGRuns", requires=Requires.READ, responses=errors(404))
@@ -54,8 +53,8 @@ async def list_sub_runs(
         run = find_run(connection, name, dag_run_id)
         if parent_sub_run_id:
             run = _find_below(connection, run, parent_sub_run_id)
-        nodes = runs.get_nodes(connection, run["id"], run["attempt"])
-        return SubDAGRuns(sub_runs=sub_runs(nodes, runs.find_called(connection, run["id"]), parts.zone))
+        nodes = runs.get_nodes(connection, run.id, run.attempt)
+        return SubDAGRuns(sub_runs=sub_runs(nodes, runs.find_called(connection, run.id), parts.zone))
 
     return await parts.database.read(read)
 
@@ -136,21 +135,21 @@ async def set_sub_run_step_status(
     return no_content()
 
 
-async def _sub_run(parts: AppServices, key: SubRunKey, find: _Find = find_run) -> _Run:
+async def _sub_run(parts: AppServices, key: SubRunKey, find: _Find = find_run) -> NamedSubRunRow:
     return await parts.database.read_inline(lambda connection: find_sub_run(connection, key, find))
 
 
-def find_sub_run(connection: ReadConnection, key: SubRunKey, find: _Find = find_run) -> _Run:
+def find_sub_run(connection: ReadConnection, key: SubRunKey, find: _Find = find_run) -> NamedSubRunRow:
     """Return the summary of a sub-run; raises NotFoundError."""
     return _find_below(connection, find(connection, key.name, key.root), key.sub_run)
 
 
-def _find_below(connection: ReadConnection, root: _Run, run_id: str) -> _Run:
+def _find_below(connection: ReadConnection, root: RunRow, run_id: str) -> NamedSubRunRow:
     """Return the summary of a run below a root; raises NotFoundError."""
-    run = None if "\0" in run_id else runs.get_below(connection, root["id"], run_id)
+    run = None if "\0" in run_id else runs.get_below(connection, root.id, run_id)
     if run is None:
         raise NotFoundError(
-            f"run {shorten(root['run_id'])} of DAG {shorten(root['dag_name'])} has no sub-run {shorten(run_id)}"
+            f"run {shorten(root.run_id)} of DAG {shorten(root.dag_name)} has no sub-run {shorten(run_id)}"
         )
     return run
 

@@ -18,7 +18,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.changes import FeedCursor
 from dagbook.db.repositories.logs import logs
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.logs.logs import GrowingStream
 from dagbook.db.repositories.runs import runs
 from dagbook.errors import UnavailableError
 
@@ -205,6 +205,6 @@ def _read(connection: ReadConnection, after: FeedCursor) -> changes.Batch:
     return changes.find_after(connection, after, _BATCH)
 
 
-def _read_output(connection: ReadConnection, name: str, run_id: str) -> list[Row]:
+def _read_output(connection: ReadConnection, name: str, run_id: str) -> list[GrowingStream]:
     run = runs.get(connection, name, run_id)
     return list(logs.find_growing(connection, run.id)) if run else []

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET
@@ -12,6 +11,7 @@ from msgspec import UNSET
 from dagbook.api.schemas.changes import DAGChange, LogChange, Position, QueueChange, RunChange, RunName
 from dagbook.api.schemas.common import Schema
 from dagbook.db.repositories.changes import DAG, QUEUE, RUN, ChangeRow, FeedCursor
+from dagbook.db.repositories.logs.logs import GrowingStream
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
@@ -79,18 +79,18 @@ def _root(name: str | None, run_id: str | None) -> RunName | msgspec.UnsetType:
     return UNSET if name is None or run_id is None else RunName(name=name, dag_run_id=run_id)
 
 
-def output_frame(row: Mapping[str, Any], root: tuple[str, str]) -> bytes:
+def output_frame(row: GrowingStream, root: tuple[str, str]) -> bytes:
     """Make the frame with the length of a step's output; it has no id, because it is not a row of the feed."""
-    root_name = UNSET if row["root_id"] is None else RunName(name=root[0], dag_run_id=root[1])
+    root_name = UNSET if row.root_id is None else RunName(name=root[0], dag_run_id=root[1])
     data = LogChange(
-        name=row["dag_name"],
-        dag_run_id=row["run_id"],
+        name=row.dag_name,
+        dag_run_id=row.run_id,
         root=root_name,
-        attempt=row["attempt"],
-        step=row["name"],
-        stream=_STREAMS[row["stream"]],
-        lines=row["lines"],
-        bytes=row["bytes"],
+        attempt=row.attempt,
+        step=row.name,
+        stream=_STREAMS[row.stream],
+        lines=row.lines or 0,
+        bytes=row.bytes or 0,
     )
     return _frame("log", data, None)
 

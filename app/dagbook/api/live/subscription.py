@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
 from dagbook.api.live import sse
 from dagbook.db.repositories.changes import ChangeRow, FeedCursor
+from dagbook.db.repositories.logs.logs import GrowingStream
 
 MAX_BYTES = 256 * 1024  # buffered for one client; one that falls further behind is closed and resumes by event id
+_Key = tuple[str, str, int, str, int]  # DAG, run, attempt, step and stream
 
 
 class FeedFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ class Subscription:
         self._frames: deque[bytes] = deque()
         self._size = 0
         self._changed = asyncio.Event()
-        self._output_sizes: dict[tuple[Any, ...], int] = {}
+        self._output_sizes: dict[_Key, int | None] = {}
 
     def push(self, change: ChangeRow, frame: bytes) -> None:
         """Buffer a change, in order; one that the client has seen is skipped."""
@@ -67,17 +68,17 @@ class Subscription:
         if self.filter.matches(change):
             self._put(frame)
 
-    def push_output(self, row: Mapping[str, Any], frame: bytes) -> None:
+    def push_output(self, row: GrowingStream, frame: bytes) -> None:
         """Buffer the new length of a step's output, if it changed."""
-        key = tuple(row[name] for name in ("dag_name", "run_id", "attempt", "name", "stream"))
-        if self._output_sizes.get(key) != row["bytes"]:
-            self._output_sizes[key] = row["bytes"]
+        key = _key(row)
+        if self._output_sizes.get(key) != row.bytes:
+            self._output_sizes[key] = row.bytes
             self._put(frame)
 
-    def prune_output(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def prune_output(self, rows: Sequence[GrowingStream]) -> None:
         """Evict the lengths of output of steps that are not running."""
         if len(self._output_sizes) > len(rows):
-            running = {tuple(row[name] for name in ("dag_name", "run_id", "attempt", "name", "stream")) for row in rows}
+            running = {_key(row) for row in rows}
             self._output_sizes = {key: size for key, size in self._output_sizes.items() if key in running}
 
     def end(self) -> None:
@@ -115,6 +116,10 @@ class Subscription:
         self._frames.append(frame)
         self._size += len(frame)
         self._changed.set()
+
+
+def _key(row: GrowingStream) -> _Key:
+    return (row.dag_name, row.run_id, row.attempt, row.name, row.stream)
 
 
 def backlog(subscription: Subscription, changes: Sequence[ChangeRow]) -> bytes:

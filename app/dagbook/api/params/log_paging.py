@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import UNSET
 
 from dagbook.api.schemas.runs import Log
+from dagbook.db.repositories.logs.logs import ChunkText
 
 _DEFAULT_LINES, _MAX_LINES = 1000, 10_000
 
@@ -41,7 +41,7 @@ def resolve_range(request: PageRequest, total: int) -> LineRange:
     return LineRange(first, min(limit, _MAX_LINES))
 
 
-def slice_lines(chunks: Sequence[Mapping[str, Any]], requested: LineRange) -> tuple[list[str], LineRange]:
+def slice_lines(chunks: Sequence[ChunkText], requested: LineRange) -> tuple[list[str], LineRange]:
     """Return the lines of a range from consecutive chunks, and the range that was found.
 
     Chunks may start and end inside a line. When lines are very long there may be fewer than requested;
@@ -49,10 +49,10 @@ def slice_lines(chunks: Sequence[Mapping[str, Any]], requested: LineRange) -> tu
     """
     if not chunks:
         return [], LineRange(requested.first, 0)
-    lines = "".join(chunk["text"] for chunk in chunks).split("\n")
+    lines = "".join(chunk.text for chunk in chunks).split("\n")
     if lines[-1] == "":
         lines.pop()
-    begin = chunks[0]["first_line"]
+    begin = chunks[0].first_line
     first = requested.first if begin <= requested.first else begin + 1
     cut = lines[first - begin : requested.first + requested.count - begin]
     return [line.removesuffix("\r") for line in cut], LineRange(first, len(cut))

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import UNSET
 
 from dagbook.api.schemas.run_events import RunEvent
+from dagbook.db.repositories.runs.runs import EventRow
 from dagbook.engine.status import NodeStatus, RunStatus
 
 _TIMES = {
@@ -20,13 +21,13 @@ _TIMES = {
 _SAME = ("execution", "retry_count", "done_count", "exit_code", "error", "queue", "timed_out")
 
 
-def run_event(row: Mapping[str, Any], names: Mapping[tuple[int, int], str], zone: tzinfo) -> RunEvent:
+def run_event(row: EventRow, names: Mapping[tuple[int, int], str], zone: tzinfo) -> RunEvent:
     """Convert one row; ``names`` are step names by attempt and position."""
-    data: dict[str, Any] = row["data"]
-    position = row["position"]
-    event = RunEvent(number=row["seq"], at=precise_time(row["at"], zone), attempt=row["attempt"], **_fields(data, zone))
+    data: dict[str, Any] = row.data
+    position = row.position
+    event = RunEvent(number=row.seq, at=precise_time(row.at, zone), attempt=row.attempt, **_fields(data, zone))
     if position is not None:
-        event.step = names.get((row["attempt"], position), UNSET)
+        event.step = names.get((row.attempt, position), UNSET)
     if "status" in data:
         status = RunStatus(data["status"]) if position is None else NodeStatus(data["status"])
         # the contract lists all labels

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from dagbook.api.schemas.people import Token, User
-
-Row = Mapping[str, Any]
+from dagbook.auth.roles import Role
+from dagbook.db.repositories.tokens import TokenRow
+from dagbook.db.repositories.users import UserRow
 
 
 def instant_text(instant: datetime) -> str:
@@ -18,29 +17,29 @@ def instant_text(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def user_body(row: Row) -> User:
+def user_body(row: UserRow) -> User:
     """Convert a user; the password hash is never included."""
     return User(
-        id=row["id"],
-        username=row["username"],
-        role=row["role"],
-        created_at=instant_text(row["created_at"]),
-        updated_at=instant_text(row["updated_at"]),
+        id=row.id,
+        username=row.username,
+        role=Role(row.role),
+        created_at=instant_text(row.created_at),
+        updated_at=instant_text(row.updated_at),
     )
 
 
-def token_body(row: Row) -> Token:
+def token_body(row: TokenRow) -> Token:
     """Convert a personal token; its hash is never included."""
     return Token(
-        id=row["id"],
-        name=row["name"],
-        role=row["role"],
-        user_id=row["user_id"],
-        username=row["username"],
-        created_at=instant_text(row["created_at"]),
-        expires_at=_instant(row["expires_at"]),
-        revoked_at=_instant(row["revoked_at"]),
-        last_used_at=_instant(row["last_used_at"]),
+        id=row.id,
+        name=row.name,
+        role=Role(row.role),
+        user_id=row.user_id,
+        username=row.username,
+        created_at=instant_text(row.created_at),
+        expires_at=_instant(row.expires_at),
+        revoked_at=_instant(row.revoked_at),
+        last_used_at=_instant(row.last_used_at),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
 from msgspec import UNSET, UnsetType
@@ -13,6 +13,8 @@ from dagbook.api.presenters.time_format import TimeFormatter, formatter_for
 from dagbook.api.schemas import dags as dag_schemas
 from dagbook.api.schemas import runs as run_schemas
 from dagbook.api.schemas.common import Pagination, or_unset
+from dagbook.db.repositories.runs.run_history import HistoryNode, RunWithState
+from dagbook.db.repositories.runs.runs import AttemptRow, NamedSubRunRow, NodeRow, RunRow
 from dagbook.definitions.next_starts import NextStart
 from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS
 from dagbook.engine.status import NodeStatus, RunStatus
@@ -21,8 +23,9 @@ from dagbook.spec.params import param_text
 from dagbook.spec.params.items import map_text
 
 _NEVER = "-"
-Row = Mapping[str, Any]
-_NOTHING: Row = {}
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_Call = Mapping[str, Any]  # a called run in the JSON of a node
+AnyNode = NodeRow | HistoryNode
 
 
 def time_text(instant: datetime | int | None, zone: tzinfo, missing: str = "") -> str:
@@ -184,38 +187,38 @@ def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[r
 # -- runs --------------------------------------------------------------------------------------------------------
 
 
-def _run_fields(run: Row, zone: tzinfo) -> dict[str, Any]:
-    status, label = _LABELS[run["status"]]
-    lineage = run if "root_name" in run else _NOTHING  # one test, because a lookup of a missing column is slow
+def _run_fields(run: RunRow, zone: tzinfo) -> dict[str, Any]:
+    status, label = _LABELS[run.status]
+    sub_run = run if isinstance(run, NamedSubRunRow) else None
     times = formatter_for(zone)
     return {
-        "root_dag_run_name": lineage.get("root_name", run["dag_name"]),
-        "root_dag_run_id": lineage.get("root_run_id", run["run_id"]),
-        "parent_dag_run_name": lineage.get("parent_name", UNSET),
-        "parent_dag_run_id": lineage.get("parent_run_id", UNSET),
-        "dag_run_id": run["run_id"],
-        "name": run["dag_name"],
+        "root_dag_run_name": sub_run.root_name if sub_run else run.dag_name,
+        "root_dag_run_id": sub_run.root_run_id if sub_run else run.run_id,
+        "parent_dag_run_name": sub_run.parent_name if sub_run else UNSET,
+        "parent_dag_run_id": sub_run.parent_run_id if sub_run else UNSET,
+        "dag_run_id": run.run_id,
+        "name": run.dag_name,
         "status": status,
         "status_label": label,
-        "queued_at": or_unset(times.text(run["queued_at"])),
-        "started_at": times.text(run["started_at"]),
-        "finished_at": times.text(run["finished_at"]),
+        "queued_at": or_unset(times.text(run.queued_at)),
+        "started_at": times.text(run.started_at),
+        "finished_at": times.text(run.finished_at),
         "log": f"{_log_base(run)}.log",
-        "params": or_unset(run["params_text"]),
-        "revision": or_unset(run.get("dag_revision")),
+        "params": or_unset(run.params_text),
+        "revision": or_unset(run.dag_revision),
     }
 
 
 _LABELS = {int(status): (status, status.label) for status in RunStatus}
 
 
-def _log_base(run: Row) -> str:
+def _log_base(run: RunRow) -> str:
     """Return the common prefix of the pseudo paths of a run's logs; a sub-run's are below its root's."""
-    own = f"{run['dag_name']}/{run['run_id']}"
-    return f"db:/{run['root_name']}/{run['root_run_id']}/{own}" if "root_name" in run else f"db:/{own}"
+    own = f"{run.dag_name}/{run.run_id}"
+    return f"db:/{run.root_name}/{run.root_run_id}/{own}" if isinstance(run, NamedSubRunRow) else f"db:/{own}"
 
 
-def run_summary(run: Row, zone: tzinfo) -> run_schemas.DAGRunSummary:
+def run_summary(run: RunRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
     """Convert a run for a list."""
     return run_schemas.DAGRunSummary(**_run_fields(run, zone))
 
@@ -263,13 +266,17 @@ class StepCache:
 
 
 def run_details(
-    run: Row, attempt: Row | None, nodes: Sequence[Row], of: Dag | StepCache, zone: tzinfo
+    run: RunRow,
+    attempt: AttemptRow | RunWithState | None,
+    nodes: Sequence[AnyNode],
+    of: Dag | StepCache,
+    zone: tzinfo,
 ) -> run_schemas.DAGRunDetails:
     """Convert a run with its nodes and the handlers that its DAG defines."""
     steps = of if isinstance(of, StepCache) else StepCache(of)
-    options = _NodeOptions(_log_base(run), formatter_for(zone), _NEVER if run["started_at"] is None else "")
-    errors = ((attempt or {}).get("state") or {}).get("conditions", ())
-    converted = {row["position"]: _node(row, steps, options) for row in nodes}
+    options = _NodeOptions(_log_base(run), formatter_for(zone), _NEVER if run.started_at is None else "")
+    errors = ((attempt.state if attempt else None) or {}).get("conditions", ())
+    converted = {row.position: _node(row, steps, options) for row in nodes}
     return run_schemas.DAGRunDetails(
         **_run_fields(run, zone),
         preconditions=conditions(steps.dag.preconditions, errors),
@@ -278,11 +285,11 @@ def run_details(
         on_failure=converted.get(FAILURE, UNSET),
         on_cancel=converted.get(ABORT, UNSET),
         on_exit=converted.get(EXIT, UNSET),
-        trigger=or_unset(run["trigger"]),
-        actor=or_unset(run["actor"]),
-        attempt=or_unset(run["attempt"]),
-        started_at_millis=millis(run["started_at"]),
-        finished_at_millis=millis(run["finished_at"]),
+        trigger=or_unset(run.trigger),
+        actor=or_unset(run.actor),
+        attempt=or_unset(run.attempt),
+        started_at_millis=millis(run.started_at),
+        finished_at_millis=millis(run.finished_at),
         restart_wait_sec=max(steps.dag.restart_wait_seconds, 0) or UNSET,
     )
 
@@ -306,68 +313,68 @@ class _NodeOptions(NamedTuple):
     missing: str
 
 
-def _node(row: Row, steps: StepCache, options: _NodeOptions) -> run_schemas.Node:
-    status, label = _NODE_LABELS[row["status"]]
-    started_at = row["started_at"]
-    log = f"{options.log_base}/{row['name']}" if started_at else ""
+def _node(row: AnyNode, steps: StepCache, options: _NodeOptions) -> run_schemas.Node:
+    status, label = _NODE_LABELS[row.status]
+    started_at = row.started_at
+    log = f"{options.log_base}/{row.name}" if started_at else ""
     node = run_schemas.Node(
         step=_step_in_run(row, steps),
         stdout=log and f"{log}.out",
         stderr=log and f"{log}.err",
         started_at=options.times.text(started_at, options.missing),
-        finished_at=options.times.text(row["finished_at"], options.missing),
+        finished_at=options.times.text(row.finished_at, options.missing),
         status=status,
         status_label=label,  # type: ignore[arg-type]  # the contract lists all labels
-        retry_count=row["retry_count"],
-        done_count=row["done_count"],
-        error=row["error"] or UNSET,
-        started_at_millis=millis(row["started_at"]),
-        finished_at_millis=millis(row["finished_at"]),
+        retry_count=row.retry_count,
+        done_count=row.done_count,
+        error=row.error or UNSET,
+        started_at_millis=millis(row.started_at),
+        finished_at_millis=millis(row.finished_at),
     )
-    if called := row["sub_runs"]:
+    if called := row.sub_runs:
         node.sub_runs = or_unset(_sub_run_calls(called.get("current", ())))
         node.sub_runs_repeated = or_unset(_sub_run_calls(called.get("earlier", ())))
     return node
 
 
-def _sub_run_calls(calls: Sequence[Row]) -> list[run_schemas.SubDAGRun]:
+def _sub_run_calls(calls: Sequence[_Call]) -> list[run_schemas.SubDAGRun]:
     return [run_schemas.SubDAGRun(dag_run_id=call["id"], params=or_unset(call.get("params", ""))) for call in calls]
 
 
-def sub_runs(nodes: Sequence[Row], known: Mapping[str, Row], zone: tzinfo) -> list[run_schemas.SubDAGRunDetail]:
+def sub_runs(nodes: Sequence[NodeRow], known: Mapping[str, RunRow], zone: tzinfo) -> list[run_schemas.SubDAGRunDetail]:
     """Convert the runs that steps called, per step those of its last execution first (api-behaviour op 34).
 
     A sub-run whose id a step has stored but that was never started is left out.
     """
-    called = [row["sub_runs"] for row in nodes if row["position"] >= 0 and row["sub_runs"]]
+    called = [row.sub_runs for row in nodes if row.position >= 0 and row.sub_runs]
     calls = [call for each in called for call in (*each.get("current", ()), *each.get("earlier", ()))]
     return [_sub_run(call, known[call["id"]], zone) for call in calls if call["id"] in known]
 
 
-def _sub_run(call: Row, run: Row, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
-    status = RunStatus(run["status"])
+def _sub_run(call: _Call, run: RunRow, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
+    status = RunStatus(run.status)
     return run_schemas.SubDAGRunDetail(
-        dag_run_id=run["run_id"],
+        dag_run_id=run.run_id,
         status=status,
         status_label=status.label,  # type: ignore[arg-type]  # the contract lists all labels
-        started_at=time_text(run["started_at"], zone),
-        finished_at=time_text(run["finished_at"], zone),
+        started_at=time_text(run.started_at, zone),
+        finished_at=time_text(run.finished_at, zone),
         params=or_unset(call.get("params", "")),
     )
 
 
-def _step_in_run(row: Row, steps: StepCache) -> run_schemas.Step:
-    definition, cached = steps.get(row["position"], row["name"])
-    evaluated = row["shown"]
+def _step_in_run(row: AnyNode, steps: StepCache) -> run_schemas.Step:
+    definition, cached = steps.get(row.position, row.name)
+    evaluated = row.shown or {}
     if definition is None or not (evaluated or definition.preconditions):
         return cached
     converted = copy(cached)
     for name in ("command", "args"):
-        if name in (evaluated or ()):
+        if name in evaluated:
             setattr(converted, name, evaluated[name])
     if converted.commands and converted.command:
         converted.commands = _commands(converted.command, converted.args)
-    errors = (row["detail"] or {}).get("conditions", ())
+    errors = (row.detail or {}).get("conditions", ())
     if definition.preconditions:
         converted.preconditions = conditions(definition.preconditions, errors)
     return converted
@@ -402,19 +409,26 @@ def placeholder_summary(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunSummary:
     return summary
 
 
-def _blank_run(dag: Dag) -> Row:
-    return {
-        "dag_name": dag.name,
-        "run_id": "",
-        "status": 0,
-        "queued_at": None,
-        "started_at": None,
-        "finished_at": None,
-        "params_text": param_text.format_pairs(dag.params),
-        "trigger": None,
-        "actor": None,
-        "attempt": None,
-    }
+def _blank_run(dag: Dag) -> RunRow:
+    return RunRow(
+        id=0,
+        root_id=None,
+        dag_name=dag.name,
+        run_id="",
+        status=0,
+        attempt=0,
+        params_text=param_text.format_pairs(dag.params),
+        created_at=_EPOCH,
+        queued_at=None,
+        started_at=None,
+        finished_at=None,
+        definition_hash="",
+        file_name=None,
+        dag_revision=None,
+        queue="",
+        trigger="",
+        actor=None,
+    )
 
 
 def _defined_handlers(handlers: Handlers) -> list[tuple[int, str]]:
@@ -427,17 +441,18 @@ def _defined_handlers(handlers: Handlers) -> list[tuple[int, str]]:
     return [(key, name) for key, (handler, name) in by_key.items() if handler is not None]
 
 
-def _blank_node(position: int, name: str) -> Row:
-    return {
-        "position": position,
-        "name": name,
-        "status": 0,
-        "started_at": None,
-        "finished_at": None,
-        "retry_count": 0,
-        "done_count": 0,
-        "error": "",
-        "shown": None,
-        "detail": None,
-        "sub_runs": None,
-    }
+def _blank_node(position: int, name: str) -> HistoryNode:
+    return HistoryNode(
+        run_id=0,
+        position=position,
+        name=name,
+        status=0,
+        retry_count=0,
+        done_count=0,
+        error="",
+        detail=None,
+        shown=None,
+        sub_runs=None,
+        started_at=None,
+        finished_at=None,
+    )

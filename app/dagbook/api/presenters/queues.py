@@ -12,7 +12,7 @@ from dagbook.api.presenters.present import run_summary, time_text
 from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.queues import Paused, Queue, QueuesSummary
 from dagbook.api.schemas.runs import DAGRunSummary, PlaceHolder, WaitingFor
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.queue import ActiveRunRow, QueuedRunRow
 from dagbook.engine.admission import Pause, QueueConfig, QueueSnapshot, WaitReason
 from dagbook.queues.wait_reasons import QueuePosition, head_reasons, queue_position
 
@@ -25,12 +25,12 @@ class QueueView(msgspec.Struct, kw_only=True):
     name: str
     configured: bool = False
     limit: int = 0
-    active: list[Row] = []
-    queued: list[Row] = []
+    active: list[ActiveRunRow] = []
+    queued: list[QueuedRunRow] = []
 
 
 def group_by_queue(
-    queues: QueueConfig, active: Sequence[Row], queued: Sequence[Row], paused: Sequence[str] = ()
+    queues: QueueConfig, active: Sequence[ActiveRunRow], queued: Sequence[QueuedRunRow], paused: Sequence[str] = ()
 ) -> list[QueueView]:
     """Group runs by queue: configured queues first and in their order, the others by name.
 
@@ -48,10 +48,10 @@ def group_by_queue(
     return [found[name] for name in (*configured, *others)]
 
 
-def _view_of(run: Row, found: dict[str, QueueView]) -> QueueView:
-    name = run["queue"]
+def _view_of(run: ActiveRunRow, found: dict[str, QueueView]) -> QueueView:
+    name = run.queue
     if name not in found:
-        found[name] = QueueView(name=name, limit=run["max_active_runs"])
+        found[name] = QueueView(name=name, limit=run.max_active_runs)
     return found[name]
 
 
@@ -68,20 +68,20 @@ def to_queue(view: QueueView, snapshot: QueueSnapshot, queues: QueueConfig, zone
 
 
 def to_queued_runs(
-    runs: Sequence[Row],
-    first: Sequence[Row],
+    runs: Sequence[QueuedRunRow],
+    first: Sequence[QueuedRunRow],
     snapshot: QueueSnapshot,
     queues: QueueConfig,
     zone: tzinfo,
     before: int = 0,
 ) -> list[DAGRunSummary]:
     """Convert queued runs of one queue, whose head is ``first``; ``before`` is the number of runs ahead of these."""
-    heads = head_reasons(queues, first, {row["queue"]: snapshot for row in first})
+    heads = head_reasons(queues, first, {row.queue: snapshot for row in first})
     summaries = []
     for position, run in enumerate(runs, before + 1):
         summary = run_summary(run, zone)
-        if head := heads.get(run["queue"]):
-            summary.waiting_for = waiting_for(queue_position(run["item"], run["priority"], position, head), zone)
+        if head := heads.get(run.queue):
+            summary.waiting_for = waiting_for(queue_position(run.item, run.priority, position, head), zone)
         summaries.append(summary)
     return summaries
 

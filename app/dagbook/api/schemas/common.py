@@ -54,6 +54,6 @@ class Health(Schema, kw_only=True):
     timestamp: str
 
 
-def or_unset(value: T) -> T | UnsetType:
+def or_unset(value: T | None) -> T | UnsetType:
     """Return UNSET, which omits a field, for an empty value: empty text, zero, False, empty list or None."""
     return value or UNSET
